@@ -1,0 +1,116 @@
+"""Who may do what: one table, and one way to get at a channel."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.db.models import Q, QuerySet
+
+from channels_app.models import ApiKey, Channel, Member, Role, User
+from hub.errors import HubError, forbidden, not_found, unauthenticated
+
+
+class Permission(StrEnum):
+    READ = "read"
+    UPLOAD = "upload"
+    DELETE = "delete"
+    MANAGE = "manage"
+    OWN = "own"
+
+
+ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
+    Role.VIEWER: frozenset({Permission.READ}),
+    Role.CONTRIBUTOR: frozenset({Permission.READ, Permission.UPLOAD}),
+    Role.MAINTAINER: frozenset({Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE}),
+    Role.OWNER: frozenset(Permission),
+}
+
+# What a key can be for. To own (transfer, delete a channel) takes a person.
+SCOPES = (Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: nobody (`user` None), a user in a browser, or a user by a key, which only narrows the user's rights."""
+
+    user: User | None = None
+    key: ApiKey | None = None
+
+
+ANYONE = Actor()
+
+
+def channel_for(actor: Actor, name: str, permission: Permission) -> Channel:
+    """The channel `name`, if `actor` has `permission` in it; else 401 (no credential was sent) or 403.
+
+    A channel that the actor can't read and one that does not exist are answered alike, so names can't be probed.
+    """
+    channel = Channel.objects.filter(name=name).first()
+    granted = permissions(actor, channel) if channel else frozenset()
+    if channel is None or permission not in granted:
+        raise _refusal(actor, name, permission, readable=Permission.READ in granted)
+    return channel
+
+
+def check_still_allowed(actor: Actor, channel: Channel, permission: Permission) -> None:
+    """Ask again, inside a committing transaction: rights, keys and channels can go while a body arrives."""
+    if actor.key and not ApiKey.objects.filter(pk=actor.key.pk, revoked_at=None, owner__is_active=True).exists():
+        raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
+    if channel_for(actor, channel.name, permission).pk != channel.pk:
+        raise not_found("channel_gone", f"The channel '{channel}' was deleted while the upload was under way.")
+
+
+def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
+    """Everything that `actor` may do in `channel`, by membership as it is now and by the key's own limits."""
+    granted = _user_permissions(actor.user, channel)
+    if actor.key:
+        granted &= _key_permissions(actor.key, channel)
+    return granted if channel.is_private else granted | {Permission.READ}
+
+
+def visible_channels(actor: Actor) -> QuerySet[Channel]:
+    """The channels whose existence `actor` may know of."""
+    user = actor.user
+    if user is None:
+        return Channel.objects.filter(is_private=False)
+    if user.is_superuser:
+        return Channel.objects.all()
+    return Channel.objects.filter(Q(is_private=False) | Q(members__user=user)).distinct()
+
+
+def _user_permissions(user: User | None, channel: Channel) -> frozenset[Permission]:
+    if user is None:
+        return frozenset()
+    if user.is_superuser:
+        return ROLE_PERMISSIONS[Role.OWNER]
+    member = Member.objects.filter(channel=channel, user=user).first()
+    return ROLE_PERMISSIONS[member.role] if member else frozenset()
+
+
+def _key_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
+    if not key.all_channels and not key.channels.filter(pk=channel.pk).exists():
+        return frozenset()
+    return frozenset(Permission(scope) for scope in key.scopes)
+
+
+def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool) -> HubError:
+    if actor.user is None:
+        return unauthenticated(
+            "credential_needed",
+            f"No key was sent, and '{name}' is not a channel that anyone may {permission}. "
+            "Send an API key of a member: as a bearer token, or as the password of basic authentication.",
+        )
+    if not readable:
+        return forbidden(
+            "no_access",
+            f"'{name}' is no channel that {actor.user} may {permission} with this credential. "
+            "Check the name and the key's channels, or ask an owner of the channel to add you.",
+        )
+    if actor.key and permission not in actor.key.scopes:
+        return forbidden(
+            "scope_missing",
+            f"The key '{actor.key.name}' is for {', '.join(actor.key.scopes)}; this needs a key with '{permission}'.",
+        )
+    return forbidden(
+        "role_missing",
+        f"{actor.user} may read '{name}' but not {permission} there. Ask an owner of the channel for a role that may.",
+    )

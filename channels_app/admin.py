@@ -1,0 +1,68 @@
+"""Django's admin for administrators: people, channels, keys (which can be revoked, never read)."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, Member, User
+
+admin.site.site_header = "Channelhub administration"
+admin.site.site_title = "Channelhub"
+admin.site.register(User, UserAdmin)
+
+
+class MemberInline(admin.TabularInline):
+    model = Member
+    extra = 0
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Channel)
+class ChannelAdmin(admin.ModelAdmin):
+    list_display = ["name", "is_private", "description", "created_at"]
+    search_fields = ["name", "description"]
+    inlines = [MemberInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Channel | None = None) -> list[str]:
+        return ["name"] if obj else []
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Channel | None = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):
+    list_display = ["name", "hint", "owner", "scopes", "expires_at", "last_used_at", "revoked_at"]
+    search_fields = ["name", "owner__username"]
+    readonly_fields = ["owner", "hint", "scopes", "all_channels", "channels", "expires_at", "last_used_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(ReadOnlyAdmin):
+    list_display = ["file_name", "channel", "subdir", "size_bytes", "uploaded_by", "set_aside_reason"]
+    search_fields = ["file_name", "sha256"]
+    list_filter = ["subdir"]
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "action", "target", "actor", "key", "channel"]
+    search_fields = ["target", "action"]

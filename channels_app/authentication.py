@@ -1,0 +1,75 @@
+"""A request's credential → who asks. Nowhere else reads credentials.
+
+A key arrives as a bearer token (pixi, rattler, mamba), as the password of basic authentication with any user name
+(conda, curl) or before the path as `/t/<key>/` (conda, mamba; see hub.middleware); browsers have a session.
+"""
+
+import base64
+import binascii
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+
+from channels_app import keys
+from channels_app.access import ANYONE, Actor
+from hub.errors import unauthenticated
+from hub.middleware import PATH_KEY
+
+
+def actor(request: HttpRequest) -> Actor:
+    """Who asks, by key or by session. A credential that is not valid is 401 everywhere, on public channels too."""
+    secret = _secret(request)
+    if secret is not None:
+        return _actor_by_key(secret)
+    user = request.user
+    return ANYONE if isinstance(user, AnonymousUser) else Actor(user=user)
+
+
+def key_actor(request: HttpRequest) -> Actor:
+    """Who asks, by key alone: for the endpoints of clients that change something, where a cookie must not be enough."""
+    secret = _secret(request)
+    return ANYONE if secret is None else _actor_by_key(secret)
+
+
+def _actor_by_key(secret: str) -> Actor:
+    key = keys.look_up(secret)
+    if key is None:
+        raise unauthenticated("invalid_key", _what_is_wrong(secret))
+    keys.note_use(key)
+    return Actor(user=key.owner, key=key)
+
+
+def _secret(request: HttpRequest) -> str | None:
+    path_key: str | None = request.META.get(PATH_KEY)
+    if path_key is not None:
+        return path_key
+    header = request.headers.get("Authorization", "")
+    scheme, _, value = header.partition(" ")
+    match scheme.lower():
+        case "":
+            return None
+        case "bearer":
+            return value.strip()
+        case "basic":
+            return _basic_password(value)
+        case _:
+            raise unauthenticated(
+                "unknown_scheme",
+                f"The Authorization header is of the scheme '{scheme[:20]}'; expected Bearer or Basic.",
+            )
+
+
+def _basic_password(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        raise unauthenticated("bad_basic", "The Authorization header is not valid basic authentication.") from None
+
+
+def _what_is_wrong(secret: str) -> str:
+    """A sentence that never repeats the credential."""
+    if not secret.startswith(keys.PREFIX):
+        return f"What was sent as a key is none of this hub's: they begin with '{keys.PREFIX}'."
+    if not keys.has_shape(secret):
+        return "The key is damaged: its checksum does not fit. Was it cut off when it was copied?"
+    return "The key is not valid here: it is unknown, expired or revoked. Make a new one."

@@ -1,0 +1,54 @@
+"""`manage.py createapikey USER --name N [--channel C]… [--scope S]… [--days N]` prints the key alone."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from channels_app import keys
+from channels_app.access import SCOPES, Permission
+from channels_app.models import Channel, User
+from hub.errors import HubError
+
+DAYS = 365
+
+
+class Command(BaseCommand):
+    help = "Make an API key and print it. It is shown this once: the hub keeps only its hash."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user")
+        parser.add_argument("--name", required=True, help="what the key is for")
+        parser.add_argument("--channel", action="append", dest="channels", help="default: all channels of the user")
+        parser.add_argument("--scope", action="append", dest="scopes", choices=[*SCOPES], help="default: read")
+        parser.add_argument("--days", type=int, default=DAYS, help=f"how long it lives, default {DAYS}")
+
+    def handle(self, **options: Any) -> None:
+        owner = User.objects.filter(username=options["user"]).first()
+        if owner is None:
+            raise CommandError(f"There is no user '{options['user']}'.")
+        if options["days"] < 1:
+            raise CommandError(f"--days is {options['days']}; expected a whole number above zero.")
+        try:
+            _, secret = keys.mint(
+                owner=owner,
+                name=options["name"],
+                scopes=options["scopes"] or [Permission.READ],
+                channels=_channels(options["channels"]),
+                expires_at=timezone.now() + timedelta(days=options["days"]),
+            )
+        except HubError as error:
+            raise CommandError(error.detail) from None
+        self.stdout.write(secret)
+
+
+def _channels(names: list[str] | None) -> list[Channel] | None:
+    if names is None:
+        return None
+    channels = list(Channel.objects.filter(name__in=names))
+    missing = sorted(set(names) - {channel.name for channel in channels})
+    if missing:
+        raise CommandError(f"There is no channel {', '.join(missing)}.")
+    return channels

@@ -1,0 +1,35 @@
+"""`manage.py createchannel NAME --owner USER [--public]`."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from channels_app import channels
+from channels_app.models import User
+from hub.errors import HubError
+
+
+class Command(BaseCommand):
+    help = "Make a channel. It is private unless --public is given."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--owner", required=True, metavar="USER", help="the user name of its first owner")
+        parser.add_argument("--public", action="store_true", help="anyone may read it")
+        parser.add_argument("--description", default="")
+
+    def handle(self, **options: Any) -> None:
+        owner = User.objects.filter(username=options["owner"]).first()
+        if owner is None:
+            raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
+        try:
+            channel = channels.create(
+                name=options["name"],
+                owner=owner,
+                is_private=not options["public"],
+                description=options["description"],
+            )
+        except HubError as error:
+            raise CommandError(error.detail) from None
+        self.stdout.write(f"{channel.name}: a {'private' if channel.is_private else 'public'} channel of {owner}.")

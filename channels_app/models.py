@@ -1,0 +1,161 @@
+"""Who there is, what there is, and who belongs to what."""
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models.functions import Lower, Now
+
+from channels_app import names
+
+
+class User(AbstractUser):
+    """A person. A superuser is an administrator of the hub and may do everything in every channel."""
+
+
+class Channel(models.Model):
+    """A conda channel: `https://host/<name>`."""
+
+    name = models.CharField(max_length=names.CHANNEL_MAX_CHARACTERS, unique=True)
+    description = models.CharField(max_length=500, blank=True)
+    is_private = models.BooleanField(default=True)
+    allow_overwrite = models.BooleanField(
+        default=False, help_text="Uploads with force=true may replace a file by other bytes."
+    )
+    allow_revision_3 = models.BooleanField(
+        default=True, help_text="Packages that only clients with repodata revision 3 (CEP 48) can see may be uploaded."
+    )
+    max_upload_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="Empty: the hub's own limit.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def upload_limit_bytes(self) -> int:
+        """The largest package that may be uploaded: the channel's own limit, else the hub's."""
+        return self.max_upload_bytes or settings.HUB_MAX_UPLOAD_BYTES
+
+
+class Role(models.TextChoices):
+    VIEWER = "viewer"
+    CONTRIBUTOR = "contributor"
+    MAINTAINER = "maintainer"
+    OWNER = "owner"
+
+
+class Member(models.Model):
+    """A user's role in a channel."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "user"], name="one_role_a_member"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="known_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}, {self.role} of {self.channel}"
+
+
+class ApiKey(models.Model):
+    """A key of one user. The secret itself is shown once and never kept: see keys.py."""
+
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="keys")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the key, in hex.")
+    hint = models.CharField(max_length=16, editable=False, help_text="The key's first characters.")
+    scopes = models.JSONField(default=list, help_text="A list of: read, upload, delete, manage.")
+    # Explicit, so that a key for one channel does not become one for all when that channel goes.
+    all_channels = models.BooleanField(default=False, help_text="For every channel of its owner, now and later.")
+    channels = models.ManyToManyField(Channel, blank=True, related_name="keys")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"
+
+
+class Package(models.Model):
+    """All artifacts of one name in one channel."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="packages")
+    name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "name"], name="one_package_a_name")]
+
+    def __str__(self) -> str:
+        return f"{self.channel}/{self.name}"
+
+
+class Artifact(models.Model):
+    """One published file. A row exists exactly as long as the hub serves the file."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="artifacts")
+    package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="artifacts")
+    subdir = models.CharField(max_length=names.SUBDIR_MAX_CHARACTERS)
+    file_name = models.CharField(max_length=names.FILE_NAME_MAX_CHARACTERS)
+    version = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    build = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    build_number = models.PositiveBigIntegerField()
+    revision = models.PositiveSmallIntegerField(
+        help_text="The repodata revision that its record needs (CEP 48): 1 or 3."
+    )
+    size_bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    md5 = models.CharField(max_length=32)
+    index_json = models.JSONField(help_text="info/index.json as it was built.")
+    about_json = models.JSONField(default=dict, help_text="info/about.json as it was built.")
+    run_exports = models.JSONField(default=dict, help_text="CEP 12's form: kind → specs.")
+    features = models.JSONField(default=list, help_text="CEP 38's facts that hold, for channeldata.json.")
+    warnings = models.JSONField(default=list, help_text="What is allowed but may trouble some client.")
+    indexed_timestamp = models.PositiveBigIntegerField(help_text="CEP 47: milliseconds, by the hub's clock.")
+    set_aside_reason = models.TextField(
+        blank=True, help_text="Why the index leaves it out: a client could not read it."
+    )
+    uploaded_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="artifacts")
+    uploaded_with = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="artifacts")
+
+    class Meta:
+        constraints = [
+            # Some of the clients' file systems ignore case.
+            models.UniqueConstraint("channel", "subdir", Lower("file_name"), name="one_artifact_a_file_name"),
+        ]
+        indexes = [
+            models.Index(fields=["channel", "subdir", "file_name"], name="artifact_by_path"),
+            models.Index(fields=["package", "subdir"], name="artifact_by_package"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel}/{self.subdir}/{self.file_name}"
+
+
+class AuditEvent(models.Model):
+    """Something that changed, who changed it and with what; written in the transaction of the change itself."""
+
+    channel = models.ForeignKey(Channel, null=True, on_delete=models.SET_NULL, related_name="events")
+    actor = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="events")
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="events")
+    action = models.CharField(max_length=50)
+    target = models.CharField(max_length=300)
+    detail = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        indexes = [models.Index(fields=["channel", "-created_at"], name="events_of_channel")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}"

@@ -1,0 +1,43 @@
+"""What may be called what: the identifiers of CEP 26, as patterns that match whole strings.
+
+`\\Z` instead of `$` (which accepts a newline at the end), explicit ASCII classes instead of IGNORECASE (which accepts
+U+212A and U+017F).
+"""
+
+import re
+
+PACKAGE_NAME = re.compile(r"(?!.*[._-]{2})[a-z0-9_][a-z0-9._-]*\Z")
+VERSION = re.compile(r"[0-9a-z._+!]+\Z")
+BUILD = re.compile(r"[A-Za-z0-9_.+]+\Z")
+SUBDIR = re.compile(r"(?:noarch|[a-z0-9]+-[a-z0-9]+)\Z")
+CHANNEL = re.compile(r"[a-z0-9_][a-z0-9_.-]*\Z")
+
+NAME_MAX_CHARACTERS = 64
+SUBDIR_MAX_CHARACTERS = 32
+FILE_NAME_MAX_CHARACTERS = 211
+CHANNEL_MAX_CHARACTERS = 128
+
+EXTENSIONS = (".conda", ".tar.bz2")
+
+KNOWN_SUBDIRS = (
+    "noarch",
+    "linux-64",
+    "linux-aarch64",
+    "linux-ppc64le",
+    "linux-s390x",
+    "linux-riscv64",
+    "linux-armv7l",
+    "linux-32",
+    "osx-64",
+    "osx-arm64",
+    "win-64",
+    "win-arm64",
+    "win-32",
+    "emscripten-wasm32",
+    "wasi-wasm32",
+)
+
+
+def is_subdir(name: str) -> bool:
+    """Whether CEP 26 allows `name` as a subdir."""
+    return len(name) <= SUBDIR_MAX_CHARACTERS and SUBDIR.match(name) is not None

@@ -1,0 +1,29 @@
+"""The Celery app, its schedule, and the one way to send a job."""
+
+import logging
+import os
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+import hub.folder_queue  # noqa: F401  (registers the queue of a hub without Redis)
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+
+logger = logging.getLogger(__name__)
+
+app = Celery("hub")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "wake-stale-indexes": {"task": "publishing.tasks.wake_stale_indexes", "schedule": 15.0},
+    "remove-leftovers": {"task": "publishing.tasks.remove_leftovers", "schedule": 600.0},
+}
+
+
+def send(task: str, *args: int) -> None:
+    """Queue the job named `task`. A broker that is down only delays it: the schedule finds what was left undone."""
+    try:
+        app.send_task(task, args=args, retry=False)
+    except (OperationalError, OSError) as error:
+        logger.warning("could not queue %s%s, the schedule will: %s", task, args, error)

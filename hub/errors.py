@@ -1,0 +1,47 @@
+"""The one error that the hub answers on purpose: what was found, what was expected, what to do."""
+
+
+class HubError(Exception):
+    """An answer with `status` (HTTP), a `code` for programs and one sentence, `detail`, for people."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def bad_request(code: str, detail: str) -> HubError:
+    return HubError(400, code, detail)
+
+
+def unauthenticated(code: str, detail: str) -> HubError:
+    """401 that asks for both schemes that clients know (RFC 9110, section 11.6.1)."""
+    challenge = 'Bearer realm="channelhub", Basic realm="channelhub"'
+    return HubError(401, code, detail, {"WWW-Authenticate": challenge})
+
+
+def forbidden(code: str, detail: str) -> HubError:
+    return HubError(403, code, detail)
+
+
+def not_found(code: str, detail: str) -> HubError:
+    return HubError(404, code, detail)
+
+
+def conflict(code: str, detail: str) -> HubError:
+    return HubError(409, code, detail)
+
+
+def too_large(code: str, detail: str) -> HubError:
+    return HubError(413, code, detail)
+
+
+def unprocessable(code: str, detail: str) -> HubError:
+    return HubError(422, code, detail)
+
+
+def unavailable(code: str, detail: str) -> HubError:
+    """503: nothing was changed, the same request may go through later."""
+    return HubError(503, code, detail, {"Retry-After": "5"})

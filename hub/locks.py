@@ -1,0 +1,44 @@
+"""Locks that die with their holder: advisory locks of PostgreSQL, or file locks beside the SQLite database."""
+
+import fcntl
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+
+@contextmanager
+def try_lock(name: str) -> Iterator[bool]:
+    """Yield whether the lock `name` is now held here; never waits. It ends with the block, or with the process."""
+    with _advisory_lock(name) if connection.vendor == "postgresql" else _file_lock(name) as held:
+        yield held
+
+
+@contextmanager
+def _advisory_lock(name: str) -> Iterator[bool]:
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        held = bool(cursor.fetchone()[0])
+    try:
+        yield held
+    finally:
+        if held:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+@contextmanager
+def _file_lock(name: str) -> Iterator[bool]:
+    path = Path(settings.HUB_DATA_DIR) / "locks" / hashlib.sha256(name.encode()).hexdigest()[:32]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -1,0 +1,125 @@
+"""The object store in a handful of verbs, over a folder (folder.py) or over anything that speaks S3 (s3.py).
+
+Keys are relative paths with `/` between their segments. Nothing but StoreError and NotInStore leaves a verb.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, cast
+
+from django.core.files.storage import storages
+
+CHUNK_BYTES = 256 * 1024
+TEMPORARY_PREFIX = ".tmp-"
+
+
+class StoreError(Exception):
+    """The store could not do it: a time-out, a 5xx, no space, no permission, a body that ended short."""
+
+
+class NotInStore(StoreError):  # noqa: N818
+    """There is no such key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.key} is not in the store"
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    size_bytes: int
+    modified_at: datetime
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class Chunks(Iterator[bytes]):
+    """The bytes of one read. Close it where it is not read to its end: it holds a connection or a file."""
+
+    def __init__(self, key: str, source: Readable, size_bytes: int, *faults: type[Exception]) -> None:
+        self._key = key
+        self._source = source
+        self.size_bytes = size_bytes
+        self._left_bytes = size_bytes
+        self._faults = faults
+
+    def __next__(self) -> bytes:
+        if not self._left_bytes:
+            self.close()
+            raise StopIteration
+        with as_store_error("read", self._key, *self._faults):
+            chunk = self._source.read(min(CHUNK_BYTES, self._left_bytes))
+        if not chunk:
+            raise StoreError(f"The store could not read {self._key}: it ended {self._left_bytes} bytes short")
+        self._left_bytes -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class Store(Protocol):
+    def put(self, key: str, source: Path | bytes, *, content_type: str = "application/octet-stream") -> None:
+        """Store `source` whole and durably: a reader sees all of the old bytes or all of the new.
+
+        A Path stays where it is, but the store may link to it and set its mode and time: don't write to it again.
+        """
+
+    def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
+        """The bytes `first` to `last`, inclusive, as in HTTP's Range; raises NotInStore here, not while reading."""
+
+    def stat(self, key: str) -> Stat | None: ...
+
+    def url(self, key: str, *, method: str, expires_s: int, file_name: str) -> str | None:
+        """A signed address for that very method, GET or HEAD; None where the store can't sign one."""
+
+    def delete(self, key: str) -> None:
+        """Remove the key; no error where it is not there."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """All keys below the folder `prefix`, or all keys where it is empty; in no order."""
+
+    def sweep(self, *, older_than_s: int) -> int:
+        """Remove what puts that were killed left behind, and say how many."""
+
+
+def store() -> Store:
+    """The configured store, one per process. Don't use it before a fork: its connections would be shared."""
+    return cast(Store, storages["channels"])
+
+
+def checked(key: str) -> str:
+    """`key` itself, where it names the same object in a folder and in a bucket."""
+    plain = key.isprintable() and "\\" not in key
+    if not plain or any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in key.split("/")):
+        raise StoreError(
+            f"The store does not take the key {key!r}: expected a relative path of printable characters without "
+            f"backslashes, empty segments, '.', '..' and names that start with {TEMPORARY_PREFIX}"
+        )
+    return key
+
+
+def checked_folder(prefix: str) -> str:
+    return checked(prefix.removesuffix("/")) + "/" if prefix else ""
+
+
+def check_range(key: str, first: int, last: int | None) -> None:
+    if first < 0 or (last is not None and last < first):
+        raise StoreError(f"The store could not open {key}: bytes {first} to {last} are no range")
+
+
+@contextmanager
+def as_store_error(verb: str, key: str, *faults: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except faults as error:
+        raise StoreError(f"The store could not {verb} {key}: {error}") from error

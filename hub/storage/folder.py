@@ -1,0 +1,141 @@
+"""The store as a folder of this machine, laid out as its keys are, so that a web server can serve it."""
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hub.storage import (
+    TEMPORARY_PREFIX,
+    Chunks,
+    NotInStore,
+    Stat,
+    StoreError,
+    as_store_error,
+    check_range,
+    checked,
+)
+
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class FolderStore:
+    def __init__(self, root: Path | str) -> None:
+        self._root = os.path.realpath(root)
+
+    def put(self, key: str, source: Path | bytes, *, content_type: str = "application/octet-stream") -> None:
+        target = self._path(key)
+        temporary = target.with_name(TEMPORARY_PREFIX + secrets.token_hex(16))
+        with as_store_error("put", key, OSError):
+            _make_folder(target.parent)
+            try:
+                _fill(temporary, source)
+                temporary.replace(target)
+            finally:
+                # Still there after a success where both are links to one file: rename(2) then does nothing.
+                temporary.unlink(missing_ok=True)
+            _flush(target.parent)
+
+    def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
+        check_range(key, first, last)
+        path = self._path(key)
+        with as_store_error("open", key, OSError):
+            try:
+                file = path.open("rb")
+            except _ABSENT:
+                raise NotInStore(key) from None
+            size_bytes = os.fstat(file.fileno()).st_size
+            if (first or last is not None) and first >= size_bytes:
+                file.close()
+                raise StoreError(f"The store could not open {key}: it has {size_bytes} bytes, none from {first} on")
+            file.seek(first)
+        end = size_bytes if last is None else min(last + 1, size_bytes)
+        return Chunks(key, file, end - first, OSError)
+
+    def stat(self, key: str) -> Stat | None:
+        path = self._path(key)
+        with as_store_error("stat", key, OSError), suppress(*_ABSENT):
+            if path.is_file():
+                found = path.stat()
+                return Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+        return None
+
+    def url(self, key: str, *, method: str, expires_s: int, file_name: str) -> str | None:
+        return None
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with as_store_error("delete", key, OSError), suppress(*_ABSENT):
+            path.unlink()
+
+    def list(self, prefix: str) -> Iterator[str]:
+        with as_store_error("list", prefix, OSError):
+            for path in self._walk(prefix):
+                if not path.name.startswith(TEMPORARY_PREFIX):
+                    yield path.relative_to(self._root).as_posix()
+
+    def sweep(self, *, older_than_s: int) -> int:
+        with as_store_error("sweep", self._root, OSError):
+            temporaries = [path for path in self._walk("") if path.name.startswith(TEMPORARY_PREFIX)]
+            # A link's mtime may be as old as its source; its ctime is when it was made.
+            leftovers = [path for path in temporaries if _age_s(path) > older_than_s]
+            for path in leftovers:
+                path.unlink(missing_ok=True)
+        return len(leftovers)
+
+    def _path(self, key: str) -> Path:
+        path = Path(self._root, checked(key))
+        if not Path(os.path.realpath(path)).is_relative_to(self._root):
+            raise StoreError(f"The store does not take the key {key!r}: it leads out of the store's folder")
+        return path
+
+    def _walk(self, prefix: str) -> Iterator[Path]:
+        top = self._path(prefix.removesuffix("/")) if prefix else self._root
+        for folder, _, names in os.walk(top, onerror=_raise_unless_absent):
+            yield from (Path(folder, name) for name in names)
+
+
+def _fill(temporary: Path, source: Path | bytes) -> None:
+    """Make `temporary` a durable file of `source`'s bytes, as new and as readable as what else the store makes."""
+    if isinstance(source, bytes):
+        temporary.write_bytes(source)
+    else:
+        try:
+            temporary.hardlink_to(source.resolve())
+        except OSError:  # on another filesystem, of another owner, or on a filesystem without links
+            shutil.copyfile(source, temporary)
+    temporary.chmod(temporary.parent.stat().st_mode & 0o644)
+    os.utime(temporary)
+    _flush(temporary)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush(folder.parent)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold a file's bytes, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_ctime
+    except FileNotFoundError:  # its put has just ended
+        return 0
+
+
+def _raise_unless_absent(error: OSError) -> None:
+    if not isinstance(error, _ABSENT):
+        raise error

@@ -1,0 +1,156 @@
+"""From compressed bytes to bounded chunks of a tar: zstd (RFC 8878) and bz2.
+
+Both decompressors can be asked for little and give a gigabyte. So zstd is fed one block at a time, which holds at most
+128 KiB (and frames are seen to end, which zstandard's own stream reader doesn't tell), and bz2 is asked for a maximum.
+"""
+
+import bz2
+from collections.abc import Iterator
+from typing import Protocol
+
+import zstandard
+
+from publishing.archive.rules import KIB, MIB, BadPackage, Budget
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+ZSTD_SINGLE_SEGMENT_FLAG = 0x20
+ZSTD_CHECKSUM_FLAG = 0x04
+ZSTD_CHECKSUM_BYTES = 4
+ZSTD_DICTIONARY_ID_BYTES = (0, 1, 2, 4)
+ZSTD_CONTENT_SIZE_BYTES = (0, 2, 4, 8)
+ZSTD_BLOCK_HEADER_BYTES = 3
+ZSTD_BLOCK_MAX_BYTES = 128 * KIB
+ZSTD_RLE_BLOCK = 1
+
+BZ2_READ_BYTES = 64 * KIB
+BZ2_CHUNK_BYTES = MIB
+
+
+class Source(Protocol):
+    """Compressed bytes: a file, or one entry of a ZIP."""
+
+    def read(self, size_bytes: int, /) -> bytes: ...
+
+
+class Part:
+    """One decompressed tar: its bytes in order, within its budget."""
+
+    def __init__(self, chunks: Iterator[bytes], budget: Budget) -> None:
+        self.budget = budget
+        self._chunks = chunks
+        self._chunk = memoryview(b"")
+
+    def read(self, size_bytes: int) -> bytes:
+        """At least one byte and at most `size_bytes`; nothing at the end."""
+        if not self._chunk:
+            self._next_chunk()
+        data = self._chunk[:size_bytes]
+        self._chunk = self._chunk[size_bytes:]
+        return bytes(data)
+
+    def take(self, size_bytes: int) -> bytes:
+        """Exactly `size_bytes`."""
+        data = self.read(size_bytes)
+        while len(data) < size_bytes:
+            more = self.read(size_bytes - len(data))
+            if not more:
+                raise BadPackage(f"{self.budget.name} ends too early: without the two zero blocks that end a tar")
+            data += more
+        return data
+
+    def skip(self, size_bytes: int) -> None:
+        while size_bytes > len(self._chunk):
+            size_bytes -= len(self._chunk)
+            self._next_chunk()
+            if not self._chunk:
+                raise BadPackage(f"{self.budget.name} ends too early: within the content of a member")
+        self._chunk = self._chunk[size_bytes:]
+
+    def _next_chunk(self) -> None:
+        self._chunk = memoryview(next(filter(None, self._chunks), b""))
+        self.budget.spend(len(self._chunk))
+
+
+def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:
+    """The content of all zstd frames in `source`, at most 128 KiB at a time (some chunks are empty)."""
+    while magic := source.read(len(ZSTD_MAGIC)):
+        if magic != ZSTD_MAGIC:
+            raise BadPackage(
+                f"{budget.name} is not made of zstd frames alone: found {magic.hex()} where one should begin"
+            )
+        try:
+            yield from _zstd_frame(source, budget, window_max_bytes)
+        except zstandard.ZstdError as error:
+            raise BadPackage(f"{budget.name} has a damaged zstd frame: {error}; upload it again") from error
+
+
+def _zstd_frame(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:
+    header = ZSTD_MAGIC + _zstd_frame_header(source, budget)
+    frame = zstandard.get_frame_parameters(header)
+    if frame.window_size > window_max_bytes:
+        raise BadPackage(
+            f"{budget.name} needs a zstd window of {frame.window_size} bytes; {window_max_bytes} are allowed"
+        )
+    if frame.dict_id:
+        raise BadPackage(f"{budget.name} needs a zstd dictionary, which no client has")
+    decompressor = zstandard.ZstdDecompressor(max_window_size=window_max_bytes).decompressobj()
+    yield decompressor.decompress(header)
+    is_last = False
+    while not is_last:
+        budget.check_time()
+        is_last, block = _zstd_block(source, budget)
+        yield decompressor.decompress(block)
+    if frame.has_checksum:
+        yield decompressor.decompress(_take(source, ZSTD_CHECKSUM_BYTES, budget))
+    if not decompressor.eof:
+        raise BadPackage(f"{budget.name} has a zstd frame that does not end where it says")
+
+
+def _zstd_frame_header(source: Source, budget: Budget) -> bytes:
+    """The frame header after the magic number: a descriptor and what it announces."""
+    descriptor = _take(source, 1, budget)
+    is_single_segment = bool(descriptor[0] & ZSTD_SINGLE_SEGMENT_FLAG)
+    window_bytes = 0 if is_single_segment else 1
+    content_size_bytes = ZSTD_CONTENT_SIZE_BYTES[descriptor[0] >> 6] or (1 if is_single_segment else 0)
+    dictionary_id_bytes = ZSTD_DICTIONARY_ID_BYTES[descriptor[0] & 0x03]
+    return descriptor + _take(source, window_bytes + dictionary_id_bytes + content_size_bytes, budget)
+
+
+def _zstd_block(source: Source, budget: Budget) -> tuple[bool, bytes]:
+    """Whether it is the frame's last block, and the block with its header."""
+    header = _take(source, ZSTD_BLOCK_HEADER_BYTES, budget)
+    fields = int.from_bytes(header, "little")
+    is_last, kind, content_bytes = bool(fields & 1), fields >> 1 & 0x03, fields >> 3
+    if content_bytes > ZSTD_BLOCK_MAX_BYTES:
+        raise BadPackage(
+            f"{budget.name} has a zstd block of {content_bytes} bytes; at most {ZSTD_BLOCK_MAX_BYTES} are possible"
+        )
+    return is_last, header + _take(source, 1 if kind == ZSTD_RLE_BLOCK else content_bytes, budget)
+
+
+def _take(source: Source, size_bytes: int, budget: Budget) -> bytes:
+    data = source.read(size_bytes)
+    if len(data) != size_bytes:
+        raise BadPackage(f"{budget.name} ends within a zstd frame; upload it again")
+    return data
+
+
+def bz2_chunks(source: Source, budget: Budget) -> Iterator[bytes]:
+    """The content of all bz2 streams in `source`, at most 1 MiB at a time (some chunks are empty)."""
+    data = source.read(BZ2_READ_BYTES)
+    while data:
+        decompressor = bz2.BZ2Decompressor()
+        while not decompressor.eof:
+            budget.check_time()
+            if decompressor.needs_input and not data:
+                raise BadPackage(f"{budget.name} ends within a bz2 stream; upload it again")
+            yield _bz2_decompress(decompressor, data, budget)
+            data = source.read(BZ2_READ_BYTES) if decompressor.needs_input else b""
+        data = decompressor.unused_data or data or source.read(BZ2_READ_BYTES)
+
+
+def _bz2_decompress(decompressor: bz2.BZ2Decompressor, data: bytes, budget: Budget) -> bytes:
+    try:
+        return decompressor.decompress(data, BZ2_CHUNK_BYTES)
+    except OSError as error:
+        raise BadPackage(f"{budget.name} is not made of bz2 streams alone: {error}") from error

@@ -1,0 +1,235 @@
+"""The ZIP around a `.conda` file (CEP 35), read so strictly that every ZIP reader must see the same three entries.
+
+The standard library reads a ZIP by its directory at the end alone and forgives what lies elsewhere; streaming clients
+read the local headers. So both are read here, compared, and no byte of the file may belong to neither.
+APPNOTE.TXT names the structures: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from publishing.archive.rules import BadPackage, shown
+
+END = struct.Struct("<4s4H2LH")
+END_SIGNATURE = b"PK\x05\x06"
+END64_LOCATOR = struct.Struct("<4sLQL")
+END64_LOCATOR_SIGNATURE = b"PK\x06\x07"
+END64 = struct.Struct("<4sQ2H2L4Q")
+END64_SIGNATURE = b"PK\x06\x06"
+CENTRAL = struct.Struct("<4s6H3L5H2L")
+CENTRAL_SIGNATURE = b"PK\x01\x02"
+LOCAL = struct.Struct("<4s5H3L2H")
+LOCAL_SIGNATURE = b"PK\x03\x04"
+EXTRA = struct.Struct("<2H")
+
+# A field that holds this value holds its real one in a ZIP64 structure.
+SATURATED_16 = 0xFFFF
+SATURATED_32 = 0xFFFFFFFF
+
+STORED = 0
+UTF8_NAME_FLAG = 0x0800
+ZIP64_EXTRA = 0x0001
+# NTFS times, Unix times, Unix owner: what `zip -0` of CEP 35 writes. Others could rename an entry (0x7075).
+HARMLESS_EXTRAS = frozenset({0x000A, 0x5455, 0x7875})
+
+ENTRY_COUNT = 3
+# Three entries with short names; what is larger holds something else.
+DIRECTORY_MAX_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored entry; `offset` is that of its content."""
+
+    name: str
+    offset: int
+    size_bytes: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What the local and the central header of an entry must agree on."""
+
+    version_needed: int
+    flags: int
+    method: int
+    dos_time: int
+    dos_date: int
+    crc: int
+    compressed_bytes: int
+    size_bytes: int
+    name: bytes
+
+
+def entries(file: BinaryIO, file_bytes: int) -> dict[str, Entry]:
+    """The three entries by name. Raises BadPackage where two readers of ZIP could see different ones."""
+    directory_offset, directory_bytes = _find_directory(file, file_bytes)
+    directory = _read(file, directory_offset, directory_bytes)
+    found: dict[str, Entry] = {}
+    end = 0
+    for header, header_offset in sorted(_central_headers(directory), key=lambda pair: pair[1]):
+        if header_offset != end:
+            raise BadPackage(f"the ZIP has {shown(header.name)} at byte {header_offset}; expected it at byte {end}")
+        entry = _read_entry(file, header, header_offset)
+        found[entry.name] = entry
+        end = entry.offset + entry.size_bytes
+    if end != directory_offset:
+        raise BadPackage(f"the ZIP's entries end at byte {end}, but its directory begins at byte {directory_offset}")
+    if len(found) != ENTRY_COUNT:
+        raise BadPackage("the ZIP has two entries of the same name")
+    return found
+
+
+class EntryReader:
+    """The content of one entry as a file, its checksum verified when the last byte was read."""
+
+    def __init__(self, file: BinaryIO, entry: Entry) -> None:
+        self._file = file
+        self._entry = entry
+        self._left = entry.size_bytes
+        self._crc = 0
+        file.seek(entry.offset)
+
+    def read(self, size_bytes: int) -> bytes:
+        data = self._file.read(min(size_bytes, self._left))
+        self._left -= len(data)
+        self._crc = zlib.crc32(data, self._crc)
+        if not self._left and self._crc != self._entry.crc:
+            raise BadPackage(f"{self._entry.name} does not have the checksum that the ZIP states; upload it again")
+        return data
+
+
+def _find_directory(file: BinaryIO, file_bytes: int) -> tuple[int, int]:
+    """Offset and size of the central directory, which must end where the end record begins."""
+    end_offset = file_bytes - END.size
+    if end_offset < 0:
+        raise BadPackage(f"the file has {file_bytes} bytes: too short for the ZIP that a .conda file is")
+    signature, *disk, count, size_bytes, offset, comment_bytes = END.unpack(_read(file, end_offset, END.size))
+    if signature != END_SIGNATURE or comment_bytes:
+        raise BadPackage("the file does not end as a ZIP without a comment does, as every .conda file must")
+    stated = (*disk, count, size_bytes, offset)
+    if SATURATED_16 in (*disk, count) or SATURATED_32 in (size_bytes, offset):
+        end_offset, stated = _read_end64(file, end_offset, stated)
+    *disk, count, size_bytes, offset = stated
+    if disk != [0, 0, count]:
+        raise BadPackage("the ZIP is one of several parts; a .conda file is whole")
+    if count != ENTRY_COUNT:
+        raise BadPackage(f"the ZIP has {count} entries; a .conda file has exactly {ENTRY_COUNT}")
+    if size_bytes > DIRECTORY_MAX_BYTES or offset + size_bytes != end_offset:
+        raise BadPackage("the ZIP has bytes between its directory and its end that belong to neither")
+    return offset, size_bytes
+
+
+def _read_end64(file: BinaryIO, end_offset: int, stated: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    """Where the ZIP64 end record begins, and the fields that the old end record has too, in its order."""
+    locator_offset = end_offset - END64_LOCATOR.size
+    end64_offset = locator_offset - END64.size
+    if end64_offset < 0:
+        raise BadPackage("the ZIP lacks the ZIP64 record that its end speaks of")
+    locator = END64_LOCATOR.unpack(_read(file, locator_offset, END64_LOCATOR.size))
+    if locator != (END64_LOCATOR_SIGNATURE, 0, end64_offset, 1):
+        raise BadPackage("the ZIP lacks the ZIP64 locator that its end speaks of, or has bytes around it")
+    signature, record_bytes, _, _, *fields = END64.unpack(_read(file, end64_offset, END64.size))
+    if signature != END64_SIGNATURE or record_bytes != END64.size - 12:
+        raise BadPackage("the ZIP's ZIP64 record is malformed")
+    for old, new in zip(stated, fields, strict=True):
+        if old not in (new, SATURATED_16, SATURATED_32):
+            raise BadPackage("the ZIP's two end records state different things")
+    return end64_offset, tuple(fields)
+
+
+def _central_headers(directory: bytes) -> list[tuple[_Header, int]]:
+    """Each entry's header and the offset of its local one; they fill the directory entirely."""
+    headers = []
+    position = 0
+    for _ in range(ENTRY_COUNT):
+        header, header_offset, position = _central_header(directory, position)
+        headers.append((header, header_offset))
+    if position != len(directory):
+        raise BadPackage("the ZIP's directory holds more than its entries")
+    return headers
+
+
+def _central_header(directory: bytes, position: int) -> tuple[_Header, int, int]:
+    if position + CENTRAL.size > len(directory):
+        raise BadPackage("the ZIP's directory ends too early")
+    fields = CENTRAL.unpack_from(directory, position)
+    signature, _made_by, needed, flags, method, dos_time, dos_date, crc, compressed, size, *rest = fields
+    name_bytes, extra_bytes, comment_bytes, disk, _internal, _external, offset = rest
+    if signature != CENTRAL_SIGNATURE or comment_bytes or disk:
+        raise BadPackage("the ZIP's directory is malformed, or has an entry with a comment or on another disk")
+    name_end = position + CENTRAL.size + name_bytes
+    end = name_end + extra_bytes
+    name = directory[position + CENTRAL.size : name_end]
+    size, compressed, offset = _real_sizes(name, directory[name_end:end], (size, compressed, offset))
+    header = _Header(needed, flags, method, dos_time, dos_date, crc, compressed, size, name)
+    return header, offset, end
+
+
+def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
+    """The entry, its local header compared with the central one."""
+    fields = LOCAL.unpack(_read(file, offset, LOCAL.size))
+    signature, needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
+    if signature != LOCAL_SIGNATURE or name_bytes != len(central.name) or extra_bytes > DIRECTORY_MAX_BYTES:
+        raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
+    tail = _read(file, offset + LOCAL.size, name_bytes + extra_bytes)
+    name, extra = tail[:name_bytes], tail[name_bytes:]
+    size, compressed = _real_sizes(name, extra, (size, compressed))
+    local = _Header(needed, flags, method, dos_time, dos_date, crc, compressed, size, name)
+    if local != central:
+        raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
+    _check_header(local)
+    return Entry(name.decode("ascii"), offset + LOCAL.size + len(tail), size, crc)
+
+
+def _check_header(header: _Header) -> None:
+    if header.method != STORED or header.compressed_bytes != header.size_bytes:
+        raise BadPackage(
+            f"{shown(header.name)} is compressed by the ZIP; entries of a .conda file are stored as they are"
+        )
+    if header.flags & ~UTF8_NAME_FLAG:
+        raise BadPackage(f"{shown(header.name)} has the ZIP flags {header.flags:#06x}; expected none")
+    if not header.name.isascii():
+        raise BadPackage(f"{shown(header.name)} is no name of an entry in a .conda file")
+
+
+def _real_sizes(name: bytes, extra: bytes, stated: tuple[int, ...]) -> tuple[int, ...]:
+    """`stated` with the saturated fields taken from the ZIP64 extra field, which holds only these, in this order.
+
+    rattler-build writes the extra field even where nothing is saturated, with zeros in it; readers ignore it then.
+    """
+    zip64 = _zip64_extra(name, extra)
+    saturated = sum(value == SATURATED_32 for value in stated)
+    if len(zip64) < 8 * saturated:
+        raise BadPackage(f"the ZIP entry {shown(name)} lacks its ZIP64 sizes")
+    real = iter(struct.unpack_from(f"<{saturated}Q", zip64))
+    return tuple(next(real) if value == SATURATED_32 else value for value in stated)
+
+
+def _zip64_extra(name: bytes, extra: bytes) -> bytes:
+    """The content of the ZIP64 extra field, or nothing; refuses fields of unknown meaning."""
+    zip64 = None
+    while extra:
+        if len(extra) < EXTRA.size:
+            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
+        kind, content_bytes = EXTRA.unpack_from(extra)
+        content = extra[EXTRA.size : EXTRA.size + content_bytes]
+        if len(content) != content_bytes or (kind == ZIP64_EXTRA and zip64 is not None):
+            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
+        if kind == ZIP64_EXTRA:
+            zip64 = content
+        elif kind not in HARMLESS_EXTRAS:
+            raise BadPackage(f"the ZIP entry {shown(name)} has an extra field of the unexpected kind {kind:#06x}")
+        extra = extra[EXTRA.size + content_bytes :]
+    return zip64 or b""
+
+
+def _read(file: BinaryIO, offset: int, size_bytes: int) -> bytes:
+    file.seek(offset)
+    data = file.read(size_bytes)
+    if len(data) != size_bytes:
+        raise BadPackage("the ZIP ends too early; upload it again")
+    return data

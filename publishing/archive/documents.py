@@ -1,0 +1,73 @@
+"""The smaller documents under info/ (CEP 34): link.json, run_exports.json, about.json, and the old has_prefix."""
+
+import re
+from typing import Any
+
+from publishing.archive import strict_json
+from publishing.archive.rules import BadPackage, Limits, shown
+from publishing.archive.tree import ABOUT_JSON, LINK_JSON, RUN_EXPORTS_JSON
+
+RUN_EXPORT_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
+
+# A command becomes a file in bin/ or Scripts/, module and function become Python source.
+COMMAND = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
+ENTRY_POINT = re.compile(rf" *{COMMAND} *= *{DOTTED} *: *{DOTTED} *\Z")
+
+
+def check_link(data: bytes | None, limits: Limits) -> None:
+    """Refuses entry points that could write elsewhere or run something else than the function they name."""
+    if data is None:
+        return
+    link = strict_json.loads_object(data, LINK_JSON, limits.link_json_bytes, limits.json_depth)
+    noarch = link.get("noarch")
+    if noarch is None:
+        return
+    entry_points = noarch.get("entry_points", []) if isinstance(noarch, dict) else None
+    if not isinstance(entry_points, list):
+        raise BadPackage(f"{LINK_JSON} has the noarch {shown(noarch)}; expected an object with a list of entry_points")
+    for entry_point in entry_points:
+        if not isinstance(entry_point, str) or not ENTRY_POINT.match(entry_point):
+            raise BadPackage(
+                f"{LINK_JSON} has the entry point {shown(entry_point)}; expected 'command = module:function'"
+            )
+
+
+def about(data: bytes | None, limits: Limits) -> dict[str, Any]:
+    if data is None:
+        return {}
+    return strict_json.loads_object(data, ABOUT_JSON, limits.about_json_bytes, limits.json_depth)
+
+
+def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
+    """The dict of lists of CEP 12, without empty lists. A list alone is conda-build's oldest form: all weak."""
+    if data is None:
+        return {}
+    stated = strict_json.loads(data, RUN_EXPORTS_JSON, limits.run_exports_json_bytes, limits.json_depth)
+    if isinstance(stated, list):
+        stated = {"weak": stated}
+    if not isinstance(stated, dict):
+        raise BadPackage(f"{RUN_EXPORTS_JSON} holds {strict_json.kind(stated)}; expected an object")
+    exports = {kind: _specs(stated[kind], kind, limits) for kind in RUN_EXPORT_KINDS if kind in stated}
+    return {kind: specs for kind, specs in exports.items() if specs}
+
+
+def prefix_modes(has_prefix: bytes | None) -> set[str]:
+    """The file modes in info/has_prefix: lines of `placeholder mode path`, or of a path alone, which means text."""
+    modes = set()
+    for line in (has_prefix or b"").splitlines():
+        words = line.split(maxsplit=2)
+        modes.add("binary" if len(words) == 3 and words[1] == b"binary" else "text")
+    return modes
+
+
+def _specs(value: object, kind: str, limits: Limits) -> list[str]:
+    specs = [value] if isinstance(value, str) else value
+    if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
+        raise BadPackage(f"{RUN_EXPORTS_JSON} has {strict_json.kind(value)} as {kind}; expected a list of strings")
+    if len(specs) > limits.specs or any(len(spec) > limits.spec_characters for spec in specs):
+        raise BadPackage(
+            f"{RUN_EXPORTS_JSON} has too much in {kind}: at most {limits.specs} entries "
+            f"of {limits.spec_characters} characters are allowed"
+        )
+    return specs

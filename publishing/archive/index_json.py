@@ -1,0 +1,191 @@
+"""info/index.json (CEP 34, 43, 44, 45): what becomes the package's record in repodata."""
+
+import json
+import re
+import time
+from typing import Any
+
+import rattler
+from rattler.exceptions import InvalidMatchSpecError
+
+from publishing.archive import identity, strict_json
+from publishing.archive.identity import FileName
+from publishing.archive.rules import BadPackage, Limits, shown
+
+NAME = "info/index.json"
+
+LEGACY_REVISION = 1
+V3_REVISION = 3
+V3_SCHEMA_VERSION = 3
+
+NOARCH_KINDS = ("generic", "python")
+NOARCH_SUBDIR = "noarch"
+# conda's names of 2012 for the arch of a subdir.
+OLD_ARCHS = {"x86": "32", "x86_64": "64"}
+
+FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?\Z")
+EXTRA_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
+
+
+def parse(data: bytes | None, file_name: FileName, limits: Limits) -> dict[str, Any]:
+    """The index, every key kept, checked in itself and against the file's name. Raises BadPackage."""
+    if data is None:
+        raise BadPackage(f"the archive has no {NAME}")
+    index = strict_json.loads_object(data, NAME, limits.index_json_bytes, limits.json_depth)
+    if file_name.extension == ".tar.bz2" and index.get("subdir") is None:
+        index["subdir"] = _old_subdir(index)
+    _check_identity(index, file_name)
+    _check_noarch(index)
+    _check_timestamp(index, limits)
+    _check_site_packages(index)
+    _check_v3_fields(index)
+    _check_specs(index, limits)
+    _check_stated_revision(index)
+    _check_rattler_reads(index)
+    return index
+
+
+def revision(index: dict[str, Any]) -> int:
+    """The repodata revision that a checked index needs: 1, or 3 for CEP 43, 44 and 45.
+
+    As rattler's required_repodata_revision, and as CEP 43 says of a schema_version of 3.
+    """
+    states_v3 = index.get("repodata_revision") == V3_REVISION or index.get("schema_version") == V3_SCHEMA_VERSION
+    return V3_REVISION if states_v3 or _needs_v3(index) else LEGACY_REVISION
+
+
+def _needs_v3(index: dict[str, Any]) -> bool:
+    if index.get("extra_depends") or index.get("flags"):
+        return True
+    return any(_is_v3_spec(spec) for key in ("depends", "constrains") for spec in index.get(key, ()))
+
+
+def _old_subdir(index: dict[str, Any]) -> str:
+    """The subdir of a package from before 2017, which states platform and arch alone, both null for noarch."""
+    platform, arch = index.get("platform"), index.get("arch")
+    if platform is None and arch is None:
+        return NOARCH_SUBDIR
+    if not isinstance(platform, str) or not isinstance(arch, str):
+        raise BadPackage(f"{NAME} has neither a subdir nor both a platform and an arch to derive it from")
+    return f"{platform}-{OLD_ARCHS.get(arch, arch)}"
+
+
+def _check_identity(index: dict[str, Any], file_name: FileName) -> None:
+    for key, expected in (("name", file_name.name), ("version", file_name.version), ("build", file_name.build)):
+        if _required_string(index, key) != expected:
+            raise BadPackage(
+                f"{NAME} has the {key} {shown(index[key])}, but the file name {file_name} has {shown(expected)}; "
+                "upload it under the name that it was built with"
+            )
+    identity.check_subdir(_required_string(index, "subdir"))
+    if type(index.get("build_number")) is not int or index["build_number"] < 0:
+        raise BadPackage(f"{NAME} has the build_number {_found(index, 'build_number')}; expected an integer from 0 on")
+
+
+def _check_noarch(index: dict[str, Any]) -> None:
+    noarch = index.get("noarch")
+    if noarch is None:
+        return
+    if noarch not in NOARCH_KINDS:
+        raise BadPackage(f"{NAME} has the noarch {shown(noarch)}; expected 'generic' or 'python'")
+    if index["subdir"] != NOARCH_SUBDIR:
+        raise BadPackage(f"{NAME} has noarch, but the subdir {shown(index['subdir'])}; expected the subdir noarch")
+
+
+def _check_timestamp(index: dict[str, Any], limits: Limits) -> None:
+    if "timestamp" not in index:
+        return
+    timestamp = index["timestamp"]
+    if type(timestamp) is not int or timestamp < 0:
+        raise BadPackage(f"{NAME} has the timestamp {shown(timestamp)}; expected milliseconds since 1970")
+    if timestamp > (time.time() + limits.clock_ahead_seconds) * 1000:
+        raise BadPackage(f"{NAME} has the timestamp {timestamp}, which lies in the future; expected milliseconds")
+
+
+def _check_site_packages(index: dict[str, Any]) -> None:
+    path = index.get("python_site_packages_path")
+    if path is None:
+        return
+    if not isinstance(path, str) or path.startswith("/") or "\\" in path or ":" in path or ".." in path.split("/"):
+        raise BadPackage(
+            f"{NAME} has the python_site_packages_path {shown(path)}; expected a relative path without '..'"
+        )
+
+
+def _check_v3_fields(index: dict[str, Any]) -> None:
+    schema_version = index.get("schema_version", LEGACY_REVISION)
+    if type(schema_version) is not int or not 0 <= schema_version <= V3_SCHEMA_VERSION:
+        raise BadPackage(f"{NAME} has the schema_version {shown(schema_version)}; known are those up to 3")
+    for flag in _strings(index, "flags"):
+        if not FLAG.match(flag):
+            raise BadPackage(f"{NAME} has the flag {shown(flag)}; expected the like of 'cuda' or 'blas:mkl' (CEP 45)")
+    groups = index.get("extra_depends", {})
+    if not isinstance(groups, dict):
+        raise BadPackage(f"{NAME} has {strict_json.kind(groups)} as extra_depends; expected an object")
+    for group in groups:
+        if not EXTRA_GROUP.match(group):
+            raise BadPackage(f"{NAME} has the group {shown(group)} in extra_depends, no name of CEP 44")
+
+
+def _check_specs(index: dict[str, Any], limits: Limits) -> None:
+    groups: dict[str, Any] = index.get("extra_depends", {})
+    specs = [(key, spec) for key in ("depends", "constrains") for spec in _strings(index, key)]
+    specs += [(f"extra_depends.{group}", spec) for group in groups for spec in _strings(groups, group)]
+    if len(specs) > limits.specs:
+        raise BadPackage(
+            f"{NAME} has {len(specs)} entries in depends and constrains; at most {limits.specs} are allowed"
+        )
+    for key, spec in specs:
+        if len(spec) > limits.spec_characters:
+            raise BadPackage(
+                f"{NAME} has an entry of {len(spec)} characters in {key}; at most {limits.spec_characters}"
+            )
+        try:
+            rattler.MatchSpec(spec)
+        except Exception as error:
+            raise BadPackage(f"{NAME} has {shown(spec)} in {key}, which is no MatchSpec: {error}") from error
+
+
+def _check_stated_revision(index: dict[str, Any]) -> None:
+    """rattler-build states the revision in a key of its own, 0 for the legacy one, and rattler believes it."""
+    stated = index.get("repodata_revision")
+    if stated not in (None, 0, V3_REVISION):
+        raise BadPackage(f"{NAME} has the repodata_revision {shown(stated)}; known are 0 and 3")
+    if stated == 0 and _needs_v3(index):
+        raise BadPackage(f"{NAME} has the repodata_revision 0, but uses what needs revision 3 (CEP 43, 44, 45)")
+
+
+def _is_v3_spec(spec: str) -> bool:
+    """Whether a spec that parses needs `when`, `extras` or `flags`."""
+    try:
+        rattler.MatchSpec(spec, extras=False, conditionals=False, flags=False)
+    except InvalidMatchSpecError:
+        return True
+    return False
+
+
+def _check_rattler_reads(index: dict[str, Any]) -> None:
+    """The types of all other keys, as the strictest client wants them: one bad record costs it the whole subdir."""
+    try:
+        rattler.package.IndexJson.from_str(json.dumps(index))
+    except Exception as error:
+        raise BadPackage(f"{NAME} is not as rattler reads it: {error}") from error
+
+
+def _required_string(index: dict[str, Any], key: str) -> str:
+    value = index.get(key)
+    if not isinstance(value, str):
+        raise BadPackage(f"{NAME} has the {key} {_found(index, key)}; expected a string")
+    return value
+
+
+def _strings(container: dict[str, Any], key: str) -> list[str]:
+    """A list of strings, empty where the key is missing."""
+    value = container.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadPackage(f"{NAME} has {strict_json.kind(value)} as {key}; expected a list of strings")
+    return value
+
+
+def _found(index: dict[str, Any], key: str) -> str:
+    return shown(index[key]) if key in index else "missing"

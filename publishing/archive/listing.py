@@ -1,0 +1,174 @@
+"""info/paths.json (CEP 34), read one entry at a time: 128 MiB of it would take a gigabyte of Python objects at once."""
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NoReturn
+
+from publishing.archive import strict_json
+from publishing.archive.rules import KIB, BadPackage, Limits, shown
+from publishing.archive.tar import Kind
+
+READ_BYTES = 64 * KIB
+# An entry has one path, one placeholder and one hash; a value that is longer than this is none.
+VALUE_MAX_CHARACTERS = 64 * KIB
+KEYS_MAX = 64
+NOT_SPACE = re.compile(r"[^ \t\n\r]")
+SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
+
+
+class PathType(Enum):
+    HARDLINK = "hardlink"
+    SOFTLINK = "softlink"
+    DIRECTORY = "directory"
+
+
+KINDS = {
+    PathType.HARDLINK: (Kind.FILE, Kind.HARDLINK),
+    PathType.SOFTLINK: (Kind.SYMLINK,),
+    PathType.DIRECTORY: (Kind.DIRECTORY,),
+}
+FILE_MODES = ("binary", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPath:
+    """An entry; `file_mode` is empty where the file holds no prefix."""
+
+    path: str
+    path_type: PathType
+    file_mode: str
+
+
+def entries(read: Callable[[int], bytes], name: str, limits: Limits) -> Iterator[ListedPath]:
+    """The entries of the document that `read` gives in pieces. Raises BadPackage."""
+    document = _Document(read, name, limits.json_depth)
+    missing = {"paths", "paths_version"}
+    for key in document.read_keys():
+        missing.discard(key)
+        if key == "paths":
+            yield from (_entry(value, name) for value in document.read_items())
+        elif (value := document.read_value()) != 1 and key == "paths_version":
+            raise BadPackage(f"{name} has the paths_version {shown(value)}; expected 1")
+    if missing:
+        raise BadPackage(f"{name} lacks {' and '.join(sorted(missing))}")
+
+
+def _entry(value: Any, name: str) -> ListedPath:
+    """Checked so that rattler's PathsEntry, which every entry must become, takes it."""
+    if not isinstance(value, dict) or not isinstance(value.get("_path"), str):
+        raise BadPackage(f"{name} has the entry {shown(value)} without a _path")
+    path = value["_path"]
+    if value.get("path_type") not in [known.value for known in PathType]:
+        raise BadPackage(f"{name} gives {shown(path)} the path_type {shown(value.get('path_type'))}")
+    placeholder, file_mode = value.get("prefix_placeholder"), value.get("file_mode")
+    if placeholder is not None and (not isinstance(placeholder, str) or file_mode not in FILE_MODES):
+        raise BadPackage(f"{name} gives {shown(path)} a prefix_placeholder with the file_mode {shown(file_mode)}")
+    sha256, size_in_bytes, no_link = value.get("sha256"), value.get("size_in_bytes"), value.get("no_link", False)
+    if sha256 is not None and not (isinstance(sha256, str) and SHA256.match(sha256)):
+        raise BadPackage(f"{name} gives {shown(path)} the sha256 {shown(sha256)}")
+    if size_in_bytes is not None and (type(size_in_bytes) is not int or size_in_bytes < 0):
+        raise BadPackage(f"{name} gives {shown(path)} the size_in_bytes {shown(size_in_bytes)}")
+    if not isinstance(no_link, bool):
+        raise BadPackage(f"{name} gives {shown(path)} the no_link {shown(no_link)}")
+    return ListedPath(path, PathType(value["path_type"]), str(file_mode) if placeholder else "")
+
+
+class _Document:
+    """A JSON object that is read value by value from text that arrives in pieces."""
+
+    def __init__(self, read: Callable[[int], bytes], name: str, max_depth: int) -> None:
+        self._read = read
+        self._name = name
+        self._max_depth = max_depth
+        self._decode = codecs.getincrementaldecoder("utf-8")()
+        self._text = ""
+        self._position = 0
+        self._is_at_end = False
+
+    def read_keys(self) -> Iterator[str]:
+        """The keys of the object; the caller reads each key's value before the next key."""
+        seen: set[str] = set()
+        self._expect("{")
+        for _ in self._separated("}"):
+            key = self.read_value()
+            if not isinstance(key, str) or key in seen or len(seen) == KEYS_MAX:
+                self._refuse(f"{shown(key)} is no key, stands twice, or is one of too many")
+            seen.add(key)
+            self._expect(":")
+            yield key
+        if self._next_character():
+            self._refuse("there is more after its end")
+
+    def read_items(self) -> Iterator[Any]:
+        """The items of a list that comes next."""
+        self._expect("[")
+        for _ in self._separated("]"):
+            yield self.read_value()
+
+    def read_value(self) -> Any:
+        """The value that comes next, which is never a large one."""
+        self._next_character()
+        try:
+            value, end = strict_json.DECODER.raw_decode(self._text, self._position)
+            strict_json.check(value, self._max_depth - 2)
+        except json.JSONDecodeError as error:
+            self._refuse(f"{error.msg} near {shown(self._text[error.pos : error.pos + 40])}")
+        except RecursionError:
+            self._refuse("it is nested too deep")
+        except ValueError as error:
+            self._refuse(str(error))
+        if end - self._position > VALUE_MAX_CHARACTERS:
+            self._refuse(f"it has a value of more than {VALUE_MAX_CHARACTERS} characters")
+        self._position = end
+        return value
+
+    def _separated(self, closing: str) -> Iterator[None]:
+        """Steps over the commas between values until `closing`."""
+        if self._next_character() == closing:
+            self._expect(closing)
+            return
+        while True:
+            yield
+            if self._next_character() == closing:
+                self._expect(closing)
+                return
+            self._expect(",")
+
+    def _expect(self, character: str) -> None:
+        found = self._next_character()
+        if found != character:
+            self._refuse(f"expected {character!r}, found {shown(found)}")
+        self._position += 1
+
+    def _next_character(self) -> str:
+        """The next character that is no space, with all of a value's characters behind it; '' at the end."""
+        while True:
+            if len(self._text) - self._position <= VALUE_MAX_CHARACTERS and not self._is_at_end:
+                self._fill()
+            found = NOT_SPACE.search(self._text, self._position)
+            self._position = found.start() if found else len(self._text)
+            if len(self._text) - self._position > VALUE_MAX_CHARACTERS or self._is_at_end:
+                return found[0] if found else ""
+
+    def _fill(self) -> None:
+        """Reads until a value's characters are there, or all."""
+        pieces = [self._text[self._position :]]
+        length = len(pieces[0])
+        while length <= 2 * VALUE_MAX_CHARACTERS and not self._is_at_end:
+            data = self._read(READ_BYTES)
+            self._is_at_end = not data
+            try:
+                piece = self._decode.decode(data, final=self._is_at_end)
+            except UnicodeDecodeError as error:
+                self._refuse(f"it is not UTF-8: {error.reason}")
+            pieces.append(piece)
+            length += len(piece)
+        self._text = "".join(pieces)
+        self._position = 0
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise BadPackage(f"{self._name} is not strict JSON: {why}")

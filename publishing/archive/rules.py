@@ -1,0 +1,94 @@
+"""The caps of an upload, the refusal, and the few words that every check shares."""
+
+import time
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+SHOWN_CHARACTERS = 100
+
+
+class BadPackage(Exception):  # noqa: N818 (its name is a sentence)
+    """The upload is not a package that every client reads alike; `reason` is one sentence for the uploader."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every cap of docs/package-checks.md; an administrator may change them per channel."""
+
+    compressed_bytes: int = 2 * GIB
+    info_bytes: int = 256 * MIB
+    pkg_bytes: int = 20 * GIB
+    ratio_free_bytes: int = 256 * MIB
+    ratio: int = 100
+    window_bytes: int = 128 * MIB
+    info_members: int = 20_000
+    pkg_members: int = 500_000
+    info_seconds: float = 30
+    pkg_seconds: float = 600
+    path_bytes: int = 1024
+    segment_bytes: int = 255
+    # Paths are held until the last member is seen, so that all of them together are what costs memory.
+    all_paths_bytes: int = 64 * MIB
+    metadata_json_bytes: int = 4 * KIB
+    index_json_bytes: int = MIB
+    link_json_bytes: int = MIB
+    run_exports_json_bytes: int = MIB
+    about_json_bytes: int = 4 * MIB
+    paths_json_bytes: int = 128 * MIB
+    has_prefix_bytes: int = 4 * MIB
+    json_depth: int = 64
+    specs: int = 2_000
+    spec_characters: int = 1024
+    clock_ahead_seconds: int = 600
+
+
+class Budget:
+    """What one part of an archive may cost: time, and bytes once decompressed.
+
+    `name` is how a sentence calls the part: 'the info archive'.
+    """
+
+    def __init__(self, name: str, *, seconds: float, max_bytes: int, compressed_bytes: int, limits: Limits) -> None:
+        self.name = name
+        self._seconds = seconds
+        self._ends_at = time.monotonic() + seconds
+        self._max_bytes = max_bytes
+        self._ratio = limits.ratio
+        self._ratio_max_bytes = max(limits.ratio_free_bytes, limits.ratio * compressed_bytes)
+        self._spent_bytes = 0
+
+    def check_time(self) -> None:
+        if time.monotonic() > self._ends_at:
+            raise BadPackage(f"reading {self.name} took longer than the {self._seconds:g} seconds allowed")
+
+    def spend(self, size_bytes: int) -> None:
+        """Counts bytes that were decompressed."""
+        self._spent_bytes += size_bytes
+        if self._spent_bytes > self._max_bytes:
+            raise BadPackage(f"{self.name} unpacks to more than the {size(self._max_bytes)} allowed")
+        if self._spent_bytes > self._ratio_max_bytes:
+            raise BadPackage(
+                f"{self.name} unpacks to more than {self._ratio} times its size, "
+                f"which is not allowed above {size(self._ratio_max_bytes)}"
+            )
+
+
+def shown(value: object) -> str:
+    """`value` from an untrusted archive as a sentence may quote it: escaped, and short."""
+    text = ascii(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def size(size_bytes: int) -> str:
+    """A size for people: '256 MiB'."""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.4g} {name}"
+    return f"{size_bytes} bytes"

@@ -1,0 +1,109 @@
+"""JSON that every parser reads alike: no NaN, no duplicate keys, no lone surrogates, no NUL, numbers of 64 bits."""
+
+import json
+import math
+from collections import Counter
+from typing import Any, NoReturn
+
+from publishing.archive.rules import BadPackage, shown, size
+
+INTEGER_MAX = 2**63 - 1
+INTEGER_MAX_DIGITS = 20
+
+
+class _NotStrictError(ValueError):
+    """What a document has that readers differ on; `loads` adds where."""
+
+
+def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
+    """The value of a whole document. Raises BadPackage that calls the document `name`."""
+    if len(data) > max_bytes:
+        raise BadPackage(f"{name} is larger than the {size(max_bytes)} allowed")
+    try:
+        value = DECODER.decode(data.decode("utf-8"))
+        check(value, max_depth)
+    except UnicodeDecodeError as error:
+        raise BadPackage(f"{name} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
+    except RecursionError as error:
+        raise BadPackage(f"{name} is nested deeper than the {max_depth} levels allowed") from error
+    except ValueError as error:
+        raise BadPackage(f"{name} is not strict JSON: {error}") from error
+    return value
+
+
+def loads_object(data: bytes, name: str, max_bytes: int, max_depth: int) -> dict[str, Any]:
+    """As `loads`, of a document that must be an object."""
+    value = loads(data, name, max_bytes, max_depth)
+    if not isinstance(value, dict):
+        raise BadPackage(f"{name} holds {kind(value)}; expected an object")
+    return value
+
+
+def kind(value: object) -> str:
+    """What JSON calls `value`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def check(value: Any, levels_left: int) -> None:
+    """Refuses depth and strings that the decoder lets through. Raises ValueError."""
+    match value:
+        case str():
+            _check_string(value)
+        case dict() | list() if not levels_left:
+            raise _NotStrictError("it is nested too deep")
+        case dict():
+            for key, child in value.items():
+                _check_string(key)
+                check(child, levels_left - 1)
+        case list():
+            for child in value:
+                check(child, levels_left - 1)
+
+
+def _check_string(value: str) -> None:
+    if "\x00" in value:
+        raise _NotStrictError(f"{shown(value)} holds a NUL")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _NotStrictError(f"{shown(value)} holds a lone surrogate") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _NotStrictError(f"the key {shown(twice)} stands twice in one object")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > INTEGER_MAX_DIGITS or abs(int(digits)) > INTEGER_MAX:
+        raise _NotStrictError(f"the number {shown(digits)} does not fit into 64 bits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise _NotStrictError(f"the number {shown(digits)} is too large")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise _NotStrictError(f"{name} is no value of JSON")
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)

@@ -1,0 +1,230 @@
+"""The tree that an archive unpacks to: each member checked as it passes, the whole compared with info/paths.json."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from itertools import pairwise
+
+from publishing.archive import listing, paths
+from publishing.archive.compression import Part
+from publishing.archive.rules import BadPackage, Limits, shown, size
+from publishing.archive.tar import Kind, Member, TarReader
+
+INFO_DIRECTORY = "info"
+INFO_PREFIX = b"info/"
+INDEX_JSON = "info/index.json"
+ABOUT_JSON = "info/about.json"
+LINK_JSON = "info/link.json"
+RUN_EXPORTS_JSON = "info/run_exports.json"
+PATHS_JSON = "info/paths.json"
+HAS_PREFIX = "info/has_prefix"
+
+COLLISIONS_SHOWN = 3
+
+
+class Place(Enum):
+    """Which members a tar may hold."""
+
+    INFO = "those under info/ alone"
+    PKG = "those outside info/ alone"
+    WHOLE = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What is at a path: in the archive, and by info/paths.json."""
+
+    kind: Kind | None
+    listed: listing.PathType | None
+
+
+# Half a million paths share these few nodes.
+node = cache(Node)
+NOTHING = node(None, None)
+
+
+class Tree:
+    """What the members seen so far make. Paths are kept as UTF-8, since half a million must fit into memory."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.documents: dict[str, bytes] = {}
+        self.file_modes: set[str] = set()
+        self.has_paths_json = False
+        self._nodes: dict[bytes, Node] = {}
+        self._limits = limits
+        self._paths_bytes = 0
+        self._info_bytes = 0
+        self._info_members = 0
+        self._pkg_members = 0
+        self._document_max_bytes = {
+            INDEX_JSON: limits.index_json_bytes,
+            ABOUT_JSON: limits.about_json_bytes,
+            LINK_JSON: limits.link_json_bytes,
+            RUN_EXPORTS_JSON: limits.run_exports_json_bytes,
+            PATHS_JSON: limits.paths_json_bytes,
+            HAS_PREFIX: limits.has_prefix_bytes,
+        }
+
+    def read(self, part: Part, place: Place) -> None:
+        """Takes in every member of one tar."""
+        reader = TarReader(part)
+        for member in reader:
+            path = paths.member_path(member.raw_name, self._limits)
+            if path:
+                self._check_place(path, member, place)
+                self._count(path, member)
+                self._check_link(path, member)
+                self._add(path, member.kind)
+                self._read_document(path, member, reader)
+            elif member.kind is not Kind.DIRECTORY:
+                raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
+
+    def check_whole(self) -> None:
+        """What can be said only once all members were seen."""
+        self._check_parents()
+        self._check_composed_names()
+        if self.has_paths_json:
+            self._check_listing()
+
+    def holds(self, path: str) -> bool:
+        return self._nodes.get(path.encode(), NOTHING).kind is not None
+
+    def holds_below(self, directory: str) -> bool:
+        """Whether anything lies below `directory`, which ends with a slash."""
+        prefix = directory.encode()
+        return any(path.startswith(prefix) for path in self._nodes)
+
+    def case_collisions(self) -> Iterator[str]:
+        """A sentence for each of the first few pairs of names that differ by case alone."""
+        seen: dict[bytes, bytes] = {}
+        found = 0
+        for path in self._nodes:
+            other = seen.setdefault(path.decode().casefold().encode(), path)
+            if other is not path:
+                yield f"{shown(other.decode())} and {shown(path.decode())} differ by case alone"
+                found += 1
+            if found == COLLISIONS_SHOWN:
+                return
+
+    def _check_place(self, path: str, member: Member, place: Place) -> None:
+        top, slash, _ = path.partition("/")
+        if top.casefold() == INFO_DIRECTORY != top:
+            raise BadPackage(f"the member {shown(path)} lies in info/ where case does not count")
+        is_info = top == INFO_DIRECTORY
+        if (place is Place.INFO and not is_info) or (place is Place.PKG and is_info):
+            raise BadPackage(f"the member {shown(path)} is in the wrong archive, which may hold {place.value} (CEP 35)")
+        if is_info and not slash and member.kind is not Kind.DIRECTORY:
+            raise BadPackage(f"the member 'info' is {member.kind.value}; expected a directory")
+        if member.raw_name.endswith(b"/") and member.kind is not Kind.DIRECTORY:
+            raise BadPackage(f"the member {shown(path)} is {member.kind.value} with a slash at the end of its name")
+
+    def _count(self, path: str, member: Member) -> None:
+        limits = self._limits
+        if path.startswith(paths.INFO_PREFIX):
+            self._info_members += 1
+            self._info_bytes += member.size_bytes
+        else:
+            self._pkg_members += 1
+        if self._info_members > limits.info_members:
+            raise BadPackage(f"the archive has more than the {limits.info_members} members allowed under info/")
+        if self._pkg_members > limits.pkg_members:
+            raise BadPackage(f"the archive has more than the {limits.pkg_members} members allowed outside info/")
+        if self._info_bytes > limits.info_bytes:
+            raise BadPackage(f"the archive has more than the {size(limits.info_bytes)} allowed under info/")
+
+    def _check_link(self, path: str, member: Member) -> None:
+        if member.kind is Kind.SYMLINK:
+            paths.check_symlink(path, member.raw_target, self._limits)
+        elif member.kind is Kind.HARDLINK:
+            target = paths.member_path(member.raw_target, self._limits)
+            kind = self._nodes.get(target.encode(), NOTHING).kind
+            if kind not in (Kind.FILE, Kind.HARDLINK):
+                raise BadPackage(f"the hardlink {shown(path)} points to {shown(target)}, which is no earlier file")
+            if target.startswith(paths.INFO_PREFIX) != path.startswith(paths.INFO_PREFIX):
+                raise BadPackage(f"the hardlink {shown(path)} points to {shown(target)}, on the other side of info/")
+
+    def _add(self, path: str, kind: Kind) -> None:
+        before = self._node(path)
+        if before.kind is not None:
+            raise BadPackage(f"the archive has two members {shown(path)}")
+        self._set(path, node(kind, before.listed))
+
+    def _list(self, path: str, path_type: listing.PathType) -> None:
+        before = self._node(path)
+        if before.listed is not None:
+            raise BadPackage(f"{PATHS_JSON} lists {shown(path)} twice")
+        self._set(path, node(before.kind, path_type))
+
+    def _node(self, path: str) -> Node:
+        return self._nodes.get(path.encode(), NOTHING)
+
+    def _set(self, path: str, new: Node) -> None:
+        key = path.encode()
+        if key not in self._nodes:
+            self._paths_bytes += len(key)
+            if self._paths_bytes > self._limits.all_paths_bytes:
+                raise BadPackage(f"the paths of all members take more than {size(self._limits.all_paths_bytes)}")
+        self._nodes[key] = new
+
+    def _read_document(self, path: str, member: Member, reader: TarReader) -> None:
+        """Keeps the documents that `publishing.package` reads, and the entries of info/paths.json."""
+        max_bytes = self._document_max_bytes.get(path)
+        if max_bytes is None:
+            if path.casefold() in self._document_max_bytes:
+                raise BadPackage(f"the member {shown(path)} is {path.casefold()} where case does not count")
+            return
+        if member.kind is not Kind.FILE:
+            raise BadPackage(f"{path} is {member.kind.value}; expected a file")
+        if member.size_bytes > max_bytes:
+            raise BadPackage(f"{path} has {size(member.size_bytes)}; at most {size(max_bytes)} are allowed")
+        if path == PATHS_JSON:
+            self._read_listing(reader)
+        else:
+            self.documents[path] = b"".join(iter(lambda: reader.read(max_bytes), b""))
+
+    def _read_listing(self, reader: TarReader) -> None:
+        self.has_paths_json = True
+        for entry in listing.entries(reader.read, PATHS_JSON, self._limits):
+            self._list(entry.path, entry.path_type)
+            if entry.file_mode:
+                self.file_modes.add(entry.file_mode)
+
+    def _check_parents(self) -> None:
+        """Nothing lies below a file or a link: sorted with the slash first, what lies below follows at once."""
+        ordered = sorted(path.replace(b"/", b"\x00") for path, found in self._nodes.items() if found.kind is not None)
+        for parent, child in pairwise(ordered):
+            path = parent.replace(b"\x00", b"/")
+            kind = self._nodes[path].kind
+            if kind not in (None, Kind.DIRECTORY) and child.startswith(parent + b"\x00"):
+                below = child.replace(b"\x00", b"/").decode()
+                raise BadPackage(f"the member {shown(below)} lies below {shown(path.decode())}, which is no directory")
+
+    def _check_composed_names(self) -> None:
+        seen: dict[str, bytes] = {}
+        for raw_path in self._nodes:
+            if raw_path.isascii():
+                continue
+            path = raw_path.decode()
+            other = seen.setdefault(paths.same_name(path), raw_path)
+            if other is not raw_path:
+                raise BadPackage(
+                    f"the names {shown(other.decode())} and {shown(path)} differ in Unicode normalisation alone"
+                )
+
+    def _check_listing(self) -> None:
+        """The paths of info/paths.json are those of the members outside info/; parent directories need no entry."""
+        for raw_path, found in self._nodes.items():
+            path = shown(raw_path.decode())
+            if raw_path.startswith(INFO_PREFIX) or raw_path == INFO_DIRECTORY.encode():
+                if found.listed:
+                    raise BadPackage(f"{PATHS_JSON} lists {path}; expected members outside info/ alone")
+            elif found.kind is None:
+                raise BadPackage(f"{PATHS_JSON} lists {path}, which the archive does not hold")
+            elif found.listed is None:
+                if found.kind is not Kind.DIRECTORY:
+                    raise BadPackage(f"the archive holds {path}, which {PATHS_JSON} does not list")
+            elif found.kind not in listing.KINDS[found.listed]:
+                raise BadPackage(
+                    f"{PATHS_JSON} calls {path} a {found.listed.value}; the archive holds {found.kind.value}"
+                )

@@ -1,0 +1,70 @@
+"""Which records current_repodata.json holds: the newest version of each name, and what those need. PURE.
+
+As conda-index chooses: where no chosen record satisfies a dependency, the newest older version that does comes in, with
+what it needs in turn. A client whose solve fails here goes on with repodata.json.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rattler import BuildString, MatchSpec, PackageRecord, Version
+
+SECTIONS = ("packages", "packages.conda")
+
+Record = dict[str, Any]
+Packages = dict[str, dict[str, Record]]  # section → file name → record
+
+
+def select(newest: Packages, all_of: Callable[[str], Packages]) -> Packages:
+    """The chosen records, from the `newest` of each name; `all_of(name)` is asked where an older one is needed."""
+    chosen: dict[str, Packages] = {}
+    for section, file_name, record in _each(newest):
+        _add(chosen, section, file_name, record)
+    to_do = [spec for _, _, record in _each(newest) for spec in record["depends"]]
+    seen: set[str] = set()
+    while to_do:
+        spec = to_do.pop()
+        if spec not in seen:
+            seen.add(spec)
+            for section, file_name, record in _missing(spec, chosen, all_of):
+                _add(chosen, section, file_name, record)
+                to_do += record["depends"]
+    return _merged(chosen)
+
+
+def _missing(
+    spec: str, chosen: dict[str, Packages], all_of: Callable[[str], Packages]
+) -> list[tuple[str, str, Record]]:
+    """The newest records that satisfy `spec` where none of the chosen does; none where this subdir lacks the name."""
+    match = MatchSpec(spec)
+    name = spec.split(maxsplit=1)[0]
+    if name not in chosen or any(_satisfies(record, match) for _, _, record in _each(chosen[name])):
+        return []
+    fitting = [entry for entry in _each(all_of(name)) if _satisfies(entry[2], match)]
+    last = max((Version(record["version"]) for _, _, record in fitting), default=None)
+    return [entry for entry in fitting if Version(entry[2]["version"]) == last]
+
+
+def _satisfies(record: Record, match: MatchSpec) -> bool:
+    build = BuildString(record["build"])
+    return match.matches(
+        PackageRecord(record["name"], record["version"], build, record["build_number"], record["subdir"])
+    )
+
+
+def _each(packages: Packages) -> Iterator[tuple[str, str, Record]]:
+    for section, records in packages.items():
+        for file_name, record in records.items():
+            yield section, file_name, record
+
+
+def _add(chosen: dict[str, Packages], section: str, file_name: str, record: Record) -> None:
+    chosen.setdefault(record["name"], {}).setdefault(section, {})[file_name] = record
+
+
+def _merged(chosen: dict[str, Packages]) -> Packages:
+    merged: Packages = {section: {} for section in SECTIONS}
+    for packages in chosen.values():
+        for section, records in packages.items():
+            merged[section] |= records
+    return merged

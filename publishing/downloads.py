@@ -1,0 +1,64 @@
+"""GET and HEAD of everything below a channel's URL: who asks, may they read, which file is it."""
+
+import re
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from channels_app import authentication
+from channels_app.access import Permission, channel_for
+from channels_app.models import Artifact, Channel
+from channels_app.names import is_subdir
+from hub.errors import HubError, not_found
+from publishing import delivery, repodata
+from publishing.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
+from publishing.models import SubdirIndex
+
+SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
+
+
+def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
+    """`/{channel}/{path}` for clients. Every error is one plain sentence."""
+    if request.method not in ("GET", "HEAD"):
+        raise HubError(405, "wrong_method", "Channel files are read by GET and HEAD.", {"Allow": "GET, HEAD"})
+    readable = channel_for(authentication.actor(request), channel, Permission.READ)
+    return delivery.answer(request, _find(readable, path), is_private=readable.is_private)
+
+
+def _find(channel: Channel, path: str) -> File:
+    if path in repodata.CHANNEL_FILES:
+        return _index_file(channel, "", path)
+    subdir, _, name = path.partition("/")
+    if not is_subdir(subdir):
+        raise not_found("no_such_file", f"'{channel}' has no '{path}'; expected <subdir>/<file>.")
+    if name in repodata.SUBDIR_FILES:
+        return _index_file(channel, subdir, name)
+    if shard := SHARD.match(name):
+        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{channel.name}/{path}")
+    return _artifact(channel, subdir, name)
+
+
+def _index_file(channel: Channel, subdir: str, name: str) -> File:
+    """The file of the last build; before the first one, an empty file of the same kind."""
+    content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
+    index = SubdirIndex.objects.filter(channel=channel, subdir=subdir).first()
+    etag = "" if index is None else index.current_etag if name in repodata.CURRENT_FILES else index.etag
+    if etag:
+        key = f"{channel.name}/{subdir}/{name}" if subdir else f"{channel.name}/{name}"
+        return File(etag=etag, caching=CHECK_EACH_TIME, content_type=content_type, key=key)
+    content = repodata.empty_file(subdir, name)
+    if content is None:
+        raise not_found("no_such_subdir", f"'{channel}' has no subdir '{subdir}': nothing was published there yet.")
+    return File(etag="empty", caching=CHECK_EACH_TIME, content_type=content_type, content=content)
+
+
+def _artifact(channel: Channel, subdir: str, name: str) -> File:
+    artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=name).first()
+    if artifact is None:
+        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{name}'.")
+    return File(
+        etag=artifact.sha256,
+        caching=CHECK_EACH_TIME if channel.allow_overwrite else NEVER_CHANGES,
+        key=f"{channel.name}/{subdir}/{name}",
+        artifact_bytes=artifact.size_bytes,
+    )

@@ -1,0 +1,131 @@
+"""Keeping the index files of a channel in step with the database, the only truth.
+
+A change raises the index's `wanted` in its own transaction and marks the name. A build, alone under the index's lock,
+makes the changed names' pieces, then writes every file in one pass over ready pieces, and raises `built` to the
+`wanted` that it read. Whoever finds the lock taken leaves: the holder looks again after it let go, and the schedule
+wakes what is still stale, so neither a lost message nor a killed worker leaves an index behind.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Max, Min
+
+from channels_app.models import Artifact, Channel, Package
+from hub.celery import send
+from hub.locks import try_lock
+from hub.storage import store
+from publishing import files, pieces, repodata, summary
+from publishing.models import IndexedName, SubdirIndex
+from publishing.repodata import Revision
+
+WHOLE_CHANNEL = ""
+
+
+def want(channel: Channel, subdir: str, names: Iterable[str]) -> SubdirIndex:
+    """Wish for a new index because of `names`: in the transaction of the change; `wake` it after the commit."""
+    index, _ = SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)
+    SubdirIndex.objects.filter(pk=index.pk).update(wanted=F("wanted") + 1)
+    index.refresh_from_db(fields=["wanted"])
+    IndexedName.objects.bulk_create(
+        [IndexedName(index=index, name=name, changed=index.wanted) for name in names],
+        update_conflicts=True,
+        unique_fields=["index", "name"],
+        update_fields=["changed"],
+    )
+    return index
+
+
+def wake(index: SubdirIndex) -> None:
+    """Ask a worker to build `index`."""
+    send("publishing.tasks.build_index", index.pk)
+
+
+def open_channel(channel_id: int) -> None:
+    """Write a new channel's empty files, so that its folder in the store is a valid channel from the first moment."""
+    channel = Channel.objects.filter(pk=channel_id).first()
+    if channel and not channel.indexes.exists():
+        with transaction.atomic():
+            indexes = [want(channel, "noarch", []), want(channel, WHOLE_CHANNEL, [])]
+        for index in indexes:
+            bring_up_to_date(index.pk)
+
+
+def wake_stale() -> None:
+    """Wake what a lost message or a killed worker left behind: stale indexes, channels without any."""
+    for index in SubdirIndex.objects.filter(wanted__gt=F("built")):
+        wake(index)
+    for channel in Channel.objects.filter(indexes=None):
+        send("publishing.tasks.open_channel", channel.pk)
+
+
+def rebuild(index: SubdirIndex) -> None:
+    """Make every piece and file of `index` anew, from the database alone."""
+    names = Package.objects.filter(channel=index.channel).values_list("name", flat=True)
+    if index.subdir != WHOLE_CHANNEL:
+        names = names.filter(artifacts__subdir=index.subdir).distinct()
+    want(index.channel, index.subdir, names)
+    bring_up_to_date(index.pk)
+
+
+def bring_up_to_date(index_id: int) -> None:
+    """Build the index until it is not stale; nothing to do where another worker is at it."""
+    while index := SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).select_related("channel").first():
+        with try_lock(f"index-{index_id}") as held:
+            if not held:
+                return
+            _pause_since(index.built_at)
+            index.refresh_from_db()
+            build(index)
+
+
+def build(index: SubdirIndex) -> None:
+    """One build. The caller holds the index's lock. A crash at any point leaves it stale, to be built again."""
+    names = list(index.names.filter(changed__gt=index.built).order_by("name").values_list("name", flat=True))
+    if index.subdir == WHOLE_CHANNEL:
+        summary.write_files(index, names)
+    else:
+        pieces.remake(index, names)
+        _write_files(index)
+    _finish(index, names)
+
+
+def _finish(index: SubdirIndex, names: list[str]) -> None:
+    with transaction.atomic():
+        SubdirIndex.objects.filter(pk=index.pk).update(
+            built=index.wanted, builds=F("builds") + 1, etag=secrets.token_hex(8), built_at=datetime.now(UTC)
+        )
+        if index.subdir != WHOLE_CHANNEL:
+            transaction.on_commit(partial(wake, want(index.channel, WHOLE_CHANNEL, names)))
+
+
+def _pause_since(built_at: datetime | None) -> None:
+    """Wait a moment after the last build, under the lock: a hundred uploads at once need a handful of builds."""
+    if built_at:
+        pause = timedelta(milliseconds=settings.HUB_INDEX_PAUSE_MS) - (datetime.now(UTC) - built_at)
+        time.sleep(max(0.0, pause.total_seconds()))
+
+
+def _write_files(index: SubdirIndex) -> None:
+    """Write every file of the subdir, the shard index first: who sees the new one finds every shard already there."""
+    revision_3 = _revision_3(index)
+    prefix = f"{index.channel.name}/{index.subdir}"
+    shards = dict(index.names.exclude(shard_sha256="").values_list("name", "shard_sha256"))
+    created_at = repodata.timestamp(datetime.now(UTC))
+    shard_index = repodata.shard_index(index.subdir, shards, created_at=created_at, revision_3=revision_3)
+    store().put(f"{prefix}/{repodata.SHARD_INDEX}", shard_index)
+    files.write_json(index, f"{prefix}/{repodata.REPODATA}", repodata.repodata_layout(index.subdir, revision_3))
+    files.write_json(index, f"{prefix}/{repodata.RUN_EXPORTS}", repodata.run_exports_layout(index.subdir))
+
+
+def _revision_3(index: SubdirIndex) -> Revision | None:
+    """What the index says of its revision-3 records; None where there are none."""
+    found = Artifact.objects.filter(
+        channel=index.channel, subdir=index.subdir, revision=3, set_aside_reason=""
+    ).aggregate(n=Count("pk"), oldest=Min("indexed_timestamp"), newest=Max("indexed_timestamp"))
+    return Revision(found["n"], found["oldest"], found["newest"]) if found["n"] else None

@@ -1,0 +1,194 @@
+"""PURE: an uploaded archive → PackageInfo, or BadPackage with the reason. docs/package-checks.md has the rules.
+
+Nothing is extracted: the archive is read once, front to back, within `Limits`. The rules stand in `publishing.archive`,
+one file each for the ZIP, the compression, the tar, the tree and the documents.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from publishing.archive import compression, conda_zip, documents, index_json, strict_json
+from publishing.archive.compression import Part
+from publishing.archive.identity import FileName, parse_file_name
+from publishing.archive.rules import BadPackage, Budget, Limits, shown, size
+from publishing.archive.tree import (
+    ABOUT_JSON,
+    HAS_PREFIX,
+    INDEX_JSON,
+    LINK_JSON,
+    PATHS_JSON,
+    RUN_EXPORTS_JSON,
+    Place,
+    Tree,
+)
+
+__all__ = ["BadPackage", "FileName", "Limits", "PackageInfo", "parse_file_name", "read"]
+
+METADATA_JSON = "metadata.json"
+CONDA_FORMAT_VERSION = 2
+
+READ_BYTES = 1024 * 1024
+# Where files that differ by case alone overwrite each other.
+CASE_BLIND_SUBDIRS = ("noarch", "osx-", "win-")
+
+
+@dataclass(frozen=True, slots=True)
+class PackageInfo:
+    """The facts of a package that passed every check.
+
+    `index` and `about` hold every key of info/index.json (with the subdir that an old .tar.bz2 lacks) and
+    info/about.json; `run_exports` has CEP 12's form; `revision` is 1, or 3 where the record needs repodata's v3;
+    `features` are the facts of CEP 38 that hold; `warnings` are sentences for people.
+    """
+
+    file_name: str
+    name: str
+    version: str
+    build: str
+    build_number: int
+    subdir: str
+    extension: str
+    index: dict[str, Any]
+    revision: int
+    about: dict[str, Any]
+    run_exports: dict[str, Any]
+    features: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo:  # noqa: B008 (immutable)
+    """The facts of the archive at `path`. Whatever its bytes, raises BadPackage alone (and OSError for our own disk).
+
+    Takes as long as decompressing takes: up to `limits.info_seconds` and `limits.pkg_seconds`.
+    """
+    parsed = parse_file_name(file_name)
+    with _only_bad_package(), path.open("rb", buffering=READ_BYTES) as file:
+        file_bytes = path.stat().st_size
+        _check_size(file_bytes, limits)
+        tree = Tree(limits)
+        read_archive = _read_conda if parsed.extension == ".conda" else _read_tar_bz2
+        index = read_archive(file, file_bytes, parsed, tree, limits)
+        tree.check_whole()
+        return _package_info(parsed, index, tree, limits)
+
+
+@contextmanager
+def _only_bad_package() -> Iterator[None]:
+    """What no check foresaw is a bad package too: hostile bytes must not become a 500. The cause stays attached."""
+    try:
+        yield
+    except (BadPackage, OSError):
+        raise
+    except Exception as error:
+        raise BadPackage(f"the archive cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _check_size(file_bytes: int, limits: Limits) -> None:
+    if file_bytes > limits.compressed_bytes:
+        raise BadPackage(f"the file has {size(file_bytes)}; at most {size(limits.compressed_bytes)} are allowed")
+
+
+def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> dict[str, Any]:
+    """The index of a `.conda` file (CEP 35), checked before its large part is read; fills `tree`."""
+    entries = conda_zip.entries(file, file_bytes)
+    info_name, pkg_name = f"info-{file_name.stem}.tar.zst", f"pkg-{file_name.stem}.tar.zst"
+    expected = {METADATA_JSON, info_name, pkg_name}
+    if entries.keys() != expected:
+        raise BadPackage(f"the ZIP has the entries {_listed(entries)}; expected {_listed(expected)} for this file name")
+    _check_metadata(file, entries[METADATA_JSON], limits)
+    tree.read(_info_part(file, entries[info_name], limits), Place.INFO)
+    index = index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits)
+    if not tree.has_paths_json:
+        raise BadPackage(f"the archive has no {PATHS_JSON}, which a .conda file must have (CEP 34)")
+    tree.read(_pkg_part(file, entries[pkg_name], limits), Place.PKG)
+    return index
+
+
+def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> None:
+    if entry.size_bytes > limits.metadata_json_bytes:
+        raise BadPackage(f"{METADATA_JSON} has {size(entry.size_bytes)}; at most {size(limits.metadata_json_bytes)}")
+    data = conda_zip.EntryReader(file, entry).read(entry.size_bytes)
+    metadata = strict_json.loads_object(data, METADATA_JSON, limits.metadata_json_bytes, limits.json_depth)
+    version = metadata.get("conda_pkg_format_version")
+    if type(version) is not int or version != CONDA_FORMAT_VERSION:
+        raise BadPackage(f"{METADATA_JSON} has the conda_pkg_format_version {shown(version)}; expected 2 (CEP 35)")
+
+
+def _info_part(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> Part:
+    budget = Budget(
+        "the info archive",
+        seconds=limits.info_seconds,
+        max_bytes=limits.info_bytes,
+        compressed_bytes=entry.size_bytes,
+        limits=limits,
+    )
+    return _zstd_part(file, entry, budget, limits)
+
+
+def _pkg_part(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> Part:
+    budget = Budget(
+        "the pkg archive",
+        seconds=limits.pkg_seconds,
+        max_bytes=limits.pkg_bytes,
+        compressed_bytes=entry.size_bytes,
+        limits=limits,
+    )
+    return _zstd_part(file, entry, budget, limits)
+
+
+def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: Limits) -> Part:
+    source = conda_zip.EntryReader(file, entry)
+    return Part(compression.zstd_chunks(source, budget, limits.window_bytes), budget)
+
+
+def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> dict[str, Any]:
+    """The index of a `.tar.bz2` file, info/ and all else in one tar in any order; fills `tree`."""
+    budget = Budget(
+        "the archive",
+        seconds=limits.pkg_seconds,
+        max_bytes=limits.pkg_bytes,
+        compressed_bytes=file_bytes,
+        limits=limits,
+    )
+    tree.read(Part(compression.bz2_chunks(file, budget), budget), Place.WHOLE)
+    return index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits)
+
+
+def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits: Limits) -> PackageInfo:
+    documents.check_link(tree.documents.get(LINK_JSON), limits)
+    return PackageInfo(
+        file_name=str(file_name),
+        name=file_name.name,
+        version=file_name.version,
+        build=file_name.build,
+        build_number=index["build_number"],
+        subdir=index["subdir"],
+        extension=file_name.extension,
+        index=index,
+        revision=index_json.revision(index),
+        about=documents.about(tree.documents.get(ABOUT_JSON), limits),
+        run_exports=documents.run_exports(tree.documents.get(RUN_EXPORTS_JSON), limits),
+        features=tuple(_features(file_name.name, tree)),
+        warnings=tuple(tree.case_collisions()) if index["subdir"].startswith(CASE_BLIND_SUBDIRS) else (),
+    )
+
+
+def _features(name: str, tree: Tree) -> Iterator[str]:
+    """The facts of CEP 38 that hold for this package."""
+    for directory in ("activate.d", "deactivate.d"):
+        if tree.holds_below(f"etc/conda/{directory}/"):
+            yield directory
+    modes = tree.file_modes or documents.prefix_modes(tree.documents.get(HAS_PREFIX))
+    for mode in ("binary", "text"):
+        if mode in modes:
+            yield f"{mode}_prefix"
+    for action in ("post-link", "pre-link", "pre-unlink"):
+        if tree.holds(f"bin/.{name}-{action}.sh") or tree.holds(f"Scripts/.{name}-{action}.bat"):
+            yield action.replace("-", "_")
+
+
+def _listed(entry_names: Iterable[str]) -> str:
+    return ", ".join(shown(name) for name in sorted(entry_names))

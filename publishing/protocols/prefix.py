@@ -1,0 +1,32 @@
+"""The prefix protocol: `rattler-build upload prefix`, `pixi upload prefix`, `pixi publish`.
+
+Source: conda/rattler, crates/rattler_upload/src/upload/prefix.rs. The client shows the first 512 characters of a
+refusal's body, takes 409 for "exists", and sends everything again on any status that it does not know.
+"""
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from channels_app import authentication
+from channels_app.access import Permission, channel_for
+from hub.errors import HubError, bad_request
+from publishing import body
+from publishing.upload import publish
+
+
+@csrf_exempt
+def upload(request: HttpRequest, channel: str) -> HttpResponse:
+    """`POST /api/v1/upload/{channel}[?force=true]`, a form or the bare bytes; a key, never a cookie."""
+    with body.answered_after_the_body(request):
+        if request.method != "POST":
+            raise HubError(405, "wrong_method", "Packages are uploaded by POST.", {"Allow": "POST"})
+        if not channel:
+            raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
+        actor = authentication.key_actor(request)
+        target = channel_for(actor, channel, Permission.UPLOAD)
+        force = request.GET.get("force", "false").lower() == "true"
+        with body.receive(request, target.upload_limit_bytes) as received:
+            published = publish(actor=actor, channel=target, received=received, force=force)
+    artifact = published.artifact
+    verb = "published" if published.is_new else "exists already"
+    return HttpResponse(f"{artifact} {verb}.\n", status=201 if published.is_new else 200, content_type="text/plain")

@@ -1,0 +1,25 @@
+"""The jobs. Each takes an id, does nothing where there is nothing to do, and is safe to run twice."""
+
+from celery import shared_task
+
+from publishing import housekeeping, index
+
+
+@shared_task
+def build_index(index_id: int) -> None:
+    index.bring_up_to_date(index_id)
+
+
+@shared_task
+def open_channel(channel_id: int) -> None:
+    index.open_channel(channel_id)
+
+
+@shared_task
+def wake_stale_indexes() -> None:
+    index.wake_stale()
+
+
+@shared_task
+def remove_leftovers() -> None:
+    housekeeping.remove_leftovers()

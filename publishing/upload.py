@@ -1,0 +1,203 @@
+"""An upload, as a list of named steps. Every protocol ends here."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from channels_app import audit
+from channels_app.access import Actor, Permission, check_still_allowed
+from channels_app.models import Artifact, Channel, Package
+from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
+from hub.storage import StoreError, store
+from publishing import index, package
+from publishing.body import ReceivedFile
+from publishing.models import Reservation
+from publishing.package import BadPackage, Limits, PackageInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The artifact, and whether this upload made it (or the same bytes were there already)."""
+
+    artifact: Artifact
+    is_new: bool
+
+
+def publish(*, actor: Actor, channel: Channel, received: ReceivedFile, force: bool = False) -> Published:
+    """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
+
+    The file name is reserved before its bytes go to the store and recorded after, so that two uploads of one name
+    never meet there, and what the database has not committed is not served.
+    """
+    check_checksum(received)
+    info = read(channel, received)
+    check_policies(channel, info, force=force)
+    existing = check_duplicate(channel, info, received, force=force)
+    if existing:
+        return Published(existing, is_new=False)
+    token = reserve(channel, info, received, force=force)
+    try:
+        put(channel, info, received)
+        return record(actor, channel, info, received)
+    except (HubError, StoreError):
+        release(token)
+        raise
+
+
+def check_checksum(received: ReceivedFile) -> None:
+    if not received.file_name:
+        raise bad_request("file_name_missing", "The upload names no file; send its name as X-File-Name.")
+    if received.claimed_sha256 and received.claimed_sha256 != received.sha256:
+        raise unprocessable(
+            "checksum_mismatch",
+            f"The bytes that arrived have the SHA-256 {received.sha256}, the client announced "
+            f"{received.claimed_sha256[:64]}. Something changed them on the way; send the file again.",
+        )
+
+
+def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
+    try:
+        limits = Limits(compressed_bytes=channel.upload_limit_bytes)
+        return package.read(received.path, received.file_name, limits)
+    except BadPackage as error:
+        raise unprocessable("bad_package", f"{received.file_name[:211]} was refused: {error.reason}") from None
+
+
+def check_policies(channel: Channel, info: PackageInfo, *, force: bool) -> None:
+    if force and not channel.allow_overwrite:
+        raise forbidden(
+            "overwriting_off",
+            f"The channel '{channel}' does not allow force=true: its files never change. "
+            "Raise the build number instead.",
+        )
+    if info.revision > 1 and not channel.allow_revision_3:
+        raise forbidden(
+            "revision_3_off",
+            f"{info.file_name} needs repodata revision {info.revision} (CEP 48), which '{channel}' does not allow.",
+        )
+
+
+def check_duplicate(channel: Channel, info: PackageInfo, received: ReceivedFile, *, force: bool) -> Artifact | None:
+    """The artifact, where these very bytes are published already; 409 where others are."""
+    artifact = Artifact.objects.filter(channel=channel, subdir=info.subdir, file_name__iexact=info.file_name).first()
+    if artifact is None:
+        return None
+    if artifact.sha256 == received.sha256 and artifact.file_name == info.file_name:
+        return artifact
+    if force and artifact.file_name == info.file_name:
+        return None
+    raise conflict(
+        "exists",
+        f"{artifact} exists with other bytes: SHA-256 {artifact.sha256[:16]}…, uploaded {received.sha256[:16]}…. "
+        "Raise the build number, or skip existing files.",
+    )
+
+
+def reserve(channel: Channel, info: PackageInfo, received: ReceivedFile, *, force: bool) -> str:
+    """Take the file name for these bytes, or join another upload of the same bytes; returns the upload's token.
+
+    The artifact is looked for again after the reservation is ours: whoever held it before has committed by then.
+    """
+    token = secrets.token_hex(16)
+    place = {"channel": channel, "subdir": info.subdir, "file_name": info.file_name}
+    mine = {"sha256": received.sha256, "token": token, "expires_at": _reservation_end()}
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                Reservation.objects.create(**place, **mine)
+        except IntegrityError:
+            _take_over(channel, info, received, mine)
+        check_duplicate(channel, info, received, force=force)
+    return token
+
+
+def put(channel: Channel, info: PackageInfo, received: ReceivedFile) -> None:
+    store().put(f"{channel.name}/{info.subdir}/{info.file_name}", received.path)
+
+
+def record(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile) -> Published:
+    """One short transaction: rights again, the artifact, its event, the wish for an index, the reservation's end."""
+    with transaction.atomic():
+        check_still_allowed(actor, channel, Permission.UPLOAD)
+        reservation = _reservations(channel, info).filter(sha256=received.sha256).first()
+        if reservation is None:
+            return Published(_recorded_by_another(channel, info, received), is_new=False)
+        artifact = _save(actor, channel, info, received)
+        stale = index.want(channel, info.subdir, [info.name])
+        reservation.delete()
+        transaction.on_commit(partial(index.wake, stale))
+    return Published(artifact, is_new=True)
+
+
+def release(token: str) -> None:
+    """Give the file name free again, unless another upload of the same bytes has joined."""
+    Reservation.objects.filter(token=token).delete()
+
+
+def _take_over(channel: Channel, info: PackageInfo, received: ReceivedFile, mine: dict[str, object]) -> None:
+    """Join a reservation for the same bytes, or take one whose upload must have died."""
+    theirs = _reservations(channel, info)
+    for other in theirs:
+        if other.sha256 != received.sha256 and other.expires_at > timezone.now():
+            raise conflict("being_uploaded", f"Other bytes are being uploaded as {info.file_name} at this moment.")
+    theirs.update(file_name=info.file_name, **mine)
+
+
+def _recorded_by_another(channel: Channel, info: PackageInfo, received: ReceivedFile) -> Artifact:
+    """The artifact that a joined upload of the same bytes recorded first."""
+    artifact = check_duplicate(channel, info, received, force=False)
+    if artifact is None:
+        raise unavailable("reservation_lost", f"The upload of {info.file_name} lost its place to another; try again.")
+    return artifact
+
+
+def _reservations(channel: Channel, info: PackageInfo) -> QuerySet[Reservation]:
+    return Reservation.objects.select_for_update().filter(
+        channel=channel, subdir=info.subdir, file_name__iexact=info.file_name
+    )
+
+
+def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile) -> Artifact:
+    package_row, _ = Package.objects.get_or_create(channel=channel, name=info.name)
+    values = {
+        "package": package_row,
+        "version": info.version,
+        "build": info.build,
+        "build_number": info.build_number,
+        "revision": info.revision,
+        "size_bytes": received.size_bytes,
+        "sha256": received.sha256,
+        "md5": received.md5,
+        "index_json": info.index,
+        "about_json": info.about,
+        "run_exports": info.run_exports,
+        "features": list(info.features),
+        "warnings": list(info.warnings),
+        "indexed_timestamp": time.time_ns() // 1_000_000,
+        "set_aside_reason": "",
+        "uploaded_by": actor.user,
+        "uploaded_with": actor.key,
+    }
+    artifact, is_new = Artifact.objects.update_or_create(
+        channel=channel, subdir=info.subdir, file_name=info.file_name, defaults=values
+    )
+    audit.record(
+        "artifact.publish" if is_new else "artifact.overwrite",
+        actor=actor.user,
+        key=actor.key,
+        channel=channel,
+        target=f"{info.subdir}/{info.file_name}",
+        detail={"sha256": received.sha256, "size_bytes": received.size_bytes},
+    )
+    return artifact
+
+
+def _reservation_end() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.HUB_RESERVATION_S)

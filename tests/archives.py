@@ -1,0 +1,295 @@
+"""Package archives from keyword defaults: good ones by default, hostile ones by overriding the layer in question.
+
+`make_conda(directory)` and `make_tar_bz2(directory)` write a small good package and return its path. Every layer can be
+replaced: `index` (keys of index.json; None removes one), `info` (files under info/), `files` (files outside it),
+`members` and `listed` (raw tar members with their entries in paths.json), `info_tar`, `pkg_tar` or `tar` (a whole tar),
+`compress`, `metadata`, and for a `.conda` file `entries` and `zip_bytes`'s keywords.
+"""
+
+import bz2
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from publishing.package import BadPackage, Limits, read
+
+FILES = {"share/demo.txt": b"hello\n"}
+METADATA = b'{"conda_pkg_format_version": 2}'
+
+TAR_BLOCK_BYTES = 512
+TAR_END = bytes(2 * TAR_BLOCK_BYTES)
+POSIX_MAGIC = b"ustar\x0000"
+GNU_MAGIC = b"ustar  \x00"
+
+DOS_DATE = 0x21  # 1980-01-01
+
+
+def make_conda(
+    directory: Path,
+    *,
+    name: str = "demo",
+    version: str = "1.0",
+    build: str = "0",
+    subdir: str = "noarch",
+    depends: Sequence[str] = (),
+    files: Mapping[str, bytes] = FILES,
+    index: Mapping[str, Any] | None = None,
+    info: Mapping[str, bytes | None] | None = None,
+    members: Sequence[bytes] = (),
+    listed: Sequence[Mapping[str, Any]] = (),
+    info_tar: bytes | None = None,
+    pkg_tar: bytes | None = None,
+    metadata: bytes = METADATA,
+    compress: Callable[[bytes], bytes] = zstandard.compress,
+    entries: Callable[[list["ZipEntry"]], list["ZipEntry"]] = list,
+    file_name: str | None = None,
+    **zip_tweaks: Any,
+) -> Path:
+    """Writes a `.conda` file; `entries` may change the three ZIP entries (metadata, pkg, info), `compress` is pkg's."""
+    stem = f"{name}-{version}-{build}"
+    identity = {"name": name, "version": version, "build": build, "subdir": subdir, "depends": list(depends)}
+    document = index_json(**identity | dict(index or {}))
+    info_members = info_tar_members(document, files, listed, info)
+    pkg_members = [tar_member(path, content) for path, content in files.items()] + list(members)
+    zip_entries = [
+        ZipEntry("metadata.json", metadata),
+        ZipEntry(f"pkg-{stem}.tar.zst", compress(tar_bytes(pkg_members) if pkg_tar is None else pkg_tar)),
+        ZipEntry(f"info-{stem}.tar.zst", zstandard.compress(tar_bytes(info_members) if info_tar is None else info_tar)),
+    ]
+    path = directory / (file_name or f"{stem}.conda")
+    path.write_bytes(zip_bytes(entries(zip_entries), **zip_tweaks))
+    return path
+
+
+def make_tar_bz2(
+    directory: Path,
+    *,
+    name: str = "demo",
+    version: str = "1.0",
+    build: str = "0",
+    subdir: str = "noarch",
+    depends: Sequence[str] = (),
+    files: Mapping[str, bytes] = FILES,
+    index: Mapping[str, Any] | None = None,
+    info: Mapping[str, bytes | None] | None = None,
+    members: Sequence[bytes] = (),
+    listed: Sequence[Mapping[str, Any]] = (),
+    tar: bytes | None = None,
+    compress: Callable[[bytes], bytes] = bz2.compress,
+    file_name: str | None = None,
+) -> Path:
+    """Writes a `.tar.bz2` file, info/ first."""
+    identity = {"name": name, "version": version, "build": build, "subdir": subdir, "depends": list(depends)}
+    document = index_json(**identity | dict(index or {}))
+    all_members = info_tar_members(document, files, listed, info)
+    all_members += [tar_member(path, content) for path, content in files.items()] + list(members)
+    path = directory / (file_name or f"{name}-{version}-{build}.tar.bz2")
+    path.write_bytes(compress(tar_bytes(all_members) if tar is None else tar))
+    return path
+
+
+def refusal(path: Path, limits: Limits = Limits()) -> str:  # noqa: B008 (immutable)
+    """Why the archive at `path` is refused."""
+    with pytest.raises(BadPackage) as caught:
+        read(path, path.name, limits)
+    return caught.value.reason
+
+
+def index_json(**keys: Any) -> dict[str, Any]:
+    """An info/index.json; a key that is given as None is left out."""
+    defaults = {
+        "name": "demo",
+        "version": "1.0",
+        "build": "0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": "noarch",
+        "timestamp": 1_700_000_000_000,
+    }
+    merged = defaults | keys
+    if merged["subdir"] == "noarch":
+        merged.setdefault("noarch", "generic")
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def info_tar_members(
+    index: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    listed: Sequence[Mapping[str, Any]] = (),
+    info: Mapping[str, bytes | None] | None = None,
+) -> list[bytes]:
+    """The members under info/; `info` adds, replaces or (with None) removes files, by their names below info/."""
+    paths = [paths_entry(path, content) for path, content in files.items()] + list(listed)
+    contents: dict[str, bytes | None] = {
+        "index.json": json.dumps(index).encode(),
+        "about.json": b"{}",
+        "paths.json": json.dumps({"paths": paths, "paths_version": 1}).encode(),
+    }
+    contents |= info or {}
+    return [tar_member(f"info/{path}", content) for path, content in contents.items() if content is not None]
+
+
+def paths_entry(path: str, content: bytes = b"", path_type: str = "hardlink", **more: Any) -> dict[str, Any]:
+    """An entry of info/paths.json."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {"_path": path, "path_type": path_type, "sha256": sha256, "size_in_bytes": len(content), **more}
+
+
+def tar_bytes(members: Iterable[bytes], end: bytes = TAR_END) -> bytes:
+    return b"".join(members) + end
+
+
+def tar_member(
+    name: str | bytes,
+    content: bytes = b"",
+    *,
+    kind: bytes = b"0",
+    target: str | bytes = b"",
+    size_field: bytes | None = None,
+    magic: bytes = POSIX_MAGIC,
+    prefix: bytes = b"",
+    checksum_field: bytes | None = None,
+) -> bytes:
+    """One tar header and its content, padded. Names above 100 bytes need `pax_header` or `gnu_long_name` before it."""
+    header = bytearray(TAR_BLOCK_BYTES)
+    fields = (
+        (0, _encoded(name)[:100]),
+        (100, b"0000644\x00"),
+        (108, b"0000000\x00"),
+        (116, b"0000000\x00"),
+        (124, b"%011o\x00" % len(content) if size_field is None else size_field),
+        (136, b"00000000000\x00"),
+        (148, b" " * 8),
+        (156, kind),
+        (157, _encoded(target)[:100]),
+        (257, magic),
+        (345, prefix),
+    )
+    for offset, value in fields:
+        header[offset : offset + len(value)] = value
+    header[148:156] = b"%06o\x00 " % sum(header) if checksum_field is None else checksum_field
+    return bytes(header) + content + bytes(-len(content) % TAR_BLOCK_BYTES)
+
+
+def symlink(name: str | bytes, target: str | bytes) -> bytes:
+    return tar_member(name, kind=b"2", target=target)
+
+
+def hardlink(name: str | bytes, target: str | bytes) -> bytes:
+    return tar_member(name, kind=b"1", target=target)
+
+
+def pax_header(records: Mapping[str, str | bytes], kind: bytes = b"x") -> bytes:
+    """A pax header, which says things about the member after it."""
+    content = b"".join(_pax_record(key.encode(), _encoded(value)) for key, value in records.items())
+    return tar_member("PaxHeaders/x", content, kind=kind)
+
+
+def gnu_long_name(name: str | bytes, kind: bytes = b"L") -> bytes:
+    """GNU's header for a name (or with kind K a link target) above 100 bytes."""
+    return tar_member("././@LongLink", _encoded(name) + b"\x00", kind=kind, magic=GNU_MAGIC)
+
+
+@dataclass(frozen=True)
+class ZipEntry:
+    """A ZIP entry; what differs from a good one is given. `content` is stored as it is, whatever `method` says."""
+
+    name: str
+    content: bytes
+    local_name: str | None = None
+    method: int = 0
+    flags: int = 0
+    crc: int | None = None
+    local_crc: int | None = None
+    extra: bytes = b""
+    local_extra: bytes = b""
+    comment: bytes = b""
+    gap_before: bytes = b""
+    size_bytes: int | None = None
+    is_zip64: bool = False
+
+
+def zip_bytes(
+    entries: Iterable[ZipEntry],
+    *,
+    prefix: bytes = b"",
+    before_directory: bytes = b"",
+    after_directory: bytes = b"",
+    comment: bytes = b"",
+    suffix: bytes = b"",
+    count: int | None = None,
+    is_zip64: bool = False,
+) -> bytes:
+    """A ZIP of `entries`, their offsets true whatever is put between them."""
+    body, directory, number = prefix, b"", 0
+    for entry in entries:
+        body += entry.gap_before
+        directory += _central_header(entry, len(body))
+        body += _local_header(entry) + entry.content
+        number += 1
+    body += before_directory
+    number = number if count is None else count
+    end = (number, number, len(directory), len(body))
+    zip64 = _zip64_end(end, len(body) + len(directory) + len(after_directory)) if is_zip64 else b""
+    if is_zip64:
+        end = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, *end, len(comment))
+    return body + directory + after_directory + zip64 + tail + comment + suffix
+
+
+def zip64_extra(*sizes_bytes: int) -> bytes:
+    """ZIP64's extra field as it stands in a header."""
+    return struct.pack(f"<2H{len(sizes_bytes)}Q", 1, 8 * len(sizes_bytes), *sizes_bytes)
+
+
+def _local_header(entry: ZipEntry) -> bytes:
+    name = (entry.local_name or entry.name).encode()
+    crc = entry.local_crc if entry.local_crc is not None else _crc(entry)
+    size, extra = _size_and_extra(entry, entry.local_extra)
+    fields = (20, entry.flags, entry.method, 0, DOS_DATE, crc, size, size, len(name), len(extra))
+    return struct.pack("<4s5H3L2H", b"PK\x03\x04", *fields) + name + extra
+
+
+def _central_header(entry: ZipEntry, offset: int) -> bytes:
+    name = entry.name.encode()
+    size, extra = _size_and_extra(entry, entry.extra)
+    lengths = (len(name), len(extra), len(entry.comment))
+    fields = (20, 20, entry.flags, entry.method, 0, DOS_DATE, _crc(entry), size, size, *lengths, 0, 0, 0, offset)
+    return struct.pack("<4s6H3L5H2L", b"PK\x01\x02", *fields) + name + extra + entry.comment
+
+
+def _size_and_extra(entry: ZipEntry, extra: bytes) -> tuple[int, bytes]:
+    size_bytes = len(entry.content) if entry.size_bytes is None else entry.size_bytes
+    if entry.is_zip64:
+        return 0xFFFFFFFF, zip64_extra(size_bytes, size_bytes) + extra
+    return size_bytes, extra
+
+
+def _zip64_end(end: tuple[int, int, int, int], offset: int) -> bytes:
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, *end)
+    return record + struct.pack("<4sLQL", b"PK\x06\x07", 0, offset, 1)
+
+
+def _crc(entry: ZipEntry) -> int:
+    return zlib.crc32(entry.content) if entry.crc is None else entry.crc
+
+
+def _pax_record(key: bytes, value: bytes) -> bytes:
+    """`length key=value newline`, the length counting its own digits."""
+    rest = b" " + key + b"=" + value + b"\n"
+    length = len(rest) + 1
+    while len(b"%d" % length) + len(rest) != length:
+        length += 1
+    return b"%d" % length + rest
+
+
+def _encoded(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text

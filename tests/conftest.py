@@ -1,0 +1,60 @@
+"""What every test has: a store of its own, a queue that only remembers, and the three people."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from channels_app.models import Channel, User
+from tests.builders import make_channel, make_user
+
+SHARED_PACKAGES = Path(__file__).parent.parent.parent / "shared" / "packages"
+
+
+@pytest.fixture(autouse=True)
+def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
+    """An empty folder as the store, and another for what arrives."""
+    folder = tmp_path / "channels"
+    settings.UPLOAD_DIR = tmp_path / "uploads"
+    settings.UPLOAD_DIR.mkdir()
+    settings.STORAGES = settings.STORAGES | {
+        "channels": {"BACKEND": "hub.storage.folder.FolderStore", "OPTIONS": {"root": folder}}
+    }
+    settings.HUB_INDEX_PAUSE_MS = 1
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The jobs that were queued, instead of a worker: (name, argument)…"""
+    jobs: list[tuple[str, ...]] = []
+    for module in ("channels_app.channels", "publishing.index"):
+        monkeypatch.setattr(f"{module}.send", lambda *job: jobs.append(job))
+    return jobs
+
+
+@pytest.fixture
+def olga(db: None) -> User:
+    """Owns `channel`."""
+    return make_user("olga")
+
+
+@pytest.fixture
+def max_(db: None) -> User:
+    """A member of `channel` where a test makes him one."""
+    return make_user("max")
+
+
+@pytest.fixture
+def sam(db: None) -> User:
+    """A stranger."""
+    return make_user("sam")
+
+
+@pytest.fixture
+def channel(olga: User) -> Channel:
+    """A private channel of Olga's."""
+    return make_channel(owner=olga)

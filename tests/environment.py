@@ -1,0 +1,11 @@
+"""Loaded before the settings are (`-p tests.environment`): each test process has a data folder of its own."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+folder = tempfile.mkdtemp(prefix="channelhub-tests-")
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+os.environ["HUB_DATA_DIR"] = folder
+os.environ.setdefault("SECRET_KEY", "only for tests")

@@ -1,0 +1,234 @@
+"""The ZIP, the compression and the tar of an archive: what readers could see differently is refused."""
+
+import bz2
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from publishing.package import Limits, read
+from tests.archives import (
+    GNU_MAGIC,
+    ZipEntry,
+    gnu_long_name,
+    make_conda,
+    make_tar_bz2,
+    pax_header,
+    refusal,
+    tar_bytes,
+    tar_member,
+    zip64_extra,
+)
+
+MIB = 1024 * 1024
+Entries = list[ZipEntry]
+
+
+def first(**changes: Any) -> Callable[[Entries], Entries]:
+    """Changes of the first ZIP entry, metadata.json."""
+    return lambda entries: [replace(entries[0], **changes), *entries[1:]]
+
+
+def zeros(size_bytes: int) -> bytes:
+    """A tar of one file of zeros, without its end."""
+    return tar_member("share/zeros", b"", size_field=b"%011o\x00" % size_bytes) + bytes(size_bytes)
+
+
+def repeated_zstd(tar: bytes) -> bytes:
+    """Two zstd frames that hold `tar` between them."""
+    return zstandard.compress(tar[:700]) + zstandard.compress(tar[700:])
+
+
+def zstd_with_window(window_log: int) -> Callable[[bytes], bytes]:
+    parameters = zstandard.ZstdCompressionParameters(window_log=window_log)
+
+    def compress(tar: bytes) -> bytes:
+        stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        return stream.compress(tar) + stream.flush()
+
+    return compress
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param({"entries": lambda entries: entries[::-1]}, id="any order"),
+        pytest.param({"is_zip64": True}, id="zip64 end"),
+        pytest.param({"entries": lambda es: [replace(e, is_zip64=True) for e in es], "is_zip64": True}, id="zip64"),
+        pytest.param({"entries": first(extra=zip64_extra(0, 0))}, id="unneeded zip64 extra, as rattler-build's"),
+        pytest.param({"entries": first(local_extra=b"UT\x05\x00\x01" + bytes(4))}, id="Info-ZIP's times"),
+        pytest.param({"entries": first(flags=0x0800)}, id="UTF-8 flag"),
+        pytest.param({"compress": repeated_zstd}, id="two zstd frames"),
+        pytest.param({"compress": zstd_with_window(27)}, id="zstd window of 128 MiB"),
+        pytest.param({"compress": zstandard.ZstdCompressor(write_checksum=True).compress}, id="zstd checksum"),
+    ],
+)
+def test_conda_files_that_are_read(tmp_path: Path, shape: dict[str, Any]) -> None:
+    path = make_conda(tmp_path, **shape)
+
+    assert read(path, path.name).name == "demo"
+    assert zipfile.ZipFile(path).testzip() is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ({"comment": b"hello"}, "does not end as a ZIP without a comment does"),
+        ({"suffix": b"\x00"}, "does not end as a ZIP without a comment does"),
+        ({"prefix": b"#!/bin/sh\n"}, "'metadata.json' at byte 10; expected it at byte 0"),
+        ({"entries": lambda es: [es[0], replace(es[1], gap_before=b"gap"), es[2]]}, "expected it at byte"),
+        ({"before_directory": b"gap"}, "but its directory begins at byte"),
+        ({"after_directory": b"gap"}, "bytes between its directory and its end"),
+        ({"after_directory": b"gap", "is_zip64": True}, "bytes between its directory and its end"),
+        ({"entries": lambda es: [*es, ZipEntry("evil", b"")]}, "the ZIP has 4 entries; a .conda file has exactly 3"),
+        ({"entries": lambda es: es[:2]}, "the ZIP has 2 entries"),
+        ({"entries": lambda es: [es[0], es[0], es[1]]}, "two entries of the same name"),
+        ({"entries": lambda es: [*es, ZipEntry("evil", b"")], "count": 3}, "directory holds more than its entries"),
+        ({"entries": lambda es: es[:2], "count": 3}, "directory ends too early"),
+        ({"entries": first(name="evil")}, "'evil', 'info-demo-1.0-0.tar.zst', 'pkg-demo-1.0-0.tar.zst'; expected"),
+        ({"file_name": "demo-1.0-1.conda"}, "for this file name"),
+        ({"entries": first(local_name="metadata.jsom")}, "local header of b'metadata.json' differs"),
+        ({"entries": first(local_name="evil")}, "local header of b'metadata.json' differs"),
+        ({"entries": first(local_crc=0)}, "local header of b'metadata.json' differs"),
+        ({"entries": first(crc=0)}, "metadata.json does not have the checksum that the ZIP states"),
+        ({"entries": first(method=8)}, "is compressed by the ZIP"),
+        ({"entries": first(flags=1)}, "has the ZIP flags 0x0001"),
+        ({"entries": first(flags=8)}, "has the ZIP flags 0x0008"),
+        ({"entries": first(comment=b"x")}, "entry with a comment"),
+        ({"entries": first(size_bytes=5)}, "expected it at byte"),
+        ({"entries": first(extra=struct.pack("<2H", 0x7075, 0))}, "extra field of the unexpected kind 0x7075"),
+        ({"entries": first(local_extra=b"\x01")}, "malformed extra field"),
+        ({"entries": first(size_bytes=0xFFFFFFFF)}, "lacks its ZIP64 sizes"),
+        ({"metadata": b" " * 4097}, "metadata.json has 4.001 KiB; at most 4 KiB"),
+        ({"metadata": b"[]"}, "metadata.json holds a list; expected an object"),
+        ({"metadata": b'{"conda_pkg_format_version": 1}'}, "conda_pkg_format_version 1; expected 2"),
+        ({"metadata": b'{"conda_pkg_format_version": 2.0}'}, "conda_pkg_format_version 2.0; expected 2"),
+        ({"metadata": b"{}"}, "conda_pkg_format_version None; expected 2"),
+        ({"compress": lambda tar: zstandard.compress(tar) + b"evil"}, "found 6576696c where one should begin"),
+        ({"compress": lambda tar: zstandard.compress(tar) + b"\x50\x2a\x4d\x18" + bytes(4)}, "found 502a4d18"),
+        ({"compress": lambda tar: zstandard.compress(tar)[:-1]}, "the pkg archive ends within a zstd frame"),
+        ({"compress": bz2.compress}, "the pkg archive is not made of zstd frames alone"),
+        ({"compress": lambda tar: b""}, "the pkg archive ends too early"),
+        ({"compress": zstd_with_window(28)}, "needs a zstd window of 268435456 bytes; 134217728 are allowed"),
+        ({"pkg_tar": b""}, "the pkg archive ends too early"),
+    ],
+)
+def test_conda_files_that_are_refused(tmp_path: Path, shape: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(make_conda(tmp_path, **shape))
+
+
+def test_a_zip_of_the_standard_library_that_compresses(tmp_path: Path) -> None:
+    path = make_conda(tmp_path)
+    with zipfile.ZipFile(path) as stored:
+        contents = {name: stored.read(name) for name in stored.namelist()}
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as deflated:
+        for name, content in contents.items():
+            deflated.writestr(name, content)
+
+    assert "is compressed by the ZIP" in refusal(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + bytes(18), b"x" * 1000, bytes(10_000)])
+@pytest.mark.parametrize("file_name", ["demo-1.0-0.conda", "demo-1.0-0.tar.bz2"])
+def test_what_is_no_archive_at_all(tmp_path: Path, content: bytes, file_name: str) -> None:
+    path = tmp_path / file_name
+    path.write_bytes(content)
+
+    assert refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ({"compress": lambda tar: bz2.compress(tar) + b"evil"}, "is not made of bz2 streams alone"),
+        ({"compress": lambda tar: bz2.compress(tar)[:-1]}, "ends within a bz2 stream"),
+        ({"compress": zstandard.compress}, "is not made of bz2 streams alone"),
+        ({"compress": lambda tar: b""}, "ends too early"),
+        ({"tar": tar_bytes([])}, "the archive has no info/index.json"),
+    ],
+)
+def test_tar_bz2_files_that_are_refused(tmp_path: Path, shape: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(make_tar_bz2(tmp_path, **shape))
+
+
+def test_a_tar_bz2_of_several_streams(tmp_path: Path) -> None:
+    path = make_tar_bz2(tmp_path, compress=lambda tar: bz2.compress(tar[:700]) + bz2.compress(tar[700:]))
+
+    assert read(path, path.name).name == "demo"
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+def test_bombs_are_refused_by_their_ratio(tmp_path: Path, make: Callable[..., Path]) -> None:
+    path = make(tmp_path, members=[zeros(260 * MIB)])
+
+    assert path.stat().st_size < 100_000
+    assert "unpacks to more than 100 times its size, which is not allowed above 256 MiB" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(info_bytes=1024), "the info archive unpacks to more than the 1 KiB allowed"),
+        (Limits(pkg_bytes=1024), "the pkg archive unpacks to more than the 1 KiB allowed"),
+        (Limits(ratio_free_bytes=1024, ratio=1), "the info archive unpacks to more than 1 times its size"),
+        (Limits(info_seconds=0), "reading the info archive took longer than the 0 seconds allowed"),
+        (Limits(pkg_seconds=0), "reading the pkg archive took longer than the 0 seconds allowed"),
+    ],
+)
+def test_limits_of_the_two_archives(tmp_path: Path, limits: Limits, reason: str) -> None:
+    assert reason in refusal(make_conda(tmp_path), limits)
+
+
+def test_time_limit_of_a_tar_bz2(tmp_path: Path) -> None:
+    assert "took longer than the 0 seconds" in refusal(make_tar_bz2(tmp_path), Limits(pkg_seconds=0))
+
+
+GOOD = tar_member("share/demo.txt", b"hello\n")
+
+
+@pytest.mark.parametrize(
+    ("tar", "reason"),
+    [
+        (GOOD, "without the two zero blocks that end a tar"),
+        (GOOD + bytes(512), "without the two zero blocks that end a tar"),
+        (GOOD + bytes(512) + GOOD, "does not end with two zero blocks"),
+        (tar_bytes([GOOD]) + b"evil", "something other than zeros after its end"),
+        (tar_bytes([GOOD]) + bytes(4096) + GOOD, "something other than zeros after its end"),
+        (GOOD[:700], "ends too early"),
+        (tar_member("a", b"x", size_field=b"00000077777\x00"), "ends too early: within the content of a member"),
+        (tar_member("a", checksum_field=b"000000\x00 "), "its checksum is wrong"),
+        (tar_member("a", size_field=b"0000000000x\x00"), "where a number should be"),
+        (tar_member("a", size_field=b"\xff" * 12), "where a number should be"),
+        (tar_member("a", size_field=b"\x80" + b"\xff" * 11), "ends too early"),
+        (tar_member("dev", kind=b"3"), "the member b'dev' is a character device"),
+        (tar_member("dev", kind=b"4"), "the member b'dev' is a block device"),
+        (tar_member("fifo", kind=b"6"), "the member b'fifo' is a FIFO"),
+        (tar_member("a", kind=b"7"), "the member b'a' is a contiguous file"),
+        (tar_member("a", kind=b"S"), "the member b'a' is a sparse file"),
+        (tar_member("a", kind=b"?"), "the member b'a' is of the unknown tar type b'?'"),
+        (tar_member("a/", b"content", kind=b"5"), "is a directory with content, which readers differ on"),
+        (tar_member("a", b"content", kind=b"2", target="b"), "is a symlink with content"),
+        (tar_member("a", magic=GNU_MAGIC, prefix=b"evil"), "name prefix outside a POSIX header"),
+        (pax_header({"path": "a"}), "without the two zero blocks that end a tar"),
+        (tar_bytes([pax_header({"path": "a"})]), "ends after an extension header, without its member"),
+        (pax_header({"path": "a"}) + pax_header({"path": "b"}) + GOOD, "say different things about one member"),
+        (gnu_long_name("a") + pax_header({"path": "b"}) + GOOD, "say different things about one member"),
+        (pax_header({"path": "a"}, kind=b"g") + GOOD, "a global pax header with a path, which readers differ on"),
+        (pax_header({"GNU.sparse.major": "1"}) + GOOD, "the archive has a sparse file"),
+        (pax_header({"size": "-1"}) + GOOD, "a pax header with the size b'-1'"),
+        (tar_member("x", b"5 path=a\n", kind=b"x") + GOOD, "a malformed pax header"),
+        (tar_member("x", b"99999 path=a\n", kind=b"x") + GOOD, "a malformed pax header"),
+        (tar_member("x", b"10 path=a\n10 path=b\n", kind=b"x") + GOOD, "a pax header with two values for path"),
+        (tar_member("x", bytes(70_000), kind=b"x") + GOOD, "an extension header of 70000 bytes"),
+        (gnu_long_name("n" * 70_000) + GOOD, "an extension header of 70001 bytes"),
+    ],
+)
+def test_tars_that_are_refused(tmp_path: Path, tar: bytes, reason: str) -> None:
+    assert reason in refusal(make_conda(tmp_path, pkg_tar=tar))
+    assert reason in refusal(make_tar_bz2(tmp_path, tar=tar))

@@ -1,0 +1,203 @@
+"""info/index.json and the smaller documents: what clients or the index would trip over is refused."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels_app import names
+from publishing.package import Limits, read
+from tests.archives import index_json, make_conda, make_tar_bz2, refusal
+
+Maker = Callable[..., Path]
+
+HOUR_MS = 3_600_000
+INDEX = json.dumps(index_json()).encode()
+
+
+def with_key(text: bytes) -> bytes:
+    """A good index.json with one more key and value, as `text` writes them."""
+    return INDEX[:-1] + b", " + text + b"}"
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ({"name": "other"}, "has the name 'other', but the file name demo-1.0-0"),
+        ({"name": "Demo"}, "has the name 'Demo', but the file name"),
+        ({"version": "1.00"}, "has the version '1.00', but the file name"),
+        ({"build": "1"}, "has the build '1', but the file name"),
+        ({"name": None}, "has the name missing; expected a string"),
+        ({"version": 1.0}, "has the version 1.0; expected a string"),
+        ({"build": ["0"]}, "has the build ['0']; expected a string"),
+        ({"subdir": 64}, "has the subdir 64; expected a string"),
+        ({"subdir": "../linux-64"}, "'../linux-64' is not a subdir"),
+        ({"subdir": "linux-64\n"}, "'linux-64\\n' is not a subdir"),
+        ({"subdir": f"linux-{'6' * 64}"}, "is not a subdir"),
+        ({"build_number": None}, "has the build_number missing; expected an integer from 0 on"),
+        ({"build_number": True}, "has the build_number True"),
+        ({"build_number": "0"}, "has the build_number '0'"),
+        ({"build_number": -1}, "has the build_number -1"),
+        ({"build_number": 0.0}, "has the build_number 0.0"),
+        ({"noarch": "java"}, "has the noarch 'java'; expected 'generic' or 'python'"),
+        ({"noarch": True}, "has the noarch True"),
+        ({"noarch": "python", "subdir": "linux-64"}, "has noarch, but the subdir 'linux-64'"),
+        ({"timestamp": "1700000000000"}, "has the timestamp '1700000000000'"),
+        ({"timestamp": 1.7e12}, "has the timestamp 1700000000000.0"),
+        ({"timestamp": -1}, "has the timestamp -1"),
+        ({"timestamp": int(time.time() * 1000) + HOUR_MS}, "which lies in the future"),
+        ({"depends": "python"}, "has a string as depends; expected a list of strings"),
+        ({"depends": [1]}, "has a list as depends; expected a list of strings"),
+        ({"depends": {}}, "has an object as depends"),
+        ({"constrains": ["a", None]}, "has a list as constrains"),
+        ({"depends": [""]}, "has '' in depends, which is no MatchSpec"),
+        ({"depends": ["python >="]}, "has 'python >=' in depends, which is no MatchSpec"),
+        ({"constrains": ["*"]}, "has '*' in constrains, which is no MatchSpec"),
+        ({"depends": ['a[when="((("]']}, "in depends, which is no MatchSpec"),
+        ({"depends": ["a"] * 2001}, "has 2001 entries in depends and constrains; at most 2000 are allowed"),
+        ({"depends": ["a"] * 1001, "constrains": ["a"] * 1000}, "has 2001 entries"),
+        ({"depends": [f"a {'1' * 1024}"]}, "has an entry of 1026 characters in depends; at most 1024"),
+        ({"extra_depends": ["a"]}, "has a list as extra_depends; expected an object"),
+        ({"extra_depends": {"Test": ["a"]}}, "has the group 'Test' in extra_depends, no name of CEP 44"),
+        ({"extra_depends": {"test": ["a >="]}}, "has 'a >=' in extra_depends.test, which is no MatchSpec"),
+        ({"flags": ["Cuda"]}, "has the flag 'Cuda'; expected the like of"),
+        ({"flags": "cuda"}, "has a string as flags; expected a list of strings"),
+        ({"schema_version": 4}, "has the schema_version 4; known are those up to 3"),
+        ({"schema_version": True}, "has the schema_version True"),
+        ({"repodata_revision": 4}, "has the repodata_revision 4; known are 0 and 3"),
+        ({"repodata_revision": [3]}, "has the repodata_revision [3]; known are 0 and 3"),
+        ({"repodata_revision": 0, "flags": ["cuda"]}, "has the repodata_revision 0, but uses what needs revision 3"),
+        ({"python_site_packages_path": "/lib"}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": "lib/../../x"}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": "C:\\lib"}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": 1}, "expected a relative path without '..'"),
+        ({"license": ["MIT"]}, "is not as rattler reads it"),
+        ({"track_features": 1}, "is not as rattler reads it"),
+        ({"arch": 64}, "is not as rattler reads it"),
+        ({"purls": ["no purl"]}, "is not as rattler reads it"),
+    ],
+)
+def test_index_json_that_is_refused(tmp_path: Path, make: Maker, index: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(make(tmp_path, index=index))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "the archive has no info/index.json"),
+        (b"", "info/index.json is not strict JSON: Expecting value"),
+        (b"[]", "info/index.json holds a list; expected an object"),
+        (b"null", "info/index.json holds null; expected an object"),
+        (INDEX + b"{}", "Extra data"),
+        (INDEX.decode().encode("utf-16"), "is not UTF-8"),
+        (b"\xef\xbb\xbf" + INDEX, "is not strict JSON"),
+        (with_key(b'"x": NaN'), "NaN is no value of JSON"),
+        (with_key(b'"x": -Infinity'), "-Infinity is no value of JSON"),
+        (with_key(b'"x": 1e999'), "the number '1e999' is too large"),
+        (with_key(b'"x": 9223372036854775808'), "does not fit into 64 bits"),
+        (with_key(b'"x": ' + b"9" * 10_000), "does not fit into 64 bits"),
+        (with_key(b'"name": "demo"'), "the key 'name' stands twice in one object"),
+        (with_key(b'"x": {"a": 1, "a": 2}'), "the key 'a' stands twice in one object"),
+        (with_key(b'"x": "\\ud800"'), "'\\ud800' holds a lone surrogate"),
+        (with_key(b'"\\udfff": 1'), "holds a lone surrogate"),
+        (with_key(b'"x": "a\\u0000"'), "'a\\x00' holds a NUL"),
+        (with_key(b'"x": "a\nb"'), "Invalid control character"),
+        (with_key(b'"x": "\xff"'), "is not UTF-8"),
+        (with_key(b'"x": ' + b"[" * 64 + b"]" * 64), "nested too deep"),
+        (with_key(b'"x": ' + b"[" * 100_000 + b"]" * 100_000), "nested deeper than the 64 levels allowed"),
+        (with_key(b'"x": "' + b"a" * 1024 * 1024 + b'"'), "info/index.json has 1 MiB; at most 1 MiB are allowed"),
+    ],
+)
+def test_json_that_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    assert reason in refusal(make_conda(tmp_path, info={"index.json": content}))
+
+
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ({"platform": "linux"}, "has neither a subdir nor both a platform and an arch"),
+        ({"platform": "linux", "arch": 64}, "has neither a subdir nor both a platform and an arch"),
+        ({"platform": "Linux", "arch": "x86_64"}, "'Linux-64' is not a subdir"),
+    ],
+)
+def test_subdirs_that_cannot_be_derived(tmp_path: Path, index: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(make_tar_bz2(tmp_path, index={"subdir": None, "noarch": None, **index}))
+
+
+def test_a_conda_file_states_its_subdir(tmp_path: Path) -> None:
+    assert "has the subdir missing; expected a string" in refusal(make_conda(tmp_path, index={"subdir": None}))
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ({"link.json": b"[]"}, "info/link.json holds a list; expected an object"),
+        ({"link.json": b'{"noarch": "python"}'}, "info/link.json has the noarch 'python'"),
+        ({"link.json": b'{"noarch": {"entry_points": "a = b:c"}}'}, "expected an object with a list of entry_points"),
+        ({"about.json": b"[]"}, "info/about.json holds a list; expected an object"),
+        ({"about.json": b"{"}, "info/about.json is not strict JSON"),
+        ({"run_exports.json": b'"demo"'}, "info/run_exports.json holds a string; expected an object"),
+        ({"run_exports.json": b'{"weak": 1}'}, "has a number as weak; expected a list of strings"),
+        ({"run_exports.json": b'{"strong": [1]}'}, "has a list as strong; expected a list of strings"),
+        ({"run_exports.json": json.dumps(["a"] * 2001).encode()}, "too much in weak: at most 2000 entries"),
+    ],
+)
+def test_documents_that_are_refused(tmp_path: Path, make: Maker, info: dict[str, bytes], reason: str) -> None:
+    assert reason in refusal(make(tmp_path, info=info))
+
+
+def link_json(entry_point: object) -> dict[str, bytes]:
+    link = {"noarch": {"type": "python", "entry_points": [entry_point]}, "package_metadata_version": 1}
+    return {"link.json": json.dumps(link).encode()}
+
+
+@pytest.mark.parametrize("entry_point", ["demo = demo.cli:main", "2to3-3.9=lib2to3.main:main", "py.test = a.b:C.run"])
+def test_entry_points(tmp_path: Path, entry_point: str) -> None:
+    path = make_conda(tmp_path, info=link_json(entry_point))
+
+    assert read(path, path.name).name == "demo"
+
+
+@pytest.mark.parametrize(
+    "entry_point",
+    [
+        "../demo = demo:main",
+        "/bin/sh = demo:main",
+        "a\\b = demo:main",
+        ".demo = demo:main",
+        "demo = demo:main\n",
+        "demo = demo:main()",
+        "demo = demo; import os:main",
+        "demo = demo",
+        "demo",
+        " = demo:main",
+        7,
+    ],
+)
+def test_entry_points_that_are_refused(tmp_path: Path, entry_point: object) -> None:
+    reason = refusal(make_conda(tmp_path, info=link_json(entry_point)))
+
+    assert reason == f"info/link.json has the entry point {entry_point!a}; expected 'command = module:function'"
+
+
+def test_a_timestamp_may_be_a_little_ahead(tmp_path: Path) -> None:
+    path = make_conda(tmp_path, index={"timestamp": int(time.time() * 1000) + HOUR_MS // 12})
+
+    assert read(path, path.name).name == "demo"
+    assert "which lies in the future" in refusal(path, Limits(clock_ahead_seconds=10))
+
+
+CEP_26_NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|\Z))*\Z")
+
+
+@given(st.text(alphabet="ab0_.-", max_size=8).filter(names.PACKAGE_NAME.match))
+def test_package_names_match_the_regex_of_cep_26_too(name: str) -> None:
+    assert CEP_26_NAME.match(name)

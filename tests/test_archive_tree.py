@@ -1,0 +1,211 @@
+"""The members of an archive: where they may lie, where links may point, and that info/paths.json lists them all."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publishing.package import Limits, read
+from tests.archives import (
+    hardlink,
+    make_conda,
+    make_tar_bz2,
+    paths_entry,
+    pax_header,
+    refusal,
+    symlink,
+    tar_member,
+)
+
+Maker = Callable[..., Path]
+MAKERS = [make_conda, make_tar_bz2]
+
+A_FILE = tar_member("a", b"x")
+LONG = "/".join(["d" * 100] * 11)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([tar_member("/etc/passwd")], "the member '/etc/passwd' is absolute"),
+        ([tar_member("C:/a")], "the member 'C:/a' is absolute"),
+        ([tar_member("../a")], "the member '../a' has the segment '..'"),
+        ([tar_member("a/../../b")], "has the segment '..'"),
+        ([tar_member("a//b")], "has the segment ''"),
+        ([tar_member("a/./b")], "has the segment '.'"),
+        ([tar_member("././a")], "has the segment '.'"),
+        ([tar_member("")], "a member without a name"),
+        ([tar_member(".")], "the archive has a file as its root"),
+        ([tar_member("a\\b")], "has a backslash"),
+        ([tar_member("a\nb")], "has a control character"),
+        ([tar_member("a\x7fb")], "has a control character"),
+        ([tar_member("a\u0085b")], "has a control character"),
+        ([tar_member(b"a\xff")], "is not UTF-8"),
+        ([tar_member(b"a\xed\xa0\x80")], "is not UTF-8"),
+        ([pax_header({"path": "n" * 256}), A_FILE], "has a segment of more than 255 bytes"),
+        ([pax_header({"path": LONG}), A_FILE], "has 1110 bytes; at most 1024 are allowed"),
+        ([pax_header({"path": "a\x00b"}), A_FILE], "has a control character"),
+        ([pax_header({"path": ""}), A_FILE], "a member without a name"),
+        ([tar_member("conda-meta/demo.json")], "'conda-meta/demo.json', which is for installers to write"),
+        ([tar_member("Conda-Meta/demo.json")], "which is for installers to write"),
+        ([tar_member("conda-meta", kind=b"5")], "which is for installers to write"),
+        ([tar_member("Info/index.json")], "lies in info/ where case does not count"),
+        ([tar_member("a/")], "is a file with a slash at the end of its name"),
+        ([A_FILE, A_FILE], "the archive has two members 'a'"),
+        ([A_FILE, tar_member("./a")], "the archive has two members 'a'"),
+        ([tar_member("caf\u00e9"), tar_member("cafe\u0301")], "differ in Unicode normalisation alone"),
+        ([A_FILE, tar_member("a/b")], "the member 'a/b' lies below 'a', which is no directory"),
+        ([tar_member("a/b"), symlink("a", "share")], "the member 'a/b' lies below 'a', which is no directory"),
+        ([symlink("a", "/etc/passwd")], "the symlink 'a' with the target '/etc/passwd' is absolute"),
+        ([symlink("a", "../b")], "the symlink 'a' points outside the package: '../b'"),
+        ([symlink("d/a", "../../b")], "points outside the package"),
+        ([symlink("d/e/a", "../b/../../../c")], "a '..' after a name"),
+        ([symlink("a", "")], "the symlink 'a' has no target"),
+        ([symlink("a", "b\\c")], "has a backslash"),
+        ([hardlink("b", "a"), A_FILE], "the hardlink 'b' points to 'a', which is no earlier file"),
+        ([hardlink("a", "missing")], "which is no earlier file"),
+        ([hardlink("a", "../b")], "has the segment '..'"),
+        ([hardlink("a", "/etc/passwd")], "is absolute"),
+        ([symlink("b", "a"), hardlink("c", "b")], "which is no earlier file"),
+    ],
+)
+def test_members_that_are_refused(tmp_path: Path, make: Maker, members: list[bytes], reason: str) -> None:
+    assert reason in refusal(make(tmp_path, members=members, info={"paths.json": None} if make is make_tar_bz2 else {}))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ({"repodata_record.json": b"{}"}, "'info/repodata_record.json', which is for installers to write"),
+        ({"INDEX.json": b"{}"}, "is info/index.json where case does not count"),
+        ({"../a": b""}, "has the segment '..'"),
+        ({"index.json/a": b""}, "lies below 'info/index.json', which is no directory"),
+    ],
+)
+def test_info_members_that_are_refused(tmp_path: Path, make: Maker, info: dict[str, bytes], reason: str) -> None:
+    assert reason in refusal(make(tmp_path, info=info))
+
+
+def test_documents_must_be_files(tmp_path: Path) -> None:
+    path = make_tar_bz2(tmp_path, info={"index.json": None}, members=[symlink("info/index.json", "about.json")])
+
+    assert refusal(path) == "info/index.json is a symlink; expected a file"
+
+
+def test_each_archive_of_a_conda_file_has_its_place(tmp_path: Path) -> None:
+    in_pkg = make_conda(tmp_path, members=[tar_member("info/test/run_test.sh")])
+    assert "'info/test/run_test.sh' is in the wrong archive, which may hold those outside info/" in refusal(in_pkg)
+
+    in_info = make_conda(tmp_path, info={"../share/a": b""}, info_tar=tar_member("share/a") + bytes(1024))
+    assert "'share/a' is in the wrong archive, which may hold those under info/" in refusal(in_info)
+
+
+def test_info_must_be_a_directory(tmp_path: Path) -> None:
+    assert (
+        refusal(make_tar_bz2(tmp_path, tar=symlink("info", "share")))
+        == "the member 'info' is a symlink; expected a directory"
+    )
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("members", "listed", "reason"),
+    [
+        ([A_FILE], [], "the archive holds 'a', which info/paths.json does not list"),
+        ([], [paths_entry("a")], "info/paths.json lists 'a', which the archive does not hold"),
+        ([A_FILE], [paths_entry("./a"), paths_entry("a")], "lists './a', which the archive does not hold"),
+        ([A_FILE], [paths_entry("a"), paths_entry("a")], "info/paths.json lists 'a' twice"),
+        ([], [paths_entry("info/index.json")], "lists 'info/index.json'; expected members outside info/ alone"),
+        ([A_FILE], [paths_entry("a", path_type="softlink")], "calls 'a' a softlink; the archive holds a file"),
+        ([symlink("a", "b")], [paths_entry("a")], "calls 'a' a hardlink; the archive holds a symlink"),
+        ([], [paths_entry("d", path_type="directory")], "lists 'd', which the archive does not hold"),
+    ],
+)
+def test_paths_json_that_does_not_match(
+    tmp_path: Path, make: Maker, members: list[bytes], listed: list[dict[str, Any]], reason: str
+) -> None:
+    assert reason in refusal(make(tmp_path, members=members, listed=listed))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "the archive has no info/paths.json, which a .conda file must have"),
+        (b"", "expected '{', found ''"),
+        (b"[]", "expected '{', found '['"),
+        (b"{}", "info/paths.json lacks paths and paths_version"),
+        (b'{"paths": []}', "info/paths.json lacks paths_version"),
+        (b'{"paths": [], "paths_version": 2}', "has the paths_version 2; expected 1"),
+        (b'{"paths": {}, "paths_version": 1}', "expected '[', found '{'"),
+        (b'{"paths": [], "paths_version": 1} x', "there is more after its end"),
+        (b'{"paths": [], "paths": [], "paths_version": 1}', "stands twice"),
+        (b'{"paths": [,], "paths_version": 1}', "Expecting value"),
+        (b'{"paths": [{}], "paths_version": 1}', "has the entry {} without a _path"),
+        (b'{"paths": ["a"], "paths_version": 1}', "has the entry 'a' without a _path"),
+        (b'{"paths": [{"_path": "a"}], "paths_version": 1}', "gives 'a' the path_type None"),
+        (b'{"paths": [{"_path": "a", "path_type": []}], "paths_version": 1}', "gives 'a' the path_type []"),
+        (b'{"paths": [{"_path": "a", "_path": "b"}]}', "the key '_path' stands twice in one object"),
+        (b'{"paths": [{"_path": "\\ud800"}]}', "holds a lone surrogate"),
+        (b'{"paths": [{"_path": "a\\u0000"}]}', "holds a NUL"),
+        (b'{"paths": [NaN]}', "NaN is no value of JSON"),
+        (b'{"paths": ["\xff"]}', "it is not UTF-8"),
+        (b'{"paths": ["' + b"a" * 70_000 + b'"]}', "a value of more than 65536 characters"),
+        (b'{"paths": [' + b"[" * 5000, "nested too deep"),
+        (json.dumps({f"k{number}": 0 for number in range(65)}).encode(), "one of too many"),
+    ],
+)
+def test_paths_json_that_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    assert reason in refusal(make_conda(tmp_path, info={"paths.json": content}))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"sha256": "abc"}, "gives 'a' the sha256 'abc'"),
+        ({"sha256": 1}, "gives 'a' the sha256 1"),
+        ({"size_in_bytes": -1}, "gives 'a' the size_in_bytes -1"),
+        ({"size_in_bytes": True}, "gives 'a' the size_in_bytes True"),
+        ({"no_link": "yes"}, "gives 'a' the no_link 'yes'"),
+        ({"prefix_placeholder": "/old"}, "a prefix_placeholder with the file_mode None"),
+        ({"prefix_placeholder": 1, "file_mode": "text"}, "a prefix_placeholder with the file_mode 'text'"),
+    ],
+)
+def test_entries_of_paths_json_that_are_refused(tmp_path: Path, wrong: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(make_conda(tmp_path, members=[A_FILE], listed=[{**paths_entry("a"), **wrong}]))
+
+
+def test_a_large_paths_json_is_read_in_pieces(tmp_path: Path) -> None:
+    files = {f"share/\u00e9{number}/{'x' * 80}": b"" for number in range(5000)}
+    path = make_conda(tmp_path, files=files)
+
+    assert read(path, path.name).name == "demo"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_directories_may_be_listed_or_not(tmp_path: Path, make: Maker) -> None:
+    members = [tar_member("./", kind=b"5"), tar_member("d/", kind=b"5"), tar_member("e", kind=b"5")]
+    path = make(tmp_path, members=members, listed=[paths_entry("e", path_type="directory")])
+
+    assert read(path, path.name).name == "demo"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(info_members=2), "more than the 2 members allowed under info/"),
+        (Limits(pkg_members=1), "more than the 1 members allowed outside info/"),
+        (Limits(all_paths_bytes=20), "the paths of all members take more than 20 bytes"),
+        (Limits(path_bytes=14), "at most 14 are allowed"),
+        (Limits(segment_bytes=4), "has a segment of more than 4 bytes"),
+        (Limits(index_json_bytes=10), "info/index.json has"),
+        (Limits(paths_json_bytes=10), "info/paths.json has"),
+        (Limits(about_json_bytes=1), "info/about.json has 2 bytes; at most 1 bytes are allowed"),
+    ],
+)
+def test_limits_of_members(tmp_path: Path, make: Maker, limits: Limits, reason: str) -> None:
+    assert reason in refusal(make(tmp_path, files={"a": b"", "b": b""}), limits)
