@@ -34,6 +34,19 @@ def path_key(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def head_as_get(get_response: GetResponse) -> GetResponse:
+    """Answer HEAD with the status and headers of GET, and without opening a stream that nobody reads."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if request.method != "HEAD":
+            return response
+        response.close()
+        return HttpResponse(status=response.status_code, headers=response.headers)
+
+    return middleware
+
+
 def plain_errors(get_response: GetResponse) -> GetResponse:
     """Answer every HubError as one plain sentence: clients show the first 512 characters of it to people."""
 

@@ -94,6 +94,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "hub.middleware.path_key",
+    "hub.middleware.head_as_get",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -180,11 +181,18 @@ STORAGES: dict[str, dict[str, Any]] = {
     "channels": CHANNEL_STORES[HUB_STORAGE],
 }
 if HUB_STORAGE == "s3":
-    # django-storages reads these, and further AWS_* settings of its own from the usual AWS variables.
+    # Without keys boto3 looks where it always does: a profile, a role, the machine's own.
+    AWS_S3_ACCESS_KEY_ID: str | None = env.str("AWS_ACCESS_KEY_ID", default=None)
+    AWS_S3_SECRET_ACCESS_KEY: str | None = env.str("AWS_SECRET_ACCESS_KEY", default=None)
+    AWS_SESSION_TOKEN: str | None = env.str("AWS_SESSION_TOKEN", default=None)
     AWS_STORAGE_BUCKET_NAME: str = env.str("AWS_STORAGE_BUCKET_NAME")
     AWS_S3_ENDPOINT_URL: str | None = env.str("AWS_S3_ENDPOINT_URL", default=None)
     AWS_S3_REGION_NAME: str | None = env.str("AWS_S3_REGION_NAME", default=None)
-    AWS_S3_ADDRESSING_STYLE = one_of("AWS_S3_ADDRESSING_STYLE", "auto", "path", "virtual")
+    # Without an endpoint boto3 would sign "auto" addresses for the global host, whatever the region.
+    AWS_S3_ADDRESSING_STYLE = one_of(
+        "AWS_S3_ADDRESSING_STYLE",
+        *(("auto", "path", "virtual") if AWS_S3_ENDPOINT_URL else ("virtual", "path", "auto")),
+    )
     AWS_S3_SIGNATURE_VERSION = "s3v4"
 STATIC_URL = "/static/"
 STATIC_ROOT = HUB_DATA_DIR / "static"

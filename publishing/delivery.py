@@ -14,7 +14,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 
 from hub.errors import HubError, not_found
-from hub.storage import store
+from hub.storage import NotInStore, store
 
 # A change is seen at the very next request; a client that has the file pays one round trip (304).
 CHECK_EACH_TIME = "no-cache"
@@ -32,6 +32,7 @@ class File:
     content_type: str = "application/octet-stream"
     key: str = ""
     content: bytes = b""
+    may_be_gone: bool = False  # a shard that no index names any more; anything else that the store lacks is its fault
     artifact_bytes: int | None = None  # the size of an artifact, which may be redirected and read in parts
 
 
@@ -42,7 +43,7 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
     elif not file.key:
         response = HttpResponse(file.content, content_type=file.content_type)
     elif file.artifact_bytes is None:
-        response = _stream(request, file)
+        response = _stream(file)
     elif url := _signed_url(request, file):
         return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
     else:
@@ -69,7 +70,7 @@ def _signed_url(request: HttpRequest, file: File) -> str | None:
 def _stream_part(request: HttpRequest, file: File, size_bytes: int) -> HttpResponseBase:
     part = _part(request, file, size_bytes)
     if part is None:
-        response = _stream(request, file)
+        response = _stream(file)
     else:
         first, last = part
         response = StreamingHttpResponse(
@@ -104,15 +105,13 @@ def _part(request: HttpRequest, file: File, size_bytes: int) -> tuple[int, int] 
     return first, last
 
 
-def _stream(request: HttpRequest, file: File) -> HttpResponseBase:
-    if request.method == "HEAD":
-        stat = store().stat(file.key)
-        if stat is None:
-            raise not_found("no_such_file", "There is no such file.")
-        response: HttpResponseBase = HttpResponse(content_type=file.content_type)
-        response.headers["Content-Length"] = str(stat.size_bytes)
-        return response
-    chunks = store().open(file.key)
+def _stream(file: File) -> HttpResponseBase:
+    try:
+        chunks = store().open(file.key)
+    except NotInStore:
+        if file.may_be_gone:
+            raise not_found("no_such_file", "There is no such file any more.") from None
+        raise
     response = StreamingHttpResponse(chunks, content_type=file.content_type)
     response.headers["Content-Length"] = str(chunks.size_bytes)
     return response

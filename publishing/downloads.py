@@ -34,7 +34,7 @@ def _find(channel: Channel, path: str) -> File:
     if name in repodata.SUBDIR_FILES:
         return _index_file(channel, subdir, name)
     if shard := SHARD.match(name):
-        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{channel.name}/{path}")
+        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{channel.name}/{path}", may_be_gone=True)
     return _artifact(channel, subdir, name)
 
 

@@ -11,12 +11,13 @@ from django.utils import timezone
 from hub.storage import store
 from publishing.models import Reservation, RetiredShard
 
-ABANDONED_S = 3600
+ABANDONED_S = 6 * 3600
 
 
 def remove_leftovers() -> None:
     _remove_retired_shards()
     _remove_abandoned_files()
+    store().sweep(older_than_s=ABANDONED_S)
     Reservation.objects.filter(expires_at__lt=timezone.now() - timedelta(seconds=ABANDONED_S)).delete()
 
 

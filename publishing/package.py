@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from publishing.archive import compression, conda_zip, documents, index_json, strict_json
 from publishing.archive.compression import Part
 from publishing.archive.identity import FileName, parse_file_name
-from publishing.archive.rules import BadPackage, Budget, Limits, shown, size
+from publishing.archive.rules import MIB, BadPackage, Budget, Limits, shown, size
 from publishing.archive.tree import (
     ABOUT_JSON,
     HAS_PREFIX,
@@ -30,7 +30,8 @@ __all__ = ["BadPackage", "FileName", "Limits", "PackageInfo", "parse_file_name",
 METADATA_JSON = "metadata.json"
 CONDA_FORMAT_VERSION = 2
 
-READ_BYTES = 1024 * 1024
+READ_BYTES = MIB
+RUST_PANIC = "PanicException"
 # Where files that differ by case alone overwrite each other.
 CASE_BLIND_SUBDIRS = ("noarch", "osx-", "win-")
 
@@ -77,12 +78,17 @@ def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo: 
 
 @contextmanager
 def _only_bad_package() -> Iterator[None]:
-    """What no check foresaw is a bad package too: hostile bytes must not become a 500. The cause stays attached."""
+    """What no check foresaw is a bad package too: hostile bytes must not become a 500. The cause stays attached.
+
+    A panic of Rust code arrives as a BaseException of a class that cannot be imported.
+    """
     try:
         yield
     except (BadPackage, OSError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != RUST_PANIC:
+            raise
         raise BadPackage(f"the archive cannot be read: {type(error).__name__}: {error}") from error
 
 
@@ -99,8 +105,9 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     if entries.keys() != expected:
         raise BadPackage(f"the ZIP has the entries {_listed(entries)}; expected {_listed(expected)} for this file name")
     _check_metadata(file, entries[METADATA_JSON], limits)
-    tree.read(_info_part(file, entries[info_name], limits), Place.INFO)
-    index = index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits)
+    info = _info_part(file, entries[info_name], limits)
+    tree.read(info, Place.INFO)
+    index = index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits, info.budget)
     if not tree.has_paths_json:
         raise BadPackage(f"the archive has no {PATHS_JSON}, which a .conda file must have (CEP 34)")
     tree.read(_pkg_part(file, entries[pkg_name], limits), Place.PKG)
@@ -154,7 +161,7 @@ def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tr
         limits=limits,
     )
     tree.read(Part(compression.bz2_chunks(file, budget), budget), Place.WHOLE)
-    return index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits)
+    return index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits, budget)
 
 
 def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits: Limits) -> PackageInfo:

@@ -28,9 +28,9 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """The jobs that were queued, instead of a worker: (name, argument)…"""
-    jobs: list[tuple[str, ...]] = []
+    jobs: list[tuple[object, ...]] = []
     for module in ("channels_app.channels", "publishing.index"):
         monkeypatch.setattr(f"{module}.send", lambda *job: jobs.append(job))
     return jobs

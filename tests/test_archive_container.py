@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rattler.package_streaming
 import zstandard
 
 from publishing.package import Limits, read
@@ -74,6 +75,8 @@ def test_conda_files_that_are_read(tmp_path: Path, shape: dict[str, Any]) -> Non
 
     assert read(path, path.name).name == "demo"
     assert zipfile.ZipFile(path).testzip() is None
+    rattler.package_streaming.extract(path, tmp_path / "extracted")
+    assert (tmp_path / "extracted" / "share" / "demo.txt").read_bytes() == b"hello\n"
 
 
 @pytest.mark.parametrize(
@@ -161,6 +164,8 @@ def test_a_tar_bz2_of_several_streams(tmp_path: Path) -> None:
     path = make_tar_bz2(tmp_path, compress=lambda tar: bz2.compress(tar[:700]) + bz2.compress(tar[700:]))
 
     assert read(path, path.name).name == "demo"
+    rattler.package_streaming.extract(path, tmp_path / "extracted")
+    assert (tmp_path / "extracted" / "share" / "demo.txt").read_bytes() == b"hello\n"
 
 
 @pytest.mark.parametrize("make", [make_conda, make_tar_bz2])

@@ -51,9 +51,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What the local and the central header of an entry must agree on."""
+    """What the local and the central header of an entry must agree on.
 
-    version_needed: int
+    Not the version needed: where an offset alone takes ZIP64, the standard library writes it into the central one.
+    """
+
     flags: int
     method: int
     dos_time: int
@@ -157,7 +159,7 @@ def _central_header(directory: bytes, position: int) -> tuple[_Header, int, int]
     if position + CENTRAL.size > len(directory):
         raise BadPackage("the ZIP's directory ends too early")
     fields = CENTRAL.unpack_from(directory, position)
-    signature, _made_by, needed, flags, method, dos_time, dos_date, crc, compressed, size, *rest = fields
+    signature, _made_by, _needed, flags, method, dos_time, dos_date, crc, compressed, size, *rest = fields
     name_bytes, extra_bytes, comment_bytes, disk, _internal, _external, offset = rest
     if signature != CENTRAL_SIGNATURE or comment_bytes or disk:
         raise BadPackage("the ZIP's directory is malformed, or has an entry with a comment or on another disk")
@@ -165,20 +167,20 @@ def _central_header(directory: bytes, position: int) -> tuple[_Header, int, int]
     end = name_end + extra_bytes
     name = directory[position + CENTRAL.size : name_end]
     size, compressed, offset = _real_sizes(name, directory[name_end:end], (size, compressed, offset))
-    header = _Header(needed, flags, method, dos_time, dos_date, crc, compressed, size, name)
+    header = _Header(flags, method, dos_time, dos_date, crc, compressed, size, name)
     return header, offset, end
 
 
 def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
     """The entry, its local header compared with the central one."""
     fields = LOCAL.unpack(_read(file, offset, LOCAL.size))
-    signature, needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
+    signature, _needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
     if signature != LOCAL_SIGNATURE or name_bytes != len(central.name) or extra_bytes > DIRECTORY_MAX_BYTES:
         raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
     tail = _read(file, offset + LOCAL.size, name_bytes + extra_bytes)
     name, extra = tail[:name_bytes], tail[name_bytes:]
     size, compressed = _real_sizes(name, extra, (size, compressed))
-    local = _Header(needed, flags, method, dos_time, dos_date, crc, compressed, size, name)
+    local = _Header(flags, method, dos_time, dos_date, crc, compressed, size, name)
     if local != central:
         raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
     _check_header(local)

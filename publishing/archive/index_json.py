@@ -10,7 +10,7 @@ from rattler.exceptions import InvalidMatchSpecError
 
 from publishing.archive import identity, strict_json
 from publishing.archive.identity import FileName
-from publishing.archive.rules import BadPackage, Limits, shown
+from publishing.archive.rules import BadPackage, Budget, Limits, shown
 
 NAME = "info/index.json"
 
@@ -27,7 +27,7 @@ FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?\Z")
 EXTRA_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
 
 
-def parse(data: bytes | None, file_name: FileName, limits: Limits) -> dict[str, Any]:
+def parse(data: bytes | None, file_name: FileName, limits: Limits, budget: Budget) -> dict[str, Any]:
     """The index, every key kept, checked in itself and against the file's name. Raises BadPackage."""
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
@@ -39,7 +39,7 @@ def parse(data: bytes | None, file_name: FileName, limits: Limits) -> dict[str, 
     _check_timestamp(index, limits)
     _check_site_packages(index)
     _check_v3_fields(index)
-    _check_specs(index, limits)
+    _check_specs(index, limits, budget)
     _check_stated_revision(index)
     _check_rattler_reads(index)
     return index
@@ -127,7 +127,7 @@ def _check_v3_fields(index: dict[str, Any]) -> None:
             raise BadPackage(f"{NAME} has the group {shown(group)} in extra_depends, no name of CEP 44")
 
 
-def _check_specs(index: dict[str, Any], limits: Limits) -> None:
+def _check_specs(index: dict[str, Any], limits: Limits, budget: Budget) -> None:
     groups: dict[str, Any] = index.get("extra_depends", {})
     specs = [(key, spec) for key in ("depends", "constrains") for spec in _strings(index, key)]
     specs += [(f"extra_depends.{group}", spec) for group in groups for spec in _strings(groups, group)]
@@ -140,6 +140,8 @@ def _check_specs(index: dict[str, Any], limits: Limits) -> None:
             raise BadPackage(
                 f"{NAME} has an entry of {len(spec)} characters in {key}; at most {limits.spec_characters}"
             )
+        # A build string may be a regular expression, and some take 20 ms to compile.
+        budget.check_time()
         try:
             rattler.MatchSpec(spec)
         except Exception as error:
@@ -156,7 +158,9 @@ def _check_stated_revision(index: dict[str, Any]) -> None:
 
 
 def _is_v3_spec(spec: str) -> bool:
-    """Whether a spec that parses needs `when`, `extras` or `flags`."""
+    """Whether a spec that parses needs `when`, `extras` or `flags`, which stand in brackets."""
+    if "[" not in spec:
+        return False
     try:
         rattler.MatchSpec(spec, extras=False, conditionals=False, flags=False)
     except InvalidMatchSpecError:

@@ -31,6 +31,7 @@ KINDS = {
     PathType.SOFTLINK: (Kind.SYMLINK,),
     PathType.DIRECTORY: (Kind.DIRECTORY,),
 }
+PATH_TYPES = tuple(path_type.value for path_type in PathType)
 FILE_MODES = ("binary", "text")
 
 
@@ -62,7 +63,7 @@ def _entry(value: Any, name: str) -> ListedPath:
     if not isinstance(value, dict) or not isinstance(value.get("_path"), str):
         raise BadPackage(f"{name} has the entry {shown(value)} without a _path")
     path = value["_path"]
-    if value.get("path_type") not in [known.value for known in PathType]:
+    if value.get("path_type") not in PATH_TYPES:
         raise BadPackage(f"{name} gives {shown(path)} the path_type {shown(value.get('path_type'))}")
     placeholder, file_mode = value.get("prefix_placeholder"), value.get("file_mode")
     if placeholder is not None and (not isinstance(placeholder, str) or file_mode not in FILE_MODES):

@@ -1,0 +1,153 @@
+"""The permission table and the one way to a channel, for every caller."""
+
+from contextlib import suppress
+
+import pytest
+
+from channels_app import keys
+from channels_app.access import (
+    ANYONE,
+    ROLE_PERMISSIONS,
+    Actor,
+    Permission,
+    channel_for,
+    check_still_allowed,
+    visible_channels,
+)
+from channels_app.models import ApiKey, Channel, Role, User
+from hub.errors import HubError
+from tests.builders import make_channel, make_key, make_member, make_user
+
+R, U, D, M, O = Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE, Permission.OWN  # noqa: E741
+ROLES = {
+    Role.VIEWER: {R},
+    Role.CONTRIBUTOR: {R, U},
+    Role.MAINTAINER: {R, U, D, M},
+    Role.OWNER: {R, U, D, M, O},
+}
+
+
+def key_actor(owner: User, *scopes: str, channels: list[Channel] | None = None) -> Actor:
+    key = keys.look_up(make_key(owner, scopes=scopes or (R, U), channels=channels))
+    assert key is not None
+    return Actor(user=key.owner, key=key)
+
+
+def allowed(actor: Actor, channel: Channel) -> set[Permission]:
+    """The permissions for which `channel_for` gives the channel."""
+    granted = set()
+    for permission in Permission:
+        with suppress(HubError):
+            assert channel_for(actor, channel.name, permission) == channel
+            granted.add(permission)
+    for permission in set(Permission) - granted:
+        assert refusal(actor, channel.name, permission).status == (403 if actor.user else 401)
+    return granted
+
+
+def refusal(actor: Actor, name: str, permission: Permission) -> HubError:
+    with pytest.raises(HubError) as caught:
+        channel_for(actor, name, permission)
+    return caught.value
+
+
+def test_the_table_is_what_the_documentation_says() -> None:
+    assert {role: set(permissions) for role, permissions in ROLE_PERMISSIONS.items()} == ROLES
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("is_private", [True, False])
+def test_a_member_may_what_the_role_may(olga: User, max_: User, role: Role, is_private: bool) -> None:
+    channel = make_channel(owner=olga, is_private=is_private)
+    make_member(channel, max_, role)
+    assert allowed(Actor(user=max_), channel) == ROLES[role]
+
+
+def test_strangers_and_nobody_may_read_what_is_public_alone(olga: User, sam: User) -> None:
+    private, public = make_channel("a", owner=olga), make_channel("b", owner=olga, is_private=False)
+    for caller in (ANYONE, Actor(user=sam), key_actor(sam)):
+        assert allowed(caller, private) == set()
+        assert allowed(caller, public) == {R}
+
+
+def test_an_administrator_may_everything(channel: Channel) -> None:
+    root = User.objects.create_superuser("root")
+    assert allowed(Actor(user=root), channel) == set(Permission)
+
+
+@pytest.mark.parametrize("scopes", [(R,), (U,), (R, U), (D, M), (R, U, D, M)])
+def test_a_key_narrows_its_owner_to_its_scopes(channel: Channel, olga: User, scopes: tuple[Permission, ...]) -> None:
+    assert allowed(key_actor(olga, *scopes), channel) == set(scopes)
+
+
+def test_a_key_is_never_stronger_than_its_owner(channel: Channel, max_: User) -> None:
+    member = make_member(channel, max_, Role.CONTRIBUTOR)
+    actor = key_actor(max_, R, U, D, M)
+    assert allowed(actor, channel) == {R, U}
+    member.delete()
+    assert allowed(actor, channel) == set()
+
+
+def test_a_key_for_one_channel_is_for_no_other(olga: User) -> None:
+    one, other = make_channel("one", owner=olga), make_channel("other", owner=olga)
+    actor = key_actor(olga, channels=[one])
+    assert (allowed(actor, one), allowed(actor, other)) == ({R, U}, set())
+    one.delete()
+    assert allowed(actor, other) == set()
+
+
+@pytest.mark.parametrize("permission", Permission)
+def test_private_and_missing_channels_are_refused_alike(channel: Channel, sam: User, permission: Permission) -> None:
+    for caller in (ANYONE, Actor(user=sam), key_actor(sam)):
+        private, missing = refusal(caller, channel.name, permission), refusal(caller, "nowhere", permission)
+        assert private.detail.replace(channel.name, "nowhere") == missing.detail
+        assert (private.status, private.code, private.headers) == (missing.status, missing.code, missing.headers)
+
+
+def test_nobody_is_asked_for_a_key(channel: Channel) -> None:
+    error = refusal(ANYONE, channel.name, U)
+    assert (error.status, error.code) == (401, "credential_needed")
+    assert error.headers["WWW-Authenticate"] == 'Bearer realm="channelhub", Basic realm="channelhub"'
+    assert "'demo' is not a channel that anyone may upload" in error.detail
+
+
+def test_a_refused_member_is_told_what_is_missing(channel: Channel, olga: User, max_: User) -> None:
+    make_member(channel, max_)
+    assert refusal(Actor(user=max_), channel.name, U).detail.startswith("max may read 'demo' but not upload there.")
+    assert refusal(key_actor(olga, R), channel.name, U).detail == (
+        "The key 'test' is for read; this needs a key with 'upload'."
+    )
+
+
+def test_rights_are_asked_for_again_before_a_commit(channel: Channel, olga: User, max_: User) -> None:
+    member = make_member(channel, max_, Role.CONTRIBUTOR)
+    actor = key_actor(max_)
+    check_still_allowed(actor, channel, U)
+    ApiKey.objects.update(revoked_at="2026-01-01T00:00:00Z")
+    with pytest.raises(HubError, match="revoked while the upload was under way"):
+        check_still_allowed(actor, channel, U)
+    member.delete()
+    with pytest.raises(HubError, match="no channel that max may upload"):
+        check_still_allowed(Actor(user=max_), channel, U)
+
+
+def test_a_channel_of_the_same_name_is_not_the_same(channel: Channel, olga: User) -> None:
+    old = Channel.objects.get(pk=channel.pk)
+    channel.delete()
+    make_channel(old.name, owner=olga)
+    with pytest.raises(HubError, match="was deleted while the upload was under way"):
+        check_still_allowed(Actor(user=olga), old, U)
+
+
+def test_lists_show_what_may_be_known(channel: Channel, olga: User, sam: User) -> None:
+    make_channel("public", owner=olga, is_private=False)
+    root = make_user("root", is_superuser=True)
+    shown = {
+        name: [channel.name for channel in visible_channels(actor)]
+        for name, actor in {
+            "nobody": ANYONE, "owner": Actor(user=olga), "stranger": Actor(user=sam), "root": Actor(user=root),
+        }.items()
+    }  # fmt: skip
+    assert shown == {
+        "nobody": ["public"], "owner": ["demo", "public"], "stranger": ["public"], "root": ["demo", "public"],
+    }  # fmt: skip

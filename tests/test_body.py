@@ -1,0 +1,175 @@
+"""The bodies of uploads: both forms, their ends, their limits, and what clients get to see."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+
+import pytest
+from django.http import HttpRequest
+from django.test import RequestFactory
+from pytest_django import Settings
+
+from hub.errors import HubError, forbidden
+from publishing import body
+from publishing.body import ReceivedFile, answered_after_the_body, receive
+
+CONTENT = bytes(range(256)) * 5000
+LIMIT = 10 * 1024 * 1024
+
+
+class Chunked(io.BytesIO):
+    """Input as a server gives it: never more than asked for, and often less."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert size > 0
+        return super().read(min(size, 1000 + self.tell() % 777))
+
+
+def request(
+    content: bytes,
+    headers: Mapping[str, str] = {},
+    *,
+    chunked: bool = False,
+    length: int | None = None,
+) -> HttpRequest:
+    made = RequestFactory().generic("POST", "/", b"", headers=dict(headers))
+    made.META["wsgi.input"] = Chunked(content)
+    if chunked:
+        made.META.pop("CONTENT_LENGTH", None)
+        made.META["wsgi.input_terminated"] = True
+    else:
+        made.META["CONTENT_LENGTH"] = str(len(content) if length is None else length)
+    made.META["CONTENT_TYPE"] = headers.get("Content-Type", "application/octet-stream")
+    return made
+
+
+def form(*parts: tuple[str, bytes], boundary: str = "b0undary") -> bytes:
+    return (
+        b"".join(f"--{boundary}\r\n{head}\r\n\r\n".encode() + content + b"\r\n" for head, content in parts)
+        + f"--{boundary}--\r\n".encode()
+    )
+
+
+FILE_HEAD = (
+    'Content-Disposition: form-data; name="file"; filename="a-1-0.conda"\r\n'
+    "content-type: application/octet-stream\r\n"
+    "x-file-name: demo-1.0-0.conda\r\n"
+    f"x-file-sha256: {hashlib.sha256(CONTENT).hexdigest()}"
+)
+ATTESTATION_HEAD = 'Content-Disposition: form-data; name="attestation"'
+FORM = {"Content-Type": "multipart/form-data; boundary=b0undary"}
+
+
+def received(made: HttpRequest, limit: int = LIMIT) -> tuple[ReceivedFile, bytes]:
+    with receive(made, limit) as file:
+        return file, file.path.read_bytes()
+
+
+def refusal(made: HttpRequest, limit: int = LIMIT) -> HubError:
+    with pytest.raises(HubError) as caught:
+        received(made, limit)
+    return caught.value
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bare_bytes(chunked: bool) -> None:
+    headers = {"X-File-Name": "demo-1.0-0.conda", "X-File-SHA256": "AB" * 32}
+    file, content = received(request(CONTENT, headers, chunked=chunked))
+    assert content == CONTENT
+    assert (file.file_name, file.claimed_sha256) == ("demo-1.0-0.conda", "ab" * 32)
+    assert (file.sha256, file.md5) == (hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest())
+    assert file.size_bytes == len(CONTENT)
+    assert not file.path.exists()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_form_with_the_headers_of_its_part(chunked: bool) -> None:
+    content = form((FILE_HEAD, CONTENT), (ATTESTATION_HEAD, b'{"bundle": 1}'))
+    file, stored = received(request(content, FORM, chunked=chunked))
+    assert stored == CONTENT
+    assert (file.file_name, file.claimed_sha256) == ("demo-1.0-0.conda", hashlib.sha256(CONTENT).hexdigest())
+    assert (file.attestation, file.size_bytes) == (b'{"bundle": 1}', len(CONTENT))
+
+
+def test_a_browsers_form_names_the_file_in_its_disposition() -> None:
+    head = 'Content-Disposition: form-data; name="file"; filename="demo-1.0-0.conda"'
+    file, _ = received(request(form((head, CONTENT)), FORM))
+    assert (file.file_name, file.claimed_sha256, file.attestation) == ("demo-1.0-0.conda", None, None)
+
+
+def test_content_that_looks_like_a_boundary_survives() -> None:
+    content = b"\r\n--b0undar\r\n--b0undarz--\r\n" * 3000
+    _, stored = received(request(form((FILE_HEAD, content)), FORM))
+    assert stored == content
+
+
+@pytest.mark.parametrize(
+    ("made", "status", "sentence"),
+    [
+        (request(CONTENT[:100], length=200), 400, "broke off after 100 of 200 bytes"),
+        (request(form((FILE_HEAD, CONTENT))[:-20], FORM), 400, "The multipart form can't be read"),
+        (request(form((ATTESTATION_HEAD, b"{}")), FORM), 400, "has no part 'file'"),
+        (request(form((FILE_HEAD, b"1"), (FILE_HEAD, b"2")), FORM), 400, "two parts 'file'"),
+        (request(b"rubbish", FORM), 400, "The multipart form can't be read"),
+        (request(b"", {"Content-Type": "multipart/form-data"}), 400, "The multipart form can't be read"),
+        (request(form((ATTESTATION_HEAD, b"x" * 70_000)), FORM), 413, "The attestation is over 65536 bytes"),
+    ],
+)
+def test_broken_bodies(made: HttpRequest, status: int, sentence: str) -> None:
+    error = refusal(made)
+    assert (error.status, sentence in error.detail) == (status, True), error.detail
+
+
+def test_a_body_without_any_length_is_not_waited_for() -> None:
+    made = request(CONTENT)
+    del made.META["CONTENT_LENGTH"]
+    assert "no Content-Length and is not chunked" in refusal(made).detail
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("headers", [{}, FORM])
+def test_too_large_is_413(chunked: bool, headers: dict[str, str]) -> None:
+    content = form((FILE_HEAD, CONTENT)) if headers else CONTENT
+    error = refusal(request(content, headers, chunked=chunked), limit=len(CONTENT) - 1)
+    assert (error.status, error.detail) == (
+        413,
+        "The package is larger than this channel's limit of 1,279,999 bytes.",
+    )
+    assert received(request(content, headers, chunked=chunked), limit=len(CONTENT))[1] == CONTENT
+
+
+def test_a_body_that_is_announced_too_large_is_not_read() -> None:
+    made = request(CONTENT, length=LIMIT * 2)
+    assert refusal(made).status == 413
+    assert made.META["wsgi.input"].tell() == 0
+
+
+def test_nothing_is_left_of_a_refused_body(settings: Settings) -> None:
+    refusal(request(CONTENT[:100], length=200))
+    assert list(settings.UPLOAD_DIR.iterdir()) == []
+
+
+def test_a_connection_that_breaks_is_a_refusal() -> None:
+    class Broken:
+        def read(self, size: int) -> bytes:
+            raise ConnectionResetError("reset by peer")
+
+    made = request(CONTENT)
+    made.META["wsgi.input"] = Broken()
+    assert "broke off after 0 bytes: reset by peer" in refusal(made).detail
+
+
+def test_a_refusal_swallows_the_rest_of_the_body_so_that_the_client_reads_it() -> None:
+    made = request(CONTENT)
+    with pytest.raises(HubError), answered_after_the_body(made):
+        raise forbidden("no", "No.")
+    assert made.META["wsgi.input"].tell() == len(CONTENT)
+
+
+def test_swallowing_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "DRAIN_S", -1)
+    made = request(CONTENT)
+    with pytest.raises(HubError), answered_after_the_body(made):
+        raise forbidden("no", "No.")
+    assert made.META["wsgi.input"].tell() < len(CONTENT)

@@ -1,0 +1,111 @@
+"""Making channels: names, first owner, the job that follows; the commands."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from channels_app import channels, keys
+from channels_app.models import ApiKey, AuditEvent, Channel, Member, Role, User
+from hub.errors import HubError
+from tests.builders import make_channel
+
+
+def test_a_channel_has_an_owner_an_event_and_an_index_to_come(
+    olga: User, sent_jobs: list[tuple[object, ...]], django_capture_on_commit_callbacks: object
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+        channel = channels.create(name="demo", owner=olga, is_private=True)
+    assert Member.objects.get().role == Role.OWNER
+    assert AuditEvent.objects.get().action == "channel.create"
+    assert sent_jobs == [("publishing.tasks.open_channel", channel.pk)]
+
+
+@pytest.mark.parametrize("name", ["geo-tools", "conda-forge", "_private", "a", "0", "a.b_c-d", "a" * 128])
+def test_good_names(name: str) -> None:
+    channels.check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "can't name a channel"),
+        ("Demo", "lower-case letters"),
+        ("demo\n", "can't name a channel"),
+        (".hidden", "the first a letter, a digit or '_'"),
+        ("-dash", "can't name a channel"),
+        ("a/b", "can't name a channel"),
+        ("ä", "can't name a channel"),
+        ("a" * 129, "up to 128"),
+        ("noarch", "'noarch' is the name of a subdir"),
+        ("linux-64", "'linux-64' is the name of a subdir"),
+        ("api", "'api' is a path of the hub itself"),
+        ("static", "'static' is a path of the hub itself"),
+        ("t", "'t' is a path of the hub itself"),
+        ("admin", "'admin' is a path of the hub itself"),
+    ],
+)
+def test_bad_names(name: str, sentence: str) -> None:
+    with pytest.raises(HubError) as caught:
+        channels.check_name(name)
+    assert caught.value.status == 400
+    assert sentence in caught.value.detail
+
+
+def test_a_name_is_taken_once(olga: User) -> None:
+    make_channel("demo")
+    with pytest.raises(HubError, match="There is a channel 'demo' already"):
+        channels.create(name="demo", owner=olga, is_private=True)
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue().strip()
+
+
+def test_createchannel(olga: User) -> None:
+    assert run("createchannel", "demo", "--owner", "olga") == "demo: a private channel of olga."
+    assert run("createchannel", "open", "--owner", "olga", "--public") == "open: a public channel of olga."
+    assert list(Channel.objects.values_list("name", "is_private")) == [("demo", True), ("open", False)]
+    with pytest.raises(CommandError, match="There is no user 'nobody'"):
+        run("createchannel", "third", "--owner", "nobody")
+    with pytest.raises(CommandError, match="is a path of the hub itself"):
+        run("createchannel", "api", "--owner", "olga")
+
+
+def test_createapikey_prints_the_key_alone(channel: Channel, olga: User) -> None:
+    secret = run("createapikey", "olga", "--name", "laptop", "--channel", "demo", "--scope", "upload", "--days", "3")
+    key = keys.look_up(secret)
+    assert key is not None
+    assert (key.name, key.scopes, key.all_channels, list(key.channels.all())) == (
+        "laptop",
+        ["upload"],
+        False,
+        [channel],
+    )
+    assert key.expires_at is not None
+    assert (key.expires_at - key.created_at).days in (2, 3)
+
+
+def test_createapikey_by_default_reads_all_channels_for_a_year(olga: User) -> None:
+    key = keys.look_up(run("createapikey", "olga", "--name", "laptop"))
+    assert key is not None
+    assert (key.scopes, key.all_channels) == (["read"], True)
+    assert key.expires_at is not None
+    assert (key.expires_at - key.created_at).days in (364, 365)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nobody", "--name", "x"], "There is no user 'nobody'"),
+        (["olga", "--name", "x", "--channel", "nowhere"], "There is no channel nowhere"),
+        (["olga", "--name", "x", "--days", "0"], "--days is 0"),
+        (["olga", "--name", "x", "--scope", "own"], "invalid choice: 'own'"),
+    ],
+)
+def test_createapikey_refuses(olga: User, arguments: list[str], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        run("createapikey", *arguments)
+    assert not ApiKey.objects.exists()

@@ -1,0 +1,225 @@
+"""The steps of an upload: what each refuses, what is left behind, and what meets at one name."""
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from channels_app.access import Actor
+from channels_app.models import Artifact, AuditEvent, Channel, Role, User
+from hub.errors import HubError
+from hub.storage import StoreError, store
+from publishing import upload
+from publishing.models import IndexedName, Reservation, SubdirIndex
+from publishing.upload import Published
+from tests.archives import make_conda, make_tar_bz2
+from tests.builders import make_artifact, make_channel, make_member, received
+
+
+@pytest.fixture
+def owner(olga: User) -> Actor:
+    return Actor(user=olga)
+
+
+def publish(actor: Actor, channel: Channel, path: Path, *, force: bool = False) -> Published:
+    return upload.publish(actor=actor, channel=channel, received=received(path), force=force)
+
+
+def refusal(actor: Actor, channel: Channel, path: Path, *, force: bool = False) -> HubError:
+    with pytest.raises(HubError) as caught:
+        publish(actor, channel, path, force=force)
+    return caught.value
+
+
+def other_bytes(folder: Path) -> Path:
+    """The same file name as make_conda's, with other content."""
+    folder.mkdir(exist_ok=True)
+    return make_conda(folder, files={"share/demo.txt": b"other\n"})
+
+
+def test_a_publish_leaves_an_artifact_its_bytes_an_event_and_a_wish(
+    channel: Channel, owner: Actor, tmp_path: Path, store_folder: Path
+) -> None:
+    path = make_conda(tmp_path)
+    published = publish(owner, channel, path)
+    artifact = Artifact.objects.get()
+    assert published == Published(artifact, is_new=True)
+    content = path.read_bytes()
+    assert (artifact.sha256, artifact.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert (artifact.subdir, artifact.file_name, artifact.version) == ("noarch", "demo-1.0-0.conda", "1.0")
+    assert [str(p.relative_to(store_folder)) for p in store_folder.rglob("*.*")] == ["demo/noarch/demo-1.0-0.conda"]
+    assert (store_folder / "demo/noarch/demo-1.0-0.conda").read_bytes() == content
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor, event.target) == ("artifact.publish", owner.user, "noarch/demo-1.0-0.conda")
+    assert [(row.subdir, row.wanted, row.built) for row in SubdirIndex.objects.all()] == [("noarch", 1, 0)]
+    assert [(row.name, row.changed) for row in IndexedName.objects.all()] == [("demo", 1)]
+    assert not Reservation.objects.exists()
+
+
+def test_the_worker_is_woken_after_the_commit(
+    channel: Channel,
+    owner: Actor,
+    tmp_path: Path,
+    sent_jobs: list[tuple[object, ...]],
+    django_capture_on_commit_callbacks: object,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+        publish(owner, channel, make_conda(tmp_path))
+        assert sent_jobs == []
+    assert sent_jobs == [("publishing.tasks.build_index", SubdirIndex.objects.get().pk)]
+
+
+def test_the_same_bytes_again_change_nothing(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    path = make_tar_bz2(tmp_path)
+    first = publish(owner, channel, path)
+    again = publish(owner, channel, path)
+    assert again == Published(first.artifact, is_new=False)
+    assert SubdirIndex.objects.get().wanted == 1
+    assert AuditEvent.objects.count() == 1
+
+
+def test_other_bytes_under_the_name_are_a_conflict(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    path = make_conda(tmp_path)
+    publish(owner, channel, path)
+    error = refusal(owner, channel, other_bytes(tmp_path / "other"))
+    assert (error.status, error.code) == (409, "exists")
+    assert error.detail.startswith("demo/noarch/demo-1.0-0.conda exists with other bytes: SHA-256 ")
+    assert b"".join(store().open("demo/noarch/demo-1.0-0.conda")) == path.read_bytes()
+
+
+def test_a_name_that_differs_by_case_alone_is_a_conflict(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    publish(owner, channel, make_conda(tmp_path, build="py_a"))
+    error = refusal(owner, channel, make_conda(tmp_path, build="py_A"))
+    assert (error.status, error.code) == (409, "exists")
+
+
+def test_force_replaces_where_the_channel_allows_it(olga: User, owner: Actor, tmp_path: Path) -> None:
+    channel = make_channel(owner=olga, allow_overwrite=True)
+    first = publish(owner, channel, make_conda(tmp_path)).artifact
+    path = other_bytes(tmp_path / "other")
+    assert refusal(owner, channel, path).status == 409
+    second = publish(owner, channel, path, force=True).artifact
+    assert (second.pk, second.sha256) == (first.pk, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert AuditEvent.objects.filter(action="artifact.overwrite").count() == 1
+
+
+def test_force_is_refused_where_the_channel_does_not_allow_it(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    error = refusal(owner, channel, make_conda(tmp_path), force=True)
+    assert (error.status, error.code) == (403, "overwriting_off")
+    assert "does not allow force=true" in error.detail
+
+
+def test_revision_3_is_a_policy(olga: User, owner: Actor, tmp_path: Path) -> None:
+    path = make_conda(tmp_path, depends=["python[when=__unix]"])
+    strict = make_channel("strict", owner=olga, allow_revision_3=False)
+    error = refusal(owner, strict, path)
+    assert (error.status, error.code) == (403, "revision_3_off")
+    assert "needs repodata revision 3 (CEP 48), which 'strict' does not allow" in error.detail
+    assert publish(owner, make_channel(owner=olga), path).artifact.revision == 3
+
+
+def test_the_announced_checksum_must_be_that_of_the_bytes(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    arrived = received(make_conda(tmp_path), claimed_sha256="0" * 64)
+    with pytest.raises(HubError, match="the client announced 0000") as caught:
+        upload.publish(actor=owner, channel=channel, received=arrived)
+    assert (caught.value.status, caught.value.code) == (422, "checksum_mismatch")
+
+
+def test_a_bad_package_is_refused_with_its_reason(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    path = make_conda(tmp_path).rename(tmp_path / "renamed-1.0-0.conda")
+    error = refusal(owner, channel, path)
+    assert (error.status, error.code) == (422, "bad_package")
+    assert error.detail.startswith("renamed-1.0-0.conda was refused: ")
+    assert not Artifact.objects.exists()
+
+
+def test_a_nameless_upload_is_refused(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    arrived = replace(received(make_conda(tmp_path)), file_name="")
+    with pytest.raises(HubError, match="send its name as X-File-Name"):
+        upload.publish(actor=owner, channel=channel, received=arrived)
+
+
+def test_a_right_that_went_during_the_upload_stops_it(
+    channel: Channel, max_: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_folder: Path
+) -> None:
+    member = make_member(channel, max_, Role.CONTRIBUTOR)
+    put = upload.put
+
+    def put_and_lose(*args: object) -> None:
+        put(*args)  # type: ignore[arg-type]
+        member.delete()
+
+    monkeypatch.setattr(upload, "put", put_and_lose)
+    error = refusal(Actor(user=max_), channel, make_conda(tmp_path))
+    assert error.status == 403
+    assert not Artifact.objects.exists()
+    assert not Reservation.objects.exists()
+
+
+def test_a_store_that_fails_leaves_the_name_free(
+    channel: Channel, owner: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise StoreError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upload, "put", fail)
+        with pytest.raises(StoreError):
+            publish(owner, channel, make_conda(tmp_path))
+    assert not Reservation.objects.exists()
+    assert publish(owner, channel, other_bytes(tmp_path / "other")).is_new
+
+
+def reserve(channel: Channel, path: Path) -> str:
+    arrived = received(path)
+    return upload.reserve(channel, upload.read(channel, arrived), arrived, force=False)
+
+
+def test_other_bytes_wait_for_an_upload_under_way(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    reserve(channel, make_conda(tmp_path))
+    error = refusal(owner, channel, other_bytes(tmp_path / "other"))
+    assert (error.status, error.code) == (409, "being_uploaded")
+
+
+def test_other_bytes_take_over_from_an_upload_that_died(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    reserve(channel, make_conda(tmp_path))
+    Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert publish(owner, channel, other_bytes(tmp_path / "other")).is_new
+
+
+def test_the_same_bytes_join_an_upload_under_way(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    path = make_conda(tmp_path)
+    first = reserve(channel, path)
+    second = reserve(channel, path)
+    upload.release(first)
+    assert Reservation.objects.get().token == second
+    arrived = received(path)
+    info = upload.read(channel, arrived)
+    assert upload.record(owner, channel, info, arrived).is_new
+    assert not upload.record(owner, channel, info, arrived).is_new
+    assert Artifact.objects.count() == 1
+
+
+def test_an_upload_whose_place_was_lost_may_try_again(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    arrived = received(make_conda(tmp_path))
+    with pytest.raises(HubError, match="lost its place to another") as caught:
+        upload.record(owner, channel, upload.read(channel, arrived), arrived)
+    assert caught.value.status == 503
+
+
+def test_a_duplicate_is_found_after_the_reservation_too(channel: Channel, tmp_path: Path) -> None:
+    make_artifact(channel)
+    with pytest.raises(HubError, match="exists with other bytes"):
+        reserve(channel, make_conda(tmp_path))
+    assert not Reservation.objects.exists()
+
+
+def test_the_channels_own_limit_counts(olga: User, owner: Actor, tmp_path: Path, settings: Settings) -> None:
+    path = make_conda(tmp_path)
+    small = make_channel("small", owner=olga, max_upload_bytes=100)
+    assert "at most 100 bytes are allowed" in refusal(owner, small, path).detail
+    assert make_channel(owner=olga).upload_limit_bytes == settings.HUB_MAX_UPLOAD_BYTES
