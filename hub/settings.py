@@ -54,6 +54,13 @@ def kept_secret(path: Path) -> str:
     return path.read_text()
 
 
+def refuse_unknown(known: set[str]) -> None:
+    """Stop at a HUB_… variable that is not among `known`: a misspelt setting would be silently without effect."""
+    found = {name.removesuffix("_FILE") for name in os.environ if name.startswith("HUB_")}
+    for name in sorted(found - known):
+        raise ImproperlyConfigured(f"{name} is no setting of the hub; see docs/operating.md for all of them.")
+
+
 # Where the hub is and what it keeps
 
 HUB_DATA_DIR = folder("HUB_DATA_DIR", BASE_DIR / "data")
@@ -245,3 +252,5 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}},
 }
+
+refuse_unknown({name for name in globals() if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS"})

@@ -22,7 +22,7 @@ from hub.errors import HubError, bad_request, too_large
 CHUNK_BYTES = 256 * 1024
 ATTESTATION_MAX_BYTES = 64 * 1024
 FORM_OVERHEAD_BYTES = ATTESTATION_MAX_BYTES + 64 * 1024
-DRAIN_S = 30
+SWALLOW_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +38,91 @@ class ReceivedFile:
     attestation: bytes | None = None
 
 
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Body:
+    """The bytes of a request, read once, in chunks; it knows how many have arrived."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.headers = request.headers
+        self.content_type: str = request.META.get("CONTENT_TYPE", "")
+        length: str = request.META.get("CONTENT_LENGTH") or ""
+        self.declared_bytes = int(length) if length.isascii() and length.isdigit() else None
+        # Without a length, reading to the end is safe only where the server says so, as gunicorn and granian do.
+        self._ends_by_itself = bool(request.META.get("wsgi.input_terminated"))
+        self._source: _Readable = request.META["wsgi.input"]
+        self._arrived_bytes = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """What has not been read yet. 400 where the connection ends before the body does."""
+        if self.declared_bytes is None and not self._ends_by_itself:
+            raise bad_request("length_missing", "The body has no Content-Length and is not chunked; send one of them.")
+        while wanted := self._next_bytes():
+            try:
+                chunk = self._source.read(wanted)
+            except OSError as error:
+                raise bad_request(
+                    "body_cut", f"The body broke off after {self._arrived_bytes} bytes: {error}."
+                ) from None
+            if not chunk:
+                break
+            self._arrived_bytes += len(chunk)
+            yield chunk
+        if self._next_bytes() and self.declared_bytes is not None:
+            raise bad_request(
+                "body_cut",
+                f"The body broke off after {self._arrived_bytes} of {self.declared_bytes} bytes; send it again.",
+            )
+
+    def swallow(self) -> None:
+        """Read on to the end, for at most 30 seconds and as much as the largest upload has."""
+        left, deadline = settings.HUB_MAX_UPLOAD_BYTES, time.monotonic() + SWALLOW_S
+        with suppress(HubError):
+            for chunk in self.chunks():
+                left -= len(chunk)
+                if left < 0 or time.monotonic() > deadline:
+                    return
+
+    def _next_bytes(self) -> int:
+        if self.declared_bytes is None:
+            return CHUNK_BYTES
+        return min(CHUNK_BYTES, self.declared_bytes - self._arrived_bytes)
+
+
 @contextmanager
-def receive(request: HttpRequest, limit_bytes: int) -> Iterator[ReceivedFile]:
+def body_of(request: HttpRequest) -> Iterator[Body]:
+    """The body of an upload; where the block refuses it, what is left is swallowed before the answer goes out.
+
+    A server that closes a connection with unread data resets it, and the client, which never asks with
+    `Expect: 100-continue`, sees a broken pipe instead of the answer.
+    """
+    body = Body(request)
+    try:
+        yield body
+    except HubError:
+        body.swallow()
+        raise
+
+
+@contextmanager
+def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
     """Read the body: a multipart form with a part `file`, or the bare bytes of one file. Costs one pass and one chunk.
 
     400 where the body is broken or ends early, 413 where the file is larger than `limit_bytes`.
     """
-    declared = _declared_bytes(request)
-    if declared is not None and declared > limit_bytes + FORM_OVERHEAD_BYTES:
+    if body.declared_bytes is not None and body.declared_bytes > limit_bytes + FORM_OVERHEAD_BYTES:
         raise _over_limit(limit_bytes)
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="upload-") as file:
         sink = _Sink(file, limit_bytes)
-        content_type, options = parse_options_header(request.META.get("CONTENT_TYPE", ""))
+        content_type, options = parse_options_header(body.content_type)
         if content_type == "multipart/form-data":
-            received = _read_form(request, sink, options.get("boundary", ""))
+            received = _read_form(body, sink, options.get("boundary", ""))
         else:
-            received = _read_bare(request, sink)
+            received = _read_bare(body, sink)
         file.flush()
         yield received
-
-
-@contextmanager
-def answered_after_the_body(request: HttpRequest) -> Iterator[None]:
-    """Swallow what is left of the body when the block refuses it.
-
-    A server that closes a connection with unread data resets it, and the client, which never asks with
-    `Expect: 100-continue`, sees a broken pipe instead of the answer. Bounded: 30 seconds or the largest upload.
-    """
-    try:
-        yield
-    except HubError:
-        _drain(request)
-        raise
 
 
 @dataclass(slots=True)
@@ -102,17 +155,17 @@ class _Sink:
         )
 
 
-def _read_bare(request: HttpRequest, sink: _Sink) -> ReceivedFile:
-    for chunk in _chunks(request):
+def _read_bare(body: Body, sink: _Sink) -> ReceivedFile:
+    for chunk in body.chunks():
         sink.write(chunk)
-    return sink.received(request.headers.get("X-File-Name", ""), request.headers.get("X-File-SHA256"))
+    return sink.received(body.headers.get("X-File-Name", ""), body.headers.get("X-File-SHA256"))
 
 
-def _read_form(request: HttpRequest, sink: _Sink, boundary: str) -> ReceivedFile:
+def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
     form = _Form(sink)
     try:
         with PushMultipartParser(boundary, max_segment_count=16, strict=True) as parser:
-            for chunk in _chunks(request):
+            for chunk in body.chunks():
                 for event in parser.parse(chunk):
                     form.take(event)
     except MultipartError as error:
@@ -151,49 +204,6 @@ class _Form:
         self.attestation += chunk
         if len(self.attestation) > ATTESTATION_MAX_BYTES:
             raise too_large("attestation_too_large", f"The attestation is over {ATTESTATION_MAX_BYTES} bytes.")
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-def _chunks(request: HttpRequest) -> Iterator[bytes]:
-    """The body in chunks. 400 where the connection ends before the body does."""
-    source: _Readable = request.META["wsgi.input"]
-    declared = _declared_bytes(request)
-    if declared is None and not _may_be_chunked(request):
-        raise bad_request("length_missing", "The body has no Content-Length and is not chunked; send one of the two.")
-    arrived = 0
-    while declared is None or arrived < declared:
-        try:
-            chunk = source.read(CHUNK_BYTES if declared is None else min(CHUNK_BYTES, declared - arrived))
-        except OSError as error:
-            raise bad_request("body_cut", f"The body broke off after {arrived} bytes: {error}.") from None
-        if not chunk:
-            break
-        arrived += len(chunk)
-        yield chunk
-    if declared is not None and arrived < declared:
-        raise bad_request("body_cut", f"The body broke off after {arrived} of {declared} bytes; send it again.")
-
-
-def _declared_bytes(request: HttpRequest) -> int | None:
-    value: str = request.META.get("CONTENT_LENGTH") or ""
-    return int(value) if value.isascii() and value.isdigit() else None
-
-
-def _may_be_chunked(request: HttpRequest) -> bool:
-    """Whether reading to the end is safe: the server says that the input ends by itself (gunicorn, granian do)."""
-    return bool(request.META.get("wsgi.input_terminated"))
-
-
-def _drain(request: HttpRequest) -> None:
-    left, deadline = settings.HUB_MAX_UPLOAD_BYTES, time.monotonic() + DRAIN_S
-    with suppress(HubError):
-        for chunk in _chunks(request):
-            left -= len(chunk)
-            if left < 0 or time.monotonic() > deadline:
-                return
 
 
 def _over_limit(limit_bytes: int) -> HubError:

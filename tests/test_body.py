@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from hub.errors import HubError, forbidden
 from publishing import body
-from publishing.body import ReceivedFile, answered_after_the_body, receive
+from publishing.body import Body, ReceivedFile, body_of, receive
 
 CONTENT = bytes(range(256)) * 5000
 LIMIT = 10 * 1024 * 1024
@@ -62,7 +62,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b0undary"}
 
 
 def received(made: HttpRequest, limit: int = LIMIT) -> tuple[ReceivedFile, bytes]:
-    with receive(made, limit) as file:
+    with receive(Body(made), limit) as file:
         return file, file.path.read_bytes()
 
 
@@ -162,14 +162,14 @@ def test_a_connection_that_breaks_is_a_refusal() -> None:
 
 def test_a_refusal_swallows_the_rest_of_the_body_so_that_the_client_reads_it() -> None:
     made = request(CONTENT)
-    with pytest.raises(HubError), answered_after_the_body(made):
+    with pytest.raises(HubError), body_of(made):
         raise forbidden("no", "No.")
     assert made.META["wsgi.input"].tell() == len(CONTENT)
 
 
 def test_swallowing_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "DRAIN_S", -1)
+    monkeypatch.setattr(body, "SWALLOW_S", -1)
     made = request(CONTENT)
-    with pytest.raises(HubError), answered_after_the_body(made):
+    with pytest.raises(HubError), body_of(made):
         raise forbidden("no", "No.")
     assert made.META["wsgi.input"].tell() < len(CONTENT)

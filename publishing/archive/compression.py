@@ -1,7 +1,9 @@
 """From compressed bytes to bounded chunks of a tar: zstd (RFC 8878) and bz2.
 
 Both decompressors can be asked for little and give a gigabyte. So zstd is fed one block at a time, which holds at most
-128 KiB (and frames are seen to end, which zstandard's own stream reader doesn't tell), and bz2 is asked for a maximum.
+128 KiB (and the frame is seen to end, which zstandard's stream reader does not tell); bz2 is asked for a maximum.
+
+One frame and one stream: rattler's asynchronous readers and its bz2 reader stop after the first, libarchive goes on.
 """
 
 import bz2
@@ -10,7 +12,7 @@ from typing import Protocol
 
 import zstandard
 
-from publishing.archive.rules import KIB, MIB, BadPackage, Budget
+from publishing.archive.rules import KIB, MIB, BadPackage, Budget, shown
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_SINGLE_SEGMENT_FLAG = 0x20
@@ -72,16 +74,16 @@ class Part:
 
 
 def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:
-    """The content of all zstd frames in `source`, at most 128 KiB at a time (some chunks are empty)."""
-    while magic := source.read(len(ZSTD_MAGIC)):
-        if magic != ZSTD_MAGIC:
-            raise BadPackage(
-                f"{budget.name} is not made of zstd frames alone: found {magic.hex()} where one should begin"
-            )
-        try:
-            yield from _zstd_frame(source, budget, window_max_bytes)
-        except zstandard.ZstdError as error:
-            raise BadPackage(f"{budget.name} has a damaged zstd frame: {error}; upload it again") from error
+    """The content of the one zstd frame that `source` is, at most 128 KiB at a time (some chunks are empty)."""
+    magic = source.read(len(ZSTD_MAGIC))
+    if magic != ZSTD_MAGIC:
+        raise BadPackage(f"{budget.name} is not compressed by zstd: it begins with {shown(magic)}")
+    try:
+        yield from _zstd_frame(source, budget, window_max_bytes)
+    except zstandard.ZstdError as error:
+        raise BadPackage(f"{budget.name} has a damaged zstd frame: {error}; upload it again") from error
+    if source.read(1):
+        raise BadPackage(f"{budget.name} goes on after its zstd frame, where rattler stops; compress it as one frame")
 
 
 def _zstd_frame(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:
@@ -136,21 +138,16 @@ def _take(source: Source, size_bytes: int, budget: Budget) -> bytes:
 
 
 def bz2_chunks(source: Source, budget: Budget) -> Iterator[bytes]:
-    """The content of all bz2 streams in `source`, at most 1 MiB at a time (some chunks are empty)."""
-    data = source.read(BZ2_READ_BYTES)
-    while data:
-        decompressor = bz2.BZ2Decompressor()
-        while not decompressor.eof:
-            budget.check_time()
-            if decompressor.needs_input and not data:
-                raise BadPackage(f"{budget.name} ends within a bz2 stream; upload it again")
-            yield _bz2_decompress(decompressor, data, budget)
-            data = source.read(BZ2_READ_BYTES) if decompressor.needs_input else b""
-        data = decompressor.unused_data or data or source.read(BZ2_READ_BYTES)
-
-
-def _bz2_decompress(decompressor: bz2.BZ2Decompressor, data: bytes, budget: Budget) -> bytes:
-    try:
-        return decompressor.decompress(data, BZ2_CHUNK_BYTES)
-    except OSError as error:
-        raise BadPackage(f"{budget.name} is not made of bz2 streams alone: {error}") from error
+    """The content of the one bz2 stream that `source` is, at most 1 MiB at a time (some chunks are empty)."""
+    decompressor = bz2.BZ2Decompressor()
+    while not decompressor.eof:
+        budget.check_time()
+        data = source.read(BZ2_READ_BYTES) if decompressor.needs_input else b""
+        if decompressor.needs_input and not data:
+            raise BadPackage(f"{budget.name} ends within its bz2 stream; upload it again")
+        try:
+            yield decompressor.decompress(data, BZ2_CHUNK_BYTES)
+        except OSError as error:
+            raise BadPackage(f"{budget.name} is not a bz2 stream: {error}") from error
+    if decompressor.unused_data or source.read(1):
+        raise BadPackage(f"{budget.name} goes on after its bz2 stream, where rattler stops; compress it as one stream")

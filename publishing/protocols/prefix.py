@@ -10,14 +10,14 @@ from django.views.decorators.csrf import csrf_exempt
 from channels_app import authentication
 from channels_app.access import Permission, channel_for
 from hub.errors import HubError, bad_request
-from publishing import body
+from publishing.body import body_of, receive
 from publishing.upload import publish
 
 
 @csrf_exempt
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
     """`POST /api/v1/upload/{channel}[?force=true]`, a form or the bare bytes; a key, never a cookie."""
-    with body.answered_after_the_body(request):
+    with body_of(request) as body:
         if request.method != "POST":
             raise HubError(405, "wrong_method", "Packages are uploaded by POST.", {"Allow": "POST"})
         if not channel:
@@ -25,7 +25,7 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
         actor = authentication.key_actor(request)
         target = channel_for(actor, channel, Permission.UPLOAD)
         force = request.GET.get("force", "false").lower() == "true"
-        with body.receive(request, target.upload_limit_bytes) as received:
+        with receive(body, target.upload_limit_bytes) as received:
             published = publish(actor=actor, channel=target, received=received, force=force)
     artifact = published.artifact
     verb = "published" if published.is_new else "exists already"

@@ -1,0 +1,91 @@
+"""The prefix protocol at its edge: forms, answers, refusals. The real client is in tests/clients."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from channels_app.models import Artifact, Channel, Role, User
+from tests.archives import make_conda
+from tests.builders import make_key, make_member
+
+
+@pytest.fixture
+def bearer(channel: Channel, olga: User) -> dict[str, str]:
+    return {"authorization": f"Bearer {make_key(olga)}"}
+
+
+def post(client: Client, path: Path, headers: dict[str, str], url: str = "/api/v1/upload/demo") -> tuple[int, str]:
+    named = {"x-file-name": path.name, "x-file-sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    answer = client.post(url, path.read_bytes(), "application/octet-stream", headers=named | headers)
+    return answer.status_code, answer.text
+
+
+def test_bare_bytes(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
+    path = make_conda(tmp_path)
+    assert post(client, path, bearer) == (201, "demo/noarch/demo-1.0-0.conda published.\n")
+    assert post(client, path, bearer) == (200, "demo/noarch/demo-1.0-0.conda exists already.\n")
+    path = make_conda(tmp_path, files={"share/other": b"x"})
+    status, text = post(client, path, bearer)
+    assert (status, text.startswith("demo/noarch/demo-1.0-0.conda exists with other bytes")) == (409, True)
+
+
+def test_a_form(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
+    path = make_conda(tmp_path)
+    answer = client.post(
+        "/api/v1/upload/demo", {"file": SimpleUploadedFile(path.name, path.read_bytes())}, headers=bearer
+    )
+    assert answer.status_code == 201
+    artifact = Artifact.objects.get()
+    assert (artifact.file_name, artifact.uploaded_with is not None) == ("demo-1.0-0.conda", True)
+
+
+@pytest.mark.parametrize("force", ["true", "True"])
+def test_force_needs_the_channels_policy(client: Client, bearer: dict[str, str], tmp_path: Path, force: str) -> None:
+    path, url = make_conda(tmp_path), f"/api/v1/upload/demo?force={force}"
+    assert post(client, path, bearer, url)[0] == 403
+    Channel.objects.update(allow_overwrite=True)
+    assert post(client, path, bearer, url)[0] == 201
+    path = make_conda(tmp_path, files={"share/other": b"x"})
+    assert post(client, path, bearer, url)[0] == 201
+    assert Artifact.objects.get().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_who_may_not(
+    client: Client, bearer: dict[str, str], channel: Channel, max_: User, sam: User, tmp_path: Path
+) -> None:
+    path = make_conda(tmp_path)
+    make_member(channel, max_, Role.VIEWER)
+    reader = {"authorization": f"Bearer {make_key(max_)}"}
+    stranger = {"authorization": f"Bearer {make_key(sam)}"}
+    assert post(client, path, {})[0] == 401
+    assert post(client, path, {"authorization": "Bearer wrong"})[0] == 401
+    assert post(client, path, reader)[0] == 403
+    assert post(client, path, stranger)[0] == 403
+    assert post(client, path, bearer, "/api/v1/upload/elsewhere")[0] == 403
+    assert not Artifact.objects.exists()
+
+
+def test_refused_before_the_body(
+    client: Client, channel: Channel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("publishing.protocols.prefix.receive", lambda *args: pytest.fail("the body was read"))
+    assert post(client, make_conda(tmp_path), {})[0] == 401
+
+
+def test_wrong_calls_are_told_the_right_one(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
+    status, text = post(client, make_conda(tmp_path), bearer, "/api/v1/upload/")
+    assert (status, text) == (400, "The URL names no channel; expected /api/v1/upload/<channel>.\n")
+    answer = client.put("/api/v1/upload/demo")
+    assert (answer.status_code, answer["Allow"], answer.text) == (405, "POST", "Packages are uploaded by POST.\n")
+
+
+def test_a_damaged_package_is_422_with_its_reason(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
+    path = make_conda(tmp_path)
+    path.write_bytes(path.read_bytes()[:-30])
+    status, text = post(client, path, bearer)
+    assert (status, text.startswith("demo-1.0-0.conda was refused: ")) == (422, True)
+    status, text = post(client, path, bearer | {"x-file-sha256": "0" * 64})
+    assert (status, "the client announced" in text) == (422, True)

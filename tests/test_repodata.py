@@ -1,0 +1,166 @@
+"""Pure index bytes: records, their places, and py-rattler's own eye on them."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import orjson
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from rattler import RepoData
+
+from channels_app.names import KNOWN_SUBDIRS
+from publishing import current, repodata
+from publishing.repodata import Revision
+
+
+@dataclass
+class Row:
+    """A published artifact, as repodata.py sees one."""
+
+    file_name: str = "demo-1.0-0.conda"
+    version: str = "1.0"
+    subdir: str = "noarch"
+    index_json: dict[str, Any] = field(default_factory=lambda: {"name": "demo", "version": "1.0"})
+    run_exports: dict[str, Any] = field(default_factory=dict)
+    revision: int = 1
+    md5: str = "0" * 32
+    sha256: str = "1" * 64
+    size_bytes: int = 7
+    indexed_timestamp: int = 1_790_000_000_000
+
+
+def test_a_record_keeps_every_key_and_adds_what_the_hub_knows() -> None:
+    index_json = {"name": "demo", "depends": ["a"], "track_features": "x", "x-new": {"b": [1, None, 2.5, "ü"]}}
+    assert repodata.record(Row(index_json=index_json)) == {
+        **index_json,
+        "constrains": [],
+        "subdir": "noarch",
+        "md5": "0" * 32,
+        "sha256": "1" * 64,
+        "size": 7,
+        "indexed_timestamp": 1_790_000_000_000,
+    }
+
+
+def test_a_record_says_of_itself_nothing_that_the_hub_alone_knows() -> None:
+    claims = dict.fromkeys(repodata.HUB_KEYS, "https://evil.example/other.conda")
+    record = repodata.record(Row(index_json=claims))
+    assert "https://evil.example/other.conda" not in record.values()
+    assert set(record) == {"depends", "constrains", "subdir", "md5", "sha256", "size", "indexed_timestamp"}
+
+
+@pytest.mark.parametrize(
+    ("file_name", "revision", "place"),
+    [
+        ("a-1-0.conda", 1, ("packages.conda", "a-1-0.conda")),
+        ("a-1-0.tar.bz2", 1, ("packages", "a-1-0.tar.bz2")),
+        ("a-1-0.conda", 3, ("v3.conda", "a-1-0")),
+        ("a-1-0.tar.bz2", 3, ("v3.tar.bz2", "a-1-0")),
+    ],
+)
+def test_each_record_has_its_place(file_name: str, revision: int, place: tuple[str, str]) -> None:
+    row = Row(file_name=file_name, revision=revision)
+    assert repodata.section_of(row) == place
+    shard = msgpack.unpackb(zstandard.decompress(repodata.shard([row])))
+    section, key = place
+    if revision == 3:
+        assert list(shard["v3"][section.removeprefix("v3.")]) == [key]
+    else:
+        assert list(shard[section]) == [key]
+
+
+def test_the_newest_version_is_by_condas_order() -> None:
+    rows = [Row(version=version) for version in ("1.9", "1.10", "1.10rc1", "1.10", "1!0.5")]
+    assert [row.version for row in repodata.newest_version(rows)] == ["1!0.5"]
+    assert len(repodata.newest_version(rows[:4])) == 2
+    assert repodata.newest_version([]) == []
+
+
+def test_a_shard_does_not_depend_on_the_order_of_its_rows() -> None:
+    rows = [Row(file_name=f"demo-1.0-{build}.conda") for build in range(5)]
+    assert repodata.shard(rows) == repodata.shard(rows[::-1])
+
+
+def test_the_shard_index_is_relative_and_carries_its_size() -> None:
+    content = repodata.shard_index("noarch", {"a": "ab" * 32}, created_at="2026-01-01T00:00:00Z")
+    assert zstandard.get_frame_parameters(content).content_size > 0
+    assert msgpack.unpackb(zstandard.decompress(content)) == {
+        "version": 1,
+        "info": {
+            "subdir": "noarch",
+            "base_url": "./",
+            "shards_base_url": "./shards/",
+            "created_at": "2026-01-01T00:00:00Z",
+        },
+        "shards": {"a": b"\xab" * 32},
+    }
+
+
+@pytest.mark.parametrize("subdir", KNOWN_SUBDIRS)
+def test_py_rattler_reads_the_empty_files(subdir: str, tmp_path: Path) -> None:
+    for name in (repodata.REPODATA, repodata.CURRENT):
+        content = repodata.empty_file(subdir, name)
+        assert content is not None
+        (tmp_path / name).write_bytes(content)
+        info = RepoData.from_path(tmp_path / name).info
+        assert info is not None
+        assert info.subdir == subdir
+
+
+def test_there_are_no_empty_files_of_unknown_subdirs_or_names() -> None:
+    assert repodata.empty_file("zos-z", repodata.REPODATA) is None
+    assert repodata.empty_file("noarch", "other.json") is None
+    assert repodata.empty_file("", repodata.REPODATA) is None
+    assert repodata.empty_file("noarch", repodata.NOTICES) is None
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=10), json_values, max_size=5), max_size=5))
+def test_fragments_joined_are_the_records(index_jsons: list[dict[str, Any]]) -> None:
+    rows = [Row(file_name=f"demo-1.0-{n}.conda", index_json=content) for n, content in enumerate(index_jsons)]
+    joined = {"packages.conda": ",".join(repodata.fragments([row])["packages.conda"] for row in rows)}
+    layout = repodata.repodata_layout("noarch", Revision(1, 2, 3))
+    whole = "".join(part if isinstance(part, str) else joined.get(part.name, "") for part in layout)
+    parsed = json.loads(whole)
+    assert parsed["packages.conda"] == {row.file_name: repodata.record(row) for row in rows}
+    assert orjson.loads(whole) == parsed
+
+
+def packages(*entries: tuple[str, str, list[str]]) -> current.Packages:
+    return {
+        "packages.conda": {
+            f"{name}-{version}-0.conda": {
+                "name": name, "version": version, "build": "0", "build_number": 0, "subdir": "noarch", "depends": depends,
+            }
+            for name, version, depends in entries
+        }
+    }  # fmt: skip
+
+
+def test_current_repodata_brings_what_the_newest_versions_need() -> None:
+    newest = packages(
+        ("app", "2", ["lib <2", "tool", "absent >=1"]), ("lib", "3", []), ("tool", "1", ["deep =1"]), ("deep", "2", [])
+    )
+    everything = {
+        "lib": packages(("lib", "3", []), ("lib", "1.10", ["deep =1.5"]), ("lib", "1.9", [])),
+        "deep": packages(("deep", "2", []), ("deep", "1", []), ("deep", "1.5", [])),
+    }
+    chosen = current.select(newest, everything.__getitem__)["packages.conda"]
+    assert sorted(chosen) == [
+        "app-2-0.conda", "deep-1.5-0.conda", "deep-2-0.conda", "lib-1.10-0.conda", "lib-3-0.conda", "tool-1-0.conda",
+    ]  # fmt: skip

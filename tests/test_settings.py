@@ -1,0 +1,58 @@
+"""The settings: a bad value stops the start with one line that says what was found and what is expected."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def check(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "AWS_", "DATABASE_"))}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=keep | {"HUB_DATA_DIR": str(tmp_path / "data")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_default_is_sound_and_keeps_its_secret(tmp_path: Path) -> None:
+    first = check(tmp_path, SECRET_KEY="")
+    assert first.returncode == 0, first.stderr
+    secret = tmp_path / "data" / "secret_key"
+    assert len(secret.read_text()) == 64
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"HUB_PORT": "eighty"}, "HUB_PORT is 'eighty'; expected a whole number above zero."),
+        ({"HUB_PORT": "0"}, "HUB_PORT is '0'; expected a whole number above zero."),
+        ({"HUB_STORAGE": "tape"}, "HUB_STORAGE is 'tape'; expected one of: filesystem, s3."),
+        ({"HUB_DELIVERY": "pigeon"}, "HUB_DELIVERY is 'pigeon'; expected one of: stream, redirect."),
+        ({"HUB_PUBLIC_URL": "hub.example.org"}, "HUB_PUBLIC_URL is 'hub.example.org'; expected an origin"),
+        ({"HUB_PUBLIC_URL": "https://example.org/hub"}, "expected an origin such as https://hub.example.org."),
+        ({"HUB_DATA_DIR": "/dev/null/data"}, "HUB_DATA_DIR is '/dev/null/data', which can't be made: Not a directory."),
+        ({"HUB_STORGE": "s3"}, "HUB_STORGE is no setting of the hub"),
+        ({"HUB_STORAGE": "s3"}, "Set the AWS_STORAGE_BUCKET_NAME environment variable"),
+    ],
+)
+def test_a_bad_value_is_one_line(tmp_path: Path, environment: dict[str, str], sentence: str) -> None:
+    found = check(tmp_path, **environment)
+    assert found.returncode != 0
+    assert sentence in found.stderr
+    assert "Traceback" not in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("sqlite:////dev/null/x.sqlite3")
+    found = check(tmp_path, DATABASE_URL_FILE=str(tmp_path / "url"))
+    assert found.returncode == 0, found.stderr

@@ -1,0 +1,127 @@
+"""The leaves of the hub: routes, middleware, locks, the queue in a folder, the way a job is sent."""
+
+import multiprocessing
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import Client
+from django.urls import get_resolver
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from channels_app.channels import ROUTED
+from hub import celery
+from hub.locks import try_lock
+
+
+def test_no_channel_can_be_named_like_a_route() -> None:
+    first_segments = {str(pattern.pattern).lstrip("^").partition("/")[0] for pattern in get_resolver().url_patterns}
+    assert {segment.partition("\\")[0] for segment in first_segments} - {"", "<str:channel>"} <= ROUTED
+
+
+def test_healthz(client: Client) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+def test_what_is_nowhere_is_a_sentence_for_clients_and_a_page_for_browsers(client: Client) -> None:
+    plain = client.get("/nowhere")
+    assert (plain.status_code, plain["Content-Type"], plain.text) == (
+        404,
+        "text/plain; charset=utf-8",
+        "There is nothing at /nowhere.\n",
+    )
+    page = client.get("/nowhere", headers={"accept": "text/html,*/*"})
+    assert (page.status_code, page["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+
+def test_a_lock_is_held_once(db: None) -> None:
+    with try_lock("a") as first, try_lock("b") as other:
+        assert (first, other) == (True, True)
+        assert not _in_another_thread("a")
+    assert _in_another_thread("a")
+
+
+def _in_another_thread(name: str) -> bool:
+    """Whether another connection gets the lock."""
+    found: list[bool] = []
+
+    def attempt() -> None:
+        with try_lock(name) as held:
+            found.append(held)
+        connections.close_all()
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def queue(folder: Path) -> Connection:
+    options = {"data_folder_in": str(folder), "data_folder_out": str(folder), "polling_interval": 0.01}
+    return Connection("folder://localhost", transport_options=options)
+
+
+def test_the_queue_delivers_in_order_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "queue"
+    folder.mkdir()
+    with queue(folder) as connection, connection.SimpleQueue("jobs") as jobs:
+        for number in range(20):
+            jobs.put({"number": number})
+        assert len(list(folder.iterdir())) == 20
+        received = []
+        for _ in range(20):
+            message = jobs.get(timeout=5)
+            received.append(message.payload["number"])
+            message.ack()
+    assert received == list(range(20))
+    assert list(folder.iterdir()) == []
+
+
+def _put_many(folder: str, count: int) -> None:
+    with queue(Path(folder)) as connection, connection.SimpleQueue("jobs") as jobs:
+        for number in range(count):
+            jobs.put({"number": number, "filling": "x" * 50_000})
+
+
+def test_a_reader_never_sees_half_a_message(tmp_path: Path) -> None:
+    writers = [
+        multiprocessing.get_context("fork").Process(target=_put_many, args=(str(tmp_path), 100)) for _ in range(2)
+    ]
+    for writer in writers:
+        writer.start()
+    with queue(tmp_path) as connection, connection.SimpleQueue("jobs") as jobs:
+        for _ in range(200):
+            message = jobs.get(timeout=30)
+            assert len(message.payload["filling"]) == 50_000
+            message.ack()
+    for writer in writers:
+        writer.join(10)
+        assert writer.exitcode == 0
+
+
+@pytest.mark.parametrize("error", [OperationalError("refused"), ConnectionResetError("reset"), OSError("disk full")])
+def test_a_broker_that_is_down_delays_a_job_and_fails_nothing(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(celery.app, "send_task", refuse)
+    celery.send("publishing.tasks.build_index", 7)
+    assert "could not queue publishing.tasks.build_index(7,), the schedule will" in caplog.text
+
+
+def test_every_scheduled_and_sent_job_exists() -> None:
+    celery.app.loader.import_default_modules()
+    named = {entry["task"] for entry in celery.app.conf.beat_schedule.values()}
+    named |= {"publishing.tasks.build_index", "publishing.tasks.open_channel"}
+    assert named <= set(celery.app.tasks)
+
+
+def test_tests_have_a_data_folder_of_their_own() -> None:
+    assert "channelhub-tests-" in os.environ["HUB_DATA_DIR"]
