@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from hub.errors import HubError, unavailable
@@ -35,14 +35,15 @@ def path_key(get_response: GetResponse) -> GetResponse:
 
 
 def head_as_get(get_response: GetResponse) -> GetResponse:
-    """Answer HEAD with the status and headers of GET, and without opening a stream that nobody reads."""
+    """Answer HEAD with the status and headers of GET, Content-Length among them, and without its body."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        if request.method != "HEAD":
-            return response
-        response.close()
-        return HttpResponse(status=response.status_code, headers=response.headers)
+        if request.method == "HEAD" and isinstance(response, StreamingHttpResponse):
+            response.streaming_content = ()
+        elif request.method == "HEAD" and isinstance(response, HttpResponse):
+            response.content = b""
+        return response
 
     return middleware
 

@@ -5,6 +5,7 @@ Any variable NAME can be given as NAME_FILE, the path of a file that holds the v
 
 import os
 import secrets
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,11 +55,11 @@ def kept_secret(path: Path) -> str:
     return path.read_text()
 
 
-def refuse_unknown(known: set[str]) -> None:
-    """Stop at a HUB_… variable that is not among `known`: a misspelt setting would be silently without effect."""
+def warn_of_unknown(known: set[str]) -> None:
+    """Warn of a HUB_… variable that is not among `known`: a misspelt setting is without effect."""
     found = {name.removesuffix("_FILE") for name in os.environ if name.startswith("HUB_")}
     for name in sorted(found - known):
-        raise ImproperlyConfigured(f"{name} is no setting of the hub; see docs/operating.md for all of them.")
+        warnings.warn(f"{name} is set but is no setting of the hub; is it misspelt?", stacklevel=2)
 
 
 # Where the hub is and what it keeps
@@ -253,4 +254,4 @@ LOGGING = {
     "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}},
 }
 
-refuse_unknown({name for name in globals() if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS"})
+warn_of_unknown({name for name in globals() if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS"})

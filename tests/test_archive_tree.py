@@ -115,7 +115,7 @@ def test_info_must_be_a_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "listed", "reason"),
     [
-        ([A_FILE], [], "the archive holds 'a', which info/paths.json does not list"),
+        ([A_FILE], [], "info/paths.json does not list 'a', which the archive holds"),
         ([], [paths_entry("a")], "info/paths.json lists 'a', which the archive does not hold"),
         ([A_FILE], [paths_entry("./a"), paths_entry("a")], "lists './a', which the archive does not hold"),
         ([A_FILE], [paths_entry("a"), paths_entry("a")], "info/paths.json lists 'a' twice"),

@@ -26,9 +26,8 @@ from tests.archives import (
     tar_member,
 )
 
-REAL_PACKAGES = sorted(
-    path for path in Path("/work/shared/packages").glob("*/*") if path.name.endswith((".conda", ".tar.bz2"))
-)
+SHARED_PACKAGES = Path(__file__).parents[2] / "shared" / "packages"
+REAL_PACKAGES = sorted(SHARED_PACKAGES.glob("*/*.conda")) + sorted(SHARED_PACKAGES.glob("*/*.tar.bz2"))
 MAKERS = [make_conda, make_tar_bz2]
 Maker = Callable[..., Path]
 
@@ -58,7 +57,7 @@ def test_real_packages_are_read_as_rattler_reads_them(path: Path) -> None:
     index = rattler.package.IndexJson.from_package_archive(path)
     assert (info.name, info.version) == (index.name.normalized, str(index.version))
     assert (info.build, info.build_number) == (str(index.build), index.build_number)
-    assert (info.subdir, info.subdir) == (index.subdir, path.parent.name)
+    assert info.subdir == index.subdir == path.parent.name
     assert info.index.get("depends", []) == index.depends
     assert (info.revision, info.warnings) == (1, ())
 

@@ -40,7 +40,6 @@ def test_the_default_is_sound_and_keeps_its_secret(tmp_path: Path) -> None:
         ({"HUB_PUBLIC_URL": "hub.example.org"}, "HUB_PUBLIC_URL is 'hub.example.org'; expected an origin"),
         ({"HUB_PUBLIC_URL": "https://example.org/hub"}, "expected an origin such as https://hub.example.org."),
         ({"HUB_DATA_DIR": "/dev/null/data"}, "HUB_DATA_DIR is '/dev/null/data', which can't be made: Not a directory."),
-        ({"HUB_STORGE": "s3"}, "HUB_STORGE is no setting of the hub"),
         ({"HUB_STORAGE": "s3"}, "Set the AWS_STORAGE_BUCKET_NAME environment variable"),
     ],
 )
@@ -50,6 +49,12 @@ def test_a_bad_value_is_one_line(tmp_path: Path, environment: dict[str, str], se
     assert sentence in found.stderr
     assert "Traceback" not in found.stderr
     assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
+    found = check(tmp_path, HUB_STORGE="s3")
+    assert "HUB_STORGE is set but is no setting of the hub; is it misspelt?" in found.stderr
+    assert found.returncode == 0
 
 
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:

@@ -115,6 +115,8 @@ def _find_directory(file: BinaryIO, file_bytes: int) -> tuple[int, int]:
     stated = (*disk, count, size_bytes, offset)
     if SATURATED_16 in (*disk, count) or SATURATED_32 in (size_bytes, offset):
         end_offset, stated = _read_end64(file, end_offset, stated)
+    else:
+        _check_no_locator(file, end_offset)
     *disk, count, size_bytes, offset = stated
     if disk != [0, 0, count]:
         raise BadPackage("the ZIP is one of several parts; a .conda file is whole")
@@ -141,6 +143,13 @@ def _read_end64(file: BinaryIO, end_offset: int, stated: tuple[int, ...]) -> tup
         if old not in (new, SATURATED_16, SATURATED_32):
             raise BadPackage("the ZIP's two end records state different things")
     return end64_offset, tuple(fields)
+
+
+def _check_no_locator(file: BinaryIO, end_offset: int) -> None:
+    """The standard library follows a ZIP64 locator wherever one precedes the end, be it within an extra field."""
+    offset = max(end_offset - END64_LOCATOR.size, 0)
+    if _read(file, offset, len(END64_LOCATOR_SIGNATURE)) == END64_LOCATOR_SIGNATURE:
+        raise BadPackage("the ZIP has a ZIP64 locator that its end does not speak of")
 
 
 def _central_headers(directory: bytes) -> list[tuple[_Header, int]]:

@@ -82,7 +82,7 @@ class Budget:
 
 def shown(value: object) -> str:
     """`value` from an untrusted archive as a sentence may quote it: escaped, and short."""
-    text = ascii(value)
+    text = ascii(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 

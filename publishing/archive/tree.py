@@ -215,16 +215,22 @@ class Tree:
     def _check_listing(self) -> None:
         """The paths of info/paths.json are those of the members outside info/; parent directories need no entry."""
         for raw_path, found in self._nodes.items():
-            path = shown(raw_path.decode())
-            if raw_path.startswith(INFO_PREFIX) or raw_path == INFO_DIRECTORY.encode():
-                if found.listed:
-                    raise BadPackage(f"{PATHS_JSON} lists {path}; expected members outside info/ alone")
-            elif found.kind is None:
-                raise BadPackage(f"{PATHS_JSON} lists {path}, which the archive does not hold")
-            elif found.listed is None:
-                if found.kind is not Kind.DIRECTORY:
-                    raise BadPackage(f"the archive holds {path}, which {PATHS_JSON} does not list")
-            elif found.kind not in listing.KINDS[found.listed]:
-                raise BadPackage(
-                    f"{PATHS_JSON} calls {path} a {found.listed.value}; the archive holds {found.kind.value}"
-                )
+            is_info = raw_path == INFO_DIRECTORY.encode() or raw_path.startswith(INFO_PREFIX)
+            if why := _info_mismatch(found) if is_info else _mismatch(found):
+                raise BadPackage(f"{PATHS_JSON} {why.format(shown(raw_path.decode()))}")
+
+
+def _info_mismatch(found: Node) -> str:
+    """What info/paths.json does wrong about a path under info/, its name left open; '' if nothing."""
+    return "lists {}; expected members outside info/ alone" if found.listed else ""
+
+
+def _mismatch(found: Node) -> str:
+    """What info/paths.json does wrong about a path outside info/, its name left open; '' if nothing."""
+    if found.kind is None:
+        return "lists {}, which the archive does not hold"
+    if found.listed is None:
+        return "" if found.kind is Kind.DIRECTORY else "does not list {}, which the archive holds"
+    if found.kind not in listing.KINDS[found.listed]:
+        return f"calls {{}} a {found.listed.value}; the archive holds {found.kind.value}"
+    return ""
