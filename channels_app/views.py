@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from channels_app import authentication, queries
 
@@ -15,6 +16,21 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A page for browsers, a sentence for clients."""
-    if "text/html" in request.headers.get("Accept", ""):
+    if _is_browser(request):
         return render(request, "404.html", status=404)
-    return HttpResponse(f"There is nothing at {request.path}.\n", status=404, content_type="text/plain; charset=utf-8")
+    return _sentence(f"There is nothing at {request.path}.", 404)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """The same for what nobody foresaw; without the request's context, which may be what failed."""
+    if _is_browser(request):
+        return HttpResponse(render_to_string("500.html"), status=500)
+    return _sentence("The hub failed to answer. The reason is in its log; try again, or tell an administrator.", 500)
+
+
+def _is_browser(request: HttpRequest) -> bool:
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def _sentence(text: str, status: int) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")

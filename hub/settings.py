@@ -96,6 +96,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
@@ -215,7 +216,8 @@ STATIC_ROOT.mkdir(exist_ok=True)
 HUB_ADMIN_USERNAME: str = env.str("HUB_ADMIN_USERNAME", default="admin")
 HUB_ADMIN_PASSWORD: str = env.str("HUB_ADMIN_PASSWORD", default="")
 AUTH_USER_MODEL = "channels_app.User"
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

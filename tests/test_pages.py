@@ -1,6 +1,7 @@
 """The pages: who sees what on them, what they cost, what they load."""
 
 import re
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -124,18 +125,34 @@ def test_administration_is_linked_for_staff_alone(client: Client, admin_client: 
     assert 'href="/admin/"' not in home(client)
 
 
-def test_signing_out_leads_back_home(sam: User) -> None:
-    client = signed_in(sam)
-    assert 'action="/admin/logout/"' in home(client)
+def test_signing_out_leads_back_home(admin_client: Client) -> None:
+    assert 'action="/accounts/logout"' in home(admin_client)
 
-    response = client.post("/admin/logout/", {"next": "/"})
+    response = admin_client.post("/accounts/logout")
 
     assert (response.status_code, response.headers["Location"]) == (302, "/")
-    assert 'action="/admin/logout/"' not in home(client)
+    assert "Sign in" in home(admin_client)
 
 
-def test_home_refuses_to_be_posted_to_or_does_no_harm(client: Client) -> None:
-    assert client.post("/").status_code in (200, 405)
+def test_a_member_signs_in_and_sees_the_private_channels(client: Client, max_: User) -> None:
+    make_channel("closed", max_)
+    max_.set_password("tungsten-Lantern")
+    max_.save()
+    assert "closed" not in home(client)
+
+    wrong = client.post("/accounts/login", {"username": "max", "password": "wrong"})
+    assert "No active user has this name and password" in wrong.content.decode()
+    right = client.post("/accounts/login", {"username": "max", "password": "tungsten-Lantern"})
+
+    assert (right.status_code, right.headers["Location"]) == (302, "/")
+    assert "closed" in home(client)
+
+
+def test_signing_in_leads_to_no_other_site(client: Client, max_: User) -> None:
+    max_.set_password("tungsten-Lantern")
+    max_.save()
+    form = {"username": "max", "password": "tungsten-Lantern", "next": "https://evil.example/"}
+    assert client.post("/accounts/login", form).headers["Location"] == "/"
 
 
 def test_nothing_here_is_a_page_for_browsers_and_a_sentence_for_clients(client: Client) -> None:
@@ -162,7 +179,17 @@ def test_the_hubs_failure_is_a_page_that_needs_no_request() -> None:
     assert "Sign in" not in page
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing"])
+def test_the_hubs_failure_is_a_sentence_for_clients(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.raise_request_exception = False
+    monkeypatch.setattr("channels_app.queries.channel_cards", lambda actor: 1 / 0)
+
+    plain, page = client.get("/"), client.get("/", headers=BROWSER)
+
+    assert (plain.status_code, plain.headers["Content-Type"]) == (500, "text/plain; charset=utf-8")
+    assert (page.status_code, page.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/accounts/login"])
 def test_pages_allow_only_what_the_hub_serves_itself(client: Client, path: str) -> None:
     response = client.get(path, headers=BROWSER)
 
@@ -186,4 +213,4 @@ def test_every_static_file_and_icon_that_a_page_names_exists(client: Client, adm
     for path, fragment in named:
         found = finders.find(path)
         assert isinstance(found, str), path
-        assert not fragment or f'id="{fragment}"' in open(found).read(), f"{path}#{fragment}"
+        assert not fragment or f'id="{fragment}"' in Path(found).read_text(), f"{path}#{fragment}"

@@ -142,14 +142,12 @@ def test_fragments_joined_are_the_records(index_jsons: list[dict[str, Any]]) -> 
 
 
 def packages(*entries: tuple[str, str, list[str]]) -> current.Packages:
-    return {
-        "packages.conda": {
-            f"{name}-{version}-0.conda": {
-                "name": name, "version": version, "build": "0", "build_number": 0, "subdir": "noarch", "depends": depends,
-            }
-            for name, version, depends in entries
-        }
-    }  # fmt: skip
+    common = {"build": "0", "build_number": 0, "subdir": "noarch"}
+    records = {
+        f"{name}-{version}-0.conda": {"name": name, "version": version, "depends": depends, **common}
+        for name, version, depends in entries
+    }
+    return {"packages.conda": records}
 
 
 def test_current_repodata_brings_what_the_newest_versions_need() -> None:
