@@ -1,6 +1,7 @@
 """The pages for people."""
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -12,6 +13,16 @@ def home(request: HttpRequest) -> HttpResponse:
     """What this hub is, and the channels that the reader may see."""
     channels = queries.channel_cards(authentication.actor(request))
     return render(request, "home.html", {"channels": channels, "public_url": settings.HUB_PUBLIC_URL})
+
+
+def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that Django refuses to look at, by far most often one for a host name that the hub does not know."""
+    if isinstance(exception, DisallowedHost):
+        host = request.META.get("HTTP_HOST", "")[:100]
+        return _sentence(
+            f"This hub does not answer for '{host}'. Set HUB_PUBLIC_URL, or add it to HUB_ALLOWED_HOSTS.", 400
+        )
+    return _sentence("The request can't be understood.", 400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -81,6 +81,8 @@ CSRF_TRUSTED_ORIGINS = [HUB_PUBLIC_URL]
 # Limits
 
 HUB_MAX_UPLOAD_BYTES = positive("HUB_MAX_UPLOAD_BYTES", 2 * 1024**3)
+# What a package may cost to check, as "name=number,…": the fields of publishing.archive.rules.Limits.
+HUB_PACKAGE_LIMITS: dict[str, int] = env.dict("HUB_PACKAGE_LIMITS", cast={"value": int}, default={})
 HUB_RESERVATION_S = positive("HUB_RESERVATION_S", 900)
 HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250)
 HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7)
@@ -149,9 +151,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA busy_timeout=30000;",
     }
-else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 # Queue: Redis, or a folder that needs no server
 

@@ -9,6 +9,7 @@ from hub import health
 from publishing import downloads
 from publishing.protocols import prefix
 
+handler400 = "channels_app.views.misdirected"
 handler404 = "channels_app.views.not_found"
 handler500 = "channels_app.views.failed"
 

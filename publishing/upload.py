@@ -64,7 +64,7 @@ def check_checksum(received: ReceivedFile) -> None:
 
 def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
     try:
-        limits = Limits(compressed_bytes=channel.upload_limit_bytes)
+        limits = Limits(**settings.HUB_PACKAGE_LIMITS | {"compressed_bytes": channel.upload_limit_bytes})
         return package.read(received.path, received.file_name, limits)
     except BadPackage as error:
         raise unprocessable("bad_package", f"{received.file_name[:211]} was refused: {error.reason}") from None
@@ -129,6 +129,11 @@ def record(actor: Actor, channel: Channel, info: PackageInfo, received: Received
         reservation = _reservations(channel, info).filter(sha256=received.sha256).first()
         if reservation is None:
             return Published(_recorded_by_another(channel, info, received), is_new=False)
+        # Another upload of the same bytes may have come to its end between our first look and our reservation.
+        existing = check_duplicate(channel, info, received, force=True)
+        if existing:
+            reservation.delete()
+            return Published(existing, is_new=False)
         artifact = _save(actor, channel, info, received)
         stale = index.want(channel, info.subdir, [info.name])
         reservation.delete()

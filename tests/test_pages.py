@@ -179,6 +179,15 @@ def test_the_hubs_failure_is_a_page_that_needs_no_request() -> None:
     assert "Sign in" not in page
 
 
+def test_another_host_is_told_what_to_set(client: Client) -> None:
+    response = client.get("/demo/noarch/repodata.json", headers={"host": "other.example:80"})
+
+    assert (response.status_code, response.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
+    assert response.content.decode() == (
+        "This hub does not answer for 'other.example:80'. Set HUB_PUBLIC_URL, or add it to HUB_ALLOWED_HOSTS.\n"
+    )
+
+
 def test_the_hubs_failure_is_a_sentence_for_clients(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     client.raise_request_exception = False
     monkeypatch.setattr("channels_app.queries.channel_cards", lambda actor: 1 / 0)

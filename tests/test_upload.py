@@ -14,6 +14,7 @@ from channels_app.models import Artifact, AuditEvent, Channel, Role, User
 from hub.errors import HubError
 from hub.storage import StoreError, store
 from publishing import upload
+from publishing.apps import check_package_limits
 from publishing.models import IndexedName, Reservation, SubdirIndex
 from publishing.upload import Published
 from tests.archives import make_conda, make_tar_bz2
@@ -216,6 +217,18 @@ def test_a_duplicate_is_found_after_the_reservation_too(channel: Channel, tmp_pa
     with pytest.raises(HubError, match="exists with other bytes"):
         reserve(channel, make_conda(tmp_path))
     assert not Reservation.objects.exists()
+
+
+def test_the_limits_of_a_check_are_a_setting(
+    channel: Channel, owner: Actor, tmp_path: Path, settings: Settings
+) -> None:
+    settings.HUB_PACKAGE_LIMITS = {"index_json_bytes": 10}
+    assert "at most 10 bytes" in refusal(owner, channel, make_conda(tmp_path)).detail
+    assert check_package_limits() == []
+    settings.HUB_PACKAGE_LIMITS = {"patience": 1}
+    assert [error.msg[:54] for error in check_package_limits()] == [
+        "HUB_PACKAGE_LIMITS names patience; expected some of: i"
+    ]
 
 
 def test_the_channels_own_limit_counts(olga: User, owner: Actor, tmp_path: Path, settings: Settings) -> None:
