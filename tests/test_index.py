@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from io import StringIO
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import msgpack
 import pytest
 import zstandard
 from django.core import mail
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -341,10 +343,16 @@ def test_a_rebuild_makes_everything_anew_from_the_database(channel: Channel, sto
     for path in store_folder.rglob("*.*"):
         path.unlink()
     Fragment.objects.all().delete()
-    for row in SubdirIndex.objects.order_by("-subdir"):
-        index.rebuild(row)
+    out = StringIO()
+    call_command("reindex", "demo", stdout=out)
+    assert out.getvalue() == "noarch: done\nlinux-64: done\nthe whole channel: done\n"
     assert stored(store_folder) == before
     assert len(read_json("linux-64/repodata.json")["packages.conda"]) == 1
+
+
+def test_reindex_needs_a_channel(db: None) -> None:
+    with pytest.raises(CommandError, match="There is no channel 'nowhere'"):
+        call_command("reindex", "nowhere")
 
 
 def test_builds_keep_a_distance(channel: Channel, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
