@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from hub.errors import HubError, unavailable
+from hub.errors import HubError, not_found, unavailable
 from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -15,21 +16,29 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 PATH_KEY = "channelhub.path_key"
 PATH_KEY_PREFIX = "/t/"
 
+NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
+STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
+
 logger = logging.getLogger(__name__)
 
 
 def path_key(get_response: GetResponse) -> GetResponse:
-    """Take the key out of `/t/<key>/…` before anything logs the path; conda and mamba send keys in that way."""
+    """Take the key out of `/t/<key>/…` before anything logs the path; conda and mamba send keys in that way.
+
+    No page is shown there: its links, and what it embeds, would carry the key on.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith(PATH_KEY_PREFIX):
-            key, _, rest = request.path_info.removeprefix(PATH_KEY_PREFIX).partition("/")
-            path = f"/{rest}"
-            request.META[PATH_KEY] = key
-            # RAW_URI is what gunicorn's access log shows.
-            request.META["PATH_INFO"] = request.META["RAW_URI"] = path
-            request.path = request.path_info = path
-        return get_response(request)
+        if not settings.HUB_PATH_KEYS or not request.path_info.startswith(PATH_KEY_PREFIX):
+            return get_response(request)
+        key, _, rest = request.path_info.removeprefix(PATH_KEY_PREFIX).partition("/")
+        request.META[PATH_KEY] = key
+        # RAW_URI is what gunicorn's access log shows.
+        request.META["PATH_INFO"] = request.META["RAW_URI"] = request.path = request.path_info = f"/{rest}"
+        response = get_response(request)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            return answer(NO_PAGE)
+        return response
 
     return middleware
 
@@ -56,23 +65,19 @@ def plain_errors(get_response: GetResponse) -> GetResponse:
             return get_response(request)
 
         def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-            return answer(exception)
+            if isinstance(exception, StoreError):
+                logger.error("%s", exception)
+                return answer(STORE_DOWN)
+            return answer(exception) if isinstance(exception, HubError) else None
 
     return Middleware()
 
 
-def answer(exception: Exception) -> HttpResponse | None:
-    """The plain-text answer to an error that the hub knows, None for any other."""
-    if isinstance(exception, StoreError):
-        logger.error("%s", exception)
-        exception = unavailable(
-            "store_unavailable", "The package store does not answer. Nothing was changed; try again."
-        )
-    if not isinstance(exception, HubError):
-        return None
+def answer(error: HubError) -> HttpResponse:
+    """The error as plain text."""
     return HttpResponse(
-        f"{exception.detail}\n",
-        status=exception.status,
+        f"{error.detail}\n",
+        status=error.status,
         content_type="text/plain; charset=utf-8",
-        headers=exception.headers | {"X-Error-Code": exception.code, "Cache-Control": "no-store"},
+        headers=error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"},
     )

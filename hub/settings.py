@@ -224,10 +224,14 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+# conda and mamba send a key as /t/<key>/ before the path; where nobody uses them so, this turns it off.
+HUB_PATH_KEYS: bool = env.bool("HUB_PATH_KEYS", default=True)
+
 # Browser security
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 31_536_000 if public.scheme == "https" else 0
 SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from channels_app.models import Channel, User
 from tests.builders import make_channel, make_key
@@ -71,6 +72,18 @@ def test_a_key_in_the_path_wins_over_none_and_leaves_the_path(client: Client, ch
     assert secret not in answer.text
     assert answer.wsgi_request.path == "/demo/noarch/nothing.conda"
     assert secret not in answer.wsgi_request.META["PATH_INFO"] + answer.wsgi_request.META["RAW_URI"]
+
+
+def test_there_are_no_pages_below_a_key(client: Client, olga: User) -> None:
+    secret = make_key(olga)
+    for path in ("/", "/admin/login/", "/accounts/login", "/nowhere"):
+        answer = client.get(f"/t/{secret}{path}", headers={"accept": "text/html"})
+        assert (answer.status_code, answer["Content-Type"]) == (404, "text/plain; charset=utf-8"), path
+
+
+def test_keys_in_paths_can_be_turned_off(client: Client, channel: Channel, olga: User, settings: Settings) -> None:
+    settings.HUB_PATH_KEYS = False
+    assert status(client, f"/t/{make_key(olga)}{FILE}") == 401
 
 
 def test_a_cookie_is_no_credential_for_uploading(client: Client, channel: Channel, olga: User) -> None:

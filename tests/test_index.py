@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from io import StringIO
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
