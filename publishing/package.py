@@ -105,12 +105,14 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     if entries.keys() != expected:
         raise BadPackage(f"the ZIP has the entries {_listed(entries)}; expected {_listed(expected)} for this file name")
     _check_metadata(file, entries[METADATA_JSON], limits)
-    info = _info_part(file, entries[info_name], limits)
+    info_entry, pkg_entry = entries[info_name], entries[pkg_name]
+    info = _zstd_part(file, info_entry, Budget.for_info("the info archive", info_entry.size_bytes, limits), limits)
     tree.read(info, Place.INFO)
     index = index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits, info.budget)
     if not tree.has_paths_json:
         raise BadPackage(f"the archive has no {PATHS_JSON}, which a .conda file must have (CEP 34)")
-    tree.read(_pkg_part(file, entries[pkg_name], limits), Place.PKG)
+    pkg = _zstd_part(file, pkg_entry, Budget.for_pkg("the pkg archive", pkg_entry.size_bytes, limits), limits)
+    tree.read(pkg, Place.PKG)
     return index
 
 
@@ -124,28 +126,6 @@ def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> N
         raise BadPackage(f"{METADATA_JSON} has the conda_pkg_format_version {shown(version)}; expected 2 (CEP 35)")
 
 
-def _info_part(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> Part:
-    budget = Budget(
-        "the info archive",
-        seconds=limits.info_seconds,
-        max_bytes=limits.info_bytes,
-        compressed_bytes=entry.size_bytes,
-        limits=limits,
-    )
-    return _zstd_part(file, entry, budget, limits)
-
-
-def _pkg_part(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> Part:
-    budget = Budget(
-        "the pkg archive",
-        seconds=limits.pkg_seconds,
-        max_bytes=limits.pkg_bytes,
-        compressed_bytes=entry.size_bytes,
-        limits=limits,
-    )
-    return _zstd_part(file, entry, budget, limits)
-
-
 def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: Limits) -> Part:
     source = conda_zip.EntryReader(file, entry)
     return Part(compression.zstd_chunks(source, budget, limits.window_bytes), budget)
@@ -153,13 +133,7 @@ def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: L
 
 def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> dict[str, Any]:
     """The index of a `.tar.bz2` file, info/ and all else in one tar in any order; fills `tree`."""
-    budget = Budget(
-        "the archive",
-        seconds=limits.pkg_seconds,
-        max_bytes=limits.pkg_bytes,
-        compressed_bytes=file_bytes,
-        limits=limits,
-    )
+    budget = Budget.for_pkg("the archive", file_bytes, limits)
     tree.read(Part(compression.bz2_chunks(file, budget), budget), Place.WHOLE)
     return index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits, budget)
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Self
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -55,7 +56,7 @@ class Budget:
     `name` is how a sentence calls the part: 'the info archive'.
     """
 
-    def __init__(self, name: str, *, seconds: float, max_bytes: int, compressed_bytes: int, limits: Limits) -> None:
+    def __init__(self, name: str, seconds: float, max_bytes: int, compressed_bytes: int, limits: Limits) -> None:
         self.name = name
         self._seconds = seconds
         self._ends_at = time.monotonic() + seconds
@@ -63,6 +64,14 @@ class Budget:
         self._ratio = limits.ratio
         self._ratio_max_bytes = max(limits.ratio_free_bytes, limits.ratio * compressed_bytes)
         self._spent_bytes = 0
+
+    @classmethod
+    def for_info(cls, name: str, compressed_bytes: int, limits: Limits) -> Self:
+        return cls(name, limits.info_seconds, limits.info_bytes, compressed_bytes, limits)
+
+    @classmethod
+    def for_pkg(cls, name: str, compressed_bytes: int, limits: Limits) -> Self:
+        return cls(name, limits.pkg_seconds, limits.pkg_bytes, compressed_bytes, limits)
 
     def check_time(self) -> None:
         if time.monotonic() > self._ends_at:
