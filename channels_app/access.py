@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
+from django.http import Http404
 
 from channels_app.models import ApiKey, Channel, Member, Role, User
 from hub.errors import HubError, forbidden, not_found, unauthenticated
@@ -44,10 +46,21 @@ def channel_for(actor: Actor, name: str, permission: Permission) -> Channel:
 
     A channel that the actor can't read and one that does not exist are answered alike, so names can't be probed.
     """
-    channel = Channel.objects.filter(name=name).first()
+    channel = Channel.objects.filter(name=name, deleted_at=None).first()
     granted = permissions(actor, channel) if channel else frozenset()
     if channel is None or permission not in granted:
         raise _refusal(actor, name, permission, readable=Permission.READ in granted)
+    return channel
+
+
+def page_channel(actor: Actor, name: str, permission: Permission = Permission.READ) -> Channel:
+    """The channel for a page: what the actor can't see is 404, what they may not do there is 403."""
+    channel = Channel.objects.filter(name=name, deleted_at=None).first()
+    granted = permissions(actor, channel) if channel else frozenset()
+    if channel is None or Permission.READ not in granted:
+        raise Http404
+    if permission not in granted:
+        raise PermissionDenied(f"Your role in '{name}' does not let you {permission} there.")
     return channel
 
 
@@ -69,12 +82,12 @@ def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
     """The channels whose existence `actor` may know of."""
-    user = actor.user
+    channels, user = Channel.objects.filter(deleted_at=None), actor.user
     if user is None:
-        return Channel.objects.filter(is_private=False)
+        return channels.filter(is_private=False)
     if user.is_superuser:
-        return Channel.objects.all()
-    return Channel.objects.filter(Q(is_private=False) | Q(members__user=user)).distinct()
+        return channels
+    return channels.filter(Q(is_private=False) | Q(members__user=user)).distinct()
 
 
 def _user_permissions(user: User | None, channel: Channel) -> frozenset[Permission]:

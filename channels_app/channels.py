@@ -10,7 +10,7 @@ from hub.errors import bad_request, conflict
 # First segments of the hub's own paths.
 ROUTED = {
     *("accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "favicon.ico", "get", "healthz", "media"),
-    *("metrics", "o", "readyz", "robots.txt", "static", "styleguide", "t", "well-known"),
+    *("metrics", "o", "readyz", "robots.txt", "search", "static", "styleguide", "t", "well-known"),
 }
 
 

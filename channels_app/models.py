@@ -24,8 +24,18 @@ class Channel(models.Model):
     allow_revision_3 = models.BooleanField(
         default=True, help_text="Packages that only clients with repodata revision 3 (CEP 48) can see may be uploaded."
     )
+    only_trusted_publishers = models.BooleanField(
+        default=False, help_text="Only CI that publishes without a stored secret may upload; API keys may not."
+    )
+    require_attestation = models.BooleanField(
+        default=False, help_text="Every upload must carry an attestation of where it was built (CEP 27)."
+    )
     max_upload_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="Empty: the hub's own limit.")
+    logo = models.BinaryField(null=True, help_text="A PNG that the hub has made itself; see logos.py.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    deleted_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when it is as good as gone; it can be restored for a while."
+    )
 
     class Meta:
         ordering = ["name"]
@@ -88,20 +98,53 @@ class ApiKey(models.Model):
 
 
 class Package(models.Model):
-    """All artifacts of one name in one channel."""
+    """All artifacts of one name in one channel, and what lists say of them; see packages.py."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="packages")
     name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    latest_version = models.CharField(
+        max_length=names.NAME_MAX_CHARACTERS, blank=True, help_text="Empty where no artifact can be installed."
+    )
+    summary = models.CharField(max_length=500, blank=True)
+    subdirs = models.JSONField(default=list)
+    updated_at = models.DateTimeField(null=True)
+    download_count = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "name"], name="one_package_a_name")]
+        indexes = [
+            models.Index(fields=["channel", "-updated_at"], name="packages_by_update"),
+            models.Index(fields=["-updated_at"], name="packages_everywhere"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.channel}/{self.name}"
 
 
+class PackageDependency(models.Model):
+    """A name that a package's latest version depends on."""
+
+    package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="dependencies")
+    name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["package", "name"], name="one_dependency_a_name")]
+        indexes = [models.Index(fields=["name"], name="dependents_by_name")]
+
+    def __str__(self) -> str:
+        return f"{self.package} needs {self.name}"
+
+
+class Removal(models.TextChoices):
+    """How an artifact was taken out of the index (CEP 36)."""
+
+    NONE = "", "in the index"
+    YANKED = "yanked", "yanked"  # out of the index, still served by its URL
+    DELETED = "deleted", "deleted"  # no longer served; the row keeps other bytes from taking its name
+
+
 class Artifact(models.Model):
-    """One published file. A row exists exactly as long as the hub serves the file."""
+    """One published file. It is served unless it was deleted, and in the index unless it was yanked or deleted."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="artifacts")
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="artifacts")
@@ -125,6 +168,14 @@ class Artifact(models.Model):
     set_aside_reason = models.TextField(
         blank=True, help_text="Why the index leaves it out: a client could not read it."
     )
+    removal = models.CharField(max_length=10, choices=Removal, blank=True, default=Removal.NONE)
+    removed_at = models.DateTimeField(null=True)
+    removed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="removed_artifacts")
+    removal_reason = models.CharField(max_length=500, blank=True)
+    is_purged = models.BooleanField(default=False, help_text="Deleted so long ago that its bytes are gone.")
+    files = models.JSONField(default=list, help_text="The first of its files, as [path, bytes].")
+    file_count = models.PositiveIntegerField(default=0)
+    download_count = models.PositiveBigIntegerField(default=0)
     uploaded_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="artifacts")
     uploaded_with = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="artifacts")
 
@@ -140,6 +191,21 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}/{self.subdir}/{self.file_name}"
+
+
+class DailyDownloads(models.Model):
+    """How often an artifact was downloaded on one day (UTC)."""
+
+    artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="daily_downloads")
+    day = models.DateField()
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["artifact", "day"], name="one_count_a_day")]
+        indexes = [models.Index(fields=["day"], name="downloads_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.artifact} on {self.day}: {self.count}"
 
 
 class AuditEvent(models.Model):

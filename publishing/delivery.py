@@ -33,6 +33,7 @@ class File:
     key: str = ""
     content: bytes = b""
     may_be_gone: bool = False  # a shard that no index names any more; anything else that the store lacks is its fault
+    artifact_id: int | None = None
     artifact_bytes: int | None = None  # the size of an artifact, which may be redirected and read in parts
 
 

@@ -5,9 +5,9 @@ import re
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from channels_app import authentication
+from channels_app import authentication, download_counts
 from channels_app.access import Permission, channel_for
-from channels_app.models import Artifact, Channel
+from channels_app.models import Artifact, Channel, Removal
 from channels_app.names import is_subdir
 from hub.errors import HubError, not_found
 from publishing import delivery, repodata
@@ -22,7 +22,17 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
     if request.method not in ("GET", "HEAD"):
         raise HubError(405, "wrong_method", "Channel files are read by GET and HEAD.", {"Allow": "GET, HEAD"})
     readable = channel_for(authentication.actor(request), channel, Permission.READ)
-    return delivery.answer(request, _find(readable, path), is_private=readable.is_private)
+    file = _find(readable, path)
+    response = delivery.answer(request, file, is_private=readable.is_private)
+    if file.artifact_id and _is_download(request, response):
+        download_counts.count(file.artifact_id)
+    return response
+
+
+def _is_download(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Whether this is the (first) part of a file being fetched, not a look at whether it is there."""
+    is_from_start = response.headers.get("Content-Range", "bytes 0-").startswith("bytes 0-")
+    return request.method == "GET" and response.status_code in (200, 206, 302) and is_from_start
 
 
 def _find(channel: Channel, path: str) -> File:
@@ -56,9 +66,12 @@ def _artifact(channel: Channel, subdir: str, name: str) -> File:
     artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=name).first()
     if artifact is None:
         raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{name}'.")
+    if artifact.removal == Removal.DELETED:
+        raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{channel}'.")
     return File(
         etag=artifact.sha256,
         caching=CHECK_EACH_TIME if channel.allow_overwrite else NEVER_CHANGES,
         key=f"{channel.name}/{subdir}/{name}",
+        artifact_id=artifact.pk,
         artifact_bytes=artifact.size_bytes,
     )

@@ -9,12 +9,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from hub.storage import store
+from publishing import removal
 from publishing.models import Reservation, RetiredShard
 
 ABANDONED_S = 6 * 3600
 
 
 def remove_leftovers() -> None:
+    removal.purge_deleted()
     _remove_retired_shards()
     _remove_abandoned_files()
     store().sweep(older_than_s=ABANDONED_S)

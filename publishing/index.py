@@ -126,6 +126,6 @@ def _write_files(index: SubdirIndex) -> None:
 def _revision_3(index: SubdirIndex) -> Revision | None:
     """What the index says of its revision-3 records; None where there are none."""
     found = Artifact.objects.filter(
-        channel=index.channel, subdir=index.subdir, revision=3, set_aside_reason=""
+        channel=index.channel, subdir=index.subdir, revision=3, removal="", set_aside_reason=""
     ).aggregate(n=Count("pk"), oldest=Min("indexed_timestamp"), newest=Max("indexed_timestamp"))
     return Revision(found["n"], found["oldest"], found["newest"]) if found["n"] else None

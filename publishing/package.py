@@ -42,7 +42,8 @@ class PackageInfo:
 
     `index` and `about` hold every key of info/index.json (with the subdir that an old .tar.bz2 lacks) and
     info/about.json; `run_exports` has CEP 12's form; `revision` is 1, or 3 where the record needs repodata's v3;
-    `features` are the facts of CEP 38 that hold; `warnings` are sentences for people.
+    `features` are the facts of CEP 38 that hold; `warnings` are sentences for people; `files` are the first thousands
+    of the files outside info/, each with its bytes, of `file_count` in all.
     """
 
     file_name: str
@@ -58,6 +59,8 @@ class PackageInfo:
     run_exports: dict[str, Any]
     features: tuple[str, ...]
     warnings: tuple[str, ...]
+    files: tuple[tuple[str, int], ...]
+    file_count: int
 
 
 def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo:  # noqa: B008 (immutable)
@@ -153,6 +156,8 @@ def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits
         about=documents.about(tree.documents.get(ABOUT_JSON), limits),
         run_exports=documents.run_exports(tree.documents.get(RUN_EXPORTS_JSON), limits),
         features=tuple(_features(file_name.name, tree)),
+        files=tuple(tree.files),
+        file_count=tree.file_count,
         warnings=tuple(tree.case_collisions()) if index["subdir"].startswith(CASE_BLIND_SUBDIRS) else (),
     )
 

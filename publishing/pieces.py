@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one name contributes: section → ready JSON, and its shard. Both empty where no artifact is left."""
+    """What one name contributes: section → ready JSON, and its shard, which is empty where nothing is listed."""
 
     fragments: dict[str, str]
     shard: bytes
@@ -92,10 +92,11 @@ def _readable_pieces(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[st
 
 
 def _piece(artifacts: Sequence[Artifact]) -> Piece:
-    if not artifacts:
-        return Piece({}, b"", "")
+    fragments = repodata.fragments(artifacts)
+    if not repodata.listed_rows(artifacts):
+        return Piece(fragments, b"", "")
     shard = repodata.shard(artifacts)
-    return Piece(repodata.fragments(artifacts), shard, hashlib.sha256(shard).hexdigest())
+    return Piece(fragments, shard, hashlib.sha256(shard).hexdigest())
 
 
 def _put_shards(index: SubdirIndex, made: Sequence[Piece]) -> None:

@@ -56,6 +56,7 @@ class Row(Protocol):
     sha256: str
     size_bytes: int
     indexed_timestamp: int
+    removal: str
 
 
 class SummaryRow(Row, Protocol):
@@ -111,15 +112,27 @@ def section_of(row: Row) -> tuple[str, str]:
 
 def fragments(rows: Sequence[Row]) -> dict[str, str]:
     """What one name's artifacts contribute: section → ready JSON. `newest.…` holds the newest version alone."""
-    newest = newest_version(rows)
+    removed, listed = removed_names(rows), listed_rows(rows)
+    newest = newest_version(listed)
     sections: dict[str, dict[str, Any]] = {}
-    for row in rows:
+    for row in listed:
         section, key = section_of(row)
         sections.setdefault(section, {})[key] = record(row)
         sections.setdefault(f"run_exports.{section}", {})[key] = {"run_exports": row.run_exports}
         if row in newest and row.revision < 3:
             sections.setdefault(f"newest.{section}", {})[key] = sections[section][key]
-    return {section: _inside(entries) for section, entries in sections.items()}
+    texts = {section: _inside(entries) for section, entries in sections.items()}
+    return texts | ({"removed": _text(removed)[1:-1]} if removed else {})
+
+
+def listed_rows(rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """The rows that are in the index."""
+    return [row for row in rows if not row.removal]
+
+
+def removed_names(rows: Iterable[Row]) -> list[str]:
+    """The file names that were taken out of the index (CEP 36)."""
+    return sorted(row.file_name for row in rows if row.removal)
 
 
 def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
@@ -129,10 +142,10 @@ def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
     return [row for row, version in zip(rows, versions, strict=True) if version == last]
 
 
-def shard(rows: Iterable[Row]) -> bytes:
+def shard(rows: Sequence[Row]) -> bytes:
     """One name's shard: msgpack, compressed; checksums as bytes (CEP 16)."""
-    content: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": []}
-    for row in sorted(rows, key=lambda row: row.file_name):
+    content: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": removed_names(rows)}
+    for row in sorted(listed_rows(rows), key=lambda row: row.file_name):
         section, key = section_of(row)
         parent, _, extension = section.partition("v3.")
         place = content.setdefault("v3", {}).setdefault(extension, {}) if extension else content[parent]
@@ -160,7 +173,9 @@ def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
         Section("packages"),
         '},"packages.conda":{',
         Section("packages.conda"),
-        '},"removed":[],"repodata_version":1',
+        '},"removed":[',
+        Section("removed"),
+        '],"repodata_version":1',
     )
     if revision_3:
         layout += (',"v3":{"tar.bz2":{', Section("v3.tar.bz2"), '},"conda":{', Section("v3.conda"), "}}")
@@ -194,7 +209,7 @@ def channeldata_layout(subdirs: Iterable[str]) -> Layout:
 
 
 def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
-    """What channeldata.json says of one package: texts from its newest artifact, facts from all of them."""
+    """What channeldata.json says of one package: texts from its newest artifact, facts from all that are listed."""
     newest = max(newest_version(rows), key=lambda row: (row.build_number, row.indexed_timestamp))
     about = {key: newest.about_json[key] for key in ABOUT_KEYS if newest.about_json.get(key)}
     features = {feature for row in rows for feature in row.features}

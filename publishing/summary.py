@@ -29,7 +29,7 @@ def write_files(index: SubdirIndex, names: Sequence[str]) -> None:
 
 def _remake_channeldata(index: SubdirIndex, names: Sequence[str]) -> None:
     rows: dict[str, list[Artifact]] = defaultdict(list)
-    found = Artifact.objects.filter(channel=index.channel, package__name__in=names, set_aside_reason="")
+    found = Artifact.objects.filter(channel=index.channel, package__name__in=names, removal="", set_aside_reason="")
     for artifact in found.select_related("package"):
         rows[artifact.package.name].append(artifact)
     with transaction.atomic():

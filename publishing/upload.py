@@ -11,9 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import audit
+from channels_app import audit, packages
 from channels_app.access import Actor, Permission, check_still_allowed
-from channels_app.models import Artifact, Channel, Package
+from channels_app.models import Artifact, Channel, Package, Removal
 from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
 from hub.storage import StoreError, store
 from publishing import index, package
@@ -77,6 +77,15 @@ def check_policies(channel: Channel, info: PackageInfo, *, force: bool) -> None:
             f"The channel '{channel}' does not allow force=true: its files never change. "
             "Raise the build number instead.",
         )
+    if channel.only_trusted_publishers:
+        raise forbidden(
+            "trusted_publishers_only",
+            f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
+        )
+    if channel.require_attestation:
+        raise unprocessable(
+            "attestation_missing", f"'{channel}' takes no package without an attestation of where it was built."
+        )
     if info.revision > 1 and not channel.allow_revision_3:
         raise forbidden(
             "revision_3_off",
@@ -90,7 +99,13 @@ def check_duplicate(channel: Channel, info: PackageInfo, received: ReceivedFile,
     if artifact is None:
         return None
     if artifact.sha256 == received.sha256 and artifact.file_name == info.file_name:
-        return artifact
+        return None if artifact.removal == Removal.DELETED else artifact
+    if artifact.removal == Removal.DELETED:
+        raise conflict(
+            "name_deleted",
+            f"{artifact} was deleted, and no other bytes may take its name until an owner of '{channel}' releases it. "
+            "Raise the build number instead.",
+        )
     if force and artifact.file_name == info.file_name:
         return None
     raise conflict(
@@ -135,6 +150,7 @@ def record(actor: Actor, channel: Channel, info: PackageInfo, received: Received
             reservation.delete()
             return Published(existing, is_new=False)
         artifact = _save(actor, channel, info, received)
+        packages.refresh(artifact.package)
         stale = index.want(channel, info.subdir, [info.name])
         reservation.delete()
         transaction.on_commit(partial(index.wake, stale))
@@ -171,6 +187,8 @@ def _reservations(channel: Channel, info: PackageInfo) -> QuerySet[Reservation]:
 
 def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile) -> Artifact:
     package_row, _ = Package.objects.get_or_create(channel=channel, name=info.name)
+    before = Artifact.objects.filter(channel=channel, subdir=info.subdir, file_name=info.file_name).first()
+    is_same = before is not None and before.sha256 == received.sha256
     values = {
         "package": package_row,
         "version": info.version,
@@ -185,8 +203,16 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
         "run_exports": info.run_exports,
         "features": list(info.features),
         "warnings": list(info.warnings),
-        "indexed_timestamp": time.time_ns() // 1_000_000,
+        "files": info.files,
+        "file_count": info.file_count,
+        # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
+        "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
         "set_aside_reason": "",
+        "removal": Removal.NONE,
+        "removal_reason": "",
+        "removed_at": None,
+        "removed_by": None,
+        "is_purged": False,
         "uploaded_by": actor.user,
         "uploaded_with": actor.key,
     }

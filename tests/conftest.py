@@ -1,12 +1,14 @@
 """What every test has: a store of its own, a queue that only remembers, and the three people."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
+from channels_app import download_counts
 from channels_app.models import Channel, User
 from tests.builders import make_channel, make_user
 
@@ -34,6 +36,13 @@ def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     for module in ("channels_app.channels", "publishing.index"):
         monkeypatch.setattr(f"{module}.send", lambda *job: jobs.append(job))
     return jobs
+
+
+@pytest.fixture(autouse=True)
+def counted_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads are counted, and written when a test says so, not by a thread of its own."""
+    monkeypatch.setattr(download_counts, "_pending", Counter())
+    monkeypatch.setattr(download_counts, "_timers", [object()])
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ class Row:
     sha256: str = "1" * 64
     size_bytes: int = 7
     indexed_timestamp: int = 1_790_000_000_000
+    removal: str = ""
 
 
 def test_a_record_keeps_every_key_and_adds_what_the_hub_knows() -> None:

@@ -21,6 +21,7 @@ PATHS_JSON = "info/paths.json"
 HAS_PREFIX = "info/has_prefix"
 
 COLLISIONS_SHOWN = 3
+FILES_KEPT = 5_000
 
 
 class Place(Enum):
@@ -50,6 +51,8 @@ class Tree:
     def __init__(self, limits: Limits) -> None:
         self.documents: dict[str, bytes] = {}
         self.file_modes: set[str] = set()
+        self.files: list[tuple[str, int]] = []
+        self.file_count = 0
         self.has_paths_json = False
         self._nodes: dict[bytes, Node] = {}
         self._limits = limits
@@ -76,6 +79,7 @@ class Tree:
                 self._count(path, member)
                 self._check_link(path, member)
                 self._add(path, member.kind)
+                self._note_file(path, member)
                 self._read_document(path, member, reader)
             elif member.kind is not Kind.DIRECTORY:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
@@ -149,6 +153,12 @@ class Tree:
         if before.kind is not None:
             raise BadPackage(f"the archive has two members {shown(path)}")
         self._set(path, node(kind, before.listed))
+
+    def _note_file(self, path: str, member: Member) -> None:
+        if member.kind is not Kind.DIRECTORY and not path.startswith(paths.INFO_PREFIX):
+            self.file_count += 1
+            if len(self.files) < FILES_KEPT:
+                self.files.append((path, member.size_bytes))
 
     def _list(self, path: str, path_type: listing.PathType) -> None:
         before = self._node(path)

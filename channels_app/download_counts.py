@@ -1,0 +1,61 @@
+"""Counting downloads without slowing one: in memory, written once in a while, per file and day (UTC).
+
+What a killed process had not written yet is lost: at most the last few seconds of it.
+"""
+
+import atexit
+import threading
+from collections import Counter
+from datetime import UTC, date, datetime
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+
+from channels_app.models import Artifact, DailyDownloads, Package
+
+_lock = threading.Lock()
+_pending: Counter[tuple[int, date]] = Counter()
+_timers: list[threading.Timer] = []
+
+
+def count(artifact_id: int) -> None:
+    """Note one download of an artifact."""
+    with _lock:
+        _pending[artifact_id, datetime.now(UTC).date()] += 1
+        if not _timers:
+            timer = threading.Timer(settings.HUB_DOWNLOAD_COUNT_S, _write_in_background)
+            timer.daemon = True
+            _timers.append(timer)
+            timer.start()
+
+
+def write() -> None:
+    """Write what was counted since the last time."""
+    with _lock:
+        counted = dict(_pending)
+        _pending.clear()
+        _timers.clear()
+    for (artifact_id, day), number in counted.items():
+        _add(artifact_id, day, number)
+
+
+@transaction.atomic
+def _add(artifact_id: int, day: date, number: int) -> None:
+    found = Artifact.objects.filter(pk=artifact_id)
+    if not found.update(download_count=F("download_count") + number):
+        return
+    Package.objects.filter(artifacts=artifact_id).update(download_count=F("download_count") + number)
+    row, is_new = DailyDownloads.objects.get_or_create(artifact_id=artifact_id, day=day, defaults={"count": number})
+    if not is_new:
+        DailyDownloads.objects.filter(pk=row.pk).update(count=F("count") + number)
+
+
+def _write_in_background() -> None:
+    try:
+        write()
+    finally:
+        connection.close()
+
+
+atexit.register(write)

@@ -1,0 +1,34 @@
+"""Logos: whatever picture arrives is decoded and made anew, so that only our own PNG is ever served."""
+
+from io import BytesIO
+from typing import IO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hub.errors import HubError, bad_request
+
+UPLOAD_MAX_BYTES = 256 * 1024
+MAX_PIXELS = 4_000_000
+SIZE_PIXELS = 128
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+
+
+def encode(file: IO[bytes]) -> bytes:
+    """The picture in `file` as a square PNG of 128 pixels; never SVG, which can hold scripts."""
+    content = file.read(UPLOAD_MAX_BYTES + 1)
+    if len(content) > UPLOAD_MAX_BYTES:
+        raise _refusal(f"The logo is larger than {UPLOAD_MAX_BYTES // 1024} KiB; make it smaller.")
+    try:
+        with Image.open(BytesIO(content), formats=FORMATS) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise _refusal(f"The logo has {picture.width} by {picture.height} pixels; at most 4 million are taken.")
+            square = ImageOps.fit(picture.convert("RGBA"), (SIZE_PIXELS, SIZE_PIXELS))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise _refusal("The logo can't be read as a picture; expected PNG, JPEG, WebP or GIF.") from None
+    encoded = BytesIO()
+    square.save(encoded, "PNG", optimize=True)
+    return encoded.getvalue()
+
+
+def _refusal(sentence: str) -> HubError:
+    return bad_request("bad_logo", sentence)

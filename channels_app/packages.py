@@ -1,0 +1,55 @@
+"""What lists and searches say of a package: kept in its row, made anew whenever one of its artifacts changes."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from rattler import Version
+
+from channels_app.models import Artifact, Package, PackageDependency, Removal
+
+
+def refresh(package: Package) -> None:
+    """Make the package's row fit its artifacts. Call it in the transaction of the change."""
+    listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")
+    latest = latest_version(listed.values_list("version", flat=True).distinct())
+    newest = list(listed.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
+    package.latest_version = latest
+    package.summary = summary(newest[0]) if newest else ""
+    package.subdirs = sorted(set(listed.values_list("subdir", flat=True)))
+    package.updated_at = max((indexed_at(artifact) for artifact in newest), default=None)
+    package.save(update_fields=["latest_version", "summary", "subdirs", "updated_at"])
+    _set_dependencies(package, dependency_names(newest))
+
+
+def latest_version(versions: Iterable[str]) -> str:
+    """The newest by conda's order (CEP 33), '' where there is none."""
+    return max(versions, key=Version, default="")
+
+
+def dependency_names(artifacts: Iterable[Artifact]) -> set[str]:
+    """The names of the packages that any of these depends on; a spec begins with its name (CEP 29)."""
+    return {name_of(spec) for artifact in artifacts for spec in artifact.index_json.get("depends", ())}
+
+
+def name_of(spec: str) -> str:
+    """The name that a match spec begins with."""
+    words = spec.replace("[", " ").replace("=", " ").replace(">", " ").replace("<", " ").split(maxsplit=1)
+    return words[0] if words else ""
+
+
+def summary(artifact: Artifact) -> str:
+    """One line of the artifact's own on what it is, '' where it has none."""
+    text = artifact.about_json.get("summary") or artifact.about_json.get("description") or ""
+    return " ".join(str(text).split())[:500]
+
+
+def indexed_at(artifact: Artifact) -> datetime:
+    return datetime.fromtimestamp(artifact.indexed_timestamp / 1000, UTC)
+
+
+def _set_dependencies(package: Package, wanted: set[str]) -> None:
+    known = set(package.dependencies.values_list("name", flat=True))
+    package.dependencies.filter(name__in=known - wanted).delete()
+    PackageDependency.objects.bulk_create(
+        PackageDependency(package=package, name=name) for name in sorted(wanted - known)
+    )

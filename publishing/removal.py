@@ -1,0 +1,95 @@
+"""Taking artifacts out of the index, and back in: yank, restore, delete, release. All end as an upload does.
+
+Yanked: out of the index, still served by its URL (CEP 36's `removed`). Deleted: no longer served; for a while it can be
+restored, then its bytes go. The row stays, so that no other bytes come under the name unless an owner releases it.
+"""
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from channels_app import audit, packages
+from channels_app.access import Actor, Permission, check_still_allowed
+from channels_app.models import Artifact, Removal
+from hub.errors import conflict
+from hub.storage import store
+from publishing import index
+
+
+def yank(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
+    """Take `artifact` out of the index; who has its URL still gets it."""
+    return _change(actor, artifact, Removal.YANKED, reason, "artifact.yank")
+
+
+def delete(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
+    """Take `artifact` out of the index and stop serving it; its bytes go when the grace period is over."""
+    return _change(actor, artifact, Removal.DELETED, reason, "artifact.delete")
+
+
+def restore(*, actor: Actor, artifact: Artifact) -> Artifact:
+    """Put `artifact` back into the index; 409 where its bytes are gone."""
+    return _change(actor, artifact, Removal.NONE, "", "artifact.restore")
+
+
+@transaction.atomic
+def release(*, actor: Actor, artifact: Artifact) -> None:
+    """Forget a deleted artifact, so that other bytes may come under its name. For owners alone."""
+    check_still_allowed(actor, artifact.channel, Permission.OWN)
+    locked = Artifact.objects.select_for_update().get(pk=artifact.pk)
+    if locked.removal != Removal.DELETED:
+        raise conflict("not_deleted", f"{artifact} is not deleted; only the name of a deleted file can be released.")
+    audit.record(
+        "artifact.release", actor=actor.user, key=actor.key, channel=artifact.channel, target=_target(artifact)
+    )
+    locked.delete()
+    _follow(artifact)
+
+
+def purge_deleted() -> None:
+    """Delete the bytes of what was deleted longer ago than the grace period."""
+    for artifact in Artifact.objects.filter(removal=Removal.DELETED, is_purged=False, removed_at__lt=_grace_began()):
+        with transaction.atomic():
+            locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
+            if locked:
+                store().delete(f"{locked.channel.name}/{locked.subdir}/{locked.file_name}")
+                Artifact.objects.filter(pk=locked.pk).update(is_purged=True)
+
+
+def goes_at(artifact: Artifact) -> datetime | None:
+    """When the bytes of a deleted artifact go."""
+    return artifact.removed_at + timedelta(hours=settings.HUB_GRACE_HOURS) if artifact.removed_at else None
+
+
+@transaction.atomic
+def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: str) -> Artifact:
+    check_still_allowed(actor, artifact.channel, Permission.DELETE)
+    locked = Artifact.objects.select_for_update().select_related("channel", "package").get(pk=artifact.pk)
+    if locked.is_purged:
+        raise conflict("purged", f"The bytes of {artifact} are gone; upload the file again.")
+    locked.removal = removal
+    locked.removal_reason = reason[:500]
+    locked.removed_at = timezone.now() if removal else None
+    locked.removed_by = actor.user if removal else None
+    locked.save(update_fields=["removal", "removal_reason", "removed_at", "removed_by"])
+    detail = {"reason": reason[:500]} if reason else {}
+    audit.record(action, actor=actor.user, key=actor.key, channel=locked.channel, target=_target(locked), detail=detail)
+    _follow(locked)
+    return locked
+
+
+def _follow(artifact: Artifact) -> None:
+    """What lists and indexes say follows at once."""
+    packages.refresh(artifact.package)
+    stale = index.want(artifact.channel, artifact.subdir, [artifact.package.name])
+    transaction.on_commit(partial(index.wake, stale))
+
+
+def _target(artifact: Artifact) -> str:
+    return f"{artifact.subdir}/{artifact.file_name}"
+
+
+def _grace_began() -> datetime:
+    return timezone.now() - timedelta(hours=settings.HUB_GRACE_HOURS)

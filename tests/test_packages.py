@@ -1,0 +1,112 @@
+"""What lists say of a package, how downloads are counted, and what becomes of a logo."""
+
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from PIL import Image
+from pytest_django import DjangoAssertNumQueries
+
+from channels_app import download_counts, logos, packages
+from channels_app.access import Actor
+from channels_app.models import Artifact, Channel, DailyDownloads, Package, User
+from hub.errors import HubError
+from publishing import upload
+from tests.archives import make_conda
+from tests.builders import make_artifact, make_channel, received
+
+
+def test_a_package_says_what_its_newest_artifact_says(channel: Channel) -> None:
+    make_artifact(channel, "lib", "1.9", about_json={"summary": "Old"}, index_json={"depends": ["gone"]})
+    make_artifact(channel, "lib", "1.10", subdir="linux-64", about_json={"summary": "New\n one "},
+                  index_json={"depends": ["python >=3.9", "libblas=*=*mkl", "numpy[version='>=1']"]})  # fmt: skip
+    make_artifact(channel, "lib", "1.11", removal="yanked")
+    package = Package.objects.get()
+    packages.refresh(package)
+    assert (package.latest_version, package.summary, package.subdirs) == ("1.10", "New one", ["linux-64", "noarch"])
+    assert package.updated_at == datetime.fromtimestamp(1_790_000_000, UTC)
+    assert {row.name for row in package.dependencies.all()} == {"python", "libblas", "numpy"}
+
+
+def test_a_package_without_artifacts_says_nothing(channel: Channel) -> None:
+    package = Package.objects.create(channel=channel, name="empty")
+    packages.refresh(package)
+    assert (package.latest_version, package.subdirs, package.updated_at) == ("", [], None)
+
+
+def test_an_upload_fills_its_package_and_its_files(channel: Channel, olga: User, tmp_path: Path) -> None:
+    path = make_conda(tmp_path, files={"bin/tool": b"12345", "share/x": b""})
+    artifact = upload.publish(actor=Actor(user=olga), channel=channel, received=received(path)).artifact
+    artifact.refresh_from_db()
+    assert (artifact.files, artifact.file_count) == ([["bin/tool", 5], ["share/x", 0]], 2)
+    assert Package.objects.get().latest_version == "1.0"
+
+
+@pytest.fixture
+def public_artifact(olga: User, tmp_path: Path) -> Artifact:
+    channel = make_channel("open", owner=olga, is_private=False)
+    return upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path))).artifact
+
+
+def test_downloads_are_counted_per_file_and_day(client: Client, public_artifact: Artifact) -> None:
+    url = "/open/noarch/demo-1.0-0.conda"
+    for headers in ({}, {}, {"range": "bytes=0-9"}):
+        b"".join(client.get(url, headers=headers).streaming_content)  # type: ignore[attr-defined]
+    client.head(url)
+    client.get(url, headers={"range": "bytes=10-19"})
+    client.get(url, headers={"if-none-match": f'"{public_artifact.sha256}"'})
+    client.get("/open/noarch/repodata.json")
+    assert not DailyDownloads.objects.exists()
+    download_counts.write()
+    download_counts.write()
+    row = DailyDownloads.objects.get()
+    assert (row.artifact, row.day, row.count) == (public_artifact, datetime.now(UTC).date(), 3)
+    client.get(url)
+    download_counts.write()
+    public_artifact.refresh_from_db()
+    assert (DailyDownloads.objects.get().count, public_artifact.download_count) == (4, 4)
+    assert Package.objects.get().download_count == 4
+
+
+def test_counting_costs_a_download_no_query(
+    client: Client, public_artifact: Artifact, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(2):
+        client.get("/open/noarch/demo-1.0-0.conda")
+
+
+def test_a_download_of_what_is_gone_meanwhile_is_forgotten(db: None) -> None:
+    download_counts.count(10**9)
+    download_counts.write()
+    assert not DailyDownloads.objects.exists()
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (300, 100)) -> BytesIO:
+    content = BytesIO()
+    Image.new("RGB", size, "teal").save(content, kind)
+    content.seek(0)
+    return content
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_a_logo_becomes_a_square_png(kind: str) -> None:
+    with Image.open(BytesIO(logos.encode(picture(kind)))) as logo:
+        assert (logo.format, logo.size) == ("PNG", (128, 128))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (BytesIO(b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>"), "expected PNG, JPEG, WebP or GIF"),
+        (BytesIO(b""), "can't be read as a picture"),
+        (BytesIO(picture().getvalue()[:100]), "can't be read as a picture"),
+        (BytesIO(b"x" * 300_000), "larger than 256 KiB"),
+        (picture("PNG", (5000, 1000)), "5000 by 1000 pixels"),
+        (picture("BMP", (9, 9)), "can't be read as a picture"),
+    ],
+)
+def test_what_is_no_logo(content: BytesIO, sentence: str) -> None:
+    with pytest.raises(HubError, match=sentence):
+        logos.encode(content)

@@ -1,0 +1,137 @@
+"""Yank, restore, delete, release: the index follows, the bytes have their grace, the name is kept."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from channels_app.access import Actor
+from channels_app.models import Artifact, AuditEvent, Channel, Package, Role, User
+from hub.errors import HubError
+from hub.storage import store
+from publishing import housekeeping, index, removal, upload
+from publishing.models import SubdirIndex
+from tests.archives import make_conda
+from tests.builders import make_artifact, make_key, make_member, received
+
+KEY = "demo/noarch/demo-1.0-0.conda"
+
+
+@pytest.fixture
+def owner(olga: User) -> Actor:
+    return Actor(user=olga)
+
+
+@pytest.fixture
+def artifact(channel: Channel, owner: Actor, tmp_path: Path) -> Artifact:
+    return upload.publish(actor=owner, channel=channel, received=received(make_conda(tmp_path))).artifact
+
+
+def repodata() -> dict[str, Any]:
+    index.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
+    content: dict[str, Any] = json.loads(b"".join(store().open("demo/noarch/repodata.json")))
+    return content
+
+
+def status(client: Client, olga: User) -> int:
+    return client.get(f"/{KEY}", headers={"authorization": f"Bearer {make_key(olga)}"}).status_code
+
+
+def age(artifact: Artifact, hours: int) -> None:
+    Artifact.objects.filter(pk=artifact.pk).update(removed_at=timezone.now() - timedelta(hours=hours))
+
+
+def test_a_yanked_file_leaves_the_index_and_is_still_served(
+    client: Client, artifact: Artifact, owner: Actor, olga: User
+) -> None:
+    assert repodata()["packages.conda"].keys() == {"demo-1.0-0.conda"}
+    removal.yank(actor=owner, artifact=artifact, reason="broken on win")
+    content = repodata()
+    assert (content["packages.conda"], content["removed"]) == ({}, ["demo-1.0-0.conda"])
+    assert not SubdirIndex.objects.get(subdir="noarch").names.exclude(shard_sha256="").exists()
+    assert status(client, olga) == 200
+    assert Package.objects.get().latest_version == ""
+    event = AuditEvent.objects.get(action="artifact.yank")
+    assert (event.target, event.detail) == ("noarch/demo-1.0-0.conda", {"reason": "broken on win"})
+    removal.restore(actor=owner, artifact=artifact)
+    content = repodata()
+    assert (content["packages.conda"].keys(), content["removed"]) == ({"demo-1.0-0.conda"}, [])
+    assert Package.objects.get().latest_version == "1.0"
+
+
+def test_one_of_two_versions_is_yanked(channel: Channel, artifact: Artifact, owner: Actor) -> None:
+    make_artifact(channel, version="2.0")
+    removal.yank(actor=owner, artifact=artifact, reason="")
+    content = repodata()
+    assert (content["packages.conda"].keys(), content["removed"]) == ({"demo-2.0-0.conda"}, ["demo-1.0-0.conda"])
+    assert Package.objects.get().latest_version == "2.0"
+
+
+def test_a_deleted_file_is_no_longer_served_and_can_be_restored_within_its_grace(
+    client: Client, artifact: Artifact, owner: Actor, olga: User
+) -> None:
+    removal.delete(actor=owner, artifact=artifact, reason="secret inside")
+    assert repodata()["removed"] == ["demo-1.0-0.conda"]
+    assert status(client, olga) == 404
+    age(artifact, 23)
+    housekeeping.remove_leftovers()
+    assert store().stat(KEY) is not None
+    removal.restore(actor=owner, artifact=artifact)
+    assert status(client, olga) == 200
+
+
+def test_after_the_grace_the_bytes_are_gone_for_good(artifact: Artifact, owner: Actor) -> None:
+    removal.delete(actor=owner, artifact=artifact, reason="")
+    age(artifact, 25)
+    housekeeping.remove_leftovers()
+    assert store().stat(KEY) is None
+    with pytest.raises(HubError, match="are gone; upload the file again"):
+        removal.restore(actor=owner, artifact=artifact)
+
+
+def test_a_deleted_name_is_kept_until_an_owner_releases_it(
+    channel: Channel, artifact: Artifact, owner: Actor, tmp_path: Path
+) -> None:
+    removal.delete(actor=owner, artifact=artifact, reason="")
+    (tmp_path / "other").mkdir()
+    other = received(make_conda(tmp_path / "other", files={"share/other": b"x"}))
+    with pytest.raises(HubError, match="until an owner of 'demo' releases it") as caught:
+        upload.publish(actor=owner, channel=channel, received=other)
+    assert (caught.value.status, caught.value.code) == (409, "name_deleted")
+    removal.release(actor=owner, artifact=artifact)
+    assert repodata()["removed"] == []
+    assert upload.publish(actor=owner, channel=channel, received=other).is_new
+
+
+def test_the_same_bytes_bring_a_deleted_file_back_with_its_first_timestamp(
+    channel: Channel, artifact: Artifact, owner: Actor, tmp_path: Path
+) -> None:
+    removal.delete(actor=owner, artifact=artifact, reason="")
+    age(artifact, 25)
+    housekeeping.remove_leftovers()
+    (tmp_path / "again").mkdir()
+    again = upload.publish(actor=owner, channel=channel, received=received(make_conda(tmp_path / "again"))).artifact
+    assert (again.pk, again.indexed_timestamp) == (artifact.pk, artifact.indexed_timestamp)
+    assert repodata()["packages.conda"].keys() == {"demo-1.0-0.conda"}
+    assert store().stat(KEY) is not None
+
+
+def test_only_who_may_delete_may(channel: Channel, artifact: Artifact, max_: User) -> None:
+    member = make_member(channel, max_, Role.CONTRIBUTOR)
+    for change in (removal.yank, removal.delete):
+        with pytest.raises(HubError, match="may read 'demo' but not delete there"):
+            change(actor=Actor(user=max_), artifact=artifact, reason="")
+    member.role = Role.MAINTAINER
+    member.save()
+    removal.delete(actor=Actor(user=max_), artifact=artifact, reason="")
+    with pytest.raises(HubError, match="not own there"):
+        removal.release(actor=Actor(user=max_), artifact=artifact)
+
+
+def test_only_a_deleted_name_can_be_released(artifact: Artifact, owner: Actor) -> None:
+    with pytest.raises(HubError, match="is not deleted"):
+        removal.release(actor=owner, artifact=artifact)
