@@ -25,6 +25,13 @@ def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _sentence("The request can't be understood.", 400)
 
 
+def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What the reader can see but may not do; the exception says what."""
+    if _is_browser(request):
+        return render(request, "403.html", {"reason": str(exception)}, status=403)
+    return _sentence(str(exception) or "That is not allowed.", 403)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A page for browsers, a sentence for clients."""
     if _is_browser(request):

@@ -82,6 +82,21 @@ def test_wrong_calls_are_told_the_right_one(client: Client, bearer: dict[str, st
     assert (answer.status_code, answer["Allow"], answer.text) == (405, "POST", "Packages are uploaded by POST.\n")
 
 
+def test_deleting_takes_a_key_for_it(client: Client, channel: Channel, olga: User, tmp_path: Path) -> None:
+    uploader, deleter = (
+        {"authorization": f"Bearer {make_key(olga, scopes=scopes)}"} for scopes in (("upload", "read"), ("delete",))
+    )
+    post(client, make_conda(tmp_path), uploader)
+    url = "/api/v1/delete/demo/noarch/demo-1.0-0.conda"
+    assert client.delete(url).status_code == 401
+    assert client.delete(url, headers=uploader).status_code == 403
+    assert client.post(url, headers=deleter).status_code == 405
+    answer = client.delete(url, headers=deleter)
+    assert (answer.status_code, answer.text) == (200, "demo/noarch/demo-1.0-0.conda deleted.\n")
+    assert client.delete(url, headers=deleter).status_code == 404
+    assert Artifact.objects.get().removal == "deleted"
+
+
 def test_a_damaged_package_is_422_with_its_reason(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
     path = make_conda(tmp_path)
     path.write_bytes(path.read_bytes()[:-30])

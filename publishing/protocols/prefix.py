@@ -1,4 +1,4 @@
-"""The prefix protocol: `rattler-build upload prefix`, `pixi upload prefix`, `pixi publish`.
+"""The prefix protocol: `rattler-build upload prefix`, `pixi upload prefix`, `pixi publish`, and its deletion.
 
 Source: conda/rattler, crates/rattler_upload/src/upload/prefix.rs. The client shows the first 512 characters of a
 refusal's body, takes 409 for "exists", and sends everything again on any status that it does not know.
@@ -9,7 +9,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from channels_app import authentication
 from channels_app.access import Permission, channel_for
-from hub.errors import HubError, bad_request
+from channels_app.models import Artifact, Removal
+from hub.errors import HubError, bad_request, not_found
+from publishing import removal
 from publishing.body import body_of, receive
 from publishing.upload import publish
 
@@ -30,3 +32,17 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
     artifact = published.artifact
     verb = "published" if published.is_new else "exists already"
     return HttpResponse(f"{artifact} {verb}.\n", status=201 if published.is_new else 200, content_type="text/plain")
+
+
+@csrf_exempt
+def delete(request: HttpRequest, channel: str, subdir: str, file_name: str) -> HttpResponse:
+    """`DELETE /api/v1/delete/{channel}/{subdir}/{file}`, as prefix.dev has it; a key with the scope `delete`."""
+    if request.method != "DELETE":
+        raise HubError(405, "wrong_method", "Packages are deleted by DELETE.", {"Allow": "DELETE"})
+    actor = authentication.key_actor(request)
+    target = channel_for(actor, channel, Permission.DELETE)
+    artifact = Artifact.objects.filter(channel=target, subdir=subdir, file_name=file_name).first()
+    if artifact is None or artifact.removal == Removal.DELETED:
+        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
+    removal.delete(actor=actor, artifact=artifact, reason="by the API")
+    return HttpResponse(f"{artifact} deleted.\n", content_type="text/plain")
