@@ -2,8 +2,10 @@
 
 import logging
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
 
 import hub.folder_queue  # noqa: F401  (registers the queue of a hub without Redis)
@@ -19,6 +21,12 @@ app.conf.beat_schedule = {
     "wake-stale-indexes": {"task": "publishing.tasks.wake_stale_indexes", "schedule": 15.0},
     "remove-leftovers": {"task": "publishing.tasks.remove_leftovers", "schedule": 600.0},
 }
+
+
+@worker_ready.connect
+def wake_at_start(**_: Any) -> None:
+    """What a worker that died left behind need not wait for the schedule."""
+    send("publishing.tasks.wake_stale_indexes")
 
 
 def send(task: str, *args: int) -> None:

@@ -25,12 +25,17 @@ def one_of(name: str, *allowed: str) -> str:
     return value
 
 
-def positive(name: str, default: int) -> int:
+def positive(name: str, default: int, *, at_most: int = 2**63 - 1) -> int:
     """The variable `name`, a whole number above zero."""
     value: str = env.str(name, default=str(default))
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number above zero.")
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= at_most:
+        raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number from 1 to {at_most}.")
     return int(value)
+
+
+def switch(name: str, *, default: bool) -> bool:
+    """The variable `name`, `true` or `false`."""
+    return one_of(name, *(("true", "false") if default else ("false", "true"))) == "true"
 
 
 def folder(name: str, default: Path) -> Path:
@@ -65,7 +70,7 @@ def warn_of_unknown(known: set[str]) -> None:
 # Where the hub is and what it keeps
 
 HUB_DATA_DIR = folder("HUB_DATA_DIR", BASE_DIR / "data")
-HUB_PORT = positive("HUB_PORT", 8000)
+HUB_PORT = positive("HUB_PORT", 8000, at_most=65535)
 HUB_PUBLIC_URL: str = env.str("HUB_PUBLIC_URL", default=f"http://127.0.0.1:{HUB_PORT}").rstrip("/")
 public = urlsplit(HUB_PUBLIC_URL)
 if public.scheme not in ("http", "https") or not public.hostname or public.path or public.query:
@@ -73,7 +78,7 @@ if public.scheme not in ("http", "https") or not public.hostname or public.path 
         f"HUB_PUBLIC_URL is {HUB_PUBLIC_URL!r}; expected an origin such as https://hub.example.org."
     )
 
-DEBUG: bool = env.bool("HUB_DEBUG", default=False)
+DEBUG = switch("HUB_DEBUG", default=False)
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or kept_secret(HUB_DATA_DIR / "secret_key")
 ALLOWED_HOSTS = [public.hostname, "localhost", "127.0.0.1", "[::1]", *env.list("HUB_ALLOWED_HOSTS", default=[])]
 CSRF_TRUSTED_ORIGINS = [HUB_PUBLIC_URL]
@@ -227,14 +232,15 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # conda and mamba send a key as /t/<key>/ before the path; where nobody uses them so, this turns it off.
-HUB_PATH_KEYS: bool = env.bool("HUB_PATH_KEYS", default=True)
+HUB_PATH_KEYS = switch("HUB_PATH_KEYS", default=True)
 
 # Browser security
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = 31_536_000 if public.scheme == "https" else 0
-SECURE_REFERRER_POLICY = "no-referrer"
+# Not "no-referrer": with it browsers send `Origin: null` with forms, which fails Django's CSRF check at every sign-in.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {

@@ -33,8 +33,10 @@ def test_the_default_is_sound_and_keeps_its_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
-        ({"HUB_PORT": "eighty"}, "HUB_PORT is 'eighty'; expected a whole number above zero."),
-        ({"HUB_PORT": "0"}, "HUB_PORT is '0'; expected a whole number above zero."),
+        ({"HUB_PORT": "eighty"}, "HUB_PORT is 'eighty'; expected a whole number from 1 to 65535."),
+        ({"HUB_PORT": "0"}, "HUB_PORT is '0'; expected a whole number from 1 to 65535."),
+        ({"HUB_PORT": "70000"}, "HUB_PORT is '70000'; expected a whole number from 1 to 65535."),
+        ({"HUB_DEBUG": "maybe"}, "HUB_DEBUG is 'maybe'; expected one of: false, true."),
         ({"HUB_STORAGE": "tape"}, "HUB_STORAGE is 'tape'; expected one of: filesystem, s3."),
         ({"HUB_DELIVERY": "pigeon"}, "HUB_DELIVERY is 'pigeon'; expected one of: stream, redirect."),
         ({"HUB_PUBLIC_URL": "hub.example.org"}, "HUB_PUBLIC_URL is 'hub.example.org'; expected an origin"),

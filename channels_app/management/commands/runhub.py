@@ -18,16 +18,14 @@ from urllib.request import urlopen
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from channels_app.models import User
 
 HOST = "127.0.0.1"
 CELERY = ["celery", "--app", "hub", "--quiet"]
 PARTS = {
-    "web": [
-        "gunicorn", "hub.wsgi", "--bind", f"{HOST}:{settings.HUB_PORT}", "--worker-class", "gthread",
-        "--workers", "2", "--threads", "8", "--log-level", "warning",
-    ],
+    "web": ["gunicorn", "--config", "python:hub.gunicorn_conf", "--bind", f"{HOST}:{settings.HUB_PORT}", "hub.wsgi"],
     "worker": [
         *CELERY, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "warning",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
@@ -45,9 +43,14 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         check_port()
-        call_command("migrate", interactive=False, verbosity=0)
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+        except OperationalError as error:
+            raise CommandError(f"The database can't be used: {str(error).splitlines()[0]}") from None
         self.make_administrator()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Both, since a shell starts its background jobs with SIGINT ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         parts: dict[str, subprocess.Popen[bytes]] = {}
         try:
             keep_running(parts)

@@ -1,0 +1,13 @@
+"""gunicorn's settings: `gunicorn --config python:hub.gunicorn_conf hub.wsgi`, on one machine and in production."""
+
+from gunicorn.workers import gthread
+
+worker_class = "gthread"
+workers = 2
+threads = 32
+loglevel = "warning"
+
+# A thread would wait this long for the first byte of every new connection, and clients open some that they never use:
+# 16 of them stalled a hub of 16 threads for 5 s. Such a connection goes back to the poller instead. Slow senders still
+# hold a thread: a public hub stands behind a proxy that buffers.
+gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.01

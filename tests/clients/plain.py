@@ -1,0 +1,127 @@
+"""A live hub by plain HTTP: what it answers, down to the bytes, and a channel's index in each of its forms."""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPConnection, HTTPMessage
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import zstandard
+
+from tests.live import LiveHub
+
+ANSWER_S = 60
+VISIBLE_S = 20
+POLL_S = 0.02
+
+Records = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+def ask(
+    hub: LiveHub,
+    path: str,
+    key: str | None = None,
+    *,
+    method: str = "GET",
+    body: bytes | Iterable[bytes] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """One request. A body of bytes is sent with its length, any other chunked."""
+    credential = {} if key is None else {"Authorization": f"Bearer {key}"}
+    connection = HTTPConnection("127.0.0.1", hub.port, timeout=ANSWER_S)
+    try:
+        connection.request(method, path, body, credential | (headers or {}))
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read())
+    finally:
+        connection.close()
+
+
+def upload(hub: LiveHub, channel: str, file: Path, key: str | None) -> Answer:
+    """The prefix protocol with the file as the body, as scripts use it."""
+    return ask(
+        hub,
+        f"/api/v1/upload/{channel}",
+        key,
+        method="POST",
+        body=file.read_bytes(),
+        headers={"X-File-Name": file.name, "Content-Type": "application/octet-stream"},
+    )
+
+
+def records(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
+    """What repodata.json says: file name → record."""
+    return from_json(json.loads(_body(hub, f"/{channel}/{subdir}/repodata.json", key)))
+
+
+def zst_records(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
+    """What repodata.json.zst says."""
+    return from_json(json.loads(zstandard.decompress(_body(hub, f"/{channel}/{subdir}/repodata.json.zst", key))))
+
+
+def shard_records(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
+    """What all shards together say, their checksums in hex as in repodata.json."""
+    index = _unpack(_body(hub, f"/{channel}/{subdir}/repodata_shards.msgpack.zst", key))
+    found: Records = {}
+    for sha256 in index["shards"].values():
+        path = f"/{channel}/{subdir}/{index['info']['shards_base_url']}{sha256.hex()}.msgpack.zst"
+        found |= from_json(_unpack(_body(hub, path.replace("/./", "/"), key)))
+    for record in found.values():
+        record |= {name: record[name].hex() for name in ("md5", "sha256")}
+    return found
+
+
+def seconds_until(is_so: Callable[[], bool], limit_s: float = VISIBLE_S) -> float:
+    """Ask again and again; returns how long it took."""
+    begun = time.monotonic()
+    while not is_so():
+        assert time.monotonic() < begun + limit_s, f"It was not so within {limit_s} s"
+        time.sleep(POLL_S)
+    return time.monotonic() - begun
+
+
+def seconds_until_indexed(
+    hub: LiveHub, channel: str, subdir: str, names: Iterable[str], key: str | None, limit_s: float = VISIBLE_S
+) -> float:
+    """How long it takes until repodata.json, its .zst and the shards all have the files `names`."""
+    wanted = set(names)
+    seconds = 0.0
+    for form in (records, zst_records, shard_records):
+        seconds += seconds_until(partial(_has, form, wanted, hub, channel, subdir, key), limit_s)
+    return seconds
+
+
+def _has(form: Callable[..., Records], wanted: set[str], *place: object) -> bool:
+    return wanted <= set(form(*place))
+
+
+def _body(hub: LiveHub, path: str, key: str | None) -> bytes:
+    answer = ask(hub, path, key)
+    assert answer.status == 200, f"{path}: {answer.status} {answer.text}"
+    return answer.body
+
+
+def from_json(content: dict[str, Any]) -> Records:
+    found = content["packages"] | content["packages.conda"]
+    for extension, entries in content.get("v3", {}).items():
+        found |= {f"{stem}.{extension}": record for stem, record in entries.items()}
+    return dict(found)
+
+
+def _unpack(compressed: bytes) -> Any:
+    return msgpack.unpackb(zstandard.decompress(compressed))

@@ -1,0 +1,149 @@
+"""py-rattler as a reader of channels, each time in a process of its own with cold caches.
+
+rattler reads credentials and its environment once per process, and keeps what it knows of a channel.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rattler import Channel, Client, Gateway, RepoDataRecord, SourceConfig, Subdir, VirtualPackage, install, solve
+from rattler.networking import AuthenticationMiddleware, S3Middleware
+from rattler.networking.middleware import S3Config
+
+from channels_app.names import KNOWN_SUBDIRS
+from tests.stores import S3Server
+
+CLIENT_S = 120
+
+
+class ReadError(Exception):
+    """What py-rattler says when it can't."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a channel is read. `credential` is in the form of rattler's auth file, such as {"BearerToken": "…"}."""
+
+    channel: str
+    credential: Any = None
+    shards: bool = True
+    zstd: bool = True
+    s3: dict[str, str] = field(default_factory=dict)
+
+    def records(self) -> dict[str, Any]:
+        """Every record of the channel: its URL, relative to the channel's → the rest of it."""
+        found: dict[str, Any] = self._in_child("records", list(KNOWN_SUBDIRS))
+        return found
+
+    def solve(self, *specs: str) -> list[str]:
+        """The file names that `specs` resolve to, on linux-64."""
+        found: list[str] = self._in_child("solve", list(specs))
+        return found
+
+    def install(self, *specs: str) -> dict[str, str]:
+        """Resolve and install; returns every file of the new environment but the logs: path → text."""
+        found: dict[str, str] = self._in_child("install", list(specs))
+        return found
+
+    def _in_child(self, action: str, values: list[str]) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "auth.json").write_text(json.dumps({"127.0.0.1": self.credential} if self.credential else {}))
+            request = json.dumps([action, values, asdict(self)])
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.clients.reader", request],
+                env=os.environ | {"HOME": folder, "RATTLER_AUTH_FILE": f"{folder}/auth.json", "NO_PROXY": "127.0.0.1"},
+                cwd=Path(__file__).parent.parent.parent,
+                capture_output=True,
+                text=True,
+                timeout=CLIENT_S,
+                check=False,
+            )
+        if done.returncode:
+            raise ReadError(done.stderr)
+        return json.loads(done.stdout)
+
+
+def from_bucket(server: S3Server, channel: str, *, shards: bool = True) -> Reader:
+    """A reader of `s3://bucket/channel` that knows nothing of any hub."""
+    return Reader(
+        f"s3://{server.bucket}/{channel}",
+        shards=shards,
+        s3={
+            "bucket": server.bucket,
+            "endpoint_url": server.endpoint_url,
+            "region": server.region,
+            "access_key": server.access_key,
+            "secret_key": server.secret_key,
+        },
+    )
+
+
+class _Child:
+    """The other side: the process that is the client."""
+
+    def __init__(self, reader: Reader, folder: Path) -> None:
+        self.folder = folder
+        self.channel = Channel(reader.channel)
+        self.client = Client([AuthenticationMiddleware(), S3Middleware(_s3_config(reader.s3))])
+        config = SourceConfig(sharded_enabled=reader.shards, zstd_enabled=reader.zstd)
+        self.gateway = Gateway(cache_dir=folder / "repodata", default_config=config, client=self.client)
+
+    async def records(self, subdirs: list[str]) -> dict[str, Any]:
+        platforms = [Subdir(subdir) for subdir in subdirs]
+        names = [name.normalized for name in await self.gateway.names([self.channel], platforms)]
+        answers = await self.gateway.query([self.channel], platforms, names, recursive=False)
+        records = [json.loads(record.to_json()) for answer in answers for record in answer]
+        return {_pop_path(record): record for record in records}
+
+    async def solve(self, specs: list[str]) -> list[str]:
+        return sorted(record.file_name for record in await self._solve(specs))
+
+    async def install(self, specs: list[str]) -> dict[str, str]:
+        prefix = self.folder / "prefix"
+        records = await self._solve(specs)
+        await install(records, prefix, self.folder / "packages", client=self.client, show_progress=False)
+        files = [path for path in prefix.rglob("*") if path.is_file()]
+        return {path.relative_to(prefix).as_posix(): path.read_text(errors="replace") for path in files}
+
+    async def _solve(self, specs: list[str]) -> list[RepoDataRecord]:
+        platforms = [Subdir("linux-64"), Subdir("noarch")]
+        detected = VirtualPackage.detect()
+        return await solve([self.channel], specs, self.gateway, platforms, virtual_packages=detected)
+
+
+def _pop_path(record: dict[str, Any]) -> str:
+    """Take out of `record` what depends on where it was read."""
+    path: str = record.pop("url").removeprefix(record.pop("channel"))
+    return path
+
+
+def _s3_config(s3: dict[str, str]) -> dict[str, S3Config]:
+    if not s3:
+        return {}
+    os.environ.update(AWS_ACCESS_KEY_ID=s3["access_key"], AWS_SECRET_ACCESS_KEY=s3["secret_key"])
+    return {s3["bucket"]: S3Config(s3["endpoint_url"], s3["region"], "path")}
+
+
+async def main() -> int:
+    action, values, options = json.loads(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            answer = await getattr(_Child(Reader(**options), Path(folder)), action)(values)
+        except Exception as error:  # noqa: BLE001  whatever it is, the test reads it
+            sys.stderr.write(f"{type(error).__name__}: {error}")
+            return 1
+    json.dump(answer, sys.stdout)
+    sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    # Not by sys.exit: rattler's threads, should they call Python while it shuts down, abort the process.
+    os._exit(asyncio.run(main()))

@@ -1,0 +1,211 @@
+"""What a channel answers, header by header: conditions, ranges, HEAD, and who is told what."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPMessage
+from pathlib import Path
+from socket import create_connection
+from typing import Any
+
+import msgpack
+import pytest
+import zstandard
+
+from channels_app.names import KNOWN_SUBDIRS
+from tests.archives import make_conda
+from tests.clients.conftest import Keys
+from tests.clients.plain import ask, seconds_until, seconds_until_indexed, upload
+from tests.live import LiveHub
+
+SUBDIR_FILES = (
+    "repodata.json",
+    "repodata.json.zst",
+    "repodata_shards.msgpack.zst",
+    "run_exports.json",
+    "run_exports.json.zst",
+    "current_repodata.json",
+)
+CHANNEL_FILES = ("channeldata.json", "notices.json")
+INDEX_FILES = (*CHANNEL_FILES, *(f"noarch/{name}" for name in SUBDIR_FILES))
+# rattler opens as many as it may need, and leaves some unused.
+IDLE_CONNECTIONS = 32
+# The same for every answer to one request but the moment of it.
+CHANGING_HEADERS = ("Date", "Connection")
+
+
+@pytest.fixture(scope="session")
+def file(hub: LiveHub, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one package of the private channel `reading`, in every index."""
+    hub.manage("createchannel", "reading", "--owner", "olga")
+    file = make_conda(tmp_path_factory.mktemp("reading"), name="read", files={"junk": bytes(range(256)) * 40})
+    assert upload(hub, "reading", file, keys.olga).status == 201
+    seconds_until_indexed(hub, "reading", "noarch", [file.name], keys.olga)
+    seconds_until(lambda: '"read"' in ask(hub, "/reading/channeldata.json", keys.olga).text)
+    seconds_until(lambda: file.name in ask(hub, "/reading/noarch/current_repodata.json", keys.olga).text)
+    return file
+
+
+@pytest.fixture(scope="session")
+def paths(hub: LiveHub, keys: Keys, file: Path) -> list[str]:
+    """One URL for every kind of file that a channel has."""
+    index = unpack(ask(hub, "/reading/noarch/repodata_shards.msgpack.zst", keys.olga).body)
+    shard = f"noarch/shards/{index['shards']['read'].hex()}.msgpack.zst"
+    names = (*INDEX_FILES, shard, f"noarch/{file.name}", "linux-64/repodata.json", "win-64/repodata_shards.msgpack.zst")
+    return [f"/reading/{name}" for name in names]
+
+
+def test_every_file_is_known_by_its_etag(hub: LiveHub, keys: Keys, paths: list[str]) -> None:
+    for path in paths:
+        first = ask(hub, path, keys.olga)
+        assert first.status == 200, path
+        again = ask(hub, path, keys.olga, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status, again.body) == (304, b"")
+        assert again.headers["ETag"] == first.headers["ETag"]
+        other = ask(hub, path, keys.olga, headers={"If-None-Match": '"other"'})
+        assert (other.status, other.body) == (200, first.body)
+
+
+def test_head_answers_as_get_does(hub: LiveHub, keys: Keys, paths: list[str]) -> None:
+    requests: list[tuple[str, str | None]] = [(path, keys.olga) for path in paths]
+    requests += [(paths[0], None), (paths[0], keys.sam), ("/reading/noarch/none-1.0-0.conda", keys.olga)]
+    for path, key in requests:
+        got, head = ask(hub, path, key), ask(hub, path, key, method="HEAD")
+        assert (head.status, head.body) == (got.status, b"")
+        assert lasting(head.headers) == lasting(got.headers), path
+        assert int(got.headers["Content-Length"]) == len(got.body)
+
+
+def test_zst_files_have_no_content_encoding(hub: LiveHub, keys: Keys, paths: list[str]) -> None:
+    for path in paths:
+        answer = ask(hub, path, keys.olga, headers={"Accept-Encoding": "gzip, zstd"})
+        assert "Content-Encoding" not in answer.headers
+        if path.endswith(".zst"):
+            assert zstandard.get_frame_parameters(answer.body).content_size == len(zstandard.decompress(answer.body))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("bytes=0-9", slice(0, 10)),
+        ("bytes=5-", slice(5, None)),
+        ("bytes=-7", slice(-7, None)),
+        ("bytes=3-999999999", slice(3, None)),
+    ],
+)
+def test_part_of_a_package(hub: LiveHub, keys: Keys, file: Path, asked: str, expected: slice) -> None:
+    content = file.read_bytes()
+    first, end, _ = expected.indices(len(content))
+    answer = ask(hub, f"/reading/noarch/{file.name}", keys.olga, headers={"Range": asked})
+    assert (answer.status, answer.body) == (206, content[expected])
+    assert answer.headers["Content-Range"] == f"bytes {first}-{end - 1}/{len(content)}"
+
+
+def test_part_behind_the_end(hub: LiveHub, keys: Keys, file: Path) -> None:
+    size_bytes = file.stat().st_size
+    answer = ask(hub, f"/reading/noarch/{file.name}", keys.olga, headers={"Range": f"bytes={size_bytes}-"})
+    assert answer.status == 416
+    assert answer.headers["Content-Range"] == f"bytes */{size_bytes}"
+    assert answer.text == f"The file has {size_bytes} bytes; the range asked for lies behind them.\n"
+
+
+def test_part_of_another_file_is_the_whole_of_this(hub: LiveHub, keys: Keys, file: Path) -> None:
+    path = f"/reading/noarch/{file.name}"
+    etag = ask(hub, path, keys.olga, method="HEAD").headers["ETag"]
+    for if_range, status in ((etag, 206), ('"other"', 200)):
+        answer = ask(hub, path, keys.olga, headers={"Range": "bytes=0-9", "If-Range": if_range})
+        assert answer.status == status
+        assert len(answer.body) == (10 if status == 206 else file.stat().st_size)
+
+
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize("name", [*INDEX_FILES, "noarch/read-1.0-0.conda", "nosuch", "a/b/c", "noarch/none.conda"])
+def test_private_and_missing_channel_are_told_apart_by_nobody(hub: LiveHub, keys: Keys, name: str) -> None:
+    for key, status in ((None, 401), (keys.sam, 403), ("wrong", 401)):
+        private, missing = ask(hub, f"/reading/{name}", key), ask(hub, f"/missing/{name}", key)
+        assert private.status == missing.status == status
+        assert private.body.replace(b"reading", b"missing") == missing.body
+        assert lasting(private.headers) == lasting(missing.headers)
+        assert ("WWW-Authenticate" in private.headers) == (status == 401)
+        assert private.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_challenge_names_both_schemes(hub: LiveHub) -> None:
+    answer = ask(hub, "/missing/noarch/repodata.json")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="channelhub", Basic realm="channelhub"'
+    assert answer.text == (
+        "No key was sent, and 'missing' is not a channel that anyone may read. "
+        "Send an API key of a member: as a bearer token, or as the password of basic authentication.\n"
+    )
+
+
+@pytest.mark.usefixtures("file")
+def test_errors_are_text(hub: LiveHub, keys: Keys) -> None:
+    for name in ("nosuch", "noarch/none-1.0-0.conda", "no-subdir-at-all/repodata.json", "noarch/shards/x.msgpack.zst"):
+        answer = ask(hub, f"/reading/{name}", keys.olga)
+        assert answer.status == 404
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.text.startswith("'reading' has no ")
+
+
+def test_idle_connections_hold_nobody_up(hub: LiveHub) -> None:
+    with ExitStack() as stack:
+        for _ in range(IDLE_CONNECTIONS):
+            stack.enter_context(create_connection(("127.0.0.1", hub.port)))
+        assert seconds_until(hub.is_ready) < 1
+
+
+@pytest.mark.parametrize("is_built", [False, True], ids=["before the first build", "after it"])
+def test_new_channel_is_whole_from_its_first_moment(hub: LiveHub, keys: Keys, *, is_built: bool) -> None:
+    channel = f"brand-new-{is_built:d}"
+    with worker_stopped(hub):
+        hub.manage("createchannel", channel, "--owner", "olga")
+        if not is_built:
+            check_empty(hub, channel, keys.olga)
+    if is_built:
+        seconds_until((hub.data_dir / "channels" / channel / "noarch" / "run_exports.json").exists)
+        check_empty(hub, channel, keys.olga)
+
+
+def check_empty(hub: LiveHub, channel: str, key: str) -> None:
+    """Every file of every known subdir is there, valid, and has no packages."""
+
+    def read(path: str) -> bytes:
+        answer = ask(hub, f"/{channel}/{path}", key)
+        assert answer.status == 200, path
+        return answer.body
+
+    for subdir in KNOWN_SUBDIRS:
+        repodata = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": {}, "removed": []}
+        for name in ("repodata.json", "current_repodata.json"):
+            assert json.loads(read(f"{subdir}/{name}")) == repodata | {"repodata_version": 1}
+        assert zstandard.decompress(read(f"{subdir}/repodata.json.zst")) == read(f"{subdir}/repodata.json")
+        run_exports = read(f"{subdir}/run_exports.json")
+        assert json.loads(run_exports)["packages.conda"] == json.loads(run_exports)["packages"] == {}
+        assert zstandard.decompress(read(f"{subdir}/run_exports.json.zst")) == run_exports
+        index = unpack(read(f"{subdir}/repodata_shards.msgpack.zst"))
+        assert (index["version"], index["shards"], index["info"]["subdir"]) == (1, {}, subdir)
+        assert (index["info"]["base_url"], index["info"]["shards_base_url"]) == ("./", "./shards/")
+    assert json.loads(read("channeldata.json")) == {"channeldata_version": 1, "packages": {}, "subdirs": ["noarch"]}
+    assert json.loads(read("notices.json")) == {"notices": []}
+
+
+@contextmanager
+def worker_stopped(hub: LiveHub) -> Iterator[None]:
+    """Nothing is indexed meanwhile."""
+    [pid] = hub.part("worker")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def lasting(headers: HTTPMessage) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in CHANGING_HEADERS}
+
+
+def unpack(compressed: bytes) -> Any:
+    return msgpack.unpackb(zstandard.decompress(compressed))

@@ -1,0 +1,177 @@
+"""The embedded hub as a person runs it: it starts, stops, survives kill -9, and says in one line why it can't start."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from itertools import repeat
+from pathlib import Path
+from socket import create_server
+
+import pytest
+
+from tests.archives import make_conda
+from tests.clients.conftest import Figure, seconds_to_upload
+from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed, upload
+from tests.live import MANAGE, LiveHub, live_hub, running
+
+READY_S = 30
+HEALED_S = 60
+# Each part of the hub and a word of its command line.
+PARTS = {"web": "gunicorn", "worker": "worker", "beat": "beat"}
+UPLOADS = 200
+UPLOADS_UNTIL_THE_CUT = 12
+CLIENTS = 4
+SELDOM_MS = "5000"
+
+
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """What a background job starts would ignore Ctrl-C, and so would these tests' hub."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+    """A hub of this module's own, which each test leaves running."""
+    with live_hub(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def key(hub: LiveHub) -> str:
+    """Of the owner of the private channel `demo`."""
+    return open_channel(hub)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_stops_with_all_of_its_parts_and_starts_again(
+    hub: LiveHub, key: str, tmp_path: Path, number: int, figure: Figure
+) -> None:
+    package = make_conda(tmp_path, name=f"before{number}")
+    assert upload(hub, "demo", package, key).status == 201
+    assert all(hub.part(word) for word in PARTS.values())
+    parts = hub.parts()
+    begun = time.monotonic()
+    assert hub.stop(number) == 0
+    figure("seconds to stop", round(time.monotonic() - begun, 1))
+    assert running(parts) == {}
+    assert "Traceback" not in hub.log()
+    seconds = hub.start()
+    figure("seconds until ready", round(seconds, 1))
+    assert seconds < READY_S
+    assert ask(hub, f"/demo/noarch/{package.name}", key).body == package.read_bytes()
+    seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
+    assert hub.log().count("Administrator: admin, password: ") == 1
+
+
+@pytest.mark.parametrize(("name", "word"), PARTS.items(), ids=PARTS)
+def test_killed_part_is_started_again(
+    hub: LiveHub, key: str, tmp_path: Path, name: str, word: str, figure: Figure
+) -> None:
+    old = hub.part(word)
+    os.kill(old[0], signal.SIGKILL)
+    seconds = seconds_until(lambda: f"The {name} stopped by itself; it was started again." in hub.log())
+    seconds += seconds_until(lambda: not running(old) and hub.is_ready())
+    figure("seconds until it was started again, and the hub ready", round(seconds, 1))
+    package = make_conda(tmp_path, name=f"after-{name}")
+    assert upload(hub, "demo", package, key).status == 201
+    seconds = seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
+    figure("seconds from the next 2xx to the index", round(seconds, 1))
+
+
+@pytest.mark.parametrize("is_queue_lost", [False, True], ids=["queue kept", "queue lost"])
+def test_power_cut_amid_uploads_loses_nothing(tmp_path: Path, figure: Figure, *, is_queue_lost: bool) -> None:
+    packages = [make_conda(tmp_path, version=f"1.{number}") for number in range(UPLOADS)]
+    acknowledged: list[Path] = []
+    with live_hub(tmp_path, HUB_INDEX_PAUSE_MS=SELDOM_MS) as hub:
+        key = open_channel(hub)
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            uploads = clients.map(upload_and_note, repeat(hub), packages, repeat(key), repeat(acknowledged))
+            seconds_until(lambda: len(acknowledged) >= UPLOADS_UNTIL_THE_CUT)
+            hub.kill()
+        assert not all(uploads)
+        if is_queue_lost:
+            shutil.rmtree(hub.data_dir / "queue", ignore_errors=True)
+        figure("uploads acknowledged before the power cut", len(acknowledged))
+        hub.start()
+        figure("of them in the index at the restart", len(records(hub, "demo", "noarch", key)))
+        names = [package.name for package in acknowledged]
+        seconds = seconds_until_indexed(hub, "demo", "noarch", names, key, limit_s=HEALED_S)
+        figure("seconds from ready until all of them were in the index", round(seconds, 1))
+        for package in acknowledged:
+            assert ask(hub, f"/demo/noarch/{package.name}", key).body == package.read_bytes()
+        seconds_to_upload(hub, "demo", packages, key)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_parts_end_with_a_killed_hub(hub: LiveHub, figure: Figure) -> None:
+    parts = hub.parts()
+    hub.process.kill()
+    hub.process.wait()
+    seconds = seconds_until(lambda: not running(parts))
+    figure("seconds until the last part was gone", round(seconds, 1))
+    hub.start()
+
+
+def test_port_that_is_taken(tmp_path: Path) -> None:
+    with create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert why_no_start(tmp_path, HUB_PORT=f"{port}") == (
+            f"CommandError: Port {port} can't be used: Address already in use. Is a hub running already? "
+            "Stop it, or choose another port with HUB_PORT."
+        )
+
+
+def test_data_folder_that_cant_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    folder = tmp_path / "file" / "data"
+    assert why_no_start(folder) == f"HUB_DATA_DIR is '{folder}', which can't be made: Not a directory."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("HUB_DELIVERY", "nonsense", "HUB_DELIVERY is 'nonsense'; expected one of: stream, redirect."),
+        ("HUB_STORAGE", "floppy", "HUB_STORAGE is 'floppy'; expected one of: filesystem, s3."),
+        ("HUB_INDEX_PAUSE_MS", "soon", "HUB_INDEX_PAUSE_MS is 'soon'; expected a whole number above zero."),
+        ("HUB_PUBLIC_URL", "hub.example.org", "HUB_PUBLIC_URL is 'hub.example.org'; expected an origin such as"),
+    ],
+)
+def test_bad_setting(tmp_path: Path, name: str, value: str, expected: str) -> None:
+    assert expected in why_no_start(tmp_path, **{name: value})
+
+
+def open_channel(hub: LiveHub) -> str:
+    """Make a private channel `demo`; returns a key of its owner."""
+    hub.manage("createchannel", "demo", "--owner", "admin")
+    return hub.manage("createapikey", "admin", "--name", "test", "--scope", "read", "--scope", "upload")
+
+
+def upload_and_note(hub: LiveHub, package: Path, key: str, acknowledged: list[Path]) -> bool:
+    """Whether the upload was answered by 2xx."""
+    try:
+        is_done = upload(hub, "demo", package, key).status == 201
+    except (OSError, HTTPException):
+        return False
+    if is_done:
+        acknowledged.append(package)
+    return is_done
+
+
+def why_no_start(data_dir: Path, **settings: str) -> str:
+    """The one line that a hub says which does not start."""
+    hub = LiveHub(data_dir, **settings)
+    command = [*MANAGE, "runhub"]
+    done = subprocess.run(command, env=hub.environment, capture_output=True, text=True, check=False, timeout=READY_S)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    return line
