@@ -25,12 +25,14 @@ def one_of(name: str, *allowed: str) -> str:
     return value
 
 
-def positive(name: str, default: int, *, at_most: int = 2**63 - 1) -> int:
+def positive(name: str, default: int, *, at_most: int | None = None) -> int:
     """The variable `name`, a whole number above zero."""
     value: str = env.str(name, default=str(default))
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= at_most:
-        raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number from 1 to {at_most}.")
-    return int(value)
+    number = int(value) if value.isascii() and value.isdigit() else 0
+    if number < 1 or (at_most and number > at_most):
+        expected = f"from 1 to {at_most}" if at_most else "above zero"
+        raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number {expected}.")
+    return number
 
 
 def switch(name: str, *, default: bool) -> bool:
