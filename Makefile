@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-services lint format lock clean
+.PHONY: run test test-services screenshots lint format lock clean
 
 run: .venv/run.installed
 	@$(BIN)/python manage.py runhub
@@ -13,6 +13,10 @@ test: .venv/dev.installed
 
 test-services: .venv/dev.installed
 	.ci/services $(BIN)/python -m pytest -n auto
+
+screenshots: .venv/dev.installed
+	.ci/browser
+	$(BIN)/python -m tests.browser.screenshots
 
 lint: .venv/dev.installed
 	$(BIN)/ruff format --check .

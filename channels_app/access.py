@@ -72,6 +72,17 @@ def check_still_allowed(actor: Actor, channel: Channel, permission: Permission) 
         raise not_found("channel_gone", f"The channel '{channel}' was deleted while the upload was under way.")
 
 
+def hold(actor: Actor, channel: Channel, permission: Permission) -> Channel:
+    """The channel as it is now, its row locked until the transaction ends, and the actor's right asked again.
+
+    Whoever changes its members or its state calls it first, so that two changes never decide by the same old truth.
+    """
+    # Without the key, which is never changed: uploads refer to it and need not wait.
+    locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
+    check_still_allowed(actor, channel, permission)
+    return locked or channel
+
+
 def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     """Everything that `actor` may do in `channel`, by membership as it is now and by the key's own limits."""
     granted = _user_permissions(actor.user, channel)
@@ -81,13 +92,16 @@ def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
-    """The channels whose existence `actor` may know of."""
-    channels, user = Channel.objects.filter(deleted_at=None), actor.user
-    if user is None:
-        return channels.filter(is_private=False)
-    if user.is_superuser:
-        return channels
-    return channels.filter(Q(is_private=False) | Q(members__user=user)).distinct()
+    """The channels whose existence `actor` may know of: those of the user, narrowed by the key."""
+    channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
+    public = Q(is_private=False)
+    if user is None or (key and Permission.READ not in key.scopes):
+        return channels.filter(public)
+    if not user.is_superuser:
+        channels = channels.filter(public | Q(members__user=user))
+    if key and not key.all_channels:
+        channels = channels.filter(public | Q(keys=key))
+    return channels.distinct()
 
 
 def _user_permissions(user: User | None, channel: Channel) -> frozenset[Permission]:

@@ -5,24 +5,17 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, Member, User
+from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, User
 
 admin.site.site_header = "Channelhub administration"
 admin.site.site_title = "Channelhub"
 admin.site.register(User, UserAdmin)
 
 
-class MemberInline(admin.TabularInline):
-    model = Member
-    extra = 0
-    autocomplete_fields = ["user"]
-
-
 @admin.register(Channel)
 class ChannelAdmin(admin.ModelAdmin):
     list_display = ["name", "is_private", "description", "created_at"]
     search_fields = ["name", "description"]
-    inlines = [MemberInline]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Channel | None = None) -> list[str]:
         return ["name"] if obj else []

@@ -8,11 +8,12 @@ import base64
 import binascii
 
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.middleware.csrf import CsrfViewMiddleware
 
 from channels_app import keys
 from channels_app.access import ANYONE, Actor
-from hub.errors import unauthenticated
+from hub.errors import forbidden, unauthenticated
 from hub.middleware import PATH_KEY
 
 
@@ -29,6 +30,42 @@ def key_actor(request: HttpRequest) -> Actor:
     """Who asks, by key alone: for the endpoints of clients that change something, where a cookie must not be enough."""
     secret = _secret(request)
     return ANYONE if secret is None else _actor_by_key(secret)
+
+
+def signed_in(request: HttpRequest) -> Actor:
+    """Who asks, by session alone; 403 where that is nobody. Enough to look, not to change anything."""
+    user = request.user
+    if isinstance(user, AnonymousUser):
+        # Not 401: its challenge would make the browser ask for a password by itself.
+        raise forbidden("signed_out", "You are signed out. Sign in again in another tab, then try again.")
+    return Actor(user=user)
+
+
+def session_actor(request: HttpRequest, csrf_token: str) -> Actor:
+    """Who asks, by session alone, for a view that reads its body itself and changes something; 403 says what is wrong.
+
+    Django's own check looks for the token in request.POST, which would read the whole body first. So the view is
+    exempt from it, and what stands here in the place of request.POST is the token alone, however it has come.
+    """
+    actor = signed_in(request)
+    request.POST = QueryDict.fromkeys(["csrfmiddlewaretoken"], csrf_token)  # type: ignore[assignment]
+    _Csrf(_nothing).process_view(request, _nothing, (), {})
+    return actor
+
+
+class _Csrf(CsrfViewMiddleware):
+    """Django's check of origin, cookie and token, with our way to refuse."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        raise forbidden(
+            "not_from_here",
+            f"This does not seem to come from a page of this hub: {reason.rstrip('.')}. Reload the page and try again.",
+        )
+
+
+def _nothing(request: HttpRequest) -> HttpResponse:
+    """A view, where Django's check wants to know one."""
+    return HttpResponse()
 
 
 def _actor_by_key(secret: str) -> Actor:

@@ -1,30 +1,111 @@
-"""Making channels."""
+"""Making channels, changing them, handing them on, deleting them and bringing them back."""
 
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
-from channels_app import audit, names
+from channels_app import audit, members, names
+from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Member, Role, User
 from hub.celery import send
 from hub.errors import bad_request, conflict
 
-# First segments of the hub's own paths.
+MIB = 1024**2
+
+# First segments of the hub's own paths; and `new`, since a channel's page is at /channels/<name>.
 ROUTED = {
     *("accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "favicon.ico", "get", "healthz", "media"),
-    *("metrics", "o", "readyz", "robots.txt", "search", "static", "styleguide", "t", "well-known"),
+    *("metrics", "new", "o", "readyz", "robots.txt", "search", "static", "styleguide", "t", "well-known"),
 }
 
 
 @transaction.atomic
-def create(*, name: str, owner: User, is_private: bool, description: str = "") -> Channel:
+def create(*, name: str, owner: User, is_private: bool, description: str = "", logo: bytes | None = None) -> Channel:
     """Make a channel with its first owner. Its empty index files follow by a job; the hub answers with them at once."""
     check_name(name)
     if Channel.objects.filter(name=name).exists():
         raise conflict("channel_exists", f"There is a channel '{name}' already; choose another name.")
-    channel = Channel.objects.create(name=name, is_private=is_private, description=description)
+    channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
     audit.record("channel.create", actor=owner, channel=channel, target=name, detail={"private": is_private})
     transaction.on_commit(lambda: send("publishing.tasks.open_channel", channel.pk))
     return channel
+
+
+@transaction.atomic
+def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
+    """Set some of `description`, `is_private` and `logo` (a PNG of logos.encode(), or None)."""
+    locked = hold(actor, channel, Permission.MANAGE)
+    detail = _set(locked, values)
+    if "logo" in detail:
+        detail["logo"] = {"to": "another" if locked.logo else "none"}
+    _record("channel.update", actor, locked, detail)
+    return locked
+
+
+@transaction.atomic
+def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
+    """Set some of the rules for uploads; `max_upload_bytes` None is the hub's own limit."""
+    locked = hold(actor, channel, Permission.MANAGE)
+    limit: int = values.get("max_upload_bytes") or 0
+    is_too_high = limit > settings.HUB_MAX_UPLOAD_BYTES and limit != locked.max_upload_bytes
+    if is_too_high and not (actor.user and actor.user.is_superuser):
+        raise bad_request(
+            "limit_too_high",
+            f"The limit is {limit / MIB:.0f} MiB; expected at most the hub's own, "
+            f"{settings.HUB_MAX_UPLOAD_BYTES / MIB:.0f} MiB. Only an administrator can set more.",
+        )
+    _record("policy.change", actor, locked, _set(locked, values))
+    return locked
+
+
+@transaction.atomic
+def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
+    """Make the user of that name an owner, and the owner who hands it on a maintainer."""
+    locked = hold(actor, channel, Permission.OWN)
+    user = members.user_named(username)
+    if user == actor.user:
+        raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
+    owner, _ = Member.objects.update_or_create(channel=locked, user=user, defaults={"role": Role.OWNER})
+    Member.objects.filter(channel=locked, user=actor.user).update(role=Role.MAINTAINER)
+    audit.record("channel.transfer", actor=actor.user, key=actor.key, channel=locked, target=username)
+    return owner
+
+
+@transaction.atomic
+def delete(*, actor: Actor, channel: Channel) -> Channel:
+    """Make the channel as good as gone. It can be restored within the grace; then its rows, bytes and name go."""
+    locked = hold(actor, channel, Permission.OWN)
+    locked.deleted_at = timezone.now()
+    locked.save(update_fields=["deleted_at"])
+    audit.record("channel.delete", actor=actor.user, key=actor.key, channel=locked, target=locked.name)
+    return locked
+
+
+@transaction.atomic
+def restore(*, actor: Actor, channel: Channel) -> Channel:
+    """Bring a deleted channel back as it was; 409 where its grace is over."""
+    locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, deleted_at__gt=grace_began()).first()
+    if locked is None:
+        raise conflict("grace_over", f"'{channel}' can't be restored: its time is over, or it is there already.")
+    locked.deleted_at = None
+    locked.save(update_fields=["deleted_at"])
+    hold(actor, locked, Permission.OWN)
+    audit.record("channel.restore", actor=actor.user, key=actor.key, channel=locked, target=locked.name)
+    return locked
+
+
+def grace() -> timedelta:
+    """How long what was deleted can be restored."""
+    return timedelta(hours=settings.HUB_GRACE_HOURS)
+
+
+def grace_began() -> datetime:
+    """What was deleted before this moment goes for good."""
+    return timezone.now() - grace()
 
 
 def check_name(name: str) -> None:
@@ -39,3 +120,18 @@ def check_name(name: str) -> None:
         raise bad_request("bad_channel_name", f"'{name}' is the name of a subdir; clients would mistake it for one.")
     if name in ROUTED:
         raise bad_request("bad_channel_name", f"'{name}' is a path of the hub itself; choose another name.")
+
+
+def _set(channel: Channel, values: dict[str, Any]) -> dict[str, Any]:
+    """Set what differs; returns field → what it was and what it is."""
+    before = {name: getattr(channel, name) for name in values}
+    changed = {name: {"from": before[name], "to": value} for name, value in values.items() if before[name] != value}
+    for name in changed:
+        setattr(channel, name, values[name])
+    channel.save(update_fields=list(changed))
+    return changed
+
+
+def _record(action: str, actor: Actor, channel: Channel, changed: dict[str, Any]) -> None:
+    if changed:
+        audit.record(action, actor=actor.user, key=actor.key, channel=channel, target=channel.name, detail=changed)

@@ -187,6 +187,17 @@ class Artifact(models.Model):
         indexes = [
             models.Index(fields=["channel", "subdir", "file_name"], name="artifact_by_path"),
             models.Index(fields=["package", "subdir"], name="artifact_by_package"),
+            # What is in the index: counted by subdir, and by time for feeds, without a look at the wide rows.
+            models.Index(
+                fields=["channel", "subdir", "package"],
+                name="listed_by_subdir",
+                condition=models.Q(removal="", set_aside_reason=""),
+            ),
+            models.Index(
+                fields=["channel", "-indexed_timestamp"],
+                name="listed_by_time",
+                condition=models.Q(removal="", set_aside_reason=""),
+            ),
         ]
 
     def __str__(self) -> str:

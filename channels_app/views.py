@@ -7,12 +7,21 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from channels_app import authentication, queries
+from channels_app.access import visible_channels
+
+RECENT_PACKAGES = 5
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """What this hub is, and the channels that the reader may see."""
-    channels = queries.channel_cards(authentication.actor(request))
-    return render(request, "home.html", {"channels": channels, "public_url": settings.HUB_PUBLIC_URL})
+    """What this hub is, what is new on it, and how to log in: in one screen."""
+    actor = authentication.actor(request)
+    context = {
+        "recent": queries.recent_packages(actor, RECENT_PACKAGES),
+        "channel_count": visible_channels(actor).count(),
+        "package_count": queries.visible_packages(actor).count(),
+        "public_url": settings.HUB_PUBLIC_URL,
+    }
+    return render(request, "home.html", context)
 
 
 def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:

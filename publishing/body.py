@@ -7,7 +7,7 @@ of a multipart part are not to be seen, and the file is written twice.
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ from hub.errors import HubError, bad_request, too_large
 
 CHUNK_BYTES = 256 * 1024
 ATTESTATION_MAX_BYTES = 64 * 1024
+FIELD_MAX_BYTES = 4 * 1024
+PARTS_MAX = 16
 FORM_OVERHEAD_BYTES = ATTESTATION_MAX_BYTES + 64 * 1024
 SWALLOW_S = 30
 
@@ -36,6 +38,7 @@ class ReceivedFile:
     md5: str
     size_bytes: int
     attestation: bytes | None = None
+    fields: dict[str, str] = field(default_factory=dict)  # the other parts of a form
 
 
 class _Readable(Protocol):
@@ -110,6 +113,8 @@ def body_of(request: HttpRequest) -> Iterator[Body]:
 def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
     """Read the body: a multipart form with a part `file`, or the bare bytes of one file. Costs one pass and one chunk.
 
+    Besides `file`, a form may have a part `attestation` and a few small text fields.
+
     400 where the body is broken or ends early, 413 where the file is larger than `limit_bytes`.
     """
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes + FORM_OVERHEAD_BYTES:
@@ -143,7 +148,7 @@ class _Sink:
         self.md5.update(chunk)
         self.file.write(chunk)
 
-    def received(self, file_name: str, claimed_sha256: str | None, attestation: bytes | None = None) -> ReceivedFile:
+    def received(self, file_name: str, claimed_sha256: str | None, parts: Mapping[str, bytes]) -> ReceivedFile:
         return ReceivedFile(
             path=Path(self.file.name),
             file_name=file_name,
@@ -151,20 +156,21 @@ class _Sink:
             sha256=self.sha256.hexdigest(),
             md5=self.md5.hexdigest(),
             size_bytes=self.size_bytes,
-            attestation=attestation,
+            attestation=parts.get("attestation") or None,
+            fields={name: part.decode(errors="replace") for name, part in parts.items() if name != "attestation"},
         )
 
 
 def _read_bare(body: Body, sink: _Sink) -> ReceivedFile:
     for chunk in body.chunks():
         sink.write(chunk)
-    return sink.received(body.headers.get("X-File-Name", ""), body.headers.get("X-File-SHA256"))
+    return sink.received(body.headers.get("X-File-Name", ""), body.headers.get("X-File-SHA256"), {})
 
 
 def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
     form = _Form(sink)
     try:
-        with PushMultipartParser(boundary, max_segment_count=16, strict=True) as parser:
+        with PushMultipartParser(boundary, max_segment_count=PARTS_MAX, strict=True) as parser:
             for chunk in body.chunks():
                 for event in parser.parse(chunk):
                     form.take(event)
@@ -173,37 +179,42 @@ def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
     if form.file is None:
         raise bad_request("file_missing", "The multipart form has no part 'file'; expected the package there.")
     file_name = form.file.header("X-File-Name") or form.file.filename or ""
-    return sink.received(file_name, form.file.header("X-File-SHA256"), bytes(form.attestation) or None)
+    return sink.received(file_name, form.file.header("X-File-SHA256"), form.small)
 
 
 class _Form:
-    """The parts of an upload form, as the parser's events come in: the file to the sink, the attestation to memory."""
+    """The parts of an upload form, as the parser's events come in: the file to the sink, small ones to memory."""
 
     def __init__(self, sink: _Sink) -> None:
         self.sink = sink
         self.file: MultipartSegment | None = None
-        self.attestation = bytearray()
         self.part: MultipartSegment | None = None
+        self.small: dict[str, bytes] = {}
 
     def take(self, event: MultipartSegment | bytearray | bytes | None) -> None:
         if isinstance(event, MultipartSegment):
             self._begin(event)
         elif event is not None and self.part is self.file:
             self.sink.write(event)
-        elif event is not None and self.part is not None and self.part.name == "attestation":
-            self._extend_attestation(event)
+        elif event is not None and self.part is not None:
+            self._extend(self.part.name, event)
 
     def _begin(self, part: MultipartSegment) -> None:
+        if part.name in self.small or (self.file and part.name == "file"):
+            raise bad_request(
+                "two_parts", f"The multipart form has two parts '{part.name[:60]}'; upload one package at a time."
+            )
         self.part = part
         if part.name == "file":
-            if self.file is not None:
-                raise bad_request("two_files", "The multipart form has two parts 'file'; upload one package at a time.")
             self.file = part
+        else:
+            self.small[part.name] = b""
 
-    def _extend_attestation(self, chunk: bytearray | bytes) -> None:
-        self.attestation += chunk
-        if len(self.attestation) > ATTESTATION_MAX_BYTES:
-            raise too_large("attestation_too_large", f"The attestation is over {ATTESTATION_MAX_BYTES} bytes.")
+    def _extend(self, name: str, chunk: bytearray | bytes) -> None:
+        limit_bytes = ATTESTATION_MAX_BYTES if name == "attestation" else FIELD_MAX_BYTES
+        if len(self.small[name]) + len(chunk) > limit_bytes:
+            raise too_large("part_too_large", f"The form's part '{name[:60]}' is over {limit_bytes:,} bytes.")
+        self.small[name] += bytes(chunk)
 
 
 def _over_limit(limit_bytes: int) -> HubError:

@@ -1,13 +1,18 @@
 """What is left over, and when it may go."""
 
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from shutil import rmtree
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
+from channels_app import audit, channels
+from channels_app.models import Channel
+from hub.locks import try_lock
 from hub.storage import store
 from publishing import removal
 from publishing.models import Reservation, RetiredShard
@@ -21,6 +26,35 @@ def remove_leftovers() -> None:
     _remove_abandoned_files()
     store().sweep(older_than_s=ABANDONED_S)
     Reservation.objects.filter(expires_at__lt=timezone.now() - timedelta(seconds=ABANDONED_S)).delete()
+    _remove_deleted_channels()
+
+
+def _remove_deleted_channels() -> None:
+    """Delete channels whose grace is over, for good. One that is being indexed at this moment waits for the next time.
+
+    A build that ended after its channel would leave files behind, for whoever takes the name next.
+    """
+    for channel in Channel.objects.filter(deleted_at__lt=channels.grace_began()):
+        with ExitStack() as locks:
+            held = [locks.enter_context(try_lock(f"index-{index.pk}")) for index in channel.indexes.all()]
+            if all(held) and _is_past_restoring(channel):
+                _remove_channel(channel)
+
+
+@transaction.atomic
+def _is_past_restoring(channel: Channel) -> bool:
+    """The lock waits for a restore that began in time; from then on none can begin."""
+    over = Channel.objects.select_for_update().filter(pk=channel.pk, deleted_at__lt=channels.grace_began())
+    return over.first() is not None
+
+
+def _remove_channel(channel: Channel) -> None:
+    """First the bytes, outside of any transaction; then the rows, and with them the name is free."""
+    for key in list(store().list(f"{channel.name}/")):
+        store().delete(key)
+    with transaction.atomic():
+        channel.delete()
+        audit.record("channel.purge", target=channel.name)
 
 
 def _remove_retired_shards() -> None:

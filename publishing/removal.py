@@ -44,6 +44,8 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     audit.record(
         "artifact.release", actor=actor.user, key=actor.key, channel=artifact.channel, target=_target(artifact)
     )
+    # Before the name is free: afterwards these could be the bytes of another upload.
+    store().delete(_key(locked))
     locked.delete()
     _follow(artifact)
 
@@ -54,7 +56,7 @@ def purge_deleted() -> None:
         with transaction.atomic():
             locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
             if locked:
-                store().delete(f"{locked.channel.name}/{locked.subdir}/{locked.file_name}")
+                store().delete(_key(locked))
                 Artifact.objects.filter(pk=locked.pk).update(is_purged=True)
 
 
@@ -85,6 +87,10 @@ def _follow(artifact: Artifact) -> None:
     packages.refresh(artifact.package)
     stale = index.want(artifact.channel, artifact.subdir, [artifact.package.name])
     transaction.on_commit(partial(index.wake, stale))
+
+
+def _key(artifact: Artifact) -> str:
+    return f"{artifact.channel.name}/{artifact.subdir}/{artifact.file_name}"
 
 
 def _target(artifact: Artifact) -> str:

@@ -21,6 +21,9 @@ import zstandard
 
 from publishing.package import BadPackage, Limits, read
 
+# 175 real packages that lie beside the checkout where the project is developed and in CI.
+SHARED_PACKAGES = Path(__file__).parents[2] / "shared" / "packages"
+
 FILES = {"share/demo.txt": b"hello\n"}
 METADATA = b'{"conda_pkg_format_version": 2}'
 

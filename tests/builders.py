@@ -37,6 +37,11 @@ def make_key(
     return keys.mint(owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields)[1]
 
 
+def make_package(channel: Channel, name: str, summary: str = "", **fields: Any) -> Package:
+    """What lists say of a package that has no artifact here."""
+    return Package.objects.create(channel=channel, name=name, summary=summary, **{"latest_version": "1.0", **fields})
+
+
 def make_artifact(
     channel: Channel,
     name: str = "demo",

@@ -12,8 +12,6 @@ from channels_app import download_counts
 from channels_app.models import Channel, User
 from tests.builders import make_channel, make_user
 
-SHARED_PACKAGES = Path(__file__).parent.parent.parent / "shared" / "packages"
-
 
 @pytest.fixture(autouse=True)
 def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:

@@ -58,6 +58,7 @@ FILE_HEAD = (
     f"x-file-sha256: {hashlib.sha256(CONTENT).hexdigest()}"
 )
 ATTESTATION_HEAD = 'Content-Disposition: form-data; name="attestation"'
+FIELD_HEAD = 'Content-Disposition: form-data; name="note"'
 FORM = {"Content-Type": "multipart/form-data; boundary=b0undary"}
 
 
@@ -98,6 +99,14 @@ def test_a_browsers_form_names_the_file_in_its_disposition() -> None:
     assert (file.file_name, file.claimed_sha256, file.attestation) == ("demo-1.0-0.conda", None, None)
 
 
+def test_a_form_brings_small_text_fields_along() -> None:
+    token = ('Content-Disposition: form-data; name="csrfmiddlewaretoken"', b"t0ken")
+    name = ('Content-Disposition: form-data; name="who"', "Zoë".encode())
+    file, stored = received(request(form(token, (ATTESTATION_HEAD, b"{}"), (FILE_HEAD, CONTENT), name), FORM))
+    assert (file.fields, file.attestation, stored) == ({"csrfmiddlewaretoken": "t0ken", "who": "Zoë"}, b"{}", CONTENT)
+    assert received(request(CONTENT))[0].fields == {}
+
+
 def test_content_that_looks_like_a_boundary_survives() -> None:
     content = b"\r\n--b0undar\r\n--b0undarz--\r\n" * 3000
     _, stored = received(request(form((FILE_HEAD, content)), FORM))
@@ -111,9 +120,20 @@ def test_content_that_looks_like_a_boundary_survives() -> None:
         (request(form((FILE_HEAD, CONTENT))[:-20], FORM), 400, "The multipart form can't be read"),
         (request(form((ATTESTATION_HEAD, b"{}")), FORM), 400, "has no part 'file'"),
         (request(form((FILE_HEAD, b"1"), (FILE_HEAD, b"2")), FORM), 400, "two parts 'file'"),
+        (request(form((ATTESTATION_HEAD, b""), (ATTESTATION_HEAD, b"{}")), FORM), 400, "two parts 'attestation'"),
+        (request(form((FIELD_HEAD, b"x" * 4097)), FORM), 413, "The form's part 'note' is over 4,096 bytes"),
+        (
+            request(form(*((FIELD_HEAD.replace("note", f"note-{n}"), b"") for n in range(20))), FORM),
+            400,
+            "can't be read",
+        ),
         (request(b"rubbish", FORM), 400, "The multipart form can't be read"),
         (request(b"", {"Content-Type": "multipart/form-data"}), 400, "The multipart form can't be read"),
-        (request(form((ATTESTATION_HEAD, b"x" * 70_000)), FORM), 413, "The attestation is over 65536 bytes"),
+        (
+            request(form((ATTESTATION_HEAD, b"x" * 70_000)), FORM),
+            413,
+            "The form's part 'attestation' is over 65,536 bytes",
+        ),
     ],
 )
 def test_broken_bodies(made: HttpRequest, status: int, sentence: str) -> None:

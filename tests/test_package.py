@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from publishing.package import BadPackage, Limits, parse_file_name, read
 from tests.archives import (
+    SHARED_PACKAGES,
     gnu_long_name,
     hardlink,
     make_conda,
@@ -26,7 +27,6 @@ from tests.archives import (
     tar_member,
 )
 
-SHARED_PACKAGES = Path(__file__).parents[2] / "shared" / "packages"
 REAL_PACKAGES = sorted(SHARED_PACKAGES.glob("*/*.conda")) + sorted(SHARED_PACKAGES.glob("*/*.tar.bz2"))
 MAKERS = [make_conda, make_tar_bz2]
 Maker = Callable[..., Path]

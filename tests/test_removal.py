@@ -104,6 +104,7 @@ def test_a_deleted_name_is_kept_until_an_owner_releases_it(
     assert (caught.value.status, caught.value.code) == (409, "name_deleted")
     removal.release(actor=owner, artifact=artifact)
     assert repodata()["removed"] == []
+    assert store().stat(KEY) is None
     assert upload.publish(actor=owner, channel=channel, received=other).is_new
 
 

@@ -1,16 +1,19 @@
 """The small parts that every page repeats: icons, states in words, times, logos, copy buttons. See /styleguide."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from django import template
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.paginator import Page
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from channels_app import plots
 from channels_app.models import Channel
 
 register = template.Library()
@@ -24,6 +27,7 @@ PILLS = {
     "latest": ("tag", "accent"),
     "verified": ("shield-check", "accent"),
     "yanked": ("ban", "error"),
+    "deleted": ("trash-2", "error"),
     "set aside": ("triangle-alert", "warning"),
     "waiting": ("clock", ""),
     "uploading": ("loader-circle", "busy"),
@@ -104,7 +108,10 @@ def _day(day: date) -> str:
 @register.inclusion_tag("parts/logo.html")
 def logo(channel: Channel, kind: str = "") -> dict[str, Any]:
     """A channel's logo, or the strands that its name draws; `kind` is large, tiny or nothing."""
-    return {"kind": kind, "channel": channel, **_emblem(channel.name)}
+    # Lists leave the logo's bytes in the database; see queries.with_has_logo.
+    has_logo = getattr(channel, "has_logo", None)
+    has_logo = channel.logo is not None if has_logo is None else has_logo
+    return {"kind": kind, "channel": channel if has_logo else None, **_emblem(channel.name)}
 
 
 @register.inclusion_tag("parts/logo.html")
@@ -126,3 +133,29 @@ def _emblem(name: str) -> dict[str, Any]:
 def copy(value: str = "", label: str = "Copy") -> dict[str, str]:
     """A button that copies `value`, or the `.code` that it stands in. Without JavaScript there is none."""
     return {"value": value, "label": label}
+
+
+@register.inclusion_tag("parts/pagination.html", takes_context=True)
+def pagination(context: dict[str, Any], page: Page[Any]) -> dict[str, Any]:
+    """Links to the other pages of a list, with the rest of the address as it is; nothing where there is one page."""
+    return {
+        "request": context["request"],
+        "page": page,
+        "numbers": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
+    }
+
+
+@register.inclusion_tag("parts/plot.html")
+def plot(days: Sequence[tuple[date, int]], what: str) -> dict[str, Any]:
+    """How many a day, as an area with its numbers around it: `{% plot downloads "downloads" %}`."""
+    return {"what": what, **plots.area(days)}
+
+
+@register.simple_tag
+def spark(counts: Sequence[int]) -> SafeString:
+    """The same as a line without numbers, for a row of a table that says them in words."""
+    return format_html(
+        '<svg class="spark" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
+        '<polyline points="{}"/></svg>',
+        plots.points(counts, max(counts, default=0)),
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rattler_build import BuildResult, Stage0Recipe, upload_package_to_prefix
 
-from tests.conftest import SHARED_PACKAGES
+from tests.archives import SHARED_PACKAGES
 from tests.live import LiveHub, live_hub
 
 RECIPE = """

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.archives import SHARED_PACKAGES
 from tests.clients.conftest import seconds_to_upload
 from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed
 from tests.clients.reader import Reader, from_bucket
-from tests.conftest import SHARED_PACKAGES
 from tests.live import LiveHub, live_hub
 from tests.stores import S3Server, moto_server, rclone_server
 

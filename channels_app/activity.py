@@ -1,0 +1,127 @@
+"""Audit events in words: a table of actions, each one sentence, and what its detail says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+
+from channels_app.channels import MIB
+from channels_app.models import AuditEvent, Channel
+
+# What can be asked for, and how its actions begin.
+KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "": ("Everything", ()),
+    "packages": ("Packages", ("artifact.",)),
+    "members": ("Members", ("member.", "channel.transfer")),
+    "settings": ("Settings", ("channel.", "policy.", "publisher.")),
+}
+HUB = "The hub"
+NOBODY = "Somebody whose account is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """An action's icon of static/icons.svg, its tone, and its sentence after the name of who did it."""
+
+    icon: str
+    tone: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as the page shows it: actor, before, target, after; then the notes."""
+
+    icon: str
+    tone: str
+    actor: str
+    before: str
+    target: str
+    after: str
+    notes: list[str]
+    at: datetime
+    is_artifact: bool
+
+
+ACTIONS = {
+    "artifact.publish": Words("upload", "", "published {target}"),
+    "artifact.overwrite": Words("rotate-ccw", "warning", "replaced the bytes of {target}"),
+    "artifact.set_aside": Words("triangle-alert", "warning", "left {target} out of the index: a client can't read it"),
+    "artifact.yank": Words("ban", "error", "yanked {target}"),
+    "artifact.delete": Words("trash-2", "error", "deleted {target}"),
+    "artifact.restore": Words("rotate-ccw", "success", "put {target} back into the index"),
+    "artifact.release": Words("tag", "warning", "released the name {target} for other bytes"),
+    "member.add": Words("users", "success", "added {target} as {role}"),
+    "member.change": Words("users", "warning", "made {target} {to}, before {from}"),
+    "member.remove": Words("users", "error", "removed {target}, who was {role}"),
+    "member.leave": Words("log-out", "", "left the channel and was {role}"),
+    "channel.create": Words("plus", "success", "made this channel"),
+    "channel.update": Words("settings", "", "changed the channel"),
+    "channel.transfer": Words("arrow-left-right", "warning", "handed the channel to {target}"),
+    "channel.delete": Words("trash-2", "error", "deleted the channel"),
+    "channel.restore": Words("rotate-ccw", "success", "restored the channel"),
+    "policy.change": Words("sliders-horizontal", "warning", "changed the policies"),
+}
+# Where an event without an actor was nobody's, not that of a deleted account.
+OF_THE_HUB = {"artifact.set_aside"}
+
+FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "is_private": ("Visibility", lambda value: "private" if value else "public"),
+    "description": ("Description", lambda value: f"“{value}”" if value else "none"),
+    "logo": ("Logo", str),
+    "allow_overwrite": ("Overwriting", lambda value: "on" if value else "off"),
+    "allow_revision_3": ("Repodata revision 3", lambda value: "on" if value else "off"),
+    "only_trusted_publishers": ("Only trusted publishers", lambda value: "on" if value else "off"),
+    "require_attestation": ("Attestation required", lambda value: "on" if value else "off"),
+    "max_upload_bytes": ("Largest package", lambda value: f"{value / MIB:,.0f} MiB" if value else "the hub's limit"),
+}
+
+
+def entry(event: AuditEvent, channel: Channel) -> Entry:
+    """An event of `channel` in words; an action that is not in the table is shown by its name."""
+    words = ACTIONS.get(event.action) or Words("activity", "", f"{event.action.replace('.', ': ')} {{target}}")
+    before, has_target, after = words.sentence.partition("{target}")
+    return Entry(
+        icon=words.icon,
+        tone=words.tone,
+        actor=event.actor.username if event.actor else HUB if event.action in OF_THE_HUB else NOBODY,
+        before=_filled(before, event.detail),
+        target=event.target.removeprefix(f"{channel}/") if has_target else "",
+        after=_filled(after, event.detail),
+        notes=_notes(event),
+        at=event.created_at,
+        is_artifact=event.action.startswith("artifact."),
+    )
+
+
+def _filled(text: str, detail: dict[str, Any]) -> str:
+    for name in ("role", "from", "to"):
+        text = text.replace(f"{{{name}}}", _role(detail.get(name)))
+    return text
+
+
+def _role(role: object) -> str:
+    return f"an {role}" if role == "owner" else f"a {role or 'member'}"
+
+
+def _notes(event: AuditEvent) -> list[str]:
+    detail = event.detail
+    # In the order of FIELDS: PostgreSQL keeps none.
+    names = sorted(detail, key=lambda name: list(FIELDS).index(name) if name in FIELDS else len(FIELDS))
+    notes = [_change(name, detail[name]) for name in names if isinstance(detail[name], dict)]
+    if "size_bytes" in detail:
+        notes.append(f"{filesizeformat(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
+    if detail.get("reason"):
+        notes.append(f"Reason: {detail['reason']}")
+    if event.key:
+        notes.append(f"With the key “{event.key.name}”")
+    return notes
+
+
+def _change(name: str, change: dict[str, Any]) -> str:
+    label, in_words = FIELDS.get(name, (name, str))
+    if "from" not in change:
+        return f"{label}: {in_words(change.get('to'))}"
+    return f"{label}: {in_words(change['from'])} → {in_words(change.get('to'))}"

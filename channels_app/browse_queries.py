@@ -1,0 +1,143 @@
+"""Reads for the pages of a channel, a package and an artifact: each a constant number of queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
+from rattler import Version
+
+from channels_app.models import Artifact, Channel, DailyDownloads, Package, PackageDependency, Removal
+
+LISTED = Q(removal=Removal.NONE, set_aside_reason="")
+# What a list of artifacts does without: up to megabytes a row.
+HEAVY = ("about_json", "index_json", "files", "run_exports", "warnings", "features")
+MAX_WORDS = 8
+FEED_ITEMS = 50
+PLOT_DAYS = 90
+ORDERS: dict[str, list[Any]] = {
+    "updated": [F("updated_at").desc(nulls_last=True), "name"],
+    "name": ["name"],
+    "downloads": ["-download_count", "name"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A version in the matrix: for each subdir its artifacts, the newest build first."""
+
+    version: str
+    cells: list[list[Artifact]]
+    indexed_timestamp: int
+    is_out: bool  # every file of it was yanked or deleted
+
+
+def channel_counts(channel: Channel) -> dict[str, Any]:
+    """`packages`, `downloads`, `artifacts`, `subdirs`; three queries, with `indexed_at` and `is_stale`."""
+    counts: dict[str, Any] = installable(channel).aggregate(packages=Count("pk"), downloads=Sum("download_count"))
+    by_subdir = (
+        Artifact.objects.filter(LISTED, channel=channel)
+        .order_by("subdir")
+        .values_list("subdir")
+        .annotate(artifacts=Count("pk"))
+    )
+    index = channel.indexes.aggregate(
+        indexed_at=Max("built_at"), stale=Count("pk", filter=Q(wanted__gt=F("built")), distinct=True)
+    )
+    subdirs = dict(by_subdir)
+    return {
+        **counts,
+        "artifacts": sum(subdirs.values()),
+        "subdirs": list(subdirs),
+        "indexed_at": index["indexed_at"],
+        "is_stale": index["stale"] > 0,
+    }
+
+
+def installable(channel: Channel) -> QuerySet[Package]:
+    """The packages of which at least one file is in the index."""
+    return Package.objects.filter(channel=channel).exclude(latest_version="")
+
+
+def find_packages(channel: Channel, *, text: str, subdir: str, order: str, with_gone: bool) -> QuerySet[Package]:
+    """The packages whose name or summary has every word of `text`, and that are there for `subdir`."""
+    packages = Package.objects.filter(channel=channel) if with_gone else installable(channel)
+    for word in text.split()[:MAX_WORDS]:
+        packages = packages.filter(Q(name__icontains=word) | Q(summary__icontains=word))
+    if subdir:
+        there = Artifact.objects.filter(LISTED, channel=channel, subdir=subdir, package=OuterRef("pk"))
+        packages = packages.filter(Exists(there))
+    return packages.order_by(*ORDERS[order])
+
+
+def versions(package: Package, *, with_deleted: bool) -> list[str]:
+    """The versions of a package, the newest first by conda's order (CEP 33)."""
+    found = _artifacts(package, with_deleted=with_deleted).order_by().values_list("version", flat=True).distinct()
+    return sorted(found, key=Version, reverse=True)
+
+
+def version_rows(package: Package, versions: list[str], *, with_deleted: bool) -> tuple[list[str], list[VersionRow]]:
+    """The matrix of these versions: its subdirs, and a row for each version."""
+    artifacts = _artifacts(package, with_deleted=with_deleted).filter(version__in=versions)
+    found: dict[str, dict[str, list[Artifact]]] = {version: {} for version in versions}
+    for artifact in artifacts.defer(*HEAVY).order_by("-build_number", "-indexed_timestamp"):
+        found[artifact.version].setdefault(artifact.subdir, []).append(artifact)
+    subdirs = sorted({subdir for cells in found.values() for subdir in cells}, key=_noarch_first)
+    rows = []
+    for version, cells in found.items():
+        builds = [artifact for cell in cells.values() for artifact in cell]
+        if builds:
+            newest = max(artifact.indexed_timestamp for artifact in builds)
+            is_out = all(artifact.removal for artifact in builds)
+            rows.append(VersionRow(version, [cells.get(subdir, []) for subdir in subdirs], newest, is_out))
+    return subdirs, rows
+
+
+def files(package: Package, version: str, *, with_deleted: bool) -> QuerySet[Artifact]:
+    """The artifacts of one version, subdir by subdir."""
+    artifacts = _artifacts(package, with_deleted=with_deleted).filter(version=version)
+    return artifacts.defer(*HEAVY).order_by("subdir", "-build_number", "file_name")
+
+
+def newest_artifacts(package: Package) -> list[Artifact]:
+    """The artifacts of the version that the package's row calls the latest, the newest build first."""
+    newest = package.artifacts.filter(LISTED, version=package.latest_version)
+    return list(newest.defer("files", "warnings", "features").order_by("-build_number", "-indexed_timestamp"))
+
+
+def names_in(channel: Channel, names: Iterable[str]) -> set[str]:
+    """Which of these packages are in the channel."""
+    return set(Package.objects.filter(channel=channel, name__in=set(names)).values_list("name", flat=True))
+
+
+def dependents(package: Package) -> QuerySet[PackageDependency, str]:
+    """The names of the packages of the same channel that depend on this one."""
+    needing = PackageDependency.objects.filter(name=package.name, package__channel=package.channel_id)
+    return needing.exclude(package=package).order_by("package__name").values_list("package__name", flat=True)
+
+
+def daily_downloads(package: Package) -> list[tuple[date, int]]:
+    """How often its files were downloaded on each of the last 90 days (UTC), today included."""
+    today = datetime.now(UTC).date()
+    days = [today - timedelta(days=ago) for ago in reversed(range(PLOT_DAYS))]
+    rows = DailyDownloads.objects.filter(artifact__package=package, day__gte=days[0])
+    counts = dict(rows.order_by("day").values_list("day").annotate(Sum("count")))
+    return [(day, counts.get(day, 0)) for day in days]
+
+
+def newest_in_feed(channel: Channel, package: Package | None = None) -> QuerySet[Artifact]:
+    """What was published last, as far as it is in the index."""
+    artifacts = Artifact.objects.filter(LISTED, channel=channel)
+    if package:
+        artifacts = artifacts.filter(package=package)
+    return artifacts.defer(*HEAVY).select_related("package").order_by("-indexed_timestamp", "-pk")[:FEED_ITEMS]
+
+
+def _artifacts(package: Package, *, with_deleted: bool) -> QuerySet[Artifact]:
+    artifacts = Artifact.objects.filter(package=package)
+    return artifacts if with_deleted else artifacts.exclude(removal=Removal.DELETED)
+
+
+def _noarch_first(subdir: str) -> tuple[bool, str]:
+    return subdir != "noarch", subdir

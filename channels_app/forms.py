@@ -1,0 +1,53 @@
+"""The forms of the pages. What a form checks, the function that it feeds checks again."""
+
+from typing import cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+
+from channels_app import channels, logos, names
+from hub.errors import HubError
+
+# Names and keys are typed as they are: no capital at the beginning, no red line below.
+AS_TYPED = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
+
+
+class ChannelForm(forms.Form):
+    """What a channel is made of: the arguments of channels.create."""
+
+    name = forms.CharField(
+        max_length=names.CHANNEL_MAX_CHARACTERS,
+        help_text="Its address for pixi, conda and mamba. Lower-case letters, digits, '_', '.' and '-'; "
+        "it can't be changed later.",
+        widget=forms.TextInput(AS_TYPED | {"autofocus": True}),
+    )
+    description = forms.CharField(
+        max_length=500, required=False, widget=forms.Textarea({"rows": 3}), help_text="What is in it, and for whom."
+    )
+    logo = forms.FileField(
+        required=False,
+        widget=forms.FileInput({"accept": "image/png,image/jpeg,image/webp,image/gif"}),
+        help_text=f"PNG, JPEG, WebP or GIF, up to {logos.UPLOAD_MAX_BYTES // 1024} KiB; shown as a square.",
+    )
+    is_private = forms.TypedChoiceField(
+        label="Visibility",
+        choices=[("private", "Private"), ("public", "Public")],
+        coerce=lambda choice: choice == "private",
+        initial="private",
+    )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        try:
+            channels.check_name(name)
+        except HubError as error:
+            raise ValidationError(error.detail) from None
+        return name
+
+    def clean_logo(self) -> bytes | None:
+        file = cast("UploadedFile[bytes] | None", self.cleaned_data["logo"])
+        try:
+            return logos.encode(file) if file else None
+        except HubError as error:
+            raise ValidationError(error.detail) from None

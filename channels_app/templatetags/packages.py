@@ -1,0 +1,34 @@
+"""What the pages of packages show in one way only: sizes, and links that a package asks for."""
+
+from django import template
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from channels_app.metadata import Link
+
+register = template.Library()
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@register.filter
+def size(size_bytes: int) -> SafeString:
+    """`12.3 MB`, with the exact bytes as a title."""
+    return format_html('<span title="{} bytes">{}</span>', intcomma(size_bytes), _rounded(size_bytes))
+
+
+@register.filter
+def outside(link: Link) -> SafeString | str:
+    """A link that vouches for nothing; the bare text where none may lead there."""
+    if not link.href:
+        return link.text
+    return format_html('<a href="{}" rel="nofollow ugc noopener">{}</a>', link.href, link.text)
+
+
+def _rounded(size_bytes: int) -> str:
+    amount, steps = float(size_bytes), 0
+    while amount >= 999.5 and steps < len(UNITS) - 1:
+        amount, steps = amount / 1000, steps + 1
+    digits = 1 if steps and amount < 99.95 else 0
+    return f"{amount:.{digits}f} {UNITS[steps]}"

@@ -1,0 +1,47 @@
+"""What the ways of removing an artifact ask for."""
+
+from typing import Any
+
+from django import forms
+from django.utils.html import format_html
+
+REASON_MAX_CHARACTERS = 500
+
+
+class RestoreForm(forms.Form):
+    """Nothing is asked: whatever it does can be undone."""
+
+    def __init__(self, *args: Any, file_name: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.file_name = file_name
+
+
+class YankForm(RestoreForm):
+    reason = forms.CharField(
+        required=False,
+        max_length=REASON_MAX_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Shown with the file: what is wrong with it, what to use instead.",
+    )
+
+
+class ReleaseForm(RestoreForm):
+    """The file's name typed, where something goes for good."""
+
+    confirmation = forms.CharField(
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["confirmation"].label = format_html("Type <code>{}</code> to confirm", self.file_name)
+
+    def clean_confirmation(self) -> str:
+        typed: str = self.cleaned_data["confirmation"]
+        if typed != self.file_name:
+            raise forms.ValidationError(f"That is '{typed}'; expected '{self.file_name}'.")
+        return typed
+
+
+class DeleteForm(ReleaseForm, YankForm):
+    field_order = ["reason", "confirmation"]

@@ -1,0 +1,59 @@
+"""Reads for the pages of uploading."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Exists, F, OuterRef, QuerySet
+
+from channels_app.models import Artifact, Channel, User
+from publishing.models import IndexedName
+
+RECENT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """An artifact and how far it has come: published, indexed, set aside, yanked or deleted."""
+
+    artifact: Artifact
+    state: str
+
+
+def recent_uploads(channel: Channel, user: User) -> list[Uploaded]:
+    """The last that `user` has uploaded to `channel`, the newest first; one query."""
+    # By the row's number, not by its time: then nothing has to be sorted.
+    newest = _uploads(channel).filter(uploaded_by=user).order_by("-pk")[:RECENT]
+    return [_uploaded(artifact) for artifact in newest]
+
+
+def upload_states(channel: Channel, paths: Iterable[str]) -> dict[str, str]:
+    """For each of `paths` (`<subdir>/<file name>`) that the channel has: how far it has come; one query."""
+    places = {(subdir, file_name) for subdir, _, file_name in (path.partition("/") for path in paths)}
+    subdirs, file_names = {subdir for subdir, _ in places}, {file_name for _, file_name in places}
+    found = map(_uploaded, _uploads(channel).filter(subdir__in=subdirs, file_name__in=file_names))
+    return {
+        f"{each.artifact.subdir}/{each.artifact.file_name}": each.state
+        for each in found
+        if (each.artifact.subdir, each.artifact.file_name) in places
+    }
+
+
+def _uploads(channel: Channel) -> QuerySet[Artifact]:
+    """The channel's artifacts, light, each with `is_in_step`: whether the index has followed its last change."""
+    followed = IndexedName.objects.filter(
+        index__channel=OuterRef("channel"),
+        index__subdir=OuterRef("subdir"),
+        name=OuterRef("package__name"),
+        changed__lte=F("index__built"),
+    )
+    fields = ("channel", "subdir", "file_name", "size_bytes", "indexed_timestamp", "removal", "set_aside_reason")
+    return Artifact.objects.filter(channel=channel).only(*fields).annotate(is_in_step=Exists(followed))
+
+
+def _uploaded(artifact: Artifact) -> Uploaded:
+    if artifact.removal:
+        return Uploaded(artifact, artifact.removal)
+    if artifact.set_aside_reason:
+        return Uploaded(artifact, "set aside")
+    is_in_step: bool = getattr(artifact, "is_in_step", False)
+    return Uploaded(artifact, "indexed" if is_in_step else "published")

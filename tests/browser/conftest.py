@@ -1,0 +1,109 @@
+"""A live hub and Debian's Chromium. Every page that a test opens is watched: what a console says fails the test."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.browser.furnished import furnish
+from tests.live import LiveHub, live_hub
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
+PASSWORD = "tungsten-Lantern-7"
+PEOPLE = ("olga", "max", "sam")
+# What the browser itself notes about an answer that the hub gave on purpose; scripts and policies speak otherwise.
+EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of (403|404|409|422) ")
+
+NODE_MODULES = Path(__file__).parents[2] / "build" / "npm" / "node_modules"
+
+
+def needed(path: Path, what: str) -> Path:
+    """`path`, or a skip that says what installs it; in CI there are no skips."""
+    if not path.exists():
+        assert "CI" not in os.environ, f"{what} is missing"
+        pytest.skip(f"{what} is missing; `.ci/browser` installs it")
+    return path
+
+
+@dataclass
+class Person:
+    """Somebody in a browser of their own: `page` is signed in, unless they are nobody."""
+
+    page: Page
+    url: str
+
+    def open(self, path: str) -> Page:
+        self.page.goto(f"{self.url}{path}")
+        return self.page
+
+
+Visit = Callable[..., Person]
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+    with live_hub(tmp_path_factory.mktemp("hub"), HUB_DOWNLOAD_COUNT_S="1") as hub:
+        hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def furnished(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> LiveHub:
+    """The hub with two channels, packages, members and downloads."""
+    furnish(hub, tmp_path_factory.mktemp("packages"))
+    return hub
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    needed(Path(CHROMIUM), "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
+    """`visit(username or None, javascript=…, scheme=…, width=…)` → Person, watched until the test ends."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def watch(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not EXPECTED.match(message.text):
+            problems.append(f"{message.page and message.page.url}: {message.text}")
+
+    def enter(username: str | None, *, javascript: bool = True, scheme: str = "light", width: int = 1280) -> Person:
+        context = browser.new_context(
+            java_script_enabled=javascript,
+            color_scheme="dark" if scheme == "dark" else "light",
+            viewport={"width": width, "height": 900},
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=hub.url)
+        context.on("console", watch)
+        context.on("weberror", lambda error: problems.append(str(error.error)))
+        person = Person(context.new_page(), hub.url)
+        if username:
+            sign_in(person, username)
+        return person
+
+    yield enter
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def sign_in(person: Person, username: str) -> None:
+    page = person.open("/accounts/login")
+    page.get_by_label("User name").fill(username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{person.url}/")

@@ -1,0 +1,188 @@
+"""One story, three ways: with JavaScript and drag and drop, without JavaScript, and by keyboard alone."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.archives import SHARED_PACKAGES
+from tests.browser.conftest import Person, Visit
+
+GOOD = [
+    "noarch/empty-0.1.0-h4616a5c_0.conda",
+    "noarch/clobber-1-0.1.0-h4616a5c_0.tar.bz2",
+    "linux-64/dummy-a-0.1.0-hb0f4dca_0.conda",
+    "linux-64/package-0.2.0-hb0f4dca_0.conda",
+]
+BROKEN = "linux-64/ninja-0.1.0-hb0f4dca_0.conda"
+INDEXED_MS = 20_000
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Four real packages and one that was cut short."""
+    broken = tmp_path / Path(BROKEN).name
+    broken.write_bytes((SHARED_PACKAGES / BROKEN).read_bytes()[:-200])
+    return [*(SHARED_PACKAGES / path for path in GOOD), broken]
+
+
+def create_channel(person: Person, name: str) -> Page:
+    page = person.open("/channels/new")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label(re.compile("^Description")).fill("Made by a test")
+    page.get_by_role("button", name="Create channel").click()
+    page.wait_for_url(f"**/channels/{name}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    return page
+
+
+def drop(page: Page, files: list[Path]) -> None:
+    """Drop files onto the page as a hand would: a DataTransfer, dragged over and let go."""
+    page.evaluate(
+        "() => { window.chosen = document.createElement('input'); chosen.type = 'file'; chosen.multiple = true }"
+    )
+    chosen = page.evaluate_handle("() => document.body.appendChild(chosen)").as_element()
+    assert chosen is not None
+    chosen.set_input_files([str(path) for path in files])
+    page.evaluate(
+        """() => {
+            const data = new DataTransfer()
+            for (const file of chosen.files) data.items.add(file)
+            chosen.remove()
+            const zone = document.querySelector('.drop')
+            for (const name of ['dragenter', 'dragover', 'drop'])
+                zone.dispatchEvent(new DragEvent(name, { dataTransfer: data, bubbles: true, cancelable: true }))
+        }"""
+    )
+
+
+def make_public(page: Page) -> None:
+    page.get_by_role("radio", name=re.compile("Public")).check()
+    page.locator("input[name=confirm_visibility]").check()
+    page.get_by_role("button", name="Save the settings").click()
+
+
+def test_a_channels_life_with_drag_and_drop(visit: Visit, files: list[Path]) -> None:
+    olga, sam = visit("olga"), visit("sam")
+    page = create_channel(olga, "journey")
+    assert sam.open("/channels/journey").title().startswith("Nothing here")
+
+    olga.open("/channels/journey/settings/upload")
+    drop(page, files)
+    queue = page.locator("upload-queue")
+    expect(queue.get_by_text(re.compile("^Indexed in")).locator("visible=true")).to_have_count(4, timeout=INDEXED_MS)
+    expect(queue.get_by_text("Refused", exact=True).locator("visible=true")).to_have_count(1)
+    expect(queue.locator(".reason:visible")).to_contain_text("ninja-0.1.0-hb0f4dca_0.conda was refused: ")
+    expect(queue.get_by_role("button", name="Retry").locator("visible=true")).to_have_count(1)
+
+    page.reload()
+    expect(page.get_by_role("link", name="dummy-a-0.1.0-hb0f4dca_0.conda")).to_be_visible()
+
+    olga.open("/channels/journey")
+    page.get_by_role("link", name="package", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("package")
+    page.get_by_role("button", name=re.compile("^Copy")).first.click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert f"{olga.url}/journey" in copied
+    assert copied.startswith("pixi ")
+
+    olga.open("/channels/journey/settings")
+    make_public(page)
+    assert sam.open("/channels/journey").get_by_role("heading", level=1).inner_text() == "journey"
+    assert sam.page.get_by_role("link", name="Settings").count() == 0
+    assert sam.open("/channels/journey/settings").title().startswith("Not allowed")
+
+    olga.open("/channels/journey/settings/danger")
+    transfer = page.locator("form", has=page.get_by_role("button", name="Transfer journey"))
+    transfer.locator("input[name$=username]").fill("max")
+    transfer.get_by_label("Type journey to confirm").fill("journey")
+    transfer.get_by_role("button", name="Transfer journey").click()
+    assert olga.open("/channels/journey/settings/danger").title().startswith("Not allowed")
+
+    max_ = visit("max")
+    danger = max_.open("/channels/journey/settings/danger")
+    delete = danger.locator("form", has=danger.get_by_role("button", name="Delete journey"))
+    delete.get_by_label("Type journey to confirm").fill("wrong")
+    delete.get_by_role("button", name="Delete journey").click()
+    expect(danger.get_by_role("heading", name="Delete this channel")).to_be_visible()
+    delete.get_by_label("Type journey to confirm").fill("journey")
+    delete.get_by_role("button", name="Delete journey").click()
+    danger.wait_for_load_state()
+    assert sam.open("/channels/journey").title().startswith("Nothing here")
+
+
+def test_the_same_without_javascript(visit: Visit, files: list[Path]) -> None:
+    olga, sam = visit("olga", javascript=False), visit("sam", javascript=False)
+    page = create_channel(olga, "plain")
+    olga.open("/channels/plain/settings/upload")
+    page.get_by_label(re.compile("^Packages to upload")).set_input_files(files[0])
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("empty")
+    olga.open("/channels/plain/settings/upload")
+    page.get_by_label(re.compile("^Packages to upload")).set_input_files(files[-1])
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.get_by_role("main")).to_contain_text("ninja-0.1.0-hb0f4dca_0.conda was refused: ")
+
+    olga.open("/channels/plain/settings")
+    make_public(page)
+    expect(sam.open("/channels/plain").get_by_role("link", name="empty", exact=True)).to_be_visible()
+    olga.open("/channels/plain/settings/danger")
+    delete = page.locator("form", has=page.get_by_role("button", name="Delete plain"))
+    delete.get_by_label("Type plain to confirm").fill("plain")
+    delete.get_by_role("button", name="Delete plain").click()
+    assert sam.open("/channels/plain").title().startswith("Nothing here")
+
+
+LOOKS = """() => {
+    let look = '', element = document.activeElement
+    for (let depth = 0; element && depth < 4; depth++, element = element.parentElement) {
+        const style = getComputedStyle(element)
+        look += [style.outline, style.boxShadow, style.borderColor, style.translate].join()
+    }
+    return look
+}"""
+NAMES = """() => {
+    const element = document.activeElement
+    const labels = [...(element.labels ?? [])].map(label => label.innerText)
+    return element === document.body ? '' : [element.ariaLabel, element.innerText, ...labels].join()
+}"""
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has this name has the focus, and see that it shows."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if name in page.evaluate(NAMES):
+            focused = page.evaluate_handle("document.activeElement")
+            look = page.evaluate(LOOKS)
+            focused.evaluate("element => element.blur()")
+            blurred = focused.evaluate(LOOKS.replace("() =>", "from =>").replace("document.activeElement", "from"))
+            focused.evaluate("element => element.focus({ focusVisible: true })")
+            assert look != blurred, f"{name} shows no focus"
+            return
+    raise AssertionError(f"Tab does not reach {name!r}")
+
+
+def test_by_keyboard_alone(visit: Visit) -> None:
+    olga = visit("olga")
+    page = olga.open("/channels")
+    tab_to(page, "New channel")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/channels/new")
+    tab_to(page, "Name")
+    page.keyboard.type("keyboard")
+    tab_to(page, "Create channel")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/channels/keyboard")
+    tab_to(page, "Settings")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/channels/keyboard/settings")
+    tab_to(page, "Delete or transfer")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/settings/danger")
+    page.keyboard.press("/")
+    page.keyboard.type("keyboard")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=keyboard")
+    expect(page.get_by_role("link", name="keyboard").first).to_be_visible()

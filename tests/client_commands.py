@@ -1,0 +1,104 @@
+"""What the clients' command lines accept, as far as the pages and the documentation use them.
+
+These clients are no packages of PyPI, so nothing here can run them: what they accept was read in the named source. An
+option that is not in this table is either wrong or has to be looked up and added.
+"""
+
+import shlex
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: options that take a value, options that don't, how many arguments, and where that stands."""
+
+    source: str
+    valued: frozenset[str] = frozenset()
+    flags: frozenset[str] = frozenset()
+    arguments: range = range(1)
+
+
+def _command(source: str, valued: str = "", flags: str = "", arguments: range = range(1)) -> Command:
+    return Command(source, frozenset(valued.split()), frozenset(flags.split()), arguments)
+
+
+ONE, SOME = range(1, 2), range(1, 100)
+UPLOAD = _command(
+    "conda/rattler crates/rattler_upload/src/upload/opt.rs, PrefixOpts",
+    "--url --channel --api-key --attestation",
+    "--skip-existing --force --generate-attestation --store-github-attestation",
+    SOME,
+)
+LOGIN = _command(
+    "conda/rattler crates/rattler/src/cli/auth.rs, LoginArgs",
+    "--token --username --password --conda-token --s3-access-key-id --s3-secret-access-key --s3-session-token",
+    "--oauth",
+    ONE,
+)
+CONDA_INSTALL = "conda/conda conda/cli/helpers.py, add_parser_channels"
+MAMBA = "mamba-org/mamba micromamba/src"
+PIXI = "prefix-dev/pixi crates/pixi_cli/src"
+
+COMMANDS: dict[tuple[str, ...], Command] = {
+    ("pixi", "auth", "login"): LOGIN,
+    ("rattler-build", "auth", "login"): LOGIN,
+    ("pixi", "upload", "prefix"): UPLOAD,
+    ("rattler-build", "upload", "prefix"): UPLOAD,
+    ("rattler-build", "build"): _command(
+        "prefix-dev/rattler-build docs/reference/cli/rattler-build/build.md", "--recipe --channel --output-dir"
+    ),
+    ("pixi", "publish"): _command(f"{PIXI}/publish/mod.rs", "--to --target-channel --target-dir --path", "--force"),
+    ("pixi", "init"): _command(f"{PIXI}/init.rs", "--channel", arguments=ONE),
+    ("pixi", "install"): _command(f"{PIXI}/install.rs"),
+    ("pixi", "add"): _command(f"{PIXI}/add.rs", arguments=SOME),
+    ("pixi", "run"): _command(f"{PIXI}/run.rs", arguments=SOME),
+    ("pixi", "workspace", "channel", "add"): _command(f"{PIXI}/workspace/channel.rs", "--priority", "--prepend", SOME),
+    ("conda", "install"): _command(CONDA_INSTALL, "--channel", "--override-channels", SOME),
+    # `--add KEY VALUE`: what follows the key is an argument here.
+    ("conda", "config"): _command("conda/conda conda/cli/main_config.py", "--add", arguments=ONE),
+    ("mamba", "install"): _command(f"{MAMBA}/common_options.cpp", "--channel", "--override-channels", SOME),
+    ("mamba", "auth", "login"): _command(f"{MAMBA}/login.cpp", "--bearer --token --username --password", "", ONE),
+    ("mamba", "config", "prepend"): _command(f"{MAMBA}/config.cpp", arguments=range(2, 3)),
+}
+PROGRAMS = {name for name, *_ in COMMANDS}
+
+
+@dataclass(frozen=True)
+class Parsed:
+    name: tuple[str, ...]
+    options: dict[str, str]
+    arguments: list[str]
+
+
+def parse(line: str) -> Parsed:
+    """The command line, where its client accepts it; an AssertionError where not."""
+    words = shlex.split(line)
+    name = max((name for name in COMMANDS if tuple(words[: len(name)]) == name), key=len, default=None)
+    assert name, f"{line!r} is no known command: look it up in the client's source, then add it to COMMANDS."
+    command, rest = COMMANDS[name], words[len(name) :]
+    options: dict[str, str] = {}
+    arguments: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        if word in command.valued:
+            assert rest, f"{word} of {line!r} has no value."
+            options[word] = rest.pop(0)
+        elif word.startswith("-"):
+            assert word in command.flags, f"{line!r}: {word} is not known to {command.source}."
+            options[word] = ""
+        else:
+            arguments.append(word)
+    assert len(arguments) in command.arguments, f"{line!r} has {len(arguments)} arguments."
+    return Parsed(name, options, arguments)
+
+
+def stored_host(address: str) -> str:
+    """Where rattler's `auth login --token` keeps the credential: get_url() of conda/rattler, cli/auth.rs."""
+    host = (urlsplit(address).hostname or "") if "://" in address else address
+    return f"*.{host}" if host.count(".") == 1 else host
+
+
+def looked_up_host(address: str) -> str:
+    """Where it looks first for one: get_by_url_with_host() of conda/rattler, authentication_storage/storage.rs."""
+    return urlsplit(address).hostname or ""

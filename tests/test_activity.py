@@ -1,0 +1,106 @@
+"""A channel's activity: events in words, narrowed to a kind, page by page."""
+
+import re
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from channels_app import channels, members
+from channels_app.access import Actor
+from channels_app.models import AuditEvent, Channel, Role, User
+from tests.builders import make_artifact, make_channel, make_key, make_user
+from tests.pages import signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+BASE = "/channels/demo"
+ACTIVITY = f"{BASE}/settings/activity"
+MIB = 1024**2
+
+
+@pytest.fixture
+def owner(channel: Channel, olga: User) -> Client:
+    return signed_in(olga)
+
+
+def make_events(channel: Channel, olga: User) -> None:
+    actor = Actor(user=olga)
+    make_user("jo")
+    members.add(actor=actor, channel=channel, username="jo", role=Role.VIEWER)
+    members.change(actor=actor, channel=channel, username="jo", role=Role.OWNER)
+    channels.update(actor=actor, channel=channel, description="Maps", is_private=False)
+    channels.change_policies(actor=actor, channel=channel, allow_overwrite=True, max_upload_bytes=5 * MIB)
+
+
+def sentences(client: Client, query: str = "") -> list[str]:
+    page = text(client.get(f"{ACTIVITY}?{query}"))
+    timeline = page[page.index('<ol class="timeline"') :]
+    # Each note is a line of its own.
+    lines = timeline.replace('<span class="sub">', " ")
+    return [" ".join(re.sub(r"<[^>]+>", "", each).split()) for each in re.findall(r"<div>(.*?)</div>", lines)]
+
+
+def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) -> None:
+    make_events(channel, olga)
+    assert sentences(owner) == [
+        "olga changed the policies Overwriting: off → on Largest package: the hub&#x27;s limit → 5 MiB",
+        "olga changed the channel Visibility: private → public Description: none → “Maps”",
+        "olga made jo an owner, before a viewer",
+        "olga added jo as a viewer",
+    ]
+
+
+def test_activity_names_the_key_the_reason_and_the_artifact_that_is_there(
+    owner: Client, channel: Channel, olga: User
+) -> None:
+    make_key(olga)
+    make_artifact(channel)
+    of_demo = {"channel": channel, "actor": olga}
+    for action, target, more in (
+        (
+            "artifact.publish",
+            "noarch/demo-1.0-0.conda",
+            {"key": olga.keys.get(), "detail": {"size_bytes": 1234, "sha256": "0123456789abcdef0"}},
+        ),
+        ("artifact.yank", "noarch/gone-1.0-0.conda", {"detail": {"reason": "<i>broken</i>"}}),
+        ("artifact.set_aside", "demo/noarch/demo-1.0-0.conda", {"actor": None}),
+        ("artifact.delete", "noarch/demo-1.0-0.conda", {"actor": None}),
+        ("token.dance", "x", {}),
+    ):
+        AuditEvent.objects.create(action=action, target=target, **(of_demo | more))
+    page = text(owner.get(ACTIVITY))
+    assert sentences(owner) == [
+        "olga token: dance x",
+        "Somebody whose account is gone deleted noarch/demo-1.0-0.conda",
+        "The hub left noarch/demo-1.0-0.conda out of the index: a client can&#x27;t read it",
+        "olga yanked noarch/gone-1.0-0.conda Reason: &lt;i&gt;broken&lt;/i&gt;",
+        "olga published noarch/demo-1.0-0.conda 1.2 KB, SHA-256 0123456789abcdef… With the key “test”",
+    ]
+    assert page.count(f'href="{BASE}/artifacts/noarch/demo-1.0-0.conda"') == 3
+    assert "artifacts/noarch/gone" not in page
+
+
+def test_activity_is_narrowed_to_a_kind(owner: Client, channel: Channel, olga: User) -> None:
+    make_events(channel, olga)
+    assert len(sentences(owner, "kind=members")) == len(sentences(owner, "kind=settings")) == 2
+    assert len(sentences(owner, "kind=nonsense")) == 4
+    assert "Nothing of this kind yet" in text(owner.get(f"{ACTIVITY}?kind=packages"))
+
+
+def test_activity_is_that_of_the_channel_alone(owner: Client, channel: Channel, olga: User) -> None:
+    make_events(make_channel("other", owner=olga), olga)
+    assert "Nothing of this kind yet" in text(owner.get(ACTIVITY))
+
+
+@pytest.mark.parametrize("count", [2, 120])
+def test_activity_has_pages_and_a_constant_number_of_queries(
+    owner: Client, channel: Channel, olga: User, django_assert_max_num_queries: DjangoAssertNumQueries, count: int
+) -> None:
+    AuditEvent.objects.bulk_create(
+        AuditEvent(action="artifact.publish", target=f"noarch/a-{n}-0.conda", actor=olga, channel=channel)
+        for n in range(count)
+    )
+    with django_assert_max_num_queries(9):
+        assert len(sentences(owner)) == min(count, 50)
+    assert len(sentences(owner, "page=3")) == (20 if count == 120 else 2)

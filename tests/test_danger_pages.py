@@ -1,0 +1,117 @@
+"""Transferring, deleting, restoring and leaving a channel, by their pages."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.utils.html import escape
+
+from channels_app import channels
+from channels_app.access import Actor
+from channels_app.models import Channel, Member, Role, User
+from tests.builders import make_artifact, make_channel, make_key, make_member
+from tests.pages import events, said, signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+BASE = "/channels/demo"
+GENERAL, DANGER = f"{BASE}/settings", f"{BASE}/settings/danger"
+LEAVE, RESTORE = f"{BASE}/leave", f"{BASE}/restore"
+MIB = 1024**2
+
+
+@pytest.fixture
+def owner(channel: Channel, olga: User) -> Client:
+    return signed_in(olga)
+
+
+def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, max_: User) -> None:
+    form = {"action": "transfer", "transfer-username": "max", "transfer-confirm": "demo"}
+    response = owner.post(DANGER, form)
+    assert response.headers["Location"] == BASE
+    assert said(response) == ["max owns demo now; you can leave it, or stay as a maintainer."]
+    assert dict(Member.objects.values_list("user__username", "role")) == {"max": "owner", "olga": "maintainer"}
+    assert events() == [("channel.transfer", "max", {})]
+
+
+@pytest.mark.parametrize(
+    ("username", "typed", "sentence"),
+    [
+        ("nobody", "demo", "There is no user 'nobody' on this hub."),
+        ("olga", "demo", "That is yourself; give the name of somebody else."),
+        ("max", "Demo", "That is 'Demo'; expected the channel's name, 'demo'."),
+        ("max", "", "This field is required."),
+        ("", "demo", "This field is required."),
+    ],
+)
+def test_a_transfer_refuses(owner: Client, max_: User, username: str, typed: str, sentence: str) -> None:
+    form = {"action": "transfer", "transfer-username": username, "transfer-confirm": typed}
+    response = owner.post(DANGER, form)
+    assert response.status_code == 200
+    assert escape(sentence) in text(response)
+    assert events() == []
+
+
+def test_the_danger_page_says_what_will_go(owner: Client, channel: Channel, max_: User) -> None:
+    make_artifact(channel, size_bytes=3 * MIB)
+    make_artifact(channel, version="2.0", size_bytes=MIB)
+    make_member(channel, max_)
+    page = re.sub(r"</?strong>", "", text(owner.get(DANGER)))
+    assert "It holds 1 package in 2 files, together 4.0 MB, and has 2 members." in page
+    assert "For 24 hours every owner can restore it" in page
+
+
+def test_a_channel_is_deleted_with_its_name_typed_and_restored(
+    client: Client, owner: Client, channel: Channel, olga: User, sam: User
+) -> None:
+    wrong = owner.post(DANGER, {"action": "delete", "delete-confirm": "dem"})
+    assert escape("That is 'dem'; expected the channel's name, 'demo'.") in text(wrong)
+    assert events() == []
+
+    deleted = owner.post(DANGER, {"action": "delete", "delete-confirm": "demo"})
+
+    assert deleted.headers["Location"] == RESTORE
+    assert owner.get(GENERAL).status_code == owner.get(BASE).status_code == 404
+    key = make_key(olga)
+    file = client.get("/demo/noarch/repodata.json", headers={"authorization": f"Bearer {key}"})
+    assert file.status_code == 403
+    assert "demo is deleted" in text(owner.get(RESTORE))
+    assert signed_in(sam).get(RESTORE).status_code == client.get(RESTORE).status_code == 404
+
+    restored = owner.post(RESTORE)
+
+    assert restored.headers["Location"] == DANGER
+    assert owner.get(GENERAL).status_code == 200
+    assert owner.get(RESTORE).status_code == 404
+    assert [action for action, _, _ in events() if action.startswith("channel")] == [
+        "channel.delete",
+        "channel.restore",
+    ]
+
+
+def test_only_owners_restore(channel: Channel, olga: User, max_: User, client: Client) -> None:
+    make_member(channel, max_, Role.MAINTAINER)
+    channels.delete(actor=Actor(user=olga), channel=channel)
+    assert signed_in(max_).post(RESTORE).status_code == client.post(RESTORE).status_code == 404
+    assert signed_in(olga).put(RESTORE).status_code == 405
+    assert Channel.objects.get().deleted_at is not None
+
+
+def test_a_member_leaves(channel: Channel, max_: User) -> None:
+    make_member(channel, max_, Role.VIEWER)
+    client = signed_in(max_)
+    assert "Leave this channel" in text(client.get(LEAVE))
+    response = client.post(LEAVE)
+    assert (response.headers["Location"], said(response)) == ("/channels", ["You have left demo."])
+    assert client.get(BASE).status_code == 404
+
+
+def test_the_last_owner_is_told_what_to_do_instead_of_leaving(owner: Client) -> None:
+    assert "You are the last owner of demo" in text(owner.get(LEAVE))
+    assert escape("olga is the last owner of 'demo'") in text(owner.post(LEAVE))
+    assert Member.objects.count() == 1
+
+
+def test_who_is_no_member_has_nothing_to_leave(client: Client, sam: User) -> None:
+    make_channel("demo", is_private=False)
+    assert signed_in(sam).get(LEAVE).status_code == client.get(LEAVE).status_code == 403

@@ -1,0 +1,283 @@
+"""The documentation: every page shows, every link leads somewhere, every command does what it says."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+from django.conf import LazySettings, settings
+from django.test import Client
+from django.utils.html import strip_tags
+from rattler_build import upload_package_to_prefix
+
+from channels_app import docs
+from hub import settings as hub_settings
+from tests.archives import make_conda
+from tests.client_commands import PROGRAMS, Parsed, parse
+from tests.live import LiveHub, live_hub
+
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+IN_YAML = re.compile(rf"- (?:run: )?((?:{'|'.join(PROGRAMS)}) \w.*)")
+# The inputs of prefix-dev/setup-pixi's action.yml that are used.
+SETUP_PIXI = {"auth-host", "auth-token"}
+HUB = f"https://{docs.EXAMPLE_HOST}"
+FILE = "demo-1.0-0"
+
+# Commands that are not run here, and why. All others are: see run().
+NOT_RUN = {
+    "make run": "tests/clients/test_runhub.py runs what it starts; make would install everything first",
+    ".venv/bin/python manage.py createsuperuser": "it asks for a password; that it exists is tested",
+    "sqlite3": "where the hub of the tests has PostgreSQL or the machine no sqlite3",
+    "pixi, conda, mamba, rattler-build": "no packages of PyPI: checked against their source (client_commands.py); "
+    "uploads run by py-rattler-build, which is the same code, and each channel's address is asked for its index",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A live hub with a package in a private channel, and everything that stands for the examples' blanks."""
+
+    hub: LiveHub
+    key: str
+    folder: Path
+
+    def fill(self, line: str) -> str:
+        """The line with this hub's address and names."""
+        blanks = {"KEY": self.key, "CHANNEL": "demo", "PACKAGE": "demo", "FILE": FILE, "SUBDIR": "noarch"}
+        blanks |= {"USER": "admin", "NAME": "another"}
+        for example in (HUB, "http://127.0.0.1:8000"):
+            line = line.replace(example, self.hub.url)
+        return docs.BLANK.sub(lambda found: blanks.get(found[0], found[0]), line)
+
+
+def pages() -> dict[str, str]:
+    folder = Path(settings.BASE_DIR)
+    return {"README": (folder / "README.md").read_text()} | {
+        name: (docs.FOLDER / f"{name}.md").read_text() for name in docs.ORDER
+    }
+
+
+BLOCKS = [
+    pytest.param(block, id=f"{name}-{n}")
+    for name, text in pages().items()
+    for n, block in enumerate(SHELL.findall(text))
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "dist").mkdir()
+    package = make_conda(folder)
+    shutil.copy(package, folder / "dist")
+    with live_hub(folder, HUB_ADMIN_PASSWORD="not-a-secret-here") as hub:
+        hub.manage("createchannel", "demo", "--owner", "admin")
+        scopes = [word for scope in ("read", "upload", "delete") for word in ("--scope", scope)]
+        yield Place(hub, hub.manage("createapikey", "admin", "--name", "docs", *scopes), folder)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_command_does_what_the_page_says(place: Place, block: str) -> None:
+    publish(place)
+    environment: dict[str, str] = {}
+    for line in block.splitlines():
+        run(place, place.fill(line), environment)
+
+
+def run(place: Place, line: str, environment: dict[str, str]) -> None:
+    program, *words = shlex.split(line)
+    if line in NOT_RUN:
+        return
+    if program == "export":
+        environment |= dict(word.split("=", 1) for word in words)
+    elif program == ".venv/bin/python":
+        manage(place, words)
+    elif program in PROGRAMS:
+        check_client(place, with_environment(parse(line), environment))
+    elif program == "sqlite3" and not has_sqlite(place):
+        (place.hub.data_dir / "backup.sqlite3").touch()
+    else:
+        assert program in ("curl", "sqlite3", "tar"), f"{line!r}: say in run() or NOT_RUN what is to become of it."
+        done = subprocess.run([program, *words], cwd=place.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def manage(place: Place, words: list[str]) -> None:
+    script, *arguments = words
+    assert script == "manage.py"
+    if arguments[:2] == ["createchannel", "demo"]:
+        with pytest.raises(RuntimeError, match="There is a channel 'demo' already"):
+            place.hub.manage(*arguments)
+    else:
+        place.hub.manage(*arguments)
+
+
+def with_environment(parsed: Parsed, environment: dict[str, str]) -> Parsed:
+    """What an upload takes from the environment (opt.rs, PrefixOpts)."""
+    if parsed.name[1:] != ("upload", "prefix"):
+        return parsed
+    variables = {"--url": "PREFIX_SERVER_URL", "--channel": "PREFIX_CHANNEL", "--api-key": "PREFIX_API_KEY"}
+    known = {option: environment[name] for option, name in variables.items() if name in environment}
+    return Parsed(parsed.name, known | parsed.options, parsed.arguments)
+
+
+def check_client(place: Place, command: Parsed) -> None:
+    if command.name[1:] == ("upload", "prefix"):
+        files = [str(place.folder / file) for file in command.arguments]
+        # Without a key of its own it takes what was stored at the login.
+        key = command.options.get("--api-key", place.key)
+        upload_package_to_prefix(files, command.options["--url"], command.options["--channel"], api_key=key)
+    for word in [*command.options.values(), *command.arguments]:
+        if word.startswith(f"{place.hub.url}/"):
+            request = Request(f"{word}/noarch/repodata.json")
+            if "/t/" not in word:
+                request.add_header("Authorization", f"Bearer {place.key}")
+            assert urlopen(request).status == 200
+
+
+def has_sqlite(place: Place) -> bool:
+    return shutil.which("sqlite3") is not None and "DATABASE_URL" not in place.hub.environment
+
+
+def publish(place: Place) -> None:
+    """The package is there, whatever the block before did."""
+    upload_package_to_prefix([str(place.folder / f"{FILE}.conda")], place.hub.url, "demo", api_key=place.key)
+
+
+def test_commands_in_files_of_ci_are_accepted_too() -> None:
+    text = "\n".join(YAML.findall(pages()["ci"]))
+
+    found = [parse(command).name for command in IN_YAML.findall(text)]
+
+    assert len(found) >= 6
+    assert set(re.findall(r"^    ([\w-]+):", text, re.MULTILINE)) - {"PREFIX_API_KEY"} == SETUP_PIXI
+
+
+def test_what_is_not_run_is_still_there(place: Place) -> None:
+    assert "--username" in place.hub.manage("help", "createsuperuser")
+    text = "\n".join(pages().values())
+    assert all(command in text for command in NOT_RUN if "," not in command)
+
+
+def test_a_backup_can_be_restored(place: Place, tmp_path: Path) -> None:
+    if not has_sqlite(place):
+        pytest.skip(NOT_RUN["sqlite3"])
+    publish(place)
+    [block] = [block for block in SHELL.findall(pages()["operating"]) if ".backup" in block]
+    for line in block.splitlines():
+        subprocess.run(shlex.split(line), cwd=place.folder, check=True)
+    subprocess.run(["tar", "-xf", str(place.folder / "backup.tar")], cwd=tmp_path, check=True)
+    (tmp_path / "data" / "backup.sqlite3").rename(tmp_path / "data" / "hub.sqlite3")
+
+    restored = LiveHub(tmp_path / "data")
+    restored.start()
+    try:
+        assert "noarch: done" in restored.manage("reindex", "demo")
+        request = Request(f"{restored.url}/demo/noarch/{FILE}.conda", headers={"Authorization": f"Bearer {place.key}"})
+        assert urlopen(request).read() == (place.folder / f"{FILE}.conda").read_bytes()
+    finally:
+        restored.kill()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", docs.ORDER)
+def test_every_page_shows_with_this_hubs_address_and_a_way_on(
+    client: Client, settings: LazySettings, name: str
+) -> None:
+    settings.HUB_PUBLIC_URL = "https://packages.example.com:8443"
+
+    response = client.get(f"/docs/{name}")
+    page = response.content.decode()
+
+    assert response.status_code == 200
+    assert docs.EXAMPLE_HOST not in page
+    assert page.count("<h1") == 1
+    assert 'aria-current="page"' in page
+    assert 'rel="prev"' in page or name == docs.ORDER[0]
+    assert 'rel="next"' in page or name == docs.ORDER[-1]
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", docs.ORDER)
+def test_every_link_within_the_documentation_leads_somewhere(client: Client, name: str) -> None:
+    page = client.get(f"/docs/{name}").content.decode()
+
+    for address in set(re.findall(r'href="([^"]+)"', page)):
+        url = urlsplit(unescape(address))
+        if url.path.startswith("/docs") or (not url.path and url.fragment):
+            target = client.get(url.path or f"/docs/{name}")
+            assert target.status_code == 200, address
+            assert not url.fragment or f'id="{url.fragment}"' in target.content.decode(), address
+        assert not address.endswith(".md"), address
+
+
+@pytest.mark.django_db
+def test_addresses_are_replaced_each_in_its_form(client: Client, settings: LazySettings) -> None:
+    settings.HUB_PUBLIC_URL = "https://packages.example.com:8443"
+
+    page = unescape(strip_tags(client.get("/docs/ci").content.decode()))
+
+    assert "pixi auth login https://packages.example.com:8443 --token" in page
+    assert "pixi publish --to prefix://packages.example.com:8443/CHANNEL" in page
+    assert "auth-host: packages.example.com\n" in page
+
+
+@pytest.mark.django_db
+def test_the_index_lists_every_page_in_groups(client: Client) -> None:
+    page = client.get("/docs").content.decode()
+
+    positions = [page.index(f'<h2><a href="/docs/{name}">') for name in docs.ORDER]
+    assert positions == sorted(positions)
+
+
+@pytest.mark.django_db
+def test_there_is_no_other_page_and_nothing_to_post(client: Client) -> None:
+    assert client.get("/docs/nothing").status_code == 404
+    assert client.get("/docs/settings").status_code == 404
+    assert client.post("/docs").status_code == 405
+    assert client.post("/docs/api").status_code == 405
+
+
+def test_every_file_of_the_documentation_has_its_place() -> None:
+    assert {path.stem for path in docs.FOLDER.glob("*.md")} == set(docs.ORDER)
+
+
+def test_commands_stand_each_by_itself_with_its_blanks() -> None:
+    html = docs.read("first-steps").html
+
+    assert "<code>pixi add <var>PACKAGE</var></code>" in html
+    assert "<span>--token <var>KEY</var></span>" in html
+    assert html.count("<copy-button>") == html.count('<div class="code">')
+
+
+def test_every_error_code_is_documented_under_its_status() -> None:
+    sources = "publishing/protocols/prefix.py publishing/body.py publishing/upload.py publishing/downloads.py "
+    sources += "publishing/delivery.py channels_app/access.py channels_app/authentication.py hub/middleware.py"
+    raised = re.compile(r'\b(?:HubError\(\d+, |[a-z_]+\(\s*)"([a-z_]+)",')
+    in_code = {
+        code
+        for path in sources.split()
+        for code in raised.findall((Path(settings.BASE_DIR) / path).read_text())
+        if "_" in code or code in ("exists", "deleted", "purged")
+    }
+    table = pages()["api"].split("## Errors")[1]
+    documented = set(re.findall(r"`([a-z_]+)`", table))
+
+    # What only pages can be told, and what only removing by hand can.
+    assert in_code - {"signed_out", "not_from_here"} == documented - {"purged"}
+
+
+def test_every_setting_is_documented() -> None:
+    names = {name for name in dir(hub_settings) if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS"}
+    documented = set(re.findall(r"`(HUB_[A-Z_]+)`", pages()["operating"].split("## Channels")[0]))
+
+    assert documented == names

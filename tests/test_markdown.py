@@ -1,0 +1,104 @@
+"""What Markdown becomes, and what it can't become."""
+
+import re
+import time
+
+import pytest
+
+from channels_app import markdown
+
+HREF = re.compile(r'href="([^"]*)"')
+
+
+def test_plain_markdown_with_headings_below_those_of_the_page() -> None:
+    html = markdown.render(
+        "# Title\n\nSome **bold** `code`.\n\n##### Deep\n\n- one\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n"
+    )
+
+    assert "<h3>Title</h3>" in html
+    assert "<h6>Deep</h6>" in html
+    assert "<p>Some <strong>bold</strong> <code>code</code>.</p>" in html
+    assert "<li>one</li>" in html
+    assert "<td>2</td>" in html
+
+
+def test_headings_stay_where_the_page_has_none() -> None:
+    assert markdown.render("# Title\n\n## Next", heading_shift=0) == "<h1>Title</h1>\n<h2>Next</h2>\n"
+
+
+def test_links_lead_outside_and_vouch_for_nothing() -> None:
+    html = markdown.render('[a](https://a.example/x "t") <http://b.example>\n')
+
+    assert HREF.findall(html) == ["https://a.example/x", "http://b.example"]
+    assert html.count('rel="nofollow ugc noopener"') == 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("javascript:alert(1)", "JaVaScRiPt:alert(1)", "java&#10;script:alert(1)", "&#106;avascript:alert(1)"),
+        *("data:text/html,<script>alert(1)</script>", "vbscript:x", "file:///etc/passwd", "ftp://a.example/"),
+        *("mailto:a@b.example", "//evil.example/x", "/accounts/logout", "../settings", "#top", "?x=1"),
+    ],
+)
+def test_no_other_link_leads_anywhere(target: str) -> None:
+    for text in (f"[x]({target})", f"[x](<{target}>)", f"<{target}>", f"[x][1]\n\n[1]: {target}\n", f"![x]({target})"):
+        assert not HREF.findall(markdown.render(text))
+
+
+def test_the_hubs_own_pages_may_link_to_each_other() -> None:
+    html = markdown.render("[a](first-steps.md#keys) [b](javascript:alert(1)) [c](https://c.example)", own_links=True)
+
+    assert HREF.findall(html) == ["first-steps.md#keys", "https://c.example"]
+    assert "rel=" not in html
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "<svg/onload=alert(1)>",
+        "<a href='javascript:alert(1)'>x</a>",
+        "<iframe src='https://evil.example'></iframe>",
+        "<style>*{display:none}</style>",
+        "<details open ontoggle=alert(1)>",
+        "<form action='https://evil.example'><button>Sign in</button></form>",
+        "`<script>alert(1)</script>`",
+        "```<script>\n<script>alert(1)</script>\n```",
+        "| <script>alert(1)</script> |\n|---|\n| <img src=x onerror=alert(1)> |",
+        "![<img src=x onerror=alert(1)>](https://a.example/x.png)",
+        '[x](https://a.example "\\" onmouseover=alert(1) x=\\"")',
+        "<!-- --><script>alert(1)</script>",
+        "# <script>alert(1)</script>",
+    ],
+)
+def test_html_stays_text(text: str) -> None:
+    html = markdown.render(text)
+
+    tags = re.findall(r"<[^>]*>", html)
+    assert not [tag for tag in tags if re.match(r"</?(script|img|svg|iframe|style|details|form|button|input)\b", tag)]
+    assert not [tag for tag in tags if re.search(r"\son\w+=", re.sub(r'"[^"]*"', '""', tag))]
+    assert not [tag for tag in tags if "style=" in tag]
+
+
+def test_a_picture_becomes_its_words() -> None:
+    html = markdown.render("[![Build <b>passing</b>](https://img.example/b.svg)](https://ci.example)")
+
+    assert "<img" not in html
+    assert ">Build &lt;b&gt;passing&lt;/b&gt;</a>" in html
+
+
+def test_code_that_scrolls_can_be_reached_by_the_keyboard() -> None:
+    assert markdown.render("```python\nx = 1\n```") == '<pre tabindex="0"><code>x = 1\n</code></pre>\n'
+
+
+def test_what_is_too_long_is_cut_off() -> None:
+    assert len(markdown.render("word " * 10_000)) < markdown.MAX_CHARACTERS + 100
+
+
+@pytest.mark.parametrize("text", ["[", "![", "[a](", "*a ", "`a", "~~a", "> ", "- ", "<a", "&", "|a" * 100 + "\n"])
+def test_hostile_repetition_takes_no_time(text: str) -> None:
+    begun = time.perf_counter()
+    markdown.render(text * markdown.MAX_CHARACTERS)
+    assert time.perf_counter() - begun < 3

@@ -1,0 +1,259 @@
+"""Who belongs to a channel: the rules of members.py, its events, and that a channel is never without an owner."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from django.db import connection, connections
+
+from channels_app import members
+from channels_app.access import Actor, Permission, permissions
+from channels_app.models import AuditEvent, Channel, Member, Role, User
+from hub.errors import HubError
+from tests.builders import make_channel, make_key, make_member, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def acting(user: User) -> Actor:
+    return Actor(user=user)
+
+
+def roles(channel: Channel) -> dict[str, str]:
+    return dict(Member.objects.filter(channel=channel).values_list("user__username", "role"))
+
+
+def last_event() -> tuple[str, str, dict[str, str]]:
+    event = AuditEvent.objects.latest("pk")
+    return event.action, event.target, event.detail
+
+
+@contextmanager
+def refused(status: int, code: str, sentence: str) -> Iterator[None]:
+    before = list(Member.objects.order_by("pk").values_list("user", "role"))
+    with pytest.raises(HubError) as caught:
+        yield
+    assert (caught.value.status, caught.value.code) == (status, code)
+    assert sentence in caught.value.detail
+    assert list(Member.objects.order_by("pk").values_list("user", "role")) == before
+
+
+def test_a_member_is_added_with_a_role(channel: Channel, olga: User, max_: User) -> None:
+    members.add(actor=acting(olga), channel=channel, username="max", role=Role.CONTRIBUTOR)
+    assert roles(channel) == {"olga": "owner", "max": "contributor"}
+    assert last_event() == ("member.add", "max", {"role": "contributor"})
+    assert Permission.UPLOAD in permissions(acting(max_), channel)
+
+
+@pytest.mark.parametrize("username", ["nobody", "MAX", "gone", "", "max@example.org"])
+def test_only_users_that_can_sign_in_are_added(channel: Channel, olga: User, max_: User, username: str) -> None:
+    make_user("gone", is_active=False)
+    with refused(404, "no_such_user", f"There is no user '{username}' on this hub"):
+        members.add(actor=acting(olga), channel=channel, username=username, role=Role.VIEWER)
+
+
+def test_nobody_is_added_twice(channel: Channel, olga: User, max_: User) -> None:
+    make_member(channel, max_, Role.VIEWER)
+    with refused(409, "is_member", "max is a member already: viewer"):
+        members.add(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
+
+
+@pytest.mark.parametrize("role", ["", "admin", "OWNER"])
+def test_roles_are_the_four(channel: Channel, olga: User, max_: User, role: str) -> None:
+    make_member(channel, max_)
+    with refused(400, "bad_role", "expected one of: viewer, contributor, maintainer, owner"):
+        members.change(actor=acting(olga), channel=channel, username="max", role=role)
+    with refused(400, "bad_role", f"'{role}' is no role"):
+        members.add(actor=acting(olga), channel=channel, username="olga", role=role)
+
+
+def test_a_role_is_changed(channel: Channel, olga: User, max_: User) -> None:
+    make_member(channel, max_, Role.VIEWER)
+    members.change(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
+    assert roles(channel) == {"olga": "owner", "max": "owner"}
+    assert last_event() == ("member.change", "max", {"from": "viewer", "to": "owner"})
+
+
+def test_the_same_role_again_is_no_event(channel: Channel, olga: User) -> None:
+    members.change(actor=acting(olga), channel=channel, username="olga", role=Role.OWNER)
+    assert not AuditEvent.objects.exists()
+
+
+def test_a_removed_members_keys_end_at_once(channel: Channel, olga: User, max_: User) -> None:
+    make_member(channel, max_, Role.CONTRIBUTOR)
+    make_key(max_)
+    by_key = Actor(user=max_, key=max_.keys.get())
+    assert Permission.UPLOAD in permissions(by_key, channel)
+    members.remove(actor=acting(olga), channel=channel, username="max")
+    assert roles(channel) == {"olga": "owner"}
+    assert last_event() == ("member.remove", "max", {"role": "contributor"})
+    assert permissions(by_key, channel) == frozenset()
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_one_can_leave_whatever_the_role(channel: Channel, olga: User, max_: User, role: str) -> None:
+    make_member(channel, max_, role)
+    members.leave(actor=acting(max_), channel=channel)
+    assert roles(channel) == {"olga": "owner"}
+    assert last_event() == ("member.leave", "max", {"role": role})
+
+
+def test_who_is_no_member_is_neither_changed_nor_removed_nor_leaves(channel: Channel, olga: User, sam: User) -> None:
+    with refused(404, "no_such_member", "sam is no member of 'demo'"):
+        members.change(actor=acting(olga), channel=channel, username="sam", role=Role.VIEWER)
+    with refused(404, "no_such_member", "sam is no member of 'demo'"):
+        members.remove(actor=acting(olga), channel=channel, username="sam")
+    public = make_channel("open", is_private=False)
+    with refused(404, "no_such_member", "sam is no member of 'open'"):
+        members.leave(actor=acting(sam), channel=public)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda olga, channel: members.remove(actor=olga, channel=channel, username="olga"),
+        lambda olga, channel: members.change(actor=olga, channel=channel, username="olga", role=Role.MAINTAINER),
+        lambda olga, channel: members.leave(actor=olga, channel=channel),
+    ],
+)
+def test_the_last_owner_stays(channel: Channel, olga: User, max_: User, change: Callable[..., None]) -> None:
+    make_member(channel, max_, Role.MAINTAINER)
+    with refused(409, "last_owner", "olga is the last owner of 'demo', and a channel is never without one."):
+        change(acting(olga), channel)
+
+
+def test_an_owner_who_cannot_sign_in_does_not_count(channel: Channel, olga: User) -> None:
+    make_member(channel, make_user("gone", is_active=False), Role.OWNER)
+    with refused(409, "last_owner", "olga is the last owner"):
+        members.leave(actor=acting(olga), channel=channel)
+    members.remove(actor=acting(olga), channel=channel, username="gone")
+    assert roles(channel) == {"olga": "owner"}
+
+
+def test_an_administrator_leaves_no_channel_without_owner_either(channel: Channel, admin_user: User) -> None:
+    with refused(409, "last_owner", "Make somebody else an owner first"):
+        members.remove(actor=acting(admin_user), channel=channel, username="olga")
+
+
+def test_only_owners_make_or_unmake_owners(channel: Channel, olga: User, max_: User, sam: User) -> None:
+    make_member(channel, max_, Role.MAINTAINER)
+    make_member(channel, make_user("olaf"), Role.OWNER)
+    sentence = "Only owners of 'demo' make or unmake owners"
+    with refused(403, "owners_only", sentence):
+        members.add(actor=acting(max_), channel=channel, username="sam", role=Role.OWNER)
+    with refused(403, "owners_only", sentence):
+        members.change(actor=acting(max_), channel=channel, username="max", role=Role.OWNER)
+    with refused(403, "owners_only", sentence):
+        members.change(actor=acting(max_), channel=channel, username="olaf", role=Role.VIEWER)
+    with refused(403, "owners_only", sentence):
+        members.remove(actor=acting(max_), channel=channel, username="olaf")
+
+
+def test_maintainers_manage_the_others(channel: Channel, max_: User, sam: User) -> None:
+    make_member(channel, max_, Role.MAINTAINER)
+    members.add(actor=acting(max_), channel=channel, username="sam", role=Role.VIEWER)
+    members.change(actor=acting(max_), channel=channel, username="sam", role=Role.MAINTAINER)
+    assert roles(channel)["sam"] == "maintainer"
+    members.remove(actor=acting(max_), channel=channel, username="sam")
+    assert roles(channel) == {"olga": "owner", "max": "maintainer"}
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.CONTRIBUTOR])
+def test_others_manage_nobody(channel: Channel, max_: User, sam: User, role: str) -> None:
+    make_member(channel, max_, role)
+    with refused(403, "role_missing", "max may read 'demo' but not manage there"):
+        members.add(actor=acting(max_), channel=channel, username="sam", role=Role.VIEWER)
+    with refused(403, "role_missing", "not manage there"):
+        members.change(actor=acting(max_), channel=channel, username="max", role=Role.OWNER)
+    with refused(403, "role_missing", "not manage there"):
+        members.remove(actor=acting(max_), channel=channel, username="olga")
+
+
+def test_a_key_without_the_scope_manages_nobody(channel: Channel, olga: User, max_: User) -> None:
+    make_key(olga)
+    with refused(403, "scope_missing", "this needs a key with 'manage'"):
+        members.add(actor=Actor(user=olga, key=olga.keys.get()), channel=channel, username="max", role=Role.VIEWER)
+
+
+def test_a_key_that_may_manage_makes_no_owners(channel: Channel, olga: User, max_: User) -> None:
+    make_key(olga, scopes=(Permission.READ, Permission.MANAGE))
+    with refused(403, "owners_only", "Only owners"):
+        members.add(actor=Actor(user=olga, key=olga.keys.get()), channel=channel, username="max", role=Role.OWNER)
+
+
+@contextmanager
+def shared_database(folder: Path) -> Iterator[None]:
+    """Where the tests' database is in memory, a copy of it in a file: there nobody waits for a lock in memory."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    database = connections.databases["default"]
+    name = database["NAME"]
+    with closing(sqlite3.connect(folder / "copy.sqlite3")) as copy:
+        connection.connection.backup(copy)
+    database["NAME"] = folder / "copy.sqlite3"
+    try:
+        yield
+    finally:
+        database["NAME"] = name
+
+
+def at_once(*changes: Callable[[], object]) -> list[object]:
+    """What each of `changes` returns or raises, all begun at the same moment, each with a connection of its own."""
+    barrier, results = threading.Barrier(len(changes)), []
+
+    def run(change: Callable[[], object]) -> None:
+        try:
+            connection.ensure_connection()
+            barrier.wait()
+            results.append(change())
+        except HubError as error:
+            results.append(error.code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[change]) for change in changes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def owner_names(channel: Channel) -> list[str]:
+    (names,) = at_once(lambda: sorted(name for name, role in roles(channel).items() if role == Role.OWNER))
+    assert isinstance(names, list)
+    return names
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("attempt", range(5))
+def test_two_owners_who_remove_each_other_at_once_leave_one(
+    channel: Channel, olga: User, max_: User, tmp_path: Path, attempt: int
+) -> None:
+    make_member(channel, max_, Role.OWNER)
+    with shared_database(tmp_path):
+        results = at_once(
+            lambda: members.remove(actor=acting(olga), channel=channel, username="max"),
+            lambda: members.remove(actor=acting(max_), channel=channel, username="olga"),
+        )
+        assert sorted(map(str, results)) == ["None", "no_access"]
+        assert len(owner_names(channel)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("attempt", range(5))
+def test_two_owners_who_leave_at_once_leave_one(
+    channel: Channel, olga: User, max_: User, tmp_path: Path, attempt: int
+) -> None:
+    make_member(channel, max_, Role.OWNER)
+    with shared_database(tmp_path):
+        results = at_once(
+            lambda: members.leave(actor=acting(olga), channel=channel),
+            lambda: members.change(actor=acting(max_), channel=channel, username="max", role=Role.MAINTAINER) and None,
+        )
+        assert sorted(map(str, results)) == ["None", "last_owner"]
+        assert len(owner_names(channel)) == 1

@@ -1,0 +1,95 @@
+"""The page of a search: groups, marks, empty states, pages, what it costs, and what strangers don't see."""
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from channels_app.models import Channel, User
+from channels_app.search import CHANNELS_ABOVE_PACKAGES, PAGE_SIZE
+from channels_app.templatetags.hub import marked
+from tests.builders import make_artifact, make_channel, make_package
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def public(olga: User) -> Channel:
+    return make_channel("science", owner=olga, is_private=False, description="Arrays and plots for physicists")
+
+
+def test_the_page_groups_marks_and_escapes(client: Client, public: Channel) -> None:
+    make_package(public, "sci-<b>", "about <i>science</i>")
+
+    page = client.get("/search", {"q": "science"}).content.decode()
+
+    assert '<h2 class="mono"><a href="/channels/science"><mark>science</mark></a></h2>' in page
+    assert "about &lt;i&gt;<mark>science</mark>&lt;/i&gt;" in page
+    assert "<i>" not in page
+
+
+def test_the_page_without_a_question_and_without_an_answer(client: Client, public: Channel, sam: User) -> None:
+    assert "What are you looking for?" in client.get("/search").content.decode()
+    nothing = client.get("/search", {"q": "no-such-thing"}).content.decode()
+    assert "Nothing here is called “no-such-thing”" in nothing
+    assert "Private channels are searched for their members" in nothing
+
+    client.force_login(sam)
+    assert "Private channels" not in client.get("/search", {"q": "no-such-thing"}).content.decode()
+
+
+def test_private_things_leave_no_trace_on_a_strangers_page(client: Client, channel: Channel) -> None:
+    make_package(channel, "secret-sauce")
+
+    page = client.get("/search", {"q": "secret-sauce"}).content.decode()
+    by_channel = client.get("/search", {"q": channel.name}).content.decode()
+
+    assert "Nothing here is called" in page
+    assert "Nothing here is called" in by_channel
+
+
+def test_many_packages_come_page_by_page(client: Client, public: Channel) -> None:
+    for n in range(PAGE_SIZE + 1):
+        make_package(public, f"many-{n:02}")
+
+    first, second = (client.get("/search", {"q": "many", "page": n}).content.decode() for n in (1, 2))
+
+    assert f"Packages 1 to {PAGE_SIZE} of {PAGE_SIZE + 1}" in first
+    assert "q=many&amp;page=2" in first
+    assert f"<mark>many</mark>-{PAGE_SIZE}</a>" in second
+    assert client.get("/search", {"q": "many", "page": "nonsense"}).status_code == 200
+
+
+def test_many_channels_stand_on_a_page_of_their_own(client: Client) -> None:
+    for n in range(CHANNELS_ABOVE_PACKAGES + 1):
+        make_channel(f"many-{n}", is_private=False)
+
+    page = client.get("/search", {"q": "many"}).content.decode()
+    channels = client.get("/search", {"q": "many", "kind": "channels"}).content.decode()
+
+    assert page.count("<article") == CHANNELS_ABOVE_PACKAGES
+    assert "kind=channels" in page
+    assert channels.count("<article") == CHANNELS_ABOVE_PACKAGES + 1
+
+
+@pytest.mark.parametrize("packages", [2, 20])
+def test_the_page_costs_as_many_queries_for_20_packages_as_for_2(
+    django_assert_num_queries: DjangoAssertNumQueries, client: Client, public: Channel, olga: User, packages: int
+) -> None:
+    for n in range(packages):
+        make_artifact(public, f"science-{n}")
+        make_channel(f"science-of-{n}", is_private=False)
+    client.force_login(olga)
+
+    with django_assert_num_queries(6):  # session, user; packages, how many; channels, how many
+        assert client.get("/search", {"q": "science"}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_the_page_is_only_read(client: Client, method: str) -> None:
+    assert getattr(client, method)("/search").status_code == 405
+
+
+def test_marking_prefers_the_longer_word_and_escapes_all() -> None:
+    assert marked("Numpyro <&>", ["num", "numpyro", "&"]) == "<mark>Numpyro</mark> &lt;<mark>&amp;</mark>&gt;"
+    assert marked("a.b", ["."]) == "a<mark>.</mark>b"
+    assert marked("<b>", []) == "&lt;b&gt;"
