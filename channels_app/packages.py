@@ -1,11 +1,14 @@
 """What lists and searches say of a package: kept in its row, made anew whenever one of its artifacts changes."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from rattler import Version
 
 from channels_app.models import Artifact, Package, PackageDependency, Removal
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def refresh(package: Package) -> None:
@@ -33,8 +36,8 @@ def dependency_names(artifacts: Iterable[Artifact]) -> set[str]:
 
 def name_of(spec: str) -> str:
     """The name that a match spec begins with."""
-    words = spec.replace("[", " ").replace("=", " ").replace(">", " ").replace("<", " ").split(maxsplit=1)
-    return words[0] if words else ""
+    match = NAME.match(spec)
+    return match[0] if match else ""
 
 
 def summary(artifact: Artifact) -> str:

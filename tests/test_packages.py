@@ -20,14 +20,15 @@ from tests.builders import make_artifact, make_channel, received
 
 def test_a_package_says_what_its_newest_artifact_says(channel: Channel) -> None:
     make_artifact(channel, "lib", "1.9", about_json={"summary": "Old"}, index_json={"depends": ["gone"]})
-    make_artifact(channel, "lib", "1.10", subdir="linux-64", about_json={"summary": "New\n one "},
-                  index_json={"depends": ["python >=3.9", "libblas=*=*mkl", "numpy[version='>=1']"]})  # fmt: skip
+    depends = ["python >=3.9", "libblas=*=*mkl", "numpy[version='>=1']", "foo!=1", "bar~=2", "baz>1"]
+    about, index_json = {"summary": "New\n one "}, {"depends": depends}
+    make_artifact(channel, "lib", "1.10", subdir="linux-64", about_json=about, index_json=index_json)
     make_artifact(channel, "lib", "1.11", removal="yanked")
     package = Package.objects.get()
     packages.refresh(package)
     assert (package.latest_version, package.summary, package.subdirs) == ("1.10", "New one", ["linux-64", "noarch"])
     assert package.updated_at == datetime.fromtimestamp(1_790_000_000, UTC)
-    assert {row.name for row in package.dependencies.all()} == {"python", "libblas", "numpy"}
+    assert {row.name for row in package.dependencies.all()} == {"python", "libblas", "numpy", "foo", "bar", "baz"}
 
 
 def test_a_package_without_artifacts_says_nothing(channel: Channel) -> None:
