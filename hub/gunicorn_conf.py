@@ -6,6 +6,9 @@ worker_class = "gthread"
 workers = 2
 threads = 32
 loglevel = "warning"
+# Longer than clients keep an idle connection (90 s in rattler's reqwest). If the hub closed one first, it could meet a
+# request that is just being sent, and the client would fail: "connection closed before message completed".
+keepalive = 120
 
 # A thread would wait this long for the first byte of every new connection, and clients open some that they never use:
 # 16 of them stalled a hub of 16 threads for 5 s. Such a connection goes back to the poller instead. Slow senders still

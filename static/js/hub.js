@@ -29,6 +29,8 @@ class ThemeMenu extends HTMLElement {
 
 class CopyButton extends HTMLElement {
   connectedCallback() {
+    // Browsers give the clipboard to https and localhost alone.
+    if (!navigator.clipboard) return this.remove();
     this.addEventListener("click", () => this.copy());
   }
 

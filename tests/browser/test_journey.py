@@ -63,6 +63,27 @@ def make_public(page: Page) -> None:
     page.get_by_role("button", name="Save the settings").click()
 
 
+def leave(page: Page) -> None:
+    """Wait until the page for dangerous things is behind us: what was asked for is done."""
+    page.wait_for_url(lambda url: not url.endswith("/danger"))
+
+
+def transfer(person: Person, channel: str, username: str) -> None:
+    page = person.open(f"/channels/{channel}/settings/danger")
+    form = page.locator("form", has=page.get_by_role("button", name=f"Transfer {channel}"))
+    form.locator("input[name$=username]").fill(username)
+    form.get_by_label(f"Type {channel} to confirm").fill(channel)
+    form.get_by_role("button", name=f"Transfer {channel}").click()
+    leave(page)
+
+
+def delete(person: Person, channel: str, *, typed: str = "") -> None:
+    page = person.open(f"/channels/{channel}/settings/danger")
+    form = page.locator("form", has=page.get_by_role("button", name=f"Delete {channel}"))
+    form.get_by_label(f"Type {channel} to confirm").fill(typed or channel)
+    form.get_by_role("button", name=f"Delete {channel}").click()
+
+
 def test_a_channels_life_with_drag_and_drop(visit: Visit, files: list[Path]) -> None:
     olga, sam = visit("olga"), visit("sam")
     page = create_channel(olga, "journey")
@@ -93,22 +114,13 @@ def test_a_channels_life_with_drag_and_drop(visit: Visit, files: list[Path]) -> 
     assert sam.page.get_by_role("link", name="Settings").count() == 0
     assert sam.open("/channels/journey/settings").title().startswith("Not allowed")
 
-    olga.open("/channels/journey/settings/danger")
-    transfer = page.locator("form", has=page.get_by_role("button", name="Transfer journey"))
-    transfer.locator("input[name$=username]").fill("max")
-    transfer.get_by_label("Type journey to confirm").fill("journey")
-    transfer.get_by_role("button", name="Transfer journey").click()
+    transfer(olga, "journey", "max")
     assert olga.open("/channels/journey/settings/danger").title().startswith("Not allowed")
-
     max_ = visit("max")
-    danger = max_.open("/channels/journey/settings/danger")
-    delete = danger.locator("form", has=danger.get_by_role("button", name="Delete journey"))
-    delete.get_by_label("Type journey to confirm").fill("wrong")
-    delete.get_by_role("button", name="Delete journey").click()
-    expect(danger.get_by_role("heading", name="Delete this channel")).to_be_visible()
-    delete.get_by_label("Type journey to confirm").fill("journey")
-    delete.get_by_role("button", name="Delete journey").click()
-    danger.wait_for_load_state()
+    delete(max_, "journey", typed="wrong")
+    expect(max_.page.get_by_role("heading", name="Delete this channel")).to_be_visible()
+    delete(max_, "journey")
+    leave(max_.page)
     assert sam.open("/channels/journey").title().startswith("Nothing here")
 
 
@@ -127,10 +139,10 @@ def test_the_same_without_javascript(visit: Visit, files: list[Path]) -> None:
     olga.open("/channels/plain/settings")
     make_public(page)
     expect(sam.open("/channels/plain").get_by_role("link", name="empty", exact=True)).to_be_visible()
-    olga.open("/channels/plain/settings/danger")
-    delete = page.locator("form", has=page.get_by_role("button", name="Delete plain"))
-    delete.get_by_label("Type plain to confirm").fill("plain")
-    delete.get_by_role("button", name="Delete plain").click()
+    transfer(olga, "plain", "max")
+    max_ = visit("max", javascript=False)
+    delete(max_, "plain")
+    leave(max_.page)
     assert sam.open("/channels/plain").title().startswith("Nothing here")
 
 
@@ -164,25 +176,65 @@ def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"Tab does not reach {name!r}")
 
 
-def test_by_keyboard_alone(visit: Visit) -> None:
-    olga = visit("olga")
+def press(page: Page, name: str, leads_to: str) -> None:
+    """Go to what has this name and press Enter."""
+    tab_to(page, name)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{leads_to}")
+
+
+def type_into(page: Page, name: str, text: str) -> None:
+    tab_to(page, name)
+    page.keyboard.type(text)
+
+
+def test_by_keyboard_alone(visit: Visit, files: list[Path]) -> None:
+    olga, max_, sam = visit("olga"), visit("max"), visit("sam")
     page = olga.open("/channels")
-    tab_to(page, "New channel")
+    press(page, "New channel", "/channels/new")
+    type_into(page, "Name", "keys")
+    press(page, "Create channel", "/channels/keys")
+
+    press(page, "Upload", "/channels/keys/settings/upload")
+    tab_to(page, "Packages to upload")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([files[0], files[-1]])
+    expect(page.get_by_text(re.compile("^Indexed in")).locator("visible=true")).to_have_count(1, timeout=INDEXED_MS)
+    expect(page.locator(".reason:visible")).to_contain_text("was refused: ")
+
+    olga.open("/channels/keys")
+    press(page, "empty", "/channels/keys/packages/empty")
+    tab_to(page, "Copy")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/channels/new")
-    tab_to(page, "Name")
-    page.keyboard.type("keyboard")
-    tab_to(page, "Create channel")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert "/keys" in page.evaluate("navigator.clipboard.readText()")
+
+    olga.open("/channels/keys/settings")
+    tab_to(page, "Private")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, "Yes, change who can read")
+    page.keyboard.press("Space")
+    tab_to(page, "Save the settings")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/channels/keyboard")
-    tab_to(page, "Settings")
+    expect(page.get_by_role("heading", level=1).locator("..")).to_contain_text("Public")
+    sam.open("/")
+    sam.page.keyboard.press("/")
+    sam.page.keyboard.type("keys")
+    sam.page.keyboard.press("Enter")
+    sam.page.wait_for_url("**/search?q=keys")
+    press(sam.page, "keys", "/channels/keys")
+
+    press(page, "Delete or transfer", "/settings/danger")
+    type_into(page, "User name of the new owner", "max")
+    type_into(page, "Type keys to confirm", "keys")
+    tab_to(page, "Transfer keys")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/channels/keyboard/settings")
-    tab_to(page, "Delete or transfer")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/settings/danger")
-    page.keyboard.press("/")
-    page.keyboard.type("keyboard")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/search?q=keyboard")
-    expect(page.get_by_role("link", name="keyboard").first).to_be_visible()
+    leave(page)
+    danger = max_.open("/channels/keys/settings/danger")
+    tab_to(danger, "Transfer keys")
+    type_into(danger, "Type keys to confirm", "keys")
+    tab_to(danger, "Delete keys")
+    danger.keyboard.press("Enter")
+    leave(danger)
+    assert sam.open("/channels/keys").title().startswith("Nothing here")
