@@ -1,16 +1,34 @@
 """The forms of the pages. What a form checks, the function that it feeds checks again."""
 
-from typing import cast
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.files.uploadedfile import UploadedFile
 
 from channels_app import channels, logos, names
 from hub.errors import HubError
 
 # Names and keys are typed as they are: no capital at the beginning, no red line below.
 AS_TYPED = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
+
+
+class LogoField(forms.FileField):
+    """A picture; its clean value is the PNG that the hub makes of it, None where none was chosen."""
+
+    def __init__(self, label: str = "Logo") -> None:
+        super().__init__(
+            label=label,
+            required=False,
+            widget=forms.FileInput({"accept": "image/png,image/jpeg,image/webp,image/gif"}),
+            help_text=f"PNG, JPEG, WebP or GIF, up to {logos.UPLOAD_MAX_BYTES // 1024} KiB; shown as a square.",
+        )
+
+    def clean(self, data: Any, initial: Any = None) -> bytes | None:
+        file = super().clean(data, initial)
+        try:
+            return logos.encode(file) if file else None
+        except HubError as error:
+            raise ValidationError(error.detail) from None
 
 
 class ChannelForm(forms.Form):
@@ -25,11 +43,7 @@ class ChannelForm(forms.Form):
     description = forms.CharField(
         max_length=500, required=False, widget=forms.Textarea({"rows": 3}), help_text="What is in it, and for whom."
     )
-    logo = forms.FileField(
-        required=False,
-        widget=forms.FileInput({"accept": "image/png,image/jpeg,image/webp,image/gif"}),
-        help_text=f"PNG, JPEG, WebP or GIF, up to {logos.UPLOAD_MAX_BYTES // 1024} KiB; shown as a square.",
-    )
+    logo = LogoField()
     is_private = forms.TypedChoiceField(
         label="Visibility",
         choices=[("private", "Private"), ("public", "Public")],
@@ -44,10 +58,3 @@ class ChannelForm(forms.Form):
         except HubError as error:
             raise ValidationError(error.detail) from None
         return name
-
-    def clean_logo(self) -> bytes | None:
-        file = cast("UploadedFile[bytes] | None", self.cleaned_data["logo"])
-        try:
-            return logos.encode(file) if file else None
-        except HubError as error:
-            raise ValidationError(error.detail) from None

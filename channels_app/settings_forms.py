@@ -1,7 +1,7 @@
 """The forms of a channel's settings. Each knows the channel that it is for."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from django import forms
 from django.conf import settings
@@ -9,11 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.datastructures import MultiValueDict
 
-from channels_app import logos
 from channels_app.channels import MIB
-from channels_app.forms import AS_TYPED
+from channels_app.forms import AS_TYPED, LogoField
 from channels_app.models import Channel, Role
-from hub.errors import HubError
 
 PRIVATE, PUBLIC = "private", "public"
 
@@ -29,12 +27,7 @@ class GeneralForm(forms.Form):
         widget=forms.Textarea({"rows": 3}),
         help_text="What is in it and whom to ask, in up to 500 characters; shown wherever the channel is.",
     )
-    logo = forms.FileField(
-        required=False,
-        label="New logo",
-        widget=forms.FileInput({"accept": "image/png,image/jpeg,image/webp,image/gif"}),
-        help_text="PNG, JPEG, WebP or GIF, up to 256 KiB; cut to a square of 128 pixels.",
-    )
+    logo = LogoField("New logo")
     remove_logo = forms.BooleanField(required=False, label="Remove the logo")
     visibility = forms.ChoiceField(choices=[(PRIVATE, "Private"), (PUBLIC, "Public")])
     confirm_visibility = forms.BooleanField(required=False, label="Yes, change who can read this channel")
@@ -46,13 +39,6 @@ class GeneralForm(forms.Form):
 
     def clean_description(self) -> str:
         return " ".join(self.cleaned_data["description"].split())
-
-    def clean_logo(self) -> bytes | None:
-        file = cast("UploadedFile[bytes] | None", self.cleaned_data["logo"])
-        try:
-            return logos.encode(file) if file else None
-        except HubError as error:
-            raise ValidationError(error.detail) from None
 
     def clean(self) -> None:
         is_private = self.cleaned_data.get("visibility") == PRIVATE

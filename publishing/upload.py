@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -186,41 +187,20 @@ def _reservations(channel: Channel, info: PackageInfo) -> QuerySet[Reservation]:
 
 
 def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile) -> Artifact:
-    package_row, _ = Package.objects.get_or_create(channel=channel, name=info.name)
-    before = Artifact.objects.filter(channel=channel, subdir=info.subdir, file_name=info.file_name).first()
+    """The artifact's row, new or made anew, and its event."""
+    place: dict[str, Any] = {"channel": channel, "subdir": info.subdir, "file_name": info.file_name}
+    before = Artifact.objects.filter(**place).first()
     is_same = before is not None and before.sha256 == received.sha256
-    values = {
-        "package": package_row,
-        "version": info.version,
-        "build": info.build,
-        "build_number": info.build_number,
-        "revision": info.revision,
-        "size_bytes": received.size_bytes,
-        "sha256": received.sha256,
-        "md5": received.md5,
-        "index_json": info.index,
-        "about_json": info.about,
-        "run_exports": info.run_exports,
-        "features": list(info.features),
-        "warnings": list(info.warnings),
-        "files": info.files,
-        "file_count": info.file_count,
+    values = _facts(info, received) | {
+        "package": Package.objects.get_or_create(channel=channel, name=info.name)[0],
         # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
-        "set_aside_reason": "",
-        "removal": Removal.NONE,
-        "removal_reason": "",
-        "removed_at": None,
-        "removed_by": None,
-        "is_purged": False,
         "uploaded_by": actor.user,
         "uploaded_with": actor.key,
     }
-    artifact, is_new = Artifact.objects.update_or_create(
-        channel=channel, subdir=info.subdir, file_name=info.file_name, defaults=values
-    )
+    artifact, is_new = Artifact.objects.update_or_create(**place, defaults=values)
     audit.record(
-        "artifact.publish" if is_new else "artifact.overwrite",
+        "artifact.publish" if is_new else "artifact.restore" if is_same else "artifact.overwrite",
         actor=actor.user,
         key=actor.key,
         channel=channel,
@@ -228,6 +208,25 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
         detail={"sha256": received.sha256, "size_bytes": received.size_bytes},
     )
     return artifact
+
+
+def _facts(info: PackageInfo, received: ReceivedFile) -> dict[str, Any]:
+    """What the row says of the file itself, with no trace of a removal or of a refusal by the index."""
+    of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")
+    return {
+        **{name: getattr(info, name) for name in (*of_package, "file_count")},
+        "index_json": info.index,
+        "about_json": info.about,
+        "size_bytes": received.size_bytes,
+        "sha256": received.sha256,
+        "md5": received.md5,
+        "set_aside_reason": "",
+        "removal": Removal.NONE,
+        "removal_reason": "",
+        "removed_at": None,
+        "removed_by": None,
+        "is_purged": False,
+    }
 
 
 def _reservation_end() -> datetime:
