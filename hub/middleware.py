@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from hub.errors import HubError, not_found, unavailable
+from hub.errors import HubError, bad_request, not_found, unavailable
 from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -17,6 +17,7 @@ PATH_KEY = "channelhub.path_key"
 PATH_KEY_PREFIX = "/t/"
 
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
+NUL = bad_request("nul", "The address holds a NUL character, which no name here has.")
 STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,17 @@ def path_key(get_response: GetResponse) -> GetResponse:
         if response.headers.get("Content-Type", "").startswith("text/html"):
             return answer(NO_PAGE)
         return response
+
+    return middleware
+
+
+def no_nul(get_response: GetResponse) -> GetResponse:
+    """Refuse a NUL in a path or query: nothing is named so, and PostgreSQL fails on a text that holds one."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return answer(NUL)
+        return get_response(request)
 
     return middleware
 
