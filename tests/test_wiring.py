@@ -30,7 +30,7 @@ def test_no_channel_can_be_named_like_a_route() -> None:
     assert first_segments - {"", "<str:channel>"} <= ROUTED
 
 
-@pytest.mark.parametrize("path", ["/a%00/noarch/x", "/channels/a%00", "/search?q=%00", "/t/k%00/demo/noarch/x", "/%00"])
+@pytest.mark.parametrize("path", ["/a%00/noarch/x", "/channels/a%00", "/t/k%00/demo/noarch/x", "/%00"])
 def test_a_nul_is_refused(client: Client, db: None, path: str) -> None:
     assert client.get(path).status_code in (400, 401)
 
