@@ -11,9 +11,9 @@ loglevel = "warning"
 keepalive = 120
 
 # A thread waits 5 s for the first byte of every new connection, and clients open some that they never use: 16 of them
-# stalled a hub of 16 threads. Such a connection goes back to the poller instead. (gunicorn's own constant would shorten
-# the reading of a left-over body too, and a busy hub then closes connections that clients still use.) Slow senders still
-# hold a thread: a public hub stands behind a proxy that buffers.
+# stalled a hub of 16 threads. Such a connection goes back to the poller instead. (gunicorn's own constant would also
+# shorten the reading of a left-over body, and a busy hub then closes connections that clients still use.) Slow senders
+# still hold a thread: a public hub stands behind a proxy that buffers.
 FIRST_BYTE_S = 0.01
 wait_for_data = gthread.TConn.wait_for_data
 gthread.TConn.wait_for_data = lambda connection, timeout: wait_for_data(connection, FIRST_BYTE_S)
