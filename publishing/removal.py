@@ -4,14 +4,13 @@ Yanked: out of the index, still served by its URL (CEP 36's `removed`). Deleted:
 restored, then its bytes go. The row stays, so that no other bytes come under the name unless an owner releases it.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, packages
+from channels_app import audit, channels, packages
 from channels_app.access import Actor, Permission, check_still_allowed
 from channels_app.models import Artifact, Removal
 from hub.errors import conflict
@@ -52,7 +51,8 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
 
 def purge_deleted() -> None:
     """Delete the bytes of what was deleted longer ago than the grace period."""
-    for artifact in Artifact.objects.filter(removal=Removal.DELETED, is_purged=False, removed_at__lt=_grace_began()):
+    deleted = Artifact.objects.filter(removal=Removal.DELETED, is_purged=False)
+    for artifact in deleted.filter(removed_at__lt=channels.grace_began()):
         with transaction.atomic():
             locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
             if locked:
@@ -62,7 +62,7 @@ def purge_deleted() -> None:
 
 def goes_at(artifact: Artifact) -> datetime | None:
     """When the bytes of a deleted artifact go."""
-    return artifact.removed_at + timedelta(hours=settings.HUB_GRACE_HOURS) if artifact.removed_at else None
+    return artifact.removed_at + channels.grace() if artifact.removed_at else None
 
 
 @transaction.atomic
@@ -95,7 +95,3 @@ def _key(artifact: Artifact) -> str:
 
 def _target(artifact: Artifact) -> str:
     return f"{artifact.subdir}/{artifact.file_name}"
-
-
-def _grace_began() -> datetime:
-    return timezone.now() - timedelta(hours=settings.HUB_GRACE_HOURS)
