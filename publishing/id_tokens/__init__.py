@@ -1,0 +1,1 @@
+"""PURE: identity tokens of CI providers (OpenID Connect) → signed claims → which publisher they are."""

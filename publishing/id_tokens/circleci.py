@@ -1,0 +1,143 @@
+"""CircleCI, with its root issuer or an organization's own. https://circleci.com/docs/guides/permissions-authentication/openid-connect-tokens/
+
+py-rattler-build's client (ambient-id) asks for tokens of the root issuer; $CIRCLE_OIDC_TOKEN_V2 is of the other.
+"""
+
+import re
+
+from publishing.archive.rules import shown
+from publishing.id_tokens.provider import Provider
+from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, text_claim
+
+PREFIX = "oidc.circleci.com/"
+ORIGIN = r"[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._-]+)+"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+class CircleCI(Provider):
+    name = "circleci"
+    title = "CircleCI"
+    issuer = "https://oidc.circleci.com"
+    fields = (
+        Field(
+            name="project",
+            title="Project ID",
+            help="From Project Settings, Overview.",
+            example="9a4e0d4c-7f0e-4a3a-9d1e-2b6f3c5d8e70",
+            is_required=True,
+            pattern=UUID,
+            form="a UUID",
+            ignores_case=True,
+        ),
+        Field(
+            name="organization",
+            title="Organization ID",
+            help="From Organization Settings, Overview.",
+            example="1d2c3b4a-7f0e-4a3a-9d1e-2b6f3c5d8e70",
+            is_required=True,
+            pattern=UUID,
+            form="a UUID",
+            ignores_case=True,
+        ),
+        Field(
+            name="pipeline_definition",
+            title="Pipeline definition ID",
+            help="The only pipeline definition that may publish; from Project Settings, Pipelines.",
+            example="5e6f7a8b-7f0e-4a3a-9d1e-2b6f3c5d8e70",
+            pattern=UUID,
+            form="a UUID",
+            ignores_case=True,
+        ),
+        Field(
+            name="context",
+            title="Context ID",
+            help="A context that the job must use; contexts can be restricted to people and branches.",
+            example="8b7a6f5e-7f0e-4a3a-9d1e-2b6f3c5d8e70",
+            pattern=UUID,
+            form="a UUID",
+            ignores_case=True,
+        ),
+        Field(
+            name="origin",
+            title="Repository",
+            help="The only repository whose changes may publish. Needed where builds of forks are given secrets.",
+            example="github.com/octo-org/sample",
+            pattern=ORIGIN,
+            form="HOST/OWNER/NAME",
+        ),
+        Field(
+            name="ref",
+            title="Ref",
+            help="The only branch or tag that may publish.",
+            example="refs/heads/main",
+            pattern=r"refs/[^\x00-\x20\x7f]+",
+            form="a full ref",
+        ),
+    )
+    subject_field = "project"
+    pins = ()  # its fields are the stable ids
+    needed_claims = (f"{PREFIX}project-id",)
+    optional_claims = tuple(
+        f"{PREFIX}{name}"
+        for name in ("org-id", "pipeline-definition-id", "vcs-origin", "vcs-ref", "workflow-id", "job-id")
+    )
+    max_lifetime_s = 65 * 60
+    has_token_id = False
+
+    def refuse(self, claims: Claims) -> None:
+        is_ssh_rerun = claims.get(f"{PREFIX}ssh-rerun")
+        if is_ssh_rerun is True:
+            raise BadToken(
+                Code.EVENT_REFUSED, "The job was rerun with SSH, so that people can reach into it; rerun it without."
+            )
+        if is_ssh_rerun is not False:
+            raise BadToken(Code.BAD_CLAIM, f"The claim {PREFIX}ssh-rerun is {shown(is_ssh_rerun)}; expected a boolean.")
+
+    def found(self, claims: Claims) -> dict[str, str]:
+        return {
+            "project": claims[f"{PREFIX}project-id"],
+            "organization": organization(claims),
+            "pipeline_definition": text_claim(claims, f"{PREFIX}pipeline-definition-id"),
+            "context": ", ".join(contexts(claims)),
+            "origin": text_claim(claims, f"{PREFIX}vcs-origin"),
+            "ref": text_claim(claims, f"{PREFIX}vcs-ref"),
+        }
+
+    def matches(self, name: str, expected: str, found: str) -> bool:
+        if name != "context":
+            return super().matches(name, expected, found)
+        return not expected or expected in found.split(", ")
+
+    def provenance(self, claims: Claims) -> Provenance:
+        """The run's address is the one that Fulcio certifies for CircleCI."""
+        repository = text_claim(claims, f"{PREFIX}vcs-origin")
+        workflow, job = text_claim(claims, f"{PREFIX}workflow-id"), text_claim(claims, f"{PREFIX}job-id")
+        return Provenance(
+            provider=self.title,
+            repository=repository,
+            repository_url=f"https://{repository}" if re.fullmatch(ORIGIN, repository) else "",
+            ref=text_claim(claims, f"{PREFIX}vcs-ref"),
+            run=workflow,
+            run_url=f"https://app.circleci.com/workflow/{workflow}/job/{job}" if workflow and job else "",
+        )
+
+
+def organization(claims: Claims) -> str:
+    """An organization's issuer has its id in the address, the root issuer in a claim; both must not differ."""
+    claimed = text_claim(claims, f"{PREFIX}org-id")
+    issuer = re.fullmatch(rf".*/org/({UUID})", claims["iss"])
+    issuers = issuer[1] if issuer else claimed
+    if not issuers:
+        raise BadToken(Code.MISSING_CLAIM, f"The token has no claim {PREFIX}org-id.")
+    if claimed not in ("", issuers):
+        raise BadToken(
+            Code.BAD_CLAIM, f"The claim {PREFIX}org-id is {shown(claimed)}; expected the issuer's {issuers}."
+        )
+    return issuers
+
+
+def contexts(claims: Claims) -> list[str]:
+    ids = claims.get(f"{PREFIX}context-ids", [])
+    if not isinstance(ids, list) or not all(isinstance(context, str) for context in ids):
+        raise BadToken(Code.BAD_CLAIM, f"The claim {PREFIX}context-ids is {shown(ids)}; expected a list of strings.")
+    return ids

@@ -1,0 +1,197 @@
+"""GitHub Actions, on github.com, on GHE.com and on GitHub Enterprise Server. https://docs.github.com/actions/reference/security/oidc"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from publishing.archive.rules import shown
+from publishing.id_tokens.provider import Provider, document_id, https_url, strip_ref
+from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, lower, text_claim
+
+WORKFLOWS = ".github/workflows/"
+# Both run on a stranger's pull request, with the rights of the branch that it wants to change.
+REFUSED_EVENTS = ("pull_request_target", "workflow_run")
+
+REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
+WORKFLOW = r"[^/\x00-\x1f\x7f]+\.ya?ml"
+REF = r"refs/[^\x00-\x20\x7f]+"
+COMMIT = r"[0-9a-f]{40,64}"
+
+
+class GitHub(Provider):
+    name = "github"
+    title = "GitHub Actions"
+    issuer = "https://token.actions.githubusercontent.com"
+    fields = (
+        Field(
+            name="repository",
+            title="Repository",
+            help="Owner and name of the repository.",
+            example="octo-org/sample",
+            is_required=True,
+            pattern=REPOSITORY,
+            form="OWNER/NAME",
+            ignores_case=True,
+        ),
+        Field(
+            name="workflow",
+            title="Workflow",
+            help=f"File name of the workflow in {WORKFLOWS} that publishes.",
+            example="release.yml",
+            is_required=True,
+            pattern=WORKFLOW,
+            form="a file name that ends in .yml or .yaml",
+        ),
+        Field(
+            name="environment",
+            title="Environment",
+            help="The deployment environment that the job must name. Recommended; if empty, any job may publish.",
+            example="release",
+            ignores_case=True,
+        ),
+        Field(
+            name="reusable_workflow",
+            is_widening=True,
+            title="Reusable workflow",
+            help="A workflow that the job may run in instead of the workflow itself; with @REF only at that ref.",
+            example="octo-org/shared/.github/workflows/publish.yml@refs/heads/main",
+            pattern=rf"{REPOSITORY}/\.github/workflows/{WORKFLOW}(?:@(?:{REF}|{COMMIT}))?",
+            form=f"OWNER/NAME/{WORKFLOWS}FILE or the same with @REF",
+        ),
+        Field(
+            name="ref",
+            title="Ref",
+            help="The only branch or tag that may publish.",
+            example="refs/heads/main",
+            pattern=REF,
+            form="a full ref",
+        ),
+        Field(
+            name="ref_type",
+            title="Kind of ref",
+            help="Only branches or only tags may publish.",
+            example="tag",
+            choices=("branch", "tag"),
+        ),
+        Field(
+            name="runner_environment",
+            title="Runner",
+            help="Only GitHub's own or only self-hosted runners may publish.",
+            example="github-hosted",
+            choices=("github-hosted", "self-hosted"),
+        ),
+    )
+    subject_field = "repository"
+    pins = ("repository_id", "repository_owner_id")
+    needed_claims = (*pins, "repository", "repository_owner", "workflow_ref", "job_workflow_ref", "event_name")
+    optional_claims = ("environment", "ref", "sha", "ref_type", "runner_environment", "run_id", "run_attempt")
+    max_lifetime_s = 15 * 60
+    has_token_id = True
+
+    def refuse(self, claims: Claims) -> None:
+        if claims["event_name"] in REFUSED_EVENTS:
+            raise BadToken(
+                Code.EVENT_REFUSED,
+                f"The workflow was started by {claims['event_name']}, which others can cause with a pull request; "
+                "publish on push, release or workflow_dispatch.",
+            )
+
+    def found(self, claims: Claims) -> dict[str, str]:
+        job_workflow = claims["job_workflow_ref"]
+        return {
+            "repository": lower(claims["repository"]),
+            "workflow": workflow_file(claims),
+            "environment": lower(text_claim(claims, "environment")),
+            "reusable_workflow": "" if job_workflow == claims["workflow_ref"] else job_workflow,
+            "ref": text_claim(claims, "ref"),
+            "ref_type": text_claim(claims, "ref_type"),
+            "runner_environment": text_claim(claims, "runner_environment"),
+        }
+
+    def matches(self, name: str, expected: str, found: str) -> bool:
+        if name != "reusable_workflow":
+            return super().matches(name, expected, found)
+        return not found or (bool(expected) and is_allowed_workflow(expected, found))
+
+    def provenance(self, claims: Claims) -> Provenance:
+        repository, sha = claims["repository"], text_claim(claims, "sha")
+        repository_url = https_url(f"{server_url(claims['iss'])}/{repository}")
+        path = WORKFLOWS + workflow_file(claims)
+        run, attempt = text_claim(claims, "run_id"), text_claim(claims, "run_attempt")
+        return Provenance(
+            provider=self.title,
+            repository=repository,
+            repository_url=repository_url,
+            commit=sha,
+            commit_url=f"{repository_url}/commit/{sha}" if repository_url and sha else "",
+            ref=text_claim(claims, "ref"),
+            workflow=path,
+            workflow_url=f"{repository_url}/blob/{sha}/{quote(path)}" if repository_url and sha else "",
+            run=run,
+            run_url=f"{repository_url}/actions/runs/{run}/attempts/{attempt or 1}" if repository_url and run else "",
+            environment=text_claim(claims, "environment"),
+        )
+
+    def page_url(self, fields: Mapping[str, str], issuer: str) -> str:
+        return f"{server_url(issuer)}/{fields['repository']}"
+
+    def lookup_url(self, fields: Mapping[str, str], issuer: str) -> str:
+        return f"{api_url(server_url(issuer))}/repos/{fields['repository']}"
+
+    def pins_from(self, document: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            "repository_id": document_id(document["id"]),
+            "repository_owner_id": document_id(document["owner"]["id"]),
+        }
+
+    def certificate(self, claims: Claims) -> dict[str, str]:
+        return {
+            "issuer": claims["iss"],
+            "source_repository_identifier": claims["repository_id"],
+            "source_repository_owner_identifier": claims["repository_owner_id"],
+            "build_config_uri": f"{server_url(claims['iss'])}/{workflow_path(claims)}",
+            "source_repository_ref": text_claim(claims, "ref"),
+        }
+
+
+def workflow_path(claims: Claims) -> str:
+    return strip_ref(claims["workflow_ref"], (text_claim(claims, "ref"), text_claim(claims, "sha")), "workflow_ref")
+
+
+def workflow_file(claims: Claims) -> str:
+    """FILE of `workflow_ref`, which is OWNER/NAME/.github/workflows/FILE@REF of the token's own repository and ref."""
+    path = workflow_path(claims)
+    folder = f"{claims['repository']}/{WORKFLOWS}"
+    file = path[len(folder) :]
+    if lower(path[: len(folder)]) != lower(folder) or not re.fullmatch(WORKFLOW, file):
+        raise BadToken(
+            Code.BAD_CLAIM, f"The claim workflow_ref is {shown(claims['workflow_ref'])}; expected {folder}FILE.yml@REF."
+        )
+    return file
+
+
+def is_allowed_workflow(allowed: str, job_workflow_ref: str) -> bool:
+    """Repositories ignore case; files and refs don't. Without a ref in `allowed` any ref will do."""
+    wanted, found = lower_repository(allowed), lower_repository(job_workflow_ref)
+    if re.fullmatch(WORKFLOW, wanted.partition(WORKFLOWS)[2]):
+        return bool(re.fullmatch(rf"{re.escape(wanted)}@(?:{REF}|{COMMIT})", found))
+    return found == wanted
+
+
+def lower_repository(path: str) -> str:
+    repository, folder, file = path.partition(WORKFLOWS)
+    return f"{lower(repository)}{folder}{file}"
+
+
+def server_url(issuer: str) -> str:
+    """The website of the GitHub whose token issuer this is: github.com, SUBDOMAIN.ghe.com or an Enterprise Server."""
+    address = urlsplit(issuer)
+    if address.netloc == "token.actions.githubusercontent.com":
+        return "https://github.com"
+    return f"{address.scheme}://{address.netloc.removeprefix('token.actions.')}"
+
+
+def api_url(server: str) -> str:
+    host = urlsplit(server).netloc
+    return f"https://api.{host}" if host == "github.com" or host.endswith(".ghe.com") else f"{server}/api/v3"
