@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from channels_app.models import ApiKey, Channel, Member, Role, User
+from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, User
 from hub.errors import HubError, forbidden, not_found, unauthenticated
 
 
@@ -32,10 +33,16 @@ SCOPES = (Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANA
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: nobody (`user` None), a user in a browser, or a user by a key, which only narrows the user's rights."""
+    """Who asks: nobody, a user in a browser, a user by a key, which only narrows the user's rights, or a minted key.
+
+    A minted key has no user: its rights are those of the trusted publishers that it was minted for.
+    """
 
     user: User | None = None
     key: ApiKey | None = None
+
+    def __str__(self) -> str:
+        return str(self.user or (self.key.name if self.key else "nobody"))
 
 
 ANYONE = Actor()
@@ -66,7 +73,7 @@ def page_channel(actor: Actor, name: str, permission: Permission = Permission.RE
 
 def check_still_allowed(actor: Actor, channel: Channel, permission: Permission) -> None:
     """Ask again, inside a committing transaction: rights, keys and channels can go while a body arrives."""
-    if actor.key and not ApiKey.objects.filter(pk=actor.key.pk, revoked_at=None, owner__is_active=True).exists():
+    if actor.key and not _is_usable(actor.key):
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
     if channel_for(actor, channel.name, permission).pk != channel.pk:
         raise not_found("channel_gone", f"The channel '{channel}' was deleted while the upload was under way.")
@@ -85,16 +92,33 @@ def hold(actor: Actor, channel: Channel, permission: Permission) -> Channel:
 
 def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     """Everything that `actor` may do in `channel`, by membership as it is now and by the key's own limits."""
-    granted = _user_permissions(actor.user, channel)
-    if actor.key:
-        granted &= _key_permissions(actor.key, channel)
+    if actor.key and actor.key.kind == KeyKind.MINTED:
+        granted = _publisher_permissions(actor.key, channel)
+    else:
+        granted = _user_permissions(actor.user, channel)
+        if actor.key:
+            granted &= _key_permissions(actor.key, channel)
     return granted if channel.is_private else granted | {Permission.READ}
+
+
+def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
+    """Whether a trusted publisher's globs let this package name through; nobody else is limited to names."""
+    if actor.key is None or actor.key.kind != KeyKind.MINTED:
+        return True
+    publishers = actor.key.publishers.filter(channel=channel, may_upload=True)
+    return any(
+        not publisher.package_globs or any(fnmatchcase(package_name, glob) for glob in publisher.package_globs)
+        for publisher in publishers
+    )
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
     """The channels whose existence `actor` may know of: those of the user, narrowed by the key."""
     channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
     public = Q(is_private=False)
+    if key and key.kind == KeyKind.MINTED:
+        trusted = Q(publishers__keys=key, publishers__may_read=True, publishers__issuer__is_enabled=True)
+        return channels.filter(public | trusted).distinct()
     if user is None or (key and Permission.READ not in key.scopes):
         return channels.filter(public)
     if not user.is_superuser:
@@ -119,8 +143,19 @@ def _key_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
     return frozenset(Permission(scope) for scope in key.scopes)
 
 
+def _publisher_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
+    """What the publishers that `key` was minted for may do in `channel`, as they are now."""
+    publishers = key.publishers.filter(channel=channel, issuer__is_enabled=True)
+    granted = {Permission.UPLOAD for publisher in publishers if publisher.may_upload}
+    return frozenset(granted | {Permission.READ for publisher in publishers if publisher.may_read})
+
+
+def _is_usable(key: ApiKey) -> bool:
+    return ApiKey.objects.filter(Q(owner=None) | Q(owner__is_active=True), pk=key.pk, revoked_at=None).exists()
+
+
 def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool) -> HubError:
-    if actor.user is None:
+    if actor == ANYONE:
         return unauthenticated(
             "credential_needed",
             f"No key was sent, and '{name}' is not a channel that anyone may {permission}. "
@@ -129,8 +164,12 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
     if not readable:
         return forbidden(
             "no_access",
-            f"'{name}' is no channel that {actor.user} may {permission} with this credential. "
+            f"'{name}' is no channel that {actor} may {permission} with this credential. "
             "Check the name and the key's channels, or ask an owner of the channel to add you.",
+        )
+    if actor.key and actor.key.kind == KeyKind.MINTED:
+        return forbidden(
+            "publisher_may_not", f"{actor} may read '{name}' but not {permission} there: its trusted publisher may not."
         )
     if actor.key and permission not in actor.key.scopes:
         return forbidden(
@@ -139,5 +178,5 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
         )
     return forbidden(
         "role_missing",
-        f"{actor.user} may read '{name}' but not {permission} there. Ask an owner of the channel for a role that may.",
+        f"{actor} may read '{name}' but not {permission} there. Ask an owner of the channel for a role that may.",
     )

@@ -10,14 +10,15 @@ import string
 import zlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from channels_app import audit
 from channels_app.access import SCOPES
-from channels_app.models import ApiKey, Channel, User
+from channels_app.models import ApiKey, Channel, KeyKind, User
 from hub.errors import bad_request
 
 PREFIX = "chub-"
@@ -42,12 +43,11 @@ def mint(
     wanted = sorted(set(scopes))
     if not wanted or not set(wanted) <= set(SCOPES):
         raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
-    secret = _new_secret()
+    secret = new_secret()
     key = ApiKey.objects.create(
         owner=owner,
         name=name,
-        digest=_digest(secret),
-        hint=secret[:HINT_CHARACTERS],
+        **stored(secret),
         scopes=wanted,
         all_channels=channels is None,
         expires_at=expires_at,
@@ -57,16 +57,29 @@ def mint(
     return key, secret
 
 
+def mint_for_publishers(
+    *, publishers: Iterable[Any], name: str, claims: dict[str, Any], expires_at: datetime
+) -> tuple[ApiKey, str]:
+    """Make a key that has the rights of trusted publishers, within the transaction of their exchange."""
+    secret = new_secret()
+    key = ApiKey.objects.create(
+        kind=KeyKind.MINTED, name=name[:300], claims=claims, expires_at=expires_at, **stored(secret)
+    )
+    key.publishers.set(publishers)
+    return key, secret
+
+
 def look_up(secret: str) -> ApiKey | None:
-    """The usable key with this secret: not expired, not revoked, of an active owner. Costs one query at most."""
+    """The usable key with this secret. Costs one query at most."""
     if not has_shape(secret):
         return None
-    return (
-        ApiKey.objects.filter(digest=_digest(secret), revoked_at=None, owner__is_active=True)
-        .filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
-        .select_related("owner")
-        .first()
-    )
+    return usable().filter(digest=_digest(secret)).select_related("owner").first()
+
+
+def usable() -> QuerySet[ApiKey]:
+    """The keys that are not expired, not revoked, and not of somebody who was shut out."""
+    lives = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return ApiKey.objects.filter(lives, Q(owner=None) | Q(owner__is_active=True), revoked_at=None)
 
 
 def note_use(key: ApiKey) -> None:
@@ -88,9 +101,14 @@ def has_shape(secret: str) -> bool:
     return match is not None and match[2] == _checksum(match[1])
 
 
-def _new_secret() -> str:
+def new_secret() -> str:
     body = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
     return f"{PREFIX}{body}{_checksum(body)}"
+
+
+def stored(secret: str) -> dict[str, str]:
+    """What is kept of a secret: the columns of its row."""
+    return {"digest": _digest(secret), "hint": secret[:HINT_CHARACTERS]}
 
 
 def _checksum(body: str) -> str:

@@ -74,11 +74,17 @@ class Member(models.Model):
         return f"{self.user}, {self.role} of {self.channel}"
 
 
-class ApiKey(models.Model):
-    """A key of one user. The secret itself is shown once and never kept: see keys.py."""
+class KeyKind(models.TextChoices):
+    PERSONAL = "personal"
+    MINTED = "minted"  # for minutes, by a trusted publisher's identity token
 
-    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="keys")
-    name = models.CharField(max_length=100)
+
+class ApiKey(models.Model):
+    """A key of one user, or one minted for trusted publishers. The secret is shown once and never kept: see keys.py."""
+
+    kind = models.CharField(max_length=10, choices=KeyKind, default=KeyKind.PERSONAL, db_default="personal")
+    owner = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="keys")
+    name = models.CharField(max_length=300)
     digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the key, in hex.")
     hint = models.CharField(max_length=16, editable=False, help_text="The key's first characters.")
     scopes = models.JSONField(default=list, help_text="A list of: read, upload, delete, manage.")
@@ -89,9 +95,21 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    claims = models.JSONField(
+        default=dict,
+        db_default={},
+        editable=False,
+        help_text="Of a minted key: what its identity token said, verified.",
+    )
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(kind="personal", owner__isnull=False) | models.Q(kind="minted", owner=None),
+                name="personal_keys_have_an_owner",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
@@ -178,6 +196,17 @@ class Artifact(models.Model):
     download_count = models.PositiveBigIntegerField(default=0)
     uploaded_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="artifacts")
     uploaded_with = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="artifacts")
+    provenance = models.JSONField(
+        default=dict,
+        db_default={},
+        help_text="Where a trusted publisher built it: id_tokens.rules.Provenance, or empty.",
+    )
+    attestations_sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text="Of its attestations' sidecar (CEP 50), in hex; empty without any.",
+    )
 
     class Meta:
         constraints = [
@@ -217,6 +246,20 @@ class DailyDownloads(models.Model):
 
     def __str__(self) -> str:
         return f"{self.artifact} on {self.day}: {self.count}"
+
+
+class RateCount(models.Model):
+    """How often something was tried in one window of time; see limits.py."""
+
+    name = models.CharField(max_length=100)
+    window = models.PositiveBigIntegerField(help_text="The window's end, in seconds since 1970.")
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "window"], name="one_count_a_window")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.count}"
 
 
 class AuditEvent(models.Model):

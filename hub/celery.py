@@ -19,6 +19,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "wake-stale-indexes": {"task": "publishing.tasks.wake_stale_indexes", "schedule": 15.0},
+    "refresh-issuer-keys": {"task": "publishing.tasks.refresh_issuer_keys", "schedule": 600.0},
+    # It does nothing while the last one is younger than a day.
+    "refresh-trust-root": {"task": "publishing.tasks.refresh_trust_root", "schedule": 3600.0},
     "remove-leftovers": {"task": "publishing.tasks.remove_leftovers", "schedule": 600.0},
 }
 
@@ -27,6 +30,7 @@ app.conf.beat_schedule = {
 def wake_at_start(**_: Any) -> None:
     """What a worker that died left behind need not wait for the schedule."""
     send("publishing.tasks.wake_stale_indexes")
+    send("publishing.tasks.refresh_trust_root")
 
 
 def send(task: str, *args: int) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -40,6 +42,19 @@ def path_key(get_response: GetResponse) -> GetResponse:
         if response.headers.get("Content-Type", "").startswith("text/html"):
             return answer(NO_PAGE)
         return response
+
+    return middleware
+
+
+def client_address(get_response: GetResponse) -> GetResponse:
+    """REMOTE_ADDR as the outermost of our own proxies saw it; what stands before that, the client may have made up."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        seen = request.headers.get("X-Forwarded-For", "").split(",")
+        if 0 < settings.HUB_PROXIES <= len(seen):
+            with suppress(ValueError):
+                request.META["REMOTE_ADDR"] = str(ip_address(seen[-settings.HUB_PROXIES].strip()))
+        return get_response(request)
 
     return middleware
 

@@ -25,14 +25,23 @@ def one_of(name: str, *allowed: str) -> str:
     return value
 
 
-def positive(name: str, default: int, *, at_most: int | None = None) -> int:
-    """The variable `name`, a whole number above zero."""
+def positive(name: str, default: int, *, at_least: int = 1, at_most: int | None = None) -> int:
+    """The variable `name`, a whole number, above zero where nothing else is said."""
     value: str = env.str(name, default=str(default))
-    number = int(value) if value.isascii() and value.isdigit() else 0
-    if number < 1 or (at_most and number > at_most):
-        expected = f"from 1 to {at_most}" if at_most else "above zero"
+    number = int(value) if value.isascii() and value.isdigit() else -1
+    if number < at_least or (at_most and number > at_most):
+        expected = f"from {at_least} to {at_most}" if at_most else "above zero" if at_least else "from 0 on"
         raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number {expected}.")
     return number
+
+
+def numbers(name: str) -> dict[str, int]:
+    """The variable `name`, as "name=number,…"; by default empty."""
+    found = [entry.partition("=")[::2] for entry in env.list(name, default=[])]
+    for key, value in found:
+        if not (key and value.isascii() and value.isdigit()):
+            raise ImproperlyConfigured(f"{name} has {f'{key}={value}'!r}; expected name=number,name=number,….")
+    return {key: int(value) for key, value in found}
 
 
 def switch(name: str, *, default: bool) -> bool:
@@ -79,23 +88,44 @@ if public.scheme not in ("http", "https") or not public.hostname or public.path 
     raise ImproperlyConfigured(
         f"HUB_PUBLIC_URL is {HUB_PUBLIC_URL!r}; expected an origin such as https://hub.example.org."
     )
+# As clients write it: without the port, an international name in its ASCII form.
+PUBLIC_HOST: str = public.hostname.encode("idna").decode()
+# How many proxies of one's own stand before the hub, each of which adds to X-Forwarded-For and sets X-Forwarded-Proto.
+HUB_PROXIES = positive("HUB_PROXIES", 0, at_least=0)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HUB_PROXIES else None
 
 DEBUG = switch("HUB_DEBUG", default=False)
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or kept_secret(HUB_DATA_DIR / "secret_key")
-ALLOWED_HOSTS = [public.hostname, "localhost", "127.0.0.1", "[::1]", *env.list("HUB_ALLOWED_HOSTS", default=[])]
+ALLOWED_HOSTS = [PUBLIC_HOST, "localhost", "127.0.0.1", "[::1]", *env.list("HUB_ALLOWED_HOSTS", default=[])]
 CSRF_TRUSTED_ORIGINS = [HUB_PUBLIC_URL]
 
 # Limits
 
 HUB_MAX_UPLOAD_BYTES = positive("HUB_MAX_UPLOAD_BYTES", 2 * 1024**3)
 # What a package may cost to check, as "name=number,…": the fields of publishing.archive.rules.Limits.
-HUB_PACKAGE_LIMITS: dict[str, int] = env.dict("HUB_PACKAGE_LIMITS", cast={"value": int}, default={})
+HUB_PACKAGE_LIMITS = numbers("HUB_PACKAGE_LIMITS")
 HUB_RESERVATION_S = positive("HUB_RESERVATION_S", 900)
 HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250)
 HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7)
 HUB_GRACE_HOURS = positive("HUB_GRACE_HOURS", 24)
 HUB_DOWNLOAD_COUNT_S = positive("HUB_DOWNLOAD_COUNT_S", 5)
 HUB_PRESIGNED_URL_S = positive("HUB_PRESIGNED_URL_S", 60)
+# How often what may be tried, as "name=number,…": the names of channels_app.limits.LIMITS.
+HUB_RATE_LIMITS = numbers("HUB_RATE_LIMITS")
+
+# Trusted publishing
+
+HUB_MINTED_KEY_MINUTES = positive("HUB_MINTED_KEY_MINUTES", 15, at_least=5, at_most=60)
+# Clients from before June 2026 ask their CI for tokens meant for prefix.dev, whichever hub they talk to.
+HUB_PREFIX_DEV_AUDIENCE = switch("HUB_PREFIX_DEV_AUDIENCE", default=False)
+# Hosts, each with its port where that is not the usual one, that the hub may ask at private addresses and by http.
+HUB_INTERNAL_HOSTS: list[str] = env.list("HUB_INTERNAL_HOSTS", default=[])
+# Where the public Sigstore's trust root comes from (TUF); empty: nowhere, the one shipped with the hub is used.
+HUB_TUF_URL: str = env.str("HUB_TUF_URL", default="https://tuf-repo-cdn.sigstore.dev").rstrip("/")
+# Of another TUF repository: the path of its first root.json.
+HUB_TUF_ROOT: str = env.str("HUB_TUF_ROOT", default="")
+# Of a private Sigstore: the path of its trusted_root.json; then nothing is fetched.
+HUB_TRUST_ROOT: str = env.str("HUB_TRUST_ROOT", default="")
 
 # Django
 
@@ -114,6 +144,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "hub.middleware.path_key",
+    "hub.middleware.client_address",
     "hub.middleware.no_nul",
     "hub.middleware.head_as_get",
     "django.middleware.security.SecurityMiddleware",
@@ -234,6 +265,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+# Mail: printed, unless EMAIL_URL names a server, such as smtp+tls://user:password@mail.example.org:587
+
+vars().update(env.email("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("HUB_MAIL_FROM", default=f"Channelhub <hub@{public.hostname}>")
+
 # conda and mamba send a key as /t/<key>/ before the path; where nobody uses them so, this turns it off.
 HUB_PATH_KEYS = switch("HUB_PATH_KEYS", default=True)
 
@@ -271,4 +308,6 @@ LOGGING = {
     "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}},
 }
 
-warn_of_unknown({name for name in globals() if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS"})
+warn_of_unknown(
+    {name for name in globals() if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS", "HUB_MAIL_FROM"}
+)

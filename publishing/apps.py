@@ -1,4 +1,4 @@
-"""The app, and the check of its one setting that names things of its own."""
+"""The app: the issuers that it knows by itself, and the checks of its settings."""
 
 from dataclasses import fields
 from typing import Any
@@ -6,12 +6,27 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import Error, register
+from django.db.models.signals import post_migrate
 
+from publishing.id_tokens.providers import PROVIDERS
 from publishing.package import Limits
 
 
 class PublishingConfig(AppConfig):
     name = "publishing"
+
+    def ready(self) -> None:
+        post_migrate.connect(add_known_issuers, sender=self)
+
+
+def add_known_issuers(**_: Any) -> None:
+    """Every provider's own issuer has a row, after each `migrate`; one that was switched off stays so."""
+    from publishing.models import Issuer
+
+    for provider in PROVIDERS.values():
+        if provider.issuer:
+            values = {"provider": provider.name, "key_hosts": list(provider.key_hosts)}
+            Issuer.objects.get_or_create(url=provider.issuer, defaults=values)
 
 
 @register
@@ -23,3 +38,18 @@ def check_package_limits(**_: Any) -> list[Error]:
     return [
         Error(f"HUB_PACKAGE_LIMITS names {', '.join(unknown)}; expected some of: {', '.join(known)}.", id="hub.E001")
     ]
+
+
+@register
+def check_trust_root(**_: Any) -> list[Error]:
+    if not settings.HUB_TRUST_ROOT:
+        return []
+    from sigstore.errors import Error as SigstoreError  # slow to import, and needed where the setting is used alone
+    from sigstore.models import TrustedRoot
+
+    path: str = settings.HUB_TRUST_ROOT
+    try:
+        TrustedRoot.from_file(path)
+    except (OSError, ValueError, SigstoreError) as error:
+        return [Error(f"HUB_TRUST_ROOT is {path!r}, which is no readable trusted_root.json: {error}", id="hub.E003")]
+    return []

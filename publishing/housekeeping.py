@@ -10,12 +10,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, channels
+from channels_app import audit, channels, limits
 from channels_app.models import Channel
 from hub.locks import try_lock
 from hub.storage import store
 from publishing import removal
 from publishing.models import Reservation, RetiredShard
+from publishing.trusted import exchange, publishers
 
 ABANDONED_S = 6 * 3600
 
@@ -27,6 +28,9 @@ def remove_leftovers() -> None:
     store().sweep(older_than_s=ABANDONED_S)
     Reservation.objects.filter(expires_at__lt=timezone.now() - timedelta(seconds=ABANDONED_S)).delete()
     _remove_deleted_channels()
+    exchange.forget_old()
+    publishers.forget_expired()
+    limits.forget_old()
 
 
 def _remove_deleted_channels() -> None:

@@ -1,10 +1,10 @@
-"""What publishing keeps for itself: names on their way in, and the index as ready pieces."""
+"""What publishing keeps for itself: names on their way in, the index as ready pieces, and who publishes from CI."""
 
 from django.db import models
 from django.db.models.functions import Lower, Now
 
 from channels_app import names
-from channels_app.models import Channel
+from channels_app.models import ApiKey, Artifact, Channel, User
 
 
 class Reservation(models.Model):
@@ -97,3 +97,98 @@ class RetiredShard(models.Model):
 
     def __str__(self) -> str:
         return self.sha256
+
+
+class Issuer(models.Model):
+    """Whose identity tokens are taken: of the providers themselves, and what administrators add; see issuers.py."""
+
+    url = models.CharField(max_length=255, unique=True, help_text="Exactly as the tokens' `iss` says it.")
+    provider = models.CharField(max_length=20, help_text="One of id_tokens.providers.PROVIDERS.")
+    is_enabled = models.BooleanField(default=True)
+    key_hosts = models.JSONField(
+        default=list, blank=True, help_text="A list of other hosts that the issuer's keys may be fetched from."
+    )
+    key_set = models.JSONField(default=dict, editable=False, help_text="Key id → JWK.")
+    fetched_at = models.DateTimeField(null=True, editable=False)
+    tried_at = models.DateTimeField(null=True, editable=False)
+    failure = models.CharField(max_length=300, blank=True, editable=False, help_text="Why the last fetch failed.")
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class TrustedPublisher(models.Model):
+    """A CI that may publish to a channel, or read it, without a stored secret; see publishers.py.
+
+    It is pending while its channel does not exist, or while the one package that it is for does not.
+    """
+
+    channel = models.ForeignKey(Channel, null=True, on_delete=models.CASCADE, related_name="publishers")
+    channel_name = models.CharField(
+        max_length=names.CHANNEL_MAX_CHARACTERS, blank=True, help_text="Of a channel that its first exchange will make."
+    )
+    issuer = models.ForeignKey(Issuer, on_delete=models.PROTECT, related_name="publishers")
+    fields = models.JSONField(help_text="What its provider's form asks for: name → value.")
+    identity = models.CharField(max_length=64, help_text="SHA-256 of `fields`, by which two are the same.")
+    subject = models.CharField(max_length=300, blank=True, help_text="The name by which tokens find it.")
+    pins = models.JSONField(default=dict, help_text="The provider's stable ids, once they are known: claim → value.")
+    may_upload = models.BooleanField(default=True)
+    may_read = models.BooleanField(default=False)
+    package_globs = models.JSONField(default=list, help_text="The package names it may upload; empty: all.")
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="trusted_publishers")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, help_text="Of a pending one.")
+    last_used_at = models.DateTimeField(null=True)
+    keys = models.ManyToManyField(ApiKey, related_name="publishers")
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "issuer", "identity"], name="one_publisher_an_identity"),
+            models.UniqueConstraint(
+                fields=["channel_name", "created_by", "issuer", "identity"],
+                condition=models.Q(channel=None),
+                name="one_pending_publisher_an_identity",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(channel=None) ^ models.Q(channel_name=""), name="publisher_of_one_channel"
+            ),
+        ]
+        indexes = [models.Index(fields=["issuer", "subject"], name="publishers_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.issuer} {self.subject} → {self.channel or self.channel_name}"
+
+
+class UsedIdToken(models.Model):
+    """An identity token that was exchanged: no second time."""
+
+    issuer = models.ForeignKey(Issuer, on_delete=models.CASCADE, related_name="used_tokens")
+    replay_key = models.CharField(max_length=100)
+    until = models.DateTimeField(db_index=True, help_text="From then on the token is refused for its age.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "replay_key"], name="one_use_a_token")]
+
+    def __str__(self) -> str:
+        return self.replay_key
+
+
+class Attestation(models.Model):
+    """A verified Sigstore bundle, one element of its artifact's sidecar (CEP 50); its bytes never change."""
+
+    artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="attestations")
+    position = models.PositiveIntegerField()
+    bundle = models.TextField()
+    claims = models.JSONField(default=dict, help_text="What its certificate says: name → value.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["artifact", "position"], name="one_attestation_a_position")]
+
+    def __str__(self) -> str:
+        return f"{self.artifact} {self.position}"

@@ -3,6 +3,8 @@
 from celery import shared_task
 
 from publishing import housekeeping, index
+from publishing.attestations import trust_root
+from publishing.trusted import issuers
 
 
 @shared_task
@@ -23,3 +25,13 @@ def wake_stale_indexes() -> None:
 @shared_task
 def remove_leftovers() -> None:
     housekeeping.remove_leftovers()
+
+
+@shared_task
+def refresh_issuer_keys() -> None:
+    issuers.refresh_all()
+
+
+@shared_task
+def refresh_trust_root() -> None:
+    trust_root.refresh()

@@ -1,14 +1,21 @@
 """Plain builders with keyword defaults."""
 
 import hashlib
+import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from channels_app import keys
 from channels_app.access import Permission
-from channels_app.models import Artifact, Channel, Member, Package, Role, User
+from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, User
 from publishing import index
 from publishing.body import ReceivedFile
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.models import Issuer, TrustedPublisher
+from tests.id_tokens.builders import KEY_ID, github_claims, jwk
 
 
 def make_user(username: str = "olga", **fields: Any) -> User:
@@ -35,6 +42,35 @@ def make_key(
 ) -> str:
     """A new key's secret."""
     return keys.mint(owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields)[1]
+
+
+def make_issuer(provider: str = "github") -> Issuer:
+    """The provider's own issuer, its keys those of tests.id_tokens.builders, just fetched."""
+    issuer = Issuer.objects.get(url=PROVIDERS[provider].issuer)
+    issuer.key_set, issuer.fetched_at = {KEY_ID: jwk()}, timezone.now()
+    issuer.save()
+    return issuer
+
+
+def make_publisher(
+    channel: Channel | None = None, issuer: Issuer | None = None, *, fields: dict[str, str] | None = None, **values: Any
+) -> TrustedPublisher:
+    """One that tests.id_tokens.builders.github_claims() speaks for, unless `issuer` and `fields` say otherwise."""
+    issuer = issuer or make_issuer()
+    provider = PROVIDERS[issuer.provider]
+    cleaned = provider.clean(fields or {"repository": "octo-org/sample", "workflow": "release.yml"})
+    identity = {"identity": secrets.token_hex(32), "subject": provider.subject(cleaned)}
+    return TrustedPublisher.objects.create(channel=channel, issuer=issuer, fields=cleaned, **identity, **values)
+
+
+def make_minted_key(*publishers: TrustedPublisher, claims: dict[str, Any] | None = None) -> tuple[ApiKey, str]:
+    """A key that was minted for these publishers, with claims of GitHub's."""
+    return keys.mint_for_publishers(
+        publishers=publishers,
+        name="GitHub Actions: octo-org/sample",
+        claims=claims or github_claims(),
+        expires_at=timezone.now() + timedelta(minutes=15),
+    )
 
 
 def make_package(channel: Channel, name: str, summary: str = "", **fields: Any) -> Package:

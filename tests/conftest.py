@@ -10,6 +10,8 @@ from pytest_django import Settings
 
 from channels_app import download_counts
 from channels_app.models import Channel, User
+from hub import fetching
+from hub.fetching import FetchError
 from tests.builders import make_channel, make_user
 
 
@@ -31,7 +33,7 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """The jobs that were queued, instead of a worker: (name, argument)…"""
     jobs: list[tuple[object, ...]] = []
-    for module in ("channels_app.channels", "publishing.index"):
+    for module in ("channels_app.audit", "channels_app.channels", "channels_app.tasks", "publishing.index"):
         monkeypatch.setattr(f"{module}.send", lambda *job: jobs.append(job))
     return jobs
 
@@ -41,6 +43,19 @@ def counted_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloads are counted, and written when a test says so, not by a thread of its own."""
     monkeypatch.setattr(download_counts, "_pending", Counter())
     monkeypatch.setattr(download_counts, "_timers", [object()])
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but this machine is asked for anything."""
+    looked_up = fetching.look_up
+
+    def here_alone(host: str, port: int) -> list[str]:
+        if host not in ("127.0.0.1", "localhost"):
+            raise FetchError(f"{host} is not asked by tests.")
+        return looked_up(host, port)
+
+    monkeypatch.setattr(fetching, "look_up", here_alone)
 
 
 @pytest.fixture

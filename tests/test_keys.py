@@ -24,7 +24,7 @@ def test_a_key_is_of_letters_and_digits_after_its_prefix_and_only_its_hash_is_ke
 
 
 def test_a_thousand_keys_differ_and_carry_a_checksum() -> None:
-    made = {keys._new_secret() for _ in range(1000)}
+    made = {keys.new_secret() for _ in range(1000)}
     assert len(made) == 1000
     assert all(keys.has_shape(secret) for secret in made)
 

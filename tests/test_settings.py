@@ -39,6 +39,7 @@ def test_the_default_is_sound_and_keeps_its_secret(tmp_path: Path) -> None:
         ({"HUB_DEBUG": "maybe"}, "HUB_DEBUG is 'maybe'; expected one of: false, true."),
         ({"HUB_STORAGE": "tape"}, "HUB_STORAGE is 'tape'; expected one of: filesystem, s3."),
         ({"HUB_DELIVERY": "pigeon"}, "HUB_DELIVERY is 'pigeon'; expected one of: stream, redirect."),
+        ({"HUB_RATE_LIMITS": "a=1,b=x"}, "HUB_RATE_LIMITS has 'b=x'; expected name=number,name=number,…."),
         ({"HUB_PUBLIC_URL": "hub.example.org"}, "HUB_PUBLIC_URL is 'hub.example.org'; expected an origin"),
         ({"HUB_PUBLIC_URL": "https://example.org/hub"}, "expected an origin such as https://hub.example.org."),
         ({"HUB_DATA_DIR": "/dev/null/data"}, "HUB_DATA_DIR is '/dev/null/data', which can't be made: Not a directory."),

@@ -1,0 +1,59 @@
+"""How often something may be tried: one table, counted in the database, so that no cache has to be up for it.
+
+Fixed windows: at most twice the figure within any window's length.
+"""
+
+import time
+from hashlib import sha256
+from ipaddress import IPv6Network
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest
+
+from channels_app.models import RateCount
+from hub.errors import HubError
+
+# name: (how many, in how many seconds)
+LIMITS = {
+    "mint-by-address": (60, 60),
+    "mint-by-subject": (30, 60),
+}
+
+
+def hit(name: str, by: str, what: str) -> None:
+    """Count one more try of `what` (for the message); 429 where `by` has had its share of the limit `name`."""
+    most, window_s = LIMITS[name]
+    most = settings.HUB_RATE_LIMITS.get(name, most)
+    now = int(time.time())
+    end = now - now % window_s + window_s
+    if _count(f"{name} {sha256(by.encode()).hexdigest()[:32]}", end) > most:
+        raise HubError(
+            429,
+            "too_many",
+            f"Too many {what}: more than {most} within {window_s} seconds. Try again in {end - now} seconds.",
+            {"Retry-After": str(end - now)},
+        )
+
+
+def address(request: HttpRequest) -> str:
+    """Who asks, for limits by address: of IPv6, the network of a household or a machine."""
+    found = str(request.META["REMOTE_ADDR"])
+    return str(IPv6Network((found, 64), strict=False)) if ":" in found else found
+
+
+def forget_old() -> None:
+    """Remove the counts of windows that are over."""
+    RateCount.objects.filter(window__lt=time.time()).delete()
+
+
+def _count(name: str, window: int) -> int:
+    """One more in this window; returns how many it makes. One statement, so that none is lost."""
+    table = RateCount._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'INSERT INTO {table} (name, "window", count) VALUES (%s, %s, 1) '  # noqa: S608  (a constant)
+            f'ON CONFLICT (name, "window") DO UPDATE SET count = {table}.count + 1 RETURNING count',
+            [name, window],
+        )
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,121 @@
+"""The one way in which the hub asks other servers for something: https, public addresses, bounded in time and size.
+
+The address that was checked is the one that is connected to, so a name can't change its mind in between (SSRF by DNS
+rebinding). No redirects, no proxy from the environment. HUB_INTERNAL_HOSTS names the exceptions: hosts that may have a
+private address, and may be asked by plain http.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from threading import Timer
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+
+TIMEOUT_S = 5.0
+MAX_BYTES = 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+PORTS = {"https": 443, "http": 80}
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+
+
+class FetchError(Exception):
+    """Why there is no answer, in one sentence."""
+
+
+def get(url: str, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> bytes:
+    """The body of a 200 answer to GET `url`. Raises FetchError; costs at most `timeout_s` and a look-up."""
+    deadline = time.monotonic() + timeout_s
+    try:
+        parts = urlsplit(url)
+        connection = _connect(url, parts, deadline)
+        try:
+            with _cut_off(connection.sock, deadline):
+                target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+                connection.request("GET", target, headers={"Accept": "application/json", "User-Agent": "channelhub"})
+                return _read(connection.getresponse(), url, max_bytes, deadline)
+        finally:
+            connection.close()
+    except (OSError, HTTPException, ValueError) as error:
+        if time.monotonic() > deadline:
+            raise FetchError(f"{url} takes too long to answer.") from error
+        raise FetchError(f"{url} does not answer: {error or type(error).__name__}.") from error
+
+
+def look_up(host: str, port: int) -> list[str]:
+    """The addresses of `host`. Raises OSError."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
+    # With its port: a host that is internal for one port is not for the others.
+    is_internal = parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
+    if not parts.hostname or (parts.scheme != "https" and not (is_internal and parts.scheme == "http")):
+        raise FetchError(f"{url} is no https address.")
+    host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+    address = _address(host, port, is_internal=is_internal)
+    connection = HTTPConnection(host, port)
+    connection.sock = socket.create_connection((address, port), _left_s(deadline))
+    if parts.scheme == "https":
+        connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
+    return connection
+
+
+def _address(host: str, port: int, *, is_internal: bool) -> str:
+    """The first address of `host`; every one of them must be public."""
+    addresses = look_up(host, port)
+    private = [address for address in addresses if not is_internal and not _is_public(address)]
+    if private:
+        raise FetchError(f"{host} has the private address {private[0]}; an administrator can list it as internal.")
+    return addresses[0]
+
+
+def _is_public(address: str) -> bool:
+    number: IPv4Address | IPv6Address = ip_address(address)
+    if isinstance(number, IPv6Address):
+        number = number.ipv4_mapped or number.sixtofour or number
+    # What lies outside of global unicast can hold an IPv4 address too (NAT64), and Python calls it global.
+    is_unicast = isinstance(number, IPv4Address) or number in GLOBAL_UNICAST
+    return is_unicast and number.is_global and not number.is_multicast
+
+
+@contextmanager
+def _cut_off(connection: socket.socket, deadline: float) -> Iterator[None]:
+    """End the connection at `deadline`: a socket's own time-out begins anew with each byte that drips in."""
+
+    def shut_down() -> None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(_left_s(deadline), shut_down)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _left_s(deadline: float) -> float:
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
+
+
+def _read(response: HTTPResponse, url: str, max_bytes: int, deadline: float) -> bytes:
+    if response.status != 200:
+        raise FetchError(f"{url} answers {response.status}; expected 200.")
+    body = b""
+    while chunk := response.read1(CHUNK_BYTES):
+        body += chunk
+        if len(body) > max_bytes:
+            raise FetchError(f"{url} answers more than {max_bytes:,} bytes.")
+    _left_s(deadline)  # a body without a length that was cut off looks like a whole one
+    if response.length:
+        raise FetchError(f"{url} breaks off after {len(body):,} bytes.")
+    return body

@@ -1,0 +1,45 @@
+"""`POST /api/oidc/mint_token`: a CI's identity token for a key that lives for minutes.
+
+Source: conda/rattler, crates/rattler_networking/src/trusted_publishing.rs. The client takes the whole body of a 2xx as
+the key, and shows the body of everything else.
+"""
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from channels_app import limits
+from hub.errors import HubError, unprocessable
+from publishing.body import Body, body_of
+from publishing.id_tokens.rules import Code
+from publishing.trusted.exchange import exchange
+
+BODY_MAX_BYTES = 32 * 1024
+
+
+@csrf_exempt
+def mint_token(request: HttpRequest) -> HttpResponse:
+    with body_of(request) as body:
+        if request.method != "POST":
+            raise HubError(405, "wrong_method", "Identity tokens are exchanged by POST.", {"Allow": "POST"})
+        limits.hit("mint-by-address", limits.address(request), "exchanges of tokens from this address")
+        unverified_jwt = _token(body)
+    return HttpResponse(exchange(unverified_jwt), content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+def _token(body: Body) -> str:
+    """The `token` of a JSON object of at most 32 KiB."""
+    content = b""
+    for chunk in body.chunks():
+        content += chunk
+        if len(content) > BODY_MAX_BYTES:
+            raise unprocessable(Code.MALFORMED, f"The body is over {BODY_MAX_BYTES:,} bytes.")
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("token"), str):
+        raise unprocessable(
+            Code.MALFORMED, 'The body is no JSON object with a text "token"; expected {"token": "<JWT>"}.'
+        )
+    return str(document["token"])

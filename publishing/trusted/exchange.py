@@ -1,0 +1,100 @@
+"""An identity token of a CI → a key for minutes, as a list of steps. Who may use it is settled by the publishers."""
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from channels_app import audit, keys, limits
+from channels_app.models import ApiKey, KeyKind
+from hub.errors import unprocessable
+from publishing.id_tokens import tokens
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.id_tokens.rules import BadToken, Claims, Code
+from publishing.models import Issuer, TrustedPublisher, UsedIdToken
+from publishing.trusted import issuers, publishers
+
+KEPT_AFTER_EXPIRY = timedelta(days=1)
+
+logger = logging.getLogger(__name__)
+
+
+def exchange(unverified_jwt: str) -> str:
+    """A minted key for the bearer of this token; HubError 422 with one of id_tokens.rules.Code says why not."""
+    try:
+        issuer, signed_claims = verified(unverified_jwt)
+        limits.hit("mint-by-subject", f"{issuer.pk} {signed_claims['sub']}", "exchanges of this CI's tokens")
+        matched = publishers.matching(issuer, signed_claims)
+        return _mint(issuer, tokens.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
+    except BadToken as error:
+        logger.info("identity token refused: %s", error.code)
+        raise unprocessable(error.code, error.reason) from None
+
+
+def verified(unverified_jwt: str) -> tuple[Issuer, Claims]:
+    """The issuer and what it signed. Raises BadToken."""
+    unverified = tokens.look(unverified_jwt)
+    issuer = issuers.registered(unverified.issuer)
+    provider = PROVIDERS[issuer.provider]
+    signed_claims = tokens.verify(
+        unverified,
+        issuers.key(issuer, unverified.key_id),
+        audiences=audiences(),
+        max_lifetime_s=provider.max_lifetime_s,
+        now=int(time.time()),
+        needs_token_id=provider.has_token_id,
+    )
+    provider.check(signed_claims)
+    return issuer, signed_claims
+
+
+def audiences() -> list[str]:
+    """Whom a token must be meant for: the hub's configured host, never what a request says."""
+    return [settings.PUBLIC_HOST, *(["prefix.dev"] if settings.HUB_PREFIX_DEV_AUDIENCE else [])]
+
+
+def forget_old() -> None:
+    """Remove what is of no use any more: tokens too old to come again, minted keys past their time."""
+    UsedIdToken.objects.filter(until__lt=timezone.now()).delete()
+    ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
+
+
+@transaction.atomic
+def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[TrustedPublisher]) -> str:
+    _use_up(issuer, replay_key, signed_claims)
+    provider = PROVIDERS[issuer.provider]
+    wanted = [publisher.pk for publisher in matched]
+    held = TrustedPublisher.objects.select_for_update(of=("self",)).select_related("channel", "issuer", "created_by")
+    # Compared again, now that nobody else can change it: another exchange may have pinned it to other ids meanwhile.
+    current = [
+        publisher
+        for publisher in held.filter(pk__in=wanted)
+        if provider.difference(publisher.fields, publisher.pins, signed_claims) is None
+    ]
+    if not current:
+        raise BadToken(Code.NO_PUBLISHER, "The trusted publisher was removed or pinned to other ids at this moment.")
+    for publisher in current:
+        publishers.settle(publisher, signed_claims)
+    key, secret = keys.mint_for_publishers(
+        publishers=current,
+        name=f"{provider.title}: {provider.claimed_subject(signed_claims) or signed_claims['sub']}",
+        claims=dict(signed_claims),
+        expires_at=timezone.now() + timedelta(minutes=settings.HUB_MINTED_KEY_MINUTES),
+    )
+    for publisher in current:
+        audit.record("key.mint", key=key, channel=publisher.channel, target=publisher.subject or issuer.url)
+    return secret
+
+
+def _use_up(issuer: Issuer, replay_key: str, signed_claims: Claims) -> None:
+    until = datetime.fromtimestamp(tokens.replayable_until(signed_claims), UTC)
+    try:
+        with transaction.atomic():
+            UsedIdToken.objects.create(issuer=issuer, replay_key=replay_key, until=until)
+    except IntegrityError:
+        raise BadToken(
+            Code.REPLAYED, "This identity token was exchanged already; each can be used once. Ask the CI for a new one."
+        ) from None

@@ -1,0 +1,142 @@
+"""The form of a trusted publisher: what its provider asks for, and what all providers have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms import BoundField
+
+from channels_app import channels, names
+from channels_app.forms import AS_TYPED
+from hub.errors import HubError
+from publishing.id_tokens.provider import Provider
+from publishing.id_tokens.rules import BadFields, Field
+from publishing.models import Issuer
+
+CHECK_BOX = ("true",)
+# What is optional but recommended; whatever else is optional waits in a fold.
+RECOMMENDED = ("environment",)
+PIN_MAX_CHARACTERS = 100
+ONE_LINE_MAX_CHARACTERS = 255
+PIN = "pin-"
+# Where the refusals of publishers.add() belong; others stand above the form.
+FIELD_OF = {"bad_globs": "package_globs", "channel_exists": "channel_name"}
+
+
+class PublisherForm(forms.Form):
+    """`provider` says what is asked for. There is nothing to fill in while it has no issuer: see `issuers`."""
+
+    package_globs = forms.CharField(
+        required=False,
+        label="Package names",
+        widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
+        help_text="The only names that it may upload, one a line; * stands for anything. Empty: every name.",
+    )
+    may_upload = forms.BooleanField(
+        required=False, initial=True, label="Upload", help_text="New packages. Never overwrite, yank or delete."
+    )
+    may_read = forms.BooleanField(
+        required=False, label="Read", help_text="Install from this channel while it is private."
+    )
+
+    def __init__(self, provider: Provider, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data)
+        self.provider = provider
+        self.issuers = Issuer.objects.filter(provider=provider.name, is_enabled=True)
+        if len(self.issuers) > 1:
+            self.fields["issuer"] = forms.ModelChoiceField(
+                self.issuers, empty_label=None, initial=self.issuers[0], help_text="Whose identity tokens it shows."
+            )
+        self.fields |= {field.name: _form_field(field) for field in provider.fields}
+        self.fields |= {f"{PIN}{name}": _pin_field(name) for name in provider.pins}
+
+    def clean(self) -> None:
+        if not self.issuers:
+            raise ValidationError("There is no issuer that it could be of.")
+        try:
+            self.values = self.provider.clean({field.name: self._typed(field) for field in self.provider.fields})
+        except BadFields as error:
+            for name, reason in error.reasons.items():
+                if name not in self.errors:
+                    self.add_error(name, reason)
+
+    def _typed(self, field: Field) -> str:
+        value = self.cleaned_data.get(field.name) or ""
+        return CHECK_BOX[0] if value is True else value
+
+    def arguments(self) -> dict[str, Any]:
+        """What publishers.add() takes of it."""
+        rights = {name: self.cleaned_data[name] for name in ("may_upload", "may_read") if name in self.fields}
+        return rights | {
+            "issuer": self.cleaned_data.get("issuer") or self.issuers[0],
+            "fields": self.values,
+            "package_globs": self.cleaned_data["package_globs"].replace(",", " ").split(),
+            "pins": {name: self.cleaned_data[f"{PIN}{name}"] for name in self.provider.pins},
+        }
+
+    def refuse(self, error: HubError) -> None:
+        """Show why it could not be added, where that belongs."""
+        field = FIELD_OF.get(error.code)
+        self.add_error(field if field in self.fields else None, error.detail)
+
+    def asked(self) -> list[BoundField]:
+        """What everybody fills in."""
+        wanted = [field.name for field in self.provider.fields if field.is_required or field.name in RECOMMENDED]
+        return [self[name] for name in ("issuer", *wanted) if name in self.fields]
+
+    def folded(self) -> list[BoundField]:
+        """What few need: the other conditions, then the stable ids."""
+        shown = {field.name for field in self.asked()}
+        names_ = [field.name for field in self.provider.fields if field.name not in shown]
+        return [self[name] for name in (*names_, *(f"{PIN}{name}" for name in self.provider.pins))]
+
+    def is_unfolded(self) -> bool:
+        return any(field.errors or field.data for field in self.folded())
+
+
+class PendingForm(PublisherForm):
+    """The same for a channel that its first exchange will make: nothing is there to be read yet."""
+
+    channel_name = forms.CharField(
+        label="Channel",
+        max_length=names.CHANNEL_MAX_CHARACTERS,
+        widget=forms.TextInput(AS_TYPED),
+        help_text="Lower-case letters, digits, '_', '.' and '-'; private at first.",
+    )
+    may_upload = None  # type: ignore[assignment]
+    may_read = None  # type: ignore[assignment]
+
+    def clean_channel_name(self) -> str:
+        name: str = self.cleaned_data["channel_name"]
+        try:
+            channels.check_name(name)
+        except HubError as error:
+            raise ValidationError(error.detail) from None
+        return name
+
+
+def _form_field(field: Field) -> forms.Field:
+    options: dict[str, Any] = {"label": field.title, "help_text": field.help, "required": field.is_required}
+    if field.choices == CHECK_BOX:
+        return forms.BooleanField(**options)
+    if field.choices:
+        return forms.ChoiceField(choices=[("", "Any"), *((choice, choice) for choice in field.choices)], **options)
+    attributes = AS_TYPED | {"placeholder": field.example}
+    is_long = field.max_characters > ONE_LINE_MAX_CHARACTERS
+    return forms.CharField(
+        widget=forms.Textarea(attributes | {"rows": 3}) if is_long else forms.TextInput(attributes),
+        error_messages={"required": f"{field.title} is missing; expected {field.form}, such as {field.example}."},
+        **options,
+    )
+
+
+def _pin_field(name: str) -> forms.Field:
+    return forms.CharField(
+        required=False,
+        label=name,
+        max_length=PIN_MAX_CHARACTERS,
+        widget=forms.TextInput(AS_TYPED),
+        help_text="The provider's own number, which nobody else ever gets. "
+        "Empty: the provider is asked, else the first use says it.",
+    )

@@ -1,0 +1,106 @@
+"""An issuer of identity tokens for tests, over HTTP on 127.0.0.1: discovery, keys, and the tokens that jobs ask for."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.id_tokens.builders import github_claims, key_set, signed
+
+DISCOVERY = "/.well-known/openid-configuration"
+KEYS = "/keys"
+TOKENS = "/tokens"
+HELD_AT_MOST_S = 30
+
+Claims = Callable[..., dict[str, Any]]
+Answer = tuple[int, bytes, dict[str, str]]
+
+
+class FakeIssuer:
+    """Tests change it while it runs; `claims` makes its tokens' claims, as github_claims and gitlab_claims do."""
+
+    def __init__(self, port: int, claims: Claims) -> None:
+        self.host = f"127.0.0.1:{port}"
+        self.url = f"http://{self.host}"
+        self.claims = claims
+        self.published = ["A"]  # the ids of the keys that it publishes
+        self.signs_with = "A"
+        self.answers: dict[str, Answer] = {}  # path → what is answered instead
+        self.is_down = False
+        self.may_answer = Event()
+        self.may_answer.set()
+        self.asked: list[str] = []  # the paths
+        self.job_token = secrets.token_hex(16)
+        self.job_claims: dict[str, Any] = {}  # where the job's claims are others than `claims` makes
+        self.audiences: list[str] = []  # which its jobs asked tokens for
+
+    def token(self, audience: str = "127.0.0.1", **changes: Any) -> str:
+        """A token for `audience`, signed with its current key."""
+        return signed(self.claims(issuer=self.url, aud=audience, **changes), key_id=self.signs_with)
+
+    def key_fetches(self) -> int:
+        return self.asked.count(KEYS)
+
+    def answer(self, target: str, authorization: str) -> Answer:
+        address = urlsplit(target)
+        self.asked.append(address.path)
+        self.may_answer.wait(HELD_AT_MOST_S)
+        if address.path in self.answers:
+            return self.answers[address.path]
+        if address.path == DISCOVERY:
+            return as_json({"issuer": self.url, "jwks_uri": f"{self.url}{KEYS}"})
+        if address.path == KEYS:
+            return as_json(key_set(*self.published))
+        if address.path == TOKENS and authorization == f"Bearer {self.job_token}":
+            return self._token_for_job(parse_qs(address.query)["audience"][0])
+        return 404, b"", {}
+
+    def _token_for_job(self, audience: str) -> Answer:
+        self.audiences.append(audience)
+        return as_json({"value": self.token(audience, **self.job_claims)})
+
+
+@contextmanager
+def fake_issuer(claims: Claims = github_claims) -> Iterator[FakeIssuer]:
+    """A running issuer of its own."""
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.issuer = issuer = FakeIssuer(server.server_port, claims)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield issuer
+        finally:
+            issuer.may_answer.set()
+            server.shutdown()
+            thread.join()
+
+
+def as_json(document: object) -> Answer:
+    return 200, json.dumps(document).encode(), {"Content-Type": "application/json"}
+
+
+class _Server(ThreadingHTTPServer):
+    issuer: FakeIssuer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # as the real ones: the connection stays open after the answer
+    server: _Server
+
+    def do_GET(self) -> None:
+        if self.server.issuer.is_down:
+            self.close_connection = True
+            return
+        status, body, headers = self.server.issuer.answer(self.path, self.headers.get("Authorization", ""))
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
