@@ -14,6 +14,7 @@ from publishing import delivery, repodata
 from publishing.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 from publishing.models import SubdirIndex
 
+SIDECAR = re.compile(r"(.+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
 SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
 
 
@@ -45,6 +46,8 @@ def _find(channel: Channel, path: str) -> File:
         return _index_file(channel, subdir, name)
     if shard := SHARD.match(name):
         return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{channel.name}/{path}", may_be_gone=True)
+    if sidecar := SIDECAR.match(name):
+        return _sidecar(channel, subdir, sidecar[1], sidecar[2])
     return _artifact(channel, subdir, name)
 
 
@@ -62,12 +65,23 @@ def _index_file(channel: Channel, subdir: str, name: str) -> File:
     return File(etag="empty", caching=CHECK_EACH_TIME, content_type=content_type, content=content)
 
 
+def _sidecar(channel: Channel, subdir: str, name: str, sha256: str | None) -> File:
+    """The attestations of a file: any state of them by its SHA-256, or the state that its row names (CEP 50)."""
+    artifact = _published(channel, subdir, name)
+    if not artifact.attestations_sha256:
+        raise not_found("no_attestation", f"'{subdir}/{name}' has no attestation.")
+    wanted = sha256 or artifact.attestations_sha256
+    return File(
+        etag=wanted,
+        caching=NEVER_CHANGES if sha256 else CHECK_EACH_TIME,
+        content_type="application/json",
+        key=f"{channel.name}/{subdir}/{name}.sigs.{wanted}",
+        may_be_gone=True,
+    )
+
+
 def _artifact(channel: Channel, subdir: str, name: str) -> File:
-    artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=name).first()
-    if artifact is None:
-        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{name}'.")
-    if artifact.removal == Removal.DELETED:
-        raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{channel}'.")
+    artifact = _published(channel, subdir, name)
     return File(
         etag=artifact.sha256,
         caching=CHECK_EACH_TIME if channel.allow_overwrite else NEVER_CHANGES,
@@ -75,3 +89,12 @@ def _artifact(channel: Channel, subdir: str, name: str) -> File:
         artifact_id=artifact.pk,
         artifact_bytes=artifact.size_bytes,
     )
+
+
+def _published(channel: Channel, subdir: str, name: str) -> Artifact:
+    artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=name).first()
+    if artifact is None:
+        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{name}'.")
+    if artifact.removal == Removal.DELETED:
+        raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{channel}'.")
+    return artifact

@@ -16,6 +16,7 @@ from channels_app.models import Artifact, Removal
 from hub.errors import conflict
 from hub.storage import store
 from publishing import index
+from publishing.attestations import sidecars
 
 
 def yank(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
@@ -45,6 +46,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     )
     # Before the name is free: afterwards these could be the bytes of another upload.
     store().delete(_key(locked))
+    sidecars.remove(locked)
     locked.delete()
     _follow(artifact)
 
@@ -57,6 +59,7 @@ def purge_deleted() -> None:
             locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
             if locked:
                 store().delete(_key(locked))
+                sidecars.remove(locked)
                 Artifact.objects.filter(pk=locked.pk).update(is_purged=True)
 
 

@@ -56,6 +56,7 @@ class Row(Protocol):
     sha256: str
     size_bytes: int
     indexed_timestamp: int
+    attestations_sha256: str
     removal: str
 
 
@@ -90,6 +91,7 @@ Layout = tuple[str | Section, ...]
 def record(row: Row) -> dict[str, Any]:
     """The repodata record of one artifact: every key of its index.json, known or not, and the hub's own."""
     kept = {key: value for key, value in row.index_json.items() if key not in HUB_KEYS}
+    attested = {"attestations_sha256": row.attestations_sha256} if row.attestations_sha256 else {}
     return {
         "depends": [],
         "constrains": [],
@@ -99,6 +101,7 @@ def record(row: Row) -> dict[str, Any]:
         "sha256": row.sha256,
         "size": row.size_bytes,
         "indexed_timestamp": row.indexed_timestamp,
+        **attested,
     }
 
 

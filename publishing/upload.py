@@ -13,13 +13,17 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app import audit, packages
-from channels_app.access import Actor, Permission, check_still_allowed
-from channels_app.models import Artifact, Channel, Package, Removal
+from channels_app.access import Actor, Permission, check_still_allowed, may_upload_name
+from channels_app.models import ApiKey, Artifact, Channel, KeyKind, Package, Removal
 from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
 from hub.storage import StoreError, store
 from publishing import index, package
+from publishing.attestations import acceptance, sidecars
+from publishing.attestations.sidecars import Sidecar
+from publishing.attestations.verification import Verified
 from publishing.body import ReceivedFile
-from publishing.models import Reservation
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.models import Issuer, Reservation
 from publishing.package import BadPackage, Limits, PackageInfo
 
 
@@ -39,17 +43,17 @@ def publish(*, actor: Actor, channel: Channel, received: ReceivedFile, force: bo
     """
     check_checksum(received)
     info = read(channel, received)
-    check_policies(channel, info, force=force)
+    check_policies(actor, channel, info, force=force)
     existing = check_duplicate(channel, info, received, force=force)
+    verified = acceptance.accept(actor, channel, received)
     if existing:
-        return Published(existing, is_new=False)
-    token = reserve(channel, info, received, force=force)
-    try:
-        put(channel, info, received)
-        return record(actor, channel, info, received)
-    except (HubError, StoreError):
-        release(token)
-        raise
+        published = Published(existing, is_new=False)
+    else:
+        published = take(actor, channel, info, received, verified, force=force)
+    if verified:
+        # Nothing is left to do for a new artifact, unless its old attestations were purged at this moment.
+        sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
+    return published
 
 
 def check_checksum(received: ReceivedFile) -> None:
@@ -71,21 +75,25 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         raise unprocessable("bad_package", f"{received.file_name[:211]} was refused: {error.reason}") from None
 
 
-def check_policies(channel: Channel, info: PackageInfo, *, force: bool) -> None:
+def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: bool) -> None:
+    is_minted = actor.key is not None and actor.key.kind == KeyKind.MINTED
+    if force and is_minted:
+        raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
     if force and not channel.allow_overwrite:
         raise forbidden(
             "overwriting_off",
             f"The channel '{channel}' does not allow force=true: its files never change. "
             "Raise the build number instead.",
         )
-    if channel.only_trusted_publishers:
+    if channel.only_trusted_publishers and not is_minted:
         raise forbidden(
             "trusted_publishers_only",
             f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
         )
-    if channel.require_attestation:
-        raise unprocessable(
-            "attestation_missing", f"'{channel}' takes no package without an attestation of where it was built."
+    if not may_upload_name(actor, channel, info.name):
+        raise forbidden(
+            "name_not_allowed",
+            f"{actor} may not upload the package '{info.name}' to '{channel}': it is limited to other names.",
         )
     if info.revision > 1 and not channel.allow_revision_3:
         raise forbidden(
@@ -116,6 +124,21 @@ def check_duplicate(channel: Channel, info: PackageInfo, received: ReceivedFile,
     )
 
 
+def take(
+    actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, verified: Verified | None, *, force: bool
+) -> Published:
+    """Reserve, put, record; a refusal on the way gives the name free again."""
+    token = reserve(channel, info, received, force=force)
+    try:
+        put(channel, info, received)
+        artifact = Artifact(channel=channel, subdir=info.subdir, file_name=info.file_name)
+        sidecar = sidecars.put(artifact, verified) if verified else None
+        return record(actor, channel, info, received, sidecar)
+    except (HubError, StoreError):
+        release(token)
+        raise
+
+
 def reserve(channel: Channel, info: PackageInfo, received: ReceivedFile, *, force: bool) -> str:
     """Take the file name for these bytes, or join another upload of the same bytes; returns the upload's token.
 
@@ -138,7 +161,9 @@ def put(channel: Channel, info: PackageInfo, received: ReceivedFile) -> None:
     store().put(f"{channel.name}/{info.subdir}/{info.file_name}", received.path)
 
 
-def record(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile) -> Published:
+def record(
+    actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, sidecar: Sidecar | None = None
+) -> Published:
     """One short transaction: rights again, the artifact, its event, the wish for an index, the reservation's end."""
     with transaction.atomic():
         check_still_allowed(actor, channel, Permission.UPLOAD)
@@ -151,6 +176,8 @@ def record(actor: Actor, channel: Channel, info: PackageInfo, received: Received
             reservation.delete()
             return Published(existing, is_new=False)
         artifact = _save(actor, channel, info, received)
+        if sidecar and not sidecars.record(artifact, sidecar):
+            raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
         packages.refresh(artifact.package)
         stale = index.want(channel, info.subdir, [info.name])
         reservation.delete()
@@ -191,12 +218,15 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
     place: dict[str, Any] = {"channel": channel, "subdir": info.subdir, "file_name": info.file_name}
     before = Artifact.objects.filter(**place).first()
     is_same = before is not None and before.sha256 == received.sha256
+    if before and not is_same:
+        sidecars.remove(before)
     values = _facts(info, received) | {
         "package": Package.objects.get_or_create(channel=channel, name=info.name)[0],
         # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
         "uploaded_by": actor.user,
         "uploaded_with": actor.key,
+        "provenance": provenance(actor.key),
     }
     artifact, is_new = Artifact.objects.update_or_create(**place, defaults=values)
     audit.record(
@@ -227,6 +257,14 @@ def _facts(info: PackageInfo, received: ReceivedFile) -> dict[str, Any]:
         "removed_by": None,
         "is_purged": False,
     }
+
+
+def provenance(key: ApiKey | None) -> dict[str, str]:
+    """Where the holder of a minted key runs, by its verified identity token; empty for other keys."""
+    if key is None or key.kind != KeyKind.MINTED:
+        return {}
+    issuer = Issuer.objects.get(url=key.claims["iss"])
+    return PROVIDERS[issuer.provider].provenance(key.claims).as_dict()
 
 
 def _reservation_end() -> datetime:

@@ -16,6 +16,7 @@ from typing import Any
 from rattler import Channel, Client, Gateway, RepoDataRecord, SourceConfig, Subdir, VirtualPackage, install, solve
 from rattler.networking import AuthenticationMiddleware, S3Middleware
 from rattler.networking.middleware import S3Config
+from rattler.sigstore import TrustedRoot, VerificationPolicy, verify_attestation
 
 from channels_app.names import KNOWN_SUBDIRS
 from tests.stores import S3Server
@@ -45,6 +46,11 @@ class Reader:
     def solve(self, *specs: str) -> list[str]:
         """The file names that `specs` resolve to, on linux-64."""
         found: list[str] = self._in_child("solve", list(specs))
+        return found
+
+    def verify(self, file_name: str, trusted_root_json: str) -> dict[str, Any]:
+        """What py-rattler says of the one attestation that it requires of this file; ReadError where none holds."""
+        found: dict[str, Any] = self._in_child("verify", [file_name, trusted_root_json])
         return found
 
     def install(self, *specs: str) -> dict[str, str]:
@@ -104,6 +110,15 @@ class _Child:
 
     async def solve(self, specs: list[str]) -> list[str]:
         return sorted(record.file_name for record in await self._solve(specs))
+
+    async def verify(self, values: list[str]) -> dict[str, Any]:
+        file_name, trusted_root_json = values
+        name = file_name.rsplit("-", 2)[0]
+        answers = await self.gateway.query([self.channel], [Subdir("noarch")], [name], recursive=False)
+        [record] = [record for answer in answers for record in answer if record.file_name == file_name]
+        root = TrustedRoot.from_json(trusted_root_json)
+        outcome = await verify_attestation(record, VerificationPolicy.require(), self.client, root)
+        return asdict(outcome)
 
     async def install(self, specs: list[str]) -> dict[str, str]:
         prefix = self.folder / "prefix"

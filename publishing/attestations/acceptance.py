@@ -1,0 +1,45 @@
+"""May this upload bring an attestation, must it, and does it hold."""
+
+from django.conf import settings
+
+from channels_app.access import Actor
+from channels_app.models import Channel, KeyKind
+from hub.errors import unprocessable
+from publishing.attestations.verification import Verified, verify
+from publishing.body import ReceivedFile
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.models import Issuer
+
+
+def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified | None:
+    """The upload's attestation, verified; 422 where it does not hold, or where the channel needs one and has none."""
+    if received.attestation is None:
+        if channel.require_attestation:
+            raise unprocessable(
+                "attestation_missing",
+                f"'{channel}' takes no package without an attestation of where it was built (CEP 27). "
+                "Publish from CI as a trusted publisher, with `--generate-attestation`.",
+            )
+        return None
+    expected = _certificate(actor)
+    if expected is None:
+        raise unprocessable(
+            "attestation_needs_trusted_publisher",
+            "An attestation is taken from a trusted publisher whose CI Sigstore certifies, and from nobody else, since "
+            "the hub compares the two. Upload from CI without an API key, or leave the attestation out.",
+        )
+    return verify(
+        received.attestation,
+        file_name=received.file_name,
+        sha256=received.sha256,
+        channel_url=f"{settings.HUB_PUBLIC_URL}/{channel}",
+        expected_certificate=expected,
+    )
+
+
+def _certificate(actor: Actor) -> dict[str, str] | None:
+    """What Sigstore's certificate of the same run must say; None where it makes none, or where nobody runs."""
+    if actor.key is None or actor.key.kind != KeyKind.MINTED:
+        return None
+    issuer = Issuer.objects.get(url=actor.key.claims["iss"])
+    return PROVIDERS[issuer.provider].certificate(actor.key.claims)

@@ -1,0 +1,162 @@
+"""The Sigstore instance that the hub trusts: whose keys and certificates, from when to when.
+
+By default the public instance: its root comes by TUF and is refreshed daily; until then the hub uses the one that ships
+with the sigstore library. Or a private instance: HUB_TRUST_ROOT names its file, and nothing is fetched.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+import sigstore
+from django.conf import settings
+from sigstore.errors import Error as SigstoreError
+from sigstore.models import TrustedRoot
+from sigstore_models.common.v1 import TimeRange
+from sigstore_models.trustroot.v1 import TransparencyLogInstance
+from tuf.api.exceptions import DownloadError, RepositoryError
+from tuf.ngclient import Updater
+from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
+
+from hub.errors import HubError
+from hub.locks import try_lock
+from publishing.attestations.rules import BadAttestation
+
+PUBLIC_TUF_URL = "https://tuf-repo-cdn.sigstore.dev"
+FILE_NAME = "trusted_root.json"
+SHIPPED = Path(sigstore.__file__).parent / "_store" / quote(PUBLIC_TUF_URL, safe="")
+REFRESH_AFTER = timedelta(days=1)
+OLD_AFTER = timedelta(days=30)
+TIMEOUT_S = 5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An entry of a log, the transparency log or the certificates', and when it was made."""
+
+    log_id: bytes
+    times: Sequence[datetime]
+
+
+def current() -> TrustedRoot:
+    """The root as it is now, shared by threads; 503 where there is none, since nothing is verified without one."""
+    for path in _paths():
+        try:
+            return _read(path, path.stat().st_mtime_ns)
+        except (OSError, ValueError, SigstoreError) as error:
+            logger.error("The trust root %s can't be read: %s", path, error)
+    raise HubError(503, "no_trust_root", "The hub has no readable trust root, so it can't verify attestations.")
+
+
+def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> TrustedRoot:
+    """The parts of `root` that these entries may be verified with: of the logs that they name, and valid at that time.
+
+    Verifiers take any key of the root, whenever it was in use; clients do not.
+    """
+    inner = root._inner
+    parts = {
+        "tlogs": list(_named(inner.tlogs, signature)),
+        "ctlogs": list(_named(inner.ctlogs, certificate)),
+        "certificate_authorities": [
+            each for each in inner.certificate_authorities if _was_valid(each.valid_for, signature.times)
+        ],
+    }
+    for name, found in parts.items():
+        if not found:
+            raise BadAttestation(
+                "attestation_unverified", f"none of the trust root's {name} that it names was in use when it was signed"
+            )
+    return TrustedRoot(inner.model_copy(update=parts))
+
+
+def refreshed_at() -> datetime | None:
+    """When the root last came by TUF; None where it never did."""
+    try:
+        return datetime.fromtimestamp(_refreshed().stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+
+
+def is_old() -> bool:
+    """Whether a root that should be refreshed has not been for 30 days."""
+    last = refreshed_at()
+    return _is_refreshed_here() and (last is None or datetime.now(UTC) - last > OLD_AFTER)
+
+
+def refresh() -> None:
+    """Get the root by TUF, unless that was done within a day. What fails leaves the last good one in use."""
+    last = refreshed_at()
+    if not _is_refreshed_here() or (last and datetime.now(UTC) - last < REFRESH_AFTER):
+        return
+    with try_lock("trust-root") as is_ours:
+        if not is_ours:
+            return
+        try:
+            _fetch(_refreshed())
+        except (DownloadError, RepositoryError, SigstoreError, OSError, ValueError) as error:
+            level = logging.ERROR if is_old() else logging.WARNING
+            logger.log(level, "The trust root could not be refreshed, that of %s stays: %s", last or "sigstore", error)
+
+
+def _fetch(target: Path) -> None:
+    """Put the newest root at `target`, once it is known to be readable."""
+    metadata = target.parent / "metadata"
+    metadata.mkdir(parents=True, exist_ok=True)
+    trusted = Path(settings.HUB_TUF_ROOT) if settings.HUB_TUF_ROOT else SHIPPED / "root.json"
+    url = settings.HUB_TUF_URL
+    updater = Updater(
+        str(metadata),
+        url,
+        target_base_url=f"{url}/targets/",
+        fetcher=Urllib3Fetcher(socket_timeout=TIMEOUT_S),
+        bootstrap=trusted.read_bytes(),
+    )
+    updater.refresh()
+    info = updater.get_targetinfo(FILE_NAME)
+    if info is None:
+        raise RepositoryError(f"{url} has no {FILE_NAME}")
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        path = Path(updater.download_target(info, f"{folder}/{FILE_NAME}"))
+        TrustedRoot.from_file(str(path))
+        path.replace(target)
+    os.utime(target)
+
+
+def _paths() -> list[Path]:
+    """Where a root may be, the best first."""
+    if settings.HUB_TRUST_ROOT:
+        return [Path(settings.HUB_TRUST_ROOT)]
+    return [*([_refreshed()] if _refreshed().exists() else []), SHIPPED / FILE_NAME]
+
+
+def _refreshed() -> Path:
+    return Path(settings.HUB_DATA_DIR) / "trust_root" / FILE_NAME
+
+
+def _is_refreshed_here() -> bool:
+    return bool(settings.HUB_TUF_URL) and not settings.HUB_TRUST_ROOT
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, modified_ns: int) -> TrustedRoot:
+    """The root in the file at `path`, read again only when the file is another."""
+    return TrustedRoot.from_file(str(path))
+
+
+def _named(logs: Iterable[TransparencyLogInstance], entry: Logged) -> Iterator[TransparencyLogInstance]:
+    for log in logs:
+        valid = log.public_key.valid_for
+        if log.log_id.key_id == entry.log_id and (valid is None or _was_valid(valid, entry.times)):
+            yield log
+
+
+def _was_valid(valid: TimeRange, times: Iterable[datetime]) -> bool:
+    return all(valid.start <= time and (valid.end is None or time <= valid.end) for time in times)

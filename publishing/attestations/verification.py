@@ -1,0 +1,135 @@
+"""Does an attestation hold: a Sigstore bundle, about this file, for this channel, by the run that uploads it.
+
+The sigstore library verifies signatures and logs. The rest is the hub's: all that the library leaves to its caller, and
+all that clients (sigstore-rust, within rattler) refuse though the library accepts it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.x509 import Certificate, PrecertificateSignedCertificateTimestamps
+from sigstore.models import Bundle
+from sigstore.verify import Verifier
+
+from hub.errors import HubError, unprocessable
+from publishing.archive import strict_json
+from publishing.archive.rules import BadPackage
+from publishing.attestations import certificate, statement, trust_root
+from publishing.attestations.rules import BadAttestation, shown
+from publishing.attestations.trust_root import Logged
+
+BUNDLE_TYPES = (
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3",
+)
+BUNDLE_MAX_BYTES = 64 * 1024
+BUNDLE_MAX_DEPTH = 16
+CLOCK_LEEWAY = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A bundle as it is kept and served from now on, and what its certificate and its log entry say."""
+
+    bundle: str
+    claims: dict[str, str]
+
+
+class _AnyIdentity:
+    """No policy of the library's: who signed is compared by the hub, in its own words, once the rest has held."""
+
+    def verify(self, cert: Certificate) -> None: ...
+
+
+def verify(
+    unverified_bundle: bytes, *, file_name: str, sha256: str, channel_url: str, expected_certificate: Mapping[str, str]
+) -> Verified:
+    """422 with a code of its own says why it does not hold. Costs about a millisecond."""
+    try:
+        bundle = _read(unverified_bundle)
+        payload_type, payload = _verified_payload(bundle)
+        statement.check(payload_type, payload, file_name=file_name, sha256=sha256, channel_url=channel_url)
+        signed_claims = certificate.claims(bundle.signing_certificate)
+        certificate.check_claims(signed_claims, expected_certificate)
+    except BadAttestation as error:
+        raise unprocessable(error.code, f"The attestation of {file_name} was refused: {error.reason}.") from None
+    return Verified(bundle.to_json(), signed_claims | _log_claims(bundle))
+
+
+def _read(unverified_bundle: bytes) -> Bundle:
+    """The bundle as the library would write it: clients refuse a whole sidecar for a `null` or for base64 in lines."""
+    try:
+        document = strict_json.loads_object(unverified_bundle, "it", BUNDLE_MAX_BYTES, BUNDLE_MAX_DEPTH)
+    except BadPackage as error:
+        raise BadAttestation("attestation_malformed", error.reason) from None
+    if document.get("mediaType") not in BUNDLE_TYPES:
+        raise BadAttestation(
+            "attestation_malformed",
+            f"its mediaType is '{shown(document.get('mediaType'))}'; expected a Sigstore bundle, '{BUNDLE_TYPES[0]}'",
+        )
+    try:
+        return Bundle.from_json(Bundle.from_json(unverified_bundle).to_json())
+    except Exception as error:  # noqa: BLE001  the library's parsers throw much more than they say
+        raise BadAttestation("attestation_malformed", f"it is no whole Sigstore bundle: {shown(error)}") from None
+
+
+def _verified_payload(bundle: Bundle) -> tuple[str, bytes]:
+    """The payload's type and the payload, once the certificate, the logs and the signature have held."""
+    certificate.check_key(bundle.signing_certificate)
+    root = trust_root.current()
+    try:
+        times = _signing_times(bundle)
+        _check_not_ahead(times)
+        signature = Logged(bundle.log_entry._inner.log_id.key_id, times)
+        verifier = Verifier(
+            trusted_root=trust_root.as_of(root, signature=signature, certificate=_certificate_logged(bundle))
+        )
+        payload = verifier.verify_dsse(bundle, _AnyIdentity())
+        # The library is content with one time that holds; clients verify every one.
+        if len(verifier._verify_timestamp_authority(bundle)) != len(_timestamps(bundle)):
+            raise BadAttestation(
+                "attestation_unverified", "not all of its timestamps are by an authority that we trust"
+            )
+    except (BadAttestation, HubError):
+        raise
+    except Exception as error:  # noqa: BLE001  VerificationError, but also ValueError, TypeError, ExtensionNotFound
+        raise BadAttestation("attestation_unverified", f"Sigstore's verification failed: {shown(error)}") from None
+    return payload
+
+
+def _signing_times(bundle: Bundle) -> list[datetime]:
+    """When it was signed, by the log and by timestamp authorities, as far as the bundle says; not verified here."""
+    seconds = bundle.log_entry._inner.integrated_time
+    logged = [datetime.fromtimestamp(seconds, UTC)] if seconds else []
+    return logged + [each.tst_info.gen_time for each in _timestamps(bundle)]
+
+
+def _timestamps(bundle: Bundle) -> list[Any]:
+    data = bundle.verification_material.timestamp_verification_data
+    return data.rfc3161_timestamps if data else []
+
+
+def _check_not_ahead(times: list[datetime]) -> None:
+    ahead = max(times, default=None)
+    if ahead and ahead > datetime.now(UTC) + CLOCK_LEEWAY:
+        raise BadAttestation(
+            "attestation_unverified",
+            f"it says that it was signed at {ahead:%Y-%m-%d %H:%M:%S} UTC, which is yet to come",
+        )
+
+
+def _certificate_logged(bundle: Bundle) -> Logged:
+    proofs = bundle.signing_certificate.extensions.get_extension_for_class(PrecertificateSignedCertificateTimestamps)
+    return Logged(proofs.value[0].log_id, [proof.timestamp.replace(tzinfo=UTC) for proof in proofs.value])
+
+
+def _log_claims(bundle: Bundle) -> dict[str, str]:
+    """What pages tell of the signature besides its certificate."""
+    entry = bundle.log_entry._inner
+    return {
+        "signed_at": min(_signing_times(bundle)).isoformat(),
+        "log_index": str(entry.log_index),
+        "log_id": entry.log_id.key_id.hex(),
+    }

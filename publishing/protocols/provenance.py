@@ -1,0 +1,19 @@
+"""`GET /api/v1/channels/{channel}/artifacts/{subdir}/{file}/provenance`: where a file was built, as JSON."""
+
+from django.http import HttpRequest, JsonResponse
+
+from channels_app import authentication, provenance
+from channels_app.access import Permission, channel_for
+from channels_app.models import Artifact, Removal
+from hub.errors import HubError, not_found
+
+
+def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) -> JsonResponse:
+    if request.method not in ("GET", "HEAD"):
+        raise HubError(405, "wrong_method", "Provenance is read by GET and HEAD.", {"Allow": "GET, HEAD"})
+    found = channel_for(authentication.actor(request), channel, Permission.READ)
+    artifacts = Artifact.objects.select_related("channel").exclude(removal=Removal.DELETED)
+    artifact = artifacts.filter(channel=found, subdir=subdir, file_name=file_name).first()
+    if artifact is None:
+        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
+    return JsonResponse(provenance.as_json(artifact), headers={"Cache-Control": "no-cache"})
