@@ -15,7 +15,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("Everything", ()),
     "packages": ("Packages", ("artifact.",)),
     "members": ("Members", ("member.", "channel.transfer")),
-    "settings": ("Settings", ("channel.", "policy.", "publisher.")),
+    "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.")),
 }
 HUB = "The hub"
 NOBODY = "Somebody whose account is gone"
@@ -47,6 +47,7 @@ class Entry:
 
 ACTIONS = {
     "artifact.publish": Words("upload", "", "published {target}"),
+    "artifact.attest": Words("shield-check", "", "added an attestation to {target}"),
     "artifact.overwrite": Words("rotate-ccw", "warning", "replaced the bytes of {target}"),
     "artifact.set_aside": Words("triangle-alert", "warning", "left {target} out of the index: a client can't read it"),
     "artifact.yank": Words("ban", "error", "yanked {target}"),
@@ -63,9 +64,17 @@ ACTIONS = {
     "channel.delete": Words("trash-2", "error", "deleted the channel"),
     "channel.restore": Words("rotate-ccw", "success", "restored the channel"),
     "policy.change": Words("sliders-horizontal", "warning", "changed the policies"),
+    "publisher.add": Words("shield-check", "warning", "added the trusted publisher {target}"),
+    "publisher.remove": Words("shield-check", "error", "removed the trusted publisher {target}"),
+    "publisher.first_use": Words("lock", "success", "pinned {target} at its first use"),
+    "publisher.refuse": Words("triangle-alert", "error", "refused {target}: its stable id is another one now"),
+    "key.mint": Words("key-round", "", "got a key for minutes"),
 }
 # Where an event without an actor was nobody's, not that of a deleted account.
-OF_THE_HUB = {"artifact.set_aside"}
+OF_THE_HUB = {"artifact.set_aside", "publisher.first_use", "publisher.refuse"}
+
+# What an event's detail has as name → value.
+PAIRS = ("fields", "pins")
 
 FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "is_private": ("Visibility", lambda value: "private" if value else "public"),
@@ -86,7 +95,7 @@ def entry(event: AuditEvent, channel: Channel) -> Entry:
     return Entry(
         icon=words.icon,
         tone=words.tone,
-        actor=event.actor.username if event.actor else HUB if event.action in OF_THE_HUB else NOBODY,
+        actor=_actor(event),
         before=_filled(before, event.detail),
         target=event.target.removeprefix(f"{channel}/") if has_target else "",
         after=_filled(after, event.detail),
@@ -94,6 +103,12 @@ def entry(event: AuditEvent, channel: Channel) -> Entry:
         at=event.created_at,
         is_artifact=event.action.startswith("artifact."),
     )
+
+
+def _actor(event: AuditEvent) -> str:
+    if event.actor:
+        return event.actor.username
+    return event.detail.get("by") or (HUB if event.action in OF_THE_HUB else NOBODY)
 
 
 def _filled(text: str, detail: dict[str, Any]) -> str:
@@ -109,19 +124,21 @@ def _role(role: object) -> str:
 def _notes(event: AuditEvent) -> list[str]:
     detail = event.detail
     # In the order of FIELDS: PostgreSQL keeps none.
-    names = sorted(detail, key=lambda name: list(FIELDS).index(name) if name in FIELDS else len(FIELDS))
-    notes = [_change(name, detail[name]) for name in names if isinstance(detail[name], dict)]
+    notes = [_change(name, detail[name]) for name in FIELDS if name in detail]
+    notes += [f"{name}: {value}" for group in PAIRS for name, value in sorted(detail.get(group, {}).items()) if value]
     if "size_bytes" in detail:
         notes.append(f"{filesizeformat(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
     if detail.get("reason"):
         notes.append(f"Reason: {detail['reason']}")
-    if event.key:
+    if "expected" in detail:
+        notes.append(f"Expected {detail['expected']}, found {detail['found'] or 'none'}")
+    if event.key and event.actor:
         notes.append(f"With the key “{event.key.name}”")
     return notes
 
 
 def _change(name: str, change: dict[str, Any]) -> str:
-    label, in_words = FIELDS.get(name, (name, str))
+    label, in_words = FIELDS[name]
     if "from" not in change:
         return f"{label}: {in_words(change.get('to'))}"
     return f"{label}: {in_words(change['from'])} → {in_words(change.get('to'))}"

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from channels_app import authentication, browse_queries, markdown, metadata
+from channels_app import authentication, browse_queries, markdown, metadata, provenance
 from channels_app.access import Permission, page_channel, permissions
 from channels_app.models import Artifact, Channel, Package, Removal
 
@@ -72,11 +72,12 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
     actor = authentication.actor(request)
     found = page_channel(actor, channel)
     artifact = get_object_or_404(
-        Artifact.objects.select_related("package", "uploaded_by", "uploaded_with", "removed_by"),
+        Artifact.objects.select_related("channel", "package", "uploaded_by", "uploaded_with", "removed_by"),
         channel=found,
         subdir=subdir,
         file_name=file_name,
     )
+    proven = provenance.of(artifact)
     files = artifact.files if "files" in request.GET else artifact.files[:FILES_AT_FIRST]
     context = {
         "channel": found,
@@ -93,6 +94,8 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
         ],
         "files": files,
         "more_files": len(artifact.files) - len(files),
+        "provenance": proven,
+        "verify_command": provenance.verify_command(artifact, proven),
         **_specs(found, artifact),
     }
     return render(request, "artifact.html", context)

@@ -23,7 +23,10 @@ FOLDER = Path(settings.BASE_DIR) / "docs"
 # What the files say in place of this hub's address.
 EXAMPLE_HOST = "hub.example.org"
 GROUPS = (
-    ("Using the hub", ("first-steps", "publishing", "private-channels", "ci", "s3", "api")),
+    (
+        "Using the hub",
+        ("first-steps", "publishing", "private-channels", "ci", "trusted-publishing", "provenance", "s3", "api"),
+    ),
     ("Running it", ("operating",)),
     ("How it is built", ("architecture", "package-checks")),
 )
@@ -83,9 +86,15 @@ def source(name: str, public_url: str) -> str:
         (f"https://{EXAMPLE_HOST}", public_url),
         (f"prefix://{EXAMPLE_HOST}", f"prefix://{origin.netloc}"),
         (EXAMPLE_HOST, origin.hostname or ""),
+        (id_token_variable(EXAMPLE_HOST), id_token_variable(origin.hostname or "")),
     ):
         text = text.replace(example, here)
     return text
+
+
+def id_token_variable(audience: str) -> str:
+    """The variable in which clients look for GitLab's identity token: astral-sh/ambient-id, src/gitlab.rs."""
+    return re.sub("[^A-Z0-9]", "_", audience.upper()) + "_ID_TOKEN"
 
 
 @cache

@@ -3,11 +3,22 @@
 from django.urls import path, re_path
 
 from publishing import views
-from publishing.protocols import prefix
+from publishing.protocols import minting, prefix, provenance
+from publishing.trusted import api, pages
 
 urlpatterns = [
     re_path(r"^api/v1/upload/(?P<channel>[^/]*)\Z", prefix.upload, name="upload"),
+    path("api/oidc/mint_token", minting.mint_token, name="mint-token"),
     path("api/v1/delete/<str:channel>/<str:subdir>/<str:file_name>", prefix.delete, name="delete"),
+    path("api/v1/channels/<str:channel>/publishers", api.collection, name="publishers"),
+    path("api/v1/channels/<str:channel>/publishers/<int:publisher_id>", api.one, name="publisher"),
+    path("channels/new/publisher", pages.pending_publishers, name="publisher-new"),
+    path("channels/<str:channel>/settings/publishers", pages.channel_publishers, name="channel-publishers"),
+    path(
+        "api/v1/channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/provenance",
+        provenance.artifact,
+        name="artifact-provenance",
+    ),
     path("channels/<str:channel>/settings/upload", views.upload, name="channel-upload"),
     path("channels/<str:channel>/settings/upload/status", views.status, name="channel-upload-status"),
     path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/remove", views.remove, name="artifact-remove"),

@@ -38,7 +38,7 @@ class LiveHub:
         self.port = int(settings.setdefault("HUB_PORT", str(free_port())))
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(HUB_VARIABLES)}
-        self.environment = inherited | {"HUB_DATA_DIR": str(data_dir)} | settings
+        self.environment = inherited | {"HUB_DATA_DIR": str(data_dir), "HUB_TUF_URL": ""} | settings
         self._log = data_dir.with_name(f"{data_dir.name}.log")
 
     def start(self) -> float:

@@ -6,10 +6,14 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import channels, members
+from channels_app import audit, channels, members
 from channels_app.access import Actor
 from channels_app.models import AuditEvent, Channel, Role, User
-from tests.builders import make_artifact, make_channel, make_key, make_user
+from publishing.id_tokens.rules import BadToken
+from publishing.models import TrustedPublisher
+from publishing.trusted import publishers
+from tests.builders import make_artifact, make_channel, make_key, make_minted_key, make_publisher, make_user
+from tests.id_tokens.builders import github_claims
 from tests.pages import signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +53,29 @@ def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) 
         "olga made jo an owner, before a viewer",
         "olga added jo as a viewer",
     ]
+
+
+def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel, olga: User) -> None:
+    publisher = make_publisher(channel, pins={"repository_id": "1"})
+    with pytest.raises(BadToken):
+        publishers.matching(publisher.issuer, github_claims())
+    TrustedPublisher.objects.update(pins={})
+    publisher.refresh_from_db()
+    publishers.settle(publisher, github_claims())
+    key, _ = make_minted_key(publisher)
+    audit.record("key.mint", key=key, channel=channel, target=publisher.subject)
+    audit.record("artifact.publish", key=key, channel=channel, target="demo/noarch/a-1-0.conda")
+    publishers.remove(actor=Actor(user=olga), publisher=publisher)
+    key.delete()
+    name, fields = "GitHub Actions: octo-org/sample", "repository: octo-org/sample workflow: release.yml"
+    pins = "repository_id: 740510 repository_owner_id: 65"
+    assert sentences(owner, "kind=settings") == [
+        f"olga removed the trusted publisher {name} {fields}",
+        f"{name} got a key for minutes",
+        f"The hub pinned {name} at its first use {fields} {pins}",
+        f"The hub refused {name}: its stable id is another one now {fields} Expected 1, found 740510",
+    ]
+    assert sentences(owner, "kind=packages") == [f"{name} published noarch/a-1-0.conda"]
 
 
 def test_activity_names_the_key_the_reason_and_the_artifact_that_is_there(

@@ -19,6 +19,7 @@ from rattler_build import upload_package_to_prefix
 
 from channels_app import docs
 from hub import settings as hub_settings
+from publishing.id_tokens.rules import Code
 from tests.archives import make_conda
 from tests.client_commands import PROGRAMS, Parsed, parse
 from tests.live import LiveHub, live_hub
@@ -27,7 +28,8 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 IN_YAML = re.compile(rf"- (?:run: )?((?:{'|'.join(PROGRAMS)}) \w.*)")
 # The inputs of prefix-dev/setup-pixi's action.yml that are used.
-SETUP_PIXI = {"auth-host", "auth-token"}
+SETUP_PIXI = {"auth-host", "auth-token", "run-install"}
+VARIABLES = {"PREFIX_API_KEY", docs.id_token_variable(docs.EXAMPLE_HOST), "READ_TOKEN"}
 HUB = f"https://{docs.EXAMPLE_HOST}"
 FILE = "demo-1.0-0"
 
@@ -80,7 +82,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     shutil.copy(package, folder / "dist")
     with live_hub(folder, HUB_ADMIN_PASSWORD="not-a-secret-here") as hub:
         hub.manage("createchannel", "demo", "--owner", "admin")
-        scopes = [word for scope in ("read", "upload", "delete") for word in ("--scope", scope)]
+        scopes = [word for scope in ("read", "upload", "delete", "manage") for word in ("--scope", scope)]
         yield Place(hub, hub.manage("createapikey", "admin", "--name", "docs", *scopes), folder)
 
 
@@ -158,7 +160,7 @@ def test_commands_in_files_of_ci_are_accepted_too() -> None:
     found = [parse(command).name for command in IN_YAML.findall(text)]
 
     assert len(found) >= 6
-    assert set(re.findall(r"^    ([\w-]+):", text, re.MULTILINE)) - {"PREFIX_API_KEY"} == SETUP_PIXI
+    assert set(re.findall(r"^    ([\w-]+):", text, re.MULTILINE)) - VARIABLES == SETUP_PIXI
 
 
 def test_what_is_not_run_is_still_there(place: Place) -> None:
@@ -260,24 +262,35 @@ def test_commands_stand_each_by_itself_with_its_blanks() -> None:
 
 
 def test_every_error_code_is_documented_under_its_status() -> None:
-    sources = "publishing/protocols/prefix.py publishing/body.py publishing/upload.py publishing/downloads.py "
-    sources += "publishing/delivery.py channels_app/access.py channels_app/authentication.py hub/middleware.py"
-    raised = re.compile(r'\b(?:HubError\(\d+, |[a-z_]+\(\s*)"([a-z_]+)",')
+    sources = ["publishing/protocols/*", "publishing/attestations/*", "publishing/trusted/*", "publishing/body"]
+    sources += ["publishing/upload", "publishing/downloads", "publishing/delivery", "hub/middleware"]
+    sources += ["channels_app/access", "channels_app/authentication"]
+    files = [path for source in sources for path in Path(settings.BASE_DIR).glob(f"{source}.py")]
+    raised = re.compile(r'\b(?:HubError\(\d+, |BadAttestation\(\s*|[a-z_]+\(\s*)"([a-z_]+)",')
     in_code = {
         code
-        for path in sources.split()
-        for code in raised.findall((Path(settings.BASE_DIR) / path).read_text())
+        for path in files
+        for code in raised.findall(path.read_text())
         if "_" in code or code in ("exists", "deleted", "purged")
     }
     table = pages()["api"].split("## Errors")[1]
     documented = set(re.findall(r"`([a-z_]+)`", table))
 
-    # What only pages can be told, and what only removing by hand can.
-    assert in_code - {"signed_out", "not_from_here"} == documented - {"purged"}
+    # What only pages can be told; and what only removing by hand can, and too many exchanges of tokens.
+    only_on_pages = {"signed_out", "not_from_here", "channel_exists", "owner_gone"}
+    assert in_code - only_on_pages == documented - {"purged", "too_many"}
+
+
+def test_every_refusal_of_an_identity_token_is_documented() -> None:
+    table = pages()["trusted-publishing"].split("## What is refused, and why")[1].split("\n## ")[0]
+    documented = re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
+
+    assert documented == [code.value for code in Code]
 
 
 def test_every_setting_is_documented() -> None:
-    names = {name for name in dir(hub_settings) if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS"}
+    names = {name for name in dir(hub_settings) if name.startswith("HUB_")}
+    names |= {"HUB_DEBUG", "HUB_ALLOWED_HOSTS", "HUB_MAIL_FROM"}
     documented = set(re.findall(r"`(HUB_[A-Z_]+)`", pages()["operating"].split("## Channels")[0]))
 
     assert documented == names

@@ -1,19 +1,17 @@
 """Who belongs to a channel: the rules of members.py, its events, and that a channel is never without an owner."""
 
-import sqlite3
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django.db import connection, connections
 
 from channels_app import members
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import AuditEvent, Channel, Member, Role, User
 from hub.errors import HubError
 from tests.builders import make_channel, make_key, make_member, make_user
+from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
 
@@ -182,45 +180,6 @@ def test_a_key_that_may_manage_makes_no_owners(channel: Channel, olga: User, max
     make_key(olga, scopes=(Permission.READ, Permission.MANAGE))
     with refused(403, "owners_only", "Only owners"):
         members.add(actor=Actor(user=olga, key=olga.keys.get()), channel=channel, username="max", role=Role.OWNER)
-
-
-@contextmanager
-def shared_database(folder: Path) -> Iterator[None]:
-    """Where the tests' database is in memory, a copy of it in a file: there nobody waits for a lock in memory."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    database = connections.databases["default"]
-    name = database["NAME"]
-    with closing(sqlite3.connect(folder / "copy.sqlite3")) as copy:
-        connection.connection.backup(copy)
-    database["NAME"] = folder / "copy.sqlite3"
-    try:
-        yield
-    finally:
-        database["NAME"] = name
-
-
-def at_once(*changes: Callable[[], object]) -> list[object]:
-    """What each of `changes` returns or raises, all begun at the same moment, each with a connection of its own."""
-    barrier, results = threading.Barrier(len(changes)), []
-
-    def run(change: Callable[[], object]) -> None:
-        try:
-            connection.ensure_connection()
-            barrier.wait()
-            results.append(change())
-        except HubError as error:
-            results.append(error.code)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=[change]) for change in changes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def owner_names(channel: Channel) -> list[str]:

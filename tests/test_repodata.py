@@ -32,6 +32,7 @@ class Row:
     sha256: str = "1" * 64
     size_bytes: int = 7
     indexed_timestamp: int = 1_790_000_000_000
+    attestations_sha256: str = ""
     removal: str = ""
 
 

@@ -71,10 +71,22 @@ def test_who_may_only_upload_is_led_to_the_upload_page(channel: Channel, max_: U
     ("role", "entries"),
     [
         (Role.CONTRIBUTOR, ["Upload package", "Leave"]),
-        (Role.MAINTAINER, ["General", "Members", "Upload package", "Policies", "Activity", "Leave"]),
+        (
+            Role.MAINTAINER,
+            ["General", "Members", "Trusted publishers", "Upload package", "Policies", "Activity", "Leave"],
+        ),
         (
             Role.OWNER,
-            ["General", "Members", "Upload package", "Policies", "Activity", "Leave", "Delete or transfer"],
+            [
+                "General",
+                "Members",
+                "Trusted publishers",
+                "Upload package",
+                "Policies",
+                "Activity",
+                "Leave",
+                "Delete or transfer",
+            ],
         ),
     ],
 )

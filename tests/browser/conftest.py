@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from tests.browser.furnished import furnish
 from tests.live import LiveHub, live_hub
+from tests.oidc import FakeIssuer, fake_issuer
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
@@ -47,8 +48,16 @@ Visit = Callable[..., Person]
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    with live_hub(tmp_path_factory.mktemp("hub"), HUB_DOWNLOAD_COUNT_S="1") as hub:
+def issuer() -> Iterator[FakeIssuer]:
+    """Of identity tokens as GitHub's, which `hub` may ask for its keys."""
+    with fake_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer) -> Iterator[LiveHub]:
+    folder = tmp_path_factory.mktemp("hub")
+    with live_hub(folder, HUB_DOWNLOAD_COUNT_S="1", HUB_INTERNAL_HOSTS=issuer.host) as hub:
         hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
         yield hub
 

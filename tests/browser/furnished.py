@@ -29,6 +29,26 @@ total = sum(row.count for row in DailyDownloads.objects.all())
 Artifact.objects.filter(pk=artifact.pk).update(download_count=total)
 Package.objects.filter(pk=artifact.package_id).update(download_count=total)
 """
+# The first was used; the second waits for its first use, the third for its channel.
+PUBLISHERS = """
+from django.utils import timezone
+from channels_app.access import Actor
+from publishing.trusted import publishers
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.models import Issuer
+publishers.stable_ids = lambda issuer, fields: {}
+olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
+github, gitlab = Issuer.objects.get(provider='github'), Issuer.objects.get(provider='gitlab')
+typed = {'repository': 'strata/recipes', 'workflow': 'release.yml', 'environment': 'release'}
+fields = PROVIDERS['github'].clean(typed)
+used = publishers.add(actor=Actor(user=olga), channel=channel, issuer=github, fields=fields, may_read=True)
+used.pins, used.last_used_at = {'repository_id': '740510', 'repository_owner_id': '65'}, timezone.now()
+used.save()
+project = PROVIDERS['gitlab'].clean({'project': 'strata/tools/palettes', 'workflow': '.gitlab-ci.yml'})
+globs = ['strata', 'strata-*']
+publishers.add(actor=Actor(user=olga), channel=channel, issuer=gitlab, fields=project, package_globs=globs)
+publishers.add_pending(user=olga, channel_name='strata-next', issuer=github, fields=fields)
+"""
 # name: (who looks, path)
 PAGES: dict[str, tuple[str | None, str]] = {
     "home": (None, "/"),
@@ -45,6 +65,10 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "remove": ("olga", f"/channels/geo-tools/artifacts/{ARTIFACT}/remove"),
     "general": ("olga", "/channels/geo-tools/settings"),
     "members": ("olga", "/channels/geo-tools/settings/members"),
+    "publishers": ("olga", "/channels/geo-tools/settings/publishers?use=1"),
+    "publishers-remove": ("olga", "/channels/geo-tools/settings/publishers?provider=circleci&remove=2"),
+    "publishers-empty": ("olga", "/channels/field-lab/settings/publishers?provider=generic"),
+    "pending-publishers": ("olga", "/channels/new/publisher?use=3"),
     "upload": ("olga", "/channels/geo-tools/settings/upload"),
     "policies": ("olga", "/channels/geo-tools/settings/policies"),
     "activity": ("olga", "/channels/geo-tools/settings/activity"),
@@ -81,3 +105,4 @@ def furnish(hub: LiveHub, folder: Path) -> None:
     )
     upload_package_to_prefix([str(path) for path in [*made, *real]], hub.url, "geo-tools", api_key=key)
     hub.shell(DOWNLOADS)
+    hub.shell(PUBLISHERS)

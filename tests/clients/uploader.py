@@ -1,0 +1,51 @@
+"""py-rattler-build as a CI's uploader: without a key, in a process that has a job's environment and nothing else."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.live import LiveHub
+from tests.oidc import TOKENS, FakeIssuer
+
+CLIENT_S = 120
+UPLOAD = (
+    "import sys; from rattler_build import upload_package_to_prefix as upload; "
+    "upload(sys.argv[3:], sys.argv[1], sys.argv[2])"
+)
+
+
+class UploadError(Exception):
+    """What py-rattler-build says when it can't."""
+
+
+def upload_in_ci(hub: LiveHub, channel: str, file: Path, job: dict[str, str]) -> None:
+    """Upload `file` in a job with the environment `job`. Raises UploadError."""
+    with tempfile.TemporaryDirectory() as home:
+        basics = {"PATH": os.environ["PATH"], "HOME": home, "CI": "true", "NO_PROXY": "127.0.0.1"}
+        done = subprocess.run(
+            [sys.executable, "-c", UPLOAD, hub.url, channel, str(file)],
+            env=basics | {"RATTLER_AUTH_FILE": f"{home}/auth.json"} | job,
+            capture_output=True,
+            text=True,
+            timeout=CLIENT_S,
+            check=False,
+        )
+    if done.returncode:
+        raise UploadError(done.stdout + done.stderr)
+
+
+def github_job(issuer: FakeIssuer) -> dict[str, str]:
+    """What a job of GitHub Actions with `permissions: id-token: write` finds in its environment."""
+    return {
+        "GITHUB_ACTIONS": "true",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{issuer.url}{TOKENS}?api-version=2.0",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": issuer.job_token,
+    }
+
+
+def gitlab_job(token: str, audience: str = "127.0.0.1") -> dict[str, str]:
+    """What a job of GitLab finds: the token stands in a variable whose name is made of the audience."""
+    name = "".join(letter.upper() if letter.isalnum() else "_" for letter in audience)
+    return {"GITLAB_CI": "true", f"{name}_ID_TOKEN": token}

@@ -1,0 +1,163 @@
+"""Mails about trusted publishers: who is told, what they read, and a mail server that is down."""
+
+from typing import Any
+
+import pytest
+from celery.exceptions import Retry
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from channels_app import audit, mails, tasks
+from channels_app.access import Actor
+from channels_app.models import AuditEvent, Channel, Role, User
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.id_tokens.rules import BadToken
+from publishing.trusted import publishers
+from tests.builders import make_issuer, make_member, make_publisher, make_user
+from tests.id_tokens.builders import github_claims
+
+pytestmark = pytest.mark.django_db
+
+PUBLISHERS = "https://hub.example.org/channels/demo/settings/publishers"
+
+
+@pytest.fixture(autouse=True)
+def address(settings: Settings) -> None:
+    settings.HUB_PUBLIC_URL = "https://hub.example.org"
+
+
+@pytest.fixture(autouse=True)
+def owners(channel: Channel, olga: User) -> None:
+    """Olga and Jo own the channel and have addresses; the others own it without one, shut out, or don't own it."""
+    User.objects.filter(pk=olga.pk).update(email="olga@example.org")
+    for name, role, fields in (
+        ("jo", Role.OWNER, {"email": "jo@example.org"}),
+        ("ann", Role.OWNER, {}),
+        ("eve", Role.OWNER, {"email": "eve@example.org", "is_active": False}),
+        ("tom", Role.MAINTAINER, {"email": "tom@example.org"}),
+    ):
+        make_member(channel, make_user(name, **fields), role)
+
+
+def sent(sent_jobs: list[tuple[object, ...]]) -> list[Any]:
+    """The mails that come of the queued jobs."""
+    for job, *arguments in sent_jobs:
+        getattr(tasks, str(job).rpartition(".")[2])(*arguments)
+    return mail.outbox
+
+
+def test_owners_are_told_of_a_new_publisher(
+    channel: Channel,
+    olga: User,
+    sent_jobs: list[tuple[object, ...]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    fields = PROVIDERS["github"].clean({"repository": "octo-org/sample", "workflow": "release.yml"})
+    with django_capture_on_commit_callbacks(execute=True):
+        publishers.add(actor=Actor(user=olga), channel=channel, issuer=make_issuer(), fields=fields)
+    first, second = sent(sent_jobs)
+    assert (first.to, second.to) == (["olga@example.org"], ["jo@example.org"])
+    assert first.subject == "GitHub Actions: octo-org/sample is a trusted publisher of demo now"
+    assert "olga added a trusted publisher to demo on https://hub.example.org:" in first.body
+    assert "    repository: octo-org/sample\n    workflow: release.yml\n\n" in first.body
+    assert PUBLISHERS in first.body
+    assert "environment" not in first.body
+
+
+def body_of(event: AuditEvent) -> str:
+    mails.send(event.pk, mails.recipients(event.pk)[0])
+    return str(mail.outbox[-1].body)
+
+
+def latest() -> AuditEvent:
+    return AuditEvent.objects.order_by("-pk")[0]
+
+
+def test_owners_are_told_of_a_removal(channel: Channel, olga: User) -> None:
+    publishers.remove(actor=Actor(user=olga), publisher=make_publisher(channel))
+    assert "olga removed a trusted publisher of demo on https://hub.example.org:" in body_of(latest())
+    assert mail.outbox[-1].subject == "GitHub Actions: octo-org/sample is no trusted publisher of demo any more"
+
+
+def test_owners_are_told_of_a_first_use_and_of_no_second(channel: Channel) -> None:
+    publisher = make_publisher(channel)
+    publishers.settle(publisher, github_claims())
+    publishers.settle(publisher, github_claims())
+    assert AuditEvent.objects.count() == 1
+    body = body_of(latest())
+    assert f"    repository_id: {github_claims()['repository_id']}\n" in body
+    assert f"{PUBLISHERS}\n    https://hub.example.org/channels/demo/settings/activity\n" in body
+
+
+def test_owners_are_told_of_a_resurrected_account_once_a_day(channel: Channel) -> None:
+    publisher = make_publisher(channel, make_issuer(), pins={"repository_id": "1"})
+    for _ in range(2):
+        with pytest.raises(BadToken):
+            publishers.matching(publisher.issuer, github_claims())
+    assert AuditEvent.objects.count() == 1
+    expected = f"Its stable id is {github_claims()['repository_id']}; expected 1."
+    assert expected in body_of(latest())
+    assert mail.outbox[-1].subject == "GitHub Actions: octo-org/sample was refused in demo"
+
+
+def test_who_adds_a_pending_publisher_is_told(sam: User) -> None:
+    User.objects.filter(pk=sam.pk).update(email="sam@example.org")
+    fields = PROVIDERS["google"].clean({"email": "ci@example.org"})
+    publishers.add_pending(user=sam, channel_name="next-lab", issuer=make_issuer("google"), fields=fields)
+    body = body_of(latest())
+    assert mail.outbox[-1].to == ["sam@example.org"]
+    assert "sam added a trusted publisher to next-lab on" in body
+    assert "https://hub.example.org/channels/new/publisher" in body
+
+
+def test_names_are_not_escaped_and_stay_in_their_line(channel: Channel, olga: User) -> None:
+    event = audit.record("publisher.remove", target="a\n<b>&", actor=olga, channel=channel, detail={"fields": {}})
+    assert "a\n<b>&" in body_of(event)
+    assert mail.outbox[-1].subject == "a <b>& is no trusted publisher of demo any more"
+
+
+def test_other_events_are_no_mails(
+    channel: Channel,
+    olga: User,
+    sent_jobs: list[tuple[object, ...]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        audit.record("policy.change", target="demo", actor=olga, channel=channel)
+    assert sent_jobs == []
+
+
+def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User, sent_jobs: list[tuple[object, ...]]) -> None:
+    event = audit.record("publisher.remove", target="a", actor=olga, channel=channel, detail={"fields": {}})
+    tasks.tell(0)
+    tasks.send_mail(event.pk, 0)
+    assert (sent_jobs, mail.outbox) == ([], [])
+
+
+class Down(BaseEmailBackend):
+    def send_messages(self, email_messages: Any) -> int:
+        raise ConnectionRefusedError("Connection refused")
+
+
+def test_a_server_that_is_down_is_tried_again(
+    channel: Channel, olga: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = audit.record("publisher.remove", target="a", actor=olga, channel=channel, detail={"fields": {}})
+    settings.EMAIL_BACKEND = f"{__name__}.Down"
+    waits: list[object] = []
+
+    def retry(**options: Any) -> Retry:
+        waits.append(options["countdown"])
+        return Retry()
+
+    monkeypatch.setattr(tasks.send_mail, "retry", retry)
+    with pytest.raises(Retry):
+        tasks.send_mail(event.pk, olga.pk)
+    assert waits == [60]
+    assert sum(60 * 2**n for n in range(tasks.RETRIES_MAX)) > 3600
+
+
+def test_every_mail_has_its_text_and_every_text_its_mail(settings: Settings) -> None:
+    folder = settings.BASE_DIR / "templates" / "mail"
+    assert {path.stem for path in folder.glob("*.txt")} == {each.template for each in mails.MAILS.values()}
