@@ -10,6 +10,8 @@ from django.db import connection, connections
 
 from hub.errors import HubError
 
+START_S = 60
+
 
 @contextmanager
 def shared_database(folder: Path) -> Iterator[None]:
@@ -21,6 +23,8 @@ def shared_database(folder: Path) -> Iterator[None]:
     name = database["NAME"]
     with closing(sqlite3.connect(folder / "copy.sqlite3")) as copy:
         connection.connection.backup(copy)
+        # As a hub's own: two connections that both want to switch to it at once would refuse each other.
+        copy.execute("PRAGMA journal_mode=WAL")
     database["NAME"] = folder / "copy.sqlite3"
     try:
         yield
@@ -30,7 +34,7 @@ def shared_database(folder: Path) -> Iterator[None]:
 
 def at_once(*changes: Callable[[], object]) -> list[object]:
     """What each of `changes` returns or raises, all begun at the same moment, each with a connection of its own."""
-    barrier, results = threading.Barrier(len(changes)), []
+    barrier, results, failures = threading.Barrier(len(changes), timeout=START_S), [], []
 
     def run(change: Callable[[], object]) -> None:
         try:
@@ -39,6 +43,9 @@ def at_once(*changes: Callable[[], object]) -> list[object]:
             results.append(change())
         except HubError as error:
             results.append(error.code)
+        except Exception as error:  # noqa: BLE001  (raised again below, where the test can see it)
+            failures.append(error)
+            barrier.abort()
         finally:
             connection.close()
 
@@ -47,4 +54,6 @@ def at_once(*changes: Callable[[], object]) -> list[object]:
         thread.start()
     for thread in threads:
         thread.join()
+    if failures:
+        raise failures[0]
     return results
