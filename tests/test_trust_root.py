@@ -22,6 +22,9 @@ from publishing.apps import check_trust_root
 from publishing.attestations import trust_root
 from tests import sigstore
 
+# A refresh holds a lock, which is the database's where that is PostgreSQL.
+pytestmark = pytest.mark.django_db
+
 LATER = datetime.now(UTC) + timedelta(days=365)
 
 
