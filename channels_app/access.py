@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from allauth.idp.oidc.models import Token
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, User
+from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, TeamMember, User
 from hub.errors import HubError, forbidden, not_found, unauthenticated
 
 
@@ -27,19 +28,24 @@ ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
 }
 
+# What applications that users have let in can do in their name (OAuth).
+TOKEN_SCOPES = {"channel:read": Permission.READ, "channel:upload": Permission.UPLOAD}
+
 # What a key can be for. To own (transfer, delete a channel) takes a person.
 SCOPES = (Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: nobody, a user in a browser, a user by a key, which only narrows the user's rights, or a minted key.
+    """Who asks: nobody, a user in a browser, a user by a key or a token, which only narrow the user's rights, or a key.
 
-    A minted key has no user: its rights are those of the trusted publishers that it was minted for.
+    A key without a user is a robot's, with rights in its channel alone, or minted: then its rights are those of the
+    trusted publishers that it was minted for.
     """
 
     user: User | None = None
     key: ApiKey | None = None
+    token: Token | None = None  # an OAuth access token of the user's
 
     def __str__(self) -> str:
         return str(self.user or (self.key.name if self.key else "nobody"))
@@ -73,7 +79,7 @@ def page_channel(actor: Actor, name: str, permission: Permission = Permission.RE
 
 def check_still_allowed(actor: Actor, channel: Channel, permission: Permission) -> None:
     """Ask again, inside a committing transaction: rights, keys and channels can go while a body arrives."""
-    if actor.key and not _is_usable(actor.key):
+    if (actor.key and not _is_usable(actor.key)) or (actor.token and not _is_live(actor.token)):
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
     if channel_for(actor, channel.name, permission).pk != channel.pk:
         raise not_found("channel_gone", f"The channel '{channel}' was deleted while the upload was under way.")
@@ -92,24 +98,44 @@ def hold(actor: Actor, channel: Channel, permission: Permission) -> Channel:
 
 def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     """Everything that `actor` may do in `channel`, by membership as it is now and by the key's own limits."""
-    if actor.key and actor.key.kind == KeyKind.MINTED:
-        granted = _publisher_permissions(actor.key, channel)
-    else:
-        granted = _user_permissions(actor.user, channel)
-        if actor.key:
-            granted &= _key_permissions(actor.key, channel)
+    granted = _granted(actor, channel)
     return granted if channel.is_private else granted | {Permission.READ}
 
 
+def sorted_permissions(actor: Actor, channel: Channel) -> list[Permission]:
+    """The same from the least to the most, for people and programs to read."""
+    granted = permissions(actor, channel)
+    return [permission for permission in Permission if permission in granted]
+
+
 def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
-    """Whether a trusted publisher's globs let this package name through; nobody else is limited to names."""
-    if actor.key is None or actor.key.kind != KeyKind.MINTED:
+    """Whether the key's package names, or those of its trusted publishers, let this one through."""
+    if actor.key is None:
         return True
-    publishers = actor.key.publishers.filter(channel=channel, may_upload=True)
+    holders = [actor.key] if actor.key.kind != KeyKind.MINTED else actor.key.publishers.filter(channel=channel)
     return any(
-        not publisher.package_globs or any(fnmatchcase(package_name, glob) for glob in publisher.package_globs)
-        for publisher in publishers
+        not holder.package_globs or any(fnmatchcase(package_name, glob) for glob in holder.package_globs)
+        for holder in holders
     )
+
+
+def is_member(user: User) -> Q:
+    """A condition on channels: `user` is a member, or in a team that is."""
+    return Q(pk__in=memberships(user).values("channel"))
+
+
+def memberships(user: User | None) -> QuerySet[Member]:
+    """The user's own memberships and those of the user's teams; nobody has none."""
+    if user is None:
+        return Member.objects.none()
+    return Member.objects.filter(Q(user=user) | Q(team__in=TeamMember.objects.filter(user=user).values("team")))
+
+
+def attainable_scopes(user: User) -> list[Permission]:
+    """What a key of `user` could be of use for: to read, and what some role of theirs lets them do somewhere."""
+    roles = memberships(user).values_list("role", flat=True).distinct()
+    granted = ROLE_PERMISSIONS[Role.VIEWER].union(*(ROLE_PERMISSIONS[role] for role in roles))
+    return [scope for scope in SCOPES if scope in granted or user.is_superuser]
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
@@ -119,13 +145,29 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
     if key and key.kind == KeyKind.MINTED:
         trusted = Q(publishers__keys=key, publishers__may_read=True, publishers__issuer__is_enabled=True)
         return channels.filter(public | trusted).distinct()
-    if user is None or (key and Permission.READ not in key.scopes):
+    if key and key.kind == KeyKind.ROBOT:
+        return channels.filter(public | Q(pk=key.robot_of_id if Permission.READ in key.scopes else None))
+    if user is None or (key and Permission.READ not in key.scopes) or (actor.token and not _may_read(actor.token)):
         return channels.filter(public)
     if not user.is_superuser:
-        channels = channels.filter(public | Q(members__user=user))
+        channels = channels.filter(public | is_member(user))
     if key and not key.all_channels:
         channels = channels.filter(public | Q(keys=key))
     return channels.distinct()
+
+
+def _granted(actor: Actor, channel: Channel) -> frozenset[Permission]:
+    key = actor.key
+    if key and key.kind == KeyKind.MINTED:
+        return _publisher_permissions(key, channel)
+    if key and key.kind == KeyKind.ROBOT:
+        return _scopes(key) if key.robot_of_id == channel.pk else frozenset()
+    granted = _user_permissions(actor.user, channel)
+    if key:
+        granted &= _key_permissions(key, channel)
+    if actor.token:
+        granted &= _token_permissions(actor.token)
+    return granted
 
 
 def _user_permissions(user: User | None, channel: Channel) -> frozenset[Permission]:
@@ -133,14 +175,26 @@ def _user_permissions(user: User | None, channel: Channel) -> frozenset[Permissi
         return frozenset()
     if user.is_superuser:
         return ROLE_PERMISSIONS[Role.OWNER]
-    member = Member.objects.filter(channel=channel, user=user).first()
-    return ROLE_PERMISSIONS[member.role] if member else frozenset()
+    members = memberships(user).filter(channel=channel)
+    return frozenset().union(*(ROLE_PERMISSIONS[role] for role in members.values_list("role", flat=True)))
 
 
 def _key_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
     if not key.all_channels and not key.channels.filter(pk=channel.pk).exists():
         return frozenset()
+    return _scopes(key)
+
+
+def _scopes(key: ApiKey) -> frozenset[Permission]:
     return frozenset(Permission(scope) for scope in key.scopes)
+
+
+def _token_permissions(token: Token) -> frozenset[Permission]:
+    return frozenset(TOKEN_SCOPES[scope] for scope in token.get_scopes() if scope in TOKEN_SCOPES)
+
+
+def _may_read(token: Token) -> bool:
+    return Permission.READ in _token_permissions(token)
 
 
 def _publisher_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
@@ -148,6 +202,10 @@ def _publisher_permissions(key: ApiKey, channel: Channel) -> frozenset[Permissio
     publishers = key.publishers.filter(channel=channel, issuer__is_enabled=True)
     granted = {Permission.UPLOAD for publisher in publishers if publisher.may_upload}
     return frozenset(granted | {Permission.READ for publisher in publishers if publisher.may_read})
+
+
+def _is_live(token: Token) -> bool:
+    return bool(Token.objects.valid().filter(pk=token.pk, user__is_active=True).exists())
 
 
 def _is_usable(key: ApiKey) -> bool:
@@ -171,6 +229,8 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
         return forbidden(
             "publisher_may_not", f"{actor} may read '{name}' but not {permission} there: its trusted publisher may not."
         )
+    if actor.token and permission not in _token_permissions(actor.token):
+        return forbidden("scope_missing", _of_the_token(actor.token, permission))
     if actor.key and permission not in actor.key.scopes:
         return forbidden(
             "scope_missing",
@@ -180,3 +240,12 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
         "role_missing",
         f"{actor} may read '{name}' but not {permission} there. Ask an owner of the channel for a role that may.",
     )
+
+
+def _of_the_token(token: Token, permission: Permission) -> str:
+    """What an application's token is for; some things none is for."""
+    granted = ", ".join(sorted(_token_permissions(token))) or "nothing in channels"
+    wanted = next((scope for scope, each in TOKEN_SCOPES.items() if each == permission), None)
+    remedy = f"sign it in again with the scope '{wanted}'" if wanted else "use the hub's pages"
+    name = token.client.name if token.client else "The application"
+    return f"{name} was let in for {granted}; to {permission} there, {remedy} or send an API key with '{permission}'."

@@ -14,7 +14,7 @@ from channels_app.models import AuditEvent, Channel
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("Everything", ()),
     "packages": ("Packages", ("artifact.",)),
-    "members": ("Members", ("member.", "channel.transfer")),
+    "members": ("Members", ("member.", "invitation.", "channel.transfer")),
     "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.")),
 }
 HUB = "The hub"
@@ -58,6 +58,10 @@ ACTIONS = {
     "member.change": Words("users", "warning", "made {target} {to}, before {from}"),
     "member.remove": Words("users", "error", "removed {target}, who was {role}"),
     "member.leave": Words("log-out", "", "left the channel and was {role}"),
+    "invitation.send": Words("mail", "", "invited {target} as {role}"),
+    "invitation.withdraw": Words("mail", "error", "withdrew the invitation of {target} as {role}"),
+    "invitation.accept": Words("users", "success", "accepted an invitation and is {role}"),
+    "invitation.decline": Words("mail", "", "declined the invitation of {target} as {role}"),
     "channel.create": Words("plus", "success", "made this channel"),
     "channel.update": Words("settings", "", "changed the channel"),
     "channel.transfer": Words("arrow-left-right", "warning", "handed the channel to {target}"),
@@ -68,10 +72,26 @@ ACTIONS = {
     "publisher.remove": Words("shield-check", "error", "removed the trusted publisher {target}"),
     "publisher.first_use": Words("lock", "success", "pinned {target} at its first use"),
     "publisher.refuse": Words("triangle-alert", "error", "refused {target}: its stable id is another one now"),
+    "key.create": Words("key-round", "warning", "made the API key {target}"),
+    "key.revoke": Words("key-round", "error", "revoked the API key {target}"),
+    "key.expires": Words("clock", "warning", "told the owners that the API key {target} expires soon"),
     "key.mint": Words("key-round", "", "got a key for minutes"),
+    "account.sign_in": Words("log-in", "", "signed in"),
+    "account.new_device": Words("log-in", "warning", "signed in from a new device"),
+    "account.sign_in_failed": Words("circle-x", "error", "could not sign in: a wrong password"),
+    "account.email": Words("mail", "warning", "changed the e-mail address to {target}"),
+    "account.password": Words("lock", "warning", "changed the password"),
+    "account.factor_add": Words("shield-check", "success", "added {target} as a second factor"),
+    "account.factor_remove": Words("shield-check", "error", "removed {target} as a second factor"),
+    "account.factor_reset": Words("rotate-ccw", "warning", "made new recovery codes"),
+    "account.recovery_code": Words("key-round", "warning", "signed in with a recovery code"),
+    "account.connect": Words("log-in", "success", "connected an account of {target}"),
+    "account.disconnect": Words("log-out", "error", "disconnected the account of {target}"),
+    "oauth.grant": Words("terminal", "success", "let {target} in"),
+    "oauth.revoke": Words("terminal", "error", "shut {target} out"),
 }
 # Where an event without an actor was nobody's, not that of a deleted account.
-OF_THE_HUB = {"artifact.set_aside", "publisher.first_use", "publisher.refuse"}
+OF_THE_HUB = {"artifact.set_aside", "key.expires", "publisher.first_use", "publisher.refuse"}
 
 # What an event's detail has as name → value.
 PAIRS = ("fields", "pins")
@@ -88,8 +108,8 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def entry(event: AuditEvent, channel: Channel) -> Entry:
-    """An event of `channel` in words; an action that is not in the table is shown by its name."""
+def entry(event: AuditEvent, channel: Channel | None = None) -> Entry:
+    """An event of `channel`, or of an account, in words; an action that is not in the table is shown by its name."""
     words = ACTIONS.get(event.action) or Words("activity", "", f"{event.action.replace('.', ': ')} {{target}}")
     before, has_target, after = words.sentence.partition("{target}")
     return Entry(
@@ -125,6 +145,10 @@ def _notes(event: AuditEvent) -> list[str]:
     detail = event.detail
     # In the order of FIELDS: PostgreSQL keeps none.
     notes = [_change(name, detail[name]) for name in FIELDS if name in detail]
+    if "network" in detail:
+        notes.append(f"{detail['agent'] or 'A browser without a name'}, from {detail['network']}")
+    if detail.get("before"):
+        notes.append(f"Before: {detail['before']}")
     notes += [f"{name}: {value}" for group in PAIRS for name, value in sorted(detail.get(group, {}).items()) if value]
     if "size_bytes" in detail:
         notes.append(f"{filesizeformat(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")

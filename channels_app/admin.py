@@ -1,5 +1,6 @@
 """Django's admin for administrators: people, channels, keys (which can be revoked, never read)."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
@@ -9,6 +10,8 @@ from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, User
 
 admin.site.site_header = "Channelhub administration"
 admin.site.site_title = "Channelhub"
+# By the hub's own page, with its limits and second factors.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.register(User, UserAdmin)
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.db import transaction
 
+from channels_app.access import ANYONE, Actor
 from channels_app.mails import MAILS
-from channels_app.models import ApiKey, AuditEvent, Channel, User
+from channels_app.models import AuditEvent, Channel
 from hub.celery import send
 
 
@@ -13,17 +14,26 @@ def record(
     action: str,
     *,
     target: str,
-    actor: User | None = None,
-    key: ApiKey | None = None,
+    by: Actor = ANYONE,
     channel: Channel | None = None,
     detail: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    if key and actor is None:
-        # Of a minted key nothing else will be left in a day.
-        detail = {**(detail or {}), "by": key.name}
+    """An event; without `by` it was the hub itself. Whom mails.MAILS names for the action is told after the commit."""
     event = AuditEvent.objects.create(
-        action=action, target=target, actor=actor, key=key, channel=channel, detail=detail or {}
+        action=action,
+        target=target,
+        actor=by.user,
+        key=by.key,
+        channel=channel,
+        detail={**(detail or {}), **_means(by)},
     )
     if action in MAILS:
         transaction.on_commit(lambda: send("channels_app.tasks.tell", event.pk))
     return event
+
+
+def _means(by: Actor) -> dict[str, str]:
+    """What else will tell, when a minted key or an application's token is long gone, who it was."""
+    if by.key and by.user is None:
+        return {"by": by.key.name}
+    return {"application": by.token.client.name} if by.token and by.token.client else {}

@@ -7,6 +7,7 @@ A key arrives as a bearer token (pixi, rattler, mamba), as the password of basic
 import base64
 import binascii
 
+from allauth.idp.oidc.models import Token
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
@@ -16,20 +17,38 @@ from channels_app.access import ANYONE, Actor
 from hub.errors import forbidden, unauthenticated
 from hub.middleware import PATH_KEY
 
+# An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
+TOKEN_CHARACTERS = 86
+
 
 def actor(request: HttpRequest) -> Actor:
     """Who asks, by key or by session. A credential that is not valid is 401 everywhere, on public channels too."""
     secret = _secret(request)
     if secret is not None:
-        return _actor_by_key(secret)
+        return _looking(request, _actor_by(secret))
     user = request.user
     return ANYONE if isinstance(user, AnonymousUser) else Actor(user=user)
+
+
+def _looking(request: HttpRequest, found: Actor) -> Actor:
+    """Pages let keys look; whoever changes something there is a person, whatever the key's scopes would allow."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return found
+    raise forbidden("key_on_page", "A key only looks at pages. Sign in to change something here, or use the API.")
+
+
+def way(request: HttpRequest) -> str:
+    """How the credential that counts came: in the path, as bearer or basic authentication, by session, or not."""
+    if request.META.get(PATH_KEY) is not None:
+        return "path"
+    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    return scheme or ("session" if request.user.is_authenticated else "none")
 
 
 def key_actor(request: HttpRequest) -> Actor:
     """Who asks, by key alone: for the endpoints of clients that change something, where a cookie must not be enough."""
     secret = _secret(request)
-    return ANYONE if secret is None else _actor_by_key(secret)
+    return ANYONE if secret is None else _actor_by(secret)
 
 
 def signed_in(request: HttpRequest) -> Actor:
@@ -68,12 +87,21 @@ def _nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-def _actor_by_key(secret: str) -> Actor:
+def _actor_by(secret: str) -> Actor:
     key = keys.look_up(secret)
-    if key is None:
+    if key:
+        keys.note_use(key)
+        return Actor(user=key.owner, key=key)
+    token = None if secret.startswith(keys.PREFIX) else live_token(secret)
+    if token is None or token.user is None:
         raise unauthenticated("invalid_key", _what_is_wrong(secret))
-    keys.note_use(key)
-    return Actor(user=key.owner, key=key)
+    return Actor(user=token.user, token=token)
+
+
+def live_token(secret: str) -> Token | None:
+    """The live OAuth access token, of a user who may still sign in; one query."""
+    tokens = Token.objects.select_related("user", "client").filter(user__is_active=True)
+    return tokens.lookup(Token.Type.ACCESS_TOKEN, secret)
 
 
 def _secret(request: HttpRequest) -> str | None:
@@ -105,6 +133,8 @@ def _basic_password(value: str) -> str:
 
 def _what_is_wrong(secret: str) -> str:
     """A sentence that never repeats the credential."""
+    if len(secret) == TOKEN_CHARACTERS:
+        return "The sign-in of this application has ended or was revoked. Sign in again: pixi auth login HUB --oauth."
     if not secret.startswith(keys.PREFIX):
         return f"What was sent as a key is none of this hub's: they begin with '{keys.PREFIX}'."
     if not keys.has_shape(secret):

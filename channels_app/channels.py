@@ -17,8 +17,9 @@ MIB = 1024**2
 
 # First segments of the hub's own paths; and `new`, since a channel's page is at /channels/<name>.
 ROUTED = {
-    *("accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "favicon.ico", "get", "healthz", "media"),
-    *("metrics", "new", "o", "readyz", "robots.txt", "search", "static", "styleguide", "t", "well-known"),
+    *("account", "accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "doctor", "favicon.ico", "get"),
+    *("healthz", "identity", "invitations", "media", "metrics", "new", "o", "readyz", "robots.txt", "search", "static"),
+    *("styleguide", "t", "teams", "well-known", ".well-known"),
 }
 
 
@@ -30,7 +31,7 @@ def create(*, name: str, owner: User, is_private: bool, description: str = "", l
         raise conflict("channel_exists", f"There is a channel '{name}' already; choose another name.")
     channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
-    audit.record("channel.create", actor=owner, channel=channel, target=name, detail={"private": is_private})
+    audit.record("channel.create", by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private})
     transaction.on_commit(lambda: send("publishing.tasks.open_channel", channel.pk))
     return channel
 
@@ -71,7 +72,7 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
     owner, _ = Member.objects.update_or_create(channel=locked, user=user, defaults={"role": Role.OWNER})
     Member.objects.filter(channel=locked, user=actor.user).update(role=Role.MAINTAINER)
-    audit.record("channel.transfer", actor=actor.user, key=actor.key, channel=locked, target=username)
+    audit.record("channel.transfer", by=actor, channel=locked, target=username)
     return owner
 
 
@@ -81,7 +82,7 @@ def delete(*, actor: Actor, channel: Channel) -> Channel:
     locked = hold(actor, channel, Permission.OWN)
     locked.deleted_at = timezone.now()
     locked.save(update_fields=["deleted_at"])
-    audit.record("channel.delete", actor=actor.user, key=actor.key, channel=locked, target=locked.name)
+    audit.record("channel.delete", by=actor, channel=locked, target=locked.name)
     return locked
 
 
@@ -94,7 +95,7 @@ def restore(*, actor: Actor, channel: Channel) -> Channel:
     locked.deleted_at = None
     locked.save(update_fields=["deleted_at"])
     hold(actor, locked, Permission.OWN)
-    audit.record("channel.restore", actor=actor.user, key=actor.key, channel=locked, target=locked.name)
+    audit.record("channel.restore", by=actor, channel=locked, target=locked.name)
     return locked
 
 
@@ -134,4 +135,4 @@ def _set(channel: Channel, values: dict[str, Any]) -> dict[str, Any]:
 
 def _record(action: str, actor: Actor, channel: Channel, changed: dict[str, Any]) -> None:
     if changed:
-        audit.record(action, actor=actor.user, key=actor.key, channel=channel, target=channel.name, detail=changed)
+        audit.record(action, by=actor, channel=channel, target=channel.name, detail=changed)

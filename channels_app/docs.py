@@ -41,7 +41,7 @@ CODE_BLOCK = re.compile(r'<pre tabindex="0"><code>(.*?)</code></pre>', re.DOTALL
 LINK_TO_PAGE = re.compile(r'href="(?:docs/)?([a-z0-9-]+)\.md(#[\w-]*)?"')
 # An option stays with its value where a line is broken.
 OPTION = re.compile(r"(?<= )--?[a-zA-Z][a-z-]*(?: [^-\s&]\S*)?")
-BLANK = re.compile(r"\b(KEY|CHANNEL|PACKAGE|FILE|USER|NAME|SUBDIR|BUCKET|ENDPOINT|REGION)\b")
+BLANK = re.compile(r"\b(KEY|CHANNEL|PACKAGE|FILE|USER|NAME|SUBDIR|BUCKET|ENDPOINT|REGION|LEAKED)\b")
 
 
 @dataclass(frozen=True, slots=True)

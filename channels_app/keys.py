@@ -16,10 +16,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from channels_app import audit
-from channels_app.access import SCOPES
+from channels_app import audit, names
+from channels_app.access import SCOPES, Actor, Permission, hold
 from channels_app.models import ApiKey, Channel, KeyKind, User
-from hub.errors import bad_request
+from hub.errors import bad_request, forbidden
 
 PREFIX = "chub-"
 RANDOM_CHARACTERS = 26
@@ -28,6 +28,7 @@ HINT_CHARACTERS = len(PREFIX) + 6
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SHAPE = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{RANDOM_CHARACTERS}}})([0-9A-Za-z]{{{CHECKSUM_CHARACTERS}}})\Z")
 LAST_USE_PRECISION = timedelta(minutes=1)
+GLOBS_MAX = 50
 
 
 @transaction.atomic
@@ -38,22 +39,36 @@ def mint(
     scopes: Iterable[str],
     channels: Iterable[Channel] | None,
     expires_at: datetime | None,
+    package_globs: Iterable[str] = (),
 ) -> tuple[ApiKey, str]:
-    """Make a key; the second value is the key itself, kept nowhere. `channels` None: all of the owner's."""
-    wanted = sorted(set(scopes))
-    if not wanted or not set(wanted) <= set(SCOPES):
-        raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
+    """Make a key; the second value is the key itself, kept nowhere. `channels` None: all of the owner's.
+
+    A scope that the owner's roles don't have yet is no mistake: what the key may do is asked at each request.
+    """
+    limits = _limits(scopes, package_globs, expires_at)
     secret = new_secret()
-    key = ApiKey.objects.create(
-        owner=owner,
-        name=name,
-        **stored(secret),
-        scopes=wanted,
-        all_channels=channels is None,
-        expires_at=expires_at,
-    )
+    key = ApiKey.objects.create(owner=owner, name=name, all_channels=channels is None, **limits, **stored(secret))
     key.channels.set(channels or ())
-    audit.record("key.create", actor=owner, target=f"{owner}: {name}", detail={"scopes": wanted})
+    audit.record("key.create", by=Actor(user=owner), target=name, detail=described(key))
+    return key, secret
+
+
+@transaction.atomic
+def mint_robot(
+    *,
+    actor: Actor,
+    channel: Channel,
+    name: str,
+    scopes: Iterable[str],
+    expires_at: datetime | None,
+    package_globs: Iterable[str] = (),
+) -> tuple[ApiKey, str]:
+    """Make a key of the channel's own, which stays when whoever made it leaves; returns what mint() does."""
+    locked = hold(actor, channel, Permission.OWN)
+    limits = _limits(scopes, package_globs, expires_at)
+    secret = new_secret()
+    key = ApiKey.objects.create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits, **stored(secret))
+    audit.record("key.create", by=actor, channel=locked, target=name, detail=described(key))
     return key, secret
 
 
@@ -71,9 +86,12 @@ def mint_for_publishers(
 
 def look_up(secret: str) -> ApiKey | None:
     """The usable key with this secret. Costs one query at most."""
-    if not has_shape(secret):
-        return None
-    return usable().filter(digest=_digest(secret)).select_related("owner").first()
+    return _find(usable(), secret)
+
+
+def look_up_any(secret: str) -> ApiKey | None:
+    """The key with this secret, ended ones too: for telling whoever holds it what became of it."""
+    return _find(ApiKey.objects.all(), secret)
 
 
 def usable() -> QuerySet[ApiKey]:
@@ -90,9 +108,27 @@ def note_use(key: ApiKey) -> None:
 
 
 @transaction.atomic
-def revoke(*, key: ApiKey, actor: User) -> None:
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-    audit.record("key.revoke", actor=actor, target=f"{key.owner}: {key.name}")
+def revoke(*, key: ApiKey, actor: Actor) -> None:
+    """End a key at once: one's own, a robot of a channel that one owns, or the very key that asks.
+
+    Without effect where it has been revoked already.
+    """
+    if key != actor.key:
+        _check_may_revoke(actor, key)
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        audit.record("key.revoke", by=actor, channel=key.robot_of, target=key.name, detail=described(key))
+
+
+def described(key: ApiKey) -> dict[str, Any]:
+    """What audit events keep of a key: enough to know it by when its row is gone."""
+    return {
+        "key": key.pk,
+        "hint": key.hint,
+        "scopes": key.scopes,
+        "channels": None if key.all_channels else [channel.name for channel in key.channels.all()],
+        "package_globs": key.package_globs,
+        "expires_at": key.expires_at and key.expires_at.isoformat(timespec="seconds"),
+    }
 
 
 def has_shape(secret: str) -> bool:
@@ -106,9 +142,39 @@ def new_secret() -> str:
     return f"{PREFIX}{body}{_checksum(body)}"
 
 
+def _find(among: QuerySet[ApiKey], secret: str) -> ApiKey | None:
+    if not has_shape(secret):
+        return None
+    return among.filter(digest=_digest(secret)).select_related("owner").first()
+
+
 def stored(secret: str) -> dict[str, str]:
     """What is kept of a secret: the columns of its row."""
     return {"digest": _digest(secret), "hint": secret[:HINT_CHARACTERS]}
+
+
+def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | None) -> dict[str, Any]:
+    """The columns that narrow a key, checked."""
+    wanted = sorted(set(scopes))
+    if not wanted or not set(wanted) <= set(SCOPES):
+        raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
+    cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
+    if len(cleaned) > GLOBS_MAX or any(len(glob) > names.NAME_MAX_CHARACTERS for glob in cleaned):
+        raise bad_request("bad_globs", f"A key takes at most {GLOBS_MAX} package names, each of a name's length.")
+    if expires_at and expires_at <= timezone.now():
+        raise bad_request("bad_expiry", f"The key would expire on {expires_at:%Y-%m-%d}; expected a time to come.")
+    return {
+        "scopes": [scope for scope in SCOPES if scope in wanted],
+        "package_globs": cleaned,
+        "expires_at": expires_at,
+    }
+
+
+def _check_may_revoke(actor: Actor, key: ApiKey) -> None:
+    if key.robot_of:
+        hold(actor, key.robot_of, Permission.OWN)
+    elif actor.user is None or actor.key or actor.token or key.owner != actor.user:
+        raise forbidden("not_your_key", "Only whoever a key belongs to revokes it, signed in; or the key itself does.")
 
 
 def _checksum(body: str) -> str:

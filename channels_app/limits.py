@@ -16,6 +16,21 @@ from hub.errors import HubError
 
 # name: (how many, in how many seconds)
 LIMITS = {
+    "sign-in-by-address": (60, 60),
+    "sign-in-by-account": (10, 300),
+    "second-factor-by-account": (10, 300),
+    "code-by-address": (20, 60),
+    "confirm-by-account": (10, 300),
+    "sign-up-by-address": (20, 3600),
+    "password-reset-by-address": (20, 3600),
+    "mail-by-recipient": (10, 3600),
+    "email-by-account": (20, 3600),
+    "key-by-account": (30, 3600),
+    "invitation-by-account": (60, 3600),
+    "wrong-key-by-address": (60, 60),
+    "device-by-address": (30, 60),
+    "device-code-by-account": (20, 60),
+    "token-by-address": (300, 60),
     "mint-by-address": (60, 60),
     "mint-by-subject": (30, 60),
 }

@@ -1,36 +1,35 @@
-"""The members of a channel: the list, adding, changing and removing."""
+"""The members of a channel: the list, finding and adding, changing and removing, and invitations by mail."""
+
+from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from channels_app import authentication, members, settings_queries
+from channels_app import authentication, invitations, members, queries, settings_queries
 from channels_app.access import Actor, Permission, page_channel, permissions
 from channels_app.models import Channel, Member, Role
-from channels_app.settings_forms import MemberForm
-from channels_app.settings_pages import page, sent
+from channels_app.settings_pages import page
 from hub.errors import HubError, bad_request
 
 MEMBERS_A_PAGE = 25
+FIND_MIN_CHARACTERS = 2
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def members_page(request: HttpRequest, channel: str) -> HttpResponse:
-    """`action` says what a POST does: add, change or remove."""
+    """`action` says what a POST does, to the `username`, `team` or `email` beside it."""
     actor = authentication.actor(request)
     shown = page_channel(actor, channel, Permission.MANAGE)
-    may_own = Permission.OWN in permissions(actor, shown)
-    form = MemberForm(may_own, sent(request, "add"))
-    if request.method != "POST" or (form.is_bound and not form.is_valid()):
-        return _page(request, shown, form, may_own)
+    if request.method != "POST":
+        return _page(request, actor, shown)
     try:
         messages.success(request, _act(request, actor, shown))
     except HubError as error:
-        if form.is_bound:
-            form.add_error("username", error.detail)
-            return _page(request, shown, form, may_own)
         messages.error(request, error.detail)
     # Who has just given up managing has no business on this page any more.
     stays = Permission.MANAGE in permissions(actor, shown)
@@ -39,49 +38,87 @@ def members_page(request: HttpRequest, channel: str) -> HttpResponse:
 
 def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
     """Do what was asked; returns the sentence that says so."""
-    username, role = _text(request.POST, "username"), _text(request.POST, "role")
+    role, email = _text(request.POST, "role"), _text(request.POST, "email")
+    who = {"username": _text(request.POST, "username"), "team": _text(request.POST, "team")}
     match request.POST.get("action"):
+        case "add" if email:
+            invitation = invitations.invite(actor=actor, channel=channel, email=email, role=role)
+            return f"A mail with an invitation is on its way to {invitation.email}."
         case "add":
-            member = members.add(actor=actor, channel=channel, username=username, role=role)
-            return f"{member.user} is a member now: {member.role}."
+            member = members.add(actor=actor, channel=channel, role=role, **who)
+            return f"{members.name_of(member)} is a member now: {member.role}."
         case "change":
-            member = members.change(actor=actor, channel=channel, username=username, role=role)
-            return f"The role of {member.user} is {member.role} now; it holds from the next request on."
+            member = members.change(actor=actor, channel=channel, role=role, **who)
+            return f"The role of {members.name_of(member)} is {member.role} now; it holds from the next request on."
         case "remove":
-            members.remove(actor=actor, channel=channel, username=username)
-            return f"{username} is no member of {channel} any more, and nor are the keys of {username}."
+            members.remove(actor=actor, channel=channel, **who)
+            return _removed(channel, **who)
+        case "withdraw":
+            invitations.withdraw(actor=actor, channel=channel, email=email)
+            return f"The invitation of {email} is withdrawn; its link is good for nothing any more."
     raise bad_request("bad_action", "The form says nothing that can be done; load the page again.")
 
 
-def _page(request: HttpRequest, channel: Channel, form: MemberForm, may_own: bool) -> HttpResponse:
+def _removed(channel: Channel, username: str, team: str) -> str:
+    if team:
+        return f"team {team} is no member of {channel} any more; what its people could do by it alone has ended."
+    if teams := members.teams_between(channel, username):
+        return f"{username} is a member of {channel} only by the team {' and '.join(teams)} now."
+    return f"{username} is no member of {channel} any more, and nor are the keys of {username}."
+
+
+def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
+    may_own = Permission.OWN in permissions(actor, channel)
     text, role = _text(request.GET, "q"), _text(request.GET, "role")
     found = settings_queries.member_list(channel, text=text, role=role if role in Role.values else "")
     return page(
         request,
         channel,
         "members",
-        form=form,
         members=Paginator(found, MEMBERS_A_PAGE).get_page(request.GET.get("page")),
         total=Member.objects.filter(channel=channel).count(),
         may_own=may_own,
+        roles=queries.ROLES,
+        givable=[each for each in queries.ROLES if may_own or each != Role.OWNER],
         q=text,
         role=role,
-        roles=settings_queries.ROLES,
         role_table=settings_queries.role_table(),
+        pending=settings_queries.pending_invitations(channel),
         asked=_asked(request, channel),
+        **_found(request, channel),
     )
 
 
+def _found(request: HttpRequest, channel: Channel) -> dict[str, Any]:
+    """What `?find=` finds: users and teams by name, or an address to invite."""
+    text = _text(request.GET, "find")
+    if len(text) < FIND_MIN_CHARACTERS:
+        return {"find": text}
+    users, teams = settings_queries.candidates(channel, text)
+    return {"find": text, "is_searched": True, "users": users, "teams": teams, "email": text if _is_email(text) else ""}
+
+
+def _is_email(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
+
+
 def _asked(request: HttpRequest, channel: Channel) -> dict[str, object] | None:
-    """What the reader is asked once more before it is done: ?remove=<user name>, or ?change=<user name>&to=<role>."""
-    username = _text(request.GET, "remove") or _text(request.GET, "change")
-    if not username:
+    """What the reader is asked once more before it is done: ?remove=<user name>, ?remove-team=<team>, or
+    ?change=<user name>&to=<role>.
+    """
+    username, team = _text(request.GET, "remove") or _text(request.GET, "change"), _text(request.GET, "remove-team")
+    member = members.named(channel, username, team) if username or team else None
+    to = _text(request.GET, "to") if "change" in request.GET else ""
+    if member is None or to not in ("", *Role.values):
         return None
-    member = Member.objects.filter(channel=channel, user__username=username).select_related("user").first()
-    to = "" if "remove" in request.GET else _text(request.GET, "to")
-    return {"member": member, "to": to} if member and to in ("", *Role.values) else None
+    teams = members.teams_between(channel, username) if member.user else []
+    return {"member": member, "name": members.name_of(member), "to": to, "teams": teams}
 
 
 def _text(values: QueryDict, name: str) -> str:
     """A value as it can be looked for in the database."""
-    return str(values.get(name, "")).replace("\0", "").strip()[:150]
+    return str(values.get(name, "")).replace("\0", "").strip()[:254]

@@ -1,42 +1,50 @@
-"""Who belongs to a channel: adding, changing, removing, leaving.
+"""Who belongs to a channel, users and teams: adding, changing, removing, leaving.
 
 A channel has several owners or one, never none. Only owners make or unmake owners; maintainers manage everyone else.
 Rights follow from membership at every request, so a removed member's keys end with it.
+Members are named by `username` or by `team`.
 """
 
 from django.db import transaction
 
 from channels_app import audit
 from channels_app.access import Actor, Permission, hold, permissions
-from channels_app.models import Channel, Member, Role, User
+from channels_app.models import Channel, Member, Role, Team, User
 from hub.errors import bad_request, conflict, forbidden, not_found
 
 
 @transaction.atomic
-def add(*, actor: Actor, channel: Channel, username: str, role: str) -> Member:
-    """Make the user of that name a member; 404 where there is none, 409 where they are one already."""
+def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
+    """Make a user or a team a member; 404 where there is none of that name, 409 where they are one already."""
     locked = hold(actor, channel, Permission.MANAGE)
-    _check_role(role)
-    _check_may_touch(actor, locked, role)
-    user = user_named(username)
-    existing = Member.objects.filter(channel=locked, user=user).first()
-    if existing:
-        raise conflict("is_member", f"{user} is a member already: {existing.role}. Change the role in the list below.")
-    member = Member.objects.create(channel=locked, user=user, role=role)
+    check_may_give(actor, locked, role)
+    if existing := named(locked, username, team):
+        raise conflict(
+            "is_member",
+            f"{name_of(existing)} is a member already: {existing.role}. Change the role in the list of members.",
+        )
+    member = Member(channel=locked, role=role)
+    if team:
+        member.team = _team_named(team)
+    else:
+        member.user = user_named(username)
+    _check_is_person(member, role)
+    member.save()
     _record("member.add", actor, member, {"role": role})
     return member
 
 
 @transaction.atomic
-def change(*, actor: Actor, channel: Channel, username: str, role: str) -> Member:
+def change(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
     """Give a member another role."""
     locked = hold(actor, channel, Permission.MANAGE)
     _check_role(role)
-    member = _member(locked, username)
+    member = _member(locked, username, team)
     before = member.role
     if before == role:
         return member
     _check_may_touch(actor, locked, before, role)
+    _check_is_person(member, role)
     _check_an_owner_stays(member)
     member.role = role
     member.save(update_fields=["role"])
@@ -45,10 +53,10 @@ def change(*, actor: Actor, channel: Channel, username: str, role: str) -> Membe
 
 
 @transaction.atomic
-def remove(*, actor: Actor, channel: Channel, username: str) -> None:
-    """End somebody's membership, and with it what their keys may do here."""
+def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = "") -> None:
+    """End a membership, and with it what keys may do here by it."""
     locked = hold(actor, channel, Permission.MANAGE)
-    member = _member(locked, username)
+    member = _member(locked, username, team)
     _check_may_touch(actor, locked, member.role)
     _check_an_owner_stays(member)
     _record("member.remove", actor, member, {"role": member.role})
@@ -57,9 +65,16 @@ def remove(*, actor: Actor, channel: Channel, username: str) -> None:
 
 @transaction.atomic
 def leave(*, actor: Actor, channel: Channel) -> None:
-    """End one's own membership, whatever the role."""
+    """End one's own membership, whatever the role; who belongs to the channel by a team alone has to leave that."""
     locked = hold(actor, channel, Permission.READ)
-    member = _member(locked, actor.user.username if actor.user else "")
+    username = actor.user.username if actor.user else ""
+    teams = teams_between(locked, username)
+    if teams and named(locked, username) is None:
+        raise conflict(
+            "member_by_team",
+            f"You belong to '{locked}' by the team {' and '.join(teams)} alone; leave that to leave the channel.",
+        )
+    member = _member(locked, username)
     _check_an_owner_stays(member)
     _record("member.leave", actor, member, {"role": member.role})
     member.delete()
@@ -72,7 +87,7 @@ def user_named(username: str) -> User:
         raise not_found(
             "no_such_user",
             f"There is no user '{username[:150]}' on this hub. Names distinguish capital letters; "
-            "an administrator can make an account.",
+            "whoever has no account can be invited by e-mail.",
         )
     return user
 
@@ -83,11 +98,54 @@ def is_last_owner(member: Member) -> bool:
     return member.role == Role.OWNER and not owners.exclude(pk=member.pk).exists()
 
 
-def _member(channel: Channel, username: str) -> Member:
-    member = Member.objects.filter(channel=channel, user__username=username).select_related("user", "channel").first()
+def named(channel: Channel, username: str, team: str = "") -> Member | None:
+    name = {"team__name": team} if team else {"user__username": username}
+    return Member.objects.filter(channel=channel, **name).select_related("user", "team", "channel").first()
+
+
+def name_of(member: Member) -> str:
+    return str(member.user) if member.user else f"team {member.team}"
+
+
+def with_article(role: str) -> str:
+    return f"an {role}" if role == Role.OWNER else f"a {role}"
+
+
+def teams_between(channel: Channel, username: str) -> list[str]:
+    """The names of the teams by which a user belongs to `channel`."""
+    teams = Team.objects.filter(memberships__channel=channel, people__user__username=username)
+    return list(teams.values_list("name", flat=True))
+
+
+def check_may_give(actor: Actor, channel: Channel, role: str) -> None:
+    """Raise where `role` is none, or not the actor's to give."""
+    _check_role(role)
+    _check_may_touch(actor, channel, role)
+
+
+def _team_named(name: str) -> Team:
+    team = Team.objects.filter(name=name).first()
+    if team is None:
+        raise not_found("no_such_team", f"There is no team '{name[:100]}' on this hub (any more).")
+    return team
+
+
+def _member(channel: Channel, username: str, team: str = "") -> Member:
+    member = named(channel, username, team)
     if member is None:
-        raise not_found("no_such_member", f"{username[:150] or 'Nobody'} is no member of '{channel}' (any more).")
+        raise not_found(
+            "no_such_member", f"{(team or username)[:150] or 'Nobody'} is no member of '{channel}' (any more)."
+        )
     return member
+
+
+def _check_is_person(member: Member, role: str) -> None:
+    if member.team and role == Role.OWNER:
+        raise bad_request(
+            "no_team_owns",
+            f"{name_of(member)} can't own '{member.channel}': an owner is a person, so that somebody can be asked. "
+            f"Make it a {Role.MAINTAINER}, or one of its people an owner.",
+        )
 
 
 def _check_role(role: str) -> None:
@@ -111,6 +169,6 @@ def _check_an_owner_stays(member: Member) -> None:
 
 
 def _record(action: str, actor: Actor, member: Member, detail: dict[str, str]) -> None:
-    audit.record(
-        action, actor=actor.user, key=actor.key, channel=member.channel, target=member.user.username, detail=detail
-    )
+    if member.team:
+        detail["team"] = member.team.name
+    audit.record(action, by=actor, channel=member.channel, target=name_of(member), detail=detail)

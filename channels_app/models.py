@@ -11,6 +11,16 @@ from channels_app import names
 class User(AbstractUser):
     """A person. A superuser is an administrator of the hub and may do everything in every channel."""
 
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            # Signing in ignores capitals, and nobody should be taken for somebody else.
+            models.UniqueConstraint(
+                Lower("username"),
+                name="one_name_in_all_capitals",
+                violation_error_message="Somebody has this name, in these or other capitals.",
+            )
+        ]
+
 
 class Channel(models.Model):
     """A conda channel: `https://host/<name>`."""
@@ -56,34 +66,95 @@ class Role(models.TextChoices):
     OWNER = "owner"
 
 
+class Team(models.Model):
+    """People who are members of channels together."""
+
+    name = models.CharField(max_length=100, unique=True)
+    description = models.CharField(max_length=500, blank=True)
+    group = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="As PROVIDER:GROUP. Whoever signs in by that provider of OpenID Connect with this group is in the "
+        "team, and only for as long.",
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TeamMember(models.Model):
+    """Somebody in a team; its managers say who else is."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="people")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="teams")
+    is_manager = models.BooleanField(default=False)
+    is_by_group = models.BooleanField(default=False, help_text="Came, and goes, with the group at signing in.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "user"], name="once_in_a_team")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team}"
+
+
 class Member(models.Model):
-    """A user's role in a channel."""
+    """The role of a user, or of everybody in a team, in a channel."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="members")
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="memberships")
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["channel", "user"], name="one_role_a_member"),
+            models.UniqueConstraint(fields=["channel", "team"], name="one_role_a_team"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="known_role"),
+            models.CheckConstraint(condition=models.Q(user=None) ^ models.Q(team=None), name="member_is_user_or_team"),
+            # Whoever owns is a person, so that somebody can always be asked.
+            models.CheckConstraint(condition=models.Q(team=None) | ~models.Q(role="owner"), name="no_team_owns"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.user}, {self.role} of {self.channel}"
+        return f"{self.user or self.team}, {self.role} of {self.channel}"
+
+
+class Invitation(models.Model):
+    """A role in a channel for whoever follows the link that was sent to `email`; see invitations.py."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(help_text="In small letters.")
+    role = models.CharField(max_length=20, choices=Role)
+    digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the link's secret.")
+    invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="invitations")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "email"], name="one_invitation_an_address")]
+
+    def __str__(self) -> str:
+        return f"{self.email}, {self.role} of {self.channel}"
 
 
 class KeyKind(models.TextChoices):
     PERSONAL = "personal"
+    ROBOT = "robot"  # of a channel: it stays when whoever made it leaves
     MINTED = "minted"  # for minutes, by a trusted publisher's identity token
 
 
 class ApiKey(models.Model):
-    """A key of one user, or one minted for trusted publishers. The secret is shown once and never kept: see keys.py."""
+    """A key of a user, of a channel, or minted for trusted publishers. Its secret is never kept: see keys.py."""
 
     kind = models.CharField(max_length=10, choices=KeyKind, default=KeyKind.PERSONAL, db_default="personal")
     owner = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="keys")
+    robot_of = models.ForeignKey(Channel, null=True, on_delete=models.CASCADE, related_name="robots")
     name = models.CharField(max_length=300)
     digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the key, in hex.")
     hint = models.CharField(max_length=16, editable=False, help_text="The key's first characters.")
@@ -91,8 +162,12 @@ class ApiKey(models.Model):
     # Explicit, so that a key for one channel does not become one for all when that channel goes.
     all_channels = models.BooleanField(default=False, help_text="For every channel of its owner, now and later.")
     channels = models.ManyToManyField(Channel, blank=True, related_name="keys")
+    package_globs = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="The package names it may upload; empty: all."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
+    warned_at = models.DateTimeField(null=True, editable=False, help_text="When its owner was told that it expires.")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
     claims = models.JSONField(
@@ -106,8 +181,10 @@ class ApiKey(models.Model):
         ordering = ["-created_at"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(kind="personal", owner__isnull=False) | models.Q(kind="minted", owner=None),
-                name="personal_keys_have_an_owner",
+                condition=models.Q(kind="personal", owner__isnull=False, robot_of=None)
+                | models.Q(kind="robot", owner=None, robot_of__isnull=False)
+                | models.Q(kind="minted", owner=None, robot_of=None),
+                name="keys_are_of_a_user_or_a_channel",
             ),
         ]
 

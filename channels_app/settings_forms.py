@@ -11,7 +11,7 @@ from django.utils.datastructures import MultiValueDict
 
 from channels_app.channels import MIB
 from channels_app.forms import AS_TYPED, LogoField
-from channels_app.models import Channel, Role
+from channels_app.models import Channel
 
 PRIVATE, PUBLIC = "private", "public"
 
@@ -57,22 +57,6 @@ class GeneralForm(forms.Form):
         if self.cleaned_data["logo"] or self.cleaned_data["remove_logo"]:
             values["logo"] = self.cleaned_data["logo"]
         return values
-
-
-class MemberForm(forms.Form):
-    """`may_own`: whether the one who adds may make owners."""
-
-    username = forms.CharField(
-        label="User name",
-        max_length=150,
-        widget=forms.TextInput(AS_TYPED),
-    )
-    role = forms.ChoiceField(initial=Role.CONTRIBUTOR)
-
-    def __init__(self, may_own: bool, data: Data = None) -> None:
-        super().__init__(data)
-        roles = [role for role in Role if may_own or role != Role.OWNER]
-        self.fields["role"].choices = [(role.value, role.label) for role in roles]  # type: ignore[attr-defined]
 
 
 class PoliciesForm(forms.Form):

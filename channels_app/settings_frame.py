@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from channels_app import access, authentication
-from channels_app.models import Channel, Member
+from channels_app.models import Channel
 
 
 def context(request: HttpRequest, channel: Channel, section: str) -> dict[str, Any]:
@@ -15,5 +15,5 @@ def context(request: HttpRequest, channel: Channel, section: str) -> dict[str, A
         "channel": channel,
         "section": section,
         "permissions": {str(permission) for permission in access.permissions(actor, channel)},
-        "is_member": Member.objects.filter(channel=channel, user=actor.user).exists() if actor.user else False,
+        "is_member": access.memberships(actor.user).filter(channel=channel).exists(),
     }

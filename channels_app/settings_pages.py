@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from channels_app import activity as words
 from channels_app import authentication, channels, members, queries, settings_frame, settings_queries
 from channels_app.access import Actor, Permission, page_channel, permissions
-from channels_app.models import Channel, Member, Role
+from channels_app.models import Channel, Role
 from channels_app.settings_forms import ConfirmForm, GeneralForm, PoliciesForm, TransferForm
 from hub.errors import HubError
 
@@ -105,8 +105,9 @@ def leave(request: HttpRequest, channel: str) -> HttpResponse:
     """For members of every role: what leaving means, and doing it."""
     actor = authentication.actor(request)
     shown = page_channel(actor, channel)
-    member = Member.objects.filter(channel=shown, user=actor.user).first() if actor.user else None
-    if member is None:
+    username = actor.user.username if actor.user else ""
+    member, teams = members.named(shown, username), members.teams_between(shown, username)
+    if member is None and not teams:
         raise PermissionDenied(f"You are no member of '{shown}', so there is nothing to leave.")
     error = None
     if request.method == "POST":
@@ -117,8 +118,8 @@ def leave(request: HttpRequest, channel: str) -> HttpResponse:
         else:
             messages.success(request, f"You have left {shown}.")
             return redirect("channels")
-    is_last_owner = members.is_last_owner(member)
-    return page(request, shown, "leave", member=member, is_last_owner=is_last_owner, error=error)
+    is_last_owner = member is not None and members.is_last_owner(member)
+    return page(request, shown, "leave", member=member, teams=teams, is_last_owner=is_last_owner, error=error)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

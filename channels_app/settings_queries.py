@@ -1,14 +1,17 @@
 """Reads for the pages of a channel's settings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Case, Count, IntegerField, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from channels_app.access import ROLE_PERMISSIONS, Permission
-from channels_app.models import Artifact, AuditEvent, Channel, Member, Role
+from channels_app.models import Artifact, AuditEvent, Channel, Invitation, Member, Role, Team, User
+from channels_app.queries import RANK, ROLES
 
-# The most powerful first.
-ROLES = (Role.OWNER, Role.MAINTAINER, Role.CONTRIBUTOR, Role.VIEWER)
+CANDIDATES_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +25,37 @@ class Contents:
 
 
 def member_list(channel: Channel, *, text: str = "", role: str = "") -> QuerySet[Member]:
-    """The members whose name holds `text` and who have `role`, both where given; owners first, then by name."""
-    rank = Case(
-        *(When(role=role, then=n) for n, role in enumerate(ROLES)), default=Value(9), output_field=IntegerField()
-    )
-    members = Member.objects.filter(channel=channel, user__username__icontains=text).select_related("user")
+    """The members whose name holds `text` and who have `role`, both where given; owners first, then by name.
+
+    Each has its `name`, of the user or the team, and of a team its `people`, who can sign in.
+    """
+    people = Count("team__people", filter=Q(team__people__user__is_active=True))
+    members = Member.objects.filter(channel=channel).select_related("user", "team")
+    members = members.annotate(name=Coalesce("user__username", "team__name"), people=people)
+    members = members.filter(name__icontains=text)
     if role:
         members = members.filter(role=role)
-    return members.annotate(rank=rank).order_by("rank", "user__username")
+    return members.order_by(RANK, "name", "pk")
+
+
+def candidates(channel: Channel, text: str) -> tuple[Sequence[User], Sequence[Team]]:
+    """Users and teams with `text` in their names, at most 10 together; exact names first. Each has its `role` here."""
+    role = Member.objects.filter(channel=channel).values("role")
+    by_name = Q(username__icontains=text) | Q(first_name__icontains=text) | Q(last_name__icontains=text)
+    users = User.objects.filter(by_name, is_active=True).annotate(role=Subquery(role.filter(user=OuterRef("pk"))))
+    teams = Team.objects.filter(name__icontains=text).annotate(
+        role=Subquery(role.filter(team=OuterRef("pk"))),
+        size=Count("people", filter=Q(people__user__is_active=True)),
+    )
+    found = list(users.order_by(Case(When(username=text, then=0), default=1), "username")[:CANDIDATES_MAX])
+    left = max(CANDIDATES_MAX - len(found), 0)
+    return found, list(teams.order_by(Case(When(name=text, then=0), default=1), "name")[:left])
+
+
+def pending_invitations(channel: Channel) -> QuerySet[Invitation]:
+    """Who was invited by mail and has not come yet, the last invited first."""
+    waiting = Invitation.objects.filter(channel=channel, expires_at__gt=timezone.now())
+    return waiting.select_related("invited_by").order_by("-expires_at")
 
 
 def role_table() -> list[tuple[Role, list[bool]]]:

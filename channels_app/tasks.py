@@ -4,7 +4,7 @@ import logging
 
 from celery import Task, shared_task
 
-from channels_app import mails
+from channels_app import invitations, key_expiry, mails
 from hub.celery import send
 
 RETRY_S = 60
@@ -27,4 +27,22 @@ def send_mail(self: "Task[..., None]", event_id: int, user_id: int) -> None:
         mails.send(event_id, user_id)
     except OSError as error:
         logger.warning("the mail of event %s to user %s was not sent: %s", event_id, user_id, error)
-        raise self.retry(exc=error, countdown=RETRY_S * 2**self.request.retries) from error
+        raise _again(self, error) from error
+
+
+@shared_task(bind=True, max_retries=RETRIES_MAX)
+def send_invitation(self: "Task[..., None]", invitation_id: int) -> None:
+    try:
+        invitations.send_mail(invitation_id)
+    except OSError as error:
+        logger.warning("the mail of invitation %s was not sent: %s", invitation_id, error)
+        raise _again(self, error) from error
+
+
+@shared_task
+def warn_of_expiring_keys() -> None:
+    key_expiry.warn()
+
+
+def _again(task: "Task[..., None]", error: OSError) -> Exception:
+    return task.retry(exc=error, countdown=RETRY_S * 2**task.request.retries, throw=False)

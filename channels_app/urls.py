@@ -1,22 +1,47 @@
 """The pages for people. A channel's page is `/channels/<channel>`; its files lie at `/<channel>/…`."""
 
-from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+from django.urls import include, path
 
-from channels_app import browse, channel_pages, docs, feeds, member_pages, search, settings_pages, styleguide, views
+from channels_app import (
+    browse,
+    channel_pages,
+    docs,
+    feeds,
+    graphql_api,
+    invitation_pages,
+    key_api,
+    key_pages,
+    member_pages,
+    search,
+    settings_pages,
+    styleguide,
+    team_pages,
+    views,
+)
+from channels_app.accounts import activity_page
+from channels_app.accounts import pages as accounts
+from channels_app.doctor import page as doctor
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path(
-        "accounts/login", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"
-    ),
-    path("accounts/logout", LogoutView.as_view(), name="logout"),
+    path("accounts/", include("allauth.urls")),
+    path("", include("channels_app.accounts.oauth.urls")),
     path("search", search.results, name="search"),
     path("docs", docs.page, name="docs"),
     path("docs/<slug:name>", docs.page, name="doc"),
     path("styleguide", styleguide.page, name="styleguide"),
+    path("account", accounts.profile, name="account"),
+    path("account/activity", activity_page.account_activity, name="account-activity"),
+    path("account/keys", key_pages.personal, name="account-keys"),
+    path("doctor", doctor.page, name="doctor"),
+    path("api/v1/whoami", key_api.whoami, name="whoami"),
+    path("api/v1/keys/current", key_api.current, name="key-current"),
+    path("api/graphql", graphql_api.endpoint, name="graphql"),
     path("channels", channel_pages.listing, name="channels"),
     path("channels/new", channel_pages.new, name="channel-new"),
+    path("invitations", invitation_pages.invitation_page, name="invitation"),
+    path("teams", team_pages.listing, name="account-teams"),
+    path("teams/<str:name>", team_pages.team_page, name="team"),
     path("channels/<str:channel>", browse.channel, name="channel"),
     path("channels/<str:channel>/logo", browse.logo, name="channel-logo"),
     path("channels/<str:channel>/feed", feeds.channel_feed, name="channel-feed"),
@@ -25,6 +50,7 @@ urlpatterns = [
     path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>", browse.artifact, name="artifact"),
     path("channels/<str:channel>/settings", settings_pages.general, name="channel-settings"),
     path("channels/<str:channel>/settings/members", member_pages.members_page, name="channel-members"),
+    path("channels/<str:channel>/settings/robots", key_pages.robots, name="channel-robots"),
     path("channels/<str:channel>/settings/policies", settings_pages.policies, name="channel-policies"),
     path("channels/<str:channel>/settings/activity", settings_pages.activity, name="channel-activity"),
     path("channels/<str:channel>/settings/danger", settings_pages.danger, name="channel-danger"),

@@ -8,6 +8,8 @@ from django.template.loader import render_to_string
 
 from channels_app import authentication, queries
 from channels_app.access import visible_channels
+from hub.errors import HubError
+from hub.middleware import answer
 
 RECENT_PACKAGES = 5
 
@@ -46,6 +48,16 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_browser(request):
         return render(request, "404.html", status=404)
     return _sentence(f"There is nothing at {request.path}.", 404)
+
+
+def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
+    """429 of channels_app.limits, which says how long to wait."""
+    if not _is_browser(request):
+        return answer(error)
+    page = render(request, "429.html", {"reason": error.detail}, status=error.status)
+    for name, value in (error.headers | {"Cache-Control": "no-store"}).items():
+        page.headers[name] = value
+    return page
 
 
 def failed(request: HttpRequest) -> HttpResponse:

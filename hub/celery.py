@@ -22,6 +22,8 @@ app.conf.beat_schedule = {
     "refresh-issuer-keys": {"task": "publishing.tasks.refresh_issuer_keys", "schedule": 600.0},
     # It does nothing while the last one is younger than a day.
     "refresh-trust-root": {"task": "publishing.tasks.refresh_trust_root", "schedule": 3600.0},
+    # Daily would do, but beat forgets at its start when it last sent a job.
+    "warn-of-expiring-keys": {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0},
     "remove-leftovers": {"task": "publishing.tasks.remove_leftovers", "schedule": 600.0},
 }
 

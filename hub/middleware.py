@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from hub.errors import HubError, bad_request, not_found, unavailable
+from hub.errors import HubError, bad_request, not_found, too_large, unavailable
 from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -18,9 +19,18 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 PATH_KEY = "channelhub.path_key"
 PATH_KEY_PREFIX = "/t/"
 
+# The same for the secret of an invitation's link.
+INVITATION_KEY = "channelhub.invitation_key"
+INVITATION_PREFIX = "/invitations/"
+
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
 NUL = bad_request("nul", "The address holds a NUL character, which no name here has.")
 STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
+NO_LENGTH = HubError(411, "length_missing", "The body is chunked; it is taken here with a Content-Length alone.")
+TOO_LARGE = too_large("body_too_large", "The body is larger than anything that is sent here: at most 1 MiB is taken.")
+
+# The routes whose views read their body themselves, with bounds of their own.
+OWN_BOUNDS = {"upload", "channel-upload", "mint-token"}
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +46,23 @@ def path_key(get_response: GetResponse) -> GetResponse:
             return get_response(request)
         key, _, rest = request.path_info.removeprefix(PATH_KEY_PREFIX).partition("/")
         request.META[PATH_KEY] = key
-        # RAW_URI is what gunicorn's access log shows.
-        request.META["PATH_INFO"] = request.META["RAW_URI"] = request.path = request.path_info = f"/{rest}"
+        _show_path(request, f"/{rest}")
         response = get_response(request)
         if response.headers.get("Content-Type", "").startswith("text/html"):
             return answer(NO_PAGE)
         return response
+
+    return middleware
+
+
+def invitation_key(get_response: GetResponse) -> GetResponse:
+    """Take the secret out of `/invitations/<secret>`, as path_key does with keys."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.path_info.startswith(INVITATION_PREFIX):
+            request.META[INVITATION_KEY] = request.path_info.removeprefix(INVITATION_PREFIX)
+            _show_path(request, INVITATION_PREFIX.rstrip("/"))
+        return get_response(request)
 
     return middleware
 
@@ -82,6 +103,39 @@ def head_as_get(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def bounded_body(get_response: GetResponse) -> GetResponse:
+    """Refuse what no form of ours can be, before anything reads it: Django's parser would spool files of any size."""
+
+    class Middleware:
+        def __call__(self, request: HttpRequest) -> HttpResponseBase:
+            return get_response(request)
+
+        def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+            match = request.resolver_match
+            if match is None or match.view_name in OWN_BOUNDS:
+                return None
+            if "Transfer-Encoding" in request.headers:
+                return answer(NO_LENGTH)
+            length = request.META.get("CONTENT_LENGTH") or "0"
+            is_small = length.isascii() and length.isdigit() and int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            return None if is_small else answer(TOO_LARGE)
+
+    return Middleware()
+
+
+def kept_private(get_response: GetResponse) -> GetResponse:
+    """What somebody is answered who said who they are is kept by nobody, unless its view says otherwise."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        is_known = request.user.is_authenticated or "Authorization" in request.headers or PATH_KEY in request.META
+        if is_known and "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "private, no-store"
+        return response
+
+    return middleware
+
+
 def plain_errors(get_response: GetResponse) -> GetResponse:
     """Answer every HubError as one plain sentence: clients show the first 512 characters of it to people."""
 
@@ -106,3 +160,8 @@ def answer(error: HubError) -> HttpResponse:
         content_type="text/plain; charset=utf-8",
         headers=error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"},
     )
+
+
+def _show_path(request: HttpRequest, path: str) -> None:
+    """Make `path` the request's; RAW_URI is what gunicorn's access log shows."""
+    request.META["PATH_INFO"] = request.META["RAW_URI"] = request.path = request.path_info = path

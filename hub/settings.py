@@ -3,80 +3,29 @@
 Any variable NAME can be given as NAME_FILE, the path of a file that holds the value.
 """
 
-import os
-import secrets
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from hub.variables import (
+    SIGN_IN_VARIABLES,
+    env,
+    folder,
+    kept_secret,
+    new_rsa_key,
+    numbers,
+    oidc_client,
+    oidc_variables,
+    one_of,
+    positive,
+    sign_in_clients,
+    switch,
+    warn_of_unknown,
+)
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
-
-
-def one_of(name: str, *allowed: str) -> str:
-    """The variable `name`, by default the first of `allowed`; anything else is an error."""
-    value: str = env.str(name, default=allowed[0])
-    if value not in allowed:
-        raise ImproperlyConfigured(f"{name} is {value!r}; expected one of: {', '.join(allowed)}.")
-    return value
-
-
-def positive(name: str, default: int, *, at_least: int = 1, at_most: int | None = None) -> int:
-    """The variable `name`, a whole number, above zero where nothing else is said."""
-    value: str = env.str(name, default=str(default))
-    number = int(value) if value.isascii() and value.isdigit() else -1
-    if number < at_least or (at_most and number > at_most):
-        expected = f"from {at_least} to {at_most}" if at_most else "above zero" if at_least else "from 0 on"
-        raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number {expected}.")
-    return number
-
-
-def numbers(name: str) -> dict[str, int]:
-    """The variable `name`, as "name=number,…"; by default empty."""
-    found = [entry.partition("=")[::2] for entry in env.list(name, default=[])]
-    for key, value in found:
-        if not (key and value.isascii() and value.isdigit()):
-            raise ImproperlyConfigured(f"{name} has {f'{key}={value}'!r}; expected name=number,name=number,….")
-    return {key: int(value) for key, value in found}
-
-
-def switch(name: str, *, default: bool) -> bool:
-    """The variable `name`, `true` or `false`."""
-    return one_of(name, *(("true", "false") if default else ("false", "true"))) == "true"
-
-
-def folder(name: str, default: Path) -> Path:
-    """The folder that the variable `name` names, made where it is missing."""
-    path = Path(env.str(name, default=str(default))).expanduser().resolve()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name} is {str(path)!r}, which can't be made: {error.strerror}.") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ImproperlyConfigured(f"{name} is {str(path)!r}, which this user can't write to.")
-    return path
-
-
-def kept_secret(path: Path) -> str:
-    """The secret in the file at `path`, made at the first start."""
-    try:
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
-    return path.read_text()
-
-
-def warn_of_unknown(known: set[str]) -> None:
-    """Warn of a HUB_… variable that is not among `known`: a misspelt setting is without effect."""
-    found = {name.removesuffix("_FILE") for name in os.environ if name.startswith("HUB_")}
-    for name in sorted(found - known):
-        warnings.warn(f"{name} is set but is no setting of the hub; is it misspelt?", stacklevel=2)
-
 
 # Where the hub is and what it keeps
 
@@ -141,9 +90,20 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.gitlab",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+    "allauth.idp.oidc",
 ]
 MIDDLEWARE = [
     "hub.middleware.path_key",
+    "hub.middleware.invitation_key",
     "hub.middleware.client_address",
     "hub.middleware.no_nul",
     "hub.middleware.head_as_get",
@@ -152,11 +112,19 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    # Before the check of the CSRF token, which reads the form.
+    "hub.middleware.bounded_body",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "hub.middleware.kept_private",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "channels_app.accounts.leaving.leaving",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "hub.middleware.plain_errors",
+    "channels_app.route_limits.limited",
+    "channels_app.accounts.reauthentication.confirmed",
 ]
 ROOT_URLCONF = "hub.urls"
 WSGI_APPLICATION = "hub.wsgi.application"
@@ -194,6 +162,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
+# Shared by all processes, and there whenever the database is: codes and limits of signing in live in it.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "hub_cache",
+        # Beyond it living entries are thrown out, by default of 300: a few hundred requests would end others' sign-ins.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+
 # Queue: Redis, or a folder that needs no server
 
 REDIS_URL: str = env.str("REDIS_URL", default="")
@@ -215,6 +193,8 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# What is printed is a mail, whose links the log would hide.
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
 
 # Stores: the packages' and the pages' own
@@ -257,13 +237,72 @@ STATIC_ROOT.mkdir(exist_ok=True)
 HUB_ADMIN_USERNAME: str = env.str("HUB_ADMIN_USERNAME", default="admin")
 HUB_ADMIN_PASSWORD: str = env.str("HUB_ADMIN_PASSWORD", default="")
 AUTH_USER_MODEL = "channels_app.User"
-LOGIN_URL = "login"
+LOGIN_URL = "account_login"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "channels_app.accounts.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
+ACCOUNT_FORMS = {"signup": "channels_app.accounts.forms.SignUpForm"}
+ACCOUNT_USERNAME_VALIDATORS = "channels_app.accounts.forms.USERNAME_VALIDATORS"
+ACCOUNT_SESSION_REMEMBER = True
+# By codes, never by links: no secret stands in an address, and mail scanners that open links use nothing up.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_CHANGE_EMAIL = ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# The hub writes to nobody who has no account and asked for none.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Limits are those of channels_app.limits, in the database, for everything alike.
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = IDP_OIDC_RATE_LIMITS = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# Signing up, and signing in by other providers
+
+HUB_SIGN_UP = one_of("HUB_SIGN_UP", "invitation", "open", "domains")
+HUB_SIGN_UP_DOMAINS: list[str] = [domain.lower() for domain in env.list("HUB_SIGN_UP_DOMAINS", default=[])]
+if HUB_SIGN_UP == "domains" and not HUB_SIGN_UP_DOMAINS:
+    raise ImproperlyConfigured("HUB_SIGN_UP is 'domains'; expected HUB_SIGN_UP_DOMAINS to name at least one.")
+HUB_GITLAB_URL: str = env.str("HUB_GITLAB_URL", default="https://gitlab.com").rstrip("/")
+HUB_OIDC_PROVIDERS: list[str] = env.list("HUB_OIDC_PROVIDERS", default=[])
+SOCIALACCOUNT_ADAPTER = "channels_app.accounts.adapters.SocialAccountAdapter"
+SOCIALACCOUNT_FORMS = {"signup": "channels_app.accounts.forms.SocialSignUpForm"}
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_PROVIDERS = {
+    "github": {"APPS": sign_in_clients("HUB_GITHUB"), "OAUTH_PKCE_ENABLED": True},
+    "google": {"APPS": sign_in_clients("HUB_GOOGLE"), "OAUTH_PKCE_ENABLED": True, "SCOPE": ["profile", "email"]},
+    "gitlab": {"APPS": sign_in_clients("HUB_GITLAB"), "OAUTH_PKCE_ENABLED": True, "GITLAB_URL": HUB_GITLAB_URL},
+    "openid_connect": {
+        "APPS": [oidc_client(name) for name in HUB_OIDC_PROVIDERS],
+        "OAUTH_PKCE_ENABLED": True,
+    },
+}
+
+# Second factors
+
+MFA_ADAPTER = "channels_app.accounts.adapters.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Whoever signed up has a verified address; an account that an administrator made may have none.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+
+# Signing in pixi and other applications: the hub as OAuth and OpenID provider
+
+IDP_OIDC_ADAPTER = "channels_app.accounts.oauth.adapter.HubAdapter"
+# Signs identity tokens. Of several machines all need the same one.
+HUB_OIDC_PRIVATE_KEY: str = env.str("HUB_OIDC_PRIVATE_KEY", default="", multiline=True)
+IDP_OIDC_PRIVATE_KEY = HUB_OIDC_PRIVATE_KEY or kept_secret(HUB_DATA_DIR / "oidc_private_key.pem", new_rsa_key)
+# Clients refresh 300 seconds before the end; what is revoked ends at once, however long it would have lived.
+IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 90 * 24 * 3600
+IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
 
 # Mail: printed, unless EMAIL_URL names a server, such as smtp+tls://user:password@mail.example.org:587
 
@@ -276,8 +315,15 @@ HUB_PATH_KEYS = switch("HUB_PATH_KEYS", default=True)
 
 # Browser security
 
+# Of every body but an upload; see hub.middleware.bounded_body.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
+# Behind a proxy that says by what the request came; the probes of health come from inside.
+SECURE_SSL_REDIRECT = public.scheme == "https" and HUB_PROXIES > 0
+SECURE_REDIRECT_EXEMPT = ["^healthz$"]
+# HSTS for the other hosts of the domain is not the hub's to ask for.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_HSTS_SECONDS = 31_536_000 if public.scheme == "https" else 0
 # Not "no-referrer": with it browsers send `Origin: null` with forms, which fails Django's CSRF check at every sign-in.
 SECURE_REFERRER_POLICY = "same-origin"
@@ -302,12 +348,14 @@ CONTENT_SECURITY_POLICY = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {"line": {"()": "hub.redaction.Formatter", "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}},
 }
 
 warn_of_unknown(
-    {name for name in globals() if name.startswith("HUB_")} | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS", "HUB_MAIL_FROM"}
+    {name for name in globals() if name.startswith("HUB_")}
+    | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS", "HUB_MAIL_FROM"}
+    | SIGN_IN_VARIABLES.union(*(oidc_variables(name) for name in HUB_OIDC_PROVIDERS))
 )

@@ -1,5 +1,6 @@
 """Every path of the hub. A channel's own files come last: whatever is not the hub's is a channel's."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
@@ -10,6 +11,9 @@ handler400 = "channels_app.views.misdirected"
 handler403 = "channels_app.views.denied"
 handler404 = "channels_app.views.not_found"
 handler500 = "channels_app.views.failed"
+
+# Django's own form would ask for no second factor.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", include("channels_app.urls")),

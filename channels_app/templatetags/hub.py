@@ -7,10 +7,13 @@ from urllib.parse import urlsplit
 
 from django import template
 from django.conf import settings
+from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from channels_app.models import Channel
+from channels_app.key_expiry import WARNED_BEFORE
+from channels_app.models import ApiKey, Channel
+from channels_app.templatetags.ui import pill
 
 register = template.Library()
 
@@ -30,12 +33,40 @@ def marked(text: str, words: Sequence[str]) -> SafeString:
 @register.inclusion_tag("parts/use_channel.html")
 def use_channel(channel: Channel) -> dict[str, Any]:
     """How to install from `channel` and publish to it with each client, ready to paste: `{% use_channel channel %}`."""
-    origin = urlsplit(settings.HUB_PUBLIC_URL)
-    return {
+    return _origin() | {
         "channel": channel,
-        "hub_url": settings.HUB_PUBLIC_URL,
         "address": f"{settings.HUB_PUBLIC_URL}/{channel.name}",
         "key_address": f"{settings.HUB_PUBLIC_URL}/t/KEY/{channel.name}" if settings.HUB_PATH_KEYS else "",
+    }
+
+
+@register.inclusion_tag("keys/use.html")
+def use_key(key: ApiKey, secret: str) -> dict[str, Any]:
+    """How each client gets to know a key, within the one answer that shows it: `{% use_key key secret %}`."""
+    channels = [key.robot_of] if key.robot_of else list(key.channels.all()[:2])
+    return _origin() | {
+        "secret": secret,
+        "channel": str(channels[0]) if len(channels) == 1 else "",
+        "has_path_keys": settings.HUB_PATH_KEYS,
+    }
+
+
+@register.simple_tag
+def expiry(key: ApiKey) -> SafeString | str:
+    """Until when a key is good, with what is soon or over as a pill."""
+    if key.expires_at is None:
+        return "never"
+    day = f"{key.expires_at.day} {key.expires_at:%b %Y}"
+    if key.expires_at <= timezone.now():
+        return pill("expired")
+    return pill("pending", f"Until {day}") if key.expires_at < timezone.now() + WARNED_BEFORE else day
+
+
+def _origin() -> dict[str, Any]:
+    """The hub's own address, in the pieces that clients want."""
+    origin = urlsplit(settings.HUB_PUBLIC_URL)
+    return {
+        "hub_url": settings.HUB_PUBLIC_URL,
         "authority": origin.netloc,
         "host": origin.hostname,
         "is_https": origin.scheme == "https",

@@ -117,7 +117,13 @@ def logo(channel: Channel, kind: str = "") -> dict[str, Any]:
 @register.inclusion_tag("parts/logo.html")
 def avatar(user: AbstractBaseUser) -> dict[str, Any]:
     """A person's picture, drawn from the name."""
-    return {"kind": "avatar", "channel": None, **_emblem(user.get_username())}
+    return emblem(user.get_username())
+
+
+@register.inclusion_tag("parts/logo.html")
+def emblem(name: str) -> dict[str, Any]:
+    """The picture of whoever has that name, a team for instance."""
+    return {"kind": "avatar", "channel": None, **_emblem(name)}
 
 
 def _emblem(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`manage.py createapikey USER --name N [--channel C]… [--scope S]… [--days N]` prints the key alone."""
+"""`manage.py createapikey USER --name N [--channel C]… [--scope S]… [--package P]… [--days N]` prints the key alone."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -23,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True, help="what the key is for")
         parser.add_argument("--channel", action="append", dest="channels", help="default: all channels of the user")
         parser.add_argument("--scope", action="append", dest="scopes", choices=[*SCOPES], help="default: read")
+        parser.add_argument("--package", action="append", dest="globs", help="a name that it may upload; default: all")
         parser.add_argument("--days", type=int, default=DAYS, help=f"how long it lives, default {DAYS}")
 
     def handle(self, **options: Any) -> None:
@@ -38,6 +39,7 @@ class Command(BaseCommand):
                 scopes=options["scopes"] or [Permission.READ],
                 channels=_channels(options["channels"]),
                 expires_at=timezone.now() + timedelta(days=options["days"]),
+                package_globs=options["globs"] or (),
             )
         except HubError as error:
             raise CommandError(error.detail) from None

@@ -1,0 +1,127 @@
+"""Where allauth asks the hub: who may sign up, whose address must be verified, what happens at a sign-in."""
+
+import logging
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.account.stages import EmailVerificationStage
+from allauth.core import context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialApp, SocialLogin
+from allauth.socialaccount.providers.base import Provider
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.safestring import SafeString, mark_safe
+from qrcode import QRCode
+from qrcode.image.svg import SvgPathFillImage
+
+from channels_app.accounts import browsers, groups, reauthentication, sign_up
+from channels_app.models import User
+
+WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
+WRONG_CODE = "This is not the code that was sent or shown, or it was used or is too old."
+
+logger = logging.getLogger(__name__)
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": WRONG,
+        "email_password_mismatch": WRONG,
+        "username_taken": "Somebody has this name, in these or other capitals. Choose another.",
+        "incorrect_code": WRONG_CODE,
+        "incorrect_password": "This is not your password.",
+        "enter_current_password": "This is not your password.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return sign_up.is_open(request)
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """allauth's own pages take a sign-in of the last minutes as a proof, too."""
+        return not reauthentication.is_fresh(context.request)
+
+    def get_login_stages(self) -> list[str]:
+        ours = f"{FirstSignIn.__module__}.{FirstSignIn.__qualname__}"
+        return [ours if stage.endswith(".EmailVerificationStage") else stage for stage in super().get_login_stages()]
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        login: SocialLogin | None = (kwargs["signal_kwargs"] or {}).get("sociallogin")
+        if login:
+            groups.follow(user=user, account=login.account)
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        return response
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        try:
+            super().send_mail(template_prefix, email, {"hub_url": settings.HUB_PUBLIC_URL, **context})
+        except OSError:
+            logger.exception("The mail server did not take a mail of %s.", template_prefix)
+            messages.error(
+                self.request, "The mail could not be sent: the mail server does not answer. Try again later."
+            )
+
+
+class FirstSignIn(EmailVerificationStage):  # type: ignore[misc]
+    """Whoever signed up verifies the address before the first sign-in; whom an administrator made an account need not.
+
+    Only signing up makes an address before there was a sign-in; later ones may wait for their verification.
+    """
+
+    def handle(self) -> tuple[HttpResponse | None, bool]:
+        user = self.login.user
+        if user and (user.last_login or not EmailAddress.objects.filter(user=user).exists()):
+            return None, True
+        verdict: tuple[HttpResponse | None, bool] = super().handle()
+        return verdict
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+    error_messages = DefaultSocialAccountAdapter.error_messages | {
+        "no_password": "This is the only way into your account. Set a password first.",
+        "no_verified_email": "Verify your e-mail address first: without one, a forgotten password can't be replaced.",
+    }
+
+    def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> SocialApp:
+        """The address of a provider that is not set up is no page."""
+        try:
+            return super().get_app(request, provider, client_id)
+        except SocialApp.DoesNotExist:
+            raise Http404 from None
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        """By the provider's own setting, else by the addresses that it has verified, as for everybody."""
+        if sociallogin.provider.app.settings.get("sign_up"):
+            return True
+        if settings.HUB_SIGN_UP == "open":
+            return True
+        return any(address.verified and sign_up.may_sign_up(address.email) for address in sociallogin.email_addresses)
+
+    def on_authentication_error(
+        self, request: HttpRequest, provider: Provider, error: str = "", exception: Exception | None = None, **_: Any
+    ) -> None:
+        logger.warning("A sign-in by %s failed: %s.", provider.sub_id, exception or error)
+
+    def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:
+        """Providers call people by addresses, too; what stands before the @ is a name."""
+        name = str(data.get("username") or data.get("email") or "").partition("@")[0]
+        user: User = super().populate_user(request, sociallogin, data | {"username": name})
+        return user
+
+
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    error_messages = DefaultMFAAdapter.error_messages | {"incorrect_code": WRONG_CODE}
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:  # noqa: A002  (allauth's)
+        return browsers.in_words(context.request.headers.get("User-Agent", ""))
+
+    def build_totp_svg(self, url: str) -> SafeString:
+        """As a part of the page, which may show no data: address; on white, so that cameras read it in the dark."""
+        code = QRCode(image_factory=SvgPathFillImage)
+        code.add_data(url)
+        svg: str = code.make_image().to_string(encoding="unicode")
+        return mark_safe(svg)  # noqa: S308  (made here, of squares)

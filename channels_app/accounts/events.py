@@ -1,0 +1,104 @@
+"""What happens to an account, into the audit record: allauth's signals, each with one receiver.
+
+Whoever is told of it by mail stands in mails.py, the words for the account's activity in activity.py.
+"""
+
+from hashlib import sha256
+from ipaddress import ip_network
+from typing import Any
+
+from allauth.account import signals as account
+from allauth.account.models import EmailAddress
+from allauth.mfa import signals as mfa
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount import signals as social
+from allauth.socialaccount.models import SocialAccount, SocialLogin
+from django.contrib.auth.signals import user_login_failed
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from channels_app import audit
+from channels_app.access import Actor
+from channels_app.accounts import browsers
+from channels_app.models import AuditEvent, User
+from channels_app.route_limits import account_named
+
+SIGN_IN = "account.sign_in"
+NEW_DEVICE = "account.new_device"
+FACTORS = {"totp": "an authenticator app", "webauthn": "a passkey", "recovery_codes": "recovery codes"}
+AGENT_CHARACTERS = 100
+
+
+@receiver(account.user_logged_in)
+def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
+    """A device is known by its browser, of whatever version, and its network; the very first one is no news."""
+    agent, network = device(request)
+    digest = sha256(f"{agent} {network}".encode()).hexdigest()[:16]
+    before = AuditEvent.objects.filter(actor=user, action__in=(SIGN_IN, NEW_DEVICE))
+    is_new = before.exists() and not before.filter(detail__device=digest).exists()
+    record(NEW_DEVICE if is_new else SIGN_IN, user, device=digest, agent=agent, network=network)
+
+
+@receiver(user_login_failed)
+def sign_in_failed(request: HttpRequest | None, credentials: dict[str, Any], **_: Any) -> None:
+    """Of accounts that exist: what else was typed in as a name may be a password. limits.py says how many at most."""
+    name = str(credentials.get("username") or credentials.get("email") or "")
+    user = account_named(name)
+    if user and request:
+        agent, network = device(request)
+        record("account.sign_in_failed", user, agent=agent, network=network)
+
+
+@receiver(account.email_changed)
+def email_changed(
+    user: User, from_email_address: EmailAddress | None, to_email_address: EmailAddress, **_: Any
+) -> None:
+    before = from_email_address.email if from_email_address else ""
+    record("account.email", user, to_email_address.email, before=before)
+
+
+@receiver([account.password_set, account.password_changed, account.password_reset])
+def password_changed(user: User, **_: Any) -> None:
+    record("account.password", user)
+
+
+@receiver(mfa.authenticator_added)
+def factor_added(user: User, authenticator: Authenticator, **_: Any) -> None:
+    record("account.factor_add", user, FACTORS[authenticator.type])
+
+
+@receiver(mfa.authenticator_removed)
+def factor_removed(user: User, authenticator: Authenticator, **_: Any) -> None:
+    record("account.factor_remove", user, FACTORS[authenticator.type])
+
+
+@receiver(mfa.authenticator_reset)
+def factor_made_anew(user: User, authenticator: Authenticator, **_: Any) -> None:
+    record("account.factor_reset", user, FACTORS[authenticator.type])
+
+
+@receiver(mfa.authenticator_used)
+def recovery_code_used(user: User, authenticator: Authenticator, **_: Any) -> None:
+    if authenticator.type == Authenticator.Type.RECOVERY_CODES:
+        record("account.recovery_code", user)
+
+
+@receiver(social.social_account_added)
+def connected(sociallogin: SocialLogin, **_: Any) -> None:
+    record("account.connect", sociallogin.user, str(sociallogin.account.get_provider().name))
+
+
+@receiver(social.social_account_removed)
+def disconnected(socialaccount: SocialAccount, **_: Any) -> None:
+    record("account.disconnect", socialaccount.user, str(socialaccount.get_provider().name))
+
+
+def record(action: str, user: User, target: str = "", **detail: str) -> None:
+    audit.record(action, by=Actor(user=user), target=target or user.username, detail=detail)
+
+
+def device(request: HttpRequest) -> tuple[str, str]:
+    """The browser in words, which know no versions, and the network that it is in."""
+    address = request.META["REMOTE_ADDR"]
+    network = ip_network(f"{address}/{48 if ':' in address else 24}", strict=False)
+    return browsers.in_words(request.headers.get("User-Agent", ""))[:AGENT_CHARACTERS], str(network)

@@ -1,0 +1,46 @@
+"""The forms of signing up, in the hub's words; allauth does the rest."""
+
+from typing import Any
+
+from allauth.account.forms import BaseSignupForm, SignupForm
+from allauth.socialaccount.forms import SignupForm as SocialSignupForm
+from django import forms
+from django.core.validators import RegexValidator
+
+from channels_app.accounts import sign_up
+from channels_app.forms import AS_TYPED
+
+# No name looks like another's, or like an address. Names that an administrator gives may be others.
+USERNAME_VALIDATORS = [
+    RegexValidator(
+        r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z",
+        "Expected letters from a to z, digits, '_', '.' and '-', beginning with a letter or digit.",
+    )
+]
+
+
+class _InOurWords(BaseSignupForm):  # type: ignore[misc]
+    """What both forms share."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name, email = self.fields["username"], self.fields["email"]
+        name.label, name.help_text = "User name", "Shown beside what you publish. Capitals make no other name."
+        name.widget.attrs |= AS_TYPED | {"autocomplete": "username"}
+        email.label, email.help_text = "E-mail", "A code is sent there, to see that it is yours."
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+
+    def clean_email(self) -> str:
+        email: str = super().clean_email()
+        if not sign_up.may_sign_up(email):
+            raise forms.ValidationError(sign_up.refusal(email))
+        return email
+
+
+class SignUpForm(_InOurWords, SignupForm):  # type: ignore[misc]
+    """With a password."""
+
+
+class SocialSignUpForm(_InOurWords, SocialSignupForm):  # type: ignore[misc]
+    """For whom a provider did not say all that an account needs."""

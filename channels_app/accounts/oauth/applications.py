@@ -1,0 +1,75 @@
+"""The applications that a user has let in: which there are, letting in, revoking."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from allauth.idp.oidc.models import Client, Token
+from django.db import transaction
+from django.db.models import QuerySet
+
+from channels_app import audit
+from channels_app.access import Actor
+from channels_app.accounts.oauth import scopes
+from channels_app.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application with all of its sign-ins of one user; `used_at` is when it last got tokens, hourly where used."""
+
+    client: Client
+    rights: list[str]
+    sign_ins: int
+    since: datetime
+    used_at: datetime
+
+
+def authorised(user: User) -> list[Application]:
+    """Those that hold tokens of `user`, by name."""
+    by_client: dict[Client, list[Token]] = {}
+    for token in _living(user).select_related("client").order_by("client__name", "created_at"):
+        by_client.setdefault(token.client, []).append(token)
+    return [_application(client, tokens) for client, tokens in by_client.items()]
+
+
+def note_grant(*, user: User, client: Client, scopes: list[str]) -> None:
+    """Record that `user` has let `client` in, within the transaction of doing so."""
+    is_first = not _living(user).filter(client=client).exists()
+    detail = {"scopes": sorted(scopes), "is_first": is_first}
+    audit.record("oauth.grant", target=client.name, by=Actor(user=user), detail=detail)
+
+
+def note_end(token: Token, *, reason: str) -> None:
+    """Record that the sign-in of `token` has ended, within the transaction of that."""
+    if token.user and token.client:
+        audit.record("oauth.revoke", target=token.client.name, by=Actor(user=token.user), detail={"reason": reason})
+
+
+@transaction.atomic
+def revoke(*, user: User, client: Client) -> None:
+    """Every token that `client` holds of `user` is worth nothing from now on."""
+    deleted, _ = Token.objects.filter(user=user, client=client).delete()
+    if deleted:
+        audit.record("oauth.revoke", target=client.name, by=Actor(user=user), detail={"reason": "by the user"})
+
+
+def _living(user: User) -> QuerySet[Token]:
+    tokens: QuerySet[Token] = Token.objects.valid().filter(
+        user=user, type__in=[Token.Type.ACCESS_TOKEN, Token.Type.REFRESH_TOKEN]
+    )
+    return tokens
+
+
+def _application(client: Client, tokens: list[Token]) -> Application:
+    """`tokens` are in the order in which they were made."""
+    data = [token.data or {} for token in tokens]
+    return Application(
+        client=client,
+        rights=scopes.in_words(sorted({scope for token in tokens for scope in token.get_scopes()})),
+        sign_ins=len({each.get("family") for each in data}),
+        since=min(
+            datetime.fromisoformat(each["since"]) if "since" in each else token.created_at
+            for each, token in zip(data, tokens, strict=True)
+        ),
+        used_at=tokens[-1].created_at,
+    )

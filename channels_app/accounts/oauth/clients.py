@@ -1,0 +1,27 @@
+"""The applications that every hub knows: pixi, rattler and rattler-build sign in as one, `rattler`."""
+
+from typing import Any
+
+from allauth.idp.oidc.models import Client
+
+from channels_app.accounts.oauth.scopes import WORDS
+
+RATTLER = "rattler"
+
+
+def add_known_clients(**_: Any) -> None:
+    """The client has its row after each `migrate`; what an administrator changed there stays."""
+    rattler = Client(
+        id=RATTLER,
+        name="pixi / rattler",
+        type=Client.Type.PUBLIC,
+        response_types="code",
+        # Any port matches, as RFC 8252 demands of loopback addresses.
+        redirect_uris="http://127.0.0.1\nhttp://[::1]",
+        grant_types="\n".join(
+            [Client.GrantType.AUTHORIZATION_CODE, Client.GrantType.DEVICE_CODE, Client.GrantType.REFRESH_TOKEN]
+        ),
+        scopes="\n".join(WORDS),
+        default_scopes="\n".join(WORDS),
+    )
+    Client.objects.bulk_create([rattler], ignore_conflicts=True)

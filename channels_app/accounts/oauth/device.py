@@ -1,0 +1,93 @@
+"""Signing in a device that has no browser (RFC 8628): it asks for a code, and somebody confirms the code here."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.idp.oidc.forms import ConfirmCodeForm
+from allauth.idp.oidc.internal.oauthlib import device_codes
+from allauth.idp.oidc.models import Client
+from allauth.idp.oidc.views import DeviceCodeView
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.cache import cache
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST
+
+from channels_app.accounts.oauth import applications, scopes
+from channels_app.models import User
+from hub.errors import bad_request
+
+_make_code = DeviceCodeView.as_view()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a user code stands for."""
+
+    user_code: str
+    device_code: str
+    client: Client
+    scopes: list[str]
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+def code(request: HttpRequest) -> HttpResponse:
+    """A code for a device; where to enter it is never taken from the request's host."""
+    if not request.content_type:
+        # oauthlib fails on it instead.
+        raise bad_request("no_content_type", "The body has no type; expected application/x-www-form-urlencoded.")
+    form = request.POST.copy()
+    form["scope"] = scopes.meant(form.get("scope", ""), form.get("client_id", ""))
+    request.POST = form  # type: ignore[assignment]
+    response: HttpResponse = _make_code(request)
+    if response.status_code != 200:
+        return response
+    answer = json.loads(response.content)
+    page = settings.HUB_PUBLIC_URL + reverse("idp:oidc:device_authorization")
+    places = {"verification_uri": page, "verification_uri_complete": f"{page}?code={answer['user_code']}"}
+    return JsonResponse(answer | places)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    """Where a code is entered; with `?code=`, what it stands for, and where it is confirmed."""
+    form = ConfirmCodeForm({"code": _dashed(request.GET["code"])} if "code" in request.GET else None)
+    if not form.is_valid():
+        return render(request, "oauth/device.html", {"form": form})
+    asked = cache.get(device_codes.cache_device_code_key(form.device_code)) or {}
+    scopes_asked = asked.get("scope") or form.client.get_default_scopes()
+    device = Device(form.cleaned_data["code"], form.device_code, form.client, scopes_asked)
+    if request.method == "POST":
+        return _answer(request, device)
+    return _render(request, "oauth/device_asked.html", device)
+
+
+def _answer(request: HttpRequest, device: Device) -> HttpResponse:
+    assert isinstance(request.user, User)  # noqa: S101
+    is_confirmed = request.POST.get("action") == "confirm"
+    with transaction.atomic():
+        device_codes.confirm_or_deny_device_code(request.user, device.device_code, confirm=is_confirmed)
+        if is_confirmed:
+            applications.note_grant(user=request.user, client=device.client, scopes=device.scopes)
+    return _render(request, "oauth/device_done.html", device, is_confirmed=is_confirmed)
+
+
+def _render(request: HttpRequest, template: str, device: Device, **context: Any) -> HttpResponse:
+    return render(request, template, {"device": device, "rights": scopes.in_words(device.scopes), **context})
+
+
+def _dashed(user_code: str) -> str:
+    """The code as the hub made it, however it was typed: BCDF-GHJK."""
+    letters = re.sub("[^A-Z]", "", user_code.upper())
+    return f"{letters[:4]}-{letters[4:8]}" if len(letters) == 8 else ""

@@ -1,0 +1,41 @@
+"""What clients learn of the hub before they sign anybody in (OpenID Connect Discovery 1.0)."""
+
+from allauth.idp.oidc.models import Client
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from channels_app.accounts.oauth.scopes import WORDS
+
+
+@require_safe
+def configuration(request: HttpRequest) -> JsonResponse:
+    """Every address begins with the public URL, whatever the request says of its host."""
+    return JsonResponse(
+        {
+            "issuer": settings.HUB_PUBLIC_URL,
+            "authorization_endpoint": _url("authorization"),
+            "token_endpoint": _url("token"),
+            "device_authorization_endpoint": _url("device_code"),
+            "revocation_endpoint": _url("revoke"),
+            "userinfo_endpoint": _url("userinfo"),
+            "jwks_uri": _url("jwks"),
+            "scopes_supported": list(WORDS),
+            "response_types_supported": ["code"],
+            "grant_types_supported": [
+                Client.GrantType.AUTHORIZATION_CODE,
+                Client.GrantType.DEVICE_CODE,
+                Client.GrantType.REFRESH_TOKEN,
+            ],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        },
+        headers={"Access-Control-Allow-Origin": "*"},
+    )
+
+
+def _url(name: str) -> str:
+    return f"{settings.HUB_PUBLIC_URL}{reverse(f'idp:oidc:{name}')}"

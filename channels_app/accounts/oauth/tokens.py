@@ -1,0 +1,82 @@
+"""The endpoints by which clients get, refresh and revoke tokens: allauth's, with families of tokens."""
+
+import json
+from hashlib import sha256
+
+from allauth.idp.oidc.models import Client, Token
+from allauth.idp.oidc.views import RevokeView, TokenView
+from django.core.cache import cache
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from channels_app.accounts.oauth import applications, families
+
+# An authorization code lives for a minute.
+CODE_REMEMBERED_S = 600
+
+_issue = TokenView.as_view()
+_revoke = RevokeView.as_view()
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+@transaction.atomic
+def token(request: HttpRequest) -> HttpResponse:
+    """Tokens for a code, for a confirmed device, or for a refresh token."""
+    grant = request.POST.get("grant_type")
+    if grant == Client.GrantType.REFRESH_TOKEN:
+        return _refresh(request)
+    if grant == Client.GrantType.AUTHORIZATION_CODE and not _is_first_use(request.POST.get("code", "")):
+        return JsonResponse({"error": "invalid_grant", "error_description": "The code was used before."}, status=400)
+    response: HttpResponse = _issue(request)
+    if response.status_code == 200:
+        families.begin(json.loads(response.content))
+    return response
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+@transaction.atomic
+def revoke(request: HttpRequest) -> HttpResponse:
+    """Ends the whole sign-in that the token belongs to, whichever of its tokens it is (RFC 7009, section 2.1)."""
+    tokens = Token.objects.filter(client_id=request.POST.get("client_id", "")).select_related("user", "client")
+    found = tokens.by_value(request.POST.get("token", "")).first()
+    response: HttpResponse = _revoke(request)
+    if response.status_code == 200 and found:
+        families.end(found)
+        applications.note_end(found, reason="signed out")
+    return response
+
+
+def _refresh(request: HttpRequest) -> HttpResponse:
+    secret, client_id = request.POST.get("refresh_token", ""), request.POST.get("client_id", "")
+    held = families.hold(secret, client_id)
+    if held is None:
+        return _repeat(request, secret, client_id)
+    response: HttpResponse = _issue(request)
+    if response.status_code == 200:
+        families.rotate(held, secret, json.loads(response.content))
+    return response
+
+
+def _repeat(request: HttpRequest, secret: str, client_id: str) -> HttpResponse:
+    """The answer of a token that was used just now; of one that was used before that, the end of its family."""
+    used = families.used(secret, client_id)
+    answer = families.repeated(used, secret) if used else None
+    if answer:
+        return JsonResponse(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+    if used:
+        families.end(used)
+        applications.note_end(used, reason="a refresh token was used twice")
+    refusal: HttpResponse = _issue(request)
+    return refusal
+
+
+def _is_first_use(code: str) -> bool:
+    """Only the first of all tries counts, were they at the same moment."""
+    return cache.add(f"oauth-code-{sha256(code.encode()).hexdigest()}", True, CODE_REMEMBERED_S)

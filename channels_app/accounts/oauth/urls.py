@@ -1,0 +1,42 @@
+"""The paths of the provider, by the names that allauth looks for; what it has beyond them is not served."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from allauth.idp.oidc import views
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+from channels_app.accounts.oauth import application_page, consent, device, discovery, tokens
+from hub.errors import bad_request
+
+
+def no_nul(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Refuse a NUL, which no parameter of OAuth holds: allauth looks for them in the database as they are."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        if any("\0" in value for form in (request.GET, request.POST) for value in form.values()):
+            raise bad_request("nul", "A parameter holds a NUL character; expected text without any.")
+        return view(request, **kwargs)
+
+    return checked
+
+
+oidc = [
+    path(".well-known/openid-configuration", discovery.configuration, name="configuration"),
+    path(".well-known/jwks.json", views.jwks, name="jwks"),
+    path("identity/o/authorize", no_nul(consent.Consent.as_view()), name="authorization"),
+    path("identity/o/device", no_nul(device.page), name="device_authorization"),
+    path("identity/o/api/device/code", no_nul(device.code), name="device_code"),
+    path("identity/o/api/token", no_nul(tokens.token), name="token"),
+    path("identity/o/api/revoke", no_nul(tokens.revoke), name="revoke"),
+    path("identity/o/api/userinfo", views.user_info, name="userinfo"),
+]
+idp = [path("", include((oidc, "oidc")))]
+
+urlpatterns = [
+    path("", include((idp, "idp"))),
+    path("account/applications", application_page.page, name="account-applications"),
+]

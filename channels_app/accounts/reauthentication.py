@@ -1,0 +1,75 @@
+"""Proving once more who one is, before what would hurt most in the hands of whoever finds an open browser."""
+
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.account import app_settings
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import suspend_request
+from allauth.socialaccount.adapter import get_adapter as get_social_adapter
+from allauth.socialaccount.models import SocialAccount
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+
+from hub.middleware import GetResponse
+
+# What is posted there waits until its user has proved within ACCOUNT_REAUTHENTICATION_TIMEOUT who they are.
+ROUTES = {
+    "account-keys",
+    "account_email",
+    "account_set_password",
+    "mfa_activate_totp",
+    "mfa_deactivate_totp",
+    "mfa_generate_recovery_codes",
+    "mfa_add_webauthn",
+    "mfa_remove_webauthn",
+    "socialaccount_connections",
+    "channel-robots",
+    "channel-publishers",
+    "publisher-new",
+    "channel-danger",
+}
+
+
+def confirmed(get_response: GetResponse) -> GetResponse:
+    """Ask for the proof where ROUTES wants one; sessions alone are asked, keys and tokens reach none of them."""
+
+    class Middleware:
+        def __call__(self, request: HttpRequest) -> HttpResponseBase:
+            return get_response(request)
+
+        def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+            match = request.resolver_match
+            if request.method != "POST" or match is None or match.view_name not in ROUTES:
+                return None
+            return ask(request) if request.user.is_authenticated and not is_fresh(request) else None
+
+    return Middleware()
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Whether the user signed in, or proved again who they are, within ACCOUNT_REAUTHENTICATION_TIMEOUT."""
+    oldest = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
+    return any(record["at"] > oldest for record in get_authentication_records(request, request.user))
+
+
+def ask(request: HttpRequest) -> HttpResponse | None:
+    """To the page for it: by password or second factor, else by signing in with their provider once more.
+
+    A provider's answer begins a new session, so the form has to be sent again; otherwise it goes on where it stopped.
+    None where there is nothing to prove it by: a dead end would keep them from ever getting a password.
+    """
+    methods = get_adapter().get_reauthentication_methods(request.user)
+    if methods:
+        address = methods[0]["url"]
+        suspend_request(request, address)
+        # Without the query, which is kept with the form: allauth goes on with a form only where there is none.
+        return redirect(f"{address}?{urlencode({'next': request.path})}")
+    account = SocialAccount.objects.filter(user=request.user.pk).first()
+    if account is None:
+        return None
+    provider = get_social_adapter().get_provider(request, account.provider)
+    return redirect(provider.get_login_url(request, process="login", next=request.get_full_path()))

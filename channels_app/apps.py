@@ -1,0 +1,30 @@
+"""The app: the applications that it knows by itself, and the checks of its settings."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import Error, register
+from django.db.models.signals import post_migrate
+
+
+class ChannelsConfig(AppConfig):
+    name = "channels_app"
+
+    def ready(self) -> None:
+        import channels_app.accounts.events  # noqa: F401  (its receivers)
+        from channels_app.accounts.oauth.clients import add_known_clients  # models are there by now
+
+        post_migrate.connect(add_known_clients, sender=self)
+
+
+@register
+def check_oidc_key(**_: Any) -> list[Error]:
+    from allauth.core.internal.jwkkit import load_pem
+
+    try:
+        load_pem(settings.IDP_OIDC_PRIVATE_KEY)
+    except (TypeError, ValueError):
+        text = "HUB_OIDC_PRIVATE_KEY is no readable private key; expected one for RSA, as PEM and without a password."
+        return [Error(text, id="hub.E004")]
+    return []

@@ -1,0 +1,127 @@
+"""What is wrong with the addresses and options of a command, whatever the key."""
+
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+
+from channels_app.doctor import clues
+from channels_app.doctor.clues import Clues
+from channels_app.doctor.findings import Finding, error, warning
+
+PORTS = {"http": 80, "https": 443, "prefix": 443}
+LOGINS_WITHOUT_PORT = ("pixi", "rattler-build", "rattler")
+
+
+def examine(found: Clues) -> list[Finding]:
+    here = [address for address in found.addresses if address.hostname == _hub().hostname]
+    findings: list[Finding | None] = [_other_host(found)] if found.addresses and not here else []
+    for address in here:
+        findings += [_scheme(address), _port(address), _path_key(address), _page(address, found), _no_channel(address)]
+    findings += [_login_port(found), _no_url(found), _conda_channel(found), _conda_token(found)]
+    return [finding for finding in findings if finding]
+
+
+def _hub() -> SplitResult:
+    return urlsplit(settings.HUB_PUBLIC_URL)
+
+
+def _other_host(found: Clues) -> Finding:
+    hosts = ", ".join(sorted({str(address.hostname) for address in found.addresses}))
+    return error(f"It goes to {hosts}, which is not this hub.", f"This hub is at {settings.HUB_PUBLIC_URL}.")
+
+
+def _scheme(address: SplitResult) -> Finding | None:
+    hub = _hub()
+    if address.scheme == "prefix" and hub.scheme == "http":
+        return error(
+            "prefix:// always speaks https, and this hub has http.",
+            f"Build, then upload: pixi upload prefix --url {settings.HUB_PUBLIC_URL} --channel CHANNEL FILE.conda",
+        )
+    if address.scheme in ("prefix", hub.scheme):
+        return None
+    return error(f"The address begins with {address.scheme}://.", f"This hub is at {settings.HUB_PUBLIC_URL}.")
+
+
+def _port(address: SplitResult) -> Finding | None:
+    hub = _hub()
+    asked, expected = address.port or PORTS[address.scheme], hub.port or PORTS[hub.scheme]
+    # Another scheme has another port by itself; the scheme is what was said.
+    if asked == expected or (address.port is None and address.scheme != hub.scheme):
+        return None
+    return error(f"The address has the port {asked}.", f"This hub is at {settings.HUB_PUBLIC_URL}, port {expected}.")
+
+
+def _path_key(address: SplitResult) -> Finding | None:
+    place = clues.place(address)
+    if place.path_key is None:
+        return None
+    if not settings.HUB_PATH_KEYS:
+        return error(
+            "The key stands in the address, as /t/KEY/, which this hub does not take.",
+            f"Take it out, and put the key into ~/.netrc: machine {settings.PUBLIC_HOST} login me password KEY",
+        )
+    if place.kind in ("page", "other"):
+        return error("There are no pages below /t/KEY/, only the files of channels.", "Sign in to see pages.")
+    return None
+
+
+def _page(address: SplitResult, found: Clues) -> Finding | None:
+    place = clues.place(address)
+    if place.kind != "page" or len(found.words) == 1:
+        return None
+    return error(
+        f"That is the address of the page of {place.channel}, which no client can read.",
+        f"For clients it is {settings.HUB_PUBLIC_URL}/{place.channel}",
+    )
+
+
+def _no_channel(address: SplitResult) -> Finding | None:
+    place = clues.place(address)
+    if place.kind not in ("upload", "delete") or place.channel:
+        return None
+    return error(
+        "The address names no channel.",
+        f"It is {settings.HUB_PUBLIC_URL}/api/v1/{place.kind}/CHANNEL; with --url goes the hub's address alone.",
+    )
+
+
+def _login_port(found: Clues) -> Finding | None:
+    """Source: get_url() of conda/rattler, crates/rattler/src/cli/auth.rs: only of an address is the port taken away."""
+    for program in LOGINS_WITHOUT_PORT:
+        if found.is_command(program, "auth", "login"):
+            host = found.words[found.words.index("login") + 1 :][:1]
+            if host and "://" not in host[0] and ":" in host[0]:
+                return error(
+                    f"{program} keeps the key under “{host[0]}”, port included, and never finds it again.",
+                    f"Write the address out: {program} auth login {settings.HUB_PUBLIC_URL} --token KEY",
+                )
+    return None
+
+
+def _no_url(found: Clues) -> Finding | None:
+    if not found.is_command("upload", "prefix") or found.option("--url"):
+        return None
+    return error("Without --url the package goes to prefix.dev.", f"Add --url {settings.HUB_PUBLIC_URL}")
+
+
+def _conda_channel(found: Clues) -> Finding | None:
+    channel = found.option("--channel", "-c")
+    programs = {"conda", "mamba", "micromamba"} & set(found.words)
+    if not programs or not channel or "://" in channel:
+        return None
+    program = programs.pop()
+    return warning(
+        f"To {program}, the channel “{channel}” is one of anaconda.org.",
+        f"One of this hub is an address: {settings.HUB_PUBLIC_URL}/{channel}",
+    )
+
+
+def _conda_token(found: Clues) -> Finding | None:
+    is_mamba = found.is_command("auth", "login") and bool({"mamba", "micromamba"} & set(found.words))
+    option = "--token" if is_mamba and found.option("--token") else "--conda-token"
+    if settings.HUB_PATH_KEYS or not found.option(option):
+        return None
+    return error(
+        f"{option} sends the key within the address, as /t/KEY/, which this hub does not take.",
+        f"Use {'--bearer' if is_mamba else '--token'} instead.",
+    )

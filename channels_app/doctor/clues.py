@@ -1,0 +1,118 @@
+"""What a pasted key, address or command holds, by its looks alone. PURE: neither Django nor models."""
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from urllib.parse import SplitResult, unquote, urlsplit
+
+WORDS = re.compile(r"[\s'\"]+")
+ADDRESS = re.compile(r"(?:https?|prefix)://[^\s'\"<>]+", re.IGNORECASE)
+KEY = re.compile(r"chub[-_][0-9A-Za-z_-]*")
+KEY_OPTIONS = ("--token", "--bearer", "--api-key", "--conda-token", "--password")
+KEY_VARIABLES = ("PREFIX_API_KEY", "HUB_KEY", "API_KEY")
+# What stands in examples where a key goes.
+PLACEHOLDER = re.compile(r"(?:(?:MY|YOUR|API|HUB)?_?(?:KEY|TOKEN)|<.*>|\.\.\.|…)\Z", re.IGNORECASE)
+TOKEN_MIN_CHARACTERS = 16
+UPLOADS = re.compile(r"\b(?:upload|publish)\b")
+DELETES = re.compile(r"\bDELETE\b|/api/v1/delete/")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an address leads: `kind` is channel, page, upload, delete or other."""
+
+    kind: str
+    channel: str
+    path_key: str | None  # of /t/<key>/
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """`secret` is what stands where a key does, None without; `needed` is what a client would do with it."""
+
+    secret: str | None
+    channel: str
+    needed: str
+    addresses: list[SplitResult]
+    words: list[str] = field(repr=False)
+
+    def option(self, *names: str) -> str | None:
+        """The value of the first option of `names` that is there, with a blank or `=` before it."""
+        return _option(self.words, names)
+
+    def is_command(self, *parts: str) -> bool:
+        """Whether `parts` stand in it one after the other."""
+        spans = (self.words[n : n + len(parts)] for n in range(len(self.words)))
+        return any(tuple(span) == parts for span in spans)
+
+
+def read(text: str) -> Clues:
+    """The clues of a text; what is not there is empty."""
+    words = [word for word in WORDS.split(text) if word]
+    addresses = [address for found in ADDRESS.findall(text) if (address := _split(found))]
+    places = [place(address) for address in addresses]
+    kinds = {each.kind for each in places}
+    in_address = next((each.channel for each in places if each.channel), "")
+    named = _option(words, ("--channel", "-c")) or ""
+    return Clues(
+        secret=_secret(text, words, addresses, places),
+        channel=in_address or ("" if "://" in named else named),
+        needed="delete" if DELETES.search(text) else "upload" if UPLOADS.search(text) or "upload" in kinds else "read",
+        addresses=addresses,
+        words=words,
+    )
+
+
+def place(address: SplitResult) -> Place:
+    """Where an address leads on a hub, as its path says."""
+    segments = [unquote(segment).replace("\0", "") for segment in address.path.split("/") if segment]
+    path_key = segments[1] if segments[:1] == ["t"] and len(segments) > 1 else None
+    rest = segments[2:] if path_key is not None else segments
+    match rest:
+        case [*_, name] if address.scheme == "prefix":
+            return Place("channel", name, path_key)
+        case ["api", "v1", ("upload" | "delete") as kind, *names]:
+            return Place(kind, names[0] if names else "", path_key)
+        case ["channels", name, *_]:
+            return Place("page", name, path_key)
+        case [("account" | "accounts" | "admin" | "api" | "channels" | "docs" | "doctor" | "search"), *_]:
+            return Place("other", "", path_key)
+        case [name, *_]:
+            return Place("channel", name, path_key)
+    return Place("other", "", path_key)
+
+
+def is_placeholder(secret: str) -> bool:
+    """Whether it is what an example writes where the key goes."""
+    return PLACEHOLDER.match(secret) is not None
+
+
+def _secret(text: str, words: list[str], addresses: list[SplitResult], places: list[Place]) -> str | None:
+    if found := KEY.search(text):
+        return found[0]
+    after_bearer = [value for name, value in pairwise(words) if name.lower() == "bearer"]
+    in_variables = [value for name, _, value in (word.partition("=") for word in words) if name in KEY_VARIABLES]
+    in_paths = [each.path_key for each in places]
+    passwords = [address.password for address in addresses]
+    candidates = [_option(words, KEY_OPTIONS), *after_bearer, *in_variables, *in_paths, *passwords]
+    if len(words) == 1 and len(text) >= TOKEN_MIN_CHARACTERS and not addresses:
+        candidates.append(words[0])
+    return next((candidate for candidate in candidates if candidate), None)
+
+
+def _option(words: list[str], names: tuple[str, ...]) -> str | None:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else following
+    return None
+
+
+def _split(address: str) -> SplitResult | None:
+    """The address in its parts; None where it is none, such as with a port that is no number."""
+    try:
+        found = urlsplit(address)
+        _ = found.port
+    except ValueError:
+        return None
+    return found if found.hostname else None

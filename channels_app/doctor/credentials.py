@@ -1,0 +1,111 @@
+"""What a credential is, whose, and what became of it; and what it may do in a channel."""
+
+from django.utils import timezone
+
+from channels_app import access, authentication, keys
+from channels_app.access import ANYONE, Actor, Permission
+from channels_app.doctor import clues
+from channels_app.doctor.findings import Finding, error, good, info
+from channels_app.models import ApiKey, Channel, KeyKind
+from hub.errors import HubError
+
+NEW_KEY = "Make a new one, and put it where this one was."
+
+
+def examine(secret: str) -> tuple[Finding, Actor | None]:
+    """What there is to say of a credential, and who asks with it where it is good."""
+    if secret.startswith("$"):
+        return info(f"The key comes from {secret}.", "Look whether that is set where the command runs."), None
+    if clues.is_placeholder(secret):
+        return error(f"“{secret}” is what an example has.", "Put your own key there."), None
+    if not secret.startswith(keys.PREFIX):
+        return _token(secret)
+    if not keys.has_shape(secret):
+        length = len(keys.PREFIX) + keys.RANDOM_CHARACTERS + keys.CHECKSUM_CHARACTERS
+        return error(
+            f"The key is damaged: its checksum does not fit. It has {len(secret)} characters; a key has {length}.",
+            "Was it cut off when it was copied? Else make a new one: a key is shown once.",
+        ), None
+    return _key(keys.look_up_any(secret))
+
+
+def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
+    """What `actor` may do in the channel `name`, above all what is `needed`."""
+    permission = Permission(needed)
+    try:
+        channel = access.channel_for(actor, name, permission)
+    except HubError as refusal:
+        return [_narrowed(actor, name, permission) or error(refusal.detail, "")]
+    if needed == Permission.UPLOAD and channel.only_trusted_publishers and not _is_minted(actor):
+        return [
+            error(f"Into {name} only trusted publishers may upload.", "Its owners can change that, under Policies.")
+        ]
+    who = "anyone" if actor == ANYONE else "it"
+    findings = [good(f"In {name} {who} may: {allowed(actor, name)}.")]
+    if actor.key and actor.key.package_globs and needed == Permission.UPLOAD:
+        findings.append(info(f"It uploads only names like {', '.join(actor.key.package_globs)}."))
+    return findings
+
+
+def allowed(actor: Actor, name: str) -> str:
+    """What `actor` may do in the channel `name`, as a list in words; empty also where there is no such channel."""
+    channel = Channel.objects.filter(name=name, deleted_at=None).first()
+    return ", ".join(access.sorted_permissions(actor, channel)) if channel else ""
+
+
+def _token(secret: str) -> tuple[Finding, Actor | None]:
+    """An application's token, where it is one."""
+    token = authentication.live_token(secret)
+    if token is None:
+        return error(
+            f"What stands there as a key is none of this hub's: they begin with “{keys.PREFIX}”.",
+            "Is it another hub's? An application's token looks like that, too, and may be over: then log in again.",
+        ), None
+    name = token.client.name if token.client else "an application"
+    scopes = ", ".join(scope for scope in token.get_scopes() if scope in access.TOKEN_SCOPES)
+    return good(f"This is a token of {name}, for {token.user}.", f"It is for: {scopes or 'signing in alone'}."), Actor(
+        user=token.user, token=token
+    )
+
+
+def _key(key: ApiKey | None) -> tuple[Finding, Actor | None]:
+    """Whoever holds the key may know what became of it."""
+    if key is None:
+        return error(
+            "The key has the right form, but this hub does not know it.", f"Is it another hub's? {NEW_KEY}"
+        ), None
+    if key.revoked_at:
+        return error(f"{_name(key)} was revoked on {key.revoked_at:%d %B %Y}.", NEW_KEY), None
+    if key.expires_at and key.expires_at <= timezone.now():
+        return error(f"{_name(key)} expired on {key.expires_at:%d %B %Y}.", NEW_KEY), None
+    if key.owner and not key.owner.is_active:
+        return error(f"{_name(key)} is of a user who is shut out.", "An administrator can let them in again."), None
+    until = f"until {key.expires_at:%d %B %Y}" if key.expires_at else "without an end"
+    return good(f"{_name(key)} is good, {until}.", f"It is for: {', '.join(key.scopes)}."), Actor(
+        user=key.owner, key=key
+    )
+
+
+def _name(key: ApiKey) -> str:
+    if key.kind == KeyKind.MINTED:
+        return f"The key for minutes of {key.name}"
+    return f"The key “{key.name}” of {key.owner or key.robot_of}"
+
+
+def _narrowed(actor: Actor, name: str, permission: Permission) -> Finding | None:
+    """What the key's own limits say, without a look at the channel: nothing is betrayed of one that is hidden."""
+    key = actor.key
+    if actor == ANYONE or key is None or key.kind == KeyKind.MINTED:
+        return None
+    if permission not in key.scopes:
+        scopes = ", ".join(key.scopes)
+        return error(f"The key is for {scopes}; this needs the scope {permission}.", "Make a key that has it.")
+    channels = [str(key.robot_of)] if key.robot_of else [str(each) for each in key.channels.all()]
+    if not key.all_channels and name not in channels:
+        listed = ", ".join(channels) or "no channel any more"
+        return error(f"The key is for {listed}, not for {name}.", "Make a key for that channel, or for all of yours.")
+    return None
+
+
+def _is_minted(actor: Actor) -> bool:
+    return actor.key is not None and actor.key.kind == KeyKind.MINTED

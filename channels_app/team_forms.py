@@ -1,0 +1,42 @@
+"""The forms of teams. What they mean is checked by teams.py."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from channels_app.forms import AS_TYPED
+from channels_app.models import Team
+from channels_app.settings_forms import Data
+from channels_app.teams import NAME_MAX_CHARACTERS
+
+
+class TeamForm(forms.Form):
+    name = forms.CharField(
+        max_length=NAME_MAX_CHARACTERS,
+        widget=forms.TextInput(AS_TYPED),
+        help_text="By it owners of channels find the team. Lower-case letters, digits, '_', '.' and '-'.",
+    )
+    description = forms.CharField(required=False, max_length=500, help_text="Who is in it, and what for.")
+    group = forms.CharField(
+        label="OpenID Connect group",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(AS_TYPED),
+        help_text="As PROVIDER:GROUP, the provider by its id on this hub. Whoever signs in there with this group is in "
+        "the team, and only for as long. Changing it takes out who came by it.",
+    )
+
+
+class DeleteForm(forms.Form):
+    confirm = forms.CharField(max_length=200, widget=forms.TextInput(AS_TYPED))
+
+    def __init__(self, team: Team, data: Data = None) -> None:
+        super().__init__(data, prefix="delete")
+        self.team = team
+
+    def clean_confirm(self) -> Any:
+        typed = self.cleaned_data["confirm"]
+        if typed != self.team.name:
+            raise ValidationError(f"That is '{typed}'; expected the team's name, '{self.team}'.")
+        return typed

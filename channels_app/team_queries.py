@@ -1,0 +1,27 @@
+"""Reads for the pages of teams."""
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from channels_app.access import Actor, visible_channels
+from channels_app.models import Member, Team, TeamMember, User
+
+
+def visible_teams(user: User) -> QuerySet[Team]:
+    """The teams that `user` is in, all for administrators; each with its `size`, and whether `user` manages it."""
+    mine = TeamMember.objects.filter(team=OuterRef("pk"), user=user)
+    teams = Team.objects.annotate(
+        size=Count("people", filter=Q(people__user__is_active=True)), is_manager=Exists(mine.filter(is_manager=True))
+    )
+    return (teams if user.is_superuser else teams.filter(Exists(mine))).order_by("name")
+
+
+def people(team: Team) -> QuerySet[TeamMember]:
+    """Managers first, then by name."""
+    return TeamMember.objects.filter(team=team).select_related("user").order_by("-is_manager", "user__username")
+
+
+def channels_of(user: User, team: Team) -> QuerySet[Member]:
+    """The memberships of `team` in channels that `user` may know of, by name."""
+    visible = visible_channels(Actor(user=user)).values("pk")
+    found = Member.objects.filter(team=team, channel__in=visible)
+    return found.select_related("channel").defer("channel__logo").order_by("channel__name")

@@ -1,0 +1,37 @@
+"""Tags of the pages of signing in."""
+
+import json
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from django import template
+from django.core.serializers.json import DjangoJSONEncoder
+from django.forms.boundfield import BoundField
+
+from channels_app.accounts import browsers
+
+register = template.Library()
+
+
+@register.inclusion_tag("parts/field.html")
+def worded(field: BoundField, label: str, help_text: str = "") -> dict[str, Any]:
+    """A field of one of allauth's forms, in the hub's words: `{% worded form.login "User name or e-mail" %}`."""
+    field.label, field.help_text, field.field.help_text = label, help_text, help_text
+    field.field.widget.attrs.pop("placeholder", None)
+    return {"field": field}
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    return browsers.in_words(user_agent)
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """For an attribute that a script reads."""
+    return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.simple_tag(takes_context=True)
+def sign_up_is_open(context: dict[str, Any]) -> bool:
+    return bool(get_adapter().is_open_for_signup(context["request"]))

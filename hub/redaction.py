@@ -1,0 +1,36 @@
+"""Secrets out of what is logged: by their shape, by the addresses that carry them, by the name that they have there."""
+
+import logging
+import re
+
+HIDDEN = "[hidden]"
+# Each keeps its groups and hides what is between them.
+PATTERNS = [
+    re.compile(pattern)
+    for pattern in (
+        # Keys of the hub, and identity tokens.
+        r"()(?<![\w-])chub-[0-9A-Za-z]{8,}()",
+        r"()(?<![\w.-])eyJ[\w-]{10,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?()",
+        r"(?i)(\b(?:bearer|basic) +)[\w.~+/=-]{8,}()",
+        r"(/t/)[^/\s\"'?]+(/)",
+        r"(/invitations/)[^/\s\"'?&]+()",
+        r"(/password/reset/key/)[^/\s\"'?&]+()",
+        r"(/confirm-email/)[^/\s\"'?&]+()",
+        r"(?i)((?:^|[?&\s\"'])(?:code|user_code|device_code|state|\w*token\w*|client_secret|key|password)=)[^&\s\"']+()",
+        r"(?i)((?:sessionid|csrftoken)=)[^;\s\"',]+()",
+    )
+]
+
+
+def redacted(text: str) -> str:
+    """The text with every secret in it hidden."""
+    for pattern in PATTERNS:
+        text = pattern.sub(rf"\1{HIDDEN}\2", text)
+    return text
+
+
+class Formatter(logging.Formatter):
+    """Lines, and the traces below them, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
