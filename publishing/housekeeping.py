@@ -10,7 +10,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, channels, limits
+from channels_app import audit, channels, invitations, limits
+from channels_app.accounts.oauth import families
 from channels_app.models import Channel
 from hub.locks import try_lock
 from hub.storage import store
@@ -30,7 +31,9 @@ def remove_leftovers() -> None:
     _remove_deleted_channels()
     exchange.forget_old()
     publishers.forget_expired()
+    invitations.forget_expired()
     limits.forget_old()
+    families.forget_old()
 
 
 def _remove_deleted_channels() -> None:

@@ -41,9 +41,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     locked = Artifact.objects.select_for_update().get(pk=artifact.pk)
     if locked.removal != Removal.DELETED:
         raise conflict("not_deleted", f"{artifact} is not deleted; only the name of a deleted file can be released.")
-    audit.record(
-        "artifact.release", actor=actor.user, key=actor.key, channel=artifact.channel, target=_target(artifact)
-    )
+    audit.record("artifact.release", by=actor, channel=artifact.channel, target=_target(artifact))
     # Before the name is free: afterwards these could be the bytes of another upload.
     store().delete(_key(locked))
     sidecars.remove(locked)
@@ -80,7 +78,7 @@ def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, act
     locked.removed_by = actor.user if removal else None
     locked.save(update_fields=["removal", "removal_reason", "removed_at", "removed_by"])
     detail = {"reason": reason[:500]} if reason else {}
-    audit.record(action, actor=actor.user, key=actor.key, channel=locked.channel, target=_target(locked), detail=detail)
+    audit.record(action, by=actor, channel=locked.channel, target=_target(locked), detail=detail)
     _follow(locked)
     return locked
 

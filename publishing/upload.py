@@ -231,8 +231,7 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
     artifact, is_new = Artifact.objects.update_or_create(**place, defaults=values)
     audit.record(
         "artifact.publish" if is_new else "artifact.restore" if is_same else "artifact.overwrite",
-        actor=actor.user,
-        key=actor.key,
+        by=actor,
         channel=channel,
         target=f"{info.subdir}/{info.file_name}",
         detail={"sha256": received.sha256, "size_bytes": received.size_bytes},

@@ -6,16 +6,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.utils import timezone
 
 from channels_app import keys
-from channels_app.access import Permission
-from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, User
+from channels_app.access import Actor, Permission
+from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, Team, TeamMember, User
 from publishing import index
 from publishing.body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher
 from tests.id_tokens.builders import KEY_ID, github_claims, jwk
+
+# It has the form of a key and is none; always the same, since it stands in the names of tests.
+NO_KEY = "chub-Example0Example1Example2XYUvTBo2"
 
 
 def make_user(username: str = "olga", **fields: Any) -> User:
@@ -33,6 +37,22 @@ def make_member(channel: Channel, user: User, role: str = Role.VIEWER) -> Member
     return Member.objects.create(channel=channel, user=user, role=role)
 
 
+def make_team(name: str = "mappers", *people: User, manager: User | None = None, **fields: Any) -> Team:
+    team = Team.objects.create(name=name, **fields)
+    TeamMember.objects.bulk_create(TeamMember(team=team, user=user) for user in people)
+    if manager:
+        TeamMember.objects.create(team=team, user=manager, is_manager=True)
+    return team
+
+
+def make_team_member(channel: Channel, team: Team, role: str = Role.VIEWER) -> Member:
+    return Member.objects.create(channel=channel, team=team, role=role)
+
+
+def make_address(user: User, email: str, *, verified: bool = True) -> EmailAddress:
+    return EmailAddress.objects.create(user=user, email=email, verified=verified, primary=True)
+
+
 def make_key(
     owner: User,
     *,
@@ -42,6 +62,14 @@ def make_key(
 ) -> str:
     """A new key's secret."""
     return keys.mint(owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields)[1]
+
+
+def make_robot(
+    channel: Channel, owner: User, *, scopes: tuple[str, ...] = (Permission.READ, Permission.UPLOAD), **fields: Any
+) -> str:
+    """The secret of a new key of the channel's own, made by one of its owners."""
+    values = {"name": "nightly", "expires_at": None, **fields}
+    return keys.mint_robot(actor=Actor(user=owner), channel=channel, scopes=scopes, **values)[1]
 
 
 def make_issuer(provider: str = "github") -> Issuer:

@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import psycopg
 from redis import Redis
 
+from tests import issued_secrets
 from tests.stores import free_port
 
 MANAGE = (sys.executable, str(Path(__file__).parent.parent / "manage.py"))
@@ -75,6 +76,7 @@ class LiveHub:
         finally:
             self._guard.kill()
             self._guard.communicate()
+            issued_secrets.note_log(self.log())
 
     def kill(self) -> None:
         """End the hub and all of its parts at once, as a power cut would."""

@@ -1,5 +1,6 @@
 """What tests of pages share: a signed-in browser, and what a page says."""
 
+import time
 from typing import Any, TypeAlias
 
 from django.contrib.messages import get_messages
@@ -10,10 +11,22 @@ from channels_app.models import AuditEvent, User
 Response: TypeAlias = Any  # the test client's, which has no public name
 
 
-def signed_in(user: User) -> Client:
+def signed_in(user: User, *, is_fresh: bool = True, **defaults: str) -> Client:
+    """The user's browser; where `is_fresh`, they have just proved who they are. `defaults` are for every request."""
     client = Client()
+    client.defaults.update(defaults)
     client.force_login(user)
+    if is_fresh:
+        confirm(client, user)
     return client
+
+
+def confirm(client: Client, user: User, *, at: float | None = None) -> None:
+    """What allauth remembers in the session of a user who proved who they are, now or at another time."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": at or time.time()}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 def text(response: Response) -> str:

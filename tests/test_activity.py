@@ -6,13 +6,22 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import audit, channels, members
+from channels_app import audit, channels, invitations, members
 from channels_app.access import Actor
-from channels_app.models import AuditEvent, Channel, Role, User
+from channels_app.models import AuditEvent, Channel, Invitation, Role, User
 from publishing.id_tokens.rules import BadToken
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers
-from tests.builders import make_artifact, make_channel, make_key, make_minted_key, make_publisher, make_user
+from tests.builders import (
+    make_address,
+    make_artifact,
+    make_channel,
+    make_key,
+    make_minted_key,
+    make_publisher,
+    make_team,
+    make_user,
+)
 from tests.id_tokens.builders import github_claims
 from tests.pages import signed_in, text
 
@@ -63,8 +72,8 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
     publisher.refresh_from_db()
     publishers.settle(publisher, github_claims())
     key, _ = make_minted_key(publisher)
-    audit.record("key.mint", key=key, channel=channel, target=publisher.subject)
-    audit.record("artifact.publish", key=key, channel=channel, target="demo/noarch/a-1-0.conda")
+    audit.record("key.mint", by=Actor(key=key), channel=channel, target=publisher.subject)
+    audit.record("artifact.publish", by=Actor(key=key), channel=channel, target="demo/noarch/a-1-0.conda")
     publishers.remove(actor=Actor(user=olga), publisher=publisher)
     key.delete()
     name, fields = "GitHub Actions: octo-org/sample", "repository: octo-org/sample workflow: release.yml"
@@ -76,6 +85,28 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
         f"The hub refused {name}: its stable id is another one now {fields} Expected 1, found 740510",
     ]
     assert sentences(owner, "kind=packages") == [f"{name} published noarch/a-1-0.conda"]
+
+
+def test_teams_and_invitations_are_told_of(owner: Client, channel: Channel, olga: User) -> None:
+    actor = Actor(user=olga)
+    make_team("mappers")
+    members.add(actor=actor, channel=channel, team="mappers", role=Role.VIEWER)
+    for email in ("ada@example.org", "eve@example.org", "jo@example.org"):
+        invitations.invite(actor=actor, channel=channel, email=email, role=Role.OWNER)
+    invitations.withdraw(actor=actor, channel=channel, email="jo@example.org")
+    for name, answer in (("ada", invitations.accept), ("eve", invitations.decline)):
+        user, email = make_user(name), f"{name}@example.org"
+        make_address(user, email)
+        answer(user=user, invitation=Invitation.objects.get(email=email))
+    assert sentences(owner, "kind=members") == [
+        "eve declined the invitation of eve@example.org as an owner",
+        "ada accepted an invitation and is an owner",
+        "olga withdrew the invitation of jo@example.org as an owner",
+        "olga invited jo@example.org as an owner",
+        "olga invited eve@example.org as an owner",
+        "olga invited ada@example.org as an owner",
+        "olga added team mappers as a viewer",
+    ]
 
 
 def test_activity_names_the_key_the_reason_and_the_artifact_that_is_there(

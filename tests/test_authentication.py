@@ -76,7 +76,7 @@ def test_a_key_in_the_path_wins_over_none_and_leaves_the_path(client: Client, ch
 
 def test_there_are_no_pages_below_a_key(client: Client, olga: User) -> None:
     secret = make_key(olga)
-    for path in ("/", "/admin/login/", "/accounts/login", "/nowhere"):
+    for path in ("/", "/admin/login/", "/accounts/login/", "/nowhere"):
         answer = client.get(f"/t/{secret}{path}", headers={"accept": "text/html"})
         assert (answer.status_code, answer["Content-Type"]) == (404, "text/plain; charset=utf-8"), path
 

@@ -19,6 +19,7 @@ from rattler_build import upload_package_to_prefix
 
 from channels_app import docs
 from hub import settings as hub_settings
+from hub.variables import SIGN_IN_VARIABLES, oidc_variables
 from publishing.id_tokens.rules import Code
 from tests.archives import make_conda
 from tests.client_commands import PROGRAMS, Parsed, parse
@@ -55,6 +56,8 @@ class Place:
         """The line with this hub's address and names."""
         blanks = {"KEY": self.key, "CHANNEL": "demo", "PACKAGE": "demo", "FILE": FILE, "SUBDIR": "noarch"}
         blanks |= {"USER": "admin", "NAME": "another"}
+        if "LEAKED" in line:
+            blanks["LEAKED"] = self.hub.manage("createapikey", "admin", "--name", "leaked")
         for example in (HUB, "http://127.0.0.1:8000"):
             line = line.replace(example, self.hub.url)
         return docs.BLANK.sub(lambda found: blanks.get(found[0], found[0]), line)
@@ -264,7 +267,7 @@ def test_commands_stand_each_by_itself_with_its_blanks() -> None:
 def test_every_error_code_is_documented_under_its_status() -> None:
     sources = ["publishing/protocols/*", "publishing/attestations/*", "publishing/trusted/*", "publishing/body"]
     sources += ["publishing/upload", "publishing/downloads", "publishing/delivery", "hub/middleware"]
-    sources += ["channels_app/access", "channels_app/authentication"]
+    sources += [f"channels_app/{name}" for name in ("access", "authentication", "key_api", "graphql_api")]
     files = [path for source in sources for path in Path(settings.BASE_DIR).glob(f"{source}.py")]
     raised = re.compile(r'\b(?:HubError\(\d+, |BadAttestation\(\s*|[a-z_]+\(\s*)"([a-z_]+)",')
     in_code = {
@@ -277,7 +280,7 @@ def test_every_error_code_is_documented_under_its_status() -> None:
     documented = set(re.findall(r"`([a-z_]+)`", table))
 
     # What only pages can be told; and what only removing by hand can, and too many exchanges of tokens.
-    only_on_pages = {"signed_out", "not_from_here", "channel_exists", "owner_gone"}
+    only_on_pages = {"key_on_page", "signed_out", "not_from_here", "channel_exists", "owner_gone"}
     assert in_code - only_on_pages == documented - {"purged", "too_many"}
 
 
@@ -290,7 +293,7 @@ def test_every_refusal_of_an_identity_token_is_documented() -> None:
 
 def test_every_setting_is_documented() -> None:
     names = {name for name in dir(hub_settings) if name.startswith("HUB_")}
-    names |= {"HUB_DEBUG", "HUB_ALLOWED_HOSTS", "HUB_MAIL_FROM"}
+    names |= {"HUB_DEBUG", "HUB_ALLOWED_HOSTS", "HUB_MAIL_FROM"} | SIGN_IN_VARIABLES | oidc_variables("name")
     documented = set(re.findall(r"`(HUB_[A-Z_]+)`", pages()["operating"].split("## Channels")[0]))
 
     assert documented == names

@@ -1,5 +1,6 @@
 """How often something may be tried."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,3 +137,10 @@ def test_no_count_is_lost(settings: Settings, tmp_path: Path) -> None:
         counted = at_once(lambda: [count.count for count in RateCount.objects.all()])
     assert (results.count(None), results.count("too_many")) == (25, THREADS - 25)
     assert counted == [[THREADS]]
+
+
+def test_the_documentation_has_every_limit() -> None:
+    """docs/operating.md, in the order of the table."""
+    text = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
+    section = text.partition("\n## Limits\n")[2].partition("\n## ")[0]
+    assert re.findall(r"`([a-z-]+-by-[a-z]+)`(?=[ ,])", section) == list(limits.LIMITS)

@@ -112,7 +112,9 @@ def test_who_adds_a_pending_publisher_is_told(sam: User) -> None:
 
 
 def test_names_are_not_escaped_and_stay_in_their_line(channel: Channel, olga: User) -> None:
-    event = audit.record("publisher.remove", target="a\n<b>&", actor=olga, channel=channel, detail={"fields": {}})
+    event = audit.record(
+        "publisher.remove", target="a\n<b>&", by=Actor(user=olga), channel=channel, detail={"fields": {}}
+    )
     assert "a\n<b>&" in body_of(event)
     assert mail.outbox[-1].subject == "a <b>& is no trusted publisher of demo any more"
 
@@ -124,12 +126,12 @@ def test_other_events_are_no_mails(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        audit.record("policy.change", target="demo", actor=olga, channel=channel)
+        audit.record("policy.change", target="demo", by=Actor(user=olga), channel=channel)
     assert sent_jobs == []
 
 
 def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User, sent_jobs: list[tuple[object, ...]]) -> None:
-    event = audit.record("publisher.remove", target="a", actor=olga, channel=channel, detail={"fields": {}})
+    event = audit.record("publisher.remove", target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
     tasks.tell(0)
     tasks.send_mail(event.pk, 0)
     assert (sent_jobs, mail.outbox) == ([], [])
@@ -143,7 +145,7 @@ class Down(BaseEmailBackend):
 def test_a_server_that_is_down_is_tried_again(
     channel: Channel, olga: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = audit.record("publisher.remove", target="a", actor=olga, channel=channel, detail={"fields": {}})
+    event = audit.record("publisher.remove", target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
     settings.EMAIL_BACKEND = f"{__name__}.Down"
     waits: list[object] = []
 
@@ -160,4 +162,6 @@ def test_a_server_that_is_down_is_tried_again(
 
 def test_every_mail_has_its_text_and_every_text_its_mail(settings: Settings) -> None:
     folder = settings.BASE_DIR / "templates" / "mail"
-    assert {path.stem for path in folder.glob("*.txt")} == {each.template for each in mails.MAILS.values()}
+    assert {path.stem for path in folder.glob("*.txt")} == {each.template for each in mails.MAILS.values()} | {
+        "invitation"
+    }

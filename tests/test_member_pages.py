@@ -8,7 +8,7 @@ from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app.models import Channel, Member, Role, User
-from tests.builders import make_member, make_user
+from tests.builders import make_member, make_team, make_team_member, make_user
 from tests.pages import events, said, signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -38,17 +38,21 @@ def test_a_member_is_invited_changed_and_removed(owner: Client, channel: Channel
     [
         ({"username": "nobody", "role": "viewer"}, "There is no user 'nobody' on this hub."),
         ({"username": "a@example.org", "role": "viewer"}, "There is no user 'a@example.org' on this hub."),
+        ({"team": "nobody", "role": "viewer"}, "There is no team 'nobody' on this hub (any more)."),
+        ({"team": "mappers", "role": "owner"}, "team mappers can't own 'demo': an owner is a person"),
+        ({"email": "a@b", "role": "viewer"}, "'a@b' is no e-mail address."),
+        ({"email": "a@example.org", "role": "boss"}, "'boss' is no role"),
         ({"username": "olga", "role": "viewer"}, "olga is a member already: owner."),
-        ({"username": "max", "role": "boss"}, "Select a valid choice. boss is not one of the available choices."),
-        ({"username": "", "role": "viewer"}, "This field is required."),
-        ({"username": "ma\0x", "role": "viewer"}, "Null characters are not allowed."),
+        ({"username": "max", "role": "boss"}, "'boss' is no role; expected one of"),
+        ({"username": "", "role": "viewer"}, "There is no user '' on this hub."),
+        ({"username": "mi\0x", "role": "viewer"}, "There is no user 'mix' on this hub."),
     ],
 )
 def test_an_invitation_that_does_not_work_says_why(
     owner: Client, max_: User, form: dict[str, str], sentence: str
 ) -> None:
-    response = owner.post(MEMBERS, {"action": "add"} | form)
-    assert response.status_code == 200
+    make_team()
+    response = owner.post(MEMBERS, {"action": "add"} | form, follow=True)
     assert escape(sentence) in text(response)
     assert events() == []
 
@@ -78,8 +82,12 @@ def test_a_maintainer_can_make_no_owners(channel: Channel, max_: User, sam: User
     assert 'value="maintainer"' in page
     assert '<button name="role" value="owner">' not in page
     assert "?remove=olga" not in page
-    response = client.post(MEMBERS, {"action": "add", "username": "sam", "role": "owner"})
-    assert "Select a valid choice. owner is not one of the available choices." in text(response)
+    assert (
+        '<option value="owner">'
+        not in text(client.get(f"{MEMBERS}?find=sam")).partition('aria-labelledby="members"')[0]
+    )
+    response = client.post(MEMBERS, {"action": "add", "username": "sam", "role": "owner"}, follow=True)
+    assert escape("Only owners of 'demo' make or unmake owners; you are none.") in text(response)
     response = client.post(MEMBERS, {"action": "change", "username": "max", "role": "owner"}, follow=True)
     assert escape("Only owners of 'demo' make or unmake owners; you are none.") in text(response)
     assert Member.objects.filter(role=Role.OWNER).count() == 1
@@ -129,5 +137,130 @@ def test_members_cost_as_many_queries_for_20_as_for_2(
 ) -> None:
     for n in range(count):
         make_member(channel, make_user(f"person-{n}"))
-    with django_assert_max_num_queries(10):
-        assert len(listed(owner)) == count + 1
+        make_team_member(channel, make_team(f"team-{n}", make_user(f"mate-{n}")))
+    with django_assert_max_num_queries(11):
+        assert len(listed(owner)) == min(2 * count + 1, 25)
+
+
+def found(client: Client, query: str) -> list[tuple[str, str]]:
+    """What is found: (what it is added by, its name); of a member, the name alone."""
+    page = text(client.get(f"{MEMBERS}?find={query}"))
+    part = page[page.index('id="found"') : page.index('aria-labelledby="members"')]
+    return re.findall(r'name="(username|team|email)" value="([^"]+)"', part)
+
+
+def test_users_and_teams_are_found_by_a_part_of_their_names(owner: Client, max_: User, sam: User) -> None:
+    make_user("mara", first_name="Max", last_name="Stone")
+    make_user("maximus", is_active=False)
+    make_team("max-planck", sam)
+    make_team("others", max_)
+    assert found(owner, "max") == [("username", "max"), ("username", "mara"), ("team", "max-planck")]
+    assert found(owner, "STONE") == [("username", "mara")]
+    assert "Team, 1 person<" in text(owner.get(f"{MEMBERS}?find=planck"))
+
+
+def test_one_character_finds_nobody_and_ten_are_enough(owner: Client) -> None:
+    for n in range(9):
+        make_user(f"person-{n}")
+        make_team(f"people-{n}")
+    assert found(owner, "p") == []
+    assert "Type at least two characters." in text(owner.get(f"{MEMBERS}?find=p"))
+    assert [name for name, _ in found(owner, "pe")] == ["username"] * 9 + ["team"]
+
+
+def test_an_exact_name_comes_first_and_a_member_with_the_role(owner: Client, max_: User) -> None:
+    for n in range(12):
+        make_user(f"a-max-{n}")
+    assert found(owner, "max")[0] == ("username", "max")
+    assert found(owner, "olga") == []
+    assert "</svg>" in text(owner.get(f"{MEMBERS}?find=olga"))
+    assert '<span class="pill">Owner</span>' in text(owner.get(f"{MEMBERS}?find=olga"))
+
+
+def test_an_address_is_found_by_nobody_but_can_be_invited(owner: Client, max_: User) -> None:
+    User.objects.filter(pk=max_.pk).update(email="max@example.org")
+    assert found(owner, "max@example.org") == [("email", "max@example.org")]
+    assert found(owner, "example.org") == []
+    assert "No user and no team has “example.org” in the name." in text(owner.get(f"{MEMBERS}?find=example.org"))
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.CONTRIBUTOR])
+def test_who_may_not_invite_finds_nobody(channel: Channel, max_: User, sam: User, role: str) -> None:
+    make_member(channel, max_, role)
+    assert signed_in(max_).get(f"{MEMBERS}?find=olga").status_code == 403
+    assert signed_in(sam).get(f"{MEMBERS}?find=olga").status_code == 404
+    assert Client().get(f"{MEMBERS}?find=olga").status_code == 404
+
+
+def test_a_team_is_added_changed_and_removed(owner: Client, channel: Channel, max_: User) -> None:
+    make_team("mappers", max_)
+    added = owner.post(MEMBERS, {"action": "add", "team": "mappers", "role": "viewer"})
+    changed = owner.post(MEMBERS, {"action": "change", "team": "mappers", "role": "maintainer"})
+    page = text(owner.get(MEMBERS))
+    asked = text(owner.get(f"{MEMBERS}?remove-team=mappers"))
+    removed = owner.post(MEMBERS, {"action": "remove", "team": "mappers"})
+    assert said(added) == ["team mappers is a member now: viewer."]
+    assert said(changed)[-1] == "The role of team mappers is maintainer now; it holds from the next request on."
+    assert "team, 1 person<" in page
+    assert page.count('<button name="role" value="owner">') == 0
+    assert "Remove team mappers?" in asked
+    assert "team mappers is no member of demo any more" in said(removed)[-1]
+
+
+def test_who_stays_by_a_team_is_said_before_and_after_the_removal(owner: Client, channel: Channel, max_: User) -> None:
+    make_member(channel, max_, Role.MAINTAINER)
+    make_team_member(channel, make_team("mappers", max_))
+    assert "max stays in demo by the team mappers" in text(owner.get(f"{MEMBERS}?remove=max"))
+    removed = owner.post(MEMBERS, {"action": "remove", "username": "max"})
+    assert said(removed) == ["max is a member of demo only by the team mappers now."]
+
+
+def test_an_invitation_waits_is_sent_again_and_withdrawn(owner: Client, channel: Channel) -> None:
+    form = {"email": "Ada@Example.org", "role": "contributor"}
+    sent = owner.post(MEMBERS, {"action": "add"} | form)
+    page = text(owner.get(MEMBERS))
+    again = owner.post(MEMBERS, {"action": "add", "email": "ada@example.org", "role": "contributor"})
+    withdrawn = owner.post(MEMBERS, {"action": "withdraw", "email": "ada@example.org"})
+    assert said(sent) == ["A mail with an invitation is on its way to ada@example.org."]
+    assert '<strong>ada@example.org</strong><span class="sub">invited by olga</span>' in page
+    assert said(again)[-1] == said(sent)[0]
+    assert (
+        said(withdrawn)[-1] == "The invitation of ada@example.org is withdrawn; its link is good for nothing any more."
+    )
+    assert "Invited by mail" not in text(owner.get(MEMBERS))
+    assert [action for action, _, _ in events()] == ["invitation.send", "invitation.send", "invitation.withdraw"]
+
+
+def test_a_maintainer_sees_the_invitation_of_an_owner_but_no_buttons(
+    owner: Client, channel: Channel, max_: User
+) -> None:
+    make_member(channel, max_, Role.MAINTAINER)
+    owner.post(MEMBERS, {"action": "add", "email": "ada@example.org", "role": "owner"})
+    page = text(signed_in(max_).get(MEMBERS))
+    assert "ada@example.org" in page
+    assert "Withdraw" not in page
+
+
+@pytest.mark.parametrize("path", [f"{BASE}/leave", BASE, MEMBERS])
+def test_nobody_is_a_member_by_a_team_without_being_in_it(channel: Channel, path: str) -> None:
+    make_team_member(channel, make_team())
+    assert Client().get(path).status_code == 404
+
+
+def test_who_belongs_by_a_team_alone_is_told_what_to_leave(channel: Channel, max_: User) -> None:
+    make_team_member(channel, make_team("mappers", max_))
+    client = signed_in(max_)
+    page = text(client.get(f"{BASE}/leave"))
+    assert "You belong to demo by the team mappers alone" in page
+    assert 'href="/teams/mappers"' in page
+    response = client.post(f"{BASE}/leave")
+    assert escape("You belong to 'demo' by the team mappers alone; leave that to leave the channel.") in text(response)
+
+
+def test_who_leaves_but_stays_by_a_team_is_told(channel: Channel, max_: User) -> None:
+    make_member(channel, max_)
+    make_team_member(channel, make_team("mappers", max_))
+    client = signed_in(max_)
+    assert "You stay in demo by the team mappers" in text(client.get(f"{BASE}/leave"))
+    client.post(f"{BASE}/leave")
+    assert client.get(BASE).status_code == 200

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from channels_app import members
+from channels_app import channels, members
 from channels_app.access import Actor, Permission, permissions
-from channels_app.models import AuditEvent, Channel, Member, Role, User
+from channels_app.models import AuditEvent, Channel, Member, Role, Team, User
 from hub.errors import HubError
-from tests.builders import make_channel, make_key, make_member, make_user
+from tests.builders import make_channel, make_key, make_member, make_team, make_team_member, make_user
 from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ def acting(user: User) -> Actor:
     return Actor(user=user)
 
 
-def roles(channel: Channel) -> dict[str, str]:
+def roles(channel: Channel) -> dict[str | None, str]:
     return dict(Member.objects.filter(channel=channel).values_list("user__username", "role"))
 
 
@@ -31,12 +31,12 @@ def last_event() -> tuple[str, str, dict[str, str]]:
 
 @contextmanager
 def refused(status: int, code: str, sentence: str) -> Iterator[None]:
-    before = list(Member.objects.order_by("pk").values_list("user", "role"))
+    before = list(Member.objects.order_by("pk").values_list("user", "team", "role"))
     with pytest.raises(HubError) as caught:
         yield
     assert (caught.value.status, caught.value.code) == (status, code)
     assert sentence in caught.value.detail
-    assert list(Member.objects.order_by("pk").values_list("user", "role")) == before
+    assert list(Member.objects.order_by("pk").values_list("user", "team", "role")) == before
 
 
 def test_a_member_is_added_with_a_role(channel: Channel, olga: User, max_: User) -> None:
@@ -183,7 +183,7 @@ def test_a_key_that_may_manage_makes_no_owners(channel: Channel, olga: User, max
 
 
 def owner_names(channel: Channel) -> list[str]:
-    (names,) = at_once(lambda: sorted(name for name, role in roles(channel).items() if role == Role.OWNER))
+    (names,) = at_once(lambda: sorted(str(name) for name, role in roles(channel).items() if role == Role.OWNER))
     assert isinstance(names, list)
     return names
 
@@ -216,3 +216,68 @@ def test_two_owners_who_leave_at_once_leave_one(
         )
         assert sorted(map(str, results)) == ["None", "last_owner"]
         assert len(owner_names(channel)) == 1
+
+
+def test_a_team_is_a_member_and_its_people_may_what_it_may(channel: Channel, olga: User, max_: User) -> None:
+    make_team("mappers", max_)
+    members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.VIEWER)
+    assert last_event() == ("member.add", "team mappers", {"role": "viewer", "team": "mappers"})
+    assert permissions(acting(max_), channel) == {Permission.READ}
+    members.change(actor=acting(olga), channel=channel, team="mappers", role=Role.CONTRIBUTOR)
+    assert Permission.UPLOAD in permissions(acting(max_), channel)
+    members.remove(actor=acting(olga), channel=channel, team="mappers")
+    assert last_event() == ("member.remove", "team mappers", {"role": "contributor", "team": "mappers"})
+    assert permissions(acting(max_), channel) == frozenset()
+
+
+def test_the_higher_role_counts(channel: Channel, max_: User) -> None:
+    make_member(channel, max_, Role.VIEWER)
+    make_team_member(channel, make_team("mappers", max_), Role.MAINTAINER)
+    make_team_member(channel, make_team("divers", max_), Role.CONTRIBUTOR)
+    assert Permission.MANAGE in permissions(acting(max_), channel)
+    assert Permission.OWN not in permissions(acting(max_), channel)
+
+
+def test_no_team_owns(channel: Channel, olga: User, max_: User) -> None:
+    make_team("mappers", max_)
+    with refused(400, "no_team_owns", "team mappers can't own 'demo': an owner is a person"):
+        members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.OWNER)
+    make_team_member(channel, Team.objects.get())
+    with refused(400, "no_team_owns", "Make it a maintainer, or one of its people an owner."):
+        members.change(actor=acting(olga), channel=channel, team="mappers", role=Role.OWNER)
+
+
+def test_a_team_is_added_once_and_only_where_it_is(channel: Channel, olga: User) -> None:
+    make_team_member(channel, make_team("mappers"))
+    with refused(409, "is_member", "team mappers is a member already: viewer"):
+        members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.VIEWER)
+    with refused(404, "no_such_team", "There is no team 'olga' on this hub"):
+        members.add(actor=acting(olga), channel=channel, team="olga", role=Role.VIEWER)
+    with refused(404, "no_such_user", "There is no user 'mappers' on this hub"):
+        members.add(actor=acting(olga), channel=channel, username="mappers", role=Role.VIEWER)
+    with refused(404, "no_such_member", "divers is no member of 'demo'"):
+        members.remove(actor=acting(olga), channel=channel, team="divers")
+
+
+def test_a_team_of_maintainers_does_not_save_a_channel_from_its_last_owner(
+    channel: Channel, olga: User, max_: User
+) -> None:
+    make_team_member(channel, make_team("mappers", olga, max_), Role.MAINTAINER)
+    with refused(409, "last_owner", "olga is the last owner of 'demo'"):
+        members.leave(actor=acting(olga), channel=channel)
+    members.add(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
+    members.leave(actor=acting(olga), channel=channel)
+    assert Permission.MANAGE in permissions(acting(olga), channel)
+
+
+def test_who_belongs_by_a_team_alone_cannot_leave(channel: Channel, max_: User) -> None:
+    make_team_member(channel, make_team("divers", max_))
+    make_team_member(channel, make_team("mappers", max_))
+    with refused(409, "member_by_team", "by the team divers and mappers alone; leave that to leave the channel."):
+        members.leave(actor=acting(max_), channel=channel)
+
+
+def test_a_channel_is_transferred_to_who_was_there_by_a_team(channel: Channel, olga: User, max_: User) -> None:
+    make_team_member(channel, make_team("mappers", max_))
+    channels.transfer(actor=acting(olga), channel=channel, username="max")
+    assert roles(channel) == {"olga": "maintainer", "max": "owner", None: "viewer"}

@@ -252,7 +252,7 @@ def pending(**values: Any) -> dict[str, str]:
 
 
 def test_pending_publishers_are_for_who_is_signed_in(client: Client) -> None:
-    assert client.get(PENDING).headers["Location"] == f"/accounts/login?next={PENDING}"
+    assert client.get(PENDING).headers["Location"] == f"/accounts/login/?next={PENDING}"
     assert client.post(PENDING, pending()).status_code == 302
     assert not TrustedPublisher.objects.exists()
 

@@ -151,7 +151,7 @@ def test_what_the_hub_refuses_stands_in_the_form(
 
 def test_who_gets_the_page(artifact: Artifact, channel: Channel, max_: User, sam: User) -> None:
     anonymous = Client().get(PAGE)
-    assert (anonymous.status_code, anonymous["Location"]) == (302, f"/accounts/login?next={PAGE}")
+    assert (anonymous.status_code, anonymous["Location"]) == (302, f"/accounts/login/?next={PAGE}")
     for method in ("get", "post"):
         assert getattr(signed_in(sam), method)(PAGE).status_code == 404
     make_member(channel, max_, Role.CONTRIBUTOR)

@@ -101,7 +101,7 @@ def test_a_policy_that_refuses_whatever_is_dropped_is_said_first(
 
 def test_who_gets_the_page(client: Client, channel: Channel, max_: User, sam: User) -> None:
     anonymous = client.get(PAGE)
-    assert (anonymous.status_code, anonymous["Location"]) == (302, f"/accounts/login?next={PAGE}")
+    assert (anonymous.status_code, anonymous["Location"]) == (302, f"/accounts/login/?next={PAGE}")
     assert signed_in(sam).get(PAGE).status_code == 404
     member = make_member(channel, max_, Role.VIEWER)
     assert signed_in(max_).get(PAGE).status_code == 403

@@ -109,7 +109,7 @@ def _add(actor: Actor, artifact: Artifact, sidecar: Sidecar) -> bool:
     if not record(artifact, sidecar):
         return False
     target = f"{artifact.subdir}/{artifact.file_name}"
-    audit.record("artifact.attest", actor=actor.user, key=actor.key, channel=artifact.channel, target=target)
+    audit.record("artifact.attest", by=actor, channel=artifact.channel, target=target)
     stale = index.want(artifact.channel, artifact.subdir, [artifact.package.name])
     transaction.on_commit(partial(index.wake, stale))
     return True

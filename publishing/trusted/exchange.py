@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from channels_app import audit, keys, limits
+from channels_app.access import Actor
 from channels_app.models import ApiKey, KeyKind
 from hub.errors import unprocessable
 from publishing.id_tokens import tokens
@@ -85,7 +86,7 @@ def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[
         expires_at=timezone.now() + timedelta(minutes=settings.HUB_MINTED_KEY_MINUTES),
     )
     for publisher in current:
-        audit.record("key.mint", key=key, channel=publisher.channel, target=publisher.subject or issuer.url)
+        audit.record("key.mint", by=Actor(key=key), channel=publisher.channel, target=publisher.subject or issuer.url)
     return secret
 
 

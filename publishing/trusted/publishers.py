@@ -240,8 +240,7 @@ def _make_channel(publisher: TrustedPublisher) -> Channel:
 def _record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any) -> None:
     audit.record(
         action,
-        actor=actor.user,
-        key=actor.key,
+        by=actor,
         channel=publisher.channel,
         target=_target(publisher),
         detail={"channel": str(publisher.channel or publisher.channel_name), "fields": publisher.fields, **detail},

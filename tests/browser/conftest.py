@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 from tests.browser.furnished import furnish
 from tests.live import LiveHub, live_hub
 from tests.oidc import FakeIssuer, fake_issuer
+from tests.sign_in_provider import SignInProvider, sign_in_provider
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
@@ -55,9 +56,17 @@ def issuer() -> Iterator[FakeIssuer]:
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer) -> Iterator[LiveHub]:
+def provider() -> Iterator[SignInProvider]:
+    """What `hub` calls Acme, by which people can sign in there."""
+    with sign_in_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: SignInProvider) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("hub")
-    with live_hub(folder, HUB_DOWNLOAD_COUNT_S="1", HUB_INTERNAL_HOSTS=issuer.host) as hub:
+    settings = {"HUB_DOWNLOAD_COUNT_S": "1", "HUB_INTERNAL_HOSTS": issuer.host, "HUB_SIGN_UP": "open"}
+    with live_hub(folder, **settings, **provider.settings()) as hub:
         hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
         yield hub
 
@@ -111,8 +120,8 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
 
 
 def sign_in(person: Person, username: str) -> None:
-    page = person.open("/accounts/login")
+    page = person.open("/accounts/login/")
     page.get_by_label("User name").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{person.url}/")

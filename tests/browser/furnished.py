@@ -49,11 +49,72 @@ globs = ['strata', 'strata-*']
 publishers.add(actor=Actor(user=olga), channel=channel, issuer=gitlab, fields=project, package_globs=globs)
 publishers.add_pending(user=olga, channel_name='strata-next', issuer=github, fields=fields)
 """
+# Olga has signed in pixi, and a device of hers waits for its code.
+APPLICATIONS = """
+import time
+from datetime import timedelta
+from allauth.idp.oidc.internal.oauthlib import device_codes
+from allauth.idp.oidc.models import Client, Token
+from django.core.cache import cache
+from django.utils import timezone
+rattler = Client.objects.get(pk='rattler')
+tokens = {'client': rattler, 'user': User.objects.get(username='olga'), 'scopes': rattler.scopes}
+for kind in ('rt', 'at'):
+    Token.objects.create(type=kind, hash=kind, expires_at=timezone.now() + timedelta(days=90), **tokens)
+device = {'user_code': 'BCDF-GHJK', 'interval': 5}
+state = {'granted': None, 'client_id': 'rattler', 'scope': rattler.get_scopes(), 'device': device, 'last_poll_at': 0}
+cache.set(device_codes.cache_user_code_key('BCDF-GHJK'), 'waiting', 86400)
+cache.set(device_codes.cache_device_code_key('waiting'), state | {'expires_at': time.time() + 86400}, 86400)
+"""
+# One key for long, one that ends soon, one that has ended; and one of CI's.
+KEYS = """
+from datetime import timedelta
+from django.utils import timezone
+from channels_app import keys
+from channels_app.access import Actor
+olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
+soon, globs = timezone.now() + timedelta(days=5), ['strata', 'strata-*']
+own = {'owner': olga, 'expires_at': soon, 'scopes': ['read', 'upload', 'delete']}
+keys.mint(**own, name='workstation in the basement', channels=[channel], package_globs=globs)
+ended, _ = keys.mint(**own, name='old laptop', channels=None)
+ApiKey.objects.filter(pk=ended.pk).update(expires_at=timezone.now() - timedelta(days=2))
+robot = {'scopes': ['upload'], 'package_globs': globs, 'expires_at': soon + timedelta(days=300)}
+keys.mint_robot(actor=Actor(user=olga), channel=channel, name='nightly builds', **robot)
+"""
+# A team of Olga's that contributes, and somebody who was invited by mail.
+TEAMS = """
+from channels_app import invitations, members, teams
+from channels_app.access import Actor
+olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
+mappers = teams.create(user=olga, name='mappers', description='Who draw the maps')
+teams.add(user=olga, team=mappers, who='max')
+members.add(actor=Actor(user=olga), channel=channel, team='mappers', role='contributor')
+invitations.invite(actor=Actor(user=olga), channel=channel, email='mara@example.org', role='maintainer')
+"""
+CONSENT = (
+    "/identity/o/authorize?response_type=code&client_id={}&redirect_uri=http://127.0.0.1:51423&state=1"
+    "&scope=openid+profile+offline_access&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw_cM"
+    "&code_challenge_method=S256"
+)
 # name: (who looks, path)
 PAGES: dict[str, tuple[str | None, str]] = {
     "home": (None, "/"),
     "home-signed-in": ("olga", "/"),
-    "login": (None, "/accounts/login"),
+    "login": (None, "/accounts/login/"),
+    "sign-up": (None, "/accounts/signup/"),
+    "sign-in-cancelled": (None, "/accounts/3rdparty/login/cancelled/"),
+    "password-reset": (None, "/accounts/password/reset/"),
+    "account": ("olga", "/account"),
+    "account-activity": ("olga", "/account/activity"),
+    "account-email": ("olga", "/accounts/email/"),
+    "account-password": ("olga", "/accounts/password/change/"),
+    "account-second-factor": ("olga", "/accounts/2fa/"),
+    "account-app": ("olga", "/accounts/2fa/totp/activate/"),
+    "account-passkeys": ("olga", "/accounts/2fa/webauthn/"),
+    "account-passkey": ("olga", "/accounts/2fa/webauthn/add/"),
+    "account-sessions": ("olga", "/accounts/sessions/"),
+    "account-connections": ("olga", "/accounts/3rdparty/"),
+    "account-reauthenticate": ("olga", "/accounts/reauthenticate/"),
     "channels": ("olga", "/channels"),
     "channels-all": (None, "/channels"),
     "new-channel": ("olga", "/channels/new"),
@@ -65,6 +126,13 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "remove": ("olga", f"/channels/geo-tools/artifacts/{ARTIFACT}/remove"),
     "general": ("olga", "/channels/geo-tools/settings"),
     "members": ("olga", "/channels/geo-tools/settings/members"),
+    "members-find": ("olga", "/channels/geo-tools/settings/members?find=ma&remove=max"),
+    "members-invite": ("olga", "/channels/geo-tools/settings/members?find=jo@example.org"),
+    "leave": ("max", "/channels/geo-tools/leave"),
+    "teams": ("olga", "/teams"),
+    "team": ("olga", "/teams/mappers?remove=max"),
+    "team-read": ("max", "/teams/mappers"),
+    "invitation-gone": (None, "/invitations"),
     "publishers": ("olga", "/channels/geo-tools/settings/publishers?use=1"),
     "publishers-remove": ("olga", "/channels/geo-tools/settings/publishers?provider=circleci&remove=2"),
     "publishers-empty": ("olga", "/channels/field-lab/settings/publishers?provider=generic"),
@@ -73,6 +141,17 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "policies": ("olga", "/channels/geo-tools/settings/policies"),
     "activity": ("olga", "/channels/geo-tools/settings/activity"),
     "danger": ("olga", "/channels/geo-tools/settings/danger"),
+    "consent": ("olga", CONSENT.format("rattler")),
+    "consent-refused": ("olga", CONSENT.format("unknown")),
+    "device": ("olga", "/identity/o/device?code=wrong"),
+    "device-asked": ("olga", "/identity/o/device?code=BCDF-GHJK"),
+    "applications": ("olga", "/account/applications?revoke=rattler"),
+    "applications-empty": ("max", "/account/applications"),
+    "keys": ("olga", "/account/keys?revoke=1"),
+    "keys-empty": ("max", "/account/keys"),
+    "robots": ("olga", "/channels/geo-tools/settings/robots"),
+    "robots-empty": ("olga", "/channels/field-lab/settings/robots"),
+    "doctor": (None, "/doctor"),
     "search": (None, "/search?q=dummy"),
     "search-nothing": (None, "/search?q=unobtainium"),
     "docs": (None, "/docs"),
@@ -106,3 +185,6 @@ def furnish(hub: LiveHub, folder: Path) -> None:
     upload_package_to_prefix([str(path) for path in [*made, *real]], hub.url, "geo-tools", api_key=key)
     hub.shell(DOWNLOADS)
     hub.shell(PUBLISHERS)
+    hub.shell(APPLICATIONS)
+    hub.shell(KEYS)
+    hub.shell(TEAMS)

@@ -1,10 +1,12 @@
 """py-rattler-build as a CI's uploader: without a key, in a process that has a job's environment and nothing else."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tests.live import LiveHub
 from tests.oidc import TOKENS, FakeIssuer
@@ -22,11 +24,21 @@ class UploadError(Exception):
 
 def upload_in_ci(hub: LiveHub, channel: str, file: Path, job: dict[str, str]) -> None:
     """Upload `file` in a job with the environment `job`. Raises UploadError."""
+    _upload(hub, channel, file, {"CI": "true"} | job, {})
+
+
+def upload_signed_in(hub: LiveHub, channel: str, file: Path, credential: dict[str, Any]) -> None:
+    """Upload `file` with a credential in the form of rattler's auth file. Raises UploadError."""
+    _upload(hub, channel, file, {}, {"127.0.0.1": credential})
+
+
+def _upload(hub: LiveHub, channel: str, file: Path, environment: dict[str, str], credentials: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as home:
-        basics = {"PATH": os.environ["PATH"], "HOME": home, "CI": "true", "NO_PROXY": "127.0.0.1"}
+        Path(home, "auth.json").write_text(json.dumps(credentials))
+        basics = {"PATH": os.environ["PATH"], "HOME": home, "NO_PROXY": "127.0.0.1"}
         done = subprocess.run(
             [sys.executable, "-c", UPLOAD, hub.url, channel, str(file)],
-            env=basics | {"RATTLER_AUTH_FILE": f"{home}/auth.json"} | job,
+            env=basics | {"RATTLER_AUTH_FILE": f"{home}/auth.json"} | environment,
             capture_output=True,
             text=True,
             timeout=CLIENT_S,

@@ -1,0 +1,120 @@
+"""A client of OAuth as applications are: Authlib's, which speaks to the hub in this process."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx2
+from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from django.conf import settings
+from django.test import Client
+
+from channels_app.models import User
+from tests.pages import Response, signed_in
+
+AUTHORIZE = "/identity/o/authorize"
+DEVICE = "/identity/o/device"
+DEVICE_CODE = "/identity/o/api/device/code"
+TOKEN = "/identity/o/api/token"
+REVOKE = "/identity/o/api/revoke"
+USERINFO = "/identity/o/api/userinfo"
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+# What rattler asks of a host that it does not know; its library says openid once more.
+SCOPES = "openid offline_access profile openid"
+ALL_SCOPES = {"openid", "profile", "offline_access", "channel:read", "channel:upload"}
+REDIRECT = "http://127.0.0.1:51423"
+VERIFIER = "a-verifier-of-forty-three-characters-at-least-0"
+
+
+class _InProcess(httpx2.BaseTransport):
+    """Hands requests to Django's test client, which leaves the test's database connection open."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        headers = dict(request.headers)
+        answer = Client(headers=headers).generic(
+            request.method, request.url.raw_path.decode(), request.read(), headers.get("content-type", "")
+        )
+        return httpx2.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
+
+
+def client(redirect_uri: str = REDIRECT, scope: str = SCOPES) -> OAuth2Client:
+    """Registered as pixi and rattler are: without a secret."""
+    return OAuth2Client(
+        "rattler",
+        token_endpoint_auth_method="none",
+        scope=scope,
+        redirect_uri=redirect_uri,
+        code_challenge_method="S256",
+        transport=_InProcess(),
+        base_url=settings.HUB_PUBLIC_URL,
+    )
+
+
+def send(path: str, form: dict[str, str], headers: dict[str, str] | None = None) -> Response:
+    """A POST as every client of OAuth sends it."""
+    return Client(headers=headers).post(path, urlencode(form), content_type="application/x-www-form-urlencoded")
+
+
+def url(path: str) -> str:
+    return f"{settings.HUB_PUBLIC_URL}{path}"
+
+
+def consent_path(application: OAuth2Client, **more: str) -> str:
+    """Where the application sends its user's browser."""
+    address, _ = application.create_authorization_url(url(AUTHORIZE), code_verifier=VERIFIER, state="state-1", **more)
+    return str(address).removeprefix(settings.HUB_PUBLIC_URL)
+
+
+def authorization_path(**query: str) -> str:
+    """The same by hand, for what no library would send."""
+    asked = {
+        "response_type": "code",
+        "client_id": "rattler",
+        "redirect_uri": REDIRECT,
+        "scope": SCOPES,
+        "state": "state-1",
+        "code_challenge": create_s256_code_challenge(VERIFIER),
+        "code_challenge_method": "S256",
+    } | query
+    return f"{AUTHORIZE}?{urlencode({name: value for name, value in asked.items() if value})}"
+
+
+def answer_consent(browser: Client, page: Response, action: str = "grant") -> Response:
+    """Send the form of a consent page, as it is."""
+    fields = re.findall(r'<input type="hidden" name="(request|scopes)" value="([^"]*)"', page.content.decode())
+    form: dict[str, Any] = {"action": action}
+    for name, value in fields:
+        form.setdefault(name, []).append(value)
+    return browser.post(AUTHORIZE, form)
+
+
+def redirected(response: Response) -> dict[str, str]:
+    """What the redirect to the application says."""
+    assert response.status_code == 302, response.content
+    return dict(parse_qsl(urlsplit(response.headers["Location"]).query))
+
+
+def code_form(user: User) -> dict[str, str]:
+    """What the application sends for the code that the user's consent has given it."""
+    browser = signed_in(user)
+    return {
+        "grant_type": "authorization_code",
+        "code": redirected(answer_consent(browser, browser.get(consent_path(client()))))["code"],
+        "client_id": "rattler",
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+
+
+def sign_in(user: User, application: OAuth2Client | None = None) -> dict[str, Any]:
+    """The application's tokens, by the user's consent."""
+    application = application or client()
+    browser = signed_in(user)
+    answer = answer_consent(browser, browser.get(consent_path(application)))
+    location = answer.headers["Location"]
+    token: dict[str, Any] = application.fetch_token(
+        url(TOKEN), authorization_response=location, code_verifier=VERIFIER, state="state-1"
+    )
+    return token

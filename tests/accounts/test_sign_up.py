@@ -1,0 +1,158 @@
+"""Signing up: who may, what is asked, and what nobody learns by it."""
+
+import re
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.test import Client
+from pytest_django import Settings
+
+from channels_app import invitations
+from channels_app.access import Actor
+from channels_app.accounts import sign_up
+from channels_app.invitation_pages import IN_SESSION
+from channels_app.models import Channel, Role, User
+from tests.builders import make_address, make_user
+from tests.pages import text
+
+pytestmark = pytest.mark.django_db
+
+SIGN_UP, VERIFY = "/accounts/signup/", "/accounts/confirm-email/"
+FORM = {"username": "ada", "email": "ada@example.org", "password1": "granite-Window-9"}
+
+
+@pytest.fixture
+def is_open(settings: Settings) -> None:
+    settings.HUB_SIGN_UP = "open"
+
+
+@pytest.fixture
+def invited(channel: Channel, olga: User) -> Client:
+    """The browser of somebody who followed the link of an invitation of ada@example.org."""
+    actor = Actor(user=olga)
+    invitation = invitations.invite(actor=actor, channel=channel, email="ada@example.org", role=Role.VIEWER)
+    client = Client()
+    session = client.session
+    session[IN_SESSION] = invitation.digest
+    session.save()
+    return client
+
+
+def mailed_code() -> str:
+    return str(re.findall(r"^ {4}(\S+)$", str(mail.outbox[-1].body), re.MULTILINE)[0])
+
+
+def test_a_new_account_is_signed_in_once_its_address_is_verified(client: Client, is_open: None) -> None:
+    answer = client.post(f"{SIGN_UP}?next=/channels", FORM | {"next": "/channels"})
+    assert answer.headers["Location"] == VERIFY
+    assert "Type the code that was sent to <strong>ada@example.org</strong>" in text(client.get(VERIFY))
+    assert client.get("/account").status_code == 302
+
+    assert client.post(VERIFY, {"code": mailed_code()}).headers["Location"] == "/channels"
+    address = EmailAddress.objects.get()
+    assert (str(address.user), address.email, address.verified) == ("ada", "ada@example.org", True)
+    assert "ada@example.org" in text(client.get("/account"))
+
+
+def test_after_three_wrong_codes_the_right_one_is_void(client: Client, is_open: None) -> None:
+    client.post(SIGN_UP, FORM)
+    assert "This is not the code that was sent" in text(client.post(VERIFY, {"code": "wrong1"}))
+    for _ in range(2):
+        client.post(VERIFY, {"code": "wrong1"})
+    client.post(VERIFY, {"code": mailed_code()})
+    assert not EmailAddress.objects.filter(verified=True).exists()
+
+
+def test_another_code_can_be_sent(client: Client, is_open: None) -> None:
+    client.post(SIGN_UP, FORM)
+    first = mailed_code()
+    client.post(VERIFY, {"action": "resend"})
+    assert mailed_code() != first
+    assert client.post(VERIFY, {"code": mailed_code()}).headers["Location"] == "/"
+
+
+def test_a_known_address_is_not_told_of_on_the_page(is_open: None) -> None:
+    make_address(make_user("mara", email="mara@example.org"), "mara@example.org")
+    pages = []
+    for email in ("mara@example.org", "ada@example.org"):
+        page = text(Client().post(SIGN_UP, FORM | {"email": email}, follow=True))
+        pages.append(re.sub(r'value="\w{64}"', "", page).replace(email, "ADDRESS"))
+    assert pages[0] == pages[1]
+    assert mail.outbox[0].subject == "You have an account on Channelhub already"
+    assert "set another password: http://127.0.0.1:8000/accounts/password/reset/" in str(mail.outbox[0].body)
+
+
+TAKEN = "Somebody has this name, in these or other capitals. Choose another."
+SHAPE = "Expected letters from a to z, digits"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"username": "Mara"}, TAKEN),
+        ({"username": "ada@example.org"}, SHAPE),
+        ({"username": "аda"}, SHAPE),  # the first letter is Cyrillic  # noqa: RUF001
+        ({"username": "-ada"}, SHAPE),
+        ({"email": "ada"}, "Enter a valid email address."),
+        ({"password1": "short"}, "This password is too short."),
+        ({"password1": "ada@example.org"}, "The password is too similar to the"),
+        ({"password1": "password1"}, "This password is too common."),
+    ],
+)
+def test_what_is_wrong_stands_in_the_form(client: Client, is_open: None, change: dict[str, str], message: str) -> None:
+    make_user("mara")
+    assert message in text(client.post(SIGN_UP, FORM | change))
+    assert User.objects.count() == 1
+
+
+def test_without_an_invitation_there_is_no_page(client: Client) -> None:
+    for page in (client.get(SIGN_UP), client.post(SIGN_UP, FORM)):
+        assert "This hub makes accounts for those who were invited." in text(page)
+    assert not User.objects.exists()
+
+
+def test_whoever_was_invited_signs_up_with_that_address_alone(invited: Client) -> None:
+    other = invited.post(SIGN_UP, FORM | {"email": "other@example.org"})
+    assert "No invitation of other@example.org is waiting." in text(other)
+    assert invited.post(SIGN_UP, FORM).headers["Location"] == VERIFY
+    assert User.objects.filter(username="ada").exists()
+
+
+def test_a_withdrawn_invitation_is_none(invited: Client, channel: Channel, olga: User) -> None:
+    invitations.withdraw(actor=Actor(user=olga), channel=channel, email="ada@example.org")
+    assert "This hub makes accounts for those who were invited." in text(invited.get(SIGN_UP))
+
+
+@pytest.mark.parametrize(
+    ("policy", "email", "may"),
+    [
+        ("open", "ada@anywhere.example", True),
+        ("invitation", "ada@corp.example", False),
+        ("domains", "ada@corp.example", True),
+        ("domains", "ada@CORP.example", True),
+        ("domains", "ada@sub.corp.example", False),
+        ("domains", "ada@corp.example.evil.example", False),
+        ("domains", '"ada@corp.example"@evil.example', False),
+    ],
+)
+def test_who_may(db: None, settings: Settings, policy: str, email: str, may: bool) -> None:
+    settings.HUB_SIGN_UP, settings.HUB_SIGN_UP_DOMAINS = policy, ["corp.example"]
+    assert sign_up.may_sign_up(email) == may
+
+
+def test_another_domain_is_refused_in_words(client: Client, settings: Settings) -> None:
+    settings.HUB_SIGN_UP, settings.HUB_SIGN_UP_DOMAINS = "domains", ["corp.example"]
+    page = text(client.post(SIGN_UP, FORM))
+    assert "ada@example.org is of another domain; expected an address of corp.example" in page
+
+
+class Down(BaseEmailBackend):
+    def send_messages(self, messages: object) -> int:
+        raise ConnectionRefusedError
+
+
+def test_a_mail_server_that_is_down_is_said(client: Client, is_open: None, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = f"{__name__}.Down"
+    assert "The mail could not be sent" in text(client.post(SIGN_UP, FORM, follow=True))

@@ -1,0 +1,101 @@
+"""An invitation's way in a browser: found nobody, invited by mail, signed up by the link in the mail, accepted."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PASSWORD, Visit
+from tests.clients.plain import seconds_until
+from tests.live import LiveHub
+
+LINK = re.compile(r"/invitations/[\w-]{43}(?=\n)")
+CODE = re.compile(r"^ {4}([A-Z0-9-]{6,9})$", re.MULTILINE)
+
+
+class Mails:
+    """The mails that the hub prints."""
+
+    def __init__(self, hub: LiveHub) -> None:
+        self.hub = hub
+        self.seen = len(hub.log())
+
+    def next(self, wanted: re.Pattern[str]) -> str:
+        """What the next mail that has it says."""
+        found: list[str] = []
+
+        def is_there() -> bool:
+            found.extend(wanted.findall(self.hub.log()[self.seen :]))
+            return bool(found)
+
+        seconds_until(is_there)
+        self.seen = len(self.hub.log())
+        return found[0]
+
+
+def find(page: Page, text: str) -> None:
+    page.get_by_label("User, team or e-mail address").fill(text)
+    page.get_by_role("button", name="Find").click()
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
+def test_the_invited_signs_up_and_joins(hub: LiveHub, visit: Visit, javascript: bool) -> None:
+    name = "ada" if javascript else "eve"
+    mails, channel, email = Mails(hub), f"joined-by-{name}", f"{name}@example.org"
+    hub.manage("createchannel", channel, "--owner", "olga")
+    owner = visit("olga", javascript=javascript).open(f"/channels/{channel}/settings/members")
+    find(owner, email)
+    row = owner.get_by_role("listitem").filter(has_text=email)
+    row.get_by_label(f"Role of {email}").select_option("contributor")
+    row.get_by_role("button", name="Invite").click()
+    expect(owner.get_by_text(f"A mail with an invitation is on its way to {email}.")).to_be_visible()
+    expect(owner.get_by_role("row", name=email)).to_contain_text("Contributor")
+
+    page = visit(None, javascript=javascript).open(mails.next(LINK))
+    assert page.url == f"{hub.url}/invitations"
+    expect(page.get_by_role("main")).to_contain_text(f"olga invites {email} to this channel.")
+    page.get_by_role("link", name="Sign up").click()
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign up", exact=True).click()
+    page.get_by_label("Code").fill(mails.next(CODE))
+    page.get_by_role("button", name="Confirm").click()
+
+    expect(page.get_by_role("heading", name=f"Join {channel}?")).to_be_visible()
+    page.get_by_role("button", name="Accept").click()
+    expect(page.get_by_text(f"You are a member of {channel} now: contributor.")).to_be_visible()
+    assert page.url == f"{hub.url}/channels/{channel}"
+
+    owner.reload()
+    expect(owner.get_by_role("region", name="Invited by mail")).to_be_hidden()
+    expect(owner.get_by_role("row", name=name)).to_contain_text("Contributor")
+    owner.get_by_role("link", name="Activity").click()
+    expect(owner.get_by_role("main")).to_contain_text(f"{name} accepted an invitation and is a contributor")
+
+
+def test_a_team_joins_and_whoever_leaves_it_is_out(hub: LiveHub, visit: Visit) -> None:
+    hub.manage("createchannel", "mapped", "--owner", "olga")
+    manager = visit("sam").open("/teams")
+    manager.get_by_label("Name").fill("cartographers")
+    manager.get_by_role("button", name="Create team").click()
+    manager.get_by_label("Exact user name or e-mail address").fill("max")
+    manager.get_by_role("button", name="Add to the team").click()
+    expect(manager.get_by_text("max is in the team now.")).to_be_visible()
+
+    owner = visit("olga").open("/channels/mapped/settings/members")
+    # As one types, without a click.
+    owner.get_by_label("User, team or e-mail address").press_sequentially("carto")
+    row = owner.get_by_role("listitem").filter(has_text="cartographers")
+    expect(row).to_contain_text("Team, 2 people")
+    row.get_by_role("button", name="Add").click()
+    expect(owner.get_by_text("team cartographers is a member now: contributor.")).to_be_visible()
+
+    person = visit("max")
+    page = person.open("/channels/mapped/leave")
+    expect(page.get_by_role("main")).to_contain_text("You belong to mapped by the team cartographers alone")
+    page.get_by_role("link", name="cartographers").click()
+    page.get_by_role("link", name="Leave").click()
+    page.get_by_role("button", name="Leave cartographers").click()
+    expect(page.get_by_text("max is in the team no more")).to_be_visible()
+    expect(person.open("/channels/mapped").get_by_role("main")).to_contain_text("There is nothing at this address")

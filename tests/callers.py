@@ -1,0 +1,123 @@
+"""Everybody who may ask, each as a client that sends what they have: for the authorisation matrix."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from allauth.idp.oidc.adapter import get_adapter
+from allauth.idp.oidc.models import Client as Application
+from allauth.idp.oidc.models import Token
+from django.test import Client
+from django.utils import timezone
+
+from channels_app import keys
+from channels_app.models import ApiKey, Channel, Role, User
+from tests.builders import (
+    make_artifact,
+    make_channel,
+    make_key,
+    make_member,
+    make_minted_key,
+    make_package,
+    make_publisher,
+    make_robot,
+    make_team,
+    make_user,
+)
+from tests.pages import signed_in
+
+
+def make_world() -> None:
+    """A private channel with a member of every role, a package, a publisher and a team of its owner's; a public one."""
+    owner = make_user("owner")
+    channel = make_channel("demo", owner=owner)
+    for role in (Role.VIEWER, Role.CONTRIBUTOR, Role.MAINTAINER):
+        make_member(channel, make_user(role), role)
+    make_user("stranger")
+    make_user("admin", is_superuser=True, is_staff=True)
+    make_artifact(channel, "pack")
+    make_package(make_channel("open", owner=owner, is_private=False), "pack")
+    make_publisher(channel, may_read=True)
+    make_team("team", manager=owner)
+
+
+def somebody(name: str) -> User:
+    return User.objects.get(username=name)
+
+
+def by_session(name: str) -> Callable[[], Client]:
+    return lambda: signed_in(somebody(name))
+
+
+def bearing(secret: str) -> Client:
+    return Client(headers={"Authorization": f"Bearer {secret}"})
+
+
+def by_key(*scopes: str, **changes: object) -> Callable[[], Client]:
+    """The owner's key, for all of the owner's channels."""
+
+    def caller() -> Client:
+        secret = make_key(somebody("owner"), scopes=scopes)
+        ApiKey.objects.filter(**stored(secret)).update(**changes)
+        return bearing(secret)
+
+    return caller
+
+
+def stored(secret: str) -> dict[str, str]:
+    return keys.stored(secret)
+
+
+def by_robot() -> Client:
+    return bearing(make_robot(Channel.objects.get(name="demo"), somebody("owner"), scopes=("read", "upload")))
+
+
+def by_minted_key() -> Client:
+    return bearing(make_minted_key(*Channel.objects.get(name="demo").publishers.all())[1])
+
+
+def by_token(*scopes: str) -> Callable[[], Client]:
+    """An application that the owner has let in."""
+
+    def caller() -> Client:
+        secret = f"token-for-{'-'.join(scopes)}"
+        token = Token(
+            client=Application.objects.get(id="rattler"),
+            user=somebody("owner"),
+            type=Token.Type.ACCESS_TOKEN,
+            hash=get_adapter().hash_token(secret),
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
+        token.set_scopes(["openid", *scopes])
+        token.save()
+        return bearing(secret)
+
+    return caller
+
+
+def without_csrf_token() -> Client:
+    client = signed_in(somebody("owner"))
+    client.handler.enforce_csrf_checks = True
+    return client
+
+
+# In the order of the matrix's columns.
+CALLERS: dict[str, Callable[[], Client]] = {
+    "anon": Client,
+    "stra": by_session("stranger"),
+    "view": by_session("viewer"),
+    "cont": by_session("contributor"),
+    "main": by_session("maintainer"),
+    "owne": by_session("owner"),
+    "admi": by_session("admin"),
+    "kRea": by_key("read"),
+    "kUpl": by_key("upload"),
+    "kDel": by_key("delete"),
+    "kMan": by_key("read", "manage"),
+    "kExp": by_key("read", "upload", expires_at=timezone.now() - timedelta(seconds=1)),
+    "kRev": by_key("read", "upload", revoked_at=timezone.now()),
+    "robo": by_robot,
+    "mint": by_minted_key,
+    "tRea": by_token("channel:read"),
+    "tUpl": by_token("channel:read", "channel:upload"),
+    "noCS": without_csrf_token,
+}

@@ -1,0 +1,145 @@
+"""`pixi auth login --oauth` re-enacted over HTTP: conda/rattler, crates/rattler/src/cli/auth/oauth.rs.
+
+The command line is no package of PyPI. What it leaves behind, an entry of rattler's auth file, is used by py-rattler
+and py-rattler-build as they are.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx2
+from authlib.common.security import generate_token
+from authlib.integrations.httpx_client import OAuth2Client
+
+CLIENT_ID = "rattler"
+SCOPES = "openid profile offline_access openid"
+ANSWER_S = 60
+# Without an icon of its own the browser would ask for one where nobody listens any more.
+PAGE = b'<!doctype html><title>pixi</title><link rel="icon" href="data:,"><h1>Back at pixi</h1>'
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+# Takes its user to an address, and returns once they have answered there.
+Browse = Callable[[str], object]
+
+
+class SignInError(Exception):
+    """What the hub told the program instead of a code."""
+
+
+class Listener(HTTPServer):
+    """Where the browser comes back to: one request, on a free port of 127.0.0.1."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Callback)
+        self.timeout = ANSWER_S
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.came_back_to = ""
+
+
+class _Callback(BaseHTTPRequestHandler):
+    server: Listener
+
+    def do_GET(self) -> None:
+        self.server.came_back_to = f"{self.server.url}{self.path}"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def by_browser(url: str, browse: Browse) -> dict[str, Any]:
+    """The authorization code with PKCE; returns the credential. Raises SignInError."""
+    found = discovered(url)
+    with Listener() as listener:
+        client = OAuth2Client(
+            CLIENT_ID,
+            token_endpoint_auth_method="none",
+            scope=SCOPES,
+            redirect_uri=listener.url,
+            code_challenge_method="S256",
+        )
+        verifier = generate_token(64)
+        address, state = client.create_authorization_url(
+            found["authorization_endpoint"], code_verifier=verifier, nonce=generate_token()
+        )
+        waiting = Thread(target=listener.handle_request)
+        waiting.start()
+        browse(address)
+        waiting.join()
+    said = dict(parse_qsl(urlsplit(listener.came_back_to).query))
+    if "error" in said:
+        raise SignInError(said["error"])
+    answer = client.fetch_token(
+        found["token_endpoint"], authorization_response=listener.came_back_to, code_verifier=verifier, state=state
+    )
+    return credential(found, answer)
+
+
+def by_device(url: str, browse: Browse) -> dict[str, Any]:
+    """The flow of devices, which rattler takes unless it is told otherwise."""
+    found = discovered(url)
+    asked = {"client_id": CLIENT_ID, "scope": SCOPES}
+    device = httpx2.post(found["device_authorization_endpoint"], data=asked).raise_for_status().json()
+    browse(device["verification_uri_complete"])
+    form = {"grant_type": DEVICE_GRANT, "device_code": device["device_code"], "client_id": CLIENT_ID}
+    answer = httpx2.post(found["token_endpoint"], data=form).raise_for_status().json()
+    return credential(found, answer)
+
+
+def sign_out(entry: dict[str, Any]) -> None:
+    """`pixi auth logout`: both tokens, the refresh token first."""
+    login = entry["OAuth"]
+    for kind in ("refresh_token", "access_token"):
+        form = {"token": login[kind], "token_type_hint": kind, "client_id": CLIENT_ID}
+        httpx2.post(login["revocation_endpoint"], data=form).raise_for_status()
+
+
+def discovered(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx2.get(f"{url}/.well-known/openid-configuration").raise_for_status().json()
+    assert found["issuer"] == url
+    return found
+
+
+def credential(found: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """An entry of rattler's auth file."""
+    return {
+        "OAuth": {
+            "access_token": answer["access_token"],
+            "refresh_token": answer["refresh_token"],
+            "expires_at": int(time.time()) + answer["expires_in"],
+            "token_endpoint": found["token_endpoint"],
+            "revocation_endpoint": found["revocation_endpoint"],
+            "client_id": CLIENT_ID,
+        }
+    }
+
+
+def consenting(session_cookie: str) -> Browse:
+    """A user without a browser, who is signed in to the hub and agrees to whatever is asked."""
+
+    def browse(address: str) -> None:
+        with httpx2.Client(cookies={"sessionid": session_cookie}, follow_redirects=True) as browser:
+            page = browser.get(address).raise_for_status()
+            form = _hidden(page.text)
+            if "request" in form:
+                browser.post(address.partition("?")[0], data=form | {"action": "grant"}).raise_for_status()
+            else:
+                browser.post(address, data=form | {"action": "confirm"}).raise_for_status()
+
+    return browse
+
+
+def _hidden(page: str) -> dict[str, list[str]]:
+    """The hidden fields of the page's form that asks."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.partition("<main")[2]):
+        found.setdefault(name, []).append(value)
+    return found

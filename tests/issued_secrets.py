@@ -1,0 +1,141 @@
+"""A plugin (`-p tests.issued_secrets`): the run fails where a secret that the tests issue stands in what the hub logs.
+
+Loaded before anything else is, since others take the makers of secrets by name. With xdist each worker reports its own.
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import django.utils.crypto
+import jwt
+import oauthlib.common  # type: ignore[import-untyped]
+import pytest
+
+SHORTEST = 16
+LEAK = "<- of a live hub, hidden here alone"
+OF_WORKERS = pytest.StashKey[list[str]]()
+# What a hub prints on purpose: the administrator's first password, and mails where no server is set.
+PRINTED = re.compile(r"^Administrator: .*$|^Content-Type: text/plain; charset=.*?^-{79}$", re.MULTILINE | re.DOTALL)
+
+issued: set[str] = set()
+logs: list[str] = []
+
+
+def remembered(make: Callable[..., Any]) -> Callable[..., Any]:
+    """`make`, whose results are secrets from now on."""
+
+    @wraps(make)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        made = make(*args, **kwargs)
+        if isinstance(made, str) and len(made) >= SHORTEST:
+            issued.add(made)
+        return made
+
+    return wrapper
+
+
+for module, name in (
+    (secrets, "token_urlsafe"),
+    (django.utils.crypto, "get_random_string"),
+    (oauthlib.common, "generate_token"),
+    (jwt, "encode"),
+):
+    setattr(module, name, remembered(getattr(module, name)))
+
+
+class Listener(logging.Handler):
+    """Keeps every line as the hub itself would write it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logs.append(self.format(record))
+
+
+def pytest_sessionstart() -> None:
+    """Once Django is set up: the makers of the hub's own secrets, and its log."""
+    from django.conf import settings
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.tokens import PasswordResetTokenGenerator
+    from django.core.signing import Signer
+
+    from channels_app import keys
+    from hub.redaction import Formatter
+
+    for holder, name in (
+        (keys, "new_secret"),
+        (PasswordResetTokenGenerator, "make_token"),
+        (Signer, "sign"),
+        (Signer, "sign_object"),
+    ):
+        setattr(holder, name, remembered(getattr(holder, name)))
+    set_password = AbstractBaseUser.set_password
+
+    def remembering(user: AbstractBaseUser, raw_password: str | None) -> None:
+        if raw_password and len(raw_password) >= SHORTEST:
+            issued.add(raw_password)
+        set_password(user, raw_password)
+
+    AbstractBaseUser.set_password = remembering  # type: ignore[assignment,method-assign]
+    listener = Listener()
+    formatters: Any = settings.LOGGING["formatters"]
+    listener.setFormatter(Formatter(formatters["line"]["fmt"]))
+    logging.getLogger().addHandler(listener)
+
+
+def note_log(text: str) -> None:
+    """The whole log of a live hub, of whose secrets only their shapes are known here."""
+    from hub.redaction import HIDDEN, redacted
+
+    text = PRINTED.sub("", text)
+    logs.append(text)
+    found = [line for line in text.splitlines() if redacted(line) != line]
+    logs.extend(f"{redacted(line)} {LEAK}" for line in found if HIDDEN in redacted(line))
+
+
+def leaks() -> Iterator[str]:
+    """The lines that hold a secret, which is shortened."""
+    begins: dict[str, list[str]] = {}
+    for secret in issued:
+        begins.setdefault(secret[:SHORTEST], []).append(secret)
+    for line in "\n".join(logs).splitlines():
+        if line.endswith(LEAK):
+            yield line
+        for start in range(len(line) - SHORTEST + 1):
+            for secret in begins.get(line[start : start + SHORTEST], ()):
+                if line.startswith(secret, start):
+                    yield line.replace(secret, f"{secret[:8]}[…]")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    found = sorted(set(leaks()))
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["leaks"] = found
+        return
+    reported = session.config.stash.setdefault(OF_WORKERS, [])
+    reported += found
+    if reported:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+class Workers:
+    """The controller's side, which xdist alone calls."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        found = getattr(node, "workeroutput", {}).get("leaks", [])
+        node.config.stash.setdefault(OF_WORKERS, []).extend(found)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Workers())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    found = config.stash.get(OF_WORKERS, [])
+    terminalreporter.write_line(f"{len(issued)} secrets were issued here; {len(found)} lines of logs hold one.")
+    for line in found:
+        terminalreporter.write_line(f"SECRET IN A LOG: {line}", red=True)

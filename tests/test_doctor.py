@@ -1,0 +1,287 @@
+"""The connection doctor: each of its findings, and that nothing of what is pasted stays."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from django.utils.html import escape
+from pytest_django import Settings
+
+from channels_app.access import ANYONE, Actor
+from channels_app.doctor import addresses, clues
+from channels_app.doctor.findings import Finding
+from channels_app.doctor.page import examine
+from channels_app.models import ApiKey, Channel, Role, User
+from tests.builders import (
+    NO_KEY,
+    make_channel,
+    make_key,
+    make_member,
+    make_minted_key,
+    make_publisher,
+    make_robot,
+    make_user,
+)
+from tests.pages import signed_in, text
+from tests.test_whoami import make_token
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/doctor"
+HUB = "https://hub.example.org"
+
+
+@pytest.fixture(autouse=True)
+def address(settings: Settings) -> None:
+    settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = HUB, "hub.example.org"
+
+
+def told(text: str, channel: str = "", session: Actor = ANYONE) -> list[str]:
+    """What is found and how it is cured, each a line."""
+    return [f"{each.tone}: {each.found} {each.cure}".strip() for each in examine(text, channel, session)]
+
+
+def wrong(text: str) -> list[Finding]:
+    """What is wrong by addresses and options alone."""
+    return addresses.examine(clues.read(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "cure"),
+    [
+        (
+            "https://repo.example.com/demo",
+            "It goes to repo.example.com, which is not this hub.",
+            f"This hub is at {HUB}.",
+        ),
+        ("http://hub.example.org/demo", "The address begins with http://.", f"This hub is at {HUB}."),
+        (f"{HUB}:8443/demo", "The address has the port 8443.", f"This hub is at {HUB}, port 443."),
+        (f"{HUB}/api/v1/upload/", "The address names no channel.", "with --url goes the hub's address alone."),
+        (f"{HUB}/t/{NO_KEY}/channels/demo", "There are no pages below /t/KEY/", "Sign in to see pages."),
+        (f"conda install -c {HUB}/channels/demo a", "That is the address of the page of demo", f"it is {HUB}/demo"),
+        (
+            "pixi auth login hub.example.org:8443 --token KEY",
+            "pixi keeps the key under “hub.example.org:8443”, port included, and never finds it again.",
+            f"Write the address out: pixi auth login {HUB} --token KEY",
+        ),
+        ("rattler-build upload prefix --channel demo a.conda", "Without --url the package goes to", f"Add --url {HUB}"),
+        ("conda install -c demo numpy", "To conda, the channel “demo” is one of anaconda.org.", f"{HUB}/demo"),
+        ("mamba install --channel=demo numpy", "To mamba, the channel “demo” is one of anaconda.org.", f"{HUB}/demo"),
+    ],
+)
+def test_what_is_wrong_with_an_address_or_an_option(text: str, found: str, cure: str) -> None:
+    [finding] = wrong(text)
+    assert found in finding.found
+    assert cure in finding.cure
+    assert finding.tone in ("error", "warning")
+
+
+@pytest.mark.parametrize(
+    ("address", "text", "found"),
+    [
+        ("http://127.0.0.1:8000", "https://127.0.0.1:8000/demo", "The address begins with https://."),
+        ("http://127.0.0.1:8000", "http://127.0.0.1/demo", "The address has the port 80."),
+        ("http://hub.example.org", "pixi publish --to prefix://hub.example.org/demo", "prefix:// always speaks https"),
+    ],
+)
+def test_what_is_wrong_where_the_hub_has_http(settings: Settings, address: str, text: str, found: str) -> None:
+    settings.HUB_PUBLIC_URL = address
+    assert found in wrong(text)[0].found
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "cure"),
+    [
+        (
+            f"conda install -c {HUB}/t/{NO_KEY}/demo a",
+            "The key stands in the address",
+            "machine hub.example.org login",
+        ),
+        (
+            "pixi auth login hub --conda-token a",
+            "--conda-token sends the key within the address",
+            "Use --token instead.",
+        ),
+        ("mamba auth login hub --token a", "--token sends the key within the address", "Use --bearer instead."),
+    ],
+)
+def test_keys_in_addresses_that_are_switched_off(settings: Settings, text: str, found: str, cure: str) -> None:
+    assert wrong(text) == []
+    settings.HUB_PATH_KEYS = False
+    [finding] = wrong(text)
+    assert found in finding.found
+    assert cure in finding.cure
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"pixi auth login {HUB} --token KEY",
+        "pixi auth login hub.example.org --token KEY",
+        "mamba auth login hub.example.org:8443 --bearer KEY",
+        f"rattler-build upload prefix --url {HUB} --channel demo a.conda",
+        "pixi publish --to prefix://hub.example.org/demo",
+        f"conda install --channel {HUB}/demo --channel https://conda.anaconda.org/conda-forge numpy",
+        f"{HUB}/channels/demo",
+        f"curl {HUB}/t/KEY/demo/noarch/repodata.json",
+    ],
+)
+def test_what_is_right_is_left_alone(text: str) -> None:
+    assert wrong(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("pixi auth login hub --token KEY", "error: “KEY” is what an example has. Put your own key there."),
+        ("pixi auth login hub --token $HUB_KEY", "info: The key comes from $HUB_KEY. Look whether that is set"),
+        ("pixi auth login hub --token pfx_abc", "error: What stands there as a key is none of this hub's: they begin"),
+        (NO_KEY[:-4], "error: The key is damaged: its checksum does not fit. It has 33 characters; a key has 37."),
+        (NO_KEY, "error: The key has the right form, but this hub does not know it. Is it another hub's?"),
+        (f"{HUB}/demo", "info: No key stands in it. Clients that have logged in send the one that they keep."),
+    ],
+)
+def test_a_key_that_is_none(text: str, line: str) -> None:
+    assert any(each.startswith(line) for each in told(text)), told(text)
+
+
+def test_what_became_of_a_key(olga: User) -> None:
+    secret = make_key(olga)
+    ApiKey.objects.update(expires_at=timezone.now() + timedelta(days=1))
+    assert told(secret)[0].startswith("success: The key “test” of olga is good, until ")
+    now = timezone.now()
+    for fields, line in (
+        ({"expires_at": now}, f"error: The key “test” of olga expired on {now:%d %B %Y}. Make a new one"),
+        ({"revoked_at": now}, f"error: The key “test” of olga was revoked on {now:%d %B %Y}. Make a new one"),
+    ):
+        ApiKey.objects.update(**fields)
+        assert told(secret)[0].startswith(line)
+    ApiKey.objects.update(expires_at=None, revoked_at=None)
+    User.objects.update(is_active=False)
+    assert told(secret)[0].startswith("error: The key “test” of olga is of a user who is shut out.")
+
+
+def test_every_kind_of_credential(channel: Channel, olga: User) -> None:
+    _, minted = make_minted_key(make_publisher(channel))
+    for secret, line in (
+        (make_key(olga), "success: The key “test” of olga is good, without an end. It is for: read, upload."),
+        (
+            make_robot(channel, olga),
+            "success: The key “nightly” of demo is good, without an end. It is for: read, upload.",
+        ),
+        (f"Bearer {minted}", "success: The key for minutes of GitHub Actions: octo-org/sample is good, until "),
+        (f"Bearer {make_token(olga)}", "success: This is a token of A tool, for olga. It is for: channel:read."),
+    ):
+        assert told(secret)[0].startswith(line)
+
+
+def test_what_it_may_do_in_a_channel(channel: Channel, olga: User, sam: User) -> None:
+    make_channel("hidden", owner=sam)
+    make_channel("open", owner=sam, is_private=False)
+    wide, narrow = make_key(olga), make_key(olga, scopes=("read",), channels=[channel])
+    upload = "rattler-build upload prefix --url https://hub.example.org --api-key {} --channel {}"
+    for pasted, name, line in (
+        (wide, "demo", "success: In demo it may: read, upload."),
+        (wide, "open", "success: In open it may: read."),
+        (upload.format(wide, "open"), "", "error: olga may read 'open' but not upload there. Ask an owner"),
+        (upload.format(narrow, "demo"), "", "error: The key is for read; this needs the scope upload. Make a key"),
+        (narrow, "hidden", "error: The key is for demo, not for hidden. Make a key for that channel"),
+        (make_robot(channel, olga), "hidden", "error: The key is for demo, not for hidden."),
+        ("demo", "open", "success: In open anyone may: read."),
+        ("demo", "demo", "error: No key was sent, and 'demo' is not a channel that anyone may read."),
+    ):
+        assert any(each.startswith(line) for each in told(pasted, name)), told(pasted, name)
+
+
+@pytest.mark.parametrize("text", ["demo", NO_KEY])
+def test_hidden_and_missing_channels_are_told_alike(olga: User, sam: User, text: str) -> None:
+    make_channel("hidden", owner=sam)
+    for pasted in (text, make_key(olga), make_key(olga, scopes=("upload",))):
+        lines = [[each.replace(name, "X") for each in told(pasted, name)] for name in ("hidden", "absent")]
+        assert lines[0] == lines[1]
+
+
+def test_trusted_publishers_alone(channel: Channel, olga: User) -> None:
+    Channel.objects.update(only_trusted_publishers=True)
+    command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
+    assert "error: Into demo only trusted publishers may upload." in told(command + make_key(olga))[1]
+    _, minted = make_minted_key(make_publisher(channel))
+    assert told(command + minted)[1] == "success: In demo it may: upload."
+
+
+def test_package_names_are_told_where_it_uploads(channel: Channel, olga: User) -> None:
+    command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
+    secret = make_key(olga, package_globs=["sample-*"])
+    assert told(command + secret)[-1] == "info: It uploads only names like sample-*."
+    assert "sample" not in str(told(secret, "demo"))
+
+
+def test_who_is_signed_in_is_told_of_themselves(channel: Channel, olga: User, max_: User, sam: User) -> None:
+    make_member(channel, max_, Role.VIEWER)
+    for user, line in (
+        (olga, "info: You yourself, signed in as olga, may in demo: read, upload, delete, manage, own."),
+        (max_, "info: You yourself, signed in as max, may in demo: read."),
+        (sam, "info: You yourself, signed in as sam, may in demo: nothing."),
+    ):
+        assert told("demo", "demo", Actor(user=user))[-1] == line
+
+
+def test_the_page_tells_of_this_browser(client: Client, olga: User) -> None:
+    assert "This browser is signed out: it sees public channels alone." in text(client.get(PAGE))
+    assert "This browser is signed in as olga." in text(signed_in(olga).get(PAGE))
+
+
+def test_what_was_pasted_is_not_shown_again(
+    client: Client, channel: Channel, olga: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = make_key(olga)
+    for pasted in (secret, f"pixi auth login {HUB} --token {secret}", secret * 200):
+        response = client.post(PAGE, {"text": pasted})
+        assert response.status_code == 200
+        assert "no-store" in response.headers["Cache-Control"]
+        assert secret not in response.content.decode() + str(response.headers) + str(dict(client.session))
+    assert secret not in caplog.text
+    assert ApiKey.objects.get().last_used_at is None
+
+
+def test_the_page_shows_what_was_found(client: Client, channel: Channel, olga: User) -> None:
+    page = text(client.post(PAGE, {"text": make_key(olga), "channel": "demo"}))
+    assert escape("The key “test” of olga is good, without an end.") in page
+    assert "In demo it may: read, upload." in page
+    assert "Ask again" in page
+    assert 'value="demo"' in page
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ({}, "This field is required."),
+        ({"text": "x" * 4001}, "Ensure this value has at most 4000 characters (it has 4001)."),
+        ({"text": "a\0"}, "Null characters are not allowed."),
+        ({"text": "a", "channel": "a\0"}, "Null characters are not allowed."),
+    ],
+)
+def test_what_is_filled_in_wrongly_is_said(client: Client, form: dict[str, Any], sentence: str) -> None:
+    page = client.post(PAGE, form)
+    assert page.status_code == 200
+    assert sentence in text(page)
+
+
+def test_the_page_is_escaped(client: Client) -> None:
+    page = text(client.post(PAGE, {"text": "pixi auth login <b>:1 --token <i>", "channel": "<u>"}))
+    assert not any(tag in page for tag in ("<b>:", "<i>", "<u>"))
+
+
+def test_other_methods_and_other_sites_are_refused() -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert client.put(PAGE).status_code in (403, 405)
+    assert client.post(PAGE, {"text": "a"}).status_code == 403
+
+
+def test_a_stranger_is_named_by_no_key_but_their_own(sam: User) -> None:
+    secret = make_key(make_user("ann"))
+    assert "ann" not in str(told(secret[:-1] + ("0" if secret[-1] != "0" else "1")))

@@ -1,0 +1,56 @@
+"""What the connection doctor reads out of a key, an address or a command."""
+
+import pytest
+
+from channels_app.doctor import clues
+from tests.builders import NO_KEY
+
+HUB = "https://hub.example.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (NO_KEY, NO_KEY),
+        (f"  '{NO_KEY}'\n", NO_KEY),
+        (f"pixi auth login {HUB} --token {NO_KEY}", NO_KEY),
+        (f"mamba auth login {HUB} --bearer={NO_KEY}", NO_KEY),
+        (f'curl -H "Authorization: Bearer {NO_KEY}" {HUB}/demo', NO_KEY),
+        (f"conda install -c {HUB}/t/{NO_KEY}/demo numpy", NO_KEY),
+        (f"curl {HUB}/t/some-token/demo", "some-token"),
+        ("curl https://me:secret-word@hub.example.org/demo", "secret-word"),
+        ("pixi auth login hub --token pfx_abc", "pfx_abc"),
+        ('curl -H "Authorization: bearer opaque"', "opaque"),
+        ("export PREFIX_API_KEY=pfx_abc", "pfx_abc"),
+        ("an-opaque-token-of-an-application", "an-opaque-token-of-an-application"),
+        ("chub_with-an-underscore", "chub_with-an-underscore"),
+        ("demo", None),
+        (f"{HUB}/demo", None),
+        (f"pixi auth login {HUB} --token", None),
+        ("it does not work, please help me", None),
+    ],
+)
+def test_where_a_key_stands(text: str, secret: str | None) -> None:
+    assert clues.read(text).secret == secret
+
+
+@pytest.mark.parametrize(
+    ("text", "channel", "needed"),
+    [
+        (f"{HUB}/demo/noarch/repodata.json", "demo", "read"),
+        (f"{HUB}/t/{NO_KEY}/demo", "demo", "read"),
+        (f"{HUB}/channels/demo/settings", "demo", "read"),
+        (f"POST {HUB}/api/v1/upload/demo", "demo", "upload"),
+        (f"curl -X DELETE {HUB}/api/v1/delete/demo/noarch/a.conda", "demo", "delete"),
+        (f"rattler-build upload prefix --url {HUB} --channel demo a.conda", "demo", "upload"),
+        ("pixi publish --to prefix://hub.example.org/demo", "demo", "upload"),
+        (f"conda install -c {HUB}/demo numpy", "demo", "read"),
+        (f"{HUB}/docs/api", "", "read"),
+        (f"{HUB}", "", "read"),
+        (f"{HUB}/%00", "", "read"),
+        ("https://[broken/demo https://host:port/demo", "", "read"),
+    ],
+)
+def test_which_channel_and_what_for(text: str, channel: str, needed: str) -> None:
+    found = clues.read(text)
+    assert (found.channel, found.needed) == (channel, needed)

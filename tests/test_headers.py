@@ -1,0 +1,91 @@
+"""What every class of answer tells browsers and caches."""
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from channels_app.models import User
+from tests.builders import make_key
+from tests.callers import make_world
+from tests.pages import Response, signed_in
+
+pytestmark = pytest.mark.django_db
+
+EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+}
+POLICY = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "font-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+}
+# An address of every class: who asks, and the status.
+ANSWERS = [
+    ("anon", "/", 200),
+    ("anon", "/accounts/login/", 200),
+    ("anon", "/channels/open", 200),
+    ("anon", "/channels/demo", 404),
+    ("anon", "/channels/open/feed", 200),
+    ("anon", "/open/noarch/repodata.json", 200),
+    ("anon", "/demo/noarch/repodata.json", 401),
+    ("anon", "/api/v1/whoami", 200),
+    ("anon", "/api/v1/upload/demo", 405),
+    ("anon", "/admin/", 302),
+    ("anon", "/docs", 200),
+    ("anon", "/healthz", 200),
+    ("anon", "/.well-known/openid-configuration", 200),
+    ("owner", "/", 200),
+    ("owner", "/account/keys", 200),
+    ("owner", "/account/activity", 200),
+    ("owner", "/channels/demo", 200),
+    ("owner", "/channels/demo/settings/members", 200),
+    ("owner", "/channels/demo/feed", 200),
+    ("owner", "/demo/noarch/repodata.json", 200),
+    ("key", "/demo/noarch/repodata.json", 200),
+    ("key", "/api/v1/whoami", 200),
+]
+
+
+@pytest.fixture(autouse=True)
+def world() -> None:
+    make_world()
+
+
+def asked(who: str, path: str) -> Response:
+    if who == "anon":
+        return Client().get(path)
+    owner = User.objects.get(username="owner")
+    if who == "owner":
+        return signed_in(owner).get(path)
+    return Client(headers={"Authorization": f"Bearer {make_key(owner)}"}).get(path)
+
+
+@pytest.mark.parametrize(("who", "path", "status"), ANSWERS)
+def test_browsers_are_told_what_they_may(who: str, path: str, status: int) -> None:
+    answer = asked(who, path)
+    assert answer.status_code == status
+    assert {name: answer.headers.get(name) for name in EVERYWHERE} == EVERYWHERE
+    assert set(answer.headers["Content-Security-Policy"].split("; ")) == POLICY
+
+
+@pytest.mark.parametrize(("who", "path", "status"), [row for row in ANSWERS if row[0] != "anon"])
+def test_what_is_private_is_kept_by_nobody_else(who: str, path: str, status: int) -> None:
+    answer = asked(who, path)
+    control = {part.strip() for part in answer.headers["Cache-Control"].split(",")}
+    assert control & {"private", "no-store"}, control
+    assert "public" not in control
+
+
+@pytest.mark.parametrize(("is_https", "found"), [(True, "max-age=31536000"), (False, None)])
+def test_transport_is_strict_behind_tls(settings: Settings, is_https: bool, found: str | None) -> None:
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    assert Client().get("/", secure=is_https).headers.get("Strict-Transport-Security") == found

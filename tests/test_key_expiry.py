@@ -1,0 +1,139 @@
+"""Mails about keys: who is told of a new one, and who that one ends."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from channels_app import tasks
+from channels_app.models import ApiKey, AuditEvent, Channel, Role, User
+from hub.celery import app
+from tests.builders import make_key, make_member, make_minted_key, make_publisher, make_robot, make_user
+
+pytestmark = pytest.mark.django_db
+
+Jobs = list[tuple[object, ...]]
+
+
+@pytest.fixture(autouse=True)
+def addresses(settings: Settings, channel: Channel, olga: User) -> None:
+    """Olga and Jo own the channel, Tom maintains it; all have addresses."""
+    settings.HUB_PUBLIC_URL = "https://hub.example.org"
+    User.objects.filter(pk=olga.pk).update(email="olga@example.org")
+    make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
+    make_member(channel, make_user("tom", email="tom@example.org"), Role.MAINTAINER)
+
+
+def told(jobs: Jobs) -> list[tuple[list[str], str]]:
+    """To whom and with which subject the mails go that come of the queued jobs."""
+    for job, *arguments in jobs:
+        getattr(tasks, str(job).rpartition(".")[2])(*arguments)
+    return [(each.to, str(each.subject)) for each in mail.outbox]
+
+
+def make_old(**fields: Any) -> None:
+    """Every key was made a year ago and ends in five days, where nothing else is said."""
+    now = timezone.now()
+    values = {"created_at": now - timedelta(days=360), "expires_at": now + timedelta(days=5)}
+    ApiKey.objects.update(**values | fields)
+
+
+def test_the_owner_of_a_new_key_is_told(
+    channel: Channel,
+    olga: User,
+    sent_jobs: Jobs,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        secret = make_key(olga, channels=[channel], package_globs=["sample-*"])
+    assert told(sent_jobs) == [(["olga@example.org"], "A new API key: test")]
+    body = str(mail.outbox[0].body)
+    assert "olga made an API key on https://hub.example.org:" in body
+    assert (
+        f"    test ({secret[:11]}…)\n    for: read, upload\n    channels: demo\n    package names: sample-*\n"
+        "    expires: never\n" in body
+    )
+    assert "https://hub.example.org/account/keys\n" in body
+    assert secret not in body
+
+
+def test_the_owners_of_a_channel_are_told_of_its_new_key(
+    channel: Channel,
+    olga: User,
+    sent_jobs: Jobs,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        make_robot(channel, olga)
+    assert told(sent_jobs) == [([f"{name}@example.org"], "A new API key: nightly") for name in ("olga", "jo")]
+    body = str(mail.outbox[1].body)
+    assert "olga made an API key of demo on https://hub.example.org:" in body
+    assert "https://hub.example.org/channels/demo/settings/robots\n" in body
+    assert "channels:" not in body
+
+
+def test_who_has_a_key_that_ends_soon_is_told_once(
+    olga: User, sent_jobs: Jobs, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    secret = make_key(olga)
+    make_old()
+    for _ in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            tasks.warn_of_expiring_keys()
+    assert told(sent_jobs) == [(["olga@example.org"], "The API key test expires soon")]
+    body = str(mail.outbox[0].body)
+    day = f"{ApiKey.objects.get().expires_at:%Y-%m-%d}"
+    assert f"An API key on https://hub.example.org expires on {day}:" in body
+    assert f"    test ({secret[:11]}…)\n    for: read, upload\n    last used: never\n" in body
+    assert AuditEvent.objects.filter(action="key.expires").count() == 1
+
+
+def test_of_a_robot_the_owners_are_told(
+    channel: Channel,
+    olga: User,
+    sent_jobs: Jobs,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    make_robot(channel, olga)
+    make_old(last_used_at=timezone.now())
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.warn_of_expiring_keys()
+    assert [to for to, _ in told(sent_jobs)] == [["olga@example.org"], ["jo@example.org"]]
+    body = str(mail.outbox[0].body)
+    assert "An API key of demo on https://hub.example.org expires on" in body
+    assert f"last used: {timezone.now():%Y-%m-%d}" in body
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"expires_at": None},
+        {"expires_at": timezone.now() + timedelta(days=8)},
+        {"expires_at": timezone.now() - timedelta(hours=1)},
+        {"revoked_at": timezone.now()},
+        {"warned_at": timezone.now()},
+        {"created_at": timezone.now()},
+    ],
+    ids=["never", "later", "over", "revoked", "told", "short-lived"],
+)
+def test_of_others_nobody_is_told(olga: User, fields: dict[str, Any]) -> None:
+    make_key(olga)
+    make_old(**fields)
+    tasks.warn_of_expiring_keys()
+    assert not AuditEvent.objects.filter(action="key.expires").exists()
+
+
+def test_nobody_is_told_of_what_is_gone_or_minted(channel: Channel, olga: User) -> None:
+    make_robot(channel, olga)
+    make_minted_key(make_publisher(channel))
+    make_old()
+    Channel.objects.update(deleted_at=timezone.now())
+    tasks.warn_of_expiring_keys()
+    assert not AuditEvent.objects.filter(action="key.expires").exists()
+
+
+def test_the_schedule_asks_for_it() -> None:
+    assert {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0} in app.conf.beat_schedule.values()

@@ -1,0 +1,70 @@
+"""How large a body may be: no form's is read that is larger than any form of the hub."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+from django.urls import ResolverMatch
+from pytest_django import Settings
+
+from channels_app.models import Channel, User
+from hub.middleware import OWN_BOUNDS, bounded_body
+from tests.pages import signed_in
+from tests.routes import every_route
+
+pytestmark = pytest.mark.django_db
+
+MIB = 1024 * 1024
+
+
+def refused(route: str, **headers: str) -> HttpResponse | None:
+    """What a request to `route` is answered without its view; None where the view is next."""
+    request = RequestFactory().post("/", b"", content_type="application/octet-stream")
+    request.META |= headers
+    request.resolver_match = ResolverMatch(_view, (), {}, url_name=route)
+    process_view: Callable[[HttpRequest], HttpResponse | None] = bounded_body(_view).process_view  # type: ignore[attr-defined]
+    return process_view(request)
+
+
+def _view(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@pytest.mark.parametrize("length", ["", "0", "1", str(MIB)])
+def test_forms_are_taken(length: str) -> None:
+    assert refused("channel-new", CONTENT_LENGTH=length) is None
+
+
+@pytest.mark.parametrize("length", [str(MIB + 1), "9" * 30, "-1", "1e3", "²"])
+def test_larger_bodies_are_refused(length: str) -> None:
+    answer = refused("channel-new", CONTENT_LENGTH=length)
+    assert answer is not None
+    assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert answer.content == b"The body is larger than anything that is sent here: at most 1 MiB is taken.\n"
+
+
+def test_bodies_without_a_length_are_refused() -> None:
+    answer = refused("channel-new", HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH="")
+    assert answer is not None
+    assert answer.status_code == HTTPStatus.LENGTH_REQUIRED
+    assert answer.content == b"The body is chunked; it is taken here with a Content-Length alone.\n"
+
+
+@pytest.mark.parametrize("route", sorted(OWN_BOUNDS))
+def test_uploads_have_their_own_bounds(route: str) -> None:
+    assert route in every_route()
+    assert refused(route, CONTENT_LENGTH=str(1024 * MIB)) is None
+    assert refused(route, HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH="") is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/accounts/login/", "/channels/demo/settings", "/admin/", "/demo/noarch/repodata.json", "/identity/o/api/token"],
+)
+def test_no_page_reads_a_large_body(channel: Channel, olga: User, settings: Settings, path: str) -> None:
+    settings.FILE_UPLOAD_HANDLERS = []  # none may be asked for
+    for browser in (Client(enforce_csrf_checks=True), signed_in(olga)):
+        answer = browser.post(path, b"x" * (MIB + 1), content_type="multipart/form-data; boundary=x")
+        assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE

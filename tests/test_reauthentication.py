@@ -1,0 +1,119 @@
+"""Proving once more who one is: what waits for it, by what, and that it goes on afterwards."""
+
+import time
+from http import HTTPStatus
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings as django_settings
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from channels_app.accounts.reauthentication import ROUTES
+from channels_app.models import Channel, User
+from tests.builders import make_channel
+from tests.pages import confirm, signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct horse battery"
+DANGER = "/channels/demo/settings/danger"
+DELETION = {"action": "delete", "delete-confirm": "demo"}
+PROOF = f"/accounts/reauthenticate/?next={DANGER.replace('/', '%2F')}"
+
+
+@pytest.fixture
+def pat(olga: User, channel: Channel) -> User:
+    """Olga, with a password."""
+    olga.set_password(PASSWORD)
+    olga.save()
+    return olga
+
+
+def stale(user: User) -> Client:
+    """The browser of somebody who signed in a while ago."""
+    browser = signed_in(user, is_fresh=False)
+    confirm(browser, user, at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
+    return browser
+
+
+def is_deleted() -> bool:
+    return Channel.objects.get(name="demo").deleted_at is not None
+
+
+def test_what_is_fresh_is_not_asked(pat: User) -> None:
+    signed_in(pat).post(DANGER, DELETION)
+    assert is_deleted()
+
+
+def test_what_is_stale_waits_for_the_password_and_goes_on(pat: User) -> None:
+    browser = stale(pat)
+    answer = browser.post(DANGER, DELETION)
+    assert (answer.status_code, answer.headers["Location"]) == (HTTPStatus.FOUND, PROOF)
+    assert not is_deleted()
+    assert browser.post(PROOF, {"password": "wrong"}).status_code == HTTPStatus.OK
+    assert not is_deleted()
+    browser.post(PROOF, {"password": PASSWORD})
+    assert is_deleted()
+
+
+def test_a_form_keeps_its_query(pat: User) -> None:
+    browser = stale(pat)
+    address = "/channels/demo/settings/publishers?provider=gitlab"
+    proof = browser.post(address, {"namespace": "!"}).headers["Location"]
+    page = browser.post(proof, {"password": PASSWORD})
+    assert page.status_code == HTTPStatus.OK
+    assert "GitLab" in text(page)
+
+
+def test_looking_is_not_asked(pat: User) -> None:
+    assert stale(pat).get(DANGER).status_code == HTTPStatus.OK
+
+
+def test_somebody_elses_proof_is_none(pat: User, sam: User) -> None:
+    browser = signed_in(pat, is_fresh=False)
+    confirm(browser, sam)
+    assert browser.post(DANGER, DELETION).headers["Location"] == PROOF
+
+
+def test_who_has_a_second_factor_alone_is_asked_for_it(olga: User, channel: Channel) -> None:
+    olga.set_unusable_password()
+    olga.save()
+    Authenticator.objects.create(user=olga, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    answer = stale(olga).post(DANGER, DELETION)
+    assert answer.headers["Location"].startswith("/accounts/2fa/reauthenticate/?next=")
+
+
+def test_who_has_a_provider_alone_signs_in_there_again(olga: User, channel: Channel, settings: Settings) -> None:
+    settings.SOCIALACCOUNT_PROVIDERS = {"github": {"APPS": [{"client_id": "id", "secret": "x"}]}}
+    olga.set_unusable_password()
+    olga.save()
+    SocialAccount.objects.create(user=olga, provider="github", uid="1")
+    browser = stale(olga)
+    answer = browser.post(DANGER, DELETION)
+    assert answer.headers["Location"] == f"/accounts/github/login/?process=login&next={DANGER.replace('/', '%2F')}"
+    assert not is_deleted()
+    assert browser.get(answer.headers["Location"]).status_code == HTTPStatus.OK
+
+
+def test_who_has_nothing_to_prove_it_by_is_not_shut_out(olga: User, channel: Channel) -> None:
+    olga.set_unusable_password()
+    olga.save()
+    stale(olga).post(DANGER, DELETION)
+    assert is_deleted()
+
+
+def test_who_is_signed_out_is_sent_to_sign_in(channel: Channel) -> None:
+    assert Client().post(DANGER, DELETION).status_code in (HTTPStatus.FOUND, HTTPStatus.NOT_FOUND)
+    assert not is_deleted()
+
+
+@pytest.mark.parametrize("route", sorted(ROUTES))
+def test_every_route_that_asks_exists_and_asks(pat: User, route: str) -> None:
+    make_channel(owner=pat, name="other")
+    arguments = {"mfa_remove_webauthn": ["1"]}.get(route, ["other"] if route.startswith("channel-") else [])
+    address = reverse(route, args=arguments)
+    answer = stale(pat).post(address)
+    assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=")

@@ -1,0 +1,85 @@
+"""What no log line may hold, and what it may."""
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from hub.gunicorn_conf import logger_class
+from hub.redaction import Formatter, redacted
+from tests.builders import NO_KEY
+from tests.id_tokens.builders import github_claims, signed
+
+JWT = signed(github_claims())
+
+
+@pytest.mark.parametrize(
+    ("before", "secret", "after"),
+    [
+        ("the key ", NO_KEY, " is wrong"),
+        ("key=", NO_KEY[:-4], ""),
+        ('{"token": "', JWT, '"}'),
+        ("Authorization: Bearer ", "abcdefgh12345678", " was sent"),
+        ("authorization: basic ", "dXNlcjpwYXNzd29yZA==", ""),
+        ("GET /t/", "anything", "/demo/noarch/repodata.json HTTP/1.1"),
+        ("Internal Server Error: /invitations/", "Ab1_-cdef", ""),
+        ("GET /invitations/", "Ab1_-cdef", "?next=/ HTTP/1.1"),
+        ("GET /accounts/password/reset/key/", "3-c8k2dz-0a1b2c3d", "/ HTTP/1.1"),
+        ("GET /accounts/confirm-email/", "MQ:1vLx:abc", "/ HTTP/1.1"),
+        ("GET /accounts/github/login/callback/?code=", "0123456789", "&scope=x HTTP/1.1"),
+        ("GET /callback?scope=x&state=", "0123456789", " HTTP/1.1"),
+        ("GET /identity/o/device?user_code=", "ABCD-EFGH", " HTTP/1.1"),
+        ("grant_type=refresh_token&refresh_token=", "0123456789", "&client_id=rattler"),
+        ("Cookie: sessionid=", "abcdefghijklmnop", "; theme=dark"),
+    ],
+)
+def test_secrets_are_hidden(before: str, secret: str, after: str) -> None:
+    assert redacted(f"{before}{secret}{after}") == f"{before}[hidden]{after}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /channels/demo/settings/danger HTTP/1.1",
+        "could not queue channels_app.tasks.tell(3,), the schedule will: no route",
+        "GET /demo/noarch/chub-1.0-0.conda HTTP/1.1",
+        "HTTP code=404 is no secret? It is hidden only as a parameter".replace("code=404", "code 404"),
+        "/search?q=token&page=2",
+        "/demo/noarch/eyJ.conda",
+        "accounts/confirm-email/ was asked for",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redacted(text) == text
+
+
+def test_traces_are_hidden_too() -> None:
+    try:
+        raise ValueError(f"a bad key: {NO_KEY}")
+    except ValueError as error:
+        trace = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord("hub", logging.ERROR, __file__, 1, "failed for %s", (NO_KEY,), trace)
+    line = Formatter("%(message)s").format(record)
+    assert line.startswith("failed for [hidden]\nTraceback")
+    assert NO_KEY not in line
+
+
+def test_an_access_log_hides_them() -> None:
+    """gunicorn writes none by default; whoever turns it on gets this one."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": "/invitations/Ab1_-cdef?code=0123",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "PATH_INFO": "/invitations/Ab1_-cdef",
+        "QUERY_STRING": "code=0123",
+        "HTTP_REFERER": "https://hub.example.org/accounts/password/reset/key/3-c8k2dz-0a/",
+    }
+    response = SimpleNamespace(status="200 OK", sent=1, headers=[("Set-Cookie", "sessionid=abcdefgh; Path=/")])
+    request = SimpleNamespace(headers=[("AUTHORIZATION", f"Bearer {NO_KEY}"), ("COOKIE", "sessionid=abcdefgh")])
+    time = SimpleNamespace(seconds=0, microseconds=5)
+    atoms = logger_class(Config()).atoms(response, request, environ, time)
+    for secret in ("Ab1_-cdef", "0123", "c8k2dz", "abcdefgh", NO_KEY):
+        assert secret not in str(atoms)
+    assert (atoms["s"], atoms["D"]) == ("200", 5)
