@@ -1,6 +1,12 @@
 """Django's admin for administrators: people, channels, keys (which can be revoked, never read)."""
 
+import allauth.mfa.admin
+import allauth.socialaccount.admin
+import allauth.usersessions.admin  # noqa: F401  (each registers what is taken back below)
 from allauth.account.decorators import secure_admin_login
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialToken
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
@@ -13,6 +19,8 @@ admin.site.site_title = "Channelhub"
 # By the hub's own page, with its limits and second factors.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.register(User, UserAdmin)
+# Their pages show secrets: seeds of second factors, tokens of providers, keys of sessions.
+admin.site.unregister([Authenticator, SocialToken, UserSession])
 
 
 @admin.register(Channel)

@@ -7,9 +7,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, members, names
+from channels_app import audit, names
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Member, Role, User
+from channels_app.people import members
 from hub.celery import send
 from hub.errors import bad_request, conflict
 

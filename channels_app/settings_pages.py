@@ -11,9 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from channels_app import activity as words
-from channels_app import authentication, channels, members, queries, settings_frame, settings_queries
+from channels_app import authentication, channels, queries, settings_frame, settings_queries
 from channels_app.access import Actor, Permission, page_channel, permissions
 from channels_app.models import Channel, Role
+from channels_app.people import members
 from channels_app.settings_forms import ConfirmForm, GeneralForm, PoliciesForm, TransferForm
 from hub.errors import HubError
 

@@ -4,7 +4,8 @@ import logging
 
 from celery import Task, shared_task
 
-from channels_app import invitations, key_expiry, mails
+from channels_app import key_expiry, mails
+from channels_app.people import invitations
 from hub.celery import send
 
 RETRY_S = 60

@@ -8,19 +8,17 @@ from channels_app import (
     docs,
     feeds,
     graphql_api,
-    invitation_pages,
     key_api,
     key_pages,
-    member_pages,
     search,
     settings_pages,
     styleguide,
-    team_pages,
     views,
 )
 from channels_app.accounts import activity_page
 from channels_app.accounts import pages as accounts
 from channels_app.doctor import page as doctor
+from channels_app.people import invitation_pages, member_pages, team_pages
 
 urlpatterns = [
     path("", views.home, name="home"),

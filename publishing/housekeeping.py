@@ -10,9 +10,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, channels, invitations, limits
+from channels_app import audit, channels, limits
 from channels_app.accounts.oauth import families
 from channels_app.models import Channel
+from channels_app.people import invitations
 from hub.locks import try_lock
 from hub.storage import store
 from publishing import removal

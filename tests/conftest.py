@@ -35,7 +35,7 @@ def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     jobs: list[tuple[object, ...]] = []
     for module in (
         "channels_app.audit",
-        "channels_app.invitations",
+        "channels_app.people.invitations",
         "channels_app.channels",
         "channels_app.tasks",
         "publishing.index",

@@ -18,6 +18,7 @@ import pytest
 SHORTEST = 16
 LEAK = "<- of a live hub, hidden here alone"
 OF_WORKERS = pytest.StashKey[list[str]]()
+ISSUED = pytest.StashKey[int]()  # by the workers
 # What a hub prints on purpose: the administrator's first password, and mails where no server is set.
 PRINTED = re.compile(r"^Administrator: .*$|^Content-Type: text/plain; charset=.*?^-{79}$", re.MULTILINE | re.DOTALL)
 
@@ -114,6 +115,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     found = sorted(set(leaks()))
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["leaks"] = found
+        session.config.workeroutput["issued"] = len(issued)
         return
     reported = session.config.stash.setdefault(OF_WORKERS, [])
     reported += found
@@ -126,8 +128,9 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        found = getattr(node, "workeroutput", {}).get("leaks", [])
-        node.config.stash.setdefault(OF_WORKERS, []).extend(found)
+        output = getattr(node, "workeroutput", {})
+        node.config.stash.setdefault(OF_WORKERS, []).extend(output.get("leaks", []))
+        node.config.stash[ISSUED] = node.config.stash.get(ISSUED, 0) + output.get("issued", 0)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -136,6 +139,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     found = config.stash.get(OF_WORKERS, [])
-    terminalreporter.write_line(f"{len(issued)} secrets were issued here; {len(found)} lines of logs hold one.")
+    count = config.stash.get(ISSUED, 0) + len(issued)
+    terminalreporter.write_line(f"{count} secrets were issued; {len(found)} lines of logs hold one.")
     for line in found:
         terminalreporter.write_line(f"SECRET IN A LOG: {line}", red=True)

@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import audit, channels, invitations, members
+from channels_app import audit, channels
 from channels_app.access import Actor
 from channels_app.models import AuditEvent, Channel, Invitation, Role, User
+from channels_app.people import invitations, members
 from publishing.id_tokens.rules import BadToken
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers

@@ -13,9 +13,10 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import invitations, members, tasks
+from channels_app import tasks
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Invitation, Member, Role, User
+from channels_app.people import invitations, members
 from hub.errors import HubError
 from publishing import housekeeping
 from tests.builders import make_address, make_key, make_member, make_user

@@ -4,9 +4,10 @@ import pytest
 from django.core import mail
 from pytest_django import Settings
 
-from channels_app import channels, mails, members
+from channels_app import channels, mails
 from channels_app.access import Actor
 from channels_app.models import AuditEvent, Channel, Role, Team, User
+from channels_app.people import members
 from tests.builders import make_member, make_team, make_team_member, make_user
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from channels_app import channels, members
+from channels_app import channels
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import AuditEvent, Channel, Member, Role, Team, User
+from channels_app.people import members
 from hub.errors import HubError
 from tests.builders import make_channel, make_key, make_member, make_team, make_team_member, make_user
 from tests.threads import at_once, shared_database

@@ -12,9 +12,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import keys, members, queries, teams
+from channels_app import keys, queries
 from channels_app.access import ANYONE, Actor
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
+from channels_app.people import members, teams
 from hub.errors import HubError
 from publishing import upload
 from tests.archives import make_conda

@@ -4,8 +4,8 @@ import logging
 
 from allauth.socialaccount.models import SocialAccount
 
-from channels_app import teams
 from channels_app.models import User
+from channels_app.people import teams
 
 logger = logging.getLogger(__name__)
 

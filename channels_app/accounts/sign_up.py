@@ -3,8 +3,8 @@
 from django.conf import settings
 from django.http import HttpRequest
 
-from channels_app import invitations
-from channels_app.invitation_pages import IN_SESSION
+from channels_app.people import invitations
+from channels_app.people.invitation_pages import IN_SESSION
 
 
 def is_open(request: HttpRequest) -> bool:

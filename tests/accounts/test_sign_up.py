@@ -9,11 +9,11 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app import invitations
 from channels_app.access import Actor
 from channels_app.accounts import sign_up
-from channels_app.invitation_pages import IN_SESSION
 from channels_app.models import Channel, Role, User
+from channels_app.people import invitations
+from channels_app.people.invitation_pages import IN_SESSION
 from tests.builders import make_address, make_user
 from tests.pages import text
 

@@ -83,7 +83,7 @@ keys.mint_robot(actor=Actor(user=olga), channel=channel, name='nightly builds', 
 """
 # A team of Olga's that contributes, and somebody who was invited by mail.
 TEAMS = """
-from channels_app import invitations, members, teams
+from channels_app.people import invitations, members, teams
 from channels_app.access import Actor
 olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
 mappers = teams.create(user=olga, name='mappers', description='Who draw the maps')

@@ -40,7 +40,7 @@ def find(page: Page, text: str) -> None:
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 def test_the_invited_signs_up_and_joins(hub: LiveHub, visit: Visit, javascript: bool) -> None:
-    name = "ada" if javascript else "eve"
+    name = "ines" if javascript else "eve"
     mails, channel, email = Mails(hub), f"joined-by-{name}", f"{name}@example.org"
     hub.manage("createchannel", channel, "--owner", "olga")
     owner = visit("olga", javascript=javascript).open(f"/channels/{channel}/settings/members")
@@ -59,6 +59,7 @@ def test_the_invited_signs_up_and_joins(hub: LiveHub, visit: Visit, javascript: 
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up", exact=True).click()
+    expect(page.get_by_label("Code")).to_be_visible(timeout=30_000)
     page.get_by_label("Code").fill(mails.next(CODE))
     page.get_by_role("button", name="Confirm").click()
 

@@ -7,8 +7,8 @@ from django.core.exceptions import ValidationError
 
 from channels_app.forms import AS_TYPED
 from channels_app.models import Team
+from channels_app.people.teams import NAME_MAX_CHARACTERS
 from channels_app.settings_forms import Data
-from channels_app.teams import NAME_MAX_CHARACTERS
 
 
 class TeamForm(forms.Form):

@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
-from channels_app import account_frame, team_queries, teams
+from channels_app import account_frame
 from channels_app.models import Team, User
+from channels_app.people import team_queries, teams
+from channels_app.people.team_forms import DeleteForm, TeamForm
 from channels_app.settings_pages import sent
-from channels_app.team_forms import DeleteForm, TeamForm
 from hub.errors import HubError, bad_request
 
 PEOPLE_A_PAGE = 50

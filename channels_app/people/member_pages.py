@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from channels_app import authentication, invitations, members, queries, settings_queries
+from channels_app import authentication, queries, settings_queries
 from channels_app.access import Actor, Permission, page_channel, permissions
 from channels_app.models import Channel, Member, Role
+from channels_app.people import invitations, members
 from channels_app.settings_pages import page
 from hub.errors import HubError, bad_request
 

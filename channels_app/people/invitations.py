@@ -22,9 +22,10 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app import audit, limits, members
+from channels_app import audit, limits
 from channels_app.access import Actor, Permission, hold, permissions
 from channels_app.models import Channel, Invitation, Member, Role, User
+from channels_app.people import members
 from hub.celery import send
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
 

@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from channels_app import invitations
 from channels_app.models import Invitation, User
+from channels_app.people import invitations
 from hub.errors import HubError
 from hub.middleware import INVITATION_KEY
 

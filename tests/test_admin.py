@@ -1,0 +1,17 @@
+"""What Django's administration shows."""
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+
+SECRETIVE = {"Authenticator", "SocialToken", "UserSession"}
+
+
+def test_administration_has_no_page_that_shows_secrets() -> None:
+    assert not {model.__name__ for model in admin.site._registry} & SECRETIVE
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["mfa/authenticator/", "socialaccount/socialtoken/", "usersessions/usersession/"])
+def test_their_addresses_lead_nowhere(admin_client: Client, path: str) -> None:
+    assert admin_client.get(f"/admin/{path}").status_code == 404
