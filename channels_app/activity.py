@@ -72,6 +72,12 @@ ACTIONS = {
     "publisher.remove": Words("shield-check", "error", "removed the trusted publisher {target}"),
     "publisher.first_use": Words("lock", "success", "pinned {target} at its first use"),
     "publisher.refuse": Words("triangle-alert", "error", "refused {target}: its stable id is another one now"),
+    "team.create": Words("users", "success", "made the team {target}"),
+    "team.update": Words("users", "", "changed the team {target}"),
+    "team.delete": Words("users", "error", "deleted the team {target}"),
+    "team.add": Words("users", "success", "added {user} to the team {target}"),
+    "team.remove": Words("users", "error", "took {user} out of the team {target}"),
+    "team.manager": Words("users", "warning", "changed whether {user} manages the team {target}"),
     "key.create": Words("key-round", "warning", "made the API key {target}"),
     "key.revoke": Words("key-round", "error", "revoked the API key {target}"),
     "key.expires": Words("clock", "warning", "told the owners that the API key {target} expires soon"),
@@ -134,7 +140,7 @@ def _actor(event: AuditEvent) -> str:
 def _filled(text: str, detail: dict[str, Any]) -> str:
     for name in ("role", "from", "to"):
         text = text.replace(f"{{{name}}}", _role(detail.get(name)))
-    return text
+    return text.replace("{user}", str(detail.get("user", "")))
 
 
 def _role(role: object) -> str:
@@ -158,6 +164,8 @@ def _notes(event: AuditEvent) -> list[str]:
         notes.append(f"Expected {detail['expected']}, found {detail['found'] or 'none'}")
     if event.key and event.actor:
         notes.append(f"With the key “{event.key.name}”")
+    if "application" in detail:
+        notes.append(f"By way of {detail['application']}")
     return notes
 
 

@@ -9,3 +9,6 @@ folder = tempfile.mkdtemp(prefix="channelhub-tests-")
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
 os.environ["HUB_DATA_DIR"] = folder
 os.environ.setdefault("SECRET_KEY", "only for tests")
+# While a browser of Playwright is open, its event loop stands in this thread; tests of files that come later use the
+# database all the same, and nothing of it runs in that loop.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

@@ -1,13 +1,16 @@
 """A channel's activity: events in words, narrowed to a kind, page by page."""
 
 import re
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app import audit, channels
 from channels_app.access import Actor
+from channels_app.activity import ACTIONS
 from channels_app.models import AuditEvent, Channel, Invitation, Role, User
 from channels_app.people import invitations, members
 from publishing.id_tokens.rules import BadToken
@@ -53,6 +56,17 @@ def sentences(client: Client, query: str = "") -> list[str]:
     # Each note is a line of its own.
     lines = timeline.replace('<span class="sub">', " ")
     return [" ".join(re.sub(r"<[^>]+>", "", each).split()) for each in re.findall(r"<div>(.*?)</div>", lines)]
+
+
+def test_every_action_has_its_words() -> None:
+    recorded = re.compile(
+        r"\"((?:account|artifact|channel|invitation|key|member|oauth|policy|publisher|team)\.[a-z_]+)\""
+    )
+    folders = (Path(settings.BASE_DIR) / name for name in ("channels_app", "publishing"))
+    sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
+    found = {action for source in sources for action in recorded.findall(source) if not action.endswith(".html")}
+    # What happens when nobody is left to read it.
+    assert found - set(ACTIONS) == {"channel.purge"}
 
 
 def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from channels_app.limits import LIMITS
 from tests.browser.furnished import furnish
 from tests.live import LiveHub, live_hub
 from tests.oidc import FakeIssuer, fake_issuer
@@ -67,7 +66,7 @@ def provider() -> Iterator[SignInProvider]:
 def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: SignInProvider) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("hub")
     # All tests of a worker come from one address, and sign in as the same few people.
-    limits = ",".join(f"{name}=1000" for name in LIMITS)
+    limits = "sign-in-by-address=1000,sign-in-by-account=1000,sign-up-by-address=1000"
     settings = {"HUB_DOWNLOAD_COUNT_S": "1", "HUB_INTERNAL_HOSTS": issuer.host, "HUB_SIGN_UP": "open"}
     settings["HUB_RATE_LIMITS"] = limits
     with live_hub(folder, **settings, **provider.settings()) as hub:
