@@ -25,6 +25,8 @@ from tests.builders import (
 )
 from tests.pages import signed_in
 
+PUBLISHER_ID = 1  # the same on every database, whatever it counted before
+
 
 def make_world() -> None:
     """A private channel with a member of every role, a package, a publisher and a team of its owner's; a public one."""
@@ -36,7 +38,7 @@ def make_world() -> None:
     make_user("admin", is_superuser=True, is_staff=True)
     make_artifact(channel, "pack")
     make_package(make_channel("open", owner=owner, is_private=False), "pack")
-    make_publisher(channel, may_read=True)
+    make_publisher(channel, may_read=True, pk=PUBLISHER_ID)
     make_team("team", manager=owner)
 
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from channels_app.limits import LIMITS
-from tests.callers import CALLERS, make_world
+from tests.callers import CALLERS, PUBLISHER_ID, make_world
 from tests.pages import Response
 from tests.routes import every_route
 
@@ -39,7 +39,7 @@ ARGUMENTS = {
     "openid_connect_login": ["other"],
     "package": ["{}", "pack"],
     "package-feed": ["{}", "pack"],
-    "publisher": ["{}", "1"],
+    "publisher": ["{}", str(PUBLISHER_ID)],
     "team": ["team"],
 }
 # Addresses that were allauth's once, and lead to those of today.
