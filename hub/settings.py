@@ -351,7 +351,7 @@ LOGGING = {
     "formatters": {"line": {"()": "hub.redaction.Formatter", "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}},
+    "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}, "urllib3": {"level": "ERROR"}},
 }
 
 warn_of_unknown(

@@ -103,7 +103,8 @@ def refresh() -> None:
             _fetch(_refreshed())
         except (DownloadError, RepositoryError, SigstoreError, OSError, ValueError) as error:
             level = logging.ERROR if is_old() else logging.WARNING
-            logger.log(level, "The trust root could not be refreshed, that of %s stays: %s", last or "sigstore", error)
+            reason = str(error) or type(error).__name__
+            logger.log(level, "The trust root could not be refreshed, that of %s stays: %s", last or "sigstore", reason)
 
 
 def _fetch(target: Path) -> None:
