@@ -50,6 +50,11 @@ class Actor:
     def __str__(self) -> str:
         return str(self.user or (self.key.name if self.key else "nobody"))
 
+    @property
+    def minted_key(self) -> ApiKey | None:
+        """The key, where it was minted for trusted publishers."""
+        return self.key if self.key and self.key.kind == KeyKind.MINTED else None
+
 
 ANYONE = Actor()
 
@@ -112,7 +117,8 @@ def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
     """Whether the key's package names, or those of its trusted publishers, let this one through."""
     if actor.key is None:
         return True
-    holders = [actor.key] if actor.key.kind != KeyKind.MINTED else actor.key.publishers.filter(channel=channel)
+    minted = actor.minted_key
+    holders = minted.publishers.filter(channel=channel) if minted else [actor.key]
     return any(
         not holder.package_globs or any(fnmatchcase(package_name, glob) for glob in holder.package_globs)
         for holder in holders
@@ -142,8 +148,8 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
     """The channels whose existence `actor` may know of: those of the user, narrowed by the key."""
     channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
     public = Q(is_private=False)
-    if key and key.kind == KeyKind.MINTED:
-        trusted = Q(publishers__keys=key, publishers__may_read=True, publishers__issuer__is_enabled=True)
+    if minted := actor.minted_key:
+        trusted = Q(publishers__keys=minted, publishers__may_read=True, publishers__issuer__is_enabled=True)
         return channels.filter(public | trusted).distinct()
     if key and key.kind == KeyKind.ROBOT:
         return channels.filter(public | Q(pk=key.robot_of_id if Permission.READ in key.scopes else None))
@@ -158,8 +164,8 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 
 def _granted(actor: Actor, channel: Channel) -> frozenset[Permission]:
     key = actor.key
-    if key and key.kind == KeyKind.MINTED:
-        return _publisher_permissions(key, channel)
+    if minted := actor.minted_key:
+        return _publisher_permissions(minted, channel)
     if key and key.kind == KeyKind.ROBOT:
         return _scopes(key) if key.robot_of_id == channel.pk else frozenset()
     granted = _user_permissions(actor.user, channel)
@@ -189,8 +195,13 @@ def _scopes(key: ApiKey) -> frozenset[Permission]:
     return frozenset(Permission(scope) for scope in key.scopes)
 
 
+def channel_scopes(token: Token) -> list[str]:
+    """The scopes of an application's token that mean something in channels."""
+    return [scope for scope in token.get_scopes() if scope in TOKEN_SCOPES]
+
+
 def _token_permissions(token: Token) -> frozenset[Permission]:
-    return frozenset(TOKEN_SCOPES[scope] for scope in token.get_scopes() if scope in TOKEN_SCOPES)
+    return frozenset(TOKEN_SCOPES[scope] for scope in channel_scopes(token))
 
 
 def _may_read(token: Token) -> bool:
@@ -225,7 +236,7 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
             f"'{name}' is no channel that {actor} may {permission} with this credential. "
             "Check the name and the key's channels, or ask an owner of the channel to add you.",
         )
-    if actor.key and actor.key.kind == KeyKind.MINTED:
+    if actor.minted_key:
         return forbidden(
             "publisher_may_not", f"{actor} may read '{name}' but not {permission} there: its trusted publisher may not."
         )

@@ -78,7 +78,7 @@ def _described_token(token: Token) -> dict[str, Any]:
     return {
         "kind": "application",
         "name": token.client.name if token.client else None,
-        "scopes": [scope for scope in token.get_scopes() if scope in access.TOKEN_SCOPES],
+        "scopes": access.channel_scopes(token),
         "expires_at": token.expires_at,
     }
 

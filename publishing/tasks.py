@@ -3,7 +3,6 @@
 from celery import shared_task
 
 from publishing import housekeeping, index
-from publishing.attestations import trust_root
 from publishing.trusted import issuers
 
 
@@ -34,4 +33,6 @@ def refresh_issuer_keys() -> None:
 
 @shared_task
 def refresh_trust_root() -> None:
+    from publishing.attestations import trust_root  # with sigstore, whose import takes a second
+
     trust_root.refresh()

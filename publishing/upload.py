@@ -14,17 +14,17 @@ from django.utils import timezone
 
 from channels_app import audit, packages
 from channels_app.access import Actor, Permission, check_still_allowed, may_upload_name
-from channels_app.models import ApiKey, Artifact, Channel, KeyKind, Package, Removal
+from channels_app.models import Artifact, Channel, Package, Removal
 from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
 from hub.storage import StoreError, store
 from publishing import index, package
 from publishing.attestations import acceptance, sidecars
+from publishing.attestations.rules import Verified
 from publishing.attestations.sidecars import Sidecar
-from publishing.attestations.verification import Verified
 from publishing.body import ReceivedFile
-from publishing.id_tokens.providers import PROVIDERS
-from publishing.models import Issuer, Reservation
+from publishing.models import Reservation
 from publishing.package import BadPackage, Limits, PackageInfo
+from publishing.trusted import issuers
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,7 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
 
 
 def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: bool) -> None:
-    is_minted = actor.key is not None and actor.key.kind == KeyKind.MINTED
-    if force and is_minted:
+    if force and actor.minted_key:
         raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
     if force and not channel.allow_overwrite:
         raise forbidden(
@@ -85,7 +84,7 @@ def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: 
             f"The channel '{channel}' does not allow force=true: its files never change. "
             "Raise the build number instead.",
         )
-    if channel.only_trusted_publishers and not is_minted:
+    if channel.only_trusted_publishers and not actor.minted_key:
         raise forbidden(
             "trusted_publishers_only",
             f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
@@ -226,7 +225,7 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
         "uploaded_by": actor.user,
         "uploaded_with": actor.key,
-        "provenance": provenance(actor.key),
+        "provenance": provenance(actor),
     }
     artifact, is_new = Artifact.objects.update_or_create(**place, defaults=values)
     audit.record(
@@ -258,12 +257,10 @@ def _facts(info: PackageInfo, received: ReceivedFile) -> dict[str, Any]:
     }
 
 
-def provenance(key: ApiKey | None) -> dict[str, str]:
-    """Where the holder of a minted key runs, by its verified identity token; empty for other keys."""
-    if key is None or key.kind != KeyKind.MINTED:
-        return {}
-    issuer = Issuer.objects.get(url=key.claims["iss"])
-    return PROVIDERS[issuer.provider].provenance(key.claims).as_dict()
+def provenance(actor: Actor) -> dict[str, str]:
+    """Where the holder of a minted key runs, by its verified identity token; empty for others."""
+    minted = actor.minted_key
+    return issuers.provider_of(minted.claims).provenance(minted.claims).as_dict() if minted else {}
 
 
 def _reservation_end() -> datetime:

@@ -21,7 +21,7 @@ from hub.errors import HubError
 from hub.storage import StoreError, store
 from publishing import removal, repodata, upload
 from publishing.attestations import sidecars
-from publishing.attestations.verification import Verified
+from publishing.attestations.rules import Verified
 from publishing.models import Attestation, SubdirIndex
 from publishing.upload import Published
 from tests import sigstore

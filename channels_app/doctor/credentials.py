@@ -36,7 +36,7 @@ def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
         channel = access.channel_for(actor, name, permission)
     except HubError as refusal:
         return [_narrowed(actor, name, permission) or error(refusal.detail, "")]
-    if needed == Permission.UPLOAD and channel.only_trusted_publishers and not _is_minted(actor):
+    if needed == Permission.UPLOAD and channel.only_trusted_publishers and not actor.minted_key:
         return [
             error(f"Into {name} only trusted publishers may upload.", "Its owners can change that, under Policies.")
         ]
@@ -62,7 +62,7 @@ def _token(secret: str) -> tuple[Finding, Actor | None]:
             "Is it another hub's? An application's token looks like that, too, and may be over: then log in again.",
         ), None
     name = token.client.name if token.client else "an application"
-    scopes = ", ".join(scope for scope in token.get_scopes() if scope in access.TOKEN_SCOPES)
+    scopes = ", ".join(access.channel_scopes(token))
     return good(f"This is a token of {name}, for {token.user}.", f"It is for: {scopes or 'signing in alone'}."), Actor(
         user=token.user, token=token
     )
@@ -95,7 +95,7 @@ def _name(key: ApiKey) -> str:
 def _narrowed(actor: Actor, name: str, permission: Permission) -> Finding | None:
     """What the key's own limits say, without a look at the channel: nothing is betrayed of one that is hidden."""
     key = actor.key
-    if actor == ANYONE or key is None or key.kind == KeyKind.MINTED:
+    if key is None or actor.minted_key:
         return None
     if permission not in key.scopes:
         scopes = ", ".join(key.scopes)
@@ -105,7 +105,3 @@ def _narrowed(actor: Actor, name: str, permission: Permission) -> Finding | None
         listed = ", ".join(channels) or "no channel any more"
         return error(f"The key is for {listed}, not for {name}.", "Make a key for that channel, or for all of yours.")
     return None
-
-
-def _is_minted(actor: Actor) -> bool:
-    return actor.key is not None and actor.key.kind == KeyKind.MINTED

@@ -3,12 +3,11 @@
 from django.conf import settings
 
 from channels_app.access import Actor
-from channels_app.models import Channel, KeyKind
+from channels_app.models import Channel
 from hub.errors import unprocessable
-from publishing.attestations.verification import Verified, verify
+from publishing.attestations.rules import Verified
 from publishing.body import ReceivedFile
-from publishing.id_tokens.providers import PROVIDERS
-from publishing.models import Issuer
+from publishing.trusted import issuers
 
 
 def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified | None:
@@ -28,6 +27,8 @@ def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified |
             "An attestation is taken from a trusted publisher whose CI Sigstore certifies, and from nobody else, since "
             "the hub compares the two. Upload from CI without an API key, or leave the attestation out.",
         )
+    from publishing.attestations.verification import verify  # with sigstore, whose import takes a second
+
     return verify(
         received.attestation,
         file_name=received.file_name,
@@ -39,7 +40,5 @@ def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified |
 
 def _certificate(actor: Actor) -> dict[str, str] | None:
     """What Sigstore's certificate of the same run must say; None where it makes none, or where nobody runs."""
-    if actor.key is None or actor.key.kind != KeyKind.MINTED:
-        return None
-    issuer = Issuer.objects.get(url=actor.key.claims["iss"])
-    return PROVIDERS[issuer.provider].certificate(actor.key.claims)
+    minted = actor.minted_key
+    return issuers.provider_of(minted.claims).certificate(minted.claims) if minted else None

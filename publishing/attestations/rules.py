@@ -1,4 +1,14 @@
-"""How attestations are refused. PURE, as all that reads what arrived."""
+"""What an attestation becomes: verified, or refused. PURE, as all that reads what arrived."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A bundle as it is kept and served from now on, and what its certificate and its log entry say."""
+
+    bundle: str
+    claims: dict[str, str]
 
 
 class BadAttestation(Exception):  # noqa: N818

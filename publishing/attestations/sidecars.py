@@ -17,7 +17,7 @@ from channels_app.models import Artifact
 from hub.errors import too_large, unavailable
 from hub.storage import store
 from publishing import index
-from publishing.attestations.verification import Verified
+from publishing.attestations.rules import Verified
 from publishing.models import Attestation
 
 SIDECAR_MAX_BYTES = 4 * 1024 * 1024  # what rattler reads of one

@@ -5,7 +5,6 @@ all that clients (sigstore-rust, within rattler) refuse though the library accep
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +16,7 @@ from hub.errors import HubError, unprocessable
 from publishing.archive import strict_json
 from publishing.archive.rules import BadPackage
 from publishing.attestations import certificate, statement, trust_root
-from publishing.attestations.rules import BadAttestation, shown
+from publishing.attestations.rules import BadAttestation, Verified, shown
 from publishing.attestations.trust_root import Logged
 
 BUNDLE_TYPES = (
@@ -27,14 +26,6 @@ BUNDLE_TYPES = (
 BUNDLE_MAX_BYTES = 64 * 1024
 BUNDLE_MAX_DEPTH = 16
 CLOCK_LEEWAY = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A bundle as it is kept and served from now on, and what its certificate and its log entry say."""
-
-    bundle: str
-    claims: dict[str, str]
 
 
 class _AnyIdentity:

@@ -17,7 +17,9 @@ from hub import fetching
 from hub.fetching import FetchError
 from publishing.id_tokens import keys
 from publishing.id_tokens.keys import BadKeySet
-from publishing.id_tokens.rules import BadToken, Code
+from publishing.id_tokens.provider import Provider
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.id_tokens.rules import BadToken, Claims, Code
 from publishing.models import Issuer
 
 RETRY = timedelta(seconds=60)
@@ -39,6 +41,11 @@ def registered(url: str) -> Issuer:
             f"This hub takes no tokens of the issuer '{url[:200]}'. An administrator can add it.",
         )
     return issuer
+
+
+def provider_of(signed_claims: Claims) -> Provider:
+    """The provider whose identity token, one that was taken, said this."""
+    return PROVIDERS[Issuer.objects.get(url=signed_claims["iss"]).provider]
 
 
 def key(issuer: Issuer, key_id: str) -> dict[str, Any]:
