@@ -3,8 +3,9 @@
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPMessage
 from pathlib import Path
 from socket import create_connection
@@ -196,7 +197,9 @@ def check_empty(hub: LiveHub, channel: str, key: str) -> None:
 def worker_stopped(hub: LiveHub) -> Iterator[None]:
     """Nothing is indexed meanwhile."""
     [pid] = hub.part("worker")
-    os.kill(pid, signal.SIGSTOP)
+    with closing(sqlite3.connect(hub.data_dir / "hub.sqlite3", timeout=30)) as database:
+        database.execute("BEGIN IMMEDIATE")  # a worker stopped in the midst of its own transaction would stop the hub
+        os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
