@@ -14,6 +14,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from channels_app import keys
 from channels_app.access import ANYONE, Actor
+from channels_app.models import User
 from hub.errors import forbidden, unauthenticated
 from hub.middleware import PATH_KEY
 
@@ -58,6 +59,12 @@ def signed_in(request: HttpRequest) -> Actor:
         # Not 401: its challenge would make the browser ask for a password by itself.
         raise forbidden("signed_out", "You are signed out. Sign in again in another tab, then try again.")
     return Actor(user=user)
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in, for views that ask for that by `login_required`."""
+    assert isinstance(request.user, User)  # noqa: S101
+    return request.user
 
 
 def session_actor(request: HttpRequest, csrf_token: str) -> Actor:

@@ -11,7 +11,6 @@ from django.shortcuts import redirect, render
 
 from channels_app import authentication, channels, queries
 from channels_app.forms import ChannelForm
-from channels_app.models import User
 from hub.errors import HubError
 
 CHANNELS_A_PAGE = 24
@@ -39,9 +38,8 @@ def new(request: HttpRequest) -> HttpResponse:
     """The form for a channel; whoever sends it becomes its owner."""
     form = ChannelForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        assert isinstance(request.user, User)  # noqa: S101
         try:
-            channel = channels.create(owner=request.user, **form.cleaned_data)
+            channel = channels.create(owner=authentication.person(request), **form.cleaned_data)
         except HubError as error:
             form.add_error("name", error.detail)
         else:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_http_methods
 
-from channels_app import account_frame, authentication, keys
+from channels_app import authentication, keys
 from channels_app.access import SCOPES, Actor, Permission, attainable_scopes, is_member, page_channel, permissions
 from channels_app.key_forms import KeyForm, PersonalKeyForm
 from channels_app.models import ApiKey, Channel, User
@@ -24,8 +24,8 @@ Made = tuple[ApiKey, str]
 @require_http_methods(["GET", "HEAD", "POST"])
 def personal(request: HttpRequest) -> HttpResponse:
     """`?revoke=` asks once more. By session alone: a key that leaked must not make others."""
-    assert isinstance(request.user, User)  # noqa: S101
-    user, present = request.user, request.user.keys.filter(revoked_at=None)
+    user = authentication.person(request)
+    present = user.keys.filter(revoked_at=None)
     if "revoke" in request.POST:
         _revoke(request, Actor(user=user), present)
         return redirect("account-keys")
@@ -36,7 +36,7 @@ def personal(request: HttpRequest) -> HttpResponse:
             form = _personal_form(user)
         except HubError as error:
             form.refuse(error)
-    context = account_frame.context(request, "keys") | _context(request, present, form, made)
+    context = _context(request, present, form, made)
     return _kept_nowhere(render(request, "account/keys.html", context))
 
 

@@ -11,7 +11,7 @@ from django.utils.datastructures import MultiValueDict
 
 from channels_app.channels import MIB
 from channels_app.forms import AS_TYPED, LogoField
-from channels_app.models import Channel
+from channels_app.models import Channel, Team
 
 PRIVATE, PUBLIC = "private", "public"
 
@@ -93,22 +93,19 @@ class PoliciesForm(forms.Form):
 
 
 class ConfirmForm(forms.Form):
-    """The name of the channel, typed, for what can't be taken back easily."""
+    """The name of what is concerned, typed, for what can't be taken back easily."""
 
-    confirm = forms.CharField(
-        max_length=200,
-        widget=forms.TextInput(AS_TYPED),
-    )
+    confirm = forms.CharField(max_length=200, widget=forms.TextInput(AS_TYPED))
 
-    def __init__(self, channel: Channel, data: Data = None, *, prefix: str) -> None:
+    def __init__(self, concerned: Channel | Team, data: Data = None, *, prefix: str) -> None:
         super().__init__(data, prefix=prefix)
-        self.channel = channel
-        self.fields["confirm"].label = f"Type {channel.name} to confirm"
+        self.concerned = concerned
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]
-        if typed != self.channel.name:
-            raise ValidationError(f"That is '{typed}'; expected the channel's name, '{self.channel.name}'.")
+        if typed != self.concerned.name:
+            kind = self.concerned._meta.verbose_name
+            raise ValidationError(f"That is '{typed}'; expected the {kind}'s name, '{self.concerned.name}'.")
         return typed
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from channels_app import account_frame, activity
+from channels_app import activity
 from channels_app.models import AuditEvent
 
 EVENTS_A_PAGE = 50
@@ -19,4 +19,4 @@ def account_activity(request: HttpRequest) -> HttpResponse:
     found = AuditEvent.objects.filter(actor=request.user.pk, channel=None).select_related("actor", "key")
     events = Paginator(found, EVENTS_A_PAGE).get_page(request.GET.get("page"))
     context = {"events": events, "entries": [(activity.entry(event), None) for event in events]}
-    return render(request, "account/activity.html", account_frame.context(request, "activity") | context)
+    return render(request, "account/activity.html", context)

@@ -5,10 +5,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from channels_app import account_frame
-
 
 @require_safe
 @login_required
 def profile(request: HttpRequest) -> HttpResponse:
-    return render(request, "account/profile.html", account_frame.context(request, "profile"))
+    return render(request, "account/profile.html")

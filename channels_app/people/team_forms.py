@@ -1,14 +1,9 @@
-"""The forms of teams. What they mean is checked by teams.py."""
-
-from typing import Any
+"""The form of a team. What it means is checked by teams.py."""
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from channels_app.forms import AS_TYPED
-from channels_app.models import Team
 from channels_app.people.teams import NAME_MAX_CHARACTERS
-from channels_app.settings_forms import Data
 
 
 class TeamForm(forms.Form):
@@ -26,17 +21,3 @@ class TeamForm(forms.Form):
         help_text="As PROVIDER:GROUP, the provider by its id on this hub. Whoever signs in there with this group is in "
         "the team, and only for as long. Changing it takes out who came by it.",
     )
-
-
-class DeleteForm(forms.Form):
-    confirm = forms.CharField(max_length=200, widget=forms.TextInput(AS_TYPED))
-
-    def __init__(self, team: Team, data: Data = None) -> None:
-        super().__init__(data, prefix="delete")
-        self.team = team
-
-    def clean_confirm(self) -> Any:
-        typed = self.cleaned_data["confirm"]
-        if typed != self.team.name:
-            raise ValidationError(f"That is '{typed}'; expected the team's name, '{self.team}'.")
-        return typed

@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
-from channels_app import account_frame
+from channels_app import authentication
 from channels_app.models import Team, User
 from channels_app.people import team_queries, teams
-from channels_app.people.team_forms import DeleteForm, TeamForm
+from channels_app.people.team_forms import TeamForm
+from channels_app.settings_forms import ConfirmForm
 from channels_app.settings_pages import sent
 from hub.errors import HubError, bad_request
 
@@ -23,7 +24,7 @@ PEOPLE_A_PAGE = 50
 @require_http_methods(["GET", "HEAD", "POST"])
 def listing(request: HttpRequest) -> HttpResponse:
     """The teams that one is in, for administrators all; and the form for another."""
-    user = _user(request)
+    user = authentication.person(request)
     form = TeamForm(sent(request))
     if form.is_valid():
         try:
@@ -34,14 +35,14 @@ def listing(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"The team {team} is there, and you manage it.")
             return redirect("team", team.name)
     found = Paginator(team_queries.visible_teams(user), PEOPLE_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "teams/list.html", account_frame.context(request, "teams") | {"form": form, "teams": found})
+    return render(request, "teams/list.html", {"form": form, "teams": found})
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def team_page(request: HttpRequest, name: str) -> HttpResponse:
     """`action` says what a POST does. Who is not in the team finds nothing here."""
-    user = _user(request)
+    user = authentication.person(request)
     team = get_object_or_404(team_queries.visible_teams(user), name=name)
     forms = _forms(request, team)
     bound = next((form for form in forms.values() if form.is_bound), None)
@@ -82,11 +83,11 @@ def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -
     return redirect("team", team.name) if stays else redirect("account-teams")
 
 
-def _forms(request: HttpRequest, team: Team) -> dict[str, TeamForm | DeleteForm]:
+def _forms(request: HttpRequest, team: Team) -> dict[str, TeamForm | ConfirmForm]:
     initial = {"name": team.name, "description": team.description, "group": team.group}
     return {
         "update": TeamForm(sent(request, "update"), initial=initial, prefix="team"),
-        "delete": DeleteForm(team, sent(request, "delete")),
+        "delete": ConfirmForm(team, sent(request, "delete"), prefix="delete"),
     }
 
 
@@ -100,12 +101,7 @@ def _page(request: HttpRequest, user: User, team: Team, forms: dict[str, Any]) -
         "memberships": team_queries.channels_of(user, team),
         "may_manage": teams.manages(user, team),
     }
-    return render(request, "teams/team.html", account_frame.context(request, "teams") | context)
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101  (login_required)
-    return request.user
+    return render(request, "teams/team.html", context)
 
 
 def _text(values: QueryDict, name: str) -> str:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from channels_app import authentication
 from channels_app.access import Actor, Permission, page_channel
-from channels_app.models import Channel, User
+from channels_app.models import Channel
 from channels_app.settings_pages import page, sent
 from hub.errors import HubError
 from publishing.id_tokens.github import GitHub
@@ -49,21 +49,21 @@ def channel_publishers(request: HttpRequest, channel: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def pending_publishers(request: HttpRequest) -> HttpResponse:
     """Publishers for channels that their first use makes: the reader's own."""
-    assert isinstance(request.user, User)  # noqa: S101
+    user = authentication.person(request)
     here = reverse("publisher-new")
     if "remove" in request.POST:
-        own = TrustedPublisher.objects.filter(channel=None, created_by=request.user)
-        return _remove(request, Actor(user=request.user), own, here)
+        own = TrustedPublisher.objects.filter(channel=None, created_by=user)
+        return _remove(request, Actor(user=user), own, here)
     form = PendingForm(_provider(request), sent(request))
     if form.is_valid():
         try:
             arguments = form.arguments() | {"channel_name": form.cleaned_data["channel_name"]}
-            added = publishers.add_pending(user=request.user, **arguments)
+            added = publishers.add_pending(user=user, **arguments)
         except HubError as error:
             form.refuse(error)
         else:
             return _added(request, added, here)
-    listed = queries.pending_publishers(request.user)
+    listed = queries.pending_publishers(user)
     host = urlsplit(settings.HUB_PUBLIC_URL).netloc
     return render(request, "publisher_new.html", {"host": host, **_context(request, form, listed)})
 

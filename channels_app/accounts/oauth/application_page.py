@@ -8,23 +8,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
-from channels_app import account_frame
+from channels_app import authentication
 from channels_app.accounts.oauth import applications
-from channels_app.models import User
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
     """A POST revokes the application whose id is sent as `revoke`; `?revoke=` asks first."""
-    assert isinstance(request.user, User)  # noqa: S101
+    user = authentication.person(request)
     if request.method == "POST":
         client = get_object_or_404(Client, pk=request.POST.get("revoke", "").replace("\0", ""))
-        applications.revoke(user=request.user, client=client)
+        applications.revoke(user=user, client=client)
         messages.success(request, f"{client.name} can do nothing in your name any more.")
         return redirect("account-applications")
-    listed = applications.authorised(request.user)
+    listed = applications.authorised(user)
     asked = next((each for each in listed if each.client.pk == request.GET.get("revoke")), None)
-    context = account_frame.context(request, "applications")
-    shown = {"listed": listed, "asked": asked, "hub_url": settings.HUB_PUBLIC_URL}
-    return render(request, "account/applications.html", {**context, **shown})
+    context = {"listed": listed, "asked": asked, "hub_url": settings.HUB_PUBLIC_URL}
+    return render(request, "account/applications.html", context)

@@ -20,8 +20,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
+from channels_app import authentication
 from channels_app.accounts.oauth import applications, scopes
-from channels_app.models import User
 from hub.errors import bad_request
 
 _make_code = DeviceCodeView.as_view()
@@ -74,12 +74,12 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, device: Device) -> HttpResponse:
-    assert isinstance(request.user, User)  # noqa: S101
+    user = authentication.person(request)
     is_confirmed = request.POST.get("action") == "confirm"
     with transaction.atomic():
-        device_codes.confirm_or_deny_device_code(request.user, device.device_code, confirm=is_confirmed)
+        device_codes.confirm_or_deny_device_code(user, device.device_code, confirm=is_confirmed)
         if is_confirmed:
-            applications.note_grant(user=request.user, client=device.client, scopes=device.scopes)
+            applications.note_grant(user=user, client=device.client, scopes=device.scopes)
     return _render(request, "oauth/device_done.html", device, is_confirmed=is_confirmed)
 
 
