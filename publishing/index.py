@@ -14,7 +14,8 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Max, Min
+from django.db.models import Case, Count, F, Max, Min, When
+from django.db.models.functions import Now
 
 from channels_app.models import Artifact, Channel, Package
 from hub.celery import send
@@ -30,7 +31,8 @@ WHOLE_CHANNEL = ""
 def want(channel: Channel, subdir: str, names: Iterable[str]) -> SubdirIndex:
     """Wish for a new index because of `names`: in the transaction of the change; `wake` it after the commit."""
     index, _ = SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)
-    SubdirIndex.objects.filter(pk=index.pk).update(wanted=F("wanted") + 1)
+    since = Case(When(wanted=F("built"), then=Now()), default=F("wanted_at"))
+    SubdirIndex.objects.filter(pk=index.pk).update(wanted=F("wanted") + 1, wanted_at=since)
     index.refresh_from_db(fields=["wanted"])
     IndexedName.objects.bulk_create(
         [IndexedName(index=index, name=name, changed=index.wanted) for name in names],
@@ -86,20 +88,21 @@ def bring_up_to_date(index_id: int) -> None:
 
 def build(index: SubdirIndex) -> None:
     """One build. The caller holds the index's lock. A crash at any point leaves it stale, to be built again."""
+    began = datetime.now(UTC)
     names = list(index.names.filter(changed__gt=index.built).order_by("name").values_list("name", flat=True))
     if index.subdir == WHOLE_CHANNEL:
         summary.write_files(index, names)
     else:
         pieces.remake(index, names)
         _write_files(index)
-    _finish(index, names)
+    _finish(index, names, began)
 
 
-def _finish(index: SubdirIndex, names: list[str]) -> None:
+def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
+    built = {"built": index.wanted, "builds": F("builds") + 1, "etag": secrets.token_hex(8)}
     with transaction.atomic():
-        SubdirIndex.objects.filter(pk=index.pk).update(
-            built=index.wanted, builds=F("builds") + 1, etag=secrets.token_hex(8), built_at=datetime.now(UTC)
-        )
+        # What came meanwhile came after this build began.
+        SubdirIndex.objects.filter(pk=index.pk).update(**built, built_at=datetime.now(UTC), wanted_at=began)
         if index.subdir != WHOLE_CHANNEL:
             transaction.on_commit(partial(wake, want(index.channel, WHOLE_CHANNEL, names)))
 

@@ -35,6 +35,9 @@ class SubdirIndex(models.Model):
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="indexes")
     subdir = models.CharField(max_length=names.SUBDIR_MAX_CHARACTERS, blank=True)
     wanted = models.PositiveBigIntegerField(default=0)
+    wanted_at = models.DateTimeField(
+        null=True, help_text="Since when there is something to build; without meaning while there is nothing."
+    )
     built = models.PositiveBigIntegerField(default=0)
     builds = models.PositiveBigIntegerField(default=0, help_text="How many builds there have been.")
     etag = models.CharField(max_length=32, blank=True, help_text="Of every file of the last build.")
@@ -192,3 +195,34 @@ class Attestation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.artifact} {self.position}"
+
+
+class FailedJob(models.Model):
+    """A job that ended in an error, until it succeeds or an administrator puts it away; see operations/jobs.py."""
+
+    task = models.CharField(max_length=100)
+    args = models.JSONField(default=list)
+    error = models.CharField(max_length=500)
+    times = models.PositiveIntegerField(default=1, help_text="How often it has failed since it last succeeded.")
+    failed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-failed_at"]
+        constraints = [models.UniqueConstraint(fields=["task", "args"], name="one_failure_a_job")]
+
+    def __str__(self) -> str:
+        return f"{self.task}{tuple(self.args)}: {self.error}"
+
+
+class Verification(models.Model):
+    """The last comparison of a channel's database, index files and store; see operations/verification.py."""
+
+    channel = models.OneToOneField(Channel, on_delete=models.CASCADE, related_name="verification")
+    ended_at = models.DateTimeField(db_default=Now())
+    is_hashed = models.BooleanField(default=False, help_text="Whether every byte was read, too.")
+    file_count = models.PositiveIntegerField(default=0)
+    differences = models.JSONField(default=list, help_text="A list of [kind, key, sentence]: the first 1,000.")
+    difference_count = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.difference_count} differences"
