@@ -31,6 +31,21 @@ class LogoField(forms.FileField):
             raise ValidationError(error.detail) from None
 
 
+class GlobsField(forms.CharField):
+    """Package names, apart by spaces, lines or commas; its clean value is a list of them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False,
+            label="Package names",
+            widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
+            help_text="The only names that it may upload, one a line; * stands for anything. Empty: every name.",
+        )
+
+    def clean(self, value: Any) -> list[str]:
+        return str(super().clean(value)).replace(",", " ").split()
+
+
 class ChannelForm(forms.Form):
     """What a channel is made of: the arguments of channels.create."""
 

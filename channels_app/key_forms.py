@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.access import Permission
-from channels_app.forms import AS_TYPED
+from channels_app.forms import AS_TYPED, GlobsField
 from channels_app.models import ApiKey, Channel
 from channels_app.settings_forms import Data
 from hub.errors import HubError
@@ -44,12 +44,7 @@ class KeyForm(forms.Form):
         help_text="Where it will be kept, so that you know it again.",
     )
     scopes = forms.MultipleChoiceField(error_messages={"required": "Choose at least one thing that it may do."})
-    package_globs = forms.CharField(
-        required=False,
-        label="Package names",
-        widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
-        help_text="The only names that it may upload, one a line; * stands for anything. Empty: every name.",
-    )
+    package_globs = GlobsField()
     lifetime = forms.ChoiceField(label="Expires", choices=LIFETIMES, initial="365")
     expires_on = forms.DateField(required=False, label="Its last day, by UTC", widget=forms.DateInput({"type": "date"}))
 
@@ -76,7 +71,7 @@ class KeyForm(forms.Form):
         return {
             "name": self.cleaned_data["name"],
             "scopes": self.cleaned_data["scopes"],
-            "package_globs": self.cleaned_data["package_globs"].replace(",", " ").split(),
+            "package_globs": self.cleaned_data["package_globs"],
             "expires_at": self._expires_at(),
         }
 

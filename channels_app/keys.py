@@ -46,8 +46,7 @@ def mint(
     A scope that the owner's roles don't have yet is no mistake: what the key may do is asked at each request.
     """
     limits = _limits(scopes, package_globs, expires_at)
-    secret = new_secret()
-    key = ApiKey.objects.create(owner=owner, name=name, all_channels=channels is None, **limits, **stored(secret))
+    key, secret = _create(owner=owner, name=name, all_channels=channels is None, **limits)
     key.channels.set(channels or ())
     audit.record("key.create", by=Actor(user=owner), target=name, detail=described(key))
     return key, secret
@@ -66,8 +65,7 @@ def mint_robot(
     """Make a key of the channel's own, which stays when whoever made it leaves; returns what mint() does."""
     locked = hold(actor, channel, Permission.OWN)
     limits = _limits(scopes, package_globs, expires_at)
-    secret = new_secret()
-    key = ApiKey.objects.create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits, **stored(secret))
+    key, secret = _create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits)
     audit.record("key.create", by=actor, channel=locked, target=name, detail=described(key))
     return key, secret
 
@@ -76,10 +74,7 @@ def mint_for_publishers(
     *, publishers: Iterable[Any], name: str, claims: dict[str, Any], expires_at: datetime
 ) -> tuple[ApiKey, str]:
     """Make a key that has the rights of trusted publishers, within the transaction of their exchange."""
-    secret = new_secret()
-    key = ApiKey.objects.create(
-        kind=KeyKind.MINTED, name=name[:300], claims=claims, expires_at=expires_at, **stored(secret)
-    )
+    key, secret = _create(kind=KeyKind.MINTED, name=name[:300], claims=claims, expires_at=expires_at)
     key.publishers.set(publishers)
     return key, secret
 
@@ -137,6 +132,19 @@ def has_shape(secret: str) -> bool:
     return match is not None and match[2] == _checksum(match[1])
 
 
+def clean_globs(globs: Iterable[str], whose: str) -> list[str]:
+    """The package names that a key or a trusted publisher is limited to, checked; `whose` begins the refusal."""
+    cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
+    if len(cleaned) > GLOBS_MAX or any(len(glob) > names.NAME_MAX_CHARACTERS for glob in cleaned):
+        raise bad_request("bad_globs", f"{whose} takes at most {GLOBS_MAX} package names, each of a name's length.")
+    return cleaned
+
+
+def _create(**columns: Any) -> tuple[ApiKey, str]:
+    secret = new_secret()
+    return ApiKey.objects.create(**columns, **stored(secret)), secret
+
+
 def new_secret() -> str:
     body = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
     return f"{PREFIX}{body}{_checksum(body)}"
@@ -158,9 +166,7 @@ def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | 
     wanted = sorted(set(scopes))
     if not wanted or not set(wanted) <= set(SCOPES):
         raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
-    cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
-    if len(cleaned) > GLOBS_MAX or any(len(glob) > names.NAME_MAX_CHARACTERS for glob in cleaned):
-        raise bad_request("bad_globs", f"A key takes at most {GLOBS_MAX} package names, each of a name's length.")
+    cleaned = clean_globs(globs, "A key")
     if expires_at and expires_at <= timezone.now():
         raise bad_request("bad_expiry", f"The key would expire on {expires_at:%Y-%m-%d}; expected a time to come.")
     return {

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.forms import BoundField
 
 from channels_app import channels, names
-from channels_app.forms import AS_TYPED
+from channels_app.forms import AS_TYPED, GlobsField
 from hub.errors import HubError
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.rules import BadFields, Field
@@ -27,12 +27,7 @@ FIELD_OF = {"bad_globs": "package_globs", "channel_exists": "channel_name"}
 class PublisherForm(forms.Form):
     """`provider` says what is asked for. There is nothing to fill in while it has no issuer: see `issuers`."""
 
-    package_globs = forms.CharField(
-        required=False,
-        label="Package names",
-        widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
-        help_text="The only names that it may upload, one a line; * stands for anything. Empty: every name.",
-    )
+    package_globs = GlobsField()
     may_upload = forms.BooleanField(
         required=False, initial=True, label="Upload", help_text="New packages. Never overwrite, yank or delete."
     )
@@ -71,7 +66,7 @@ class PublisherForm(forms.Form):
         return rights | {
             "issuer": self.cleaned_data.get("issuer") or self.issuers[0],
             "fields": self.values,
-            "package_globs": self.cleaned_data["package_globs"].replace(",", " ").split(),
+            "package_globs": self.cleaned_data["package_globs"],
             "pins": {name: self.cleaned_data[f"{PIN}{name}"] for name in self.provider.pins},
         }
 

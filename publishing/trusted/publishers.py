@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from channels_app import audit, channels, names
+from channels_app import audit, channels, keys
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import AuditEvent, Channel, Package, User
 from hub import fetching
@@ -22,7 +22,6 @@ from publishing.id_tokens.rules import BadToken, Claims, Code, Difference
 from publishing.models import Issuer, TrustedPublisher
 
 PENDING = timedelta(days=30)
-GLOBS_MAX = 50
 
 logger = logging.getLogger(__name__)
 
@@ -155,15 +154,8 @@ def _values(
         "pins": dict(pins),
         "may_upload": may_upload,
         "may_read": may_read,
-        "package_globs": _clean_globs(globs),
+        "package_globs": keys.clean_globs(globs, "A publisher"),
     }
-
-
-def _clean_globs(globs: Iterable[str]) -> list[str]:
-    cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
-    if len(cleaned) > GLOBS_MAX or any(len(glob) > names.NAME_MAX_CHARACTERS for glob in cleaned):
-        raise bad_request("bad_globs", f"A publisher takes at most {GLOBS_MAX} package names, each of a name's length.")
-    return cleaned
 
 
 def _create(**values: Any) -> TrustedPublisher:
