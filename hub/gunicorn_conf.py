@@ -1,23 +1,43 @@
 """gunicorn's settings: `gunicorn --config python:hub.gunicorn_conf hub.wsgi`, on one machine and in production."""
 
+import os
 from typing import Any
 
+from django.conf import settings
 from gunicorn.glogging import Logger
-from gunicorn.workers import gthread
 
+from hub import logs, metrics
 from hub.redaction import redacted
 
-worker_class = "gthread"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+
+worker_class = "hub.gunicorn_worker.Worker"
 workers = 2
 threads = 32
+graceful_timeout = settings.HUB_SHUTDOWN_S
 loglevel = "warning"
 # Longer than clients keep an idle connection (90 s in rattler's reqwest). If the hub closed one first, it could meet a
 # request that is just being sent, and the client would fail: "connection closed before message completed".
 keepalive = 120
 
 
+def on_starting(server: Any) -> None:
+    metrics.forget("web")
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """A worker's counts stay in the sums when it dies, until the server starts anew."""
+    if settings.HUB_METRICS_TOKEN:
+        metrics.share("web")
+
+
 class RedactingLogger(Logger):  # type: ignore[misc]
-    """An access log without secrets, for whoever turns it on (`--access-logfile -`)."""
+    """Lines as all others of the hub; and an access log without secrets, for whoever wants gunicorn's own, too."""
+
+    def setup(self, config: Any) -> None:
+        super().setup(config)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.FORMATTERS[settings.HUB_LOG_FORMAT]())
 
     def atoms(self, *request: Any) -> dict[str, Any]:
         atoms = super().atoms(*request).items()
@@ -25,11 +45,3 @@ class RedactingLogger(Logger):  # type: ignore[misc]
 
 
 logger_class = RedactingLogger
-
-# A thread waits 5 s for the first byte of every new connection, and clients open some that they never use: 16 of them
-# stalled a hub of 16 threads. Such a connection goes back to the poller instead. (gunicorn's own constant would also
-# shorten the reading of a left-over body, and a busy hub then closes connections that clients still use.) Slow senders
-# still hold a thread: a public hub stands behind a proxy that buffers.
-FIRST_BYTE_S = 0.01
-wait_for_data = gthread.TConn.wait_for_data
-gthread.TConn.wait_for_data = lambda connection, timeout: wait_for_data(connection, FIRST_BYTE_S)

@@ -2,12 +2,15 @@
 
 import fcntl
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
+
+WAIT_S = 0.05
 
 
 @contextmanager
@@ -18,17 +21,35 @@ def try_lock(name: str) -> Iterator[bool]:
 
 
 @contextmanager
+def wait_for_lock(name: str, *, timeout_s: float) -> Iterator[bool]:
+    """The same, but wait for another holder; yields False where the lock was not free within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with try_lock(name) as held:
+            if held or time.monotonic() > deadline:
+                yield held
+                return
+        time.sleep(WAIT_S)
+
+
+@contextmanager
 def _advisory_lock(name: str) -> Iterator[bool]:
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
         held = bool(cursor.fetchone()[0])
+    session = connection.connection
     try:
         yield held
     finally:
         if held:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+            except DatabaseError:
+                # Ended, the session holds no lock; back in the pool, it would for as long as the process lives.
+                session.close()
+                raise
 
 
 @contextmanager

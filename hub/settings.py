@@ -1,37 +1,43 @@
 """Every setting, from environment variables; each limit carries its unit. A bad value stops the start with one line.
 
-Any variable NAME can be given as NAME_FILE, the path of a file that holds the value.
+A new one is read by a function of hub/variables.py, with its default and meaning, in the section where it belongs; then
+`manage.py settings --write` brings docs/operating.md up to date. What nobody sets is in fixed_settings.py.
 """
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from hub import logs
+from hub.fixed_settings import *  # noqa: F403
+from hub.fixed_settings import BASE_DIR
+from hub.sign_in_clients import client, oidc_clients
 from hub.variables import (
-    SIGN_IN_VARIABLES,
     env,
     folder,
     kept_secret,
     new_rsa_key,
     numbers,
-    oidc_client,
-    oidc_variables,
     one_of,
     positive,
-    sign_in_clients,
+    section,
     switch,
+    text,
     warn_of_unknown,
+    words,
 )
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+section("The hub and its address")
 
-# Where the hub is and what it keeps
-
-HUB_DATA_DIR = folder("HUB_DATA_DIR", BASE_DIR / "data")
-HUB_PORT = positive("HUB_PORT", 8000, at_most=65535)
-HUB_PUBLIC_URL: str = env.str("HUB_PUBLIC_URL", default=f"http://127.0.0.1:{HUB_PORT}").rstrip("/")
+HUB_DATA_DIR = folder("HUB_DATA_DIR", BASE_DIR / "data", "database, store, queue and temporary files", shown="`./data`")
+HUB_PORT = positive("HUB_PORT", 8000, "where `make run` listens, on 127.0.0.1", at_most=65535)
+HUB_PUBLIC_URL = text(
+    "HUB_PUBLIC_URL",
+    f"http://127.0.0.1:{HUB_PORT}",
+    "the address that people and clients use",
+    shown="`http://127.0.0.1:8000`",
+).rstrip("/")
 public = urlsplit(HUB_PUBLIC_URL)
 if public.scheme not in ("http", "https") or not public.hostname or public.path or public.query:
     raise ImproperlyConfigured(
@@ -39,120 +45,96 @@ if public.scheme not in ("http", "https") or not public.hostname or public.path 
     )
 # As clients write it: without the port, an international name in its ASCII form.
 PUBLIC_HOST: str = public.hostname.encode("idna").decode()
-# How many proxies of one's own stand before the hub, each of which adds to X-Forwarded-For and sets X-Forwarded-Proto.
-HUB_PROXIES = positive("HUB_PROXIES", 0, at_least=0)
+HUB_PROXIES = positive(
+    "HUB_PROXIES",
+    0,
+    "how many proxies of yours stand before the hub; then `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
+    at_least=0,
+)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HUB_PROXIES else None
-
-DEBUG = switch("HUB_DEBUG", default=False)
-SECRET_KEY: str = env.str("SECRET_KEY", default="") or kept_secret(HUB_DATA_DIR / "secret_key")
-ALLOWED_HOSTS = [PUBLIC_HOST, "localhost", "127.0.0.1", "[::1]", *env.list("HUB_ALLOWED_HOSTS", default=[])]
+HUB_ALLOWED_HOSTS = words("HUB_ALLOWED_HOSTS", "further host names that the hub answers for, by commas")
+ALLOWED_HOSTS = [PUBLIC_HOST, "localhost", "127.0.0.1", "[::1]", *HUB_ALLOWED_HOSTS]
 CSRF_TRUSTED_ORIGINS = [HUB_PUBLIC_URL]
+SECRET_KEY = text(
+    "SECRET_KEY", "", "signs sessions; on several machines the same", shown="kept in the data folder"
+) or kept_secret(HUB_DATA_DIR / "secret_key")
+HUB_PATH_KEYS = switch(
+    "HUB_PATH_KEYS", True, "whether a key may come as `/t/KEY/` before the path, as from conda and mamba"
+)
+HUB_ADMIN_USERNAME = text("HUB_ADMIN_USERNAME", "admin", "the administrator that the first start makes")
+HUB_ADMIN_PASSWORD = text("HUB_ADMIN_PASSWORD", "", "the same one's password", shown="printed once")
+DEBUG = switch("HUB_DEBUG", False, "Django's debug pages; never in production")
 
-# Limits
+section("Limits and times")
 
-HUB_MAX_UPLOAD_BYTES = positive("HUB_MAX_UPLOAD_BYTES", 2 * 1024**3)
-# What a package may cost to check, as "name=number,…": the fields of publishing.archive.rules.Limits.
-HUB_PACKAGE_LIMITS = numbers("HUB_PACKAGE_LIMITS")
-HUB_RESERVATION_S = positive("HUB_RESERVATION_S", 900)
-HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250)
-HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7)
-HUB_GRACE_HOURS = positive("HUB_GRACE_HOURS", 24)
-HUB_DOWNLOAD_COUNT_S = positive("HUB_DOWNLOAD_COUNT_S", 5)
-HUB_PRESIGNED_URL_S = positive("HUB_PRESIGNED_URL_S", 60)
-# How often what may be tried, as "name=number,…": the names of channels_app.limits.LIMITS.
-HUB_RATE_LIMITS = numbers("HUB_RATE_LIMITS")
+HUB_MAX_UPLOAD_BYTES = positive(
+    "HUB_MAX_UPLOAD_BYTES", 2 * 1024**3, "the largest package; a channel can have its own limit", shown="2 GiB"
+)
+# The fields of publishing.archive.rules.Limits.
+HUB_PACKAGE_LIMITS = numbers(
+    "HUB_PACKAGE_LIMITS",
+    "what a package may cost to check, as `name=number,…`",
+    shown="see [Package checks](package-checks.md)",
+)
+HUB_RESERVATION_S = positive("HUB_RESERVATION_S", 900, "how long a file name stays reserved for an upload's bytes")
+HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250, "the least time between two builds of one index")
+HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7, "how long an unused shard is kept")
+HUB_GRACE_HOURS = positive("HUB_GRACE_HOURS", 24, "how long what was deleted can be restored")
+HUB_DOWNLOAD_COUNT_S = positive("HUB_DOWNLOAD_COUNT_S", 5, "how often counted downloads are written")
+# The names of channels_app.limits.LIMITS.
+HUB_RATE_LIMITS = numbers(
+    "HUB_RATE_LIMITS", "how often what may be tried, as `name=number,…`", shown="see [Limits](#limits)"
+)
 
-# Trusted publishing
+HUB_SHUTDOWN_S = positive(
+    "HUB_SHUTDOWN_S", 30, "how long a web process that is told to stop goes on with requests, such as a slow upload"
+)
 
-HUB_MINTED_KEY_MINUTES = positive("HUB_MINTED_KEY_MINUTES", 15, at_least=5, at_most=60)
+section("Trusted publishing")
+
+HUB_MINTED_KEY_MINUTES = positive(
+    "HUB_MINTED_KEY_MINUTES",
+    15,
+    "how long a [trusted publisher's](trusted-publishing.md) key lives, 5 to 60",
+    at_least=5,
+    at_most=60,
+)
 # Clients from before June 2026 ask their CI for tokens meant for prefix.dev, whichever hub they talk to.
-HUB_PREFIX_DEV_AUDIENCE = switch("HUB_PREFIX_DEV_AUDIENCE", default=False)
-# Hosts, each with its port where that is not the usual one, that the hub may ask at private addresses and by http.
-HUB_INTERNAL_HOSTS: list[str] = env.list("HUB_INTERNAL_HOSTS", default=[])
-# Where the public Sigstore's trust root comes from (TUF); empty: nowhere, the one shipped with the hub is used.
-HUB_TUF_URL: str = env.str("HUB_TUF_URL", default="https://tuf-repo-cdn.sigstore.dev").rstrip("/")
-# Of another TUF repository: the path of its first root.json.
-HUB_TUF_ROOT: str = env.str("HUB_TUF_ROOT", default="")
-# Of a private Sigstore: the path of its trusted_root.json; then nothing is fetched.
-HUB_TRUST_ROOT: str = env.str("HUB_TRUST_ROOT", default="")
+HUB_PREFIX_DEV_AUDIENCE = switch(
+    "HUB_PREFIX_DEV_AUDIENCE",
+    False,
+    "whether identity tokens made for `prefix.dev` are taken, as old clients ask for them",
+)
+HUB_INTERNAL_HOSTS = words(
+    "HUB_INTERNAL_HOSTS",
+    "issuers that may have a private address or speak http: hosts, with their ports, by commas",
+)
+HUB_TUF_URL = text(
+    "HUB_TUF_URL",
+    "https://tuf-repo-cdn.sigstore.dev",
+    "where the public Sigstore's trust root is fetched from; empty: nowhere, the one shipped with the hub is used",
+).rstrip("/")
+HUB_TUF_ROOT = text("HUB_TUF_ROOT", "", "of another such place, the path of its first `root.json`")
+HUB_TRUST_ROOT = text(
+    "HUB_TRUST_ROOT",
+    "",
+    "a private Sigstore's `trusted_root.json`, by which [attestations](provenance.md) are verified; nothing is fetched",
+)
 
-# Django
+section("Database and queue")
 
-INSTALLED_APPS = [
-    "channels_app",
-    "publishing",
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.humanize",
-    "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
-    "csp",
-    "allauth",
-    "allauth.account",
-    "allauth.mfa",
-    "allauth.socialaccount",
-    "allauth.socialaccount.providers.github",
-    "allauth.socialaccount.providers.gitlab",
-    "allauth.socialaccount.providers.google",
-    "allauth.socialaccount.providers.openid_connect",
-    "allauth.usersessions",
-    "allauth.idp.oidc",
-]
-MIDDLEWARE = [
-    "hub.middleware.path_key",
-    "hub.middleware.invitation_key",
-    "hub.middleware.client_address",
-    "hub.middleware.no_nul",
-    "hub.middleware.head_as_get",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    # Before the check of the CSRF token, which reads the form.
-    "hub.middleware.bounded_body",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "hub.middleware.kept_private",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "channels_app.accounts.leaving.leaving",
-    "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "hub.middleware.plain_errors",
-    "channels_app.route_limits.limited",
-    "channels_app.accounts.reauthentication.confirmed",
-]
-ROOT_URLCONF = "hub.urls"
-WSGI_APPLICATION = "hub.wsgi.application"
-APPEND_SLASH = False
-USE_TZ = True
-TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ]
-        },
-    }
-]
-
-# Database: SQLite in the data folder, or DATABASE_URL
-
-DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db("DATABASE_URL", default=f"sqlite:///{HUB_DATA_DIR / 'hub.sqlite3'}")
-}
+database_url = text(
+    "DATABASE_URL",
+    f"sqlite:///{HUB_DATA_DIR / 'hub.sqlite3'}",
+    "`postgres://user:password@host/name`",
+    shown="SQLite in the data folder",
+)
+HUB_DATABASE_CONNECTIONS = positive(
+    "HUB_DATABASE_CONNECTIONS",
+    16,
+    "how many connections to PostgreSQL a process has at most, for all of its threads; see [Scaling](scaling.md)",
+)
+DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(database_url) | {"CONN_HEALTH_CHECKS": True}}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that reads first and writes later would fail instead of waiting for its turn.
     DATABASES["default"]["OPTIONS"] = {
@@ -160,25 +142,24 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA busy_timeout=30000;",
     }
-DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-
-# Shared by all processes, and there whenever the database is: codes and limits of signing in live in it.
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
-        "LOCATION": "hub_cache",
-        # Beyond it living entries are thrown out, by default of 300: a few hundred requests would end others' sign-ins.
-        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+else:
+    # Who waits longer is told to come again. A server that is down is tried for 5 s, then by whoever asks next.
+    pool = {
+        "min_size": min(4, HUB_DATABASE_CONNECTIONS),
+        "max_size": HUB_DATABASE_CONNECTIONS,
+        "timeout": 10,
+        "reconnect_timeout": 5,
     }
-}
+    DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {"pool": pool}
 
-# Queue: Redis, or a folder that needs no server
-
-REDIS_URL: str = env.str("REDIS_URL", default="")
+REDIS_URL = text("REDIS_URL", "", "`redis://host:6379/0`", shown="a queue in the data folder")
 QUEUE_DIR = HUB_DATA_DIR / "queue"
 CELERY_BROKER_URL = REDIS_URL or "folder://localhost"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
-    {"socket_connect_timeout": 2, "socket_timeout": 10}
+    # Of a worker that died: its jobs go to another one after an hour. Longer than the longest wait of a mail's retries
+    # (32 min), which would be sent twice; a job that takes longer holds a lock.
+    {"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600}
     if REDIS_URL
     else {
         "data_folder_in": str(QUEUE_DIR),
@@ -186,21 +167,22 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "polling_interval": 0.05,
     }
 )
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
 if not REDIS_URL:
     QUEUE_DIR.mkdir(exist_ok=True)
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# What is printed is a mail, whose links the log would hide.
-CELERY_WORKER_REDIRECT_STDOUTS = False
-CELERY_TIMEZONE = "UTC"
 
-# Stores: the packages' and the pages' own
+section("Store and delivery")
 
-HUB_STORAGE = one_of("HUB_STORAGE", "filesystem", "s3")
-HUB_DELIVERY = one_of("HUB_DELIVERY", "stream", "redirect")
+HUB_STORAGE = one_of("HUB_STORAGE", ("filesystem", "s3"), "or `s3`, with the variables below")
+HUB_DELIVERY = one_of(
+    "HUB_DELIVERY",
+    ("stream", "redirect", "accel"),
+    "or `redirect`: packages come from the store by signed URLs; or `accel`: nginx sends files, and keeps the store's",
+)
+HUB_CDN_URL = text(
+    "HUB_CDN_URL", "", "a CDN before the hub, `https://cdn.example.org`: packages of public channels come from it"
+).rstrip("/")
+HUB_PRESIGNED_URL_S = positive("HUB_PRESIGNED_URL_S", 60, "how long a signed URL lives")
 CHANNEL_STORES: dict[str, dict[str, Any]] = {
     "filesystem": {"BACKEND": "hub.storage.folder.FolderStore", "OPTIONS": {"root": HUB_DATA_DIR / "channels"}},
     "s3": {"BACKEND": "hub.storage.s3.S3Store"},
@@ -210,152 +192,99 @@ STORAGES: dict[str, dict[str, Any]] = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "channels": CHANNEL_STORES[HUB_STORAGE],
 }
-if HUB_STORAGE == "s3":
-    # Without keys boto3 looks where it always does: a profile, a role, the machine's own.
-    AWS_S3_ACCESS_KEY_ID: str | None = env.str("AWS_ACCESS_KEY_ID", default=None)
-    AWS_S3_SECRET_ACCESS_KEY: str | None = env.str("AWS_SECRET_ACCESS_KEY", default=None)
-    AWS_SESSION_TOKEN: str | None = env.str("AWS_SESSION_TOKEN", default=None)
-    AWS_STORAGE_BUCKET_NAME: str = env.str("AWS_STORAGE_BUCKET_NAME")
-    AWS_S3_ENDPOINT_URL: str | None = env.str("AWS_S3_ENDPOINT_URL", default=None)
-    AWS_S3_REGION_NAME: str | None = env.str("AWS_S3_REGION_NAME", default=None)
-    # Without an endpoint boto3 would sign "auto" addresses for the global host, whatever the region.
-    AWS_S3_ADDRESSING_STYLE = one_of(
-        "AWS_S3_ADDRESSING_STYLE",
-        *(("auto", "path", "virtual") if AWS_S3_ENDPOINT_URL else ("virtual", "path", "auto")),
-    )
-    AWS_S3_SIGNATURE_VERSION = "s3v4"
-STATIC_URL = "/static/"
+AWS_STORAGE_BUCKET_NAME = text("AWS_STORAGE_BUCKET_NAME", "", "the bucket")
+if HUB_STORAGE == "s3" and not AWS_STORAGE_BUCKET_NAME:
+    raise ImproperlyConfigured("HUB_STORAGE is 's3'; expected AWS_STORAGE_BUCKET_NAME to name the bucket.")
+AWS_S3_ENDPOINT_URL = text("AWS_S3_ENDPOINT_URL", "", "where it is, unless at AWS") or None
+AWS_S3_REGION_NAME = text("AWS_S3_REGION_NAME", "", "its region", shown="as boto3 finds it") or None
+# Without an endpoint boto3 would sign "auto" addresses for the global host, whatever the region.
+AWS_S3_ADDRESSING_STYLE = one_of(
+    "AWS_S3_ADDRESSING_STYLE",
+    ("auto", "path", "virtual") if AWS_S3_ENDPOINT_URL else ("virtual", "path", "auto"),
+    "or `path`",
+    shown="`auto` at an endpoint, else `virtual`",
+)
+# Without keys boto3 looks where it always does: a profile, a role, the machine's own.
+AWS_S3_ACCESS_KEY_ID = text("AWS_ACCESS_KEY_ID", "", "the key to it", shown="as boto3 finds it") or None
+AWS_S3_SECRET_ACCESS_KEY = text("AWS_SECRET_ACCESS_KEY", "", "its secret", shown="as boto3 finds it") or None
+AWS_SESSION_TOKEN = text("AWS_SESSION_TOKEN", "", "of a temporary key", shown="as boto3 finds it") or None
 STATIC_ROOT = HUB_DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True
 UPLOAD_DIR = HUB_DATA_DIR / "uploads"
 UPLOAD_DIR.mkdir(exist_ok=True)
 STATIC_ROOT.mkdir(exist_ok=True)
 
-# People
+section("People")
 
-HUB_ADMIN_USERNAME: str = env.str("HUB_ADMIN_USERNAME", default="admin")
-HUB_ADMIN_PASSWORD: str = env.str("HUB_ADMIN_PASSWORD", default="")
-AUTH_USER_MODEL = "channels_app.User"
-LOGIN_URL = "account_login"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
-LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
-ACCOUNT_ADAPTER = "channels_app.accounts.adapters.AccountAdapter"
-ACCOUNT_LOGIN_METHODS = {"username", "email"}
-ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
-ACCOUNT_FORMS = {"signup": "channels_app.accounts.forms.SignUpForm"}
-ACCOUNT_USERNAME_VALIDATORS = "channels_app.accounts.forms.USERNAME_VALIDATORS"
-ACCOUNT_SESSION_REMEMBER = True
-# By codes, never by links: no secret stands in an address, and mail scanners that open links use nothing up.
-ACCOUNT_EMAIL_VERIFICATION = "mandatory"
-ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
-ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
-ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
-ACCOUNT_CHANGE_EMAIL = ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# The hub writes to nobody who has no account and asked for none.
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
-ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Limits are those of channels_app.limits, in the database, for everything alike.
-ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = IDP_OIDC_RATE_LIMITS = False
-ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+HUB_SIGN_UP = one_of(
+    "HUB_SIGN_UP",
+    ("invitation", "open", "domains"),
+    "who may [make an account](#who-signs-in-and-by-what): `invitation`, `open` or `domains`",
+)
+HUB_SIGN_UP_DOMAINS = [
+    domain.lower()
+    for domain in words("HUB_SIGN_UP_DOMAINS", "for `domains`: those of the e-mail addresses that may, by commas")
 ]
-
-# Signing up, and signing in by other providers
-
-HUB_SIGN_UP = one_of("HUB_SIGN_UP", "invitation", "open", "domains")
-HUB_SIGN_UP_DOMAINS: list[str] = [domain.lower() for domain in env.list("HUB_SIGN_UP_DOMAINS", default=[])]
 if HUB_SIGN_UP == "domains" and not HUB_SIGN_UP_DOMAINS:
     raise ImproperlyConfigured("HUB_SIGN_UP is 'domains'; expected HUB_SIGN_UP_DOMAINS to name at least one.")
-HUB_GITLAB_URL: str = env.str("HUB_GITLAB_URL", default="https://gitlab.com").rstrip("/")
-HUB_OIDC_PROVIDERS: list[str] = env.list("HUB_OIDC_PROVIDERS", default=[])
-SOCIALACCOUNT_ADAPTER = "channels_app.accounts.adapters.SocialAccountAdapter"
-SOCIALACCOUNT_FORMS = {"signup": "channels_app.accounts.forms.SocialSignUpForm"}
-SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
-SOCIALACCOUNT_PROVIDERS = {
-    "github": {"APPS": sign_in_clients("HUB_GITHUB"), "OAUTH_PKCE_ENABLED": True},
-    "google": {"APPS": sign_in_clients("HUB_GOOGLE"), "OAUTH_PKCE_ENABLED": True, "SCOPE": ["profile", "email"]},
-    "gitlab": {"APPS": sign_in_clients("HUB_GITLAB"), "OAUTH_PKCE_ENABLED": True, "GITLAB_URL": HUB_GITLAB_URL},
-    "openid_connect": {
-        "APPS": [oidc_client(name) for name in HUB_OIDC_PROVIDERS],
-        "OAUTH_PKCE_ENABLED": True,
+HUB_GITLAB_URL = text("HUB_GITLAB_URL", "https://gitlab.com", "a GitLab of one's own").rstrip("/")
+HUB_OIDC_PROVIDERS = words(
+    "HUB_OIDC_PROVIDERS", "[providers of OpenID Connect](#who-signs-in-and-by-what) that people sign in by, by commas"
+)
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, Any]] = {
+    "github": {"APPS": client("HUB_GITHUB", "the client registered at GitHub")},
+    "gitlab": {
+        "APPS": client("HUB_GITLAB", "the one at GitLab, with the scope `read_user`"),
+        "GITLAB_URL": HUB_GITLAB_URL,
     },
+    "google": {"APPS": client("HUB_GOOGLE", "the one at Google"), "SCOPE": ["profile", "email"]},
+    "openid_connect": {"APPS": oidc_clients(HUB_OIDC_PROVIDERS)},
 }
+for provider in SOCIALACCOUNT_PROVIDERS.values():
+    provider["OAUTH_PKCE_ENABLED"] = True
 
-# Second factors
-
-MFA_ADAPTER = "channels_app.accounts.adapters.MFAAdapter"
-MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
-MFA_PASSKEY_LOGIN_ENABLED = True
-# Whoever signed up has a verified address; an account that an administrator made may have none.
-MFA_ALLOW_UNVERIFIED_EMAIL = True
-
-# Signing in pixi and other applications: the hub as OAuth and OpenID provider
-
-IDP_OIDC_ADAPTER = "channels_app.accounts.oauth.adapter.HubAdapter"
-# Signs identity tokens. Of several machines all need the same one.
-HUB_OIDC_PRIVATE_KEY: str = env.str("HUB_OIDC_PRIVATE_KEY", default="", multiline=True)
+HUB_OIDC_PRIVATE_KEY = text(
+    "HUB_OIDC_PRIVATE_KEY",
+    "",
+    "signs identity tokens: an RSA key, as PEM; on several machines the same",
+    shown="kept in the data folder",
+).replace("\\n", "\n")
 IDP_OIDC_PRIVATE_KEY = HUB_OIDC_PRIVATE_KEY or kept_secret(HUB_DATA_DIR / "oidc_private_key.pem", new_rsa_key)
-# Clients refresh 300 seconds before the end; what is revoked ends at once, however long it would have lived.
-IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
-IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 90 * 24 * 3600
-IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
-
-# Mail: printed, unless EMAIL_URL names a server, such as smtp+tls://user:password@mail.example.org:587
-
-vars().update(env.email("EMAIL_URL", default="consolemail://"))
-EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL: str = env.str("HUB_MAIL_FROM", default=f"Channelhub <hub@{public.hostname}>")
-
-# conda and mamba send a key as /t/<key>/ before the path; where nobody uses them so, this turns it off.
-HUB_PATH_KEYS = switch("HUB_PATH_KEYS", default=True)
+email_url = text(
+    "EMAIL_URL", "consolemail://", "`smtp+tls://user:password@mail.example.org:587`", shown="mails are printed"
+)
+vars().update(env.email_url_config(email_url))
+DEFAULT_FROM_EMAIL = text(
+    "HUB_MAIL_FROM", f"Channelhub <hub@{public.hostname}>", "whom mails are from", shown="`Channelhub <hub@HOST>`"
+)
 
 # Browser security
 
-# Of every body but an upload; see hub.middleware.bounded_body.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = public.scheme == "https"
-SESSION_COOKIE_HTTPONLY = True
 # Behind a proxy that says by what the request came; the probes of health come from inside.
 SECURE_SSL_REDIRECT = public.scheme == "https" and HUB_PROXIES > 0
-SECURE_REDIRECT_EXEMPT = ["^healthz$"]
-# HSTS for the other hosts of the domain is not the hub's to ask for.
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_HSTS_SECONDS = 31_536_000 if public.scheme == "https" else 0
-# Not "no-referrer": with it browsers send `Origin: null` with forms, which fails Django's CSRF check at every sign-in.
-SECURE_REFERRER_POLICY = "same-origin"
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'none'"],
-        "script-src": ["'self'"],
-        "style-src": ["'self'"],
-        "img-src": ["'self'"],
-        "font-src": ["'self'"],
-        "connect-src": ["'self'"],
-        "form-action": ["'self'"],
-        "base-uri": ["'none'"],
-        "frame-ancestors": ["'none'"],
-    }
-}
 
-# Logs: one line each, to the standard error
+section("Logs and metrics")
 
+HUB_LOG_FORMAT = one_of(
+    "HUB_LOG_FORMAT", ("line", "json"), "or `json`: an object a line; see [Monitoring](monitoring.md#logs)"
+)
+HUB_ACCESS_LOG = switch("HUB_ACCESS_LOG", False, "whether every request has its line in the log")
+HUB_METRICS_TOKEN = text(
+    "HUB_METRICS_TOKEN", "", "what Prometheus sends as a bearer token for `/metrics`, which nobody reads without it"
+)
+SENTRY_DSN = text("SENTRY_DSN", "", "where errors are reported to, such as `https://KEY@sentry.example.org/1`")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "hub.redaction.Formatter", "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"stderr": {"()": logs.FORMATTERS[HUB_LOG_FORMAT]}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "stderr"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}, "urllib3": {"level": "ERROR"}},
 }
+if SENTRY_DSN:
+    from hub import sentry  # with the library, which a hub without the setting need not load
 
-warn_of_unknown(
-    {name for name in globals() if name.startswith("HUB_")}
-    | {"HUB_DEBUG", "HUB_ALLOWED_HOSTS", "HUB_MAIL_FROM"}
-    | SIGN_IN_VARIABLES.union(*(oidc_variables(name) for name in HUB_OIDC_PROVIDERS))
-)
+    sentry.start(SENTRY_DSN)
+
+warn_of_unknown()

@@ -1,37 +1,71 @@
-"""How settings.py reads environment variables: each function one kind of value, or one line that says what is wrong."""
+"""How settings.py reads environment variables: each function one kind of value, or one line that says what is wrong.
+
+Each takes the variable's name, its default, and what it means, in a table of docs/operating.md: `manage.py settings`.
+"""
 
 import os
-import re
 import secrets
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 env = environ.FileAwareEnv()
 
-# Providers that allauth knows by name, each with its own kind of client.
-KNOWN_PROVIDERS = ("github", "gitlab", "google")
-SIGN_IN_VARIABLES = {f"HUB_{name.upper()}_CLIENT_{part}" for name in KNOWN_PROVIDERS for part in ("ID", "SECRET")}
-# After HUB_OIDC_<NAME>_.
-OIDC_VARIABLES = ("URL", "CLIENT_ID", "CLIENT_SECRET", "TITLE", "GROUPS_CLAIM", "SIGN_UP", "TRUST_EMAIL")
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """`shown` is its default and `meaning` what it is for, both as Markdown."""
+
+    name: str
+    shown: str
+    meaning: str
 
 
-def one_of(name: str, *allowed: str) -> str:
+# Section → its variables, in the order in which settings.py reads them.
+SECTIONS: dict[str, list[Variable]] = {}
+
+
+def section(title: str) -> None:
+    """What is read from here on stands under `title`."""
+    SECTIONS[title] = []
+
+
+def text(name: str, default: str, meaning: str, *, shown: str | None = None) -> str:
+    """The variable `name`, or else `default`; `shown` says what that is where it differs from machine to machine."""
+    list(SECTIONS.values())[-1].append(Variable(name, _code(default) if shown is None else shown, meaning))
+    value: str = env.str(name, default=default)
+    return value
+
+
+def words(name: str, meaning: str) -> list[str]:
+    """The variable `name`, as "one,two,…"; by default none."""
+    return [word.strip() for word in text(name, "", meaning).split(",") if word.strip()]
+
+
+def one_of(name: str, allowed: tuple[str, ...], meaning: str, *, shown: str | None = None) -> str:
     """The variable `name`, by default the first of `allowed`; anything else is an error."""
-    value: str = env.str(name, default=allowed[0])
+    value = text(name, allowed[0], meaning, shown=shown)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} is {value!r}; expected one of: {', '.join(allowed)}.")
     return value
 
 
-def positive(name: str, default: int, *, at_least: int = 1, at_most: int | None = None) -> int:
+def positive(
+    name: str,
+    default: int,
+    meaning: str,
+    *,
+    at_least: int = 1,
+    at_most: int | None = None,
+    shown: str | None = None,
+) -> int:
     """The variable `name`, a whole number, above zero where nothing else is said."""
-    value: str = env.str(name, default=str(default))
+    value = text(name, str(default), meaning, shown=shown)
     number = int(value) if value.isascii() and value.isdigit() else -1
     if number < at_least or (at_most and number > at_most):
         expected = f"from {at_least} to {at_most}" if at_most else "above zero" if at_least else "from 0 on"
@@ -39,23 +73,24 @@ def positive(name: str, default: int, *, at_least: int = 1, at_most: int | None 
     return number
 
 
-def numbers(name: str) -> dict[str, int]:
+def numbers(name: str, meaning: str, *, shown: str) -> dict[str, int]:
     """The variable `name`, as "name=number,…"; by default empty."""
-    found = [entry.partition("=")[::2] for entry in env.list(name, default=[])]
-    for key, value in found:
-        if not (key and value.isascii() and value.isdigit()):
-            raise ImproperlyConfigured(f"{name} has {f'{key}={value}'!r}; expected name=number,name=number,….")
-    return {key: int(value) for key, value in found}
+    value = text(name, "", meaning, shown=shown)
+    found = [entry.partition("=")[::2] for entry in value.split(",") if entry]
+    for key, number in found:
+        if not (key and number.isascii() and number.isdigit()):
+            raise ImproperlyConfigured(f"{name} has {f'{key}={number}'!r}; expected name=number,name=number,….")
+    return {key: int(number) for key, number in found}
 
 
-def switch(name: str, *, default: bool) -> bool:
+def switch(name: str, default: bool, meaning: str) -> bool:
     """The variable `name`, `true` or `false`."""
-    return one_of(name, *(("true", "false") if default else ("false", "true"))) == "true"
+    return one_of(name, ("true", "false") if default else ("false", "true"), meaning) == "true"
 
 
-def folder(name: str, default: Path) -> Path:
+def folder(name: str, default: Path, meaning: str, *, shown: str) -> Path:
     """The folder that the variable `name` names, made where it is missing."""
-    path = Path(env.str(name, default=str(default))).expanduser().resolve()
+    path = Path(text(name, str(default), meaning, shown=shown)).expanduser().resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,48 +124,23 @@ def new_rsa_key() -> str:
     )
 
 
-def sign_in_clients(prefix: str, **values: Any) -> list[dict[str, Any]]:
-    """allauth's entry of the client registered at a provider, by its two variables; none where they are empty."""
-    client_id, secret = (env.str(f"{prefix}_CLIENT_{part}", default="") for part in ("ID", "SECRET"))
-    if bool(client_id) != bool(secret):
-        raise ImproperlyConfigured(
-            f"{prefix}_CLIENT_ID and {prefix}_CLIENT_SECRET belong together; expected both or neither."
-        )
-    return [{"client_id": client_id, "secret": secret, **values}] if client_id else []
-
-
-def oidc_client(name: str) -> dict[str, Any]:
-    """The same of the OpenID Connect provider that HUB_OIDC_PROVIDERS calls `name`, with what else it is told."""
-    prefix = _oidc_prefix(name)
-    url: str = env.str(f"{prefix}_URL", default="").rstrip("/")
-    has_trusted_mails = switch(f"{prefix}_TRUST_EMAIL", default=False)
-    settings = {
-        "server_url": url,
-        "groups_claim": env.str(f"{prefix}_GROUPS_CLAIM", default="groups"),
-        "sign_up": switch(f"{prefix}_SIGN_UP", default=True),
-        "verified_email": has_trusted_mails,
-        "email_authentication": has_trusted_mails,
-    }
-    title = env.str(f"{prefix}_TITLE", default=name)
-    found = sign_in_clients(prefix, provider_id=name, name=title, settings=settings)
-    if not (url and found and re.fullmatch("[a-z][a-z0-9-]*", name)) or name in KNOWN_PROVIDERS:
-        raise ImproperlyConfigured(
-            f"HUB_OIDC_PROVIDERS names {name!r}; expected small letters, digits and '-', no name of another provider, "
-            f"and {prefix}_URL, {prefix}_CLIENT_ID and {prefix}_CLIENT_SECRET to be set."
-        )
-    return found[0]
-
-
-def oidc_variables(name: str) -> set[str]:
-    return {f"{_oidc_prefix(name)}_{part}" for part in OIDC_VARIABLES}
-
-
-def _oidc_prefix(name: str) -> str:
-    return f"HUB_OIDC_{name.upper().replace('-', '_')}"
-
-
-def warn_of_unknown(known: set[str]) -> None:
-    """Warn of a HUB_… variable that is not among `known`: a misspelt setting is without effect."""
+def warn_of_unknown() -> None:
+    """Warn of a HUB_… variable that nothing has read: a misspelt setting is without effect."""
+    known = {variable.name for variables in SECTIONS.values() for variable in variables}
     found = {name.removesuffix("_FILE") for name in os.environ if name.startswith("HUB_")}
     for name in sorted(found - known):
         warnings.warn(f"{name} is set but is no setting of the hub; is it misspelt?", stacklevel=2)
+
+
+def markdown() -> str:
+    """Every variable with its default and meaning: a table for each section."""
+    head = "| variable | default | meaning |\n| --- | --- | --- |\n"
+    tables = (
+        f"### {title}\n\n{head}" + "".join(f"| `{row.name}` | {row.shown} | {row.meaning} |\n" for row in rows)
+        for title, rows in SECTIONS.items()
+    )
+    return "\n".join(tables).replace("|  |", "| |")
+
+
+def _code(value: str) -> str:
+    return f"`{value}`" if value else ""

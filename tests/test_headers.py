@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from channels_app import views
 from channels_app.models import User
 from tests.builders import make_key
 from tests.callers import make_world
@@ -42,6 +43,17 @@ ANSWERS = [
     ("anon", "/admin/", 302),
     ("anon", "/docs", 200),
     ("anon", "/healthz", 200),
+    ("anon", "/readyz", 200),
+    ("anon", "/metrics", 404),
+    ("anon", "/static/css/base.css", 200),
+    ("anon", "/static/nothing.css", 401),
+    ("anon", "/nowhere", 404),
+    ("anon", "/channels", 200),
+    ("anon", "/search", 200),
+    ("anon", "/open/noarch/missing-1-0.conda", 404),
+    ("anon", "/t/nonsense/open/noarch/repodata.json", 401),
+    ("anon", "/account/keys", 302),
+    ("anon", "/api/oidc/mint_token", 405),
     ("anon", "/.well-known/openid-configuration", 200),
     ("owner", "/", 200),
     ("owner", "/account/keys", 200),
@@ -52,6 +64,7 @@ ANSWERS = [
     ("owner", "/demo/noarch/repodata.json", 200),
     ("key", "/demo/noarch/repodata.json", 200),
     ("key", "/api/v1/whoami", 200),
+    ("admin", "/admin/", 200),
 ]
 
 
@@ -64,8 +77,8 @@ def asked(who: str, path: str) -> Response:
     if who == "anon":
         return Client().get(path)
     owner = User.objects.get(username="owner")
-    if who == "owner":
-        return signed_in(owner).get(path)
+    if who != "key":
+        return signed_in(User.objects.get(username=who)).get(path)
     return Client(headers={"Authorization": f"Bearer {make_key(owner)}"}).get(path)
 
 
@@ -75,6 +88,27 @@ def test_browsers_are_told_what_they_may(who: str, path: str, status: int) -> No
     assert answer.status_code == status
     assert {name: answer.headers.get(name) for name in EVERYWHERE} == EVERYWHERE
     assert set(answer.headers["Content-Security-Policy"].split("; ")) == POLICY
+    if answer.headers.get("Content-Type", "").startswith("text/html") and status < 300:
+        assert "camera=()" in answer.headers["Permissions-Policy"]
+
+
+def test_so_are_answers_to_requests_that_went_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(views, "visible_channels", fail)
+    client = Client(raise_request_exception=False)
+    failed, misdirected = client.get("/"), client.get("/docs", headers={"host": "elsewhere.example.org"})
+    assert (failed.status_code, misdirected.status_code) == (500, 400)
+    for answer in (failed, misdirected):
+        assert {name: answer.headers.get(name) for name in EVERYWHERE} == EVERYWHERE
+
+
+def test_who_comes_by_http_is_sent_on_with_nothing_said(settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    answer = Client().get("/docs")
+    assert (answer.status_code, answer.headers["Location"], answer.content) == (301, "https://testserver/docs", b"")
+    assert Client().get("/healthz").status_code == 200
 
 
 @pytest.mark.parametrize(("who", "path", "status"), [row for row in ANSWERS if row[0] != "anon"])

@@ -1,0 +1,68 @@
+"""The licence of everything in requirements.txt goes with the hub's own, BSD-3-Clause."""
+
+import re
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+REQUIRED = re.findall(r"^([\w.-]+)==", (Path(settings.BASE_DIR) / "requirements.txt").read_text(), re.MULTILINE)
+# As SPDX says it, as PyPI's classifiers do, and as packages that have neither do.
+ALLOWED = {
+    "Apache License 2.0",
+    "Apache Software License",
+    "Apache-2.0",
+    "BSD",
+    "BSD License",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "MIT",
+    "MIT License",
+    "MIT-0",
+    "MIT-CMU",
+    "PSF-2.0",
+    "The Unlicense (Unlicense)",
+}
+BY_FILE = "a file of it that is changed keeps this licence, what uses it has its own; nothing of it is changed here"
+BY_LIBRARY = "it is used as it is, by its interface, and whoever runs the hub can replace it"
+ELSEWHERE = "for other systems or Pythons, and not installed here"
+EXCEPTIONS = {
+    "async-timeout": ("Apache-2.0", ELSEWHERE),
+    "certifi": ("MPL-2.0", BY_FILE),
+    "colorama": ("BSD-3-Clause", ELSEWHERE),
+    "fido2": ("BSD-2-Clause, its list of public suffixes MPL-2.0", BY_FILE),
+    "orjson": ("MPL-2.0 AND (Apache-2.0 OR MIT)", BY_FILE),
+    "psycopg": ("LGPL-3.0-only", BY_LIBRARY),
+    "psycopg-binary": ("LGPL-3.0-only", BY_LIBRARY),
+    "psycopg-pool": ("LGPL-3.0-only", BY_LIBRARY),
+    "qrcode": ("BSD-3-Clause, a part MIT", "its second classifier stands for a note on a trademark"),
+    "sigstore-models": ("MIT", "only its file LICENSE says so"),
+    "tzdata": ("Apache-2.0", ELSEWHERE),
+}
+
+
+def licences(name: str) -> list[str]:
+    """What the package says of itself, every part of which has to be allowed; of alternatives the first that is."""
+    found = metadata(name).json
+    if "license_expression" in found:
+        parts = [part.strip("() ").split(" OR ") for part in str(found["license_expression"]).split(" AND ")]
+        return [next((each for each in part if each in ALLOWED), part[0]) for part in parts]
+    classifiers = [line for line in found.get("classifier", []) if line.startswith("License :: ")]
+    return [line.rpartition(" :: ")[2] for line in classifiers] or [str(found.get("license", "none"))]
+
+
+@pytest.mark.parametrize("name", [name for name in REQUIRED if name not in EXCEPTIONS])
+def test_licence_is_allowed(name: str) -> None:
+    assert set(licences(name)) <= ALLOWED
+
+
+def test_every_exception_is_one_still() -> None:
+    assert len(REQUIRED) > 50
+    for name, (_, why) in EXCEPTIONS.items():
+        assert name in REQUIRED
+        try:
+            assert not set(licences(name)) <= ALLOWED
+        except PackageNotFoundError:
+            assert why == ELSEWHERE

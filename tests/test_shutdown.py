@@ -1,0 +1,114 @@
+"""A process that is told to stop (SIGTERM) finishes what it is at: real processes, real connections."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tests.archives import make_conda
+from tests.clients.plain import ask, seconds_until_indexed, upload
+from tests.live import LiveHub, live_hub, running
+
+STOPPED_WITHIN_S = 15
+PAUSE_MS = "4000"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+    with live_hub(tmp_path_factory.mktemp("hub"), HUB_INDEX_PAUSE_MS=PAUSE_MS) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def key(hub: LiveHub) -> str:
+    """Of the owner of the private channel `demo`."""
+    hub.manage("createchannel", "demo", "--owner", "admin")
+    return hub.manage("createapikey", "admin", "--name", "key", "--scope", "read", "--scope", "upload")
+
+
+def begin(hub: LiveHub, key: str, package: Path) -> HTTPConnection:
+    """An upload of which only the first 10 bytes have been sent, and have arrived."""
+    connection = HTTPConnection("127.0.0.1", hub.port, timeout=60)
+    connection.putrequest("POST", "/api/v1/upload/demo")
+    connection.putheader("Authorization", f"Bearer {key}")
+    connection.putheader("Content-Length", str(package.stat().st_size))
+    connection.putheader("X-File-Name", package.name)
+    connection.endheaders(package.read_bytes()[:10])
+    while not any((hub.data_dir / "uploads").iterdir()):
+        time.sleep(0.01)
+    return connection
+
+
+def tell_to_stop(hub: LiveHub, word: str) -> int:
+    """The pid of the part, the eldest of its processes."""
+    pid = hub.part(word)[0]
+    os.kill(pid, signal.SIGTERM)
+    return pid
+
+
+def seconds_until_stopped(pid: int) -> float:
+    begun = time.monotonic()
+    while running([pid]):
+        assert time.monotonic() < begun + STOPPED_WITHIN_S
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+def until_refused(hub: LiveHub) -> None:
+    """Nobody new is let in, while those who are in go on."""
+    deadline = time.monotonic() + STOPPED_WITHIN_S
+    while True:
+        assert time.monotonic() < deadline
+        try:
+            socket.create_connection(("127.0.0.1", hub.port), timeout=1).close()
+        except OSError:
+            return
+        time.sleep(0.02)
+
+
+def until_ready(hub: LiveHub) -> None:
+    deadline = time.monotonic() + STOPPED_WITHIN_S
+    while not hub.is_ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_upload_under_way_is_taken_to_its_end(hub: LiveHub, key: str, tmp_path: Path) -> None:
+    package = make_conda(tmp_path, name="slow")
+    connection = begin(hub, key, package)
+    pid = tell_to_stop(hub, "gunicorn")
+    until_refused(hub)
+
+    connection.send(package.read_bytes()[10:])
+
+    assert connection.getresponse().status == 201
+    seconds_until_stopped(pid)
+    until_ready(hub)
+    seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
+    assert ask(hub, f"/demo/noarch/{package.name}", key).body == package.read_bytes()
+
+
+def test_who_is_connected_and_silent_holds_nothing_up(hub: LiveHub) -> None:
+    until_ready(hub)
+    with socket.create_connection(("127.0.0.1", hub.port)) as silent:
+        asking = HTTPConnection("127.0.0.1", hub.port)
+        asking.request("GET", "/healthz")
+        assert asking.getresponse().read() == b"ok\n"
+        assert seconds_until_stopped(tell_to_stop(hub, "gunicorn")) < 8
+        assert silent.recv(1) == b""
+
+
+def test_a_build_under_way_is_finished(hub: LiveHub, key: str, tmp_path: Path) -> None:
+    until_ready(hub)
+    for name in ("first", "second"):
+        package = make_conda(tmp_path, name=name)
+        assert upload(hub, "demo", package, key).status == 201
+    # The second waits for its build, under the index's lock, until the first is 4 s old.
+    pid = tell_to_stop(hub, "worker")
+    seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
+    seconds_until_stopped(pid)
