@@ -1,7 +1,128 @@
-"""Whether this process is alive."""
+"""Whether this process is alive, and whether what it needs is there: database, broker, store.
 
+Each is asked in a thread of its own, for 2 seconds at most and once a second at most, however many ask.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock, Thread
+
+from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from redis import Redis
+
+from hub.redaction import redacted
+from hub.storage import store
+
+TIMEOUT_S = 2.0
+CACHED_S = 1.0
+# Asked for, and there in no store: what counts is that the store says so.
+NO_KEY = "channelhub-readiness/nothing"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`trouble` is empty where all is well; else it says what is wrong, to administrators alone."""
+
+    seconds: float
+    trouble: str = ""
+
+
+class Probe:
+    """One question that may hang. While it does, nobody asks it a second time."""
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+        self._lock = Lock()
+        self._thread: Thread | None = None
+        self._began = 0.0
+        self._answer = Answer(0.0)
+
+    def start(self) -> None:
+        with self._lock:
+            is_running = self._thread is not None and self._thread.is_alive()
+            if is_running or (self._thread and time.monotonic() - self._began < CACHED_S):
+                return
+            self._began = time.monotonic()
+            self._thread = Thread(target=self._run, daemon=True)
+            self._thread.start()
+
+    def answer(self) -> Answer:
+        """What was found, within TIMEOUT_S of the start."""
+        self.start()
+        thread, began = self._thread, self._began
+        if thread:
+            thread.join(max(0.0, began + TIMEOUT_S - time.monotonic()))
+            if thread.is_alive():
+                return Answer(time.monotonic() - began, f"no answer within {TIMEOUT_S:.0f} s")
+        return self._answer
+
+    def _run(self) -> None:
+        try:
+            self._ask()
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is the answer)
+            trouble = redacted(f"{type(error).__name__}: {error}")[:300]
+            logger.warning("a check of health failed: %s", trouble)
+        else:
+            trouble = ""
+        self._answer = Answer(time.monotonic() - self._began, trouble)
+
+
+def ask_database() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
+
+
+def ask_broker() -> None:
+    if settings.REDIS_URL:
+        with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S) as redis:
+            redis.ping()
+    elif not os.access(settings.QUEUE_DIR, os.W_OK):
+        raise PermissionError("the folder of the queue can't be written to")
+
+
+def ask_store() -> None:
+    store().stat(NO_KEY)
+
+
+PROBES = {"database": Probe(ask_database), "store": Probe(ask_store), "broker": Probe(ask_broker)}
+# Without a broker files are still taken and handed out, and the schedule builds their index when it is back.
+NEEDED = ("database", "store")
+
+
+def check() -> dict[str, Answer]:
+    """Everything that the hub needs, asked at the same time."""
+    for probe in PROBES.values():
+        probe.start()
+    return {name: probe.answer() for name, probe in PROBES.items()}
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """A line each, and why it fails in nobody's hands but the log's."""
+    answers = check()
+    is_ready = not any(answers[name].trouble for name in NEEDED)
+    return HttpResponse(
+        "".join(f"{name}: {_word(name, answer)}, {answer.seconds * 1000:.0f} ms\n" for name, answer in answers.items()),
+        content_type="text/plain",
+        status=200 if is_ready else 503,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _word(name: str, answer: Answer) -> str:
+    return "ok" if not answer.trouble else "failed" if name in NEEDED else "degraded"

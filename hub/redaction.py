@@ -1,6 +1,5 @@
 """Secrets out of what is logged: by their shape, by the addresses that carry them, by the name that they have there."""
 
-import logging
 import re
 
 HIDDEN = "[hidden]"
@@ -27,10 +26,3 @@ def redacted(text: str) -> str:
     for pattern in PATTERNS:
         text = pattern.sub(rf"\1{HIDDEN}\2", text)
     return text
-
-
-class Formatter(logging.Formatter):
-    """Lines, and the traces below them, without secrets."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))

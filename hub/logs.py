@@ -1,0 +1,44 @@
+"""Lines of the log: for people, or as JSON; each with the id of the request that it belongs to, none with a secret."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from hub import request_ids
+from hub.redaction import redacted
+
+LINE = "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"
+# What a line of the access log says besides its words, in JSON alone; see hub.observed.
+EXTRA = ("method", "path", "route", "status", "ms", "bytes", "client", "who")
+
+
+class Line(logging.Formatter):
+    """For people: the words in one line, a trace below them."""
+
+    def __init__(self) -> None:
+        super().__init__(LINE)
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.request_id = request_ids.current.get() or "-"
+        return redacted(super().format(record))
+
+
+class Json(logging.Formatter):
+    """For machines: one object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        found: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "request_id": request_ids.current.get(),
+            "message": record.getMessage(),
+            "trace": self.formatException(record.exc_info) if record.exc_info else "",
+            **{name: getattr(record, name, None) for name in EXTRA},
+        }
+        said = {name: value for name, value in found.items() if value not in (None, "")}
+        return json.dumps({name: redacted(value) if isinstance(value, str) else value for name, value in said.items()})
+
+
+FORMATTERS: dict[str, type[logging.Formatter]] = {"line": Line, "json": Json}

@@ -1,0 +1,98 @@
+"""What is measured for Prometheus, and the files by which several processes are measured as one.
+
+No label is a name that people choose: a metric has as many series at most as there are routes, verbs, jobs and codes.
+"""
+
+import os
+import re
+import socket
+import time
+from pathlib import Path
+
+from django.conf import settings
+from prometheus_client import CollectorRegistry, Counter, Histogram, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+REGISTRY = CollectorRegistry()
+FORGOTTEN_AFTER_S = 24 * 3600
+# Channel files are answered in milliseconds, uploads and builds of indexes in seconds.
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+JOB_BUCKETS = (0.05, 0.25, 1, 5, 15, 60, 300, 1800)
+STORE_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.25, 1, 5, 15, 60)
+
+REQUESTS = Counter(
+    "channelhub_requests", "Requests that were answered.", ["route", "method", "status"], registry=REGISTRY
+)
+REQUEST_SECONDS = Histogram(
+    "channelhub_request_seconds",
+    "From a request's arrival to the first byte of its answer.",
+    ["route", "method"],
+    buckets=REQUEST_BUCKETS,
+    registry=REGISTRY,
+)
+UPLOADS = Counter("channelhub_uploads", "Uploads, by what became of them.", ["outcome"], registry=REGISTRY)
+UPLOAD_BYTES = Counter(
+    "channelhub_upload_bytes", "Bytes of uploads, by what became of them.", ["outcome"], registry=REGISTRY
+)
+DOWNLOADS = Counter("channelhub_downloads", "Packages that were handed out.", ["delivery"], registry=REGISTRY)
+MINTED = Counter(
+    "channelhub_mint",
+    "Identity tokens of CI that were exchanged or refused.",
+    ["provider", "outcome"],
+    registry=REGISTRY,
+)
+STORE = Histogram(
+    "channelhub_store_seconds",
+    "Operations of the store; a read lasts until its first byte.",
+    ["verb", "outcome"],
+    buckets=STORE_BUCKETS,
+    registry=REGISTRY,
+)
+JOBS = Histogram(
+    "channelhub_job_seconds", "Jobs that ended.", ["task", "outcome"], buckets=JOB_BUCKETS, registry=REGISTRY
+)
+BUILDS = Histogram(
+    "channelhub_index_build_seconds", "Builds of index files.", ["kind"], buckets=JOB_BUCKETS, registry=REGISTRY
+)
+
+
+def share(program: str) -> None:
+    """Write what this program and its children measure from now on to files, which whoever is asked adds up.
+
+    Call it before anything is measured: a value that exists already stays this process's own.
+    """
+    folder = _folder()
+    folder.mkdir(exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    name = _file_safe(f"{program}-{socket.gethostname()}")
+    values.ValueClass = values.MultiProcessValue(lambda: f"{name}-{os.getpid()}")  # type: ignore[no-untyped-call]
+
+
+def forget(program: str) -> None:
+    """Remove what earlier runs of this program left, when it starts; and what no program has written to for a day.
+
+    Only then: were the files of one dead process removed, its counts would be missing from the sums, and Prometheus
+    would take that for a restart and count all of the others' anew.
+    """
+    ours = _file_safe(f"{program}-{socket.gethostname()}-")
+    for path in _folder().glob("*.db"):
+        if path.name.partition("_")[2].startswith(ours) or time.time() - path.stat().st_mtime > FORGOTTEN_AFTER_S:
+            path.unlink(missing_ok=True)
+
+
+def collected() -> CollectorRegistry:
+    """What all processes measured, where they share it, or else this one."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(_folder()))  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _folder() -> Path:
+    return Path(settings.HUB_DATA_DIR) / "metrics"
+
+
+def _file_safe(name: str) -> str:
+    """Without `_`, which parts the names of prometheus_client's files."""
+    return re.sub(r"[^\w.-]|_", "-", name)

@@ -1,0 +1,44 @@
+"""Errors to Sentry, where SENTRY_DSN says so: with their traces and the log before them, without secrets and people."""
+
+from typing import TYPE_CHECKING, Any
+
+import sentry_sdk
+from sentry_sdk.integrations.celery import CeleryIntegration
+from sentry_sdk.integrations.django import DjangoIntegration
+
+from hub import VERSION, request_ids
+from hub.redaction import redacted
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
+
+def start(dsn: str) -> None:
+    sentry_sdk.init(
+        dsn,
+        release=VERSION,
+        integrations=[DjangoIntegration(), CeleryIntegration()],
+        send_default_pii=False,
+        max_request_body_size="never",
+        # They hold whatever a view was at: keys, bodies, mails.
+        include_local_variables=False,
+        before_send=_cleaned,
+    )
+
+
+def _cleaned(event: "Event", hint: "Hint") -> "Event":
+    request: Any = event.get("request", {})
+    for name in ("cookies", "headers", "env", "data"):
+        request.pop(name, None)
+    cleaned: Event = _redacted(event)
+    cleaned.setdefault("tags", {})["request_id"] = request_ids.current.get()
+    return cleaned
+
+
+def _redacted(value: Any) -> Any:
+    """The same with every text in it redacted."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {name: _redacted(each) for name, each in value.items()}
+    return [_redacted(each) for each in value] if isinstance(value, list | tuple) else value

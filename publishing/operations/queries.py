@@ -1,0 +1,88 @@
+"""What operators ask the database: how far the indexes are behind, what failed, what was verified."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.utils import timezone
+
+from channels_app.models import Channel
+from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
+
+# The most of one kind that a page lists; how many there are, it says all the same.
+LISTED = 20
+VERIFIED_WITHIN = timedelta(hours=48)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """`lag_s` is since when the oldest of them waits."""
+
+    count: int
+    stale_count: int
+    lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """`late_count` is of the channels whose last verification, where there is one, is older than VERIFIED_WITHIN."""
+
+    channel_count: int
+    late_count: int
+    differing_count: int
+    difference_count: int
+    last_at: datetime | None
+
+
+def stale_indexes() -> QuerySet[SubdirIndex]:
+    return SubdirIndex.objects.filter(wanted__gt=F("built")).select_related("channel").order_by("wanted_at")
+
+
+def indexes() -> Indexes:
+    stale = Q(wanted__gt=F("built"))
+    found = SubdirIndex.objects.aggregate(
+        count=Count("pk"), stale=Count("pk", filter=stale), since=Min("wanted_at", filter=stale)
+    )
+    lag = timezone.now() - found["since"] if found["since"] else timedelta()
+    return Indexes(found["count"], found["stale"], max(0.0, lag.total_seconds()))
+
+
+def failed_jobs() -> QuerySet[FailedJob]:
+    return FailedJob.objects.order_by("-failed_at")
+
+
+def failing_issuers() -> QuerySet[Issuer]:
+    """Those in use whose keys could not be fetched the last time."""
+    return Issuer.objects.filter(is_enabled=True, publishers__isnull=False).exclude(failure="").distinct()
+
+
+def differing() -> QuerySet[Verification]:
+    """What was verified and differs, the most first."""
+    return Verification.objects.filter(difference_count__gt=0).select_related("channel").order_by("-difference_count")
+
+
+def verified() -> Verified:
+    long_ago = timezone.now() - VERIFIED_WITHIN
+    # A channel that is younger has not missed its night.
+    is_late = Q(verification__ended_at__lt=long_ago) | Q(verification=None, created_at__lt=long_ago)
+    found = Channel.objects.filter(deleted_at=None).aggregate(
+        count=Count("pk"),
+        late=Count("pk", filter=is_late),
+        differing=Count("pk", filter=Q(verification__difference_count__gt=0)),
+        differences=Sum("verification__difference_count", default=0),
+        last=Max("verification__ended_at"),
+    )
+    return Verified(found["count"], found["late"], found["differing"], found["differences"], found["last"])
+
+
+def database_connections() -> dict[str, int]:
+    """State → connections to this database, of all processes; empty where the database is a file."""
+    if connection.vendor != "postgresql":
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() GROUP BY 1"
+        )
+        return dict(cursor.fetchall())

@@ -1,0 +1,148 @@
+"""Failed jobs: noted by the worker's signals, sent again or put away by administrators."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.app.trace import build_tracer
+from celery.signals import before_task_publish
+
+from channels_app import mails
+from channels_app.access import Actor
+from channels_app.models import User
+from channels_app.tasks import RETRIES_MAX, send_mail
+from hub import celery, metrics, request_ids
+from publishing import tasks
+from publishing.models import FailedJob
+from publishing.operations import jobs
+from tests.builders import NO_KEY
+from tests.pages import events
+
+pytestmark = pytest.mark.django_db
+BUILD = "publishing.tasks.build_index"
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = []
+
+    def send(*job: object) -> bool:
+        found.append(job)
+        return job[1:] != (9,)  # of which the queue takes nothing
+
+    monkeypatch.setattr(jobs, "send", send)
+    return found
+
+
+def fail(task: str, *args: int, error: str = "no space left") -> None:
+    jobs.note_failure(SimpleNamespace(name=task), OSError(error), args=args)
+
+
+def noted() -> list[tuple[str, list[Any], str, int]]:
+    return list(FailedJob.objects.order_by("pk").values_list("task", "args", "error", "times"))
+
+
+def run(task: Any, *args: int, retries: int = 0) -> None:
+    """As a worker runs it, with its signals."""
+    request = {"id": "1", "args": [*args], "kwargs": {}, "retries": retries, "delivery_info": {}}
+    build_tracer(task.name, task, app=celery.app)("1", [*args], {}, request)
+
+
+def test_a_job_that_fails_is_noted_and_counted_up() -> None:
+    fail(BUILD, 7)
+    fail(BUILD, 7, error="no space left, still")
+    fail(BUILD, 8)
+
+    assert noted() == [
+        (BUILD, [7], "OSError: no space left, still", 2),
+        (BUILD, [8], "OSError: no space left", 1),
+    ]
+
+
+def test_its_error_holds_no_secret_and_is_short() -> None:
+    fail(BUILD, 7, error=f"{NO_KEY} {'x' * 1000}")
+
+    [(_, _, error, _)] = noted()
+    assert error.startswith("OSError: [hidden] xxx")
+    assert len(error) == jobs.ERROR_MAX_CHARACTERS
+
+
+def test_workers_tell_of_failures_and_successes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(index_id: int) -> None:
+        raise RuntimeError("the store is gone")
+
+    monkeypatch.setattr("publishing.index.bring_up_to_date", fails)
+    run(tasks.build_index, 7)
+    assert noted() == [(BUILD, [7], "RuntimeError: the store is gone", 1)]
+
+    monkeypatch.setattr("publishing.index.bring_up_to_date", lambda index_id: None)
+    run(tasks.build_index, 8)
+    assert len(noted()) == 1
+    run(tasks.build_index, 7)
+    assert noted() == []
+
+
+def test_a_mail_that_is_tried_again_has_not_failed_until_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(event_id: int, user_id: int) -> None:
+        raise OSError("the mail server is down")
+
+    monkeypatch.setattr(mails, "send", refuse)
+    monkeypatch.setattr("celery.app.task.Task.apply_async", lambda *args, **options: None)
+
+    run(send_mail, 1, 2)
+    retried = noted()
+    run(send_mail, 1, 2, retries=RETRIES_MAX)
+
+    assert retried == []
+    assert noted() == [("channels_app.tasks.send_mail", [1, 2], "OSError: the mail server is down", 1)]
+
+
+def test_a_retry_sends_it_again_and_keeps_it_until_it_succeeds(olga: User, sent: list[tuple[object, ...]]) -> None:
+    fail(BUILD, 7)
+    fail(BUILD, 9)
+
+    assert jobs.retry(actor=Actor(user=olga), jobs=FailedJob.objects.order_by("pk")) == (1, 1)
+
+    assert sent == [(BUILD, 7), (BUILD, 9)]
+    assert len(noted()) == 2
+    assert [(action, target) for action, target, _ in events()] == [
+        ("job.retry", "build_index 7"),
+        ("job.retry", "build_index 9"),
+    ]
+
+
+def test_what_is_put_away_is_forgotten(olga: User) -> None:
+    fail(BUILD, 7)
+    fail(BUILD, 8)
+
+    assert jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.filter(args=[7])) == 1
+
+    assert [args for _, args, _, _ in noted()] == [[8]]
+    assert [(action, target) for action, target, _ in events()] == [("job.put_away", "build_index 7")]
+
+
+def test_jobs_are_measured_by_what_became_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(outcome: str) -> float:
+        labels = {"task": "build_index", "outcome": outcome}
+        return metrics.REGISTRY.get_sample_value("channelhub_job_seconds_count", labels) or 0
+
+    before = count("success"), count("failure")
+    monkeypatch.setattr("publishing.index.bring_up_to_date", lambda index_id: None if index_id else 1 / 0)
+
+    run(tasks.build_index, 7)
+    run(tasks.build_index, 0)
+
+    assert (count("success"), count("failure")) == (before[0] + 1, before[1] + 1)
+
+
+def test_a_job_carries_the_id_of_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers: dict[str, Any] = {}
+    seen: list[str] = []
+    request_ids.begin("of-the-request-1")
+
+    before_task_publish.send(sender=BUILD, headers=headers)
+    request_ids.begin()
+    monkeypatch.setattr("publishing.index.bring_up_to_date", lambda index_id: seen.append(request_ids.current.get()))
+    build_tracer(BUILD, tasks.build_index, app=celery.app)("1", [7], {}, {"id": "1", "args": [7], **headers})
+
+    assert seen == ["of-the-request-1"]

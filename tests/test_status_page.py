@@ -1,0 +1,280 @@
+"""The status page: its first line, each trouble in words, failed jobs' buttons, and whom it is shown to."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from channels_app.models import Channel, User
+from hub import health
+from hub.health import Answer
+from hub.queues import Waiting
+from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
+from publishing.operations import jobs, status
+from publishing.operations.status import Disk, duration
+from tests.builders import make_artifact, make_channel, make_issuer, make_publisher, make_user
+from tests.pages import said, signed_in, text
+
+pytestmark = pytest.mark.django_db
+BUILD = "publishing.tasks.build_index"
+WELL = dict.fromkeys(("database", "store", "broker"), Answer(0.002))
+
+
+@pytest.fixture(autouse=True)
+def surroundings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything outside of the database as it should be."""
+    settings.REDIS_URL = ""
+    settings.HUB_TUF_URL = ""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    answer(monkeypatch)
+    monkeypatch.setattr(status, "_waiting", lambda: dict.fromkeys(("index", "checks", "housekeeping"), Waiting(0)))
+    monkeypatch.setattr(Disk, "is_low", False)
+
+
+@pytest.fixture
+def ada() -> Client:
+    """An administrator's browser."""
+    return signed_in(make_user("ada", is_superuser=True, is_staff=True))
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, **troubles: str) -> None:
+    found = WELL | {name: Answer(2.0, trouble) for name, trouble in troubles.items()}
+    monkeypatch.setattr(health, "check", lambda: found)
+
+
+def fail(*args: int, error: str = "OSError: no space left") -> FailedJob:
+    return FailedJob.objects.create(task=BUILD, args=list(args), error=error)
+
+
+def headline(client: Client) -> str:
+    return text(client.get("/status")).partition("<h1>")[2].partition("</h1>")[0]
+
+
+def troubles() -> list[tuple[str, str]]:
+    return [(trouble.tone, trouble.what) for trouble in status.status().troubles]
+
+
+def test_the_first_line_says_that_all_is_well(ada: Client) -> None:
+    assert headline(ada) == "All is well"
+    page = text(ada.get("/status"))
+    assert page.count(">2 ms<") == 3
+    assert "py-rattler" in page
+    assert 'role="alert"' not in page
+
+
+def test_or_what_is_not(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, database="no answer within 2 s")
+
+    assert headline(ada) == "The database fails: no answer within 2 s"
+    assert "Start the database, or look at its own log." in text(ada.get("/status"))
+
+
+def test_what_can_wait_does_not_take_the_first_line(ada: Client, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+    assert headline(ada) == "All is well for now"
+    assert "<strong>Mails are printed, not sent.</strong> Set EMAIL_URL." in text(ada.get("/status"))
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("store", "The store fails: ConnectionError: refused"),
+        ("broker", "The broker fails: ConnectionError: refused"),
+    ],
+)
+def test_a_service_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, name: str, what: str) -> None:
+    answer(monkeypatch, **{name: "ConnectionError: refused"})
+
+    assert troubles() == [("error", what)]
+    assert (status.status().waiting is None) is (name == "broker")
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(30, False), (90, True)])
+def test_an_index_that_waits_for_a_minute_is_told(channel: Channel, seconds: int, is_told: bool) -> None:
+    make_artifact(channel)
+    SubdirIndex.objects.update(wanted_at=timezone.now() - timedelta(seconds=seconds))
+
+    assert troubles() == ([("error", "1 index waits for a build, the oldest for 90 s.")] if is_told else [])
+
+
+def test_failed_jobs_are_told_and_shown(ada: Client) -> None:
+    fail(7)
+    fail(8, error="<b>OSError</b>")
+
+    assert troubles() == [("error", "2 jobs have failed.")]
+    page = text(ada.get("/status"))
+    assert "build_index 7" in page
+    assert "&lt;b&gt;OSError" in page
+
+
+def test_differences_and_late_verifications_are_told(ada: Client, olga: User) -> None:
+    found = [["missing", "noarch/a-1-0.conda", "noarch/a-1-0.conda is not in the store."]]
+    Verification.objects.create(channel=make_channel("one"), difference_count=1234, differences=found, file_count=5000)
+    make_channel("two")
+    Channel.objects.filter(name="two").update(created_at=timezone.now() - timedelta(days=3))
+
+    assert troubles() == [
+        ("error", "1,234 differences between database, index files and store in 1 channel."),
+        ("warning", "1 channel was not verified for two days."),
+    ]
+    assert "noarch/a-1-0.conda is not in the store." in text(ada.get("/status"))
+
+
+def test_a_deleted_channel_is_nobodys_worry(olga: User) -> None:
+    make_channel("gone", deleted_at=timezone.now())
+    Channel.objects.update(created_at=timezone.now() - timedelta(days=3))
+    assert troubles() == []
+
+
+def test_an_issuer_in_use_whose_keys_do_not_come_is_told(channel: Channel) -> None:
+    make_publisher(channel, make_issuer("github"))
+    Issuer.objects.update(failure="it did not answer")
+
+    [(tone, what)] = troubles()
+
+    assert tone == "warning"
+    assert what == "Keys could not be fetched of https://token.actions.githubusercontent.com."
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "tone", "what"),
+    [
+        ("DEBUG", True, "error", "HUB_DEBUG is on: errors show the hub's insides to everybody."),
+        (
+            "EMAIL_BACKEND",
+            "django.core.mail.backends.console.EmailBackend",
+            "warning",
+            "Mails are printed, not sent.",
+        ),
+        ("HUB_TUF_URL", "https://tuf.example.org", "warning", "The Sigstore trust root is older than 30 days."),
+    ],
+)
+def test_settings_that_deserve_a_warning_are_told(
+    settings: Settings, setting: str, value: object, tone: str, what: str
+) -> None:
+    setattr(settings, setting, value)
+
+    assert troubles() == [(tone, what)]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "is_told"),
+    [
+        ("http://hub.example.org", "hub.example.org", True),
+        ("https://hub.example.org", "hub.example.org", False),
+        ("http://127.0.0.1:8000", "127.0.0.1", False),
+    ],
+)
+def test_an_unencrypted_address_is_told_unless_it_is_this_machine(
+    settings: Settings, url: str, host: str, is_told: bool
+) -> None:
+    settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = url, host
+
+    assert troubles() == ([("error", "Keys and passwords travel unencrypted.")] if is_told else [])
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert Disk(4 * 1024**3, 100 * 1024**3).is_low
+    assert not Disk(6 * 1024**3, 100 * 1024**3).is_low
+    assert not Disk(3 * 1024**3, 20 * 1024**3).is_low
+
+
+def test_a_queue_that_nobody_takes_from_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:6379/0"
+    monkeypatch.setattr(status, "_workers", lambda: {"indexer@a": ["index"], "worker@b": ["housekeeping"]})
+
+    assert troubles() == [("error", "No worker takes jobs from: checks.")]
+
+
+def test_a_job_that_waits_in_the_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "_waiting", lambda: {"index": Waiting(3, 400.0)})
+
+    assert troubles() == [("error", "A job waits in the queue index for 6 min.")]
+
+
+def test_a_failed_job_is_sent_again(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[object, ...]] = []
+
+    def send(*job: object) -> bool:
+        sent.append(job)
+        return True
+
+    monkeypatch.setattr(jobs, "send", send)
+    one, _ = fail(7), fail(8)
+
+    response = ada.post("/status", {"retry": one.pk})
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/status")
+    assert sent == [(BUILD, 7)]
+    assert said(response) == ["Sent again: 1. What succeeds disappears from the list."]
+    ada.post("/status", {"retry": "all"})
+    assert len(sent) == 3
+
+
+def test_a_queue_that_takes_nothing_is_said(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "send", lambda *job: False)
+    fail(7)
+
+    assert said(ada.post("/status", {"retry": "all"})) == ["The queue did not take 1: the broker is down."]
+
+
+@pytest.mark.parametrize(("which", "left"), [("one", 1), ("all", 0), ("999999", 2), ("x", 2), ("-1", 2), ("²", 2)])
+def test_failed_jobs_are_put_away_one_or_all(ada: Client, which: str, left: int) -> None:
+    one, _ = fail(7), fail(8)
+
+    response = ada.post("/status", {"put_away": one.pk if which == "one" else which})
+
+    assert said(response) == [f"Put away: {2 - left}."]
+    assert FailedJob.objects.count() == left
+
+
+def test_a_form_that_says_nothing_does_nothing(ada: Client) -> None:
+    fail(7)
+    assert ada.post("/status").status_code == 302
+    assert FailedJob.objects.count() == 1
+
+
+@pytest.mark.parametrize("is_staff", [True, False])
+def test_to_others_there_is_no_such_page(client: Client, is_staff: bool) -> None:
+    other = signed_in(make_user("pat", is_staff=is_staff))
+    fail(7)
+
+    assert other.get("/status").status_code == 404
+    assert other.post("/status", {"put_away": "all"}).status_code == 404
+    assert FailedJob.objects.count() == 1
+    assert client.get("/status").headers["Location"] == "/accounts/login/?next=/status"
+
+
+def test_it_is_linked_for_administrators_alone(ada: Client, sam: User) -> None:
+    assert 'href="/status"' in text(ada.get("/"))
+    assert 'href="/status"' not in text(signed_in(sam).get("/"))
+
+
+@pytest.mark.parametrize("number", [1, 30])
+def test_it_costs_the_same_queries_however_much_is_wrong(
+    ada: Client, django_assert_num_queries: DjangoAssertNumQueries, number: int
+) -> None:
+    for n in range(number):
+        channel = make_channel(f"channel-{n}")
+        make_artifact(channel)
+        Verification.objects.create(channel=channel, difference_count=1)
+        fail(n)
+
+    # Session, user; indexes and the stale, failed jobs and the last, verifications and the differing, issuers.
+    with django_assert_num_queries(9):
+        page = text(ada.get("/status"))
+
+    assert page.count("build_index ") == min(number, 20) * 3
+    assert ("The last 20 of 30" in page) is (number == 30)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (90, "90 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days")],
+)
+def test_spans_of_time_in_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
