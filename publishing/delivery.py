@@ -1,11 +1,15 @@
-"""A file of the store → an HTTP answer: 304, a part, a redirect to the store, or a stream (RFC 9110).
+"""A file of the store → an HTTP answer: 304, a redirect, a word to nginx, or a stream, of a part too (RFC 9110).
 
-Index files are answered by the hub itself, never by a redirect: conda refuses one on notices, and a HEAD fails on a URL
-that was signed for GET. Never with Content-Encoding: clients would unpack the .zst twice.
+Index files are never redirected: conda refuses that on notices, and a HEAD fails on a URL that was signed for GET. But
+nginx may send them: a build writes its files before its ETag, so bytes that are read after the ETag are never older.
+Parts of them are never sent: two parts could be of two builds. No Content-Encoding: clients would unpack .zst twice.
 """
 
 import re
+import time
 from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect, StreamingHttpResponse
@@ -19,6 +23,12 @@ from hub.storage import NotInStore, store
 # A change is seen at the very next request; a client that has the file pays one round trip (304).
 CHECK_EACH_TIME = "no-cache"
 NEVER_CHANGES = "max-age=31536000, immutable"
+
+# Where nginx finds what the hub has allowed: deploy/nginx/accel.conf.template.
+NGINX_FOLDER = "/.files/folder"
+NGINX_STORE = "/.files/store"
+# In the address at a CDN, which asks the hub for the same one: the hub then sends the file itself.
+CDN_QUERY = "sha256"
 
 RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
@@ -43,12 +53,11 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
         response: HttpResponseBase = HttpResponseNotModified()
     elif not file.key:
         response = HttpResponse(file.content, content_type=file.content_type)
-    elif file.artifact_bytes is None:
-        response = _stream(file)
-    elif url := _signed_url(request, file):
-        return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
+    elif url := _elsewhere(request, file, is_private=is_private):
+        # Its type is the file's: Django's is HTML, and below /t/<key>/ there is none.
+        return HttpResponseRedirect(url, content_type=file.content_type, headers={"Cache-Control": "no-store"})
     else:
-        response = _stream_part(request, file, file.artifact_bytes)
+        response = _sent(request, file, is_private=is_private)
     response.headers["ETag"] = f'"{file.etag}"'
     response.headers["Cache-Control"] = f"{'private' if is_private else 'public'}, {file.caching}"
     if is_private:
@@ -56,31 +65,70 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
     return response
 
 
+def is_for_cdn(request: HttpRequest, file: File) -> bool:
+    """Whether this is a CDN that asks for what it was to have: these very bytes, by the query that led to it."""
+    return bool(settings.HUB_CDN_URL) and request.GET.get(CDN_QUERY) == file.etag
+
+
 def _client_has(request: HttpRequest, etag: str) -> bool:
     known = [tag.removeprefix("W/").strip('"') for tag in parse_etags(request.headers.get("If-None-Match", ""))]
     return etag in known or "*" in known
 
 
-def _signed_url(request: HttpRequest, file: File) -> str | None:
+def _elsewhere(request: HttpRequest, file: File, *, is_private: bool) -> str | None:
+    """Where else the client gets an artifact: from the CDN, but never what is private, or from the store."""
+    if file.artifact_bytes is None or is_for_cdn(request, file):
+        return None
+    if settings.HUB_CDN_URL and not is_private:
+        return f"{settings.HUB_CDN_URL}/{quote(file.key)}?{CDN_QUERY}={file.etag}"
     if settings.HUB_DELIVERY != "redirect":
         return None
-    name = file.key.rpartition("/")[2]
-    return store().url(file.key, method=str(request.method), expires_s=settings.HUB_PRESIGNED_URL_S, file_name=name)
+    return _signed_url(file.key, str(request.method), settings.HUB_PRESIGNED_URL_S)
 
 
-def _stream_part(request: HttpRequest, file: File, size_bytes: int) -> HttpResponseBase:
-    part = _part(request, file, size_bytes)
-    if part is None:
-        response = _stream(file)
-    else:
-        first, last = part
-        response = StreamingHttpResponse(
-            store().open(file.key, first=first, last=last), status=206, content_type=file.content_type
-        )
-        response.headers["Content-Length"] = str(last - first + 1)
-        response.headers["Content-Range"] = f"bytes {first}-{last}/{size_bytes}"
-    response.headers["Accept-Ranges"] = "bytes"
+def _signed_url(key: str, method: str, expires_s: int) -> str | None:
+    return store().url(key, method=method, expires_s=expires_s, file_name=key.rpartition("/")[2])
+
+
+def _sent(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
+    part = None if file.artifact_bytes is None else _part(request, file, file.artifact_bytes)
+    response = _by_nginx(request, file, is_private=is_private) or _stream(file, part)
+    if part:
+        response.headers["Content-Range"] = f"bytes {part[0]}-{part[1]}/{file.artifact_bytes}"
+    if file.artifact_bytes is not None:
+        response.headers["Accept-Ranges"] = "bytes"
     return response
+
+
+def _by_nginx(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponse | None:
+    """The word to nginx to send the file itself, which it does with the headers of this answer."""
+    if settings.HUB_DELIVERY != "accel" or _is_for_the_hub(request, file):
+        return None
+    if settings.HUB_STORAGE == "filesystem":
+        headers = {"X-Accel-Redirect": quote(f"{NGINX_FOLDER}/{file.key}")}
+    elif url := _nginx_url(file.key, int(time.time()) // settings.HUB_PRESIGNED_URL_S):
+        visibility = "private" if is_private else "public"
+        headers = {
+            "X-Accel-Redirect": quote(f"{NGINX_STORE}/{visibility}/{file.etag}/{file.key}"),
+            "X-Store-URL": url,
+        }
+    else:
+        return None
+    if file.may_be_gone:
+        headers["X-File-May-Be-Gone"] = "yes"
+    return HttpResponse(content_type=file.content_type, headers=headers)
+
+
+def _is_for_the_hub(request: HttpRequest, file: File) -> bool:
+    """Whether nginx would judge otherwise: by the times and tags of its own file, or with parts of what has none."""
+    asked = request.headers
+    return "If-Match" in asked or "If-Unmodified-Since" in asked or ("Range" in asked and file.artifact_bytes is None)
+
+
+@lru_cache(maxsize=10_000)
+def _nginx_url(key: str, period: int) -> str | None:
+    """A signed address that nginx alone sees; the same for one period, since signing takes longer than all the rest."""
+    return _signed_url(key, "GET", 2 * settings.HUB_PRESIGNED_URL_S)
 
 
 def _part(request: HttpRequest, file: File, size_bytes: int) -> tuple[int, int] | None:
@@ -106,13 +154,14 @@ def _part(request: HttpRequest, file: File, size_bytes: int) -> tuple[int, int] 
     return first, last
 
 
-def _stream(file: File) -> HttpResponseBase:
+def _stream(file: File, part: tuple[int, int] | None) -> HttpResponseBase:
+    first, last = part or (0, None)
     try:
-        chunks = store().open(file.key)
+        chunks = store().open(file.key, first=first, last=last)
     except NotInStore:
         if file.may_be_gone:
             raise not_found("no_such_file", "There is no such file any more.") from None
         raise
-    response = StreamingHttpResponse(chunks, content_type=file.content_type)
+    response = StreamingHttpResponse(chunks, status=206 if part else 200, content_type=file.content_type)
     response.headers["Content-Length"] = str(chunks.size_bytes)
     return response

@@ -1,31 +1,77 @@
 """GET and HEAD of everything below a channel's URL: who asks, may they read, which file is it."""
 
 import re
+from contextlib import suppress
+from typing import Any, NamedTuple
 
+from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from channels_app import authentication, download_counts
-from channels_app.access import Permission, channel_for
-from channels_app.models import Artifact, Channel, Removal
+from channels_app import download_counts, hot_access
+from channels_app.access_epoch import STANDS
+from channels_app.models import Channel, Removal
 from channels_app.names import is_subdir
 from hub.errors import HubError, not_found
 from publishing import delivery, repodata
 from publishing.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
-from publishing.models import SubdirIndex
+
+# As SQL: it is asked at every request, and to have the ORM make a query and a model takes ten times what this takes.
+PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, removal FROM channels_app_artifact
+WHERE channel_id = %s AND subdir = %s AND file_name = %s"""
+ETAGS = "SELECT etag, current_etag FROM publishing_subdirindex WHERE channel_id = %s AND subdir = %s"
 
 SIDECAR = re.compile(r"(.+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
 SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
+
+
+class Doubtful(Exception):  # noqa: N818
+    """The decision by which something was looked up may not stand any more."""
+
+
+class Lookup(NamedTuple):
+    """Where to look: a channel that may be read or, with an epoch, that might be as long as this is the current one."""
+
+    channel: Channel
+    epoch: int | None = None
+
+    def row(self, sql: str, *values: str | int) -> tuple[Any, ...] | None:
+        """A row by a SELECT that ends in its WHERE; what a decision that stands does not find is Doubtful, too."""
+        if self.epoch is not None:
+            sql, values = f"{sql} AND {STANDS}", (*values, self.epoch)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        if row is None and self.epoch is not None:
+            raise Doubtful
+        return row
+
+
+class Published(NamedTuple):
+    """What a file's row says of it, as far as that is needed here."""
+
+    artifact_id: int
+    sha256: str
+    size_bytes: int
+    attestations_sha256: str
 
 
 def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
     """`/{channel}/{path}` for clients. Every error is one plain sentence."""
     if request.method not in ("GET", "HEAD"):
         raise HubError(405, "wrong_method", "Channel files are read by GET and HEAD.", {"Allow": "GET, HEAD"})
-    readable = channel_for(authentication.actor(request), channel, Permission.READ)
-    file = _find(readable, path)
-    response = delivery.answer(request, file, is_private=readable.is_private)
-    if file.artifact_id and _is_download(request, response):
+    if decision := hot_access.remembered(request, channel):
+        # Before anything is refused, all is asked anew.
+        with suppress(Doubtful, HubError):
+            return _answer(request, Lookup(decision.channel, decision.epoch), path)
+    return _answer(request, Lookup(hot_access.channel_to_read(request, channel)), path)
+
+
+def _answer(request: HttpRequest, among: Lookup, path: str) -> HttpResponseBase:
+    file = _find(among, path)
+    response = delivery.answer(request, file, is_private=among.channel.is_private)
+    # What a CDN fetches was counted when the client was sent there.
+    if file.artifact_id and _is_download(request, response) and not delivery.is_for_cdn(request, file):
         download_counts.count(file.artifact_id)
     return response
 
@@ -36,65 +82,68 @@ def _is_download(request: HttpRequest, response: HttpResponseBase) -> bool:
     return request.method == "GET" and response.status_code in (200, 206, 302) and is_from_start
 
 
-def _find(channel: Channel, path: str) -> File:
+def _find(among: Lookup, path: str) -> File:
     if path in repodata.CHANNEL_FILES:
-        return _index_file(channel, "", path)
+        return _index_file(among, "", path)
     subdir, _, name = path.partition("/")
     if not is_subdir(subdir):
-        raise not_found("no_such_file", f"'{channel}' has no '{path}'; expected <subdir>/<file>.")
+        raise not_found("no_such_file", f"'{among.channel}' has no '{path}'; expected <subdir>/<file>.")
     if name in repodata.SUBDIR_FILES:
-        return _index_file(channel, subdir, name)
+        return _index_file(among, subdir, name)
     if shard := SHARD.match(name):
-        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{channel.name}/{path}", may_be_gone=True)
+        among.row("SELECT 1 WHERE TRUE")
+        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{among.channel.name}/{path}", may_be_gone=True)
     if sidecar := SIDECAR.match(name):
-        return _sidecar(channel, subdir, sidecar[1], sidecar[2])
-    return _artifact(channel, subdir, name)
+        return _sidecar(among, subdir, sidecar[1], sidecar[2])
+    return _artifact(among, subdir, name)
 
 
-def _index_file(channel: Channel, subdir: str, name: str) -> File:
+def _index_file(among: Lookup, subdir: str, name: str) -> File:
     """The file of the last build; before the first one, an empty file of the same kind."""
     content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
-    index = SubdirIndex.objects.filter(channel=channel, subdir=subdir).first()
-    etag = "" if index is None else index.current_etag if name in repodata.CURRENT_FILES else index.etag
+    etag, current_etag = among.row(ETAGS, among.channel.pk, subdir) or ("", "")
+    etag = current_etag if name in repodata.CURRENT_FILES else etag
     if etag:
-        key = f"{channel.name}/{subdir}/{name}" if subdir else f"{channel.name}/{name}"
+        key = f"{among.channel.name}/{subdir}/{name}" if subdir else f"{among.channel.name}/{name}"
         return File(etag=etag, caching=CHECK_EACH_TIME, content_type=content_type, key=key)
     content = repodata.empty_file(subdir, name)
     if content is None:
-        raise not_found("no_such_subdir", f"'{channel}' has no subdir '{subdir}': nothing was published there yet.")
+        message = f"'{among.channel}' has no subdir '{subdir}': nothing was published there yet."
+        raise not_found("no_such_subdir", message)
     return File(etag="empty", caching=CHECK_EACH_TIME, content_type=content_type, content=content)
 
 
-def _sidecar(channel: Channel, subdir: str, name: str, sha256: str | None) -> File:
+def _sidecar(among: Lookup, subdir: str, name: str, sha256: str | None) -> File:
     """The attestations of a file: any state of them by its SHA-256, or the state that its row names (CEP 50)."""
-    artifact = _published(channel, subdir, name)
-    if not artifact.attestations_sha256:
+    published = _published(among, subdir, name)
+    if not published.attestations_sha256:
         raise not_found("no_attestation", f"'{subdir}/{name}' has no attestation.")
-    wanted = sha256 or artifact.attestations_sha256
+    wanted = sha256 or published.attestations_sha256
     return File(
         etag=wanted,
         caching=NEVER_CHANGES if sha256 else CHECK_EACH_TIME,
         content_type="application/json",
-        key=f"{channel.name}/{subdir}/{name}.sigs.{wanted}",
+        key=f"{among.channel.name}/{subdir}/{name}.sigs.{wanted}",
         may_be_gone=True,
     )
 
 
-def _artifact(channel: Channel, subdir: str, name: str) -> File:
-    artifact = _published(channel, subdir, name)
+def _artifact(among: Lookup, subdir: str, name: str) -> File:
+    published = _published(among, subdir, name)
     return File(
-        etag=artifact.sha256,
-        caching=CHECK_EACH_TIME if channel.allow_overwrite else NEVER_CHANGES,
-        key=f"{channel.name}/{subdir}/{name}",
-        artifact_id=artifact.pk,
-        artifact_bytes=artifact.size_bytes,
+        etag=published.sha256,
+        caching=CHECK_EACH_TIME if among.channel.allow_overwrite else NEVER_CHANGES,
+        key=f"{among.channel.name}/{subdir}/{name}",
+        artifact_id=published.artifact_id,
+        artifact_bytes=published.size_bytes,
     )
 
 
-def _published(channel: Channel, subdir: str, name: str) -> Artifact:
-    artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=name).first()
-    if artifact is None:
-        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{name}'.")
-    if artifact.removal == Removal.DELETED:
-        raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{channel}'.")
-    return artifact
+def _published(among: Lookup, subdir: str, name: str) -> Published:
+    row = among.row(PUBLISHED, among.channel.pk, subdir, name)
+    if row is None:
+        raise not_found("no_such_file", f"'{among.channel}' has no file '{subdir}/{name}'.")
+    *values, removal = row
+    if removal == Removal.DELETED:
+        raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{among.channel}'.")
+    return Published(*values)

@@ -1,0 +1,81 @@
+"""nginx before a hub, for tests: from the files that production has, on 127.0.0.1."""
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+
+from deploy.local import render
+from tests.live import LiveHub
+from tests.stores import UNTIL_STDIN_CLOSES, free_port, wait_until_listening
+
+PLAIN = """
+worker_processes auto;
+pid {run}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 10000;
+    access_log /dev/stdout;
+    server {{ listen 127.0.0.1:{port}; root {served}; }}
+}}
+"""
+TEMPLATES = Path(__file__).parent.parent / "deploy" / "nginx"
+
+
+@contextmanager
+def nginx(folder: Path, hub_port: int, channels: Path, **variables: str) -> Iterator[str]:
+    """Its URL. What it keeps and says lies in `folder`; `channels` is the hub's store, where that is a folder."""
+    run, cache = folder / f"nginx-{secrets.token_hex(4)}", folder / "cache"
+    for each in (run, cache):
+        each.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    web = f"127.0.0.1:{hub_port}"
+    values = {
+        "NGINX_PORT": f"127.0.0.1:{port}", "NGINX_WEB_1": web, "NGINX_WEB_2": web, "NGINX_RUN": str(run),
+        "NGINX_CACHE": str(cache), "NGINX_CACHE_SIZE": "10g", "NGINX_CHANNELS": str(channels),
+        "NGINX_RESOLVER": "127.0.0.1", "NGINX_CA_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        "NGINX_MAX_BODY": "2049m", "NGINX_TRUST_PROTO": "no", "NGINX_TLS": "off",
+    }  # fmt: skip
+    render(TEMPLATES, run, values | variables)
+    with _running(run, port) as url:
+        yield url
+
+
+@contextmanager
+def fronted(hub: LiveHub, folder: Path) -> Iterator[LiveHub]:
+    """The same hub, asked through nginx."""
+    with nginx(folder, hub.port, hub.data_dir / "channels") as url:
+        front = copy(hub)
+        front.url, front.port = url, int(url.rpartition(":")[2])
+        yield front
+
+
+@contextmanager
+def serving_folder(folder: Path, served: Path) -> Iterator[str]:
+    """The URL of an nginx that serves the folder `served`, and nothing else: the peer of benchmarks."""
+    run, port = folder / f"nginx-{secrets.token_hex(4)}", free_port()
+    run.mkdir()
+    (run / "nginx.conf").write_text(PLAIN.format(run=run, port=port, served=served))
+    with _running(run, port) as url:
+        yield url
+
+
+@contextmanager
+def _running(run: Path, port: int) -> Iterator[str]:
+    user = " user root;" if os.geteuid() == 0 else ""
+    command = (*UNTIL_STDIN_CLOSES, "nginx", "-c", str(run / "nginx.conf"), "-g", f"daemon off;{user}")
+    with (
+        (run / "log").open("wb") as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True) as child,
+    ):
+        try:
+            wait_until_listening("nginx", port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            child.communicate()

@@ -1,0 +1,263 @@
+"""Rights that are remembered end with the next request: every way in which one can end, against the real triggers."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from allauth.idp.oidc.adapter import get_adapter
+from allauth.idp.oidc.models import Client as Application
+from allauth.idp.oidc.models import Token
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from channels_app import access_epoch, hot_access, keys
+from channels_app.models import AccessEpoch, ApiKey, Channel, Member, Role, Team, TeamMember, User
+from publishing.models import Issuer, SubdirIndex, TrustedPublisher
+from tests.builders import (
+    make_artifact,
+    make_channel,
+    make_issuer,
+    make_key,
+    make_member,
+    make_minted_key,
+    make_publisher,
+    make_robot,
+    make_team,
+    make_team_member,
+    make_user,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FILE = "/demo/noarch/pack-1.0-0.conda"
+READ = 304  # so that no bytes need to be there
+
+
+@pytest.fixture(autouse=True)
+def epoch() -> Iterator[None]:
+    """The row, which emptying the tables between tests takes away, and nothing remembered."""
+    hot_access.forget()
+    AccessEpoch.objects.get_or_create(pk=1)
+    yield
+    hot_access.forget()
+
+
+@pytest.fixture
+def demo() -> Channel:
+    channel = make_channel(owner=make_user("olga"))
+    make_artifact(channel, "pack", attestations_sha256="0" * 64)
+    SubdirIndex.objects.update(etag="of-the-build")
+    return channel
+
+
+def by_member(demo: Channel) -> str:
+    make_member(demo, make_user("max"))
+    return make_key(User.objects.get(username="max"), channels=[demo], scopes=("read",))
+
+
+def by_team(demo: Channel) -> str:
+    make_team_member(demo, make_team("mappers", make_user("max")))
+    return make_key(User.objects.get(username="max"))
+
+
+def by_administrator(demo: Channel) -> str:
+    return make_key(make_user("max", is_superuser=True))
+
+
+def by_robot(demo: Channel) -> str:
+    return make_robot(demo, User.objects.get(username="olga"), scopes=("read",))
+
+
+def by_publisher(demo: Channel) -> str:
+    return make_minted_key(make_publisher(demo, Issuer.objects.filter(provider="github").first(), may_read=True))[1]
+
+
+def by_token(demo: Channel) -> str:
+    max_ = make_user("max")
+    make_member(demo, max_)
+    application = Application.objects.create(id="pixi", name="pixi")
+    end = timezone.now() + timedelta(hours=1)
+    token = Token(type=Token.Type.ACCESS_TOKEN, client=application, user=max_, expires_at=end)
+    token.hash = get_adapter().hash_token("opaque-token-of-the-tests")
+    token.set_scopes(["channel:read"])
+    token.save()
+    return "opaque-token-of-the-tests"
+
+
+def by_nobody(demo: Channel) -> str:
+    Channel.objects.update(is_private=False)
+    return ""
+
+
+# How a caller came to read, and what ends it.
+ENDS: list[tuple[Callable[[Channel], str], str, Callable[[], object]]] = [
+    (by_member, "the membership goes", lambda: Member.objects.filter(user__username="max").delete()),
+    (
+        by_member,
+        "it becomes somebody else's",
+        lambda: Member.objects.filter(user__username="max").update(user=make_user("sam")),
+    ),
+    (by_member, "the member is shut out", lambda: User.objects.filter(username="max").update(is_active=False)),
+    (by_member, "the account goes", lambda: User.objects.get(username="max").delete()),
+    (by_member, "the key is revoked", lambda: ApiKey.objects.update(revoked_at=timezone.now())),
+    (by_member, "the key goes", lambda: ApiKey.objects.all().delete()),
+    (by_member, "the key expires sooner", lambda: ApiKey.objects.update(expires_at=timezone.now())),
+    (by_member, "the key's scopes change", lambda: ApiKey.objects.update(scopes=["upload"])),
+    (by_member, "the key's channels change", lambda: ApiKey.objects.get().channels.clear()),
+    (by_member, "the key gets another owner", lambda: ApiKey.objects.update(owner=make_user("sam"))),
+    (by_member, "the channel is deleted", lambda: Channel.objects.update(deleted_at=timezone.now())),
+    (by_member, "the channel goes", lambda: Channel.objects.all().delete()),
+    (by_member, "the channel is renamed", lambda: Channel.objects.update(name="other")),
+    (by_team, "the key is for fewer channels", lambda: ApiKey.objects.update(all_channels=False)),
+    (by_team, "somebody leaves the team", lambda: TeamMember.objects.all().delete()),
+    (by_team, "the team goes", lambda: Team.objects.all().delete()),
+    (by_team, "the team is no member", lambda: Member.objects.exclude(team=None).delete()),
+    (by_administrator, "no administrator", lambda: User.objects.filter(username="max").update(is_superuser=False)),
+    (by_robot, "the robot is of another channel", lambda: ApiKey.objects.update(robot_of=make_channel("other"))),
+    (by_publisher, "the publisher may not", lambda: TrustedPublisher.objects.update(may_read=False)),
+    (by_publisher, "the publisher goes", lambda: TrustedPublisher.objects.all().delete()),
+    (by_publisher, "the key is not the publisher's", lambda: TrustedPublisher.objects.get().keys.clear()),
+    (by_publisher, "the issuer is off", lambda: Issuer.objects.update(is_enabled=False)),
+    (by_token, "the token goes", lambda: Token.objects.all().delete()),
+    (by_token, "the token expires sooner", lambda: Token.objects.update(expires_at=timezone.now())),
+    (by_token, "the token's scopes change", lambda: Token.objects.update(scopes="")),
+    (by_token, "the application goes", lambda: Application.objects.all().delete()),
+    (by_nobody, "the channel becomes private", lambda: Channel.objects.update(is_private=True)),
+]
+
+
+def read(secret: str) -> int:
+    headers = {"If-None-Match": "*"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
+    return Client().get(FILE, headers=headers).status_code
+
+
+@pytest.mark.parametrize(("by", "what", "end"), ENDS, ids=[f"{by.__name__}-{what}" for by, what, _ in ENDS])
+def test_a_right_that_ends_is_gone_with_the_next_request(
+    demo: Channel, by: Callable[[Channel], str], what: str, end: Callable[[], object]
+) -> None:
+    make_issuer()
+    secret = by(demo)
+    assert [read(secret), read(secret)] == [READ, READ]
+    assert hot_access._decisions
+    end()
+    assert read(secret) in (401, 403)
+
+
+def test_what_ends_no_right_ends_no_memory(demo: Channel, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    secret = by_member(demo)
+    read(secret)
+    before = access_epoch.current()
+    ApiKey.objects.update(last_used_at=timezone.now(), name="other")
+    User.objects.update(last_login=timezone.now())
+    User.objects.get(username="max").save()
+    Channel.objects.update(description="Other.", logo=b"")
+    make_member(demo, make_user("sam"), Role.OWNER)
+    make_publisher(demo, make_issuer())
+    TrustedPublisher.objects.update(last_used_at=timezone.now())
+    assert access_epoch.current() == before
+    with django_assert_num_queries(1):
+        assert read(secret) == READ
+
+
+@pytest.mark.parametrize("path", ["nowhere", "noarch/nothing-1-0.conda", "zos-z/repodata.json"])
+def test_what_is_missing_is_told_to_nobody_whose_right_has_ended(demo: Channel, path: str) -> None:
+    secret = by_member(demo)
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert read(secret) == READ
+    assert Client().get(f"/demo/{path}", headers=headers).status_code == 404
+    Member.objects.filter(user__username="max").delete()
+    assert Client().get(f"/demo/{path}", headers=headers).status_code == 403
+
+
+def test_a_hot_read_costs_one_query(demo: Channel, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    secret = by_member(demo)
+    shard = f"shards/{'0' * 64}.msgpack.zst"
+    for name in ("repodata.json.zst", "pack-1.0-0.conda", "pack-1.0-0.conda.sigs", shard):
+        headers = {"Authorization": f"Bearer {secret}", "If-None-Match": "*"}
+        assert Client().get(f"/demo/noarch/{name}", headers=headers).status_code == 304
+        with django_assert_num_queries(1):
+            assert Client().get(f"/demo/noarch/{name}", headers=headers).status_code == 304
+
+
+def test_a_transaction_that_comes_to_nothing_ends_nothing(demo: Channel) -> None:
+    secret = by_member(demo)
+    read(secret)
+    before = access_epoch.current()
+    with transaction.atomic():
+        Member.objects.all().delete()
+        assert access_epoch.current() is None
+        transaction.set_rollback(True)
+    assert (access_epoch.current(), read(secret)) == (before, READ)
+
+
+def test_a_right_that_a_transaction_has_not_given_yet_is_not_remembered(demo: Channel) -> None:
+    secret = make_key(make_user("max"))
+    with transaction.atomic():
+        make_member(demo, User.objects.get(username="max"))
+        assert read(secret) == READ
+        transaction.set_rollback(True)
+    assert read(secret) == 403
+
+
+def test_without_the_row_nothing_is_remembered(demo: Channel) -> None:
+    AccessEpoch.objects.all().delete()
+    secret = by_member(demo)
+    assert read(secret) == READ
+    assert hot_access._decisions == {}
+
+
+def test_what_expires_is_remembered_no_longer(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = timezone.now() + timedelta(seconds=3)
+    _, secret = keys.mint(
+        owner=User.objects.get(username="olga"), name="short", scopes=["read"], channels=None, expires_at=end
+    )
+    assert read(secret) == READ
+    [decision] = hot_access._decisions.values()
+    assert decision.until == end.timestamp()
+    monkeypatch.setattr("channels_app.hot_access.time.time", lambda: decision.until + 1)
+    monkeypatch.setattr(timezone, "now", lambda: end + timedelta(seconds=1))
+    assert read(secret) == 401
+
+
+def test_refusals_are_not_remembered(demo: Channel) -> None:
+    secret = make_key(make_user("max"))
+    assert read(secret) == 403
+    make_member(demo, User.objects.get(username="max"))
+    assert read(secret) == READ
+
+
+def test_the_memory_is_bounded(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hot_access, "DECISIONS_MAX", 3)
+    Channel.objects.update(is_private=False)
+    for secret in [make_key(User.objects.get(username="olga")) for _ in range(5)]:
+        assert read(secret) == READ
+    assert len(hot_access._decisions) <= 3
+
+
+def test_uses_of_a_key_are_noted(demo: Channel) -> None:
+    secret = by_member(demo)
+    read(secret)
+    read(secret)
+    assert ApiKey.objects.get().last_used_at is not None
+
+
+def test_every_table_has_its_triggers() -> None:
+    expected = {
+        access_epoch.trigger(table, event) for table in access_epoch.NARROWING for event in ("UPDATE", "DELETE")
+    }
+    sql = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'access_epoch_%'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'access_epoch_%' AND NOT tgisinternal",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql[connection.vendor])
+        found = {name for (name,) in cursor.fetchall()}
+    assert found == expected, (
+        "a migration remade a table; end it with RunPython(access_epoch.install, access_epoch.remove)"
+    )
+
+
+def test_names_of_triggers_are_no_longer_than_postgresql_keeps() -> None:
+    assert max(len(access_epoch.trigger(table, "DELETE")) for table in access_epoch.NARROWING) <= 63
