@@ -7,6 +7,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from channels_app.models import Channel
 from publishing import index
+from publishing.models import SubdirIndex
+
+WHOLE = index.WHOLE_CHANNEL
 
 
 class Command(BaseCommand):
@@ -20,7 +23,8 @@ class Command(BaseCommand):
         if channel is None:
             raise CommandError(f"There is no channel '{options['channel']}'.")
         index.open_channel(channel.pk)
+        published = channel.artifacts.values_list("subdir", flat=True).distinct()
         # The subdirs first: the files of the whole channel are made from them.
-        for row in channel.indexes.order_by("-subdir"):
-            index.rebuild(row)
-            self.stdout.write(f"{row.subdir or 'the whole channel'}: done")
+        for subdir in [*sorted({*published, *channel.indexes.values_list("subdir", flat=True)} - {WHOLE}), WHOLE]:
+            index.rebuild(SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)[0])
+            self.stdout.write(f"{subdir or 'the whole channel'}: done")

@@ -1,0 +1,84 @@
+"""`manage.py verify [CHANNEL] [--hash] [--repair] [--json]`: do database, index files and store agree?"""
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from channels_app.models import Channel
+from hub.storage import StoreError
+from publishing.operations import repairing, strangers, verification
+from publishing.operations.differences import Difference
+
+
+class Command(BaseCommand):
+    help = "Compare database, index files and store. Exit code 1 where differences are left."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("channel", nargs="?", help="all, without one")
+        parser.add_argument("--hash", action="store_true", help="read every byte, too")
+        parser.add_argument("--repair", action="store_true", help="mend what can be mended")
+        parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+
+    def handle(self, **options: Any) -> None:
+        self.is_quiet = options["json"]
+        self.file_count, self.damaged_count, self.found_count = 0, 0, 0
+        self.left: list[Difference] = []
+        try:
+            for channel in self._channels(options["channel"]):
+                self._verify(channel, is_hashed=options["hash"], is_repairing=options["repair"])
+            if options["channel"] is None:
+                self._take(strangers.unknown_channels(), [])
+        except StoreError as error:
+            raise CommandError(f"{error}. Nothing more was compared; try again when the store answers.") from None
+        self._end(is_json=options["json"])
+
+    def _channels(self, name: str | None) -> list[Channel]:
+        found = list(Channel.objects.filter(name=name) if name else Channel.objects.filter(deleted_at=None))
+        if name and not found:
+            raise CommandError(f"There is no channel '{name}'.")
+        return found
+
+    def _verify(self, channel: Channel, *, is_hashed: bool, is_repairing: bool) -> None:
+        verified = verification.verify(channel, is_hashed=is_hashed)
+        differences = verified.differences
+        left = repairing.repair(channel, differences) if is_repairing else differences
+        verification.keep(channel, verified, left, is_hashed=is_hashed)
+        self.file_count += verified.file_count
+        self.damaged_count += verification.damaged_count(channel)
+        self._say(f"{channel}: {_counted(verified.file_count, 'package')}, {_counted(len(differences), 'difference')}")
+        self._take(left, [difference for difference in differences if difference not in left])
+
+    def _take(self, left: list[Difference], mended: list[Difference]) -> None:
+        self.found_count += len(left) + len(mended)
+        self.left += left
+        for difference in mended:
+            self._say(f"  mended: {difference.kind}: {difference.key}")
+        for difference in left:
+            self._say(f"  {difference.kind}: {difference.key}: {difference.sentence}")
+
+    def _say(self, line: str) -> None:
+        if not self.is_quiet:
+            self.stdout.write(line)
+
+    def _end(self, *, is_json: bool) -> None:
+        counts = {
+            "packages": self.file_count,
+            "damaged": self.damaged_count,
+            "differences": self.found_count,
+            "left": len(self.left),
+        }
+        if is_json:
+            self.stdout.write(json.dumps(counts | {"differences_left": [asdict(each) for each in self.left]}))
+        if self.damaged_count:
+            self._say(f"Left out of the index until their bytes are right again: {self.damaged_count}")
+        packages, differences = _counted(self.file_count, "package"), _counted(self.found_count, "difference")
+        self._say(f"{packages}, {differences}, {len(self.left)} left.")
+        if self.left:
+            raise SystemExit(1)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

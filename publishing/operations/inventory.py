@@ -1,0 +1,57 @@
+"""What the store holds below a channel: listed once, into a temporary database, so that memory stays flat.
+
+A listing costs a bucket one request for a thousand keys, where a look at each of them would cost a request.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from hub.storage import store
+
+KEYS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    rows: sqlite3.Connection
+
+    def sizes(self, keys: Iterable[str]) -> dict[str, int]:
+        """The sizes in bytes of those of `keys`, at most 500, that the store holds; from now on these are known."""
+        wanted = list(keys)
+        marks = ",".join("?" * len(wanted))
+        self.rows.execute(f"UPDATE held SET is_known = 1 WHERE key IN ({marks})", wanted)  # noqa: S608  # nosec B608  # question marks
+        return dict(self.rows.execute(f"SELECT key, size_bytes FROM held WHERE key IN ({marks})", wanted))  # noqa: S608  # nosec B608  # question marks
+
+    def know(self, keys: Iterable[str]) -> None:
+        self.rows.executemany("UPDATE held SET is_known = 1 WHERE key = ?", ((key,) for key in keys))
+
+    def unknown(self, *, before: datetime) -> Iterator[str]:
+        """The keys that nobody asked for and that were put `before`, in their order."""
+        query = "SELECT key FROM held WHERE NOT is_known AND modified_at < ? ORDER BY key"
+        return (key for (key,) in self.rows.execute(query, [before.timestamp()]))
+
+    def all_keys(self) -> Iterator[str]:
+        return (key for (key,) in self.rows.execute("SELECT key FROM held ORDER BY key"))
+
+
+@contextmanager
+def taken(prefix: str) -> Iterator[Inventory]:
+    """The inventory of the folder `prefix`, or of the whole store where it is empty."""
+    rows = sqlite3.connect("")  # a temporary file that goes with the connection
+    try:
+        rows.execute(
+            "CREATE TABLE held (key TEXT PRIMARY KEY, size_bytes INTEGER, modified_at REAL, is_known DEFAULT 0)"
+        )
+        found = ((_text(key), stat.size_bytes, stat.modified_at.timestamp()) for key, stat in store().stats(prefix))
+        rows.executemany("INSERT OR REPLACE INTO held (key, size_bytes, modified_at) VALUES (?, ?, ?)", found)
+        yield Inventory(rows)
+    finally:
+        rows.close()
+
+
+def _text(key: str) -> str:
+    """A folder may have names that are no Unicode; none is the hub's own."""
+    return key.encode(errors="backslashreplace").decode()

@@ -1,0 +1,234 @@
+"""Taking packages in from the store: after the database was lost, interrupted and again, and from a plain folder."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from channels_app.access import Actor
+from channels_app.models import Artifact, AuditEvent, Channel, Removal, User
+from hub.storage import StoreError, store
+from publishing import removal, upload
+from publishing.operations import importing, strangers
+from tests import sigstore
+from tests.archives import make_conda, make_tar_bz2
+from tests.builders import make_channel, make_minted_key, make_publisher, make_user, received
+from tests.clients.reader import Reader
+from tests.clients.test_store import web_server
+from tests.verifying import bring_up_to_date, found, publish, read
+
+FACTS = (
+    *("subdir", "file_name", "version", "build", "build_number", "revision", "size_bytes", "sha256", "md5"),
+    *("index_json", "about_json", "run_exports", "features", "files", "file_count", "indexed_timestamp", "removal"),
+    "attestations_sha256",
+)
+
+
+def run(*arguments: str) -> tuple[int, list[str]]:
+    out, code = StringIO(), 0
+    try:
+        call_command("importchannel", *arguments, stdout=out)
+    except SystemExit as end:
+        code = int(str(end.code))
+    return code, out.getvalue().splitlines()
+
+
+def facts() -> list[dict[str, Any]]:
+    """What the rows say; no index tells since when it had what was taken out of it."""
+    rows = Artifact.objects.order_by("subdir", "file_name").values(*FACTS)
+    return [row | ({"indexed_timestamp": 0} if row["removal"] else {}) for row in rows]
+
+
+def records(subdir: str = "noarch") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(read(f"demo/{subdir}/repodata.json"))
+    return content
+
+
+@pytest.fixture
+def published(
+    channel: Channel, olga: User, tmp_path: Path, settings: Settings,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> Channel:  # fmt: skip
+    """Of both formats, one yanked, one with revision 3, one attested; uploaded long ago."""
+    root = tmp_path / "trusted_root.json"
+    root.write_text(sigstore.instance().trusted_root_json)
+    settings.HUB_TRUST_ROOT = str(root)
+    publish(channel, olga, make_conda(tmp_path, name="lib"))
+    publish(channel, olga, make_tar_bz2(tmp_path, name="app", subdir="linux-64"))
+    publish(channel, olga, make_conda(tmp_path, name="new", depends=["lib[extras=[a]]"]))
+    gone = publish(channel, olga, make_conda(tmp_path, name="gone"))
+    arrived = received(make_conda(tmp_path, name="attested"))
+    statement = sigstore.statement(arrived.file_name, arrived.sha256, f"{settings.HUB_PUBLIC_URL}/{channel}")
+    with django_capture_on_commit_callbacks(execute=True):
+        upload.publish(
+            actor=Actor(key=make_minted_key(make_publisher(channel))[0]),
+            channel=channel,
+            received=replace(arrived, attestation=sigstore.instance().bundle(statement)),
+        )
+    removal.yank(actor=Actor(user=olga), artifact=gone, reason="broken")
+    Artifact.objects.update(indexed_timestamp=1_700_000_000_123)
+    bring_up_to_date(channel)
+    call_command("reindex", "demo", stdout=StringIO())
+    return channel
+
+
+def lose_the_database() -> None:
+    Channel.objects.all().delete()
+
+
+def test_a_lost_database_is_made_again(published: Channel, olga: User, store_folder: Path) -> None:
+    before = facts(), records(), records("linux-64"), {key: read(key) for key in store().list("") if ".conda" in key}
+    lose_the_database()
+    assert run("demo", "--owner", "olga", "--public") == (
+        0,
+        ["demo: taken in: 5, not taken in: 0, yanked: 1."],
+    )
+    after = facts(), records(), records("linux-64"), {key: read(key) for key in store().list("") if ".conda" in key}
+    assert after == before
+    channel = Channel.objects.get()
+    assert (channel.is_private, [member.user for member in channel.members.all()]) == (False, [olga])
+    assert set(Artifact.objects.values_list("uploaded_by", flat=True)) == {None}
+    assert Artifact.objects.get(removal=Removal.YANKED).removal_reason == importing.YANKED
+    assert AuditEvent.objects.filter(action="artifact.import").count() == 5
+    assert not [key for key in store().list("") if key.endswith(strangers.OLD_REPODATA)]
+    assert found(channel, is_hashed=True) == []
+    with web_server(store_folder) as url:
+        assert len(Reader(f"{url}/demo").records()) == 4
+
+
+def test_the_second_time_there_is_nothing_to_do(published: Channel) -> None:
+    lose_the_database()
+    run("demo", "--owner", "olga")
+    before = facts(), AuditEvent.objects.count()
+    assert run("demo", "--owner", "olga")[1][-1].startswith("demo: taken in: 0, not taken in: 0")
+    assert (facts(), AuditEvent.objects.count()) == before
+
+
+@pytest.mark.parametrize("nth", [1, 3, 8])
+def test_interrupted_it_goes_on_where_it_ended(published: Channel, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
+    before = facts(), records(), records("linux-64")
+    lose_the_database()
+    original, calls = importing._copied, []
+
+    def die(key: str) -> Any:
+        calls.append(key)
+        if len(calls) == nth:
+            raise StoreError("The store could not open it: gone")
+        return original(key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "_copied", die)
+        with pytest.raises(CommandError, match=r"gone\. Run the command again: it goes on where it ended\."):
+            run("demo", "--owner", "olga")
+    for channel in Channel.objects.all():
+        # As a worker does meanwhile.
+        bring_up_to_date(channel)
+    assert run("demo", "--owner", "olga")[0] == 0
+    assert (facts(), records(), records("linux-64")) == before
+
+
+def put(path: Path, key: str) -> None:
+    store().put(key, path)
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
+    "no package": (lambda folder: Path(__file__), "noarch/lib-1.0-0.conda", "lib-1.0-0.conda was refused: "),
+    "another name": (make_conda, "noarch/lib-1.0-0.conda", "lib-1.0-0.conda was refused: "),
+    "another subdir": (make_conda, "linux-64/demo-1.0-0.conda", "Its own place is noarch/demo-1.0-0.conda, not here."),
+    "too large": (
+        lambda folder: make_conda(folder, files={"big": bytes(range(256)) * 999}, compress=lambda data: data),
+        "noarch/demo-1.0-0.conda",
+        "demo-1.0-0.conda was refused: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_upload_could_bring_is_refused(olga: User, tmp_path: Path, case: str, settings: Settings) -> None:
+    settings.HUB_MAX_UPLOAD_BYTES = 100_000
+    make, place, reason = REFUSED[case]
+    put(make(tmp_path), f"demo/{place}")
+    code, lines = run("demo", "--owner", "olga")
+    assert (code, lines[-1]) == (1, "demo: taken in: 0, not taken in: 1, yanked: 0.")
+    assert lines[0].startswith(f"demo/{place}: {reason}")
+    assert store().stat(f"demo/{place}")
+    assert not Artifact.objects.exists()
+
+
+def test_a_plain_folder_is_taken_in(olga: User, tmp_path: Path) -> None:
+    put(make_conda(tmp_path, name="lib"), "plain/noarch/lib-1.0-0.conda")
+    put(make_tar_bz2(tmp_path, name="app", subdir="osx-64"), "plain/osx-64/app-1.0-0.tar.bz2")
+    store().put(
+        "plain/noarch/repodata.json", b'{"packages.conda": {"lib-1.0-0.conda": {"sha256": "00"}}, "removed": null'
+    )
+    store().put("plain/index.html", b"<html>")
+    assert run("plain", "--owner", "olga")[1][-1] == "plain: taken in: 2, not taken in: 0, yanked: 0."
+    assert Artifact.objects.filter(indexed_timestamp__gt=1_750_000_000_000).count() == 2
+    assert read("plain/index.html") == b"<html>"
+
+
+def test_old_facts_of_other_bytes_are_not_believed(olga: User, tmp_path: Path) -> None:
+    path = make_conda(tmp_path, name="lib")
+    put(path, "demo/noarch/lib-1.0-0.conda")
+    old = {"sha256": received(path).sha256, "indexed_timestamp": 99_999_999_999_999}
+    gone = {"sha256": "0" * 64, "indexed_timestamp": 5}
+    index = {"packages.conda": {"lib-1.0-0.conda": old, "lost-1.0-0.conda": gone}}
+    store().put("demo/noarch/repodata.json", json.dumps(index).encode())
+    assert run("demo", "--owner", "olga") == (
+        1,
+        [
+            "demo/noarch/lost-1.0-0.conda: The old index lists it, and it is not in the store.",
+            "demo: taken in: 1, not taken in: 1, yanked: 0.",
+        ],
+    )
+    assert Artifact.objects.get().indexed_timestamp < 99_999_999_999_999
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "note"),
+    [
+        (b"{", "Its attestations were left out: the sidecar can't be read: "),
+        (b'[{"a":1}]', "Its attestations were left out: The attestation of lib-1.0-0.conda was refused: "),
+        (b"[ ]", "Its attestations were left out: the sidecar is not in the form that the hub keeps."),
+    ],
+)
+def test_attestations_that_do_not_hold_are_left_out(olga: User, tmp_path: Path, sidecar: bytes, note: str) -> None:
+    put(make_conda(tmp_path, name="lib"), "demo/noarch/lib-1.0-0.conda")
+    store().put("demo/noarch/lib-1.0-0.conda.sigs", sidecar)
+    code, lines = run("demo", "--owner", "olga")
+    assert code == 0
+    assert lines[0].startswith(f"demo/noarch/lib-1.0-0.conda: {note}")
+    assert Artifact.objects.get().attestations_sha256 == ""
+
+
+def test_an_upload_that_is_under_way_keeps_its_name(olga: User, tmp_path: Path) -> None:
+    channel = make_channel(owner=olga)
+    path = make_conda(tmp_path, name="lib")
+    put(path, "demo/noarch/lib-1.0-0.conda")
+    other = replace(received(path), sha256="0" * 64)
+    upload.reserve(channel, upload.read(channel, received(path)), other, force=False)
+    code, lines = run("demo", "--owner", "olga")
+    assert code == 1
+    assert "Other bytes are being uploaded as lib-1.0-0.conda at this moment." in lines[0]
+
+
+def test_it_needs_an_owner_and_a_name_that_a_channel_can_have(olga: User) -> None:
+    with pytest.raises(CommandError, match="There is no user 'nobody'"):
+        run("demo", "--owner", "nobody")
+    with pytest.raises(CommandError, match="can't name a channel"):
+        run("../demo", "--owner", "olga")
+
+
+def test_a_sidecar_that_another_put_is_verified_for_this_file(published: Channel) -> None:
+    make_user("max")
+    sigs = read("demo/noarch/attested-1.0-0.conda.sigs")
+    lose_the_database()
+    store().put("demo/noarch/lib-1.0-0.conda.sigs", sigs)
+    _, lines = run("demo", "--owner", "olga")
+    assert lines[0].startswith("demo/noarch/lib-1.0-0.conda: Its attestations were left out: The attestation of ")

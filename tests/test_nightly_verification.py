@@ -1,0 +1,113 @@
+"""The nightly verification: when it is due, that it is done once, what it mends, whom it tells."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import mail
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from channels_app import mails
+from channels_app.models import AuditEvent, Channel, User
+from hub.storage import StoreError, store
+from publishing import tasks
+from publishing.models import Verification
+from publishing.operations import verification
+from tests.builders import make_channel, make_user
+from tests.verifying import LIB, REPODATA, furnish
+
+NOW = datetime(2026, 10, 5, 12, tzinfo=UTC)
+Jobs = list[tuple[object, ...]]
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+
+
+@pytest.fixture
+def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
+    furnish(channel, olga, tmp_path)
+    Channel.objects.update(created_at=NOW - timedelta(days=9))
+    return channel
+
+
+@pytest.mark.parametrize(
+    ("now", "ended", "is_due"),
+    [
+        ("2026-10-05T03:00", None, True),
+        ("2026-10-05T03:00", "2026-10-04T03:10", True),
+        ("2026-10-05T02:59", "2026-10-04T03:10", False),
+        ("2026-10-05T09:00", "2026-10-05T03:10", False),
+        ("2026-10-05T09:00", "2026-10-01T03:10", True),
+    ],
+)
+def test_it_is_due_once_a_night(
+    full: Channel, monkeypatch: pytest.MonkeyPatch, now: str, ended: str | None, is_due: bool
+) -> None:
+    monkeypatch.setattr("django.utils.timezone.now", lambda: datetime.fromisoformat(f"{now}+00:00"))
+    if ended:
+        Verification.objects.create(channel=full, ended_at=datetime.fromisoformat(f"{ended}+00:00"))
+    jobs: Jobs = []
+    monkeypatch.setattr(verification, "send", lambda *job: jobs.append(job))
+    tasks.verify_channels()
+    assert jobs == [("publishing.tasks.verify_channel", full.pk)] * is_due
+
+
+def test_new_and_deleted_channels_wait(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_channel("new", created_at=NOW)
+    make_channel("gone", created_at=NOW - timedelta(days=9), deleted_at=NOW)
+    jobs: Jobs = []
+    monkeypatch.setattr(verification, "send", lambda *job: jobs.append(job))
+    verification.send_due()
+    assert [job[1] for job in jobs] == [full.pk]
+
+
+def test_a_job_delivered_twice_is_done_once(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks.verify_channel(full.pk)
+    assert Verification.objects.get().ended_at == NOW
+    monkeypatch.setattr(verification, "verify", lambda channel: pytest.fail("verified once more"))
+    tasks.verify_channel(full.pk)
+    tasks.verify_channel(10**6)
+
+
+def test_only_the_index_is_mended_by_night_and_administrators_are_told(
+    full: Channel, olga: User, sent_jobs: Jobs, settings: Settings,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:  # fmt: skip
+    root = make_user("root", is_superuser=True, email="root@example.org")
+    User.objects.filter(pk=olga.pk).update(email="olga@example.org")
+    settings.HUB_PUBLIC_URL = "https://hub.example.org"
+    store().delete(LIB)
+    store().delete(REPODATA)
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.verify_channel(full.pk)
+    kept = Verification.objects.get()
+    assert (kept.difference_count, [kind for kind, _, _ in kept.differences]) == (1, ["missing bytes"])
+    assert store().stat(REPODATA)
+    event = AuditEvent.objects.get(action="channel.differ")
+    assert ("channels_app.tasks.tell", event.pk) in sent_jobs
+    assert mails.recipients(event.pk) == [root.pk]
+    mails.send(event.pk, root.pk)
+    message = mail.outbox[0]
+    assert (message.subject, message.to) == ("demo: database, index and store differ", ["root@example.org"])
+    assert "found 2 differences" in message.body
+    assert f"missing bytes: {LIB}\n" in message.body
+    assert "1 of them is left" in message.body
+    assert "manage.py verify demo --repair" in message.body
+
+
+def test_nobody_is_told_of_a_clean_channel(full: Channel) -> None:
+    tasks.verify_channel(full.pk)
+    assert not AuditEvent.objects.filter(action__in=["channel.differ", "channel.repair"]).exists()
+
+
+def test_a_store_that_is_down_leaves_it_due(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: Any) -> None:
+        raise StoreError("The store could not list demo: gone")
+
+    monkeypatch.setattr("hub.storage.folder.FolderStore.stats", down)
+    with pytest.raises(StoreError, match="gone"):
+        tasks.verify_channel(full.pk)
+    assert not Verification.objects.exists()

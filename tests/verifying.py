@@ -1,0 +1,53 @@
+"""A furnished channel, for whoever breaks it: two uploads, and an artifact with two attestations, all indexed."""
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+
+from django.utils import timezone
+
+from channels_app.access import Actor
+from channels_app.models import Artifact, Channel, User
+from hub.storage import store
+from publishing import index, upload
+from publishing.attestations import sidecars
+from publishing.models import Attestation
+from publishing.operations import verification
+from tests.archives import make_conda
+from tests.builders import make_artifact, received
+
+LIB = "demo/noarch/lib-1.0-0.conda"
+MINE = "demo/noarch/mine-1.0-0.conda"
+SIGS = f"{MINE}.sigs"
+REPODATA = "demo/noarch/repodata.json"
+SHARDS = "demo/noarch/repodata_shards.msgpack.zst"
+
+
+def furnish(channel: Channel, user: User, folder: Path) -> None:
+    for name in ("lib", "app"):
+        publish(channel, user, make_conda(folder, name=name))
+    mine = make_artifact(channel, "mine", size_bytes=4, sha256=hashlib.sha256(b"mine").hexdigest())
+    store().put(MINE, b"mine")
+    for position, bundle in enumerate(('{"a":1}', '{"b":2}')):
+        mine.attestations.create(position=position, bundle=bundle)
+    Attestation.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    sidecars.rewrite(mine)
+    bring_up_to_date(channel)
+
+
+def publish(channel: Channel, user: User, path: Path) -> Artifact:
+    return upload.publish(actor=Actor(user=user), channel=channel, received=received(path)).artifact
+
+
+def bring_up_to_date(channel: Channel) -> None:
+    index.open_channel(channel.pk)
+    index.bring_channel_up_to_date(channel)
+
+
+def found(channel: Channel, *, is_hashed: bool = False) -> list[tuple[str, str]]:
+    differences = verification.verify(channel, is_hashed=is_hashed).differences
+    return [(difference.kind.value, difference.key) for difference in differences]
+
+
+def read(key: str) -> bytes:
+    return b"".join(store().open(key))
