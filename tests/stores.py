@@ -1,5 +1,9 @@
-"""S3 servers of this machine for tests: moto honours conditional writes, rclone checks signatures."""
+"""S3 servers of this machine for tests.
 
+moto honours conditional writes, rclone checks signatures; SeaweedFS does both, and takes some seconds to start.
+"""
+
+import json
 import secrets
 import socket
 import subprocess
@@ -13,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 # The child ends with this process, however that ends: its standard input closes.
-UNTIL_STDIN_CLOSES = ("sh", "-c", '"$@" & read -r _; kill $!; wait', "sh")
+# By force after 2 s: SeaweedFS takes longer, and for ever where its folder is gone by then.
+STOP = "read -r _; kill $server; (sleep 2; kill -9 $server) 2>/dev/null & wait $server"
+UNTIL_STDIN_CLOSES = ("sh", "-c", f'"$@" & server=$!; {STOP}', "sh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,39 @@ def rclone_server(folder: Path) -> Iterator[S3Server]:
         yield S3Server(f"http://127.0.0.1:{port}", "hub", "hub-secret", "").with_new_bucket()
 
 
+@contextmanager
+def seaweed_server(folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS, with its data in `folder`; nobody reads anything without the key."""
+    folder.mkdir(parents=True)
+    credentials = [{"accessKey": "hub", "secretKey": "hub-secret"}]
+    identity = {"name": "hub", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    port = free_port()
+    parts = ("master", "volume", "filer")
+    ports = [f"-{name}.port{kind}={free_port()}" for name in parts for kind in ("", ".grpc")]
+    options = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64")
+    own = (f"-s3.port={port}", f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0")
+    config = (f"-dir={folder}", "-volume.max=0", f"-s3.config={folder / 's3.json'}")
+    with _running("weed", "server", "-filer", "-s3", *options, *ports, *own, *config, port=port):
+        server = S3Server(f"http://127.0.0.1:{port}", "hub", "hub-secret", "").with_new_bucket()
+        _wait_until_writable(server)
+        yield server
+
+
+def _wait_until_writable(server: S3Server) -> None:
+    """SeaweedFS listens before there is a place for bytes."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            server.client().put_object(Bucket=server.bucket, Key="ready", Body=b"x")
+            break
+        except ClientError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    server.client().delete_object(Bucket=server.bucket, Key="ready")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -102,13 +142,13 @@ def _running(program: str, *arguments: str, port: int) -> Iterator[None]:
     # A session of its own, so that Ctrl-C ends the shell by its standard input too, after the server.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True) as child:
         try:
-            _wait_until_listening(program, port)
+            wait_until_listening(program, port)
             yield
         finally:
             child.communicate()
 
 
-def _wait_until_listening(program: str, port: int) -> None:
+def wait_until_listening(program: str, port: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         try:
@@ -118,3 +158,9 @@ def _wait_until_listening(program: str, port: int) -> None:
         else:
             return
     raise TimeoutError(f"{program} did not listen on port {port} within {START_TIMEOUT_S} s")
+
+
+if __name__ == "__main__":  # for .ci/services: SeaweedFS in a folder, until the standard input closes
+    with seaweed_server(Path(sys.argv[1])) as seaweed:
+        print(seaweed.endpoint_url, flush=True)  # noqa: T201
+        sys.stdin.read()

@@ -3,6 +3,7 @@
 Keys are relative paths with `/` between their segments. Nothing but StoreError and NotInStore leaves a verb.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from django.core.files.storage import storages
+
+from hub import metrics
 
 CHUNK_BYTES = 256 * 1024
 TEMPORARY_PREFIX = ".tmp-"
@@ -88,6 +91,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """All keys below the folder `prefix`, or all keys where it is empty; in no order."""
 
+    def stats(self, prefix: str) -> Iterator[tuple[str, Stat]]:
+        """The same keys, each with its Stat: a thousand at a request where the store is a bucket."""
+
     def sweep(self, *, older_than_s: int) -> int:
         """Remove what puts that were killed left behind, and say how many."""
 
@@ -119,7 +125,15 @@ def check_range(key: str, first: int, last: int | None) -> None:
 
 @contextmanager
 def as_store_error(verb: str, key: str, *faults: type[Exception]) -> Iterator[None]:
+    began = time.perf_counter()
+    outcome = "ok"
     try:
         yield
+    except NotInStore:
+        outcome = "absent"
+        raise
     except faults as error:
+        outcome = "failed"
         raise StoreError(f"The store could not {verb} {key}: {error}") from error
+    finally:
+        metrics.STORE.labels(verb, outcome).observe(time.perf_counter() - began)

@@ -25,7 +25,7 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 class FolderStore:
     def __init__(self, root: Path | str) -> None:
-        self._root = os.path.realpath(root)
+        self.root = os.path.realpath(root)
 
     def put(self, key: str, source: Path | bytes, *, content_type: str = "application/octet-stream") -> None:
         target = self._path(key)
@@ -76,10 +76,16 @@ class FolderStore:
         with as_store_error("list", prefix, OSError):
             for path in self._walk(prefix):
                 if not path.name.startswith(TEMPORARY_PREFIX):
-                    yield path.relative_to(self._root).as_posix()
+                    yield path.relative_to(self.root).as_posix()
+
+    def stats(self, prefix: str) -> Iterator[tuple[str, Stat]]:
+        for key in self.list(prefix):
+            with as_store_error("stat", key, OSError), suppress(*_ABSENT):
+                found = Path(self.root, key).stat()
+                yield key, Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def sweep(self, *, older_than_s: int) -> int:
-        with as_store_error("sweep", self._root, OSError):
+        with as_store_error("sweep", self.root, OSError):
             temporaries = [path for path in self._walk("") if path.name.startswith(TEMPORARY_PREFIX)]
             # A link's mtime may be as old as its source; its ctime is when it was made.
             leftovers = [path for path in temporaries if _age_s(path) > older_than_s]
@@ -87,14 +93,21 @@ class FolderStore:
                 path.unlink(missing_ok=True)
         return len(leftovers)
 
+    def remove_empty_folders(self, prefix: str) -> None:
+        """Remove the folder `prefix`, if there is nothing but folders in it."""
+        folders = [folder for folder, _, _ in os.walk(self._path(prefix))]
+        with suppress(OSError):
+            for folder in reversed(folders):
+                Path(folder).rmdir()
+
     def _path(self, key: str) -> Path:
-        path = Path(self._root, checked(key))
-        if not Path(os.path.realpath(path)).is_relative_to(self._root):
+        path = Path(self.root, checked(key))
+        if not Path(os.path.realpath(path)).is_relative_to(self.root):
             raise StoreError(f"The store does not take the key {key!r}: it leads out of the store's folder")
         return path
 
     def _walk(self, prefix: str) -> Iterator[Path]:
-        top = self._path(prefix.removesuffix("/")) if prefix else self._root
+        top = self._path(prefix.removesuffix("/")) if prefix else self.root
         for folder, _, names in os.walk(top, onerror=_raise_unless_absent):
             yield from (Path(folder, name) for name in names)
 

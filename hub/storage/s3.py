@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,18 @@ class S3Store:
                 config = self._storage.transfer_config
                 self._client.upload_file(str(source), self._bucket, name, ExtraArgs=options, Config=config)
 
+    def put_new(self, key: str, content: bytes) -> bool:
+        """Put `content` where there is no such key; False where there is one. Some stores ignore the condition."""
+        name = self._location + checked(key)
+        with _as_store_error("put", key):
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=name, Body=content, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.PRECONDITION_FAILED:
+                    return False
+                raise
+        return True
+
     def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
         check_range(key, first, last)
         name = self._location + checked(key)
@@ -88,17 +101,27 @@ class S3Store:
             )
         return signed
 
+    def unsigned_urls(self, key: str) -> tuple[str, str]:
+        """The addresses of the key and of the bucket's list, without credentials: a private bucket refuses both."""
+        name = self._location + checked(key)
+        file = self._client.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": name})
+        folder = self._client.generate_presigned_url("list_objects_v2", Params={"Bucket": self._bucket})
+        return file.partition("?")[0], folder.partition("?")[0] + "?list-type=2"
+
     def delete(self, key: str) -> None:
         name = self._location + checked(key)
         with suppress(NotInStore), _as_store_error("delete", key):
             self._client.delete_object(Bucket=self._bucket, Key=name)
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (key for key, _ in self.stats(prefix))
+
+    def stats(self, prefix: str) -> Iterator[tuple[str, Stat]]:
         folder = self._location + checked_folder(prefix)
         with _as_store_error("list", prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder):
                 for found in page.get("Contents", ()):
-                    yield found["Key"].removeprefix(self._location)
+                    yield found["Key"].removeprefix(self._location), Stat(found["Size"], found["LastModified"])
 
     def sweep(self, *, older_than_s: int) -> int:
         before = datetime.now(UTC) - timedelta(seconds=older_than_s)

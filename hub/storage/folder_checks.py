@@ -1,0 +1,43 @@
+"""What is asked of a folder alone: is there room, and do uploads reach it without being copied."""
+
+import shutil
+
+from django.conf import settings
+
+from hub.storage.checks import LimitError, Place, Probe
+from hub.storage.folder import FolderStore
+
+GIB = 1024**3
+
+
+def has_room(place: Place) -> str:
+    free_bytes = shutil.disk_usage(_folder(place).root).free
+    needed_bytes = settings.HUB_MAX_UPLOAD_BYTES
+    found = f"{free_bytes / GIB:.1f} GiB are free"
+    if free_bytes < needed_bytes:
+        raise LimitError(
+            f"{found}, less than one upload may have ({needed_bytes / GIB:.1f} GiB, HUB_MAX_UPLOAD_BYTES): "
+            "larger ones than that are refused."
+        )
+    return f"{found}."
+
+
+def links(place: Place) -> str:
+    """Hard links: the received file becomes the stored one."""
+    (place.scratch / "linked").write_bytes(b"x")
+    place.store.put(place.key("linked"), place.scratch / "linked")
+    if (place.scratch / "linked").stat().st_nlink == 1:
+        raise LimitError(
+            "The store's folder and the one of arriving uploads can't share a file, so that each upload is written "
+            "twice. Have both on one filesystem."
+        )
+    return "Uploads are linked into the store, not copied."
+
+
+PROBES: dict[str, Probe] = {"free space": has_room, "links": links}
+
+
+def _folder(place: Place) -> FolderStore:
+    if not isinstance(place.store, FolderStore):
+        raise TypeError(f"{place.store!r} is no folder.")
+    return place.store

@@ -1,0 +1,133 @@
+"""What is asked of a bucket alone: are addresses signed as they should be, and is it private."""
+
+import time
+from typing import cast
+from urllib.parse import urlsplit
+
+import urllib3
+from django.conf import settings
+
+from hub.storage import StoreError
+from hub.storage.checks import LimitError, Place, Probe
+from hub.storage.s3 import S3Store
+
+TIMEOUT_S = 10
+ADDRESS_S = 60
+SHORT_ADDRESS_S = 1
+# Past the end of a short address, and of the second in which it ends.
+EXPIRED_AFTER_S = 2.5
+# Without conditions nothing is lost: no two uploads of one name reach the store.
+NO_CONDITIONS = "the hub's own reservations keep two uploads of one name apart without it."
+
+
+def obeys_conditions(place: Place) -> str:
+    store = _bucket(place)
+    try:
+        taken = [store.put_new(place.key("condition"), content) for content in (b"first", b"second")]
+    except StoreError as error:
+        raise LimitError(f"Puts on condition (If-None-Match) are refused ({error}); {NO_CONDITIONS}") from None
+    if taken != [True, False]:
+        raise LimitError(f"Puts on condition (If-None-Match) are carried out in spite of it; {NO_CONDITIONS}")
+    return "Puts on condition (If-None-Match) are obeyed."
+
+
+def signs_get(place: Place) -> str:
+    address = _address(place, "GET")
+    answer = _ask("GET", address)
+    _expect(answer.status == 200 and answer.data == b"0123456789", f"a signed GET was answered with {answer.status}")
+    return f"Signed addresses work, where clients reach {urlsplit(address).netloc}."
+
+
+def signs_parts(place: Place) -> str:
+    answer = _ask("GET", _address(place, "GET"), {"Range": "bytes=2-4"})
+    if answer.status != 206 or answer.data != b"234":
+        raise LimitError(
+            f"With redirects no client can resume a download: a part was answered with {answer.status}, expected 206."
+        )
+    return "Signed addresses work for parts."
+
+
+def signs_head(place: Place) -> str:
+    answer = _ask("HEAD", _address(place, "HEAD"))
+    _expect(answer.status == 200, f"a signed HEAD was answered with {answer.status}")
+    _expect(answer.headers.get("Content-Length") == "10", "a signed HEAD was answered without the file's size")
+    return "Signed addresses for HEAD work."
+
+
+def needs_signature(place: Place) -> str:
+    """Whether an address that was changed by one character is refused."""
+    address = _address(place, "GET")
+    forged = address[:-1] + ("0" if address[-1] != "0" else "1")
+    if _ask("GET", forged).status < 400:
+        raise LimitError("A signed address works with a forged signature: private packages would be open to anyone.")
+    return "A forged signature is refused."
+
+
+def ends(place: Place) -> str:
+    address = _address(place, "GET", SHORT_ADDRESS_S)
+    time.sleep(EXPIRED_AFTER_S)
+    if _ask("GET", address).status < 400:
+        raise LimitError(
+            f"A signed address still works {EXPIRED_AFTER_S - SHORT_ADDRESS_S} s after its end: with redirects, "
+            "whoever had access once may keep it."
+        )
+    return "Signed addresses end when they should."
+
+
+def hides_files(place: Place) -> str:
+    if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[0]).status < 400:
+        raise LimitError(
+            "Anyone can read the bucket without credentials: private channels are not private. Block public access, "
+            "unless every channel is public."
+        )
+    return "Nobody reads the bucket without credentials."
+
+
+def hides_its_list(place: Place) -> str:
+    if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[1]).status < 400:
+        raise LimitError(
+            "Anyone can list the bucket without credentials, the names of private channels and packages included."
+        )
+    return "Nobody lists the bucket without credentials."
+
+
+PROBES: dict[str, Probe] = {
+    "conditional put": obeys_conditions,
+    "signed GET": signs_get,
+    "signed range": signs_parts,
+    "signed HEAD": signs_head,
+    "signature": needs_signature,
+    "expiry": ends,
+    "private": hides_files,
+    "private list": hides_its_list,
+}
+
+
+def _bucket(place: Place) -> S3Store:
+    return cast(S3Store, place.store)
+
+
+def _address(place: Place, method: str, expires_s: int = ADDRESS_S) -> str:
+    address = place.store.url(place.key("small"), method=method, expires_s=expires_s, file_name="small")
+    if address is None:
+        raise _no_redirects("the store signs no addresses")
+    return address
+
+
+def _expect(works: bool, found: str) -> None:
+    if not works:
+        raise _no_redirects(found)
+
+
+def _no_redirects(found: str) -> Exception:
+    """What matters only where packages are delivered by signed addresses."""
+    if settings.HUB_DELIVERY == "stream":
+        return LimitError(f"Redirect delivery will not work: {found}. Leave HUB_DELIVERY at stream.")
+    return StoreError(f"HUB_DELIVERY is {settings.HUB_DELIVERY}, and {found}. Set HUB_DELIVERY to stream.")
+
+
+def _ask(method: str, address: str, headers: dict[str, str] | None = None) -> urllib3.BaseHTTPResponse:
+    try:
+        return urllib3.request(method, address, headers=headers, timeout=TIMEOUT_S, retries=False, redirect=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise StoreError(f"The store could not be asked without credentials: {type(error).__name__}.") from None

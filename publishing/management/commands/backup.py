@@ -1,0 +1,31 @@
+"""`manage.py backup FOLDER [--without-store]`: everything that a hub needs to come back, while it runs."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from hub.storage import StoreError
+from publishing.operations import backups
+from publishing.operations.backups import BackupError
+
+
+class Command(BaseCommand):
+    help = "Save the database, the packages and the secrets in FOLDER; what is there already is not copied again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path)
+        parser.add_argument(
+            "--without-store", action="store_true", help="leave the packages out, where the bucket has its own backup"
+        )
+
+    def handle(self, **options: Any) -> None:
+        try:
+            for line in backups.backup(options["folder"], with_store=not options["without_store"]):
+                self.stdout.write(line)
+        except (BackupError, StoreError, OSError) as error:
+            raise CommandError(f"The backup is not complete. {error}") from None
+        self.stdout.write(
+            f"The backup in {options['folder']} is complete. It holds secrets: keep it as safe as the hub."
+        )

@@ -1,0 +1,31 @@
+"""`manage.py movedatabase --from URL`: every row of another database into the configured one, which must be new."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from publishing.operations import databases
+from publishing.operations.databases import RefusedError
+
+
+class Command(BaseCommand):
+    help = (
+        "Copy every row of the database at URL into the one of DATABASE_URL, which must be migrated and unused. "
+        "Stop the hub first."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--from", required=True, dest="url", metavar="URL", help="as DATABASE_URL is written")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            with databases.connected(options["url"]) as source:
+                counts = databases.copy_rows(source)
+        except (RefusedError, DatabaseError) as error:
+            raise CommandError(f"Nothing was copied. {str(error).splitlines()[0]}") from None
+        for table, count in counts.items():
+            if count:
+                self.stdout.write(f"{table:45} {count:>12,}")
+        self.stdout.write(f"{sum(counts.values()):,} rows of {len(counts)} tables are there.")

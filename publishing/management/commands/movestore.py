@@ -1,0 +1,53 @@
+"""`manage.py movestore --to s3|filesystem`: what is in the one store into the other; the first is left as it is."""
+
+from argparse import ArgumentParser
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.core.management.base import BaseCommand, CommandError
+
+from hub.storage import Store, StoreError
+from hub.storage.checks import Outcome, check
+from publishing.operations.copying import Totals, copy
+
+OTHER = {"s3": "filesystem", "filesystem": "s3"}
+
+
+class Command(BaseCommand):
+    help = (
+        "Copy the store of this hub into the other kind of store, as often as you like and while the hub runs; "
+        "the last time after it was stopped. Nothing is removed."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--to", required=True, choices=sorted(OTHER), help="the store to copy into")
+
+    def handle(self, **options: Any) -> None:
+        to = options["to"]
+        if not settings.AWS_STORAGE_BUCKET_NAME:
+            raise CommandError("AWS_STORAGE_BUCKET_NAME is empty; expected it to name the bucket, whatever is moved.")
+        source, target = store_of(OTHER[to]), store_of(to)
+        check_target(target)
+        totals = Totals()
+        try:
+            for totals in copy(source, target):
+                self.stdout.write(f"{totals}")
+        except StoreError as error:
+            raise CommandError(f"{error}. What was copied stays: run this again.") from None
+        if totals.wrong:
+            raise CommandError(f"Not copied, since their bytes are not the database's: {', '.join(totals.wrong)}.")
+        self.stdout.write(
+            "Everything is there. If the hub was running, stop it and run this once more; "
+            f"then set HUB_STORAGE={to}, start it, and run `manage.py verify --hash`."
+        )
+
+
+def store_of(kind: str) -> Store:
+    return cast(Store, storages.create_storage(settings.CHANNEL_STORES[kind]))
+
+
+def check_target(target: Store) -> None:
+    for finding in check(target):
+        if finding.outcome is Outcome.BROKEN:
+            raise CommandError(f"The store to copy into does not work ({finding.probe}): {finding.sentence}")
