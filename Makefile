@@ -1,18 +1,30 @@
-# `make run` runs the hub, `make test` its tests; both install what they need into .venv first.
+# `make run` runs the hub, `make stack` all that production has, `make test` the tests; each installs what it needs into
+# .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
+DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 
-.PHONY: run test test-services screenshots lint format lock clean
+.PHONY: run stack test test-services screenshots lint format lock clean
 
 run: .venv/run.installed
 	@$(BIN)/python manage.py runhub
 
+stack: .venv/dev.installed
+	.ci/need nginx nginx
+	.ci/need redis-server redis-server
+	.ci/need initdb postgresql
+	@$(BIN)/python -m deploy.stack
+
 test: .venv/dev.installed
 	$(BIN)/python -m pytest -n auto
 
+# The whole suite, its clients before the whole stack; then what reads and uploads with the other two deliveries.
 test-services: .venv/dev.installed
-	.ci/services $(BIN)/python -m pytest -n auto
+	HUB_TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto
+	for delivery in redirect stream; do \
+		HUB_TEST_DELIVERY=$$delivery .ci/services $(BIN)/python -m pytest -n auto $(DELIVERED) || exit 1; \
+	done
 
 screenshots: .venv/dev.installed
 	.ci/browser
@@ -23,6 +35,8 @@ lint: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-cache
+	@# What it finds is on stdout; on stderr it counts the lines whose reasons say which of its checks don't apply.
+	$(BIN)/bandit --quiet --recursive hub channels_app publishing 2>/dev/null
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
 

@@ -50,6 +50,9 @@ ACTIONS = {
     "artifact.attest": Words("shield-check", "", "added an attestation to {target}"),
     "artifact.overwrite": Words("rotate-ccw", "warning", "replaced the bytes of {target}"),
     "artifact.set_aside": Words("triangle-alert", "warning", "left {target} out of the index: a client can't read it"),
+    "artifact.damage": Words("triangle-alert", "error", "left {target} out of the index: its bytes are damaged"),
+    "artifact.mend": Words("rotate-ccw", "success", "put {target} back into the index: its bytes are right again"),
+    "artifact.import": Words("upload", "", "took {target} in from the store"),
     "artifact.yank": Words("ban", "error", "yanked {target}"),
     "artifact.delete": Words("trash-2", "error", "deleted {target}"),
     "artifact.restore": Words("rotate-ccw", "success", "put {target} back into the index"),
@@ -67,6 +70,8 @@ ACTIONS = {
     "channel.transfer": Words("arrow-left-right", "warning", "handed the channel to {target}"),
     "channel.delete": Words("trash-2", "error", "deleted the channel"),
     "channel.restore": Words("rotate-ccw", "success", "restored the channel"),
+    "channel.repair": Words("rotate-ccw", "warning", "repaired what differed between database, index and store"),
+    "channel.differ": Words("triangle-alert", "error", "found differences between database, index and store"),
     "policy.change": Words("sliders-horizontal", "warning", "changed the policies"),
     "publisher.add": Words("shield-check", "warning", "added the trusted publisher {target}"),
     "publisher.remove": Words("shield-check", "error", "removed the trusted publisher {target}"),
@@ -93,11 +98,16 @@ ACTIONS = {
     "account.recovery_code": Words("key-round", "warning", "signed in with a recovery code"),
     "account.connect": Words("log-in", "success", "connected an account of {target}"),
     "account.disconnect": Words("log-out", "error", "disconnected the account of {target}"),
+    "job.retry": Words("rotate-ccw", "", "sent the failed job {target} again"),
+    "job.put_away": Words("check", "", "put away the failed job {target}"),
     "oauth.grant": Words("terminal", "success", "let {target} in"),
     "oauth.revoke": Words("terminal", "error", "shut {target} out"),
 }
 # Where an event without an actor was nobody's, not that of a deleted account.
-OF_THE_HUB = {"artifact.set_aside", "key.expires", "publisher.first_use", "publisher.refuse"}
+OF_THE_HUB = {
+    *("artifact.set_aside", "artifact.damage", "artifact.mend", "artifact.import", "channel.repair", "channel.differ"),
+    *("key.expires", "publisher.first_use", "publisher.refuse"),
+}
 
 # What an event's detail has as name → value.
 PAIRS = ("fields", "pins")

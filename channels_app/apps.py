@@ -13,6 +13,7 @@ class ChannelsConfig(AppConfig):
 
     def ready(self) -> None:
         import channels_app.accounts.events  # noqa: F401  (its receivers)
+        import hub.deployment  # noqa: F401  (its checks)
         from channels_app.accounts.oauth.clients import add_known_clients  # models are there by now
 
         post_migrate.connect(add_known_clients, sender=self)

@@ -17,6 +17,7 @@ from channels_app.access import ANYONE, Actor
 from channels_app.models import User
 from hub.errors import forbidden, unauthenticated
 from hub.middleware import PATH_KEY
+from hub.observed import WHO
 
 # An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
 TOKEN_CHARACTERS = 86
@@ -24,11 +25,17 @@ TOKEN_CHARACTERS = 86
 
 def actor(request: HttpRequest) -> Actor:
     """Who asks, by key or by session. A credential that is not valid is 401 everywhere, on public channels too."""
-    secret = _secret(request)
+    secret = credential(request)
     if secret is not None:
-        return _looking(request, _actor_by(secret))
+        return _looking(request, noted(request, _actor_by(secret)))
     user = request.user
-    return ANYONE if isinstance(user, AnonymousUser) else Actor(user=user)
+    return noted(request, ANYONE if isinstance(user, AnonymousUser) else Actor(user=user))
+
+
+def noted(request: HttpRequest, found: Actor) -> Actor:
+    """The actor, of whom the access log will tell."""
+    request.META[WHO] = f"{found} with the key {found.key.pk}" if found.key else str(found)
+    return found
 
 
 def _looking(request: HttpRequest, found: Actor) -> Actor:
@@ -48,8 +55,8 @@ def way(request: HttpRequest) -> str:
 
 def key_actor(request: HttpRequest) -> Actor:
     """Who asks, by key alone: for the endpoints of clients that change something, where a cookie must not be enough."""
-    secret = _secret(request)
-    return ANYONE if secret is None else _actor_by(secret)
+    secret = credential(request)
+    return noted(request, ANYONE if secret is None else _actor_by(secret))
 
 
 def signed_in(request: HttpRequest) -> Actor:
@@ -63,7 +70,7 @@ def signed_in(request: HttpRequest) -> Actor:
 
 def person(request: HttpRequest) -> User:
     """Who is signed in, for views that ask for that by `login_required`."""
-    assert isinstance(request.user, User)  # noqa: S101
+    assert isinstance(request.user, User)  # noqa: S101  # nosec B101  # tells mypy
     return request.user
 
 
@@ -111,7 +118,8 @@ def live_token(secret: str) -> Token | None:
     return tokens.lookup(Token.Type.ACCESS_TOKEN, secret)
 
 
-def _secret(request: HttpRequest) -> str | None:
+def credential(request: HttpRequest) -> str | None:
+    """The key or token that was sent, which is nobody's yet; None where there is none."""
     path_key: str | None = request.META.get(PATH_KEY)
     if path_key is not None:
         return path_key

@@ -20,7 +20,7 @@ MIB = 1024**2
 ROUTED = {
     *("account", "accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "doctor", "favicon.ico", "get"),
     *("healthz", "identity", "invitations", "media", "metrics", "new", "o", "readyz", "robots.txt", "search", "static"),
-    *("styleguide", "t", "teams", "well-known", ".well-known"),
+    *("status", "styleguide", "t", "teams", "well-known", ".well-known"),
 }
 
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from channels_app.models import Artifact, DailyDownloads, Package
+from hub import metrics
 
 _lock = threading.Lock()
 _pending: Counter[tuple[int, date]] = Counter()
@@ -21,6 +22,7 @@ _timers: list[threading.Timer] = []
 
 def count(artifact_id: int) -> None:
     """Note one download of an artifact."""
+    metrics.DOWNLOADS.labels(settings.HUB_DELIVERY).inc()
     with _lock:
         _pending[artifact_id, datetime.now(UTC).date()] += 1
         if not _timers:

@@ -67,7 +67,7 @@ def _count(name: str, window: int) -> int:
     table = RateCount._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f'INSERT INTO {table} (name, "window", count) VALUES (%s, %s, 1) '  # noqa: S608  (a constant)
+            f'INSERT INTO {table} (name, "window", count) VALUES (%s, %s, 1) '  # noqa: S608  # nosec B608  # a constant
             f'ON CONFLICT (name, "window") DO UPDATE SET count = {table}.count + 1 RETURNING count',
             [name, window],
         )

@@ -63,6 +63,10 @@ def owners_and_before(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(is_owner | Q(pk=event.actor_id)).distinct()
 
 
+def administrators(_: AuditEvent) -> QuerySet[User]:
+    return User.objects.filter(is_superuser=True)
+
+
 MAILS = {
     "account.new_device": Mail("A sign-in from a new device", "account_new_device", oneself),
     "account.email": Mail("Your e-mail address was changed", "account_changed", oneself, address_before),
@@ -77,6 +81,7 @@ MAILS = {
     "member.change": Mail("{target} has another role in {channel} now", "member_change", concerned),
     "member.remove": Mail("{target} is no member of {channel} any more", "member_remove", concerned),
     "channel.transfer": Mail("{channel} belongs to {target} now", "channel_transfer", owners_and_before),
+    "channel.differ": Mail("{channel}: database, index and store differ", "channel_differ", administrators),
     "key.create": Mail("A new API key: {target}", "key_create", holders),
     "key.expires": Mail("The API key {target} expires soon", "key_expires", holders),
     "oauth.grant": Mail("{target} is signed in with your account", "oauth_grant", first_time),

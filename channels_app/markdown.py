@@ -34,7 +34,7 @@ def render(
     links stay, too. What is longer than `max_characters` is cut off.
     """
     html = _parser.render(text[:max_characters], {"heading_shift": heading_shift})
-    return mark_safe(  # noqa: S308 (nh3 has made it safe)
+    return mark_safe(  # noqa: S308  # nosec B308, B703  # nh3 has made it safe
         nh3.clean(
             html,
             tags=TAGS,

@@ -238,6 +238,10 @@ class Removal(models.TextChoices):
     DELETED = "deleted", "deleted"  # no longer served; the row keeps other bytes from taking its name
 
 
+# How a reason begins that is of the store's making, not of the record's: verify puts such an artifact back one day.
+DAMAGED = "Its bytes are "
+
+
 class Artifact(models.Model):
     """One published file. It is served unless it was deleted, and in the index unless it was yanked or deleted."""
 
@@ -309,6 +313,11 @@ class Artifact(models.Model):
     def __str__(self) -> str:
         return f"{self.channel}/{self.subdir}/{self.file_name}"
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the index leaves it out because its bytes are missing or wrong."""
+        return self.set_aside_reason.startswith(DAMAGED)
+
 
 class DailyDownloads(models.Model):
     """How often an artifact was downloaded on one day (UTC)."""
@@ -337,6 +346,15 @@ class RateCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.count}"
+
+
+class AccessEpoch(models.Model):
+    """One row, whose number triggers raise whenever somebody's right to read may have ended; see access_epoch.py."""
+
+    number = models.PositiveBigIntegerField(db_default=0)
+
+    def __str__(self) -> str:
+        return str(self.number)
 
 
 class AuditEvent(models.Model):

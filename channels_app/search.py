@@ -105,8 +105,8 @@ def _full_text(words: list[str], searched: Searched) -> Q:
     if connection.vendor == "postgresql":
         return Q(*(Q(name__contains=word) | Q(_is_said(word, searched)) for word in words))
     phrases = " ".join('"{}"'.format(word.replace('"', '""')) for word in words)
-    sql = f"SELECT rowid FROM {searched.full_text} WHERE {searched.full_text} MATCH %s"  # noqa: S608 (a name of ours)
-    return Q(pk__in=RawSQL(sql, [phrases]))  # noqa: S611 (the text is a parameter)
+    sql = f"SELECT rowid FROM {searched.full_text} WHERE {searched.full_text} MATCH %s"  # noqa: S608  # nosec B608  # a name of ours
+    return Q(pk__in=RawSQL(sql, [phrases]))  # noqa: S611  # nosec B611  # the text is a parameter
 
 
 def _is_said(word: str, searched: Searched) -> SearchVectorExact:

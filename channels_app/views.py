@@ -1,7 +1,10 @@
 """The pages for people."""
 
+import sys
+
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -9,7 +12,7 @@ from django.template.loader import render_to_string
 from channels_app import authentication, queries
 from channels_app.access import visible_channels
 from hub.errors import HubError
-from hub.middleware import answer
+from hub.middleware import DATABASE_DOWN, answer
 
 RECENT_PACKAGES = 5
 
@@ -62,6 +65,8 @@ def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
 
 def failed(request: HttpRequest) -> HttpResponse:
     """The same for what nobody foresaw; without the request's context, which may be what failed."""
+    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
+        return answer(DATABASE_DOWN)
     if _is_browser(request):
         return HttpResponse(render_to_string("500.html"), status=500)
     return _sentence("The hub failed to answer. The reason is in its log; try again, or tell an administrator.", 500)

@@ -8,11 +8,14 @@ from celery import Celery
 from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
 
-import hub.folder_queue  # noqa: F401  (registers the queue of a hub without Redis)
+import hub.folder_queue  # registers the queue of a hub without Redis
+import hub.watched_jobs  # noqa: F401  (its receivers)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 logger = logging.getLogger(__name__)
+
+DAY_S = 24 * 3600
 
 app = Celery("hub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -24,8 +27,13 @@ app.conf.beat_schedule = {
     "refresh-trust-root": {"task": "publishing.tasks.refresh_trust_root", "schedule": 3600.0},
     # Daily would do, but beat forgets at its start when it last sent a job.
     "warn-of-expiring-keys": {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0},
+    # A channel that was done this night is left out.
+    "verify-channels": {"task": "publishing.tasks.verify_channels", "schedule": 600.0},
     "remove-leftovers": {"task": "publishing.tasks.remove_leftovers", "schedule": 600.0},
 }
+for entry in app.conf.beat_schedule.values():
+    # What piled up while no worker was there does its work once.
+    entry["options"] = {"expires": entry["schedule"] if isinstance(entry["schedule"], float) else DAY_S}
 
 
 @worker_ready.connect
@@ -35,9 +43,14 @@ def wake_at_start(**_: Any) -> None:
     send("publishing.tasks.refresh_trust_root")
 
 
-def send(task: str, *args: int) -> None:
-    """Queue the job named `task`. A broker that is down only delays it: the schedule finds what was left undone."""
+def send(task: str, *args: int) -> bool:
+    """Queue the job named `task`, and whether that could be done.
+
+    A broker that is down only delays it: the schedule finds what was left undone.
+    """
     try:
         app.send_task(task, args=args, retry=False)
     except (OperationalError, OSError) as error:
         logger.warning("could not queue %s%s, the schedule will: %s", task, args, error)
+        return False
+    return True

@@ -26,8 +26,14 @@ INVITATION_PREFIX = "/invitations/"
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
 NUL = bad_request("nul", "The address holds a NUL character, which no name here has.")
 STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
+DATABASE_DOWN = unavailable("database_unavailable", "The database does not answer just now; try again in a moment.")
 NO_LENGTH = HubError(411, "length_missing", "The body is chunked; it is taken here with a Content-Length alone.")
 TOO_LARGE = too_large("body_too_large", "The body is larger than anything that is sent here: at most 1 MiB is taken.")
+
+NO_PERMISSIONS = ", ".join(
+    f"{feature}=()"
+    for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "serial", "usb", "bluetooth")
+)
 
 # The routes whose views read their body themselves, with bounds of their own.
 OWN_BOUNDS = {"upload", "channel-upload", "mint-token"}
@@ -103,6 +109,17 @@ def head_as_get(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def few_permissions(get_response: GetResponse) -> GetResponse:
+    """No page asks for what browsers can give; passkeys alone are needed, and are the hub's own by default."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response.headers["Permissions-Policy"] = NO_PERMISSIONS
+        return response
+
+    return middleware
+
+
 def bounded_body(get_response: GetResponse) -> GetResponse:
     """Refuse what no form of ours can be, before anything reads it: Django's parser would spool files of any size."""
 
@@ -144,12 +161,17 @@ def plain_errors(get_response: GetResponse) -> GetResponse:
             return get_response(request)
 
         def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-            if isinstance(exception, StoreError):
-                logger.error("%s", exception)
-                return answer(STORE_DOWN)
-            return answer(exception) if isinstance(exception, HubError) else None
+            return plain_answer(exception)
 
     return Middleware()
+
+
+def plain_answer(exception: Exception) -> HttpResponse | None:
+    """What is answered to an exception of the hub's own."""
+    if isinstance(exception, StoreError):
+        logger.error("%s", exception)
+        return answer(STORE_DOWN)
+    return answer(exception) if isinstance(exception, HubError) else None
 
 
 def answer(error: HubError) -> HttpResponse:

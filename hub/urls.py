@@ -20,5 +20,6 @@ urlpatterns = [
     path("", include("publishing.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("<str:channel>/<path:path>", downloads.channel_file, name="channel-file"),
 ]

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
+from hub import database
 from hub.errors import HubError, bad_request, too_large
 
 CHUNK_BYTES = 256 * 1024
@@ -119,6 +120,7 @@ def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
     """
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes + FORM_OVERHEAD_BYTES:
         raise _over_limit(limit_bytes)
+    database.give_back()
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="upload-") as file:
         sink = _Sink(file, limit_bytes)
         content_type, options = parse_options_header(body.content_type)

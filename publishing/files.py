@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 import zstandard
@@ -11,7 +11,7 @@ from django.conf import settings
 
 from hub.storage import store
 from publishing.models import Fragment, SubdirIndex
-from publishing.repodata import ZSTD_LEVEL, Layout, Section
+from publishing.repodata import ZSTD_LEVEL, Layout
 
 FRAGMENTS_AT_ONCE = 1000
 
@@ -21,11 +21,22 @@ def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="index-") as folder:
         plain, compressed = Path(folder, "json"), Path(folder, "zst")
         with plain.open("wb") as file:
-            for part in layout:
-                _write_part(file, index, part)
+            file.writelines(content(index, layout))
         _compress(plain, compressed)
         store().put(f"{key}.zst", compressed)
         store().put(key, plain, content_type="application/json")
+
+
+def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
+    """The bytes of the file that `layout` becomes, in small pieces."""
+    for part in layout:
+        if isinstance(part, str):
+            yield part.encode()
+            continue
+        separator = ""
+        for body in _bodies(index, part.name):
+            yield f"{separator}{body}".encode()
+            separator = ","
 
 
 def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[str, Any]:
@@ -39,16 +50,6 @@ def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[s
     for body in bodies:
         found |= orjson.loads(f"{{{body}}}")
     return found
-
-
-def _write_part(file: IO[bytes], index: SubdirIndex, part: str | Section) -> None:
-    if isinstance(part, str):
-        file.write(part.encode())
-        return
-    separator = ""
-    for body in _bodies(index, part.name):
-        file.write(f"{separator}{body}".encode())
-        separator = ","
 
 
 def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:

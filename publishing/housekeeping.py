@@ -17,6 +17,7 @@ from channels_app.people import invitations
 from hub.locks import try_lock
 from hub.storage import store
 from publishing import removal
+from publishing.index import lock_name
 from publishing.models import Reservation, RetiredShard
 from publishing.trusted import exchange, publishers
 
@@ -44,7 +45,7 @@ def _remove_deleted_channels() -> None:
     """
     for channel in Channel.objects.filter(deleted_at__lt=channels.grace_began()):
         with ExitStack() as locks:
-            held = [locks.enter_context(try_lock(f"index-{index.pk}")) for index in channel.indexes.all()]
+            held = [locks.enter_context(try_lock(lock_name(index.pk))) for index in channel.indexes.all()]
             if all(held) and _is_past_restoring(channel):
                 _remove_channel(channel)
 

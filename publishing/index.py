@@ -13,17 +13,18 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case, Count, F, Max, Min, When
 from django.db.models.functions import Now
 
 from channels_app.models import Artifact, Channel, Package
+from hub import metrics
 from hub.celery import send
 from hub.locks import try_lock
 from hub.storage import store
 from publishing import files, pieces, repodata, summary
 from publishing.models import IndexedName, SubdirIndex
-from publishing.repodata import Revision
+from publishing.repodata import Layout, Revision
 
 WHOLE_CHANNEL = ""
 
@@ -68,43 +69,77 @@ def wake_stale() -> None:
 
 def rebuild(index: SubdirIndex) -> None:
     """Make every piece and file of `index` anew, from the database alone."""
-    names = Package.objects.filter(channel=index.channel).values_list("name", flat=True)
-    if index.subdir != WHOLE_CHANNEL:
-        names = names.filter(artifacts__subdir=index.subdir).distinct()
-    want(index.channel, index.subdir, names)
+    want(index.channel, index.subdir, all_names(index))
     bring_up_to_date(index.pk)
+
+
+def all_names(index: SubdirIndex) -> list[str]:
+    """Every name that the index has or should have: of artifacts, and of pieces that may be left of others."""
+    packages = Package.objects.filter(channel=index.channel)
+    if index.subdir != WHOLE_CHANNEL:
+        packages = packages.filter(artifacts__subdir=index.subdir)
+    found = packages.values_list("name").union(index.names.values_list("name"), index.fragments.values_list("name"))
+    return sorted(name for (name,) in found)
+
+
+def bring_channel_up_to_date(channel: Channel) -> None:
+    """Build whatever is stale, the subdirs first: the files of the whole channel are made from them."""
+    for index in channel.indexes.exclude(subdir=WHOLE_CHANNEL):
+        bring_up_to_date(index.pk)
+    for index in channel.indexes.filter(subdir=WHOLE_CHANNEL):
+        bring_up_to_date(index.pk)
 
 
 def bring_up_to_date(index_id: int) -> None:
     """Build the index until it is not stale; nothing to do where another worker is at it."""
-    while index := SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).select_related("channel").first():
-        with try_lock(f"index-{index_id}") as held:
-            if not held:
-                return
-            _pause_since(index.built_at)
-            index.refresh_from_db()
-            build(index)
+    try:
+        while index := SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).select_related("channel").first():
+            with try_lock(lock_name(index_id)) as held:
+                if not held:
+                    return
+                _pause_since(index.built_at)
+                index.refresh_from_db()
+                build(index)
+    except Exception:
+        # Where the lock went with a connection, this build's files may stand over those of a newer one.
+        if not connection.is_usable():
+            connection.close()
+        _want_again(index_id)
+        raise
+
+
+def lock_name(index_id: int) -> str:
+    return f"index-{index_id}"
 
 
 def build(index: SubdirIndex) -> None:
     """One build. The caller holds the index's lock. A crash at any point leaves it stale, to be built again."""
     began = datetime.now(UTC)
     names = list(index.names.filter(changed__gt=index.built).order_by("name").values_list("name", flat=True))
-    if index.subdir == WHOLE_CHANNEL:
-        summary.write_files(index, names)
-    else:
-        pieces.remake(index, names)
-        _write_files(index)
+    with metrics.BUILDS.labels("subdir" if index.subdir else "channel").time():
+        if index.subdir == WHOLE_CHANNEL:
+            summary.write_files(index, names)
+        else:
+            pieces.remake(index, names)
+            _write_files(index)
     _finish(index, names, began)
 
 
 def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
     built = {"built": index.wanted, "builds": F("builds") + 1, "etag": secrets.token_hex(8)}
     with transaction.atomic():
+        mine = SubdirIndex.objects.filter(pk=index.pk, etag=index.etag)
         # What came meanwhile came after this build began.
-        SubdirIndex.objects.filter(pk=index.pk).update(**built, built_at=datetime.now(UTC), wanted_at=began)
+        if not mine.update(**built, built_at=datetime.now(UTC), wanted_at=began):
+            # Another build has ended since this one began: the files may be of both.
+            _want_again(index.pk)
         if index.subdir != WHOLE_CHANNEL:
             transaction.on_commit(partial(wake, want(index.channel, WHOLE_CHANNEL, names)))
+
+
+def _want_again(index_id: int) -> None:
+    """Have the index built once more; nothing to do where it is stale anyway."""
+    SubdirIndex.objects.filter(pk=index_id, wanted=F("built")).update(wanted=F("wanted") + 1, wanted_at=Now())
 
 
 def _pause_since(built_at: datetime | None) -> None:
@@ -116,17 +151,28 @@ def _pause_since(built_at: datetime | None) -> None:
 
 def _write_files(index: SubdirIndex) -> None:
     """Write every file of the subdir, the shard index first: who sees the new one finds every shard already there."""
-    revision_3 = _revision_3(index)
+    revision_3 = revision_3_of(index)
     prefix = f"{index.channel.name}/{index.subdir}"
+    store().put(f"{prefix}/{repodata.SHARD_INDEX}", shard_index(index, revision_3))
+    for file_name, layout in layouts(index, revision_3).items():
+        files.write_json(index, f"{prefix}/{file_name}", layout)
+
+
+def shard_index(index: SubdirIndex, revision_3: Revision | None) -> bytes:
     shards = dict(index.names.exclude(shard_sha256="").values_list("name", "shard_sha256"))
     created_at = repodata.timestamp(datetime.now(UTC))
-    shard_index = repodata.shard_index(index.subdir, shards, created_at=created_at, revision_3=revision_3)
-    store().put(f"{prefix}/{repodata.SHARD_INDEX}", shard_index)
-    files.write_json(index, f"{prefix}/{repodata.REPODATA}", repodata.repodata_layout(index.subdir, revision_3))
-    files.write_json(index, f"{prefix}/{repodata.RUN_EXPORTS}", repodata.run_exports_layout(index.subdir))
+    return repodata.shard_index(index.subdir, shards, created_at=created_at, revision_3=revision_3)
 
 
-def _revision_3(index: SubdirIndex) -> Revision | None:
+def layouts(index: SubdirIndex, revision_3: Revision | None) -> dict[str, Layout]:
+    """The JSON files of a subdir that are made of its fragments, in the order of writing."""
+    return {
+        repodata.REPODATA: repodata.repodata_layout(index.subdir, revision_3),
+        repodata.RUN_EXPORTS: repodata.run_exports_layout(index.subdir),
+    }
+
+
+def revision_3_of(index: SubdirIndex) -> Revision | None:
     """What the index says of its revision-3 records; None where there are none."""
     found = Artifact.objects.filter(
         channel=index.channel, subdir=index.subdir, revision=3, removal="", set_aside_reason=""

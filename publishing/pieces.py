@@ -21,6 +21,8 @@ from publishing.repodata import Revision, Section
 
 NAMES_AT_ONCE = 500
 PUTS_AT_ONCE = 8
+# Wide, and in no record.
+UNUSED = ("about_json", "features", "files", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
 
 logger = logging.getLogger(__name__)
@@ -44,12 +46,23 @@ def remake(index: SubdirIndex, names: Sequence[str]) -> None:
         _save(index, made)
 
 
-def _pieces(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
-    """The pieces of `names`, all of them readable by py-rattler; a record that is not is set aside and left out."""
+def expected(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
+    """The pieces of `names` as their artifacts would have them, whether or not clients can read them."""
+    return {name: _piece(artifacts) for name, artifacts in _rows(index, names).items()}
+
+
+def _rows(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Artifact]]:
     rows: dict[str, list[Artifact]] = {name: [] for name in names}
     found = Artifact.objects.filter(channel=index.channel, subdir=index.subdir, package__name__in=names)
-    for artifact in found.filter(set_aside_reason="").select_related("package").order_by("file_name"):
+    listed = found.filter(set_aside_reason="").select_related("package").defer(*UNUSED)
+    for artifact in listed.order_by("file_name"):
         rows[artifact.package.name].append(artifact)
+    return rows
+
+
+def _pieces(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
+    """The pieces of `names`, all of them readable by py-rattler; a record that is not is set aside and left out."""
+    rows = _rows(index, names)
     try:
         return _readable_pieces(index.subdir, rows)
     except Exception:

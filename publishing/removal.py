@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from channels_app import audit, channels, packages
 from channels_app.access import Actor, Permission, check_still_allowed
-from channels_app.models import Artifact, Removal
+from channels_app.models import DAMAGED, Artifact, Removal
 from hub.errors import conflict
 from hub.storage import store
 from publishing import index
@@ -49,6 +49,33 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     _follow(artifact)
 
 
+@transaction.atomic
+def set_damaged(*, artifact: Artifact, found: str) -> None:
+    """Leave `artifact` out of the index until its bytes, which are `found` instead, are right again."""
+    locked = (
+        Artifact.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("channel", "package")
+        .get(pk=artifact.pk)
+    )
+    reason = f"{DAMAGED}{found}"
+    if locked.set_aside_reason != reason:
+        _set_aside(locked, reason)
+        audit.record("artifact.damage", channel=locked.channel, target=_target(locked), detail={"reason": reason})
+
+
+@transaction.atomic
+def set_whole(*, artifact: Artifact) -> None:
+    """The bytes of `artifact` are right: put it back into the index where it was left out because of them."""
+    locked = (
+        Artifact.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("channel", "package")
+        .get(pk=artifact.pk)
+    )
+    if locked.is_damaged:
+        _set_aside(locked, "")
+        audit.record("artifact.mend", channel=locked.channel, target=_target(locked))
+
+
 def purge_deleted() -> None:
     """Delete the bytes of what was deleted longer ago than the grace period."""
     deleted = Artifact.objects.filter(removal=Removal.DELETED, is_purged=False)
@@ -69,7 +96,11 @@ def goes_at(artifact: Artifact) -> datetime | None:
 @transaction.atomic
 def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: str) -> Artifact:
     check_still_allowed(actor, artifact.channel, Permission.DELETE)
-    locked = Artifact.objects.select_for_update().select_related("channel", "package").get(pk=artifact.pk)
+    locked = (
+        Artifact.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("channel", "package")
+        .get(pk=artifact.pk)
+    )
     if locked.is_purged:
         raise conflict("purged", f"The bytes of {artifact} are gone; upload the file again.")
     locked.removal = removal
@@ -81,6 +112,12 @@ def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, act
     audit.record(action, by=actor, channel=locked.channel, target=_target(locked), detail=detail)
     _follow(locked)
     return locked
+
+
+def _set_aside(artifact: Artifact, reason: str) -> None:
+    artifact.set_aside_reason = reason
+    artifact.save(update_fields=["set_aside_reason"])
+    _follow(artifact)
 
 
 def _follow(artifact: Artifact) -> None:

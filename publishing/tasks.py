@@ -1,9 +1,14 @@
 """The jobs. Each takes an id, does nothing where there is nothing to do, and is safe to run twice."""
 
 from celery import shared_task
+from celery.signals import task_failure, task_success
 
 from publishing import housekeeping, index
+from publishing.operations import jobs, verification
 from publishing.trusted import issuers
+
+task_failure.connect(jobs.note_failure)
+task_success.connect(jobs.note_success)
 
 
 @shared_task
@@ -24,6 +29,16 @@ def wake_stale_indexes() -> None:
 @shared_task
 def remove_leftovers() -> None:
     housekeeping.remove_leftovers()
+
+
+@shared_task
+def verify_channels() -> None:
+    verification.send_due()
+
+
+@shared_task
+def verify_channel(channel_id: int) -> None:
+    verification.verify_by_night(channel_id)
 
 
 @shared_task

@@ -15,14 +15,16 @@ from django.utils import timezone
 from channels_app import audit, packages
 from channels_app.access import Actor, Permission, check_still_allowed, may_upload_name
 from channels_app.models import Artifact, Channel, Package, Removal
+from hub import database
 from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
 from hub.storage import StoreError, store
-from publishing import index, package
+from publishing import index, package, removal
 from publishing.attestations import acceptance, sidecars
 from publishing.attestations.rules import Verified
 from publishing.attestations.sidecars import Sidecar
 from publishing.body import ReceivedFile
 from publishing.models import Reservation
+from publishing.operations import measures
 from publishing.package import BadPackage, Limits, PackageInfo
 from publishing.trusted import issuers
 
@@ -35,6 +37,7 @@ class Published:
     is_new: bool
 
 
+@measures.uploads
 def publish(*, actor: Actor, channel: Channel, received: ReceivedFile, force: bool = False) -> Published:
     """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
 
@@ -46,7 +49,7 @@ def publish(*, actor: Actor, channel: Channel, received: ReceivedFile, force: bo
     check_policies(actor, channel, info, force=force)
     existing = check_duplicate(channel, info, received, force=force)
     verified = acceptance.accept(actor, channel, received)
-    if existing:
+    if existing and is_whole(existing):
         published = Published(existing, is_new=False)
     else:
         published = take(actor, channel, info, received, verified, force=force)
@@ -123,6 +126,12 @@ def check_duplicate(channel: Channel, info: PackageInfo, received: ReceivedFile,
     )
 
 
+def is_whole(artifact: Artifact) -> bool:
+    """Whether the store has the artifact's bytes, as far as one look tells."""
+    found = store().stat(str(artifact))
+    return found is not None and found.size_bytes == artifact.size_bytes and not artifact.is_damaged
+
+
 def take(
     actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, verified: Verified | None, *, force: bool
 ) -> Published:
@@ -157,6 +166,7 @@ def reserve(channel: Channel, info: PackageInfo, received: ReceivedFile, *, forc
 
 
 def put(channel: Channel, info: PackageInfo, received: ReceivedFile) -> None:
+    database.give_back()
     store().put(f"{channel.name}/{info.subdir}/{info.file_name}", received.path)
 
 
@@ -172,6 +182,7 @@ def record(
         # Another upload of the same bytes may have come to its end between our first look and our reservation.
         existing = check_duplicate(channel, info, received, force=True)
         if existing:
+            removal.set_whole(artifact=existing)
             reservation.delete()
             return Published(existing, is_new=False)
         artifact = _save(actor, channel, info, received)
@@ -219,7 +230,7 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
     is_same = before is not None and before.sha256 == received.sha256
     if before and not is_same:
         sidecars.remove(before)
-    values = _facts(info, received) | {
+    values = facts(info, received) | {
         "package": Package.objects.get_or_create(channel=channel, name=info.name)[0],
         # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
@@ -238,7 +249,7 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
     return artifact
 
 
-def _facts(info: PackageInfo, received: ReceivedFile) -> dict[str, Any]:
+def facts(info: PackageInfo, received: ReceivedFile) -> dict[str, Any]:
     """What the row says of the file itself, with no trace of a removal or of a refusal by the index."""
     of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")
     return {

@@ -3,10 +3,13 @@
 from django.urls import path, re_path
 
 from publishing import views
+from publishing.operations import metrics_page, status_page
 from publishing.protocols import minting, prefix, provenance
 from publishing.trusted import api, pages
 
 urlpatterns = [
+    path("status", status_page.page, name="status"),
+    path("metrics", metrics_page.page, name="metrics"),
     re_path(r"^api/v1/upload/(?P<channel>[^/]*)\Z", prefix.upload, name="upload"),
     path("api/oidc/mint_token", minting.mint_token, name="mint-token"),
     path("api/v1/delete/<str:channel>/<str:subdir>/<str:file_name>", prefix.delete, name="delete"),

@@ -57,13 +57,12 @@ class Listener(logging.Handler):
 
 def pytest_sessionstart() -> None:
     """Once Django is set up: the makers of the hub's own secrets, and its log."""
-    from django.conf import settings
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.tokens import PasswordResetTokenGenerator
     from django.core.signing import Signer
 
     from channels_app import keys
-    from hub.redaction import Formatter
+    from hub.logs import Line
 
     for holder, name in (
         (keys, "new_secret"),
@@ -81,8 +80,7 @@ def pytest_sessionstart() -> None:
 
     AbstractBaseUser.set_password = remembering  # type: ignore[assignment,method-assign]
     listener = Listener()
-    formatters: Any = settings.LOGGING["formatters"]
-    listener.setFormatter(Formatter(formatters["line"]["fmt"]))
+    listener.setFormatter(Line())
     logging.getLogger().addHandler(listener)
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,8 +22,9 @@ from redis import Redis
 from tests import issued_secrets
 from tests.stores import free_port
 
-MANAGE = (sys.executable, str(Path(__file__).parent.parent / "manage.py"))
-READY_S = 60
+ROOT = Path(__file__).parent.parent
+MANAGE = (sys.executable, str(ROOT / "manage.py"))
+READY_S = 120
 STOP_S = 60
 REDIS_DATABASES = 16
 # What a hub reads from its environment: a live hub gets it from its test alone.
@@ -38,9 +40,13 @@ class LiveHub:
         self.data_dir = data_dir
         self.port = int(settings.setdefault("HUB_PORT", str(free_port())))
         self.url = f"http://127.0.0.1:{self.port}"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(HUB_VARIABLES)}
-        self.environment = inherited | {"HUB_DATA_DIR": str(data_dir), "HUB_TUF_URL": ""} | settings
+        self.inherited = {name: value for name, value in os.environ.items() if not name.startswith(HUB_VARIABLES)}
+        self.settings = {"HUB_TUF_URL": ""} | settings
         self._log = data_dir.with_name(f"{data_dir.name}.log")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.inherited | {"HUB_DATA_DIR": str(self.data_dir)} | self.settings
 
     def start(self) -> float:
         """Start the hub; returns the seconds until it was ready."""
@@ -55,11 +61,13 @@ class LiveHub:
         return time.monotonic() - begun
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        """The process alone, its output in the log. A session of its own: the terminal's Ctrl-C is for the tests."""
+        """The process alone."""
+        return self.logged([*MANAGE, "runhub"], self.environment)
+
+    def logged(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """A process whose output is in the log. A session of its own: the terminal's Ctrl-C is for the tests."""
         with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [*MANAGE, "runhub"], env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def is_ready(self) -> bool:
         try:
@@ -88,7 +96,7 @@ class LiveHub:
     def restart(self, **settings: str) -> float:
         """Kill the hub and start it on the same data, with some settings changed; returns the seconds until ready."""
         self.kill()
-        self.environment |= settings
+        self.settings |= settings
         return self.start()
 
     def parts(self) -> dict[int, str]:
@@ -116,6 +124,14 @@ class LiveHub:
         """Run `code` with every model imported; returns what it left in `answer`, by way of JSON."""
         code = f"import json\nanswer = None\n{code}\nprint(json.dumps(answer))"
         return json.loads(self.manage("shell", "--verbosity", "0", "--command", code))
+
+    def stored(self, folder: str) -> dict[str, bytes]:
+        """What lies in the store, around the hub, whose keys begin with `folder`: name → bytes."""
+        code = "from base64 import b64encode\nfrom hub.storage import store\n"
+        code += f"found = {{key: b''.join(store().open(key)) for key in store().list({folder!r})}}\n"
+        code += "answer = {key: b64encode(content).decode() for key, content in found.items()}"
+        found = self.shell(code)
+        return {key.removeprefix(folder): b64decode(content) for key, content in found.items()}
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")

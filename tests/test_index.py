@@ -345,7 +345,7 @@ def test_a_rebuild_makes_everything_anew_from_the_database(channel: Channel, sto
     Fragment.objects.all().delete()
     out = StringIO()
     call_command("reindex", "demo", stdout=out)
-    assert out.getvalue() == "noarch: done\nlinux-64: done\nthe whole channel: done\n"
+    assert out.getvalue() == "linux-64: done\nnoarch: done\nthe whole channel: done\n"
     assert stored(store_folder) == before
     assert len(read_json("linux-64/repodata.json")["packages.conda"]) == 1
 

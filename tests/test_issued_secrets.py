@@ -35,8 +35,8 @@ def run(folder: Path, statement: str, *options: str) -> subprocess.CompletedProc
 @pytest.mark.parametrize(
     ("statement", "shown"),
     [
-        ('logging.getLogger("hub").warning("made %s", secrets.token_urlsafe(32))', "WARNING hub: made "),
-        ('logging.getLogger("hub").error("for %s.", get_random_string(20))', "ERROR hub: for "),
+        ('logging.getLogger("hub").warning("made %s", secrets.token_urlsafe(32))', "WARNING hub [-]: made "),
+        ('logging.getLogger("hub").error("for %s.", get_random_string(20))', "ERROR hub [-]: for "),
         ('issued_secrets.note_log(f"GET /t/{keys.new_secret()}/demo/noarch/repodata.json")', "GET /t/[hidden]/demo/"),
     ],
 )
@@ -50,7 +50,7 @@ def test_a_secret_in_a_log_fails_the_run(tmp_path: Path, statement: str, shown: 
 
 def test_workers_report_theirs(tmp_path: Path) -> None:
     done = run(tmp_path, 'logging.getLogger("hub").warning("made %s", secrets.token_urlsafe(32))', "-n", "1")
-    assert (done.returncode, "WARNING hub: made " in done.stdout) == (1, True)
+    assert (done.returncode, "WARNING hub [-]: made " in done.stdout) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -136,4 +136,4 @@ def test_nobody_is_told_of_what_is_gone_or_minted(channel: Channel, olga: User) 
 
 
 def test_the_schedule_asks_for_it() -> None:
-    assert {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0} in app.conf.beat_schedule.values()
+    assert app.conf.beat_schedule["warn-of-expiring-keys"]["task"] == "channels_app.tasks.warn_of_expiring_keys"

@@ -8,7 +8,8 @@ import pytest
 from gunicorn.config import Config
 
 from hub.gunicorn_conf import logger_class
-from hub.redaction import Formatter, redacted
+from hub.logs import Line
+from hub.redaction import redacted
 from tests.builders import NO_KEY
 from tests.id_tokens.builders import github_claims, signed
 
@@ -61,8 +62,8 @@ def test_traces_are_hidden_too() -> None:
     except ValueError as error:
         trace = (ValueError, error, error.__traceback__)
     record = logging.LogRecord("hub", logging.ERROR, __file__, 1, "failed for %s", (NO_KEY,), trace)
-    line = Formatter("%(message)s").format(record)
-    assert line.startswith("failed for [hidden]\nTraceback")
+    line = Line().format(record)
+    assert "]: failed for [hidden]\nTraceback" in line
     assert NO_KEY not in line
 
 

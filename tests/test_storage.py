@@ -282,8 +282,8 @@ def test_a_bucket_is_configured_by_the_settings_of_django_storages(moto: S3Serve
     with override_settings(
         STORAGES={"channels": {"BACKEND": "hub.storage.s3.S3Store"}},
         AWS_S3_ENDPOINT_URL=bucket.endpoint_url,
-        AWS_ACCESS_KEY_ID=bucket.access_key,
-        AWS_SECRET_ACCESS_KEY=bucket.secret_key,
+        AWS_S3_ACCESS_KEY_ID=bucket.access_key,
+        AWS_S3_SECRET_ACCESS_KEY=bucket.secret_key,
         AWS_STORAGE_BUCKET_NAME=bucket.bucket,
         AWS_LOCATION="hub/files",
     ):

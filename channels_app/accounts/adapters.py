@@ -34,8 +34,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         "email_password_mismatch": WRONG,
         "username_taken": "Somebody has this name, in these or other capitals. Choose another.",
         "incorrect_code": WRONG_CODE,
-        "incorrect_password": "This is not your password.",
-        "enter_current_password": "This is not your password.",
+        "incorrect_password": "This is not your password.",  # nosec B105  # a message
+        "enter_current_password": "This is not your password.",  # nosec B105  # a message
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -82,7 +82,7 @@ class FirstSignIn(EmailVerificationStage):  # type: ignore[misc]
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     error_messages = DefaultSocialAccountAdapter.error_messages | {
-        "no_password": "This is the only way into your account. Set a password first.",
+        "no_password": "This is the only way into your account. Set a password first.",  # nosec B105  # a message
         "no_verified_email": "Verify your e-mail address first: without one, a forgotten password can't be replaced.",
     }
 
@@ -124,4 +124,4 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         code = QRCode(image_factory=SvgPathFillImage)
         code.add_data(url)
         svg: str = code.make_image().to_string(encoding="unicode")
-        return mark_safe(svg)  # noqa: S308  (made here, of squares)
+        return mark_safe(svg)  # noqa: S308  # nosec B308, B703  # made here, of squares

@@ -47,7 +47,7 @@ def put(artifact: Artifact, verified: Verified) -> Sidecar | None:
     bundles = _bundles(artifact)
     if verified.bundle in bundles:
         return None
-    content = _content([*bundles, verified.bundle])
+    content = joined([*bundles, verified.bundle])
     if len(content) > SIDECAR_MAX_BYTES:
         raise too_large(
             "attestations_too_large",
@@ -83,13 +83,43 @@ def add(*, actor: Actor, artifact: Artifact, verified: Verified) -> Artifact:
 
 def remove(artifact: Artifact) -> None:
     """Within a transaction: forget every attestation of `artifact`; the store follows after the commit."""
-    bundles = _bundles(artifact)
-    if bundles:
+    found = states(_bundles(artifact))
+    if found:
         Attestation.objects.filter(artifact=artifact).delete()
         Artifact.objects.filter(pk=artifact.pk).update(attestations_sha256="")
-        states = [_content(bundles[:count]) for count in range(1, len(bundles) + 1)]
-        keys = [key(artifact, hashlib.sha256(content).hexdigest()) for content in states]
-        transaction.on_commit(partial(_delete, artifact, keys))
+        transaction.on_commit(partial(_delete, artifact, [key(artifact, sha256) for sha256 in found]))
+
+
+def states(bundles: Sequence[str]) -> dict[str, bytes]:
+    """Every state that a sidecar has had, the last one last: SHA-256 → content. All of them are kept."""
+    contents = [joined(bundles[:count]) for count in range(1, len(bundles) + 1)]
+    return {hashlib.sha256(content).hexdigest(): content for content in contents}
+
+
+def rewrite(artifact: Artifact) -> None:
+    """Put every state into the store anew, from the rows, and have the artifact's row name the last one."""
+    for sha256, content in states(_bundles(artifact)).items():
+        store().put(key(artifact, sha256), content, content_type=CONTENT_TYPE)
+    publish(artifact)
+    with transaction.atomic():
+        locked = (
+            Artifact.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("channel", "package")
+            .get(pk=artifact.pk)
+        )
+        last = next(reversed(states(_bundles(locked))), "")
+        if locked.attestations_sha256 != last:
+            Artifact.objects.filter(pk=locked.pk).update(attestations_sha256=last)
+            stale = index.want(locked.channel, locked.subdir, [locked.package.name])
+            transaction.on_commit(partial(index.wake, stale))
+
+
+def take_in(artifact: Artifact, verified: Sequence[Verified]) -> None:
+    """Within a transaction: record the attestations of a sidecar that lies in the store already."""
+    for position, each in enumerate(verified):
+        artifact.attestations.create(position=position, bundle=each.bundle, claims=each.claims)
+    artifact.attestations_sha256 = hashlib.sha256(joined([each.bundle for each in verified])).hexdigest()
+    artifact.save(update_fields=["attestations_sha256"])
 
 
 def publish(artifact: Artifact) -> None:
@@ -98,7 +128,7 @@ def publish(artifact: Artifact) -> None:
     while (newer := _bundles(artifact)) != bundles:
         bundles = newer
         if bundles:
-            store().put(key(artifact), _content(bundles), content_type=CONTENT_TYPE)
+            store().put(key(artifact), joined(bundles), content_type=CONTENT_TYPE)
         else:
             store().delete(key(artifact))
 
@@ -128,5 +158,5 @@ def _bundles(artifact: Artifact) -> list[str]:
     return list(found.values_list("bundle", flat=True))
 
 
-def _content(bundles: Sequence[str]) -> bytes:
+def joined(bundles: Sequence[str]) -> bytes:
     return f"[{','.join(bundles)}]".encode()

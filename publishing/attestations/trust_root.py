@@ -26,13 +26,12 @@ from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
 from hub.errors import HubError
 from hub.locks import try_lock
+from publishing.attestations.root_age import FILE_NAME, is_old, is_refreshed_here, refreshed_at, refreshed_file
 from publishing.attestations.rules import BadAttestation
 
 PUBLIC_TUF_URL = "https://tuf-repo-cdn.sigstore.dev"
-FILE_NAME = "trusted_root.json"
 SHIPPED = Path(sigstore.__file__).parent / "_store" / quote(PUBLIC_TUF_URL, safe="")
 REFRESH_AFTER = timedelta(days=1)
-OLD_AFTER = timedelta(days=30)
 TIMEOUT_S = 5
 
 logger = logging.getLogger(__name__)
@@ -77,30 +76,16 @@ def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> Trust
     return TrustedRoot(inner.model_copy(update=parts))
 
 
-def refreshed_at() -> datetime | None:
-    """When the root last came by TUF; None where it never did."""
-    try:
-        return datetime.fromtimestamp(_refreshed().stat().st_mtime, UTC)
-    except FileNotFoundError:
-        return None
-
-
-def is_old() -> bool:
-    """Whether a root that should be refreshed has not been for 30 days."""
-    last = refreshed_at()
-    return _is_refreshed_here() and (last is None or datetime.now(UTC) - last > OLD_AFTER)
-
-
 def refresh() -> None:
     """Get the root by TUF, unless that was done within a day. What fails leaves the last good one in use."""
     last = refreshed_at()
-    if not _is_refreshed_here() or (last and datetime.now(UTC) - last < REFRESH_AFTER):
+    if not is_refreshed_here() or (last and datetime.now(UTC) - last < REFRESH_AFTER):
         return
     with try_lock("trust-root") as is_ours:
         if not is_ours:
             return
         try:
-            _fetch(_refreshed())
+            _fetch(refreshed_file())
         except (DownloadError, RepositoryError, SigstoreError, OSError, ValueError) as error:
             level = logging.ERROR if is_old() else logging.WARNING
             reason = str(error) or type(error).__name__
@@ -135,15 +120,7 @@ def _paths() -> list[Path]:
     """Where a root may be, the best first."""
     if settings.HUB_TRUST_ROOT:
         return [Path(settings.HUB_TRUST_ROOT)]
-    return [*([_refreshed()] if _refreshed().exists() else []), SHIPPED / FILE_NAME]
-
-
-def _refreshed() -> Path:
-    return Path(settings.HUB_DATA_DIR) / "trust_root" / FILE_NAME
-
-
-def _is_refreshed_here() -> bool:
-    return bool(settings.HUB_TUF_URL) and not settings.HUB_TRUST_ROOT
+    return [*([refreshed_file()] if refreshed_file().exists() else []), SHIPPED / FILE_NAME]
 
 
 @lru_cache(maxsize=2)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from channels_app import audit, keys, limits
 from channels_app.access import Actor
 from channels_app.models import ApiKey, KeyKind
+from hub import metrics
 from hub.errors import unprocessable
 from publishing.id_tokens import tokens
 from publishing.id_tokens.providers import PROVIDERS
@@ -25,14 +26,19 @@ logger = logging.getLogger(__name__)
 
 def exchange(unverified_jwt: str) -> str:
     """A minted key for the bearer of this token; HubError 422 with one of id_tokens.rules.Code says why not."""
+    provider = "unknown"
     try:
         issuer, signed_claims = verified(unverified_jwt)
+        provider = issuer.provider
         limits.hit("mint-by-subject", f"{issuer.pk} {signed_claims['sub']}", "exchanges of this CI's tokens")
         matched = publishers.matching(issuer, signed_claims)
-        return _mint(issuer, tokens.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
+        minted = _mint(issuer, tokens.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
     except BadToken as error:
         logger.info("identity token refused: %s", error.code)
+        metrics.MINTED.labels(provider, error.code).inc()
         raise unprocessable(error.code, error.reason) from None
+    metrics.MINTED.labels(provider, "minted").inc()
+    return minted
 
 
 def verified(unverified_jwt: str) -> tuple[Issuer, Claims]:

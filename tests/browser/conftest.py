@@ -18,7 +18,7 @@ from tests.sign_in_provider import SignInProvider, sign_in_provider
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
 PASSWORD = "tungsten-Lantern-7"
-PEOPLE = ("olga", "max", "sam")
+PEOPLE = ("olga", "max", "sam", "ada")
 # What the browser itself notes about an answer that the hub gave on purpose; scripts and policies speak otherwise.
 EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of (403|404|409|422) ")
 

@@ -91,6 +91,24 @@ teams.add(user=olga, team=mappers, who='max')
 members.add(actor=Actor(user=olga), channel=channel, team='mappers', role='contributor')
 invitations.invite(actor=Actor(user=olga), channel=channel, email='mara@example.org', role='maintainer')
 """
+# A night in which two things went wrong, as an administrator finds it.
+STATUS = """
+from datetime import timedelta
+from django.utils import timezone
+from publishing.models import FailedJob, SubdirIndex, Verification
+User.objects.filter(username='ada').update(is_superuser=True, is_staff=True)
+geo, lab = Channel.objects.get(name='geo-tools'), Channel.objects.get(name='field-lab')
+build, hours = 'publishing.tasks.build_index', timezone.now() - timedelta(hours=3)
+error = 'StoreError: The store could not put geo-tools/linux-64/repodata.json.zst: [Errno 28] No space left on device'
+FailedJob.objects.create(task=build, args=[90017], error=error, times=41)
+mail = 'SMTPServerDisconnected: Connection unexpectedly closed'
+FailedJob.objects.create(task='channels_app.tasks.send_mail', args=[1204, 7], error=mail, times=7, failed_at=hours)
+sentence = 'linux-64/gdal-core-3.12.0-py312h1a_2.conda is in the database and in the index, but not in the store.'
+differences = [['missing', 'linux-64/gdal-core-3.12.0-py312h1a_2.conda', sentence]]
+done = {'differences': differences, 'difference_count': 1, 'file_count': 12840, 'ended_at': hours}
+Verification.objects.update_or_create(channel=geo, defaults=done)
+Verification.objects.update_or_create(channel=lab, defaults={'ended_at': hours})
+"""
 CONSENT = (
     "/identity/o/authorize?response_type=code&client_id={}&redirect_uri=http://127.0.0.1:51423&state=1"
     "&scope=openid+profile+offline_access&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw_cM"
@@ -154,6 +172,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "doctor": (None, "/doctor"),
     "search": (None, "/search?q=dummy"),
     "search-nothing": (None, "/search?q=unobtainium"),
+    "status": ("ada", "/status"),
     "docs": (None, "/docs"),
     "docs-publishing": (None, "/docs/publishing"),
     "not-found": (None, "/channels/nowhere"),
@@ -188,3 +207,4 @@ def furnish(hub: LiveHub, folder: Path) -> None:
     hub.shell(APPLICATIONS)
     hub.shell(KEYS)
     hub.shell(TEAMS)
+    hub.shell(STATUS)

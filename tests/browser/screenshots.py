@@ -21,7 +21,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
         for look, (scheme, width) in LOOKS.items():
             people = {}
-            for who in (None, "olga", "max"):
+            for who in (None, "olga", "max", "ada"):
                 context = browser.new_context(
                     color_scheme="dark" if scheme == "dark" else "light",
                     viewport={"width": width, "height": 900},

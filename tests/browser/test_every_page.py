@@ -26,7 +26,7 @@ MARKDOWN = f'# {PAYLOAD}\n\n[click](javascript:window.ran=1) ![x](x" onerror=win
 @pytest.fixture
 def people(visit: Visit, request: pytest.FixtureRequest) -> dict[str | None, Person]:
     scheme: str = request.param
-    return {name: visit(name, scheme=scheme) for name in (None, "olga", "max")}
+    return {name: visit(name, scheme=scheme) for name in (None, "olga", "max", "ada")}
 
 
 @pytest.mark.parametrize("people", ["light", "dark"], indirect=True)

@@ -9,7 +9,8 @@ import pytest
 from rattler_build import BuildResult, Stage0Recipe, upload_package_to_prefix
 
 from tests.archives import SHARED_PACKAGES
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub
+from tests.stack import client_hub
 
 RECIPE = """
 package: {name: built-here, version: 1.2.3}
@@ -34,7 +35,7 @@ class Keys:
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    with live_hub(tmp_path_factory.mktemp("hub")) as hub:
+    with client_hub(tmp_path_factory.mktemp("hub")) as hub:
         hub.shell("for name in ('olga', 'vera', 'sam'): User.objects.create_user(name)")
         yield hub
 

@@ -8,6 +8,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import msgpack
 import zstandard
@@ -50,6 +51,16 @@ def ask(
         return Answer(response.status, response.headers, response.read())
     finally:
         connection.close()
+
+
+def fetched(hub: LiveHub, path: str, key: str | None) -> bytes:
+    """The bytes of a file, from the hub or from where it sends its clients."""
+    answer = ask(hub, path, key)
+    if answer.status != 302:
+        return answer.body
+    with urlopen(answer.headers["Location"], timeout=ANSWER_S) as stored:
+        content: bytes = stored.read()
+        return content
 
 
 def upload(hub: LiveHub, channel: str, file: Path, key: str | None) -> Answer:

@@ -13,7 +13,8 @@ from tests import sigstore
 from tests.archives import make_conda
 from tests.clients.plain import Answer, ask, seconds_until_indexed, shard_records
 from tests.clients.reader import Reader, ReadError
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub
+from tests.stack import client_hub
 
 CHANNEL = "attested"
 BOUNDARY = "boundary"
@@ -31,7 +32,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("attested")
     root = folder / "trusted_root.json"
     root.write_text(sigstore.instance().trusted_root_json)
-    with live_hub(folder, HUB_TRUST_ROOT=str(root)) as hub:
+    with client_hub(folder, HUB_TRUST_ROOT=str(root)) as hub:
         yield hub
 
 
@@ -67,9 +68,10 @@ def upload(hub: LiveHub, file: Path, bundle: bytes, key: str) -> Answer:
     )
 
 
-def sidecar_file(hub: LiveHub, file_name: str) -> Path:
-    [path] = (hub.data_dir / "channels" / CHANNEL / "noarch").glob(f"{file_name}.sigs.*")
-    return path
+def sidecars(hub: LiveHub, file_name: str) -> dict[str, bytes]:
+    """As they lie in the store, without and with their SHA-256: name → bytes."""
+    stored = hub.stored(f"{CHANNEL}/noarch/")
+    return {name: content for name, content in stored.items() if name.startswith(f"{file_name}.sigs")}
 
 
 @pytest.mark.parametrize("shards", [True, False])
@@ -101,16 +103,20 @@ def test_both_addresses_have_the_same_bytes(hub: LiveHub, tmp_path: Path) -> Non
     newest = ask(hub, f"/{CHANNEL}/noarch/{file_name}.sigs")
     fixed = ask(hub, f"/{CHANNEL}/noarch/{file_name}.sigs.{sha256}")
     assert newest.status == fixed.status == 200
-    assert newest.body == fixed.body == sidecar_file(hub, file_name).read_bytes()
+    assert newest.body == fixed.body
     assert hashlib.sha256(fixed.body).hexdigest() == sha256
     assert len(json.loads(fixed.body)) == 1
-    assert (hub.data_dir / "channels" / CHANNEL / "noarch" / f"{file_name}.sigs").read_bytes() == fixed.body
+    assert sidecars(hub, file_name) == {
+        f"{file_name}.sigs": fixed.body,
+        f"{file_name}.sigs.{sha256}": fixed.body,
+    }
 
 
 def test_py_rattler_refuses_a_tampered_sidecar(hub: LiveHub, tmp_path: Path) -> None:
     file_name = publish(hub, tmp_path, "tampered")
-    path = sidecar_file(hub, file_name)
-    path.write_bytes(path.read_bytes().replace(b"[", b"[ "))
+    [(name, content)] = [entry for entry in sidecars(hub, file_name).items() if not entry[0].endswith(".sigs")]
+    tampered = content.replace(b"[", b"[ ")
+    hub.shell(f"from hub.storage import store\nstore().put('{CHANNEL}/noarch/{name}', {tampered!r})")
     with pytest.raises(ReadError, match="hash"):
         Reader(f"{hub.url}/{CHANNEL}").verify(file_name, sigstore.instance().trusted_root_json)
 
@@ -136,9 +142,8 @@ def test_none_is_lost_where_several_come_at_once(hub: LiveHub, tmp_path: Path) -
         answers = list(pool.map(lambda bundle: upload(hub, file, bundle, key), bundles))
     assert sorted(answer.status for answer in answers) == [*[200] * (AT_ONCE - 1), 201]
     served = ask(hub, f"/{CHANNEL}/noarch/{file.name}.sigs").body
-    folder = hub.data_dir / "channels" / CHANNEL / "noarch"
     assert sorted(map(signature, json.loads(served))) == sorted(map(signature, map(json.loads, bundles)))
-    assert (folder / f"{file.name}.sigs").read_bytes() == served
+    assert sidecars(hub, file.name)[f"{file.name}.sigs"] == served
 
 
 def signature(bundle: dict[str, Any]) -> str:

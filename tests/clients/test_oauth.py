@@ -12,7 +12,8 @@ from tests.clients.plain import ask, seconds_until_indexed
 from tests.clients.reader import Reader, ReadError
 from tests.clients.signing_in import Browse, by_browser, by_device, consenting, sign_out
 from tests.clients.uploader import UploadError, upload_signed_in
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub
+from tests.stack import client_hub
 
 AT_ONCE = 4
 SET_UP = """
@@ -31,7 +32,7 @@ Member.objects.create(channel=channel, user=User.objects.get(username="vera"), r
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    with live_hub(tmp_path_factory.mktemp("oauth")) as hub:
+    with client_hub(tmp_path_factory.mktemp("oauth")) as hub:
         yield hub
 
 

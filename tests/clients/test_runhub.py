@@ -139,7 +139,7 @@ def test_data_folder_that_cant_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("HUB_DELIVERY", "nonsense", "HUB_DELIVERY is 'nonsense'; expected one of: stream, redirect."),
+        ("HUB_DELIVERY", "nonsense", "HUB_DELIVERY is 'nonsense'; expected one of: stream, redirect, accel."),
         ("HUB_STORAGE", "floppy", "HUB_STORAGE is 'floppy'; expected one of: filesystem, s3."),
         ("HUB_INDEX_PAUSE_MS", "soon", "HUB_INDEX_PAUSE_MS is 'soon'; expected a whole number above zero."),
         ("HUB_PUBLIC_URL", "hub.example.org", "HUB_PUBLIC_URL is 'hub.example.org'; expected an origin such as"),

@@ -22,8 +22,9 @@ from tests.clients.plain import Answer, ask, seconds_until_indexed
 from tests.clients.reader import Reader, ReadError
 from tests.clients.uploader import UploadError, github_job, gitlab_job, upload_in_ci
 from tests.id_tokens.builders import SHA, gitlab_claims
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub
 from tests.oidc import FakeIssuer, fake_issuer
+from tests.stack import client_hub
 
 CONCURRENT = 50
 NO_KEY = "no prefix.dev API key provided and none found in keychain"
@@ -94,7 +95,7 @@ def ci_hub(
         "HUB_INTERNAL_HOSTS": f"{running_github.host},{gitlab.host}",
         "HUB_RATE_LIMITS": "mint-by-address=10000,mint-by-subject=10000",
     }
-    with live_hub(tmp_path_factory.mktemp("ci"), **settings) as hub:
+    with client_hub(tmp_path_factory.mktemp("ci"), **settings) as hub:
         yield hub
 
 
@@ -119,7 +120,7 @@ def refusal(hub: LiveHub, file: Path, job: dict[str, str]) -> str:
     seen = len(hub.log())
     with pytest.raises(UploadError, match=NO_KEY):
         upload_in_ci(hub, "uploads", file, job)
-    return hub.log()[seen:].rpartition("identity token refused: ")[2].strip()
+    return hub.log()[seen:].rpartition("identity token refused: ")[2].split()[0]
 
 
 def test_job_of_github_actions_publishes(hub: LiveHub, github: FakeIssuer, olgas_key: str, tmp_path: Path) -> None:

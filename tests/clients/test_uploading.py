@@ -10,7 +10,7 @@ from rattler_build import RattlerBuildError, upload_package_to_prefix
 
 from tests.archives import make_conda
 from tests.clients.conftest import Figure, Keys, seconds_to_upload
-from tests.clients.plain import ask, records, seconds_until_indexed, upload
+from tests.clients.plain import ask, fetched, records, seconds_until_indexed, upload
 from tests.live import LiveHub
 
 LARGE_BYTES = 30_000_000
@@ -42,8 +42,8 @@ def test_every_published_file_is_byte_for_byte_what_was_uploaded(
     hub: LiveHub, keys: Keys, packages: list[Path]
 ) -> None:
     for package in packages:
-        answer = ask(hub, f"/private/{package.parent.name}/{package.name}", keys.olga)
-        assert answer.body == package.read_bytes()
+        path = f"/private/{package.parent.name}/{package.name}"
+        assert fetched(hub, path, keys.olga) == package.read_bytes()
 
 
 def test_package_is_visible_soon_after_its_upload(
@@ -77,7 +77,7 @@ def test_other_bytes_under_a_name_conflict(hub: LiveHub, channel: str, keys: Key
     ):
         seconds_to_upload(hub, channel, [second], keys.olga)
     upload_package_to_prefix([str(second)], hub.url, channel, api_key=keys.olga, skip_existing=True)
-    assert ask(hub, f"/{channel}/noarch/{first.name}", keys.olga).body == first.read_bytes()
+    assert fetched(hub, f"/{channel}/noarch/{first.name}", keys.olga) == first.read_bytes()
 
 
 def test_force_needs_the_channels_leave(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
@@ -90,7 +90,7 @@ def test_force_replaces_where_the_channel_allows_it(hub: LiveHub, keys: Keys, tm
     hub.shell("Channel.objects.filter(name='nightly').update(allow_overwrite=True)")
     for package in two_of_one_name(tmp_path):
         upload_package_to_prefix([str(package)], hub.url, "nightly", api_key=keys.olga, force=True)
-    assert ask(hub, f"/nightly/noarch/{package.name}", keys.olga).body == package.read_bytes()
+    assert fetched(hub, f"/nightly/noarch/{package.name}", keys.olga) == package.read_bytes()
 
 
 def test_wrong_key(hub: LiveHub, channel: str, packages: list[Path]) -> None:
@@ -159,7 +159,7 @@ def test_file_as_the_body(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path
     assert (answer.status, answer.text) == (201, f"small/noarch/{package.name} published.\n")
     answer = ask(hub, path, keys.olga, method="POST", body=content, headers=headers)
     assert (answer.status, answer.text) == (200, f"small/noarch/{package.name} exists already.\n")
-    assert ask(hub, f"/{channel}/noarch/{package.name}", keys.olga).body == content
+    assert fetched(hub, f"/{channel}/noarch/{package.name}", keys.olga) == content
 
 
 def test_file_as_the_body_with_another_checksum(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:

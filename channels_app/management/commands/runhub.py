@@ -3,11 +3,9 @@
 Production starts the same three programs one by one. A part that dies is started again; Ctrl-C or SIGTERM stops all.
 """
 
-import ctypes
-import secrets
 import signal
 import socket
-import subprocess
+import subprocess  # nosec B404  # no shell, see below
 import sys
 import time
 from pathlib import Path
@@ -18,9 +16,8 @@ from urllib.request import urlopen
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
 
-from channels_app.models import User
+from hub.processes import Process, die_with_parent, end_by_interrupt, stop
 
 HOST = "127.0.0.1"
 CELERY = ["celery", "--app", "hub", "--quiet"]
@@ -33,9 +30,9 @@ PARTS = {
     "beat": [*CELERY, "beat", "--scheduler", "celery.beat:Scheduler", "--loglevel", "warning", "--pidfile", ""],
 }  # fmt: skip
 READY_S = 30
-STOP_S = 20
+# Beyond what the web server gives its requests.
+STOP_S = settings.HUB_SHUTDOWN_S + 5
 LOOK_S = 0.2
-PR_SET_PDEATHSIG = 1
 
 
 class Command(BaseCommand):
@@ -43,15 +40,9 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         check_port()
-        try:
-            call_command("migrate", interactive=False, verbosity=0)
-        except OperationalError as error:
-            raise CommandError(f"The database can't be used: {str(error).splitlines()[0]}") from None
-        self.make_administrator()
-        # Both, since a shell starts its background jobs with SIGINT ignored.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
-        parts: dict[str, subprocess.Popen[bytes]] = {}
+        call_command("preparehub", stdout=self.stdout, stderr=self.stderr)
+        end_by_interrupt()
+        parts: dict[str, Process] = {}
         try:
             keep_running(parts)
             wait_until_ready(parts)
@@ -63,16 +54,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             self.stdout.write("Stopping.")
         finally:
-            stop(parts)
-
-    def make_administrator(self) -> None:
-        """At the first start: the administrator, from the settings or with a password that is printed this once."""
-        if User.objects.exists():
-            return
-        password = settings.HUB_ADMIN_PASSWORD or secrets.token_urlsafe(12)
-        User.objects.create_superuser(settings.HUB_ADMIN_USERNAME, password=password)
-        shown = "from HUB_ADMIN_PASSWORD" if settings.HUB_ADMIN_PASSWORD else f"{password} (shown this once)"
-        self.stdout.write(f"Administrator: {settings.HUB_ADMIN_USERNAME}, password: {shown}")
+            stop(parts.values(), signal.SIGTERM, STOP_S)
 
 
 def check_port() -> None:
@@ -87,7 +69,7 @@ def check_port() -> None:
             ) from None
 
 
-def keep_running(parts: dict[str, subprocess.Popen[bytes]]) -> list[str]:
+def keep_running(parts: dict[str, Process]) -> list[str]:
     """Start every part that is not running; returns the names of those that had stopped."""
     stopped = [name for name, part in parts.items() if part.poll() is not None]
     for name, command in PARTS.items():
@@ -96,42 +78,24 @@ def keep_running(parts: dict[str, subprocess.Popen[bytes]]) -> list[str]:
     return stopped
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
+def start(command: list[str]) -> Process:
     """Start one part in a session of its own, so that Ctrl-C reaches it by way of `stop` alone, and only once."""
     program = Path(sys.executable).with_name(command[0])
-    return subprocess.Popen(
+    return subprocess.Popen(  # nosec B603  # a command of ours, as a list
         [program, *command[1:]], cwd=settings.BASE_DIR, start_new_session=True, preexec_fn=die_with_parent
     )
 
 
-def die_with_parent() -> None:
-    """On Linux, have the kernel stop this part when the hub itself is killed; see prctl(2)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def wait_until_ready(parts: dict[str, subprocess.Popen[bytes]]) -> None:
+def wait_until_ready(parts: dict[str, Process]) -> None:
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         for name, part in parts.items():
             if part.poll() is not None:
                 raise CommandError(f"The {name} could not be started (exit code {part.returncode}); see above.")
         try:
-            urlopen(f"http://{HOST}:{settings.HUB_PORT}/healthz", timeout=1).close()
+            urlopen(f"http://{HOST}:{settings.HUB_PORT}/healthz", timeout=1).close()  # nosec B310  # the scheme is written here
         except (URLError, OSError):
             time.sleep(LOOK_S / 4)
         else:
             return
     raise CommandError(f"The hub did not answer within {READY_S} seconds.")
-
-
-def stop(parts: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Let every part finish what it is at, and kill what does not within 20 seconds."""
-    for part in parts.values():
-        part.terminate()
-    deadline = time.monotonic() + STOP_S
-    for part in parts.values():
-        try:
-            part.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            part.kill()

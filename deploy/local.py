@@ -1,0 +1,164 @@
+"""A service of docker-compose.yml on this machine: its address, paths and settings, and the program of its image."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.compose import ROOT, Project, Service, read_variables
+
+INHERITED = ("HOME", "LANG", "TMPDIR", "TZ")
+DOCKERS_DNS = "127.0.0.11"
+DEBIANS_POSTGRES = "/usr/lib/postgresql"
+
+
+class Machine:
+    """Where a project's ports and paths are here. Below `folder` lies everything that its services keep."""
+
+    def __init__(self, folder: Path, project: Project, ports: Mapping[tuple[str, str], int]) -> None:
+        self.folder = folder
+        self.project = project
+        self.ports = ports
+
+    def command(self, service: Service) -> list[str]:
+        return ENTRY_POINTS.get(service.name, _as_it_is)(self, service)
+
+    def health_check(self, service: Service) -> list[str]:
+        return self.texts(service, service.health_check)
+
+    def environment(self, service: Service) -> dict[str, str]:
+        """As in a container: nothing of this process's own settings."""
+        further = self.folder / "hub.env"
+        settings = read_variables(further.read_text(), {}) if service.is_hub and further.exists() else {}
+        own = {name: self.text(service, value) for name, value in service.environment.items()}
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return inherited | {"PATH": _path()} | settings | own
+
+    def texts(self, service: Service, texts: list[str]) -> list[str]:
+        return [self.text(service, text) for text in texts]
+
+    def text(self, service: Service, text: str) -> str:
+        """`text`, of a service's command or settings, with the addresses and paths of this machine."""
+        text = self._addressed(text)
+        for own in service.ports:
+            text = re.sub(rf"(?<![\d.]){own}\b", str(self.ports[service.name, own]), text)
+        for target in sorted(service.mounts, key=len, reverse=True):
+            text = re.sub(rf"(?<![\w./-]){target}(?![\w-])", str(self.place(service, target)), text)
+        return text.replace("0.0.0.0", "127.0.0.1").replace(DOCKERS_DNS, _name_server())  # noqa: S104
+
+    def place(self, service: Service, target: str) -> Path:
+        """What a container has at `target`; a file is written, a folder made."""
+        source = service.mounts[target]
+        kind, _, name = source.partition(":")
+        if kind in ("secret", "config"):
+            content = self.project.secrets[name] if kind == "secret" else self.project.configs[name]
+            return self._written(f"{kind}s/{name}", self._addressed(content))
+        if source.startswith("."):
+            return ROOT / source
+        folder = self.folder / (f"run/{service.name}" if source == "tmpfs" else f"volumes/{source}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _addressed(self, text: str) -> str:
+        for (name, own), port in self.ports.items():
+            text = re.sub(rf"(?<![\w.-]){name}:{own}\b", f"127.0.0.1:{port}", text)
+        return text
+
+    def _written(self, name: str, content: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        if path.read_text() != content:
+            path.write_text(content)
+        return path
+
+
+def runs_as(service: Service) -> str | None:
+    """PostgreSQL alone refuses to run as root."""
+    return "postgres" if service.name == "postgres" and os.geteuid() == 0 else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _name_server() -> str:
+    found = re.search(r"^nameserver ([\d.]+)", Path("/etc/resolv.conf").read_text(), re.MULTILINE)
+    return found[1] if found else "127.0.0.1"
+
+
+def _path() -> str:
+    """The programs of this Python first, and those of Debian's PostgreSQL, which are on nobody's PATH."""
+    servers = sorted(Path(DEBIANS_POSTGRES).glob("*/bin"))[-1:]
+    return ":".join(map(str, [Path(sys.executable).parent, os.environ["PATH"], *servers]))
+
+
+# What the images do at their start, in their entry points.
+
+
+def _as_it_is(machine: Machine, service: Service) -> list[str]:
+    return machine.texts(service, service.command)
+
+
+def _postgres(machine: Machine, service: Service) -> list[str]:
+    data = machine.place(service, "/var/lib/postgresql/data")
+    if not (data / "PG_VERSION").exists():
+        _initialise(machine, service, data)
+    return [*machine.texts(service, service.command), "-D", str(data), "-h", "127.0.0.1", "-k", str(data)]
+
+
+def _initialise(machine: Machine, service: Service, data: Path) -> None:
+    """A database system with the one role and the one database that the environment names."""
+    if user := runs_as(service):
+        shutil.chown(data, user)
+    role, database = service.environment["POSTGRES_USER"], service.environment["POSTGRES_DB"]
+    password = machine.place(service, "/run/secrets/postgres_password").read_text()
+    statements = f"ALTER ROLE {role} PASSWORD '{password}';\nCREATE DATABASE {database};\n"
+    what = ["--username", role, "--encoding", "UTF8", "--locale", "C.UTF-8"]
+    who = ["--auth-local", "trust", "--auth-host", "scram-sha-256"]
+    for command in (["initdb", *what, *who], ["postgres", "--single", "postgres"]):
+        subprocess.run(
+            command,
+            cwd=data,
+            env=machine.environment(service) | {"PGDATA": str(data)},
+            user=user,
+            input=statements.encode(),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+
+
+def _seaweedfs(machine: Machine, service: Service) -> list[str]:
+    logs = machine.place(service, "/data") / "logs"
+    logs.mkdir(exist_ok=True)
+    return [
+        "weed",
+        f"-logdir={logs}",
+        "-alsologtostderr=false",
+        "-stderrthreshold=2",
+        *machine.texts(service, service.command),
+    ]
+
+
+def _nginx(machine: Machine, service: Service) -> list[str]:
+    rendered = machine.place(service, service.environment["NGINX_ENVSUBST_OUTPUT_DIR"])
+    render(machine.place(service, "/etc/nginx/templates"), rendered, machine.environment(service))
+    *command, directives = machine.texts(service, service.command)
+    return [*command, f"{directives} user root;" if os.geteuid() == 0 else directives]
+
+
+def render(templates: Path, folder: Path, variables: Mapping[str, str]) -> None:
+    """As the image's envsubst does: ${NGINX_…} of every template, nothing else."""
+    for template in templates.glob("*.template"):
+        text = re.sub(r"\$\{(NGINX_\w+)\}", lambda match: variables.get(match[1], match[0]), template.read_text())
+        (folder / template.stem).write_text(text)
+
+
+ENTRY_POINTS = {"postgres": _postgres, "s3": _seaweedfs, "nginx": _nginx}

@@ -1,0 +1,63 @@
+"""The whole stack as a live hub: nginx, two web processes, workers and beat, as docker-compose.yml has them.
+
+PostgreSQL, Redis and S3 are those of `.ci/services`, once for all; each stack has its own database, and its own bucket.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy import compose, stack
+from tests.live import LiveHub, live_hub, own_services
+from tests.stores import S3Server
+
+# A value of HUB_DELIVERY: the client tests' hubs are stacks that deliver so. Without it they are `manage.py runhub`.
+DELIVERY = os.environ.get("HUB_TEST_DELIVERY", "")
+ELSEWHERE = ("postgres", "redis", "s3")
+
+
+class LiveStack(LiveHub):
+    """What `python -m deploy.stack` runs, below `data_dir`, but for the services that are `elsewhere`."""
+
+    def __init__(self, data_dir: Path, *, elsewhere: Sequence[str] = ELSEWHERE, **settings: str) -> None:
+        super().__init__(data_dir, **settings)
+        self._elsewhere = elsewhere
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of the hub's processes, as the stack exported it; no setting of this process."""
+        lines = shlex.split((self.data_dir / "environment").read_text())
+        return dict(word.split("=", 1) for word in lines if word != "export")
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        stack.prepare(self.data_dir, self.port)
+        example = compose.read_variables(compose.EXAMPLE.read_text(), {})
+        kept = compose.read_variables((self.data_dir / ".env").read_text(), {})
+        known = kept | {name: value for name, value in self.settings.items() if name in example}
+        further = {name: value for name, value in self.settings.items() if name not in example}
+        for name, variables in ((".env", known), ("hub.env", further)):
+            (self.data_dir / name).write_text("".join(f"{key}={value}\n" for key, value in variables.items()))
+        options = ("--folder", str(self.data_dir), "--port", str(self.port), "--without", *self._elsewhere)
+        return self.logged([sys.executable, "-m", "deploy.stack", *options], self.inherited)
+
+
+@contextmanager
+def client_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
+    """The running hub that client tests talk to: the stack, where HUB_TEST_DELIVERY says how it delivers."""
+    if not DELIVERY:
+        with live_hub(folder, **settings) as hub:
+            yield hub
+        return
+    bucket = S3Server(os.environ["HUB_TEST_S3_URL"], "hub", "hub-secret", "").with_new_bucket()
+    with own_services() as services:
+        own = services | bucket.environment() | {"HUB_DELIVERY": DELIVERY}
+        hub = LiveStack(folder / "data", **own, **settings)
+        hub.start()
+        try:
+            yield hub
+        finally:
+            hub.kill()

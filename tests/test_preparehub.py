@@ -1,0 +1,68 @@
+"""`manage.py preparehub`: what happens before every start, and at the first one alone."""
+
+import re
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from pytest_django import Settings
+
+from channels_app.management.commands import preparehub
+from channels_app.models import User
+from tests.builders import make_user
+
+Calls = list[tuple[object, ...]]
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The commands that it calls, instead of them."""
+    calls: Calls = []
+    monkeypatch.setattr(preparehub, "call_command", lambda *command, **_: calls.append(command))
+    return calls
+
+
+def prepare() -> tuple[str, str]:
+    """What it prints, and what it warns of."""
+    out, err = StringIO(), StringIO()
+    call_command("preparehub", stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("password", "shown"), [("given", "from HUB_ADMIN_PASSWORD"), ("", r"[\w-]{16} \(shown this once\)")]
+)
+def test_the_first_start(db: None, settings: Settings, called: Calls, password: str, shown: str) -> None:
+    settings.HUB_ADMIN_USERNAME, settings.HUB_ADMIN_PASSWORD = "root", password
+    printed, _ = prepare()
+    assert called == [("migrate",), ("checkstore",)]
+    assert re.fullmatch(rf"Administrator: root, password: {shown}\n", printed)
+    administrator = User.objects.get()
+    assert administrator.is_superuser
+    assert administrator.check_password(password or printed.split()[3])
+
+
+def test_every_later_start(db: None, called: Calls) -> None:
+    make_user("olga")
+    assert prepare() == ("", "")
+    assert called == [("migrate",)]
+
+
+def test_a_store_that_fails_stops_nobody(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(name: str, **_: object) -> None:
+        if name == "checkstore":
+            raise CommandError("The hub can't work with this store.")
+
+    monkeypatch.setattr(preparehub, "call_command", call)
+    assert prepare()[1] == "The store: The hub can't work with this store. `manage.py checkstore` looks again.\n"
+    assert User.objects.exists()
+
+
+def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(name: str, **_: object) -> None:
+        raise OperationalError("connection refused\nIs the server running?")
+
+    monkeypatch.setattr(preparehub, "call_command", call)
+    with pytest.raises(CommandError, match=r"^The database can't be used: connection refused$"):
+        prepare()
