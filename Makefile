@@ -21,9 +21,9 @@ test: .venv/dev.installed
 
 # The whole suite, its clients before the whole stack; then what reads and uploads with the other two deliveries.
 test-services: .venv/dev.installed
-	HUB_TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto
+	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto
 	for delivery in redirect stream; do \
-		HUB_TEST_DELIVERY=$$delivery .ci/services $(BIN)/python -m pytest -n auto $(DELIVERED) || exit 1; \
+		TEST_DELIVERY=$$delivery .ci/services $(BIN)/python -m pytest -n auto $(DELIVERED) || exit 1; \
 	done
 
 screenshots: .venv/dev.installed

@@ -1,4 +1,4 @@
-"""A day in minutes: `HUB_TEST_DELIVERY=accel .ci/services python -m bench.day [--minutes M] [--readers N] …`.
+"""A day in minutes: `TEST_DELIVERY=accel .ci/services python -m bench.day [--minutes M] [--readers N] …`.
 
 On the whole of docker-compose.yml as processes (PostgreSQL, Redis, S3, two web processes behind nginx) readers read and
 uploaders upload, while every 10 s a worker is killed and a web process replaced. Then: what was lost, stale, a phantom,

@@ -34,7 +34,7 @@ _decisions: dict[tuple[str, str], Decision] = {}
 
 def remembered(request: HttpRequest, name: str) -> Decision | None:
     """What was decided of the channel `name` and whoever asks; to be believed while its epoch is the current one."""
-    decision = _decisions.get((_digest(request), name))
+    decision = _decisions.get((_credential(request), name))
     if decision is None or decision.until < time.time() or request.user.is_authenticated:
         return None
     authentication.noted(request, decision.actor)
@@ -47,7 +47,7 @@ def channel_to_read(request: HttpRequest, name: str) -> Channel:
     actor = authentication.actor(request)
     channel = channel_for(actor, name, Permission.READ)
     if epoch is not None and not request.user.is_authenticated:
-        _remember((_digest(request), name), Decision(actor, channel, epoch, _end(actor)))
+        _remember((_credential(request), name), Decision(actor, channel, epoch, _end(actor)))
     return channel
 
 
@@ -56,8 +56,10 @@ def forget() -> None:
     _decisions.clear()
 
 
-def _digest(request: HttpRequest) -> str:
-    return hashlib.sha256((authentication.credential(request) or "").encode()).hexdigest()
+def _credential(request: HttpRequest) -> str:
+    """The digest of what was sent; empty where nothing was, which is not the same as an empty key."""
+    secret = authentication.credential(request)
+    return "" if secret is None else hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _end(actor: Actor) -> float:

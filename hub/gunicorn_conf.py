@@ -22,13 +22,18 @@ keepalive = 120
 
 
 def on_starting(server: Any) -> None:
-    metrics.forget("web")
+    metrics.forget(_program(server))
 
 
 def post_fork(server: Any, worker: Any) -> None:
     """A worker's counts stay in the sums when it dies, until the server starts anew."""
     if settings.HUB_METRICS_TOKEN:
-        metrics.share("web")
+        metrics.share(_program(server))
+
+
+def _program(server: Any) -> str:
+    """By its address: two of them on one machine are two programs."""
+    return f"web-{'-'.join(server.cfg.bind)}"
 
 
 class RedactingLogger(Logger):  # type: ignore[misc]

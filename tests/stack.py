@@ -16,7 +16,7 @@ from tests.live import LiveHub, live_hub, own_services
 from tests.stores import S3Server
 
 # A value of HUB_DELIVERY: the client tests' hubs are stacks that deliver so. Without it they are `manage.py runhub`.
-DELIVERY = os.environ.get("HUB_TEST_DELIVERY", "")
+DELIVERY = os.environ.get("TEST_DELIVERY", "")
 ELSEWHERE = ("postgres", "redis", "s3")
 
 
@@ -47,12 +47,12 @@ class LiveStack(LiveHub):
 
 @contextmanager
 def client_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
-    """The running hub that client tests talk to: the stack, where HUB_TEST_DELIVERY says how it delivers."""
+    """The running hub that client tests talk to: the stack, where TEST_DELIVERY says how it delivers."""
     if not DELIVERY:
         with live_hub(folder, **settings) as hub:
             yield hub
         return
-    bucket = S3Server(os.environ["HUB_TEST_S3_URL"], "hub", "hub-secret", "").with_new_bucket()
+    bucket = S3Server(os.environ["TEST_S3_URL"], "hub", "hub-secret", "").with_new_bucket()
     with own_services() as services:
         own = services | bucket.environment() | {"HUB_DELIVERY": DELIVERY}
         hub = LiveStack(folder / "data", **own, **settings)

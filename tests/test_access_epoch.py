@@ -228,6 +228,12 @@ def test_refusals_are_not_remembered(demo: Channel) -> None:
     assert read(secret) == READ
 
 
+def test_an_empty_key_is_not_nobody(demo: Channel) -> None:
+    Channel.objects.update(is_private=False)
+    assert read("") == READ
+    assert Client().get(FILE, headers={"Authorization": "Bearer "}).status_code == 401
+
+
 def test_the_memory_is_bounded(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hot_access, "DECISIONS_MAX", 3)
     Channel.objects.update(is_private=False)
