@@ -1,5 +1,6 @@
 """What every request passes through: keys out of paths first, errors into sentences last."""
 
+import errno
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,16 +24,23 @@ PATH_KEY_PREFIX = "/t/"
 INVITATION_KEY = "channelhub.invitation_key"
 INVITATION_PREFIX = "/invitations/"
 
+RETRY_LATER = {"Retry-After": "60"}
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
 NUL = bad_request("nul", "The address holds a NUL character, which no name here has.")
 STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
+DISK_FULL = HubError(
+    507,
+    "disk_full",
+    "The hub's disk is full. Nothing was changed; an administrator has to make room on it.",
+    RETRY_LATER,
+)
 DATABASE_DOWN = unavailable("database_unavailable", "The database does not answer just now; try again in a moment.")
 NO_LENGTH = HubError(411, "length_missing", "The body is chunked; it is taken here with a Content-Length alone.")
 TOO_LARGE = too_large("body_too_large", "The body is larger than anything that is sent here: at most 1 MiB is taken.")
 
 NO_PERMISSIONS = ", ".join(
     f"{feature}=()"
-    for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "serial", "usb", "bluetooth")
+    for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "serial", "usb")
 )
 
 # The routes whose views read their body themselves, with bounds of their own.
@@ -167,11 +175,21 @@ def plain_errors(get_response: GetResponse) -> GetResponse:
 
 
 def plain_answer(exception: Exception) -> HttpResponse | None:
-    """What is answered to an exception of the hub's own."""
-    if isinstance(exception, StoreError):
-        logger.error("%s", exception)
-        return answer(STORE_DOWN)
-    return answer(exception) if isinstance(exception, HubError) else None
+    """What is answered to an exception of the hub's own, or of a disk that is full."""
+    if isinstance(exception, HubError):
+        return answer(exception)
+    is_full = _is_disk_full(exception)
+    if not is_full and not isinstance(exception, StoreError):
+        return None
+    logger.error("%s", exception)
+    return answer(DISK_FULL if is_full else STORE_DOWN)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether that is what the error, or what led to it, was."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return error is not None and _is_disk_full(error.__cause__)
 
 
 def answer(error: HubError) -> HttpResponse:

@@ -97,7 +97,7 @@ class Body:
 
 @contextmanager
 def body_of(request: HttpRequest) -> Iterator[Body]:
-    """The body of an upload; where the block refuses it, what is left is swallowed before the answer goes out.
+    """The body of an upload; where the block refuses it or fails, what is left is swallowed before the answer.
 
     A server that closes a connection with unread data resets it, and the client, which never asks with
     `Expect: 100-continue`, sees a broken pipe instead of the answer.
@@ -105,7 +105,7 @@ def body_of(request: HttpRequest) -> Iterator[Body]:
     body = Body(request)
     try:
         yield body
-    except HubError:
+    except (HubError, OSError):
         body.swallow()
         raise
 

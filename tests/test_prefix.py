@@ -1,6 +1,7 @@
 """The prefix protocol at its edge: forms, answers, refusals. The real client is in tests/clients."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from channels_app.models import Artifact, Channel, Role, User
+from hub.storage import as_store_error
+from hub.storage.folder import FolderStore
 from tests.archives import make_conda
 from tests.builders import make_key, make_member
 
@@ -51,6 +54,35 @@ def test_force_needs_the_channels_policy(client: Client, bearer: dict[str, str],
     path = make_conda(tmp_path, files={"share/other": b"x"})
     assert post(client, path, bearer, url)[0] == 201
     assert Artifact.objects.get().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_full_disk(client: Client, bearer: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full answers every write as a full disk does."""
+    path = make_conda(tmp_path)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115
+    form = {"file": SimpleUploadedFile(path.name, path.read_bytes())}
+    answer = client.post("/api/v1/upload/demo", form, headers=bearer)
+    assert (answer.status_code, answer.headers["X-Error-Code"], answer.headers["Retry-After"]) == (
+        507,
+        "disk_full",
+        "60",
+    )
+    assert answer.text.startswith("The hub's disk is full. Nothing was changed;")
+    assert not Artifact.objects.exists()
+
+
+def test_a_store_whose_disk_is_full(
+    client: Client, bearer: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: FolderStore, key: str, source: Path | bytes, **_: str) -> None:
+        with as_store_error("put", key, OSError):
+            Path("/dev/full").write_bytes(b"x")
+
+    path = make_conda(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "put", full)
+        assert post(client, path, bearer)[0] == 507
+    assert post(client, path, bearer)[0] == 201
 
 
 def test_who_may_not(
