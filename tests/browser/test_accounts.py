@@ -65,17 +65,17 @@ def test_signing_up_by_password_and_the_code_in_the_mail(hub: LiveHub, visit: Vi
     person = visit(None)
     page = person.open("/accounts/login/")
     page.get_by_role("link", name="Sign up").click()
-    page.get_by_label("User name").fill("ines")
-    page.get_by_label("E-mail").fill("ines@example.org")
+    page.get_by_label("User name").fill("tova")
+    page.get_by_label("E-mail").fill("tova@example.org")
     page.get_by_label("Password").fill(PASSWORD)
     press(page, "Sign up")
     expect(page.get_by_role("heading", level=1)).to_have_text("Verify your e-mail")
-    mail = hub.log().rpartition("gave this address for the account ines")[2]
+    mail = hub.log().rpartition("gave this address for the account tova")[2]
     code = re.findall(r"^ {4}(\S+)$", mail, re.MULTILINE)[0]
     page.get_by_label("Code").fill(code)
     press(page, "Confirm")
     page.wait_for_url(f"{person.url}/")
-    expect(page.get_by_role("status")).to_contain_text("ines@example.org is verified.")
+    expect(page.get_by_role("status")).to_contain_text("tova@example.org is verified.")
 
 
 def test_an_app_is_set_up_and_a_recovery_code_used(hub: LiveHub, visit: Visit) -> None:
