@@ -37,7 +37,7 @@ def quetz(folder: Path) -> Iterator[Upload]:
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     subprocess.run([str(programs / "pip"), "install", "--quiet", *REQUIREMENTS], check=True)
     create = [str(programs / "quetz"), "create", str(deployment), "--create-conf", "--dev"]
-    said = subprocess.run(create, check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(create, check=True, capture_output=True, text=True, cwd=folder).stdout
     key = re.search(r'Test API key created for user "\w+": (\w+)', said)
     if key is None:
         raise RuntimeError(f"quetz made no key:\n{said}")
@@ -45,7 +45,12 @@ def quetz(folder: Path) -> Iterator[Upload]:
     start = (str(programs / "quetz"), "start", str(deployment), "--port", str(port), "--log-level", "error")
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
-        (*UNTIL_STDIN_CLOSES, *start), stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+        (*UNTIL_STDIN_CLOSES, *start),
+        stdin=subprocess.PIPE,
+        stdout=quiet,
+        stderr=quiet,
+        cwd=folder,
+        start_new_session=True,
     ) as server:
         try:
             wait_until_listening("quetz", port)
