@@ -11,6 +11,15 @@ from channels_app.models import Artifact, Package, PackageDependency, Removal
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
+def locked(artifact: Artifact) -> Artifact:
+    """The artifact as it is now, its row alone locked until the transaction ends.
+
+    Not the channel's, which uploads lock first, nor its key, to which rows of others refer: both end in deadlocks.
+    """
+    found = Artifact.objects.select_for_update(of=("self",), no_key=True).select_related("channel", "package")
+    return found.get(pk=artifact.pk)
+
+
 def refresh(package: Package) -> None:
     """Make the package's row fit its artifacts. Call it in the transaction of the change."""
     listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")

@@ -22,7 +22,6 @@ WHERE channel_id = %s AND subdir = %s AND file_name = %s"""
 ETAGS = "SELECT etag, current_etag FROM publishing_subdirindex WHERE channel_id = %s AND subdir = %s"
 
 SIDECAR = re.compile(r"(.+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
-SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
 
 
 class Doubtful(Exception):  # noqa: N818
@@ -90,7 +89,7 @@ def _find(among: Lookup, path: str) -> File:
         raise not_found("no_such_file", f"'{among.channel}' has no '{path}'; expected <subdir>/<file>.")
     if name in repodata.SUBDIR_FILES:
         return _index_file(among, subdir, name)
-    if shard := SHARD.match(name):
+    if shard := repodata.SHARD.match(name):
         among.row("SELECT 1 WHERE TRUE")
         return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{among.channel.name}/{path}", may_be_gone=True)
     if sidecar := SIDECAR.match(name):

@@ -16,7 +16,7 @@ from channels_app.models import Channel
 from channels_app.people import invitations
 from hub.locks import try_lock
 from hub.storage import store
-from publishing import removal
+from publishing import removal, repodata
 from publishing.index import lock_name
 from publishing.models import Reservation, RetiredShard
 from publishing.trusted import exchange, publishers
@@ -71,7 +71,7 @@ def _remove_retired_shards() -> None:
     long_ago = timezone.now() - timedelta(days=settings.HUB_RETIRED_SHARD_DAYS)
     retired = RetiredShard.objects.filter(retired_at__lt=long_ago).select_related("index__channel")
     for shard in retired.iterator():
-        store().delete(f"{shard.index.channel.name}/{shard.index.subdir}/shards/{shard.sha256}.msgpack.zst")
+        store().delete(f"{shard.index.channel.name}/{shard.index.subdir}/{repodata.shard_file(shard.sha256)}")
         shard.delete()
 
 

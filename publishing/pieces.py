@@ -113,9 +113,9 @@ def _piece(artifacts: Sequence[Artifact]) -> Piece:
 
 
 def _put_shards(index: SubdirIndex, made: Sequence[Piece]) -> None:
-    folder = f"{index.channel.name}/{index.subdir}/shards"
+    folder = f"{index.channel.name}/{index.subdir}"
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
-        list(pool.map(lambda piece: store().put(f"{folder}/{piece.sha256}.msgpack.zst", piece.shard), made))
+        list(pool.map(lambda piece: store().put(f"{folder}/{repodata.shard_file(piece.sha256)}", piece.shard), made))
 
 
 @transaction.atomic

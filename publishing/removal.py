@@ -52,11 +52,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
 @transaction.atomic
 def set_damaged(*, artifact: Artifact, found: str) -> None:
     """Leave `artifact` out of the index until its bytes, which are `found` instead, are right again."""
-    locked = (
-        Artifact.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("channel", "package")
-        .get(pk=artifact.pk)
-    )
+    locked = packages.locked(artifact)
     reason = f"{DAMAGED}{found}"
     if locked.set_aside_reason != reason:
         _set_aside(locked, reason)
@@ -66,11 +62,7 @@ def set_damaged(*, artifact: Artifact, found: str) -> None:
 @transaction.atomic
 def set_whole(*, artifact: Artifact) -> None:
     """The bytes of `artifact` are right: put it back into the index where it was left out because of them."""
-    locked = (
-        Artifact.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("channel", "package")
-        .get(pk=artifact.pk)
-    )
+    locked = packages.locked(artifact)
     if locked.is_damaged:
         _set_aside(locked, "")
         audit.record("artifact.mend", channel=locked.channel, target=_target(locked))
@@ -96,11 +88,7 @@ def goes_at(artifact: Artifact) -> datetime | None:
 @transaction.atomic
 def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: str) -> Artifact:
     check_still_allowed(actor, artifact.channel, Permission.DELETE)
-    locked = (
-        Artifact.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("channel", "package")
-        .get(pk=artifact.pk)
-    )
+    locked = packages.locked(artifact)
     if locked.is_purged:
         raise conflict("purged", f"The bytes of {artifact} are gone; upload the file again.")
     locked.removal = removal

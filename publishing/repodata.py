@@ -4,6 +4,7 @@ A record is an artifact's own info/index.json plus what only the hub knows. What
 fragment for each section of that file: `"file name":{record},…`, ready to be joined by commas. CEP 12, 16, 36, 47, 48.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ CURRENT_ZST = "current_repodata.json.zst"
 RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 SHARD_INDEX = "repodata_shards.msgpack.zst"
+SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
 CHANNELDATA = "channeldata.json"
 NOTICES = "notices.json"
 
@@ -154,6 +156,11 @@ def shard(rows: Sequence[Row]) -> bytes:
         place = content.setdefault("v3", {}).setdefault(extension, {}) if extension else content[parent]
         place[key] = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
     return zstandard.compress(msgpack.packb(content))
+
+
+def shard_file(sha256: str) -> str:
+    """Where the shard with this SHA-256 lies, below its subdir (CEP 16)."""
+    return f"shards/{sha256}.msgpack.zst"
 
 
 def shard_index(

@@ -11,7 +11,7 @@ from functools import partial
 
 from django.db import transaction
 
-from channels_app import audit
+from channels_app import audit, packages
 from channels_app.access import Actor, Permission, check_still_allowed
 from channels_app.models import Artifact
 from hub.errors import too_large, unavailable
@@ -102,11 +102,7 @@ def rewrite(artifact: Artifact) -> None:
         store().put(key(artifact, sha256), content, content_type=CONTENT_TYPE)
     publish(artifact)
     with transaction.atomic():
-        locked = (
-            Artifact.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("channel", "package")
-            .get(pk=artifact.pk)
-        )
+        locked = packages.locked(artifact)
         last = next(reversed(states(_bundles(locked))), "")
         if locked.attestations_sha256 != last:
             Artifact.objects.filter(pk=locked.pk).update(attestations_sha256=last)

@@ -95,7 +95,7 @@ def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
     expected = pieces.expected(row, names)
     fragments = _fragments(row, names)
     named = dict(row.names.filter(name__in=names).values_list("name", "shard_sha256"))
-    keys = {name: _key(row, f"shards/{sha256}.msgpack.zst") for name, sha256 in named.items() if sha256}
+    keys = {name: _key(row, repodata.shard_file(sha256)) for name, sha256 in named.items() if sha256}
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         shards = dict(zip(keys, pool.map(_bytes, keys.values()), strict=True))
     faults = {}

@@ -20,7 +20,6 @@ from publishing.operations.inventory import Inventory
 FRESH = timedelta(days=1)
 PACKAGE = re.compile(r"[^/]+\.(?:conda|tar\.bz2)\Z")
 SIDECAR = re.compile(r"([^/]+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
-SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
 # The old index while packages are being taken in; see importing.py.
 OLD_REPODATA = "repodata_before_import.json"
 
@@ -46,7 +45,7 @@ def unknown_channels() -> list[Difference]:
 def stranger(channel: Channel, key: str) -> Kind | None:
     """What the key is by the rows as they are now; None for what is known, on its way, or gone."""
     subdir, _, path = key.removeprefix(f"{channel}/").partition("/")
-    if SHARD.match(path):
+    if repodata.SHARD.match(path):
         kind = None if _is_shard(channel, subdir, path) else Kind.LEFTOVER
     elif match := SIDECAR.match(path):
         kind = _sidecar(channel, subdir, match[1], match[2])
@@ -77,9 +76,9 @@ def _shards(channel: Channel) -> Iterator[str]:
     named = IndexedName.objects.filter(index__channel=channel).exclude(shard_sha256="")
     retired = RetiredShard.objects.filter(index__channel=channel)
     for subdir, sha256 in named.values_list("index__subdir", "shard_sha256").iterator():
-        yield f"{channel}/{subdir}/shards/{sha256}.msgpack.zst"
+        yield f"{channel}/{subdir}/{repodata.shard_file(sha256)}"
     for subdir, sha256 in retired.values_list("index__subdir", "sha256").iterator():
-        yield f"{channel}/{subdir}/shards/{sha256}.msgpack.zst"
+        yield f"{channel}/{subdir}/{repodata.shard_file(sha256)}"
 
 
 def _is_shard(channel: Channel, subdir: str, path: str) -> bool:
