@@ -146,7 +146,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     # Who waits longer is told to come again. A server that is down is tried for 5 s, then by whoever asks next.
     pool = {
-        "min_size": min(4, HUB_DATABASE_CONNECTIONS),
+        "min_size": 1,
         "max_size": HUB_DATABASE_CONNECTIONS,
         "timeout": 10,
         "reconnect_timeout": 5,
