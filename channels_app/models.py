@@ -7,6 +7,9 @@ from django.db.models.functions import Lower, Now
 
 from channels_app import names
 
+# `field__lower=`: unlike `__iexact`, it is answered by the unique indexes that ignore capitals.
+models.CharField.register_lookup(Lower)
+
 
 class User(AbstractUser):
     """A person. A superuser is an administrator of the hub and may do everything in every channel."""

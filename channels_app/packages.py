@@ -23,11 +23,12 @@ def locked(artifact: Artifact) -> Artifact:
 def refresh(package: Package) -> None:
     """Make the package's row fit its artifacts. Call it in the transaction of the change."""
     listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")
-    latest = latest_version(listed.values_list("version", flat=True).distinct())
+    found = set(listed.values_list("version", "subdir").distinct())
+    latest = latest_version({version for version, _ in found})
     newest = list(listed.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
     package.latest_version = latest
     package.summary = summary(newest[0]) if newest else ""
-    package.subdirs = sorted(set(listed.values_list("subdir", flat=True)))
+    package.subdirs = sorted({subdir for _, subdir in found})
     package.updated_at = max((indexed_at(artifact) for artifact in newest), default=None)
     package.save(update_fields=["latest_version", "summary", "subdirs", "updated_at"])
     _set_dependencies(package, dependency_names(newest))
@@ -61,7 +62,8 @@ def indexed_at(artifact: Artifact) -> datetime:
 
 def _set_dependencies(package: Package, wanted: set[str]) -> None:
     known = set(package.dependencies.values_list("name", flat=True))
-    package.dependencies.filter(name__in=known - wanted).delete()
+    if known - wanted:
+        package.dependencies.filter(name__in=known - wanted).delete()
     PackageDependency.objects.bulk_create(
         PackageDependency(package=package, name=name) for name in sorted(wanted - known)
     )

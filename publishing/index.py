@@ -14,8 +14,9 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, Count, F, Max, Min, When
+from django.db.models import Count, F, Max, Min
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from channels_app.models import Artifact, Channel, Package
 from hub import metrics
@@ -29,12 +30,14 @@ from publishing.repodata import Layout, Revision
 WHOLE_CHANNEL = ""
 
 
+@transaction.atomic(savepoint=False)
 def want(channel: Channel, subdir: str, names: Iterable[str]) -> SubdirIndex:
     """Wish for a new index because of `names`: in the transaction of the change; `wake` it after the commit."""
-    index, _ = SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)
-    since = Case(When(wanted=F("built"), then=Now()), default=F("wanted_at"))
-    SubdirIndex.objects.filter(pk=index.pk).update(wanted=F("wanted") + 1, wanted_at=since)
-    index.refresh_from_db(fields=["wanted"])
+    index, _ = SubdirIndex.objects.select_for_update(no_key=True).get_or_create(channel=channel, subdir=subdir)
+    if index.wanted == index.built:
+        index.wanted_at = timezone.now()
+    index.wanted += 1
+    index.save(update_fields=["wanted", "wanted_at"])
     IndexedName.objects.bulk_create(
         [IndexedName(index=index, name=name, changed=index.wanted) for name in names],
         update_conflicts=True,

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app import audit, packages
@@ -27,6 +26,9 @@ from publishing.models import Reservation
 from publishing.operations import measures
 from publishing.package import BadPackage, Limits, PackageInfo
 from publishing.trusted import issuers
+
+# As SQL: it is asked three times an upload, and to have the ORM make it takes six times as long.
+OCCUPANT = "SELECT * FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def publish(*, actor: Actor, channel: Channel, received: ReceivedFile, force: bo
     check_checksum(received)
     info = read(channel, received)
     check_policies(actor, channel, info, force=force)
-    existing = check_duplicate(channel, info, received, force=force)
+    existing = check_duplicate(occupant(channel, info), info, received, force=force)
     verified = acceptance.accept(actor, channel, received)
     if existing and is_whole(existing):
         published = Published(existing, is_new=False)
@@ -104,9 +106,15 @@ def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: 
         )
 
 
-def check_duplicate(channel: Channel, info: PackageInfo, received: ReceivedFile, *, force: bool) -> Artifact | None:
-    """The artifact, where these very bytes are published already; 409 where others are."""
-    artifact = Artifact.objects.filter(channel=channel, subdir=info.subdir, file_name__iexact=info.file_name).first()
+def occupant(channel: Channel, info: PackageInfo) -> Artifact | None:
+    """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too."""
+    return next(iter(Artifact.objects.raw(OCCUPANT, [channel.pk, info.subdir, info.file_name.lower()])), None)
+
+
+def check_duplicate(
+    artifact: Artifact | None, info: PackageInfo, received: ReceivedFile, *, force: bool
+) -> Artifact | None:
+    """The artifact that has the file name, where these very bytes are published already; 409 where others are."""
     if artifact is None:
         return None
     if artifact.sha256 == received.sha256 and artifact.file_name == info.file_name:
@@ -114,8 +122,8 @@ def check_duplicate(channel: Channel, info: PackageInfo, received: ReceivedFile,
     if artifact.removal == Removal.DELETED:
         raise conflict(
             "name_deleted",
-            f"{artifact} was deleted, and no other bytes may take its name until an owner of '{channel}' releases it. "
-            "Raise the build number instead.",
+            f"{artifact} was deleted, and no other bytes may take its name until an owner of '{artifact.channel}' "
+            "releases it. Raise the build number instead.",
         )
     if force and artifact.file_name == info.file_name:
         return None
@@ -161,7 +169,7 @@ def reserve(channel: Channel, info: PackageInfo, received: ReceivedFile, *, forc
                 Reservation.objects.create(**place, **mine)
         except IntegrityError:
             _take_over(channel, info, received, mine)
-        check_duplicate(channel, info, received, force=force)
+        check_duplicate(occupant(channel, info), info, received, force=force)
     return token
 
 
@@ -173,24 +181,23 @@ def put(channel: Channel, info: PackageInfo, received: ReceivedFile) -> None:
 def record(
     actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, sidecar: Sidecar | None = None
 ) -> Published:
-    """One short transaction: rights again, the artifact, its event, the wish for an index, the reservation's end."""
+    """One short transaction: rights again, the reservation's end, the artifact, its event, the wish for an index."""
     with transaction.atomic():
         check_still_allowed(actor, channel, Permission.UPLOAD)
-        reservation = _reservations(channel, info).filter(sha256=received.sha256).first()
-        if reservation is None:
-            return Published(_recorded_by_another(channel, info, received), is_new=False)
+        reserved, _ = Reservation.objects.filter(**_place(channel, info), sha256=received.sha256).delete()
+        before = occupant(channel, info)
+        if not reserved:
+            return Published(_recorded_by_another(before, info, received), is_new=False)
         # Another upload of the same bytes may have come to its end between our first look and our reservation.
-        existing = check_duplicate(channel, info, received, force=True)
+        existing = check_duplicate(before, info, received, force=True)
         if existing:
             removal.set_whole(artifact=existing)
-            reservation.delete()
             return Published(existing, is_new=False)
-        artifact = _save(actor, channel, info, received)
+        artifact = _save(actor, channel, info, received, before)
         if sidecar and not sidecars.record(artifact, sidecar):
             raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
         packages.refresh(artifact.package)
         stale = index.want(channel, info.subdir, [info.name])
-        reservation.delete()
         transaction.on_commit(partial(index.wake, stale))
     return Published(artifact, is_new=True)
 
@@ -202,31 +209,30 @@ def release(token: str) -> None:
 
 def _take_over(channel: Channel, info: PackageInfo, received: ReceivedFile, mine: dict[str, object]) -> None:
     """Join a reservation for the same bytes, or take one whose upload must have died."""
-    theirs = _reservations(channel, info)
+    theirs = Reservation.objects.select_for_update().filter(**_place(channel, info))
     for other in theirs:
         if other.sha256 != received.sha256 and other.expires_at > timezone.now():
             raise conflict("being_uploaded", f"Other bytes are being uploaded as {info.file_name} at this moment.")
     theirs.update(file_name=info.file_name, **mine)
 
 
-def _recorded_by_another(channel: Channel, info: PackageInfo, received: ReceivedFile) -> Artifact:
+def _recorded_by_another(found: Artifact | None, info: PackageInfo, received: ReceivedFile) -> Artifact:
     """The artifact that a joined upload of the same bytes recorded first."""
-    artifact = check_duplicate(channel, info, received, force=False)
+    artifact = check_duplicate(found, info, received, force=False)
     if artifact is None:
         raise unavailable("reservation_lost", f"The upload of {info.file_name} lost its place to another; try again.")
     return artifact
 
 
-def _reservations(channel: Channel, info: PackageInfo) -> QuerySet[Reservation]:
-    return Reservation.objects.select_for_update().filter(
-        channel=channel, subdir=info.subdir, file_name__iexact=info.file_name
-    )
+def _place(channel: Channel, info: PackageInfo) -> dict[str, Any]:
+    """A condition: the file name is taken in all capitals at once. As the unique indexes have it, which find it so."""
+    return {"channel": channel, "subdir": info.subdir, "file_name__lower": info.file_name.lower()}
 
 
-def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile) -> Artifact:
+def _save(
+    actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, before: Artifact | None
+) -> Artifact:
     """The artifact's row, new or made anew, and its event."""
-    place: dict[str, Any] = {"channel": channel, "subdir": info.subdir, "file_name": info.file_name}
-    before = Artifact.objects.filter(**place).first()
     is_same = before is not None and before.sha256 == received.sha256
     if before and not is_same:
         sidecars.remove(before)
@@ -238,9 +244,12 @@ def _save(actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedF
         "uploaded_with": actor.key,
         "provenance": provenance(actor),
     }
-    artifact, is_new = Artifact.objects.update_or_create(**place, defaults=values)
+    artifact = before or Artifact(channel=channel, subdir=info.subdir, file_name=info.file_name)
+    for name, value in values.items():
+        setattr(artifact, name, value)
+    artifact.save(update_fields=values if before else None)
     audit.record(
-        "artifact.publish" if is_new else "artifact.restore" if is_same else "artifact.overwrite",
+        "artifact.restore" if is_same else "artifact.overwrite" if before else "artifact.publish",
         by=actor,
         channel=channel,
         target=f"{info.subdir}/{info.file_name}",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -236,3 +237,16 @@ def test_the_channels_own_limit_counts(olga: User, owner: Actor, tmp_path: Path,
     small = make_channel("small", owner=olga, max_upload_bytes=100)
     assert "at most 100 bytes are allowed" in refusal(owner, small, path).detail
     assert make_channel(owner=olga).upload_limit_bytes == settings.HUB_MAX_UPLOAD_BYTES
+
+
+def test_a_file_name_is_found_without_reading_its_neighbours(channel: Channel) -> None:
+    model = make_artifact(channel)
+    values = {field.attname: getattr(model, field.attname) for field in Artifact._meta.concrete_fields}
+    del values["id"]
+    names = (f"demo-1.{number}-0.conda" for number in range(1, 500))
+    Artifact.objects.bulk_create(Artifact(**values | {"file_name": name}) for name in names)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        cursor.execute(f"{how} {upload.OCCUPANT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
+        assert "one_artifact_a_file_name" in str(cursor.fetchall())

@@ -86,7 +86,8 @@ def remove(artifact: Artifact) -> None:
     found = states(_bundles(artifact))
     if found:
         Attestation.objects.filter(artifact=artifact).delete()
-        Artifact.objects.filter(pk=artifact.pk).update(attestations_sha256="")
+        artifact.attestations_sha256 = ""
+        artifact.save(update_fields=["attestations_sha256"])
         transaction.on_commit(partial(_delete, artifact, [key(artifact, sha256) for sha256 in found]))
 
 
