@@ -12,8 +12,10 @@ class ChannelsConfig(AppConfig):
     name = "channels_app"
 
     def ready(self) -> None:
-        import channels_app.accounts.events  # noqa: F401  (its receivers)
-        import hub.deployment  # noqa: F401  (its checks)
+        # Their receivers and checks.
+        import channels_app.accounts.events
+        import hub.database
+        import hub.deployment  # noqa: F401
         from channels_app.accounts.oauth.clients import add_known_clients  # models are there by now
 
         post_migrate.connect(add_known_clients, sender=self)

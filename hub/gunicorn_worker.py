@@ -4,8 +4,10 @@ gunicorn's own stops accepting, but leaves its socket open while it finishes: wh
 in the end. Here the socket closes at once, so that a proxy turns to another process; who was already there is answered.
 """
 
+import select
 from typing import Any
 
+from gunicorn.http.body import LengthReader
 from gunicorn.workers import gthread
 
 # A thread waits 5 s for the first byte of every new connection, and clients open some that they never use: 16 of them
@@ -13,6 +15,9 @@ from gunicorn.workers import gthread
 # shorten the reading of a left-over body, and a busy hub then closes connections that clients still use.) Slow senders
 # still hold a thread: a public hub stands behind a proxy that buffers.
 FIRST_BYTE_S = 0.01
+# So long a thread stays with a connection on which it has just answered: a proxy that has much to ask sends the next
+# request on it by then, and the way over the poller to another thread takes longer than to find a small answer.
+NEXT_REQUEST_MS = 1
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
@@ -23,7 +28,17 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         wait_s = FIRST_BYTE_S if self.alive else gthread.STOP_KEEPALIVE_LINGER
         if is_new and not connection.wait_for_data(wait_s):
             return gthread._DEFER
-        return super().handle(connection)
+        is_kept = super().handle(connection)
+        while is_kept is True and self.alive and _asks_again(connection.sock):
+            is_kept = super().handle(connection)
+        return is_kept
+
+    def _keepalive_after(self, connection: Any, keepalive: bool) -> bool:
+        """Nothing is left to read of a request without a body; to look for it costs a tenth of a small answer."""
+        body = connection.parser.mesg.body.reader
+        if isinstance(body, LengthReader) and body.length == 0:
+            return keepalive
+        return bool(super()._keepalive_after(connection, keepalive))
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled and self.alive)
@@ -44,3 +59,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         super()._cap_keepalive(deadline)
         for connection in self.pending_conns:
             connection.timeout = min(connection.timeout, deadline)
+
+
+def _asks_again(socket: Any) -> bool:
+    arrivals = select.poll()
+    arrivals.register(socket, select.POLLIN)
+    return bool(arrivals.poll(NEXT_REQUEST_MS))

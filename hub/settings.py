@@ -134,7 +134,7 @@ HUB_DATABASE_CONNECTIONS = positive(
     16,
     "how many connections to PostgreSQL a process has at most, for all of its threads; see [Scaling](scaling.md)",
 )
-DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(database_url) | {"CONN_HEALTH_CHECKS": True}}
+DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(database_url)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that reads first and writes later would fail instead of waiting for its turn.
     DATABASES["default"]["OPTIONS"] = {
@@ -151,7 +151,7 @@ else:
         "timeout": 10,
         "reconnect_timeout": 5,
     }
-    DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {"pool": pool}
+    DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {"pool": pool, "prepare_threshold": 0}
 
 REDIS_URL = text("REDIS_URL", "", "`redis://host:6379/0`", shown="a queue in the data folder")
 QUEUE_DIR = HUB_DATA_DIR / "queue"

@@ -4,7 +4,6 @@ import re
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -12,6 +11,7 @@ from channels_app import download_counts, hot_access
 from channels_app.access_epoch import STANDS
 from channels_app.models import Channel, Removal
 from channels_app.names import is_subdir
+from hub.database import prepared
 from hub.errors import HubError, not_found
 from publishing import delivery, repodata
 from publishing.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
@@ -38,7 +38,7 @@ class Lookup(NamedTuple):
         """A row by a SELECT that ends in its WHERE; what a decision that stands does not find is Doubtful, too."""
         if self.epoch is not None:
             sql, values = f"{sql} AND {STANDS}", (*values, self.epoch)
-        with connection.cursor() as cursor:
+        with prepared() as cursor:
             cursor.execute(sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         if row is None and self.epoch is not None:

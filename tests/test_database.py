@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from channels_app import views
 from hub import database
@@ -135,6 +136,19 @@ def test_a_connection_is_given_back_unless_a_transaction_needs_it() -> None:
     database.give_back()
     assert connection.connection is None
     connection.ensure_connection()
+
+
+@ON_POSTGRESQL
+@pytest.mark.django_db(transaction=True)
+def test_what_is_asked_at_every_request_is_planned_once(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    found = "SELECT name FROM channels_app_channel WHERE name = %s"
+    with django_assert_num_queries(3):
+        for name in ("a", "b"):
+            with database.prepared() as cursor:
+                cursor.execute(found, [name])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%channels_app_channel%'")
+            assert cursor.fetchone() == (1,)
 
 
 @pytest.mark.django_db
