@@ -13,9 +13,8 @@ class ChannelsConfig(AppConfig):
 
     def ready(self) -> None:
         # Their receivers and checks.
-        import channels_app.accounts.events
-        import hub.database
-        import hub.deployment  # noqa: F401
+        import channels_app.accounts.events  # noqa: F401
+        from hub import database, deployment  # noqa: F401
         from channels_app.accounts.oauth.clients import add_known_clients  # models are there by now
 
         post_migrate.connect(add_known_clients, sender=self)
