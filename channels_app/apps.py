@@ -14,8 +14,8 @@ class ChannelsConfig(AppConfig):
     def ready(self) -> None:
         # Their receivers and checks.
         import channels_app.accounts.events  # noqa: F401
-        from hub import database, deployment  # noqa: F401
         from channels_app.accounts.oauth.clients import add_known_clients  # models are there by now
+        from hub import database, deployment  # noqa: F401
 
         post_migrate.connect(add_known_clients, sender=self)
 
