@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 
-.PHONY: run stack test test-services screenshots lint format lock clean
+.PHONY: run stack test test-services redirect stream screenshots lint format lock clean
 
 run: .venv/run.installed
 	@$(BIN)/python manage.py runhub
@@ -23,9 +23,10 @@ test: .venv/dev.installed
 # axe-core and Lighthouse, which look at pages, and take minutes: what they see depends on no database.
 test-services: .venv/dev.installed
 	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto --ignore tests/browser/test_every_page.py
-	for delivery in redirect stream; do \
-		TEST_DELIVERY=$$delivery .ci/services $(BIN)/python -m pytest -n auto $(DELIVERED) || exit 1; \
-	done
+	$(MAKE) --jobs=2 --output-sync=target redirect stream
+
+redirect stream: .venv/dev.installed
+	TEST_DELIVERY=$@ .ci/services $(BIN)/python -m pytest $(DELIVERED)
 
 screenshots: .venv/dev.installed
 	.ci/browser
