@@ -25,7 +25,8 @@ def refresh(package: Package) -> None:
     listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")
     found = set(listed.values_list("version", "subdir").distinct())
     latest = latest_version({version for version, _ in found})
-    newest = list(listed.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
+    facts = listed.only("index_json", "about_json", "indexed_timestamp")
+    newest = list(facts.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
     package.latest_version = latest
     package.summary = summary(newest[0]) if newest else ""
     package.subdirs = sorted({subdir for _, subdir in found})

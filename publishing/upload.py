@@ -27,8 +27,8 @@ from publishing.operations import measures
 from publishing.package import BadPackage, Limits, PackageInfo
 from publishing.trusted import issuers
 
-# As SQL: it is asked three times an upload, and to have the ORM make it takes six times as long.
-OCCUPANT = "SELECT * FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
+# As SQL: it is asked three times an upload, mostly in vain, and to have the ORM make it takes ten times as long.
+OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,10 @@ def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: 
 
 def occupant(channel: Channel, info: PackageInfo) -> Artifact | None:
     """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too."""
-    return next(iter(Artifact.objects.raw(OCCUPANT, [channel.pk, info.subdir, info.file_name.lower()])), None)
+    with database.prepared() as cursor:
+        cursor.execute(OCCUPANT, [channel.pk, info.subdir, info.file_name.lower()])
+        found = cursor.fetchone()
+    return Artifact.objects.filter(pk=found[0]).first() if found else None
 
 
 def check_duplicate(
