@@ -106,12 +106,18 @@ def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: 
         )
 
 
-def occupant(channel: Channel, info: PackageInfo) -> Artifact | None:
-    """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too."""
+def occupant(channel: Channel, info: PackageInfo, *, locked: bool = False) -> Artifact | None:
+    """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too.
+
+    `locked`: its row, until the transaction ends, so that it can't be released meanwhile.
+    """
     with database.prepared() as cursor:
         cursor.execute(OCCUPANT, [channel.pk, info.subdir, info.file_name.lower()])
         found = cursor.fetchone()
-    return Artifact.objects.filter(pk=found[0]).first() if found else None
+    if found is None:
+        return None
+    artifacts = Artifact.objects.select_for_update(no_key=True) if locked else Artifact.objects
+    return artifacts.filter(pk=found[0]).first()
 
 
 def check_duplicate(
@@ -188,7 +194,7 @@ def record(
     with transaction.atomic():
         check_still_allowed(actor, channel, Permission.UPLOAD)
         reserved, _ = Reservation.objects.filter(**_place(channel, info), sha256=received.sha256).delete()
-        before = occupant(channel, info)
+        before = occupant(channel, info, locked=True)
         if not reserved:
             return Published(_recorded_by_another(before, info, received), is_new=False)
         # Another upload of the same bytes may have come to its end between our first look and our reservation.
