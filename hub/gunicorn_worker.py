@@ -16,7 +16,8 @@ from gunicorn.workers import gthread
 # still hold a thread: a public hub stands behind a proxy that buffers.
 FIRST_BYTE_S = 0.01
 # So long a thread stays with a connection on which it has just answered: a proxy that has much to ask sends the next
-# request on it by then, and the way over the poller to another thread takes longer than to find a small answer.
+# request on it by then, and the way over the poller to another thread takes longer than to find a small answer. Not
+# while others wait for a thread: whoever is fast would keep them out.
 NEXT_REQUEST_MS = 1
 
 
@@ -29,7 +30,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         if is_new and not connection.wait_for_data(wait_s):
             return gthread._DEFER
         is_kept = super().handle(connection)
-        while is_kept is True and self.alive and _asks_again(connection.sock):
+        while is_kept is True and self.alive and self.tpool._work_queue.empty() and _asks_again(connection.sock):
             is_kept = super().handle(connection)
         return is_kept
 

@@ -1,4 +1,4 @@
-"""A process that is told to stop (SIGTERM) finishes what it is at: real processes, real connections."""
+"""A web process under load, and one that is told to stop (SIGTERM): it finishes what it is at."""
 
 import os
 import signal
@@ -7,9 +7,13 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from queue import SimpleQueue
+from types import SimpleNamespace
 
 import pytest
+from gunicorn.workers import gthread
 
+from hub.gunicorn_worker import Worker
 from tests.archives import make_conda
 from tests.clients.plain import ask, seconds_until_indexed, upload
 from tests.live import LiveHub, live_hub, running
@@ -112,3 +116,22 @@ def test_a_build_under_way_is_finished(hub: LiveHub, key: str, tmp_path: Path) -
     pid = tell_to_stop(hub, "worker")
     seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
     seconds_until_stopped(pid)
+
+
+@pytest.mark.parametrize(("waiting", "answered"), [([], 3), ([object()], 1)], ids=["nobody waits", "somebody waits"])
+def test_a_thread_stays_with_who_asks_again_unless_others_wait(
+    monkeypatch: pytest.MonkeyPatch, waiting: list[object], answered: int
+) -> None:
+    """The third time the connection is not kept."""
+    kept = [False, True, True]
+    monkeypatch.setattr(gthread.ThreadWorker, "handle", lambda *_: kept.pop())
+    queue: SimpleQueue[object] = SimpleQueue()
+    for each in waiting:
+        queue.put(each)
+    worker = object.__new__(Worker)
+    worker.alive, worker.tpool = True, SimpleNamespace(_work_queue=queue)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"GET")
+        worker.handle(SimpleNamespace(initialized=True, data_ready=True, sock=ours))
+    assert 3 - len(kept) == answered
