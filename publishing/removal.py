@@ -17,6 +17,7 @@ from hub.errors import conflict
 from hub.storage import store
 from publishing import index
 from publishing.attestations import sidecars
+from publishing.models import Reservation
 
 
 def yank(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
@@ -41,6 +42,8 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     locked = Artifact.objects.select_for_update().get(pk=artifact.pk)
     if locked.removal != Removal.DELETED:
         raise conflict("not_deleted", f"{artifact} is not deleted; only the name of a deleted file can be released.")
+    if _is_being_uploaded(locked):
+        raise conflict("being_uploaded", f"{artifact} is being uploaded again at this moment.")
     audit.record("artifact.release", by=actor, channel=artifact.channel, target=_target(artifact))
     # Before the name is free: afterwards these could be the bytes of another upload.
     store().delete(_key(locked))
@@ -74,7 +77,7 @@ def purge_deleted() -> None:
     for artifact in deleted.filter(removed_at__lt=channels.grace_began()):
         with transaction.atomic():
             locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
-            if locked:
+            if locked and not _is_being_uploaded(locked):
                 store().delete(_key(locked))
                 sidecars.remove(locked)
                 Artifact.objects.filter(pk=locked.pk).update(is_purged=True)
@@ -113,6 +116,12 @@ def _follow(artifact: Artifact) -> None:
     packages.refresh(artifact.package)
     stale = index.want(artifact.channel, artifact.subdir, [artifact.package.name])
     transaction.on_commit(partial(index.wake, stale))
+
+
+def _is_being_uploaded(artifact: Artifact) -> bool:
+    """Whether its bytes are on their way again, or there already. Whoever reserves the name holds the row meanwhile."""
+    place = {"channel": artifact.channel_id, "subdir": artifact.subdir, "file_name__lower": artifact.file_name.lower()}
+    return Reservation.objects.filter(**place, expires_at__gt=timezone.now()).exists()
 
 
 def _key(artifact: Artifact) -> str:

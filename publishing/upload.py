@@ -167,7 +167,8 @@ def take(
 def reserve(channel: Channel, info: PackageInfo, received: ReceivedFile, *, force: bool) -> str:
     """Take the file name for these bytes, or join another upload of the same bytes; returns the upload's token.
 
-    The artifact is looked for again after the reservation is ours: whoever held it before has committed by then.
+    The artifact is looked for again after the reservation is ours: whoever held it before has committed by then, and
+    whoever purges it, too.
     """
     token = secrets.token_hex(16)
     place = {"channel": channel, "subdir": info.subdir, "file_name": info.file_name}
@@ -178,7 +179,7 @@ def reserve(channel: Channel, info: PackageInfo, received: ReceivedFile, *, forc
                 Reservation.objects.create(**place, **mine)
         except IntegrityError:
             _take_over(channel, info, received, mine)
-        check_duplicate(occupant(channel, info), info, received, force=force)
+        check_duplicate(occupant(channel, info, locked=True), info, received, force=force)
     return token
 
 

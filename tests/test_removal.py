@@ -136,3 +136,19 @@ def test_only_who_may_delete_may(channel: Channel, artifact: Artifact, max_: Use
 def test_only_a_deleted_name_can_be_released(artifact: Artifact, owner: Actor) -> None:
     with pytest.raises(HubError, match="is not deleted"):
         removal.release(actor=owner, artifact=artifact)
+
+
+def test_what_is_uploaded_again_is_neither_purged_nor_released_meanwhile(
+    channel: Channel, owner: Actor, artifact: Artifact, tmp_path: Path
+) -> None:
+    removal.delete(actor=owner, artifact=artifact, reason="")
+    Artifact.objects.update(removed_at=timezone.now() - timedelta(days=400))
+    arrived = received(tmp_path / artifact.file_name)
+    info = upload.read(channel, arrived)
+    upload.reserve(channel, info, arrived, force=False)
+    upload.put(channel, info, arrived)
+    removal.purge_deleted()
+    with pytest.raises(HubError, match="is being uploaded again at this moment"):
+        removal.release(actor=owner, artifact=artifact)
+    assert upload.record(owner, channel, info, arrived).artifact == artifact
+    assert store().stat(KEY)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,9 @@ def test_rattlers_own_indexer_makes_the_same_records(
     for package in packages:
         (tmp_path / package.parent.name).mkdir(exist_ok=True)
         shutil.copy(package, tmp_path / package.parent.name)
-    asyncio.run(index_fs(tmp_path))
+    # Not in this thread, where the event loop of a browser's tests may stand.
+    with ThreadPoolExecutor(1) as other:
+        other.submit(asyncio.run, index_fs(tmp_path)).result()
     for subdir in subdirs:
         theirs = from_json(json.loads((tmp_path / subdir / "repodata.json").read_bytes()))
         ours = records(hub, "public", subdir)
