@@ -49,7 +49,9 @@ def administrator(hub: LiveHub) -> psycopg.Connection:
 def end_sessions(hub: LiveHub) -> int:
     name = urlsplit(hub.environment["DATABASE_URL"]).path.strip("/")
     with administrator(hub) as session:
-        found = session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        # Waits for each, at most 10 s: what it is told to do, a process of PostgreSQL does later.
+        end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
+        found = session.execute(end, [name])
         return len(found.fetchall())
 
 
