@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
+LOOKS := axe_finds_nothing_and_nothing_overflows lighthouse
 
 .PHONY: run stack test test-services redirect stream screenshots lint format lock clean
 
@@ -22,7 +23,7 @@ test: .venv/dev.installed
 # The whole suite, its clients before the whole stack; then what reads and uploads with the other two deliveries. But for
 # axe-core and Lighthouse, which look at pages, and take minutes: what they see depends on no database.
 test-services: .venv/dev.installed
-	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto --ignore tests/browser/test_every_page.py
+	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto $(LOOKS:%=--deselect tests/browser/test_every_page.py::test_%)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
 
 redirect stream: .venv/dev.installed

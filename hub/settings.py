@@ -151,6 +151,7 @@ else:
         "timeout": 10,
         "reconnect_timeout": 5,
     }
+    # Prepared are the queries of hub.database.prepared(), at once; Django's own cursors prepare none.
     DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {"pool": pool, "prepare_threshold": 0}
 
 REDIS_URL = text("REDIS_URL", "", "`redis://host:6379/0`", shown="a queue in the data folder")

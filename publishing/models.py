@@ -25,6 +25,11 @@ class Reservation(models.Model):
     def __str__(self) -> str:
         return f"{self.channel}/{self.subdir}/{self.file_name}"
 
+    @classmethod
+    def of(cls, channel: Channel, subdir: str, file_name: str) -> models.QuerySet["Reservation"]:
+        """The one reservation of a file name, in whatever capitals: found by the unique index."""
+        return cls.objects.filter(channel=channel, subdir=subdir, file_name__lower=file_name.lower())
+
 
 class SubdirIndex(models.Model):
     """The index files of one subdir, or, with an empty subdir, those of the whole channel.

@@ -120,8 +120,8 @@ def _follow(artifact: Artifact) -> None:
 
 def _is_being_uploaded(artifact: Artifact) -> bool:
     """Whether its bytes are on their way again, or there already. Whoever reserves the name holds the row meanwhile."""
-    place = {"channel": artifact.channel_id, "subdir": artifact.subdir, "file_name__lower": artifact.file_name.lower()}
-    return Reservation.objects.filter(**place, expires_at__gt=timezone.now()).exists()
+    reserved = Reservation.of(artifact.channel, artifact.subdir, artifact.file_name)
+    return reserved.filter(expires_at__gt=timezone.now()).exists()
 
 
 def _key(artifact: Artifact) -> str:

@@ -194,7 +194,7 @@ def record(
     """One short transaction: rights again, the reservation's end, the artifact, its event, the wish for an index."""
     with transaction.atomic():
         check_still_allowed(actor, channel, Permission.UPLOAD)
-        reserved, _ = Reservation.objects.filter(**_place(channel, info), sha256=received.sha256).delete()
+        reserved, _ = Reservation.of(channel, info.subdir, info.file_name).filter(sha256=received.sha256).delete()
         before = occupant(channel, info, locked=True)
         if not reserved:
             return Published(_recorded_by_another(before, info, received), is_new=False)
@@ -219,7 +219,7 @@ def release(token: str) -> None:
 
 def _take_over(channel: Channel, info: PackageInfo, received: ReceivedFile, mine: dict[str, object]) -> None:
     """Join a reservation for the same bytes, or take one whose upload must have died."""
-    theirs = Reservation.objects.select_for_update().filter(**_place(channel, info))
+    theirs = Reservation.of(channel, info.subdir, info.file_name).select_for_update()
     for other in theirs:
         if other.sha256 != received.sha256 and other.expires_at > timezone.now():
             raise conflict("being_uploaded", f"Other bytes are being uploaded as {info.file_name} at this moment.")
@@ -232,11 +232,6 @@ def _recorded_by_another(found: Artifact | None, info: PackageInfo, received: Re
     if artifact is None:
         raise unavailable("reservation_lost", f"The upload of {info.file_name} lost its place to another; try again.")
     return artifact
-
-
-def _place(channel: Channel, info: PackageInfo) -> dict[str, Any]:
-    """A condition: the file name is taken in all capitals at once. As the unique indexes have it, which find it so."""
-    return {"channel": channel, "subdir": info.subdir, "file_name__lower": info.file_name.lower()}
 
 
 def _save(
