@@ -2,6 +2,7 @@
 
 import json
 import logging
+import logging.config
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,3 +43,9 @@ class Json(logging.Formatter):
 
 
 FORMATTERS: dict[str, type[logging.Formatter]] = {"line": Line, "json": Json}
+
+
+def configure(settings: dict[str, Any]) -> None:
+    """As Django's `LOGGING_CONFIG`. What libraries warn of is logged, too, instead of written to stderr as it is."""
+    logging.config.dictConfig(settings)
+    logging.captureWarnings(capture=True)

@@ -275,6 +275,7 @@ HUB_METRICS_TOKEN = text(
     "HUB_METRICS_TOKEN", "", "what Prometheus sends as a bearer token for `/metrics`, which nobody reads without it"
 )
 SENTRY_DSN = text("SENTRY_DSN", "", "where errors are reported to, such as `https://KEY@sentry.example.org/1`")
+LOGGING_CONFIG = "hub.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

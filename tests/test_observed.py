@@ -2,7 +2,11 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -16,6 +20,7 @@ from tests.pages import signed_in
 
 pytestmark = pytest.mark.django_db
 MADE = r"^[0-9a-f]{16}$"
+ROOT = Path(__file__).parent.parent
 UUID = "6f1c1f0e-4f4c-4b53-9a8c-0d3f1b2a9c77"
 
 
@@ -30,6 +35,22 @@ def objects(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 def count(route: str, method: str, status: int) -> float:
     labels = {"route": route, "method": method, "status": str(status)}
     return metrics.REGISTRY.get_sample_value("channelhub_requests_total", labels) or 0
+
+
+def test_what_libraries_warn_of_is_a_line_of_the_log_too(tmp_path: Path) -> None:
+    code = "import django, warnings; django.setup(); warnings.warn('mind\\nthis')"
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "hub.settings", "HUB_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment | {"HUB_LOG_FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [line] = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (line["level"], line["logger"]) == ("WARNING", "py.warnings")
+    assert "mind\nthis" in line["message"]
 
 
 def test_every_answer_has_an_id_of_its_own(client: Client) -> None:
