@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
+from channels_app import access_epoch
 from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, TeamMember, User
 from hub.errors import HubError, forbidden, not_found, unauthenticated
 
@@ -64,11 +65,16 @@ def channel_for(actor: Actor, name: str, permission: Permission) -> Channel:
 
     A channel that the actor can't read and one that does not exist are answered alike, so names can't be probed.
     """
+    return decide(actor, name, permission)[0]
+
+
+def decide(actor: Actor, name: str, permission: Permission) -> tuple[Channel, frozenset[Permission]]:
+    """The same, and everything that `actor` may do there."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
     granted = permissions(actor, channel) if channel else frozenset()
     if channel is None or permission not in granted:
         raise _refusal(actor, name, permission, readable=Permission.READ in granted)
-    return channel
+    return channel, granted
 
 
 def page_channel(actor: Actor, name: str, permission: Permission = Permission.READ) -> Channel:
@@ -82,8 +88,13 @@ def page_channel(actor: Actor, name: str, permission: Permission = Permission.RE
     return channel
 
 
-def check_still_allowed(actor: Actor, channel: Channel, permission: Permission) -> None:
-    """Ask again, inside a committing transaction: rights, keys and channels can go while a body arrives."""
+def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, *, epoch: int | None = None) -> None:
+    """Ask again, inside a committing transaction: rights, keys and channels can go while a body arrives.
+
+    `epoch` is the access epoch from before this very right was asked for; nothing has to be where it still stands.
+    """
+    if access_epoch.stands(epoch):
+        return
     if (actor.key and not _is_usable(actor.key)) or (actor.token and not _is_live(actor.token)):
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
     if channel_for(actor, channel.name, permission).pk != channel.pk:

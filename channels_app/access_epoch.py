@@ -1,8 +1,9 @@
 """When rights may have ended: a number in the database that triggers raise, so that decisions can be remembered.
 
-Whatever could end somebody's right to read raises it within its own transaction, whoever changes the row and however:
-to compare the number is to know that a decision still stands. What only gives rights does not raise it. On PostgreSQL
-the triggers wait for the commit, where the one row is held for a moment and no two transactions wait for each other.
+Whatever could end or narrow somebody's right to read or to upload raises it within its own transaction, whoever changes
+the row and however: to compare the number is to know that a decision still stands. What only gives rights does not
+raise it. On PostgreSQL the triggers wait for the commit, where the one row is held for a moment and no two transactions
+wait for each other.
 
 As with search_tables.py, whatever remakes one of these tables on SQLite drops its triggers: such a migration ends with
 `RunPython(access_epoch.install, access_epoch.remove)`. tests/test_access_epoch.py says so where one forgot.
@@ -13,18 +14,24 @@ from typing import Any
 from django.db import connection
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+from hub import database
+
 # table: the columns whose change could end a right; that of a row's deletion always could
 NARROWING: dict[str, tuple[str, ...]] = {
     "channels_app_user": ("is_active", "is_superuser"),
-    "channels_app_channel": ("name", "is_private", "deleted_at"),
+    "channels_app_channel": (
+        "name", "is_private", "deleted_at", "allow_overwrite", "allow_revision_3", "only_trusted_publishers",
+        "require_attestation", "max_upload_bytes",
+    ),
     "channels_app_member": ("channel_id", "user_id", "team_id", "role"),
     "channels_app_teammember": ("team_id", "user_id"),
     "channels_app_apikey": (
-        "kind", "owner_id", "robot_of_id", "digest", "scopes", "all_channels", "expires_at", "revoked_at",
+        "kind", "owner_id", "robot_of_id", "digest", "scopes", "all_channels", "package_globs", "expires_at",
+        "revoked_at",
     ),
     "channels_app_apikey_channels": ("apikey_id", "channel_id"),
     "publishing_issuer": ("is_enabled",),
-    "publishing_trustedpublisher": ("channel_id", "issuer_id", "may_read"),
+    "publishing_trustedpublisher": ("channel_id", "issuer_id", "may_read", "may_upload"),
     "publishing_trustedpublisher_keys": ("trustedpublisher_id", "apikey_id"),
     "allauth_idp_oidc_token": ("type", "hash", "client_id", "user_id", "scopes", "expires_at"),
 }  # fmt: skip
@@ -51,10 +58,19 @@ def current() -> int | None:
     """
     if connection.in_atomic_block:
         return None
-    with connection.cursor() as cursor:
+    with database.prepared() as cursor:
         cursor.execute("SELECT number FROM channels_app_accessepoch")
         row = cursor.fetchone()
     return None if row is None else int(row[0])
+
+
+def stands(number: int | None) -> bool:
+    """Whether the number is still this one, by one query, within a transaction, too; None is never."""
+    if number is None:
+        return False
+    with database.prepared() as cursor:
+        cursor.execute(f"SELECT {STANDS}", [number])  # nosec B608  # a constant
+        return bool(cursor.fetchone()[0])
 
 
 def install(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:

@@ -1,4 +1,4 @@
-"""Who may read which channel, remembered by this process for seconds, and never beyond the end of the right.
+"""Who may do what in which channel, remembered by this process for seconds, and never beyond the end of the right.
 
 A decision is kept with the access epoch that was read before it was made, and stands while that is the current one,
 which each request asks together with what it looks up: a right that ends is gone with the very next request. Only what
@@ -7,13 +7,14 @@ was granted is kept, and nothing of sessions.
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.http import HttpRequest
 
 from channels_app import access_epoch, authentication
-from channels_app.access import Actor, Permission, channel_for
+from channels_app.access import Actor, Permission, decide
 from channels_app.models import Channel
 
 # Less than what keys' last use is noted by (keys.LAST_USE_PRECISION): it is noted whenever a decision is made.
@@ -25,17 +26,20 @@ DECISIONS_MAX = 10_000
 class Decision:
     actor: Actor
     channel: Channel
-    epoch: int
+    granted: frozenset[Permission]
+    epoch: int | None  # from before it was made; None: it is not remembered
     until: float  # seconds since 1970
 
 
 _decisions: dict[tuple[str, str], Decision] = {}
 
 
-def remembered(request: HttpRequest, name: str) -> Decision | None:
+def remembered(request: HttpRequest, name: str, permission: Permission) -> Decision | None:
     """What was decided of the channel `name` and whoever asks; to be believed while its epoch is the current one."""
     decision = _decisions.get((_credential(request), name))
     if decision is None or decision.until < time.time() or request.user.is_authenticated:
+        return None
+    if permission not in decision.granted:
         return None
     authentication.noted(request, decision.actor)
     return decision
@@ -43,12 +47,24 @@ def remembered(request: HttpRequest, name: str) -> Decision | None:
 
 def channel_to_read(request: HttpRequest, name: str) -> Channel:
     """The channel `name`, if whoever asks may read it, else as channel_for refuses; remembered from here on."""
+    return _decide(request, name, Permission.READ, authentication.actor).channel
+
+
+def to_upload(request: HttpRequest, name: str) -> Decision:
+    """Who uploads, by key alone, and into what, else as channel_for refuses; costs one query while it is remembered."""
+    decision = remembered(request, name, Permission.UPLOAD)
+    if decision and access_epoch.stands(decision.epoch):
+        return decision
+    return _decide(request, name, Permission.UPLOAD, authentication.key_actor)
+
+
+def _decide(request: HttpRequest, name: str, permission: Permission, who: Callable[[HttpRequest], Actor]) -> Decision:
     epoch = access_epoch.current()
-    actor = authentication.actor(request)
-    channel = channel_for(actor, name, Permission.READ)
+    actor = who(request)
+    decision = Decision(actor, *decide(actor, name, permission), epoch, _end(actor))
     if epoch is not None and not request.user.is_authenticated:
-        _remember((_credential(request), name), Decision(actor, channel, epoch, _end(actor)))
-    return channel
+        _remember((_credential(request), name), decision)
+    return decision
 
 
 def forget() -> None:

@@ -25,14 +25,18 @@ def refresh(package: Package) -> None:
     listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")
     found = set(listed.values_list("version", "subdir").distinct())
     latest = latest_version({version for version, _ in found})
-    facts = listed.only("index_json", "about_json", "indexed_timestamp")
+    facts = listed.only("package", "index_json", "about_json", "indexed_timestamp")
     newest = list(facts.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
-    package.latest_version = latest
-    package.summary = summary(newest[0]) if newest else ""
-    package.subdirs = sorted({subdir for _, subdir in found})
-    package.updated_at = max((indexed_at(artifact) for artifact in newest), default=None)
-    package.save(update_fields=["latest_version", "summary", "subdirs", "updated_at"])
-    _set_dependencies(package, dependency_names(newest))
+    _describe(package, latest, newest, {subdir for _, subdir in found})
+
+
+def include(artifact: Artifact) -> None:
+    """What refresh() does, where all that is new is `artifact`: the others are read only where one may be as new."""
+    package = artifact.package
+    if not package.latest_version or Version(artifact.version) > Version(package.latest_version):
+        _describe(package, artifact.version, [artifact], {*package.subdirs, artifact.subdir})
+    else:
+        refresh(package)
 
 
 def latest_version(versions: Iterable[str]) -> str:
@@ -59,6 +63,16 @@ def summary(artifact: Artifact) -> str:
 
 def indexed_at(artifact: Artifact) -> datetime:
     return datetime.fromtimestamp(artifact.indexed_timestamp / 1000, UTC)
+
+
+def _describe(package: Package, latest: str, newest: list[Artifact], subdirs: set[str]) -> None:
+    """`newest`: the artifacts of the latest version, the one that speaks for the package first."""
+    package.latest_version = latest
+    package.summary = summary(newest[0]) if newest else ""
+    package.subdirs = sorted(subdirs)
+    package.updated_at = max((indexed_at(artifact) for artifact in newest), default=None)
+    package.save(update_fields=["latest_version", "summary", "subdirs", "updated_at"])
+    _set_dependencies(package, dependency_names(newest))
 
 
 def _set_dependencies(package: Package, wanted: set[str]) -> None:

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from channels_app import download_counts, hot_access
+from channels_app.access import Permission
 from channels_app.access_epoch import STANDS
 from channels_app.models import Channel, Removal
 from channels_app.names import is_subdir
@@ -59,7 +60,7 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
     """`/{channel}/{path}` for clients. Every error is one plain sentence."""
     if request.method not in ("GET", "HEAD"):
         raise HubError(405, "wrong_method", "Channel files are read by GET and HEAD.", {"Allow": "GET, HEAD"})
-    if decision := hot_access.remembered(request, channel):
+    if decision := hot_access.remembered(request, channel, Permission.READ):
         # Before anything is refused, all is asked anew.
         with suppress(Doubtful, HubError):
             return _answer(request, Lookup(decision.channel, decision.epoch), path)

@@ -24,27 +24,42 @@ from hub.celery import send
 from hub.locks import try_lock
 from hub.storage import store
 from publishing import files, pieces, repodata, summary
-from publishing.models import IndexedName, SubdirIndex
+from publishing.models import SubdirIndex
 from publishing.repodata import Layout, Revision
 
 WHOLE_CHANNEL = ""
+ASKED_AGAIN_AFTER = timedelta(seconds=1)
+
+# As SQL: each is one statement, within which nobody else comes.
+WANT = """INSERT INTO publishing_subdirindex AS mine
+(channel_id, subdir, wanted, wanted_at, built, builds, etag, current_etag) VALUES (%s, %s, 1, %s, 0, 0, '', '')
+ON CONFLICT (channel_id, subdir) DO UPDATE SET wanted = mine.wanted + 1,
+wanted_at = CASE WHEN mine.wanted > mine.built THEN mine.wanted_at ELSE excluded.wanted_at END
+RETURNING *"""
+MARK = """INSERT INTO publishing_indexedname (index_id, name, changed, shard_sha256) VALUES (%s, %s, %s, '')
+ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed"""
 
 
 @transaction.atomic(savepoint=False)
 def want(channel: Channel, subdir: str, names: Iterable[str]) -> SubdirIndex:
     """Wish for a new index because of `names`: in the transaction of the change; `wake` it after the commit."""
-    index, _ = SubdirIndex.objects.select_for_update(no_key=True).get_or_create(channel=channel, subdir=subdir)
-    if index.wanted == index.built:
-        index.wanted_at = timezone.now()
-    index.wanted += 1
-    index.save(update_fields=["wanted", "wanted_at"])
-    IndexedName.objects.bulk_create(
-        [IndexedName(index=index, name=name, changed=index.wanted) for name in names],
-        update_conflicts=True,
-        unique_fields=["index", "name"],
-        update_fields=["changed"],
-    )
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    [index] = SubdirIndex.objects.raw(WANT, [channel.pk, subdir, now])
+    index.channel = channel
+    with connection.cursor() as cursor:
+        cursor.executemany(MARK, [(index.pk, name, index.wanted) for name in names])
     return index
+
+
+def request(channel: Channel, subdir: str, names: Iterable[str]) -> None:
+    """The same, and a worker is asked after the commit, unless one was a moment ago, who builds until nothing is stale.
+
+    Only a moment: whoever was asked may have been killed.
+    """
+    index = want(channel, subdir, names)
+    is_stale_anew = index.wanted == index.built + 1
+    if is_stale_anew or (index.wanted_at and timezone.now() - index.wanted_at > ASKED_AGAIN_AFTER):
+        transaction.on_commit(partial(wake, index))
 
 
 def wake(index: SubdirIndex) -> None:
@@ -137,7 +152,7 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
             # Another build has ended since this one began: the files may be of both.
             _want_again(index.pk)
         if index.subdir != WHOLE_CHANNEL:
-            transaction.on_commit(partial(wake, want(index.channel, WHOLE_CHANNEL, names)))
+            request(index.channel, WHOLE_CHANNEL, names)
 
 
 def _want_again(index_id: int) -> None:

@@ -121,8 +121,8 @@ def _put_shards(index: SubdirIndex, made: Sequence[Piece]) -> None:
 @transaction.atomic
 def _save(index: SubdirIndex, made: Mapping[str, Piece]) -> None:
     """Replace the fragments of these names, and retire the shards that no name has any more."""
-    names = index.names.filter(name__in=made)
-    before = set(names.exclude(shard_sha256="").values_list("shard_sha256", flat=True))
+    rows = list(index.names.filter(name__in=made))
+    before = {row.shard_sha256 for row in rows if row.shard_sha256}
     after = {piece.sha256 for piece in made.values() if piece.shard}
     index.fragments.filter(name__in=made).delete()
     Fragment.objects.bulk_create(
@@ -130,7 +130,6 @@ def _save(index: SubdirIndex, made: Mapping[str, Piece]) -> None:
         for name, piece in made.items()
         for section, body in piece.fragments.items()
     )
-    rows = list(names)
     for row in rows:
         row.shard_sha256 = made[row.name].sha256
     IndexedName.objects.bulk_update(rows, ["shard_sha256"], batch_size=NAMES_AT_ONCE)

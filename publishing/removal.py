@@ -5,7 +5,6 @@ restored, then its bytes go. The row stays, so that no other bytes come under th
 """
 
 from datetime import datetime
-from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
@@ -114,8 +113,7 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
 def _follow(artifact: Artifact) -> None:
     """What lists and indexes say follows at once."""
     packages.refresh(artifact.package)
-    stale = index.want(artifact.channel, artifact.subdir, [artifact.package.name])
-    transaction.on_commit(partial(index.wake, stale))
+    index.request(artifact.channel, artifact.subdir, [artifact.package.name])
 
 
 def _is_being_uploaded(artifact: Artifact) -> bool:

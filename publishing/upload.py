@@ -4,7 +4,6 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -40,11 +39,13 @@ class Published:
 
 
 @measures.uploads
-def publish(*, actor: Actor, channel: Channel, received: ReceivedFile, force: bool = False) -> Published:
+def publish(
+    *, actor: Actor, channel: Channel, received: ReceivedFile, force: bool = False, epoch: int | None = None
+) -> Published:
     """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
 
     The file name is reserved before its bytes go to the store and recorded after, so that two uploads of one name
-    never meet there, and what the database has not committed is not served.
+    never meet there, and what the database has not committed is not served. `epoch`: see check_still_allowed.
     """
     check_checksum(received)
     info = read(channel, received)
@@ -54,7 +55,7 @@ def publish(*, actor: Actor, channel: Channel, received: ReceivedFile, force: bo
     if existing and is_whole(existing):
         published = Published(existing, is_new=False)
     else:
-        published = take(actor, channel, info, received, verified, force=force)
+        published = take(actor, channel, info, received, verified, force=force, epoch=epoch)
     if verified:
         # Nothing is left to do for a new artifact, unless its old attestations were purged at this moment.
         sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
@@ -150,7 +151,14 @@ def is_whole(artifact: Artifact) -> bool:
 
 
 def take(
-    actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, verified: Verified | None, *, force: bool
+    actor: Actor,
+    channel: Channel,
+    info: PackageInfo,
+    received: ReceivedFile,
+    verified: Verified | None,
+    *,
+    force: bool,
+    epoch: int | None,
 ) -> Published:
     """Reserve, put, record; a refusal on the way gives the name free again."""
     token = reserve(channel, info, received, force=force)
@@ -158,7 +166,7 @@ def take(
         put(channel, info, received)
         artifact = Artifact(channel=channel, subdir=info.subdir, file_name=info.file_name)
         sidecar = sidecars.put(artifact, verified) if verified else None
-        return record(actor, channel, info, received, sidecar)
+        return record(actor, channel, info, received, sidecar, epoch=epoch)
     except (HubError, StoreError):
         release(token)
         raise
@@ -189,11 +197,17 @@ def put(channel: Channel, info: PackageInfo, received: ReceivedFile) -> None:
 
 
 def record(
-    actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, sidecar: Sidecar | None = None
+    actor: Actor,
+    channel: Channel,
+    info: PackageInfo,
+    received: ReceivedFile,
+    sidecar: Sidecar | None = None,
+    *,
+    epoch: int | None = None,
 ) -> Published:
     """One short transaction: rights again, the reservation's end, the artifact, its event, the wish for an index."""
     with transaction.atomic():
-        check_still_allowed(actor, channel, Permission.UPLOAD)
+        check_still_allowed(actor, channel, Permission.UPLOAD, epoch=epoch)
         reserved, _ = Reservation.of(channel, info.subdir, info.file_name).filter(sha256=received.sha256).delete()
         before = occupant(channel, info, locked=True)
         if not reserved:
@@ -206,9 +220,11 @@ def record(
         artifact = _save(actor, channel, info, received, before)
         if sidecar and not sidecars.record(artifact, sidecar):
             raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
-        packages.refresh(artifact.package)
-        stale = index.want(channel, info.subdir, [info.name])
-        transaction.on_commit(partial(index.wake, stale))
+        if before:
+            packages.refresh(artifact.package)
+        else:
+            packages.include(artifact)
+        index.request(channel, info.subdir, [info.name])
     return Published(artifact, is_new=True)
 
 
@@ -242,7 +258,7 @@ def _save(
     if before and not is_same:
         sidecars.remove(before)
     values = facts(info, received) | {
-        "package": Package.objects.get_or_create(channel=channel, name=info.name)[0],
+        "package": Package.objects.select_for_update(no_key=True).get_or_create(channel=channel, name=info.name)[0],
         # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
         "uploaded_by": actor.user,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from allauth.idp.oidc.adapter import get_adapter
@@ -15,6 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from channels_app import access_epoch, hot_access, keys
 from channels_app.models import AccessEpoch, ApiKey, Channel, Member, Role, Team, TeamMember, User
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher
+from tests.archives import make_conda
 from tests.builders import (
     make_artifact,
     make_channel,
@@ -143,6 +145,102 @@ def test_a_right_that_ends_is_gone_with_the_next_request(
     assert hot_access._decisions
     end()
     assert read(secret) in (401, 403)
+
+
+def by_contributor(demo: Channel) -> str:
+    make_member(demo, make_user("max"), Role.CONTRIBUTOR)
+    return make_key(User.objects.get(username="max"), scopes=("upload",))
+
+
+def by_ci(demo: Channel) -> str:
+    return make_minted_key(make_publisher(demo))[1]
+
+
+# How a caller came to upload, what ends or narrows that, and what the next upload is told.
+UPLOAD_ENDS: list[tuple[Callable[[Channel], str], str, Callable[[], object], str]] = [
+    (by_contributor, "lesser role", lambda: Member.objects.filter(user__username="max").update(role="viewer"), "403"),
+    (by_contributor, "revoked", lambda: ApiKey.objects.update(revoked_at=timezone.now()), "401"),
+    (by_contributor, "scopes", lambda: ApiKey.objects.update(scopes=["read"]), "403"),
+    (by_contributor, "globs", lambda: ApiKey.objects.update(package_globs=["other"]), "limited to other names"),
+    (
+        by_contributor,
+        "CI alone",
+        lambda: Channel.objects.update(only_trusted_publishers=True),
+        "Only trusted publishers",
+    ),
+    (by_contributor, "attested", lambda: Channel.objects.update(require_attestation=True), "attestation"),
+    (by_contributor, "size", lambda: Channel.objects.update(max_upload_bytes=1), "413"),
+    (by_contributor, "overwriting", lambda: Channel.objects.update(allow_overwrite=False), "does not allow force=true"),
+    (by_contributor, "deleted", lambda: Channel.objects.update(deleted_at=timezone.now()), "403"),
+    (by_ci, "the publisher may not", lambda: TrustedPublisher.objects.update(may_upload=False), "403"),
+    (by_ci, "the publisher's globs", lambda: TrustedPublisher.objects.update(package_globs=["other"]), "403"),
+    (by_ci, "the publisher goes", lambda: TrustedPublisher.objects.all().delete(), "403"),
+]
+
+
+def upload(secret: str, path: Path, query: str = "") -> str:
+    """What the upload was answered: its status and its sentence."""
+    headers = {"Authorization": f"Bearer {secret}", "X-File-Name": path.name}
+    content_type = "application/octet-stream"
+    response = Client().post(f"/api/v1/upload/demo{query}", path.read_bytes(), content_type, headers=headers)
+    return f"{response.status_code} {response.text}"
+
+
+@pytest.mark.parametrize(
+    ("by", "what", "end", "told"), UPLOAD_ENDS, ids=[f"{by.__name__}-{what}" for by, what, *_ in UPLOAD_ENDS]
+)
+def test_a_right_to_upload_that_ends_is_gone_with_the_next_upload(
+    demo: Channel, tmp_path: Path, by: Callable[[Channel], str], what: str, end: Callable[[], object], told: str
+) -> None:
+    make_issuer()
+    Channel.objects.update(allow_overwrite=True)
+    secret = by(demo)
+    assert upload(secret, make_conda(tmp_path, version="1"))[:3] == "201"
+    assert upload(secret, make_conda(tmp_path, version="2"))[:3] == "201"
+    end()
+    assert told in upload(secret, make_conda(tmp_path, version="3"), "?force=true" if what == "overwriting" else "")
+
+
+def test_a_right_to_upload_that_ends_meanwhile_stops_the_upload(
+    demo: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = by_contributor(demo)
+    assert upload(secret, make_conda(tmp_path, version="1"))[:3] == "201"
+    monkeypatch.setattr("publishing.upload.put", lambda *_: Member.objects.exclude(role=Role.OWNER).delete())
+    assert upload(secret, make_conda(tmp_path, version="2"))[:3] == "403"
+    assert not demo.artifacts.filter(version="2").exists()
+
+
+def test_a_right_that_is_still_there_is_asked_again_where_another_ended(
+    demo: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = by_contributor(demo)
+    make_member(demo, make_user("sam"))
+    monkeypatch.setattr("publishing.upload.put", lambda *_: Member.objects.filter(user__username="sam").delete())
+    assert upload(secret, make_conda(tmp_path))[:3] == "201"
+
+
+def test_a_key_that_reads_is_not_remembered_as_one_that_uploads(demo: Channel, tmp_path: Path) -> None:
+    secret = by_member(demo)
+    assert [read(secret), read(secret)] == [READ, READ]
+    assert upload(secret, make_conda(tmp_path))[:3] == "403"
+    uploads = by_robot_of_uploads(demo)
+    assert upload(uploads, make_conda(tmp_path))[:3] == "201"
+    assert read(uploads) == 403
+
+
+def by_robot_of_uploads(demo: Channel) -> str:
+    return make_robot(demo, User.objects.get(username="olga"), scopes=("upload",))
+
+
+def test_a_hot_upload_asks_little(
+    demo: Channel, tmp_path: Path, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    secret = by_contributor(demo)
+    assert upload(secret, make_conda(tmp_path, version="1"))[:3] == "201"
+    path = make_conda(tmp_path, version="2")
+    with django_assert_max_num_queries(22):
+        assert upload(secret, path)[:3] == "201"
 
 
 def test_what_ends_no_right_ends_no_memory(demo: Channel, django_assert_num_queries: DjangoAssertNumQueries) -> None:

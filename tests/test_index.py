@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from channels_app.models import Artifact, AuditEvent, Channel
 from hub.storage import StoreError, store
@@ -281,6 +281,24 @@ def test_stale_indexes_and_channels_without_any_are_woken(
     sent_jobs.clear()
     index.wake_stale()
     assert sent_jobs == []
+
+
+def test_many_wishes_within_a_moment_ask_once_and_later_ones_again(
+    channel: Channel,
+    sent_jobs: list[tuple[object, ...]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    def asked() -> int:
+        sent_jobs.clear()
+        with django_capture_on_commit_callbacks(execute=True):
+            index.request(channel, "noarch", ["demo"])
+        return len(sent_jobs)
+
+    assert [asked(), asked(), asked()] == [1, 0, 0]
+    SubdirIndex.objects.update(wanted_at=timezone.now() - index.ASKED_AGAIN_AFTER)  # whoever was asked is dead
+    assert [asked(), asked()] == [1, 1]
+    build(channel)
+    assert [asked(), asked()] == [1, 0]
 
 
 @pytest.mark.parametrize(

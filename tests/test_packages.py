@@ -37,6 +37,40 @@ def test_a_package_without_artifacts_says_nothing(channel: Channel) -> None:
     assert (package.latest_version, package.subdirs, package.updated_at) == ("", [], None)
 
 
+def said(package: Package) -> tuple[object, ...]:
+    now = Package.objects.get(pk=package.pk)
+    needs = {row.name for row in now.dependencies.all()}
+    return now.latest_version, now.summary, now.subdirs, now.updated_at, needs
+
+
+def test_a_package_that_gets_one_more_artifact_says_what_all_of_them_say(channel: Channel) -> None:
+    places = [("1.0", "noarch"), ("1.0", "linux-64"), ("0.9", "win-64"), ("1.9", "linux-64"), ("1.10", "noarch")]
+    for number, (version, subdir) in enumerate([*places, ("1.010", "osx-64"), ("1.10rc1", "noarch")]):
+        artifact = make_artifact(
+            channel,
+            "lib",
+            version,
+            subdir=subdir,
+            about_json={"summary": f"{version} of {subdir}"},
+            index_json={"depends": [f"need-{number}"]},
+            indexed_timestamp=1_790_000_000_000 + number,
+        )
+        packages.include(artifact)
+        included = said(artifact.package)
+        packages.refresh(artifact.package)
+        assert included == said(artifact.package)
+        assert included[2:4] != ([], None)
+
+
+def test_many_files_of_a_version_cost_no_more_queries(
+    channel: Channel, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(12):
+        artifact = make_artifact(channel, "lib", "1.0", str(number))
+    with django_assert_max_num_queries(4):
+        packages.refresh(artifact.package)
+
+
 def test_an_upload_fills_its_package_and_its_files(channel: Channel, olga: User, tmp_path: Path) -> None:
     path = make_conda(tmp_path, files={"bin/tool": b"12345", "share/x": b""})
     artifact = upload.publish(actor=Actor(user=olga), channel=channel, received=received(path)).artifact

@@ -107,8 +107,7 @@ def rewrite(artifact: Artifact) -> None:
         last = next(reversed(states(_bundles(locked))), "")
         if locked.attestations_sha256 != last:
             Artifact.objects.filter(pk=locked.pk).update(attestations_sha256=last)
-            stale = index.want(locked.channel, locked.subdir, [locked.package.name])
-            transaction.on_commit(partial(index.wake, stale))
+            index.request(locked.channel, locked.subdir, [locked.package.name])
 
 
 def take_in(artifact: Artifact, verified: Sequence[Verified]) -> None:
@@ -137,8 +136,7 @@ def _add(actor: Actor, artifact: Artifact, sidecar: Sidecar) -> bool:
         return False
     target = f"{artifact.subdir}/{artifact.file_name}"
     audit.record("artifact.attest", by=actor, channel=artifact.channel, target=target)
-    stale = index.want(artifact.channel, artifact.subdir, [artifact.package.name])
-    transaction.on_commit(partial(index.wake, stale))
+    index.request(artifact.channel, artifact.subdir, [artifact.package.name])
     return True
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +131,7 @@ def _record(
             if verified:
                 sidecars.take_in(artifact, verified)
             packages.refresh(artifact.package)
-            stale = index.want(channel, info.subdir, [info.name])
-            transaction.on_commit(partial(index.wake, stale))
+            index.request(channel, info.subdir, [info.name])
         if verified:
             sidecars.rewrite(artifact)
     finally:

@@ -7,7 +7,7 @@ refusal's body, takes 409 for "exists", and sends everything again on any status
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication
+from channels_app import authentication, hot_access
 from channels_app.access import Permission, channel_for
 from channels_app.models import Artifact, Removal
 from hub.errors import HubError, bad_request, not_found
@@ -24,11 +24,10 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
             raise HubError(405, "wrong_method", "Packages are uploaded by POST.", {"Allow": "POST"})
         if not channel:
             raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
-        actor = authentication.key_actor(request)
-        target = channel_for(actor, channel, Permission.UPLOAD)
+        to = hot_access.to_upload(request, channel)
         force = request.GET.get("force", "false").lower() == "true"
-        with receive(body, target.upload_limit_bytes) as received:
-            published = publish(actor=actor, channel=target, received=received, force=force)
+        with receive(body, to.channel.upload_limit_bytes) as received:
+            published = publish(actor=to.actor, channel=to.channel, received=received, force=force, epoch=to.epoch)
     artifact = published.artifact
     verb = "published" if published.is_new else "exists already"
     return HttpResponse(f"{artifact} {verb}.\n", status=201 if published.is_new else 200, content_type="text/plain")
