@@ -1,6 +1,7 @@
 """What lists say of a package, how downloads are counted, and what becomes of a logo."""
 
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hub.errors import HubError
 from publishing import upload
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
+from tests.threads import at_once, shared_database
 
 
 def test_a_package_says_what_its_newest_artifact_says(channel: Channel) -> None:
@@ -77,6 +79,18 @@ def test_an_upload_fills_its_package_and_its_files(channel: Channel, olga: User,
     artifact.refresh_from_db()
     assert (artifact.files, artifact.file_count) == ([["bin/tool", 5], ["share/x", 0]], 2)
     assert Package.objects.get().latest_version == "1.0"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_versions_that_come_at_once_the_newest_is_the_latest(channel: Channel, olga: User, tmp_path: Path) -> None:
+    arrived = [received(make_conda(tmp_path, version=str(version))) for version in range(1, 9)]
+    publish = partial(upload.publish, actor=Actor(user=olga), channel=channel)
+    publish(received=arrived[0])
+    with shared_database(tmp_path):
+        at_once(*(partial(publish, received=each) for each in arrived[1:]))
+        [package] = at_once(lambda: Package.objects.get())
+        assert isinstance(package, Package)
+        assert package.latest_version == "8"
 
 
 @pytest.fixture
