@@ -12,6 +12,7 @@ from tests.clients.plain import Answer, ask, seconds_until_indexed, upload
 from tests.clients.reader import Reader
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted
+from tests.stack import DELIVERY
 from tests.stores import moto_server, rclone_server, seaweed_server
 
 FILE = "demo-1!2.0+local-0.conda"
@@ -41,7 +42,8 @@ def store(kind: str, folder: Path) -> Iterator[dict[str, str]]:
         yield server.environment()
 
 
-@pytest.fixture(scope="module", params=["folder", "moto", "rclone", "seaweed"])
+# The folder always; of the servers one with SQLite, the others with PostgreSQL.
+@pytest.fixture(scope="module", params=["folder", "rclone", "seaweed"] if DELIVERY else ["folder", "moto"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp(request.param)
     path = make_conda(folder, version="1!2.0+local")
