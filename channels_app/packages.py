@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rattler import Version
 
-from channels_app.models import Artifact, Package, PackageDependency, Removal
+from channels_app.models import Artifact, Channel, Package, PackageDependency, Removal
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -18,6 +18,11 @@ def locked(artifact: Artifact) -> Artifact:
     """
     found = Artifact.objects.select_for_update(of=("self",), no_key=True).select_related("channel", "package")
     return found.get(pk=artifact.pk)
+
+
+def held(channel: Channel, name: str) -> Package:
+    """The package's row, locked until the transaction ends, so that no two changes decide by the same old truth."""
+    return Package.objects.select_for_update(no_key=True).get_or_create(channel=channel, name=name)[0]
 
 
 def refresh(package: Package) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from channels_app import audit, packages
 from channels_app.access import Actor, Permission, check_still_allowed, may_upload_name
-from channels_app.models import Artifact, Channel, Package, Removal
+from channels_app.models import Artifact, Channel, Removal
 from hub import database
 from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
 from hub.storage import StoreError, store
@@ -31,6 +31,23 @@ OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdi
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """Who uploads what into which channel. `epoch`: the access epoch from before their right was asked for."""
+
+    actor: Actor
+    channel: Channel
+    received: ReceivedFile
+    info: PackageInfo
+    force: bool = False
+    epoch: int | None = None
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The columns that name the file."""
+        return {"channel": self.channel, "subdir": self.info.subdir, "file_name": self.info.file_name}
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """The artifact, and whether this upload made it (or the same bytes were there already)."""
 
@@ -45,17 +62,14 @@ def publish(
     """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
 
     The file name is reserved before its bytes go to the store and recorded after, so that two uploads of one name
-    never meet there, and what the database has not committed is not served. `epoch`: see check_still_allowed.
+    never meet there, and what the database has not committed is not served.
     """
     check_checksum(received)
-    info = read(channel, received)
-    check_policies(actor, channel, info, force=force)
-    existing = check_duplicate(occupant(channel, info), info, received, force=force)
+    upload = Upload(actor, channel, received, read(channel, received), force, epoch)
+    check_policies(upload)
+    existing = check_duplicate(upload, occupant(upload), may_replace=force)
     verified = acceptance.accept(actor, channel, received)
-    if existing and is_whole(existing):
-        published = Published(existing, is_new=False)
-    else:
-        published = take(actor, channel, info, received, verified, force=force, epoch=epoch)
+    published = Published(existing, is_new=False) if existing and is_whole(existing) else take(upload, verified)
     if verified:
         # Nothing is left to do for a new artifact, unless its old attestations were purged at this moment.
         sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
@@ -81,7 +95,8 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         raise unprocessable("bad_package", f"{received.file_name[:211]} was refused: {error.reason}") from None
 
 
-def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: bool) -> None:
+def check_policies(upload: Upload) -> None:
+    actor, channel, info, force = upload.actor, upload.channel, upload.info, upload.force
     if force and actor.minted_key:
         raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
     if force and not channel.allow_overwrite:
@@ -107,13 +122,13 @@ def check_policies(actor: Actor, channel: Channel, info: PackageInfo, *, force: 
         )
 
 
-def occupant(channel: Channel, info: PackageInfo, *, locked: bool = False) -> Artifact | None:
+def occupant(upload: Upload, *, locked: bool = False) -> Artifact | None:
     """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too.
 
     `locked`: its row, until the transaction ends, so that it can't be released meanwhile.
     """
     with database.prepared() as cursor:
-        cursor.execute(OCCUPANT, [channel.pk, info.subdir, info.file_name.lower()])
+        cursor.execute(OCCUPANT, [upload.channel.pk, upload.info.subdir, upload.info.file_name.lower()])
         found = cursor.fetchone()
     if found is None:
         return None
@@ -121,13 +136,12 @@ def occupant(channel: Channel, info: PackageInfo, *, locked: bool = False) -> Ar
     return artifacts.filter(pk=found[0]).first()
 
 
-def check_duplicate(
-    artifact: Artifact | None, info: PackageInfo, received: ReceivedFile, *, force: bool
-) -> Artifact | None:
+def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: bool) -> Artifact | None:
     """The artifact that has the file name, where these very bytes are published already; 409 where others are."""
     if artifact is None:
         return None
-    if artifact.sha256 == received.sha256 and artifact.file_name == info.file_name:
+    has_same_name = artifact.file_name == upload.info.file_name
+    if artifact.sha256 == upload.received.sha256 and has_same_name:
         return None if artifact.removal == Removal.DELETED else artifact
     if artifact.removal == Removal.DELETED:
         raise conflict(
@@ -135,12 +149,12 @@ def check_duplicate(
             f"{artifact} was deleted, and no other bytes may take its name until an owner of '{artifact.channel}' "
             "releases it. Raise the build number instead.",
         )
-    if force and artifact.file_name == info.file_name:
+    if may_replace and has_same_name:
         return None
     raise conflict(
         "exists",
-        f"{artifact} exists with other bytes: SHA-256 {artifact.sha256[:16]}…, uploaded {received.sha256[:16]}…. "
-        "Raise the build number, or skip existing files.",
+        f"{artifact} exists with other bytes: SHA-256 {artifact.sha256[:16]}…, uploaded "
+        f"{upload.received.sha256[:16]}…. Raise the build number, or skip existing files.",
     )
 
 
@@ -150,81 +164,62 @@ def is_whole(artifact: Artifact) -> bool:
     return found is not None and found.size_bytes == artifact.size_bytes and not artifact.is_damaged
 
 
-def take(
-    actor: Actor,
-    channel: Channel,
-    info: PackageInfo,
-    received: ReceivedFile,
-    verified: Verified | None,
-    *,
-    force: bool,
-    epoch: int | None,
-) -> Published:
+def take(upload: Upload, verified: Verified | None) -> Published:
     """Reserve, put, record; a refusal on the way gives the name free again."""
-    token = reserve(channel, info, received, force=force)
+    token = reserve(upload)
     try:
-        put(channel, info, received)
-        artifact = Artifact(channel=channel, subdir=info.subdir, file_name=info.file_name)
-        sidecar = sidecars.put(artifact, verified) if verified else None
-        return record(actor, channel, info, received, sidecar, epoch=epoch)
+        put(upload)
+        sidecar = sidecars.put(Artifact(**upload.place), verified) if verified else None
+        return record(upload, sidecar)
     except (HubError, StoreError):
         release(token)
         raise
 
 
-def reserve(channel: Channel, info: PackageInfo, received: ReceivedFile, *, force: bool) -> str:
+def reserve(upload: Upload) -> str:
     """Take the file name for these bytes, or join another upload of the same bytes; returns the upload's token.
 
     The artifact is looked for again after the reservation is ours: whoever held it before has committed by then, and
     whoever purges it, too.
     """
     token = secrets.token_hex(16)
-    place = {"channel": channel, "subdir": info.subdir, "file_name": info.file_name}
-    mine = {"sha256": received.sha256, "token": token, "expires_at": _reservation_end()}
+    mine = {"sha256": upload.received.sha256, "token": token, "expires_at": _reservation_end()}
     with transaction.atomic():
         try:
             with transaction.atomic():
-                Reservation.objects.create(**place, **mine)
+                Reservation.objects.create(**upload.place, **mine)
         except IntegrityError:
-            _take_over(channel, info, received, mine)
-        check_duplicate(occupant(channel, info, locked=True), info, received, force=force)
+            _take_over(upload, mine)
+        check_duplicate(upload, occupant(upload, locked=True), may_replace=upload.force)
     return token
 
 
-def put(channel: Channel, info: PackageInfo, received: ReceivedFile) -> None:
+def put(upload: Upload) -> None:
     database.give_back()
-    store().put(f"{channel.name}/{info.subdir}/{info.file_name}", received.path)
+    store().put(f"{upload.channel.name}/{upload.info.subdir}/{upload.info.file_name}", upload.received.path)
 
 
-def record(
-    actor: Actor,
-    channel: Channel,
-    info: PackageInfo,
-    received: ReceivedFile,
-    sidecar: Sidecar | None = None,
-    *,
-    epoch: int | None = None,
-) -> Published:
+def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
     """One short transaction: rights again, the reservation's end, the artifact, its event, the wish for an index."""
     with transaction.atomic():
-        check_still_allowed(actor, channel, Permission.UPLOAD, epoch=epoch)
-        reserved, _ = Reservation.of(channel, info.subdir, info.file_name).filter(sha256=received.sha256).delete()
-        before = occupant(channel, info, locked=True)
+        check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD, epoch=upload.epoch)
+        reserved, _ = Reservation.of(**upload.place).filter(sha256=upload.received.sha256).delete()
+        before = occupant(upload, locked=True)
         if not reserved:
-            return Published(_recorded_by_another(before, info, received), is_new=False)
+            return Published(_recorded_by_another(upload, before), is_new=False)
         # Another upload of the same bytes may have come to its end between our first look and our reservation.
-        existing = check_duplicate(before, info, received, force=True)
+        existing = check_duplicate(upload, before, may_replace=True)
         if existing:
             removal.set_whole(artifact=existing)
             return Published(existing, is_new=False)
-        artifact = _save(actor, channel, info, received, before)
+        artifact = _save(upload, before)
         if sidecar and not sidecars.record(artifact, sidecar):
             raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
         if before:
             packages.refresh(artifact.package)
         else:
             packages.include(artifact)
-        index.request(channel, info.subdir, [info.name])
+        index.request(upload.channel, upload.info.subdir, [upload.info.name])
     return Published(artifact, is_new=True)
 
 
@@ -233,39 +228,40 @@ def release(token: str) -> None:
     Reservation.objects.filter(token=token).delete()
 
 
-def _take_over(channel: Channel, info: PackageInfo, received: ReceivedFile, mine: dict[str, object]) -> None:
+def _take_over(upload: Upload, mine: dict[str, object]) -> None:
     """Join a reservation for the same bytes, or take one whose upload must have died."""
-    theirs = Reservation.of(channel, info.subdir, info.file_name).select_for_update()
+    theirs = Reservation.of(**upload.place).select_for_update()
+    file_name = upload.info.file_name
     for other in theirs:
-        if other.sha256 != received.sha256 and other.expires_at > timezone.now():
-            raise conflict("being_uploaded", f"Other bytes are being uploaded as {info.file_name} at this moment.")
-    theirs.update(file_name=info.file_name, **mine)
+        if other.sha256 != upload.received.sha256 and other.expires_at > timezone.now():
+            raise conflict("being_uploaded", f"Other bytes are being uploaded as {file_name} at this moment.")
+    theirs.update(file_name=file_name, **mine)
 
 
-def _recorded_by_another(found: Artifact | None, info: PackageInfo, received: ReceivedFile) -> Artifact:
+def _recorded_by_another(upload: Upload, found: Artifact | None) -> Artifact:
     """The artifact that a joined upload of the same bytes recorded first."""
-    artifact = check_duplicate(found, info, received, force=False)
+    artifact = check_duplicate(upload, found, may_replace=False)
     if artifact is None:
-        raise unavailable("reservation_lost", f"The upload of {info.file_name} lost its place to another; try again.")
+        file_name = upload.info.file_name
+        raise unavailable("reservation_lost", f"The upload of {file_name} lost its place to another; try again.")
     return artifact
 
 
-def _save(
-    actor: Actor, channel: Channel, info: PackageInfo, received: ReceivedFile, before: Artifact | None
-) -> Artifact:
+def _save(upload: Upload, before: Artifact | None) -> Artifact:
     """The artifact's row, new or made anew, and its event."""
+    actor, channel, info, received = upload.actor, upload.channel, upload.info, upload.received
     is_same = before is not None and before.sha256 == received.sha256
     if before and not is_same:
         sidecars.remove(before)
-    values = facts(info, received) | {
-        "package": Package.objects.select_for_update(no_key=True).get_or_create(channel=channel, name=info.name)[0],
+    values = facts(upload) | {
+        "package": packages.held(channel, info.name),
         # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
         "uploaded_by": actor.user,
         "uploaded_with": actor.key,
         "provenance": provenance(actor),
     }
-    artifact = before or Artifact(channel=channel, subdir=info.subdir, file_name=info.file_name)
+    artifact = before or Artifact(**upload.place)
     for name, value in values.items():
         setattr(artifact, name, value)
     artifact.save(update_fields=values if before else None)
@@ -279,8 +275,9 @@ def _save(
     return artifact
 
 
-def facts(info: PackageInfo, received: ReceivedFile) -> dict[str, Any]:
+def facts(upload: Upload) -> dict[str, Any]:
     """What the row says of the file itself, with no trace of a removal or of a refusal by the index."""
+    info, received = upload.info, upload.received
     of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")
     return {
         **{name: getattr(info, name) for name in (*of_package, "file_count")},

@@ -212,7 +212,7 @@ def test_an_upload_that_is_under_way_keeps_its_name(olga: User, tmp_path: Path) 
     path = make_conda(tmp_path, name="lib")
     put(path, "demo/noarch/lib-1.0-0.conda")
     other = replace(received(path), sha256="0" * 64)
-    upload.reserve(channel, upload.read(channel, received(path)), other, force=False)
+    upload.reserve(upload.Upload(Actor(user=olga), channel, other, upload.read(channel, received(path))))
     code, lines = run("demo", "--owner", "olga")
     assert code == 1
     assert "Other bytes are being uploaded as lib-1.0-0.conda at this moment." in lines[0]

@@ -144,11 +144,11 @@ def test_what_is_uploaded_again_is_neither_purged_nor_released_meanwhile(
     removal.delete(actor=owner, artifact=artifact, reason="")
     Artifact.objects.update(removed_at=timezone.now() - timedelta(days=400))
     arrived = received(tmp_path / artifact.file_name)
-    info = upload.read(channel, arrived)
-    upload.reserve(channel, info, arrived, force=False)
-    upload.put(channel, info, arrived)
+    again = upload.Upload(owner, channel, arrived, upload.read(channel, arrived))
+    upload.reserve(again)
+    upload.put(again)
     removal.purge_deleted()
     with pytest.raises(HubError, match="is being uploaded again at this moment"):
         removal.release(actor=owner, artifact=artifact)
-    assert upload.record(owner, channel, info, arrived).artifact == artifact
+    assert upload.record(again).artifact == artifact
     assert store().stat(KEY)

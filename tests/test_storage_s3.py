@@ -17,7 +17,7 @@ KEY = "conda-forge/noarch/tiny-1.0-0.conda"
 ONE_ATTEMPT = Config(
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
-    read_timeout=0.5,
+    read_timeout=30,
     s3={"addressing_style": "path"},
     signature_version="s3v4",
 )
@@ -51,7 +51,8 @@ class FaultyServer(ThreadingHTTPServer):
 
     def bucket(self) -> S3Store:
         server = S3Server(f"http://127.0.0.1:{self.server_port}", "hub", "hub-secret", "bucket")
-        return S3Store(**server.options(client_config=ONE_ATTEMPT))
+        patience = ONE_ATTEMPT if self.hangs == "never" else ONE_ATTEMPT.merge(Config(read_timeout=0.5))
+        return S3Store(**server.options(client_config=patience))
 
 
 class FaultyHandler(BaseHTTPRequestHandler):

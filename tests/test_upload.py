@@ -10,14 +10,14 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app.access import Actor
+from channels_app.access import ANYONE, Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Role, User
 from hub.errors import HubError
 from hub.storage import StoreError, store
 from publishing import upload
 from publishing.apps import check_package_limits
 from publishing.models import IndexedName, Reservation, SubdirIndex
-from publishing.upload import Published
+from publishing.upload import Published, Upload
 from tests.archives import make_conda, make_tar_bz2
 from tests.builders import make_artifact, make_channel, make_member, received
 
@@ -176,9 +176,13 @@ def test_a_store_that_fails_leaves_the_name_free(
     assert publish(owner, channel, other_bytes(tmp_path / "other")).is_new
 
 
+def arriving(channel: Channel, path: Path, actor: Actor = ANYONE) -> Upload:
+    file = received(path)
+    return Upload(actor, channel, file, upload.read(channel, file))
+
+
 def reserve(channel: Channel, path: Path) -> str:
-    arrived = received(path)
-    return upload.reserve(channel, upload.read(channel, arrived), arrived, force=False)
+    return upload.reserve(arriving(channel, path))
 
 
 def test_other_bytes_wait_for_an_upload_under_way(channel: Channel, owner: Actor, tmp_path: Path) -> None:
@@ -199,17 +203,14 @@ def test_the_same_bytes_join_an_upload_under_way(channel: Channel, owner: Actor,
     second = reserve(channel, path)
     upload.release(first)
     assert Reservation.objects.get().token == second
-    arrived = received(path)
-    info = upload.read(channel, arrived)
-    assert upload.record(owner, channel, info, arrived).is_new
-    assert not upload.record(owner, channel, info, arrived).is_new
+    assert upload.record(arriving(channel, path, owner)).is_new
+    assert not upload.record(arriving(channel, path, owner)).is_new
     assert Artifact.objects.count() == 1
 
 
 def test_an_upload_whose_place_was_lost_may_try_again(channel: Channel, owner: Actor, tmp_path: Path) -> None:
-    arrived = received(make_conda(tmp_path))
     with pytest.raises(HubError, match="lost its place to another") as caught:
-        upload.record(owner, channel, upload.read(channel, arrived), arrived)
+        upload.record(arriving(channel, make_conda(tmp_path), owner))
     assert caught.value.status == 503
 
 

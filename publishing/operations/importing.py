@@ -20,7 +20,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels_app import audit, packages
-from channels_app.models import Artifact, Channel, Package, Removal
+from channels_app.access import ANYONE
+from channels_app.models import Artifact, Channel, Removal
 from channels_app.names import is_subdir
 from hub.errors import HubError, unprocessable
 from hub.storage import NotInStore, store
@@ -30,7 +31,7 @@ from publishing.attestations.rules import Verified
 from publishing.body import ReceivedFile
 from publishing.operations.inventory import taken
 from publishing.operations.strangers import OLD_REPODATA, PACKAGE
-from publishing.package import PackageInfo
+from publishing.upload import Upload
 
 YANKED = "It was not in the index that it was taken in with."
 
@@ -96,7 +97,7 @@ def _take_in(channel: Channel, key: str, old: OldIndex) -> Outcome:
             if (info.subdir, info.file_name) != (subdir, file_name):
                 raise unprocessable("wrong_place", f"Its own place is {info.subdir}/{info.file_name}, not here.")
             verified, note = _attestations(channel, key, received)
-            _record(channel, info, received, old, verified)
+            _record(Upload(ANYONE, channel, received, info), old, verified)
     except NotInStore:
         return Outcome(key, "It was removed meanwhile.")
     except HubError as error:
@@ -120,34 +121,31 @@ def _copied(key: str) -> Iterator[ReceivedFile]:
         )
 
 
-def _record(
-    channel: Channel, info: PackageInfo, received: ReceivedFile, old: OldIndex, verified: list[Verified]
-) -> None:
+def _record(found: Upload, old: OldIndex, verified: list[Verified]) -> None:
     """As an upload: the name is reserved, so that no other bytes come under it meanwhile."""
-    token = upload.reserve(channel, info, received, force=False)
+    token = upload.reserve(found)
     try:
         with transaction.atomic():
-            artifact = _save(channel, info, received, old)
+            artifact = _save(found, old)
             if verified:
                 sidecars.take_in(artifact, verified)
             packages.refresh(artifact.package)
-            index.request(channel, info.subdir, [info.name])
+            index.request(found.channel, found.info.subdir, [found.info.name])
         if verified:
             sidecars.rewrite(artifact)
     finally:
         upload.release(token)
 
 
-def _save(channel: Channel, info: PackageInfo, received: ReceivedFile, old: OldIndex) -> Artifact:
-    package, _ = Package.objects.get_or_create(channel=channel, name=info.name)
-    place = {"channel": channel, "subdir": info.subdir, "file_name": info.file_name}
+def _save(found: Upload, old: OldIndex) -> Artifact:
+    channel, received, info = found.channel, found.received, found.info
     yanked = {"removal": Removal.YANKED, "removal_reason": YANKED, "removed_at": timezone.now()}
     values = (
-        upload.facts(info, received)
+        upload.facts(found)
         | (yanked if info.file_name in old.removed else {})
-        | {"package": package, "indexed_timestamp": _indexed_timestamp(old, received)}
+        | {"package": packages.held(channel, info.name), "indexed_timestamp": _indexed_timestamp(old, received)}
     )
-    artifact, _ = Artifact.objects.get_or_create(**place, defaults=values)
+    artifact, _ = Artifact.objects.get_or_create(**found.place, defaults=values)
     audit.record(
         "artifact.import",
         channel=channel,

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPMessage
@@ -209,11 +210,17 @@ def worker_stopped(hub: LiveHub) -> Iterator[None]:
         database.execute("BEGIN IMMEDIATE")  # a worker stopped in the midst of its own transaction would stop the hub
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
+        seconds_until(lambda: all_stopped(pids))
     try:
         yield
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+def all_stopped(pids: list[int]) -> bool:
+    states = subprocess.check_output(["ps", "-o", "stat=", "-p", ",".join(map(str, pids))], text=True).split()
+    return all(state.startswith("T") for state in states)
 
 
 def lasting(headers: HTTPMessage) -> dict[str, list[str]]:
