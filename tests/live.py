@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +21,7 @@ from urllib.request import urlopen
 import psycopg
 from redis import Redis
 
-from tests import issued_secrets
+from tests import environment, issued_secrets
 from tests.stores import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -139,9 +141,12 @@ class LiveHub:
 
 @contextmanager
 def live_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
-    """A running hub; its data and its log are in `folder`."""
+    """A running hub; its data and its log are in `folder`. Its tables are there before its first start."""
     with own_services() as services:
         hub = LiveHub(folder / "data", **services, **settings)
+        if "DATABASE_URL" not in hub.settings:
+            hub.data_dir.mkdir()
+            shutil.copy(_tables_of_sqlite(), hub.data_dir)
         hub.start()
         try:
             yield hub
@@ -161,6 +166,26 @@ def own_services() -> Iterator[dict[str, str]]:
         yield services
 
 
+@cache
+def _tables_of_sqlite() -> Path:
+    """A file with every table and nothing else. To make them takes seconds, so it is done once a process."""
+    maker = LiveHub(Path(environment.folder) / "tables")
+    maker.manage("migrate")
+    return maker.data_dir / "hub.sqlite3"
+
+
+@cache
+def _tables_of_postgresql(url: str) -> str:
+    """The same as a database of the server at `url`."""
+    name = f"channelhub_tables_{os.getpid()}"
+    server = urlsplit(url)
+    with psycopg.connect(server._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    own = server._replace(path=f"/{name}").geturl()
+    LiveHub(Path(environment.folder) / "tables", DATABASE_URL=own).manage("migrate")
+    return name
+
+
 def running(pids: Iterable[int] | None = None) -> dict[int, tuple[int, str]]:
     """The living processes of this machine, or those of `pids`: pid → parent's pid and command line."""
     lines = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="], text=True).splitlines()
@@ -175,11 +200,11 @@ def running(pids: Iterable[int] | None = None) -> dict[int, tuple[int, str]]:
 
 @contextmanager
 def _new_database(url: str) -> Iterator[str]:
-    """A new database of the PostgreSQL server at `url`."""
+    """A new database of the PostgreSQL server at `url`, with every table."""
     name = f"channelhub_live_{secrets.token_hex(6)}"
     server = urlsplit(url)
     with psycopg.connect(server._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_tables_of_postgresql(url)}")
         try:
             yield server._replace(path=f"/{name}").geturl()
         finally:
