@@ -127,10 +127,12 @@ def settled(client: Client) -> Read:
     """What every form of the index lists once they agree, and the packages are there; else as it is after a while."""
     deadline = time.monotonic() + VISIBLE_WITHIN_S
     expected = {name for name, life in client.notes.lives.items() if life.uploaded and not life.deletion_began}
+    gone = {name for name, life in client.notes.lives.items() if life.deleted}
     while True:
         began = time.monotonic()
         by_json, by_zst, by_shards = names_by_json(client), names_by_zst(client), names_by_shards(client)
-        if by_json == by_zst == by_shards >= expected or time.monotonic() > deadline:
+        is_settled = by_json == by_zst == by_shards >= expected and not by_shards & gone
+        if is_settled or time.monotonic() > deadline:
             break
         time.sleep(0.5)
     client.check(by_json == by_zst == by_shards, "the forms of the index differ")
