@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 LOOKS := axe_finds_nothing_and_nothing_overflows lighthouse
-NO_DATABASE := tests/id_tokens tests/test_issued_secrets.py tests/test_package.py tests/test_s3_checks.py tests/test_settings.py \
-	$(wildcard tests/test_archive_*.py tests/test_storage*.py)
+SHOWN := tests/id_tokens tests/test_deployment.py tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
+	$(wildcard tests/test_archive_*.py tests/test_storage*.py tests/test_*_checks.py) \
+	tests/clients/test_runhub.py tests/clients/test_store.py
 
 .PHONY: run stack test test-services redirect stream screenshots lint format lock clean
 
@@ -23,9 +24,10 @@ test: .venv/dev.installed
 	$(BIN)/python -m pytest -n auto
 
 # The whole suite, its clients before the whole stack; then what reads and uploads with the other two deliveries. But for
-# what `make test` has shown and no database could change: files that use none, and axe-core's and Lighthouse's looks.
+# what `make test` has SHOWN and neither database nor queue could change: files that use none, or are about `make run` and
+# the plain store, and axe-core's and Lighthouse's looks.
 test-services: .venv/dev.installed
-	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto $(NO_DATABASE:%=--ignore=%) $(LOOKS:%=--deselect tests/browser/test_every_page.py::test_%)
+	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto $(SHOWN:%=--ignore=%) $(LOOKS:%=--deselect tests/browser/test_every_page.py::test_%)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
 
 redirect stream: .venv/dev.installed
