@@ -112,7 +112,7 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
 
 def _follow(artifact: Artifact) -> None:
     """What lists and indexes say follows at once."""
-    packages.refresh(artifact.package)
+    packages.refresh(packages.held(artifact.channel, artifact.package.name))
     index.request(artifact.channel, artifact.subdir, [artifact.package.name])
 
 

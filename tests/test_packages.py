@@ -14,7 +14,7 @@ from channels_app import download_counts, logos, packages
 from channels_app.access import Actor
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, User
 from hub.errors import HubError
-from publishing import upload
+from publishing import removal, upload
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
 from tests.threads import at_once, shared_database
@@ -88,6 +88,20 @@ def test_of_versions_that_come_at_once_the_newest_is_the_latest(channel: Channel
     publish(received=arrived[0])
     with shared_database(tmp_path):
         at_once(*(partial(publish, received=each) for each in arrived[1:]))
+        [package] = at_once(lambda: Package.objects.get())
+        assert isinstance(package, Package)
+        assert package.latest_version == "8"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_yanked_meanwhile_hides_no_newer_version(channel: Channel, olga: User, tmp_path: Path) -> None:
+    actor = Actor(user=olga)
+    arrived = [received(make_conda(tmp_path, version=str(version))) for version in range(1, 9)]
+    publish = partial(upload.publish, actor=actor, channel=channel)
+    old = [publish(received=each).artifact for each in arrived[:-1]]
+    with shared_database(tmp_path):
+        yanks = [partial(removal.yank, actor=actor, artifact=artifact, reason="broken") for artifact in old]
+        at_once(partial(publish, received=arrived[-1]), *yanks)
         [package] = at_once(lambda: Package.objects.get())
         assert isinstance(package, Package)
         assert package.latest_version == "8"

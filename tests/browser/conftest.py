@@ -92,7 +92,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
-    """`visit(username or None, javascript=…, scheme=…, width=…)` → Person, watched until the test ends."""
+    """`visit(username or None, javascript=…, width=…)` → Person, watched until the test ends."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
@@ -100,10 +100,9 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
         if message.type in ("error", "warning") and not EXPECTED.match(message.text):
             problems.append(f"{message.page and message.page.url}: {message.text}")
 
-    def enter(username: str | None, *, javascript: bool = True, scheme: str = "light", width: int = 1280) -> Person:
+    def enter(username: str | None, *, javascript: bool = True, width: int = 1280) -> Person:
         context = browser.new_context(
             java_script_enabled=javascript,
-            color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": width, "height": 900},
             reduced_motion="reduce",
         )
