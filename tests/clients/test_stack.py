@@ -108,17 +108,17 @@ def test_web_processes_are_replaced_and_nobody_notices(
     assert {answer[1] for answer in answers if answer[0] == "POST"} == {201}
 
 
-def web_processes(hub: LiveHub) -> list[int]:
-    """The masters, each of which has workers of its own."""
-    processes = running(hub.part("gunicorn"))
-    return [pid for pid, (parent, _) in processes.items() if parent == hub.process.pid]
+def web_processes(hub: LiveHub) -> dict[int, str]:
+    """The masters, each of which has workers of its own: pid → port. One that is starting or ending is none."""
+    children = {pid: command for pid, (parent, command) in running().items() if parent == hub.process.pid}
+    bound = {pid: re.search(r"gunicorn .*--bind 127.0.0.1:(\d+)", command) for pid, command in children.items()}
+    return {pid: found[1] for pid, found in bound.items() if found}
 
 
 def is_replaced(hub: LiveHub, old: int) -> bool:
     """Whether it is gone, and another in its place answers."""
     new = web_processes(hub)
-    ports = [re.findall(r"--bind 127.0.0.1:(\d+)", command)[0] for _, command in running(new).values()]
-    return old not in new and len(new) == WEB_PROCESSES and all(map(is_listening, ports))
+    return old not in new and len(new) == WEB_PROCESSES and all(map(is_listening, new.values()))
 
 
 def is_listening(port: str) -> bool:
