@@ -1,6 +1,5 @@
 """GET and HEAD of everything below a channel's URL: who asks, may they read, which file is it."""
 
-import re
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -21,8 +20,6 @@ from publishing.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, removal FROM channels_app_artifact
 WHERE channel_id = %s AND subdir = %s AND file_name = %s"""
 ETAGS = "SELECT etag, current_etag FROM publishing_subdirindex WHERE channel_id = %s AND subdir = %s"
-
-SIDECAR = re.compile(r"(.+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
 
 
 class Doubtful(Exception):  # noqa: N818
@@ -93,7 +90,7 @@ def _find(among: Lookup, path: str) -> File:
     if shard := repodata.SHARD.match(name):
         among.row("SELECT 1 WHERE TRUE")
         return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{among.channel.name}/{path}", may_be_gone=True)
-    if sidecar := SIDECAR.match(name):
+    if sidecar := repodata.SIDECAR.match(name):
         return _sidecar(among, subdir, sidecar[1], sidecar[2])
     return _artifact(among, subdir, name)
 

@@ -25,6 +25,7 @@ RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 SHARD_INDEX = "repodata_shards.msgpack.zst"
 SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
+SIDECAR = re.compile(r"([^/]+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
 CHANNELDATA = "channeldata.json"
 NOTICES = "notices.json"
 

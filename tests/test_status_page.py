@@ -100,13 +100,16 @@ def test_an_index_that_waits_for_a_minute_is_told(channel: Channel, seconds: int
     assert troubles() == ([("error", "1 index waits for a build, the oldest for 90 s.")] if is_told else [])
 
 
-def test_failed_jobs_are_told_and_shown(ada: Client) -> None:
-    fail(7)
-    fail(8, error="<b>OSError</b>")
+def test_failed_jobs_are_told_and_shown(ada: Client, channel: Channel) -> None:
+    make_artifact(channel)
+    index = SubdirIndex.objects.get(subdir="noarch")
+    fail(index.pk)
+    fail(index.pk + 7, error="<b>OSError</b>")
 
     assert troubles() == [("error", "2 jobs have failed.")]
     page = text(ada.get("/status"))
-    assert "build_index 7" in page
+    assert "build_index demo/noarch" in page
+    assert f"build_index {index.pk + 7}" in page
     assert "&lt;b&gt;OSError" in page
 
 
@@ -264,8 +267,8 @@ def test_it_costs_the_same_queries_however_much_is_wrong(
         Verification.objects.create(channel=channel, difference_count=1)
         fail(n)
 
-    # Session, user; indexes and the stale, failed jobs and the last, verifications and the differing, issuers.
-    with django_assert_num_queries(9):
+    # Session, user; indexes, stale ones; failed jobs, the last, their rows; verifications, differing ones; issuers.
+    with django_assert_num_queries(10):
         page = text(ada.get("/status"))
 
     assert page.count("build_index ") == min(number, 20) * 3

@@ -3,8 +3,9 @@
 Keys are relative paths with `/` between their segments. Nothing but StoreError and NotInStore leaves a verb.
 """
 
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,6 +122,22 @@ def checked_folder(prefix: str) -> str:
 def check_range(key: str, first: int, last: int | None) -> None:
     if first < 0 or (last is not None and last < first):
         raise StoreError(f"The store could not open {key}: bytes {first} to {last} are no range")
+
+
+def kept(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    """The same chunks, which are written to `path` on their way."""
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            yield chunk
+
+
+def hashed(chunks: Iterable[bytes]) -> str:
+    """The SHA-256 of what they are together, in hex."""
+    sha256 = hashlib.sha256()
+    for chunk in chunks:
+        sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Safe at any time, as often as one likes: nothing is removed, and what is there already is not copied again.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from channels_app.models import Artifact
-from hub.storage import NotInStore, Stat, Store, StoreError
+from hub.storage import NotInStore, Stat, Store, StoreError, hashed, kept
 from hub.storage.checks import PREFIX
 from publishing import repodata
 
@@ -51,7 +50,7 @@ class Copying:
         with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="copy-") as folder:
             path = Path(folder, "file")
             try:
-                read_sha256 = self._read(key, path)
+                read_sha256 = hashed(kept(self.source.open(key), path))
             except NotInStore:
                 return None
             if sha256 and read_sha256 != sha256:
@@ -60,15 +59,6 @@ class Copying:
             self.target.put(key, path, content_type=_content_type(key))
         self._check(key, size_bytes)
         return size_bytes
-
-    def _read(self, key: str, path: Path) -> str:
-        """Read the key into a file; returns its SHA-256."""
-        hasher = hashlib.sha256()
-        with path.open("wb") as file:
-            for chunk in self.source.open(key):
-                hasher.update(chunk)
-                file.write(chunk)
-        return hasher.hexdigest()
 
     def _check(self, key: str, size_bytes: int) -> None:
         found = self.target.stat(key)

@@ -4,6 +4,7 @@ A job that Celery will try again by itself, as a mail's, has not failed yet.
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -12,11 +13,19 @@ from django.utils import timezone
 
 from channels_app import audit
 from channels_app.access import Actor
+from channels_app.models import AuditEvent, Channel
 from hub.celery import send
 from hub.redaction import redacted
-from publishing.models import FailedJob
+from publishing.models import FailedJob, SubdirIndex
 
 ERROR_MAX_CHARACTERS = 500
+# What the first argument of a job is the id of.
+ABOUT: dict[str, Callable[[], QuerySet[Any]]] = {
+    "publishing.tasks.build_index": lambda: SubdirIndex.objects.select_related("channel"),
+    "publishing.tasks.open_channel": Channel.objects.all,
+    "publishing.tasks.verify_channel": Channel.objects.all,
+    "channels_app.tasks.send_mail": AuditEvent.objects.all,
+}
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +51,8 @@ def retry(*, actor: Actor, jobs: QuerySet[FailedJob]) -> tuple[int, int]:
     """Send the jobs again: how many, and how many the queue did not take. Each stays until it has succeeded."""
     found = list(jobs)
     with transaction.atomic():
-        for job in found:
-            audit.record("job.retry", by=actor, target=named(job))
+        for name, _ in named(found):
+            audit.record("job.retry", by=actor, target=name)
     sent = sum(send(job.task, *job.args) for job in found)
     return sent, len(found) - sent
 
@@ -52,8 +61,8 @@ def retry(*, actor: Actor, jobs: QuerySet[FailedJob]) -> tuple[int, int]:
 def put_away(*, actor: Actor, jobs: QuerySet[FailedJob]) -> int:
     """Forget the jobs: how many."""
     found = list(jobs.select_for_update())
-    for job in found:
-        audit.record("job.put_away", by=actor, target=named(job))
+    for name, _ in named(found):
+        audit.record("job.put_away", by=actor, target=name)
     FailedJob.objects.filter(pk__in=[job.pk for job in found]).delete()
     return len(found)
 
@@ -66,6 +75,13 @@ def _note(task: str, args: list[Any], error: str) -> None:
         FailedJob.objects.filter(pk=job.pk).update(times=F("times") + 1, **values)
 
 
-def named(job: FailedJob) -> str:
-    """`build_index 7`"""
-    return " ".join([job.task.rpartition(".")[2], *map(str, job.args)])
+def named(jobs: Sequence[FailedJob]) -> list[tuple[str, FailedJob]]:
+    """Each after its name, as `build_index demo/noarch`; by its arguments, `build_index 7`, where that row is gone."""
+    ids = {task: [pk for job in jobs if job.task == task for pk in job.args[:1]] for task in ABOUT}
+    rows = {(task, pk): row for task in ABOUT for pk, row in ABOUT[task]().in_bulk(ids[task]).items()}
+
+    def name(job: FailedJob) -> str:
+        row = rows.get((job.task, *job.args[:1]))
+        return " ".join([job.task.rpartition(".")[2], *([str(row)] if row else map(str, job.args))])
+
+    return [(name(job), job) for job in jobs]

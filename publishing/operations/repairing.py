@@ -8,7 +8,7 @@ from django.db import transaction
 from channels_app import audit
 from channels_app.models import Artifact, Channel
 from hub.storage import store
-from publishing import index, removal
+from publishing import index, removal, repodata
 from publishing.attestations import sidecars
 from publishing.models import SubdirIndex
 from publishing.operations import stored_indexes, strangers
@@ -96,7 +96,7 @@ def _artifacts(channel: Channel, differences: Sequence[Difference]) -> Iterable[
     seen = set()
     for difference in differences:
         subdir, _, name = difference.key.removeprefix(f"{channel}/").partition("/")
-        match = strangers.SIDECAR.match(name)
+        match = repodata.SIDECAR.match(name)
         place = (subdir, match[1] if match else name)
         if place not in seen:
             seen.add(place)

@@ -20,7 +20,7 @@ from hub.health import Answer
 from hub.queues import Waiting
 from publishing.attestations import root_age
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
-from publishing.operations import queries
+from publishing.operations import jobs, queries
 from publishing.operations.queries import LISTED, Indexes, Verified
 
 ASK_WORKERS_S = 1.0
@@ -59,7 +59,7 @@ class Status:
     indexes: Indexes
     stale: list[SubdirIndex]
     failed_count: int
-    failed: list[FailedJob]
+    failed: list[tuple[str, FailedJob]]
     verified: Verified
     differing: list[Verification]
     issuers: list[Issuer]
@@ -85,7 +85,7 @@ def status() -> Status:
         indexes=queries.indexes(),
         stale=list(queries.stale_indexes()[:LISTED]),
         failed_count=queries.failed_jobs().count(),
-        failed=list(queries.failed_jobs()[:LISTED]),
+        failed=jobs.named(list(queries.failed_jobs()[:LISTED])),
         verified=queries.verified(),
         differing=list(queries.differing()[:LISTED]),
         issuers=list(queries.failing_issuers()[:LISTED]),

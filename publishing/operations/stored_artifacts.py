@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel
-from hub.storage import NotInStore, store
+from hub.storage import NotInStore, hashed, store
 from publishing.attestations import sidecars
 from publishing.models import Attestation, Reservation
 from publishing.operations.differences import Difference, Kind
@@ -39,14 +39,6 @@ def check(channel: Channel, inventory: Inventory, *, is_hashed: bool) -> Iterato
             if not is_right or artifact.is_damaged:
                 yield from _again(artifact.pk, is_hashed=is_hashed)
         yield from _sidecars(batch, inventory, is_hashed=is_hashed)
-
-
-def hashed(key: str) -> str:
-    """The SHA-256 of what lies at `key`."""
-    sha256 = hashlib.sha256()
-    for chunk in store().open(key):
-        sha256.update(chunk)
-    return sha256.hexdigest()
 
 
 def _batches(channel: Channel) -> Iterator[list[Artifact]]:
@@ -91,7 +83,7 @@ def _fault(artifact: Artifact, *, is_hashed: bool) -> str:
     if found.size_bytes != artifact.size_bytes:
         return f"{found.size_bytes:,} bytes"
     try:
-        sha256 = hashed(key) if is_hashed else artifact.sha256
+        sha256 = hashed(store().open(key)) if is_hashed else artifact.sha256
     except NotInStore:
         return NOT_THERE
     return "" if sha256 == artifact.sha256 else f"the SHA-256 {sha256[:16]}…"
@@ -157,4 +149,4 @@ def _sidecar_fault(key: str, content: bytes, *, is_hashed: bool) -> str:
         return NOT_THERE
     if found.size_bytes != len(content):
         return f"{found.size_bytes:,} bytes"
-    return "other bytes" if is_hashed and hashed(key) != hashlib.sha256(content).hexdigest() else ""
+    return "other bytes" if is_hashed and hashed(store().open(key)) != hashlib.sha256(content).hexdigest() else ""

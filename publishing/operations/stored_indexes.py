@@ -9,7 +9,7 @@ import hashlib
 import io
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from rattler import SparseRepoData
 
 from channels_app.models import Artifact, Channel
 from hub.locks import wait_for_lock
-from hub.storage import NotInStore, store
+from hub.storage import NotInStore, hashed, kept, store
 from publishing import files, index, pieces, repodata, summary
 from publishing.models import IndexedName, SubdirIndex
 from publishing.operations.differences import Difference, Kind
@@ -184,13 +184,13 @@ def _shard_index_faults(row: SubdirIndex, expected: bytes) -> Iterator[tuple[str
 
 def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> Iterator[tuple[str, str]]:
     """What is wrong with a file and with its .zst, which are compared with what the fragments make of them."""
-    expected = _sha256(files.content(row, layout))
+    expected = hashed(files.content(row, layout))
     key = _key(row, file_name)
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="verify-") as folder:
         for each, is_compressed in ((key, False), (f"{key}.zst", True)):
             path = Path(folder, "file")
             try:
-                found = _sha256(_kept(_plain(each, is_compressed=is_compressed), path))
+                found = hashed(kept(_plain(each, is_compressed=is_compressed), path))
                 if file_name in (repodata.REPODATA, repodata.CURRENT):
                     SparseRepoData(ChannelAddress(row.channel.name), row.subdir, path).close()
             except NotInStore:
@@ -218,21 +218,6 @@ def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
         yield frame.decompress(chunk)
     if not frame.eof or frame.unused_data:
         raise zstandard.ZstdError("it is not one whole frame")
-
-
-def _kept(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    """`chunks`, which are written to `path` on their way."""
-    with path.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-            yield chunk
-
-
-def _sha256(chunks: Iterable[bytes]) -> str:
-    sha256 = hashlib.sha256()
-    for chunk in chunks:
-        sha256.update(chunk)
-    return sha256.hexdigest()
 
 
 def _bytes(key: str) -> bytes | None:

@@ -19,7 +19,6 @@ from publishing.operations.inventory import Inventory
 
 FRESH = timedelta(days=1)
 PACKAGE = re.compile(r"[^/]+\.(?:conda|tar\.bz2)\Z")
-SIDECAR = re.compile(r"([^/]+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
 # The old index while packages are being taken in; see importing.py.
 OLD_REPODATA = "repodata_before_import.json"
 
@@ -47,7 +46,7 @@ def stranger(channel: Channel, key: str) -> Kind | None:
     subdir, _, path = key.removeprefix(f"{channel}/").partition("/")
     if repodata.SHARD.match(path):
         kind = None if _is_shard(channel, subdir, path) else Kind.LEFTOVER
-    elif match := SIDECAR.match(path):
+    elif match := repodata.SIDECAR.match(path):
         kind = _sidecar(channel, subdir, match[1], match[2])
     elif PACKAGE.match(path):
         kind = _package(channel, subdir, path)

@@ -1,9 +1,7 @@
-"""Filters of the status page: spans of time and jobs in words."""
+"""Filters of the status page: spans of time in words."""
 
 from django import template
 
-from publishing.models import FailedJob
-from publishing.operations import jobs
 from publishing.operations import status as state
 
 register = template.Library()
@@ -19,8 +17,3 @@ def milliseconds(seconds: float) -> str:
 @register.filter
 def behind(seconds: float) -> str:
     return f"{state.duration(seconds)} behind"
-
-
-@register.filter
-def job_name(job: FailedJob) -> str:
-    return jobs.named(job)

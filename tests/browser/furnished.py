@@ -100,7 +100,7 @@ User.objects.filter(username='ada').update(is_superuser=True, is_staff=True)
 geo, lab = Channel.objects.get(name='geo-tools'), Channel.objects.get(name='field-lab')
 build, hours = 'publishing.tasks.build_index', timezone.now() - timedelta(hours=3)
 error = 'StoreError: The store could not put geo-tools/linux-64/repodata.json.zst: [Errno 28] No space left on device'
-FailedJob.objects.create(task=build, args=[90017], error=error, times=41)
+FailedJob.objects.create(task=build, args=[geo.indexes.get(subdir='linux-64').pk], error=error, times=41)
 mail = 'SMTPServerDisconnected: Connection unexpectedly closed'
 FailedJob.objects.create(task='channels_app.tasks.send_mail', args=[1204, 7], error=mail, times=7, failed_at=hours)
 sentence = 'linux-64/gdal-core-3.12.0-py312h1a_2.conda is in the database and in the index, but not in the store.'
