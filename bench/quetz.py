@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
+from deploy.local import free_port
 from tests.archives import make_conda
 from tests.live import live_hub
-from tests.stores import UNTIL_STDIN_CLOSES, free_port, wait_until_listening
+from tests.stores import UNTIL_STDIN_CLOSES, wait_until_listening
 
 ROUNDS = 3
 # What quetz 0.10 needs and does not say.

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from rattler_build import assemble_package, upload_package_to_prefix
 
+from deploy.local import free_port
 from tests.archives import make_conda
 from tests.live import LiveHub, live_hub
-from tests.stores import free_port
 
 ROUNDS = 3
 LARGE_BYTES = 1024**3

@@ -2,17 +2,23 @@
 
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from deploy.compose import ROOT, Project, Service, read_variables
 
 INHERITED = ("HOME", "LANG", "TMPDIR", "TZ")
 DOCKERS_DNS = "127.0.0.11"
+# Below those that Linux gives to connections (ip_local_port_range).
+PORTS = range(20_000, 32_000)
+_asked = count(secrets.randbelow(len(PORTS)))
 DEBIANS_POSTGRES = "/usr/lib/postgresql"
 
 
@@ -83,10 +89,12 @@ def runs_as(service: Service) -> str | None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens at, another one each time. Connections get theirs from above, so none will take it."""
+    while True:
+        port = PORTS[next(_asked) % len(PORTS)]
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _name_server() -> str:

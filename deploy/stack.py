@@ -72,7 +72,10 @@ class Stack:
     def is_healthy(self, service: Service) -> bool:
         quiet, environment = subprocess.DEVNULL, self.machine.environment(service)
         check = self.machine.health_check(service)
-        return not subprocess.call(check, stdout=quiet, stderr=quiet, env=environment, timeout=HEALTH_CHECK_S)
+        try:
+            return not subprocess.call(check, stdout=quiet, stderr=quiet, env=environment, timeout=HEALTH_CHECK_S)
+        except subprocess.TimeoutExpired:
+            return False
 
     def restart_stopped(self) -> list[str]:
         """The names of the services that had stopped by themselves and were started again."""

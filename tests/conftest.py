@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from channels_app import download_counts
@@ -13,6 +15,15 @@ from channels_app.models import Channel, User
 from hub import fetching
 from hub.fetching import FetchError
 from tests.builders import make_channel, make_user
+
+# The same examples each time, however long a busy machine takes.
+hypothesis_settings.register_profile(
+    "hub",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+hypothesis_settings.load_profile("hub")
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +56,11 @@ def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture(autouse=True)
-def counted_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+def counted_downloads(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """Downloads are counted, and written when a test says so, not by a thread of its own."""
     monkeypatch.setattr(download_counts, "_pending", Counter())
     monkeypatch.setattr(download_counts, "_timers", [object()])
+    settings.HUB_DOWNLOAD_COUNT_S = 3600
 
 
 @pytest.fixture(autouse=True)

@@ -21,14 +21,14 @@ from urllib.request import urlopen
 import psycopg
 from redis import Redis
 
+from deploy.local import free_port
 from tests import environment, issued_secrets
-from tests.stores import free_port
 
 ROOT = Path(__file__).parent.parent
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
-READY_S = 120
-STOP_S = 60
-REDIS_DATABASES = 16
+READY_S = 300
+STOP_S = 180
+REDIS_DATABASES = 64
 # What a hub reads from its environment: a live hub gets it from its test alone.
 HUB_VARIABLES = ("HUB_", "AWS_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY")
 # Stops the hub when this process ends, however that ends: the guard's standard input closes.
@@ -102,12 +102,12 @@ class LiveHub:
         return self.start()
 
     def parts(self) -> dict[int, str]:
-        """The living processes that the hub has started, theirs included: pid → command line."""
-        processes = running()
-        found = {self.process.pid: ""}
-        for pid, (parent, command) in sorted(processes.items()):
-            if parent in found:
-                found[pid] = command
+        """The living processes that the hub has started, theirs included, parents first: pid → command line."""
+        processes, found = running(), {self.process.pid: ""}
+        while more := {
+            pid: command for pid, (parent, command) in processes.items() if parent in found and pid not in found
+        }:
+            found |= more
         del found[self.process.pid]
         return found
 

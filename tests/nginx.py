@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
-from deploy.local import render
+from deploy.local import free_port, render
 from tests.live import LiveHub
-from tests.stores import UNTIL_STDIN_CLOSES, free_port, wait_until_listening
+from tests.stores import UNTIL_STDIN_CLOSES, wait_until_listening
 
 PLAIN = """
 worker_processes auto;

@@ -19,10 +19,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from deploy.local import free_port
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
 # The child ends with this process, however that ends: its standard input closes.
 # By force after 2 s: SeaweedFS takes longer, and for ever where its folder is gone by then.
 STOP = "read -r _; kill $server; (sleep 2; kill -9 $server) 2>/dev/null & wait $server"
@@ -126,13 +128,6 @@ def _wait_until_writable(server: S3Server) -> None:
                 raise
             time.sleep(0.1)
     server.client().delete_object(Bucket=server.bucket, Key="ready")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

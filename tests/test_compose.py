@@ -13,8 +13,8 @@ from django.conf import settings
 from channels_app.management.commands.runhub import PARTS
 from deploy import compose, local
 from deploy.compose import ComposeError, Service
+from deploy.local import free_port
 from hub.variables import SECTIONS
-from tests.stores import free_port
 
 # Of the compose specification, what this file uses.
 TOP_KEYS = {"name", "services", "volumes", "secrets", "configs"}

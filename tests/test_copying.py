@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from channels_app.models import Artifact, Channel
 from hub.storage import Chunks, NotInStore, Stat
@@ -111,6 +112,7 @@ def test_a_package_that_is_overwritten_during_the_copy_is_copied(
     class Overwritten(FolderStore):
         def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
             Artifact.objects.filter(pk=artifact.pk).update(sha256=hashlib.sha256(b"newer").hexdigest())
+            connection.close()  # that of one of the threads that copy
             self.put(key, b"newer")
             return super().open(key)
 

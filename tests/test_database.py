@@ -34,7 +34,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 def asked(hub: LiveHub) -> tuple[int, str | None, str]:
     """The status, Retry-After and text of a page that needs the database."""
     try:
-        with urlopen(f"{hub.url}/channels/open", timeout=60) as answer:
+        with urlopen(f"{hub.url}/channels/open", timeout=120) as answer:
             return answer.status, None, "a page"
     except HTTPError as error:
         return error.code, error.headers["Retry-After"], error.read().decode()
@@ -82,7 +82,7 @@ def test_where_all_connections_are_taken_the_next_one_is_told_to_come_again(hub:
     with psycopg.connect(hub.environment["DATABASE_URL"]) as blocker, ThreadPoolExecutor(8) as clients:
         blocker.execute("LOCK TABLE channels_app_channel IN ACCESS EXCLUSIVE MODE")
         waiting = [clients.submit(asked, hub) for _ in range(8)]
-        told = [future.result() for future in wait(waiting, timeout=25).done]
+        told = [future.result() for future in wait(waiting, timeout=45).done]
         blocker.rollback()
         others = [future.result()[0] for future in waiting]
     assert len(told) >= 6
@@ -101,10 +101,11 @@ def is_free(name: str) -> bool:
     """Whether another session of the server gets the lock."""
 
     def attempt() -> bool:
-        with try_lock(name) as held:
-            pass
-        connection.close()
-        return held
+        try:
+            with try_lock(name) as held:
+                return held
+        finally:
+            connection.close()
 
     with ThreadPoolExecutor(1) as other:
         return other.submit(attempt).result()

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app import keys
+from channels_app import keys, limits
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import ApiKey, AuditEvent, Channel, KeyKind
 from publishing.models import Issuer, TrustedPublisher, UsedIdToken
@@ -188,7 +189,10 @@ def test_an_address_may_ask_so_often(client: Client, settings: Settings) -> None
     assert statuses == [422, 422, 422, 429]
 
 
-def test_a_subject_may_ask_so_often(client: Client, publisher: TrustedPublisher, settings: Settings) -> None:
+def test_a_subject_may_ask_so_often(
+    client: Client, publisher: TrustedPublisher, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "time", SimpleNamespace(time=lambda: 1_800_000_000.5))
     settings.HUB_RATE_LIMITS = {"mint-by-subject": 2}
     answers = [mint(client, signed(github_claims())) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]

@@ -99,6 +99,6 @@ def test_what_is_too_long_is_cut_off() -> None:
 
 @pytest.mark.parametrize("text", ["[", "![", "[a](", "*a ", "`a", "~~a", "> ", "- ", "<a", "&", "|a" * 100 + "\n"])
 def test_hostile_repetition_takes_no_time(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     markdown.render(text * markdown.MAX_CHARACTERS)
-    assert time.perf_counter() - begun < 3
+    assert time.thread_time() - begun < 3

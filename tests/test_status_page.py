@@ -44,7 +44,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, **troubles: str) -> None:
     monkeypatch.setattr(health, "check", lambda: found)
 
 
-def fail(*args: int, error: str = "OSError: no space left") -> FailedJob:
+def fail(*args: object, error: str = "OSError: no space left") -> FailedJob:
     return FailedJob.objects.create(task=BUILD, args=list(args), error=error)
 
 
@@ -105,11 +105,14 @@ def test_failed_jobs_are_told_and_shown(ada: Client, channel: Channel) -> None:
     index = SubdirIndex.objects.get(subdir="noarch")
     fail(index.pk)
     fail(index.pk + 7, error="<b>OSError</b>")
+    fail(["no number"])
+    fail()
 
-    assert troubles() == [("error", "2 jobs have failed.")]
+    assert troubles() == [("error", "4 jobs have failed.")]
     page = text(ada.get("/status"))
     assert "build_index demo/noarch" in page
     assert f"build_index {index.pk + 7}" in page
+    assert "build_index [&#x27;no number&#x27;]" in page
     assert "&lt;b&gt;OSError" in page
 
 

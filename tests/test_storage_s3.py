@@ -9,9 +9,10 @@ from typing import Any, Literal
 import pytest
 from botocore.config import Config
 
+from deploy.local import free_port
 from hub.storage import NotInStore, Store, StoreError
 from hub.storage.s3 import S3Store
-from tests.stores import S3Server, free_port, rclone_server
+from tests.stores import S3Server, rclone_server
 
 KEY = "conda-forge/noarch/tiny-1.0-0.conda"
 ONE_ATTEMPT = Config(

@@ -22,6 +22,12 @@ from tests.stores import S3Server, moto_server, rclone_server, seaweed_server
 WORKS, LIMITED, BROKEN = Outcome.WORKS, Outcome.LIMITED, Outcome.BROKEN
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's disk is not what is being looked at."""
+    monkeypatch.setattr("hub.storage.checks.SLOW_MS", 60_000)
+
+
 def by_probe(findings: list[Finding], *, but: Outcome = WORKS) -> dict[str, tuple[Outcome, str]]:
     """What did not come out as `but`."""
     return {finding.probe: (finding.outcome, finding.sentence) for finding in findings if finding.outcome is not but}

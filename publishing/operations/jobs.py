@@ -77,11 +77,11 @@ def _note(task: str, args: list[Any], error: str) -> None:
 
 def named(jobs: Sequence[FailedJob]) -> list[tuple[str, FailedJob]]:
     """Each after its name, as `build_index demo/noarch`; by its arguments, `build_index 7`, where that row is gone."""
-    ids = {task: [pk for job in jobs if job.task == task for pk in job.args[:1]] for task in ABOUT}
-    rows = {(task, pk): row for task in ABOUT for pk, row in ABOUT[task]().in_bulk(ids[task]).items()}
+    ids = {task: [pk for job in jobs if job.task == task for pk in job.args[:1] if type(pk) is int] for task in ABOUT}
+    rows = {f"{task} {pk}": row for task in ABOUT for pk, row in ABOUT[task]().in_bulk(ids[task]).items()}
 
     def name(job: FailedJob) -> str:
-        row = rows.get((job.task, *job.args[:1]))
+        row = rows.get(" ".join([job.task, *map(str, job.args[:1])]))
         return " ".join([job.task.rpartition(".")[2], *([str(row)] if row else map(str, job.args))])
 
     return [(name(job), job) for job in jobs]

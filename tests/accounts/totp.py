@@ -6,10 +6,14 @@ import struct
 import time
 
 PERIOD_S = 30
+TYPED_WITHIN_S = 8
 
 
 def code(secret: str, *, later_s: int = 0) -> str:
-    """What an app that was given `secret` shows now, or `later_s` seconds from now."""
+    """What an app that was given `secret` shows now, or `later_s` seconds from now; now with time left to type it."""
+    left_s = PERIOD_S - time.time() % PERIOD_S
+    if not later_s and left_s < TYPED_WITHIN_S:
+        time.sleep(left_s)
     count = struct.pack(">Q", int(time.time() + later_s) // PERIOD_S)
     digest = hmac.digest(base64.b32decode(secret), count, "sha1")
     start = digest[-1] & 15

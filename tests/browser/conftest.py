@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from django.db import connections
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.furnished import furnish
+from tests.clients.plain import seconds_until
 from tests.live import LiveHub, live_hub
 from tests.oidc import FakeIssuer, fake_issuer
 from tests.sign_in_provider import SignInProvider, sign_in_provider
@@ -18,6 +20,9 @@ from tests.sign_in_provider import SignInProvider, sign_in_provider
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
 PASSWORD = "tungsten-Lantern-7"
+# A busy machine takes its time; what is there at once is seen at once.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 PEOPLE = ("olga", "max", "sam", "ada")
 # What the browser itself notes about an answer that the hub gave on purpose; scripts and policies speak otherwise.
 EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of (403|404|409|422) ")
@@ -87,6 +92,8 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
         yield browser
+        # Beside an open event loop Django has other connections than those that the end of the tests closes.
+        connections.close_all()
         browser.close()
 
 
@@ -107,6 +114,7 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
             reduced_motion="reduce",
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=hub.url)
         context.on("console", watch)
         context.on("weberror", lambda error: problems.append(str(error.error)))
@@ -119,6 +127,17 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
     for context in contexts:
         context.close()
     assert problems == []
+
+
+def copied(page: Page, beginning: str) -> str:
+    """What the clipboard has once it begins so: a click is over before the page's script is."""
+
+    def read() -> str:
+        content: str = page.evaluate("navigator.clipboard.readText()")
+        return content
+
+    seconds_until(lambda: read().startswith(beginning))
+    return read()
 
 
 def sign_in(person: Person, username: str) -> None:

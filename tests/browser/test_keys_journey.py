@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from rattler_build import upload_package_to_prefix
 
 from tests.archives import make_conda
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit, copied
 from tests.clients.plain import seconds_until_indexed
 from tests.clients.reader import Reader, ReadError
 from tests.live import LiveHub
@@ -34,7 +34,7 @@ def test_a_keys_life(hub: LiveHub, visit: Visit, tmp_path: Path, javascript: boo
     secret = make_key(page, name, f"keys-{name}")
     if javascript:
         page.get_by_role("button", name="Copy the key").click()
-        assert page.evaluate("navigator.clipboard.readText()") == secret
+        assert copied(page, secret) == secret
 
     file = make_conda(tmp_path, name="sample")
     upload_package_to_prefix([str(file)], hub.url, f"keys-{name}", api_key=secret)

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD, Visit
-from tests.clients.signing_in import SignInError, by_browser, by_device
+from tests.clients.signing_in import ANSWER_S, SignInError, by_browser, by_device
 from tests.live import LiveHub
 
 SIGN_IN = "Sign in pixi / rattler"
@@ -13,7 +13,7 @@ SIGN_IN = "Sign in pixi / rattler"
 
 def read_status(hub: LiveHub, channel: str, token: str) -> int:
     url = f"{hub.url}/{channel}/noarch/repodata.json"
-    return httpx2.get(url, headers={"Authorization": f"Bearer {token}"}).status_code
+    return httpx2.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=ANSWER_S).status_code
 
 
 def sign_in_on_the_way(page: Page) -> None:

@@ -65,6 +65,7 @@ def by_browser(url: str, browse: Browse) -> dict[str, Any]:
             scope=SCOPES,
             redirect_uri=listener.url,
             code_challenge_method="S256",
+            timeout=ANSWER_S,
         )
         verifier = generate_token(64)
         address, state = client.create_authorization_url(
@@ -87,11 +88,10 @@ def by_device(url: str, browse: Browse) -> dict[str, Any]:
     """The flow of devices, which rattler takes unless it is told otherwise."""
     found = discovered(url)
     asked = {"client_id": CLIENT_ID, "scope": SCOPES}
-    device = httpx2.post(found["device_authorization_endpoint"], data=asked).raise_for_status().json()
+    device = posted(found["device_authorization_endpoint"], asked).json()
     browse(device["verification_uri_complete"])
     form = {"grant_type": DEVICE_GRANT, "device_code": device["device_code"], "client_id": CLIENT_ID}
-    answer = httpx2.post(found["token_endpoint"], data=form).raise_for_status().json()
-    return credential(found, answer)
+    return credential(found, posted(found["token_endpoint"], form).json())
 
 
 def sign_out(entry: dict[str, Any]) -> None:
@@ -99,11 +99,16 @@ def sign_out(entry: dict[str, Any]) -> None:
     login = entry["OAuth"]
     for kind in ("refresh_token", "access_token"):
         form = {"token": login[kind], "token_type_hint": kind, "client_id": CLIENT_ID}
-        httpx2.post(login["revocation_endpoint"], data=form).raise_for_status()
+        posted(login["revocation_endpoint"], form)
+
+
+def posted(url: str, form: dict[str, Any]) -> httpx2.Response:
+    return httpx2.post(url, data=form, timeout=ANSWER_S).raise_for_status()
 
 
 def discovered(url: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx2.get(f"{url}/.well-known/openid-configuration").raise_for_status().json()
+    answer = httpx2.get(f"{url}/.well-known/openid-configuration", timeout=ANSWER_S).raise_for_status()
+    found: dict[str, Any] = answer.json()
     assert found["issuer"] == url
     return found
 
@@ -126,7 +131,7 @@ def consenting(session_cookie: str) -> Browse:
     """A user without a browser, who is signed in to the hub and agrees to whatever is asked."""
 
     def browse(address: str) -> None:
-        with httpx2.Client(cookies={"sessionid": session_cookie}, follow_redirects=True) as browser:
+        with httpx2.Client(cookies={"sessionid": session_cookie}, follow_redirects=True, timeout=ANSWER_S) as browser:
             page = browser.get(address).raise_for_status()
             form = _hidden(page.text)
             if "request" in form:

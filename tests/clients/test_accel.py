@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.archives import make_conda
-from tests.clients.plain import Answer, ask, seconds_until_indexed, upload
+from tests.clients.plain import Answer, ask, seconds_until_indexed, until_settled, upload
 from tests.clients.reader import Reader
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted
@@ -58,6 +58,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         for channel in CHANNELS:
             assert upload(front, channel, path, key).status == 201
             seconds_until_indexed(front, channel, "noarch", [FILE], key)
+        until_settled(hub)
         yield World(hub, front, key, path.read_bytes())
 
 

