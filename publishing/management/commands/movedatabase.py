@@ -17,7 +17,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--from", required=True, dest="url", metavar="URL", help="as DATABASE_URL is written")
+        told = "as DATABASE_URL is written; a password can be in PGPASSWORD or ~/.pgpass instead"
+        parser.add_argument("--from", required=True, dest="url", metavar="URL", help=told)
 
     def handle(self, **options: Any) -> None:
         try:
