@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.idp.oidc.adapter import get_adapter
+from allauth.idp.oidc.models import Client as Application
+from allauth.idp.oidc.models import Token
 from django.utils import timezone
 
 from channels_app import keys
@@ -70,6 +73,17 @@ def make_robot(
     """The secret of a new key of the channel's own, made by one of its owners."""
     values = {"name": "nightly", "expires_at": None, **fields}
     return keys.mint_robot(actor=Actor(user=owner), channel=channel, scopes=scopes, **values)[1]
+
+
+def make_token(user: User, *scopes: str) -> str:
+    """The access token of an application that the user has let in."""
+    application, _ = Application.objects.get_or_create(id="tool", defaults={"name": "A tool"})
+    secret = f"token-{secrets.token_hex(8)}"
+    token = Token(client=application, user=user, type=Token.Type.ACCESS_TOKEN, hash=get_adapter().hash_token(secret))
+    token.expires_at = timezone.now() + timedelta(hours=1)
+    token.set_scopes(list(scopes))
+    token.save()
+    return secret
 
 
 def make_issuer(provider: str = "github") -> Issuer:

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from allauth.idp.oidc.adapter import get_adapter
-from allauth.idp.oidc.models import Client as Application
-from allauth.idp.oidc.models import Token
 from django.test import Client
 from django.utils import timezone
 
@@ -21,6 +18,7 @@ from tests.builders import (
     make_publisher,
     make_robot,
     make_team,
+    make_token,
     make_user,
 )
 from tests.pages import signed_in
@@ -81,17 +79,7 @@ def by_token(*scopes: str) -> Callable[[], Client]:
     """An application that the owner has let in."""
 
     def caller() -> Client:
-        secret = f"token-for-{'-'.join(scopes)}"
-        token = Token(
-            client=Application.objects.get(id="rattler"),
-            user=somebody("owner"),
-            type=Token.Type.ACCESS_TOKEN,
-            hash=get_adapter().hash_token(secret),
-            expires_at=timezone.now() + timedelta(hours=1),
-        )
-        token.set_scopes(["openid", *scopes])
-        token.save()
-        return bearing(secret)
+        return bearing(make_token(somebody("owner"), "openid", *scopes))
 
     return caller
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from allauth.idp.oidc.adapter import get_adapter
 from allauth.idp.oidc.models import Client as Application
 from allauth.idp.oidc.models import Token
 from django.db import connection, transaction
@@ -28,6 +27,7 @@ from tests.builders import (
     make_robot,
     make_team,
     make_team_member,
+    make_token,
     make_user,
 )
 
@@ -79,13 +79,7 @@ def by_publisher(demo: Channel) -> str:
 def by_token(demo: Channel) -> str:
     max_ = make_user("max")
     make_member(demo, max_)
-    application = Application.objects.create(id="pixi", name="pixi")
-    end = timezone.now() + timedelta(hours=1)
-    token = Token(type=Token.Type.ACCESS_TOKEN, client=application, user=max_, expires_at=end)
-    token.hash = get_adapter().hash_token("opaque-token-of-the-tests")
-    token.set_scopes(["channel:read"])
-    token.save()
-    return "opaque-token-of-the-tests"
+    return make_token(max_, "channel:read")
 
 
 def by_nobody(demo: Channel) -> str:

@@ -23,10 +23,10 @@ from tests.builders import (
     make_minted_key,
     make_publisher,
     make_robot,
+    make_token,
     make_user,
 )
 from tests.pages import signed_in, text
-from tests.test_whoami import make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -173,7 +173,10 @@ def test_every_kind_of_credential(channel: Channel, olga: User) -> None:
             "success: The key “nightly” of demo is good, without an end. It is for: read, upload.",
         ),
         (f"Bearer {minted}", "success: The key for minutes of GitHub Actions: octo-org/sample is good, until "),
-        (f"Bearer {make_token(olga)}", "success: This is a token of A tool, for olga. It is for: channel:read."),
+        (
+            f"Bearer {make_token(olga, 'channel:read')}",
+            "success: This is a token of A tool, for olga. It is for: channel:read.",
+        ),
     ):
         assert told(secret)[0].startswith(line)
 

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from allauth.idp.oidc.adapter import get_adapter
-from allauth.idp.oidc.models import Client as Application
 from allauth.idp.oidc.models import Token
 from django.test import Client
 from django.utils import timezone
@@ -30,6 +28,7 @@ from tests.builders import (
     make_robot,
     make_team,
     make_team_member,
+    make_token,
     make_user,
     received,
 )
@@ -50,16 +49,6 @@ def team(channel: Channel, olga: User, max_: User) -> Team:
     return team
 
 
-def make_token(user: User) -> str:
-    application, _ = Application.objects.get_or_create(id="laptop", defaults={"name": "Laptop"})
-    token = Token(
-        client=application, user=user, type=Token.Type.ACCESS_TOKEN, hash=get_adapter().hash_token(f"token-{user}")
-    )
-    token.set_scopes(["channel:read", "channel:upload"])
-    token.save()
-    return f"token-{user}"
-
-
 def bearer(secret: str) -> Client:
     return Client(headers={"authorization": f"Bearer {secret}"})
 
@@ -73,7 +62,7 @@ def statuses(client: Client) -> tuple[int, int]:
 @pytest.fixture
 def credentials(max_: User) -> dict[str, Client]:
     """Max as he reads and uploads."""
-    return {"key": bearer(make_key(max_)), "token": bearer(make_token(max_))}
+    return {"key": bearer(make_key(max_)), "token": bearer(make_token(max_, "channel:read", "channel:upload"))}
 
 
 def remove_from_team(team: Team, max_: User, olga: User) -> None:
@@ -163,7 +152,10 @@ def test_a_running_upload_ends_too(
     actor = {
         "session": lambda: Actor(user=max_),
         "key": lambda: Actor(user=max_, key=keys.look_up(make_key(max_))),
-        "token": lambda: Actor(user=max_, token=Token.objects.lookup(Token.Type.ACCESS_TOKEN, make_token(max_))),
+        "token": lambda: Actor(
+            user=max_,
+            token=Token.objects.lookup(Token.Type.ACCESS_TOKEN, make_token(max_, "channel:read", "channel:upload")),
+        ),
     }[means]()
     put = upload.put
 

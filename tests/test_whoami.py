@@ -6,14 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from allauth.idp.oidc.adapter import get_adapter
-from allauth.idp.oidc.models import Client as Application
-from allauth.idp.oidc.models import Token
 from django.test import Client
 from django.utils import timezone
 
 from channels_app.models import ApiKey, AuditEvent, Channel, Role, User
-from tests.builders import make_channel, make_key, make_member, make_minted_key, make_publisher, make_robot
+from tests.builders import make_channel, make_key, make_member, make_minted_key, make_publisher, make_robot, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -37,17 +34,6 @@ def asked(client: Client, path: str = WHOAMI, **headers: str) -> dict[str, Any]:
     assert answer.status_code == 200
     assert (answer["Content-Type"], answer["Cache-Control"]) == ("application/json", "no-store")
     return dict(json.loads(answer.content))
-
-
-def make_token(user: User, scopes: str = "openid channel:read") -> str:
-    """The access token of an application that the user has let in."""
-    application = Application.objects.create(id="tool", name="A tool")
-    secret = "an-opaque-token"
-    token = Token(client=application, user=user, type=Token.Type.ACCESS_TOKEN, hash=get_adapter().hash_token(secret))
-    token.set_scopes(scopes.split())
-    token.expires_at = timezone.now() + timedelta(hours=1)
-    token.save()
-    return secret
 
 
 def test_every_way_in(client: Client, olga: User) -> None:
@@ -106,7 +92,7 @@ def test_a_minted_key(client: Client, channel: Channel) -> None:
 
 
 def test_an_applications_token(client: Client, channel: Channel, olga: User) -> None:
-    found = asked(client, f"{WHOAMI}?channel=demo", **bearer(make_token(olga)))
+    found = asked(client, f"{WHOAMI}?channel=demo", **bearer(make_token(olga, "channel:read")))
     assert (found["kind"], found["name"], found["user"]) == ("application", "A tool", "olga")
     assert (found["scopes"], found["may"]) == (["channel:read"], {"demo": ["read"]})
 
@@ -193,6 +179,6 @@ def test_only_a_key_ends_itself(client: Client, olga: User) -> None:
     client.force_login(olga)
     answer = client.delete(CURRENT)
     assert (answer.status_code, answer["X-Error-Code"]) == (401, "credential_needed")
-    answer = client.delete(CURRENT, headers=bearer(make_token(olga)))
+    answer = client.delete(CURRENT, headers=bearer(make_token(olga, "channel:read")))
     assert (answer.status_code, answer["X-Error-Code"]) == (403, "not_a_key")
     assert client.get(CURRENT).status_code == 405
