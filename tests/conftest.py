@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from channels_app import download_counts
 from channels_app.models import Channel, User
 from hub import fetching
 from hub.fetching import FetchError
+from publishing.operations import strangers
 from tests.builders import make_channel, make_user
+from tests.verifying import furnish
 
 # The same examples each time, however long a busy machine takes.
 hypothesis_settings.register_profile(
@@ -98,3 +101,16 @@ def sam(db: None) -> User:
 def channel(olga: User) -> Channel:
     """A private channel of Olga's."""
     return make_channel(owner=olga)
+
+
+@pytest.fixture
+def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
+    """`channel` with packages, attestations and all of its index, for whoever verifies it."""
+    furnish(channel, olga, tmp_path)
+    return channel
+
+
+@pytest.fixture
+def aged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was just put counts as old."""
+    monkeypatch.setattr(strangers, "FRESH", timedelta(hours=-1))

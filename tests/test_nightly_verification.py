@@ -1,7 +1,6 @@
 """The nightly verification: when it is due, that it is done once, what it mends, whom it tells."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from publishing import tasks
 from publishing.models import Verification
 from publishing.operations import verification
 from tests.builders import make_channel, make_user
-from tests.verifying import LIB, REPODATA, furnish
+from tests.verifying import LIB, REPODATA
 
 NOW = datetime(2026, 10, 5, 12, tzinfo=UTC)
 Jobs = list[tuple[object, ...]]
@@ -27,10 +26,10 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
-    furnish(channel, olga, tmp_path)
+def full(full: Channel) -> Channel:
+    """It has been there for days."""
     Channel.objects.update(created_at=NOW - timedelta(days=9))
-    return channel
+    return full
 
 
 @pytest.mark.parametrize(

@@ -25,19 +25,7 @@ from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel
 from tests.clients.reader import Reader
 from tests.clients.test_store import web_server
-from tests.verifying import LIB, MINE, REPODATA, SIGS, bring_up_to_date, found, furnish, publish, read
-
-
-@pytest.fixture
-def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
-    furnish(channel, olga, tmp_path)
-    return channel
-
-
-@pytest.fixture
-def aged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was just put counts as old."""
-    monkeypatch.setattr(strangers, "FRESH", timedelta(hours=-1))
+from tests.verifying import LIB, MINE, REPODATA, SIGS, bring_up_to_date, found, lib, publish, read
 
 
 def run(*arguments: str) -> tuple[int, list[str]]:
@@ -52,10 +40,6 @@ def run(*arguments: str) -> tuple[int, list[str]]:
 
 def listed() -> set[str]:
     return set(json.loads(read(REPODATA))["packages.conda"])
-
-
-def lib() -> Artifact:
-    return Artifact.objects.get(file_name="lib-1.0-0.conda")
 
 
 def test_a_clean_channel_says_so(full: Channel) -> None:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -13,13 +12,12 @@ import zstandard
 from django.core.management import call_command
 from pytest_django import Settings
 
-from channels_app.models import Artifact, AuditEvent, Channel, User
+from channels_app.models import Artifact, AuditEvent, Channel
 from hub.storage import store
 from publishing import index
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
-from publishing.operations import strangers
 from tests.stores import S3Server, moto_server
-from tests.verifying import LIB, MINE, REPODATA, SHARDS, SIGS, found, furnish, read
+from tests.verifying import LIB, MINE, REPODATA, SHARDS, SIGS, found, read
 
 OLD = timedelta(hours=-1)
 
@@ -36,18 +34,6 @@ def any_store(request: pytest.FixtureRequest, settings: Settings) -> None:
         server: S3Server = request.getfixturevalue("server")
         options = server.with_new_bucket().options()
         settings.STORAGES = settings.STORAGES | {"channels": {"BACKEND": "hub.storage.s3.S3Store", "OPTIONS": options}}
-
-
-@pytest.fixture
-def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
-    furnish(channel, olga, tmp_path)
-    return channel
-
-
-@pytest.fixture
-def aged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was just put counts as old."""
-    monkeypatch.setattr(strangers, "FRESH", OLD)
 
 
 def shard_key(name: str = "lib") -> str:

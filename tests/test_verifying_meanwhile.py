@@ -17,25 +17,9 @@ from publishing import removal
 from publishing.models import Verification
 from publishing.operations import stored_artifacts, stored_indexes, strangers
 from tests.archives import make_conda
-from tests.verifying import LIB, SIGS, bring_up_to_date, found, furnish, publish
+from tests.verifying import LIB, SIGS, bring_up_to_date, found, lib, publish
 
 Step = Callable[[Channel, User, Path], object]
-
-
-@pytest.fixture
-def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
-    furnish(channel, olga, tmp_path)
-    return channel
-
-
-@pytest.fixture
-def aged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was just put counts as old."""
-    monkeypatch.setattr(strangers, "FRESH", timedelta(hours=-1))
-
-
-def lib() -> Artifact:
-    return Artifact.objects.get(file_name="lib-1.0-0.conda")
 
 
 def upload(channel: Channel, olga: User, folder: Path) -> None:
