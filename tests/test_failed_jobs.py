@@ -9,7 +9,7 @@ from celery.signals import before_task_publish
 
 from channels_app import mails
 from channels_app.access import Actor
-from channels_app.models import User
+from channels_app.models import AuditEvent, User
 from channels_app.tasks import RETRIES_MAX, send_mail
 from hub import celery, metrics, request_ids
 from publishing import tasks
@@ -109,6 +109,17 @@ def test_a_retry_sends_it_again_and_keeps_it_until_it_succeeds(olga: User, sent:
         ("job.retry", "build_index 7"),
         ("job.retry", "build_index 9"),
     ]
+
+
+def test_a_name_is_never_longer_than_the_record_of_it_may_be(olga: User) -> None:
+    event = AuditEvent.objects.create(action="artifact.delete", target="x" * 300)
+    fail("channels_app.tasks.send_mail", event.pk, 7)
+
+    jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.all())
+
+    _, (_, target, _) = events()
+    assert target.startswith("send_mail artifact.delete xxx")
+    assert len(target) == jobs.NAME_MAX_CHARACTERS
 
 
 def test_what_is_put_away_is_forgotten(olga: User) -> None:

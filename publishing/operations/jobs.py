@@ -19,6 +19,7 @@ from hub.redaction import redacted
 from publishing.models import FailedJob, SubdirIndex
 
 ERROR_MAX_CHARACTERS = 500
+NAME_MAX_CHARACTERS = 200
 # What the first argument of a job is the id of.
 ABOUT: dict[str, Callable[[], QuerySet[Any]]] = {
     "publishing.tasks.build_index": lambda: SubdirIndex.objects.select_related("channel"),
@@ -82,6 +83,7 @@ def named(jobs: Sequence[FailedJob]) -> list[tuple[str, FailedJob]]:
 
     def name(job: FailedJob) -> str:
         row = rows.get(" ".join([job.task, *map(str, job.args[:1])]))
-        return " ".join([job.task.rpartition(".")[2], *([str(row)] if row else map(str, job.args))])
+        words = [job.task.rpartition(".")[2], *([str(row)] if row else map(str, job.args))]
+        return " ".join(words)[:NAME_MAX_CHARACTERS]
 
     return [(name(job), job) for job in jobs]
