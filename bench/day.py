@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
-from urllib.request import urlopen
 
 import zstandard
 
@@ -27,7 +26,7 @@ from bench import day_clients
 from bench.day_clients import CHANNEL, SUBDIR, Client, Notes
 from bench.history import Read, Verdict, judge
 from tests.live import LiveHub, running
-from tests.stack import client_hub
+from tests.stack import client_hub, is_listening, web_processes
 
 FAULT_S = 10
 # A bit more than fail_timeout in nginx.conf.template.
@@ -98,22 +97,13 @@ def replace_webs(hub: LiveHub, is_over: threading.Event, faults: Counter[str]) -
     """The same by SIGTERM, each once both have been answering for longer than nginx leaves one out."""
     for number in count():
         is_over.wait(FAULT_S - LEFT_OUT_S)
-        while len(webs := started(hub, "gunicorn")) < 2 or not all(answers(web) for web in webs):
+        while len(webs := web_processes(hub)) < 2 or not all(map(is_listening, webs.values())):
             if is_over.wait(LOOK_S):
                 return
         if is_over.wait(LEFT_OUT_S):
             return
-        os.kill(webs[number % 2], SIGTERM)
+        os.kill(list(webs)[number % 2], SIGTERM)
         faults["web processes replaced"] += 1
-
-
-def answers(web: int) -> bool:
-    [(_, command)] = running([web]).values() or [(0, "")]
-    try:
-        urlopen(f"http://{command.partition('--bind ')[2].split()[0]}/healthz", timeout=5).close()
-    except (OSError, IndexError):
-        return False
-    return True
 
 
 def started(hub: LiveHub, word: str) -> list[int]:

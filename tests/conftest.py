@@ -7,8 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from channels_app import download_counts
@@ -18,15 +16,6 @@ from hub.fetching import FetchError
 from publishing.operations import strangers
 from tests.builders import make_channel, make_user
 from tests.verifying import furnish
-
-# The same examples each time, however long a busy machine takes.
-hypothesis_settings.register_profile(
-    "hub",
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-hypothesis_settings.load_profile("hub")
 
 
 @pytest.fixture(autouse=True)

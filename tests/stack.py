@@ -4,15 +4,18 @@ PostgreSQL, Redis and S3 are those of `.ci/services`, once for all; each stack h
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
+from urllib.request import urlopen
 
 from deploy import compose, stack
-from tests.live import LiveHub, live_hub, own_services
+from tests.live import LiveHub, live_hub, own_services, running
 from tests.stores import S3Server
 
 # A value of HUB_DELIVERY: the client tests' hubs are stacks that deliver so. Without it they are `manage.py runhub`.
@@ -61,3 +64,21 @@ def client_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
             yield hub
         finally:
             hub.kill()
+
+
+def web_processes(hub: LiveHub) -> dict[int, str]:
+    """The masters, each of which has workers of its own: pid → port, by their ports.
+
+    One that is just starting or ending is none.
+    """
+    children = {pid: command for pid, (parent, command) in running().items() if parent == hub.process.pid}
+    bound = {pid: re.search(r"gunicorn .*--bind 127.0.0.1:(\d+)", command) for pid, command in children.items()}
+    return dict(sorted(((pid, found[1]) for pid, found in bound.items() if found), key=itemgetter(1)))
+
+
+def is_listening(port: str) -> bool:
+    try:
+        urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels_app import names
@@ -198,6 +198,7 @@ def test_a_timestamp_may_be_a_little_ahead(tmp_path: Path) -> None:
 CEP_26_NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|\Z))*\Z")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab0_.-", max_size=8).filter(names.PACKAGE_NAME.match))
 def test_package_names_match_the_regex_of_cep_26_too(name: str) -> None:
     assert CEP_26_NAME.match(name)

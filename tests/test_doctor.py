@@ -174,7 +174,7 @@ def test_every_kind_of_credential(channel: Channel, olga: User) -> None:
         ),
         (f"Bearer {minted}", "success: The key for minutes of GitHub Actions: octo-org/sample is good, until "),
         (
-            f"Bearer {make_token(olga, 'channel:read')}",
+            f"Bearer {make_token(olga, 'openid', 'channel:read')}",
             "success: This is a token of A tool, for olga. It is for: channel:read.",
         ),
     ):

@@ -10,7 +10,7 @@ import pytest
 import rattler
 import rattler.package_streaming
 import rattler_build
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from publishing.package import BadPackage, Limits, parse_file_name, read
@@ -281,7 +281,7 @@ def test_a_file_larger_than_allowed(tmp_path: Path, make: Maker) -> None:
     assert refusal(path, Limits(compressed_bytes=100)).endswith("at most 100 bytes are allowed")
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("make", MAKERS)
 def test_whatever_the_bytes_they_are_read_or_refused(tmp_path: Path, make: Maker, data: st.DataObject) -> None:
@@ -291,7 +291,7 @@ def test_whatever_the_bytes_they_are_read_or_refused(tmp_path: Path, make: Maker
     assert "cannot be read" not in outcome(path), "a check should have foreseen this"
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_the_tar_it_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     tar = bz2.decompress(make_tar_bz2(tmp_path, members=[symlink("a", "b")], info={"paths.json": None}).read_bytes())

@@ -9,7 +9,7 @@ import msgpack
 import orjson
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import RepoData
 
@@ -132,6 +132,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=10), json_values, max_size=5), max_size=5))
 def test_fragments_joined_are_the_records(index_jsons: list[dict[str, Any]]) -> None:
     rows = [Row(file_name=f"demo-1.0-{n}.conda", index_json=content) for n, content in enumerate(index_jsons)]

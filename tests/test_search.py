@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from channels_app import keys, search_tables
@@ -123,14 +123,14 @@ def test_no_text_breaks_it(client: Client, numpies: Channel, text: str) -> None:
     assert "<script>alert" not in response.content.decode()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=150))
 def test_no_generated_text_breaks_it(numpies: Channel, text: str) -> None:
     list(find_packages(ANYONE, text))
     list(find_channels(ANYONE, text))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text("abc-'\"\\%_", min_size=3, max_size=12).filter(lambda text: text.strip() == text))
 def test_whatever_its_name_a_package_is_found_by_it(public: Channel, name: str) -> None:
     package = make_package(public, name)

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,7 +18,6 @@ from tests.archives import make_conda
 from tests.clients.plain import ask, seconds_until, seconds_until_indexed, upload
 from tests.live import LiveHub, live_hub, running
 
-STOPPED_WITHIN_S = 120
 PAUSE_MS = "4000"
 
 
@@ -56,49 +54,35 @@ def tell_to_stop(hub: LiveHub, word: str) -> int:
 
 
 def seconds_until_stopped(pid: int) -> float:
-    begun = time.monotonic()
-    while running([pid]):
-        assert time.monotonic() < begun + STOPPED_WITHIN_S
-        time.sleep(0.05)
-    return time.monotonic() - begun
+    return seconds_until(lambda: not running([pid]))
 
 
-def until_refused(hub: LiveHub) -> None:
-    """Nobody new is let in, while those who are in go on."""
-    deadline = time.monotonic() + STOPPED_WITHIN_S
-    while True:
-        assert time.monotonic() < deadline
-        try:
-            socket.create_connection(("127.0.0.1", hub.port), timeout=1).close()
-        except OSError:
-            return
-        time.sleep(0.02)
-
-
-def until_ready(hub: LiveHub) -> None:
-    deadline = time.monotonic() + STOPPED_WITHIN_S
-    while not hub.is_ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def is_refused(hub: LiveHub) -> bool:
+    """Whether nobody new is let in, while those who are in go on."""
+    try:
+        socket.create_connection(("127.0.0.1", hub.port), timeout=1).close()
+    except OSError:
+        return True
+    return False
 
 
 def test_an_upload_under_way_is_taken_to_its_end(hub: LiveHub, key: str, tmp_path: Path) -> None:
     package = make_conda(tmp_path, name="slow")
     connection = begin(hub, key, package)
     pid = tell_to_stop(hub, "gunicorn")
-    until_refused(hub)
+    seconds_until(lambda: is_refused(hub))
 
     connection.send(package.read_bytes()[10:])
 
     assert connection.getresponse().status == 201
     seconds_until_stopped(pid)
-    until_ready(hub)
+    seconds_until(hub.is_ready)
     seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
     assert ask(hub, f"/demo/noarch/{package.name}", key).body == package.read_bytes()
 
 
 def test_who_is_connected_and_silent_holds_nothing_up(hub: LiveHub) -> None:
-    until_ready(hub)
+    seconds_until(hub.is_ready)
     with socket.create_connection(("127.0.0.1", hub.port)) as silent:
         asking = HTTPConnection("127.0.0.1", hub.port)
         asking.request("GET", "/healthz")
@@ -108,7 +92,7 @@ def test_who_is_connected_and_silent_holds_nothing_up(hub: LiveHub) -> None:
 
 
 def test_a_build_under_way_is_finished(hub: LiveHub, key: str, tmp_path: Path) -> None:
-    until_ready(hub)
+    seconds_until(hub.is_ready)
     for name in ("first", "second"):
         package = make_conda(tmp_path, name=name)
         assert upload(hub, "demo", package, key).status == 201

@@ -3,8 +3,7 @@
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -14,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from rattler_build import upload_package_to_prefix
 
 from tests.archives import make_conda
+from tests.clients.plain import seconds_until
 from tests.live import LiveHub, live_hub
 
 TOKEN = "token-for-prometheus-alone"
 REQUEST_ID = "asked-by-a-test-0001"
-WAIT_S = 120
 QUEUES = {"index", "checks", "housekeeping"}
 
 
@@ -68,19 +67,12 @@ def workers(hub: LiveHub) -> Any:
     return hub.shell("from publishing.operations.status import status\nanswer = status().workers")
 
 
-def soon(what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + WAIT_S
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return what()
-
-
 def test_web_and_worker_are_measured_as_one(hub: LiveHub) -> None:
     assert value(hub, "channelhub_uploads_total", outcome="published") == 1
     assert value(hub, "channelhub_upload_bytes_total", outcome="published") > 0
-    assert soon(lambda: value(hub, "channelhub_index_build_seconds_count", kind="subdir") >= 1)
-    assert soon(lambda: value(hub, "channelhub_job_seconds_count", task="build_index", outcome="success") >= 1)
-    assert soon(lambda: value(hub, "channelhub_stale_indexes") == 0)
+    seconds_until(lambda: value(hub, "channelhub_index_build_seconds_count", kind="subdir") >= 1)
+    seconds_until(lambda: value(hub, "channelhub_job_seconds_count", task="build_index", outcome="success") >= 1)
+    seconds_until(lambda: value(hub, "channelhub_stale_indexes") == 0)
     assert value(hub, "channelhub_store_seconds_count", verb="put", outcome="ok") > 1
 
 
@@ -92,7 +84,7 @@ def test_counts_of_a_web_process_that_died_are_kept(hub: LiveHub) -> None:
 
     os.kill(workers[0], signal.SIGKILL)
 
-    assert soon(lambda: len(hub.part("gunicorn")) == len(workers) + 1)
+    seconds_until(lambda: len(hub.part("gunicorn")) == len(workers) + 1)
     get(hub, "/demo/noarch/repodata.json").read()
     assert value(hub, "channelhub_requests_total", route="channel-file", status="200") == before + 1
     assert before >= 20
@@ -102,7 +94,7 @@ def test_a_proxys_id_is_answered_and_logged(hub: LiveHub) -> None:
     answer = get(hub, "/demo/noarch/repodata.json", **{"X-Request-ID": REQUEST_ID})
 
     assert answer.headers["X-Request-ID"] == REQUEST_ID
-    assert soon(lambda: any(line.get("request_id") == REQUEST_ID for line in objects(hub)))
+    seconds_until(lambda: any(line.get("request_id") == REQUEST_ID for line in objects(hub)))
     [line] = [line for line in objects(hub) if line.get("request_id") == REQUEST_ID]
     assert (line["logger"], line["method"], line["path"]) == ("hub.access", "GET", "/demo/noarch/repodata.json")
     assert (line["route"], line["status"], line["who"]) == ("channel-file", 200, "nobody")
@@ -116,11 +108,11 @@ def test_a_jobs_lines_carry_the_id_of_its_request_and_its_failure_is_noted(hub: 
     )
 
     found = "answer = list(__import__('publishing.models').models.FailedJob.objects.values_list('args', 'error'))"
-    assert soon(lambda: bool(hub.shell(found)))
+    seconds_until(lambda: bool(hub.shell(found)))
     [(args, error)] = hub.shell(found)
     assert args == ["no number"]
     assert error.startswith("ValueError: ")
-    assert soon(lambda: "ValueError" in traces(hub, "sent-by-a-test-0002"))
+    seconds_until(lambda: "ValueError" in traces(hub, "sent-by-a-test-0002"))
     assert value(hub, "channelhub_failed_jobs") == 1
 
 
@@ -132,13 +124,13 @@ def test_every_line_of_a_hub_that_runs_is_an_object(hub: LiveHub) -> None:
 
 
 def test_it_is_ready(hub: LiveHub) -> None:
-    assert soon(lambda: readiness(hub) == ["database: ok", "store: ok", "broker: ok"])
+    seconds_until(lambda: readiness(hub) == ["database: ok", "store: ok", "broker: ok"])
 
 
 def test_the_status_page_sees_the_workers_where_redis_is(hub: LiveHub) -> None:
     if "REDIS_URL" in hub.environment:
         # A worker that is busy for a second does not answer.
-        assert soon(lambda: {queue for taken in workers(hub).values() for queue in taken} == QUEUES)
+        seconds_until(lambda: {queue for taken in workers(hub).values() for queue in taken} == QUEUES)
     else:
         assert workers(hub) is None
 

@@ -92,7 +92,7 @@ def test_a_minted_key(client: Client, channel: Channel) -> None:
 
 
 def test_an_applications_token(client: Client, channel: Channel, olga: User) -> None:
-    found = asked(client, f"{WHOAMI}?channel=demo", **bearer(make_token(olga, "channel:read")))
+    found = asked(client, f"{WHOAMI}?channel=demo", **bearer(make_token(olga, "openid", "channel:read")))
     assert (found["kind"], found["name"], found["user"]) == ("application", "A tool", "olga")
     assert (found["scopes"], found["may"]) == (["channel:read"], {"demo": ["read"]})
 
@@ -179,6 +179,6 @@ def test_only_a_key_ends_itself(client: Client, olga: User) -> None:
     client.force_login(olga)
     answer = client.delete(CURRENT)
     assert (answer.status_code, answer["X-Error-Code"]) == (401, "credential_needed")
-    answer = client.delete(CURRENT, headers=bearer(make_token(olga, "channel:read")))
+    answer = client.delete(CURRENT, headers=bearer(make_token(olga, "openid", "channel:read")))
     assert (answer.status_code, answer["X-Error-Code"]) == (403, "not_a_key")
     assert client.get(CURRENT).status_code == 405

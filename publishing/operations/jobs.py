@@ -19,7 +19,7 @@ from hub.redaction import redacted
 from publishing.models import FailedJob, SubdirIndex
 
 ERROR_MAX_CHARACTERS = 500
-NAME_MAX_CHARACTERS = 200
+NAME_MAX_CHARACTERS = 200  # an audit event, which keeps it as its target, takes 300
 # What the first argument of a job is the id of.
 ABOUT: dict[str, Callable[[], QuerySet[Any]]] = {
     "publishing.tasks.build_index": lambda: SubdirIndex.objects.select_related("channel"),

@@ -54,20 +54,9 @@ def lighthouse(url: str, folder: Path) -> dict[str, int]:
     program = needed(NODE_MODULES / "lighthouse" / "cli" / "index.js", "Lighthouse")
     flags = " ".join(f"--{flag}" for flag in (*FLAGS, "headless", f"user-data-dir={folder}/profile"))
     report = folder / "report.json"
+    options = ("--quiet", "--output=json", f"--output-path={report}", f"--chrome-flags={flags}")
     done = subprocess.run(
-        [
-            "timeout",
-            str(LIGHTHOUSE_S),
-            "node",
-            program,
-            url,
-            "--quiet",
-            "--output",
-            "json",
-            "--output-path",
-            report,
-            f"--chrome-flags={flags}",
-        ],
+        ["timeout", str(LIGHTHOUSE_S), "node", program, url, *options],
         env={"CHROME_PATH": CHROMIUM, "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder)},
         check=False,
     )

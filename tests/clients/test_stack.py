@@ -14,7 +14,6 @@ from contextlib import closing
 from functools import partial
 from itertools import count
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -22,7 +21,7 @@ from tests.archives import make_conda
 from tests.clients.conftest import Figure, Keys
 from tests.clients.plain import ask, seconds_until, upload
 from tests.live import LiveHub, running
-from tests.stack import DELIVERY, LiveStack
+from tests.stack import DELIVERY, LiveStack, is_listening, web_processes
 
 pytestmark = pytest.mark.skipif(not DELIVERY, reason="make test-services runs the whole stack")
 
@@ -109,25 +108,10 @@ def test_web_processes_are_replaced_and_nobody_notices(
     assert {answer[1] for answer in answers if answer[0] == "POST"} == {201}
 
 
-def web_processes(hub: LiveHub) -> dict[int, str]:
-    """The masters, each of which has workers of its own: pid → port. One that is starting or ending is none."""
-    children = {pid: command for pid, (parent, command) in running().items() if parent == hub.process.pid}
-    bound = {pid: re.search(r"gunicorn .*--bind 127.0.0.1:(\d+)", command) for pid, command in children.items()}
-    return {pid: found[1] for pid, found in bound.items() if found}
-
-
 def is_replaced(hub: LiveHub, old: int) -> bool:
     """Whether it is gone, and another in its place answers."""
     new = web_processes(hub)
     return old not in new and len(new) == WEB_PROCESSES and all(map(is_listening, new.values()))
-
-
-def is_listening(port: str) -> bool:
-    try:
-        urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture
