@@ -17,7 +17,7 @@ from tests.archives import index_json, make_conda, make_tar_bz2, refusal
 
 Maker = Callable[..., Path]
 
-MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 INDEX = json.dumps(index_json()).encode()
 
 
@@ -52,7 +52,7 @@ def with_key(text: bytes) -> bytes:
         ({"timestamp": "1700000000000"}, "has the timestamp '1700000000000'"),
         ({"timestamp": 1.7e12}, "has the timestamp 1700000000000.0"),
         ({"timestamp": -1}, "has the timestamp -1"),
-        ({"timestamp": int(time.time() * 1000) + 24 * 60 * MINUTE_MS}, "which lies in the future"),
+        ({"timestamp": int(time.time() * 1000) + HOUR_MS}, "which lies in the future"),
         ({"depends": "python"}, "has a string as depends; expected a list of strings"),
         ({"depends": [1]}, "has a list as depends; expected a list of strings"),
         ({"depends": {}}, "has an object as depends"),
@@ -189,7 +189,7 @@ def test_entry_points_that_are_refused(tmp_path: Path, entry_point: object) -> N
 
 
 def test_a_timestamp_may_be_a_little_ahead(tmp_path: Path) -> None:
-    path = make_conda(tmp_path, index={"timestamp": int(time.time() * 1000) + 5 * MINUTE_MS})
+    path = make_conda(tmp_path, index={"timestamp": int(time.time() * 1000) + HOUR_MS // 12})
 
     assert read(path, path.name).name == "demo"
     assert "which lies in the future" in refusal(path, Limits(clock_ahead_seconds=10))
