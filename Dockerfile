@@ -1,8 +1,10 @@
 # The hub's image: web, workers and beat alike; docker-compose.yml says which command each runs.
 FROM python:3.13.7-slim-trixie AS packages
 COPY requirements.txt /tmp/
-# Wheels alone, each with its hash: nothing is compiled, and nothing runs that was not locked.
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: -r /tmp/requirements.txt
+# Wheels alone, each with its hash, and no resolving: the lock decides what is installed, on any day.
+RUN python -m venv /venv \
+ && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r /tmp/requirements.txt \
+ && /venv/bin/pip check
 
 FROM python:3.13.7-slim-trixie
 # pg_dump and pg_restore for manage.py backup, of the same version as the server.

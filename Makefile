@@ -3,6 +3,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# The locks are complete, so pip resolves nothing: releases after the lock can't change what is installed.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
+PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 LOOKS := axe_finds_nothing_and_nothing_overflows lighthouse
 SHOWN := tests/id_tokens tests/test_deployment.py tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
@@ -59,14 +62,19 @@ lock: .venv/dev.installed
 clean:
 	rm -rf .venv build
 
+# A virtual environment that could not be completed is removed, so that the next try starts afresh.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Channelhub needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/run.installed: requirements.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@echo "Installing what the hub needs into .venv. This takes up to a minute."
+	@$(PIP_INSTALL) -r requirements.txt
+	@$(PIP_CHECK)
 	@touch $@
 
 .venv/dev.installed: requirements-dev.txt .venv/run.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@echo "Installing what the tests need into .venv."
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@$(PIP_CHECK)
 	@touch $@

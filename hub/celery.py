@@ -2,9 +2,11 @@
 
 import logging
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
 
@@ -14,6 +16,9 @@ import hub.watched_jobs  # noqa: F401  (its receivers)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 logger = logging.getLogger(__name__)
+
+# Celery warns of root because of pickled messages. The hub's messages are JSON.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 DAY_S = 24 * 3600
 

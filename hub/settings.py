@@ -31,7 +31,8 @@ from hub.variables import (
 section("The hub and its address")
 
 HUB_DATA_DIR = folder("HUB_DATA_DIR", BASE_DIR / "data", "database, store, queue and temporary files", shown="`./data`")
-HUB_PORT = positive("HUB_PORT", 8000, "where `make run` listens, on 127.0.0.1", at_most=65535)
+HUB_HOST = text("HUB_HOST", "127.0.0.1", "the address that `make run` listens on; `0.0.0.0` is every IPv4 address")
+HUB_PORT = positive("HUB_PORT", 8000, "the port that `make run` listens on", at_most=65535)
 HUB_PUBLIC_URL = text(
     "HUB_PUBLIC_URL",
     f"http://127.0.0.1:{HUB_PORT}",

@@ -43,6 +43,12 @@ def test_the_first_start(db: None, settings: Settings, called: Calls, password: 
     assert administrator.check_password(password or printed.split()[3])
 
 
+def test_store_check_without_verbosity_prints_problems_alone(db: None) -> None:
+    out = StringIO()
+    call_command("preparehub", verbosity=0, stdout=out)
+    assert re.fullmatch(r"Administrator: .+\n", out.getvalue())
+
+
 def test_every_later_start(db: None, called: Calls) -> None:
     make_user("olga")
     assert prepare() == ("", "")

@@ -17,6 +17,7 @@ from securesystemslib.signer import CryptoSigner
 from sigstore.models import TrustedRoot
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
+from deploy.local import free_port
 from hub.errors import HubError
 from publishing.apps import check_trust_root
 from publishing.attestations import root_age, trust_root
@@ -140,6 +141,24 @@ def test_the_last_good_root_stays(
     assert [record.levelname for record in caplog.records] == [level]
     assert "The trust root could not be refreshed, that of 20" in caplog.text
     assert root_age.is_old() is (level == "ERROR")
+
+
+def test_refresh_without_network_at_the_first_start_is_one_calm_line(
+    settings: Settings, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.HUB_TUF_URL = f"http://127.0.0.1:{free_port()}"
+    with caplog.at_level(logging.INFO, logger="publishing"):
+        trust_root.refresh()
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_refresh_from_a_spoilt_repository_at_the_first_start_is_an_error(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    (repository.folder / "timestamp.json").write_text("{}")
+    with caplog.at_level(logging.INFO, logger="publishing"):
+        trust_root.refresh()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 @pytest.mark.parametrize("content", ["{}", "no JSON", '{"mediaType": "other"}'])

@@ -87,9 +87,17 @@ def refresh() -> None:
         try:
             _fetch(refreshed_file())
         except (DownloadError, RepositoryError, SigstoreError, OSError, ValueError) as error:
-            level = logging.ERROR if is_old() else logging.WARNING
-            reason = str(error) or type(error).__name__
-            logger.log(level, "The trust root could not be refreshed, that of %s stays: %s", last or "sigstore", reason)
+            _log_failure(error, last)
+
+
+def _log_failure(error: Exception, last: datetime | None) -> None:
+    """Log why no root came. A hub that never had network is no fault: the status page shows the root's age."""
+    if last is None and isinstance(error, DownloadError):
+        logger.info("Sigstore's trust root could not be downloaded; the one shipped with the hub stays in use.")
+        return
+    level = logging.ERROR if is_old() else logging.WARNING
+    reason = str(error) or type(error).__name__
+    logger.log(level, "The trust root could not be refreshed, that of %s stays: %s", last or "sigstore", reason)
 
 
 def _fetch(target: Path) -> None:

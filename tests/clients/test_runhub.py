@@ -15,10 +15,11 @@ from socket import create_server
 
 import pytest
 
+from deploy.local import free_port
 from tests.archives import make_conda
 from tests.clients.conftest import Figure, seconds_to_upload
 from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed, upload
-from tests.live import MANAGE, LiveHub, live_hub, running
+from tests.live import MANAGE, ROOT, LiveHub, live_hub, running
 
 READY_S = 30
 NO_START_S = 120
@@ -29,6 +30,8 @@ UPLOADS = 200
 UPLOADS_UNTIL_THE_CUT = 12
 CLIENTS = 4
 SELDOM_MS = "5000"
+# Longer than the worker needs for the jobs that it sends at its start.
+QUIET_S = 5
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +53,31 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 def key(hub: LiveHub) -> str:
     """Of the owner of the private channel `demo`."""
     return open_channel(hub)
+
+
+def test_first_start_prints_next_steps_address_and_password_last(tmp_path: Path) -> None:
+    with live_hub(tmp_path, HUB_TUF_URL=f"http://127.0.0.1:{free_port()}") as hub:
+        seconds_until(lambda: "Administrator" in hub.log())
+        time.sleep(QUIET_S)
+        lines = hub.log().splitlines()
+        assert len(lines) == 3, hub.log()
+        assert f"{hub.url}/docs/first-steps" in lines[0]
+        assert lines[1].endswith(hub.url)
+        assert lines[2].startswith("Administrator: admin, password: ")
+
+
+def test_first_start_that_fails_prints_the_password(tmp_path: Path) -> None:
+    hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.1")
+    program = "from channels_app.management.commands import runhub; runhub.PARTS['web'] = ['python', '-c', 'exit(3)']; "
+    program += "from django.core.management import execute_from_command_line; execute_from_command_line(['', 'runhub'])"
+    setup = "import os, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'hub.settings'; django.setup(); "
+    command = [sys.executable, "-c", setup + program]
+    done = subprocess.run(
+        command, cwd=ROOT, env=hub.environment, capture_output=True, text=True, check=False, timeout=NO_START_S
+    )
+    assert done.returncode != 0
+    assert "Administrator: admin, password: " in done.stdout
+    assert "The web could not be started (exit code 3)" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
@@ -126,7 +154,7 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert why_no_start(tmp_path, HUB_PORT=f"{port}") == (
-            f"CommandError: Port {port} can't be used: Address already in use. Is a hub running already? "
+            f"CommandError: 127.0.0.1:{port} can't be used: Address already in use. Is a hub running already? "
             "Stop it, or choose another port with HUB_PORT."
         )
 

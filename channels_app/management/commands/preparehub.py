@@ -1,4 +1,4 @@
-"""`manage.py preparehub`: tables, the first administrator, a look at the store; before every start, safe twice."""
+"""`manage.py preparehub`: tables, the first administrator, a check of the store; before every start, safe twice."""
 
 import secrets
 from typing import Any
@@ -12,7 +12,7 @@ from channels_app.models import User
 
 
 class Command(BaseCommand):
-    help = "Make or upgrade the tables; at the first start make the administrator and look at the store."
+    help = "Make or upgrade the tables; at the first start make the administrator and check the store."
 
     def handle(self, **options: Any) -> None:
         try:
@@ -21,18 +21,18 @@ class Command(BaseCommand):
             raise CommandError(f"The database can't be used: {str(error).splitlines()[0]}") from None
         if not User.objects.exists():
             self.make_administrator()
-            self.check_store()
+            self.check_store(options["verbosity"])
 
     def make_administrator(self) -> None:
-        """From the settings, or with a password that is printed this once."""
+        """Make the administrator from the settings. A password that is made here is printed this once."""
         password = settings.HUB_ADMIN_PASSWORD or secrets.token_urlsafe(12)
         User.objects.create_superuser(settings.HUB_ADMIN_USERNAME, password=password)
         shown = "from HUB_ADMIN_PASSWORD" if settings.HUB_ADMIN_PASSWORD else f"{password} (shown this once)"
         self.stdout.write(f"Administrator: {settings.HUB_ADMIN_USERNAME}, password: {shown}")
 
-    def check_store(self) -> None:
-        """What the store can't do is told, and stops nobody: it may be only that it is not there yet."""
+    def check_store(self, verbosity: int) -> None:
+        """Print what the store can do. A store that fails stops no start: it may only be down at the moment."""
         try:
-            call_command("checkstore", stdout=self.stdout, stderr=self.stderr)
+            call_command("checkstore", verbosity=verbosity, stdout=self.stdout, stderr=self.stderr)
         except (CommandError, SystemExit) as error:
             self.stderr.write(f"The store: {error} `manage.py checkstore` looks again.")

@@ -1,4 +1,4 @@
-"""`manage.py runhub`: web, worker and beat together, for one machine; what `make run` starts.
+"""`manage.py runhub`: web, worker and beat together, for one machine. `make run` starts it.
 
 Production starts the same three programs one by one. A part that dies is started again; Ctrl-C or SIGTERM stops all.
 """
@@ -8,6 +8,7 @@ import socket
 import subprocess  # nosec B404  # no shell, see below
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -19,20 +20,23 @@ from django.core.management.base import BaseCommand, CommandError
 
 from hub.processes import Process, die_with_parent, end_by_interrupt, stop
 
-HOST = "127.0.0.1"
+ADDRESS = f"{settings.HUB_HOST}:{settings.HUB_PORT}"
 CELERY = ["celery", "--app", "hub", "--quiet"]
 PARTS = {
-    "web": ["gunicorn", "--config", "python:hub.gunicorn_conf", "--bind", f"{HOST}:{settings.HUB_PORT}", "hub.wsgi"],
+    "web": ["gunicorn", "--config", "python:hub.gunicorn_conf", "--bind", ADDRESS, "hub.wsgi"],
     "worker": [
         *CELERY, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "warning",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     ],
     "beat": [*CELERY, "beat", "--scheduler", "celery.beat:Scheduler", "--loglevel", "warning", "--pidfile", ""],
 }  # fmt: skip
-READY_S = 30
+READY_S = 120
 # Beyond what the web server gives its requests.
 STOP_S = settings.HUB_SHUTDOWN_S + 5
 LOOK_S = 0.2
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # nosec B104  # compared, not bound
+READY = """Next: sign in, make a channel and a key; {url}/docs/first-steps shows how. Ctrl-C stops the hub.
+Channelhub is ready at {url}"""
 
 
 class Command(BaseCommand):
@@ -40,13 +44,9 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         check_port()
-        call_command("preparehub", stdout=self.stdout, stderr=self.stderr)
-        end_by_interrupt()
         parts: dict[str, Process] = {}
         try:
-            keep_running(parts)
-            wait_until_ready(parts)
-            self.stdout.write(f"Channelhub is ready at {settings.HUB_PUBLIC_URL} (Ctrl-C stops it).")
+            self.start(parts)
             while True:
                 time.sleep(LOOK_S)
                 for name in keep_running(parts):
@@ -56,16 +56,28 @@ class Command(BaseCommand):
         finally:
             stop(parts.values(), signal.SIGTERM, STOP_S)
 
+    def start(self, parts: dict[str, Process]) -> None:
+        """Start the parts. Print the administrator's password as the last line, also when the start fails."""
+        administrator = StringIO()
+        try:
+            call_command("preparehub", verbosity=0, stdout=administrator, stderr=self.stderr)
+            end_by_interrupt()
+            keep_running(parts)
+            wait_until_ready(parts)
+            self.stdout.write(READY.format(url=settings.HUB_PUBLIC_URL))
+        finally:
+            self.stdout.write(administrator.getvalue(), ending="")
+
 
 def check_port() -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, settings.HUB_PORT))
+            probe.bind((settings.HUB_HOST, settings.HUB_PORT))
         except OSError as error:
             raise CommandError(
-                f"Port {settings.HUB_PORT} can't be used: {error.strerror}. Is a hub running already? "
-                "Stop it, or choose another port with HUB_PORT."
+                f"{ADDRESS} can't be used: {error.strerror}. "
+                "Is a hub running already? Stop it, or choose another port with HUB_PORT."
             ) from None
 
 
@@ -88,12 +100,13 @@ def start(command: list[str]) -> Process:
 
 def wait_until_ready(parts: dict[str, Process]) -> None:
     deadline = time.monotonic() + READY_S
+    host = "127.0.0.1" if settings.HUB_HOST == EVERY_ADDRESS else settings.HUB_HOST
     while time.monotonic() < deadline:
         for name, part in parts.items():
             if part.poll() is not None:
                 raise CommandError(f"The {name} could not be started (exit code {part.returncode}); see above.")
         try:
-            urlopen(f"http://{HOST}:{settings.HUB_PORT}/healthz", timeout=1).close()  # nosec B310  # the scheme is written here
+            urlopen(f"http://{host}:{settings.HUB_PORT}/healthz", timeout=1).close()  # nosec B310  # the scheme is written here
         except (URLError, OSError):
             time.sleep(LOOK_S / 4)
         else:

@@ -1,19 +1,23 @@
-"""`manage.py checkstore`: what the configured store does, what it does not, and what follows from that."""
+"""`manage.py checkstore`: probes of the configured store, and what follows from each result."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from hub.storage import store
-from hub.storage.checks import check, is_usable
+from hub.storage.checks import Outcome, check, is_usable
 
 
 class Command(BaseCommand):
-    help = "Probe the configured store. Fails only where the hub can't work with it."
+    help = (
+        "Probe the configured store. Fails only where the hub can't work with it. --verbosity 0 prints problems alone."
+    )
 
     def handle(self, **options: Any) -> None:
         findings = check(store())
         for finding in findings:
+            if options["verbosity"] == 0 and finding.outcome is Outcome.WORKS:
+                continue
             self.stdout.write(f"{finding.probe:16} {finding.outcome:8} {finding.sentence}")
         if not is_usable(findings):
             raise CommandError("The hub can't work with this store; see what is broken above.")
