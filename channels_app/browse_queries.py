@@ -12,7 +12,7 @@ from channels_app.models import Artifact, Channel, DailyDownloads, Package, Pack
 
 LISTED = Q(removal=Removal.NONE, set_aside_reason="")
 # What a list of artifacts does without: up to megabytes a row.
-HEAVY = ("about_json", "index_json", "files", "run_exports", "warnings", "features")
+HEAVY = ("about_json", "index_json", "files", "licences", "run_exports", "warnings", "features")
 MAX_WORDS = 8
 FEED_ITEMS = 50
 PLOT_DAYS = 90
@@ -103,7 +103,8 @@ def files(package: Package, version: str, *, with_deleted: bool) -> QuerySet[Art
 def newest_artifacts(package: Package) -> list[Artifact]:
     """The artifacts of the version that the package's row calls the latest, the newest build first."""
     newest = package.artifacts.filter(LISTED, version=package.latest_version)
-    return list(newest.defer("files", "warnings", "features").order_by("-build_number", "-indexed_timestamp"))
+    newest = newest.annotate(has_licence_files=~Q(licences=[])).order_by("-build_number", "-indexed_timestamp")
+    return list(newest.defer("files", "licences", "warnings", "features"))
 
 
 def names_in(channel: Channel, names: Iterable[str]) -> set[str]:

@@ -277,6 +277,7 @@ class Artifact(models.Model):
     is_purged = models.BooleanField(default=False, help_text="Deleted so long ago that its bytes are gone.")
     files = models.JSONField(default=list, help_text="The first of its files, as [path, bytes].")
     file_count = models.PositiveIntegerField(default=0)
+    licences = models.JSONField(default=list, db_default=[], help_text="Its licence files, as [path, text].")
     download_count = models.PositiveBigIntegerField(default=0)
     uploaded_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="artifacts")
     uploaded_with = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="artifacts")

@@ -43,7 +43,8 @@ class PackageInfo:
     `index` and `about` hold every key of info/index.json (with the subdir that an old .tar.bz2 lacks) and
     info/about.json; `run_exports` has CEP 12's form; `revision` is 1, or 3 where the record needs repodata's v3;
     `features` are the facts of CEP 38 that hold; `warnings` are sentences for people; `files` are the first thousands
-    of the files outside info/, each with its bytes, of `file_count` in all.
+    of the files outside info/, each with its bytes, of `file_count` in all; `licences` are licence files with their
+    texts.
     """
 
     file_name: str
@@ -61,6 +62,7 @@ class PackageInfo:
     warnings: tuple[str, ...]
     files: tuple[tuple[str, int], ...]
     file_count: int
+    licences: tuple[tuple[str, str], ...]
 
 
 def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo:  # noqa: B008 (immutable)
@@ -158,6 +160,7 @@ def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits
         features=tuple(_features(file_name.name, tree)),
         files=tuple(tree.files),
         file_count=tree.file_count,
+        licences=tuple(tree.licences.texts),
         warnings=tuple(tree.case_collisions()) if index["subdir"].startswith(CASE_BLIND_SUBDIRS) else (),
     )
 

@@ -22,7 +22,7 @@ from publishing.repodata import Revision, Section
 NAMES_AT_ONCE = 500
 PUTS_AT_ONCE = 8
 # Wide, and in no record.
-UNUSED = ("about_json", "features", "files", "provenance", "warnings")
+UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
 
 logger = logging.getLogger(__name__)

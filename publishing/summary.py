@@ -17,7 +17,7 @@ from publishing.repodata import Layout
 
 SECTION = "channeldata"
 # Wide, and in no record.
-UNUSED = ("files", "warnings", "provenance")
+UNUSED = ("files", "licences", "warnings", "provenance")
 
 
 def write_files(index: SubdirIndex, names: Sequence[str]) -> None:

@@ -280,7 +280,7 @@ def facts(upload: Upload) -> dict[str, Any]:
     info, received = upload.info, upload.received
     of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")
     return {
-        **{name: getattr(info, name) for name in (*of_package, "file_count")},
+        **{name: getattr(info, name) for name in (*of_package, "file_count", "licences")},
         "index_json": info.index,
         "about_json": info.about,
         "size_bytes": received.size_bytes,

@@ -23,6 +23,8 @@ from publishing.package import BadPackage, Limits, read
 
 # 175 real packages that lie beside the checkout where the project is developed and in CI.
 SHARED_PACKAGES = Path(__file__).parents[2] / "shared" / "packages"
+# Eight more, as conda-build made them until June 2026: their licence files lie in the pkg archive.
+CONDA_BUILD_PACKAGES = sorted(SHARED_PACKAGES.with_name("conda-build-packages").glob("*/*.conda"))
 
 FILES = {"share/demo.txt": b"hello\n"}
 METADATA = b'{"conda_pkg_format_version": 2}'

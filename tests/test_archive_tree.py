@@ -1,11 +1,13 @@
 """The members of an archive: where they may lie, where links may point, and that info/paths.json lists them all."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rattler.package_streaming
 
 from publishing.package import Limits, read
 from tests.archives import (
@@ -96,12 +98,75 @@ def test_documents_must_be_files(tmp_path: Path) -> None:
     assert refusal(path) == "info/index.json is a symlink; expected a file"
 
 
-def test_each_archive_of_a_conda_file_has_its_place(tmp_path: Path) -> None:
-    in_pkg = make_conda(tmp_path, members=[tar_member("info/test/run_test.sh")])
-    assert "'info/test/run_test.sh' is in the wrong archive, which may hold those outside info/" in refusal(in_pkg)
+def test_info_archive_with_a_file_outside_info_refused(tmp_path: Path) -> None:
+    path = make_conda(tmp_path, info={"../share/a": b""}, info_tar=tar_member("share/a") + bytes(1024))
 
-    in_info = make_conda(tmp_path, info={"../share/a": b""}, info_tar=tar_member("share/a") + bytes(1024))
-    assert "'share/a' is in the wrong archive, which may hold those under info/" in refusal(in_info)
+    assert "the info archive holds 'share/a'; expected members under info/ alone" in refusal(path)
+
+
+LICENCE = "info/licenses/LICENSE"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param([tar_member(LICENCE, b"MIT")], id="a licence"),
+        pytest.param([tar_member("info/", kind=b"5"), tar_member("info/licenses/", kind=b"5")], id="directories"),
+        pytest.param([tar_member(LICENCE, b"MIT"), hardlink("info/licenses/COPYING", LICENCE)], id="a hardlink"),
+        pytest.param([hardlink(LICENCE, "share/demo.txt")], id="a hardlink to a file outside info"),
+        pytest.param([symlink(LICENCE, "../../share/demo.txt")], id="a symlink"),
+        pytest.param([tar_member("info/test/run_test.sh"), tar_member("info/recipe/meta.yaml")], id="tests and recipe"),
+    ],
+)
+def test_pkg_archive_with_files_under_info_taken_as_rattler_unpacks_it(tmp_path: Path, members: list[bytes]) -> None:
+    path = make_conda(tmp_path, members=members)
+
+    assert [name for name, _ in read(path, path.name).files] == ["share/demo.txt"]
+    rattler.package_streaming.extract(path, tmp_path / "unpacked")
+    for member in members:
+        assert os.path.lexists(tmp_path / "unpacked" / member[:100].rstrip(b"\0").decode())
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([tar_member("info/about.json", b"{}")], "the pkg archive holds 'info/about.json', which clients read"),
+        ([tar_member("info/run_exports.json", b"{}")], "the pkg archive holds 'info/run_exports.json'"),
+        ([tar_member("info/Has_Prefix", b"")], "the pkg archive holds 'info/Has_Prefix'"),
+        ([symlink("info/no_link", "files")], "the pkg archive holds 'info/no_link'"),
+        ([tar_member("info/files", b"")], "the pkg archive holds 'info/files'"),
+        ([tar_member("info/repodata_record.json", b"")], "which is for installers to write"),
+        ([tar_member("info/recipe", b"")], "the info archive and the pkg archive both hold 'info/recipe'"),
+        ([hardlink("a", "info/recipe")], "which is no earlier file of the pkg archive"),
+    ],
+)
+def test_pkg_archive_with_a_document_under_info_refused(tmp_path: Path, members: list[bytes], reason: str) -> None:
+    path = make_conda(tmp_path, info={"recipe": b"x"}, members=members, listed=[paths_entry("a")])
+
+    assert reason in refusal(path)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_licence_files_are_kept_with_as_much_text_as_a_page_shows(tmp_path: Path, make: Maker) -> None:
+    members = [
+        tar_member("info/licenses/MIT.txt", b"do\x00 it\r\n\xffnow\n"),
+        tar_member("info/licenses/b/LONG", b"x" * 70_000),
+        tar_member("info/licenses/LAST", b"gone"),
+    ]
+    path = make(tmp_path, members=members)
+
+    first, long, last = read(path, path.name).licences
+
+    assert first == ("info/licenses/MIT.txt", "do\ufffd it\n\ufffdnow\n")
+    assert long[0] == "info/licenses/b/LONG"
+    assert 60_000 < len(long[1]) < 65_536
+    assert last == ("info/licenses/LAST", "")
+
+
+def test_licence_of_old_conda_build_kept(tmp_path: Path) -> None:
+    path = make_tar_bz2(tmp_path, info={"LICENSE.txt": b"BSD"})
+
+    assert read(path, path.name).licences == (("info/LICENSE.txt", "BSD"),)
 
 
 def test_info_must_be_a_directory(tmp_path: Path) -> None:

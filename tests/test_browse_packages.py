@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app import browse_queries, packages
+from channels_app.access import Actor
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, Removal, User
+from publishing import upload
+from tests.archives import make_conda, tar_member
 from tests.browsing import artifact_url, page, publish
-from tests.builders import make_artifact, make_channel, make_key
+from tests.builders import make_artifact, make_channel, make_key, received
 from tests.pages import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +165,28 @@ def test_a_package_costs_as_many_queries_for_18_versions_as_for_2(
 
     with django_assert_num_queries(13):
         page(client, "/channels/open/packages/demo")
+
+
+def test_licence_files_shown_with_their_texts(
+    open_channel: Channel, olga: User, client: Client, tmp_path: Path
+) -> None:
+    licence = tar_member("info/licenses/LICENSE", b"Permission is hereby granted, <free> of charge")
+    path = make_conda(tmp_path, members=[licence], info={"about.json": b'{"license": "Expat"}'})
+    upload.publish(actor=Actor(user=olga), channel=open_channel, received=received(path))
+    artifact = Artifact.objects.get()
+
+    found = page(client, artifact_url(artifact))
+    assert "Expat" in found
+    assert "info/licenses/LICENSE" in found
+    assert "Permission is hereby granted, &lt;free&gt; of charge" in found
+    assert f"{artifact_url(artifact)}#licences" in page(client, "/channels/open/packages/demo")
+
+
+def test_package_without_licence_files_leads_to_none(open_channel: Channel, client: Client) -> None:
+    artifact = publish(open_channel)
+
+    assert "Licence files" not in page(client, artifact_url(artifact))
+    assert "#licences" not in page(client, "/channels/open/packages/demo")
 
 
 def test_an_artifact_shows_all_that_is_known(open_channel: Channel, olga: User, client: Client) -> None:

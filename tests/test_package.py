@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from publishing.package import BadPackage, Limits, parse_file_name, read
 from tests.archives import (
+    CONDA_BUILD_PACKAGES,
     SHARED_PACKAGES,
     gnu_long_name,
     hardlink,
@@ -60,6 +61,17 @@ def test_real_packages_are_read_as_rattler_reads_them(path: Path) -> None:
     assert info.subdir == index.subdir == path.parent.name
     assert info.index.get("depends", []) == index.depends
     assert (info.revision, info.warnings) == (1, ())
+
+
+@pytest.mark.parametrize("path", CONDA_BUILD_PACKAGES, ids=lambda path: path.name)
+def test_package_of_conda_build_read_with_its_licences(path: Path) -> None:
+    info = read(path, path.name)
+
+    assert (info.subdir, info.warnings) == (path.parent.name, ())
+    assert info.about["license"]
+    [(name, text)] = info.licences
+    assert name.startswith("info/licenses/")
+    assert len(text) > 200
 
 
 @pytest.mark.parametrize("make", MAKERS)

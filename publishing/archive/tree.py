@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from publishing.archive import listing, paths
 from publishing.archive.compression import Part
+from publishing.archive.licences import Licences
 from publishing.archive.rules import BadPackage, Limits, shown, size
 from publishing.archive.tar import Kind, Member, TarReader
 
@@ -24,20 +25,32 @@ COLLISIONS_SHOWN = 3
 FILES_KEPT = 5_000
 
 
-class Place(Enum):
-    """Which members a tar may hold."""
+# Members under info/ that clients and indexers read may not lie in the pkg archive beside its licence files:
+# with two of a name, the order in which a client unpacks would decide.
+CLIENT_DOCUMENTS = frozenset(
+    f"info/{name}"
+    for name in (
+        *("index.json", "paths.json", "about.json", "link.json", "run_exports.json", "package_metadata.json"),
+        *("files", "has_prefix", "no_link", "no_softlink", "hash_input.json", "post_install.json"),
+    )
+)
 
-    INFO = "those under info/ alone"
-    PKG = "those outside info/ alone"
-    WHOLE = "all"
+
+class Place(Enum):
+    """Which tar a member lies in, in the words of a sentence."""
+
+    INFO = "the info archive"
+    PKG = "the pkg archive"
+    WHOLE = "the archive"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What is at a path: in the archive, and by info/paths.json."""
+    """What is at a path: in the archive, by info/paths.json, and in which tar."""
 
     kind: Kind | None
     listed: listing.PathType | None
+    place: Place | None = None
 
 
 # Half a million paths share these few nodes.
@@ -54,6 +67,7 @@ class Tree:
         self.files: list[tuple[str, int]] = []
         self.file_count = 0
         self.has_paths_json = False
+        self.licences = Licences()
         self._nodes: dict[bytes, Node] = {}
         self._limits = limits
         self._paths_bytes = 0
@@ -77,10 +91,11 @@ class Tree:
             if path:
                 self._check_place(path, member, place)
                 self._count(path, member)
-                self._check_link(path, member)
-                self._add(path, member.kind)
+                self._check_link(path, member, place)
+                self._add(path, member.kind, place)
                 self._note_file(path, member)
                 self._read_document(path, member, reader)
+                self.licences.take(path, member, reader)
             elif member.kind is not Kind.DIRECTORY:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
 
@@ -116,8 +131,15 @@ class Tree:
         if top.casefold() == INFO_DIRECTORY != top:
             raise BadPackage(f"the member {shown(path)} lies in info/ where case does not count")
         is_info = top == INFO_DIRECTORY
-        if (place is Place.INFO and not is_info) or (place is Place.PKG and is_info):
-            raise BadPackage(f"the member {shown(path)} is in the wrong archive, which may hold {place.value} (CEP 35)")
+        if place is Place.INFO and not is_info:
+            raise BadPackage(
+                f"the info archive holds {shown(path)}; expected members under info/ alone (CEP 35): "
+                "move it to the pkg archive"
+            )
+        if place is Place.PKG and path.casefold() in CLIENT_DOCUMENTS:
+            raise BadPackage(
+                f"the pkg archive holds {shown(path)}, which clients read; expected it in the info archive (CEP 35)"
+            )
         if is_info and not slash and member.kind is not Kind.DIRECTORY:
             raise BadPackage(f"the member 'info' is {member.kind.value}; expected a directory")
         if member.raw_name.endswith(b"/") and member.kind is not Kind.DIRECTORY:
@@ -137,22 +159,24 @@ class Tree:
         if self._info_bytes > limits.info_bytes:
             raise BadPackage(f"the archive has more than the {size(limits.info_bytes)} allowed under info/")
 
-    def _check_link(self, path: str, member: Member) -> None:
+    def _check_link(self, path: str, member: Member, place: Place) -> None:
         if member.kind is Kind.SYMLINK:
             paths.check_symlink(path, member.raw_target, self._limits)
         elif member.kind is Kind.HARDLINK:
             target = paths.member_path(member.raw_target, self._limits)
-            kind = self._nodes.get(target.encode(), NOTHING).kind
-            if kind not in (Kind.FILE, Kind.HARDLINK):
-                raise BadPackage(f"the hardlink {shown(path)} points to {shown(target)}, which is no earlier file")
-            if target.startswith(paths.INFO_PREFIX) != path.startswith(paths.INFO_PREFIX):
-                raise BadPackage(f"the hardlink {shown(path)} points to {shown(target)}, on the other side of info/")
+            found = self._node(target)
+            if found.kind not in (Kind.FILE, Kind.HARDLINK) or found.place is not place:
+                raise BadPackage(
+                    f"the hardlink {shown(path)} points to {shown(target)}, which is no earlier file of {place.value}"
+                )
 
-    def _add(self, path: str, kind: Kind) -> None:
+    def _add(self, path: str, kind: Kind, place: Place) -> None:
         before = self._node(path)
+        if before.place not in (None, place):
+            raise BadPackage(f"the info archive and the pkg archive both hold {shown(path)}; expected it in one")
         if before.kind is not None:
-            raise BadPackage(f"the archive has two members {shown(path)}")
-        self._set(path, node(kind, before.listed))
+            raise BadPackage(f"the archive has two members {shown(path)}; expected one")
+        self._set(path, node(kind, before.listed, place))
 
     def _note_file(self, path: str, member: Member) -> None:
         if member.kind is not Kind.DIRECTORY and not path.startswith(paths.INFO_PREFIX):
@@ -164,7 +188,7 @@ class Tree:
         before = self._node(path)
         if before.listed is not None:
             raise BadPackage(f"{PATHS_JSON} lists {shown(path)} twice")
-        self._set(path, node(before.kind, path_type))
+        self._set(path, node(before.kind, path_type, before.place))
 
     def _node(self, path: str) -> Node:
         return self._nodes.get(path.encode(), NOTHING)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rattler_build import BuildResult, Stage0Recipe, upload_package_to_prefix
 
-from tests.archives import SHARED_PACKAGES
+from tests.archives import CONDA_BUILD_PACKAGES, SHARED_PACKAGES
 from tests.live import LiveHub
 from tests.stack import client_hub
 
@@ -69,7 +69,7 @@ def keys(hub: LiveHub) -> Keys:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Every real package, and one that was built just now."""
     shared = sorted(path for path in SHARED_PACKAGES.glob("*/*") if path.name.endswith((".conda", ".tar.bz2")))
-    return [*shared, *build_package(tmp_path_factory.mktemp("built")).packages]
+    return [*shared, *CONDA_BUILD_PACKAGES, *build_package(tmp_path_factory.mktemp("built")).packages]
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,11 @@ class Reader:
         found: dict[str, str] = self._in_child("install", list(specs))
         return found
 
+    def install_files(self, subdir: str, *file_names: str) -> dict[str, str]:
+        """Install these files, unsolved, for the platform `subdir`; returns what `install` does."""
+        found: dict[str, str] = self._in_child("install_files", [subdir, *file_names])
+        return found
+
     def _in_child(self, action: str, values: list[str]) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "auth.json").write_text(json.dumps({"127.0.0.1": self.credential} if self.credential else {}))
@@ -121,9 +126,20 @@ class _Child:
         return asdict(outcome)
 
     async def install(self, specs: list[str]) -> dict[str, str]:
-        prefix = self.folder / "prefix"
-        records = await self._solve(specs)
-        await install(records, prefix, self.folder / "packages", client=self.client, show_progress=False)
+        return await self._install(await self._solve(specs), "linux-64")
+
+    async def install_files(self, values: list[str]) -> dict[str, str]:
+        subdir, *file_names = values
+        names = [file_name.rsplit("-", 2)[0] for file_name in file_names]
+        platforms = [Subdir(subdir), Subdir("noarch")]
+        answers = await self.gateway.query([self.channel], platforms, names, recursive=False)
+        records = [record for answer in answers for record in answer if record.file_name in file_names]
+        return await self._install(records, subdir)
+
+    async def _install(self, records: list[RepoDataRecord], subdir: str) -> dict[str, str]:
+        prefix, cache = self.folder / "prefix", self.folder / "packages"
+        platform = Subdir(subdir)
+        await install(records, prefix, cache, client=self.client, platform=platform, show_progress=False)
         files = [path for path in prefix.rglob("*") if path.is_file()]
         return {path.relative_to(prefix).as_posix(): path.read_text(errors="replace") for path in files}
 
