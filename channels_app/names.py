@@ -19,22 +19,43 @@ CHANNEL_MAX_CHARACTERS = 128
 
 EXTENSIONS = (".conda", ".tar.bz2")
 
+# Every subdir that some client knows (rattler, conda, mamba): rattler and conda remember a missing index file for days.
+# tests/test_names.py compares the list with theirs.
 KNOWN_SUBDIRS = (
     "noarch",
     "linux-64",
     "linux-aarch64",
+    "osx-arm64",
+    "osx-64",
+    "win-64",
+    "win-arm64",
     "linux-ppc64le",
     "linux-s390x",
     "linux-riscv64",
     "linux-armv7l",
+    "linux-armv6l",
+    "linux-loongarch64",
+    "linux-ppc64",
+    "linux-ppc",
+    "linux-riscv32",
     "linux-32",
-    "osx-64",
-    "osx-arm64",
-    "win-64",
-    "win-arm64",
     "win-32",
+    "freebsd-64",
+    "freebsd-arm64",
+    "freebsd-ppc64le",
+    "freebsd-ppc64",
+    "freebsd-32",
+    "ios-arm64",
+    "iossimulator-arm64",
+    "iossimulator-64",
+    "android-aarch64",
+    "android-armv7a",
+    "android-64",
+    "android-32",
     "emscripten-wasm32",
+    "emscripten-wasm64",
     "wasi-wasm32",
+    "zos-z",
 )
 
 

@@ -2,12 +2,13 @@
 
 Index files are never redirected: conda refuses that on notices, and a HEAD fails on a URL that was signed for GET. But
 nginx may send them: a build writes its files before its ETag, so bytes that are read after the ETag are never older.
-Parts of them are never sent: two parts could be of two builds. No Content-Encoding: clients would unpack .zst twice.
+Parts of them are never sent: two parts could be of two builds. Plain JSON may have a Content-Encoding, .zst never has:
+clients would unpack it twice.
 """
 
-import re
 import time
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -15,13 +16,14 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
-from django.utils.http import parse_etags
 
-from hub.errors import HubError, not_found
+from hub.errors import not_found
 from hub.storage import NotInStore, store
+from publishing import conditions, encodings
 
 # A change is seen at the very next request; a client that has the file pays one round trip (304).
-CHECK_EACH_TIME = "no-cache"
+# mamba reads max-age alone; without it an index counts as fresh for an hour, and shards for a day.
+CHECK_EACH_TIME = "no-cache, max-age=0"
 NEVER_CHANGES = "max-age=31536000, immutable"
 
 # Where nginx finds what the hub has allowed: deploy/nginx/accel.conf.template.
@@ -29,8 +31,6 @@ NGINX_FOLDER = "/.files/folder"
 NGINX_STORE = "/.files/store"
 # In the address at a CDN, which asks the hub for the same one: the hub then sends the file itself.
 CDN_QUERY = "sha256"
-
-RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class File:
     content_type: str = "application/octet-stream"
     key: str = ""
     content: bytes = b""
+    modified: int = 0  # seconds since 1970; 0: not known
+    is_also_zst: bool = False  # whether the store has the same content as `<key>.zst`
     may_be_gone: bool = False  # a shard that no index names any more; anything else that the store lacks is its fault
     artifact_id: int | None = None
     artifact_bytes: int | None = None  # the size of an artifact, which may be redirected and read in parts
@@ -49,8 +51,8 @@ class File:
 
 def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
     """The answer to GET or HEAD, with its ETag and what caches may do with it."""
-    if _client_has(request, file.etag):
-        response: HttpResponseBase = HttpResponseNotModified()
+    if tag := conditions.unchanged_tag(request, file.etag, file.modified):
+        response: HttpResponseBase = HttpResponseNotModified(headers={"ETag": tag})
     elif not file.key:
         response = HttpResponse(file.content, content_type=file.content_type)
     elif url := _elsewhere(request, file, is_private=is_private):
@@ -58,21 +60,21 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
         return HttpResponseRedirect(url, content_type=file.content_type, headers={"Cache-Control": "no-store"})
     else:
         response = _sent(request, file, is_private=is_private)
-    response.headers["ETag"] = f'"{file.etag}"'
+    if not tag:
+        response.headers["ETag"] = conditions.tag_of(file.etag, response.headers.get("Content-Encoding", ""))
+        if file.modified:
+            response.headers["Last-Modified"] = conditions.last_modified(file.modified)
     response.headers["Cache-Control"] = f"{'private' if is_private else 'public'}, {file.caching}"
     if is_private:
         patch_vary_headers(response, ["Authorization", "Cookie"])
+    if file.is_also_zst:
+        patch_vary_headers(response, ["Accept-Encoding"])
     return response
 
 
 def is_for_cdn(request: HttpRequest, file: File) -> bool:
     """Whether this is a CDN that asks for what it was to have: these very bytes, by the query that led to it."""
     return bool(settings.HUB_CDN_URL) and request.GET.get(CDN_QUERY) == file.etag
-
-
-def _client_has(request: HttpRequest, etag: str) -> bool:
-    known = [tag.removeprefix("W/").strip('"') for tag in parse_etags(request.headers.get("If-None-Match", ""))]
-    return etag in known or "*" in known
 
 
 def _elsewhere(request: HttpRequest, file: File, *, is_private: bool) -> str | None:
@@ -91,13 +93,36 @@ def _signed_url(key: str, method: str, expires_s: int) -> str | None:
 
 
 def _sent(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
-    part = None if file.artifact_bytes is None else _part(request, file, file.artifact_bytes)
+    if file.artifact_bytes is None:
+        return _sent_index(request, file, is_private=is_private)
+    part = conditions.part(request, file.etag, file.modified, file.artifact_bytes)
     response = _by_nginx(request, file, is_private=is_private) or _stream(file, part)
     if part:
         response.headers["Content-Range"] = f"bytes {part[0]}-{part[1]}/{file.artifact_bytes}"
-    if file.artifact_bytes is not None:
-        response.headers["Accept-Ranges"] = "bytes"
+    response.headers["Accept-Ranges"] = "bytes"
     return response
+
+
+def _sent_index(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
+    """A whole file, in the best encoding that the client takes and that costs little."""
+    encoding = encodings.wanted(request) if file.is_also_zst else ""
+    if encoding == "zstd":
+        file = replace(file, key=f"{file.key}.zst")
+    elif encoding == "gzip" and (small := _gzipped(file)):
+        return small
+    response = _by_nginx(request, file, is_private=is_private) or _stream(file)
+    if encoding == "zstd":
+        response.headers["Content-Encoding"] = encoding
+    return response
+
+
+def _gzipped(file: File) -> HttpResponse | None:
+    """The file in gzip; None where it is too large for that."""
+    with closing(store().open(file.key)) as chunks:
+        if chunks.size_bytes > encodings.GZIP_MAX_BYTES:
+            return None
+        content = encodings.gzipped(b"".join(chunks))
+    return HttpResponse(content, content_type=file.content_type, headers={"Content-Encoding": "gzip"})
 
 
 def _by_nginx(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponse | None:
@@ -131,30 +156,7 @@ def _nginx_url(key: str, period: int) -> str | None:
     return _signed_url(key, "GET", 2 * settings.HUB_PRESIGNED_URL_S)
 
 
-def _part(request: HttpRequest, file: File, size_bytes: int) -> tuple[int, int] | None:
-    """The one range that a GET asks for, inclusive; None for the whole file, as also for several ranges."""
-    match = RANGE.match(request.headers.get("Range", ""))
-    if request.method != "GET" or match is None or match[0] == "bytes=-":
-        return None
-    if request.headers.get("If-Range", f'"{file.etag}"') != f'"{file.etag}"':
-        return None
-    if match[1]:
-        first, last = int(match[1]), min(int(match[2] or size_bytes), size_bytes - 1)
-        if match[2] and int(match[2]) < first:
-            return None
-    else:
-        first, last = max(0, size_bytes - int(match[2])), size_bytes - 1
-    if first > last:
-        raise HubError(
-            416,
-            "no_such_range",
-            f"The file has {size_bytes} bytes; the range asked for lies behind them.",
-            {"Content-Range": f"bytes */{size_bytes}"},
-        )
-    return first, last
-
-
-def _stream(file: File, part: tuple[int, int] | None) -> HttpResponseBase:
+def _stream(file: File, part: tuple[int, int] | None = None) -> HttpResponseBase:
     first, last = part or (0, None)
     try:
         chunks = store().open(file.key, first=first, last=last)

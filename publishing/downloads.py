@@ -1,9 +1,10 @@
-"""GET and HEAD of everything below a channel's URL: who asks, may they read, which file is it."""
+"""GET, HEAD and OPTIONS of everything below a channel's URL: who asks, may they read, which file is it."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from channels_app import download_counts, hot_access
@@ -14,12 +15,14 @@ from channels_app.names import is_subdir
 from hub.database import prepared
 from hub.errors import HubError, not_found
 from publishing import delivery, repodata
+from publishing.cross_origin import METHODS, preflight_headers
+from publishing.cross_origin import headers as cross_origin_headers
 from publishing.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 
 # As SQL: it is asked at every request, and to have the ORM make a query and a model takes ten times what this takes.
-PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, removal FROM channels_app_artifact
+PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, indexed_timestamp, removal FROM channels_app_artifact
 WHERE channel_id = %s AND subdir = %s AND file_name = %s"""
-ETAGS = "SELECT etag, current_etag FROM publishing_subdirindex WHERE channel_id = %s AND subdir = %s"
+BUILT = "SELECT etag, current_etag, built_at FROM publishing_subdirindex WHERE channel_id = %s AND subdir = %s"
 
 
 class Doubtful(Exception):  # noqa: N818
@@ -51,12 +54,15 @@ class Published(NamedTuple):
     sha256: str
     size_bytes: int
     attestations_sha256: str
+    indexed_timestamp: int
 
 
 def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
     """`/{channel}/{path}` for clients. Every error is one plain sentence."""
+    if request.method == "OPTIONS":
+        return HttpResponse(status=204, headers=preflight_headers(hot_access.channel_to_read(request, channel)))
     if request.method not in ("GET", "HEAD"):
-        raise HubError(405, "wrong_method", "Channel files are read by GET and HEAD.", {"Allow": "GET, HEAD"})
+        raise HubError(405, "wrong_method", "Channel files are read by GET and HEAD.", {"Allow": METHODS})
     if decision := hot_access.remembered(request, channel, Permission.READ):
         # Before anything is refused, all is asked anew.
         with suppress(Doubtful, HubError):
@@ -65,8 +71,15 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
 
 
 def _answer(request: HttpRequest, among: Lookup, path: str) -> HttpResponseBase:
-    file = _find(among, path)
-    response = delivery.answer(request, file, is_private=among.channel.is_private)
+    more = cross_origin_headers(among.channel)
+    try:
+        file = _find(among, path)
+        response = delivery.answer(request, file, is_private=among.channel.is_private)
+    except HubError as error:
+        error.headers = error.headers | more
+        raise
+    for name, value in more.items():
+        response.headers[name] = value
     # What a CDN fetches was counted when the client was sent there.
     if file.artifact_id and _is_download(request, response) and not delivery.is_for_cdn(request, file):
         download_counts.count(file.artifact_id)
@@ -98,16 +111,25 @@ def _find(among: Lookup, path: str) -> File:
 def _index_file(among: Lookup, subdir: str, name: str) -> File:
     """The file of the last build; before the first one, an empty file of the same kind."""
     content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
-    etag, current_etag = among.row(ETAGS, among.channel.pk, subdir) or ("", "")
-    etag = current_etag if name in repodata.CURRENT_FILES else etag
+    is_also_zst = name in repodata.ALSO_AS_ZST
+    newest, current, built_at = among.row(BUILT, among.channel.pk, subdir) or ("", "", None)
+    etag = current if name in repodata.CURRENT_FILES else newest
     if etag:
         key = f"{among.channel.name}/{subdir}/{name}" if subdir else f"{among.channel.name}/{name}"
-        return File(etag=etag, caching=CHECK_EACH_TIME, content_type=content_type, key=key)
+        # When an older build of current_repodata.json was, no row says.
+        modified = _seconds(built_at) if etag == newest else 0
+        return File(etag, CHECK_EACH_TIME, content_type, key=key, modified=modified, is_also_zst=is_also_zst)
     content = repodata.empty_file(subdir, name)
     if content is None:
         message = f"'{among.channel}' has no subdir '{subdir}': nothing was published there yet."
         raise not_found("no_such_subdir", message)
-    return File(etag="empty", caching=CHECK_EACH_TIME, content_type=content_type, content=content)
+    modified = int(among.channel.created_at.timestamp())
+    return File("empty", CHECK_EACH_TIME, content_type, content=content, modified=modified, is_also_zst=is_also_zst)
+
+
+def _seconds(moment: datetime | None) -> int:
+    """A time of the database as seconds since 1970; SQLite's have no zone and are in UTC."""
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) if moment else 0
 
 
 def _sidecar(among: Lookup, subdir: str, name: str, sha256: str | None) -> File:
@@ -131,6 +153,7 @@ def _artifact(among: Lookup, subdir: str, name: str) -> File:
         etag=published.sha256,
         caching=CHECK_EACH_TIME if among.channel.allow_overwrite else NEVER_CHANGES,
         key=f"{among.channel.name}/{subdir}/{name}",
+        modified=published.indexed_timestamp // 1000,
         artifact_id=published.artifact_id,
         artifact_bytes=published.size_bytes,
     )

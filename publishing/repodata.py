@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import msgpack
@@ -32,6 +33,8 @@ NOTICES = "notices.json"
 SUBDIR_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA, RUN_EXPORTS_ZST, RUN_EXPORTS, CURRENT_ZST, CURRENT)
 CURRENT_FILES = (CURRENT, CURRENT_ZST)
 CHANNEL_FILES = (CHANNELDATA, NOTICES)
+# Each of these lies in the store beside the same content as one zstd frame, `<name>.zst`.
+ALSO_AS_ZST = (REPODATA, CURRENT, RUN_EXPORTS, CHANNELDATA)
 
 # What the hub alone says of an artifact, and keys by which a record could point a client elsewhere.
 HUB_KEYS = {
@@ -251,6 +254,7 @@ def timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@cache
 def _empty_subdir_files(subdir: str) -> dict[str, bytes]:
     repodata = _without_sections(repodata_layout(subdir))
     run_exports = _without_sections(run_exports_layout(subdir))

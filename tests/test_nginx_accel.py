@@ -22,6 +22,9 @@ HUBS_HEADERS = {
     "ETag": ETAG,
     "Cache-Control": "private, max-age=31536000, immutable",
     "Content-Type": "application/octet-stream",
+    "Last-Modified": "Fri, 01 May 2026 12:00:00 GMT",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "ETag",
     "Vary": "Authorization, Cookie",
     "X-Request-ID": "0123456789abcdef",
     "Content-Security-Policy": "default-src 'none'",
@@ -173,6 +176,7 @@ def test_the_answer_is_the_file_with_the_hubs_headers(sent: World) -> None:
         ({"Range": "bytes=10-19", "If-Range": ETAG}, 206, slice(10, 20)),
         ({"Range": "bytes=10-19", "If-Range": '"md5"'}, 200, slice(None)),
         ({"Range": "bytes=10-19", "If-Range": "Fri, 01 May 2026 10:00:00 GMT"}, 200, slice(None)),
+        ({"Range": "bytes=10-19", "If-Range": HUBS_HEADERS["Last-Modified"]}, 206, slice(10, 20)),
         ({"If-None-Match": '"other"'}, 200, slice(None)),
         ({"If-Modified-Since": "Fri, 01 May 2036 10:00:00 GMT"}, 200, slice(None)),
         ({"Accept-Encoding": "gzip"}, 200, slice(None)),
@@ -247,6 +251,10 @@ def test_the_store_leads_nginx_nowhere_and_says_nothing_of_itself(world: World) 
         "Content-Disposition": "attachment",
         "x-amz-request-id": "secret",
         "Location": "http://elsewhere.example",
+        "Last-Modified": "Fri, 01 May 2026 10:00:00 GMT",
+        "Access-Control-Allow-Origin": "https://elsewhere.example",
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": "x-amz-request-id",
     }
     world.store.answer = Told(200, said, b"from the store")
     for _ in range(2):
@@ -254,8 +262,31 @@ def test_the_store_leads_nginx_nowhere_and_says_nothing_of_itself(world: World) 
         assert (answer.status, answer.body) == (200, b"from the store")
         for name in HUBS_HEADERS:
             assert answer.all(name) == [HUBS_HEADERS[name]]
-        assert not {"Set-Cookie", "Content-Disposition", "x-amz-request-id"} & set(answer.headers)
+        unwanted = {"Set-Cookie", "Content-Disposition", "x-amz-request-id", "Access-Control-Allow-Credentials"}
+        assert not unwanted & set(answer.headers)
     assert len(world.store.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["Last-Modified", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"])
+def test_nginx_header_that_the_hub_does_not_send_is_not_there(sent: World, name: str) -> None:
+    status, headers, _ = sent.hub.answer
+    sent.hub.answer = Told(status, {header: value for header, value in headers.items() if header != name})
+    sent.store.answer = Told(200, {name: "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT)
+    assert name not in sent.ask().headers
+
+
+def test_nginx_encoded_index_keeps_its_encoding_and_its_bytes(sent: World) -> None:
+    status, headers, _ = sent.hub.answer
+    sent.hub.answer = Told(status, headers | {"Content-Encoding": "zstd", "Content-Type": "application/json"})
+    answer = sent.ask(Accept_Encoding="zstd, gzip")
+    assert (answer.all("Content-Encoding"), answer.body) == (["zstd"], CONTENT)
+    assert answer.all("Content-Type") == ["application/json"]
+
+
+def test_nginx_missing_file_of_a_public_channel_is_told_across_origins(sent: World) -> None:
+    (sent.folder / "channels" / KEY).unlink()
+    sent.store.answer = Told(404, {}, b"<Error/>")
+    assert sent.ask().all("Access-Control-Allow-Origin") == ["*"]
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 416, 500, 503])

@@ -1,11 +1,13 @@
 """A hub behind nginx that sends files itself (HUB_DELIVERY=accel), from a folder and from S3 servers."""
 
+import gzip
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from tests.archives import make_conda
 from tests.clients.plain import Answer, ask, seconds_until_indexed, until_settled, upload
@@ -78,12 +80,48 @@ def test_files_come_with_the_hubs_headers(world: World, channel: str) -> None:
             head = ask(world.front, f"/{channel}/noarch/{name}", key, method="HEAD")
             assert (answer.status, head.status) == (200, 200)
             assert head.headers["Content-Length"] == answer.headers["Content-Length"] == str(len(answer.body))
-            assert answer.headers.get_all("Cache-Control") == [f"{visibility}, no-cache"]
+            assert answer.headers.get_all("Cache-Control") == [f"{visibility}, no-cache, max-age=0"]
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             again = world.get(f"/{channel}/noarch/{name}", key, If_None_Match=answer.headers["ETag"])
             assert (again.status, again.headers["ETag"]) == (304, answer.headers["ETag"])
         assert name != FILE or answer.body == world.content
     assert (answer.headers["Vary"] or "").startswith("Authorization") == bool(key)
+
+
+def test_json_in_an_encoding_is_the_same_content(world: World) -> None:
+    for channel, key in (("open", None), ("private", world.key)):
+        for path in (f"/{channel}/noarch/repodata.json", f"/{channel}/channeldata.json"):
+            plain = world.get(path, key)
+            for encoding, decode in (("zstd", zstandard.decompress), ("gzip", gzip.decompress)):
+                for _ in range(2):
+                    answer = world.get(path, key, Accept_Encoding=encoding)
+                    assert answer.headers.get_all("Content-Encoding") == [encoding]
+                    assert (decode(answer.body), answer.headers["Content-Type"]) == (plain.body, "application/json")
+                    assert "Accept-Encoding" in (answer.headers["Vary"] or "")
+                again = world.get(path, key, Accept_Encoding=encoding, If_None_Match=answer.headers["ETag"])
+                assert (again.status, again.headers["ETag"]) == (304, answer.headers["ETag"])
+
+
+def test_times_are_the_hubs_and_are_answered_right(world: World) -> None:
+    for name in (FILE, *INDEXES):
+        for _ in range(2):
+            time = world.get(f"/open/noarch/{name}").headers["Last-Modified"]
+            assert ask(world.hub, f"/open/noarch/{name}").headers["Last-Modified"] == time
+        assert world.get(f"/open/noarch/{name}", If_Modified_Since=time).status == 304
+        assert world.get(f"/open/noarch/{name}", If_Modified_Since="Fri, 01 May 2020 10:00:00 GMT").status == 200
+    part = world.get(
+        f"/open/noarch/{FILE}", Range="bytes=1-2", If_Range=world.get(f"/open/noarch/{FILE}").headers["Last-Modified"]
+    )
+    assert (part.status, part.body) == (206, world.content[1:3])
+
+
+def test_other_origins_read_public_files_alone(world: World) -> None:
+    for name in (FILE, *INDEXES, "none-1-0.conda"):
+        answer = world.get(f"/open/noarch/{name}", Origin="https://notebook.example")
+        assert answer.headers.get_all("Access-Control-Allow-Origin") == ["*"]
+        assert "Content-Range" in answer.headers["Access-Control-Expose-Headers"]
+        private = world.get(f"/private/noarch/{name}", world.key, Origin="https://notebook.example")
+        assert not [header for header in private.headers if header.startswith("Access-Control-")]
 
 
 def test_parts(world: World) -> None:
@@ -125,7 +163,7 @@ def test_a_public_channel_that_becomes_private_is_closed(world: World) -> None:
     world.hub.shell("Channel.objects.filter(name='open').update(is_private=True)")
     try:
         assert [world.get(path).status for _ in range(5)] == [401] * 5
-        assert world.get(path, world.key).headers["Cache-Control"] == "private, no-cache"
+        assert world.get(path, world.key).headers["Cache-Control"] == "private, no-cache, max-age=0"
     finally:
         world.hub.shell("Channel.objects.filter(name='open').update(is_private=False)")
 

@@ -1,0 +1,73 @@
+"""Conditions and ranges of a request (RFC 9110, sections 13 and 14), and the time of a file. PURE.
+
+A tag comes before a time: two builds within one second share the time and differ in the tag. Each encoding of a file
+has a tag of its own, `<tag>-<encoding>`. Whichever of them a client has, its content is still current.
+"""
+
+import re
+import time
+from functools import lru_cache
+
+from django.http import HttpRequest
+from django.utils.http import http_date, parse_etags, parse_http_date_safe
+
+from hub.errors import HubError
+
+ENCODINGS = ("zstd", "gzip")
+RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+
+
+def tag_of(etag: str, encoding: str = "") -> str:
+    """The header ETag of a file with this tag, in this encoding."""
+    return f'"{etag}-{encoding}"' if encoding else f'"{etag}"'
+
+
+@lru_cache(maxsize=10_000)
+def last_modified(seconds: int) -> str:
+    """The header Last-Modified; `seconds` since 1970."""
+    return http_date(seconds)
+
+
+def unchanged_tag(request: HttpRequest, etag: str, seconds: int) -> str | None:
+    """The tag of what the client has, where that is current, so that 304 is the answer; else None."""
+    asked = request.META.get("HTTP_IF_NONE_MATCH")
+    if asked is None:
+        since = request.META.get("HTTP_IF_MODIFIED_SINCE")
+        return tag_of(etag) if since and seconds and _is_older(seconds, since) else None
+    tag = tag_of(etag)
+    if asked == tag:
+        return tag
+    known = {each.removeprefix("W/") for each in parse_etags(asked)}
+    if "*" in known:
+        return tag
+    return next((each for each in (tag, *(tag_of(etag, encoding) for encoding in ENCODINGS)) if each in known), None)
+
+
+def part(request: HttpRequest, etag: str, seconds: int, size_bytes: int) -> tuple[int, int] | None:
+    """The one range that a GET asks for, inclusive; None for the whole file, as also for several ranges."""
+    match = RANGE.match(request.headers.get("Range", ""))
+    if request.method != "GET" or match is None or match[0] == "bytes=-":
+        return None
+    condition = request.headers.get("If-Range")
+    if condition is not None and condition not in (tag_of(etag), seconds and last_modified(seconds)):
+        return None
+    if match[1]:
+        first, last = int(match[1]), min(int(match[2] or size_bytes), size_bytes - 1)
+        if match[2] and int(match[2]) < first:
+            return None
+    else:
+        first, last = max(0, size_bytes - int(match[2])), size_bytes - 1
+    if first > last:
+        raise HubError(
+            416,
+            "no_such_range",
+            f"The file has {size_bytes} bytes; the range asked for lies behind them.",
+            {"Content-Range": f"bytes */{size_bytes}"},
+        )
+    return first, last
+
+
+def _is_older(seconds: int, since: str) -> bool:
+    """Whether a file of that time was not changed since; a time in the future is no condition."""
+    asked = parse_http_date_safe(since)
+    return asked is not None and seconds <= asked <= time.time()
