@@ -1,5 +1,6 @@
 """The record of who changed what. Call it inside the transaction of the change."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -30,6 +31,13 @@ def record(
     if action in MAILS:
         transaction.on_commit(lambda: send("channels_app.tasks.tell", event.pk))
     return event
+
+
+def record_each(action: str, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
+    """An event of the hub itself for each of `targets`, with its detail. Nobody is told by mail."""
+    AuditEvent.objects.bulk_create(
+        AuditEvent(action=action, channel=channel, target=target, detail=detail) for target, detail in targets.items()
+    )
 
 
 def _means(by: Actor) -> dict[str, str]:

@@ -1,14 +1,30 @@
 """What lists and searches say of a package: kept in its row, made anew whenever one of its artifacts changes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from rattler import Version
 
 from channels_app.models import Artifact, Channel, Package, PackageDependency, Removal
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
+DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at")
+
+
+class Build(NamedTuple):
+    """An artifact, as far as the choice of the newest goes."""
+
+    pk: int
+    version: str
+    subdir: str
+    build_number: int
+    indexed_timestamp: int
+
+    def rank(self) -> tuple[int, int]:
+        """By this order, the last of a version speaks for its package."""
+        return self.build_number, self.indexed_timestamp
 
 
 def locked(artifact: Artifact) -> Artifact:
@@ -25,6 +41,18 @@ def held(channel: Channel, name: str) -> Package:
     return Package.objects.select_for_update(no_key=True).get_or_create(channel=channel, name=name)[0]
 
 
+def held_each(channel: Channel, wanted: Iterable[str]) -> dict[str, Package]:
+    """The same for many names, always locked in the order of the names, so that two such changes never deadlock."""
+    names = sorted(wanted)
+    rows = Package.objects.select_for_update(no_key=True).filter(channel=channel, name__in=names).order_by("name")
+    found = {package.name: package for package in rows}
+    missing = [Package(channel=channel, name=name) for name in names if name not in found]
+    if missing:
+        Package.objects.bulk_create(missing, ignore_conflicts=True)
+        found = {package.name: package for package in rows.all()}
+    return found
+
+
 def refresh(package: Package) -> None:
     """Make the package's row fit its artifacts. Call it in the transaction of the change."""
     listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")
@@ -33,6 +61,27 @@ def refresh(package: Package) -> None:
     facts = listed.only("package", "index_json", "about_json", "indexed_timestamp")
     newest = list(facts.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
     _describe(package, latest, newest, {subdir for _, subdir in found})
+
+
+def refresh_each(held: Collection[Package]) -> None:
+    """What refresh() does, for many packages in a handful of statements."""
+    builds = _listed_builds(held)
+    latest = {pk: latest_version({build.version for build in found}) for pk, found in builds.items()}
+    newest = {
+        pk: sorted((build for build in found if build.version == latest[pk]), key=Build.rank, reverse=True)
+        for pk, found in builds.items()
+    }
+    facts = Artifact.objects.only("package", "index_json", "about_json", "indexed_timestamp")
+    artifacts = facts.in_bulk([build.pk for found in newest.values() for build in found])
+    for package in held:
+        subdirs = {build.subdir for build in builds.get(package.pk, ())}
+        speaking = [artifacts[build.pk] for build in newest.get(package.pk, ())]
+        _fill(package, latest.get(package.pk, ""), speaking, subdirs)
+    # Each has its row already, so that all of them are updates, in one statement.
+    Package.objects.bulk_create(held, update_conflicts=True, unique_fields=("channel", "name"), update_fields=DESCRIBED)
+    _set_dependencies(
+        {pk: dependency_names(artifacts[build.pk] for build in newest.get(pk, ())) for pk in (each.pk for each in held)}
+    )
 
 
 def include(artifact: Artifact) -> None:
@@ -72,18 +121,37 @@ def indexed_at(artifact: Artifact) -> datetime:
 
 def _describe(package: Package, latest: str, newest: list[Artifact], subdirs: set[str]) -> None:
     """`newest`: the artifacts of the latest version, the one that speaks for the package first."""
+    _fill(package, latest, newest, subdirs)
+    package.save(update_fields=DESCRIBED)
+    _set_dependencies({package.pk: dependency_names(newest)})
+
+
+def _fill(package: Package, latest: str, newest: list[Artifact], subdirs: set[str]) -> None:
     package.latest_version = latest
     package.summary = summary(newest[0]) if newest else ""
     package.subdirs = sorted(subdirs)
     package.updated_at = max((indexed_at(artifact) for artifact in newest), default=None)
-    package.save(update_fields=["latest_version", "summary", "subdirs", "updated_at"])
-    _set_dependencies(package, dependency_names(newest))
 
 
-def _set_dependencies(package: Package, wanted: set[str]) -> None:
-    known = set(package.dependencies.values_list("name", flat=True))
-    if known - wanted:
-        package.dependencies.filter(name__in=known - wanted).delete()
+def _listed_builds(held: Collection[Package]) -> dict[int, list["Build"]]:
+    """Package → what of it is in the index, without the wide columns."""
+    listed = Artifact.objects.filter(package__in=held, removal=Removal.NONE, set_aside_reason="")
+    found: dict[int, list[Build]] = {}
+    for package_id, *build in listed.values_list("package", *Build._fields):
+        found.setdefault(package_id, []).append(Build(*build))
+    return found
+
+
+def _set_dependencies(wanted: Mapping[int, set[str]]) -> None:
+    """Package → the names that it depends on."""
+    known = set(PackageDependency.objects.filter(package__in=wanted).values_list("package", "name", "pk"))
+    gone = [pk for package_id, name, pk in known if name not in wanted[package_id]]
+    if gone:
+        PackageDependency.objects.filter(pk__in=gone).delete()
+    there = {(package_id, name) for package_id, name, _ in known}
     PackageDependency.objects.bulk_create(
-        PackageDependency(package=package, name=name) for name in sorted(wanted - known)
+        PackageDependency(package_id=package_id, name=name)
+        for package_id, names in wanted.items()
+        for name in sorted(names)
+        if (package_id, name) not in there
     )

@@ -229,11 +229,14 @@ def release(token: str) -> None:
 
 
 def _take_over(upload: Upload, mine: dict[str, object]) -> None:
-    """Join a reservation for the same bytes, or take one whose upload must have died."""
+    """Join a reservation for the same bytes, or take one whose upload must have died.
+
+    One that names no bytes is an import's claim of what lies in the store: it gives way, and the import notices.
+    """
     theirs = Reservation.of(**upload.place).select_for_update()
     file_name = upload.info.file_name
     for other in theirs:
-        if other.sha256 != upload.received.sha256 and other.expires_at > timezone.now():
+        if other.sha256 not in ("", upload.received.sha256) and other.expires_at > timezone.now():
             raise conflict("being_uploaded", f"Other bytes are being uploaded as {file_name} at this moment.")
     theirs.update(file_name=file_name, **mine)
 

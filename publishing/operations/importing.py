@@ -1,108 +1,134 @@
 """Taking packages in that lie in the store and that the database does not know: after it was lost, or after a copy.
 
-Each package is checked as an upload is. The old index tells what packages themselves don't: when they were indexed
-(CEP 47), what was yanked, which attestations they have (CEP 50). Since the first build writes over it, it is put aside
-first, for as long as a package is not in: so this can be interrupted, and done again.
+Each package is checked as an upload is, by some threads: what takes long there, the store, hashing and decompressing,
+lets the other threads go on. Their rows follow in batches; see import_records.py. The old index tells what packages
+themselves don't: when they were indexed (CEP 47), what was yanked, which attestations they have (CEP 50). Since the
+first build writes over it, it is put aside first, for as long as a package is not in: so this can be interrupted, and
+done again.
 """
 
 import hashlib
 import tempfile
-import time
+from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import transaction
-from django.utils import timezone
 
-from channels_app import audit, packages
 from channels_app.access import ANYONE
-from channels_app.models import Artifact, Channel, Removal
+from channels_app.models import Artifact, Channel
 from channels_app.names import is_subdir
 from hub.errors import HubError, unprocessable
 from hub.storage import NotInStore, store
-from publishing import index, repodata, upload
+from publishing import repodata, upload
 from publishing.attestations import sidecars
 from publishing.attestations.rules import Verified
 from publishing.body import ReceivedFile
-from publishing.operations.inventory import taken
+from publishing.operations.import_records import YANKED, Checked, OldIndex, Outcome, Records, recording
+from publishing.operations.inventory import Inventory, taken
 from publishing.operations.strangers import OLD_REPODATA, PACKAGE
 from publishing.upload import Upload
 
-YANKED = "It was not in the index that it was taken in with."
+__all__ = ["YANKED", "Outcome", "put_old_indexes_aside", "take_in"]
 
-
-@dataclass(slots=True)
-class OldIndex:
-    """What a subdir's old repodata.json says: file name → record, and the names of what was taken out of it."""
-
-    records: dict[str, Any] = field(default_factory=dict)
-    removed: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one file: taken in, or why not; `note` says what was lost on the way."""
-
-    key: str
-    refusal: str = ""
-    note: str = ""
+# Threads: with a bucket most of them wait for its answers.
+AT_ONCE = 8
+# Checked packages that wait for those before them, and for their rows.
+WAITING = 64
+# Of one transaction, which holds SQLite's only lock: some 50 ms.
+BATCH = 100
+BATCH_BYTES = 8 * 1024**2
 
 
 def put_old_indexes_aside(name: str) -> None:
     """Keep the repodata.json of every subdir below the folder `name`, before a build writes over it."""
-    for subdir in _subdirs(name):
+    for subdir in package_counts(name):
         target = f"{name}/{subdir}/{OLD_REPODATA}"
         if not store().stat(target):
             with suppress(NotInStore), _copied(f"{name}/{subdir}/{repodata.REPODATA}") as old:
                 store().put(target, old.path, content_type="application/json")
 
 
+def package_counts(name: str) -> dict[str, int]:
+    """The folders below `name` that can be subdirs, each with the number of its packages, by the store's listing."""
+    found = (key.split("/") for key in store().list(f"{name}/"))
+    subdirs = (parts[1] for parts in found if len(parts) == 3 and is_subdir(parts[1]) and PACKAGE.match(parts[2]))
+    return dict(sorted(Counter(subdirs).items()))
+
+
 def take_in(channel: Channel) -> Iterator[Outcome]:
     """Take in every package below the channel's folder that its database does not know, subdir by subdir."""
-    for subdir in _subdirs(channel.name):
-        old = _old_index(channel, subdir)
-        refused = 0
-        with taken(f"{channel}/{subdir}/") as inventory:
-            for key in inventory.all_keys():
-                if PACKAGE.match(key.rpartition("/")[2]) and not _is_known(channel, key):
-                    outcome = _take_in(channel, key, old)
-                    refused += bool(outcome.refusal)
-                    yield outcome
-            yield from _lost(channel, subdir, old)
-        if not refused:
-            store().delete(f"{channel}/{subdir}/{OLD_REPODATA}")
+    with ThreadPoolExecutor(AT_ONCE, "import") as pool:
+        try:
+            for subdir in package_counts(channel.name):
+                yield from _take_in(channel, subdir, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _subdirs(name: str) -> list[str]:
-    """The folders below `name` that can be subdirs and have packages, by the store's listing."""
-    found = (key.split("/") for key in store().list(f"{name}/"))
-    return sorted({parts[1] for parts in found if len(parts) == 3 and is_subdir(parts[1]) and PACKAGE.match(parts[2])})
+def _take_in(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
+    old = _old_index(channel, subdir)
+    refused = 0
+    with taken(f"{channel}/{subdir}/") as inventory, recording(channel, subdir, old) as records:
+        checks = (pool.submit(_check, channel, *found) for found in _new(inventory, records))
+        for batch in _batches(_in_order(checks)):
+            for outcome in records.add(batch):
+                refused += bool(outcome.refusal)
+                yield outcome
+        yield from _lost(channel, subdir, old)
+    if not refused:
+        store().delete(f"{channel}/{subdir}/{OLD_REPODATA}")
 
 
-def _is_known(channel: Channel, key: str) -> bool:
-    _, subdir, file_name = key.split("/", 2)
-    return Artifact.objects.filter(channel=channel, subdir=subdir, file_name=file_name).exists()
+def _new(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
+    """The packages that the database does not know, claimed by batches: key, and whether it has a sidecar."""
+    found = (key for key in inventory.all_keys() if PACKAGE.match(key.rpartition("/")[2]))
+    while keys := list(islice(found, BATCH)):
+        attested = inventory.sizes(f"{key}.sigs" for key in keys)
+        yield from ((key, f"{key}.sigs" in attested) for key in records.claim(keys))
 
 
-def _take_in(channel: Channel, key: str, old: OldIndex) -> Outcome:
+def _in_order(checks: Iterator[Future[Checked | Outcome]]) -> Iterator[Checked | Outcome]:
+    """What the checks find, a bounded number of them ahead."""
+    waiting = deque(islice(checks, WAITING))
+    while waiting:
+        yield waiting.popleft().result()
+        waiting.extend(islice(checks, 1))
+
+
+def _batches(found: Iterator[Checked | Outcome]) -> Iterator[list[Checked | Outcome]]:
+    """So many, or so large, that one short transaction records them."""
+    batch: list[Checked | Outcome] = []
+    facts_bytes = 0
+    for each in found:
+        batch.append(each)
+        facts_bytes += each.facts_bytes
+        if len(batch) == BATCH or facts_bytes > BATCH_BYTES:
+            yield batch
+            batch, facts_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
+    """In a thread, without the database."""
     _, subdir, file_name = key.split("/", 2)
     try:
         with _copied(key) as received:
             info = upload.read(channel, received)
-            if (info.subdir, info.file_name) != (subdir, file_name):
-                raise unprocessable("wrong_place", f"Its own place is {info.subdir}/{info.file_name}, not here.")
-            verified, note = _attestations(channel, key, received)
-            _record(Upload(ANYONE, channel, received, info), old, verified)
+        if (info.subdir, info.file_name) != (subdir, file_name):
+            raise unprocessable("wrong_place", f"Its own place is {info.subdir}/{info.file_name}, not here.")
+        verified, note = _attestations(channel, key, received) if has_sidecar else ([], "")
     except NotInStore:
         return Outcome(key, "It was removed meanwhile.")
     except HubError as error:
         return Outcome(key, error.detail)
-    return Outcome(key, note=note)
+    facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
+    return Checked(key, Upload(ANYONE, channel, received, info), verified, note, facts_bytes)
 
 
 @contextmanager
@@ -119,49 +145,6 @@ def _copied(key: str) -> Iterator[ReceivedFile]:
         yield ReceivedFile(
             Path(file.name), key.rpartition("/")[2], None, sha256.hexdigest(), md5.hexdigest(), size_bytes
         )
-
-
-def _record(found: Upload, old: OldIndex, verified: list[Verified]) -> None:
-    """As an upload: the name is reserved, so that no other bytes come under it meanwhile."""
-    token = upload.reserve(found)
-    try:
-        with transaction.atomic():
-            artifact = _save(found, old)
-            if verified:
-                sidecars.take_in(artifact, verified)
-            packages.refresh(artifact.package)
-            index.request(found.channel, found.info.subdir, [found.info.name])
-        if verified:
-            sidecars.rewrite(artifact)
-    finally:
-        upload.release(token)
-
-
-def _save(found: Upload, old: OldIndex) -> Artifact:
-    channel, received, info = found.channel, found.received, found.info
-    yanked = {"removal": Removal.YANKED, "removal_reason": YANKED, "removed_at": timezone.now()}
-    values = (
-        upload.facts(found)
-        | (yanked if info.file_name in old.removed else {})
-        | {"package": packages.held(channel, info.name), "indexed_timestamp": _indexed_timestamp(old, received)}
-    )
-    artifact, _ = Artifact.objects.get_or_create(**found.place, defaults=values)
-    audit.record(
-        "artifact.import",
-        channel=channel,
-        target=f"{info.subdir}/{info.file_name}",
-        detail={"sha256": received.sha256, "size_bytes": received.size_bytes},
-    )
-    return artifact
-
-
-def _indexed_timestamp(old: OldIndex, received: ReceivedFile) -> int:
-    """The old one where it is of these very bytes; else now, as of bytes that nobody has seen yet."""
-    now = time.time_ns() // 1_000_000
-    record = old.records.get(received.file_name, {})
-    before = record.get("indexed_timestamp")
-    is_same = record.get("sha256") == received.sha256 and type(before) is int and 0 < before <= now
-    return before if is_same else now
 
 
 def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[Verified], str]:

@@ -1,9 +1,11 @@
 """`manage.py importchannel CHANNEL --owner USER [--public]`: a channel from the packages that lie in the store."""
 
+import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from channels_app import channels
 from channels_app.models import Channel, User
@@ -12,7 +14,9 @@ from hub.storage import StoreError
 from publishing import index
 from publishing.operations import importing
 
-PROGRESS = 100
+PROGRESS_S = 5
+AGAIN = "Run the command again: it goes on where it ended."
+INTERRUPTED = 130  # 128 and the number of SIGINT, as of shells
 
 
 class Command(BaseCommand):
@@ -33,24 +37,50 @@ class Command(BaseCommand):
             channel = Channel.objects.filter(name=options["channel"]).first() or channels.create(
                 name=options["channel"], owner=owner, is_private=not options["public"]
             )
-            self._take_in(channel)
+            refused = self._take_in(channel)
         except HubError as error:
             raise CommandError(error.detail) from None
-        except StoreError as error:
-            raise CommandError(f"{error}. Run the command again: it goes on where it ended.") from None
+        except (StoreError, OperationalError) as error:
+            raise CommandError(f"{str(error).strip()}. {AGAIN}") from None
+        except KeyboardInterrupt:
+            raise CommandError(f"It was stopped. {AGAIN}", returncode=INTERRUPTED) from None
+        if refused:
+            raise SystemExit(1)
 
-    def _take_in(self, channel: Channel) -> None:
+    def _take_in(self, channel: Channel) -> int:
         taken, refused = 0, 0
+        progress = Progress(sum(importing.package_counts(channel.name).values()))
         for outcome in importing.take_in(channel):
             refused += bool(outcome.refusal)
             taken += not outcome.refusal
             if outcome.refusal or outcome.note:
                 self.stdout.write(f"{outcome.key}: {outcome.refusal or outcome.note}")
-            elif taken % PROGRESS == 0:
-                self.stdout.write(f"{taken} packages so far, {outcome.key} the last")
+            if progress.is_due():
+                self.stdout.write(f"{progress.line(taken + refused)}; {outcome.key} the last")
+        if progress.was_due:
+            self.stdout.write(f"{progress.line(taken + refused)}; now the index")
         index.open_channel(channel.pk)
         index.bring_channel_up_to_date(channel)
         yanked = channel.artifacts.filter(removal_reason=importing.YANKED).count()
         self.stdout.write(f"{channel}: taken in: {taken}, not taken in: {refused}, yanked: {yanked}.")
-        if refused:
-            raise SystemExit(1)
+        return refused
+
+
+class Progress:
+    """How far it has come, every few seconds."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.was_due = False
+        self._began = self._due = time.monotonic()
+
+    def is_due(self) -> bool:
+        if time.monotonic() < self._due + PROGRESS_S:
+            return False
+        self._due = time.monotonic()
+        self.was_due = True
+        return True
+
+    def line(self, count: int) -> str:
+        seconds = time.monotonic() - self._began
+        return f"{count:,} of {self.total:,} packages in {seconds:.0f} s, {count / max(seconds, 0.001):.0f}/s"
