@@ -145,6 +145,7 @@ def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tr
 
 def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits: Limits) -> PackageInfo:
     documents.check_link(tree.documents.get(LINK_JSON), limits)
+    run_exports = documents.run_exports(tree.documents.get(RUN_EXPORTS_JSON), limits)
     return PackageInfo(
         file_name=str(file_name),
         name=file_name.name,
@@ -156,13 +157,19 @@ def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits
         index=index,
         revision=index_json.revision(index),
         about=documents.about(tree.documents.get(ABOUT_JSON), limits),
-        run_exports=documents.run_exports(tree.documents.get(RUN_EXPORTS_JSON), limits),
+        run_exports=run_exports,
         features=tuple(_features(file_name.name, tree)),
         files=tuple(tree.files),
         file_count=tree.file_count,
         licences=tuple(tree.licences.texts),
-        warnings=tuple(tree.case_collisions()) if index["subdir"].startswith(CASE_BLIND_SUBDIRS) else (),
+        warnings=tuple(_warnings(index, run_exports, tree)),
     )
+
+
+def _warnings(index: dict[str, Any], run_exports: dict[str, list[str]], tree: Tree) -> Iterator[str]:
+    if index["subdir"].startswith(CASE_BLIND_SUBDIRS):
+        yield from tree.case_collisions()
+    yield from documents.run_export_warnings(run_exports)
 
 
 def _features(name: str, tree: Tree) -> Iterator[str]:

@@ -162,6 +162,14 @@ def test_run_exports_take_the_form_of_cep_12(tmp_path: Path, stated: Any, normal
     assert read(path, path.name).run_exports == normalised
 
 
+def test_read_run_exports_that_clients_read_differently_are_a_warning(tmp_path: Path) -> None:
+    path = make_conda(tmp_path, info={"run_exports.json": b'{"weak": ["demo >=2.3<2.4", "demo >=1"]}'})
+
+    (warning,) = read(path, path.name).warnings
+
+    assert warning.startswith("info/run_exports.json has 'demo >=2.3<2.4' in weak, but conda reads")
+
+
 @pytest.mark.parametrize(
     ("index", "revision"),
     [

@@ -1,13 +1,17 @@
 """The smaller documents under info/ (CEP 34): link.json, run_exports.json, about.json, and the old has_prefix."""
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from publishing.archive import strict_json
+from publishing.archive import specs, strict_json
 from publishing.archive.rules import BadPackage, Limits, shown
 from publishing.archive.tree import ABOUT_JSON, LINK_JSON, RUN_EXPORTS_JSON
 
 RUN_EXPORT_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
+# Each may take 20 ms.
+CHECKED_RUN_EXPORTS = 100
 
 # A command becomes a file in bin/ or Scripts/, module and function become Python source.
 COMMAND = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
@@ -52,6 +56,16 @@ def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
     return {kind: specs for kind, specs in exports.items() if specs}
 
 
+def run_export_warnings(exports: dict[str, list[str]]) -> Iterator[str]:
+    """The run exports that a build with one client would read otherwise than a build with another."""
+    entries = ((kind, spec) for kind, specs_of_kind in exports.items() for spec in specs_of_kind)
+    for kind, spec in islice(entries, CHECKED_RUN_EXPORTS):
+        try:
+            specs.check(spec)
+        except specs.NotAlikeError as error:
+            yield f"{RUN_EXPORTS_JSON} has {shown(spec)} in {kind}, but {error}"
+
+
 def prefix_modes(has_prefix: bytes | None) -> set[str]:
     """The file modes in info/has_prefix: lines of `placeholder mode path`, or of a path alone, which means text."""
     modes = set()
@@ -62,12 +76,12 @@ def prefix_modes(has_prefix: bytes | None) -> set[str]:
 
 
 def _specs(value: object, kind: str, limits: Limits) -> list[str]:
-    specs = [value] if isinstance(value, str) else value
-    if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not all(isinstance(spec, str) for spec in entries):
         raise BadPackage(f"{RUN_EXPORTS_JSON} has {strict_json.kind(value)} as {kind}; expected a list of strings")
-    if len(specs) > limits.specs or any(len(spec) > limits.spec_characters for spec in specs):
+    if len(entries) > limits.specs or any(len(spec) > limits.spec_characters for spec in entries):
         raise BadPackage(
             f"{RUN_EXPORTS_JSON} has too much in {kind}: at most {limits.specs} entries "
             f"of {limits.spec_characters} characters are allowed"
         )
-    return specs
+    return entries

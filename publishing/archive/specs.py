@@ -1,0 +1,166 @@
+"""MatchSpecs that conda and rattler read with one meaning: the intersection of their two grammars.
+
+Each client reads texts that the other can't read, or that mean something else to it. The grammar here holds what both
+read alike, among the texts that py-rattler reads; tests/specs compares it with both clients.
+"""
+
+import re
+
+import rattler
+
+from channels_app import names
+from publishing.archive.rules import shown
+
+ERROR_CHARACTERS = 200
+
+# conda drops what follows "#", and what follows " if ".
+COMMENT = "#"
+CONDITION = " if "
+
+# conda takes "pkgs/…" for a part of its "defaults", and drops a token from a URL.
+CHANNEL = r"(?!pkgs/)(?:https?://(?!.*/t/)[A-Za-z0-9_.-]+(?::[0-9]+)?|[A-Za-z0-9_.-]+)(?:/[A-Za-z0-9_.-]+)*/?"
+NAMESPACE = rf"(?:(?:{CHANNEL})?:)?[A-Za-z0-9_.-]*:"
+# As conda has it: names of packages and of virtual packages, without regard to case.
+NAME = r"(?i:(?:_?[a-z0-9]|_(?![a-z0-9_])|__[a-z0-9])[._-]?(?:[a-z0-9]+[._-])*[a-z0-9]*)"
+HEAD = re.compile(rf"(?:{NAMESPACE})?{NAME}(?P<rest>[ =<>!~](?s:.*))?\Z")
+
+# A second blank, or a blank before "=", begins the build for conda, unless one of these characters follows.
+NO_BUILD = "(?=.*[-=,|<>~])"
+GAP = rf"(?:  +{NO_BUILD}| ?)"
+TERM = rf"(?:(?!=)|(?<! )|(?==.*[-=,|<>~]))(?:[=!<>~]+{GAP})?[0-9A-Za-z_.+!*-]+"
+JOINT = rf" *[,|]{GAP}"
+BUILD = r"[A-Za-z0-9_.+*]+|\^[A-Za-z0-9_.+*?]*\$"
+VERSION_AND_BUILD = re.compile(rf"(?P<version>{TERM}(?:{JOINT}{TERM})*)(?:(?: +|= *)(?P<build>{BUILD}))?\Z")
+
+WORDS = r"[0-9A-Za-z]+(?:[._][0-9A-Za-z]+)*"
+VERSION = rf"(?:[0-9]+!)?{WORDS}_?(?:\+{WORDS})?|[0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*"
+CONSTRAINT = re.compile(
+    rf"(?P<operator>==?|!=|[<>]=?|) ?(?:{VERSION})(?P<glob>\.?\*)?\Z|~= ?(?:[0-9]+!)?[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)+\Z"
+)
+ANY_VERSION = re.compile(r"(?:>= ?)?\*\Z")
+# Another glob is ignored by one of the two, or taken for a letter of the version. None stands for "~=".
+GLOBS = {"": (None, ".*", "*"), ">": (None,), None: (None,)} | dict.fromkeys(
+    ("=", "==", "!=", ">=", "<=", "<"), (None, ".*")
+)
+
+BRACKETS = re.compile(r"(?P<head>[^\[\]]*)\[(?P<pairs>.*)\] *\Z")
+PAIR = re.compile(r"""(?P<key>[a-z0-9_]+)=(?P<quote>["']?)(?P<value>[^"'\[\]]+?)(?P=quote)(?:, ?|\Z)""")
+GROUPS = re.compile(r"""(?:extras|flags)=(?:\[[^\[\]]*\]|(["']?)[^"',\[\]]+\1)(?:, ?|\Z)""")
+WHEN = re.compile(r"""when=(?:"([^"]*)"|'([^']*)'|([^"',\[\]]+))(?:, ?|\Z)""")
+VALUES = {
+    "version": re.compile(r".+\Z"),
+    "build": re.compile(rf"(?:{BUILD}|\^[A-Za-z0-9_.+*?()|\\]*\$)\Z"),
+    "build_number": re.compile(r"(?:[<>]=?|[!=]=|)[0-9]+\Z"),
+    "channel": re.compile(rf"{CHANNEL}\Z"),
+    "subdir": re.compile(r"[a-z0-9-]+\Z"),
+    "md5": re.compile(r"[0-9a-f]{32}\Z"),
+    "sha256": re.compile(r"[0-9a-f]{64}\Z"),
+}
+
+
+class NotAlikeError(ValueError):
+    """The spec has one meaning for conda and another, or none, for rattler; the message says why and what to write."""
+
+
+def check(spec: str) -> None:
+    """Raise NotAlikeError unless conda and rattler read `spec` alike. Some build strings take 20 ms to compile."""
+    try:
+        rattler.MatchSpec(spec)
+    except Exception as error:
+        raise NotAlikeError(f"rattler does not read it: {str(error)[:ERROR_CHARACTERS]}") from error
+    _check(spec)
+
+
+def _check(spec: str) -> None:
+    if CONDITION in spec and not WHEN.search(spec):
+        raise NotAlikeError("conda drops what follows ' if '; write the condition as [when=…] (CEP 43)")
+    text = spec.partition(COMMENT)[0]
+    if text.endswith(names.EXTENSIONS):
+        raise NotAlikeError("conda takes it for the name of a file; write name, version and build with blanks between")
+    if brackets := BRACKETS.match(text):
+        _check_pairs(brackets["pairs"].strip(" "))
+        text = brackets["head"]
+    if "(" in text or ")" in text:
+        raise NotAlikeError(
+            "conda drops parentheses; write it without them, since ',' binds closer than '|', or as name[version='…']"
+        )
+    head = HEAD.match(text)
+    if not head:
+        raise NotAlikeError("conda finds no package name at its beginning; write it like 'numpy >=1.21,<3'")
+    if rest := (head["rest"] or "").strip():
+        _check_version_and_build(rest)
+
+
+def _check_version_and_build(text: str) -> None:
+    found = VERSION_AND_BUILD.match(text)
+    if not found:
+        raise NotAlikeError(
+            f"conda reads {shown(text)} otherwise; put ',' or '|' between constraints, and the build last"
+        )
+    version, build = found["version"], found["build"]
+    is_single = not re.search(JOINT, version)
+    if version.startswith("==") and (is_single or not build):
+        if build and version.endswith("*"):
+            raise NotAlikeError(f"rattler drops the '*' of {shown(version)}; write it without '=='")
+        # Both read "==1.0.*" as "1.0.*" here, and as "==1.0" elsewhere.
+        version = version.removeprefix("==").removeprefix(" ")
+    _check_version(version)
+    _check_regex(build or "")
+
+
+def _check_version(text: str) -> None:
+    terms = re.split(JOINT, text)
+    if len(terms) == 1 and text.startswith("=") and not text.startswith("=="):
+        terms = [text.removeprefix("=").removeprefix(" ")]
+    for term in terms:
+        constraint = CONSTRAINT.match(term)
+        if ANY_VERSION.match(term) or (constraint and constraint["glob"] in GLOBS[constraint["operator"]]):
+            continue
+        if "*" in term:
+            raise NotAlikeError(f"conda and rattler read the '*' of {shown(term)} differently; write it like '1.2.*'")
+        raise NotAlikeError(f"conda reads {shown(term)} otherwise, or not at all; write it like '>=1.2' or '1.2.*'")
+
+
+def _check_pairs(text: str) -> None:
+    """Check the `key=value` pairs between brackets."""
+    position = 0
+    while position < len(text):
+        when = WHEN.match(text, position)
+        pair = GROUPS.match(text, position) or when or _checked_pair(text, position)
+        if when:
+            _check_condition(next(filter(None, when.groups()), ""))
+        position = pair.end()
+
+
+def _checked_pair(text: str, position: int) -> re.Match[str]:
+    pair = PAIR.match(text, position)
+    if not pair or pair["key"] not in VALUES or not VALUES[pair["key"]].match(pair["value"]):
+        raise NotAlikeError(
+            f"conda and rattler differ on {shown(text[position:])} in brackets; both read version, build, "
+            "build_number, channel, subdir, md5 and sha256 as key='value' with ',' between"
+        )
+    if pair["key"] == "version":
+        _check_bracketed_version(pair["value"])
+    if pair["key"] == "build":
+        _check_regex(pair["value"])
+    return pair
+
+
+def _check_bracketed_version(text: str) -> None:
+    if re.match(rf"==(?:(?!{JOINT}).)*\*", text):
+        raise NotAlikeError(f"rattler drops the '*' of {shown(text)}; write it without '=='")
+    # Within brackets both read parentheses; rattler has found them balanced.
+    _check_version(re.sub("[()]", "", text))
+
+
+def _check_condition(text: str) -> None:
+    """Check the specs of a condition (CEP 43), which ' and ', ' or ' and parentheses join."""
+    for spec in re.split(" and | or ", text):
+        _check(spec.strip(" ()"))
+
+
+def _check_regex(build: str) -> None:
+    try:
+        re.compile(build if build.startswith("^") else "")
+    except re.error as error:
+        raise NotAlikeError(f"its build {shown(build)} is no regular expression: {error}") from None

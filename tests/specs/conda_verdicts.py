@@ -1,0 +1,40 @@
+"""conda's verdicts on specs, run by hand where conda and the checkout are on PYTHONPATH:
+
+    python -m tests.specs.conda_verdicts VERSION < SPECS > known.tsv
+
+SPECS are JSON strings, one a line; `python -m tests.specs.generator` writes random ones. The output's first line is
+conda's VERSION, since a checkout of conda does not know it. Each other line is a spec, a tab, and conda's verdict.
+"""
+
+import json
+import logging
+import sys
+
+from conda.models.match_spec import MatchSpec  # type: ignore[import-not-found]
+
+from tests.specs.probes import UNREADABLE, Probe, digest
+
+
+def verdict(spec: str) -> str:
+    try:
+        parsed = MatchSpec(spec)
+        place = {key: str(parsed._match_components[key]) for key in ("channel", "subdir") if key in parsed}
+        return digest(spec, place, lambda probe: bool(parsed.match(record(probe) | place)))
+    except Exception:  # noqa: BLE001 (whatever conda raises, it does not read the spec)
+        return UNREADABLE
+
+
+def record(probe: Probe) -> dict[str, object]:
+    return {"channel": "conda-forge", "subdir": "linux-64", **probe._asdict()}
+
+
+def main() -> None:
+    logging.disable()
+    sys.stdout.write(f"conda {sys.argv[1]}\n")
+    for line in sys.stdin:
+        spec = json.loads(line)
+        sys.stdout.write(f"{json.dumps(spec)}\t{verdict(spec)}\n")
+
+
+if __name__ == "__main__":
+    main()
