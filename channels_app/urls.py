@@ -14,6 +14,7 @@ from channels_app import (
     settings_pages,
     styleguide,
     views,
+    well_known,
 )
 from channels_app.accounts import activity_page
 from channels_app.accounts import pages as accounts
@@ -24,6 +25,10 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("accounts/", include("allauth.urls")),
     path("", include("channels_app.accounts.oauth.urls")),
+    path("robots.txt", well_known.robots, name="robots"),
+    path("favicon.ico", well_known.favicon, name="favicon"),
+    path(".well-known/security.txt", well_known.security, name="security-contact"),
+    path(".well-known/change-password", well_known.change_password, name="change-password"),
     path("search", search.results, name="search"),
     path("docs", docs.page, name="docs"),
     path("docs/<slug:name>", docs.page, name="doc"),

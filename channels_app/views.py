@@ -5,7 +5,7 @@ import sys
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
@@ -15,6 +15,12 @@ from hub.errors import HubError
 from hub.middleware import DATABASE_DOWN, answer
 
 RECENT_PACKAGES = 5
+PATH_MAX_CHARACTERS = 200
+
+
+def is_browser(request: HttpRequest) -> bool:
+    """Whether the request asks for a page."""
+    return "text/html" in request.headers.get("Accept", "")
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -41,21 +47,25 @@ def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What the reader can see but may not do; the exception says what."""
-    if _is_browser(request):
+    if is_browser(request):
         return render(request, "403.html", {"reason": str(exception)}, status=403)
     return _sentence(str(exception) or "That is not allowed.", 403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A page for browsers, a sentence for clients."""
-    if _is_browser(request):
+    """A page for browsers, a sentence for clients, as JSON where they ask for that (RFC 9457)."""
+    if is_browser(request):
         return render(request, "404.html", status=404)
-    return _sentence(f"There is nothing at {request.path}.", 404)
+    sentence = f"There is no page, file or endpoint at {request.path[:PATH_MAX_CHARACTERS]}."
+    if "json" not in request.headers.get("Accept", ""):
+        return _sentence(sentence, 404)
+    problem = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": sentence}
+    return JsonResponse(problem, status=404, content_type="application/problem+json")
 
 
 def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
     """429 of channels_app.limits, which says how long to wait."""
-    if not _is_browser(request):
+    if not is_browser(request):
         return answer(error)
     page = render(request, "429.html", {"reason": error.detail}, status=error.status)
     for name, value in (error.headers | {"Cache-Control": "no-store"}).items():
@@ -67,13 +77,9 @@ def failed(request: HttpRequest) -> HttpResponse:
     """The same for what nobody foresaw; without the request's context, which may be what failed."""
     if isinstance(sys.exception(), (OperationalError, InterfaceError)):
         return answer(DATABASE_DOWN)
-    if _is_browser(request):
+    if is_browser(request):
         return HttpResponse(render_to_string("500.html"), status=500)
     return _sentence("The hub failed to answer. The reason is in its log; try again, or tell an administrator.", 500)
-
-
-def _is_browser(request: HttpRequest) -> bool:
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def _sentence(text: str, status: int) -> HttpResponse:

@@ -43,8 +43,8 @@ NO_PERMISSIONS = ", ".join(
     for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "serial", "usb")
 )
 
-# The routes whose views read their body themselves, with bounds of their own.
-OWN_BOUNDS = {"upload", "channel-upload", "mint-token"}
+# The routes whose views read their body themselves, with bounds of their own, or read none.
+OWN_BOUNDS = {"upload", "channel-upload", "mint-token", "channel-address", "nowhere"}
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from hub.fixed_settings import *  # noqa: F403
 from hub.fixed_settings import BASE_DIR
 from hub.sign_in_clients import client, oidc_clients
 from hub.variables import (
+    contact,
     env,
     folder,
     kept_secret,
@@ -61,6 +62,10 @@ SECRET_KEY = text(
 ) or kept_secret(HUB_DATA_DIR / "secret_key")
 HUB_PATH_KEYS = switch(
     "HUB_PATH_KEYS", True, "whether a key may come as `/t/KEY/` before the path, as from conda and mamba"
+)
+HUB_SECURITY_CONTACT = contact(
+    "HUB_SECURITY_CONTACT",
+    "who takes reports of security problems, for `/.well-known/security.txt`: an e-mail address or an `https://` page",
 )
 HUB_ADMIN_USERNAME = text("HUB_ADMIN_USERNAME", "admin", "the administrator that the first start makes")
 HUB_ADMIN_PASSWORD = text("HUB_ADMIN_PASSWORD", "", "the same one's password", shown="printed once")

@@ -1,11 +1,14 @@
 """Every path of the hub. A channel's own files come last: whatever is not the hub's is a channel's."""
 
+import re
+
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
+from channels_app.channels import ROUTED
 from hub import health
-from publishing import downloads
+from publishing import addresses
 
 handler400 = "channels_app.views.misdirected"
 handler403 = "channels_app.views.denied"
@@ -14,6 +17,10 @@ handler500 = "channels_app.views.failed"
 
 # Django's own form would ask for no second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+# What is nowhere is 404 here, too; which models there are is no secret.
+admin.site.final_catch_all_view = False
+
+words = "|".join(re.escape(word) for word in sorted(ROUTED))
 
 urlpatterns = [
     path("", include("channels_app.urls")),
@@ -21,5 +28,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("<str:channel>/<path:path>", downloads.channel_file, name="channel-file"),
+    re_path(rf"^(?P<word>{words})(?:/(?P<path>.*))?\Z", addresses.nowhere, name="nowhere"),
+    re_path(r"^(?P<channel>[^/]+)/?\Z", addresses.channel_address, name="channel-address"),
+    path("<str:channel>/<path:path>", addresses.below_channel, name="channel-file"),
 ]

@@ -4,6 +4,7 @@ Each takes the variable's name, its default, and what it means, in a table of do
 """
 
 import os
+import re
 import secrets
 import warnings
 from collections.abc import Callable
@@ -71,6 +72,15 @@ def positive(
         expected = f"from {at_least} to {at_most}" if at_most else "above zero" if at_least else "from 0 on"
         raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number {expected}.")
     return number
+
+
+def contact(name: str, meaning: str) -> str:
+    """The variable `name`, an e-mail address or a URI, as a URI; empty by default."""
+    value = text(name, "", meaning).strip()
+    uri = f"mailto:{value}" if re.fullmatch(r"[^\s:@/]+@[^\s@/]+", value) else value
+    if value and not re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:\+?[\d-]+)", uri):
+        raise ImproperlyConfigured(f"{name} is {value!r}; expected an e-mail address or a URI by https, mailto or tel.")
+    return uri
 
 
 def numbers(name: str, meaning: str, *, shown: str) -> dict[str, int]:

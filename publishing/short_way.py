@@ -11,7 +11,7 @@ from django.urls import ResolverMatch
 from channels_app.channels import ROUTED
 from channels_app.names import CHANNEL
 from hub.middleware import GetResponse, plain_answer
-from publishing.downloads import channel_file
+from publishing.addresses import below_channel
 
 
 def short_way(get_response: GetResponse) -> GetResponse:
@@ -23,10 +23,10 @@ def short_way(get_response: GetResponse) -> GetResponse:
             return get_response(request)
         request.user = AnonymousUser()
         request.resolver_match = ResolverMatch(
-            channel_file, (), {"channel": channel, "path": path}, "channel-file", route="<str:channel>/<path:path>"
+            below_channel, (), {"channel": channel, "path": path}, "channel-file", route="<str:channel>/<path:path>"
         )
         try:
-            return channel_file(request, channel, path)
+            return below_channel(request, channel, path)
         except Exception as error:
             if (answer := plain_answer(error)) is None:
                 raise

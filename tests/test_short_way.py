@@ -35,7 +35,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         taken.append(f"/{channel}/{path}")
         return downloads.channel_file(request, channel, path)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(short_way, "channel_file", noted)
+    monkeypatch.setattr(short_way, "below_channel", noted)
     return taken
 
 
@@ -105,7 +105,7 @@ def test_a_fault_is_a_page_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(short_way, "channel_file", broken)
+    monkeypatch.setattr(short_way, "below_channel", broken)
     answer = Client(raise_request_exception=False).get("/open/noarch/repodata.json")
     assert answer.status_code == 500
     assert answer["X-Content-Type-Options"] == "nosniff"

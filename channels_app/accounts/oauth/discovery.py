@@ -1,4 +1,4 @@
-"""What clients learn of the hub before they sign anybody in (OpenID Connect Discovery 1.0)."""
+"""What clients learn of the hub before they sign anybody in (OpenID Connect Discovery 1.0 and RFC 8414)."""
 
 from allauth.idp.oidc.models import Client
 from django.conf import settings
@@ -7,6 +7,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from channels_app.accounts.oauth.scopes import WORDS
+
+CLIENT_AUTHENTICATION = ["none", "client_secret_basic", "client_secret_post"]
 
 
 @require_safe
@@ -29,7 +31,9 @@ def configuration(request: HttpRequest) -> JsonResponse:
                 Client.GrantType.REFRESH_TOKEN,
             ],
             "code_challenge_methods_supported": ["S256"],
-            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+            "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
+            "revocation_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
+            "service_documentation": f"{settings.HUB_PUBLIC_URL}{reverse('doc', args=['private-channels'])}",
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
         },

@@ -26,6 +26,7 @@ def no_nul(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 oidc = [
     path(".well-known/openid-configuration", discovery.configuration, name="configuration"),
+    path(".well-known/oauth-authorization-server", discovery.configuration, name="server_metadata"),
     path(".well-known/jwks.json", views.jwks, name="jwks"),
     path("identity/o/authorize", no_nul(consent.Consent.as_view()), name="authorization"),
     path("identity/o/device", no_nul(device.page), name="device_authorization"),
