@@ -1,26 +1,37 @@
 """A request's credential → who asks. Nowhere else reads credentials.
 
-A key arrives as a bearer token (pixi, rattler, mamba), as the password of basic authentication with any user name
-(conda, curl) or before the path as `/t/<key>/` (conda, mamba; see hub.middleware); browsers have a session.
+A key arrives as a bearer token (pixi, rattler, mamba), by basic authentication as the password with any user name or as
+the user name (conda, curl), or before the path as `/t/<key>/` (conda, mamba; see hub.middleware).
+Browsers have a session.
 """
 
 import base64
 import binascii
 
 from allauth.idp.oidc.models import Token
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 
-from channels_app import keys
+from channels_app import keys, placeholders
 from channels_app.access import ANYONE, Actor
 from channels_app.models import User
-from hub.errors import forbidden, unauthenticated
+from hub.errors import HubError, forbidden, unauthenticated
 from hub.middleware import PATH_KEY
 from hub.observed import WHO
 
 # An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
 TOKEN_CHARACTERS = 86
+YOUR_KEYS = f"Your keys are at {settings.HUB_PUBLIC_URL}/account/keys."
+# What is said of each kind of channels_app.placeholders.
+NO_KEY = {
+    "empty": f"An empty key was sent. Is the variable that holds it set where the client runs? {YOUR_KEYS}",
+    "variable": "The name of a variable was sent as the key, not its value. Write it as your shell or CI replaces it.",
+    "unset": f"The key that was sent is the word for an unset value, such as None or null. Set it. {YOUR_KEYS}",
+    "hidden": f"Dots, stars or the like were sent as the key. Copy the key itself: it is shown once. {YOUR_KEYS}",
+    "word": f"A placeholder was sent, as examples have it. Put your own key in its place. {YOUR_KEYS}",
+}
 
 
 def actor(request: HttpRequest) -> Actor:
@@ -108,7 +119,7 @@ def _actor_by(secret: str) -> Actor:
         return Actor(user=key.owner, key=key)
     token = None if secret.startswith(keys.PREFIX) else live_token(secret)
     if token is None or token.user is None:
-        raise unauthenticated("invalid_key", _what_is_wrong(secret))
+        raise _wrong(secret)
     return Actor(user=token.user, token=token)
 
 
@@ -131,19 +142,42 @@ def credential(request: HttpRequest) -> str | None:
         case "bearer":
             return value.strip()
         case "basic":
-            return _basic_password(value)
+            return _of_basic(value)
         case _:
+            # Without a scheme the first word is the key itself.
+            found = f"is of the scheme '{scheme[:20]}'" if value else "names no scheme"
             raise unauthenticated(
-                "unknown_scheme",
-                f"The Authorization header is of the scheme '{scheme[:20]}'; expected Bearer or Basic.",
+                "unknown_scheme", f"The Authorization header {found}; expected Bearer or Basic, such as 'Bearer KEY'."
             )
 
 
-def _basic_password(value: str) -> str:
+def _of_basic(value: str) -> str:
+    """The password is the key, with any user name. Else the user name is, as in `https://KEY@host` on anaconda.org.
+
+    Of two that look like keys the password counts.
+    """
     try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise unauthenticated("bad_basic", "The Authorization header is not valid basic authentication.") from None
+    if not looks_like_key(password) and looks_like_key(user):
+        return user
+    is_left_out = password in ("", "x-oauth-basic")
+    return user if is_left_out and placeholders.kind(user) else password
+
+
+def looks_like_key(secret: str) -> bool:
+    """Whether it has the form of a key of the hub, damaged or not, or of an application's token."""
+    return secret.startswith(keys.PREFIX) or len(secret) == TOKEN_CHARACTERS
+
+
+def _wrong(secret: str) -> HubError:
+    kind = placeholders.kind(secret)
+    if kind == "empty":
+        return unauthenticated("empty_key", NO_KEY[kind])
+    if kind:
+        return unauthenticated("placeholder_key", NO_KEY[kind])
+    return unauthenticated("invalid_key", _what_is_wrong(secret))
 
 
 def _what_is_wrong(secret: str) -> str:

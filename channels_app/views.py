@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from channels_app import authentication, queries
+from channels_app import authentication, misplaced, queries
 from channels_app.access import visible_channels
 from hub.errors import HubError
-from hub.middleware import DATABASE_DOWN, answer
+from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer
 
 RECENT_PACKAGES = 5
 PATH_MAX_CHARACTERS = 200
@@ -52,8 +52,20 @@ def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _sentence(str(exception) or "That is not allowed.", 403)
 
 
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A page for a form whose token is missing, wrong or too old; for clients, where it goes what they sent."""
+    if not misplaced.is_from_page(request):
+        return answer(misplaced.refusal(request))
+    response = render(request, "csrf_failed.html", status=403)
+    for name, value in {"X-Error-Code": "not_from_here", "Cache-Control": "no-store"}.items():
+        response.headers[name] = value
+    return response
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A page for browsers, a sentence for clients, as JSON where they ask for that (RFC 9457)."""
+    if request.method not in SAFE_METHODS and not misplaced.is_from_page(request):
+        return answer(misplaced.refusal(request, is_there=False))
     if is_browser(request):
         return render(request, "404.html", status=404)
     sentence = f"There is no page, file or endpoint at {request.path[:PATH_MAX_CHARACTERS]}."

@@ -45,3 +45,9 @@ def unprocessable(code: str, detail: str) -> HubError:
 def unavailable(code: str, detail: str) -> HubError:
     """503: nothing was changed, the same request may go through later."""
     return HubError(503, code, detail, {"Retry-After": "5"})
+
+
+def disk_full(*, is_upload: bool) -> HubError:
+    """413 for what has a body, as RFC 9110 allows where that is temporary: at 507 rattler sends it four times."""
+    sentence = "The hub's disk is full. Nothing was changed; an administrator has to make room on it."
+    return HubError(413 if is_upload else 507, "disk_full", sentence, {"Retry-After": "60"})

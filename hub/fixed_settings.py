@@ -33,12 +33,14 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "hub.database.given_back",
+    "hub.unread_bodies.answered_first",
     "hub.observed.observed",
     "hub.middleware.path_key",
     "hub.middleware.invitation_key",
     "hub.middleware.client_address",
     "hub.middleware.no_nul",
     "hub.middleware.head_as_get",
+    "hub.middleware.https_for_changes",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -49,6 +51,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     # Before the check of the CSRF token, which reads the form.
+    "channels_app.misplaced.large_ones",
     "hub.middleware.bounded_body",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -172,6 +175,7 @@ IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
 
 # Of every body but an upload; see hub.middleware.bounded_body.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+CSRF_FAILURE_VIEW = "channels_app.views.csrf_failed"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
 # HSTS for the other hosts of the domain is not the hub's to ask for.

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -11,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from hub.errors import HubError, bad_request, not_found, too_large, unavailable
+from hub.errors import HubError, bad_request, disk_full, not_found, too_large, unavailable
 from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -24,19 +25,17 @@ PATH_KEY_PREFIX = "/t/"
 INVITATION_KEY = "channelhub.invitation_key"
 INVITATION_PREFIX = "/invitations/"
 
-RETRY_LATER = {"Retry-After": "60"}
+PG_DISK_FULL = "53100"
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
 NUL = bad_request("nul", "The address holds a NUL character, which no name here has.")
 STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
-DISK_FULL = HubError(
-    507,
-    "disk_full",
-    "The hub's disk is full. Nothing was changed; an administrator has to make room on it.",
-    RETRY_LATER,
-)
 DATABASE_DOWN = unavailable("database_unavailable", "The database does not answer just now; try again in a moment.")
 NO_LENGTH = HubError(411, "length_missing", "The body is chunked; it is taken here with a Content-Length alone.")
 TOO_LARGE = too_large("body_too_large", "The body is larger than anything that is sent here: at most 1 MiB is taken.")
+HTTPS_NEEDED = bad_request(
+    "https_needed", f"This came by http, and nothing was changed. Use the hub's address: {settings.HUB_PUBLIC_URL}"
+)
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 NO_PERMISSIONS = ", ".join(
     f"{feature}=()"
@@ -44,7 +43,7 @@ NO_PERMISSIONS = ", ".join(
 )
 
 # The routes whose views read their body themselves, with bounds of their own, or read none.
-OWN_BOUNDS = {"upload", "channel-upload", "mint-token", "channel-address", "nowhere"}
+OWN_BOUNDS = {"upload", "channel-upload", "mint-token", "channel-file", "channel-address", "nowhere"}
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +127,19 @@ def few_permissions(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def https_for_changes(get_response: GetResponse) -> GetResponse:
+    """Refuse what changes something and came by http, where the hub has https.
+
+    Clients would follow Django's redirect by GET and without the body.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        is_plain = settings.SECURE_SSL_REDIRECT and not request.is_secure()
+        return answer(HTTPS_NEEDED) if is_plain and request.method not in SAFE_METHODS else get_response(request)
+
+    return middleware
+
+
 def bounded_body(get_response: GetResponse) -> GetResponse:
     """Refuse what no form of ours can be, before anything reads it: Django's parser would spool files of any size."""
 
@@ -169,12 +181,12 @@ def plain_errors(get_response: GetResponse) -> GetResponse:
             return get_response(request)
 
         def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-            return plain_answer(exception)
+            return plain_answer(request, exception)
 
     return Middleware()
 
 
-def plain_answer(exception: Exception) -> HttpResponse | None:
+def plain_answer(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """What is answered to an exception of the hub's own, or of a disk that is full."""
     if isinstance(exception, HubError):
         return answer(exception)
@@ -182,12 +194,21 @@ def plain_answer(exception: Exception) -> HttpResponse | None:
     if not is_full and not isinstance(exception, StoreError):
         return None
     logger.error("%s", exception)
-    return answer(DISK_FULL if is_full else STORE_DOWN)
+    return answer(disk_full(is_upload=has_body(request)) if is_full else STORE_DOWN)
+
+
+def has_body(request: HttpRequest) -> bool:
+    return request.META.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in request.META
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
-    """Whether that is what the error, or what led to it, was."""
+    """Whether a full disk, the store's or a database's, is what the error, or what led to it, was."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if (
+        getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(error, "sqlstate", "") == PG_DISK_FULL
+    ):
         return True
     return error is not None and _is_disk_full(error.__cause__)
 

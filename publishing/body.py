@@ -5,27 +5,27 @@ of a multipart part are not to be seen, and the file is written twice.
 """
 
 import hashlib
+import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from hub import database
-from hub.errors import HubError, bad_request, too_large
+from hub.errors import HubError, bad_request, disk_full, too_large
+from hub.storage import store
+from hub.unread_bodies import CHUNK_BYTES, Readable
 
-CHUNK_BYTES = 256 * 1024
 ATTESTATION_MAX_BYTES = 64 * 1024
 FIELD_MAX_BYTES = 4 * 1024
 PARTS_MAX = 16
 FORM_OVERHEAD_BYTES = ATTESTATION_MAX_BYTES + 64 * 1024
-SWALLOW_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,6 @@ class ReceivedFile:
     fields: dict[str, str] = field(default_factory=dict)  # the other parts of a form
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 class Body:
     """The bytes of a request, read once, in chunks; it knows how many have arrived."""
 
@@ -56,7 +52,7 @@ class Body:
         self.declared_bytes = int(length) if length.isascii() and length.isdigit() else None
         # Without a length, reading to the end is safe only where the server says so, as gunicorn and granian do.
         self._ends_by_itself = bool(request.META.get("wsgi.input_terminated"))
-        self._source: _Readable = request.META["wsgi.input"]
+        self._source: Readable = request.META["wsgi.input"]
         self._arrived_bytes = 0
 
     def chunks(self) -> Iterator[bytes]:
@@ -80,34 +76,10 @@ class Body:
                 f"The body broke off after {self._arrived_bytes} of {self.declared_bytes} bytes; send it again.",
             )
 
-    def swallow(self) -> None:
-        """Read on to the end, for at most 30 seconds and as much as the largest upload has."""
-        left, deadline = settings.HUB_MAX_UPLOAD_BYTES, time.monotonic() + SWALLOW_S
-        with suppress(HubError):
-            for chunk in self.chunks():
-                left -= len(chunk)
-                if left < 0 or time.monotonic() > deadline:
-                    return
-
     def _next_bytes(self) -> int:
         if self.declared_bytes is None:
             return CHUNK_BYTES
         return min(CHUNK_BYTES, self.declared_bytes - self._arrived_bytes)
-
-
-@contextmanager
-def body_of(request: HttpRequest) -> Iterator[Body]:
-    """The body of an upload; where the block refuses it or fails, what is left is swallowed before the answer.
-
-    A server that closes a connection with unread data resets it, and the client, which never asks with
-    `Expect: 100-continue`, sees a broken pipe instead of the answer.
-    """
-    body = Body(request)
-    try:
-        yield body
-    except (HubError, OSError):
-        body.swallow()
-        raise
 
 
 @contextmanager
@@ -116,10 +88,11 @@ def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
 
     Besides `file`, a form may have a part `attestation` and a few small text fields.
 
-    400 where the body is broken or ends early, 413 where the file is larger than `limit_bytes`.
+    400 where the body is broken or ends early, 413 where the file is larger than `limit_bytes` or than what is free.
     """
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes + FORM_OVERHEAD_BYTES:
         raise _over_limit(limit_bytes)
+    _check_space(body.declared_bytes or 0)
     database.give_back()
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="upload-") as file:
         sink = _Sink(file, limit_bytes)
@@ -130,6 +103,13 @@ def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
             received = _read_bare(body, sink)
         file.flush()
         yield received
+
+
+def _check_space(needed_bytes: int) -> None:
+    """Refuse what does not fit before it is sent; what comes meanwhile may still fill the disk."""
+    folders = [settings.UPLOAD_DIR, getattr(store(), "root", settings.UPLOAD_DIR)]
+    if any(Path(folder).is_dir() and shutil.disk_usage(folder).free < needed_bytes for folder in folders):
+        raise disk_full(is_upload=True)
 
 
 @dataclass(slots=True)
@@ -153,7 +133,7 @@ class _Sink:
     def received(self, file_name: str, claimed_sha256: str | None, parts: Mapping[str, bytes]) -> ReceivedFile:
         return ReceivedFile(
             path=Path(self.file.name),
-            file_name=file_name,
+            file_name=_last_segment(file_name),
             claimed_sha256=claimed_sha256.strip().lower() if claimed_sha256 else None,
             sha256=self.sha256.hexdigest(),
             md5=self.md5.hexdigest(),
@@ -217,6 +197,11 @@ class _Form:
         if len(self.small[name]) + len(chunk) > limit_bytes:
             raise too_large("part_too_large", f"The form's part '{name[:60]}' is over {limit_bytes:,} bytes.")
         self.small[name] += bytes(chunk)
+
+
+def _last_segment(name: str) -> str:
+    """A file's name without the folders before it, which scripts send along; Windows has backslashes."""
+    return name.replace("\\", "/").rpartition("/")[2]
 
 
 def _over_limit(limit_bytes: int) -> HubError:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from channels_app import download_counts, hot_access
+from channels_app import download_counts, hot_access, misplaced
 from channels_app.access import Permission
 from channels_app.access_epoch import STANDS
 from channels_app.models import Channel, Removal
@@ -15,8 +15,8 @@ from channels_app.names import is_subdir
 from hub.database import prepared
 from hub.errors import HubError, not_found
 from publishing import delivery, repodata
-from publishing.cross_origin import METHODS, preflight_headers
 from publishing.cross_origin import headers as cross_origin_headers
+from publishing.cross_origin import preflight_headers
 from publishing.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 
 # As SQL: it is asked at every request, and to have the ORM make a query and a model takes ten times what this takes.
@@ -62,7 +62,7 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
     if request.method == "OPTIONS":
         return HttpResponse(status=204, headers=preflight_headers(hot_access.channel_to_read(request, channel)))
     if request.method not in ("GET", "HEAD"):
-        raise HubError(405, "wrong_method", "Channel files are read by GET and HEAD.", {"Allow": METHODS})
+        raise misplaced.refusal(request)
     if decision := hot_access.remembered(request, channel, Permission.READ):
         # Before anything is refused, all is asked anew.
         with suppress(Doubtful, HubError):

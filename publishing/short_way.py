@@ -10,7 +10,7 @@ from django.urls import ResolverMatch
 
 from channels_app.channels import ROUTED
 from channels_app.names import CHANNEL
-from hub.middleware import GetResponse, plain_answer
+from hub.middleware import GetResponse, has_body, plain_answer
 from publishing.addresses import below_channel
 
 
@@ -28,7 +28,7 @@ def short_way(get_response: GetResponse) -> GetResponse:
         try:
             return below_channel(request, channel, path)
         except Exception as error:
-            if (answer := plain_answer(error)) is None:
+            if (answer := plain_answer(request, error)) is None:
                 raise
             return answer
 
@@ -36,6 +36,4 @@ def short_way(get_response: GetResponse) -> GetResponse:
 
 
 def _is_plain(request: HttpRequest) -> bool:
-    asked = request.META
-    has_body = asked.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in asked
-    return request.method in ("GET", "HEAD") and not asked.get("HTTP_COOKIE") and not has_body
+    return request.method in ("GET", "HEAD") and not request.META.get("HTTP_COOKIE") and not has_body(request)

@@ -9,12 +9,12 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from channels_app import authentication, settings_frame
+from channels_app import authentication, misplaced, settings_frame
 from channels_app.access import Actor, Permission, channel_for, page_channel, permissions
 from channels_app.models import Artifact, Removal
 from hub.errors import HubError, bad_request
 from publishing import queries, removal
-from publishing.body import body_of, receive
+from publishing.body import Body, receive
 from publishing.forms import DeleteForm, ReleaseForm, RestoreForm, YankForm
 from publishing.upload import Published, publish
 
@@ -36,6 +36,8 @@ DONE = {
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
     """Where packages are dropped: one POST a file, from the page's script or as a plain form."""
+    if request.method == "POST" and misplaced.carries_key(request):
+        raise misplaced.refusal(request)
     if request.method == "POST":
         return _take_file(request, channel)
     actor = authentication.actor(request)
@@ -111,14 +113,13 @@ def _take_file(request: HttpRequest, channel: str) -> HttpResponse:
 
 def _publish(request: HttpRequest, channel: str) -> Published:
     """The script sends its token as a header, so that a refusal costs no body; a form has it within the body."""
-    with body_of(request) as body:
-        token = request.headers.get("X-CSRFToken", "")
-        actor = authentication.session_actor(request, token) if token else authentication.signed_in(request)
-        target = channel_for(actor, channel, Permission.UPLOAD)
-        with receive(body, target.upload_limit_bytes) as received:
-            if not token:
-                actor = authentication.session_actor(request, received.fields.get("csrfmiddlewaretoken", ""))
-            return publish(actor=actor, channel=target, received=received)
+    token = request.headers.get("X-CSRFToken", "")
+    actor = authentication.session_actor(request, token) if token else authentication.signed_in(request)
+    target = channel_for(actor, channel, Permission.UPLOAD)
+    with receive(Body(request), target.upload_limit_bytes) as received:
+        if not token:
+            actor = authentication.session_actor(request, received.fields.get("csrfmiddlewaretoken", ""))
+        return publish(actor=actor, channel=target, received=received)
 
 
 def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[str, RestoreForm]:

@@ -1,6 +1,7 @@
 """How a credential arrives, and what is said of one that is not valid."""
 
 import base64
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -20,6 +21,11 @@ def status(client: Client, path: str = FILE, **headers: str) -> int:
     return client.get(path, headers=headers).status_code
 
 
+def code(client: Client, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    answer = client.get(path, headers=headers)
+    return answer.status_code, answer["X-Error-Code"]
+
+
 def test_every_way_in(client: Client, channel: Channel, olga: User) -> None:
     secret = make_key(olga)
     assert status(client) == 401
@@ -31,16 +37,77 @@ def test_every_way_in(client: Client, channel: Channel, olga: User) -> None:
     assert status(client) == 200
 
 
+def test_basic_user_name_that_is_a_key_counts_unless_the_password_is_one(
+    client: Client, channel: Channel, olga: User
+) -> None:
+    key, other = make_key(olga), make_key(olga, scopes=("upload",))
+    for password in ("", "x-oauth-basic", "anything", "me"):
+        assert status(client, authorization=basic(key, password)) == 200
+    assert status(client, authorization=basic(other, key)) == 200
+    assert status(client, authorization=basic(key, other)) == 403
+    assert status(client, authorization=basic(key, key[:-1])) == 401
+    assert status(client, authorization=basic(key[:-1], "")) == 401
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_empty_key_has_a_code_of_its_own(client: Client, channel: Channel, text: str) -> None:
+    for headers in ({"authorization": f"Bearer {text}"}, {"authorization": basic("", text)}):
+        assert code(client, FILE, headers) == (401, "empty_key")
+    assert code(client, FILE, {"authorization": basic("me", "")}) == (401, "empty_key")
+    assert code(client, f"/t/{text}{FILE}", {}) == (401, "empty_key")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "KEY",
+            "<KEY>",
+            "YOUR_API_KEY",
+            "your-api-key-here",
+            "my key",
+            "API_TOKEN",
+            "<your key>",
+            "...",
+            "…",
+            "changeme",
+        ),
+        *("$API_KEY", "${API_KEY}", "${{ secrets.HUB_KEY }}", "%API_KEY%", "$env:API_KEY", "{{ key }}", "$(cat key)"),
+        *("None", "null", "undefined", "***", "xxxxxxxx", "[MASKED]", "chub-", "chub-xxxxxx", "chub-…"),
+    ],
+)
+def test_placeholder_has_a_code_of_its_own(client: Client, channel: Channel, text: str) -> None:
+    as_users = [basic(text, password) for password in ("", "x-oauth-basic")] if ":" not in text else []
+    for value in (f"Bearer {text}", basic("me", text), *as_users):
+        assert code(client, FILE, {"authorization": value.encode().decode("latin-1")}) == (401, "placeholder_key")
+    assert code(client, f"/t/{quote(text)}{FILE}", {}) == (401, "placeholder_key")
+    answer = client.post("/api/v1/upload/demo", b"", "text/plain", headers={"authorization": basic("me", text)})
+    assert (answer.status_code, answer["X-Error-Code"]) == (401, "placeholder_key")
+
+
+@pytest.mark.parametrize("text", ["pfx_abcdef", "nonsense", "keys-of-mine", "tokenize", "123", "kEyring"])
+def test_text_that_may_be_a_key_is_no_placeholder(client: Client, channel: Channel, text: str) -> None:
+    assert code(client, FILE, {"authorization": f"Bearer {text}"}) == (401, "invalid_key")
+
+
+def test_key_without_a_scheme_is_not_repeated(client: Client, olga: User) -> None:
+    secret = make_key(olga)
+    answer = client.get(FILE, headers={"authorization": secret})
+    assert (answer.status_code, answer["X-Error-Code"]) == (401, "unknown_scheme")
+    assert secret[:10] not in answer.text
+
+
 @pytest.mark.parametrize(
     ("header", "sentence"),
     [
         ("Bearer nonsense", "What was sent as a key is none of this hub's: they begin with 'chub-'."),
         ("Bearer chub-tooshort", "The key is damaged: its checksum does not fit."),
         ("Bearer chub-" + "0" * 26 + "000000", "The key is damaged"),
-        ("Bearer ", "none of this hub's"),
+        ("Bearer ", "An empty key was sent"),
         ("Digest abc", "of the scheme 'Digest'; expected Bearer or Basic"),
         ("Basic !!!", "is not valid basic authentication"),
-        (basic("chub-user", ""), "none of this hub's"),
+        (basic("chub-user", ""), "The key is damaged"),
+        (basic("me", "nonsense"), "none of this hub's"),
     ],
 )
 def test_a_wrong_credential_is_401_even_where_none_is_needed(

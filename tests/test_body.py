@@ -2,16 +2,18 @@
 
 import hashlib
 import io
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from hub.errors import HubError, forbidden
-from publishing import body
-from publishing.body import Body, ReceivedFile, body_of, receive
+from hub.errors import HubError
+from publishing.body import Body, ReceivedFile, receive
 
 CONTENT = bytes(range(256)) * 5000
 LIMIT = 10 * 1024 * 1024
@@ -180,16 +182,40 @@ def test_a_connection_that_breaks_is_a_refusal() -> None:
     assert "broke off after 0 bytes: reset by peer" in refusal(made).detail
 
 
-def test_a_refusal_swallows_the_rest_of_the_body_so_that_the_client_reads_it() -> None:
-    made = request(CONTENT)
-    with pytest.raises(HubError), body_of(made):
-        raise forbidden("no", "No.")
-    assert made.META["wsgi.input"].tell() == len(CONTENT)
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("demo-1.0-0.conda", "demo-1.0-0.conda"),
+        ("dist/linux-64/demo-1.0-0.conda", "demo-1.0-0.conda"),
+        ("dist\\win-64\\demo-1.0-0.conda", "demo-1.0-0.conda"),
+        ("C:\\dist/demo-1.0-0.conda", "demo-1.0-0.conda"),
+        ("/demo-1.0-0.conda", "demo-1.0-0.conda"),
+        ("dist/", ""),
+        ("..", ".."),
+        ("dist%2Fdemo-1.0-0.conda", "dist%2Fdemo-1.0-0.conda"),
+    ],
+)
+def test_file_name_with_folders_keeps_its_last_segment(sent: str, stored: str) -> None:
+    in_part = f'Content-Disposition: form-data; name="file"\r\nX-File-Name: {sent}'
+    in_disposition = f'Content-Disposition: form-data; name="file"; filename="{sent}"'
+    assert received(request(CONTENT, {"X-File-Name": sent}))[0].file_name == stored
+    assert received(request(form((in_part, CONTENT)), FORM))[0].file_name == stored
+    assert received(request(form((in_disposition, CONTENT)), FORM))[0].file_name == stored
 
 
-def test_swallowing_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "SWALLOW_S", -1)
+@pytest.mark.parametrize("folder", ["uploads", "store"])
+def test_body_larger_than_the_free_space_is_refused_unread(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, store_folder: Path, folder: str
+) -> None:
+    store_folder.mkdir()
+    full = str(settings.UPLOAD_DIR if folder == "uploads" else store_folder)
+
+    def usage(path: str | Path) -> SimpleNamespace:
+        return SimpleNamespace(free=len(CONTENT) - 1 if str(path) == full else len(CONTENT))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     made = request(CONTENT)
-    with pytest.raises(HubError), body_of(made):
-        raise forbidden("no", "No.")
-    assert made.META["wsgi.input"].tell() < len(CONTENT)
+    error = refusal(made)
+    assert (error.status, error.code, error.headers) == (413, "disk_full", {"Retry-After": "60"})
+    assert made.META["wsgi.input"].tell() == 0
+    assert received(request(CONTENT[:-1]))[1] == CONTENT[:-1]

@@ -201,8 +201,15 @@ def test_private_and_missing_channels_are_answered_byte_for_byte_alike(
 
 
 def test_other_methods_are_refused(client: Client, content: bytes) -> None:
-    answer = client.post(ARTIFACT)
-    assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    for method, status, code in (
+        ("POST", 404, "no_upload_here"),
+        ("PUT", 404, "no_upload_here"),
+        ("DELETE", 405, "no_delete_here"),
+        ("PATCH", 405, "wrong_method"),
+    ):
+        answer = client.generic(method, ARTIFACT)
+        assert (answer.status_code, answer["X-Error-Code"]) == (status, code)
+        assert (answer.headers.get("Allow") == "GET, HEAD, OPTIONS") == (status == 405)
 
 
 def test_a_store_that_fails_is_503(client: Client, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_a_full_disk(client: Client, bearer: dict[str, str], tmp_path: Path, mon
     form = {"file": SimpleUploadedFile(path.name, path.read_bytes())}
     answer = client.post("/api/v1/upload/demo", form, headers=bearer)
     assert (answer.status_code, answer.headers["X-Error-Code"], answer.headers["Retry-After"]) == (
-        507,
+        413,
         "disk_full",
         "60",
     )
@@ -81,7 +81,7 @@ def test_a_store_whose_disk_is_full(
     path = make_conda(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(FolderStore, "put", full)
-        assert post(client, path, bearer)[0] == 507
+        assert post(client, path, bearer)[0] == 413
     assert post(client, path, bearer)[0] == 201
 
 
@@ -111,7 +111,8 @@ def test_wrong_calls_are_told_the_right_one(client: Client, bearer: dict[str, st
     status, text = post(client, make_conda(tmp_path), bearer, "/api/v1/upload/")
     assert (status, text) == (400, "The URL names no channel; expected /api/v1/upload/<channel>.\n")
     answer = client.put("/api/v1/upload/demo")
-    assert (answer.status_code, answer["Allow"], answer.text) == (405, "POST", "Packages are uploaded by POST.\n")
+    assert (answer.status_code, answer["Allow"], answer["X-Error-Code"]) == (405, "POST", "wrong_method")
+    assert "a redirect made another method of it" in answer.text
 
 
 def test_deleting_takes_a_key_for_it(client: Client, channel: Channel, olga: User, tmp_path: Path) -> None:

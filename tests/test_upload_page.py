@@ -203,7 +203,7 @@ def test_who_may_post(client: Client, channel: Channel, olga: User, max_: User, 
     assert (signed_out.status_code, "WWW-Authenticate" in signed_out.headers) == (403, False)
     assert signed_out.json() == {"error": "You are signed out. Sign in again in another tab, then try again."}
     by_key = client.post(PAGE, {"file": package(tmp_path)}, headers={"authorization": f"Bearer {make_key(olga)}"})
-    assert (by_key.status_code, by_key["X-Error-Code"]) == (403, "signed_out")
+    assert (by_key.status_code, by_key["X-Error-Code"]) == (404, "no_upload_here")
     assert signed_in(sam).post(PAGE, {"file": package(tmp_path)}).status_code == 403
     make_member(channel, max_, Role.VIEWER)
     viewer = signed_in(max_).post(PAGE, {"file": package(tmp_path)}, headers=SCRIPT)

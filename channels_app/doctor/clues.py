@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from urllib.parse import SplitResult, unquote, urlsplit
 
-WORDS = re.compile(r"[\s'\"]+")
-ADDRESS = re.compile(r"(?:https?|prefix)://[^\s'\"<>]+", re.IGNORECASE)
+from channels_app import placeholders
+
+# A pair of quotes with nothing between them is a word, too: an empty value. So is what stands in ${{ }} or < >.
+WORDS = re.compile(r"\$?\{\{[^}]*\}\}|\"\"|''|[^\s'\"]+")
+ADDRESS = re.compile(r"(?:https?|prefix)://(?:\$?\{\{[^}]*\}\}|<[^<>\s]*>|[^\s'\"<>])+", re.IGNORECASE)
 KEY = re.compile(r"chub[-_][0-9A-Za-z_-]*")
 KEY_OPTIONS = ("--token", "--bearer", "--api-key", "--conda-token", "--password")
+USER_OPTIONS = ("-u", "--user")
 KEY_VARIABLES = ("PREFIX_API_KEY", "HUB_KEY", "API_KEY")
-# What stands in examples where a key goes.
-PLACEHOLDER = re.compile(r"(?:(?:MY|YOUR|API|HUB)?_?(?:KEY|TOKEN)|<.*>|\.\.\.|…)\Z", re.IGNORECASE)
 TOKEN_MIN_CHARACTERS = 16
 UPLOADS = re.compile(r"\b(?:upload|publish)\b")
 DELETES = re.compile(r"\bDELETE\b|/api/v1/delete/")
@@ -28,7 +30,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """`secret` is what stands where a key does, None without; `needed` is what a client would do with it."""
+    """`secret` is what stands where a key does, empty where an empty value does, None without such a place.
+
+    `needed` is what a client would do with it.
+    """
 
     secret: str | None
     channel: str
@@ -48,7 +53,7 @@ class Clues:
 
 def read(text: str) -> Clues:
     """The clues of a text; what is not there is empty."""
-    words = [word for word in WORDS.split(text) if word]
+    words = ["" if word in ('""', "''") else word for word in WORDS.findall(text)]
     addresses = [address for found in ADDRESS.findall(text) if (address := _split(found))]
     places = [place(address) for address in addresses]
     kinds = {each.kind for each in places}
@@ -65,9 +70,10 @@ def read(text: str) -> Clues:
 
 def place(address: SplitResult) -> Place:
     """Where an address leads on a hub, as its path says."""
-    segments = [unquote(segment).replace("\0", "") for segment in address.path.split("/") if segment]
+    segments = [unquote(segment).replace("\0", "") for segment in address.path.split("/")[1:]]
+    # Of /t//channel, too, whose key is empty.
     path_key = segments[1] if segments[:1] == ["t"] and len(segments) > 1 else None
-    rest = segments[2:] if path_key is not None else segments
+    rest = [segment for segment in (segments[2:] if path_key is not None else segments) if segment]
     match rest:
         case [*_, name] if address.scheme == "prefix":
             return Place("channel", name, path_key)
@@ -82,22 +88,30 @@ def place(address: SplitResult) -> Place:
     return Place("other", "", path_key)
 
 
-def is_placeholder(secret: str) -> bool:
-    """Whether it is what an example writes where the key goes."""
-    return PLACEHOLDER.match(secret) is not None
-
-
 def _secret(text: str, words: list[str], addresses: list[SplitResult], places: list[Place]) -> str | None:
     if found := KEY.search(text):
         return found[0]
-    after_bearer = [value for name, value in pairwise(words) if name.lower() == "bearer"]
+    after_bearer = [value for name, value in pairwise([*words, ""]) if name.lower() == "bearer"]
+    after_bearer = ["" if "://" in value else value for value in after_bearer]
     in_variables = [value for name, _, value in (word.partition("=") for word in words) if name in KEY_VARIABLES]
     in_paths = [each.path_key for each in places]
-    passwords = [address.password for address in addresses]
-    candidates = [_option(words, KEY_OPTIONS), *after_bearer, *in_variables, *in_paths, *passwords]
-    if len(words) == 1 and len(text) >= TOKEN_MIN_CHARACTERS and not addresses:
+    pairs = [(address.username, address.password) for address in addresses if address.username is not None]
+    if (given := _option(words, USER_OPTIONS)) is not None:
+        user, _, password = given.partition(":")
+        pairs.append((user, password))
+    in_pairs = [_of_pair(unquote(user or ""), unquote(password or "")) for user, password in pairs]
+    candidates = [_option(words, KEY_OPTIONS), *after_bearer, *in_variables, *in_paths, *in_pairs]
+    is_one_word = len(words) == 1 and not addresses
+    if is_one_word and (len(text) >= TOKEN_MIN_CHARACTERS or placeholders.kind(words[0])):
         candidates.append(words[0])
-    return next((candidate for candidate in candidates if candidate), None)
+    there = [candidate for candidate in candidates if candidate is not None]
+    return next((candidate for candidate in there if candidate), "" if there else None)
+
+
+def _of_pair(user: str, password: str) -> str:
+    """The key of a user name and a password; a user name that is a key was found before by its form."""
+    is_left_out = password in ("", "x-oauth-basic")
+    return user if is_left_out and placeholders.kind(user) else password
 
 
 def _option(words: list[str], names: tuple[str, ...]) -> str | None:

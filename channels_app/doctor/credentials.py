@@ -2,9 +2,8 @@
 
 from django.utils import timezone
 
-from channels_app import access, authentication, keys
+from channels_app import access, authentication, keys, placeholders
 from channels_app.access import ANYONE, Actor, Permission
-from channels_app.doctor import clues
 from channels_app.doctor.findings import Finding, error, good, info
 from channels_app.models import ApiKey, Channel, KeyKind
 from hub.errors import HubError
@@ -14,10 +13,8 @@ NEW_KEY = "Make a new one, and put it where this one was."
 
 def examine(secret: str) -> tuple[Finding, Actor | None]:
     """What there is to say of a credential, and who asks with it where it is good."""
-    if secret.startswith("$"):
-        return info(f"The key comes from {secret}.", "Look whether that is set where the command runs."), None
-    if clues.is_placeholder(secret):
-        return error(f"“{secret}” is what an example has.", "Put your own key there."), None
+    if kind := placeholders.kind(secret):
+        return _no_key(kind, secret), None
     if not secret.startswith(keys.PREFIX):
         return _token(secret)
     if not keys.has_shape(secret):
@@ -51,6 +48,20 @@ def allowed(actor: Actor, name: str) -> str:
     """What `actor` may do in the channel `name`, as a list in words; empty also where there is no such channel."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
     return ", ".join(access.sorted_permissions(actor, channel)) if channel else ""
+
+
+def _no_key(kind: str, text: str) -> Finding:
+    """What stands where a key should, of a kind of channels_app.placeholders. None of it is a secret."""
+    match kind:
+        case "variable":
+            return info(f"The key comes from {text}.", "Look whether that is set where the command runs.")
+        case "empty":
+            return error("The key is empty.", "Is the variable that holds it set where the command runs?")
+        case "unset":
+            return error(f"“{text}” is an unset value, not a key.", "Set the variable or secret that holds the key.")
+        case "hidden":
+            return error("The key is hidden or cut: stars or dots stand in its place.", "Put the key itself there.")
+    return error("A placeholder stands there, as examples have it.", "Put your own key there.")
 
 
 def _token(secret: str) -> tuple[Finding, Actor | None]:

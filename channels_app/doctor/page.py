@@ -49,7 +49,7 @@ def examine(text: str, channel: str, session: Actor) -> list[Finding]:
     found = clues.read(text)
     findings = addresses.examine(found)
     actor: Actor | None = ANYONE
-    if found.secret:
+    if found.secret is not None:
         finding, actor = credentials.examine(found.secret)
         findings.append(finding)
     elif not findings or found.channel:

@@ -178,7 +178,7 @@ def _surroundings(status: Status) -> Iterator[Trouble]:
         yield Trouble(
             "error",
             f"The data folder's disk has {filesizeformat(status.disk.free_bytes)} left.",
-            "Uploads end with 507 when it is full: enlarge it, or move the store to S3.",
+            "Uploads are refused when it is full: enlarge it, or move the store to S3.",
         )
     if status.issuers:
         told = ", ".join(issuer.url for issuer in status.issuers)

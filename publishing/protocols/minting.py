@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from channels_app import limits
 from hub.errors import HubError, unprocessable
-from publishing.body import Body, body_of
+from publishing.body import Body
 from publishing.id_tokens.rules import Code
 from publishing.trusted.exchange import exchange
 
@@ -19,11 +19,10 @@ BODY_MAX_BYTES = 32 * 1024
 
 @csrf_exempt
 def mint_token(request: HttpRequest) -> HttpResponse:
-    with body_of(request) as body:
-        if request.method != "POST":
-            raise HubError(405, "wrong_method", "Identity tokens are exchanged by POST.", {"Allow": "POST"})
-        limits.hit("mint-by-address", limits.address(request), "exchanges of tokens from this address")
-        unverified_jwt = _token(body)
+    if request.method != "POST":
+        raise HubError(405, "wrong_method", "Identity tokens are exchanged by POST.", {"Allow": "POST"})
+    limits.hit("mint-by-address", limits.address(request), "exchanges of tokens from this address")
+    unverified_jwt = _token(Body(request))
     return HttpResponse(exchange(unverified_jwt), content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 

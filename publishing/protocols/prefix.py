@@ -12,22 +12,26 @@ from channels_app.access import Permission, channel_for
 from channels_app.models import Artifact, Removal
 from hub.errors import HubError, bad_request, not_found
 from publishing import removal
-from publishing.body import body_of, receive
+from publishing.body import Body, receive
 from publishing.upload import publish
+
+NOT_BY_POST = (
+    "Packages are uploaded by POST. If you sent POST, a redirect made another method of it: "
+    "use the hub's own address, with https where the hub has it."
+)
 
 
 @csrf_exempt
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
     """`POST /api/v1/upload/{channel}[?force=true]`, a form or the bare bytes; a key, never a cookie."""
-    with body_of(request) as body:
-        if request.method != "POST":
-            raise HubError(405, "wrong_method", "Packages are uploaded by POST.", {"Allow": "POST"})
-        if not channel:
-            raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
-        to = hot_access.to_upload(request, channel)
-        force = request.GET.get("force", "false").lower() == "true"
-        with receive(body, to.channel.upload_limit_bytes) as received:
-            published = publish(actor=to.actor, channel=to.channel, received=received, force=force, epoch=to.epoch)
+    if request.method != "POST":
+        raise HubError(405, "wrong_method", NOT_BY_POST, {"Allow": "POST"})
+    if not channel:
+        raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
+    to = hot_access.to_upload(request, channel)
+    force = request.GET.get("force", "false").lower() == "true"
+    with receive(Body(request), to.channel.upload_limit_bytes) as received:
+        published = publish(actor=to.actor, channel=to.channel, received=received, force=force, epoch=to.epoch)
     artifact = published.artifact
     verb = "published" if published.is_new else "exists already"
     return HttpResponse(f"{artifact} {verb}.\n", status=201 if published.is_new else 200, content_type="text/plain")

@@ -1,0 +1,103 @@
+"""Uploads to a wrong address or onto a full disk: the client stops at once, and says why."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.archives import make_conda
+from tests.clients.conftest import Figure, Keys
+from tests.clients.plain import ask, upload
+from tests.clients.relay import relay
+from tests.clients.uploader import UploadError, upload_signed_in
+from tests.live import LiveHub, live_hub
+
+LARGE_BYTES = 30_000_000
+# What a client may have sent before it sees an early answer: buffers of both ends.
+BUFFERS_BYTES = 12_000_000
+DISK_BYTES = 16 * 1024 * 1024
+
+with_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("large")
+    return make_conda(folder, name="large", files={"junk": os.urandom(LARGE_BYTES)}, compress=lambda tar: tar)
+
+
+@pytest.mark.parametrize("path", ["/slips", "/slips/", "/conda/", "/demo/noarch/"])
+def test_address_with_a_path_stops_rattler_at_once_and_is_named(
+    hub: LiveHub, keys: Keys, large: Path, path: str, figure: Figure
+) -> None:
+    with relay(hub.port) as between:
+        place = SimpleNamespace(url=between.url + path)
+        with pytest.raises(UploadError) as caught:
+            upload_signed_in(place, "slips", large, {"BearerToken": keys.olga})  # type: ignore[arg-type]
+        figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
+    assert "HTTP 404" in str(caught.value)
+    assert "/api/v1/upload/slips" in str(caught.value)
+    assert "without" in str(caught.value)
+    assert len(between.sent) == 1
+    assert between.sent[0] < BUFFERS_BYTES
+
+
+@with_curl
+@pytest.mark.parametrize(
+    "path",
+    ["/slips/", "/slips/noarch/", "/slips", "/", "/api/v1/upload/slips/", "//api/v1/upload/slips", "/channels/slips"],
+)
+@pytest.mark.parametrize("option", ["--upload-file", "--form", "--data-binary"])
+def test_curl_at_a_wrong_address_shows_where_uploads_go(
+    hub: LiveHub, keys: Keys, large: Path, path: str, option: str
+) -> None:
+    value = {"--upload-file": str(large), "--form": f"file=@{large}", "--data-binary": f"@{large}"}[option]
+    command = ["curl", "--silent", "--show-error", "--user", f"me:{keys.olga}", option, value, hub.url + path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "/api/v1/upload/" in done.stdout, done.stderr
+    assert "<html" not in done.stdout
+
+
+@with_curl
+def test_key_as_the_user_name_of_the_address_reads(hub: LiveHub, keys: Keys) -> None:
+    hub.manage("createchannel", "as-user", "--owner", "olga")
+    for user in (keys.olga, f"{keys.olga}:x-oauth-basic", f"{keys.olga}:"):
+        url = f"{hub.url.replace('://', f'://{user}@')}/as-user/noarch/repodata.json"
+        done = subprocess.run(["curl", "--silent", "--fail", url], capture_output=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout[:1]) == (0, b"{")
+
+
+def test_full_disk_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, figure: Figure) -> None:
+    with live_hub(tmp_path) as hub, small_disk(hub.data_dir / "uploads"):
+        hub.shell("User.objects.create_user('olga')")
+        hub.manage("createchannel", "demo", "--owner", "olga")
+        key = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload")
+        with relay(hub.port) as between, pytest.raises(UploadError) as caught:
+            upload_signed_in(SimpleNamespace(url=between.url), "demo", large, {"BearerToken": key})  # type: ignore[arg-type]
+        figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
+        assert "HTTP 413" in str(caught.value)
+        assert "The hub's disk is full." in str(caught.value)
+        assert len(between.sent) == 1
+        assert between.sent[0] < BUFFERS_BYTES
+
+        # Without a length it is seen only when the disk is full.
+        answer = ask(hub, "/api/v1/upload/demo", key, method="POST", body=(bytes(100_000) for _ in range(300)))
+        assert (answer.status, answer.headers["X-Error-Code"]) == (413, "disk_full")
+        assert upload(hub, "demo", make_conda(tmp_path, name="small"), key).status == 201
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk of its own, of 16 MiB, at `folder`; skips where none can be mounted."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("A disk can be mounted by root alone.")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

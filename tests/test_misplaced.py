@@ -1,0 +1,170 @@
+"""What is sent to an address that does not take it: clients get a sentence, people a page."""
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from channels_app.models import Channel, User
+from tests.builders import make_channel, make_key
+from tests.pages import signed_in
+
+pytestmark = pytest.mark.django_db
+
+HUB = "https://hub.example.org"
+SLIPS = [
+    ("POST", "/demo/api/v1/upload/demo", "demo", "without demo"),
+    ("POST", "/demo/api/v1/upload/", "demo", "without demo"),
+    ("POST", "/hub/api/v1/upload/other", "other", "without hub"),
+    ("POST", "//api/v1/upload/demo", "demo", "two slashes"),
+    ("POST", "/api/v1/upload/demo/", "demo", "a slash too many"),
+    ("PUT", "/api/v1/upload/demo/", "demo", "a slash too many"),
+    ("POST", "/api/v1/upload/demo/noarch/a-1-0.conda", "demo", "X-File-Name"),
+    ("PUT", "/api/v1/upload/demo/noarch/a-1-0.conda", "demo", "X-File-Name"),
+    ("POST", "/api/v1/uploads/demo", "CHANNEL", ""),
+    ("POST", "/api/channels/demo/upload/a-1-0.conda", "demo", ""),
+    ("POST", "/demo", "demo", ""),
+    ("PUT", "/demo", "demo", ""),
+    ("POST", "/demo/", "demo", ""),
+    ("PUT", "/demo/noarch/", "demo", ""),
+    ("PUT", "/demo/noarch/a-1-0.conda", "demo", ""),
+    ("PUT", "/demo/a-1-0.conda", "demo", ""),
+    ("POST", "/demo/noarch/repodata.json", "demo", ""),
+    ("POST", "/", "CHANNEL", ""),
+    ("PUT", "/", "CHANNEL", ""),
+    ("POST", "/channels/demo", "demo", ""),
+    ("POST", "/channels/demo/settings", "demo", ""),
+    ("POST", "/channels/demo/settings/upload", "demo", ""),
+    ("POST", "/nowhere/at/all", "nowhere", ""),
+    ("POST", "/accounts/login/", "CHANNEL", ""),
+]
+
+
+@pytest.fixture(autouse=True)
+def hub(settings: Settings, channel: Channel) -> None:
+    settings.HUB_PUBLIC_URL = HUB
+
+
+def clients(olga: User) -> dict[str, dict[str, str]]:
+    """How a client may show its key, or none."""
+    key = make_key(olga)
+    return {
+        "bearer": {"Authorization": f"Bearer {key}"},
+        "basic": {"Authorization": "Basic bWU6bm8="},
+        "quetz": {"X-API-Key": key},
+        "artifactory": {"X-JFrog-Art-Api": key},
+    }
+
+
+@pytest.mark.parametrize("size", [3, 2 * 1024 * 1024])
+@pytest.mark.parametrize(("method", "path", "channel_name", "cause"), SLIPS)
+def test_misplaced_upload_is_told_where_uploads_go(
+    olga: User, method: str, path: str, channel_name: str, cause: str, size: int
+) -> None:
+    client = Client(enforce_csrf_checks=True)
+    for kind in ("application/octet-stream", "multipart/form-data; boundary=x"):
+        for headers in clients(olga).values():
+            answer = client.generic(method, path, b"x" * size, kind, headers=headers, PATH_INFO=path)
+            assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_upload_here"), answer.text
+            assert answer.headers["Content-Type"].startswith("text/plain")
+            assert f"POST to {HUB}/api/v1/upload/{channel_name}:" in answer.text
+            assert f"--url {HUB} --channel {channel_name} FILE" in answer.text
+            assert cause in answer.text
+            assert len(answer.text) <= 512
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "channel_name", "cause"), [slip for slip in SLIPS if "settings/upload" not in slip[1]]
+)
+def test_misplaced_upload_without_a_key_is_told_where_uploads_go(
+    method: str, path: str, channel_name: str, cause: str
+) -> None:
+    answer = Client(enforce_csrf_checks=True).generic(
+        method, path, b"x" * 3, "application/octet-stream", PATH_INFO=path
+    )
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_upload_here"), answer.text
+
+
+def test_misplaced_upload_with_the_key_in_the_path_is_told_where_uploads_go(olga: User) -> None:
+    key = make_key(olga)
+    for path in ("/demo/noarch/a-1-0.conda", "/demo", "/", "/api/v1/upload/demo/"):
+        answer = Client(enforce_csrf_checks=True).put(f"/t/{key}{path}", b"x", "application/octet-stream")
+        assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_upload_here")
+        assert key not in answer.text
+
+
+def test_misplaced_chunked_upload_is_told_where_uploads_go() -> None:
+    client = Client(enforce_csrf_checks=True)
+    for path in ("/", "/demo", "/demo/noarch/", "/channels/demo"):
+        answer = client.put(path, b"x", "application/octet-stream", headers={"Transfer-Encoding": "chunked"})
+        assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_upload_here")
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/demo/noarch/a-1-0.conda", f"{HUB}/api/v1/delete/demo/noarch/a-1-0.conda"),
+        ("/demo/a-1-0.conda", f"{HUB}/api/v1/delete/CHANNEL/SUBDIR/FILE"),
+        ("/api/v1/delete/demo", f"{HUB}/api/v1/delete/CHANNEL/SUBDIR/FILE"),
+        ("/api/v1/delete/demo/noarch/a-1-0.conda/", f"{HUB}/api/v1/delete/demo/noarch/a-1-0.conda"),
+        ("/demo", f"{HUB}/api/v1/delete/CHANNEL/SUBDIR/FILE"),
+        ("/channels/demo", f"{HUB}/api/v1/delete/CHANNEL/SUBDIR/FILE"),
+    ],
+)
+def test_misplaced_deletion_is_told_where_deletions_go(olga: User, path: str, sentence: str) -> None:
+    for headers in ({}, *clients(olga).values()):
+        answer = Client(enforce_csrf_checks=True).delete(path, headers=headers)
+        is_there = path.startswith(("/demo/", "/channels/"))
+        assert (answer.status_code, answer.headers["X-Error-Code"]) == (405 if is_there else 404, "no_delete_here")
+        assert sentence in answer.text
+
+
+@pytest.mark.parametrize("path", ["/{}", "/{}/", "/{}/noarch/", "/{}/noarch/a-1-0.conda", "/{}/api/v1/upload/{}"])
+def test_misplaced_upload_tells_nothing_of_what_exists(olga: User, path: str) -> None:
+    make_channel("open", owner=olga, is_private=False)
+    told = set()
+    for name in ("demo", "open", "void"):
+        answer = Client(enforce_csrf_checks=True).put(path.format(name, name), b"x", "application/octet-stream")
+        told.add((answer.status_code, answer.text.replace(name, "")))
+    assert len(told) == 1
+
+
+def test_form_with_a_wrong_token_is_refused_by_the_hubs_own_page(olga: User) -> None:
+    browser = signed_in(olga)
+    browser.handler.enforce_csrf_checks = True
+    for token in ("", "x" * 64):
+        browser.cookies["csrftoken"] = "y" * 32
+        answer = browser.post(
+            "/channels/demo/settings",
+            {"description": "stolen", "csrfmiddlewaretoken": token},
+            headers={"Accept": "text/html"},
+        )
+        assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "not_from_here")
+        assert "csrf_failed.html" in [template.name for template in answer.templates]
+        assert 'href="/channels/demo/settings"' in answer.text
+    assert Channel.objects.get(name="demo").description == ""
+
+
+def test_session_with_a_wrong_token_is_refused_however_it_is_sent(olga: User) -> None:
+    browser = signed_in(olga)
+    browser.handler.enforce_csrf_checks = True
+    for headers in ({}, {"Accept": "application/json"}, {"X-API-Key": "x"}, {"Authorization": "Bearer x"}):
+        for kind in ("application/x-www-form-urlencoded", "text/plain"):
+            answer = browser.post("/channels/demo/settings", "description=stolen", kind, headers=headers)
+            assert answer.status_code in (403, 404)
+    assert Channel.objects.get(name="demo").description == ""
+
+
+def test_form_of_a_visitor_whose_cookies_are_off_is_refused_by_a_page() -> None:
+    browser = Client(enforce_csrf_checks=True)
+    answer = browser.post("/accounts/login/", {"login": "olga", "password": "x"}, headers={"Accept": "text/html"})
+    assert answer.status_code == 403
+    assert "text/html" in answer.headers["Content-Type"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_change_that_came_by_http_is_refused_where_the_hub_has_https(settings: Settings, method: str) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    answer = Client().generic(method, "/api/v1/upload/demo", b"x")
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (400, "https_needed")
+    assert Client().get("/api/v1/upload/demo").status_code == 301
+    assert Client().post("/api/v1/upload/demo", b"x", "text/plain", secure=True).status_code == 401
