@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from channels_app import packages, timestamps
 from channels_app.models import Artifact
-from channels_app.packages import name_of
 
 LINKS = {"home": "Home", "doc_url": "Documentation", "dev_url": "Development", "source_url": "Source"}
 LINK_MAX_CHARACTERS = 2000
 # Of info/index.json: what the page shows in a place of its own. The rest is shown key by key.
 SHOWN_KEYS = {"name", "version", "build", "build_number", "subdir", "timestamp", "license", "depends", "constrains"}
-# Timestamps below are seconds, as conda-build once wrote them; the same number of milliseconds would be 1978.
-FIRST_MILLISECONDS = 253_402_300_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +91,17 @@ def dependencies(artifacts: Iterable[Artifact]) -> list[Dependency]:
 
 
 def split_spec(spec: object) -> tuple[str, str]:
-    """A match spec's name and what it demands of it."""
+    """A match spec's name, and what it demands of it: a channel, a version, a build."""
     text = str(spec).strip()
-    name = name_of(text)
-    return name, text.removeprefix(name).strip()
+    found = packages.SPEC_NAME.match(text)
+    if not found:
+        return "", text
+    return packages.name_of(text), (text[: found.start(1)] + text[found.end(1) :]).strip()
 
 
 def built_at_ms(index: Mapping[str, Any]) -> int | None:
     """When it was built, by its own account: milliseconds since 1970."""
-    timestamp = index.get("timestamp")
-    if type(timestamp) is not int or timestamp <= 0:
-        return None
-    return timestamp if timestamp >= FIRST_MILLISECONDS else timestamp * 1000
+    return timestamps.stated_ms(index.get("timestamp"))
 
 
 def other_fields(index: Mapping[str, Any]) -> list[tuple[str, str]]:

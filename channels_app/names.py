@@ -7,7 +7,7 @@ U+212A and U+017F).
 import re
 
 PACKAGE_NAME = re.compile(r"(?!.*[._-]{2})[a-z0-9_][a-z0-9._-]*\Z")
-VERSION = re.compile(r"[0-9a-z._+!]+\Z")
+VERSION = re.compile(r"[0-9A-Za-z._+!]+\Z")
 BUILD = re.compile(r"[A-Za-z0-9_.+]+\Z")
 SUBDIR = re.compile(r"(?:noarch|[a-z0-9]+-[a-z0-9]+)\Z")
 CHANNEL = re.compile(r"[a-z0-9_][a-z0-9_.-]*\Z")

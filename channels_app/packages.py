@@ -9,7 +9,7 @@ from rattler import Version
 
 from channels_app.models import Artifact, Channel, Package, PackageDependency, Removal
 
-NAME = re.compile(r"[A-Za-z0-9_.-]+")
+SPEC_NAME = re.compile(r"(?:[^ =<>!~\[]*:)?([A-Za-z0-9_.-]+)")
 DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at")
 
 
@@ -95,7 +95,8 @@ def include(artifact: Artifact) -> None:
 
 def latest_version(versions: Iterable[str]) -> str:
     """The newest by conda's order (CEP 33), '' where there is none."""
-    return max(versions, key=Version, default="")
+    # Versions may be equal and yet spelt differently, as 1.0 and 1.0.0, or 1.0rc1 and 1.0RC1.
+    return max(versions, key=lambda version: (Version(version), version), default="")
 
 
 def dependency_names(artifacts: Iterable[Artifact]) -> set[str]:
@@ -104,9 +105,9 @@ def dependency_names(artifacts: Iterable[Artifact]) -> set[str]:
 
 
 def name_of(spec: str) -> str:
-    """The name that a match spec begins with."""
-    match = NAME.match(spec)
-    return match[0] if match else ""
+    """The name that a match spec is about, which may follow a channel and be in capitals."""
+    match = SPEC_NAME.match(spec)
+    return match[1].lower() if match else ""
 
 
 def summary(artifact: Artifact) -> str:

@@ -37,7 +37,7 @@ def _missing(
 ) -> list[tuple[str, str, Record]]:
     """The newest records that satisfy `spec` where none of the chosen does; none where this subdir lacks the name."""
     match = MatchSpec(spec)
-    name = spec.split(maxsplit=1)[0]
+    name = match.name.normalized if match.name else ""
     if name not in chosen or any(_satisfies(record, match) for _, _, record in _each(chosen[name])):
         return []
     fitting = [entry for entry in _each(all_of(name)) if _satisfies(entry[2], match)]

@@ -162,13 +162,17 @@ def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits
         files=tuple(tree.files),
         file_count=tree.file_count,
         licences=tuple(tree.licences.texts),
-        warnings=tuple(_warnings(index, run_exports, tree)),
+        warnings=tuple(_warnings(file_name, index, run_exports, tree)),
     )
 
 
-def _warnings(index: dict[str, Any], run_exports: dict[str, list[str]], tree: Tree) -> Iterator[str]:
+def _warnings(
+    file_name: FileName, index: dict[str, Any], run_exports: dict[str, list[str]], tree: Tree
+) -> Iterator[str]:
     if index["subdir"].startswith(CASE_BLIND_SUBDIRS):
         yield from tree.case_collisions()
+    if file_name.version != file_name.version.lower():
+        yield f"the version {shown(file_name.version)} has capital letters, which clients compare as small ones"
     yield from documents.run_export_warnings(run_exports)
 
 

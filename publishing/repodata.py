@@ -16,6 +16,7 @@ import orjson
 import zstandard
 from rattler import Version
 
+from channels_app import timestamps
 from channels_app.names import KNOWN_SUBDIRS
 
 REPODATA = "repodata.json"
@@ -97,6 +98,8 @@ Layout = tuple[str | Section, ...]
 def record(row: Row) -> dict[str, Any]:
     """The repodata record of one artifact: every key of its index.json, known or not, and the hub's own."""
     kept = {key: value for key, value in row.index_json.items() if key not in HUB_KEYS}
+    if timestamp := timestamps.stated_ms(kept.get("timestamp")):
+        kept["timestamp"] = timestamp
     attested = {"attestations_sha256": row.attestations_sha256} if row.attestations_sha256 else {}
     return {
         "depends": [],
@@ -232,7 +235,7 @@ def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
         **{feature: feature in features for feature in FEATURES},
         "run_exports": {row.version: row.run_exports for row in rows if row.run_exports},
         "subdirs": sorted({row.subdir for row in rows}),
-        "timestamp": max(row.index_json.get("timestamp", 0) for row in rows) // 1000,
+        "timestamp": max(timestamps.stated_ms(row.index_json.get("timestamp")) or 0 for row in rows) // 1000,
         "version": newest.version,
     }
     return _inside({name: entry})

@@ -47,7 +47,13 @@ def with_key(text: bytes) -> bytes:
         ({"build_number": -1}, "has the build_number -1"),
         ({"build_number": 0.0}, "has the build_number 0.0"),
         ({"noarch": "java"}, "has the noarch 'java'; expected 'generic' or 'python'"),
-        ({"noarch": True}, "has the noarch True"),
+        ({"noarch": "Python"}, "has the noarch 'Python'"),
+        ({"noarch": True, "subdir": "linux-64"}, "has noarch, but the subdir 'linux-64'"),
+        ({"platform": "nope"}, "has the platform 'nope'; conda knows linux, osx, win,"),
+        ({"platform": ""}, "has the platform ''; conda knows"),
+        ({"package_type": "app"}, "has the package_type 'app'; conda knows noarch_generic, noarch_python and null"),
+        ({"date": ["2020"]}, "has a list as date; expected a string"),
+        ({"preferred_env": {}}, "has an object as preferred_env; expected a string"),
         ({"noarch": "python", "subdir": "linux-64"}, "has noarch, but the subdir 'linux-64'"),
         ({"timestamp": "1700000000000"}, "has the timestamp '1700000000000'"),
         ({"timestamp": 1.7e12}, "has the timestamp 1700000000000.0"),
@@ -127,12 +133,57 @@ def test_json_that_is_refused(tmp_path: Path, content: bytes | None, reason: str
         ({"platform": "Linux", "arch": "x86_64"}, "'Linux-64' is not a subdir"),
     ],
 )
-def test_subdirs_that_cannot_be_derived(tmp_path: Path, index: dict[str, Any], reason: str) -> None:
-    assert reason in refusal(make_tar_bz2(tmp_path, index={"subdir": None, "noarch": None, **index}))
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+def test_subdirs_that_cannot_be_derived(tmp_path: Path, make: Maker, index: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(make(tmp_path, index={"subdir": None, "noarch": None, **index}))
 
 
-def test_a_conda_file_states_its_subdir(tmp_path: Path) -> None:
-    assert "has the subdir missing; expected a string" in refusal(make_conda(tmp_path, index={"subdir": None}))
+@pytest.mark.parametrize("key", ["features", "track_features"])
+def test_parse_null_that_conda_cannot_read_refused(tmp_path: Path, key: str) -> None:
+    content = with_key(f'"{key}": null'.encode())
+
+    assert f"has null as {key}, which conda cannot read" in refusal(make_conda(tmp_path, info={"index.json": content}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"license": null, "license_family": null, "platform": null, "arch": null',
+        b'"license": "", "arch": "", "features": "", "track_features": ""',
+        b'"platform": "linux", "arch": "x86_64", "date": "2015-01-01", "package_type": null, "requires": []',
+        b'"legacy_bz2_md5": "", "url": 1, "fn": [], "channel": null',
+    ],
+)
+def test_parse_legacy_values_that_clients_read_alike_taken(tmp_path: Path, text: bytes) -> None:
+    path = make_conda(tmp_path, info={"index.json": with_key(text)})
+
+    assert read(path, path.name).warnings == ()
+
+
+@pytest.mark.parametrize("timestamp", [b"null", b"0", b"1500000000", b"1500000000000"])
+def test_parse_timestamp_that_clients_read_alike_taken(tmp_path: Path, timestamp: bytes) -> None:
+    index = {key: value for key, value in index_json().items() if key != "timestamp"}
+    content = json.dumps(index).encode()[:-1] + b', "timestamp": ' + timestamp + b"}"
+    path = make_conda(tmp_path, info={"index.json": content})
+
+    assert read(path, path.name).index["timestamp"] == json.loads(timestamp)
+
+
+@pytest.mark.parametrize(("noarch", "read_as"), [(True, "generic"), (False, None), ("", None)])
+def test_parse_old_values_of_noarch_read_as_clients_do(tmp_path: Path, noarch: object, read_as: str | None) -> None:
+    path = make_conda(tmp_path, index={"noarch": noarch})
+
+    assert read(path, path.name).index.get("noarch") == read_as
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+@pytest.mark.parametrize("seconds", [False, True])
+def test_parse_timestamp_in_the_future_refused_in_both_units(tmp_path: Path, make: Maker, seconds: bool) -> None:
+    tomorrow = int(time.time()) + 86_400
+
+    path = make(tmp_path, index={"timestamp": tomorrow if seconds else tomorrow * 1000})
+
+    assert "which lies in the future" in refusal(path)
 
 
 @pytest.mark.parametrize("make", [make_conda, make_tar_bz2])

@@ -174,7 +174,7 @@ def test_revision_3_has_a_place_of_its_own(channel: Channel) -> None:
 
 def test_channeldata_and_current_repodata_follow(channel: Channel) -> None:
     about = {"summary": "A library", "home": "https://example.org", "license": "MIT", "description": "long"}
-    make_artifact(channel, "lib", "1.9", about_json=about | {"summary": "Old"}, index_json={"timestamp": 5000})
+    make_artifact(channel, "lib", "1.9", about_json=about | {"summary": "Old"}, index_json={"timestamp": 1_500_000_000})
     facts: dict[str, Any] = {"about_json": about, "features": ["activate.d"], "run_exports": {"weak": ["a"]}}
     make_artifact(channel, "lib", "1.10", subdir="linux-64", **facts)
     make_artifact(channel, "app", index_json={"depends": ["lib <1.10", "elsewhere"]})
@@ -187,7 +187,7 @@ def test_channeldata_and_current_repodata_follow(channel: Channel) -> None:
         "activate.d": True, "binary_prefix": False, "deactivate.d": False, "home": "https://example.org",
         "license": "MIT", "post_link": False, "pre_link": False, "pre_unlink": False,
         "run_exports": {"1.10": {"weak": ["a"]}}, "subdirs": ["linux-64", "noarch"], "summary": "A library",
-        "text_prefix": False, "timestamp": 5, "version": "1.10",
+        "text_prefix": False, "timestamp": 1_500_000_000, "version": "1.10",
     }  # fmt: skip
     assert set(read_json("noarch/current_repodata.json")["packages.conda"]) == {"app-1.0-0.conda", "lib-1.9-0.conda"}
 
@@ -416,3 +416,26 @@ def test_every_job_calls_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks.wake_stale_indexes()
     tasks.remove_leftovers()
     assert called == [("bring_up_to_date", 1), ("open_channel", 2), ("wake_stale",), ("remove_leftovers",)]
+
+
+def test_build_versions_with_capitals_are_ordered_as_clients_do(channel: Channel) -> None:
+    for version in ("1.0RC1", "1.0rc2", "1.0", "0.9Z"):
+        make_artifact(channel, "lib", version)
+
+    build(channel)
+    build(channel, "")
+
+    assert read_json("channeldata.json")["packages"]["lib"]["version"] == "1.0"
+    assert "lib-1.0RC1-0.conda" in read_json("noarch/repodata.json")["packages.conda"]
+    assert set(read_json("noarch/current_repodata.json")["packages.conda"]) == {"lib-1.0-0.conda"}
+
+
+def test_build_dependency_with_a_channel_or_capitals_brings_its_older_version(channel: Channel) -> None:
+    make_artifact(channel, "lib", "1.9")
+    make_artifact(channel, "lib", "1.10")
+    make_artifact(channel, "app", index_json={"depends": ["Lib<1.10"]})
+
+    build(channel)
+    build(channel, "")
+
+    assert "lib-1.9-0.conda" in read_json("noarch/current_repodata.json")["packages.conda"]

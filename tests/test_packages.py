@@ -10,7 +10,7 @@ from django.test import Client
 from PIL import Image
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import download_counts, logos, packages
+from channels_app import download_counts, logos, metadata, packages
 from channels_app.access import Actor
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, User
 from hub.errors import HubError
@@ -173,3 +173,30 @@ def test_a_logo_becomes_a_square_png(kind: str) -> None:
 def test_what_is_no_logo(content: BytesIO, sentence: str) -> None:
     with pytest.raises(HubError, match=sentence):
         logos.encode(content)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("numpy", "numpy"),
+        ("numpy>=1.21,<3", "numpy"),
+        ("PyYAML >=6", "pyyaml"),
+        ("conda-forge::numpy 1.*", "numpy"),
+        ("conda-forge/label/dev::numpy", "numpy"),
+        ("https://example.org/demo::numpy =1", "numpy"),
+        ("numpy[version='>=1', channel='a::b']", "numpy"),
+        ("", ""),
+    ],
+)
+def test_name_of_spec_is_the_name_as_packages_have_it(spec: str, name: str) -> None:
+    assert packages.name_of(spec) == name
+
+
+@pytest.mark.parametrize("versions", [("1.0", "1.0.0"), ("1.0RC1", "1.0rc1")])
+def test_latest_version_of_equal_ones_is_always_the_same(versions: tuple[str, str]) -> None:
+    assert packages.latest_version(versions) == packages.latest_version(reversed(versions)) == max(versions)
+
+
+def test_split_spec_keeps_channel_and_demands() -> None:
+    assert metadata.split_spec("conda-forge::PyYAML >=6") == ("pyyaml", "conda-forge:: >=6")
+    assert metadata.split_spec("python >=3.9") == ("python", ">=3.9")

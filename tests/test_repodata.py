@@ -49,6 +49,11 @@ def test_a_record_keeps_every_key_and_adds_what_the_hub_knows() -> None:
     }
 
 
+@pytest.mark.parametrize("stated", [1_500_000_000, 1_500_000_000_000])
+def test_record_timestamp_is_in_milliseconds(stated: int) -> None:
+    assert repodata.record(Row(index_json={"timestamp": stated}))["timestamp"] == 1_500_000_000_000
+
+
 def test_a_record_says_of_itself_nothing_that_the_hub_alone_knows() -> None:
     claims = dict.fromkeys(repodata.HUB_KEYS, "https://evil.example/other.conda")
     record = repodata.record(Row(index_json=claims))

@@ -63,7 +63,7 @@ def check_version(version: str) -> None:
     if len(version) > VERSION_MAX_CHARACTERS or not names.VERSION.match(version):
         raise BadPackage(
             f"{shown(version)} is not a version: expected at most {VERSION_MAX_CHARACTERS} of 0-9, a-z, "
-            "'.', '_', '+' and '!' (CEP 26)"
+            "A-Z, '.', '_', '+' and '!' (CEP 26)"
         )
     if any(int(digits) > VERSION_NUMBER_MAX for digits in DIGITS.findall(version)):
         raise BadPackage(f"the version {shown(version)} has a number above {VERSION_NUMBER_MAX} (CEP 33)")

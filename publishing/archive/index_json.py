@@ -8,6 +8,7 @@ from typing import Any
 import rattler
 from rattler.exceptions import InvalidMatchSpecError
 
+from channels_app import timestamps
 from publishing.archive import identity, specs, strict_json
 from publishing.archive.identity import FileName
 from publishing.archive.rules import BadPackage, Budget, Limits, shown
@@ -23,6 +24,24 @@ NOARCH_SUBDIR = "noarch"
 # conda's names of 2012 for the arch of a subdir.
 OLD_ARCHS = {"x86": "32", "x86_64": "64"}
 
+# conda's names, and those that it takes from Python.
+CONDA_VALUES = {
+    "platform": (
+        "linux",
+        "osx",
+        "win",
+        "freebsd",
+        "openbsd",
+        "zos",
+        "emscripten",
+        "wasi",
+        "win32",
+        "darwin",
+        "openbsd5",
+    ),
+    "package_type": ("noarch_generic", "noarch_python"),
+}
+
 FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?\Z")
 EXTRA_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
 
@@ -32,12 +51,14 @@ def parse(data: bytes | None, file_name: FileName, limits: Limits, budget: Budge
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
     index = strict_json.loads_object(data, NAME, limits.index_json_bytes, limits.json_depth)
-    if file_name.extension == ".tar.bz2" and index.get("subdir") is None:
+    _read_old_noarch(index)
+    if index.get("subdir") is None:
         index["subdir"] = _old_subdir(index)
     _check_identity(index, file_name)
     _check_noarch(index)
     _check_timestamp(index, limits)
     _check_site_packages(index)
+    _check_conda_types(index)
     _check_v3_fields(index)
     _check_specs(index, limits, budget)
     _check_stated_revision(index)
@@ -60,10 +81,21 @@ def _needs_v3(index: dict[str, Any]) -> bool:
     return any(_is_v3_spec(spec) for key in ("depends", "constrains") for spec in index.get(key, ()))
 
 
+def _read_old_noarch(index: dict[str, Any]) -> None:
+    """Put the old values of noarch as clients read them: true is generic, false and '' are none."""
+    if index.get("noarch") is True:
+        index["noarch"] = "generic"
+    elif index.get("noarch") in (False, ""):
+        del index["noarch"]
+
+
 def _old_subdir(index: dict[str, Any]) -> str:
-    """The subdir of a package from before 2017, which states platform and arch alone, both null for noarch."""
+    """The subdir of a package from before 2017, which states platform and arch alone, both null for noarch.
+
+    Such packages became .conda files, too.
+    """
     platform, arch = index.get("platform"), index.get("arch")
-    if platform is None and arch is None:
+    if index.get("noarch") or (platform is None and arch is None):
         return NOARCH_SUBDIR
     if not isinstance(platform, str) or not isinstance(arch, str):
         raise BadPackage(f"{NAME} has neither a subdir nor both a platform and an arch to derive it from")
@@ -93,12 +125,12 @@ def _check_noarch(index: dict[str, Any]) -> None:
 
 
 def _check_timestamp(index: dict[str, Any], limits: Limits) -> None:
-    if "timestamp" not in index:
+    timestamp = index.get("timestamp")
+    if timestamp is None:
         return
-    timestamp = index["timestamp"]
     if type(timestamp) is not int or timestamp < 0:
         raise BadPackage(f"{NAME} has the timestamp {shown(timestamp)}; expected milliseconds since 1970")
-    if timestamp > (time.time() + limits.clock_ahead_seconds) * 1000:
+    if timestamps.milliseconds(timestamp) > (time.time() + limits.clock_ahead_seconds) * 1000:
         raise BadPackage(f"{NAME} has the timestamp {timestamp}, which lies in the future; expected milliseconds")
 
 
@@ -110,6 +142,20 @@ def _check_site_packages(index: dict[str, Any]) -> None:
         raise BadPackage(
             f"{NAME} has the python_site_packages_path {shown(path)}; expected a relative path without '..'"
         )
+
+
+def _check_conda_types(index: dict[str, Any]) -> None:
+    """Refuse values that conda fails on, and that rattler or the hub does not look at."""
+    for key, allowed in CONDA_VALUES.items():
+        value = index.get(key)
+        if value is not None and value not in allowed:
+            raise BadPackage(f"{NAME} has the {key} {shown(value)}; conda knows {', '.join(allowed)} and null")
+    for key in ("features", "track_features"):
+        if key in index and index[key] is None:
+            raise BadPackage(f"{NAME} has null as {key}, which conda cannot read; expected a string, or no such key")
+    for key in ("date", "preferred_env"):
+        if isinstance(index.get(key), dict | list):
+            raise BadPackage(f"{NAME} has {strict_json.kind(index[key])} as {key}; expected a string")
 
 
 def _check_v3_fields(index: dict[str, Any]) -> None:
