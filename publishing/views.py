@@ -42,7 +42,7 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
         return _take_file(request, channel)
     actor = authentication.actor(request)
     if actor.user is None:
-        return redirect_to_login(request.path)
+        return redirect_to_login(request.get_full_path())
     found = page_channel(actor, channel, Permission.UPLOAD)
     context = {
         "recent": queries.recent_uploads(found, actor.user),
@@ -69,7 +69,7 @@ def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
     """Yank, restore, delete or release one artifact: what is possible now, and what each of them means."""
     actor = authentication.actor(request)
     if actor.user is None:
-        return redirect_to_login(request.path)
+        return redirect_to_login(request.get_full_path())
     found = page_channel(actor, channel, Permission.DELETE)
     artifacts = found.artifacts.select_related("package", "removed_by")
     artifact = get_object_or_404(artifacts, subdir=subdir, file_name=file_name)

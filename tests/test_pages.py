@@ -320,13 +320,13 @@ def test_signing_in_leads_to_no_other_site(client: Client, max_: User) -> None:
 
 
 def test_nothing_here_is_a_page_for_browsers_and_a_sentence_for_clients(client: Client) -> None:
-    page = client.get("/nothing", headers=BROWSER)
-    sentence = client.get("/nothing")
+    page = client.get("/docs/a/b", headers=BROWSER)
+    sentence = client.get("/docs/a/b")
 
     assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
-    assert "<code>/nothing</code> is no page of this hub." in page.content.decode()
+    assert "<code>/docs/a/b</code> is no page of this hub, or only members may see it." in page.content.decode()
     assert (sentence.status_code, sentence.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
-    assert sentence.content.decode() == "There is nothing at /nothing.\n"
+    assert sentence.content.decode() == "There is no page, file or endpoint at /docs/a/b.\n"
 
 
 def test_nothing_here_escapes_the_address(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.account.adapter import get_adapter
 from django import template
@@ -30,6 +31,14 @@ def browser(user_agent: str) -> str:
 def as_json(value: object) -> str:
     """For an attribute that a script reads."""
     return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.simple_tag(takes_context=True)
+def come_back(context: dict[str, Any]) -> str:
+    """The query of a link to the sign-in that leads back here; pages of signing in keep their own `next`."""
+    request = context["request"]
+    here = request.GET.get("next") if request.path.startswith("/accounts/") else request.get_full_path()
+    return f"?{urlencode({'next': here})}" if here and here != "/" else ""
 
 
 @register.simple_tag(takes_context=True)

@@ -112,8 +112,8 @@ def test_a_passkey_is_added_and_signs_in_alone_or_as_the_second_factor(hub: Live
     expect(person.open("/accounts/2fa/webauthn/").get_by_role("main")).to_contain_text("Pia's laptop")
 
     sign_out(person)
-    press(person.open("/accounts/login/"), "Sign in with a passkey")
-    page.wait_for_url(f"{person.url}/")
+    press(person.open("/accounts/login/?next=/account/keys"), "Sign in with a passkey")
+    page.wait_for_url(f"{person.url}/account/keys")
 
     sign_out(person)
     press(enter_password(person, "pia"), "Use a passkey")
