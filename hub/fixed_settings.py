@@ -48,6 +48,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     # Clients that read channel files are answered here; what follows is for browsers and for what changes something.
     "publishing.short_way.short_way",
+    "hub.compression.compressed",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     # Before the check of the CSRF token, which reads the form.

@@ -1,5 +1,6 @@
 """How nginx sends what the hub allows: between a hub and a store that say what a test wants them to."""
 
+import gzip
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -281,6 +282,19 @@ def test_nginx_encoded_index_keeps_its_encoding_and_its_bytes(sent: World) -> No
     answer = sent.ask(Accept_Encoding="zstd, gzip")
     assert (answer.all("Content-Encoding"), answer.body) == (["zstd"], CONTENT)
     assert answer.all("Content-Type") == ["application/json"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_compressed"),
+    [("text/css", True), ("text/javascript", True), ("image/svg+xml", True), ("font/woff2", False)],
+)
+def test_nginx_static_text_is_compressed(world: World, content_type: str, is_compressed: bool) -> None:
+    world.hub.answer = Told(200, {"Content-Type": content_type, "ETag": '"a"'}, CONTENT)
+    answer = world.ask("/static/x", Accept_Encoding="gzip")
+    assert answer.all("Content-Encoding") == (["gzip"] if is_compressed else [])
+    assert (gzip.decompress(answer.body) if is_compressed else answer.body) == CONTENT
+    assert world.ask("/static/x").body == CONTENT
+    assert world.ask("/elsewhere", Accept_Encoding="gzip").all("Content-Encoding") == []
 
 
 def test_nginx_missing_file_of_a_public_channel_is_told_across_origins(sent: World) -> None:

@@ -31,6 +31,8 @@ class Bucket:
     has_private_list: bool = True
     expires: bool = True
     answers: bool = True
+    allows_origin: str = "*"
+    has_preflight: bool = True
 
 
 class PromisingStore(FolderStore):
@@ -75,10 +77,16 @@ def web_of(bucket: Bucket) -> Iterator[str]:
 
         do_HEAD = do_GET  # noqa: N815
 
+        def do_OPTIONS(self) -> None:
+            asks_for_a_part = self.headers["Access-Control-Request-Headers"] == "range"
+            self.answer(200 if bucket.has_preflight and asks_for_a_part else 403)
+
         def answer(self, status: int, body: bytes = b"") -> None:
             self.send_response(status)
             size = len(body) if self.command == "GET" or bucket.has_head_size else 0
             self.send_header("Content-Length", str(size))
+            if "Origin" in self.headers and bucket.allows_origin:
+                self.send_header("Access-Control-Allow-Origin", bucket.allows_origin)
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(body)
@@ -129,6 +137,33 @@ def test_each_promise_that_a_bucket_breaks_is_found_and_said(
     assert found.keys() == {probe}
     assert found[probe][0] is LIMITED
     assert sentence in found[probe][1]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "delivery", "is_limited"),
+    [
+        (Bucket(), "redirect", False),
+        (Bucket(allows_origin=""), "redirect", True),
+        (Bucket(allows_origin="https://hub.example.org"), "redirect", True),
+        (Bucket(has_preflight=False), "redirect", True),
+        (Bucket(allows_origin="", has_preflight=False), "stream", False),
+        (Bucket(allows_origin="", has_preflight=False), "accel", False),
+    ],
+)
+def test_bucket_without_cors_is_told_of_where_browsers_are_sent_there(
+    bucket: Bucket,
+    delivery: str,
+    is_limited: bool,
+    tmp_path: Path,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.HUB_DELIVERY = delivery
+
+    found = check_bucket(bucket, tmp_path, monkeypatch)
+
+    assert ("other origins" in found) == is_limited
+    assert not is_limited or (found["other origins"][0] is LIMITED and "CORS" in found["other origins"][1])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ ADDRESS_S = 60
 SHORT_ADDRESS_S = 1
 # Past the end of a short address, and of the second in which it ends.
 EXPIRED_AFTER_S = 2.5
+# What browsers send after a redirect to another origin, and before a request for a part.
+FROM_ELSEWHERE = {"Origin": "null"}
+BEFORE_A_PART = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
 # Without conditions nothing is lost: no two uploads of one name reach the store.
 NO_CONDITIONS = "the hub's own reservations keep two uploads of one name apart without it."
 
@@ -91,6 +94,20 @@ def hides_its_list(place: Place) -> str:
     return "Nobody lists the bucket without credentials."
 
 
+def allows_origins(place: Place) -> str:
+    """Whether a page of any origin may read what the hub redirects it to."""
+    if settings.HUB_DELIVERY != "redirect":
+        return "Pages of other origins get packages from the hub, not from the bucket."
+    address = _address(place, "GET")
+    answers = [_ask("OPTIONS", address, FROM_ELSEWHERE | BEFORE_A_PART), _ask("GET", address, FROM_ELSEWHERE)]
+    if not all(each.status < 300 and each.headers.get("Access-Control-Allow-Origin") == "*" for each in answers):
+        raise LimitError(
+            "The bucket has no CORS rule for every origin: programs in browsers, such as JupyterLite, can't read "
+            "packages of public channels. docs/storage.md has the rule."
+        )
+    return "Pages of other origins may read packages of public channels."
+
+
 PROBES: dict[str, Probe] = {
     "conditional put": obeys_conditions,
     "signed GET": signs_get,
@@ -98,6 +115,7 @@ PROBES: dict[str, Probe] = {
     "signed HEAD": signs_head,
     "signature": needs_signature,
     "expiry": ends,
+    "other origins": allows_origins,
     "private": hides_files,
     "private list": hides_its_list,
 }
