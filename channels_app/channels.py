@@ -1,6 +1,7 @@
 """Making channels, changing them, handing them on, deleting them and bringing them back."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from channels_app import audit, names
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
-from hub.celery import send
+from hub.celery import wake
 from hub.errors import bad_request, conflict
 
 MIB = 1024**2
@@ -33,7 +34,7 @@ def create(*, name: str, owner: User, is_private: bool, description: str = "", l
     channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
     audit.record("channel.create", by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private})
-    transaction.on_commit(lambda: send("publishing.tasks.open_channel", channel.pk))
+    transaction.on_commit(partial(wake, "publishing.tasks.build_stale_indexes"))
     return channel
 
 

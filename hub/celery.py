@@ -1,4 +1,4 @@
-"""The Celery app, its schedule, and the one way to send a job."""
+"""The Celery app, its schedule, and the two ways to send a job: `wake`, and `send` with arguments."""
 
 import logging
 import os
@@ -9,9 +9,11 @@ from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
 import hub.folder_queue  # registers the queue of a hub without Redis
 import hub.watched_jobs  # noqa: F401  (its receivers)
+from hub import queues
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
@@ -44,8 +46,22 @@ for entry in app.conf.beat_schedule.values():
 @worker_ready.connect
 def wake_at_start(**_: Any) -> None:
     """What a worker that died left behind need not wait for the schedule."""
-    send("publishing.tasks.wake_stale_indexes")
+    wake("publishing.tasks.wake_stale_indexes")
     send("publishing.tasks.refresh_trust_root")
+
+
+def wake(task: str) -> None:
+    """Queue the job `task`, which finds in the database what there is to do; not where enough jobs wait already.
+
+    Call it after the commit. A wake-up that is lost only delays: the schedule sends the same.
+    """
+    try:
+        if queues.is_full(app.amqp.router.route({}, task)["queue"].name):
+            return
+    except (RedisError, OSError) as error:
+        logger.warning("could not look into the queue for %s, the schedule will wake: %s", task, error)
+        return
+    send(task)
 
 
 def send(task: str, *args: int) -> bool:

@@ -109,6 +109,7 @@ CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("index", "check
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_ROUTES = {
     "publishing.tasks.build_index": {"queue": "index"},
+    "publishing.tasks.build_stale_indexes": {"queue": "index"},
     "publishing.tasks.open_channel": {"queue": "index"},
     "publishing.tasks.wake_stale_indexes": {"queue": "index"},
     "publishing.tasks.verify*": {"queue": "checks"},

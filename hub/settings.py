@@ -164,8 +164,7 @@ REDIS_URL = text("REDIS_URL", "", "`redis://host:6379/0`", shown="a queue in the
 QUEUE_DIR = HUB_DATA_DIR / "queue"
 CELERY_BROKER_URL = REDIS_URL or "folder://localhost"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
-    # Of a worker that died: its jobs go to another one after an hour. Longer than the longest wait of a mail's retries
-    # (32 min), which would be sent twice; a job that takes longer holds a lock.
+    # Of a worker that died: its jobs go to another one after an hour. A job that takes longer holds a lock.
     {"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600}
     if REDIS_URL
     else {

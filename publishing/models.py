@@ -50,6 +50,8 @@ class SubdirIndex(models.Model):
         max_length=32, blank=True, help_text="Of the build that current_repodata.json was made from."
     )
     built_at = models.DateTimeField(null=True)
+    turn_at = models.DateTimeField(null=True, help_text="When its last build began, however that ended.")
+    due_at = models.DateTimeField(null=True, help_text="Not to be built by a worker before.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "subdir"], name="one_index_a_subdir")]
@@ -62,16 +64,29 @@ class SubdirIndex(models.Model):
 
 
 class IndexedName(models.Model):
-    """A package name in an index, the `wanted` of its last change, and its shard."""
+    """A package name in an index, the `wanted` of its last change, and its shard.
+
+    The name is stale while changed > made; an index can be stale for a few of its names alone.
+    """
 
     index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="names")
     name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
     changed = models.PositiveBigIntegerField()
+    made = models.PositiveBigIntegerField(db_default=0, help_text="The `changed` that the index files contain.")
+    removes = models.BooleanField(
+        db_default=False, help_text="A change since then takes something out: the name is built before others."
+    )
     shard_sha256 = models.CharField(max_length=64, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["index", "name"], name="one_shard_a_name")]
-        indexes = [models.Index(fields=["index", "changed"], name="names_by_change")]
+        indexes = [
+            models.Index(
+                fields=["index", "-removes", "changed"],
+                name="stale_names",
+                condition=models.Q(changed__gt=models.F("made")),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

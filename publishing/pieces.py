@@ -3,9 +3,11 @@
 import hashlib
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 from django.core.mail import mail_admins
@@ -19,7 +21,7 @@ from publishing import repodata
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 from publishing.repodata import Revision, Section
 
-NAMES_AT_ONCE = 500
+NAMES_AT_ONCE = 200
 PUTS_AT_ONCE = 8
 # Wide, and in no record.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
@@ -37,13 +39,27 @@ class Piece:
     sha256: str
 
 
-def remake(index: SubdirIndex, names: Sequence[str]) -> None:
-    """Make the pieces of `names` anew: shards to the store first, then, in one transaction a batch, the rest."""
-    for start in range(0, len(names), NAMES_AT_ONCE):
-        batch = names[start : start + NAMES_AT_ONCE]
-        made = _pieces(index, batch)
-        _put_shards(index, [piece for piece in made.values() if piece.shard])
-        _save(index, made)
+def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
+    """Make the pieces of `names` anew: shards to the store first, then, in one transaction a batch, the rest.
+
+    Returns the names that were made: all, or the first of them, where time.monotonic() passes `deadline`.
+    """
+    return in_batches(names, NAMES_AT_ONCE, partial(_remake, index), deadline)
+
+
+def in_batches(names: list[str], size: int, make: Callable[[list[str]], object], deadline: float | None) -> list[str]:
+    """`make` batches of `names` until the deadline; at least one. Returns the names in them."""
+    end = 0
+    while end < len(names) and (end == 0 or deadline is None or time.monotonic() < deadline):
+        make(names[end : end + size])
+        end += size
+    return names[:end]
+
+
+def _remake(index: SubdirIndex, names: list[str]) -> None:
+    made = _pieces(index, names)
+    _put_shards(index, [piece for piece in made.values() if piece.shard])
+    _save(index, made)
 
 
 def expected(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from channels_app.models import Artifact, Channel, User
 from publishing.models import IndexedName
@@ -44,8 +44,7 @@ def _uploads(channel: Channel) -> QuerySet[Artifact]:
         index__channel=OuterRef("channel"),
         index__subdir=OuterRef("subdir"),
         name=OuterRef("package__name"),
-        changed__lte=F("index__built"),
-    )
+    ).filter(Q(changed__lte=F("made")) | Q(changed__lte=F("index__built")))
     fields = ("channel", "subdir", "file_name", "size_bytes", "indexed_timestamp", "removal", "set_aside_reason")
     return Artifact.objects.filter(channel=channel).only(*fields).annotate(is_in_step=Exists(followed))
 

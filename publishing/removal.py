@@ -111,9 +111,10 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
 
 
 def _follow(artifact: Artifact) -> None:
-    """What lists and indexes say follows at once."""
+    """What lists and indexes say follows at once; where the artifact leaves them, before what others add."""
     packages.refresh(packages.held(artifact.channel, artifact.package.name))
-    index.request(artifact.channel, artifact.subdir, [artifact.package.name])
+    is_out = artifact.pk is None or bool(artifact.removal or artifact.set_aside_reason)
+    index.request(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)
 
 
 def _is_being_uploaded(artifact: Artifact) -> bool:

@@ -5,6 +5,7 @@ They come after the index files proper, by a build of their own: few clients rea
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,17 +14,23 @@ from channels_app.models import Artifact, Channel
 from hub.storage import store
 from publishing import current, files, repodata
 from publishing.models import Fragment, SubdirIndex
+from publishing.pieces import in_batches
 from publishing.repodata import Layout
 
 SECTION = "channeldata"
+NAMES_AT_ONCE = 200
 # Wide, and in no record.
 UNUSED = ("files", "licences", "warnings", "provenance")
 
 
-def write_files(index: SubdirIndex, names: Sequence[str]) -> None:
-    """Write the files of the whole channel after a change of `names`."""
+def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
+    """Make what channeldata.json says of `names` anew; returns those that were made before the deadline."""
+    return in_batches(names, NAMES_AT_ONCE, partial(_remake_channeldata, index), deadline)
+
+
+def write_files(index: SubdirIndex) -> None:
+    """Write the files of the whole channel."""
     channel = index.channel
-    _remake_channeldata(index, names)
     files.write_json(index, f"{channel.name}/{repodata.CHANNELDATA}", channeldata_layout(channel))
     store().put(f"{channel.name}/{repodata.NOTICES}", repodata.EMPTY_NOTICES, content_type="application/json")
     for subdir_index in _built(channel):

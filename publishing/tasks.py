@@ -1,9 +1,9 @@
-"""The jobs. Each takes an id, does nothing where there is nothing to do, and is safe to run twice."""
+"""The jobs. Each finds in the database what there is to do, and is safe to run twice."""
 
 from celery import shared_task
 from celery.signals import task_failure, task_success
 
-from publishing import housekeeping, index
+from publishing import housekeeping, turns
 from publishing.operations import jobs, verification
 from publishing.trusted import issuers
 
@@ -12,18 +12,27 @@ task_success.connect(jobs.note_success)
 
 
 @shared_task
-def build_index(index_id: int) -> None:
-    index.bring_up_to_date(index_id)
-
-
-@shared_task
-def open_channel(channel_id: int) -> None:
-    index.open_channel(channel_id)
+def build_stale_indexes() -> None:
+    turns.work()
 
 
 @shared_task
 def wake_stale_indexes() -> None:
-    index.wake_stale()
+    """The schedule's: whatever message was lost, and whichever worker died."""
+    turns.work()
+
+
+@shared_task
+def build_index(index_id: int) -> None:
+    """A failed build, tried again; an earlier version sent one for each change."""
+    turns.try_again(index_id)
+    turns.work()
+
+
+@shared_task
+def open_channel(channel_id: int) -> None:
+    """Of an earlier version."""
+    turns.work()
 
 
 @shared_task

@@ -15,10 +15,10 @@ def test_a_channel_has_an_owner_an_event_and_an_index_to_come(
     olga: User, sent_jobs: list[tuple[object, ...]], django_capture_on_commit_callbacks: object
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-        channel = channels.create(name="demo", owner=olga, is_private=True)
+        channels.create(name="demo", owner=olga, is_private=True)
     assert Member.objects.get().role == Role.OWNER
     assert AuditEvent.objects.get().action == "channel.create"
-    assert sent_jobs == [("publishing.tasks.open_channel", channel.pk)]
+    assert sent_jobs == [("publishing.tasks.build_stale_indexes",)]
 
 
 @pytest.mark.parametrize("name", ["geo-tools", "conda-forge", "_private", "a", "0", "a.b_c-d", "a" * 128])

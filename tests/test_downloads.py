@@ -29,7 +29,7 @@ def content(olga: User, tmp_path: Path) -> bytes:
     channel = make_channel("open", owner=olga, is_private=False)
     path = make_conda(tmp_path)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
-    index.open_channel(channel.pk)
+    index.open_channel(channel)
     for subdir in ("noarch", ""):
         index.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
     return path.read_bytes()

@@ -68,17 +68,17 @@ def test_its_error_holds_no_secret_and_is_short() -> None:
 
 
 def test_workers_tell_of_failures_and_successes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(index_id: int) -> None:
+    def fails() -> None:
         raise RuntimeError("the store is gone")
 
-    monkeypatch.setattr("publishing.index.bring_up_to_date", fails)
-    run(tasks.build_index, 7)
-    assert noted() == [(BUILD, [7], "RuntimeError: the store is gone", 1)]
+    monkeypatch.setattr("publishing.housekeeping.remove_leftovers", fails)
+    run(tasks.remove_leftovers)
+    assert noted() == [("publishing.tasks.remove_leftovers", [], "RuntimeError: the store is gone", 1)]
 
-    monkeypatch.setattr("publishing.index.bring_up_to_date", lambda index_id: None)
-    run(tasks.build_index, 8)
+    run(tasks.wake_stale_indexes)
     assert len(noted()) == 1
-    run(tasks.build_index, 7)
+    monkeypatch.setattr("publishing.housekeeping.remove_leftovers", lambda: None)
+    run(tasks.remove_leftovers)
     assert noted() == []
 
 
@@ -134,14 +134,15 @@ def test_what_is_put_away_is_forgotten(olga: User) -> None:
 
 def test_jobs_are_measured_by_what_became_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def count(outcome: str) -> float:
-        labels = {"task": "build_index", "outcome": outcome}
+        labels = {"task": "remove_leftovers", "outcome": outcome}
         return metrics.REGISTRY.get_sample_value("channelhub_job_seconds_count", labels) or 0
 
     before = count("success"), count("failure")
-    monkeypatch.setattr("publishing.index.bring_up_to_date", lambda index_id: None if index_id else 1 / 0)
 
-    run(tasks.build_index, 7)
-    run(tasks.build_index, 0)
+    monkeypatch.setattr("publishing.housekeeping.remove_leftovers", lambda: None)
+    run(tasks.remove_leftovers)
+    monkeypatch.setattr("publishing.housekeeping.remove_leftovers", lambda: 1 / 0)
+    run(tasks.remove_leftovers)
 
     assert (count("success"), count("failure")) == (before[0] + 1, before[1] + 1)
 
@@ -153,7 +154,7 @@ def test_a_job_carries_the_id_of_its_request(monkeypatch: pytest.MonkeyPatch) ->
 
     before_task_publish.send(sender=BUILD, headers=headers)
     request_ids.begin()
-    monkeypatch.setattr("publishing.index.bring_up_to_date", lambda index_id: seen.append(request_ids.current.get()))
+    monkeypatch.setattr("publishing.turns.work", lambda: seen.append(request_ids.current.get()))
     build_tracer(BUILD, tasks.build_index, app=celery.app)("1", [7], {}, {"id": "1", "args": [7], **headers})
 
     assert seen == ["of-the-request-1"]

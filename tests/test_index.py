@@ -1,8 +1,6 @@
 """Building indexes: what a build writes, what it costs, and what happens where it is disturbed."""
 
 import json
-import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
 from io import StringIO
@@ -17,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+from pytest_django import Settings
 
 from channels_app.models import Artifact, AuditEvent, Channel
 from hub.storage import StoreError, store
@@ -59,7 +57,8 @@ def stored(folder: Path) -> set[str]:
 
 
 def test_a_new_channel_gets_every_file(channel: Channel, store_folder: Path) -> None:
-    index.open_channel(channel.pk)
+    index.open_channel(channel)
+    index.bring_channel_up_to_date(channel)
     assert stored(store_folder) == {
         "demo/channeldata.json",
         "demo/channeldata.json.zst",
@@ -70,7 +69,8 @@ def test_a_new_channel_gets_every_file(channel: Channel, store_folder: Path) -> 
         "info": {"subdir": "noarch"}, "packages": {}, "packages.conda": {}, "removed": [], "repodata_version": 1,
     }  # fmt: skip
     assert json.loads(read("notices.json")) == {"notices": []}
-    index.open_channel(channel.pk)
+    assert index.open_channel(channel) == []
+    index.bring_channel_up_to_date(channel)
     assert SubdirIndex.objects.get(subdir="noarch").builds == 1
 
 
@@ -197,11 +197,12 @@ def test_an_upload_during_a_build_is_in_the_next_one(channel: Channel, monkeypat
     original = pieces.remake
     calls: list[list[str]] = []
 
-    def remake(row: SubdirIndex, names: list[str]) -> None:
+    def remake(row: SubdirIndex, names: list[str], deadline: float | None) -> list[str]:
         calls.append(names)
-        original(row, names)
+        made = original(row, names, deadline)
         if len(calls) == 1:
             make_artifact(channel, "second")
+        return made
 
     monkeypatch.setattr(pieces, "remake", remake)
     row = build(channel)
@@ -262,47 +263,6 @@ def test_a_late_or_second_message_does_nothing(channel: Channel) -> None:
     etag = build(channel).etag
     assert build(channel).etag == etag
     index.bring_up_to_date(10**6)
-
-
-def test_stale_indexes_and_channels_without_any_are_woken(
-    channel: Channel, olga: object, sent_jobs: list[tuple[object, ...]]
-) -> None:
-    bare = Channel.objects.create(name="bare")
-    make_artifact(channel)
-    index.wake_stale()
-    row = SubdirIndex.objects.get()
-    assert sent_jobs == [
-        ("publishing.tasks.build_index", row.pk),
-        ("publishing.tasks.open_channel", bare.pk),
-    ]
-    sent_jobs.clear()
-    build(channel)
-    build(channel, "")
-    index.open_channel(bare.pk)
-    sent_jobs.clear()
-    index.wake_stale()
-    assert sent_jobs == []
-
-
-def test_many_wishes_within_a_moment_ask_once_and_later_ones_again(
-    channel: Channel,
-    sent_jobs: list[tuple[object, ...]],
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(index, "ASKED_AGAIN_AFTER", timedelta(hours=1))
-
-    def asked() -> int:
-        sent_jobs.clear()
-        with django_capture_on_commit_callbacks(execute=True):
-            index.request(channel, "noarch", ["demo"])
-        return len(sent_jobs)
-
-    assert [asked(), asked(), asked()] == [1, 0, 0]
-    SubdirIndex.objects.update(wanted_at=timezone.now() - index.ASKED_AGAIN_AFTER)  # whoever was asked is dead
-    assert [asked(), asked()] == [1, 1]
-    build(channel)
-    assert [asked(), asked()] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -377,19 +337,6 @@ def test_reindex_needs_a_channel(db: None) -> None:
         call_command("reindex", "nowhere")
 
 
-def test_builds_keep_a_distance(channel: Channel, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.HUB_INDEX_PAUSE_MS = 10_000
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
-    make_artifact(channel)
-    begun = time.monotonic()
-    build(channel)
-    make_artifact(channel, "second")
-    build(channel)
-    assert len(slept) == 1
-    assert 10 - (time.monotonic() - begun) <= slept[0] <= 10
-
-
 def test_abandoned_files_are_removed(settings: Settings, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     (settings.UPLOAD_DIR / "upload-x").write_bytes(b"x")
     (settings.UPLOAD_DIR / "index-y").mkdir()
@@ -398,24 +345,6 @@ def test_abandoned_files_are_removed(settings: Settings, db: None, monkeypatch: 
     monkeypatch.setattr(housekeeping, "ABANDONED_S", -1)
     housekeeping.remove_leftovers()
     assert list(settings.UPLOAD_DIR.iterdir()) == []
-
-
-def test_every_job_calls_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    from publishing import tasks
-
-    called: list[tuple[object, ...]] = []
-
-    def remember(name: str) -> Callable[..., None]:
-        return lambda *args: called.append((name, *args))
-
-    for module, name in ((index, "bring_up_to_date"), (index, "open_channel"), (index, "wake_stale")):
-        monkeypatch.setattr(module, name, remember(name))
-    monkeypatch.setattr(housekeeping, "remove_leftovers", remember("remove_leftovers"))
-    tasks.build_index(1)
-    tasks.open_channel(2)
-    tasks.wake_stale_indexes()
-    tasks.remove_leftovers()
-    assert called == [("bring_up_to_date", 1), ("open_channel", 2), ("wake_stale",), ("remove_leftovers",)]
 
 
 def test_build_versions_with_capitals_are_ordered_as_clients_do(channel: Channel) -> None:

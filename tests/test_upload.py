@@ -72,7 +72,7 @@ def test_the_worker_is_woken_after_the_commit(
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         publish(owner, channel, make_conda(tmp_path))
         assert sent_jobs == []
-    assert sent_jobs == [("publishing.tasks.build_index", SubdirIndex.objects.get().pk)]
+    assert sent_jobs == [("publishing.tasks.build_stale_indexes",)]
 
 
 def test_the_same_bytes_again_change_nothing(channel: Channel, owner: Actor, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 from channels_app.channels import ROUTED
 from hub import celery
 from hub.locks import try_lock
+from publishing import index, turns
 
 
 def routes(resolver: Any, before: str = "") -> Iterator[str]:
@@ -85,14 +86,14 @@ def test_the_queue_delivers_in_order_and_leaves_nothing(tmp_path: Path) -> None:
     with queue(folder) as connection, connection.SimpleQueue("jobs") as jobs:
         for number in range(20):
             jobs.put({"number": number})
-        assert len(list(folder.iterdir())) == 20
+        assert len(list(folder.rglob("*.msg"))) == 20
         received = []
         for _ in range(20):
             message = jobs.get(timeout=5)
             received.append(message.payload["number"])
             message.ack()
     assert received == list(range(20))
-    assert list(folder.iterdir()) == []
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
 def _put_many(folder: str, count: int) -> None:
@@ -132,7 +133,7 @@ def test_a_broker_that_is_down_delays_a_job_and_fails_nothing(
 def test_every_scheduled_and_sent_job_exists() -> None:
     celery.app.loader.import_default_modules()
     named = {entry["task"] for entry in celery.app.conf.beat_schedule.values()}
-    named |= {"publishing.tasks.build_index", "publishing.tasks.open_channel"}
+    named |= {index.BUILD, turns.FAILED_BUILD, "publishing.tasks.open_channel"}
     assert named <= set(celery.app.tasks)
 
 

@@ -44,7 +44,7 @@ def lib() -> Artifact:
 
 
 def bring_up_to_date(channel: Channel) -> None:
-    index.open_channel(channel.pk)
+    index.open_channel(channel)
     index.bring_channel_up_to_date(channel)
 
 

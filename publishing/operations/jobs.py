@@ -27,25 +27,39 @@ ABOUT: dict[str, Callable[[], QuerySet[Any]]] = {
     "publishing.tasks.verify_channel": Channel.objects.all,
     "channels_app.tasks.send_mail": AuditEvent.objects.all,
 }
+# Jobs that stand for one piece of a larger job's work, each with that piece's id.
+NAMES_OF_WORK = ("publishing.tasks.build_index", "publishing.tasks.verify_channel", "channels_app.tasks.send_mail")
 
 logger = logging.getLogger(__name__)
 
 
 def note_failure(sender: Any, exception: BaseException, args: Any = (), **_: Any) -> None:
     """Receiver of task_failure, in the worker, whose log Celery tells the whole trace."""
-    error = redacted(f"{type(exception).__name__}: {exception}")[:ERROR_MAX_CHARACTERS]
-    try:
-        _note(sender.name, list(args or ()), error)
-    except DatabaseError as trouble:
-        logger.warning("the failed job %s was not noted: %s", sender.name, trouble)
+    note(sender.name, list(args or ()), exception)
 
 
 def note_success(sender: Any, **_: Any) -> None:
-    """Receiver of task_success, in the worker."""
+    """Receiver of task_success, in the worker. A job that names what others do is forgotten when that is done."""
+    if sender.name not in NAMES_OF_WORK:
+        forget(sender.name, list(sender.request.args or ()))
+
+
+def note(task: str, args: list[Any], exception: BaseException) -> None:
+    error = redacted(f"{type(exception).__name__}: {exception}")[:ERROR_MAX_CHARACTERS]
     try:
-        FailedJob.objects.filter(task=sender.name, args=list(sender.request.args or ())).delete()
+        _note(task, args, error)
     except DatabaseError as trouble:
-        logger.warning("the job %s succeeded, which was not noted: %s", sender.name, trouble)
+        logger.warning("the failed job %s was not noted: %s", task, trouble)
+
+
+def forget(task: str, args: list[Any]) -> None:
+    """It has succeeded. Most have not failed before, and reading costs less than writing."""
+    try:
+        failed = FailedJob.objects.filter(task=task, args=args)
+        if failed.exists():
+            failed.delete()
+    except DatabaseError as trouble:
+        logger.warning("the job %s succeeded, which was not noted: %s", task, trouble)
 
 
 def retry(*, actor: Actor, jobs: QuerySet[FailedJob]) -> tuple[int, int]:

@@ -37,7 +37,7 @@ Faults = dict[str, str]  # key or package name → what was found and what was e
 
 
 def check(channel: Channel) -> Iterator[Difference]:
-    index.open_channel(channel.pk)
+    index.open_channel(channel)
     # In this order: an artifact's first row comes with its index's.
     published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
     for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
@@ -72,7 +72,7 @@ def _unbuilt(row: SubdirIndex, names: Sequence[str]) -> set[str]:
     Asked after the comparison, while no build can begin: whatever changed during it is among them.
     """
     indexes = row.channel.indexes.all() if row.subdir == index.WHOLE_CHANNEL else [row]
-    changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("index__built"))
+    changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("made"))
     return set(changed.values_list("name", flat=True))
 
 

@@ -28,7 +28,7 @@ PARTS = {
         *CELERY, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "warning",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     ],
-    "beat": [*CELERY, "beat", "--scheduler", "celery.beat:Scheduler", "--loglevel", "warning", "--pidfile", ""],
+    "beat": [*CELERY, "beat", "--scheduler", "hub.schedule:Scheduler", "--loglevel", "warning", "--pidfile", ""],
 }  # fmt: skip
 READY_S = 120
 # Beyond what the web server gives its requests.

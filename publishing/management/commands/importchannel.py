@@ -59,7 +59,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{progress.line(taken + refused)}; {outcome.key} the last")
         if progress.was_due:
             self.stdout.write(f"{progress.line(taken + refused)}; now the index")
-        index.open_channel(channel.pk)
+        index.open_channel(channel)
         index.bring_channel_up_to_date(channel)
         yanked = channel.artifacts.filter(removal_reason=importing.YANKED).count()
         self.stdout.write(f"{channel}: taken in: {taken}, not taken in: {refused}, yanked: {yanked}.")

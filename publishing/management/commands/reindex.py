@@ -22,7 +22,7 @@ class Command(BaseCommand):
         channel = Channel.objects.filter(name=options["channel"]).first()
         if channel is None:
             raise CommandError(f"There is no channel '{options['channel']}'.")
-        index.open_channel(channel.pk)
+        index.open_channel(channel)
         published = channel.artifacts.values_list("subdir", flat=True).distinct()
         # The subdirs first: the files of the whole channel are made from them.
         for subdir in [*sorted({*published, *channel.indexes.values_list("subdir", flat=True)} - {WHOLE}), WHOLE]:

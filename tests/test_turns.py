@@ -1,0 +1,364 @@
+"""Which index is built next, for how long, and what becomes of builds that fail, wait or end half-way."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from channels_app.access import Actor
+from channels_app.models import Channel, User
+from hub.locks import try_lock
+from hub.storage import StoreError, store
+from publishing import index, pieces, queries, removal, summary, tasks, turns
+from publishing.models import FailedJob, IndexedName, SubdirIndex
+from publishing.turns import Turn
+from tests.builders import make_artifact, make_channel
+
+Jobs = list[tuple[object, ...]]
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def turn(index_id: int, *, last_s: float, **values: Any) -> Turn:
+    """Of a channel whose last turn was so many seconds ago."""
+    facts: dict[str, Any] = {"is_whole_channel": False, "removes": False, "wanted_at": ago(1), "due_at": ago(1)}
+    return Turn(index_id, **{**facts, "turn_at": ago(last_s), "channel_turn_at": ago(last_s), **values})
+
+
+def ordered(*found: Turn) -> list[int]:
+    return [each.index_id for each in turns.in_order(found, NOW)]
+
+
+def listed(channel: Channel, subdir: str = "noarch") -> set[str]:
+    content = json.loads(b"".join(store().open(f"{channel}/{subdir}/repodata.json")))
+    return set(content["packages.conda"])
+
+
+def work_all() -> None:
+    """As workers do until nothing is stale."""
+    while SubdirIndex.objects.filter(pk__in=[each.index_id for each in turns.stale()]).exists():
+        SubdirIndex.objects.update(due_at=None)
+        turns.work()
+
+
+@pytest.fixture
+def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build has time for two names."""
+    monkeypatch.setattr(turns, "BUILD_S", 0.0)
+    for module in (pieces, summary):
+        monkeypatch.setattr(module, "NAMES_AT_ONCE", 2)
+
+
+# Order
+
+
+def test_order_channel_with_a_burst_comes_after_the_others() -> None:
+    assert ordered(turn(1, last_s=0), turn(2, last_s=1), turn(3, last_s=3600)) == [3, 2, 1]
+
+
+def test_order_subdirs_of_one_channel_have_one_turn_together() -> None:
+    subdirs = [turn(number, last_s=0, turn_at=ago(number)) for number in range(1, 9)]
+    assert ordered(*subdirs, turn(9, last_s=1)) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_order_removal_goes_first() -> None:
+    assert ordered(turn(1, last_s=3600), turn(2, last_s=60, removes=True)) == [2, 1]
+
+
+def test_order_burst_of_removals_delays_no_addition() -> None:
+    assert ordered(turn(1, last_s=0.5, removes=True), turn(2, last_s=1)) == [2, 1]
+
+
+def test_order_whole_channel_waits_then_comes_in_line() -> None:
+    whole = {"is_whole_channel": True, "turn_at": ago(3600)}
+    assert ordered(turn(1, last_s=60, wanted_at=ago(5), **whole), turn(2, last_s=0)) == [2, 1]
+    assert ordered(turn(1, last_s=60, wanted_at=ago(15), **whole), turn(2, last_s=0)) == [1, 2]
+
+
+def test_order_whole_channel_of_a_burst_delays_nobody_again_and_again() -> None:
+    whole = turn(1, last_s=0, is_whole_channel=True, wanted_at=ago(600))
+    assert ordered(whole, turn(2, last_s=1)) == [2, 1]
+
+
+def test_order_index_that_kills_its_workers_comes_last() -> None:
+    """Its turn is noted when it begins."""
+    assert ordered(turn(1, last_s=0.1), turn(2, last_s=30)) == [2, 1]
+
+
+def test_order_leaves_out_what_is_not_due() -> None:
+    assert ordered(turn(1, last_s=9, due_at=NOW + timedelta(seconds=1)), turn(2, last_s=9)) == [2]
+
+
+# What the database says
+
+
+def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None:
+    gone = make_artifact(channel, "gone")
+    make_artifact(channel, "kept", subdir="linux-64")
+    index.bring_channel_up_to_date(channel)
+    removal.delete(actor=Actor(user=olga), artifact=gone, reason="It contained a password.")
+    make_artifact(channel, "more", subdir="linux-64")
+
+    found = {each.index_id: each for each in turns.stale()}
+
+    noarch, linux = (channel.indexes.get(subdir=subdir) for subdir in ("noarch", "linux-64"))
+    assert (found[noarch.pk].removes, found[linux.pk].removes) == (True, False)
+    assert found[noarch.pk].channel_turn_at == found[linux.pk].channel_turn_at == channel.indexes.get(subdir="").turn_at
+    assert found[noarch.pk].turn_at == noarch.turn_at
+
+
+def test_removal_is_forgotten_once_it_is_built(channel: Channel, olga: User) -> None:
+    gone = make_artifact(channel, "gone")
+    removal.yank(actor=Actor(user=olga), artifact=gone, reason="")
+    index.bring_channel_up_to_date(channel)
+    make_artifact(channel, "gone", "2.0")
+    assert [each.removes for each in turns.stale()] == [False]
+
+
+def test_stale_costs_one_query(channel: Channel, django_assert_num_queries: Any) -> None:
+    for number in range(3):
+        make_artifact(make_channel(f"other-{number}"))
+    with django_assert_num_queries(1):
+        assert len(turns.stale()) == 3
+
+
+# Working
+
+
+def test_work_builds_every_stale_index_and_opens_channels(channel: Channel, sent_jobs: Jobs) -> None:
+    other = make_channel("other")
+    make_artifact(channel, "lib")
+    turns.work()
+    assert turns.stale() == []
+    assert listed(channel) == {"lib-1.0-0.conda"}
+    assert listed(other) == set()
+
+
+def test_work_on_a_burst_gives_another_channel_its_turn(
+    channel: Channel, one_batch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        make_artifact(channel, f"lib{number}")
+    other = make_channel("other")
+    built: list[tuple[str, int]] = []
+    original = index.build
+
+    def build(row: SubdirIndex, **options: Any) -> None:
+        if not built:
+            make_artifact(other, "urgent")
+        original(row, **options)
+        if row.subdir:
+            built.append((row.channel.name, len(listed(row.channel))))
+
+    monkeypatch.setattr(index, "build", build)
+    turns.work()
+    assert built[:2] == [("demo", 2), ("other", 1)]
+    assert [count for name, count in built if name == "demo"] == [2, 4, 6, 7]
+
+
+def test_bounded_build_leaves_the_index_stale_and_tells_of_what_it_made(channel: Channel, one_batch: None) -> None:
+    for number in range(3):
+        make_artifact(channel, f"lib{number}")
+    row = SubdirIndex.objects.get()
+    index.build_once(row.pk, bound_s=0)
+    row.refresh_from_db()
+    assert (row.wanted, row.built, row.builds) == (3, 0, 1)
+    states = queries.upload_states(channel, [f"noarch/lib{number}-1.0-0.conda" for number in range(3)])
+    assert list(states.values()) == ["indexed", "indexed", "published"]
+    index.build_once(row.pk, bound_s=0)
+    row.refresh_from_db()
+    assert (row.built, row.builds, index.stale_names(row).count()) == (3, 2, 0)
+
+
+def test_bounded_build_takes_what_is_removed_first(channel: Channel, olga: User, one_batch: None) -> None:
+    gone = make_artifact(channel, "zz")
+    index.bring_channel_up_to_date(channel)
+    for number in range(5):
+        make_artifact(channel, f"lib{number}")
+    removal.delete(actor=Actor(user=olga), artifact=gone, reason="It contained a password.")
+    index.build_once(channel.indexes.get(subdir="noarch").pk, bound_s=0)
+    assert listed(channel) == {"lib0-1.0-0.conda"}
+
+
+def test_name_that_changes_during_a_bounded_build_stays_stale(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_artifact(channel, "lib")
+    original = index._write_files
+
+    def write(row: SubdirIndex) -> None:
+        make_artifact(channel, "lib", "2.0")
+        monkeypatch.setattr(index, "_write_files", original)
+        original(row)
+
+    monkeypatch.setattr(index, "_write_files", write)
+    row = SubdirIndex.objects.get()
+    index.build_once(row.pk, bound_s=1)
+    assert IndexedName.objects.get(index=row, changed__gt=1).made == 0
+    index.build_once(row.pk, bound_s=1)
+    assert len(listed(channel)) == 2
+
+
+def test_files_of_the_whole_channel_wait_until_all_names_are_made(channel: Channel, one_batch: None) -> None:
+    for number in range(5):
+        make_artifact(channel, f"lib{number}")
+    index.bring_up_to_date(SubdirIndex.objects.get().pk)
+    whole = channel.indexes.get(subdir="")
+    assert [index.build_once(whole.pk, bound_s=0) and whole.fragments.count() for _ in range(2)] == [2, 4]
+    assert store().stat(f"{channel}/channeldata.json") is None
+    index.build_once(whole.pk, bound_s=0)
+    assert len(json.loads(b"".join(store().open(f"{channel}/channeldata.json")))["packages"]) == 5
+
+
+def test_index_is_not_due_for_a_moment_after_a_build(channel: Channel, settings: Settings) -> None:
+    settings.HUB_INDEX_PAUSE_MS = 10_000
+    make_artifact(channel)
+    turns.work()
+    make_artifact(channel, "second")
+    [waiting] = turns.stale()
+    assert timedelta(seconds=9) < waiting.due_at - timezone.now() <= timedelta(seconds=10)
+    begun = time.monotonic()
+    turns.work()
+    assert time.monotonic() - begun < turns.WAIT_MAX_S
+    assert listed(channel) == {"demo-1.0-0.conda"}
+
+
+def test_worker_waits_for_what_is_due_soon(channel: Channel, settings: Settings) -> None:
+    settings.HUB_INDEX_PAUSE_MS = 300
+    make_artifact(channel)
+    turns.work()
+    make_artifact(channel, "second")
+    turns.work()
+    assert len(listed(channel)) == 2
+
+
+def test_files_of_a_whole_channel_take_a_small_share_of_the_time(
+    channel: Channel, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_artifact(channel)
+    original = summary.write_files
+
+    def write(row: SubdirIndex) -> None:
+        time.sleep(0.2)
+        original(row)
+
+    monkeypatch.setattr(summary, "write_files", write)
+    index.bring_channel_up_to_date(channel)
+    whole = channel.indexes.get(subdir="")
+    assert whole.due_at
+    assert whole.built_at
+    assert whole.due_at - whole.built_at >= index.WHOLE_CHANNEL_SHARE * timedelta(seconds=0.2)
+
+
+def test_job_ends_after_its_time_and_sends_another(
+    channel: Channel, sent_jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one worker with one thread does other jobs, too."""
+    monkeypatch.setattr(turns, "JOB_S", -1.0)
+    make_artifact(channel)
+    sent_jobs.clear()
+    turns.work()
+    assert sent_jobs == [(index.BUILD,)]
+
+
+def test_worker_that_sees_more_stale_indexes_wakes_another(channel: Channel, sent_jobs: Jobs) -> None:
+    for name in ("noarch", "linux-64"):
+        make_artifact(channel, subdir=name)
+    sent_jobs.clear()
+    turns._take_one(turns.stale())
+    assert sent_jobs == [(index.BUILD,)]
+    turns._take_one([each for each in turns.stale() if not each.is_whole_channel])
+    assert sent_jobs == [(index.BUILD,)]
+
+
+def test_worker_leaves_what_another_builds(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_artifact(channel)
+    other = make_channel("other")
+    make_artifact(other)
+    busy = SubdirIndex.objects.get(channel=channel)
+    original = try_lock
+    monkeypatch.setattr(index, "try_lock", lambda name: original(name if name != f"index-{busy.pk}" else "held"))
+    with original("held") as held:
+        assert held
+        if connection.vendor == "postgresql":  # whose locks can be held twice by one connection
+            pytest.skip("covered by live hubs")
+        turns.work()
+    assert listed(other)
+    assert SubdirIndex.objects.get(pk=busy.pk).built == 0
+
+
+# Failing
+
+
+def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_artifact(channel, "bad")
+    other = make_channel("other")
+    make_artifact(other)
+    broken = SubdirIndex.objects.get(channel=channel)
+    original = index._write_files
+
+    def write(row: SubdirIndex) -> None:
+        if row.pk == broken.pk:
+            raise StoreError("no space left")
+        original(row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "_write_files", write)
+        turns.work()
+    assert listed(other)
+    assert [(job.task, job.args) for job in FailedJob.objects.all()] == [(turns.FAILED_BUILD, [broken.pk])]
+    assert turns.in_order(turns.stale(), timezone.now()) == []
+    tasks.build_index(broken.pk)  # as "Retry" does
+    assert listed(channel)
+    assert not FailedJob.objects.exists()
+
+
+def test_failed_build_of_an_index_that_is_gone_is_forgotten(db: None) -> None:
+    FailedJob.objects.create(task=turns.FAILED_BUILD, args=[7], error="x")
+    tasks.build_index(7)
+    assert not FailedJob.objects.exists()
+
+
+def test_every_job_of_the_index_is_the_same_wake_up(channel: Channel) -> None:
+    for number, job in enumerate((tasks.build_stale_indexes, tasks.wake_stale_indexes)):
+        make_artifact(channel, f"lib{number}")
+        job()
+        assert len(listed(channel)) == number + 1
+    make_artifact(channel, "lib2")
+    tasks.build_index(10**6)
+    make_artifact(channel, "lib3")
+    tasks.open_channel(10**6)
+    assert len(listed(channel)) == 4
+
+
+# Asking
+
+
+def test_many_changes_wake_once_and_again_where_the_worker_may_be_dead(
+    channel: Channel,
+    sent_jobs: Jobs,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def woken() -> int:
+        sent_jobs.clear()
+        with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+            index.request(channel, "noarch", ["demo"])
+        return len(sent_jobs)
+
+    monkeypatch.setattr(index, "_asked_again_at", -1e9)
+    assert [woken(), woken(), woken()] == [1, 0, 0]
+    SubdirIndex.objects.update(wanted_at=timezone.now() - timedelta(seconds=2))
+    assert [woken(), woken()] == [1, 0]
+    monkeypatch.setattr(index, "_asked_again_at", -1e9)
+    assert woken() == 1
+    work_all()
+    assert [woken(), woken()] == [1, 0]
