@@ -71,7 +71,9 @@ def test_web_and_worker_are_measured_as_one(hub: LiveHub) -> None:
     assert value(hub, "channelhub_uploads_total", outcome="published") == 1
     assert value(hub, "channelhub_upload_bytes_total", outcome="published") > 0
     seconds_until(lambda: value(hub, "channelhub_index_build_seconds_count", kind="subdir") >= 1)
-    seconds_until(lambda: value(hub, "channelhub_job_seconds_count", task="build_index", outcome="success") >= 1)
+    seconds_until(
+        lambda: value(hub, "channelhub_job_seconds_count", task="build_stale_indexes", outcome="success") >= 1
+    )
     seconds_until(lambda: value(hub, "channelhub_stale_indexes") == 0)
     assert value(hub, "channelhub_store_seconds_count", verb="put", outcome="ok") > 1
 
