@@ -205,4 +205,8 @@ def _last_segment(name: str) -> str:
 
 
 def _over_limit(limit_bytes: int) -> HubError:
-    return too_large("too_large", f"The package is larger than this channel's limit of {limit_bytes:,} bytes.")
+    return too_large(
+        "too_large",
+        f"The package is larger than this channel's limit of {limit_bytes:,} bytes. "
+        "An owner can raise it in the channel's settings, an administrator also HUB_MAX_UPLOAD_BYTES.",
+    )

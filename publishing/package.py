@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from publishing.archive import compression, conda_zip, documents, index_json, strict_json
+from publishing.archive import compression, conda_zip, documents, index_json, kinds, strict_json
 from publishing.archive.compression import Part
 from publishing.archive.identity import FileName, parse_file_name
-from publishing.archive.rules import MIB, BadPackage, Budget, Limits, shown, size
+from publishing.archive.rules import MIB, BadPackage, Budget, Limits, over_limit, shown, size
 from publishing.archive.tree import (
     ABOUT_JSON,
     HAS_PREFIX,
@@ -74,6 +74,7 @@ def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo: 
     with _only_bad_package(), path.open("rb", buffering=READ_BYTES) as file:
         file_bytes = path.stat().st_size
         _check_size(file_bytes, limits)
+        kinds.check(file, file_bytes, parsed.extension)
         tree = Tree(limits)
         read_archive = _read_conda if parsed.extension == ".conda" else _read_tar_bz2
         index = read_archive(file, file_bytes, parsed, tree, limits)
@@ -99,7 +100,10 @@ def _only_bad_package() -> Iterator[None]:
 
 def _check_size(file_bytes: int, limits: Limits) -> None:
     if file_bytes > limits.compressed_bytes:
-        raise BadPackage(f"the file has {size(file_bytes)}; at most {size(limits.compressed_bytes)} are allowed")
+        raise BadPackage(
+            f"the file has {size(file_bytes)}; at most {size(limits.compressed_bytes)} are allowed; an owner can raise "
+            "the channel's limit, and an administrator HUB_MAX_UPLOAD_BYTES"
+        )
 
 
 def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> dict[str, Any]:
@@ -123,9 +127,12 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
 
 def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> None:
     if entry.size_bytes > limits.metadata_json_bytes:
-        raise BadPackage(f"{METADATA_JSON} has {size(entry.size_bytes)}; at most {size(limits.metadata_json_bytes)}")
+        raise over_limit(
+            f"{METADATA_JSON} has {size(entry.size_bytes)}; at most {size(limits.metadata_json_bytes)} are allowed",
+            "metadata_json_bytes",
+        )
     data = conda_zip.EntryReader(file, entry).read(entry.size_bytes)
-    metadata = strict_json.loads_object(data, METADATA_JSON, limits.metadata_json_bytes, limits.json_depth)
+    metadata = strict_json.document_object(data, METADATA_JSON, limits, "metadata_json_bytes")
     version = metadata.get("conda_pkg_format_version")
     if type(version) is not int or version != CONDA_FORMAT_VERSION:
         raise BadPackage(f"{METADATA_JSON} has the conda_pkg_format_version {shown(version)}; expected 2 (CEP 35)")

@@ -156,7 +156,10 @@ def test_too_large_is_413(chunked: bool, headers: dict[str, str]) -> None:
     error = refusal(request(content, headers, chunked=chunked), limit=len(CONTENT) - 1)
     assert (error.status, error.detail) == (
         413,
-        "The package is larger than this channel's limit of 1,279,999 bytes.",
+        (
+            "The package is larger than this channel's limit of 1,279,999 bytes. "
+            "An owner can raise it in the channel's settings, an administrator also HUB_MAX_UPLOAD_BYTES."
+        ),
     )
     assert received(request(content, headers, chunked=chunked), limit=len(CONTENT))[1] == CONTENT
 

@@ -133,7 +133,10 @@ def test_the_script_is_told_why_a_file_was_refused(channel: Channel, olga: User,
     answer = signed_in(olga).post(PAGE, {"file": package(tmp_path)}, headers=SCRIPT)
     assert (answer.status_code, answer.json()) == (
         413,
-        {"error": "The package is larger than this channel's limit of 10 bytes."},
+        {
+            "error": "The package is larger than this channel's limit of 10 bytes. "
+            "An owner can raise it in the channel's settings, an administrator also HUB_MAX_UPLOAD_BYTES."
+        },
     )
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import zstandard
 
-from publishing.archive.rules import KIB, MIB, BadPackage, Budget, shown
+from publishing.archive.rules import KIB, MIB, BadPackage, Budget, over_limit, shown
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_SINGLE_SEGMENT_FLAG = 0x20
@@ -90,8 +90,9 @@ def _zstd_frame(source: Source, budget: Budget, window_max_bytes: int) -> Iterat
     header = ZSTD_MAGIC + _zstd_frame_header(source, budget)
     frame = zstandard.get_frame_parameters(header)
     if frame.window_size > window_max_bytes:
-        raise BadPackage(
-            f"{budget.name} needs a zstd window of {frame.window_size} bytes; {window_max_bytes} are allowed"
+        raise over_limit(
+            f"{budget.name} needs a zstd window of {frame.window_size} bytes; {window_max_bytes} are allowed",
+            "window_bytes",
         )
     if frame.dict_id:
         raise BadPackage(f"{budget.name} needs a zstd dictionary, which no client has")

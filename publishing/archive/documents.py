@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from publishing.archive import specs, strict_json
-from publishing.archive.rules import BadPackage, Limits, shown
+from publishing.archive.rules import BadPackage, Limits, over_limit, shown
 from publishing.archive.tree import ABOUT_JSON, LINK_JSON, RUN_EXPORTS_JSON
 
 RUN_EXPORT_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
@@ -23,7 +23,7 @@ def check_link(data: bytes | None, limits: Limits) -> None:
     """Refuses entry points that could write elsewhere or run something else than the function they name."""
     if data is None:
         return
-    link = strict_json.loads_object(data, LINK_JSON, limits.link_json_bytes, limits.json_depth)
+    link = strict_json.document_object(data, LINK_JSON, limits, "link_json_bytes")
     noarch = link.get("noarch")
     if noarch is None:
         return
@@ -40,14 +40,14 @@ def check_link(data: bytes | None, limits: Limits) -> None:
 def about(data: bytes | None, limits: Limits) -> dict[str, Any]:
     if data is None:
         return {}
-    return strict_json.loads_object(data, ABOUT_JSON, limits.about_json_bytes, limits.json_depth)
+    return strict_json.document_object(data, ABOUT_JSON, limits, "about_json_bytes")
 
 
 def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
     """The dict of lists of CEP 12, without empty lists. A list alone is conda-build's oldest form: all weak."""
     if data is None:
         return {}
-    stated = strict_json.loads(data, RUN_EXPORTS_JSON, limits.run_exports_json_bytes, limits.json_depth)
+    stated = strict_json.document(data, RUN_EXPORTS_JSON, limits, "run_exports_json_bytes")
     if isinstance(stated, list):
         stated = {"weak": stated}
     if not isinstance(stated, dict):
@@ -80,8 +80,9 @@ def _specs(value: object, kind: str, limits: Limits) -> list[str]:
     if not isinstance(entries, list) or not all(isinstance(spec, str) for spec in entries):
         raise BadPackage(f"{RUN_EXPORTS_JSON} has {strict_json.kind(value)} as {kind}; expected a list of strings")
     if len(entries) > limits.specs or any(len(spec) > limits.spec_characters for spec in entries):
-        raise BadPackage(
+        raise over_limit(
             f"{RUN_EXPORTS_JSON} has too much in {kind}: at most {limits.specs} entries "
-            f"of {limits.spec_characters} characters are allowed"
+            f"of {limits.spec_characters} characters are allowed",
+            *("specs", "spec_characters"),
         )
     return entries

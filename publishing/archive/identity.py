@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import rattler
 
 from channels_app import names
+from publishing.archive import kinds
 from publishing.archive.rules import BadPackage, shown
 
 VERSION_MAX_CHARACTERS = 64
@@ -39,7 +40,10 @@ def parse_file_name(file_name: str) -> FileName:
         raise BadPackage(f"the file name has {len(file_name)} characters; at most {limit} are allowed")
     extension = next((known for known in names.EXTENSIONS if file_name.endswith(known)), None)
     if extension is None:
-        raise BadPackage(f"the file name {shown(file_name)} ends in neither .conda nor .tar.bz2")
+        why = kinds.name_problem(file_name)
+        raise BadPackage(f"the file name {shown(file_name)} ends in neither .conda nor .tar.bz2" + (why and f"; {why}"))
+    if why := kinds.name_problem(file_name):
+        raise BadPackage(f"the file name {shown(file_name)} is not of the form name-version-build{extension}; {why}")
     match file_name.removesuffix(extension).rsplit("-", 2):
         case [name, version, build]:
             parsed = FileName(name, version, build, extension)

@@ -11,7 +11,7 @@ from rattler.exceptions import InvalidMatchSpecError
 from channels_app import timestamps
 from publishing.archive import identity, specs, strict_json
 from publishing.archive.identity import FileName
-from publishing.archive.rules import BadPackage, Budget, Limits, shown
+from publishing.archive.rules import BadPackage, Budget, Limits, over_limit, shown
 
 NAME = "info/index.json"
 
@@ -50,7 +50,7 @@ def parse(data: bytes | None, file_name: FileName, limits: Limits, budget: Budge
     """The index, every key kept, checked in itself and against the file's name. Raises BadPackage."""
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
-    index = strict_json.loads_object(data, NAME, limits.index_json_bytes, limits.json_depth)
+    index = strict_json.document_object(data, NAME, limits, "index_json_bytes")
     _read_old_noarch(index)
     if index.get("subdir") is None:
         index["subdir"] = _old_subdir(index)
@@ -131,7 +131,10 @@ def _check_timestamp(index: dict[str, Any], limits: Limits) -> None:
     if type(timestamp) is not int or timestamp < 0:
         raise BadPackage(f"{NAME} has the timestamp {shown(timestamp)}; expected milliseconds since 1970")
     if timestamps.milliseconds(timestamp) > (time.time() + limits.clock_ahead_seconds) * 1000:
-        raise BadPackage(f"{NAME} has the timestamp {timestamp}, which lies in the future; expected milliseconds")
+        raise BadPackage(
+            f"{NAME} has the timestamp {timestamp}, which lies in the future; expected milliseconds, and clocks "
+            f"within {limits.clock_ahead_seconds} s (clock_ahead_seconds in HUB_PACKAGE_LIMITS)"
+        )
 
 
 def _check_site_packages(index: dict[str, Any]) -> None:
@@ -178,13 +181,14 @@ def _check_specs(index: dict[str, Any], limits: Limits, budget: Budget) -> None:
     entries = [(key, spec) for key in ("depends", "constrains") for spec in _strings(index, key)]
     entries += [(f"extra_depends.{group}", spec) for group in groups for spec in _strings(groups, group)]
     if len(entries) > limits.specs:
-        raise BadPackage(
-            f"{NAME} has {len(entries)} entries in depends and constrains; at most {limits.specs} are allowed"
+        raise over_limit(
+            f"{NAME} has {len(entries)} entries in depends and constrains; at most {limits.specs} are allowed", "specs"
         )
     for key, spec in entries:
         if len(spec) > limits.spec_characters:
-            raise BadPackage(
-                f"{NAME} has an entry of {len(spec)} characters in {key}; at most {limits.spec_characters}"
+            raise over_limit(
+                f"{NAME} has an entry of {len(spec)} characters in {key}; at most {limits.spec_characters} are allowed",
+                "spec_characters",
             )
         budget.check_time()
         try:

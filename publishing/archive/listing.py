@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, NoReturn
 
 from publishing.archive import strict_json
-from publishing.archive.rules import KIB, BadPackage, Limits, shown
+from publishing.archive.rules import KIB, BadPackage, Limits, over_limit, shown
 from publishing.archive.tar import Kind
 
 READ_BYTES = 64 * KIB
@@ -118,8 +118,9 @@ class _Document:
             strict_json.check(value, self._max_depth - 2)
         except json.JSONDecodeError as error:
             self._refuse(f"{error.msg} near {shown(self._text[error.pos : error.pos + 40])}")
-        except RecursionError:
-            self._refuse("it is nested too deep")
+        except (RecursionError, strict_json.TooDeepError) as error:
+            reason = f"{self._name} is nested deeper than the {self._max_depth} levels allowed"
+            raise over_limit(reason, "json_depth") from error
         except ValueError as error:
             self._refuse(str(error))
         if end - self._position > VALUE_MAX_CHARACTERS:

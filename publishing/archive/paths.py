@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from publishing.archive.rules import BadPackage, Limits, shown
+from publishing.archive.rules import BadPackage, Limits, over_limit, shown
 
 # Cc of Unicode: C0, DEL and C1.
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -30,7 +30,10 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
         if segment in {"", ".", ".."}:
             raise BadPackage(f"the member {shown(path)} has the segment {segment!r}; expected a plain path")
         if len(segment.encode()) > limits.segment_bytes:
-            raise BadPackage(f"the member {shown(path)} has a segment of more than {limits.segment_bytes} bytes")
+            raise over_limit(
+                f"the member {shown(path)} has a segment of more than the {limits.segment_bytes} bytes allowed",
+                "segment_bytes",
+            )
     if path == RESERVED_FILE or path.split("/", 1)[0].casefold() == RESERVED_DIRECTORY:
         raise BadPackage(f"the archive has the member {shown(path)}, which is for installers to write (CEP 34)")
     return path
@@ -60,7 +63,9 @@ def same_name(path: str) -> str:
 
 def _text(raw_path: bytes, what: str, limits: Limits) -> str:
     if len(raw_path) > limits.path_bytes:
-        raise BadPackage(f"{what} {shown(raw_path)} has {len(raw_path)} bytes; at most {limits.path_bytes} are allowed")
+        raise over_limit(
+            f"{what} {shown(raw_path)} has {len(raw_path)} bytes; at most {limits.path_bytes} are allowed", "path_bytes"
+        )
     try:
         path = raw_path.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -50,42 +50,51 @@ class Limits:
     clock_ahead_seconds: int = 600
 
 
+def over_limit(reason: str, *fields: str) -> BadPackage:
+    """The refusal because of a limit: what was found, what is allowed, and the `fields` of Limits that raise it."""
+    return BadPackage(f"{reason}; an administrator can raise {' or '.join(fields)} in HUB_PACKAGE_LIMITS")
+
+
 class Budget:
     """What one part of an archive may cost: time, and bytes once decompressed.
 
-    `name` is how a sentence calls the part: 'the info archive'.
+    `name` is how a sentence calls the part: 'the info archive'; `fields` are those of its seconds and bytes in Limits.
     """
 
-    def __init__(self, name: str, seconds: float, max_bytes: int, compressed_bytes: int, limits: Limits) -> None:
+    def __init__(self, name: str, fields: tuple[str, str], compressed_bytes: int, limits: Limits) -> None:
         self.name = name
-        self._seconds = seconds
-        self._ends_at = time.monotonic() + seconds
-        self._max_bytes = max_bytes
+        self._fields = fields
+        self._seconds: float = getattr(limits, fields[0])
+        self._max_bytes: int = getattr(limits, fields[1])
+        self._ends_at = time.monotonic() + self._seconds
         self._ratio = limits.ratio
         self._ratio_max_bytes = max(limits.ratio_free_bytes, limits.ratio * compressed_bytes)
         self._spent_bytes = 0
 
     @classmethod
     def for_info(cls, name: str, compressed_bytes: int, limits: Limits) -> Self:
-        return cls(name, limits.info_seconds, limits.info_bytes, compressed_bytes, limits)
+        return cls(name, ("info_seconds", "info_bytes"), compressed_bytes, limits)
 
     @classmethod
     def for_pkg(cls, name: str, compressed_bytes: int, limits: Limits) -> Self:
-        return cls(name, limits.pkg_seconds, limits.pkg_bytes, compressed_bytes, limits)
+        return cls(name, ("pkg_seconds", "pkg_bytes"), compressed_bytes, limits)
 
     def check_time(self) -> None:
         if time.monotonic() > self._ends_at:
-            raise BadPackage(f"reading {self.name} took longer than the {self._seconds:g} seconds allowed")
+            raise over_limit(
+                f"reading {self.name} took longer than the {self._seconds:g} seconds allowed", self._fields[0]
+            )
 
     def spend(self, size_bytes: int) -> None:
         """Counts bytes that were decompressed."""
         self._spent_bytes += size_bytes
         if self._spent_bytes > self._max_bytes:
-            raise BadPackage(f"{self.name} unpacks to more than the {size(self._max_bytes)} allowed")
+            raise over_limit(f"{self.name} unpacks to more than the {size(self._max_bytes)} allowed", self._fields[1])
         if self._spent_bytes > self._ratio_max_bytes:
-            raise BadPackage(
+            raise over_limit(
                 f"{self.name} unpacks to more than {self._ratio} times its size, "
-                f"which is not allowed above {size(self._ratio_max_bytes)}"
+                f"which is not allowed above {size(self._ratio_max_bytes)}",
+                *("ratio", "ratio_free_bytes"),
             )
 
 

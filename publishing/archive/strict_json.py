@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from typing import Any, NoReturn
 
-from publishing.archive.rules import BadPackage, shown, size
+from publishing.archive.rules import BadPackage, Limits, over_limit, shown, size
 
 INTEGER_MAX = 2**63 - 1
 INTEGER_MAX_DIGITS = 20
@@ -13,6 +13,10 @@ INTEGER_MAX_DIGITS = 20
 
 class _NotStrictError(ValueError):
     """What a document has that readers differ on; `loads` adds where."""
+
+
+class TooDeepError(_NotStrictError):
+    """The document is nested deeper than allowed."""
 
 
 def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
@@ -24,7 +28,7 @@ def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
         check(value, max_depth)
     except UnicodeDecodeError as error:
         raise BadPackage(f"{name} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
-    except RecursionError as error:
+    except (RecursionError, TooDeepError) as error:
         raise BadPackage(f"{name} is nested deeper than the {max_depth} levels allowed") from error
     except ValueError as error:
         raise BadPackage(f"{name} is not strict JSON: {error}") from error
@@ -33,10 +37,22 @@ def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
 
 def loads_object(data: bytes, name: str, max_bytes: int, max_depth: int) -> dict[str, Any]:
     """As `loads`, of a document that must be an object."""
-    value = loads(data, name, max_bytes, max_depth)
-    if not isinstance(value, dict):
-        raise BadPackage(f"{name} holds {kind(value)}; expected an object")
-    return value
+    return _object_alone(loads(data, name, max_bytes, max_depth), name)
+
+
+def document(data: bytes, name: str, limits: Limits, field: str) -> Any:
+    """As `loads`, of a document in a package, at most as long as this `field` of `limits` says."""
+    try:
+        return loads(data, name, getattr(limits, field), limits.json_depth)
+    except BadPackage as bad:
+        if isinstance(bad.__cause__, RecursionError | TooDeepError):
+            raise over_limit(bad.reason, "json_depth") from bad
+        raise
+
+
+def document_object(data: bytes, name: str, limits: Limits, field: str) -> dict[str, Any]:
+    """As `document`, of one that must be an object."""
+    return _object_alone(document(data, name, limits, field), name)
 
 
 def kind(value: object) -> str:
@@ -62,7 +78,7 @@ def check(value: Any, levels_left: int) -> None:
         case str():
             _check_string(value)
         case dict() | list() if not levels_left:
-            raise _NotStrictError("it is nested too deep")
+            raise TooDeepError("it is nested too deep")
         case dict():
             for key, child in value.items():
                 _check_string(key)
@@ -70,6 +86,12 @@ def check(value: Any, levels_left: int) -> None:
         case list():
             for child in value:
                 check(child, levels_left - 1)
+
+
+def _object_alone(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadPackage(f"{name} holds {kind(value)}; expected an object")
+    return value
 
 
 def _check_string(value: str) -> None:

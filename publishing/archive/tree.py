@@ -9,7 +9,7 @@ from itertools import pairwise
 from publishing.archive import listing, paths
 from publishing.archive.compression import Part
 from publishing.archive.licences import Licences
-from publishing.archive.rules import BadPackage, Limits, shown, size
+from publishing.archive.rules import BadPackage, Limits, over_limit, shown, size
 from publishing.archive.tar import Kind, Member, TarReader
 
 INFO_DIRECTORY = "info"
@@ -20,6 +20,16 @@ LINK_JSON = "info/link.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 PATHS_JSON = "info/paths.json"
 HAS_PREFIX = "info/has_prefix"
+
+# The documents that are read, each with the field of Limits that bounds it.
+DOCUMENT_LIMITS = {
+    INDEX_JSON: "index_json_bytes",
+    ABOUT_JSON: "about_json_bytes",
+    LINK_JSON: "link_json_bytes",
+    RUN_EXPORTS_JSON: "run_exports_json_bytes",
+    PATHS_JSON: "paths_json_bytes",
+    HAS_PREFIX: "has_prefix_bytes",
+}
 
 COLLISIONS_SHOWN = 3
 FILES_KEPT = 5_000
@@ -74,14 +84,6 @@ class Tree:
         self._info_bytes = 0
         self._info_members = 0
         self._pkg_members = 0
-        self._document_max_bytes = {
-            INDEX_JSON: limits.index_json_bytes,
-            ABOUT_JSON: limits.about_json_bytes,
-            LINK_JSON: limits.link_json_bytes,
-            RUN_EXPORTS_JSON: limits.run_exports_json_bytes,
-            PATHS_JSON: limits.paths_json_bytes,
-            HAS_PREFIX: limits.has_prefix_bytes,
-        }
 
     def read(self, part: Part, place: Place) -> None:
         """Takes in every member of one tar."""
@@ -153,11 +155,17 @@ class Tree:
         else:
             self._pkg_members += 1
         if self._info_members > limits.info_members:
-            raise BadPackage(f"the archive has more than the {limits.info_members} members allowed under info/")
+            raise over_limit(
+                f"the archive has more than the {limits.info_members} members allowed under info/", "info_members"
+            )
         if self._pkg_members > limits.pkg_members:
-            raise BadPackage(f"the archive has more than the {limits.pkg_members} members allowed outside info/")
+            raise over_limit(
+                f"the archive has more than the {limits.pkg_members} members allowed outside info/", "pkg_members"
+            )
         if self._info_bytes > limits.info_bytes:
-            raise BadPackage(f"the archive has more than the {size(limits.info_bytes)} allowed under info/")
+            raise over_limit(
+                f"the archive has more than the {size(limits.info_bytes)} allowed under info/", "info_bytes"
+            )
 
     def _check_link(self, path: str, member: Member, place: Place) -> None:
         if member.kind is Kind.SYMLINK:
@@ -198,20 +206,24 @@ class Tree:
         if key not in self._nodes:
             self._paths_bytes += len(key)
             if self._paths_bytes > self._limits.all_paths_bytes:
-                raise BadPackage(f"the paths of all members take more than {size(self._limits.all_paths_bytes)}")
+                raise over_limit(
+                    f"the paths of all members take more than the {size(self._limits.all_paths_bytes)} allowed",
+                    "all_paths_bytes",
+                )
         self._nodes[key] = new
 
     def _read_document(self, path: str, member: Member, reader: TarReader) -> None:
         """Keeps the documents that `publishing.package` reads, and the entries of info/paths.json."""
-        max_bytes = self._document_max_bytes.get(path)
-        if max_bytes is None:
-            if path.casefold() in self._document_max_bytes:
+        field = DOCUMENT_LIMITS.get(path)
+        if field is None:
+            if path.casefold() in DOCUMENT_LIMITS:
                 raise BadPackage(f"the member {shown(path)} is {path.casefold()} where case does not count")
             return
         if member.kind is not Kind.FILE:
             raise BadPackage(f"{path} is {member.kind.value}; expected a file")
+        max_bytes: int = getattr(self._limits, field)
         if member.size_bytes > max_bytes:
-            raise BadPackage(f"{path} has {size(member.size_bytes)}; at most {size(max_bytes)} are allowed")
+            raise over_limit(f"{path} has {size(member.size_bytes)}; at most {size(max_bytes)} are allowed", field)
         if path == PATHS_JSON:
             self._read_listing(reader)
         else:

@@ -142,7 +142,7 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "nesting too deep": (
         lambda: of_payload(b'{"a": ' * 17 + b"1" + b"}" * 17),
-        "malformed: The token's payload is not strict JSON: it is nested too deep.",
+        "malformed: The token's payload is nested deeper than the 16 levels allowed.",
     ),
     "no iss": (lambda: of_claims(iss=ABSENT), NO_ISSUER),
     "empty iss": (lambda: of_claims(iss=""), NO_ISSUER),
