@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -245,7 +246,7 @@ def test_upload_that_died_long_ago_stands_in_no_way(olga: User, tmp_path: Path) 
 
 def claim(channel: Channel, key: str) -> Reservation:
     """What an import has left that was killed."""
-    Records(channel, "noarch", import_records.OldIndex()).claim([key])
+    Records(channel, "noarch", import_records.OldIndex(), Lock()).claim([key])
     return Reservation.objects.get()
 
 
@@ -371,5 +372,5 @@ def test_import_into_a_deleted_channel_is_refused(olga: User, tmp_path: Path) ->
 def test_claim_in_a_deleted_channel_is_refused(channel: Channel) -> None:
     channel.delete()
     with pytest.raises(HubError) as caught:
-        Records(channel, "noarch", import_records.OldIndex()).claim([LIB])
+        Records(channel, "noarch", import_records.OldIndex(), Lock()).claim([LIB])
     assert caught.value.code == "channel_gone"

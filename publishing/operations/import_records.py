@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -68,9 +69,9 @@ class Checked:
 
 
 @contextmanager
-def recording(channel: Channel, subdir: str, old: OldIndex) -> Iterator["Records"]:
+def recording(channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> Iterator["Records"]:
     """The rows of one subdir; what was claimed and not recorded is given free at the end."""
-    records = Records(channel, subdir, old)
+    records = Records(channel, subdir, old, gate)
     try:
         yield records
     finally:
@@ -78,12 +79,13 @@ def recording(channel: Channel, subdir: str, old: OldIndex) -> Iterator["Records
 
 
 class Records:
-    """Claims names, and writes rows, of one subdir."""
+    """Claims names, and writes rows, of one subdir. It holds `gate` while it writes."""
 
-    def __init__(self, channel: Channel, subdir: str, old: OldIndex) -> None:
+    def __init__(self, channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> None:
         self.channel = channel
         self.subdir = subdir
         self.old = old
+        self.gate = gate
         self.token = secrets.token_hex(16)
         # Lower-case file name → the token that its reservation had before its bytes were read.
         self._tokens: dict[str, str] = {}
@@ -93,13 +95,13 @@ class Records:
 
         A name that an upload has reserved stays the upload's, which may turn out to be of the same bytes.
         """
-        with transaction.atomic():
-            self._check_channel()
-            names = [key.rpartition("/")[2] for key in keys]
-            known = set(self._artifacts(names).values_list("file_name", flat=True))
-            unknown = [name for name in names if name not in known]
+        self._check_channel()
+        names = [key.rpartition("/")[2] for key in keys]
+        known = set(self._artifacts(names).values_list("file_name", flat=True))
+        unknown = [name for name in names if name not in known]
+        with self._turn():
             self._reserve([name for name in unknown if _can_be_a_package(name)])
-            self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
+        self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
 
     def add(self, found: Sequence[Checked | Outcome]) -> list[Outcome]:
@@ -113,7 +115,8 @@ class Records:
 
     def _add(self, checked: Sequence[Checked]) -> list[Outcome]:
         try:
-            refusals, new, artifacts = self._record(checked)
+            with self._turn():
+                refusals, new, artifacts = self._record(checked)
         except UNSTORABLE as error:
             self._check_channel()
             if len(checked) == 1:
@@ -123,6 +126,18 @@ class Records:
             if each.verified:
                 sidecars.rewrite(artifact)
         return refusals + [Outcome(each.key, note=each.note) for each in new]
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Write, and then let others write for as long: those who wait for SQLite's one lock stand in no queue.
+
+        No check begins meanwhile. It would hold the interpreter while this thread holds that lock.
+        """
+        begun = time.monotonic()
+        with self.gate:
+            yield
+        if connection.vendor == "sqlite":
+            time.sleep(time.monotonic() - begun)
 
     @transaction.atomic
     def _record(self, checked: Sequence[Checked]) -> tuple[list[Outcome], list[Checked], list[Artifact]]:
@@ -137,15 +152,16 @@ class Records:
             raise not_found("channel_gone", f"The channel '{self.channel}' is deleted; expected one that is there.")
 
     def _reserve(self, names: Sequence[str]) -> None:
+        """One that an import has claimed is joined, and one whose upload must have died is taken over."""
         now = timezone.now()
-        mine = {"sha256": "", "token": self.token}
-        ends = now + timedelta(seconds=settings.HUB_RESERVATION_S)
+        mine = {"sha256": "", "token": self.token, "expires_at": now + timedelta(seconds=settings.HUB_RESERVATION_S)}
         place = {"channel": self.channel, "subdir": self.subdir}
-        new = (Reservation(**place, file_name=name, **mine, expires_at=ends) for name in sorted(names, key=str.lower))
+        new = (Reservation(**place, file_name=name, **mine) for name in sorted(names, key=str.lower))
         Reservation.objects.bulk_create(new, ignore_conflicts=True)
         theirs = self._reservations(names).exclude(token=self.token)
-        theirs.filter(sha256="").update(expires_at=ends)
-        theirs.exclude(sha256="").filter(expires_at__lte=now).update(**mine, expires_at=ends)
+        if theirs.exists():
+            theirs.filter(sha256="").update(expires_at=mine["expires_at"])
+            theirs.exclude(sha256="").filter(expires_at__lte=now).update(**mine)
 
     def _sorted_out(self, checked: Sequence[Checked]) -> tuple[list[Outcome], list[Checked]]:
         """What is refused, and what is to be recorded, by the rows as they are now; the rest is recorded already."""

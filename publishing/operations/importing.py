@@ -8,6 +8,7 @@ done again.
 """
 
 import hashlib
+import os
 import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import orjson
 from django.conf import settings
@@ -35,12 +37,12 @@ from publishing.upload import Upload
 
 __all__ = ["YANKED", "Outcome", "put_old_indexes_aside", "take_in"]
 
-# Threads: with a bucket most of them wait for its answers.
+# Threads of a bucket, most of which wait for its answers; of a folder there are as many as processors, at most as many.
 AT_ONCE = 8
 # Checked packages that wait for those before them, and for their rows.
 WAITING = 64
-# Of one transaction, which holds SQLite's only lock: some 50 ms.
-BATCH = 100
+# Of one transaction, which holds SQLite's only lock for some 20 ms.
+BATCH = 50
 BATCH_BYTES = 8 * 1024**2
 
 
@@ -62,7 +64,8 @@ def package_counts(name: str) -> dict[str, int]:
 
 def take_in(channel: Channel) -> Iterator[Outcome]:
     """Take in every package below the channel's folder that its database does not know, subdir by subdir."""
-    with ThreadPoolExecutor(AT_ONCE, "import") as pool:
+    at_once = AT_ONCE if settings.HUB_STORAGE == "s3" else min(AT_ONCE, os.cpu_count() or 1)
+    with ThreadPoolExecutor(at_once, "import") as pool:
         try:
             for subdir in package_counts(channel.name):
                 yield from _take_in(channel, subdir, pool)
@@ -73,8 +76,9 @@ def take_in(channel: Channel) -> Iterator[Outcome]:
 def _take_in(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
     old = _old_index(channel, subdir)
     refused = 0
-    with taken(f"{channel}/{subdir}/") as inventory, recording(channel, subdir, old) as records:
-        checks = (pool.submit(_check, channel, *found) for found in _new(inventory, records))
+    gate = Lock()
+    with taken(f"{channel}/{subdir}/") as inventory, recording(channel, subdir, old, gate) as records:
+        checks = (pool.submit(_check_at, gate, channel, *found) for found in _new(inventory, records))
         for batch in _batches(_in_order(checks)):
             for outcome in records.add(batch):
                 refused += bool(outcome.refusal)
@@ -112,6 +116,13 @@ def _batches(found: Iterator[Checked | Outcome]) -> Iterator[list[Checked | Outc
             batch, facts_bytes = [], 0
     if batch:
         yield batch
+
+
+def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
+    """As soon as nothing is being written."""
+    with gate:
+        pass
+    return _check(channel, key, has_sidecar)
 
 
 def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:

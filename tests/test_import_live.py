@@ -1,0 +1,96 @@
+"""importchannel as processes of their own: killed, interrupted, and two at once."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.storage.folder import FolderStore
+from tests.archives import make_conda
+from tests.live import MANAGE, LiveHub, own_services
+
+COUNT = 300
+ARGUMENTS = ("importchannel", "demo", "--owner", "olga")
+END_S = 120
+STATE = """
+from channels_app.models import Artifact, AuditEvent
+from publishing.models import Reservation, SubdirIndex
+events = AuditEvent.objects.filter(action="artifact.import").values_list("target", flat=True)
+answer = {
+    "rows": Artifact.objects.count(), "events": events.count(), "targets": len(set(events)),
+    "claims": Reservation.objects.count(),
+    "stale": [index.subdir for index in SubdirIndex.objects.all() if index.wanted > index.built],
+}
+"""
+WHOLE = {"rows": COUNT, "events": COUNT, "targets": COUNT, "claims": 0, "stale": []}
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LiveHub]:
+    """The data of a hub that does not run, with packages that its database does not know."""
+    with own_services() as services:
+        hub = LiveHub(tmp_path / "data", **services)
+        hub.data_dir.mkdir()
+        hub.manage("migrate")
+        hub.shell("from tests.builders import make_user; make_user()")
+        store = FolderStore(hub.data_dir / "channels")
+        for number in range(COUNT):
+            path = make_conda(tmp_path, name=f"lib-{number // 3}", version=f"1.{number % 3}")
+            store.put(f"demo/noarch/{path.name}", path)
+        yield hub
+
+
+def begun(hub: LiveHub) -> subprocess.Popen[bytes]:
+    return hub.logged([*MANAGE, *ARGUMENTS], hub.environment)
+
+
+def state(hub: LiveHub) -> dict[str, Any]:
+    found: dict[str, Any] = hub.shell(STATE)
+    return found
+
+
+def until_some_are_in(hub: LiveHub, process: subprocess.Popen[bytes]) -> None:
+    """Until a package has been read; soon after it, the first batch is in."""
+    uploads = hub.data_dir / "uploads"
+    deadline = time.monotonic() + END_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if any(uploads.glob("import-*")):
+            return
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("delay_s", [0, 0.1, 0.3])
+def test_import_killed_goes_on_where_it_ended(hub: LiveHub, delay_s: float) -> None:
+    process = begun(hub)
+    until_some_are_in(hub, process)
+    time.sleep(delay_s)
+    process.kill()
+    process.wait(END_S)
+    before = state(hub)
+    assert before["rows"] == before["events"] == before["targets"]
+    assert "not taken in: 0" in hub.manage(*ARGUMENTS)
+    assert state(hub) == WHOLE
+
+
+def test_import_interrupted_leaves_nothing_behind(hub: LiveHub) -> None:
+    process = begun(hub)
+    until_some_are_in(hub, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(END_S) in (0, 130)
+    assert "Traceback" not in hub.log()
+    assert (state(hub)["claims"], list((hub.data_dir / "uploads").iterdir())) == (0, [])
+    hub.manage(*ARGUMENTS)
+    assert state(hub) == WHOLE
+
+
+def test_imports_at_once_take_each_package_in_once(hub: LiveHub) -> None:
+    hub.manage("createchannel", "demo", "--owner", "olga")
+    processes = [begun(hub), begun(hub)]
+    codes = [process.wait(END_S) for process in processes]
+    found = state(hub)
+    assert (found["rows"], found["events"], found["targets"], found["claims"]) == (COUNT, COUNT, COUNT, 0)
+    assert codes == [0, 0], hub.log()
