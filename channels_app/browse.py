@@ -57,6 +57,7 @@ def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
         "package": package,
         "may": may,
         "address": f"{settings.HUB_PUBLIC_URL}/{found}",
+        "hub_url": settings.HUB_PUBLIC_URL,
         "newest": newest[0] if newest else None,
         "downloads": browse_queries.daily_downloads(package),
         **_latest(newest),

@@ -46,7 +46,9 @@ class RedactingLogger(Logger):  # type: ignore[misc]
 
     def atoms(self, *request: Any) -> dict[str, Any]:
         atoms = super().atoms(*request).items()
-        return {name: redacted(atom) if isinstance(atom, str) else atom for name, atom in atoms}
+        hidden = {name: redacted(atom) if isinstance(atom, str) else atom for name, atom in atoms}
+        # The user name of basic authentication may be a key, or an application's token.
+        return hidden | {"u": "-"}
 
 
 logger_class = RedactingLogger

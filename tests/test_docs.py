@@ -236,7 +236,7 @@ def test_commands_stand_each_by_itself_with_its_blanks() -> None:
     html = docs.read("first-steps").html
 
     assert "<code>pixi add <var>PACKAGE</var></code>" in html
-    assert "<span>--token <var>KEY</var></span>" in html
+    assert "<span>--bearer <var>KEY</var></span>" in html
     assert html.count("<copy-button>") == html.count('<div class="code">')
 
 

@@ -34,6 +34,8 @@ JWT = signed(github_claims())
         ("GET /identity/o/device?user_code=", "ABCD-EFGH", " HTTP/1.1"),
         ("grant_type=refresh_token&refresh_token=", "0123456789", "&client_id=rattler"),
         ("Cookie: sessionid=", "abcdefghijklmnop", "; theme=dark"),
+        ("could not read https://", "user:word", "@host.example.org/demo"),
+        ("could not read https://", "opaque-token", "@host.example.org/demo"),
     ],
 )
 def test_secrets_are_hidden(before: str, secret: str, after: str) -> None:
@@ -49,6 +51,7 @@ def test_secrets_are_hidden(before: str, secret: str, after: str) -> None:
         "HTTP code=404 is no secret? It is hidden only as a parameter".replace("code=404", "code 404"),
         "/search?q=token&page=2",
         "/demo/noarch/eyJ.conda",
+        "https://host.example.org/demo?mail=a@b.example",
         "accounts/confirm-email/ was asked for",
     ],
 )

@@ -66,7 +66,14 @@ def test_a_public_channel_is_read_without_a_key(settings: LazySettings) -> None:
     assert "conda install --channel https://hub.example.com/geo-tools PACKAGE" in public
     assert "mamba auth login https://hub.example.com --bearer KEY" not in public
     assert "conda install --channel https://hub.example.com/t/KEY/geo-tools PACKAGE" in private
+    assert "pixi auth login https://hub.example.com --oauth" in private
     assert "mamba auth login https://hub.example.com --bearer KEY" in private
+
+
+def test_what_leaves_no_key_on_disk_stands_before_the_key_in_the_address(settings: LazySettings) -> None:
+    page = shown("https://hub.example.com", settings, is_private=True)
+    assert page.index("~/.netrc") < page.index("/t/<var>KEY</var>/") < page.index("conda-meta/history")
+    assert page.index("--oauth") < page.index("--token KEY")
 
 
 def test_keys_in_addresses_are_shown_only_where_they_are_allowed(settings: LazySettings) -> None:

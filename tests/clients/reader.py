@@ -37,6 +37,7 @@ class Reader:
     shards: bool = True
     zstd: bool = True
     s3: dict[str, str] = field(default_factory=dict)
+    netrc_key: str = ""
 
     def records(self) -> dict[str, Any]:
         """Every record of the channel: its URL, relative to the channel's → the rest of it."""
@@ -66,6 +67,8 @@ class Reader:
     def _in_child(self, action: str, values: list[str]) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "auth.json").write_text(json.dumps({"127.0.0.1": self.credential} if self.credential else {}))
+            if self.netrc_key:
+                Path(folder, ".netrc").write_text(f"machine 127.0.0.1 login me password {self.netrc_key}\n")
             request = json.dumps([action, values, asdict(self)])
             done = subprocess.run(
                 [sys.executable, "-m", "tests.clients.reader", request],

@@ -115,6 +115,18 @@ def test_private_channel_is_installed_from_with_a_key(
     assert {"bin/dummy-a", "bin/dummy-c", "bin/package0.2.0", "clobber.txt"} <= set(installed)
 
 
+def test_key_in_netrc_reads_and_stays_there(hub: LiveHub, keys: Keys) -> None:
+    installed = Reader(f"{hub.url}/private", netrc_key=keys.vera).install(*SPECS)
+    assert installed["share/built-here.txt"] == "hello\n"
+    assert not any(keys.vera in content for content in installed.values())
+
+
+def test_key_in_the_address_stays_in_the_environment_as_the_docs_say(hub: LiveHub, keys: Keys) -> None:
+    installed = Reader(f"{hub.url}/t/{keys.vera}/private").install(*SPECS)
+    kept = {path.partition("/")[0] for path, content in installed.items() if keys.vera in content}
+    assert kept == {"conda-meta"}
+
+
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_private_channel_needs_a_key(hub: LiveHub, form: dict[str, Any]) -> None:
     with pytest.raises(ReadError, match="401 Unauthorized"):
