@@ -17,6 +17,7 @@ from hub import database
 from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
 from hub.storage import StoreError, store
 from publishing import index, package, removal
+from publishing.archive.rules import SHOWN_CHARACTERS
 from publishing.attestations import acceptance, sidecars
 from publishing.attestations.rules import Verified
 from publishing.attestations.sidecars import Sidecar
@@ -92,7 +93,9 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         limits = Limits(**settings.HUB_PACKAGE_LIMITS | {"compressed_bytes": channel.upload_limit_bytes})
         return package.read(received.path, received.file_name, limits)
     except BadPackage as error:
-        raise unprocessable("bad_package", f"{received.file_name[:211]} was refused: {error.reason}") from None
+        raise unprocessable(
+            "bad_package", f"{received.file_name[:SHOWN_CHARACTERS]} was refused: {error.reason}"
+        ) from None
 
 
 def check_policies(upload: Upload) -> None:

@@ -30,7 +30,7 @@ def with_key(text: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("index", "reason"),
     [
-        ({"name": "other"}, "has the name 'other', but the file name demo-1.0-0"),
+        ({"name": "other"}, "has the name 'other', but the file name has 'demo'"),
         ({"name": "Demo"}, "has the name 'Demo', but the file name"),
         ({"version": "1.00"}, "has the version '1.00', but the file name"),
         ({"build": "1"}, "has the build '1', but the file name"),

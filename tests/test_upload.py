@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -19,6 +20,7 @@ from publishing.apps import check_package_limits
 from publishing.models import IndexedName, Reservation, SubdirIndex
 from publishing.upload import Published, Upload
 from tests.archives import make_conda, make_tar_bz2
+from tests.browsing import artifact_url
 from tests.builders import make_artifact, make_channel, make_member, received
 
 
@@ -251,3 +253,25 @@ def test_a_file_name_is_found_without_reading_its_neighbours(channel: Channel) -
         how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
         cursor.execute(f"{how} {upload.OCCUPANT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
         assert "one_artifact_a_file_name" in str(cursor.fetchall())
+
+
+def test_publish_version_with_capitals_is_served_and_warned_of(
+    channel: Channel, olga: User, owner: Actor, client: Client, tmp_path: Path
+) -> None:
+    artifact = publish(owner, channel, make_conda(tmp_path, version="1.0RC1")).artifact
+    client.force_login(olga)
+
+    page = client.get(artifact_url(artifact)).content.decode()
+
+    assert "has capital letters, which clients compare as small ones" in page
+    assert client.get(f"/{channel}/noarch/demo-1.0RC1-0.conda").status_code == 200
+    assert client.get(f"/{channel}/noarch/demo-1.0rc1-0.conda").status_code == 404
+    assert refusal(owner, channel, make_conda(tmp_path, version="1.0rc1")).code == "exists"
+
+
+def test_publish_refusal_of_a_long_name_is_shown_whole_by_clients(
+    channel: Channel, owner: Actor, tmp_path: Path
+) -> None:
+    path = make_conda(tmp_path, name="n" * 64, version="1" + "0.1" * 20, build="b" * 64, index={"build": "x" * 900})
+
+    assert len(refusal(owner, channel, path).detail) <= 512

@@ -106,7 +106,7 @@ def _check_identity(index: dict[str, Any], file_name: FileName) -> None:
     for key, expected in (("name", file_name.name), ("version", file_name.version), ("build", file_name.build)):
         if _required_string(index, key) != expected:
             raise BadPackage(
-                f"{NAME} has the {key} {shown(index[key])}, but the file name {file_name} has {shown(expected)}; "
+                f"{NAME} has the {key} {shown(index[key])}, but the file name has {shown(expected)}; "
                 "upload it under the name that it was built with"
             )
     identity.check_subdir(_required_string(index, "subdir"))

@@ -11,7 +11,7 @@ import rattler
 from channels_app import names
 from publishing.archive.rules import shown
 
-ERROR_CHARACTERS = 200
+ERROR_CHARACTERS = 100
 
 # conda drops what follows "#", and what follows " if ".
 COMMENT = "#"
@@ -135,8 +135,9 @@ def _check_pairs(text: str) -> None:
 def _checked_pair(text: str, position: int) -> re.Match[str]:
     pair = PAIR.match(text, position)
     if not pair or pair["key"] not in VALUES or not VALUES[pair["key"]].match(pair["value"]):
+        found = shown(text[position : position + 40])
         raise NotAlikeError(
-            f"conda and rattler differ on {shown(text[position:])} in brackets; both read version, build, "
+            f"conda and rattler differ on {found} in brackets; both read version, build, "
             "build_number, channel, subdir, md5 and sha256 as key='value' with ',' between"
         )
     if pair["key"] == "version":

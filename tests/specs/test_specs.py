@@ -109,6 +109,28 @@ def test_check_refused_spec_says_what_to_write(spec: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "spec",
+    [
+        f"foo {'1' * 900}.*.*",
+        f"foo ({'1' * 900})",
+        f"foo[license='{'x' * 900}']",
+        f"foo >={'x' * 300}<{'y' * 600}",
+        f"foo {'?' * 900}",
+        f"{'é' * 900} >=1",
+        f"foo ==1.0.{'1' * 900}* py_0",
+        f"foo[build='^{'(' * 900}$']",
+        f"foo[build='^{'+' * 900}$']",
+    ],
+)
+def test_check_long_spec_refused_in_a_sentence_that_clients_show(spec: str) -> None:
+    with pytest.raises(NotAlikeError) as refused:
+        specs.check(spec)
+
+    # Before it stand the file's name, the document, its key, and the beginning of the spec.
+    assert len(str(refused.value)) <= 512 - 270
+
+
+@pytest.mark.parametrize(
     ("spec", "taken"),
     [
         ('a[when="__win"]', True),
