@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
-
+from channels_app import mails, outbox
 from channels_app.access import ANYONE, Actor
-from channels_app.mails import MAILS
 from channels_app.models import AuditEvent, Channel
-from hub.celery import send
 
 
 def record(
@@ -28,8 +25,8 @@ def record(
         channel=channel,
         detail={**(detail or {}), **_means(by)},
     )
-    if action in MAILS:
-        transaction.on_commit(lambda: send("channels_app.tasks.tell", event.pk))
+    if action in mails.MAILS:
+        outbox.put(mails.TELL, event.pk, lane=mails.EVENTS)
     return event
 
 

@@ -1,14 +1,23 @@
-"""Audit events that people are told of by mail: a table of actions, and what becomes of one."""
+"""Audit events that people are told of by mail: a table of actions, and what becomes of one.
+
+An event waits in the outbox, then each of its mails does, so that one that fails does not send the others again.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
-from channels_app.models import AuditEvent, Role, User
+from channels_app import outbox
+from channels_app.models import AuditEvent, Outgoing, Role, User
+
+TELL = "channels_app.tasks.tell"
+SEND = "channels_app.tasks.send_mail"
+EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,19 @@ MAILS = {
 }
 
 
+@transaction.atomic
+def address(event_id: int) -> None:
+    """Have a mail go to each who is told of the event, instead of the event."""
+    for user_id in recipients(event_id):
+        outbox.put(SEND, event_id, user_id, lane=lane(user_id))
+    Outgoing.objects.filter(task=TELL, args=[event_id]).delete()
+
+
+def lane(user_id: int) -> str:
+    """A user gets mails in the order of events."""
+    return f"user {user_id}"
+
+
 def recipients(event_id: int) -> list[int]:
     """The ids of those who are told of the event and can be: they are active and have an address."""
     event = AuditEvent.objects.select_related("channel").filter(pk=event_id).first()
@@ -103,10 +125,11 @@ def recipients(event_id: int) -> list[int]:
 
 def send(event_id: int, user_id: int) -> None:
     """Tell one user of one event. Raises OSError where the mail server does not take it."""
-    event = AuditEvent.objects.select_related("channel", "actor", "key").get(pk=event_id)
-    mail, user = MAILS[event.action], User.objects.filter(pk=user_id).first()
-    if user is None:
+    event = AuditEvent.objects.select_related("channel", "actor", "key").filter(pk=event_id).first()
+    user = User.objects.filter(pk=user_id).first()
+    if event is None or user is None:
         return
+    mail = MAILS[event.action]
     channel = str(event.channel or event.detail.get("channel", ""))
     subject = " ".join(mail.subject.format(target=event.target, channel=channel).split())
     context = {

@@ -352,6 +352,20 @@ class RateCount(models.Model):
         return f"{self.name}: {self.count}"
 
 
+class Outgoing(models.Model):
+    """A mail, or another message to somebody outside, that has yet to go out; see outbox.py."""
+
+    task = models.CharField(max_length=100, help_text="The name of what sends it: one of tasks.SENDERS.")
+    args = models.JSONField(default=list)
+    lane = models.CharField(max_length=100, help_text="To whom: what is in one lane goes out in order.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    due_at = models.DateTimeField(db_default=Now(), help_text="Not to be tried before.")
+
+    def __str__(self) -> str:
+        return f"{self.task}{tuple(self.args)}"
+
+
 class AccessEpoch(models.Model):
     """One row, whose number triggers raise whenever somebody's right to read may have ended; see access_epoch.py."""
 

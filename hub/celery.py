@@ -32,6 +32,7 @@ app.conf.beat_schedule = {
     "refresh-issuer-keys": {"task": "publishing.tasks.refresh_issuer_keys", "schedule": 600.0},
     # It does nothing while the last one is younger than a day.
     "refresh-trust-root": {"task": "publishing.tasks.refresh_trust_root", "schedule": 3600.0},
+    "tell-waiting": {"task": "channels_app.tasks.tell_waiting", "schedule": 15.0},
     # Daily would do, but beat forgets at its start when it last sent a job.
     "warn-of-expiring-keys": {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0},
     # A channel that was done this night is left out.
@@ -47,6 +48,7 @@ for entry in app.conf.beat_schedule.values():
 def wake_at_start(**_: Any) -> None:
     """What a worker that died left behind need not wait for the schedule."""
     wake("publishing.tasks.wake_stale_indexes")
+    wake("channels_app.tasks.tell_waiting")
     send("publishing.tasks.refresh_trust_root")
 
 

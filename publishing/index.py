@@ -201,10 +201,15 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
         _want_again(index.pk)
     else:
         _mark_made(index, names)
-        ended = {"builds": F("builds") + 1, "etag": secrets.token_hex(8), "built_at": datetime.now(UTC)}
+        # What came meanwhile came after this build began, and what is left waits for the next one.
+        ended = {
+            "builds": F("builds") + 1,
+            "etag": secrets.token_hex(8),
+            "built_at": datetime.now(UTC),
+            "wanted_at": began,
+        }
         if not _to_make(index, 1):
-            # What came meanwhile came after this build began.
-            ended |= {"built": index.wanted, "wanted_at": began, "due_at": _due_at(index, began)}
+            ended |= {"built": index.wanted, "due_at": _due_at(index, began)}
         SubdirIndex.objects.filter(pk=index.pk).update(**ended)
     if index.subdir != WHOLE_CHANNEL:
         request(index.channel, WHOLE_CHANNEL, names)

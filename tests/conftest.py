@@ -36,9 +36,7 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """The jobs that were queued, instead of a worker: (name, argument)…"""
     jobs: list[tuple[object, ...]] = []
-    for module in ("channels_app.audit", "channels_app.people.invitations", "channels_app.tasks"):
-        monkeypatch.setattr(f"{module}.send", lambda *job: jobs.append(job))
-    for module in ("channels_app.channels", "publishing.index", "publishing.turns"):
+    for module in ("channels_app.outbox", "channels_app.channels", "publishing.index", "publishing.turns"):
         monkeypatch.setattr(f"{module}.wake", lambda *job: jobs.append(job))
     return jobs
 

@@ -7,10 +7,8 @@ import pytest
 from celery.app.trace import build_tracer
 from celery.signals import before_task_publish
 
-from channels_app import mails
 from channels_app.access import Actor
 from channels_app.models import AuditEvent, User
-from channels_app.tasks import RETRIES_MAX, send_mail
 from hub import celery, metrics, request_ids
 from publishing import tasks
 from publishing.models import FailedJob
@@ -80,21 +78,6 @@ def test_workers_tell_of_failures_and_successes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("publishing.housekeeping.remove_leftovers", lambda: None)
     run(tasks.remove_leftovers)
     assert noted() == []
-
-
-def test_a_mail_that_is_tried_again_has_not_failed_until_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(event_id: int, user_id: int) -> None:
-        raise OSError("the mail server is down")
-
-    monkeypatch.setattr(mails, "send", refuse)
-    monkeypatch.setattr("celery.app.task.Task.apply_async", lambda *args, **options: None)
-
-    run(send_mail, 1, 2)
-    retried = noted()
-    run(send_mail, 1, 2, retries=RETRIES_MAX)
-
-    assert retried == []
-    assert noted() == [("channels_app.tasks.send_mail", [1, 2], "OSError: the mail server is down", 1)]
 
 
 def test_a_retry_sends_it_again_and_keeps_it_until_it_succeeds(olga: User, sent: list[tuple[object, ...]]) -> None:

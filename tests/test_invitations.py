@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery.exceptions import Retry
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import tasks
+from channels_app import outbox, tasks
 from channels_app.access import Actor, Permission, permissions
-from channels_app.models import Channel, Invitation, Member, Role, User
+from channels_app.models import Channel, Invitation, Member, Outgoing, Role, User
 from channels_app.people import invitations, members
 from hub.errors import HubError
 from publishing import housekeeping
@@ -245,8 +244,9 @@ def test_the_mail_has_the_link_and_the_queue_only_the_id(
     settings.HUB_PUBLIC_URL = "https://hub.example.org"
     with django_capture_on_commit_callbacks(execute=True):
         invitation = invite(channel, olga)
-    assert sent_jobs == [("channels_app.tasks.send_invitation", invitation.pk)]
-    tasks.send_invitation(invitation.pk)
+    assert sent_jobs == [(outbox.WAKE_UP,)]
+    assert Outgoing.objects.get().args == [invitation.pk]
+    tasks.tell_waiting()
     (sent,) = mail.outbox
     assert (sent.to, sent.subject) == ([ADDRESS], "You are invited to the channel demo as a contributor")
     assert "olga invites you to the channel demo on https://hub.example.org,\nas a contributor." in sent.body
@@ -258,6 +258,7 @@ def test_one_that_is_gone_is_no_mail(channel: Channel, olga: User) -> None:
     Invitation.objects.update(expires_at=timezone.now())
     tasks.send_invitation(invitation.pk)
     tasks.send_invitation(0)
+    tasks.tell_waiting()
     assert mail.outbox == []
 
 
@@ -267,14 +268,13 @@ class Down(BaseEmailBackend):
 
 
 def test_a_server_that_is_down_is_tried_again_and_nothing_secret_is_logged(
-    channel: Channel, olga: User, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    channel: Channel, olga: User, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.EMAIL_BACKEND = f"{__name__}.Down"
-    monkeypatch.setattr(tasks.send_invitation, "retry", lambda **_: Retry())
     invitation = invite(channel, olga)
-    with pytest.raises(Retry):
-        tasks.send_invitation(invitation.pk)
-    assert f"the mail of invitation {invitation.pk} was not sent: Connection refused" in caplog.text
+    tasks.tell_waiting()
+    assert f"send_invitation({invitation.pk},) was not sent: Connection refused" in caplog.text
+    assert Outgoing.objects.get().tries == 1
     assert invitations.secret_of(invitation) not in caplog.text
 
 

@@ -8,8 +8,8 @@ from django.core import mail
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import tasks
-from channels_app.models import ApiKey, AuditEvent, Channel, Role, User
+from channels_app import outbox, tasks
+from channels_app.models import ApiKey, AuditEvent, Channel, Outgoing, Role, User
 from hub.celery import app
 from tests.builders import make_key, make_member, make_minted_key, make_publisher, make_robot, make_user
 
@@ -28,9 +28,9 @@ def addresses(settings: Settings, channel: Channel, olga: User) -> None:
 
 
 def told(jobs: Jobs) -> list[tuple[list[str], str]]:
-    """To whom and with which subject the mails go that come of the queued jobs."""
-    for job, *arguments in jobs:
-        getattr(tasks, str(job).rpartition(".")[2])(*arguments)
+    """To whom and with which subject the mails go once a worker was woken."""
+    assert (outbox.WAKE_UP,) in jobs
+    tasks.tell_waiting()
     return [(each.to, str(each.subject)) for each in mail.outbox]
 
 
@@ -79,6 +79,7 @@ def test_who_has_a_key_that_ends_soon_is_told_once(
     olga: User, sent_jobs: Jobs, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     secret = make_key(olga)
+    Outgoing.objects.all().delete()
     make_old()
     for _ in range(2):
         with django_capture_on_commit_callbacks(execute=True):
@@ -98,6 +99,7 @@ def test_of_a_robot_the_owners_are_told(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     make_robot(channel, olga)
+    Outgoing.objects.all().delete()
     make_old(last_used_at=timezone.now())
     with django_capture_on_commit_callbacks(execute=True):
         tasks.warn_of_expiring_keys()

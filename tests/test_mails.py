@@ -3,14 +3,12 @@
 from typing import Any
 
 import pytest
-from celery.exceptions import Retry
 from django.core import mail
-from django.core.mail.backends.base import BaseEmailBackend
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import audit, mails, tasks
+from channels_app import audit, mails, outbox, tasks
 from channels_app.access import Actor
-from channels_app.models import AuditEvent, Channel, Role, User
+from channels_app.models import AuditEvent, Channel, Outgoing, Role, User
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.id_tokens.rules import BadToken
 from publishing.trusted import publishers
@@ -41,9 +39,9 @@ def owners(channel: Channel, olga: User) -> None:
 
 
 def sent(sent_jobs: list[tuple[object, ...]]) -> list[Any]:
-    """The mails that come of the queued jobs."""
-    for job, *arguments in sent_jobs:
-        getattr(tasks, str(job).rpartition(".")[2])(*arguments)
+    """The mails that go once a worker was woken."""
+    assert set(sent_jobs) == {(outbox.WAKE_UP,)}
+    tasks.tell_waiting()
     return mail.outbox
 
 
@@ -128,36 +126,17 @@ def test_other_events_are_no_mails(
     with django_capture_on_commit_callbacks(execute=True):
         audit.record("policy.change", target="demo", by=Actor(user=olga), channel=channel)
     assert sent_jobs == []
+    assert not Outgoing.objects.exists()
 
 
-def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User, sent_jobs: list[tuple[object, ...]]) -> None:
+def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User) -> None:
     event = audit.record("publisher.remove", target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
+    Outgoing.objects.all().delete()
     tasks.tell(0)
     tasks.send_mail(event.pk, 0)
-    assert (sent_jobs, mail.outbox) == ([], [])
-
-
-class Down(BaseEmailBackend):
-    def send_messages(self, email_messages: Any) -> int:
-        raise ConnectionRefusedError("Connection refused")
-
-
-def test_a_server_that_is_down_is_tried_again(
-    channel: Channel, olga: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    event = audit.record("publisher.remove", target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
-    settings.EMAIL_BACKEND = f"{__name__}.Down"
-    waits: list[object] = []
-
-    def retry(**options: Any) -> Retry:
-        waits.append(options["countdown"])
-        return Retry()
-
-    monkeypatch.setattr(tasks.send_mail, "retry", retry)
-    with pytest.raises(Retry):
-        tasks.send_mail(event.pk, olga.pk)
-    assert waits == [60]
-    assert sum(60 * 2**n for n in range(tasks.RETRIES_MAX)) > 3600
+    tasks.send_mail(0, olga.pk)
+    tasks.tell_waiting()
+    assert (Outgoing.objects.count(), mail.outbox) == (0, [])
 
 
 def test_every_mail_has_its_text_and_every_text_its_mail(settings: Settings) -> None:

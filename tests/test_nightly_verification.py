@@ -7,7 +7,7 @@ import pytest
 from django.core import mail
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import mails
+from channels_app import mails, outbox
 from channels_app.models import AuditEvent, Channel, User
 from hub.storage import StoreError, store
 from publishing import tasks
@@ -86,7 +86,7 @@ def test_only_the_index_is_mended_by_night_and_administrators_are_told(
     assert (kept.difference_count, [kind for kind, _, _ in kept.differences]) == (1, ["missing bytes"])
     assert store().stat(REPODATA)
     event = AuditEvent.objects.get(action="channel.differ")
-    assert ("channels_app.tasks.tell", event.pk) in sent_jobs
+    assert (outbox.WAKE_UP,) in sent_jobs
     assert mails.recipients(event.pk) == [root.pk]
     mails.send(event.pk, root.pk)
     message = mail.outbox[0]

@@ -22,14 +22,14 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app import audit, limits
+from channels_app import audit, limits, outbox
 from channels_app.access import Actor, Permission, hold, permissions
 from channels_app.models import Channel, Invitation, Member, Role, User
 from channels_app.people import members
-from hub.celery import send
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
 
 LIFETIME = timedelta(days=7)
+SEND = "channels_app.tasks.send_invitation"
 
 
 def invite(*, actor: Actor, channel: Channel, email: str, role: str) -> Invitation:
@@ -51,7 +51,7 @@ def invite(*, actor: Actor, channel: Channel, email: str, role: str) -> Invitati
         invitation.digest = digest_of(secret_of(invitation))
         invitation.save()
         _record("invitation.send", actor, invitation, address)
-        transaction.on_commit(lambda: send("channels_app.tasks.send_invitation", invitation.pk))
+        outbox.put(SEND, invitation.pk, lane=lane(invitation.pk))
     return invitation
 
 
@@ -134,6 +134,10 @@ def send_mail(invitation_id: int) -> None:
     text = render_to_string("mail/invitation.txt", context)
     subject = f"You are invited to the channel {invitation.channel} as {members.with_article(invitation.role)}"
     EmailMessage(subject, text, to=[invitation.email]).send()
+
+
+def lane(invitation_id: int) -> str:
+    return f"invitation {invitation_id}"
 
 
 def secret_of(invitation: Invitation) -> str:

@@ -28,7 +28,7 @@ ABOUT: dict[str, Callable[[], QuerySet[Any]]] = {
     "channels_app.tasks.send_mail": AuditEvent.objects.all,
 }
 # Jobs that stand for one piece of a larger job's work, each with that piece's id.
-NAMES_OF_WORK = ("publishing.tasks.build_index", "publishing.tasks.verify_channel", "channels_app.tasks.send_mail")
+NAMES_OF_WORK = ("publishing.tasks.build_index",)
 
 logger = logging.getLogger(__name__)
 

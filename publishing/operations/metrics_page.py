@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import RedisError
 
+from channels_app.models import Outgoing
 from hub import VERSION, metrics, queues
 from publishing.attestations import root_age
 from publishing.models import FailedJob
@@ -65,6 +66,7 @@ def _of_database() -> Iterable[Metric]:
     indexes, verified = queries.indexes(), queries.verified()
     yield _gauge("channelhub_stale_indexes", "Indexes that wait for a build.", indexes.stale_count)
     yield _gauge("channelhub_index_lag_seconds", "How long the oldest of them has waited.", indexes.lag_s)
+    yield _gauge("channelhub_outbox_length", "Mails that have yet to go out.", Outgoing.objects.count())
     yield _gauge("channelhub_failed_jobs", "Failed jobs that are on the status page.", FailedJob.objects.count())
     yield _gauge(
         "channelhub_issuers_failing", "Issuers whose keys could not be fetched.", queries.failing_issuers().count()

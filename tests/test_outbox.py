@@ -1,0 +1,173 @@
+"""What others have yet to be told: in order, once, tried again, and never lost with the queue."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from channels_app import audit, mails, outbox, tasks
+from channels_app.access import Actor
+from channels_app.models import AuditEvent, Channel, Outgoing, Role, User
+from publishing.models import FailedJob
+from tests.builders import make_member, make_user
+
+pytestmark = pytest.mark.django_db
+
+Jobs = list[tuple[object, ...]]
+
+
+class Down(BaseEmailBackend):
+    """A mail server that is down, or that refuses some addresses."""
+
+    refused: tuple[str, ...] = ()
+
+    def send_messages(self, email_messages: Any) -> int:
+        for message in email_messages:
+            if not self.refused or message.to[0] in self.refused:
+                raise ConnectionRefusedError("Connection refused")
+            mail.outbox.append(message)
+        return len(email_messages)
+
+
+@pytest.fixture(autouse=True)
+def owners(channel: Channel, olga: User) -> None:
+    """Olga and Jo own the channel."""
+    User.objects.filter(pk=olga.pk).update(email="olga@example.org")
+    make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
+
+
+@pytest.fixture
+def down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[Down]:
+    settings.EMAIL_BACKEND = f"{__name__}.Down"
+    monkeypatch.setattr(Down, "refused", ())
+    return Down
+
+
+def happen(channel: Channel, olga: User, target: str) -> AuditEvent:
+    return audit.record("publisher.remove", target=target, by=Actor(user=olga), channel=channel, detail={"fields": {}})
+
+
+def told() -> list[tuple[str, str]]:
+    """Address and target, in the order of sending."""
+    return [(each.to[0], str(each.subject).partition(" ")[0]) for each in mail.outbox]
+
+
+def let_all_be_due() -> None:
+    Outgoing.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_event_is_told_once_by_a_wake_up(
+    channel: Channel,
+    olga: User,
+    sent_jobs: Jobs,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        happen(channel, olga, "a")
+    assert sent_jobs == [(outbox.WAKE_UP,)]
+    for _ in range(3):
+        tasks.tell_waiting()
+    assert told() == [("olga@example.org", "a"), ("jo@example.org", "a")]
+    assert not Outgoing.objects.exists()
+
+
+def test_mails_of_a_burst_go_out_in_order(channel: Channel, olga: User) -> None:
+    for number in range(60):
+        happen(channel, olga, f"event-{number}")
+    tasks.tell_waiting()
+    assert [target for to, target in told() if to == "jo@example.org"] == [f"event-{number}" for number in range(60)]
+
+
+def test_lost_queue_loses_no_mail(channel: Channel, olga: User, sent_jobs: Jobs) -> None:
+    happen(channel, olga, "a")
+    sent_jobs.clear()
+    tasks.tell_waiting()  # the schedule's
+    assert len(told()) == 2
+
+
+def test_server_that_is_down_is_tried_again_for_an_hour(channel: Channel, olga: User, down: type[Down]) -> None:
+    happen(channel, olga, "a")
+    tasks.tell_waiting()
+    assert list(Outgoing.objects.values_list("tries", flat=True)) == [1, 1]
+    tasks.tell_waiting()
+    assert list(Outgoing.objects.values_list("tries", flat=True)) == [1, 1]
+    assert sum(outbox.RETRY_S * 2**n for n in range(outbox.RETRIES_MAX)) > 3600
+
+    down.refused = ("nobody",)
+    let_all_be_due()
+    tasks.tell_waiting()
+    assert len(told()) == 2
+
+
+def test_mail_that_fails_holds_back_the_later_ones_of_its_recipient_alone(
+    channel: Channel, olga: User, down: type[Down]
+) -> None:
+    down.refused = ("olga@example.org",)
+    for target in ("a", "b"):
+        happen(channel, olga, target)
+    tasks.tell_waiting()
+    assert told() == [("jo@example.org", "a"), ("jo@example.org", "b")]
+    down.refused = ("nobody",)
+    let_all_be_due()
+    tasks.tell_waiting()
+    assert told()[2:] == [("olga@example.org", "a"), ("olga@example.org", "b")]
+
+
+def test_mail_that_is_given_up_is_a_failed_job_that_can_be_sent_again(
+    channel: Channel, olga: User, down: type[Down]
+) -> None:
+    event = happen(channel, olga, "a")
+    for _ in range(outbox.RETRIES_MAX + 2):
+        let_all_be_due()
+        tasks.tell_waiting()
+    assert not Outgoing.objects.exists()
+    assert FailedJob.objects.filter(task=mails.SEND, args=[event.pk, olga.pk]).exists()
+    down.refused = ("nobody",)
+    tasks.send_mail(event.pk, olga.pk)
+    tasks.tell_waiting()
+    assert told() == [("olga@example.org", "a")]
+
+
+def test_message_that_cannot_be_made_stops_no_other(
+    channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = happen(channel, olga, "bad")
+    AuditEvent.objects.filter(pk=bad.pk).update(action="no such action")
+    happen(channel, olga, "good")
+    tasks.tell_waiting()
+    assert told() == [("olga@example.org", "good"), ("jo@example.org", "good")]
+    assert FailedJob.objects.get().task == mails.TELL
+
+
+def test_server_that_is_down_costs_a_round_few_tries(channel: Channel, olga: User, down: type[Down]) -> None:
+    for number in range(10):
+        make_member(channel, make_user(f"owner-{number}", email=f"owner-{number}@example.org"), Role.OWNER)
+    happen(channel, olga, "a")
+    tasks.tell_waiting()
+    assert Outgoing.objects.filter(tries=1).count() == outbox.FAILURES_AT_ONCE_MAX
+
+
+def test_jobs_of_an_earlier_version_are_done(channel: Channel, olga: User) -> None:
+    event = happen(channel, olga, "a")
+    Outgoing.objects.all().delete()
+    tasks.tell(event.pk)
+    tasks.tell_waiting()
+    assert len(told()) == 2
+    tasks.send_mail(event.pk, olga.pk)
+    tasks.tell_waiting()
+    assert len(told()) == 3
+
+
+def test_job_ends_after_its_time_and_sends_another(
+    channel: Channel, olga: User, sent_jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "JOB_S", -1.0)
+    happen(channel, olga, "a")
+    sent_jobs.clear()
+    tasks.tell_waiting()
+    assert sent_jobs == [(outbox.WAKE_UP,)]
+    assert mail.outbox == []
