@@ -42,7 +42,7 @@ MIDDLEWARE = [
     "hub.middleware.head_as_get",
     "hub.middleware.https_for_changes",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "hub.content_policy.ContentPolicy",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "hub.middleware.few_permissions",
     "django.middleware.common.CommonMiddleware",

@@ -8,8 +8,8 @@ clients would unpack it twice.
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 from django.conf import settings
@@ -33,8 +33,7 @@ NGINX_STORE = "/.files/store"
 CDN_QUERY = "sha256"
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """What to answer with: a key of the store or, without one, the bytes themselves."""
 
     etag: str
@@ -107,7 +106,7 @@ def _sent_index(request: HttpRequest, file: File, *, is_private: bool) -> HttpRe
     """A whole file, in the best encoding that the client takes and that costs little."""
     encoding = encodings.wanted(request) if file.is_also_zst else ""
     if encoding == "zstd":
-        file = replace(file, key=f"{file.key}.zst")
+        file = file._replace(key=f"{file.key}.zst")
     elif encoding == "gzip" and (small := _gzipped(file)):
         return small
     response = _by_nginx(request, file, is_private=is_private) or _stream(file)
