@@ -253,7 +253,7 @@ def test_what_ends_no_right_ends_no_memory(demo: Channel, django_assert_num_quer
         assert read(secret) == READ
 
 
-@pytest.mark.parametrize("path", ["nowhere", "noarch/nothing-1-0.conda", "zos-z/repodata.json"])
+@pytest.mark.parametrize("path", ["nowhere", "noarch/nothing-1-0.conda", "plan9-64/repodata.json"])
 def test_what_is_missing_is_told_to_nobody_whose_right_has_ended(demo: Channel, path: str) -> None:
     secret = by_member(demo)
     headers = {"Authorization": f"Bearer {secret}"}

@@ -150,7 +150,7 @@ def test_there_are_no_pages_below_a_key(client: Client, olga: User) -> None:
 
 def test_keys_in_paths_can_be_turned_off(client: Client, channel: Channel, olga: User, settings: Settings) -> None:
     settings.HUB_PATH_KEYS = False
-    assert status(client, f"/t/{make_key(olga)}{FILE}") == 401
+    assert status(client, f"/t/{make_key(olga)}{FILE}") == 404
 
 
 def test_a_cookie_is_no_credential_for_uploading(client: Client, channel: Channel, olga: User) -> None:

@@ -181,7 +181,6 @@ def test_head_is_get_without_its_body(client: Client, content: bytes, path: str)
         ("/open/noarch/../noarch/repodata.json", "'open' has no file"),
         ("/open/noarch/shards/../../x", "'open' has no file"),
         ("/open/noarch/shards/" + "0" * 64 + ".msgpack.zst", "There is no such file any more."),
-        ("/open/noarch/", "'open' has no file 'noarch/'."),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(client: Client, content: bytes, path: str, sentence: str) -> None:
