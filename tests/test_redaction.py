@@ -1,6 +1,7 @@
 """What no log line may hold, and what it may."""
 
 import logging
+from base64 import b64encode
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,12 +79,13 @@ def test_an_access_log_hides_them() -> None:
         "SERVER_PROTOCOL": "HTTP/1.1",
         "PATH_INFO": "/invitations/Ab1_-cdef",
         "QUERY_STRING": "code=0123",
+        "HTTP_AUTHORIZATION": "Basic " + b64encode(b"opaque-token-as-the-user:").decode(),
         "HTTP_REFERER": "https://hub.example.org/accounts/password/reset/key/3-c8k2dz-0a/",
     }
     response = SimpleNamespace(status="200 OK", sent=1, headers=[("Set-Cookie", "sessionid=abcdefgh; Path=/")])
     request = SimpleNamespace(headers=[("AUTHORIZATION", f"Bearer {NO_KEY}"), ("COOKIE", "sessionid=abcdefgh")])
     time = SimpleNamespace(seconds=0, microseconds=5)
     atoms = logger_class(Config()).atoms(response, request, environ, time)
-    for secret in ("Ab1_-cdef", "0123", "c8k2dz", "abcdefgh", NO_KEY):
+    for secret in ("Ab1_-cdef", "0123", "c8k2dz", "abcdefgh", NO_KEY, "opaque-token"):
         assert secret not in str(atoms)
     assert (atoms["s"], atoms["D"]) == ("200", 5)

@@ -16,6 +16,7 @@ from tests.clients.plain import ask, upload
 from tests.clients.relay import relay
 from tests.clients.uploader import UploadError, upload_signed_in
 from tests.live import LiveHub, live_hub
+from tests.nginx import fronted
 
 LARGE_BYTES = 30_000_000
 # What a client may have sent before it sees an early answer: buffers of both ends.
@@ -70,6 +71,28 @@ def test_key_as_the_user_name_of_the_address_reads(hub: LiveHub, keys: Keys) -> 
         url = f"{hub.url.replace('://', f'://{user}@')}/as-user/noarch/repodata.json"
         done = subprocess.run(["curl", "--silent", "--fail", url], capture_output=True, check=False, timeout=60)
         assert (done.returncode, done.stdout[:1]) == (0, b"{")
+
+
+@with_curl
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed.")
+def test_nginx_reads_large_bodies_for_upload_addresses_alone(
+    hub: LiveHub, keys: Keys, large: Path, tmp_path: Path
+) -> None:
+    with fronted(hub, tmp_path) as front:
+        for path in (
+            "/slips/noarch/",
+            "/api/v1/upload/slips/",
+            "/api/v1/upload/slips/noarch/",
+            "/slips/api/v1/upload/x",
+        ):
+            headers = ("--header", f"Authorization: Bearer {keys.olga}")
+            command = ["curl", "--silent", "--data-binary", f"@{large}", *headers, front.url + path]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            assert "larger than this hub takes" in done.stdout
+            assert "/api/v1/upload/CHANNEL" in done.stdout
+        hub.manage("createchannel", "behind", "--owner", "olga")
+        # The hub has read all of it: it is no package.
+        assert upload(front, "behind", large, keys.olga).headers["X-Error-Code"] == "bad_package"
 
 
 def test_full_disk_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, figure: Figure) -> None:
