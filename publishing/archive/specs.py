@@ -122,13 +122,17 @@ def _check_version(text: str) -> None:
 
 
 def _check_pairs(text: str) -> None:
-    """Check the `key=value` pairs between brackets."""
+    """Check the `key=value` pairs between brackets: at least one, and each key once."""
+    keys: list[str] = []
     position = 0
-    while position < len(text):
+    while position < len(text) or not keys:
         when = WHEN.match(text, position)
         pair = GROUPS.match(text, position) or when or _checked_pair(text, position)
         if when:
             _check_condition(next(filter(None, when.groups()), ""))
+        keys.append(pair[0].partition("=")[0])
+        if keys[-1] in keys[:-1]:
+            raise NotAlikeError(f"it states the {keys[-1]} twice; state it once")
         position = pair.end()
 
 

@@ -10,12 +10,25 @@ import json
 import logging
 import sys
 
+from conda.models import match_spec  # type: ignore[import-not-found]
 from conda.models.match_spec import MatchSpec  # type: ignore[import-not-found]
 
 from tests.specs.probes import UNREADABLE, Probe, digest
 
+# conda has a parser of its own for its rattler solver.
+PARSERS = (match_spec._parse_spec_str, match_spec._parse_spec_str_v3)
+
 
 def verdict(spec: str) -> str:
+    """The verdict of both parsers; unreadable where they differ."""
+    verdicts = set()
+    for match_spec._parse_spec_str_dispatcher in PARSERS:
+        match_spec._PARSE_CACHE.clear()
+        verdicts.add(verdict_of_one_parser(spec))
+    return verdicts.pop() if len(verdicts) == 1 else UNREADABLE
+
+
+def verdict_of_one_parser(spec: str) -> str:
     try:
         parsed = MatchSpec(spec)
         place = {key: str(parsed._match_components[key]) for key in ("channel", "subdir") if key in parsed}

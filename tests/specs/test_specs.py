@@ -98,6 +98,7 @@ def test_check_random_specs_takes_most_that_clients_read_alike() -> None:
         ("-foo >=1", "conda finds no package name at its beginning; write it like 'numpy >=1.21,<3'"),
         ("foo[license=MIT]", "both read version, build, build_number, channel, subdir, md5 and sha256"),
         ("foo ==1.0.* py_0", "rattler drops the '*' of '==1.0.*'; write it without '=='"),
+        ("foo[build=a, build=b]", "it states the build twice; state it once"),
         ("foo >", "rattler does not read it"),
     ],
 )
