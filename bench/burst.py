@@ -53,11 +53,11 @@ admin = Actor(user=User.objects.get(username="admin"))
 burst = Channel.objects.get(name="burst")
 
 @transaction.atomic
-def change(numbers):
+def change(numbers, is_together):
     packages = Package.objects.bulk_create(Package(channel=burst, name=f"package-{n}") for n in numbers)
     Artifact.objects.bulk_create(artifact(each) for each in packages)
-    for each in packages:
-        index.request(burst, "noarch", [each.name])
+    for names in [[each.name for each in packages]] if is_together else [[each.name] for each in packages]:
+        index.request(burst, "noarch", names)
 
 def artifact(package):
     facts = {"name": package.name, "version": "1.0", "build": "0", "build_number": 0}
@@ -72,9 +72,9 @@ def artifact(package):
 for line in sys.stdin:
     verb, *words = line.split()
     if verb == "change":
-        first, last = map(int, words)
-        for start in range(first, last, 100):
-            change(range(start, min(start + 100, last)))
+        count, is_together = map(int, words)
+        for start in range(0, count, 100):
+            change(range(start, min(start + 100, count)), is_together)
         answer = ""
     elif verb == "yank":
         removal.yank(actor=admin, artifact=Artifact.objects.get(channel__name="quiet", file_name=words[0]), reason="")
@@ -225,7 +225,14 @@ def meanwhile(each_s: float, work: Callable[[], None]) -> Iterator[None]:
 
 
 def live(
-    hub: LiveHub, folder: Path, *, changes: int, is_stopped: bool = False, is_killing: bool = False, bound_s: float
+    hub: LiveHub,
+    folder: Path,
+    *,
+    changes: int,
+    is_stopped: bool = False,
+    is_killing: bool = False,
+    is_together: bool = False,
+    bound_s: float,
 ) -> Burst:
     """Have the burst and probe until all of it is in the index, or until `bound_s` is over; a hub that just runs."""
     burst = Burst()
@@ -248,18 +255,21 @@ def live(
         empty_queue(hub)
         burst.kills += 1
 
-    changing = threading.Thread(target=driver.do, args=("change", 0, changes))
+    def is_going_on() -> bool:
+        return inside.do("stale") != "0" or (is_killing and not burst.kills)
+
+    changing = threading.Thread(target=driver.do, args=("change", changes, int(is_together)))
     begun = time.monotonic()
     if is_stopped:
         hub.stop()
-        driver.do("change", 0, changes)
+        driver.do("change", changes, int(is_together))
         sample()
         hub.start()
         begun = time.monotonic()
     else:
         changing.start()
     with meanwhile(SAMPLE_S, sample), meanwhile(KILL_EACH_S, kill) if is_killing else nullcontext():
-        while changing.is_alive() or (inside.do("stale") != "0" and time.monotonic() < begun + bound_s):
+        while changing.is_alive() or (is_going_on() and time.monotonic() < begun + bound_s):
             try:
                 prober.once()
             except HTTPException as error:
@@ -275,6 +285,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=100_000)
     parser.add_argument("--stopped", action="store_true", help="the hub is stopped while the changes come")
     parser.add_argument("--kill", action="store_true", help="kill the worker and empty the queue now and then")
+    parser.add_argument("--together", action="store_true", help="a hundred changes ask for an index by one wish")
     parser.add_argument("--seconds", type=float, default=600, help="end after so long at the latest")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, live_hub(Path(name)) as hub:
@@ -284,6 +295,7 @@ def main() -> None:
             changes=options.changes,
             is_stopped=options.stopped,
             is_killing=options.kill,
+            is_together=options.together,
             bound_s=options.seconds,
         )
     for line in burst.lines():
