@@ -25,7 +25,6 @@ from tests.archives import make_conda
 from tests.live import LiveHub, live_hub, own_services
 
 BUILDS = 10
-ROUNDS = 3
 WARM_UP_S = 3
 UPLOADS_S = 15
 FILES = {f"lib/part-{number}.py": b"print('some lines of code')\n" * 40 for number in range(8)}
@@ -171,6 +170,7 @@ def main() -> None:
     parser.add_argument("--store", choices=sorted(STORES), default="", help="a bucket instead of a folder")
     parser.add_argument("--before", type=Path, help="a checkout of another commit, with its .venv")
     parser.add_argument("--clients", type=int, default=0, help="upload beside it into a running hub")
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     trees = [tree.resolve() for tree in (options.before, live.ROOT) if tree]
     with tempfile.TemporaryDirectory() as name:
@@ -180,7 +180,7 @@ def main() -> None:
                 beside(paths, options.store, tree, options.clients)
             return
         found: dict[Path, list[tuple[float, float]]] = {tree: [] for tree in trees}
-        for _ in range(ROUNDS):
+        for _ in range(options.rounds):
             for tree in trees:
                 found[tree].append(alone(paths, options.store, tree))
     for tree, rounds in found.items():

@@ -1,5 +1,6 @@
 """importchannel as processes of their own: killed, interrupted, and two at once."""
 
+import os
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from hub.storage.folder import FolderStore
+from publishing.management.commands import importchannel
 from tests.archives import make_conda
 from tests.live import MANAGE, LiveHub, own_services
 
@@ -67,6 +69,7 @@ def until_some_are_in(hub: LiveHub, process: subprocess.Popen[bytes]) -> None:
 def test_import_killed_goes_on_where_it_ended(hub: LiveHub, delay_s: float) -> None:
     process = begun(hub)
     until_some_are_in(hub, process)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) >= importchannel.NICE
     time.sleep(delay_s)
     process.kill()
     process.wait(END_S)

@@ -41,8 +41,8 @@ __all__ = ["YANKED", "Outcome", "put_old_indexes_aside", "take_in"]
 AT_ONCE = 8
 # Checked packages that wait for those before them, and for their rows.
 WAITING = 64
-# Of one transaction, which holds SQLite's only lock for some 20 ms.
-BATCH = 50
+# Of one transaction, which holds SQLite's only lock for some 35 ms.
+BATCH = 100
 BATCH_BYTES = 8 * 1024**2
 
 
