@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from publishing.archive import compression, conda_zip, documents, index_json, kinds, strict_json
+from publishing.archive import compression, conda_zip, documents, index_json, kinds, oddities, old_lists, strict_json
 from publishing.archive.compression import Part
 from publishing.archive.identity import FileName, parse_file_name
 from publishing.archive.rules import MIB, BadPackage, Budget, Limits, over_limit, shown, size
 from publishing.archive.tree import (
     ABOUT_JSON,
-    HAS_PREFIX,
     INDEX_JSON,
-    LINK_JSON,
     PATHS_JSON,
     RUN_EXPORTS_JSON,
     Place,
@@ -32,8 +30,10 @@ CONDA_FORMAT_VERSION = 2
 
 READ_BYTES = MIB
 RUST_PANIC = "PanicException"
-# Where files that differ by case alone overwrite each other.
-CASE_BLIND_SUBDIRS = ("noarch", "osx-", "win-")
+DESCRIPTOR_WARNING = (
+    "the ZIP has data descriptors, as libarchive writes them: rattler reads such a file from this hub, "
+    "but not from a folder (file://)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,8 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     expected = {METADATA_JSON, info_name, pkg_name}
     if entries.keys() != expected:
         raise BadPackage(f"the ZIP has the entries {_listed(entries)}; expected {_listed(expected)} for this file name")
+    if any(entry.has_descriptor for entry in entries.values()):
+        tree.warnings.append(DESCRIPTOR_WARNING)
     _check_metadata(file, entries[METADATA_JSON], limits)
     info_entry, pkg_entry = entries[info_name], entries[pkg_name]
     info = _zstd_part(file, info_entry, Budget.for_info("the info archive", info_entry.size_bytes, limits), limits)
@@ -151,7 +153,8 @@ def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tr
 
 
 def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits: Limits) -> PackageInfo:
-    documents.check_link(tree.documents.get(LINK_JSON), limits)
+    documents.check_link(tree.documents, index.get("noarch"), limits)
+    about, about_warning = documents.about(tree.documents.get(ABOUT_JSON), limits)
     run_exports = documents.run_exports(tree.documents.get(RUN_EXPORTS_JSON), limits)
     return PackageInfo(
         file_name=str(file_name),
@@ -163,21 +166,21 @@ def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits
         extension=file_name.extension,
         index=index,
         revision=index_json.revision(index),
-        about=documents.about(tree.documents.get(ABOUT_JSON), limits),
+        about=about,
         run_exports=run_exports,
         features=tuple(_features(file_name.name, tree)),
         files=tuple(tree.files),
         file_count=tree.file_count,
         licences=tuple(tree.licences.texts),
-        warnings=tuple(_warnings(file_name, index, run_exports, tree)),
+        warnings=(*filter(None, [about_warning]), *_warnings(file_name, index, run_exports, tree)),
     )
 
 
 def _warnings(
     file_name: FileName, index: dict[str, Any], run_exports: dict[str, list[str]], tree: Tree
 ) -> Iterator[str]:
-    if index["subdir"].startswith(CASE_BLIND_SUBDIRS):
-        yield from tree.case_collisions()
+    yield from oddities.warnings(tree, index["subdir"])
+    yield from tree.warnings
     if file_name.version != file_name.version.lower():
         yield f"the version {shown(file_name.version)} has capital letters, which clients compare as small ones"
     yield from documents.run_export_warnings(run_exports)
@@ -188,7 +191,7 @@ def _features(name: str, tree: Tree) -> Iterator[str]:
     for directory in ("activate.d", "deactivate.d"):
         if tree.holds_below(f"etc/conda/{directory}/"):
             yield directory
-    modes = tree.file_modes or documents.prefix_modes(tree.documents.get(HAS_PREFIX))
+    modes = tree.file_modes or documents.prefix_modes(tree.documents.get(old_lists.HAS_PREFIX))
     for mode in ("binary", "text"):
         if mode in modes:
             yield f"{mode}_prefix"

@@ -9,10 +9,7 @@ replaced: `index` (keys of index.json; None removes one), `info` (files under in
 import bz2
 import hashlib
 import json
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pytest
 import zstandard
 
 from publishing.package import BadPackage, Limits, read
+from tests.zips import ZipEntry, zip_bytes
 
 # 175 real packages that lie beside the checkout where the project is developed and in CI.
 SHARED_PACKAGES = Path(__file__).parents[2] / "shared" / "packages"
@@ -33,8 +31,6 @@ TAR_BLOCK_BYTES = 512
 TAR_END = bytes(2 * TAR_BLOCK_BYTES)
 POSIX_MAGIC = b"ustar\x0000"
 GNU_MAGIC = b"ustar  \x00"
-
-DOS_DATE = 0x21  # 1980-01-01
 
 
 def make_conda(
@@ -54,7 +50,7 @@ def make_conda(
     pkg_tar: bytes | None = None,
     metadata: bytes = METADATA,
     compress: Callable[[bytes], bytes] = zstandard.compress,
-    entries: Callable[[list["ZipEntry"]], list["ZipEntry"]] = list,
+    entries: Callable[[list[ZipEntry]], list[ZipEntry]] = list,
     file_name: str | None = None,
     **zip_tweaks: Any,
 ) -> Path:
@@ -158,16 +154,21 @@ def tar_member(
     *,
     kind: bytes = b"0",
     target: str | bytes = b"",
+    mode: int = 0o644,
     size_field: bytes | None = None,
     magic: bytes = POSIX_MAGIC,
     prefix: bytes = b"",
     checksum_field: bytes | None = None,
+    fields: Sequence[tuple[int, bytes]] = (),
 ) -> bytes:
-    """One tar header and its content, padded. Names above 100 bytes need `pax_header` or `gnu_long_name` before it."""
+    """One tar header and its content, padded; `fields` overwrite the header at their offsets.
+
+    Names above 100 bytes need `pax_header` or `gnu_long_name` before it.
+    """
     header = bytearray(TAR_BLOCK_BYTES)
-    fields = (
+    all_fields = (
         (0, _encoded(name)[:100]),
-        (100, b"0000644\x00"),
+        (100, b"%07o\x00" % mode),
         (108, b"0000000\x00"),
         (116, b"0000000\x00"),
         (124, b"%011o\x00" % len(content) if size_field is None else size_field),
@@ -177,8 +178,9 @@ def tar_member(
         (157, _encoded(target)[:100]),
         (257, magic),
         (345, prefix),
+        *fields,
     )
-    for offset, value in fields:
+    for offset, value in all_fields:
         header[offset : offset + len(value)] = value
     header[148:156] = b"%06o\x00 " % sum(header) if checksum_field is None else checksum_field
     return bytes(header) + content + bytes(-len(content) % TAR_BLOCK_BYTES)
@@ -201,90 +203,6 @@ def pax_header(records: Mapping[str, str | bytes], kind: bytes = b"x") -> bytes:
 def gnu_long_name(name: str | bytes, kind: bytes = b"L") -> bytes:
     """GNU's header for a name (or with kind K a link target) above 100 bytes."""
     return tar_member("././@LongLink", _encoded(name) + b"\x00", kind=kind, magic=GNU_MAGIC)
-
-
-@dataclass(frozen=True)
-class ZipEntry:
-    """A ZIP entry; what differs from a good one is given. `content` is stored as it is, whatever `method` says."""
-
-    name: str
-    content: bytes
-    local_name: str | None = None
-    method: int = 0
-    flags: int = 0
-    crc: int | None = None
-    local_crc: int | None = None
-    extra: bytes = b""
-    local_extra: bytes = b""
-    comment: bytes = b""
-    gap_before: bytes = b""
-    size_bytes: int | None = None
-    is_zip64: bool = False
-
-
-def zip_bytes(
-    entries: Iterable[ZipEntry],
-    *,
-    prefix: bytes = b"",
-    before_directory: bytes = b"",
-    after_directory: bytes = b"",
-    comment: bytes = b"",
-    suffix: bytes = b"",
-    count: int | None = None,
-    is_zip64: bool = False,
-) -> bytes:
-    """A ZIP of `entries`, their offsets true whatever is put between them."""
-    body, directory, number = prefix, b"", 0
-    for entry in entries:
-        body += entry.gap_before
-        directory += _central_header(entry, len(body))
-        body += _local_header(entry) + entry.content
-        number += 1
-    body += before_directory
-    number = number if count is None else count
-    end = (number, number, len(directory), len(body))
-    zip64 = _zip64_end(end, len(body) + len(directory) + len(after_directory)) if is_zip64 else b""
-    if is_zip64:
-        end = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
-    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, *end, len(comment))
-    return body + directory + after_directory + zip64 + tail + comment + suffix
-
-
-def zip64_extra(*sizes_bytes: int) -> bytes:
-    """ZIP64's extra field as it stands in a header."""
-    return struct.pack(f"<2H{len(sizes_bytes)}Q", 1, 8 * len(sizes_bytes), *sizes_bytes)
-
-
-def _local_header(entry: ZipEntry) -> bytes:
-    name = (entry.local_name or entry.name).encode()
-    crc = entry.local_crc if entry.local_crc is not None else _crc(entry)
-    size, extra = _size_and_extra(entry, entry.local_extra)
-    fields = (20, entry.flags, entry.method, 0, DOS_DATE, crc, size, size, len(name), len(extra))
-    return struct.pack("<4s5H3L2H", b"PK\x03\x04", *fields) + name + extra
-
-
-def _central_header(entry: ZipEntry, offset: int) -> bytes:
-    name = entry.name.encode()
-    size, extra = _size_and_extra(entry, entry.extra)
-    lengths = (len(name), len(extra), len(entry.comment))
-    fields = (20, 20, entry.flags, entry.method, 0, DOS_DATE, _crc(entry), size, size, *lengths, 0, 0, 0, offset)
-    return struct.pack("<4s6H3L5H2L", b"PK\x01\x02", *fields) + name + extra + entry.comment
-
-
-def _size_and_extra(entry: ZipEntry, extra: bytes) -> tuple[int, bytes]:
-    size_bytes = len(entry.content) if entry.size_bytes is None else entry.size_bytes
-    if entry.is_zip64:
-        return 0xFFFFFFFF, zip64_extra(size_bytes, size_bytes) + extra
-    return size_bytes, extra
-
-
-def _zip64_end(end: tuple[int, int, int, int], offset: int) -> bytes:
-    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, *end)
-    return record + struct.pack("<4sLQL", b"PK\x06\x07", 0, offset, 1)
-
-
-def _crc(entry: ZipEntry) -> int:
-    return zlib.crc32(entry.content) if entry.crc is None else entry.crc
 
 
 def _pax_record(key: bytes, value: bytes) -> bytes:

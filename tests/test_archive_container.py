@@ -1,6 +1,7 @@
 """The ZIP, the compression and the tar of an archive: what readers could see differently is refused."""
 
 import bz2
+import io
 import struct
 import warnings
 import zipfile
@@ -16,7 +17,6 @@ import zstandard
 from publishing.package import Limits, read
 from tests.archives import (
     GNU_MAGIC,
-    ZipEntry,
     gnu_long_name,
     make_conda,
     make_tar_bz2,
@@ -24,8 +24,9 @@ from tests.archives import (
     refusal,
     tar_bytes,
     tar_member,
-    zip64_extra,
 )
+from tests.differential.zip_variants import described
+from tests.zips import ZipEntry, zip64_extra
 
 MIB = 1024 * 1024
 Entries = list[ZipEntry]
@@ -51,6 +52,9 @@ def two_zstd_frames(tar: bytes) -> bytes:
     return zstandard.compress(tar[:700]) + zstandard.compress(tar[700:])
 
 
+SKIPPABLE = b"\x5f\x2a\x4d\x18\x04\0\0\0skip"
+
+
 def two_bz2_streams(tar: bytes) -> bytes:
     return bz2.compress(tar[:700]) + bz2.compress(tar[700:])
 
@@ -74,6 +78,10 @@ def zstd_with_window(window_log: int) -> Callable[[bytes], bytes]:
         pytest.param({"entries": first(extra=zip64_extra(0, 0))}, id="unneeded zip64 extra, as rattler-build's"),
         pytest.param({"entries": first(local_extra=b"UT\x05\x00\x01" + bytes(4))}, id="Info-ZIP's times"),
         pytest.param({"entries": first(flags=0x0800)}, id="UTF-8 flag"),
+        pytest.param({"entries": first(flags=0x0016)}, id="flags of a compressor"),
+        pytest.param({"entries": first(extra=struct.pack("<2H", 0xCAFE, 0))}, id="Java's extra field"),
+        pytest.param({"compress": two_zstd_frames}, id="two zstd frames"),
+        pytest.param({"compress": lambda tar: SKIPPABLE + zstandard.compress(tar) + SKIPPABLE}, id="skippable frames"),
         pytest.param({"compress": zstd_with_window(27)}, id="zstd window of 128 MiB"),
         pytest.param({"compress": zstandard.ZstdCompressor(write_checksum=True).compress}, id="zstd checksum"),
     ],
@@ -110,10 +118,14 @@ def test_conda_files_that_are_read(tmp_path: Path, shape: dict[str, Any]) -> Non
         ({"entries": first(crc=0)}, "metadata.json does not have the checksum that the ZIP states"),
         ({"entries": first(method=8)}, "is compressed by the ZIP"),
         ({"entries": first(flags=1)}, "has the ZIP flags 0x0001"),
-        ({"entries": first(flags=8)}, "has the ZIP flags 0x0008"),
+        ({"entries": first(flags=8)}, "announces a data descriptor after 'metadata.json'; found none that agrees"),
+        ({"entries": described(crc=1)}, "announces a data descriptor after 'metadata.json'; found none that agrees"),
+        ({"entries": described(size_bytes=5)}, "announces a data descriptor after 'metadata.json'"),
+        ({"entries": described(signature=b"gapPK\x07\x08")}, "announces a data descriptor after 'metadata.json'"),
+        ({"entries": first(flags=0x2000)}, "has the ZIP flags 0x2000"),
         ({"entries": first(comment=b"x")}, "entry with a comment"),
         ({"entries": first(size_bytes=5)}, "expected it at byte"),
-        ({"entries": first(extra=struct.pack("<2H", 0x7075, 0))}, "extra field of the unexpected kind 0x7075"),
+        ({"entries": first(extra=struct.pack("<2H", 0x7075, 0))}, "extra field of the kind 0x7075: a second name"),
         ({"entries": first(local_extra=b"\x01")}, "malformed extra field"),
         ({"entries": first(size_bytes=0xFFFFFFFF)}, "lacks its ZIP64 sizes"),
         ({"entries": last_with_locator}, "a ZIP64 locator that its end does not speak of"),
@@ -124,14 +136,11 @@ def test_conda_files_that_are_read(tmp_path: Path, shape: dict[str, Any]) -> Non
         ({"metadata": b"{}"}, "conda_pkg_format_version None; expected 2"),
         (
             {"compress": lambda tar: zstandard.compress(tar) + b"evil"},
-            "goes on after its zstd frame, where rattler stops",
+            "goes on after its zstd frame with 'evil', which is no frame",
         ),
-        (
-            {"compress": lambda tar: zstandard.compress(tar) + b"\x50\x2a\x4d\x18" + bytes(4)},
-            "goes on after its zstd frame",
-        ),
+        ({"compress": lambda tar: zstandard.compress(tar) + SKIPPABLE[:-1]}, "ends within a zstd frame"),
+        ({"compress": lambda tar: zstandard.compress(tar) + b"\x28\xb5"}, "goes on after its zstd frame"),
         ({"compress": lambda tar: zstandard.compress(tar)[:-1]}, "the pkg archive ends within a zstd frame"),
-        ({"compress": two_zstd_frames}, "the pkg archive goes on after its zstd frame, where rattler stops"),
         ({"compress": bz2.compress}, "the pkg archive is not compressed by zstd: it begins with 'BZh9'"),
         ({"compress": lambda tar: b""}, "the pkg archive is not compressed by zstd: it begins with ''"),
         ({"compress": zstd_with_window(28)}, "needs a zstd window of 268435456 bytes; 134217728 are allowed"),
@@ -140,6 +149,47 @@ def test_conda_files_that_are_read(tmp_path: Path, shape: dict[str, Any]) -> Non
 )
 def test_conda_files_that_are_refused(tmp_path: Path, shape: dict[str, Any], reason: str) -> None:
     assert reason in refusal(make_conda(tmp_path, **shape))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [described(), described(1), described(size="Q"), described(signature=b""), described(size="Q", signature=b"")],
+)
+def test_zip_with_data_descriptors_taken_with_a_warning(tmp_path: Path, entries: Callable[[Entries], Entries]) -> None:
+    path = make_conda(tmp_path, entries=entries)
+
+    [warning] = read(path, path.name).warnings
+
+    assert "data descriptors" in warning
+    assert zipfile.ZipFile(path).testzip() is None
+
+
+def test_zip_that_the_standard_library_streams_taken(tmp_path: Path) -> None:
+    """What cannot seek has its sizes written behind the content."""
+    path = make_conda(tmp_path)
+    with zipfile.ZipFile(path) as stored:
+        contents = {name: stored.read(name) for name in stored.namelist()}
+    streamed = Streamed()
+    with zipfile.ZipFile(streamed, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    path.write_bytes(bytes(streamed.content))
+
+    assert len(read(path, path.name).warnings) == 1
+
+
+class Streamed(io.RawIOBase):
+    """A file that can only be written to its end."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.content += data
+        return len(data)
 
 
 def test_a_zip_of_the_standard_library_that_compresses(tmp_path: Path) -> None:
@@ -223,7 +273,6 @@ GOOD = tar_member("share/demo.txt", b"hello\n")
         (tar_member("dev", kind=b"3"), "the member 'dev' is a character device"),
         (tar_member("dev", kind=b"4"), "the member 'dev' is a block device"),
         (tar_member("fifo", kind=b"6"), "the member 'fifo' is a FIFO"),
-        (tar_member("a", kind=b"7"), "the member 'a' is a contiguous file"),
         (tar_member("a", kind=b"S"), "the member 'a' is a sparse file"),
         (tar_member("a", kind=b"?"), "the member 'a' is of the unknown tar type b'?'"),
         (tar_member("a/", b"content", kind=b"5"), "is a directory with content, which readers differ on"),

@@ -21,6 +21,11 @@ HOUR_MS = 3_600_000
 INDEX = json.dumps(index_json()).encode()
 
 
+def link_json(*entry_points: object, **keys: object) -> bytes:
+    noarch = {"type": "python", "entry_points": list(entry_points)}
+    return json.dumps({"noarch": noarch, "package_metadata_version": 1, **keys}).encode()
+
+
 def with_key(text: bytes) -> bytes:
     """A good index.json with one more key and value, as `text` writes them."""
     return INDEX[:-1] + b", " + text + b"}"
@@ -191,10 +196,15 @@ def test_parse_timestamp_in_the_future_refused_in_both_units(tmp_path: Path, mak
     ("info", "reason"),
     [
         ({"link.json": b"[]"}, "info/link.json holds a list; expected an object"),
-        ({"link.json": b'{"noarch": "python"}'}, "info/link.json has the noarch 'python'"),
-        ({"link.json": b'{"noarch": {"entry_points": "a = b:c"}}'}, "expected an object with a list of entry_points"),
-        ({"about.json": b"[]"}, "info/about.json holds a list; expected an object"),
-        ({"about.json": b"{"}, "info/about.json is not strict JSON"),
+        ({"link.json": link_json(noarch="python")}, "info/link.json has the noarch 'python'"),
+        ({"link.json": link_json(noarch=None)}, "info/link.json has the noarch None"),
+        ({"link.json": link_json(noarch={})}, "info/link.json has the noarch {}"),
+        ({"link.json": link_json(noarch={"type": "ruby"})}, "info/link.json has the noarch {'type': 'ruby'}"),
+        ({"link.json": link_json(package_metadata_version=2)}, "has the package_metadata_version 2; expected 1"),
+        ({"link.json": link_json(package_metadata_version=True)}, "has the package_metadata_version True"),
+        ({"link.json": b'{"noarch": {"type": "generic"}}'}, "has the package_metadata_version None"),
+        ({"link.json": link_json("a = b:c")}, "has the type python, but index.json has the noarch 'generic'"),
+        ({"package_metadata.json": b"{}"}, "info/package_metadata.json has the package_metadata_version None"),
         ({"run_exports.json": b'"demo"'}, "info/run_exports.json holds a string; expected an object"),
         ({"run_exports.json": b'{"weak": 1}'}, "has a number as weak; expected a list of strings"),
         ({"run_exports.json": b'{"strong": [1]}'}, "has a list as strong; expected a list of strings"),
@@ -205,14 +215,9 @@ def test_documents_that_are_refused(tmp_path: Path, make: Maker, info: dict[str,
     assert reason in refusal(make(tmp_path, info=info))
 
 
-def link_json(entry_point: object) -> dict[str, bytes]:
-    link = {"noarch": {"type": "python", "entry_points": [entry_point]}, "package_metadata_version": 1}
-    return {"link.json": json.dumps(link).encode()}
-
-
 @pytest.mark.parametrize("entry_point", ["demo = demo.cli:main", "2to3-3.9=lib2to3.main:main", "py.test = a.b:C.run"])
 def test_entry_points(tmp_path: Path, entry_point: str) -> None:
-    path = make_conda(tmp_path, info=link_json(entry_point))
+    path = make_conda(tmp_path, index={"noarch": "python"}, info={"link.json": link_json(entry_point)})
 
     assert read(path, path.name).name == "demo"
 
@@ -234,9 +239,27 @@ def test_entry_points(tmp_path: Path, entry_point: str) -> None:
     ],
 )
 def test_entry_points_that_are_refused(tmp_path: Path, entry_point: object) -> None:
-    reason = refusal(make_conda(tmp_path, info=link_json(entry_point)))
+    path = make_conda(tmp_path, index={"noarch": "python"}, info={"link.json": link_json(entry_point)})
+    reason = refusal(path)
 
     assert reason == f"info/link.json has the entry point {entry_point!a}; expected 'command = module:function'"
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"", b'{"x": NaN}', b'{"summary": "Andr\xe9"}', b'{"x": "\\u0000"}'])
+def test_about_json_that_cannot_be_read_warned_of(tmp_path: Path, content: bytes) -> None:
+    path = make_conda(tmp_path, info={"about.json": content})
+
+    info = read(path, path.name)
+
+    assert info.about == {}
+    assert len(info.warnings) == 1
+
+
+@pytest.mark.parametrize("content", [b"null", b'{"weak": null, "strong": ["a"]}'])
+def test_run_exports_of_null_read_as_none(tmp_path: Path, content: bytes) -> None:
+    path = make_conda(tmp_path, info={"run_exports.json": content})
+
+    assert "weak" not in read(path, path.name).run_exports
 
 
 def test_a_timestamp_may_be_a_little_ahead(tmp_path: Path) -> None:

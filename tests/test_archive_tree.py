@@ -36,9 +36,9 @@ LONG = "/".join(["d" * 100] * 11)
         ([tar_member("C:/a")], "the member 'C:/a' is absolute"),
         ([tar_member("../a")], "the member '../a' has the segment '..'"),
         ([tar_member("a/../../b")], "has the segment '..'"),
-        ([tar_member("a//b")], "has the segment ''"),
-        ([tar_member("a/./b")], "has the segment '.'"),
-        ([tar_member("././a")], "has the segment '.'"),
+        ([tar_member("a/.")], "is a file with a slash at the end of its name"),
+        ([A_FILE, tar_member("././a")], "the archive has two members 'a'"),
+        ([tar_member("d/a"), tar_member("d//a")], "the archive has two members 'd/a'"),
         ([tar_member("")], "a member without a name"),
         ([tar_member(".")], "the archive has a file as its root"),
         ([tar_member("a\\b")], "has a backslash"),
@@ -64,7 +64,18 @@ LONG = "/".join(["d" * 100] * 11)
         ([symlink("a", "/etc/passwd")], "the symlink 'a' with the target '/etc/passwd' is absolute"),
         ([symlink("a", "../b")], "the symlink 'a' points outside the package: '../b'"),
         ([symlink("d/a", "../../b")], "points outside the package"),
-        ([symlink("d/e/a", "../b/../../../c")], "a '..' after a name"),
+        ([symlink("d/e/a", "../b/../../../c")], "points outside the package"),
+        ([symlink("a", "b/../c")], "has a '..' after 'b', no directory of the package"),
+        ([symlink("d/x", ".."), symlink("l", "d"), symlink("a", "l/x/../c")], "has a '..' after 'l'"),
+        ([symlink("d/x", ".."), symlink("a", "d/x/../c")], "has a '..' after 'd/x', no directory of the package"),
+        ([symlink("a", "share/demo.txt/../c")], "has a '..' after 'share/demo.txt', no directory"),
+        ([tar_member("a", mode=0o4755)], "is a setuid, setgid or sticky file (4000)"),
+        ([tar_member("a", mode=0o2755)], "is a setuid, setgid or sticky file (2000)"),
+        ([tar_member("a", kind=b"7", mode=0o1644)], "is a setuid, setgid or sticky file (1000)"),
+        ([tar_member("a", fields=[(100, bytes(8))])], "has no mode or no size"),
+        ([tar_member("a", size_field=bytes(12))], "has no mode or no size"),
+        ([tar_member("a", fields=[(108, b"000x000\0")])], "where a number should be"),
+        ([tar_member("a", fields=[(136, b"0000000000x\0")])], "where a number should be"),
         ([symlink("a", "")], "the symlink 'a' has no target"),
         ([symlink("a", "b\\c")], "has a backslash"),
         ([hardlink("b", "a"), A_FILE], "the hardlink 'b' points to 'a', which is no earlier file"),
@@ -184,10 +195,11 @@ def test_info_must_be_a_directory(tmp_path: Path) -> None:
         ([], [paths_entry("a")], "info/paths.json lists 'a', which the archive does not hold"),
         ([A_FILE], [paths_entry("./a"), paths_entry("a")], "lists './a', which the archive does not hold"),
         ([A_FILE], [paths_entry("a"), paths_entry("a")], "info/paths.json lists 'a' twice"),
-        ([], [paths_entry("info/index.json")], "lists 'info/index.json'; expected members outside info/ alone"),
+        ([], [paths_entry("info/missing")], "lists 'info/missing', which the archive does not hold"),
+        ([], [paths_entry("info/index.json", path_type="softlink")], "calls 'info/index.json' a softlink"),
         ([A_FILE], [paths_entry("a", path_type="softlink")], "calls 'a' a softlink; the archive holds a file"),
         ([symlink("a", "b")], [paths_entry("a")], "calls 'a' a hardlink; the archive holds a symlink"),
-        ([], [paths_entry("d", path_type="directory")], "lists 'd', which the archive does not hold"),
+        ([], [paths_entry("d", path_type="directory")], "lists the directory 'd', which neither conda nor rattler"),
     ],
 )
 def test_paths_json_that_does_not_match(
@@ -205,6 +217,8 @@ def test_paths_json_that_does_not_match(
         (b"{}", "info/paths.json lacks paths and paths_version"),
         (b'{"paths": []}', "info/paths.json lacks paths_version"),
         (b'{"paths": [], "paths_version": 2}', "has the paths_version 2; expected 1"),
+        (b'{"paths": [], "paths_version": 1.0}', "has the paths_version 1.0; expected 1"),
+        (b'{"paths": [], "paths_version": true}', "has the paths_version True; expected 1"),
         (b'{"paths": {}, "paths_version": 1}', "expected '[', found '{'"),
         (b'{"paths": [], "paths_version": 1} x', "there is more after its end"),
         (b'{"paths": [], "paths": [], "paths_version": 1}', "stands twice"),
@@ -237,6 +251,7 @@ def test_paths_json_that_is_refused(tmp_path: Path, content: bytes | None, reaso
         ({"no_link": "yes"}, "gives 'a' the no_link 'yes'"),
         ({"prefix_placeholder": "/old"}, "a prefix_placeholder with the file_mode None"),
         ({"prefix_placeholder": 1, "file_mode": "text"}, "a prefix_placeholder with the file_mode 'text'"),
+        ({"file_mode": "x"}, "gives 'a' the file_mode 'x'; expected text or binary"),
     ],
 )
 def test_entries_of_paths_json_that_are_refused(tmp_path: Path, wrong: dict[str, Any], reason: str) -> None:
@@ -251,11 +266,90 @@ def test_a_large_paths_json_is_read_in_pieces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_directories_may_be_listed_or_not(tmp_path: Path, make: Maker) -> None:
-    members = [tar_member("./", kind=b"5"), tar_member("d/", kind=b"5"), tar_member("e", kind=b"5")]
-    path = make(tmp_path, members=members, listed=[paths_entry("e", path_type="directory")])
+@pytest.mark.parametrize(
+    "members",
+    [
+        [tar_member("./", kind=b"5"), tar_member("d/", kind=b"5"), tar_member("e", kind=b"5")],
+        [tar_member("d/", kind=b"5"), tar_member("./d", kind=b"5")],
+        [tar_member("d/", kind=b"\0", magic=bytes(8))],
+        [tar_member("d/", kind=b"5", mode=0o2775)],
+    ],
+)
+def test_directories_taken(tmp_path: Path, make: Maker, members: list[bytes]) -> None:
+    path = make(tmp_path, members=members)
+
+    assert read(path, path.name).warnings == ()
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("name", ["././a", "d//a", "d/./a", "./d/.//a"])
+def test_member_with_empty_segments_taken_as_its_plain_path(tmp_path: Path, make: Maker, name: str) -> None:
+    plain = "d/a" if "d" in name else "a"
+    path = make(tmp_path, members=[tar_member(name, b"x")], listed=[paths_entry(plain, b"x")])
+
+    assert (plain, 1) in read(path, path.name).files
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("target", ["share/../share/demo.txt", "lib/x/../../share/demo.txt", "./lib//x/../y"])
+def test_symlink_through_directories_of_the_package_taken(tmp_path: Path, make: Maker, target: str) -> None:
+    listed = [paths_entry("lib/x/y"), paths_entry("l", path_type="softlink")]
+    path = make(tmp_path, members=[symlink("l", target), tar_member("lib/x/y")], listed=listed)
 
     assert read(path, path.name).name == "demo"
+
+
+def test_symlinks_with_too_many_detours_refused(tmp_path: Path) -> None:
+    links = [symlink(f"l{number}", "d/" * 10 + "../" * 10 + "x") for number in range(1100)]
+    path = make_tar_bz2(tmp_path, members=links, info={"paths.json": None})
+
+    assert "more than 10000 symlinks with '..' after a name" in refusal(path)
+
+
+UNFIT = ("a:b.txt", "aux", "con.txt", "d/NUL", "com1.log", "lpt\u00b9", "dot.", "d. /x", "what?", "st*r", "<", "conin$")
+FIT = ("auxiliary", "a.aux", "com", "com10", ".hidden", "a b", "nul2.txt", "share/con_x", "\u00e9")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize(("subdir", "is_warned"), [("noarch", True), ("win-64", True), ("linux-64", False)])
+def test_name_that_windows_cannot_hold_warned_of(tmp_path: Path, make: Maker, subdir: str, is_warned: bool) -> None:
+    for number, name in enumerate(UNFIT):
+        path = make(tmp_path, subdir=subdir, build=str(number), files={name: b""})
+        assert read(path, path.name).warnings == (f"{name!a} is a name that Windows cannot hold",) * is_warned
+    path = make(tmp_path, subdir=subdir, files=dict.fromkeys(FIT, b""))
+    assert read(path, path.name).warnings == ()
+
+
+def test_listed_file_below_info_warned_of(tmp_path: Path) -> None:
+    path = make_conda(tmp_path, listed=[paths_entry("info/index.json")])
+
+    [warning] = read(path, path.name).warnings
+    assert warning == "info/paths.json lists 'info/index.json', so that clients put it into the environment"
+
+
+OLD = {"paths.json": None, "files": b"share/demo.txt\n"}
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ({"files": None}, "neither info/paths.json nor an info/files"),
+        ({"files": b"share/demo.txt\nmissing\n"}, "info/files lists 'missing', which the archive does not hold"),
+        ({"has_prefix": b'"/old" "text" "share/demo.txt"\n'}, "info/has_prefix has the line"),
+        ({"has_prefix": b"/old x share/demo.txt\n"}, "info/has_prefix has the line"),
+        ({"has_prefix": b"text share/demo.txt\n"}, "info/has_prefix has the line"),
+        ({"no_softlink": b"share/demo.txt\n"}, "info/no_softlink lists 'share/demo.txt'"),
+    ],
+)
+def test_old_lists_that_a_client_misreads_refused(tmp_path: Path, info: dict[str, bytes | None], reason: str) -> None:
+    assert reason in refusal(make_tar_bz2(tmp_path, info=OLD | info))
+
+
+@pytest.mark.parametrize("info", [{}, {"files": b"# all\r\n\r\nshare/demo.txt\r\n"}, {"has_prefix": b"share/demo.txt"}])
+def test_old_lists_that_clients_read_alike_taken(tmp_path: Path, info: dict[str, bytes]) -> None:
+    path = make_tar_bz2(tmp_path, info=OLD | info)
+
+    assert read(path, path.name).files == (("share/demo.txt", 6),)
 
 
 @pytest.mark.parametrize("make", MAKERS)

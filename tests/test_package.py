@@ -30,6 +30,7 @@ from tests.archives import (
 
 REAL_PACKAGES = sorted(SHARED_PACKAGES.glob("*/*.conda")) + sorted(SHARED_PACKAGES.glob("*/*.tar.bz2"))
 MAKERS = [make_conda, make_tar_bz2]
+LINK = b'{"noarch": {"type": "generic"}, "package_metadata_version": 1}'
 Maker = Callable[..., Path]
 
 RECIPE = """
@@ -235,6 +236,7 @@ def test_read_version_with_capitals_taken_with_a_warning(tmp_path: Path, make: M
 )
 def test_old_tar_bz2_may_lack_subdir_and_paths_json(tmp_path: Path, old: dict[str, Any], subdir: str) -> None:
     info = {"paths.json": None, "about.json": None, "has_prefix": b"/opt/old text bin/a\n/opt/old binary lib/b\n"}
+    info["files"] = b"share/demo.txt\n"
     path = make_tar_bz2(tmp_path, index={"subdir": None, "noarch": None, **old}, info=info)
 
     read_info = read(path, path.name)
@@ -336,7 +338,7 @@ def test_a_file_larger_than_allowed(tmp_path: Path, make: Maker) -> None:
 @given(data=st.data())
 @pytest.mark.parametrize("make", MAKERS)
 def test_whatever_the_bytes_they_are_read_or_refused(tmp_path: Path, make: Maker, data: st.DataObject) -> None:
-    path = make(tmp_path, info={"run_exports.json": b'["demo"]', "link.json": b'{"noarch": {"type": "generic"}}'})
+    path = make(tmp_path, info={"run_exports.json": b'["demo"]', "link.json": LINK})
     path.write_bytes(data.draw(mutations(path.read_bytes())))
 
     assert "cannot be read" not in outcome(path), "a check should have foreseen this"

@@ -3,10 +3,12 @@
 Both decompressors can be asked for little and give a gigabyte. So zstd is fed one block at a time, which holds at most
 128 KiB (and the frame is seen to end, which zstandard's stream reader does not tell); bz2 is asked for a maximum.
 
-One frame and one stream: rattler's asynchronous readers and its bz2 reader stop after the first, libarchive goes on.
+zstd frames may follow each other, with skippable ones among them: every client reads them as one. A bz2 stream is
+alone: rattler stops after the first, conda and libarchive go on.
 """
 
 import bz2
+import re
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -23,6 +25,9 @@ ZSTD_CONTENT_SIZE_BYTES = (0, 2, 4, 8)
 ZSTD_BLOCK_HEADER_BYTES = 3
 ZSTD_BLOCK_MAX_BYTES = 128 * KIB
 ZSTD_RLE_BLOCK = 1
+ZSTD_SKIPPABLE_MAGIC = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+ZSTD_SKIPPABLE_SIZE_BYTES = 4
+SKIP_BYTES = 64 * KIB
 
 BZ2_READ_BYTES = 64 * KIB
 BZ2_CHUNK_BYTES = MIB
@@ -74,16 +79,32 @@ class Part:
 
 
 def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:
-    """The content of the one zstd frame that `source` is, at most 128 KiB at a time (some chunks are empty)."""
+    """The content of the zstd frames that `source` is, at most 128 KiB at a time (some chunks are empty)."""
     magic = source.read(len(ZSTD_MAGIC))
-    if magic != ZSTD_MAGIC:
+    if magic != ZSTD_MAGIC and not ZSTD_SKIPPABLE_MAGIC.match(magic):
         raise BadPackage(f"{budget.name} is not compressed by zstd: it begins with {shown(magic)}")
-    try:
-        yield from _zstd_frame(source, budget, window_max_bytes)
-    except zstandard.ZstdError as error:
-        raise BadPackage(f"{budget.name} has a damaged zstd frame: {error}; upload it again") from error
-    if source.read(1):
-        raise BadPackage(f"{budget.name} goes on after its zstd frame, where rattler stops; compress it as one frame")
+    while magic:
+        budget.check_time()
+        if magic == ZSTD_MAGIC:
+            try:
+                yield from _zstd_frame(source, budget, window_max_bytes)
+            except zstandard.ZstdError as error:
+                raise BadPackage(f"{budget.name} has a damaged zstd frame: {error}; upload it again") from error
+        elif ZSTD_SKIPPABLE_MAGIC.match(magic):
+            _skip_zstd_frame(source, budget)
+        else:
+            raise BadPackage(
+                f"{budget.name} goes on after its zstd frame with {shown(magic)}, which is no frame; "
+                "cut that off, or build the package again"
+            )
+        magic = source.read(len(ZSTD_MAGIC))
+
+
+def _skip_zstd_frame(source: Source, budget: Budget) -> None:
+    """Read past a skippable frame, which has no content."""
+    left_bytes = int.from_bytes(_take(source, ZSTD_SKIPPABLE_SIZE_BYTES, budget), "little")
+    while left_bytes:
+        left_bytes -= len(_take(source, min(left_bytes, SKIP_BYTES), budget))
 
 
 def _zstd_frame(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:

@@ -29,10 +29,16 @@ SATURATED_16 = 0xFFFF
 SATURATED_32 = 0xFFFFFFFF
 
 STORED = 0
-UTF8_NAME_FLAG = 0x0800
+# A name in UTF-8, how well a compressor did (bits 1, 2 and 4): none of them changes what a stored entry holds.
+HARMLESS_FLAGS = 0x0800 | 0x0016
+DESCRIPTOR_FLAG = 0x0008
+# After its signature, which may be missing: a checksum and sizes of 32 or of 64 bits.
+DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
+DESCRIPTORS = (struct.Struct("<3L"), struct.Struct("<L2Q"))
+DESCRIPTOR_MAX_BYTES = 24
 ZIP64_EXTRA = 0x0001
-# NTFS times, Unix times, Unix owner: what `zip -0` of CEP 35 writes. Others could rename an entry (0x7075).
-HARMLESS_EXTRAS = frozenset({0x000A, 0x5455, 0x7875})
+# Info-ZIP's field for a name in Unicode: some readers take it for the entry's name.
+RENAMING_EXTRA = 0x7075
 
 ENTRY_COUNT = 3
 # Three entries with short names; what is larger holds something else.
@@ -47,6 +53,7 @@ class Entry:
     offset: int
     size_bytes: int
     crc: int
+    has_descriptor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,16 @@ def entries(file: BinaryIO, file_bytes: int) -> dict[str, Entry]:
     directory = _read(file, directory_offset, directory_bytes)
     found: dict[str, Entry] = {}
     end = 0
-    for header, header_offset in sorted(_central_headers(directory), key=lambda pair: pair[1]):
+    headers = sorted(_central_headers(directory), key=lambda pair: pair[1])
+    nexts = [*(offset for _, offset in headers[1:]), directory_offset]
+    for (header, header_offset), next_offset in zip(headers, nexts, strict=True):
         if header_offset != end:
             raise BadPackage(f"the ZIP has {shown(header.name)} at byte {header_offset}; expected it at byte {end}")
         entry = _read_entry(file, header, header_offset)
         found[entry.name] = entry
         end = entry.offset + entry.size_bytes
+        if entry.has_descriptor:
+            end = _check_descriptor(file, entry, next_offset)
     if end != directory_offset:
         raise BadPackage(f"the ZIP's entries end at byte {end}, but its directory begins at byte {directory_offset}")
     if len(found) != ENTRY_COUNT:
@@ -189,11 +200,29 @@ def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
     tail = _read(file, offset + LOCAL.size, name_bytes + extra_bytes)
     name, extra = tail[:name_bytes], tail[name_bytes:]
     size, compressed = _real_sizes(name, extra, (size, compressed))
+    has_descriptor = bool(flags & DESCRIPTOR_FLAG)
+    if has_descriptor and (crc, compressed, size) == (0, 0, 0):
+        crc, compressed, size = central.crc, central.compressed_bytes, central.size_bytes
     local = _Header(flags, method, dos_time, dos_date, crc, compressed, size, name)
     if local != central:
         raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
     _check_header(local)
-    return Entry(name.decode("ascii"), offset + LOCAL.size + len(tail), size, crc)
+    return Entry(name.decode("ascii"), offset + LOCAL.size + len(tail), size, crc, has_descriptor)
+
+
+def _check_descriptor(file: BinaryIO, entry: Entry, next_offset: int) -> int:
+    """The end of the data descriptor that states checksum and sizes once more, right up to what comes next."""
+    end = entry.offset + entry.size_bytes
+    size_bytes = next_offset - end
+    if 0 < size_bytes <= DESCRIPTOR_MAX_BYTES:
+        stated = _read(file, end, size_bytes).removeprefix(DESCRIPTOR_SIGNATURE)
+        expected = (entry.crc, entry.size_bytes, entry.size_bytes)
+        if any(len(stated) == form.size and form.unpack(stated) == expected for form in DESCRIPTORS):
+            return next_offset
+    raise BadPackage(
+        f"the ZIP announces a data descriptor after {shown(entry.name)}; found none that agrees with the directory: "
+        "write the file with true sizes in its headers"
+    )
 
 
 def _check_header(header: _Header) -> None:
@@ -201,7 +230,7 @@ def _check_header(header: _Header) -> None:
         raise BadPackage(
             f"{shown(header.name)} is compressed by the ZIP; entries of a .conda file are stored as they are"
         )
-    if header.flags & ~UTF8_NAME_FLAG:
+    if header.flags & ~(HARMLESS_FLAGS | DESCRIPTOR_FLAG):
         raise BadPackage(f"{shown(header.name)} has the ZIP flags {header.flags:#06x}; expected none")
     if not header.name.isascii():
         raise BadPackage(f"{shown(header.name)} is no name of an entry in a .conda file")
@@ -221,7 +250,7 @@ def _real_sizes(name: bytes, extra: bytes, stated: tuple[int, ...]) -> tuple[int
 
 
 def _zip64_extra(name: bytes, extra: bytes) -> bytes:
-    """The content of the ZIP64 extra field, or nothing; refuses fields of unknown meaning."""
+    """The content of the ZIP64 extra field, or nothing; refuses a second name."""
     zip64 = None
     while extra:
         if len(extra) < EXTRA.size:
@@ -232,8 +261,8 @@ def _zip64_extra(name: bytes, extra: bytes) -> bytes:
             raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
         if kind == ZIP64_EXTRA:
             zip64 = content
-        elif kind not in HARMLESS_EXTRAS:
-            raise BadPackage(f"the ZIP entry {shown(name)} has an extra field of the unexpected kind {kind:#06x}")
+        elif kind == RENAMING_EXTRA:
+            raise BadPackage(f"the ZIP entry {shown(name)} has an extra field of the kind {kind:#06x}: a second name")
         extra = extra[EXTRA.size + content_bytes :]
     return zip64 or b""
 

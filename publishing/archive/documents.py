@@ -1,46 +1,65 @@
 """The smaller documents under info/ (CEP 34): link.json, run_exports.json, about.json, and the old has_prefix."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from publishing.archive import specs, strict_json
 from publishing.archive.rules import BadPackage, Limits, over_limit, shown
-from publishing.archive.tree import ABOUT_JSON, LINK_JSON, RUN_EXPORTS_JSON
+from publishing.archive.tree import ABOUT_JSON, LINK_JSON, OLD_LINK_JSON, RUN_EXPORTS_JSON
 
 RUN_EXPORT_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
 # Each may take 20 ms.
 CHECKED_RUN_EXPORTS = 100
 
+LINK_VERSION = 1
+LINK_TYPES = ("python", "generic")
 # A command becomes a file in bin/ or Scripts/, module and function become Python source.
 COMMAND = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
 ENTRY_POINT = re.compile(rf" *{COMMAND} *= *{DOTTED} *: *{DOTTED} *\Z")
 
 
-def check_link(data: bytes | None, limits: Limits) -> None:
-    """Refuses entry points that could write elsewhere or run something else than the function they name."""
-    if data is None:
-        return
-    link = strict_json.document_object(data, LINK_JSON, limits, "link_json_bytes")
-    noarch = link.get("noarch")
-    if noarch is None:
-        return
-    entry_points = noarch.get("entry_points", []) if isinstance(noarch, dict) else None
+def check_link(found: Mapping[str, bytes], noarch_kind: str | None, limits: Limits) -> None:
+    """Refuse a link.json, also by its first name, that conda or rattler can't read, or that is of another kind."""
+    for name in (LINK_JSON, OLD_LINK_JSON):
+        if name in found:
+            link = strict_json.document_object(found[name], name, limits, "link_json_bytes")
+            _check_noarch_link(name, link, noarch_kind)
+
+
+def _check_noarch_link(name: str, link: dict[str, Any], noarch_kind: str | None) -> None:
+    version, noarch = link.get("package_metadata_version"), link.get("noarch")
+    if type(version) is not int or version != LINK_VERSION:
+        raise BadPackage(f"{name} has the package_metadata_version {shown(version)}; expected {LINK_VERSION}")
+    if not isinstance(noarch, dict) or noarch.get("type") not in LINK_TYPES:
+        raise BadPackage(f"{name} has the noarch {shown(noarch)}; expected an object with the type python or generic")
+    if (noarch["type"] == "python") != (noarch_kind == "python"):
+        raise BadPackage(
+            f"{name} has the type {noarch['type']}, but index.json has the noarch {shown(noarch_kind)}: "
+            "conda goes by the one, rattler by the other"
+        )
+    _check_entry_points(name, noarch.get("entry_points", []))
+
+
+def _check_entry_points(name: str, entry_points: object) -> None:
+    """Refuse entry points that could write elsewhere or run something else than the function that they name."""
     if not isinstance(entry_points, list):
-        raise BadPackage(f"{LINK_JSON} has the noarch {shown(noarch)}; expected an object with a list of entry_points")
+        raise BadPackage(f"{name} has {strict_json.kind(entry_points)} as entry_points; expected a list")
     for entry_point in entry_points:
         if not isinstance(entry_point, str) or not ENTRY_POINT.match(entry_point):
-            raise BadPackage(
-                f"{LINK_JSON} has the entry point {shown(entry_point)}; expected 'command = module:function'"
-            )
+            raise BadPackage(f"{name} has the entry point {shown(entry_point)}; expected 'command = module:function'")
 
 
-def about(data: bytes | None, limits: Limits) -> dict[str, Any]:
+def about(data: bytes | None, limits: Limits) -> tuple[dict[str, Any], str]:
+    """What a package says of itself, and a warning where that can't be read: no client needs it to install."""
     if data is None:
-        return {}
-    return strict_json.document_object(data, ABOUT_JSON, limits, "about_json_bytes")
+        return {}, ""
+    try:
+        return strict_json.loads_object(data, ABOUT_JSON, limits.about_json_bytes, limits.json_depth), ""
+    except BadPackage as bad:
+        return {}, f"{bad.reason}: its page shows nothing of that document"
 
 
 def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
@@ -50,9 +69,12 @@ def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
     stated = strict_json.document(data, RUN_EXPORTS_JSON, limits, "run_exports_json_bytes")
     if isinstance(stated, list):
         stated = {"weak": stated}
+    if stated is None:
+        return {}
     if not isinstance(stated, dict):
         raise BadPackage(f"{RUN_EXPORTS_JSON} holds {strict_json.kind(stated)}; expected an object")
-    exports = {kind: _specs(stated[kind], kind, limits) for kind in RUN_EXPORT_KINDS if kind in stated}
+    kinds = [kind for kind in RUN_EXPORT_KINDS if stated.get(kind) is not None]
+    exports = {kind: _specs(stated[kind], kind, limits) for kind in kinds}
     return {kind: specs for kind, specs in exports.items() if specs}
 
 

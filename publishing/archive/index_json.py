@@ -162,7 +162,7 @@ def _check_conda_types(index: dict[str, Any]) -> None:
 
 
 def _check_v3_fields(index: dict[str, Any]) -> None:
-    schema_version = index.get("schema_version", LEGACY_REVISION)
+    schema_version = LEGACY_REVISION if index.get("schema_version") is None else index["schema_version"]
     if type(schema_version) is not int or not 0 <= schema_version <= V3_SCHEMA_VERSION:
         raise BadPackage(f"{NAME} has the schema_version {shown(schema_version)}; known are those up to 3")
     for flag in _strings(index, "flags"):

@@ -21,17 +21,20 @@ SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
 class PathType(Enum):
+    """How clients link a path; by info/files, which old packages have instead, whatever it is."""
+
     HARDLINK = "hardlink"
     SOFTLINK = "softlink"
-    DIRECTORY = "directory"
+    OLD = "path"
 
 
 KINDS = {
     PathType.HARDLINK: (Kind.FILE, Kind.HARDLINK),
     PathType.SOFTLINK: (Kind.SYMLINK,),
-    PathType.DIRECTORY: (Kind.DIRECTORY,),
+    PathType.OLD: (Kind.FILE, Kind.HARDLINK, Kind.SYMLINK),
 }
-PATH_TYPES = tuple(path_type.value for path_type in PathType)
+PATH_TYPES = (PathType.HARDLINK.value, PathType.SOFTLINK.value)
+DIRECTORY = "directory"
 FILE_MODES = ("binary", "text")
 
 
@@ -52,7 +55,7 @@ def entries(read: Callable[[int], bytes], name: str, limits: Limits) -> Iterator
         missing.discard(key)
         if key == "paths":
             yield from (_entry(value, name) for value in document.read_items())
-        elif (value := document.read_value()) != 1 and key == "paths_version":
+        elif ((value := document.read_value()) != 1 or type(value) is not int) and key == "paths_version":
             raise BadPackage(f"{name} has the paths_version {shown(value)}; expected 1")
     if missing:
         raise BadPackage(f"{name} lacks {' and '.join(sorted(missing))}")
@@ -63,11 +66,21 @@ def _entry(value: Any, name: str) -> ListedPath:
     if not isinstance(value, dict) or not isinstance(value.get("_path"), str):
         raise BadPackage(f"{name} has the entry {shown(value)} without a _path")
     path = value["_path"]
+    if value.get("path_type") == DIRECTORY:
+        raise BadPackage(
+            f"{name} lists the directory {shown(path)}, which neither conda nor rattler can link; list files alone"
+        )
     if value.get("path_type") not in PATH_TYPES:
         raise BadPackage(f"{name} gives {shown(path)} the path_type {shown(value.get('path_type'))}")
     placeholder, file_mode = value.get("prefix_placeholder"), value.get("file_mode")
-    if placeholder is not None and (not isinstance(placeholder, str) or file_mode not in FILE_MODES):
+    if placeholder not in (None, "") and (not isinstance(placeholder, str) or file_mode not in FILE_MODES):
         raise BadPackage(f"{name} gives {shown(path)} a prefix_placeholder with the file_mode {shown(file_mode)}")
+    if file_mode is not None and file_mode not in FILE_MODES:
+        raise BadPackage(f"{name} gives {shown(path)} the file_mode {shown(file_mode)}; expected text or binary")
+    if placeholder and value["path_type"] != PathType.HARDLINK.value:
+        raise BadPackage(
+            f"{name} gives the symlink {shown(path)} a prefix_placeholder: conda keeps it, rattler copies its file"
+        )
     sha256, size_in_bytes, no_link = value.get("sha256"), value.get("size_in_bytes"), value.get("no_link", False)
     if sha256 is not None and not (isinstance(sha256, str) and SHA256.match(sha256)):
         raise BadPackage(f"{name} gives {shown(path)} the sha256 {shown(sha256)}")

@@ -7,7 +7,14 @@ from publishing.archive.rules import BadPackage, Limits, over_limit, shown
 
 # Cc of Unicode: C0, DEL and C1.
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-WINDOWS_DRIVE = re.compile(r"[A-Za-z]:")
+WINDOWS_DRIVE = re.compile(r"[A-Za-z]:(?:/|\Z)")
+# What Windows can't hold: characters, names of devices with or without an extension, an end that it drops.
+NOT_FOR_WINDOWS = re.compile(
+    r"[<>:\"|?*]"
+    r"|(?:\A|/)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\.[^/]*)?(?:/|\Z)"
+    r"|[. ](?:/|\Z)",
+    re.IGNORECASE,
+)
 
 INFO_PREFIX = "info/"
 RESERVED_DIRECTORY = "conda-meta"
@@ -15,19 +22,20 @@ RESERVED_FILE = "info/repodata_record.json"
 
 
 def member_path(raw_path: bytes, limits: Limits) -> str:
-    """The path of a member without a leading `./` and without a directory's slash; '' is the root itself.
+    """The path of a member without `.` segments and without a directory's slash; '' is the root itself.
 
     Raises BadPackage where the path is not plainly below the root.
     """
     path = _text(raw_path, "the member", limits)
-    path = path.removeprefix("./").removesuffix("/") if path not in {".", "./"} else ""
     if not path:
-        if raw_path in {b".", b"./"}:
-            return ""
         raise BadPackage("the archive has a member without a name")
     _check_absolute(path, "the member")
-    for segment in path.split("/"):
-        if segment in {"", ".", ".."}:
+    segments = path.split("/")
+    if "." in segments or "" in segments:
+        segments = [segment for segment in segments if segment not in {"", "."}]
+        path = "/".join(segments)
+    for segment in segments:
+        if segment == "..":
             raise BadPackage(f"the member {shown(path)} has the segment {segment!r}; expected a plain path")
         if len(segment.encode()) > limits.segment_bytes:
             raise over_limit(
@@ -39,21 +47,34 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
     return path
 
 
-def check_symlink(path: str, raw_target: bytes, limits: Limits) -> None:
-    """Refuses a symlink unless its target is relative and stays inside the tree.
+def fits_windows(path: str) -> bool:
+    """Whether Windows can hold a file of this path, where ':' writes into another file and AUX is a device."""
+    return NOT_FOR_WINDOWS.search(path) is None
 
-    `..` may only lead: after a name it could climb out of wherever another symlink of that name points.
+
+def symlink_detours(path: str, raw_target: bytes, limits: Limits) -> set[str]:
+    """The directories that the symlink at `path` enters and leaves again by `..`.
+
+    Refuses a target that is absolute or leaves the tree. A detour must be a directory of the tree: were it a symlink,
+    the `..` would climb out of the place where it points.
     """
     target = _text(raw_target, f"the symlink {shown(path)} with the target", limits)
     if not target:
         raise BadPackage(f"the symlink {shown(path)} has no target")
     _check_absolute(target, f"the symlink {shown(path)} with the target")
-    segments = [segment for segment in target.split("/") if segment not in {"", "."}]
-    climbs = next((index for index, segment in enumerate(segments) if segment != ".."), len(segments))
-    if climbs > path.count("/"):
-        raise BadPackage(f"the symlink {shown(path)} points outside the package: {shown(target)}")
-    if ".." in segments[climbs:]:
-        raise BadPackage(f"the symlink {shown(path)} has a '..' after a name in its target {shown(target)}")
+    detours: set[str] = set()
+    place = path.split("/")[:-1]
+    own = len(place)
+    for segment in target.split("/"):
+        if segment == ".." and not place:
+            raise BadPackage(f"the symlink {shown(path)} points outside the package: {shown(target)}")
+        if segment == "..":
+            detours.update("/".join(place[:count]) for count in range(own + 1, len(place) + 1))
+            place.pop()
+            own = min(own, len(place))
+        elif segment not in {"", "."}:
+            place.append(segment)
+    return detours
 
 
 def same_name(path: str) -> str:

@@ -17,6 +17,9 @@ BLOCK_BYTES = 512
 ZERO_BLOCK = bytes(BLOCK_BYTES)
 
 NAME = slice(0, 100)
+MODE = slice(100, 108)
+# Owner, group and time of change: none of them matters, but a client that can't read one ends there.
+NUMBERS = (slice(108, 116), slice(116, 124), slice(136, 148))
 SIZE = slice(124, 136)
 CHECKSUM = slice(148, 156)
 TYPE = slice(156, 157)
@@ -26,7 +29,11 @@ PREFIX = slice(345, 500)
 
 POSIX_MAGIC = b"ustar\x0000"
 BASE_256_FLAG = 0x80
+NEGATIVE_BASE_256_FLAG = 0xFF
 OCTAL = re.compile(rb" *([0-7]*)[ \x00]*\Z")
+# As most tools write these fields, with the mode of no setuid, setgid or sticky file: looked at no further.
+PLAIN_NUMBERS = re.compile(rb"[0-7]{3}0[0-7]{3}\x00(?:[0-7]{7}\x00){2}(?:[0-7]{11}\x00){2}")
+SPECIAL_MODES = 0o7000
 
 PAX_HEADER = b"x"
 PAX_GLOBAL_HEADER = b"g"
@@ -53,12 +60,20 @@ class Kind(Enum):
     HARDLINK = "a hardlink"
 
 
-KINDS = {b"0": Kind.FILE, b"\x00": Kind.FILE, b"1": Kind.HARDLINK, b"2": Kind.SYMLINK, b"5": Kind.DIRECTORY}
+# POSIX wants a contiguous file (7) read as a file.
+KINDS = {
+    b"0": Kind.FILE,
+    b"\x00": Kind.FILE,
+    b"7": Kind.FILE,
+    b"1": Kind.HARDLINK,
+    b"2": Kind.SYMLINK,
+    b"5": Kind.DIRECTORY,
+}
+OLD_FILE = b"\x00"
 REFUSED_KINDS = {
     b"3": "a character device",
     b"4": "a block device",
     b"6": "a FIFO",
-    b"7": "a contiguous file",
     b"S": "a sparse file",
 }
 
@@ -152,10 +167,31 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
         raise BadPackage(
             f"the member {shown(raw_name)} is {found}; expected files, directories, symlinks and hardlinks"
         )
+    if block[TYPE] == OLD_FILE and raw_name.endswith(b"/") and PAX_NAME not in extended:
+        # The tar of Unix V7 had no type for a directory.
+        kind = Kind.DIRECTORY
+    _check_numbers(block, raw_name, kind)
     size_bytes = _decimal(extended[PAX_SIZE]) if PAX_SIZE in extended else _number(block[SIZE])
     if size_bytes and kind is not Kind.FILE:
         raise BadPackage(f"the member {shown(raw_name)} is {kind.value} with content, which readers differ on")
     return Member(raw_name, kind, size_bytes, extended.get(PAX_TARGET, _text(block[TARGET])))
+
+
+def _check_numbers(block: bytes, raw_name: bytes, kind: Kind) -> None:
+    """Refuse what makes one client leave out the member, and modes that one client keeps and another drops."""
+    if PLAIN_NUMBERS.match(block, MODE.start):
+        return
+    if not block[SIZE].strip(b" \x00") or not block[MODE].strip(b" \x00"):
+        raise BadPackage(f"the member {shown(raw_name)} has no mode or no size; expected octal numbers")
+    for field in NUMBERS:
+        if block[field][0] != NEGATIVE_BASE_256_FLAG:
+            _number(block[field])
+    special = _number(block[MODE]) & SPECIAL_MODES
+    if special and kind is Kind.FILE:
+        raise BadPackage(
+            f"the member {shown(raw_name)} is a setuid, setgid or sticky file ({special:04o}): conda keeps that, "
+            "rattler drops it; build it without"
+        )
 
 
 def _header_name(block: bytes) -> bytes:

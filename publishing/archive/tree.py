@@ -1,15 +1,16 @@
 """The tree that an archive unpacks to: each member checked as it passes, the whole compared with info/paths.json."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import pairwise
 
-from publishing.archive import listing, paths
+from publishing.archive import listing, old_lists, paths
 from publishing.archive.compression import Part
 from publishing.archive.licences import Licences
-from publishing.archive.rules import BadPackage, Limits, over_limit, shown, size
+from publishing.archive.rules import MIB, BadPackage, Limits, over_limit, shown, size
 from publishing.archive.tar import Kind, Member, TarReader
 
 INFO_DIRECTORY = "info"
@@ -19,24 +20,26 @@ ABOUT_JSON = "info/about.json"
 LINK_JSON = "info/link.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 PATHS_JSON = "info/paths.json"
-HAS_PREFIX = "info/has_prefix"
+# What link.json was called at first; conda still reads it.
+OLD_LINK_JSON = "info/package_metadata.json"
 
 # The documents that are read, each with the field of Limits that bounds it.
 DOCUMENT_LIMITS = {
     INDEX_JSON: "index_json_bytes",
     ABOUT_JSON: "about_json_bytes",
     LINK_JSON: "link_json_bytes",
+    OLD_LINK_JSON: "link_json_bytes",
     RUN_EXPORTS_JSON: "run_exports_json_bytes",
     PATHS_JSON: "paths_json_bytes",
-    HAS_PREFIX: "has_prefix_bytes",
+    old_lists.HAS_PREFIX: "has_prefix_bytes",
+    old_lists.NO_SOFTLINK: "has_prefix_bytes",
 }
 
-COLLISIONS_SHOWN = 3
+# A symlink with `..` after a name costs some searches; real packages have a handful.
+DETOURS_MAX = 10_000
 FILES_KEPT = 5_000
 
-
-# Members under info/ that clients and indexers read may not lie in the pkg archive beside its licence files:
-# with two of a name, the order in which a client unpacks would decide.
+# What clients read may not lie in the pkg archive: of two, the order of unpacking would decide.
 CLIENT_DOCUMENTS = frozenset(
     f"info/{name}"
     for name in (
@@ -78,15 +81,17 @@ class Tree:
         self.file_count = 0
         self.has_paths_json = False
         self.licences = Licences()
+        self.warnings: list[str] = []
         self._nodes: dict[bytes, Node] = {}
         self._limits = limits
         self._paths_bytes = 0
         self._info_bytes = 0
         self._info_members = 0
         self._pkg_members = 0
+        self._detours: list[tuple[str, str]] = []
 
     def read(self, part: Part, place: Place) -> None:
-        """Takes in every member of one tar."""
+        """Take in every member of one tar."""
         reader = TarReader(part)
         for member in reader:
             path = paths.member_path(member.raw_name, self._limits)
@@ -97,16 +102,22 @@ class Tree:
                 self._add(path, member.kind, place)
                 self._note_file(path, member)
                 self._read_document(path, member, reader)
+                if path == old_lists.FILES and place is Place.WHOLE and member.size_bytes <= old_lists.FILES_MAX_BYTES:
+                    self.documents[path] = b"".join(iter(lambda: reader.read(MIB), b""))
                 self.licences.take(path, member, reader)
             elif member.kind is not Kind.DIRECTORY:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
 
     def check_whole(self) -> None:
         """What can be said only once all members were seen."""
-        self._check_parents()
+        ordered = self._ordered()
+        self._check_parents(ordered)
+        self._check_detours(ordered)
         self._check_composed_names()
         if self.has_paths_json:
             self._check_listing()
+        else:
+            old_lists.check(self.documents, self.holds)
 
     def holds(self, path: str) -> bool:
         return self._nodes.get(path.encode(), NOTHING).kind is not None
@@ -116,17 +127,9 @@ class Tree:
         prefix = directory.encode()
         return any(path.startswith(prefix) for path in self._nodes)
 
-    def case_collisions(self) -> Iterator[str]:
-        """A sentence for each of the first few pairs of names that differ by case alone."""
-        seen: dict[bytes, bytes] = {}
-        found = 0
-        for path in self._nodes:
-            other = seen.setdefault(path.decode().casefold().encode(), path)
-            if other is not path:
-                yield f"{shown(other.decode())} and {shown(path.decode())} differ by case alone"
-                found += 1
-            if found == COLLISIONS_SHOWN:
-                return
+    def members(self) -> Iterator[tuple[str, Node]]:
+        """Each path of the archive and of its lists, with what is there."""
+        return ((path.decode(), found) for path, found in self._nodes.items())
 
     def _check_place(self, path: str, member: Member, place: Place) -> None:
         top, slash, _ = path.partition("/")
@@ -144,7 +147,7 @@ class Tree:
             )
         if is_info and not slash and member.kind is not Kind.DIRECTORY:
             raise BadPackage(f"the member 'info' is {member.kind.value}; expected a directory")
-        if member.raw_name.endswith(b"/") and member.kind is not Kind.DIRECTORY:
+        if member.raw_name.endswith((b"/", b"/.")) and member.kind is not Kind.DIRECTORY:
             raise BadPackage(f"the member {shown(path)} is {member.kind.value} with a slash at the end of its name")
 
     def _count(self, path: str, member: Member) -> None:
@@ -169,7 +172,10 @@ class Tree:
 
     def _check_link(self, path: str, member: Member, place: Place) -> None:
         if member.kind is Kind.SYMLINK:
-            paths.check_symlink(path, member.raw_target, self._limits)
+            detours = paths.symlink_detours(path, member.raw_target, self._limits)
+            self._detours += [(path, directory) for directory in sorted(detours)]
+            if len(self._detours) > DETOURS_MAX:
+                raise BadPackage(f"the archive has more than {DETOURS_MAX} symlinks with '..' after a name")
         elif member.kind is Kind.HARDLINK:
             target = paths.member_path(member.raw_target, self._limits)
             found = self._node(target)
@@ -180,6 +186,8 @@ class Tree:
 
     def _add(self, path: str, kind: Kind, place: Place) -> None:
         before = self._node(path)
+        if before.kind is kind is Kind.DIRECTORY:
+            return
         if before.place not in (None, place):
             raise BadPackage(f"the info archive and the pkg archive both hold {shown(path)}; expected it in one")
         if before.kind is not None:
@@ -236,9 +244,24 @@ class Tree:
             if entry.file_mode:
                 self.file_modes.add(entry.file_mode)
 
-    def _check_parents(self) -> None:
-        """Nothing lies below a file or a link: sorted with the slash first, what lies below follows at once."""
-        ordered = sorted(path.replace(b"/", b"\x00") for path, found in self._nodes.items() if found.kind is not None)
+    def _ordered(self) -> list[bytes]:
+        """The members' paths, sorted with the slash first: what lies below another follows it at once."""
+        return sorted(path.replace(b"/", b"\x00") for path, found in self._nodes.items() if found.kind is not None)
+
+    def _check_detours(self, ordered: list[bytes]) -> None:
+        """A symlink's `..` leaves directories of the archive alone."""
+        for path, directory in self._detours:
+            found = self._node(directory).kind
+            below = directory.encode().replace(b"/", b"\x00") + b"\x00"
+            following = ordered[bisect_left(ordered, below) :][:1] if found is None else []
+            if found is not Kind.DIRECTORY and not any(other.startswith(below) for other in following):
+                raise BadPackage(
+                    f"the symlink {shown(path)} has a '..' after {shown(directory)}, no directory of the package; "
+                    "link to the file directly"
+                )
+
+    def _check_parents(self, ordered: list[bytes]) -> None:
+        """Nothing lies below a file or a link."""
         for parent, child in pairwise(ordered):
             path = parent.replace(b"\x00", b"/")
             kind = self._nodes[path].kind
@@ -259,16 +282,11 @@ class Tree:
                 )
 
     def _check_listing(self) -> None:
-        """The paths of info/paths.json are those of the members outside info/; parent directories need no entry."""
+        """The paths of info/paths.json are those of the members outside info/; directories have no entry."""
         for raw_path, found in self._nodes.items():
-            is_info = raw_path == INFO_DIRECTORY.encode() or raw_path.startswith(INFO_PREFIX)
-            if why := _info_mismatch(found) if is_info else _mismatch(found):
+            is_info = raw_path == b"info" or raw_path.startswith(INFO_PREFIX)
+            if why := "" if is_info and not found.listed else _mismatch(found):
                 raise BadPackage(f"{PATHS_JSON} {why.format(shown(raw_path.decode()))}")
-
-
-def _info_mismatch(found: Node) -> str:
-    """What info/paths.json does wrong about a path under info/, its name left open; '' if nothing."""
-    return "lists {}; expected members outside info/ alone" if found.listed else ""
 
 
 def _mismatch(found: Node) -> str:

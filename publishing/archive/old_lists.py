@@ -1,0 +1,44 @@
+"""What packages from before 2017 have instead of info/paths.json: info/files, has_prefix and no_softlink."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from publishing.archive.rules import MIB, BadPackage, shown, size
+
+FILES = "info/files"
+HAS_PREFIX = "info/has_prefix"
+NO_SOFTLINK = "info/no_softlink"
+FILES_MAX_BYTES = 32 * MIB
+
+# A path alone, or placeholder, mode and path. conda takes quotes around each, rattler does not.
+PREFIX_LINE = re.compile(rb"""[^\s"']+(?:\s+(?:text|binary)\s+[^\s"']+)?\Z""")
+
+
+def check(documents: Mapping[str, bytes], holds: Callable[[str], bool]) -> None:
+    """Refuse lists that a client cannot read, or that name what the archive does not hold."""
+    if FILES not in documents:
+        raise BadPackage(
+            f"the archive has neither info/paths.json nor an info/files of at most {size(FILES_MAX_BYTES)}; "
+            "clients need one of them: build it again"
+        )
+    for line in _lines(documents[FILES]):
+        path = line.decode("utf-8", "replace")
+        if not holds(path):
+            raise BadPackage(f"{FILES} lists {shown(path)}, which the archive does not hold")
+    for line in _lines(documents.get(HAS_PREFIX, b"")):
+        if not PREFIX_LINE.match(line):
+            raise BadPackage(
+                f"{HAS_PREFIX} has the line {shown(line)}; expected a path, or 'placeholder text path' or "
+                "'placeholder binary path' without quotes"
+            )
+    for line in _lines(documents.get(NO_SOFTLINK, b"")):
+        raise BadPackage(
+            f"{NO_SOFTLINK} lists {shown(line)}: conda keeps a symlink, rattler copies; build it with paths.json"
+        )
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    """Lines that are neither blank nor comments, as conda reads them."""
+    for line in content.splitlines():
+        if (stripped := line.strip()) and not stripped.startswith(b"#"):
+            yield stripped

@@ -1,0 +1,103 @@
+"""The rule that the hub's verdicts follow, and where the hub is stricter on purpose."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from tests.differential.channel import Variant
+
+# By layer and name of the variant, as a regular expression → why the hub refuses what both clients install alike.
+STRICTER = {
+    "ZIP: (.* deflated|.*entry|metadata.json (twice|in capitals)|a second pkg archive|no metadata.json)": (
+        "CEP 35: three stored entries of these names, and no other"
+    ),
+    "ZIP: (a comment|bytes after|a line end after|zeros after)": "no byte of the file belongs to nothing",
+    "ZIP: (more|fewer) entries announced": "readers that believe the number see other entries",
+    "ZIP: (local|date|UTF-8 flag in|descriptor flag|data descriptors (with wrong|with a wrong|behind))": (
+        "streaming readers believe the local header or the descriptor, others the directory"
+    ),
+    "ZIP: (Unicode path|malformed extra|masked header)": "some readers see another name, or none",
+    "metadata.json: ": "CEP 35: strict JSON of at most 4 KiB that states version 2",
+    "bz2: (bytes|zeros|a second|an empty)": "some readers go on after the first stream, some stop",
+    "end of the tar: ": "a tar without its end may have been cut off; some readers go on after it",
+    "kind of member: ": "readers such as libarchive skip these, or read their content as another member",
+    "name: (with a slash at the end)": "libarchive makes a directory of it",
+    "name: (a drive|backslash)": "absolute, or another path, on Windows",
+    "name: (line end|tab|escape|DEL|C1 control)": "control characters deceive whoever lists the files",
+    "name: (Latin-1|é in both)": "file systems store one name for both, or none",
+    "name: path of 2,000": "a limit (`path_bytes`)",
+    "place: (conda-meta|Conda-Meta)": "the clients' own folder: a package could forge what is installed",
+    "place: (Info|INFO)/": "info/ itself where case does not count",
+    "info/ in the pkg archive: (the same|.*twice|files|has_prefix|no_link|no_softlink|run_exports|repodata_record)": (
+        "which one counts depends on the order of unpacking"
+    ),
+    "other files in the info archive: (a file outside|repodata_record|INDEX)": (
+        "CEP 34 and 35: info/ alone, none of the installers' files, no second index.json where case does not count"
+    ),
+    "link: symlink (outside|to the parent)": "leads out of the environment",
+    "link: symlink with a backslash": "another path on Windows",
+    "link: symlink (not listed|listed as)": "`paths.json` must say what is there: a copying client makes a file of it",
+    "link: hardlink to a symlink": "macOS links what the symlink points to",
+    "duplicate: ": "which one counts depends on the reader",
+    "index.json: (2\\^|NUL|a lone|an unknown key|nested)": "strict JSON: parsers read it differently",
+    "index.json: keys: (name|version|build) ": "the file name must say what the package is",
+    "index.json: keys: build_number 2": "beyond 64 bits",
+    "index.json: keys: (subdir|schema_version) ": "CEP 26 and 34",
+    "index.json: keys: timestamp ": "before 1970, or in the future",
+    "index.json: keys: python_site_packages_path ": "leads out of the environment",
+    "noarch: generic in linux-64": "CEP 34: noarch packages lie in noarch",
+    "depends: ": "installs alike here, but matches otherwise: see Specs",
+    "paths.json: (a file is (not listed|listed twice))": "the archive and its list must agree",
+    "paths.json: a file is listed (after|with)": "the record of the environment would name another path",
+    "(paths.json: missing|lists from before paths.json: )": "CEP 34: a .conda file has paths.json",
+    "link.json: an entry point with a space": "a command is one plain word",
+    "run_exports.json: ": "builds read it, and the hub publishes it",
+}
+# What the hub takes although the clients differ: it does not look into files outside info/.
+NOT_SEEN = {
+    "paths.json: binary placeholder in a text": "only the file's content tells: conda replaces up to a NUL",
+}
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What came of one variant: trees' digests or errors of both clients, the hub's verdict before and now."""
+
+    variant: Variant
+    conda: dict[str, Any]
+    http: dict[str, Any]
+    file: dict[str, Any]
+    before: dict[str, Any]
+    now: dict[str, Any]
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether conda and rattler, from the hub, install one and the same tree."""
+        return "tree" in self.conda and self.conda["tree"] == self.http.get("tree")
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether rattler makes something else of the same file in a folder."""
+        return self.is_alike and self.file.get("tree") != self.http["tree"]
+
+    @property
+    def is_taken(self) -> bool:
+        return "taken" in self.now
+
+    @property
+    def exception(self) -> str:
+        """Why the hub's verdict is not that of the rule; '' where it is, or where no reason is stated."""
+        if self.is_taken == self.is_alike:
+            return ""
+        reasons = STRICTER if self.is_alike else NOT_SEEN
+        subject = f"{self.variant.layer}: {self.variant.name}"
+        return next((why for pattern, why in reasons.items() if re.match(pattern, subject)), "")
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the hub's verdict; '' if nothing."""
+        if self.is_taken != self.is_alike and not self.exception:
+            return f"conda: {self.conda}, rattler: {self.http}, the hub: {self.now}"
+        if self.is_odd and self.is_taken and not self.now["taken"]:
+            return f"taken without a warning, but from a folder: {self.file}"
+        return ""
