@@ -48,7 +48,7 @@ _waits, _builds_whole_channel = threading.Lock(), threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stale index. `channel_turn_at` is the last turn of any index of its channel."""
+    """A stale index. `channel_turn_at` is the last turn of any subdir of its channel."""
 
     index_id: int
     is_whole_channel: bool
@@ -80,7 +80,8 @@ def try_again(index_id: int) -> None:
 
 def stale() -> list[Turn]:
     """Every stale index; one query."""
-    of_channel = SubdirIndex.objects.filter(channel=OuterRef("channel")).order_by().values("channel")
+    subdirs = SubdirIndex.objects.exclude(subdir=index.WHOLE_CHANNEL)
+    of_channel = subdirs.filter(channel=OuterRef("channel")).order_by().values("channel")
     last = Subquery(of_channel.annotate(last=Max("turn_at")).values("last"), output_field=DateTimeField())
     removed = IndexedName.objects.filter(index=OuterRef("pk"), removes=True, changed__gt=F("made"))
     found = SubdirIndex.objects.filter(wanted__gt=F("built")).annotate(channel_turn_at=last, removes=Exists(removed))
@@ -103,7 +104,8 @@ def _order(turn: Turn, now: datetime) -> tuple[bool, datetime, datetime, int]:
     goes_first = turn.removes and turn.channel_turn_at < now - REMOVES_FIRST_AFTER
     last = turn.channel_turn_at
     if turn.is_whole_channel:
-        last = max(last, turn.wanted_at + WHOLE_CHANNEL_WAITS)
+        # In a line of its own: it must not put off the subdirs of its channel.
+        last = max(turn.turn_at, turn.wanted_at + WHOLE_CHANNEL_WAITS)
     return not goes_first, last, turn.turn_at, turn.index_id
 
 

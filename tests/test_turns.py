@@ -88,6 +88,15 @@ def test_order_whole_channel_of_a_burst_delays_nobody_again_and_again() -> None:
     assert ordered(whole, turn(2, last_s=1)) == [2, 1]
 
 
+def test_order_whole_channel_puts_off_no_subdir_of_its_own(channel: Channel) -> None:
+    make_artifact(channel, "lib")
+    index.bring_channel_up_to_date(channel)
+    make_artifact(channel, "more")
+    [waiting] = turns.stale()
+    assert waiting.channel_turn_at == channel.indexes.get(subdir="noarch").turn_at
+    assert waiting.channel_turn_at < channel.indexes.get(subdir="").turn_at  # type: ignore[operator]
+
+
 def test_order_index_that_kills_its_workers_comes_last() -> None:
     """Its turn is noted when it begins."""
     assert ordered(turn(1, last_s=0.1), turn(2, last_s=30)) == [2, 1]
@@ -111,7 +120,7 @@ def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None
 
     noarch, linux = (channel.indexes.get(subdir=subdir) for subdir in ("noarch", "linux-64"))
     assert (found[noarch.pk].removes, found[linux.pk].removes) == (True, False)
-    assert found[noarch.pk].channel_turn_at == found[linux.pk].channel_turn_at == channel.indexes.get(subdir="").turn_at
+    assert found[noarch.pk].channel_turn_at == found[linux.pk].channel_turn_at == linux.turn_at
     assert found[noarch.pk].turn_at == noarch.turn_at
 
 
