@@ -101,10 +101,8 @@ class Tree:
                 self._check_link(path, member, place)
                 self._add(path, member.kind, place)
                 self._note_file(path, member)
-                self._read_document(path, member, reader)
-                if path == old_lists.FILES and place is Place.WHOLE and member.size_bytes <= old_lists.FILES_MAX_BYTES:
-                    self.documents[path] = b"".join(iter(lambda: reader.read(MIB), b""))
-                self.licences.take(path, member, reader)
+                if path.startswith(paths.INFO_PREFIX):
+                    self._read_info(path, member, reader, place)
             elif member.kind is not Kind.DIRECTORY:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
 
@@ -137,14 +135,9 @@ class Tree:
             raise BadPackage(f"the member {shown(path)} lies in info/ where case does not count")
         is_info = top == INFO_DIRECTORY
         if place is Place.INFO and not is_info:
-            raise BadPackage(
-                f"the info archive holds {shown(path)}; expected members under info/ alone (CEP 35): "
-                "move it to the pkg archive"
-            )
-        if place is Place.PKG and path.casefold() in CLIENT_DOCUMENTS:
-            raise BadPackage(
-                f"the pkg archive holds {shown(path)}, which clients read; expected it in the info archive (CEP 35)"
-            )
+            raise BadPackage(f"the info archive holds {shown(path)}; expected members under info/ alone (CEP 35)")
+        if place is Place.PKG and is_info and path.casefold() in CLIENT_DOCUMENTS:
+            raise BadPackage(f"the pkg archive holds {shown(path)}, which clients read; put it into the info archive")
         if is_info and not slash and member.kind is not Kind.DIRECTORY:
             raise BadPackage(f"the member 'info' is {member.kind.value}; expected a directory")
         if member.raw_name.endswith((b"/", b"/.")) and member.kind is not Kind.DIRECTORY:
@@ -219,6 +212,12 @@ class Tree:
                     "all_paths_bytes",
                 )
         self._nodes[key] = new
+
+    def _read_info(self, path: str, member: Member, reader: TarReader, place: Place) -> None:
+        self._read_document(path, member, reader)
+        if path == old_lists.FILES and place is Place.WHOLE and member.size_bytes <= old_lists.FILES_MAX_BYTES:
+            self.documents[path] = b"".join(iter(lambda: reader.read(MIB), b""))
+        self.licences.take(path, member, reader)
 
     def _read_document(self, path: str, member: Member, reader: TarReader) -> None:
         """Keeps the documents that `publishing.package` reads, and the entries of info/paths.json."""
