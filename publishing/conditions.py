@@ -1,6 +1,7 @@
 """Conditions and ranges of a request (RFC 9110, sections 13 and 14), and the time of a file. PURE.
 
-A tag comes before a time: two builds within one second share the time and differ in the tag. Each encoding of a file
+A tag comes before a time: two builds within one second share the time and differ in the tag. So the time is not told
+before its second is over (RFC 9110, section 8.8.2.2). Each encoding of a file
 has a tag of its own, `<tag>-<encoding>`. Whichever of them a client has, its content is still current.
 """
 
@@ -22,9 +23,14 @@ def tag_of(etag: str, encoding: str = "") -> str:
     return f'"{etag}-{encoding}"' if encoding else f'"{etag}"'
 
 
+def is_over(seconds: int) -> bool:
+    """Whether that second is over. Until then another build may end in it, with the same time."""
+    return 0 < seconds < int(time.time())
+
+
 @lru_cache(maxsize=10_000)
 def last_modified(seconds: int) -> str:
-    """The header Last-Modified; `seconds` since 1970."""
+    """Format the header Last-Modified; `seconds` since 1970."""
     return http_date(seconds)
 
 

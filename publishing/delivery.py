@@ -61,7 +61,7 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
         response = _sent(request, file, is_private=is_private)
     if not tag:
         response.headers["ETag"] = conditions.tag_of(file.etag, response.headers.get("Content-Encoding", ""))
-        if file.modified:
+        if conditions.is_over(file.modified):
             response.headers["Last-Modified"] = conditions.last_modified(file.modified)
     response.headers["Cache-Control"] = f"{'private' if is_private else 'public'}, {file.caching}"
     if is_private:
