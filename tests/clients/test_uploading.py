@@ -34,7 +34,7 @@ def test_every_real_package_is_published(
         for subdir, names in by_subdir.items():
             seconds_until_indexed(hub, channel, subdir, names, keys.olga)
             assert set(records(hub, channel, subdir, keys.olga)) == names
-    assert len(packages) == 176
+    assert len(packages) == 184
 
 
 @pytest.mark.usefixtures("filled")
