@@ -4,12 +4,14 @@ Nothing is extracted: the archive is read once, front to back, within `Limits`. 
 one file each for the ZIP, the compression, the tar, the tree and the documents.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from channels_app import names
 from publishing.archive import compression, conda_zip, documents, index_json, kinds, oddities, old_lists, strict_json
 from publishing.archive.compression import Part
 from publishing.archive.identity import FileName, parse_file_name
@@ -27,6 +29,8 @@ __all__ = ["BadPackage", "FileName", "Limits", "PackageInfo", "parse_file_name",
 
 METADATA_JSON = "metadata.json"
 CONDA_FORMAT_VERSION = 2
+
+PART = re.compile(r"(?:info|pkg)-(.+)\.tar\.zst\Z")
 
 READ_BYTES = MIB
 RUST_PANIC = "PanicException"
@@ -70,9 +74,9 @@ def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo: 
 
     Takes as long as decompressing takes: up to `limits.info_seconds` and `limits.pkg_seconds`.
     """
-    parsed = parse_file_name(file_name)
     with _only_bad_package(), path.open("rb", buffering=READ_BYTES) as file:
         file_bytes = path.stat().st_size
+        parsed = _parsed_name(file, file_bytes, file_name)
         _check_size(file_bytes, limits)
         kinds.check(file, file_bytes, parsed.extension)
         tree = Tree(limits)
@@ -98,6 +102,39 @@ def _only_bad_package() -> Iterator[None]:
         raise BadPackage(f"the archive cannot be read: {type(error).__name__}: {error}") from error
 
 
+def _parsed_name(file: BinaryIO, file_bytes: int, file_name: str) -> FileName:
+    """The parts of the file's name; where it is none, the refusal says also what the file is, or which name it has."""
+    try:
+        return parse_file_name(file_name)
+    except BadPackage as error:
+        extension = next((known for known in names.EXTENSIONS if file_name.endswith(known)), ".conda")
+        try:
+            kinds.check(file, file_bytes, extension)
+        except BadPackage as other:
+            raise BadPackage(f"{other.reason}. Besides, {error.reason}") from error
+        if extension == ".conda" and not kinds.name_problem(file_name) and (inner := _name_inside(file, file_bytes)):
+            raise BadPackage(f"{error.reason}; the file was renamed: upload it as {shown(str(inner))}") from error
+        raise
+
+
+def _name_inside(file: BinaryIO, file_bytes: int) -> FileName | None:
+    """The file name that the entries of a `.conda` file state; None where it is no such file."""
+    try:
+        return _name_of_entries(conda_zip.entries(file, file_bytes))
+    except BadPackage:
+        return None
+
+
+def _name_of_entries(entries: Iterable[str]) -> FileName | None:
+    stems = {match[1] for name in entries if (match := PART.match(name))}
+    if set(entries) != {METADATA_JSON, *(f"{kind}-{stem}.tar.zst" for stem in stems for kind in ("info", "pkg"))}:
+        return None
+    try:
+        return parse_file_name(f"{stems.pop()}.conda")
+    except BadPackage:
+        return None
+
+
 def _check_size(file_bytes: int, limits: Limits) -> None:
     if file_bytes > limits.compressed_bytes:
         raise BadPackage(
@@ -112,6 +149,8 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     info_name, pkg_name = f"info-{file_name.stem}.tar.zst", f"pkg-{file_name.stem}.tar.zst"
     expected = {METADATA_JSON, info_name, pkg_name}
     if entries.keys() != expected:
+        if inner := _name_of_entries(entries):
+            raise BadPackage(f"the file was renamed: it holds {shown(inner.stem)}; upload it as {shown(str(inner))}")
         raise BadPackage(f"the ZIP has the entries {_listed(entries)}; expected {_listed(expected)} for this file name")
     if any(entry.has_descriptor for entry in entries.values()):
         tree.warnings.append(DESCRIPTOR_WARNING)

@@ -111,7 +111,7 @@ def test_conda_files_that_are_read(tmp_path: Path, shape: dict[str, Any]) -> Non
         ({"entries": lambda es: [*es, ZipEntry("evil", b"")], "count": 3}, "directory holds more than its entries"),
         ({"entries": lambda es: es[:2], "count": 3}, "directory ends too early"),
         ({"entries": first(name="evil")}, "'evil', 'info-demo-1.0-0.tar.zst', 'pkg-demo-1.0-0.tar.zst'; expected"),
-        ({"file_name": "demo-1.0-1.conda"}, "for this file name"),
+        ({"file_name": "demo-1.0-1.conda"}, "the file was renamed"),
         ({"entries": first(local_name="metadata.jsom")}, "local header of 'metadata.json' differs"),
         ({"entries": first(local_name="evil")}, "local header of 'metadata.json' differs"),
         ({"entries": first(local_crc=0)}, "local header of 'metadata.json' differs"),

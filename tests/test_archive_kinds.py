@@ -6,7 +6,7 @@ import lzma
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +216,49 @@ def test_limits_documented_field_by_field() -> None:
 
 def test_name_problem_of_a_good_name_is_none() -> None:
     assert kinds.name_problem("demo-1.0-0.conda") == kinds.name_problem("a-b_c-1!2_1+x-py_0.tar.bz2") == ""
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+@pytest.mark.parametrize("other", [{"version": "0.9"}, {"name": "sample"}, {"build": "py_1"}])
+def test_read_renamed_package_says_which_name_it_has(
+    tmp_path: Path, make: Callable[..., Path], other: Mapping[str, str]
+) -> None:
+    built = make(tmp_path, **other)
+    renamed = built.rename(tmp_path / f"demo-1.0-0{''.join(built.suffixes[-1 if make is make_conda else -2 :])}")
+
+    reason = refusal(renamed)
+
+    assert "renamed" in reason
+    assert f"upload it as '{built.name}'" in reason
+
+
+@pytest.mark.parametrize("entry_name", ["info-demo-1.1-0.tar.zst", "info-.tar.zst", "info-demo.tar.zst"])
+def test_read_entries_of_no_single_package_name_no_other_file_name(tmp_path: Path, entry_name: str) -> None:
+    path = make_conda(tmp_path, entries=lambda entries: [*entries[:2], replace(entries[2], name=entry_name)])
+
+    assert "upload it as" not in refusal(path)
+
+
+@pytest.mark.parametrize("file_name", ["x.conda", "Demo-1.0-0.conda", "demo.conda", "demo-1.0-b@d.conda", "demo"])
+def test_read_package_under_no_package_name_says_which_name_it_has(tmp_path: Path, file_name: str) -> None:
+    path = make_conda(tmp_path, file_name=file_name)
+
+    assert "upload it as 'demo-1.0-0.conda'" in refusal(path)
+
+
+@pytest.mark.parametrize("file_name", ["x.conda", "x.tar.bz2", "Demo-1.0-0.conda", "x", "x (1).conda", "y" * 300])
+@pytest.mark.parametrize(
+    ("content", "what"), [(b"<html>", "an HTML page"), (b"", "the file is empty"), (b"%PDF-1.7", "a PDF")]
+)
+def test_read_other_kind_under_no_package_name_says_both(
+    tmp_path: Path, file_name: str, content: bytes, what: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+
+    with pytest.raises(BadPackage) as caught:
+        read(path, file_name)
+
+    assert what in caught.value.reason
+    assert "name" in caught.value.reason
+    assert len(f"{file_name[:80]} was refused: {caught.value.reason}") <= CLIENT_SHOWS_CHARACTERS

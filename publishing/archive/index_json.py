@@ -107,11 +107,19 @@ def _check_identity(index: dict[str, Any], file_name: FileName) -> None:
         if _required_string(index, key) != expected:
             raise BadPackage(
                 f"{NAME} has the {key} {shown(index[key])}, but the file name has {shown(expected)}; "
-                "upload it under the name that it was built with"
+                + _renamed(index, file_name)
             )
     identity.check_subdir(_required_string(index, "subdir"))
     if type(index.get("build_number")) is not int or index["build_number"] < 0:
         raise BadPackage(f"{NAME} has the build_number {_found(index, 'build_number')}; expected an integer from 0 on")
+
+
+def _renamed(index: dict[str, Any], file_name: FileName) -> str:
+    """The way out of a name that is another one's; the entries of a .conda file state its own and had agreed."""
+    parts = [index.get(key) for key in ("name", "version", "build")]
+    if file_name.extension == ".conda" or not all(isinstance(part, str) for part in parts):
+        return "build the package again"
+    return f"the file was renamed: upload it as {shown('-'.join(map(str, parts)) + file_name.extension)}"
 
 
 def _check_noarch(index: dict[str, Any]) -> None:
