@@ -32,11 +32,12 @@ from hub.variables import (
 section("The hub and its address")
 
 HUB_DATA_DIR = folder("HUB_DATA_DIR", BASE_DIR / "data", "database, store, queue and temporary files", shown="`./data`")
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # nosec B104  # compared, not bound
 HUB_HOST = text("HUB_HOST", "127.0.0.1", "the address that `make run` listens on; `0.0.0.0` is every IPv4 address")
 HUB_PORT = positive("HUB_PORT", 8000, "the port that `make run` listens on", at_most=65535)
 HUB_PUBLIC_URL = text(
     "HUB_PUBLIC_URL",
-    f"http://127.0.0.1:{HUB_PORT}",
+    f"http://{'127.0.0.1' if HUB_HOST == EVERY_ADDRESS else HUB_HOST}:{HUB_PORT}",
     "the address that people and clients use",
     shown="`http://127.0.0.1:8000`",
 ).rstrip("/")
@@ -55,7 +56,8 @@ HUB_PROXIES = positive(
 )
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HUB_PROXIES else None
 HUB_ALLOWED_HOSTS = words("HUB_ALLOWED_HOSTS", "further host names that the hub answers for, by commas")
-ALLOWED_HOSTS = [PUBLIC_HOST, "localhost", "127.0.0.1", "[::1]", *HUB_ALLOWED_HOSTS]
+LISTENING_HOSTS = [] if HUB_HOST == EVERY_ADDRESS else [HUB_HOST]
+ALLOWED_HOSTS = [PUBLIC_HOST, *LISTENING_HOSTS, "localhost", "127.0.0.1", "[::1]", *HUB_ALLOWED_HOSTS]
 CSRF_TRUSTED_ORIGINS = [HUB_PUBLIC_URL]
 SECRET_KEY = text(
     "SECRET_KEY", "", "signs sessions; on several machines the same", shown="kept in the data folder"
@@ -287,7 +289,13 @@ LOGGING = {
     "formatters": {"stderr": {"()": logs.FORMATTERS[HUB_LOG_FORMAT]}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "stderr"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}, "urllib3": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        # A wrong Host header is the client's fault: the access log has its 400, and needs no traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "celery": {"level": "WARNING"},
+        "urllib3": {"level": "ERROR"},
+    },
 }
 if SENTRY_DSN:
     from hub import sentry  # with the library, which a hub without the setting need not load

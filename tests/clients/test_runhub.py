@@ -12,6 +12,7 @@ from http.client import HTTPException
 from itertools import repeat
 from pathlib import Path
 from socket import create_server
+from urllib.request import urlopen
 
 import pytest
 
@@ -157,6 +158,34 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
             f"CommandError: 127.0.0.1:{port} can't be used: Address already in use. Is a hub running already? "
             "Stop it, or choose another port with HUB_PORT."
         )
+
+
+def test_start_on_the_data_of_a_running_hub_refused(hub: LiveHub) -> None:
+    assert why_no_start(hub.data_dir, HUB_PORT=str(free_port())) == (
+        f"CommandError: A hub is running on the data in {hub.data_dir}. "
+        "Stop it, or choose another folder with HUB_DATA_DIR."
+    )
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
+def test_start_at_an_address_of_another_machine_refused(tmp_path: Path, host: str) -> None:
+    assert why_no_start(tmp_path, HUB_HOST=host).endswith(" HUB_HOST must be an address of this machine.")
+
+
+@pytest.mark.parametrize("url", ["", "http://hub.example.org"])
+def test_start_at_another_address_answers_there(tmp_path: Path, url: str) -> None:
+    given = {"HUB_PUBLIC_URL": url} if url else {}
+    hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.2", **given)
+    hub.process = hub.spawn()
+    try:
+        seconds_until(lambda: "Administrator" in hub.log())
+        assert urlopen(f"http://127.0.0.2:{hub.port}/healthz", timeout=5).status == 200
+        expected = f"{url}, listening on 127.0.0.2:{hub.port}" if url else f"http://127.0.0.2:{hub.port}"
+        assert f"Channelhub is ready at {expected}\n" in hub.log()
+        assert "Traceback" not in hub.log()
+    finally:
+        hub.process.send_signal(signal.SIGTERM)
+        hub.process.wait(NO_START_S)
 
 
 def test_data_folder_that_cant_be(tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 Production starts the same three programs one by one. A part that dies is started again; Ctrl-C or SIGTERM stops all.
 """
 
+import errno
+import fcntl
 import signal
 import socket
 import subprocess  # nosec B404  # no shell, see below
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from django.conf import settings
@@ -34,9 +39,12 @@ READY_S = 120
 # Beyond what the web server gives its requests.
 STOP_S = settings.HUB_SHUTDOWN_S + 5
 LOOK_S = 0.2
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # nosec B104  # compared, not bound
+ADVICE = {
+    errno.EADDRINUSE: "Is a hub running already? Stop it, or choose another port with HUB_PORT.",
+    errno.EACCES: "Choose a port above 1023 with HUB_PORT.",
+}
 READY = """Next: sign in, make a channel and a key; {url}/docs/first-steps shows how. Ctrl-C stops the hub.
-Channelhub is ready at {url}"""
+Channelhub is ready at {url}{listens}"""
 
 
 class Command(BaseCommand):
@@ -44,6 +52,11 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         check_port()
+        with alone_in(settings.HUB_DATA_DIR):
+            self.run()
+
+    def run(self) -> None:
+        """Run the parts until Ctrl-C or SIGTERM."""
         parts: dict[str, Process] = {}
         try:
             self.start(parts)
@@ -64,7 +77,8 @@ class Command(BaseCommand):
             end_by_interrupt()
             keep_running(parts)
             wait_until_ready(parts)
-            self.stdout.write(READY.format(url=settings.HUB_PUBLIC_URL))
+            listens = "" if urlsplit(settings.HUB_PUBLIC_URL).netloc == ADDRESS else f", listening on {ADDRESS}"
+            self.stdout.write(READY.format(url=settings.HUB_PUBLIC_URL, listens=listens))
         finally:
             self.stdout.write(administrator.getvalue(), ending="")
 
@@ -75,10 +89,21 @@ def check_port() -> None:
         try:
             probe.bind((settings.HUB_HOST, settings.HUB_PORT))
         except OSError as error:
+            advice = ADVICE.get(error.errno or 0, "HUB_HOST must be an address of this machine.")
+            raise CommandError(f"{ADDRESS} can't be used: {error.strerror}. {advice}") from None
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the data folder's lock, which dies with this process: two hubs would share one database and one queue."""
+    with (folder / "runhub.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise CommandError(
-                f"{ADDRESS} can't be used: {error.strerror}. "
-                "Is a hub running already? Stop it, or choose another port with HUB_PORT."
+                f"A hub is running on the data in {folder}. Stop it, or choose another folder with HUB_DATA_DIR."
             ) from None
+        yield
 
 
 def keep_running(parts: dict[str, Process]) -> list[str]:
@@ -100,7 +125,7 @@ def start(command: list[str]) -> Process:
 
 def wait_until_ready(parts: dict[str, Process]) -> None:
     deadline = time.monotonic() + READY_S
-    host = "127.0.0.1" if settings.HUB_HOST == EVERY_ADDRESS else settings.HUB_HOST
+    host = "127.0.0.1" if settings.HUB_HOST == settings.EVERY_ADDRESS else settings.HUB_HOST
     while time.monotonic() < deadline:
         for name, part in parts.items():
             if part.poll() is not None:
