@@ -239,13 +239,14 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
         return unauthenticated(
             "credential_needed",
             f"No key was sent, and '{name}' is not a channel that anyone may {permission}. "
-            "Send an API key of a member: as a bearer token, or as the password of basic authentication.",
+            "Send an API key of a member: as a bearer token, or as the password of basic authentication."
+            + _of_capitals(name),
         )
     if not readable:
         return forbidden(
             "no_access",
             f"'{name}' is no channel that {actor} may {permission} with this credential. "
-            "Check the name and the key's channels, or ask an owner of the channel to add you.",
+            "Check the name and the key's channels, or ask an owner of the channel to add you." + _of_capitals(name),
         )
     if actor.minted_key:
         return forbidden(
@@ -262,6 +263,11 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
         "role_missing",
         f"{actor} may read '{name}' but not {permission} there. Ask an owner of the channel for a role that may.",
     )
+
+
+def _of_capitals(name: str) -> str:
+    """What is wrong with a name that no channel can have, whichever channels there are."""
+    return f" Names of channels have small letters alone, such as '{name.lower()}'." if name != name.lower() else ""
 
 
 def _of_the_token(token: Token, permission: Permission) -> str:

@@ -31,6 +31,8 @@ NO_KEY = {
     "unset": f"The key that was sent is the word for an unset value, such as None or null. Set it. {YOUR_KEYS}",
     "hidden": f"Dots, stars or the like were sent as the key. Copy the key itself: it is shown once. {YOUR_KEYS}",
     "word": f"A placeholder was sent, as examples have it. Put your own key in its place. {YOUR_KEYS}",
+    "quoted": "The key was sent with quotes or brackets around it. Take them away: Authorization: Bearer KEY.",
+    "prefixed": "The key was sent after another word, such as a second Bearer. Send it as: Authorization: Bearer KEY.",
 }
 
 

@@ -17,7 +17,7 @@ from hub.middleware import PATH_KEY, SAFE_METHODS, GetResponse, answer
 ENDPOINT = ["api", "v1", "upload"]
 KEY_HEADERS = ("Authorization", "X-API-Key", "X-JFrog-Art-Api")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-PATH_MAX_CHARACTERS = 100
+PATH_MAX_CHARACTERS = 60
 
 
 def is_from_page(request: HttpRequest) -> bool:
@@ -62,8 +62,7 @@ def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
         return not_found(
             "no_upload_here",
             f"Nothing is taken by {request.method} at {path}{cause}. "
-            f"Packages are uploaded by POST to {url}/api/v1/upload/{channel}: "
-            f"rattler-build upload prefix --url {url} --channel {channel} FILE",
+            f"Packages are uploaded by POST{_command(request, url, channel)}",
         )
     if request.method == "DELETE":
         named = parts[3:] if parts[:3] == ["api", "v1", "delete"] else parts
@@ -73,6 +72,15 @@ def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
     return HubError(
         405 if is_there else 404, "wrong_method", f"Nothing is changed by {request.method} at {path}.", allowed
     )
+
+
+def _command(request: HttpRequest, url: str, channel: str) -> str:
+    """The rest of the sentence: the address and a command, of curl where that has sent this."""
+    endpoint = f"{url}/api/v1/upload/{channel}"
+    if request.headers.get("User-Agent", "").startswith("curl/"):
+        key = "Authorization: Bearer KEY"
+        return f': curl --data-binary @FILE -H "X-File-Name: FILE" -H "{key}" {endpoint}'
+    return f" to {endpoint}: rattler-build upload prefix --url {url} --channel {channel} FILE"
 
 
 def _is_for_clients(request: HttpRequest) -> bool:

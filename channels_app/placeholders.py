@@ -15,13 +15,32 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 
+# A key with what surrounds it: quotes or brackets that no shell took away, and a word that a client adds by itself.
+MARKS = r"\"'`\u2018-\u201f\u00ab\u00bb\u2039\u203a"
+QUOTED = re.compile(rf"[{MARKS}<\[(].+|.+[{MARKS}>\])]")
+PREFIXED = re.compile(
+    r"(?:(?:authorization|bearer|basic|token|x-api-key|api[\s_-]?key|key)[\s:=]+)+\S.*|[\w.-]+\s*[:=]\s*chub-.*",
+    re.IGNORECASE,
+)
+# The first that fits counts.
+KINDS = {
+    "variable": VARIABLE,
+    "unset": UNSET,
+    "hidden": HIDDEN,
+    "word": WORDS,
+    "prefixed": PREFIXED,
+    "quoted": QUOTED,
+}
+
 
 def kind(secret: str) -> str:
-    """`empty`, `variable`, `unset`, `hidden` or `word` for what is no key; empty for what may be one."""
+    """What it is instead of a key; empty for what may be one.
+
+    `empty`, `variable`, `unset`, `hidden`, `word`; `prefixed` and `quoted` where a key may be within it.
+    """
     text = secret.strip()
     with suppress(UnicodeError):
         text = text.encode("latin-1").decode()  # of a header, whose UTF-8 servers read as Latin-1
     if not text:
         return "empty"
-    kinds = {"variable": VARIABLE, "unset": UNSET, "hidden": HIDDEN, "word": WORDS}
-    return next((name for name, pattern in kinds.items() if pattern.fullmatch(text)), "")
+    return next((name for name, pattern in KINDS.items() if pattern.fullmatch(text)), "")

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 
 from channels_app import authentication, misplaced, queries
 from channels_app.access import visible_channels
+from channels_app.names import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from hub.errors import HubError
 from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer
 
@@ -68,11 +69,22 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
         return answer(misplaced.refusal(request, is_there=False))
     if is_browser(request):
         return render(request, "404.html", status=404)
-    sentence = f"There is no page, file or endpoint at {request.path[:PATH_MAX_CHARACTERS]}."
+    sentence = (
+        f"There is no page, file or endpoint at {request.path[:PATH_MAX_CHARACTERS]}.{_for_clients(request.path)}"
+    )
     if "json" not in request.headers.get("Accept", ""):
         return _sentence(sentence, 404)
     problem = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": sentence}
     return JsonResponse(problem, status=404, content_type="application/problem+json")
+
+
+def _for_clients(path: str) -> str:
+    """The way out of the address of a channel's page, given to a client as that of the channel."""
+    match path.split("/")[1:]:
+        case ["channels", name, part, *_] if CHANNEL.match(name) and (is_subdir(part) or part == "channeldata.json"):
+            channel = f"{settings.HUB_PUBLIC_URL}/{name[:CHANNEL_MAX_CHARACTERS]}"
+            return f" Clients find the channel at {channel}, without /channels."
+    return ""
 
 
 def too_many(request: HttpRequest, error: HubError) -> HttpResponse:

@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import Resolver404, resolve, reverse
 from django.views.decorators.csrf import csrf_exempt
 
+from channels_app import authentication
 from channels_app.access import ANYONE, visible_channels
 from channels_app.models import Channel
 from channels_app.names import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
@@ -51,7 +52,13 @@ def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponse
         subdir = path.removesuffix("/").lower()
         if is_subdir(subdir) and (page := channel_page(request, channel, subdir)):
             return page
-    return channel_file(request, channel, path)
+    try:
+        return channel_file(request, channel, path)
+    except HubError as error:
+        # A person has sent no credential that a sentence about one could mean.
+        if error.code == "no_access" and is_browser(request) and authentication.way(request) == "session":
+            raise Http404 from error
+        raise
 
 
 @csrf_exempt

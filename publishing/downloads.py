@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +12,7 @@ from channels_app import download_counts, hot_access, misplaced
 from channels_app.access import Permission
 from channels_app.access_epoch import STANDS
 from channels_app.models import Channel, Removal
-from channels_app.names import is_subdir
+from channels_app.names import KNOWN_SUBDIRS, SUBDIR_MAX_CHARACTERS, is_subdir
 from hub.database import prepared
 from hub.errors import HubError, not_found
 from publishing import delivery, repodata
@@ -99,7 +100,7 @@ def _find(among: Lookup, path: str) -> File:
         return _index_file(among, "", path)
     subdir, _, name = path.partition("/")
     if not is_subdir(subdir):
-        raise not_found("no_such_file", f"'{among.channel}' has no '{path}'; expected <subdir>/<file>.")
+        raise not_found("no_such_file", f"'{among.channel}' has no '{path}'; expected <subdir>/<file>{_hint(path)}.")
     if name in repodata.SUBDIR_FILES:
         return _index_file(among, subdir, name)
     if shard := repodata.SHARD.match(name):
@@ -108,6 +109,16 @@ def _find(among: Lookup, path: str) -> File:
     if sidecar := repodata.SIDECAR.match(name):
         return _sidecar(among, subdir, sidecar[1], sidecar[2])
     return _artifact(among, subdir, name)
+
+
+def _hint(path: str) -> str:
+    """Which subdir may be meant, where another word stands in its place; as the rest of a sentence."""
+    subdir, slash, _ = path.partition("/")
+    if not slash:
+        return ""
+    word = subdir[:SUBDIR_MAX_CHARACTERS]
+    [near, *_] = [*get_close_matches(word.lower(), KNOWN_SUBDIRS, 1), "linux-64"]
+    return f", and '{word}' is no subdir, such as {near}"
 
 
 def _index_file(among: Lookup, subdir: str, name: str) -> File:

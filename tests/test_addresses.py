@@ -28,6 +28,7 @@ NOWHERE = [
 ]
 # Below them are pages with a rule of their own for methods that they do not have.
 PAGES = ("/docs/", "/channels/demo/")
+CLIENT_SHOWS_CHARACTERS = 512
 NAMES = ["open", "demo", "void", "my.channel", "_x", "index.html", "wp-login.php", "0", "a-b_c.d"]
 
 
@@ -160,3 +161,41 @@ def test_channel_address_other_methods_change_nothing(method: str) -> None:
     answer = Client(enforce_csrf_checks=True).generic(method, "/open", b"x", headers={"Cookie": "a=b"})
     assert answer.status_code == 404
     assert list(Channel.objects.values()) == before
+
+
+@pytest.mark.parametrize("path", ["noarch/repodata.json", "linux-64/repodata.json.zst", "channeldata.json", "noarch/"])
+def test_page_address_used_as_a_channel_names_the_channels_own(path: str) -> None:
+    for name in NAMES:
+        answer = Client().get(f"/channels/{name}/{path}")
+        assert answer.status_code == 404
+        assert f"/{name}," in answer.text
+        assert len(answer.text) <= CLIENT_SHOWS_CHARACTERS
+    assert "Clients" not in Client().get("/channels/open/settings/nothing").text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_channel_name_in_capitals_is_told_of_whatever_exists(method: str) -> None:
+    key = make_key(User.objects.get(username="stranger"), scopes=("read", "upload"))
+    for headers in ({}, {"Authorization": f"Bearer {key}"}):
+        told = set()
+        for name in ("open", "demo", "void"):
+            path = "/{}/noarch/repodata.json" if method == "GET" else "/api/v1/upload/{}"
+            asked = path.format(name.title())
+            answer = Client().generic(method, asked, b"x", "application/octet-stream", headers=headers)
+            assert f"'{name}'" in answer.text
+            assert f"'{name.title()}'" in answer.text
+            told.add((answer.status_code, answer.text.replace(name, "").replace(name.title(), "")))
+            assert "small letters" not in Client().get(f"/{name}/noarch/none.conda", headers=headers).text
+        assert len(told) == 1
+
+
+def test_address_below_no_channel_is_the_page_of_404_for_a_signed_in_browser() -> None:
+    browser = signed_in(User.objects.get(username="stranger"))
+    told = []
+    for name in ("demo", "void"):
+        answer = browser.get(f"/{name}/bar/baz", headers=BROWSER)
+        assert (answer.status_code, answer["Content-Type"]) == (404, "text/html; charset=utf-8")
+        assert browser.get(f"/{name}/bar/baz").status_code == 403
+        told.append([template.name for template in answer.templates])
+    assert told[0] == told[1]
+    assert "404.html" in told[0]

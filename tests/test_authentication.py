@@ -157,3 +157,25 @@ def test_a_cookie_is_no_credential_for_uploading(client: Client, channel: Channe
     client.force_login(olga)
     answer = client.post("/api/v1/upload/demo", b"", content_type="application/octet-stream")
     assert (answer.status_code, answer["X-Error-Code"]) == (401, "credential_needed")
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [
+        *((form, "quotes") for form in ('"{}"', "'{}'", "“{}”", "`{}`", '"{}', "{}'", "<{}>", "[{}]")),
+        *(
+            (form, "Bearer")
+            for form in ("Bearer {}", "bearer  {}", "Authorization: Bearer {}", "token {}", "KEY={}", "API_KEY: {}")
+        ),
+    ],
+)
+def test_key_with_something_around_it_is_told_what(
+    client: Client, channel: Channel, olga: User, form: str, word: str
+) -> None:
+    secret = make_key(olga)
+    text = form.format(secret)
+    for value in (f"Bearer {text}", basic("me", text)):
+        answer = client.get(FILE, headers={"authorization": value.encode().decode("latin-1")})
+        assert (answer.status_code, answer["X-Error-Code"]) == (401, "placeholder_key")
+        assert word in answer.text
+        assert secret[5:] not in answer.text + str(answer.headers)

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from channels_app import channels, keys
+from channels_app.access import SCOPES
 from channels_app.models import ApiKey, AuditEvent, Channel, Member, Role, User
 from hub.errors import HubError
 from tests.builders import make_channel
@@ -109,3 +110,10 @@ def test_createapikey_refuses(olga: User, arguments: list[str], sentence: str) -
     with pytest.raises(CommandError, match=sentence):
         run("createapikey", *arguments)
     assert not ApiKey.objects.exists()
+
+
+def test_createapikey_of_an_unknown_scope_lists_the_scopes_as_they_are_typed(olga: User) -> None:
+    with pytest.raises(CommandError) as refused:
+        run("createapikey", "olga", "--name", "x", "--scope", "write")
+    assert "Permission" not in str(refused.value)
+    assert all(f"'{scope}'" in str(refused.value) for scope in SCOPES)

@@ -168,3 +168,24 @@ def test_change_that_came_by_http_is_refused_where_the_hub_has_https(settings: S
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (400, "https_needed")
     assert Client().get("/api/v1/upload/demo").status_code == 301
     assert Client().post("/api/v1/upload/demo", b"x", "text/plain", secure=True).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "channel_name"),
+    [
+        ("PUT", "/demo/noarch/", "demo"),
+        ("PUT", "/demo/noarch/a-1-0.conda", "demo"),
+        ("POST", "/", "CHANNEL"),
+        ("PUT", f"/{'d' * 128}/noarch/{'a' * 200}", "d" * 128),
+        ("POST", f"/{'d' * 128}/api/v1/upload/{'d' * 128}", "d" * 128),
+    ],
+)
+def test_misplaced_upload_by_curl_is_told_a_command_of_curl(
+    olga: User, method: str, path: str, channel_name: str
+) -> None:
+    headers = {"User-Agent": "curl/7.88.1", "Authorization": f"Bearer {make_key(olga)}"}
+    answer = Client(enforce_csrf_checks=True).generic(method, path, b"x", "application/octet-stream", headers=headers)
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_upload_here")
+    assert "curl --data-binary @FILE -H " in answer.text
+    assert answer.text.endswith(f" {HUB}/api/v1/upload/{channel_name}\n")
+    assert len(answer.text) <= 512

@@ -61,6 +61,10 @@ def _no_key(kind: str, text: str) -> Finding:
             return error(f"“{text}” is an unset value, not a key.", "Set the variable or secret that holds the key.")
         case "hidden":
             return error("The key is hidden or cut: stars or dots stand in its place.", "Put the key itself there.")
+        case "quoted":
+            return error("Quotes or brackets stand around the key.", "Send the key without them.")
+        case "prefixed":
+            return error("Another word stands before the key.", "Put the key alone there.")
     return error("A placeholder stands there, as examples have it.", "Put your own key there.")
 
 

@@ -22,7 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("user")
         parser.add_argument("--name", required=True, help="what the key is for")
         parser.add_argument("--channel", action="append", dest="channels", help="default: all channels of the user")
-        parser.add_argument("--scope", action="append", dest="scopes", choices=[*SCOPES], help="default: read")
+        parser.add_argument(
+            "--scope", action="append", dest="scopes", choices=[str(scope) for scope in SCOPES], help="default: read"
+        )
         parser.add_argument("--package", action="append", dest="globs", help="a name that it may upload; default: all")
         parser.add_argument("--days", type=int, default=DAYS, help=f"how long it lives, default {DAYS}")
 
