@@ -19,8 +19,8 @@ WORDS = re.compile(
 MARKS = r"\"'`\u2018-\u201f\u00ab\u00bb\u2039\u203a"
 QUOTED = re.compile(rf"[{MARKS}<\[(].+|.+[{MARKS}>\])]")
 PREFIXED = re.compile(
-    r"(?:(?:authorization|bearer|basic|token|x-api-key|api[\s_-]?key|key)[\s:=]+)+\S.*|[\w.-]+\s*[:=]\s*chub-.*",
-    re.IGNORECASE,
+    r"(?:(?:authorization|bearer|basic|token|x-api-key|api[\s_-]?key|key)[\s:=]++)+.+|[\w.-]+\s*[:=]\s*chub-.*",
+    re.IGNORECASE | re.DOTALL,
 )
 # The first that fits counts.
 KINDS = {

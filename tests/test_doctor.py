@@ -125,7 +125,6 @@ def test_keys_in_addresses_that_are_switched_off(settings: Settings, text: str, 
         f"rattler-build upload prefix --url {HUB} --channel demo a.conda",
         "pixi publish --to prefix://hub.example.org/demo",
         f"conda install --channel {HUB}/demo --channel https://conda.anaconda.org/conda-forge numpy",
-        f"{HUB}/channels/demo",
         f"curl {HUB}/t/KEY/demo/noarch/repodata.json",
     ],
 )

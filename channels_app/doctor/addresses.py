@@ -6,7 +6,7 @@ from django.conf import settings
 
 from channels_app.doctor import clues
 from channels_app.doctor.clues import Clues
-from channels_app.doctor.findings import Finding, error, warning
+from channels_app.doctor.findings import Finding, error, info, warning
 
 PORTS = {"http": 80, "https": 443, "prefix": 443}
 LOGINS_WITHOUT_PORT = ("pixi", "rattler-build", "rattler")
@@ -17,7 +17,14 @@ def examine(found: Clues) -> list[Finding]:
     findings: list[Finding | None] = [_other_host(found)] if found.addresses and not here else []
     for address in here:
         findings += [_scheme(address), _port(address), _path_key(address), _page(address, found), _no_channel(address)]
-    findings += [_login_port(found), _no_url(found), _conda_channel(found), _conda_token(found)]
+    findings += [
+        _url_path(found),
+        _two_schemes(found),
+        _login_port(found),
+        _no_url(found),
+        _conda_channel(found),
+        _conda_token(found),
+    ]
     return [finding for finding in findings if finding]
 
 
@@ -67,12 +74,13 @@ def _path_key(address: SplitResult) -> Finding | None:
 
 def _page(address: SplitResult, found: Clues) -> Finding | None:
     place = clues.place(address)
-    if place.kind != "page" or len(found.words) == 1:
+    is_alone = len(found.words) == 1
+    if place.kind != "page" or (is_alone and place.path_key is not None):
         return None
-    return error(
-        f"That is the address of the page of {place.channel}, which no client can read.",
-        f"For clients it is {settings.HUB_PUBLIC_URL}/{place.channel}",
-    )
+    cure = f"For clients it is {settings.HUB_PUBLIC_URL}/{place.channel.lower()}"
+    if is_alone:
+        return info(f"That is the address of the page of {place.channel}, for browsers.", cure)
+    return error(f"That is the address of the page of {place.channel}, which no client can read.", cure)
 
 
 def _no_channel(address: SplitResult) -> Finding | None:
@@ -83,6 +91,31 @@ def _no_channel(address: SplitResult) -> Finding | None:
         "The address names no channel.",
         f"It is {settings.HUB_PUBLIC_URL}/api/v1/{place.kind}/CHANNEL; with --url goes the hub's address alone.",
     )
+
+
+def _url_path(found: Clues) -> Finding | None:
+    """What follows the host in --url; clients put the endpoint's path behind it."""
+    url = found.option("--url") or ""
+    address = urlsplit(url) if found.is_command("upload", "prefix") and "://" in url else None
+    if address is None or not address.path.strip("/") or _is_left_to_others(address):
+        return None
+    channel = found.option("--channel", "-c") or clues.place(address).channel or "CHANNEL"
+    return error(
+        f"--url has the path {address.path}; expected the hub's address alone.",
+        f"Write it as --url {settings.HUB_PUBLIC_URL} --channel {channel.lower()}",
+    )
+
+
+def _is_left_to_others(address: SplitResult) -> bool:
+    """Whether another finding says what is wrong with the address."""
+    place = clues.place(address)
+    return place.path_key is not None or place.kind == "page" or (place.kind == "upload" and not place.channel)
+
+
+def _two_schemes(found: Clues) -> Finding | None:
+    if not found.is_command("bearer", "bearer"):
+        return None
+    return error("The word Bearer stands there twice.", "Write it once: Authorization: Bearer KEY")
 
 
 def _login_port(found: Clues) -> Finding | None:
@@ -112,7 +145,7 @@ def _conda_channel(found: Clues) -> Finding | None:
     program = programs.pop()
     return warning(
         f"To {program}, the channel “{channel}” is one of anaconda.org.",
-        f"One of this hub is an address: {settings.HUB_PUBLIC_URL}/{channel}",
+        f"One of this hub is an address: {settings.HUB_PUBLIC_URL}/{channel.lower()}",
     )
 
 

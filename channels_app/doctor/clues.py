@@ -18,6 +18,11 @@ TOKEN_MIN_CHARACTERS = 16
 UPLOADS = re.compile(r"\b(?:upload|publish)\b")
 DELETES = re.compile(r"\bDELETE\b|/api/v1/delete/")
 
+PROGRAMS = {"conda", "mamba", "micromamba", "pixi", "rattler", "rattler-build", "curl", "wget", "export", "set"}
+STATUS_NAMES = {"unauthorized": "401", "forbidden": "403", "not found": "404", "conflict": "409"}
+# No number of a version, a port or a size.
+STATUS = re.compile(rf"(?<![\w.:=-])(40[1349]|422)(?![\w.-]*\w)|\b({'|'.join(STATUS_NAMES)})\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -40,15 +45,22 @@ class Clues:
     needed: str
     addresses: list[SplitResult]
     words: list[str] = field(repr=False)
+    status: str = ""  # of HTTP, by its number or name
 
     def option(self, *names: str) -> str | None:
         """The value of the first option of `names` that is there, with a blank or `=` before it."""
         return _option(self.words, names)
 
     def is_command(self, *parts: str) -> bool:
-        """Whether `parts` stand in it one after the other."""
-        spans = (self.words[n : n + len(parts)] for n in range(len(self.words)))
+        """Whether `parts` stand in it one after the other, in whatever capitals."""
+        words = [word.lower() for word in self.words]
+        spans = (words[n : n + len(parts)] for n in range(len(words)))
         return any(tuple(span) == parts for span in spans)
+
+    def is_prose(self) -> bool:
+        """Whether it is words alone: no key, address, channel, option or program."""
+        has_command = any(word.startswith("-") or word in PROGRAMS for word in self.words)
+        return self.secret is None and not (self.addresses or self.channel or has_command)
 
 
 def read(text: str) -> Clues:
@@ -65,6 +77,7 @@ def read(text: str) -> Clues:
         needed="delete" if DELETES.search(text) else "upload" if UPLOADS.search(text) or "upload" in kinds else "read",
         addresses=addresses,
         words=words,
+        status=_status(text),
     )
 
 
@@ -86,6 +99,12 @@ def place(address: SplitResult) -> Place:
         case [name, *_]:
             return Place("channel", name, path_key)
     return Place("other", "", path_key)
+
+
+def _status(text: str) -> str:
+    if not (found := STATUS.search(ADDRESS.sub("", text))):
+        return ""
+    return found[1] or STATUS_NAMES[found[2].lower()]
 
 
 def _secret(text: str, words: list[str], addresses: list[SplitResult], places: list[Place]) -> str | None:

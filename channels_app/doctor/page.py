@@ -10,11 +10,32 @@ from django.views.decorators.http import require_http_methods
 from channels_app import names
 from channels_app.access import ANYONE, Actor
 from channels_app.doctor import addresses, clues, credentials
-from channels_app.doctor.findings import Finding, info
+from channels_app.doctor.findings import Finding, error, info
 from channels_app.forms import AS_TYPED
 from channels_app.models import User
 
 TEXT_MAX_CHARACTERS = 4000
+
+# What the hub means by an answer, and what to do then.
+STATUSES = {
+    "401": (
+        "401 means that no key was sent where one is needed, or that the key is not valid.",
+        "Log in with a key of yours, or paste the key here: then it is told what is wrong with it.",
+    ),
+    "403": (
+        "403 means that the key is good, but may not do this there; or that there is no such channel.",
+        "Check the channel's name, and which channels and scopes the key is for.",
+    ),
+    "404": (
+        "404 means that there is nothing at this address.",
+        "Check it: files are at /CHANNEL/SUBDIR/FILE, and uploads go to /api/v1/upload/CHANNEL.",
+    ),
+    "409": (
+        "409 means that the channel has another file of this name, and files never change.",
+        "Raise the build number, or upload with --skip-existing.",
+    ),
+    "422": ("422 means that the package was refused.", "The answer's text says what is wrong with it."),
+}
 
 
 class DoctorForm(forms.Form):
@@ -22,7 +43,7 @@ class DoctorForm(forms.Form):
         label="What does not work",
         max_length=TEXT_MAX_CHARACTERS,
         widget=forms.Textarea(AS_TYPED | {"rows": 3}),
-        help_text="A key, an address, or the command that fails. It is looked at and forgotten.",
+        help_text="A key, an address, the command that fails, or its message. It is looked at and forgotten.",
     )
     channel = forms.CharField(
         required=False,
@@ -52,9 +73,15 @@ def examine(text: str, channel: str, session: Actor) -> list[Finding]:
     if found.secret is not None:
         finding, actor = credentials.examine(found.secret)
         findings.append(finding)
+    elif found.is_prose():
+        findings.append(info("There is no key, address or command in it.", "Paste the command that fails, as it is."))
     elif not findings or found.channel:
         findings.append(info("No key stands in it.", "Clients that have logged in send the one that they keep."))
-    name = channel or found.channel
+    if found.status:
+        findings.append(info(*STATUSES[found.status]))
+    name = (channel or found.channel).lower()
+    if name != (channel or found.channel):
+        findings.append(error("The channel's name has capital letters, which no channel here has.", f"Is it {name}?"))
     if name and actor:
         findings += credentials.rights(actor, name, found.needed)
     if name and session.user:

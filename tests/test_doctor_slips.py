@@ -1,0 +1,102 @@
+"""The connection doctor, asked about the slips of newcomers."""
+
+import pytest
+from pytest_django import Settings
+
+from channels_app.access import ANYONE
+from channels_app.doctor import addresses, clues
+from channels_app.doctor.findings import Finding
+from channels_app.doctor.page import examine
+from channels_app.models import Channel, User
+from tests.builders import NO_KEY, make_channel, make_key
+
+pytestmark = pytest.mark.django_db
+
+HUB = "https://hub.example.org"
+UPLOAD = "rattler-build upload prefix"
+
+
+@pytest.fixture(autouse=True)
+def address(settings: Settings) -> None:
+    settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = HUB, "hub.example.org"
+
+
+def cures(found: list[Finding], tone: str = "error") -> str:
+    return " ".join(each.cure for each in found if each.tone == tone)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{UPLOAD} --url {HUB}/demo --api-key {NO_KEY} a.conda",
+        f"{UPLOAD} --url {HUB}/demo/ --channel demo a.conda",
+        f"{UPLOAD} --url={HUB}/api/v1/upload/demo a.conda",
+        f"pixi upload prefix --url {HUB}/Demo a.conda",
+        f"{UPLOAD} --url {HUB}/other/path --channel demo a.conda",
+    ],
+)
+def test_examine_url_option_with_a_path_gives_the_address_alone(text: str) -> None:
+    found = addresses.examine(clues.read(text))
+    assert len(found) == 1
+    assert f"--url {HUB} --channel demo" in cures(found)
+
+
+@pytest.mark.parametrize("text", [f"{UPLOAD} --url {HUB} -c demo a.conda", f"{UPLOAD} --url {HUB}/ -c demo a.conda"])
+def test_examine_url_option_without_a_path_is_right(text: str) -> None:
+    assert addresses.examine(clues.read(text)) == []
+
+
+def test_examine_page_address_alone_gives_that_of_clients() -> None:
+    [found] = addresses.examine(clues.read(f"{HUB}/channels/demo"))
+    assert (found.tone, found.cure.split()[-1]) == ("info", f"{HUB}/demo")
+
+
+def test_examine_bearer_twice_is_an_error() -> None:
+    text = f'curl -H "Authorization: Bearer {{}}{NO_KEY}" {HUB}/demo'
+    assert addresses.examine(clues.read(text.format(""))) == []
+    assert "Bearer KEY" in cures(addresses.examine(clues.read(text.format("bearer "))))
+
+
+@pytest.mark.parametrize("form", ["{}", f"{HUB}/{{}}/noarch/repodata.json", f"{UPLOAD} --url {HUB} --channel {{}} a"])
+def test_examine_channel_in_capitals_gives_the_small_ones_whatever_exists(olga: User, form: str) -> None:
+    make_channel("closed", owner=olga)
+    told = []
+    for name in ("closed", "absent"):
+        typed = name.title() if form == "{}" else ""
+        found = examine(form.format(name.title()), typed, ANYONE)
+        assert f"Is it {name}?" in cures(found)
+        told.append([(each.tone, each.found.replace(name, "X").replace(name.title(), "X")) for each in found])
+        assert "Is it" not in cures(examine(form.format(name), name, ANYONE))
+    assert told[0] == told[1]
+
+
+def test_examine_channel_in_capitals_tells_what_the_key_may_in_the_small_ones(olga: User, channel: Channel) -> None:
+    found = examine(f"{UPLOAD} --url {HUB} --channel DEMO --api-key {make_key(olga)} a.conda", "", ANYONE)
+    assert [each.tone for each in found] == ["success", "error", "success"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("HTTP 401 Unauthorized", "401"),
+        ("401", "401"),
+        ("Error: Unauthorized", "401"),
+        ("HTTP status client error (403 Forbidden) for url", "403"),
+        ("UnavailableInvalidChannel: HTTP 404 NOT FOUND", "404"),
+        ("it says 422.", "422"),
+        ("it does not work, please help me", ""),
+        ("version 1.401.2 of 403-b", ""),
+    ],
+)
+def test_examine_words_alone_says_that_and_what_the_status_means(text: str, status: str) -> None:
+    read = clues.read(text)
+    assert (read.is_prose(), read.status) == (True, status)
+    found = examine(text, "", ANYONE)
+    assert [each.tone for each in found] == ["info"] * (2 if status else 1)
+    assert found[-1].found.startswith(status)
+
+
+@pytest.mark.parametrize("text", [f"{HUB}:404/demo", f"conda install -c {HUB}/demo a", NO_KEY, "pixi install", "--x"])
+def test_read_key_address_or_command_is_no_prose(text: str) -> None:
+    assert not clues.read(text).is_prose()
+    assert clues.read(text).status == ""
