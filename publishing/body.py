@@ -7,7 +7,7 @@ of a multipart part are not to be seen, and the file is written twice.
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +58,7 @@ class Body:
     def chunks(self) -> Iterator[bytes]:
         """What has not been read yet. 400 where the connection ends before the body does."""
         if self.declared_bytes is None and not self._ends_by_itself:
-            raise bad_request("length_missing", "The body has no Content-Length and is not chunked; send one of them.")
+            raise _length_missing()
         while wanted := self._next_bytes():
             try:
                 chunk = self._source.read(wanted)
@@ -70,6 +70,9 @@ class Body:
                 break
             self._arrived_bytes += len(chunk)
             yield chunk
+        # gunicorn takes a body without any length for an empty one.
+        if not self._arrived_bytes and self.declared_bytes is None and "Transfer-Encoding" not in self.headers:
+            raise _length_missing()
         if self._next_bytes() and self.declared_bytes is not None:
             raise bad_request(
                 "body_cut",
@@ -150,7 +153,7 @@ def _read_bare(body: Body, sink: _Sink) -> ReceivedFile:
 
 
 def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
-    form = _Form(sink)
+    form = _Form(sink, body.headers)
     try:
         with PushMultipartParser(boundary, max_segment_count=PARTS_MAX, strict=True) as parser:
             for chunk in body.chunks():
@@ -160,16 +163,18 @@ def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
         raise bad_request("bad_form", f"The multipart form can't be read: {error}.") from None
     if form.file is None:
         raise bad_request("file_missing", "The multipart form has no part 'file'; expected the package there.")
-    file_name = form.file.header("X-File-Name") or form.file.filename or ""
-    return sink.received(file_name, form.file.header("X-File-SHA256"), form.small)
+    return sink.received(form.file_name, form.claimed_sha256, form.small)
 
 
 class _Form:
     """The parts of an upload form, as the parser's events come in: the file to the sink, small ones to memory."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: _Sink, headers: Mapping[str, str]) -> None:
         self.sink = sink
+        self.headers = headers
         self.file: MultipartSegment | None = None
+        self.file_name = ""
+        self.claimed_sha256: str | None = None
         self.part: MultipartSegment | None = None
         self.small: dict[str, bytes] = {}
 
@@ -186,11 +191,33 @@ class _Form:
             raise bad_request(
                 "two_parts", f"The multipart form has two parts '{part.name[:60]}'; upload one package at a time."
             )
+        if part.filename and part.name not in ("file", "attestation"):
+            raise bad_request(
+                "two_parts" if self.file else "file_missing",
+                f"The multipart form has a file in the part '{part.name[:60]}'; "
+                "expected one package, in the part 'file'. Send each package in a request of its own.",
+            )
         self.part = part
         if part.name == "file":
-            self.file = part
+            self._begin_file(part)
         else:
             self.small[part.name] = b""
+
+    def _begin_file(self, part: MultipartSegment) -> None:
+        self.file = part
+        self.file_name = self._announced(part, "X-File-Name", _last_segment) or part.filename or ""
+        self.claimed_sha256 = self._announced(part, "X-File-SHA256", str.lower)
+
+    def _announced(self, part: MultipartSegment, name: str, normal: Callable[[str], str]) -> str:
+        """A header of the part or of the request, in its normal form; 400 where both have it and differ."""
+        of_part, of_request = (normal(text.strip()) for text in (part.header(name, ""), self.headers.get(name, "")))
+        if of_part and of_request and of_part != of_request:
+            raise bad_request(
+                "headers_differ",
+                f"The request's {name} is '{of_request[:100]}', that of the form's part 'file' is '{of_part[:100]}'; "
+                "expected the same. Send one of them.",
+            )
+        return of_part or of_request
 
     def _extend(self, name: str, chunk: bytearray | bytes) -> None:
         limit_bytes = ATTESTATION_MAX_BYTES if name == "attestation" else FIELD_MAX_BYTES
@@ -202,6 +229,10 @@ class _Form:
 def _last_segment(name: str) -> str:
     """A file's name without the folders before it, which scripts send along; Windows has backslashes."""
     return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _length_missing() -> HubError:
+    return bad_request("length_missing", "The body has no Content-Length and is not chunked; send one of them.")
 
 
 def _over_limit(limit_bytes: int) -> HubError:

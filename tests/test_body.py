@@ -149,6 +149,81 @@ def test_a_body_without_any_length_is_not_waited_for() -> None:
     assert "no Content-Length and is not chunked" in refusal(made).detail
 
 
+@pytest.mark.parametrize("headers", [{}, FORM])
+def test_body_of_which_no_length_came_lacks_its_length(headers: dict[str, str]) -> None:
+    made = request(b"", headers, chunked=True)
+    assert refusal(made).code == "length_missing"
+
+
+def test_body_of_length_0_or_of_no_chunk_is_empty() -> None:
+    assert received(request(b""))[0].size_bytes == 0
+    assert received(request(b"", {"Transfer-Encoding": "chunked"}, chunked=True))[0].size_bytes == 0
+
+
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+OTHER_SHA256 = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("of_request", "of_part", "claimed"),
+    [
+        (OTHER_SHA256, "", OTHER_SHA256),
+        ("", OTHER_SHA256, OTHER_SHA256),
+        (SHA256.upper(), SHA256, SHA256),
+        ("", "", None),
+    ],
+)
+def test_checksum_of_the_request_or_the_part_is_taken(of_request: str, of_part: str, claimed: str | None) -> None:
+    head = f'Content-Disposition: form-data; name="file"; filename="a-1-0.conda"\r\nX-File-SHA256: {of_part}'
+    made = request(form((head, CONTENT)), FORM | {"X-File-SHA256": of_request})
+    assert received(made)[0].claimed_sha256 == claimed
+
+
+@pytest.mark.parametrize("disposition", ["", '; filename="-"', '; filename="blob"'])
+@pytest.mark.parametrize(
+    ("of_request", "of_part"),
+    [("demo-1.0-0.conda", ""), ("", "demo-1.0-0.conda"), ("dist/demo-1.0-0.conda", "demo-1.0-0.conda")],
+)
+def test_file_name_of_the_request_or_the_part_wins_over_the_disposition(
+    disposition: str, of_request: str, of_part: str
+) -> None:
+    head = f'Content-Disposition: form-data; name="file"{disposition}\r\nX-File-Name: {of_part}'
+    made = request(form((head, CONTENT)), FORM | {"X-File-Name": of_request})
+    assert received(made)[0].file_name == "demo-1.0-0.conda"
+
+
+@pytest.mark.parametrize(
+    ("name", "of_request", "of_part"),
+    [("X-File-SHA256", OTHER_SHA256, SHA256), ("X-File-Name", "a-1-0.conda", "b-1-0.conda")],
+)
+def test_header_that_differs_between_request_and_part_is_refused_early(
+    name: str, of_request: str, of_part: str
+) -> None:
+    head = f'Content-Disposition: form-data; name="file"\r\n{name}: {of_part}'
+    made = request(form((head, CONTENT)), FORM | {name: of_request})
+    error = refusal(made)
+    assert (error.status, error.code) == (400, "headers_differ")
+    assert of_request in error.detail
+    assert of_part in error.detail
+    assert made.META["wsgi.input"].tell() < len(CONTENT)
+
+
+@pytest.mark.parametrize("name", ["file2", "package", "csrfmiddlewaretoken"])
+def test_second_file_of_a_form_is_refused_wherever_it_stands(name: str) -> None:
+    second = f'Content-Disposition: form-data; name="{name}"; filename="b-1-0.conda"'
+    error = refusal(request(form((FILE_HEAD, CONTENT), (second, b"2")), FORM))
+    assert (error.status, error.code) == (400, "two_parts")
+    error = refusal(request(form((second, b"2"), (FILE_HEAD, CONTENT)), FORM))
+    assert (error.status, error.code) == (400, "file_missing")
+
+
+def test_attestation_with_a_file_name_and_an_unused_file_field_pass() -> None:
+    unused = 'Content-Disposition: form-data; name="other"; filename=""'
+    attestation = f'{ATTESTATION_HEAD}; filename="a.json"'
+    file, _ = received(request(form((FILE_HEAD, CONTENT), (attestation, b"{}"), (unused, b"")), FORM))
+    assert file.attestation == b"{}"
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("headers", [{}, FORM])
 def test_too_large_is_413(chunked: bool, headers: dict[str, str]) -> None:
