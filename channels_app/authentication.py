@@ -7,12 +7,14 @@ Browsers have a session.
 
 import base64
 import binascii
+import logging
 
 from allauth.idp.oidc.models import Token
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.log import log_message
 
 from channels_app import keys, placeholders
 from channels_app.access import ANYONE, Actor
@@ -24,6 +26,10 @@ from hub.observed import WHO
 # An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
 TOKEN_CHARACTERS = 86
 YOUR_KEYS = f"Your keys are at {settings.HUB_PUBLIC_URL}/account/keys."
+NOT_FROM_HERE = (
+    "Nothing was changed: the page is older than your last sign-in, or is none of this hub. "
+    "Reload the page and try again. If that does not help, allow cookies for this hub."
+)
 # What is said of each kind of channels_app.placeholders.
 NO_KEY = {
     "empty": f"An empty key was sent. Is the variable that holds it set where the client runs? {YOUR_KEYS}",
@@ -100,13 +106,12 @@ def session_actor(request: HttpRequest, csrf_token: str) -> Actor:
 
 
 class _Csrf(CsrfViewMiddleware):
-    """Django's check of origin, cookie and token, with our way to refuse."""
+    """Django's check of origin, cookie and token, with our way to refuse. Django's reason is for the log alone."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
-        raise forbidden(
-            "not_from_here",
-            f"This does not seem to come from a page of this hub: {reason.rstrip('.')}. Reload the page and try again.",
-        )
+        logger = logging.getLogger("django.security.csrf")
+        log_message(logger, "Forbidden (%s): %s", reason, request.path, status_code=403, request=request)
+        raise forbidden("not_from_here", NOT_FROM_HERE)
 
 
 def _nothing(request: HttpRequest) -> HttpResponse:

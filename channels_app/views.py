@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 
 from channels_app import authentication, misplaced, queries
 from channels_app.access import visible_channels
+from channels_app.accounts import signed_out
 from channels_app.names import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from hub.errors import HubError
 from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer
@@ -54,10 +55,10 @@ def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A page for a form whose token is missing, wrong or too old; for clients, where it goes what they sent."""
+    """A page for a form whose token is missing, wrong or too old; for clients, where to send what they sent."""
     if not misplaced.is_from_page(request):
         return answer(misplaced.refusal(request))
-    response = render(request, "csrf_failed.html", status=403)
+    response = render(request, "csrf_failed.html", {"way_in": signed_out.way_in(request)}, status=403)
     for name, value in {"X-Error-Code": "not_from_here", "Cache-Control": "no-store"}.items():
         response.headers[name] = value
     return response

@@ -59,6 +59,7 @@ MIDDLEWARE = [
     "hub.middleware.kept_private",
     "django.contrib.messages.middleware.MessageMiddleware",
     "channels_app.accounts.leaving.leaving",
+    "channels_app.accounts.signed_out.told",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "hub.middleware.plain_errors",

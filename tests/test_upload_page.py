@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from channels_app.authentication import NOT_FROM_HERE
 from channels_app.models import Artifact, Channel, Role, User
 from publishing import index
 from publishing.models import SubdirIndex
@@ -157,9 +158,9 @@ def test_a_plain_forms_refusal_is_a_message_on_the_page(channel: Channel, olga: 
 
 
 @pytest.mark.parametrize(
-    ("fields", "headers", "sentence"),
+    ("fields", "headers", "reason"),
     [
-        ({}, {}, "CSRF token missing. Reload the page and try again."),
+        ({}, {}, "CSRF token missing"),
         ({"csrfmiddlewaretoken": "x" * 64}, {}, "CSRF token from POST incorrect"),
         ({"csrfmiddlewaretoken": "short"}, {}, "has incorrect length"),
         ({}, {"x-csrftoken": "x" * 64}, "CSRF token from POST incorrect"),
@@ -168,7 +169,13 @@ def test_a_plain_forms_refusal_is_a_message_on_the_page(channel: Channel, olga: 
     ],
 )
 def test_nothing_is_published_for_another_site(
-    channel: Channel, olga: User, tmp_path: Path, fields: dict[str, str], headers: dict[str, str], sentence: str
+    channel: Channel,
+    olga: User,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    fields: dict[str, str],
+    headers: dict[str, str],
+    reason: str,
 ) -> None:
     client = signed_in(olga, is_strict=True)
     token = token_of(client)
@@ -177,8 +184,9 @@ def test_nothing_is_published_for_another_site(
     plain = client.post(PAGE, fields | {"file": package(tmp_path)}, headers=headers)
     script = client.post(PAGE, fields | {"file": package(tmp_path)}, headers=headers | SCRIPT)
     assert (plain.status_code, plain["Content-Type"]) == (403, "text/plain; charset=utf-8")
-    assert plain.text.startswith("This does not seem to come from a page of this hub: ")
-    assert sentence in plain.text
+    assert plain.text.strip() == NOT_FROM_HERE
+    logged = [record.getMessage() for record in caplog.records if record.name == "django.security.csrf"]
+    assert [reason in line for line in logged] == [True, True]
     assert (script.status_code, script.json()) == (403, {"error": plain.text.strip()})
     assert not Artifact.objects.exists()
 
@@ -188,7 +196,8 @@ def test_without_its_cookie_no_token_is_right(channel: Channel, olga: User, tmp_
     token = token_of(client)
     del client.cookies["csrftoken"]
     answer = client.post(PAGE, {"csrfmiddlewaretoken": token, "file": package(tmp_path)})
-    assert (answer.status_code, "CSRF cookie not set" in answer.text) == (403, True)
+    assert (answer.status_code, answer.text.strip()) == (403, NOT_FROM_HERE)
+    assert not Artifact.objects.exists()
 
 
 def test_a_wrong_token_in_the_header_is_refused_before_the_file_is_kept(

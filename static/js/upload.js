@@ -76,7 +76,7 @@ class UploadQueue extends HTMLElement {
     request.onloadend = () => this.sent(row, request);
     request.open("POST", this.form.action);
     request.setRequestHeader("Accept", "application/json");
-    request.setRequestHeader("X-CSRFToken", this.form.elements.csrfmiddlewaretoken.value);
+    request.setRequestHeader("X-CSRFToken", csrfToken() ?? this.form.elements.csrfmiddlewaretoken.value);
     request.send(form);
     this.sending.add(row);
     row.progress(0, 0);
@@ -213,6 +213,11 @@ class Row {
       if (!pill.hidden && text) pill.firstElementChild.lastChild.textContent = text;
     }
   }
+}
+
+// From the cookie: a sign-in in any tab changes the token, and the one that this page was made with is invalid then.
+function csrfToken() {
+  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
 }
 
 function parse(text) {

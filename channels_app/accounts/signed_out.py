@@ -1,0 +1,42 @@
+"""Forms that are sent after the session ended: their sender reads that nothing was saved, and how to sign in."""
+
+import re
+from urllib.parse import urlsplit
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, QueryDict
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+
+from hub.middleware import GetResponse
+
+NOTHING_SAVED = "You are signed out. Nothing was saved: sign in, then send the form again."
+# The forms that are sent before one is signed in.
+FOR_VISITORS = re.compile(r"/accounts/(?:(?:.+/)?(?:login|signup)/|password/reset/|confirm-email/|2fa/authenticate/)")
+
+
+def told(get_response: GetResponse) -> GetResponse:
+    """Show a sentence on the sign-in page where a form led there: its input is lost, and its sender must know."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if request.method == "POST" and _leads_in_and_back(request, response) and request.user.is_anonymous:
+            messages.warning(request, NOTHING_SAVED)
+        return response
+
+    return middleware
+
+
+def way_in(request: HttpRequest) -> str:
+    """The address for signing in and coming back here; empty where one is signed in, or need not be."""
+    if request.user.is_authenticated or FOR_VISITORS.match(request.path):
+        return ""
+    return redirect_to_login(request.get_full_path()).url
+
+
+def _leads_in_and_back(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Whether the page asks to sign in first and leads back to itself. The steps of signing in never lead so."""
+    target = urlsplit(response.headers.get("Location", ""))
+    is_sign_in = target.path in (reverse("account_login"), reverse("admin:login"))
+    return is_sign_in and QueryDict(target.query).get("next") == request.get_full_path()
