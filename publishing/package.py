@@ -160,7 +160,10 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     tree.read(info, Place.INFO)
     index = index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits, info.budget)
     if not tree.has_paths_json:
-        raise BadPackage(f"the archive has no {PATHS_JSON}, which a .conda file must have (CEP 34)")
+        raise BadPackage(
+            f"the archive has no {PATHS_JSON}, which a .conda file must have (CEP 34): upload the .tar.bz2 file that "
+            "it was made from, or build the package again"
+        )
     pkg = _zstd_part(file, pkg_entry, Budget.for_pkg("the pkg archive", pkg_entry.size_bytes, limits), limits)
     tree.read(pkg, Place.PKG)
     return index

@@ -54,7 +54,12 @@ LONG = "/".join(["d" * 100] * 11)
         ([tar_member("conda-meta/demo.json")], "'conda-meta/demo.json', which is for installers to write"),
         ([tar_member("Conda-Meta/demo.json")], "which is for installers to write"),
         ([tar_member("conda-meta", kind=b"5")], "which is for installers to write"),
-        ([tar_member("Info/index.json")], "lies in info/ where case does not count"),
+        ([tar_member("Info/index.json")], "lies in info/ where Windows or macOS unpacks it"),
+        ([tar_member("info./index.json")], "lies in info/ where Windows or macOS unpacks it"),
+        ([tar_member("in\u200dfo/index.json")], "lies in info/ where Windows or macOS unpacks it"),
+        ([tar_member("conda-meta./demo.json")], "which is for installers to write"),
+        ([tar_member("info/REPODATA_RECORD.JSON")], "which is for installers to write"),
+        ([tar_member("info/repodata_record.json:x")], "which is for installers to write"),
         ([tar_member("a/")], "is a file with a slash at the end of its name"),
         ([A_FILE, A_FILE], "the archive has two members 'a'"),
         ([A_FILE, tar_member("./a")], "the archive has two members 'a'"),
@@ -94,7 +99,10 @@ def test_members_that_are_refused(tmp_path: Path, make: Maker, members: list[byt
     ("info", "reason"),
     [
         ({"repodata_record.json": b"{}"}, "'info/repodata_record.json', which is for installers to write"),
-        ({"INDEX.json": b"{}"}, "is info/index.json where case does not count"),
+        ({"INDEX.json": b"{}"}, "is info/index.json where Windows or macOS unpacks it"),
+        ({"index.json ": b"{}"}, "is info/index.json where Windows or macOS unpacks it"),
+        ({"Files": b""}, "is info/files where Windows or macOS unpacks it"),
+        ({"INDEX~1.JSO": b"{}"}, "has a short name of Windows"),
         ({"../a": b""}, "has the segment '..'"),
         ({"index.json/a": b""}, "lies below 'info/index.json', which is no directory"),
     ],
@@ -146,6 +154,15 @@ def test_pkg_archive_with_files_under_info_taken_as_rattler_unpacks_it(tmp_path:
         ([tar_member("info/Has_Prefix", b"")], "the pkg archive holds 'info/Has_Prefix'"),
         ([symlink("info/no_link", "files")], "the pkg archive holds 'info/no_link'"),
         ([tar_member("info/files", b"")], "the pkg archive holds 'info/files'"),
+        ([tar_member("info/index.json.", b"{}")], "'info/index.json.', which clients read"),
+        ([tar_member("info/index.json ", b"{}")], "'info/index.json ', which clients read"),
+        ([tar_member("info/LINK.json. .", b"{}")], "'info/LINK.json. .', which clients read"),
+        ([tar_member("info/paths.json::$DATA", b"{}")], "'info/paths.json::$DATA', which clients read"),
+        ([tar_member("info/paths.json .:x", b"{}")], "'info/paths.json .:x', which clients read"),
+        ([tar_member("info/has_p\u200crefix", b"")], "which clients read"),
+        ([tar_member("info/INDEX~1.JSO", b"{}")], "whose name Windows or macOS changes"),
+        ([tar_member("info/recipe./x", b"{}")], "whose name Windows or macOS changes"),
+        ([tar_member("info/reci\u200cpe", b"{}")], "whose name Windows or macOS changes"),
         ([tar_member("info/repodata_record.json", b"")], "which is for installers to write"),
         ([tar_member("info/recipe", b"")], "the info archive and the pkg archive both hold 'info/recipe'"),
         ([hardlink("a", "info/recipe")], "which is no earlier file of the pkg archive"),
@@ -335,6 +352,13 @@ OLD = {"paths.json": None, "files": b"share/demo.txt\n"}
     [
         ({"files": None}, "neither info/paths.json nor an info/files"),
         ({"files": b"share/demo.txt\nmissing\n"}, "info/files lists 'missing', which the archive does not hold"),
+        ({"files": b"share/demo.txt \n"}, "info/files has the line 'share/demo.txt '"),
+        ({"files": b" share/demo.txt\n"}, "info/files has the line ' share/demo.txt'"),
+        ({"files": b"share/demo.txt\n \t\n"}, "info/files has the line ' \\t'"),
+        ({"files": b"share/demo.txt\rshare/demo.txt\r"}, "info/files has the line"),
+        ({"files": b"share/demo.txt\r\r\n"}, "info/files has the line"),
+        ({"files": b"\xef\xbb\xbfshare/demo.txt\n"}, "info/files begins with a byte order mark"),
+        ({"files": b"share/demo.txt\nshare/d\n"}, "info/files lists the directory 'share/d'"),
         ({"has_prefix": b'"/old" "text" "share/demo.txt"\n'}, "info/has_prefix has the line"),
         ({"has_prefix": b"/old x share/demo.txt\n"}, "info/has_prefix has the line"),
         ({"has_prefix": b"text share/demo.txt\n"}, "info/has_prefix has the line"),
@@ -342,7 +366,9 @@ OLD = {"paths.json": None, "files": b"share/demo.txt\n"}
     ],
 )
 def test_old_lists_that_a_client_misreads_refused(tmp_path: Path, info: dict[str, bytes | None], reason: str) -> None:
-    assert reason in refusal(make_tar_bz2(tmp_path, info=OLD | info))
+    directory = tar_member("share/d/", kind=b"5")
+
+    assert reason in refusal(make_tar_bz2(tmp_path, info=OLD | info, members=[directory]))
 
 
 @pytest.mark.parametrize("info", [{}, {"files": b"# all\r\n\r\nshare/demo.txt\r\n"}, {"has_prefix": b"share/demo.txt"}])

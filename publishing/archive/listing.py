@@ -106,6 +106,7 @@ class _Document:
     def read_keys(self) -> Iterator[str]:
         """The keys of the object; the caller reads each key's value before the next key."""
         seen: set[str] = set()
+        strict_json.check_no_mark(self._next_character().encode(), self._name)
         self._expect("{")
         for _ in self._separated("}"):
             key = self.read_value()

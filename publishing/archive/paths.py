@@ -16,7 +16,21 @@ NOT_FOR_WINDOWS = re.compile(
     re.IGNORECASE,
 )
 
+# What file systems drop from a name: Windows an end and a stream, macOS (HFS+) invisible characters.
+DROPPED = re.compile(r":[^/]*|[. ]+(?=[/:]|\Z)")
+INVISIBLE_CATEGORY = "Cf"
+# Windows gives INDEX~1.JSO as a second name to index.json.
+SHORT_NAME = re.compile(r"~[0-9]")
+
 INFO_PREFIX = "info/"
+# What clients read below info/.
+DOCUMENTS = frozenset(
+    INFO_PREFIX + name
+    for name in (
+        *("index.json", "paths.json", "about.json", "link.json", "run_exports.json", "package_metadata.json"),
+        *("files", "has_prefix", "no_link", "no_softlink", "hash_input.json", "post_install.json"),
+    )
+)
 RESERVED_DIRECTORY = "conda-meta"
 RESERVED_FILE = "info/repodata_record.json"
 
@@ -42,7 +56,7 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
                 f"the member {shown(path)} has a segment of more than the {limits.segment_bytes} bytes allowed",
                 "segment_bytes",
             )
-    if path == RESERVED_FILE or path.split("/", 1)[0].casefold() == RESERVED_DIRECTORY:
+    if folded(path.split("/", 1)[0]) == RESERVED_DIRECTORY or folded(path) == RESERVED_FILE:
         raise BadPackage(f"the archive has the member {shown(path)}, which is for installers to write (CEP 34)")
     return path
 
@@ -50,6 +64,38 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
 def fits_windows(path: str) -> bool:
     """Whether Windows can hold a file of this path, where ':' writes into another file and AUX is a device."""
     return NOT_FOR_WINDOWS.search(path) is None
+
+
+def folded(path: str) -> str:
+    """The path that some file system of Windows or macOS takes `path` for."""
+    if not path.isascii():
+        path = "".join(character for character in path if unicodedata.category(character) != INVISIBLE_CATEGORY)
+    return DROPPED.sub("", path).casefold()
+
+
+def check_info_name(path: str) -> None:
+    """Refuse a name that is not that of a document below info/, but may be read or written as one."""
+    if path in DOCUMENTS:
+        return
+    if (document := folded(path)) in DOCUMENTS:
+        raise BadPackage(f"the member {shown(path)} is {document} where Windows or macOS unpacks it; rename it")
+    if SHORT_NAME.search(path) and path.count("/") == 1:
+        raise BadPackage(f"the member {shown(path)} has a short name of Windows, maybe that of a document; rename it")
+
+
+def check_info_name_in_pkg(path: str) -> None:
+    """Refuse a document of clients in the pkg archive: of two, the order of unpacking would decide.
+
+    Refused, too, are names that Windows or macOS changes, since they may come to be those of the info archive.
+    """
+    if folded(path) in DOCUMENTS:
+        raise BadPackage(f"the pkg archive holds {shown(path)}, which clients read; put it into the info archive")
+    is_invisible = any(unicodedata.category(character) == INVISIBLE_CATEGORY for character in path)
+    if is_invisible or SHORT_NAME.search(path) or not fits_windows(path):
+        raise BadPackage(
+            f"the pkg archive holds {shown(path)}, whose name Windows or macOS changes, maybe into that of a document; "
+            "rename it"
+        )
 
 
 def symlink_detours(path: str, raw_target: bytes, limits: Limits) -> set[str]:

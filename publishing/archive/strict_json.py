@@ -1,5 +1,6 @@
 """JSON that every parser reads alike: no NaN, no duplicate keys, no lone surrogates, no NUL, numbers of 64 bits."""
 
+import codecs
 import json
 import math
 from collections import Counter
@@ -23,6 +24,9 @@ def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
     """The value of a whole document. Raises BadPackage that calls the document `name`."""
     if len(data) > max_bytes:
         raise BadPackage(f"{name} is larger than the {size(max_bytes)} allowed")
+    if not data.strip():
+        raise BadPackage(f"{name} is empty; expected a JSON document")
+    check_no_mark(data, name)
     try:
         value = DECODER.decode(data.decode("utf-8"))
         check(value, max_depth)
@@ -38,6 +42,12 @@ def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
 def loads_object(data: bytes, name: str, max_bytes: int, max_depth: int) -> dict[str, Any]:
     """As `loads`, of a document that must be an object."""
     return _object_alone(loads(data, name, max_bytes, max_depth), name)
+
+
+def check_no_mark(data: bytes, name: str) -> None:
+    """Refuse a byte order mark, which some readers of UTF-8 skip and others read as a character."""
+    if data.startswith(codecs.BOM_UTF8):
+        raise BadPackage(f"{name} begins with a byte order mark; save it as UTF-8 without one")
 
 
 def document(data: bytes, name: str, limits: Limits, field: str) -> Any:

@@ -39,15 +39,6 @@ DOCUMENT_LIMITS = {
 DETOURS_MAX = 10_000
 FILES_KEPT = 5_000
 
-# What clients read may not lie in the pkg archive: of two, the order of unpacking would decide.
-CLIENT_DOCUMENTS = frozenset(
-    f"info/{name}"
-    for name in (
-        *("index.json", "paths.json", "about.json", "link.json", "run_exports.json", "package_metadata.json"),
-        *("files", "has_prefix", "no_link", "no_softlink", "hash_input.json", "post_install.json"),
-    )
-)
-
 
 class Place(Enum):
     """Which tar a member lies in, in the words of a sentence."""
@@ -115,7 +106,7 @@ class Tree:
         if self.has_paths_json:
             self._check_listing()
         else:
-            old_lists.check(self.documents, self.holds)
+            old_lists.check(self.documents, lambda path: self._node(path).kind)
 
     def holds(self, path: str) -> bool:
         return self._nodes.get(path.encode(), NOTHING).kind is not None
@@ -131,13 +122,15 @@ class Tree:
 
     def _check_place(self, path: str, member: Member, place: Place) -> None:
         top, slash, _ = path.partition("/")
-        if top.casefold() == INFO_DIRECTORY != top:
-            raise BadPackage(f"the member {shown(path)} lies in info/ where case does not count")
+        if paths.folded(top) == INFO_DIRECTORY != top:
+            raise BadPackage(f"the member {shown(path)} lies in info/ where Windows or macOS unpacks it; rename it")
         is_info = top == INFO_DIRECTORY
         if place is Place.INFO and not is_info:
             raise BadPackage(f"the info archive holds {shown(path)}; expected members under info/ alone (CEP 35)")
-        if place is Place.PKG and is_info and path.casefold() in CLIENT_DOCUMENTS:
-            raise BadPackage(f"the pkg archive holds {shown(path)}, which clients read; put it into the info archive")
+        if is_info and place is Place.PKG:
+            paths.check_info_name_in_pkg(path)
+        elif is_info:
+            paths.check_info_name(path)
         if is_info and not slash and member.kind is not Kind.DIRECTORY:
             raise BadPackage(f"the member 'info' is {member.kind.value}; expected a directory")
         if member.raw_name.endswith((b"/", b"/.")) and member.kind is not Kind.DIRECTORY:
@@ -223,8 +216,6 @@ class Tree:
         """Keeps the documents that `publishing.package` reads, and the entries of info/paths.json."""
         field = DOCUMENT_LIMITS.get(path)
         if field is None:
-            if path.casefold() in DOCUMENT_LIMITS:
-                raise BadPackage(f"the member {shown(path)} is {path.casefold()} where case does not count")
             return
         if member.kind is not Kind.FILE:
             raise BadPackage(f"{path} is {member.kind.value}; expected a file")
