@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 # A variable that was not replaced by its value: of shells, PowerShell, cmd, GitHub Actions, templates.
-VARIABLE = re.compile(r"\$\w+|\$\{+[^}]*\}*|\$\([^)]*\)?|\$env:\w+|%\w+%|\{\{[^}]*\}*|\{\w+\}", re.IGNORECASE)
+VARIABLE = re.compile(r"\$\w+|\$\{+[^{}]*\}*|\$\([^)]*\)?|\$env:\w+|%\w+%|\{\{[^{}]*\}*|\{\w+\}", re.IGNORECASE)
 # An unset variable, as programs write it.
 UNSET = re.compile(r"none|null|nil|undefined|nan|\(null\)|\[object Object\]|''|\"\"", re.IGNORECASE)
 # A secret that a CI or a page has hidden, and the words of examples.
@@ -31,6 +31,8 @@ KINDS = {
     "prefixed": PREFIXED,
     "quoted": QUOTED,
 }
+# Longer texts are no placeholders. The patterns above take quadratic time.
+MAX_CHARACTERS = 200
 
 
 def kind(secret: str) -> str:
@@ -43,4 +45,6 @@ def kind(secret: str) -> str:
         text = text.encode("latin-1").decode()  # of a header, whose UTF-8 servers read as Latin-1
     if not text:
         return "empty"
+    if len(text) > MAX_CHARACTERS:
+        return ""
     return next((name for name, pattern in KINDS.items() if pattern.fullmatch(text)), "")

@@ -69,7 +69,7 @@ def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase
     """
     if request.method in SAFE_METHODS and Channel.objects.filter(name=word, deleted_at=None).exists():
         try:
-            return below_channel(request, word, path) if path else _named_like_a_word(request, word)
+            return _named_like_a_word(request, word, path)
         except HubError as error:
             if error.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise
@@ -78,12 +78,16 @@ def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase
     raise Http404
 
 
-def _named_like_a_word(request: HttpRequest, word: str) -> HttpResponse:
-    """The way to the page of a public channel; nothing is told about a private one."""
+def _named_like_a_word(request: HttpRequest, word: str, path: str) -> HttpResponseBase:
+    """A file of the channel. The way to a page is shown for a public one alone: it would tell of a private one."""
     is_public = visible_channels(ANYONE).filter(name=word).exists()
+    if is_public and path:
+        return below_channel(request, word, path)
     if is_public and (page := channel_page(request, word)):
         return page
-    raise Http404
+    if not path:
+        raise Http404
+    return channel_file(request, word, path)
 
 
 def _other_slash(request: HttpRequest) -> HttpResponse | None:

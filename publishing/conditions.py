@@ -6,6 +6,7 @@ has a tag of its own, `<tag>-<encoding>`. Whichever of them a client has, its co
 """
 
 import re
+import sys
 import time
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from django.utils.http import http_date, parse_etags, parse_http_date_safe
 from hub.errors import HubError
 
 ENCODINGS = ("zstd", "gzip")
+DIGITS_MAX = 18
 RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
@@ -58,11 +60,11 @@ def part(request: HttpRequest, etag: str, seconds: int, size_bytes: int) -> tupl
     if condition is not None and condition not in (tag_of(etag), seconds and last_modified(seconds)):
         return None
     if match[1]:
-        first, last = int(match[1]), min(int(match[2] or size_bytes), size_bytes - 1)
-        if match[2] and int(match[2]) < first:
+        first, last = _number(match[1]), min(_number(match[2] or str(size_bytes)), size_bytes - 1)
+        if match[2] and _number(match[2]) < _number(match[1]):
             return None
     else:
-        first, last = max(0, size_bytes - int(match[2])), size_bytes - 1
+        first, last = max(0, size_bytes - _number(match[2])), size_bytes - 1
     if first > last:
         raise HubError(
             416,
@@ -71,6 +73,11 @@ def part(request: HttpRequest, etag: str, seconds: int, size_bytes: int) -> tupl
             {"Content-Range": f"bytes */{size_bytes}"},
         )
     return first, last
+
+
+def _number(digits: str) -> int:
+    """The number, or one behind the end of every file: Python refuses to read thousands of digits."""
+    return int(digits) if len(digits) <= DIGITS_MAX else sys.maxsize
 
 
 def _is_older(seconds: int, since: str) -> bool:

@@ -18,7 +18,7 @@ from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role
 from publishing import index
 from publishing.body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.models import Issuer, TrustedPublisher
+from publishing.models import Issuer, SubdirIndex, TrustedPublisher
 from tests.id_tokens.builders import KEY_ID, github_claims, jwk
 
 # It has the form of a key and is none; always the same, since it stands in the names of tests.
@@ -156,6 +156,14 @@ def make_artifact(
     )
     index.want(channel, subdir, [name])
     return artifact
+
+
+def make_files_old() -> None:
+    """Make channels and their files an hour old: within the second of a build no answer has Last-Modified."""
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    Channel.objects.update(created_at=an_hour_ago)
+    Artifact.objects.update(indexed_timestamp=int(an_hour_ago.timestamp() * 1000))
+    SubdirIndex.objects.filter(built_at__isnull=False).update(built_at=an_hour_ago)
 
 
 def received(path: Path, file_name: str = "", *, claimed_sha256: str | None = None) -> ReceivedFile:

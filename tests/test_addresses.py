@@ -97,6 +97,10 @@ def test_channel_named_like_a_word_from_before_keeps_working() -> None:
     private, missing = (Client().get(f"/{name}/noarch/repodata.json") for name in ("doctor", "status"))
     assert private.status_code == missing.status_code == 404
     assert private.text.replace("doctor", "status") == missing.text
+    make_channel("media", owner=owner, is_private=True)
+    for path in ("", "/", "/noarch", "/noarch/", "/noarch/repodata.json"):
+        private, missing = (Client().get(f"/{name}{path}", headers=BROWSER) for name in ("media", "connect"))
+        assert (private.status_code, private.get("Location")) == (missing.status_code, missing.get("Location")), path
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

@@ -16,7 +16,7 @@ from hub.storage import StoreError
 from publishing import delivery, index, repodata, upload
 from publishing.models import IndexedName, SubdirIndex
 from tests.archives import make_conda
-from tests.builders import make_channel, make_key, received
+from tests.builders import make_channel, make_files_old, make_key, received
 
 ARTIFACT = "/open/noarch/demo-1.0-0.conda"
 EACH_TIME = "public, no-cache, max-age=0"
@@ -32,6 +32,7 @@ def content(olga: User, tmp_path: Path) -> bytes:
     index.open_channel(channel)
     for subdir in ("noarch", ""):
         index.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+    make_files_old()
     return path.read_bytes()
 
 
@@ -115,6 +116,8 @@ def test_a_client_that_has_it_gets_304(client: Client, content: bytes, path: str
         ("bytes=10-", 10, None),
         ("bytes=-5", -5, None),
         ("bytes=0-99999999", 0, None),
+        (f"bytes=0-{'9' * 5000}", 0, None),
+        (f"bytes=-{'9' * 5000}", 0, None),
     ],
 )
 def test_a_range(client: Client, content: bytes, asked: str, first: int, last: int | None) -> None:
@@ -130,6 +133,7 @@ def test_a_range(client: Client, content: bytes, asked: str, first: int, last: i
     [
         ({"range": "bytes=99999999-"}, 416),
         ({"range": "bytes=-0"}, 416),
+        ({"range": f"bytes={'9' * 5000}-"}, 416),
         ({"range": "bytes=5-4"}, 200),
         ({"range": "bytes=0-1,3-4"}, 200),
         ({"range": "lines=1-2"}, 200),

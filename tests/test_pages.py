@@ -103,11 +103,11 @@ def test_an_empty_home_says_what_to_do(client: Client, sam: User) -> None:
 
 def test_home_leads_to_ones_keys(client: Client, sam: User) -> None:
     for each in (client, signed_in(sam)):
-        assert '<a href="/account/keys">Make an API key</a>' in home(each)
+        assert '<a href="/account/keys">make an API key</a>' in home(each)
 
 
 def test_home_shows_commands_with_the_hubs_own_address(client: Client) -> None:
-    assert f"pixi auth login {settings.HUB_PUBLIC_URL} <span>--token" in home(client)
+    assert f"pixi auth login {settings.HUB_PUBLIC_URL} <span>--oauth" in home(client)
     assert f"<span>{settings.HUB_PUBLIC_URL}/<var>CHANNEL</var></span>" in home(client)
 
 

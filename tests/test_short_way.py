@@ -6,6 +6,7 @@ from pytest_django import Settings
 
 from channels_app.models import User
 from publishing import downloads, short_way
+from tests.builders import make_files_old
 from tests.callers import make_world
 from tests.pages import Response, signed_in
 
@@ -24,6 +25,7 @@ PATHS = [
 @pytest.fixture(autouse=True)
 def world() -> None:
     make_world()
+    make_files_old()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import zstandard
 from playwright.sync_api import Browser, Page
 
 from tests.archives import make_conda
-from tests.clients.plain import ask, seconds_until_indexed, upload
+from tests.clients.plain import ask, seconds_until, seconds_until_indexed, upload
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted
 from tests.stores import moto_server
@@ -101,6 +101,7 @@ def notebook(hub: tuple[LiveHub, bytes], elsewhere: str, browser: Browser) -> It
 
 
 def test_page_of_another_origin_reads_a_public_channel(notebook: Notebook) -> None:
+    seconds_until(lambda: notebook.fetch(f"/open/{SHARD_INDEX}")["modified"] is not None)
     index = notebook.fetch(f"/open/{SHARD_INDEX}")
     shards = msgpack.unpackb(zstandard.decompress(index["bytes"]))["shards"]
     shard = notebook.fetch(f"/open/noarch/shards/{shards['demo'].hex()}.msgpack.zst")

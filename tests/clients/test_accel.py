@@ -4,13 +4,14 @@ import gzip
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from tests.archives import make_conda
-from tests.clients.plain import Answer, ask, seconds_until_indexed, until_settled, upload
+from tests.clients.plain import Answer, ask, seconds_until, seconds_until_indexed, until_settled, upload
 from tests.clients.reader import Reader
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted
@@ -102,8 +103,14 @@ def test_json_in_an_encoding_is_the_same_content(world: World) -> None:
                 assert (again.status, again.headers["ETag"]) == (304, answer.headers["ETag"])
 
 
+def has_time(world: World, name: str) -> bool:
+    """Whether the second of the last build is over."""
+    return "Last-Modified" in world.get(f"/open/noarch/{name}").headers
+
+
 def test_times_are_the_hubs_and_are_answered_right(world: World) -> None:
     for name in (FILE, *INDEXES):
+        seconds_until(partial(has_time, world, name))
         for _ in range(2):
             time = world.get(f"/open/noarch/{name}").headers["Last-Modified"]
             assert ask(world.hub, f"/open/noarch/{name}").headers["Last-Modified"] == time

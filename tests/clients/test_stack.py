@@ -68,10 +68,13 @@ def test_slow_senders_hold_nobody_up(hub: LiveHub, channel: str, keys: Keys) -> 
 
 def test_no_credential_is_in_nginxs_log(hub: LiveHub, channel: str, keys: Keys) -> None:
     assert ask(hub, f"/t/{keys.olga}/{channel}/noarch/repodata.json").status == 200
+    for spelling in ("//t/", "/%74/", "/%54/", "/T/", "/./t/", "/%2ft/", "/x/../t%2f"):
+        ask(hub, f"{spelling}{keys.olga}/{channel}/noarch/repodata.json")
     ask(hub, f"/invitations/{'a' * 32}?code=secret-code")
     seconds_until(lambda: '"GET /t/[hidden]"' in hub.log() and '"GET /invitations/[hidden]"' in hub.log())
     assert not re.search(r'"GET /(t|invitations)/[^[]', hub.log())
     assert "secret-code" not in hub.log()
+    assert keys.olga not in hub.log()
 
 
 def test_web_processes_are_replaced_and_nobody_notices(
