@@ -7,6 +7,7 @@ from django.conf import settings
 from gunicorn.glogging import Logger
 
 from hub import logs, metrics
+from hub.processes import die_with_parent
 from hub.redaction import redacted
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -26,7 +27,11 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """A worker's counts stay in the sums when it dies, until the server starts anew."""
+    """A worker stops when the master is killed: else the next master would find the port in use.
+
+    A worker's counts stay in the sums when it dies, until the server starts anew.
+    """
+    die_with_parent()
     if settings.HUB_METRICS_TOKEN:
         metrics.share(_program(server))
 

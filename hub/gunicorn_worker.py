@@ -49,6 +49,13 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
                 listener.close()
             self.sockets = []
 
+    def is_parent_alive(self) -> bool:
+        """Without a master it stops as if told to; gunicorn's own would go on with its socket open."""
+        is_alive = bool(super().is_parent_alive())
+        if not is_alive:
+            self.alive = False
+        return is_alive
+
     def _accept_rest(self, listener: Any) -> None:
         before = -1
         while before < self.nr_conns:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from itertools import repeat
 from pathlib import Path
 from socket import create_server
@@ -115,6 +115,27 @@ def test_killed_part_is_started_again(
     assert upload(hub, "demo", package, key).status == 201
     seconds = seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
     figure("seconds from the next 2xx to the index", round(seconds, 1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_killed_web_with_open_connections_is_back_at_once(hub: LiveHub, figure: Figure) -> None:
+    """One is idle, and on the other a request has begun: neither keeps the port."""
+    before = len(hub.log())
+    idle, busy = (HTTPConnection("127.0.0.1", hub.port, timeout=READY_S) for _ in range(2))
+    idle.request("GET", "/healthz")
+    assert idle.getresponse().read()
+    busy.putrequest("PUT", "/demo/noarch/never-1.0-0.conda")
+    busy.putheader("Content-Length", "1000")
+    busy.endheaders(b"the first bytes")
+    old = hub.part("gunicorn")
+    os.kill(old[0], signal.SIGKILL)
+    seconds = seconds_until(lambda: "The web stopped by itself" in hub.log()[before:])
+    seconds += seconds_until(hub.is_ready)
+    figure("seconds until the web answered again", round(seconds, 1))
+    busy.close()
+    seconds_until(lambda: not running(old))
+    idle.close()
+    assert "Connection in use" not in hub.log()[before:]
 
 
 @pytest.mark.parametrize("is_queue_lost", [False, True], ids=["queue kept", "queue lost"])
