@@ -1,5 +1,6 @@
 """What others have yet to be told: in order, once, tried again, and never lost with the queue."""
 
+import smtplib
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from channels_app import audit, mails, outbox, tasks
 from channels_app.access import Actor
 from channels_app.models import AuditEvent, Channel, Outgoing, Role, User
+from hub.celery import app
 from publishing.models import FailedJob
 from tests.builders import make_member, make_user
 
@@ -33,6 +35,45 @@ class Down(BaseEmailBackend):
         return len(email_messages)
 
 
+class Connection(smtplib.SMTP):
+    """A connection to a mail server that refuses some recipients: at which command, and with which code."""
+
+    refusals: dict[str, tuple[str, int]] = {}
+    taken: list[str] = []
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+
+    def ehlo_or_helo_if_needed(self) -> None:
+        self.esmtp_features = {}
+
+    def sendmail(self, from_addr: str, to_addrs: Any, *arguments: Any, **options: Any) -> Any:
+        [self.to] = to_addrs
+        return super().sendmail(from_addr, to_addrs, *arguments, **options)
+
+    def _answer(self, step: str) -> tuple[int, bytes]:
+        refused_at, code = self.refusals.get(self.to, ("", 0))
+        return (code, b"refused") if step == refused_at else (250, b"ok")
+
+    def mail(self, *_: Any) -> tuple[int, bytes]:
+        return self._answer("mail")
+
+    def rcpt(self, *_: Any) -> tuple[int, bytes]:
+        return self._answer("rcpt")
+
+    def data(self, _: Any) -> tuple[int, bytes]:
+        answer = self._answer("data")
+        if answer[0] == 250:
+            self.taken.append(self.to)
+        return answer
+
+    def rset(self) -> tuple[int, bytes]:
+        return 250, b"ok"
+
+    def quit(self) -> tuple[int, bytes]:
+        return 221, b"bye"
+
+
 @pytest.fixture(autouse=True)
 def owners(channel: Channel, olga: User) -> None:
     """Olga and Jo own the channel."""
@@ -40,11 +81,26 @@ def owners(channel: Channel, olga: User) -> None:
     make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def jobs_are_loaded() -> None:
+    """As in a worker: failed jobs are noted by what the jobs' modules connect."""
+    app.loader.import_default_modules()
+
+
 @pytest.fixture
 def down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[Down]:
     settings.EMAIL_BACKEND = f"{__name__}.Down"
     monkeypatch.setattr(Down, "refused", ())
     return Down
+
+
+@pytest.fixture
+def smtp(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[Connection]:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    monkeypatch.setattr(smtplib, "SMTP", Connection)
+    monkeypatch.setattr(Connection, "refusals", {})
+    monkeypatch.setattr(Connection, "taken", [])
+    return Connection
 
 
 def happen(channel: Channel, olga: User, target: str) -> AuditEvent:
@@ -149,6 +205,82 @@ def test_server_that_is_down_costs_a_round_few_tries(channel: Channel, olga: Use
     happen(channel, olga, "a")
     tasks.tell_waiting()
     assert Outgoing.objects.filter(tries=1).count() == outbox.FAILURES_AT_ONCE_MAX
+
+
+@pytest.mark.parametrize(("step", "code"), [("rcpt", 550), ("data", 554)])
+def test_mail_that_is_refused_for_good_is_a_failed_job_at_once(
+    channel: Channel, olga: User, smtp: type[Connection], step: str, code: int
+) -> None:
+    smtp.refusals = {"olga@example.org": (step, code)}
+    happen(channel, olga, "a")
+    happen(channel, olga, "b")
+    tasks.tell_waiting()
+    assert smtp.taken == ["jo@example.org", "jo@example.org"]
+    assert not Outgoing.objects.exists()
+    assert FailedJob.objects.filter(task=mails.SEND).count() == 2
+
+
+@pytest.mark.parametrize(("step", "code"), [("rcpt", 450), ("data", 451), ("mail", 530), ("mail", 421), ("rcpt", 421)])
+def test_mail_that_is_refused_for_now_is_tried_again(
+    channel: Channel, olga: User, smtp: type[Connection], step: str, code: int
+) -> None:
+    smtp.refusals = {"olga@example.org": (step, code)}
+    happen(channel, olga, "a")
+    tasks.tell_waiting()
+    assert smtp.taken == ["jo@example.org"]
+    assert Outgoing.objects.get().tries == 1
+    assert not FailedJob.objects.exists()
+    smtp.refusals = {}
+    let_all_be_due()
+    tasks.tell_waiting()
+    assert smtp.taken == ["jo@example.org", "olga@example.org"]
+
+
+@pytest.mark.parametrize("code", [550, 450])
+def test_refused_recipients_delay_no_other_mail(
+    channel: Channel, olga: User, smtp: type[Connection], code: int
+) -> None:
+    refused = [make_user(f"refused-{number}", email=f"refused-{number}@example.org") for number in range(60)]
+    smtp.refusals = {user.email: ("rcpt", code) for user in refused}
+    event = happen(channel, olga, "a")
+    Outgoing.objects.all().delete()
+    for user in [*refused, olga]:
+        outbox.put(mails.SEND, event.pk, user.pk, lane=mails.lane(user.pk))
+    tasks.tell_waiting()
+    assert smtp.taken == ["olga@example.org"]
+
+
+@pytest.mark.parametrize(("step", "code"), [("data", 451), ("mail", 421), ("rcpt", 421)])
+def test_server_that_takes_no_mail_now_is_asked_few_times(
+    channel: Channel, olga: User, smtp: type[Connection], step: str, code: int
+) -> None:
+    people = [make_user(f"owner-{number}", email=f"owner-{number}@example.org") for number in range(10)]
+    smtp.refusals = {user.email: (step, code) for user in people}
+    event = happen(channel, olga, "a")
+    Outgoing.objects.all().delete()
+    for user in people:
+        outbox.put(mails.SEND, event.pk, user.pk, lane=mails.lane(user.pk))
+    tasks.tell_waiting()
+    assert Outgoing.objects.filter(tries=1).count() == outbox.FAILURES_AT_ONCE_MAX
+
+
+def test_mails_never_tried_go_before_those_that_failed(
+    channel: Channel, olga: User, down: type[Down], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [happen(channel, olga, "a"), happen(channel, olga, "b")]
+    Outgoing.objects.all().delete()
+    jo = User.objects.get(username="jo")
+    for event, user in [(events[0], olga), (events[1], olga), (events[1], jo)]:
+        outbox.put(mails.SEND, event.pk, user.pk, lane=mails.lane(user.pk))
+    down.refused = ("olga@example.org",)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "AT_ONCE", 1)
+        patch.setattr(outbox, "FAILURES_AT_ONCE_MAX", 1)
+        tasks.tell_waiting()
+    down.refused = ("nobody",)
+    let_all_be_due()
+    tasks.tell_waiting()
+    assert told() == [("jo@example.org", "b"), ("olga@example.org", "a"), ("olga@example.org", "b")]
 
 
 def test_jobs_of_an_earlier_version_are_done(channel: Channel, olga: User) -> None:
