@@ -1,7 +1,8 @@
 """Which stale index a worker builds next: it asks the database. The queue only says that there is something to build.
 
 A worker builds one index for a bounded time, then looks again for the one that is next. Channels take turns, so a burst
-of changes in one delays the index of another by one build. Something to remove goes before something to add.
+of changes in one delays the index of another by one build. Something to remove goes before something to add, but every
+other turn is for additions where one waits.
 """
 
 import logging
@@ -44,6 +45,8 @@ FAILED_BUILD = "publishing.tasks.build_index"
 logger = logging.getLogger(__name__)
 # One thread of a process waits for what is not due yet, and one builds files of whole channels, which may take long.
 _waits, _builds_whole_channel = threading.Lock(), threading.Lock()
+# Whether the last turn that began in this process was one that went first.
+_went_first = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def work() -> None:
     _open_channels()
     while time.monotonic() < ends:
         turns = stale()
-        due = in_order(turns, timezone.now())
+        due = in_order(turns, timezone.now(), removals_first=not _went_first)
         if not _take_one(due) and not _wait(turns):
             return
     wake(index.BUILD)
@@ -92,21 +95,27 @@ def stale() -> list[Turn]:
     ]
 
 
-def in_order(turns: Sequence[Turn], now: datetime) -> list[Turn]:
-    """Those of `turns` that are due, the next one first."""
-    return sorted((turn for turn in turns if turn.due_at <= now), key=lambda turn: _order(turn, now))
+def in_order(turns: Sequence[Turn], now: datetime, *, removals_first: bool) -> list[Turn]:
+    """Those of `turns` that are due, the next one first.
 
-
-def _order(turn: Turn, now: datetime) -> tuple[bool, datetime, datetime, int]:
-    """By channel, the one whose last turn is the longest ago first. It has at most one turn by what it removes, then
-    it comes in line with the others, so that a burst of removals delays nobody either.
+    Removals come first or last: by turns, since removals in many channels would put off additions for ever.
     """
-    goes_first = turn.removes and turn.channel_turn_at < now - REMOVES_FIRST_AFTER
+    due = [turn for turn in turns if turn.due_at <= now]
+    return sorted(due, key=lambda turn: (goes_first(turn, now) != removals_first, *_order(turn)))
+
+
+def goes_first(turn: Turn, now: datetime) -> bool:
+    """A channel has at most one turn by what it removes, then it comes in line with the others."""
+    return turn.removes and turn.channel_turn_at < now - REMOVES_FIRST_AFTER
+
+
+def _order(turn: Turn) -> tuple[datetime, datetime, int]:
+    """By channel, the one whose last turn is the longest ago first."""
     last = turn.channel_turn_at
     if turn.is_whole_channel:
         # In a line of its own: it must not put off the subdirs of its channel.
         last = max(turn.turn_at, turn.wanted_at + WHOLE_CHANNEL_WAITS)
-    return not goes_first, last, turn.turn_at, turn.index_id
+    return last, turn.turn_at, turn.index_id
 
 
 def _take_one(turns: Sequence[Turn]) -> bool:
@@ -121,9 +130,8 @@ def _take_one(turns: Sequence[Turn]) -> bool:
 
 def _build(turn: Turn, *, has_more: bool) -> bool:
     """Build the index once, and whether that was tried; one that fails stops no other."""
-    begun = partial(wake, index.BUILD) if has_more else None
     try:
-        is_built = index.build_once(turn.index_id, bound_s=BUILD_S, begun=begun)
+        is_built = index.build_once(turn.index_id, bound_s=BUILD_S, begun=partial(_begin, turn, has_more=has_more))
     except Exception as error:
         logger.exception("the build of index %s failed", turn.index_id)
         jobs.note(FAILED_BUILD, [turn.index_id], error)
@@ -131,6 +139,13 @@ def _build(turn: Turn, *, has_more: bool) -> bool:
     if is_built:
         jobs.forget(FAILED_BUILD, [turn.index_id])
     return is_built
+
+
+def _begin(turn: Turn, *, has_more: bool) -> None:
+    global _went_first
+    _went_first = goes_first(turn, timezone.now())
+    if has_more:
+        wake(index.BUILD)
 
 
 def _wait(turns: Sequence[Turn]) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,8 +34,8 @@ def turn(index_id: int, *, last_s: float, **values: Any) -> Turn:
     return Turn(index_id, **{**facts, "turn_at": ago(last_s), "channel_turn_at": ago(last_s), **values})
 
 
-def ordered(*found: Turn) -> list[int]:
-    return [each.index_id for each in turns.in_order(found, NOW)]
+def ordered(*found: Turn, removals_first: bool = True) -> list[int]:
+    return [each.index_id for each in turns.in_order(found, NOW, removals_first=removals_first)]
 
 
 def listed(channel: Channel, subdir: str = "noarch") -> set[str]:
@@ -75,6 +76,32 @@ def test_order_removal_goes_first() -> None:
 
 def test_order_burst_of_removals_delays_no_addition() -> None:
     assert ordered(turn(1, last_s=0.5, removes=True), turn(2, last_s=1)) == [2, 1]
+
+
+@pytest.mark.parametrize("removals_first", [True, False])
+def test_order_removal_with_an_addition_waiting_has_every_other_turn(*, removals_first: bool) -> None:
+    removals = [turn(1, last_s=60, removes=True), turn(2, last_s=90, removes=True)]
+    expected = [2, 1, 3] if removals_first else [3, 2, 1]
+    assert ordered(*removals, turn(3, last_s=3), removals_first=removals_first) == expected
+
+
+@pytest.mark.parametrize(("channels", "build_s"), [(60, 0.05), (10, 0.25), (200, 0.02), (200, 2.5)])
+def test_order_removals_in_many_channels_delay_an_addition_by_one_build(channels: int, build_s: float) -> None:
+    """Each channel has something to remove again by the time of its next turn."""
+    now, went_first = NOW, False
+    begun: list[int] = []
+    last = {number: ago(100 + number) for number in range(channels)}
+    addition = turn(channels, last_s=10)
+    while len(begun) < 2 * channels:
+        removals = [turn(number, last_s=0, removes=True, channel_turn_at=at) for number, at in last.items()]
+        first = turns.in_order([*removals, addition], now, removals_first=not went_first)[0]
+        went_first = turns.goes_first(first, now)
+        begun.append(first.index_id)
+        addition = replace(addition, channel_turn_at=now) if first == addition else addition
+        last |= {first.index_id: now} if first != addition else {}
+        now += timedelta(seconds=build_s)
+    assert channels in begun[:2]
+    assert set(range(channels)) <= set(begun)
 
 
 def test_order_whole_channel_waits_then_comes_in_line() -> None:
@@ -171,6 +198,33 @@ def test_work_on_a_burst_gives_another_channel_its_turn(
     turns.work()
     assert built[:2] == [("demo", 2), ("other", 1)]
     assert [count for name, count in built if name == "demo"] == [2, 4, 6, 7]
+
+
+def test_work_on_removals_in_many_channels_gives_an_addition_every_other_turn(
+    olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_went_first", False)
+    for number in range(4):
+        channel = make_channel(f"removes-{number}", owner=olga)
+        gone = make_artifact(channel)
+        index.bring_channel_up_to_date(channel)
+        removal.yank(actor=Actor(user=olga), artifact=gone, reason="")
+    SubdirIndex.objects.update(due_at=None, turn_at=timezone.now() - timedelta(seconds=60))
+    other = make_channel("adds")
+    index.bring_channel_up_to_date(other)
+    make_artifact(other)
+    begun: list[str] = []
+    original = index.build
+
+    def build(row: SubdirIndex, **options: Any) -> None:
+        original(row, **options)
+        begun.append(row.channel.name)
+
+    monkeypatch.setattr(index, "build", build)
+    turns.work()
+    assert begun[0] == "removes-0"
+    assert begun[1] == "adds"
+    assert set(begun[2:5]) > {"removes-1"}
 
 
 def test_bounded_build_leaves_the_index_stale_and_tells_of_what_it_made(channel: Channel, one_batch: None) -> None:
@@ -324,7 +378,7 @@ def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypa
         turns.work()
     assert listed(other)
     assert [(job.task, job.args) for job in FailedJob.objects.all()] == [(turns.FAILED_BUILD, [broken.pk])]
-    assert turns.in_order(turns.stale(), timezone.now()) == []
+    assert turns.in_order(turns.stale(), timezone.now(), removals_first=True) == []
     tasks.build_index(broken.pk)  # as "Retry" does
     assert listed(channel)
     assert not FailedJob.objects.exists()
