@@ -5,7 +5,7 @@ one file each for the ZIP, the compression, the tar, the tree and the documents.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from publishing.archive import compression, conda_zip, documents, index_json, ki
 from publishing.archive.compression import Part
 from publishing.archive.identity import FileName, parse_file_name
 from publishing.archive.rules import MIB, BadPackage, Budget, Limits, over_limit, shown, size
+from publishing.archive.specs import SpecReader
 from publishing.archive.tree import (
     ABOUT_JSON,
     INDEX_JSON,
@@ -81,9 +82,20 @@ def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo: 
         kinds.check(file, file_bytes, parsed.extension)
         tree = Tree(limits)
         read_archive = _read_conda if parsed.extension == ".conda" else _read_tar_bz2
-        index = read_archive(file, file_bytes, parsed, tree, limits)
+        found = read_archive(file, file_bytes, parsed, tree, limits)
         tree.check_whole()
-        return _package_info(parsed, index, tree, limits)
+        return _package_info(parsed, found, tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """The checked documents of a package, each read within the time of the archive that holds it."""
+
+    index: dict[str, Any]
+    revision: int
+    about: dict[str, Any]
+    run_exports: dict[str, list[str]]
+    warnings: tuple[str, ...]
 
 
 @contextmanager
@@ -143,8 +155,8 @@ def _check_size(file_bytes: int, limits: Limits) -> None:
         )
 
 
-def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> dict[str, Any]:
-    """The index of a `.conda` file (CEP 35), checked before its large part is read; fills `tree`."""
+def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> _Documents:
+    """The documents of a `.conda` file (CEP 35), checked before its large part is read; fills `tree`."""
     entries = conda_zip.entries(file, file_bytes)
     info_name, pkg_name = f"info-{file_name.stem}.tar.zst", f"pkg-{file_name.stem}.tar.zst"
     expected = {METADATA_JSON, info_name, pkg_name}
@@ -158,7 +170,7 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     info_entry, pkg_entry = entries[info_name], entries[pkg_name]
     info = _zstd_part(file, info_entry, Budget.for_info("the info archive", info_entry.size_bytes, limits), limits)
     tree.read(info, Place.INFO)
-    index = index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits, info.budget)
+    found = _read_documents(tree.documents, file_name, limits, info.budget)
     if not tree.has_paths_json:
         raise BadPackage(
             f"the archive has no {PATHS_JSON}, which a .conda file must have (CEP 34): upload the .tar.bz2 file that "
@@ -166,7 +178,7 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
         )
     pkg = _zstd_part(file, pkg_entry, Budget.for_pkg("the pkg archive", pkg_entry.size_bytes, limits), limits)
     tree.read(pkg, Place.PKG)
-    return index
+    return found
 
 
 def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> None:
@@ -187,17 +199,26 @@ def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: L
     return Part(compression.zstd_chunks(source, budget, limits.window_bytes), budget)
 
 
-def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> dict[str, Any]:
-    """The index of a `.tar.bz2` file, info/ and all else in one tar in any order; fills `tree`."""
+def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> _Documents:
+    """The documents of a `.tar.bz2` file, info/ and all else in one tar in any order; fills `tree`."""
     budget = Budget.for_pkg("the archive", file_bytes, limits)
     tree.read(Part(compression.bz2_chunks(file, budget), budget), Place.WHOLE)
-    return index_json.parse(tree.documents.get(INDEX_JSON), file_name, limits, budget)
+    return _read_documents(tree.documents, file_name, limits, budget)
 
 
-def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits: Limits) -> PackageInfo:
-    documents.check_link(tree.documents, index.get("noarch"), limits)
-    about, about_warning = documents.about(tree.documents.get(ABOUT_JSON), limits)
-    run_exports = documents.run_exports(tree.documents.get(RUN_EXPORTS_JSON), limits)
+def _read_documents(found: Mapping[str, bytes], file_name: FileName, limits: Limits, budget: Budget) -> _Documents:
+    """The documents among those `found`, which must all have been read; their specs spend the time of `budget`."""
+    specs = SpecReader(budget)
+    index = index_json.parse(found.get(INDEX_JSON), file_name, limits, specs)
+    documents.check_link(found, index.get("noarch"), limits)
+    about, about_warning = documents.about(found.get(ABOUT_JSON), limits)
+    run_exports = documents.run_exports(found.get(RUN_EXPORTS_JSON), limits)
+    warnings = (*filter(None, [about_warning]), *documents.run_export_warnings(run_exports, specs))
+    return _Documents(index, index_json.revision(index, specs), about, run_exports, warnings)
+
+
+def _package_info(file_name: FileName, found: _Documents, tree: Tree) -> PackageInfo:
+    index = found.index
     return PackageInfo(
         file_name=str(file_name),
         name=file_name.name,
@@ -207,25 +228,22 @@ def _package_info(file_name: FileName, index: dict[str, Any], tree: Tree, limits
         subdir=index["subdir"],
         extension=file_name.extension,
         index=index,
-        revision=index_json.revision(index),
-        about=about,
-        run_exports=run_exports,
+        revision=found.revision,
+        about=found.about,
+        run_exports=found.run_exports,
         features=tuple(_features(file_name.name, tree)),
         files=tuple(tree.files),
         file_count=tree.file_count,
         licences=tuple(tree.licences.texts),
-        warnings=(*filter(None, [about_warning]), *_warnings(file_name, index, run_exports, tree)),
+        warnings=(*found.warnings, *_warnings(file_name, index, tree)),
     )
 
 
-def _warnings(
-    file_name: FileName, index: dict[str, Any], run_exports: dict[str, list[str]], tree: Tree
-) -> Iterator[str]:
+def _warnings(file_name: FileName, index: dict[str, Any], tree: Tree) -> Iterator[str]:
     yield from oddities.warnings(tree, index["subdir"])
     yield from tree.warnings
     if file_name.version != file_name.version.lower():
         yield f"the version {shown(file_name.version)} has capital letters, which clients compare as small ones"
-    yield from documents.run_export_warnings(run_exports)
 
 
 def _features(name: str, tree: Tree) -> Iterator[str]:

@@ -24,6 +24,7 @@ ZSTD_DICTIONARY_ID_BYTES = (0, 1, 2, 4)
 ZSTD_CONTENT_SIZE_BYTES = (0, 2, 4, 8)
 ZSTD_BLOCK_HEADER_BYTES = 3
 ZSTD_BLOCK_MAX_BYTES = 128 * KIB
+ZSTD_WINDOW_MIN_BYTES = KIB
 ZSTD_RLE_BLOCK = 1
 ZSTD_SKIPPABLE_MAGIC = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 ZSTD_SKIPPABLE_SIZE_BYTES = 4
@@ -83,11 +84,13 @@ def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int) -> Iterat
     magic = source.read(len(ZSTD_MAGIC))
     if magic != ZSTD_MAGIC and not ZSTD_SKIPPABLE_MAGIC.match(magic):
         raise BadPackage(f"{budget.name} is not compressed by zstd: it begins with {shown(magic)}")
+    decompressor = zstandard.ZstdDecompressor(max_window_size=max(window_max_bytes, ZSTD_WINDOW_MIN_BYTES))
     while magic:
         budget.check_time()
+        budget.spend_frame()
         if magic == ZSTD_MAGIC:
             try:
-                yield from _zstd_frame(source, budget, window_max_bytes)
+                yield from _zstd_frame(source, budget, decompressor, window_max_bytes)
             except zstandard.ZstdError as error:
                 raise BadPackage(f"{budget.name} has a damaged zstd frame: {error}; upload it again") from error
         elif ZSTD_SKIPPABLE_MAGIC.match(magic):
@@ -107,7 +110,9 @@ def _skip_zstd_frame(source: Source, budget: Budget) -> None:
         left_bytes -= len(_take(source, min(left_bytes, SKIP_BYTES), budget))
 
 
-def _zstd_frame(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:
+def _zstd_frame(
+    source: Source, budget: Budget, decompressor_of_frames: zstandard.ZstdDecompressor, window_max_bytes: int
+) -> Iterator[bytes]:
     header = ZSTD_MAGIC + _zstd_frame_header(source, budget)
     frame = zstandard.get_frame_parameters(header)
     if frame.window_size > window_max_bytes:
@@ -117,7 +122,7 @@ def _zstd_frame(source: Source, budget: Budget, window_max_bytes: int) -> Iterat
         )
     if frame.dict_id:
         raise BadPackage(f"{budget.name} needs a zstd dictionary, which no client has")
-    decompressor = zstandard.ZstdDecompressor(max_window_size=window_max_bytes).decompressobj()
+    decompressor = decompressor_of_frames.decompressobj()
     yield decompressor.decompress(header)
     is_last = False
     while not is_last:

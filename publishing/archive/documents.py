@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from publishing.archive import specs, strict_json
+from publishing.archive import strict_json
 from publishing.archive.rules import BadPackage, Limits, over_limit, shown
+from publishing.archive.specs import SpecReader
 from publishing.archive.tree import ABOUT_JSON, LINK_JSON, OLD_LINK_JSON, RUN_EXPORTS_JSON
 
 RUN_EXPORT_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
-# Each may take 20 ms.
+# A page shows their warnings; more of them help no reader.
 CHECKED_RUN_EXPORTS = 100
 
 LINK_VERSION = 1
@@ -78,14 +79,12 @@ def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
     return {kind: specs for kind, specs in exports.items() if specs}
 
 
-def run_export_warnings(exports: dict[str, list[str]]) -> Iterator[str]:
+def run_export_warnings(exports: dict[str, list[str]], specs: SpecReader) -> Iterator[str]:
     """The run exports that a build with one client would read otherwise than a build with another."""
     entries = ((kind, spec) for kind, specs_of_kind in exports.items() for spec in specs_of_kind)
     for kind, spec in islice(entries, CHECKED_RUN_EXPORTS):
-        try:
-            specs.check(spec)
-        except specs.NotAlikeError as error:
-            yield f"{RUN_EXPORTS_JSON} has {shown(spec)} in {kind}, but {error}"
+        if problem := specs.read(spec).problem:
+            yield f"{RUN_EXPORTS_JSON} has {shown(spec)} in {kind}, but {problem}"
 
 
 def prefix_modes(has_prefix: bytes | None) -> set[str]:

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import rattler
-from rattler.exceptions import InvalidMatchSpecError
 
 from channels_app import timestamps
-from publishing.archive import identity, specs, strict_json
+from publishing.archive import identity, strict_json
 from publishing.archive.identity import FileName
-from publishing.archive.rules import BadPackage, Budget, Limits, over_limit, shown
+from publishing.archive.rules import BadPackage, Limits, over_limit, shown
+from publishing.archive.specs import SpecReader
 
 NAME = "info/index.json"
 
@@ -46,7 +46,7 @@ FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?\Z")
 EXTRA_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
 
 
-def parse(data: bytes | None, file_name: FileName, limits: Limits, budget: Budget) -> dict[str, Any]:
+def parse(data: bytes | None, file_name: FileName, limits: Limits, specs: SpecReader) -> dict[str, Any]:
     """The index, every key kept, checked in itself and against the file's name. Raises BadPackage."""
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
@@ -60,25 +60,25 @@ def parse(data: bytes | None, file_name: FileName, limits: Limits, budget: Budge
     _check_site_packages(index)
     _check_conda_types(index)
     _check_v3_fields(index)
-    _check_specs(index, limits, budget)
-    _check_stated_revision(index)
+    _check_specs(index, limits, specs)
+    _check_stated_revision(index, specs)
     _check_rattler_reads(index)
     return index
 
 
-def revision(index: dict[str, Any]) -> int:
+def revision(index: dict[str, Any], specs: SpecReader) -> int:
     """The repodata revision that a checked index needs: 1, or 3 for CEP 43, 44 and 45.
 
     As rattler's required_repodata_revision, and as CEP 43 says of a schema_version of 3.
     """
     states_v3 = index.get("repodata_revision") == V3_REVISION or index.get("schema_version") == V3_SCHEMA_VERSION
-    return V3_REVISION if states_v3 or _needs_v3(index) else LEGACY_REVISION
+    return V3_REVISION if states_v3 or _needs_v3(index, specs) else LEGACY_REVISION
 
 
-def _needs_v3(index: dict[str, Any]) -> bool:
+def _needs_v3(index: dict[str, Any], specs: SpecReader) -> bool:
     if index.get("extra_depends") or index.get("flags"):
         return True
-    return any(_is_v3_spec(spec) for key in ("depends", "constrains") for spec in index.get(key, ()))
+    return any(specs.read(spec).needs_v3 for key in ("depends", "constrains") for spec in index.get(key, ()))
 
 
 def _read_old_noarch(index: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ def _check_v3_fields(index: dict[str, Any]) -> None:
             raise BadPackage(f"{NAME} has the group {shown(group)} in extra_depends, no name of CEP 44")
 
 
-def _check_specs(index: dict[str, Any], limits: Limits, budget: Budget) -> None:
+def _check_specs(index: dict[str, Any], limits: Limits, specs: SpecReader) -> None:
     groups: dict[str, Any] = index.get("extra_depends", {})
     entries = [(key, spec) for key in ("depends", "constrains") for spec in _strings(index, key)]
     entries += [(f"extra_depends.{group}", spec) for group in groups for spec in _strings(groups, group)]
@@ -198,31 +198,17 @@ def _check_specs(index: dict[str, Any], limits: Limits, budget: Budget) -> None:
                 f"{NAME} has an entry of {len(spec)} characters in {key}; at most {limits.spec_characters} are allowed",
                 "spec_characters",
             )
-        budget.check_time()
-        try:
-            specs.check(spec)
-        except specs.NotAlikeError as error:
-            raise BadPackage(f"{NAME} has {shown(spec)} in {key}, but {error}") from error
+        if problem := specs.read(spec).problem:
+            raise BadPackage(f"{NAME} has {shown(spec)} in {key}, but {problem}")
 
 
-def _check_stated_revision(index: dict[str, Any]) -> None:
+def _check_stated_revision(index: dict[str, Any], specs: SpecReader) -> None:
     """rattler-build states the revision in a key of its own, 0 for the legacy one, and rattler believes it."""
     stated = index.get("repodata_revision")
     if stated not in (None, 0, V3_REVISION):
         raise BadPackage(f"{NAME} has the repodata_revision {shown(stated)}; known are 0 and 3")
-    if stated == 0 and _needs_v3(index):
+    if stated == 0 and _needs_v3(index, specs):
         raise BadPackage(f"{NAME} has the repodata_revision 0, but uses what needs revision 3 (CEP 43, 44, 45)")
-
-
-def _is_v3_spec(spec: str) -> bool:
-    """Whether a spec that parses needs `when`, `extras` or `flags`, which stand in brackets."""
-    if "[" not in spec:
-        return False
-    try:
-        rattler.MatchSpec(spec, extras=False, conditionals=False, flags=False)
-    except InvalidMatchSpecError:
-        return True
-    return False
 
 
 def _check_rattler_reads(index: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 SHOWN_CHARACTERS = 100
+FRAME_BYTES = 64 * KIB
 
 
 class BadPackage(Exception):  # noqa: N818 (its name is a sentence)
@@ -29,6 +30,8 @@ class Limits:
     ratio_free_bytes: int = 256 * MIB
     ratio: int = 100
     window_bytes: int = 128 * MIB
+    # Beyond one for each 64 KiB of the compressed part. Compressors write one frame, pzstd two for some MiB.
+    zstd_frames: int = 64
     info_members: int = 20_000
     pkg_members: int = 500_000
     info_seconds: float = 30
@@ -56,7 +59,7 @@ def over_limit(reason: str, *fields: str) -> BadPackage:
 
 
 class Budget:
-    """What one part of an archive may cost: time, and bytes once decompressed.
+    """What one part of an archive may cost: time, zstd frames, and bytes once decompressed.
 
     `name` is how a sentence calls the part: 'the info archive'; `fields` are those of its seconds and bytes in Limits.
     """
@@ -70,6 +73,8 @@ class Budget:
         self._ratio = limits.ratio
         self._ratio_max_bytes = max(limits.ratio_free_bytes, limits.ratio * compressed_bytes)
         self._spent_bytes = 0
+        self._max_frames = limits.zstd_frames + compressed_bytes // FRAME_BYTES
+        self._frames = 0
 
     @classmethod
     def for_info(cls, name: str, compressed_bytes: int, limits: Limits) -> Self:
@@ -83,6 +88,16 @@ class Budget:
         if time.monotonic() > self._ends_at:
             raise over_limit(
                 f"reading {self.name} took longer than the {self._seconds:g} seconds allowed", self._fields[0]
+            )
+
+    def spend_frame(self) -> None:
+        """Counts a zstd frame, which costs time even where it holds nothing."""
+        self._frames += 1
+        if self._frames > self._max_frames:
+            raise over_limit(
+                f"{self.name} has more than {self._max_frames} zstd frames, which is not allowed for its size; "
+                "compress it as one",
+                "zstd_frames",
             )
 
     def spend(self, size_bytes: int) -> None:

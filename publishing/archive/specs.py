@@ -5,13 +5,18 @@ read alike, among the texts that py-rattler reads; tests/specs compares it with 
 """
 
 import re
+from dataclasses import dataclass
 
 import rattler
+from rattler.exceptions import InvalidMatchSpecError
 
 from channels_app import names
-from publishing.archive.rules import shown
+from publishing.archive.rules import Budget, shown
 
 ERROR_CHARACTERS = 100
+# rattler compiles a build that is a regular expression; one of 480 classes such as \w takes 80 ms.
+REGEX_CHARACTERS = 64
+SLOW_REGEX = re.compile(r"\\[^\Wd]|\{")
 
 # conda drops what follows "#", and what follows " if ".
 COMMENT = "#"
@@ -62,13 +67,66 @@ class NotAlikeError(ValueError):
     """The spec has one meaning for conda and another, or none, for rattler; the message says why and what to write."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A spec as both clients read it: whether it needs repodata's v3, or why they read it differently."""
+
+    needs_v3: bool = False
+    problem: str = ""
+
+
+class SpecReader:
+    """The specs of one package: each distinct one is read once, and all of them within `budget`."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._readings: dict[str, Reading] = {}
+
+    def read(self, spec: str) -> Reading:
+        """The reading of `spec`. Raises BadPackage where the time is over."""
+        self._budget.check_time()
+        if spec not in self._readings:
+            self._readings[spec] = _reading(spec)
+        return self._readings[spec]
+
+
+def _reading(spec: str) -> Reading:
+    try:
+        check(spec)
+    except NotAlikeError as error:
+        return Reading(problem=str(error))
+    return Reading(_needs_v3(spec))
+
+
+def _needs_v3(spec: str) -> bool:
+    """Whether a spec that parses needs `when`, `extras` or `flags`, which stand in brackets."""
+    if "[" not in spec:
+        return False
+    try:
+        rattler.MatchSpec(spec, extras=False, conditionals=False, flags=False)
+    except InvalidMatchSpecError:
+        return True
+    return False
+
+
 def check(spec: str) -> None:
-    """Raise NotAlikeError unless conda and rattler read `spec` alike. Some build strings take 20 ms to compile."""
+    """Raise NotAlikeError unless conda and rattler read `spec` alike."""
+    _check_cost(spec)
     try:
         rattler.MatchSpec(spec)
     except Exception as error:
         raise NotAlikeError(f"rattler does not read it: {str(error)[:ERROR_CHARACTERS]}") from error
     _check(spec)
+
+
+def _check_cost(spec: str) -> None:
+    """Refuse a regular expression that takes long to compile, before any client's code sees it."""
+    begin, end = spec.find("^"), spec.rfind("$")
+    if 0 <= begin < end and (end - begin >= REGEX_CHARACTERS or SLOW_REGEX.search(spec, begin, end)):
+        raise NotAlikeError(
+            f"its build is a regular expression that clients compile slowly; write one like '^py.*_0$', of at most "
+            f"{REGEX_CHARACTERS} characters, without '{{' and classes such as '\\w'"
+        )
 
 
 def _check(spec: str) -> None:
