@@ -196,7 +196,8 @@ def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> N
 
 def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: Limits) -> Part:
     source = conda_zip.EntryReader(file, entry)
-    return Part(compression.zstd_chunks(source, budget, limits.window_bytes), budget)
+    chunks = compression.zstd_chunks(source, budget, limits.window_bytes, may_skip=not entry.has_descriptor)
+    return Part(chunks, budget)
 
 
 def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> _Documents:

@@ -12,7 +12,7 @@ DOS_DATE = 0x21  # 1980-01-01
 class ZipEntry:
     """A ZIP entry; what differs from a good one is given. `content` is stored as it is, whatever `method` says.
 
-    `is_described`: the local header has neither sizes nor checksum, `descriptor` follows the content.
+    `is_described`: the local header has no checksum, nor sizes unless `keeps_sizes`; `descriptor` follows the content.
     """
 
     name: str
@@ -30,6 +30,7 @@ class ZipEntry:
     unpacked_bytes: int | None = None
     is_zip64: bool = False
     is_described: bool = False
+    keeps_sizes: bool = False
     descriptor: bytes = b""
     local_flags: int | None = None
     date: int = DOS_DATE
@@ -79,7 +80,8 @@ def _local_header(entry: ZipEntry) -> bytes:
     crc = entry.local_crc if entry.local_crc is not None else _crc(entry)
     size, unpacked, extra = _sizes_and_extra(entry, entry.local_extra)
     if entry.is_described:
-        crc = size = unpacked = 0
+        crc = 0
+        size, unpacked = (size, unpacked) if entry.keeps_sizes else (0, 0)
     flags = entry.flags if entry.local_flags is None else entry.local_flags
     needed = entry.needed if entry.local_needed is None else entry.local_needed
     date = entry.date if entry.local_date is None else entry.local_date

@@ -79,8 +79,11 @@ class Part:
         self.budget.spend(len(self._chunk))
 
 
-def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int) -> Iterator[bytes]:
-    """The content of the zstd frames that `source` is, at most 128 KiB at a time (some chunks are empty)."""
+def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int, *, may_skip: bool = True) -> Iterator[bytes]:
+    """The content of the zstd frames that `source` is, at most 128 KiB at a time (some chunks are empty).
+
+    `may_skip`: skippable frames, which may hold anything, are allowed.
+    """
     magic = source.read(len(ZSTD_MAGIC))
     if magic != ZSTD_MAGIC and not ZSTD_SKIPPABLE_MAGIC.match(magic):
         raise BadPackage(f"{budget.name} is not compressed by zstd: it begins with {shown(magic)}")
@@ -94,6 +97,11 @@ def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int) -> Iterat
             except zstandard.ZstdError as error:
                 raise BadPackage(f"{budget.name} has a damaged zstd frame: {error}; upload it again") from error
         elif ZSTD_SKIPPABLE_MAGIC.match(magic):
+            if not may_skip:
+                raise BadPackage(
+                    f"{budget.name} has a skippable zstd frame and a data descriptor, so that some readers of ZIP may "
+                    "see other entries in it: write the file with true sizes in its headers"
+                )
             _skip_zstd_frame(source, budget)
         else:
             raise BadPackage(

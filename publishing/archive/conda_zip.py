@@ -10,6 +10,7 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from publishing.archive import descriptors
 from publishing.archive.rules import BadPackage, shown
 
 END = struct.Struct("<4s4H2LH")
@@ -31,11 +32,6 @@ SATURATED_32 = 0xFFFFFFFF
 STORED = 0
 # A name in UTF-8, how well a compressor did (bits 1, 2 and 4): none of them changes what a stored entry holds.
 HARMLESS_FLAGS = 0x0800 | 0x0016
-DESCRIPTOR_FLAG = 0x0008
-# After its signature, which may be missing: a checksum and sizes of 32 or of 64 bits.
-DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
-DESCRIPTORS = (struct.Struct("<3L"), struct.Struct("<L2Q"))
-DESCRIPTOR_MAX_BYTES = 24
 ZIP64_EXTRA = 0x0001
 # Info-ZIP's field for a name in Unicode: some readers take it for the entry's name.
 RENAMING_EXTRA = 0x7075
@@ -104,12 +100,15 @@ class EntryReader:
         self._entry = entry
         self._left = entry.size_bytes
         self._crc = 0
+        self._watch = descriptors.Watch(entry.name) if entry.has_descriptor else None
         file.seek(entry.offset)
 
     def read(self, size_bytes: int) -> bytes:
         data = self._file.read(min(size_bytes, self._left))
         self._left -= len(data)
         self._crc = zlib.crc32(data, self._crc)
+        if self._watch:
+            self._watch.pass_by(data)
         if not self._left and self._crc != self._entry.crc:
             raise BadPackage(f"{self._entry.name} does not have the checksum that the ZIP states; upload it again")
         return data
@@ -200,9 +199,11 @@ def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
     tail = _read(file, offset + LOCAL.size, name_bytes + extra_bytes)
     name, extra = tail[:name_bytes], tail[name_bytes:]
     size, compressed = _real_sizes(name, extra, (size, compressed))
-    has_descriptor = bool(flags & DESCRIPTOR_FLAG)
-    if has_descriptor and (crc, compressed, size) == (0, 0, 0):
-        crc, compressed, size = central.crc, central.compressed_bytes, central.size_bytes
+    has_descriptor = bool(flags & descriptors.FLAG)
+    central_sizes = (central.compressed_bytes, central.size_bytes)
+    # libarchive leaves the checksum to the descriptor, and knows the sizes of what it stores.
+    if has_descriptor and not crc and (compressed, size) in ((0, 0), central_sizes):
+        crc, (compressed, size) = central.crc, central_sizes
     local = _Header(flags, method, dos_time, dos_date, crc, compressed, size, name)
     if local != central:
         raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
@@ -214,13 +215,13 @@ def _check_descriptor(file: BinaryIO, entry: Entry, next_offset: int) -> int:
     """The end of the data descriptor that states checksum and sizes once more, right up to what comes next."""
     end = entry.offset + entry.size_bytes
     size_bytes = next_offset - end
-    if 0 < size_bytes <= DESCRIPTOR_MAX_BYTES:
-        stated = _read(file, end, size_bytes).removeprefix(DESCRIPTOR_SIGNATURE)
-        expected = (entry.crc, entry.size_bytes, entry.size_bytes)
-        if any(len(stated) == form.size and form.unpack(stated) == expected for form in DESCRIPTORS):
+    if 0 < size_bytes <= descriptors.MAX_BYTES:
+        descriptor = _read(file, end, size_bytes)
+        if descriptors.agrees(descriptor, entry.crc, entry.size_bytes):
             return next_offset
     raise BadPackage(
-        f"the ZIP announces a data descriptor after {shown(entry.name)}; found none that agrees with the directory: "
+        f"the ZIP announces a data descriptor after {shown(entry.name)}; found none with a signature that agrees "
+        "with the directory: "
         "write the file with true sizes in its headers"
     )
 
@@ -230,7 +231,7 @@ def _check_header(header: _Header) -> None:
         raise BadPackage(
             f"{shown(header.name)} is compressed by the ZIP; entries of a .conda file are stored as they are"
         )
-    if header.flags & ~(HARMLESS_FLAGS | DESCRIPTOR_FLAG):
+    if header.flags & ~(HARMLESS_FLAGS | descriptors.FLAG):
         raise BadPackage(f"{shown(header.name)} has the ZIP flags {header.flags:#06x}; expected none")
     if not header.name.isascii():
         raise BadPackage(f"{shown(header.name)} is no name of an entry in a .conda file")

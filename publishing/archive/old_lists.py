@@ -42,16 +42,16 @@ def check(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None])
 
 
 def _listed(content: bytes) -> Iterator[str]:
-    """The lines of info/files. conda ends one at a CR alone and strips blanks, rattler does neither."""
+    """The lines of info/files. Unlike rattler, conda ends one at a CR alone, strips blanks and skips comments."""
     strict_json.check_no_mark(content, FILES)
     for line in content.split(b"\n"):
         path = line.removesuffix(b"\r")
-        if b"\r" in path or path != path.strip():
+        if b"\r" in path or path != path.strip() or path.startswith(b"#"):
             raise BadPackage(
-                f"{FILES} has the line {shown(path)}; expected a path without blanks around it and LF or CR LF after "
-                "it: build it with paths.json"
+                f"{FILES} has the line {shown(path)}; expected a path that begins with no '#', has no blanks around "
+                "it, and LF or CR LF after it: build it with paths.json"
             )
-        if path and not path.startswith(b"#"):
+        if path:
             yield path.decode("utf-8", "replace")
 
 

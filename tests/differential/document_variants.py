@@ -1,6 +1,7 @@
 """Variants of the other documents below info/, and of paths.json against the archive."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tests.archives import gnu_long_name, paths_entry, tar_member
@@ -30,12 +31,13 @@ def with_info(name: str, content: Any, **changes: Any) -> Shape:
     return Shape(info={"about.json": {"license": "MIT"}, name: content}, **changes)
 
 
-def old(name: str, content: bytes, files: str = "") -> Shape:
+def old(name: str, content: bytes, files: str = "", members: Sequence[bytes] = ()) -> Shape:
     """A package from before paths.json: info/files lists its members, `content` is another list."""
     listed = files or "bin/demo\nshare/demo.txt\nshare/link.txt\netc/demo.conf\nlib/libdemo.so\n"
-    return Shape(paths=None, info={"files": listed.encode(), name: content})
+    return Shape(paths=None, info={"files": listed.encode(), name: content}, members=[*members, *MEMBERS])
 
 
+SHARE = tar_member("share/", kind=DIRECTORY, mode=0o755)
 MISSING = {"missing": ..., "null": None}
 PREFIX = {"prefix_placeholder": PLACEHOLDER, "file_mode": "text"}
 
@@ -120,6 +122,14 @@ OLD_LISTS: Named = {
     "info/files with other paths": old("about.json", b"{}", "bin/demo\nmissing\n"),
     "info/files empty": old("about.json", b"{}", "\n"),
     "info/files with line ends of Windows": old("about.json", b"{}", "bin/demo\r\nshare/demo.txt\r\n"),
+    "info/files with an empty line": old("about.json", b"{}", "bin/demo\n\nshare/demo.txt\n"),
+    "info/files with a comment": old("about.json", b"{}", "# all\nbin/demo\nshare/demo.txt\n"),
+    "info/files with a line of blanks": old("about.json", b"{}", "bin/demo\n  \nshare/demo.txt\n"),
+    "info/files with a blank before a path": old("about.json", b"{}", " bin/demo\nshare/demo.txt\n"),
+    "info/files with a blank after a path": old("about.json", b"{}", "bin/demo \nshare/demo.txt\n"),
+    "info/files with line ends of CR alone": old("about.json", b"{}", "bin/demo\rshare/demo.txt\r"),
+    "info/files with a directory": old("about.json", b"{}", "bin/demo\nshare\n", [SHARE]),
+    "info/files with a byte order mark": old("about.json", b"{}", "\ufeffbin/demo\nshare/demo.txt\n"),
     "has_prefix: a path": old("has_prefix", b"share/demo.txt\n"),
     "has_prefix: placeholder, mode, path": old("has_prefix", f"{PLACEHOLDER} text etc/demo.conf\n".encode()),
     "has_prefix: in quotes": old("has_prefix", f'"{PLACEHOLDER}" "text" "etc/demo.conf"\n'.encode()),
@@ -249,7 +259,9 @@ OTHER_INFO: Named = {
     "a long name": Shape(info_members=[gnu_long_name("info/" + "n" * 200) + tar_member("short", b"")]),
     "repodata_record.json": with_info("repodata_record.json", {}),
     "repodata_record.json of another package": with_info("repodata_record.json", {"name": "evil", "depends": ["evil"]}),
+    "REPODATA_RECORD.JSON": with_info("REPODATA_RECORD.JSON", {}),
     "INDEX.json": with_info("INDEX.json", {}),
+    "index.json.": with_info("index.json.", {}),
     "package_metadata.json": with_info("package_metadata.json", {"package_metadata_version": 1}),
     "post_install.json": with_info("post_install.json", {}),
     "index.json twice": Shape(info_members=[tar_member("info/index.json", b"{}")]),

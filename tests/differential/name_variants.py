@@ -95,6 +95,12 @@ INFO_IN_PKG: Named = {
     "a licence, listed": with_members(
         tar_member("info/licenses/LICENSE", b"MIT"), listed=[paths_entry("info/licenses/LICENSE", b"MIT")]
     ),
+    "a name that ends in a dot": with_members(tar_member("info/index.json.", b"{}")),
+    "a name that ends in a space": with_members(tar_member("info/index.json ", b"{}")),
+    "a name with a stream of Windows": with_members(tar_member("info/paths.json::$DATA", b"{}")),
+    "a name that is a short one of Windows": with_members(tar_member("info/INDEX~1.JSO", b"{}")),
+    "a name with an invisible character": with_members(tar_member("info/has_p\u200crefix", b"")),
+    "REPODATA_RECORD.JSON": with_members(tar_member("info/REPODATA_RECORD.JSON", b"{}")),
     "directories": with_members(
         tar_member("info/", kind=DIRECTORY, mode=0o755), tar_member("info/licenses/", kind=DIRECTORY, mode=0o755)
     ),

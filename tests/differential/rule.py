@@ -13,7 +13,7 @@ STRICTER = {
     ),
     "ZIP: (a comment|bytes after|a line end after|zeros after)": "no byte of the file belongs to nothing",
     "ZIP: (more|fewer) entries announced": "readers that believe the number see other entries",
-    "ZIP: (local|date|UTF-8 flag in|descriptor flag|data descriptors (with wrong|with a wrong|behind))": (
+    "ZIP: (local|date|UTF-8 flag in|descriptor flag|data descriptors(, one early| without| with| behind))": (
         "streaming readers believe the local header or the descriptor, others the directory"
     ),
     "ZIP: (Unicode path|malformed extra|masked header)": "some readers see another name, or none",
@@ -28,11 +28,12 @@ STRICTER = {
     "name: path of 2,000": "a limit (`path_bytes`)",
     "place: (conda-meta|Conda-Meta)": "the clients' own folder: a package could forge what is installed",
     "place: (Info|INFO)/": "info/ itself where case does not count",
-    "info/ in the pkg archive: (the same|.*twice|files|has_prefix|no_link|no_softlink|run_exports|repodata_record)": (
+    "info/ in the pkg archive: (the same|.*twice|files|has_prefix|no_link|no_softlink|run_exports|(?i:repodata))": (
         "which one counts depends on the order of unpacking"
     ),
-    "other files in the info archive: (a file outside|repodata_record|INDEX)": (
-        "CEP 34 and 35: info/ alone, none of the installers' files, no second index.json where case does not count"
+    "info/ in the pkg archive: a name": "Windows or macOS may take it for a document that clients read",
+    "other files in the info archive: (a file outside|repodata_record|REPODATA|INDEX|index.json[.])": (
+        "CEP 34 and 35: info/ alone, none of the installers' files, no second index.json on Windows or macOS"
     ),
     "link: symlink (outside|to the parent)": "leads out of the environment",
     "link: symlink with a backslash": "another path on Windows",

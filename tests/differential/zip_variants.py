@@ -7,14 +7,16 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
+from tests.archives import tar_bytes
 from tests.differential.shapes import METADATA, STEM, Shape, raw_zstd
-from tests.zips import ZipEntry, zip64_extra
+from tests.zips import ZipEntry, zip64_extra, zip_bytes
 
 Entries = list[ZipEntry]
 Named = dict[str, Shape]
 
 DEFLATED, BZIP2, LZMA, ZSTD = 8, 12, 14, 93
 DESCRIPTOR_FLAG = 0x0008
+SKIPPABLE_MAGIC = b"\x50\x2a\x4d\x18"
 UNIX_TIMES = struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000)
 
 
@@ -48,18 +50,26 @@ def descriptor(entry: ZipEntry, *, signature: bytes = b"PK\x07\x08", size: str =
     return signature + struct.pack(f"<L2{size}", crc, length, length)
 
 
-def described(which: int | None = None, **tweaks: Any) -> Callable[[Entries], Entries]:
-    """Entries with a data descriptor: sizes and checksum are zero in front of the content, true behind it."""
+def described(which: int | None = None, *, keeps_sizes: bool = False, **tweaks: Any) -> Callable[[Entries], Entries]:
+    """Entries with a data descriptor: the checksum, and sizes unless kept, are zero in front of the content."""
+    changes: dict[str, Any] = {"flags": DESCRIPTOR_FLAG, "is_described": True, "keeps_sizes": keeps_sizes}
 
     def change(entries: Entries) -> Entries:
         return [
-            replace(entry, flags=DESCRIPTOR_FLAG, is_described=True, descriptor=descriptor(entry, **tweaks))
-            if which in (None, number)
-            else entry
+            replace(entry, **changes, descriptor=descriptor(entry, **tweaks)) if which in (None, number) else entry
             for number, entry in enumerate(entries)
         ]
 
     return change
+
+
+def smuggled(entries: Entries) -> Entries:
+    """The pkg archive's descriptor comes early, in a skippable frame, and another info archive behind it."""
+    metadata, pkg, info = entries
+    hidden = zip_bytes([replace(info, content=raw_zstd(tar_bytes([])))]).partition(b"PK\x01\x02")[0]
+    before = pkg.content + SKIPPABLE_MAGIC + struct.pack("<L", len(descriptor(pkg)) + len(hidden))
+    content = before + descriptor(replace(pkg, content=before)) + hidden
+    return described(1)([metadata, replace(pkg, content=content), info])
 
 
 def deflated(which: tuple[int, ...]) -> Callable[[Entries], Entries]:
@@ -126,6 +136,8 @@ ZIP: Named = {
     "data descriptor of metadata.json alone": zip_shape(described(0)),
     "data descriptor of the pkg archive alone": zip_shape(described(1)),
     "data descriptor of the info archive alone": zip_shape(described(2)),
+    "data descriptors, sizes in front, too": zip_shape(described(keeps_sizes=True)),
+    "data descriptors, one early in a skippable frame": zip_shape(smuggled),
     "data descriptors with a wrong checksum": zip_shape(described(crc=1)),
     "data descriptors with wrong sizes": zip_shape(described(size_bytes=5)),
     "data descriptors behind a gap": zip_shape(described(signature=b"gapPK\x07\x08")),
