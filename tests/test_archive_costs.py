@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,29 @@ UNITS = (
     "<!--", "-->", "<!---->", "<?xml", "?>", "<Error>", "<Code>", "<html", "../", ".git", "-----", "[", "EGG-INFO/",
     " ", "\n", ".conda", ".tar", ".bz2", ".", ".1", "(1)", "(", ")", "1", " copy", " - Copy", " (1", "a", "META-INF/",
 )  # fmt: skip
+SPEC_UNITS = (
+    "*a",
+    "1",
+    "1.*",
+    ",",
+    "|",
+    " ",
+    "  ",
+    "=",
+    ">=",
+    "!=",
+    "!",
+    "~",
+    "a-",
+    "a.",
+    "(",
+    "[",
+    "'",
+    "^",
+    "::",
+    "/",
+)
+SPEC_FRAMES = (("n ", ""), ("n >=1", "@"), ("", "::n"), ("n[version='", "']"), ("n[", "]"), ('n[when="', '"]'))
 
 SLOW_BUILDS = (r"\w" * 480, r"(\w)" * 200, r"\pL" * 20, r"\W", "." * 100, ".{900}" * 20, "a{9}")
 EMPTY_FRAME = zstandard.ZstdCompressor().compress(b"")
@@ -66,13 +90,22 @@ def match_all() -> None:
         kinds._text_kind(text.encode())
 
 
-def test_check_repeated_inputs_no_pattern_of_kinds_backtracks() -> None:
+def check_all_specs() -> None:
+    """Check specs that repeat one or two of SPEC_UNITS, with the hub's grammar alone."""
+    for beginning, end in SPEC_FRAMES:
+        for unit in (*SPEC_UNITS, *map("".join, product(SPEC_UNITS, SPEC_UNITS))):
+            with suppress(specs.NotAlikeError):
+                specs._check((beginning + unit * 300)[: 300 - len(end)] + end)
+
+
+@pytest.mark.parametrize("work", ["match_all", "check_all_specs"])
+def test_check_repeated_inputs_no_pattern_backtracks(work: str) -> None:
     """A match holds the lock of the interpreter, so only the kernel can end one: it counts the CPU's time."""
 
     def bound() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (PATTERNS_CPU_SECONDS, PATTERNS_CPU_SECONDS))
 
-    program = "from tests.test_archive_costs import match_all; match_all()"
+    program = f"from tests.test_archive_costs import {work}; {work}()"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, preexec_fn=bound, timeout=20 * PATTERNS_CPU_SECONDS, check=False
     )

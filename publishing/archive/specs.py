@@ -32,7 +32,8 @@ HEAD = re.compile(rf"(?:{NAMESPACE})?{NAME}(?P<rest>[ =<>!~](?s:.*))?\Z")
 # A second blank, or a blank before "=", begins the build for conda, unless one of these characters follows.
 NO_BUILD = "(?=.*[-=,|<>~])"
 GAP = rf"(?:  +{NO_BUILD}| ?)"
-TERM = rf"(?:(?!=)|(?<! )|(?==.*[-=,|<>~]))(?:[=!<>~]+{GAP})?[0-9A-Za-z_.+!*-]+"
+# Atomic: a second way through a term would double the time for each term.
+TERM = rf"(?>(?:(?!=)|(?<! )|(?==.*[-=,|<>~]))(?:[=!<>~]+{GAP})?[0-9A-Za-z_.+!*-]+)"
 JOINT = rf" *[,|]{GAP}"
 BUILD = r"[A-Za-z0-9_.+*]+|\^[A-Za-z0-9_.+*?]*\$"
 VERSION_AND_BUILD = re.compile(rf"(?P<version>{TERM}(?:{JOINT}{TERM})*)(?:(?: +|= *)(?P<build>{BUILD}))?\Z")
