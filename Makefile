@@ -8,7 +8,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 LOOKS := axe_finds_nothing_and_nothing_overflows lighthouse
-SHOWN := tests/id_tokens tests/test_deployment.py tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
+SHOWN := tests/differential tests/id_tokens tests/specs tests/test_deployment.py tests/test_installing.py \
+	tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
 	$(wildcard tests/test_archive_*.py tests/test_storage*.py tests/test_*_checks.py) \
 	tests/clients/test_runhub.py tests/clients/test_store.py
 
