@@ -124,7 +124,7 @@ class Burst:
 
 
 class Prober:
-    """Who changes the quiet channel and looks whether that shows."""
+    """A client that changes the quiet channel and waits until the change shows."""
 
     def __init__(self, hub: LiveHub, key: str, inside: Inside, folder: Path, burst: Burst) -> None:
         self.hub, self.key, self.inside, self.folder, self.burst = hub, key, inside, folder, burst

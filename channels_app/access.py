@@ -266,7 +266,7 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
 
 
 def _of_capitals(name: str) -> str:
-    """What is wrong with a name that no channel can have, whichever channels there are."""
+    """Say why no channel can have this name. Ignores which channels there are."""
     return f" Names of channels have small letters alone, such as '{name.lower()}'." if name != name.lower() else ""
 
 

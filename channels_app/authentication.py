@@ -174,7 +174,7 @@ def _of_basic(value: str) -> str:
 
 
 def looks_like_key(secret: str) -> bool:
-    """Whether it has the form of a key of the hub, damaged or not, or of an application's token."""
+    """Tell whether it has the form of a key of the hub, damaged or not, or of an application's token."""
     return secret.startswith(keys.PREFIX) or len(secret) == TOKEN_CHARACTERS
 
 

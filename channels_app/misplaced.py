@@ -21,7 +21,7 @@ PATH_MAX_CHARACTERS = 60
 
 
 def is_from_page(request: HttpRequest) -> bool:
-    """Whether a browser sent this from a page, with its session or as a form: without a key, and not to an API."""
+    """Tell whether a browser sent this from a page, with its session or as a form: without a key, and not to an API."""
     if carries_key(request) or _is_for_clients(request):
         return False
     is_form = request.content_type in FORMS and "text/html" in request.headers.get("Accept", "")
@@ -84,13 +84,13 @@ def _command(request: HttpRequest, url: str, channel: str) -> str:
 
 
 def _is_for_clients(request: HttpRequest) -> bool:
-    """Whether the address is one below `/api` or below a channel."""
+    """Tell whether the address is one below `/api` or below a channel."""
     first, _, rest = request.path.lstrip("/").partition("/")
     return first == "api" or (bool(rest) and _is_channel(first))
 
 
 def _cause(path: str, parts: list[str]) -> str:
-    """What is wrong with an address that is nearly the right one."""
+    """Say what is wrong with an address that is nearly the right one."""
     start = _endpoint(parts)
     if start is None:
         return ""
@@ -118,7 +118,7 @@ def _is_channel(name: str) -> bool:
 
 
 def _endpoint(parts: list[str]) -> int | None:
-    """Where `api/v1/upload` begins."""
+    """Find the position of `api/v1/upload`."""
     starts = range(len(parts) - 2)
     return next((start for start in starts if parts[start : start + 3] == ENDPOINT), None)
 

@@ -1,4 +1,4 @@
-"""What others have yet to be told: a row each, written in the transaction of what it tells of. Jobs are wake-ups.
+"""Messages that wait to be sent: a row each, written in the transaction of its event. Jobs are wake-ups.
 
 A row goes once its message is out. One that fails is tried again for about an hour. Meanwhile what comes after it in
 its lane waits, and the other lanes go on. A mail that the server refuses for good is given up at once.
@@ -46,7 +46,7 @@ def put(task: str, *args: int, lane: str) -> None:
 
 
 def due() -> QuerySet[Outgoing]:
-    """What may go out now: not what comes after something that waits for its next try. Lanes that failed come last."""
+    """Select the messages that may go out now. A lane waits behind its failed message; lanes that failed come last."""
     now = timezone.now()
     waiting = Outgoing.objects.filter(due_at__gt=now).values("lane")
     failed = Outgoing.objects.filter(tries__gt=0).values("lane")
@@ -67,7 +67,7 @@ def work(senders: Senders) -> None:
 
 
 def _send_some(senders: Senders, ends: float) -> bool:
-    """Whether to go on: where the server takes no mail now, the rest waits for the schedule."""
+    """Tell whether to go on: where the server takes no mail now, the rest waits for the schedule."""
     failures = 0
     blocked: set[str] = set()
     for row in due()[:AT_ONCE]:
@@ -118,7 +118,7 @@ def _is_refused_for_good(error: OSError) -> bool:
 
 
 def _server_takes_no_mail(error: Exception) -> bool:
-    """Whether other mails would fail, too. A refusal of one recipient says nothing of the next one's mail."""
+    """Tell whether other mails would fail, too. A refusal of one recipient says nothing of the next one's mail."""
     if isinstance(error, SMTPRecipientsRefused):
         return any(code == CLOSES for code, _ in error.recipients.values())
     return isinstance(error, OSError) and not _is_refused_for_good(error)

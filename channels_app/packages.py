@@ -42,7 +42,7 @@ def held(channel: Channel, name: str) -> Package:
 
 
 def held_each(channel: Channel, wanted: Iterable[str]) -> dict[str, Package]:
-    """The same for many names, always locked in the order of the names, so that two such changes never deadlock."""
+    """Lock the packages of many names, in the order of the names, so that two such changes never deadlock."""
     names = sorted(wanted)
     rows = Package.objects.select_for_update(no_key=True).filter(channel=channel, name__in=names).order_by("name")
     found = {package.name: package for package in rows}
@@ -64,7 +64,7 @@ def refresh(package: Package) -> None:
 
 
 def refresh_each(held: Collection[Package]) -> None:
-    """What refresh() does, for many packages in a handful of statements."""
+    """Refresh many packages in a handful of statements; see refresh()."""
     builds = _listed_builds(held)
     latest = {pk: latest_version({build.version for build in found}) for pk, found in builds.items()}
     newest = {

@@ -36,7 +36,7 @@ MAX_CHARACTERS = 200
 
 
 def kind(secret: str) -> str:
-    """What it is instead of a key; empty for what may be one.
+    """Name the kind of placeholder that `secret` is; empty where it may be a key.
 
     `empty`, `variable`, `unset`, `hidden`, `word`; `prefixed` and `quoted` where a key may be within it.
     """

@@ -10,5 +10,5 @@ def milliseconds(timestamp: int) -> int:
 
 
 def stated_ms(timestamp: object) -> int | None:
-    """As `milliseconds`, of whatever stands in index.json; None where it states no time after 1970."""
+    """Read the timestamp of index.json in milliseconds; None where it states no time after 1970."""
     return milliseconds(timestamp) if type(timestamp) is int and timestamp > 0 else None

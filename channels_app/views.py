@@ -21,7 +21,7 @@ PATH_MAX_CHARACTERS = 200
 
 
 def is_browser(request: HttpRequest) -> bool:
-    """Whether the request asks for a page."""
+    """Tell whether the request asks for a page."""
     return "text/html" in request.headers.get("Accept", "")
 
 

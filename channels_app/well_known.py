@@ -1,4 +1,4 @@
-"""What browsers, crawlers and password managers ask of any site, at addresses that are the same everywhere."""
+"""Files that browsers, crawlers and password managers look for on every site."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache

@@ -202,7 +202,7 @@ def has_body(request: HttpRequest) -> bool:
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
-    """Whether a full disk, the store's or a database's, is what the error, or what led to it, was."""
+    """Tell whether a full disk, the store's or a database's, is what the error, or what led to it, was."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     if (

@@ -1,4 +1,4 @@
-"""What waits in the queues, in Redis or in the folder.
+"""The jobs that wait in the queues, in Redis or in the folder.
 
 Few jobs have to wait: each finds in the database what there is to do.
 """
@@ -47,7 +47,7 @@ def waiting() -> dict[str, Waiting]:
 
 
 def is_full(name: str) -> bool:
-    """Whether no further job need be sent to the queue. Raises OSError, redis.RedisError."""
+    """Tell whether no further job need be sent to the queue. Raises OSError, redis.RedisError."""
     return _has(name, MOST.get(name, MOST_OF_OTHERS))
 
 
@@ -64,7 +64,7 @@ def shorten(name: str) -> None:
 
 
 def _has(name: str, count: int) -> bool:
-    """Whether at least so many jobs wait. The look into the folder ends there."""
+    """Tell whether at least so many jobs wait. The look into the folder ends there."""
     if settings.REDIS_URL:
         waiting_count: int = _redis(settings.REDIS_URL).llen(name)
         return waiting_count >= count

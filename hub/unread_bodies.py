@@ -64,7 +64,7 @@ def discard(rest: Readable, connection: socket.socket | None = None) -> None:
 
 
 def _read_on(rest: Readable) -> bool:
-    """Whether the end was reached."""
+    """Tell whether the end was reached."""
     left, deadline = settings.HUB_MAX_UPLOAD_BYTES, time.monotonic() + DISCARDED_S
     while left > 0 and time.monotonic() < deadline:
         chunk = rest.read(CHUNK_BYTES)

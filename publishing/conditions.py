@@ -26,7 +26,7 @@ def tag_of(etag: str, encoding: str = "") -> str:
 
 
 def is_over(seconds: int) -> bool:
-    """Whether that second is over. Until then another build may end in it, with the same time."""
+    """Tell whether that second is over. Until then another build may end in it, with the same time."""
     return 0 < seconds < int(time.time())
 
 
@@ -81,6 +81,6 @@ def _number(digits: str) -> int:
 
 
 def _is_older(seconds: int, since: str) -> bool:
-    """Whether a file of that time was not changed since; a time in the future is no condition."""
+    """Tell whether a file of that time was not changed since; a time in the future is no condition."""
     asked = parse_http_date_safe(since)
     return asked is not None and seconds <= asked <= time.time()

@@ -23,7 +23,7 @@ def wanted(request: HttpRequest) -> str:
 
 
 def gzipped(content: bytes) -> bytes:
-    """The same bytes for the same content."""
+    """Compress with gzip. The same content gives the same bytes."""
     return gzip.compress(content, GZIP_LEVEL, mtime=0)
 
 

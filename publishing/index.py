@@ -68,14 +68,14 @@ def want(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool =
 
 
 def request(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> None:
-    """The same, and a worker is woken after the commit, where none can be known to have been."""
+    """Mark the index stale, and wake a worker after the commit unless one is known to be awake."""
     index = want(channel, subdir, names, removes=removes)
     if index.wanted == index.built + 1 or _may_ask_again(index):
         transaction.on_commit(partial(wake, BUILD))
 
 
 def _may_ask_again(index: SubdirIndex) -> bool:
-    """Whether the index waits for so long that the worker that was woken for it may be dead.
+    """Tell whether the index waits for so long that the worker that was woken for it may be dead.
 
     A process says so once in this time: while a worker is at a burst of changes, nothing comes of it.
     """

@@ -111,7 +111,7 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
 
 
 def _follow(artifact: Artifact) -> None:
-    """What lists and indexes say follows at once; where the artifact leaves them, before what others add."""
+    """Bring lists and indexes up to date. An artifact that leaves an index goes before additions."""
     packages.refresh(packages.held(artifact.channel, artifact.package.name))
     is_out = artifact.pk is None or bool(artifact.removal or artifact.set_aside_reason)
     index.request(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)

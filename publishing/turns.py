@@ -162,7 +162,7 @@ def _wait(turns: Sequence[Turn]) -> bool:
 
 @contextmanager
 def _only_one(lock: threading.Lock) -> Iterator[bool]:
-    """Whether no other thread of this process is at it."""
+    """Tell whether no other thread of this process is at it."""
     is_free = lock.acquire(blocking=False)
     try:
         yield is_free

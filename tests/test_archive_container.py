@@ -159,7 +159,7 @@ def test_conda_files_that_are_refused(tmp_path: Path, shape: dict[str, Any], rea
 
 
 def test_zip_that_the_standard_library_streams_taken(tmp_path: Path) -> None:
-    """What cannot seek has its sizes written behind the content."""
+    """A file that cannot seek: its sizes are written behind the content."""
     path = make_conda(tmp_path)
     with zipfile.ZipFile(path) as stored:
         contents = {name: stored.read(name) for name in stored.namelist()}

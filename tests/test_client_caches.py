@@ -1,4 +1,4 @@
-"""What clients make of Cache-Control, ETag and Last-Modified: an upload is seen by the very next command."""
+"""Cache-Control, ETag and Last-Modified as clients read them: an upload is seen by the very next command."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -73,7 +73,7 @@ def publish(channel: Channel, path: Path) -> None:
 
 
 def reserved(channel: Channel, path: Path, *, sha256: str = "") -> upload.Upload:
-    """What an upload has reserved that is under way."""
+    """Make the reservation of an upload that is under way."""
     arrived = received(path)
     info = upload.read(channel, arrived)
     found = upload.Upload(
@@ -246,7 +246,7 @@ def test_upload_that_died_long_ago_stands_in_no_way(olga: User, tmp_path: Path) 
 
 
 def claim(channel: Channel, key: str) -> Reservation:
-    """What an import has left that was killed."""
+    """Make the claim that a killed import leaves behind."""
     Records(channel, "noarch", import_records.OldIndex(), Lock()).claim([key])
     return Reservation.objects.get()
 

@@ -1,4 +1,4 @@
-"""What is sent to an address that does not take it: clients get a sentence, people a page."""
+"""Requests to an address that does not take them: clients get a sentence, people a page."""
 
 import pytest
 from django.test import Client
@@ -45,7 +45,7 @@ def hub(settings: Settings, channel: Channel) -> None:
 
 
 def clients(olga: User) -> dict[str, dict[str, str]]:
-    """How a client may show its key, or none."""
+    """The ways in which a client may show its key, or none."""
     key = make_key(olga)
     return {
         "bearer": {"Authorization": f"Bearer {key}"},

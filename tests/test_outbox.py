@@ -1,4 +1,4 @@
-"""What others have yet to be told: in order, once, tried again, and never lost with the queue."""
+"""The outbox: in order, once, tried again, and never lost with the queue."""
 
 import smtplib
 from datetime import timedelta
@@ -83,7 +83,7 @@ def owners(channel: Channel, olga: User) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def jobs_are_loaded() -> None:
-    """As in a worker: failed jobs are noted by what the jobs' modules connect."""
+    """Load the jobs as a worker does: their modules note failed jobs."""
     app.loader.import_default_modules()
 
 

@@ -44,7 +44,7 @@ def listed(channel: Channel, subdir: str = "noarch") -> set[str]:
 
 
 def work_all() -> None:
-    """As workers do until nothing is stale."""
+    """Build as workers do, until nothing is stale."""
     while SubdirIndex.objects.filter(pk__in=[each.index_id for each in turns.stale()]).exists():
         SubdirIndex.objects.update(due_at=None)
         turns.work()
@@ -324,7 +324,7 @@ def test_files_of_a_whole_channel_take_a_small_share_of_the_time(
 def test_job_ends_after_its_time_and_sends_another(
     channel: Channel, sent_jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that one worker with one thread does other jobs, too."""
+    """Jobs end early, so that one worker with one thread does other jobs, too."""
     monkeypatch.setattr(turns, "JOB_S", -1.0)
     make_artifact(channel)
     sent_jobs.clear()

@@ -1,4 +1,4 @@
-"""What is left of a body is read after the answer, so that the client sees the answer."""
+"""The rest of a body is read after the answer, so that the client sees the answer."""
 
 import io
 import socket
@@ -33,7 +33,7 @@ def request(*, ends: bool = True, chunked: bool = False) -> HttpRequest:
 
 
 def read_bytes(made: HttpRequest) -> tuple[int, int]:
-    """How much is read when the answer is there, and once it is sent."""
+    """Return the bytes read when the answer is there, and once it is sent."""
     response = unread_bodies.answered_first(lambda _: HttpResponse("no", status=404))(made)
     before = made.META["wsgi.input"].tell()
     response.close()
@@ -86,7 +86,7 @@ def body_of(connection: socket.socket, size: int = 900_000) -> Any:
 
 
 def seconds_to_discard(connection: socket.socket, size: int = 900_000) -> float:
-    """How long it takes; a connection that timed out counts as any other end, as it does for Django."""
+    """Return the seconds that it takes. A timeout counts as any other end, as it does for Django."""
     begun = time.monotonic()
     with suppress(TimeoutError):
         unread_bodies.discard(body_of(connection, size), connection)

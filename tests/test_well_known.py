@@ -1,4 +1,4 @@
-"""What browsers, crawlers and password managers ask of any site."""
+"""Files that browsers, crawlers and password managers ask of any site."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -36,7 +36,7 @@ def way_in(request: HttpRequest) -> str:
 
 
 def _leads_in_and_back(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Whether the page asks to sign in first and leads back to itself. The steps of signing in never lead so."""
+    """Tell whether the page asks to sign in first and leads back to itself. The steps of signing in never lead so."""
     target = urlsplit(response.headers.get("Location", ""))
     is_sign_in = target.path in (reverse("account_login"), reverse("admin:login"))
     return is_sign_in and QueryDict(target.query).get("next") == request.get_full_path()

@@ -94,7 +94,7 @@ def _no_channel(address: SplitResult) -> Finding | None:
 
 
 def _url_path(found: Clues) -> Finding | None:
-    """What follows the host in --url; clients put the endpoint's path behind it."""
+    """Find a path in --url. Clients append the endpoint's path to it."""
     url = found.option("--url") or ""
     address = urlsplit(url) if found.is_command("upload", "prefix") and "://" in url else None
     if address is None or not address.path.strip("/") or _is_left_to_others(address):
@@ -107,7 +107,7 @@ def _url_path(found: Clues) -> Finding | None:
 
 
 def _is_left_to_others(address: SplitResult) -> bool:
-    """Whether another finding says what is wrong with the address."""
+    """Tell whether another finding says what is wrong with the address."""
     place = clues.place(address)
     return place.path_key is not None or place.kind == "page" or (place.kind == "upload" and not place.channel)
 

@@ -52,13 +52,13 @@ class Clues:
         return _option(self.words, names)
 
     def is_command(self, *parts: str) -> bool:
-        """Whether `parts` stand in it one after the other, in whatever capitals."""
+        """Tell whether `parts` stand in it one after the other, in whatever capitals."""
         words = [word.lower() for word in self.words]
         spans = (words[n : n + len(parts)] for n in range(len(words)))
         return any(tuple(span) == parts for span in spans)
 
     def is_prose(self) -> bool:
-        """Whether it is words alone: no key, address, channel, option or program."""
+        """Tell whether it is words alone: no key, address, channel, option or program."""
         has_command = any(word.startswith("-") or word in PROGRAMS for word in self.words)
         return self.secret is None and not (self.addresses or self.channel or has_command)
 

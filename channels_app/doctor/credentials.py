@@ -51,7 +51,7 @@ def allowed(actor: Actor, name: str) -> str:
 
 
 def _no_key(kind: str, text: str) -> Finding:
-    """What stands where a key should, of a kind of channels_app.placeholders. None of it is a secret."""
+    """A text in the place of a key, of a kind of channels_app.placeholders. It is no secret."""
     match kind:
         case "variable":
             return info(f"The key comes from {text}.", "Look whether that is set where the command runs.")

@@ -1,4 +1,4 @@
-"""What others have yet to be told. It begins empty: what happened before was told by jobs of its own."""
+"""A table of messages that wait to be sent. It begins empty: older events were sent by jobs of their own."""
 
 import django.db.models.functions.datetime
 from django.db import migrations, models

@@ -95,7 +95,7 @@ def hides_its_list(place: Place) -> str:
 
 
 def allows_origins(place: Place) -> str:
-    """Whether a page of any origin may read what the hub redirects it to."""
+    """Tell whether a page of any origin may read what the hub redirects it to."""
     if settings.HUB_DELIVERY != "redirect":
         return "Pages of other origins get packages from the hub, not from the bucket."
     address = _address(place, "GET")

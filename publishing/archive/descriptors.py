@@ -20,7 +20,7 @@ SIZES_BEHIND_END = (4, 8, 12)
 
 
 def agrees(descriptor: bytes, crc: int, size_bytes: int) -> bool:
-    """Whether it states this checksum and size, with the signature that streaming readers look for."""
+    """Tell whether it states this checksum and size, with the signature that streaming readers look for."""
     stated = descriptor.removeprefix(SIGNATURE)
     is_signed = len(stated) != len(descriptor)
     expected = (crc, size_bytes, size_bytes)
@@ -55,13 +55,13 @@ class Watch:
         self._kept_offset += dropped
 
     def _is_end(self, window: bytes, content_end: int, stated_at: int) -> bool:
-        """Whether the checksum and sizes at `stated_at` of the window would be those of what precedes `content_end`."""
+        """Tell whether the checksum and sizes at `stated_at` of the window fit what precedes `content_end`."""
         expected = ((self._kept_offset + content_end) % SIZE_MAX).to_bytes(SIZE_BYTES, "little")
         return stated_at >= 0 and any(window.startswith(expected, stated_at + behind) for behind in SIZES_BEHIND_END)
 
 
 def _ends(mark: re.Match[bytes]) -> list[tuple[int, int]]:
-    """Where the content would end before this mark, and where the fields of the descriptor begin."""
+    """Return the end of the content before this mark, and the beginning of the descriptor's fields."""
     if mark[0] == SIGNATURE:
         return [(mark.start(), mark.end())]
     starts = [mark.start() - form.size for form in FORMS]

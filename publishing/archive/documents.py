@@ -54,7 +54,7 @@ def _check_entry_points(name: str, entry_points: object) -> None:
 
 
 def about(data: bytes | None, limits: Limits) -> tuple[dict[str, Any], str]:
-    """What a package says of itself, and a warning where that can't be read: no client needs it to install."""
+    """Read info/about.json. Adds a warning where it can't be read: no client needs it to install."""
     if data is None:
         return {}, ""
     try:

@@ -1,4 +1,4 @@
-"""What a file is, where it is no conda package: by its name and by its first and last bytes."""
+"""Kinds of files that are no conda package, told by the name and by the first and last bytes."""
 
 import re
 from typing import BinaryIO
@@ -136,7 +136,7 @@ def _zip_directory(tail: bytes) -> bytes:
 
 
 def _text_kind(head: bytes) -> str | None:
-    """What a text is, with its beginning."""
+    """Describe a text, with its beginning."""
     text = head.lstrip(b"\xef\xbb\xbf" + SPACES)
     markup = _after_comments(text)
     found = next((what for pattern, what in TEXTS if re.match(pattern, markup)), None)

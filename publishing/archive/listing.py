@@ -21,7 +21,7 @@ SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
 class PathType(Enum):
-    """How clients link a path; by info/files, which old packages have instead, whatever it is."""
+    """The way in which clients link a path. info/files of old packages does not say it."""
 
     HARDLINK = "hardlink"
     SOFTLINK = "softlink"

@@ -1,4 +1,4 @@
-"""What is allowed but may trouble some client: a sentence for each of the first few paths."""
+"""Warnings about paths that are allowed but may trouble some client."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What packages from before 2017 have instead of info/paths.json: info/files, has_prefix and no_softlink."""
+"""The lists of packages from before 2017, which lack info/paths.json: info/files, has_prefix and no_softlink."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -62,7 +62,7 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
 
 
 def fits_windows(path: str) -> bool:
-    """Whether Windows can hold a file of this path, where ':' writes into another file and AUX is a device."""
+    """Tell whether Windows can hold a file of this path, where ':' writes into another file and AUX is a device."""
     return NOT_FOR_WINDOWS.search(path) is None
 
 

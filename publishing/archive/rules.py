@@ -59,7 +59,7 @@ def over_limit(reason: str, *fields: str) -> BadPackage:
 
 
 class Budget:
-    """What one part of an archive may cost: time, zstd frames, and bytes once decompressed.
+    """The budget of one part of an archive: time, zstd frames, and bytes once decompressed.
 
     `name` is how a sentence calls the part: 'the info archive'; `fields` are those of its seconds and bytes in Limits.
     """

@@ -100,7 +100,7 @@ def _reading(spec: str) -> Reading:
 
 
 def _needs_v3(spec: str) -> bool:
-    """Whether a spec that parses needs `when`, `extras` or `flags`, which stand in brackets."""
+    """Tell whether a spec that parses needs `when`, `extras` or `flags`, which stand in brackets."""
     if "[" not in spec:
         return False
     try:

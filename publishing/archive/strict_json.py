@@ -51,7 +51,7 @@ def check_no_mark(data: bytes, name: str) -> None:
 
 
 def document(data: bytes, name: str, limits: Limits, field: str) -> Any:
-    """As `loads`, of a document in a package, at most as long as this `field` of `limits` says."""
+    """Parse a document of a package. `field` of `limits` bounds its length."""
     try:
         return loads(data, name, getattr(limits, field), limits.json_depth)
     except BadPackage as bad:
@@ -61,7 +61,7 @@ def document(data: bytes, name: str, limits: Limits, field: str) -> Any:
 
 
 def document_object(data: bytes, name: str, limits: Limits, field: str) -> dict[str, Any]:
-    """As `document`, of one that must be an object."""
+    """Parse a document that must be an object."""
     return _object_alone(document(data, name, limits, field), name)
 
 

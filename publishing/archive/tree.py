@@ -50,7 +50,7 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What is at a path: in the archive, by info/paths.json, and in which tar."""
+    """The entry at a path: in the archive, by info/paths.json, and in which tar."""
 
     kind: Kind | None
     listed: listing.PathType | None
@@ -251,7 +251,7 @@ class Tree:
                 )
 
     def _check_parents(self, ordered: list[bytes]) -> None:
-        """Nothing lies below a file or a link."""
+        """Refuse members below a file or a link."""
         for parent, child in pairwise(ordered):
             path = parent.replace(b"\x00", b"/")
             kind = self._nodes[path].kind

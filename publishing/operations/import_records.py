@@ -37,7 +37,7 @@ UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
 
 @dataclass(slots=True)
 class OldIndex:
-    """What a subdir's old repodata.json says: file name → record, and the names of what was taken out of it."""
+    """The content of a subdir's old repodata.json: file name → record, and the names that were removed."""
 
     records: dict[str, Any] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
@@ -45,7 +45,7 @@ class OldIndex:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: taken in, or why not; `note` says what was lost on the way."""
+    """The result for one file: taken in, or why not. `note` says what was lost on the way."""
 
     key: str
     refusal: str = ""
@@ -164,7 +164,7 @@ class Records:
             theirs.exclude(sha256="").filter(expires_at__lte=now).update(**mine)
 
     def _sorted_out(self, checked: Sequence[Checked]) -> tuple[list[Outcome], list[Checked]]:
-        """What is refused, and what is to be recorded, by the rows as they are now; the rest is recorded already."""
+        """Split a batch into refusals and packages to record, by the rows as they are now."""
         names = [each.file_name for each in checked]
         reserved = {name: (token, sha256) for name, token, sha256 in self._reserved(names, locked=True)}
         artifacts = {artifact.file_name.lower(): artifact for artifact in self._artifacts(names)}
@@ -235,7 +235,7 @@ class Records:
 
 
 def _can_be_a_package(file_name: str) -> bool:
-    """Whether there can be a row for it; the checks refuse all else."""
+    """Tell whether there can be a row for it; the checks refuse all else."""
     try:
         parse_file_name(file_name)
     except BadPackage:

@@ -97,7 +97,7 @@ def _new(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
 
 
 def _in_order(checks: Iterator[Future[Checked | Outcome]]) -> Iterator[Checked | Outcome]:
-    """What the checks find, a bounded number of them ahead."""
+    """Yield the results of the checks in order, with a bounded number of them ahead."""
     waiting = deque(islice(checks, WAITING))
     while waiting:
         yield waiting.popleft().result()
@@ -105,7 +105,7 @@ def _in_order(checks: Iterator[Future[Checked | Outcome]]) -> Iterator[Checked |
 
 
 def _batches(found: Iterator[Checked | Outcome]) -> Iterator[list[Checked | Outcome]]:
-    """So many, or so large, that one short transaction records them."""
+    """Group results into batches that one short transaction can record."""
     batch: list[Checked | Outcome] = []
     facts_bytes = 0
     for each in found:
@@ -119,14 +119,14 @@ def _batches(found: Iterator[Checked | Outcome]) -> Iterator[list[Checked | Outc
 
 
 def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
-    """As soon as nothing is being written."""
+    """Check a package as soon as nothing is being written."""
     with gate:
         pass
     return _check(channel, key, has_sidecar)
 
 
 def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
-    """In a thread, without the database."""
+    """Check one package in a thread, without the database."""
     _, subdir, file_name = key.split("/", 2)
     try:
         with _copied(key) as received:

@@ -1,4 +1,4 @@
-"""Whoever signs in comes back to the page that asked for it, by every way in, and to no other site."""
+"""Signing in leads back to the page that asked for it, by every way in, and to no other site."""
 
 import re
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def acme(settings: Settings) -> Iterator[SignInProvider]:
 
 
 def offers(answer: Response) -> set[str]:
-    """Where the sign-in links of a page lead."""
+    """List the targets of a page's sign-in links."""
     return {unescape(href) for href in re.findall(rf'href="({LOGIN}[^"]*)"', answer.text)}
 
 
@@ -95,7 +95,7 @@ def by_password(client: Client, address: str) -> Response:
 
 
 def by_provider(page: Response) -> str:
-    """Where the form of the provider leads."""
+    """Return the target of the provider's form."""
     return unescape(re.findall(r'action="([^"]*/oidc/acme/login/[^"]*)"', page.text)[0])
 
 

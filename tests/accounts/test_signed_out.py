@@ -49,7 +49,7 @@ def mara() -> User:
 
 
 def ways_in(page: Response) -> set[str]:
-    """Where the sign-in links of a page's main part lead."""
+    """List the targets of the sign-in links in a page's main part."""
     main = page.text.partition("<main")[2]
     return {unescape(href) for href in re.findall(rf'href="({LOGIN}[^"]*)"', main)}
 

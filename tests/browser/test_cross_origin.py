@@ -45,7 +45,7 @@ class Notebook:
         return answer | {"bytes": bytes(answer["bytes"])}
 
     def is_refused(self, path: str, **headers: str) -> bool:
-        """Whether the browser keeps the answer from the page."""
+        """Tell whether the browser keeps the answer from the page."""
         try:
             self.fetch(path, **headers)
         except Exception as error:  # noqa: BLE001  Playwright's own, of whatever the page threw

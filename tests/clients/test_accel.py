@@ -104,7 +104,7 @@ def test_json_in_an_encoding_is_the_same_content(world: World) -> None:
 
 
 def has_time(world: World, name: str) -> bool:
-    """Whether the second of the last build is over."""
+    """Tell whether the second of the last build is over."""
     return "Last-Modified" in world.get(f"/open/noarch/{name}").headers
 
 

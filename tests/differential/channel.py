@@ -41,7 +41,7 @@ class Variant:
         return as_conda(self.shape) if self.extension == ".conda" else as_tar_bz2(self.shape)
 
     def record(self) -> dict[str, Any]:
-        """What an index says of it: the keys of index.json, of the good one where it cannot be read."""
+        """Make the index record: the keys of index.json, or of the good one where it can't be read."""
         try:
             index = json.loads(as_json(self.shape.index))
         except (ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""What conda makes of each variant, run by hand: conda is on no package index.
+"""conda's verdict on each variant, run by hand: conda is on no package index.
 
 In a virtual environment of its own, with conda's dependencies, conda-package-handling and conda-package-streaming, and
 conda's sources on the path; docs/package-checks.md has the commands.

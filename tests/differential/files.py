@@ -1,4 +1,4 @@
-"""Where the variants and their verdicts lie. Standard library alone: conda's virtual environment imports it, too."""
+"""Paths of the variants and their verdicts. Standard library alone: conda's virtual environment imports it, too."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the hub makes of each variant. `python -m tests.differential.hub_oracle FOLDER COMMIT` keeps it.
+"""The hub's verdict on each variant. `python -m tests.differential.hub_oracle FOLDER COMMIT` keeps it.
 
 With another commit's `publishing` on the path, it is what that commit made of them: verdicts/hub_53b05ad.json.
 """

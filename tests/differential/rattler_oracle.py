@@ -1,4 +1,4 @@
-"""What py-rattler makes of variants, over HTTP and from a file: the digest of the installed tree, or the error.
+"""py-rattler's verdict on variants, over HTTP and from a file: the digest of the installed tree, or the error.
 
 It runs in processes of its own: some packages abort it, and what it keeps in memory must touch no test.
 """

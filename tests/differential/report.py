@@ -70,7 +70,7 @@ def verdicts() -> list[Verdicts]:
 
 
 def section(found: list[Verdicts]) -> str:
-    """What follows the heading: a lead, and a table for each layer."""
+    """Write the section below the heading: a lead, and a table for each layer."""
     rows: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for each in found:
         cells = (_clients(each), _hub(each), each.exception)

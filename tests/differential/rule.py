@@ -62,7 +62,7 @@ NOT_SEEN = {
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What came of one variant: trees' digests or errors of both clients, the hub's verdict before and now."""
+    """The results for one variant: trees' digests or errors of both clients, the hub's verdict before and now."""
 
     variant: Variant
     conda: dict[str, Any]
@@ -73,12 +73,12 @@ class Verdicts:
 
     @property
     def is_alike(self) -> bool:
-        """Whether conda and rattler, from the hub, install one and the same tree."""
+        """Tell whether conda and rattler, from the hub, install one and the same tree."""
         return "tree" in self.conda and self.conda["tree"] == self.http.get("tree")
 
     @property
     def is_odd(self) -> bool:
-        """Whether rattler makes something else of the same file in a folder."""
+        """Tell whether rattler makes something else of the same file in a folder."""
         return self.is_alike and self.file.get("tree") != self.http["tree"]
 
     @property
@@ -96,7 +96,7 @@ class Verdicts:
 
     @property
     def fault(self) -> str:
-        """What is wrong with the hub's verdict; '' if nothing."""
+        """Say what is wrong with the hub's verdict; '' if nothing is."""
         if self.is_taken != self.is_alike and not self.exception:
             return f"conda: {self.conda}, rattler: {self.http}, the hub: {self.now}"
         if self.is_odd and self.is_taken and not self.now["taken"]:

@@ -1,4 +1,4 @@
-"""Whether the hub takes what conda and rattler install alike, and nothing else, of a good package varied in each layer.
+"""The hub takes what conda and rattler install alike, and nothing else, of a good package varied in each layer.
 
 conda's verdicts are kept in verdicts/conda.json; after a change of a variant, run conda_oracle.py once more.
 """

@@ -1,4 +1,4 @@
-"""What a client has put into a prefix, in a form that two clients' installs can be compared by. Standard library alone.
+"""The content of a prefix, in a form that two clients' installs can be compared by. Standard library alone.
 
 conda's virtual environment imports this file, too, which has nothing of the project.
 """

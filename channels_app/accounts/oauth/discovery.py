@@ -1,4 +1,4 @@
-"""What clients learn of the hub before they sign anybody in (OpenID Connect Discovery 1.0 and RFC 8414)."""
+"""Metadata for clients that sign people in (OpenID Connect Discovery 1.0 and RFC 8414)."""
 
 from allauth.idp.oidc.models import Client
 from django.conf import settings

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--public", action="store_true", help="anyone may read it, where it is new")
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """As a process of its own: what serves people goes first, where both want the processor."""
+        """Run the import as a process of its own, with less priority than the hub."""
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
         super().run_from_argv(argv)
 
@@ -74,7 +74,7 @@ class Command(BaseCommand):
 
 
 class Progress:
-    """How far it has come, every few seconds."""
+    """Print the progress every few seconds."""
 
     def __init__(self, total: int) -> None:
         self.total = total
