@@ -290,7 +290,7 @@ def test_the_payload_type_is_in_totos() -> None:
 
 MALFORMED: dict[str, tuple[bytes, str]] = {
     "truncated": (bundle()[:-10], "it is not strict JSON"),
-    "empty": (b"", "it is not strict JSON"),
+    "empty": (b"", "it is empty; expected a JSON document."),
     "a sidecar": (b"[" + bundle() + b"]", "it holds a list; expected an object."),
     "too large": (bundle().replace(b"{", b"{" + b" " * 65536, 1), "it is larger than the 64 KiB allowed."),
     "duplicate keys": (

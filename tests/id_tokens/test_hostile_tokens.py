@@ -118,7 +118,7 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "byte order mark": (
         lambda: of_payload(b"\xef\xbb\xbf" + json_bytes(github_claims())),
-        "malformed: The token's payload is not strict JSON: Expecting value: line 1 column 1 (char 0).",
+        "malformed: The token's payload begins with a byte order mark; save it as UTF-8 without one.",
     ),
     "not UTF-8": (
         lambda: of_payload(b'{"iss": "\xff"}'),
