@@ -98,6 +98,7 @@ ACTIONS = {
     "account.recovery_code": Words("key-round", "warning", "signed in with a recovery code"),
     "account.connect": Words("log-in", "success", "connected an account of {target}"),
     "account.disconnect": Words("log-out", "error", "disconnected the account of {target}"),
+    "user.factors_remove": Words("shield-check", "error", "removed the second factors of {target}"),
     "job.retry": Words("rotate-ccw", "", "sent the failed job {target} again"),
     "job.put_away": Words("check", "", "put away the failed job {target}"),
     "oauth.grant": Words("terminal", "success", "let {target} in"),
@@ -106,7 +107,7 @@ ACTIONS = {
 # Where an event without an actor was nobody's, not that of a deleted account.
 OF_THE_HUB = {
     *("artifact.set_aside", "artifact.damage", "artifact.mend", "artifact.import", "channel.repair", "channel.differ"),
-    *("key.expires", "publisher.first_use", "publisher.refuse"),
+    *("key.expires", "publisher.first_use", "publisher.refuse", "user.factors_remove"),
 }
 
 # What an event's detail has as name → value.

@@ -35,6 +35,11 @@ def oneself(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(events=event)
 
 
+def named(event: AuditEvent) -> QuerySet[User]:
+    """The user whom the event's target names, whoever did it."""
+    return User.objects.filter(username=event.target)
+
+
 def address_before(event: AuditEvent, user: User) -> str:
     """Where whoever lost the account still reads of it."""
     return str(event.detail.get("before") or user.email)
@@ -86,6 +91,7 @@ MAILS = {
     "account.recovery_code": Mail("A recovery code was used", "account_changed", oneself),
     "account.connect": Mail("You can sign in with {target} now", "account_changed", oneself),
     "account.disconnect": Mail("You can't sign in with {target} any more", "account_changed", oneself),
+    "user.factors_remove": Mail("Your second factors were removed", "account_changed", named),
     "member.add": Mail("{target} is a member of {channel} now", "member_add", concerned),
     "member.change": Mail("{target} has another role in {channel} now", "member_change", concerned),
     "member.remove": Mail("{target} is no member of {channel} any more", "member_remove", concerned),

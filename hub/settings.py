@@ -60,8 +60,14 @@ LISTENING_HOSTS = [] if HUB_HOST == EVERY_ADDRESS else [HUB_HOST]
 ALLOWED_HOSTS = [PUBLIC_HOST, *LISTENING_HOSTS, "localhost", "127.0.0.1", "[::1]", *HUB_ALLOWED_HOSTS]
 CSRF_TRUSTED_ORIGINS = [HUB_PUBLIC_URL]
 SECRET_KEY = text(
-    "SECRET_KEY", "", "signs sessions; on several machines the same", shown="kept in the data folder"
+    "SECRET_KEY",
+    "",
+    "signs sessions and [encrypts second factors](#second-factors-at-rest); on several machines the same",
+    shown="kept in the data folder",
 ) or kept_secret(HUB_DATA_DIR / "secret_key")
+SECRET_KEY_FALLBACKS = words(
+    "SECRET_KEY_FALLBACKS", "earlier values of it, by commas: what they signed or encrypted is still read"
+)
 HUB_PATH_KEYS = switch(
     "HUB_PATH_KEYS", True, "whether a key may come as `/t/KEY/` before the path, as from conda and mamba"
 )

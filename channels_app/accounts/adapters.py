@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from qrcode import QRCode
 from qrcode.image.svg import SvgPathFillImage
 
-from channels_app.accounts import browsers, groups, reauthentication, sign_up
+from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, sign_up
 from channels_app.models import User
 
 WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
@@ -115,6 +115,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     error_messages = DefaultMFAAdapter.error_messages | {"incorrect_code": WRONG_CODE}
+
+    def encrypt(self, text: str) -> str:
+        return factor_secrets.encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return factor_secrets.decrypt(encrypted_text)
 
     def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:  # noqa: A002  (allauth's)
         return browsers.in_words(context.request.headers.get("User-Agent", ""))

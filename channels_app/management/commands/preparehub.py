@@ -1,4 +1,4 @@
-"""`manage.py preparehub`: tables, the first administrator, a check of the store; before every start, safe twice."""
+"""`manage.py preparehub`: tables, secrets, the first administrator, the store; before every start, safe twice."""
 
 import secrets
 from typing import Any
@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import OperationalError
 
+from channels_app.accounts import factor_secrets
 from channels_app.models import User
 
 
@@ -19,9 +20,18 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
         except OperationalError as error:
             raise CommandError(f"The database can't be used: {str(error).splitlines()[0]}") from None
+        self.encrypt_factors()
         if not User.objects.exists():
             self.make_administrator()
             self.check_store(options["verbosity"])
+
+    def encrypt_factors(self) -> None:
+        """Encrypt second factors by the present SECRET_KEY. One that can't be read stops no start."""
+        if unreadable := factor_secrets.encrypt_all():
+            self.stderr.write(
+                f"{unreadable} second factors can't be read: they were set up while SECRET_KEY was another one. "
+                "Set that one in SECRET_KEY_FALLBACKS and start again, or remove them with `manage.py removefactors`."
+            )
 
     def make_administrator(self) -> None:
         """Make the administrator from the settings. A password that is made here is printed this once."""

@@ -1,0 +1,94 @@
+"""Seeds of authenticator apps and of recovery codes: encrypted in the database, by keys that follow from SECRET_KEY.
+
+Whoever reads the database alone can make no code from it. What an earlier key has encrypted is read by means of
+SECRET_KEY_FALLBACKS, and encrypted anew at the next start.
+"""
+
+import base64
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db import transaction
+
+from hub.errors import HubError
+
+# What is encrypted begins so; seeds are letters and digits.
+PREFIX = "fernet:"
+PURPOSE = b"channelhub: second factors"
+
+
+def encrypt(text: str) -> str:
+    return PREFIX + _cipher().encrypt(text.encode()).decode()
+
+
+def decrypt(text: str) -> str:
+    """The seed; one from before there was encryption is returned as it is. 500 where no key fits."""
+    if not text.startswith(PREFIX):
+        return text
+    try:
+        return _cipher().decrypt(text.removeprefix(PREFIX).encode()).decode()
+    except InvalidToken:
+        raise HubError(
+            500,
+            "factor_unreadable",
+            "The hub can't read your second factor: it was set up while SECRET_KEY was another one. "
+            "Sign in with a passkey, or ask an administrator to remove your second factors.",
+        ) from None
+
+
+def encrypt_all() -> int:
+    """Encrypt by the present key what is plain or of an earlier one; returns how many can't be read by any key."""
+    unreadable = 0
+    for pk in Authenticator.objects.values_list("pk", flat=True).order_by("pk"):
+        unreadable += not _encrypt_one(pk)
+    return unreadable
+
+
+@transaction.atomic
+def _encrypt_one(pk: int) -> bool:
+    """Tell whether the factor can be read."""
+    factor = Authenticator.objects.select_for_update().filter(pk=pk).first()
+    if factor is None:
+        return True
+    try:
+        data = _with_each_secret(factor.data, _renewed)
+    except HubError:
+        return False
+    if data != factor.data:
+        factor.data = data
+        factor.save(update_fields=["data"])
+    return True
+
+
+def _with_each_secret(data: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The data of a factor with its secrets changed; a passkey's has none."""
+    changed: dict[str, Any] = {name: change(data[name]) for name in ("secret", "seed") if name in data}
+    if "migrated_codes" in data:
+        changed["migrated_codes"] = [change(code) for code in data["migrated_codes"]]
+    return {**data, **changed}
+
+
+def _renewed(text: str) -> str:
+    """The same secret by the present key; unchanged where that is its key already."""
+    try:
+        _key_of(settings.SECRET_KEY).decrypt(text.removeprefix(PREFIX).encode())
+    except InvalidToken:
+        return encrypt(decrypt(text))
+    return text
+
+
+def _cipher() -> MultiFernet:
+    """Encrypts by the present key, and decrypts by each."""
+    return MultiFernet(_key_of(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=8)
+def _key_of(secret_key: str) -> Fernet:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret_key.encode())
+    return Fernet(base64.urlsafe_b64encode(derived))

@@ -1,0 +1,23 @@
+"""`manage.py removefactors USER` takes away a user's second factors, for whoever has lost them."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from channels_app.accounts import factor_removal
+from channels_app.models import User
+
+
+class Command(BaseCommand):
+    help = "Remove the authenticator app, the passkeys and the recovery codes of a user, who is told by mail."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user")
+
+    def handle(self, **options: Any) -> None:
+        user = User.objects.filter(username=options["user"]).first()
+        if user is None:
+            raise CommandError(f"There is no user '{options['user']}'.")
+        removed = factor_removal.remove_all(user=user)
+        self.stdout.write(f"{user} had {', '.join(removed)}; that is removed." if removed else f"{user} has none.")
