@@ -7,7 +7,6 @@ from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 
-from channels_app.channels import MIB
 from channels_app.models import AuditEvent, Channel
 
 # What can be asked for, and how its actions begin.
@@ -121,7 +120,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "allow_revision_3": ("Repodata revision 3", lambda value: "on" if value else "off"),
     "only_trusted_publishers": ("Only trusted publishers", lambda value: "on" if value else "off"),
     "require_attestation": ("Attestation required", lambda value: "on" if value else "off"),
-    "max_upload_bytes": ("Largest package", lambda value: f"{value / MIB:,.0f} MiB" if value else "the hub's limit"),
+    "max_upload_bytes": ("Largest package", lambda value: f"{value / 2**20:,.0f} MiB" if value else "the hub's limit"),
 }
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, names
+from channels_app import acts, audit, names
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
@@ -43,6 +43,8 @@ def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
     """Set some of `description`, `is_private` and `logo` (a PNG of logos.encode(), or None)."""
     locked = hold(actor, channel, Permission.MANAGE)
     detail = _set(locked, values)
+    if "is_private" in detail:
+        acts.check_means("channel.update", actor)
     if "logo" in detail:
         detail["logo"] = {"to": "another" if locked.logo else "none"}
     _record("channel.update", actor, locked, detail)
@@ -52,7 +54,7 @@ def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
 @transaction.atomic
 def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
     """Set some of the rules for uploads; `max_upload_bytes` None is the hub's own limit."""
-    locked = hold(actor, channel, Permission.MANAGE)
+    locked = acts.hold("policy.change", actor, channel)
     limit: int = values.get("max_upload_bytes") or 0
     is_too_high = limit > settings.HUB_MAX_UPLOAD_BYTES and limit != locked.max_upload_bytes
     if is_too_high and not (actor.user and actor.user.is_superuser):
@@ -68,7 +70,7 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
 @transaction.atomic
 def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     """Make the user of that name an owner, and the owner who hands it on a maintainer."""
-    locked = hold(actor, channel, Permission.OWN)
+    locked = acts.hold("channel.transfer", actor, channel)
     user = members.user_named(username)
     if user == actor.user:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
@@ -81,7 +83,7 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
 @transaction.atomic
 def delete(*, actor: Actor, channel: Channel) -> Channel:
     """Make the channel as good as gone. It can be restored within the grace; then its rows, bytes and name go."""
-    locked = hold(actor, channel, Permission.OWN)
+    locked = acts.hold("channel.delete", actor, channel)
     locked.deleted_at = timezone.now()
     locked.save(update_fields=["deleted_at"])
     audit.record("channel.delete", by=actor, channel=locked, target=locked.name)
@@ -96,7 +98,7 @@ def restore(*, actor: Actor, channel: Channel) -> Channel:
         raise conflict("grace_over", f"'{channel}' can't be restored: its time is over, or it is there already.")
     locked.deleted_at = None
     locked.save(update_fields=["deleted_at"])
-    hold(actor, locked, Permission.OWN)
+    acts.hold("channel.restore", actor, locked)
     audit.record("channel.restore", by=actor, channel=locked, target=locked.name)
     return locked
 

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from channels_app import audit, names
+from channels_app import acts, audit, names
 from channels_app.access import SCOPES, Actor, Permission, hold
 from channels_app.models import ApiKey, Channel, KeyKind, User
 from hub.errors import bad_request, forbidden
@@ -63,6 +63,7 @@ def mint_robot(
     package_globs: Iterable[str] = (),
 ) -> tuple[ApiKey, str]:
     """Make a key of the channel's own, which stays when whoever made it leaves; returns what mint() does."""
+    acts.check_means("key.create", actor)
     locked = hold(actor, channel, Permission.OWN)
     limits = _limits(scopes, package_globs, expires_at)
     key, secret = _create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits)

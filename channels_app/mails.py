@@ -4,7 +4,7 @@ An event waits in the outbox, then each of its mails does, so that one that fail
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -12,8 +12,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
-from channels_app import outbox
-from channels_app.models import AuditEvent, Outgoing, Role, User
+from channels_app import activity, acts, outbox
+from channels_app.acts import Told
+from channels_app.models import AuditEvent, Member, Outgoing, Role, User
 
 TELL = "channels_app.tasks.tell"
 SEND = "channels_app.tasks.send_mail"
@@ -52,6 +53,10 @@ def owners(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(memberships__channel=event.channel, memberships__role=Role.OWNER)
 
 
+def owners_of_visibility(event: AuditEvent) -> QuerySet[User]:
+    return owners(event) if "is_private" in event.detail else User.objects.none()
+
+
 def holders(event: AuditEvent) -> QuerySet[User]:
     """Whose the event's API key is: a user, or for a robot the owners of its channel."""
     return owners(event) if event.channel else User.objects.filter(keys=event.detail["key"])
@@ -71,40 +76,62 @@ def concerned(event: AuditEvent) -> QuerySet[User]:
     return people.exclude(pk=event.actor.pk) if event.actor else people
 
 
-def owners_and_before(event: AuditEvent) -> QuerySet[User]:
+def owners_and_actor(event: AuditEvent) -> QuerySet[User]:
     """The owners of the event's channel, and whoever did it."""
-    is_owner = Q(memberships__channel=event.channel, memberships__role=Role.OWNER)
-    return User.objects.filter(is_owner | Q(pk=event.actor_id)).distinct()
+    return User.objects.filter(Q(pk__in=owners(event)) | Q(pk=event.actor_id))
+
+
+def owners_and_concerned(event: AuditEvent) -> QuerySet[User]:
+    return User.objects.filter(Q(pk__in=owners(event)) | Q(pk__in=concerned(event)))
 
 
 def administrators(_: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(is_superuser=True)
 
 
-MAILS = {
+def team_and_owners(event: AuditEvent) -> QuerySet[User]:
+    """Who manages the team that the event is about, and who owns a channel that it belongs to.
+
+    Nobody where a sign-in did it: its provider's group was given to the team once, and that was told.
+    """
+    if event.detail.get("group"):
+        return User.objects.none()
+    is_manager = Q(teams__team__name=event.target, teams__is_manager=True)
+    channels = Member.objects.filter(team__name=event.target, channel__deleted_at=None).values("channel")
+    is_owner = Q(memberships__channel__in=channels, memberships__role=Role.OWNER)
+    return User.objects.filter(is_manager | is_owner).distinct()
+
+
+RECIPIENTS: dict[Told, Callable[[AuditEvent], QuerySet[User]]] = {
+    Told.OWNERS: owners,
+    Told.OWNERS_OF_VISIBILITY: owners_of_visibility,
+    Told.OWNERS_AND_ACTOR: owners_and_actor,
+    Told.OWNERS_AND_CONCERNED: owners_and_concerned,
+    Told.TEAM: team_and_owners,
+    Told.HOLDERS: holders,
+    Told.ONESELF: oneself,
+    Told.NAMED: named,
+    Told.FIRST_TIME: first_time,
+    Told.ADDRESS_BEFORE: oneself,
+}
+
+
+def of_act(notice: acts.Notice) -> Mail:
+    """The mail that tells of an act."""
+    mail = Mail(notice.subject, notice.template, RECIPIENTS[notice.told])
+    return replace(mail, to=address_before) if notice.told == Told.ADDRESS_BEFORE else mail
+
+
+# What the hub itself tells of; acts of people, each by its own notice, stand in acts.ACTS.
+OF_THE_HUB = {
     "account.new_device": Mail("A sign-in from a new device", "account_new_device", oneself),
-    "account.email": Mail("Your e-mail address was changed", "account_changed", oneself, address_before),
-    "account.password": Mail("Your password was changed", "account_changed", oneself),
-    "account.factor_add": Mail("You can sign in with {target} now", "account_changed", oneself),
-    "account.factor_remove": Mail("You can't sign in with {target} any more", "account_changed", oneself),
-    "account.factor_reset": Mail("You have new recovery codes", "account_changed", oneself),
     "account.recovery_code": Mail("A recovery code was used", "account_changed", oneself),
-    "account.connect": Mail("You can sign in with {target} now", "account_changed", oneself),
-    "account.disconnect": Mail("You can't sign in with {target} any more", "account_changed", oneself),
-    "user.factors_remove": Mail("Your second factors were removed", "account_changed", named),
-    "member.add": Mail("{target} is a member of {channel} now", "member_add", concerned),
-    "member.change": Mail("{target} has another role in {channel} now", "member_change", concerned),
-    "member.remove": Mail("{target} is no member of {channel} any more", "member_remove", concerned),
-    "channel.transfer": Mail("{channel} belongs to {target} now", "channel_transfer", owners_and_before),
     "channel.differ": Mail("{channel}: database, index and store differ", "channel_differ", administrators),
-    "key.create": Mail("A new API key: {target}", "key_create", holders),
     "key.expires": Mail("The API key {target} expires soon", "key_expires", holders),
-    "oauth.grant": Mail("{target} is signed in with your account", "oauth_grant", first_time),
-    "publisher.add": Mail("{target} is a trusted publisher of {channel} now", "publisher_add", owners),
-    "publisher.remove": Mail("{target} is no trusted publisher of {channel} any more", "publisher_remove", owners),
     "publisher.first_use": Mail("{target} was used for the first time in {channel}", "publisher_first_use", owners),
     "publisher.refuse": Mail("{target} was refused in {channel}", "publisher_refuse", owners),
 }
+MAILS = OF_THE_HUB | {act.action: of_act(act.notice) for act in acts.ACTS.values() if act.notice}
 
 
 @transaction.atomic
@@ -140,11 +167,13 @@ def send(event_id: int, user_id: int) -> None:
     subject = " ".join(mail.subject.format(target=event.target, channel=channel).split())
     context = {
         "event": event,
+        "entry": activity.entry(event, event.channel),
         "subject": subject,
         "user": user,
         "channel": channel,
         "by": event.actor or event.detail.get("by", ""),
         "hub_url": settings.HUB_PUBLIC_URL,
+        "grace_hours": settings.HUB_GRACE_HOURS,
     }
     text = render_to_string(f"mail/{mail.template}.txt", context)
     EmailMessage(subject, text, to=[mail.to(event, user)]).send()

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, channels, packages
+from channels_app import acts, audit, channels, packages
 from channels_app.access import Actor, Permission, check_still_allowed
 from channels_app.models import DAMAGED, Artifact, Removal
 from hub.errors import conflict
@@ -37,7 +37,7 @@ def restore(*, actor: Actor, artifact: Artifact) -> Artifact:
 @transaction.atomic
 def release(*, actor: Actor, artifact: Artifact) -> None:
     """Forget a deleted artifact, so that other bytes may come under its name. For owners alone."""
-    check_still_allowed(actor, artifact.channel, Permission.OWN)
+    acts.check("artifact.release", actor, artifact.channel)
     locked = Artifact.objects.select_for_update().get(pk=artifact.pk)
     if locked.removal != Removal.DELETED:
         raise conflict("not_deleted", f"{artifact} is not deleted; only the name of a deleted file can be released.")

@@ -124,7 +124,7 @@ def test_other_events_are_no_mails(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        audit.record("policy.change", target="demo", by=Actor(user=olga), channel=channel)
+        audit.record("artifact.yank", target="demo", by=Actor(user=olga), channel=channel)
     assert sent_jobs == []
     assert not Outgoing.objects.exists()
 

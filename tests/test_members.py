@@ -177,10 +177,16 @@ def test_a_key_without_the_scope_manages_nobody(channel: Channel, olga: User, ma
         members.add(actor=Actor(user=olga, key=olga.keys.get()), channel=channel, username="max", role=Role.VIEWER)
 
 
-def test_a_key_that_may_manage_makes_no_owners(channel: Channel, olga: User, max_: User) -> None:
+def test_no_key_changes_who_is_a_member(channel: Channel, olga: User, max_: User) -> None:
     make_key(olga, scopes=(Permission.READ, Permission.MANAGE))
-    with refused(403, "owners_only", "Only owners"):
-        members.add(actor=Actor(user=olga, key=olga.keys.get()), channel=channel, username="max", role=Role.OWNER)
+    actor = Actor(user=olga, key=olga.keys.get())
+    with refused(403, "person_needed", "This takes a person (member.add)"):
+        members.add(actor=actor, channel=channel, username="max", role=Role.VIEWER)
+    make_member(channel, max_)
+    with refused(403, "person_needed", "This takes a person (member.change)"):
+        members.change(actor=actor, channel=channel, username="max", role=Role.OWNER)
+    with refused(403, "person_needed", "This takes a person (member.remove)"):
+        members.remove(actor=actor, channel=channel, username="max")
 
 
 def owner_names(channel: Channel) -> list[str]:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from channels_app.accounts.reauthentication import ROUTES
+from channels_app.acts import ACTS, At
 from channels_app.models import Channel, User
 from tests.builders import make_channel
 from tests.pages import confirm, signed_in, text
@@ -110,10 +110,18 @@ def test_who_is_signed_out_is_sent_to_sign_in(channel: Channel) -> None:
     assert not is_deleted()
 
 
-@pytest.mark.parametrize("route", sorted(ROUTES))
-def test_every_route_that_asks_exists_and_asks(pat: User, route: str) -> None:
+PLACES = sorted({place for act in ACTS.values() if act.is_proved for place in act.places}, key=str)
+ARGUMENTS = {
+    "mfa_remove_webauthn": ["1"],
+    "team": ["mappers"],
+    "artifact-remove": ["other", "noarch", "demo-1.0-0.conda"],
+}
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_every_place_that_asks_exists_and_asks(pat: User, place: At) -> None:
     make_channel(owner=pat, name="other")
-    arguments = {"mfa_remove_webauthn": ["1"]}.get(route, ["other"] if route.startswith("channel-") else [])
-    address = reverse(route, args=arguments)
-    answer = stale(pat).post(address)
+    arguments = ARGUMENTS.get(place.route, ["other"] if place.route.startswith("channel-") else [])
+    posted = {place.field: (place.values or ("on",))[0]} if place.field else {}
+    answer = stale(pat).post(reverse(place.route, args=arguments), posted)
     assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=")

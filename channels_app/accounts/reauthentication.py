@@ -14,28 +14,15 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
+from channels_app import acts
 from hub.middleware import GetResponse
-
-# What is posted there waits until its user has proved within ACCOUNT_REAUTHENTICATION_TIMEOUT who they are.
-ROUTES = {
-    "account-keys",
-    "account_email",
-    "account_set_password",
-    "mfa_activate_totp",
-    "mfa_deactivate_totp",
-    "mfa_generate_recovery_codes",
-    "mfa_add_webauthn",
-    "mfa_remove_webauthn",
-    "socialaccount_connections",
-    "channel-robots",
-    "channel-publishers",
-    "publisher-new",
-    "channel-danger",
-}
 
 
 def confirmed(get_response: GetResponse) -> GetResponse:
-    """Ask for the proof where ROUTES wants one; sessions alone are asked, keys and tokens reach none of them."""
+    """Ask for the proof before an act of acts.ACTS; sessions alone are asked, keys and tokens reach no such route.
+
+    It is decided by what is posted alone: by what there is, the question would tell strangers of it.
+    """
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -43,7 +30,9 @@ def confirmed(get_response: GetResponse) -> GetResponse:
 
         def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
             match = request.resolver_match
-            if request.method != "POST" or match is None or match.view_name not in ROUTES:
+            if request.method != "POST" or match is None:
+                return None
+            if not any(place.is_meant(request.POST) for place in acts.places(match.view_name)):
                 return None
             return ask(request) if request.user.is_authenticated and not is_fresh(request) else None
 

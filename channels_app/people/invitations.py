@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app import audit, limits, outbox
+from channels_app import acts, audit, limits, outbox
 from channels_app.access import Actor, Permission, hold, permissions
 from channels_app.models import Channel, Invitation, Member, Role, User
 from channels_app.people import members
@@ -40,7 +40,7 @@ def invite(*, actor: Actor, channel: Channel, email: str, role: str) -> Invitati
     limits.hit("invitation-by-account", f"user {actor.user.pk}", "invitations of yours")
     limits.hit("mail-by-recipient", address, "mails to this address")
     with transaction.atomic():
-        locked = hold(actor, channel, Permission.MANAGE)
+        locked = acts.hold("invitation.send", actor, channel)
         members.check_may_give(actor, locked, role)
         invitation = Invitation.objects.filter(channel=locked, email=address).first()
         if invitation:

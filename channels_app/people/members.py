@@ -7,8 +7,8 @@ Members are named by `username` or by `team`.
 
 from django.db import transaction
 
-from channels_app import audit
-from channels_app.access import Actor, Permission, hold, permissions
+from channels_app import acts, audit
+from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Member, Role, Team, User
 from hub.errors import bad_request, conflict, forbidden, not_found
 
@@ -16,7 +16,7 @@ from hub.errors import bad_request, conflict, forbidden, not_found
 @transaction.atomic
 def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
     """Make a user or a team a member; 404 where there is none of that name, 409 where they are one already."""
-    locked = hold(actor, channel, Permission.MANAGE)
+    locked = acts.hold("member.add", actor, channel)
     check_may_give(actor, locked, role)
     if existing := named(locked, username, team):
         raise conflict(
@@ -37,7 +37,7 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
 @transaction.atomic
 def change(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
     """Give a member another role."""
-    locked = hold(actor, channel, Permission.MANAGE)
+    locked = acts.hold("member.change", actor, channel)
     _check_role(role)
     member = _member(locked, username, team)
     before = member.role
@@ -55,7 +55,7 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
 @transaction.atomic
 def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = "") -> None:
     """End a membership, and with it what keys may do here by it."""
-    locked = hold(actor, channel, Permission.MANAGE)
+    locked = acts.hold("member.remove", actor, channel)
     member = _member(locked, username, team)
     _check_may_touch(actor, locked, member.role)
     _check_an_owner_stays(member)
@@ -66,7 +66,7 @@ def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = ""
 @transaction.atomic
 def leave(*, actor: Actor, channel: Channel) -> None:
     """End one's own membership, whatever the role; who belongs to the channel by a team alone has to leave that."""
-    locked = hold(actor, channel, Permission.READ)
+    locked = acts.hold("member.leave", actor, channel)
     username = actor.user.username if actor.user else ""
     teams = teams_between(locked, username)
     if teams and named(locked, username) is None:

@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from channels_app import audit, channels, keys
-from channels_app.access import Actor, Permission, hold
+from channels_app import acts, audit, channels, keys
+from channels_app.access import Actor
 from channels_app.models import AuditEvent, Channel, Package, User
 from hub import fetching
 from hub.errors import HubError, bad_request, conflict
@@ -43,7 +43,7 @@ def add(
     """
     pins = checked_pins(issuer, fields, pins or {})
     with transaction.atomic():
-        locked = hold(actor, channel, Permission.MANAGE)
+        locked = acts.hold("publisher.add", actor, channel)
         values = _values(issuer, fields, pins, may_upload, may_read, package_globs)
         values["expires_at"] = _pending_until() if _is_for_a_new_package(locked, values["package_globs"]) else None
         publisher = _create(channel=locked, created_by=actor.user, **values)
@@ -76,7 +76,7 @@ def add_pending(
 def remove(*, actor: Actor, publisher: TrustedPublisher) -> None:
     """From the next request on its CI may do nothing more here, with a key that was minted already neither."""
     if publisher.channel:
-        hold(actor, publisher.channel, Permission.MANAGE)
+        acts.hold("publisher.remove", actor, publisher.channel)
     _record("publisher.remove", actor, publisher)
     publisher.delete()
 
