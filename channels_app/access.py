@@ -136,6 +136,15 @@ def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
     )
 
 
+def check_name(actor: Actor, channel: Channel, package_name: str, deed: str) -> None:
+    """Raise 403 where the actor's key is limited to other package names. `deed` has {} where the name belongs."""
+    if not may_upload_name(actor, channel, package_name):
+        raise forbidden(
+            "name_not_allowed",
+            f"{actor} may not {deed.format(package_name)} '{channel}': it is limited to other names.",
+        )
+
+
 def is_member(user: User) -> Q:
     """A condition on channels: `user` is a member, or in a team that is."""
     return Q(pk__in=memberships(user).values("channel"))

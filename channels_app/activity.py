@@ -120,6 +120,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "allow_revision_3": ("Repodata revision 3", lambda value: "on" if value else "off"),
     "only_trusted_publishers": ("Only trusted publishers", lambda value: "on" if value else "off"),
     "require_attestation": ("Attestation required", lambda value: "on" if value else "off"),
+    "removal": ("State", lambda value: str(value) or "in the index"),
     "max_upload_bytes": ("Largest package", lambda value: f"{value / 2**20:,.0f} MiB" if value else "the hub's limit"),
 }
 

@@ -293,6 +293,11 @@ def check(action: str, actor: Actor, channel: Channel) -> None:
     check_means(action, actor)
 
 
+def may(action: str, actor: Actor, channel: Channel) -> bool:
+    """Whether `actor` may do the act in `channel`, as far as their right goes."""
+    return _needed(action) in access.permissions(actor, channel)
+
+
 def check_means(action: str, actor: Actor) -> None:
     """Raise where it takes a person: what a key left behind would outlast it, or do more than it may."""
     if ACTS[action].by_key == ByKey.NEVER and (actor.key or actor.token):

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels_app import acts, audit, channels, packages
-from channels_app.access import Actor, Permission, check_still_allowed
+from channels_app.access import Actor, Permission, check_name, check_still_allowed
 from channels_app.models import DAMAGED, Artifact, Removal
 from hub.errors import conflict
 from hub.storage import store
@@ -90,18 +90,24 @@ def goes_at(artifact: Artifact) -> datetime | None:
 @transaction.atomic
 def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: str) -> Artifact:
     check_still_allowed(actor, artifact.channel, Permission.DELETE)
+    check_name(actor, artifact.channel, artifact.package.name, "remove or restore the package '{}' in")
     locked = packages.locked(artifact)
     if locked.is_purged:
         raise conflict("purged", f"The bytes of {artifact} are gone; upload the file again.")
+    detail = change(locked, removal) | ({"reason": reason[:500]} if reason else {})
     locked.removal = removal
     locked.removal_reason = reason[:500]
     locked.removed_at = timezone.now() if removal else None
     locked.removed_by = actor.user if removal else None
     locked.save(update_fields=["removal", "removal_reason", "removed_at", "removed_by"])
-    detail = {"reason": reason[:500]} if reason else {}
     audit.record(action, by=actor, channel=locked.channel, target=_target(locked), detail=detail)
     _follow(locked)
     return locked
+
+
+def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
+    """What an event keeps of a change: how the artifact was removed before, and how it is now."""
+    return {"removal": {"from": artifact.removal, "to": removal.value}}
 
 
 def _set_aside(artifact: Artifact, reason: str) -> None:

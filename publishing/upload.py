@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import audit, packages
-from channels_app.access import Actor, Permission, check_still_allowed, may_upload_name
+from channels_app import acts, audit, packages
+from channels_app.access import Actor, Permission, check_name, check_still_allowed
 from channels_app.models import Artifact, Channel, Removal
 from hub import database
 from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
@@ -113,11 +113,7 @@ def check_policies(upload: Upload) -> None:
             "trusted_publishers_only",
             f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
         )
-    if not may_upload_name(actor, channel, info.name):
-        raise forbidden(
-            "name_not_allowed",
-            f"{actor} may not upload the package '{info.name}' to '{channel}': it is limited to other names.",
-        )
+    check_name(actor, channel, info.name, "upload the package '{}' to")
     if info.revision > 1 and not channel.allow_revision_3:
         raise forbidden(
             "revision_3_off",
@@ -140,12 +136,18 @@ def occupant(upload: Upload, *, locked: bool = False) -> Artifact | None:
 
 
 def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: bool) -> Artifact | None:
-    """The artifact that has the file name, where these very bytes are published already; 409 where others are."""
+    """The artifact that has the file name, where these very bytes are published already; 409 where others are.
+
+    Where the upload would undo what somebody removed, it takes the right to restore.
+    """
     if artifact is None:
         return None
     has_same_name = artifact.file_name == upload.info.file_name
     if artifact.sha256 == upload.received.sha256 and has_same_name:
-        return None if artifact.removal == Removal.DELETED else artifact
+        if artifact.removal != Removal.DELETED:
+            return artifact
+        check_may_restore(upload, artifact)
+        return None
     if artifact.removal == Removal.DELETED:
         raise conflict(
             "name_deleted",
@@ -153,12 +155,24 @@ def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: b
             "releases it. Raise the build number instead.",
         )
     if may_replace and has_same_name:
+        check_may_restore(upload, artifact)
         return None
     raise conflict(
         "exists",
         f"{artifact} exists with other bytes: SHA-256 {artifact.sha256[:16]}…, uploaded "
         f"{upload.received.sha256[:16]}…. Raise the build number, or skip existing files.",
     )
+
+
+def check_may_restore(upload: Upload, artifact: Artifact) -> None:
+    """Raise where the artifact was removed and would be back, by somebody who may upload but not restore."""
+    if artifact.removal and not acts.may("artifact.restore", upload.actor, upload.channel):
+        raise conflict(
+            "may_not_restore",
+            f"{artifact} was {artifact.get_removal_display()}. This upload would bring it back, which takes the right "
+            f"to delete and restore in '{upload.channel}'; {upload.actor} has none. Raise the build number instead, "
+            "or ask a maintainer of the channel to restore it.",
+        )
 
 
 def is_whole(artifact: Artifact) -> bool:
@@ -257,6 +271,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
     """The artifact's row, new or made anew, and its event."""
     actor, channel, info, received = upload.actor, upload.channel, upload.info, upload.received
     is_same = before is not None and before.sha256 == received.sha256
+    was = removal.change(before, Removal.NONE) if before and before.removal else {}
     if before and not is_same:
         sidecars.remove(before)
     values = facts(upload) | {
@@ -276,7 +291,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
         by=actor,
         channel=channel,
         target=f"{info.subdir}/{info.file_name}",
-        detail={"sha256": received.sha256, "size_bytes": received.size_bytes},
+        detail={"sha256": received.sha256, "size_bytes": received.size_bytes, **was},
     )
     return artifact
 

@@ -56,7 +56,13 @@ def test_a_yanked_file_leaves_the_index_and_is_still_served(
     assert status(client, olga) == 200
     assert Package.objects.get().latest_version == ""
     event = AuditEvent.objects.get(action="artifact.yank")
-    assert (event.target, event.detail) == ("noarch/demo-1.0-0.conda", {"reason": "broken on win"})
+    assert (event.target, event.detail) == (
+        "noarch/demo-1.0-0.conda",
+        {
+            "reason": "broken on win",
+            "removal": {"from": "", "to": "yanked"},
+        },
+    )
     removal.restore(actor=owner, artifact=artifact)
     content = repodata()
     assert (content["packages.conda"].keys(), content["removed"]) == ({"demo-1.0-0.conda"}, [])

@@ -1,0 +1,189 @@
+"""What somebody removed comes back only by whoever may restore, through whatever door the same bytes come."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from channels_app import keys
+from channels_app.access import SCOPES, Actor
+from channels_app.models import Artifact, AuditEvent, Channel, Removal, Role, User
+from hub.errors import HubError
+from hub.storage import store
+from publishing import removal, upload
+from publishing.operations import importing
+from tests.archives import make_conda
+from tests.builders import (
+    make_key,
+    make_member,
+    make_minted_key,
+    make_publisher,
+    make_robot,
+    make_token,
+    make_user,
+    received,
+)
+from tests.pages import signed_in
+
+pytestmark = pytest.mark.django_db
+
+SENTENCE = "which takes the right to delete and restore in 'demo'"
+Door = Callable[[Path], "tuple[int, str]"]
+
+
+@pytest.fixture
+def world(channel: Channel, olga: User, tmp_path: Path) -> Path:
+    """A published package, and Cora, a contributor, and Mia, a maintainer; returns the package's file."""
+    make_member(channel, make_user("cora"), Role.CONTRIBUTOR)
+    make_member(channel, make_user("mia"), Role.MAINTAINER)
+    path = make_conda(tmp_path)
+    upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
+    return path
+
+
+def user(name: str) -> User:
+    return User.objects.get(username=name)
+
+
+def by_bearer(secret: str, query: str = "") -> Door:
+    def door(path: Path) -> tuple[int, str]:
+        named = {"x-file-name": path.name, "authorization": f"Bearer {secret}"}
+        answer = Client().post(
+            f"/api/v1/upload/demo{query}", path.read_bytes(), "application/octet-stream", headers=named
+        )
+        return answer.status_code, answer.text
+
+    return door
+
+
+def by_page(name: str) -> Door:
+    def door(path: Path) -> tuple[int, str]:
+        sent = {"file": SimpleUploadedFile(path.name, path.read_bytes())}
+        headers = {"Accept": "application/json"}
+        answer = signed_in(user(name)).post("/channels/demo/settings/upload", sent, headers=headers)
+        return answer.status_code, answer.text
+
+    return door
+
+
+def robot(*scopes: str) -> str:
+    return make_robot(Channel.objects.get(), user("olga"), scopes=scopes)
+
+
+def minted() -> str:
+    return make_minted_key(make_publisher(Channel.objects.get(), may_read=True))[1]
+
+
+# Who may upload, and may not restore.
+LOWER: dict[str, Callable[[], Door]] = {
+    "a contributor by the page": lambda: by_page("cora"),
+    "a contributor's key": lambda: by_bearer(make_key(user("cora"))),
+    "a contributor's key with every scope": lambda: by_bearer(make_key(user("cora"), scopes=SCOPES)),
+    "an owner's key to upload": lambda: by_bearer(make_key(user("olga"))),
+    "a maintainer's key to upload and manage": lambda: by_bearer(make_key(user("mia"), scopes=("upload", "manage"))),
+    "a robot": lambda: by_bearer(robot("read", "upload")),
+    "a trusted publisher": lambda: by_bearer(minted()),
+    "an application of an owner's": lambda: by_bearer(make_token(user("olga"), "channel:read", "channel:upload")),
+}
+HIGHER: dict[str, Callable[[], Door]] = {
+    "a maintainer by the page": lambda: by_page("mia"),
+    "a maintainer's key to delete": lambda: by_bearer(make_key(user("mia"), scopes=("upload", "delete"))),
+    "a robot to delete": lambda: by_bearer(robot("upload", "delete")),
+}
+
+
+def remove(kind: Removal, *, is_purged: bool = False) -> None:
+    artifact, by = Artifact.objects.get(), Actor(user=user("mia"))
+    if kind == Removal.YANKED:
+        removal.yank(actor=by, artifact=artifact, reason="broken")
+    else:
+        removal.delete(actor=by, artifact=artifact, reason="broken")
+    if is_purged:
+        store().delete(str(artifact))
+        Artifact.objects.update(is_purged=True)
+
+
+@pytest.mark.parametrize("is_purged", [False, True], ids=["in its grace", "purged"])
+@pytest.mark.parametrize("who", LOWER)
+def test_who_may_not_restore_does_not_by_uploading(world: Path, who: str, is_purged: bool) -> None:
+    door = LOWER[who]()
+    remove(Removal.DELETED, is_purged=is_purged)
+    status, text = door(world)
+    assert status == 409
+    assert "demo/noarch/demo-1.0-0.conda was deleted." in text
+    assert SENTENCE in text
+    artifact = Artifact.objects.get()
+    assert (artifact.removal, artifact.removal_reason) == ("deleted", "broken")
+    assert not AuditEvent.objects.filter(action="artifact.restore").exists()
+
+
+@pytest.mark.parametrize("who", HIGHER)
+def test_who_may_restore_does_by_uploading(world: Path, who: str) -> None:
+    door = HIGHER[who]()
+    remove(Removal.DELETED)
+    assert door(world)[0] == 201
+    assert Artifact.objects.get().removal == ""
+    event = AuditEvent.objects.get(action="artifact.restore")
+    assert event.detail["removal"] == {"from": "deleted", "to": ""}
+
+
+@pytest.mark.parametrize("who", LOWER)
+def test_the_same_bytes_never_take_back_a_yank(world: Path, who: str) -> None:
+    door = LOWER[who]()
+    remove(Removal.YANKED)
+    assert door(world)[0] == 200
+    assert Artifact.objects.get().removal == "yanked"
+
+
+@pytest.mark.parametrize("who", ["cora", "robot"])
+def test_overwriting_takes_back_no_yank(world: Path, tmp_path: Path, who: str) -> None:
+    Channel.objects.update(allow_overwrite=True)
+    secret = robot("read", "upload") if who == "robot" else make_key(user(who))
+    remove(Removal.YANKED)
+    other = make_conda(tmp_path, files={"share/other": b"x"})
+    status, text = by_bearer(secret, "?force=true")(other)
+    assert (status, SENTENCE in text) == (409, True)
+    assert Artifact.objects.get().removal == "yanked"
+    higher = make_key(user("mia"), scopes=("upload", "delete"))
+    assert by_bearer(higher, "?force=true")(other)[0] == 201
+    artifact = Artifact.objects.get()
+    assert (artifact.removal, artifact.sha256) == ("", hashlib.sha256(other.read_bytes()).hexdigest())
+    assert AuditEvent.objects.get(action="artifact.overwrite").detail["removal"] == {"from": "yanked", "to": ""}
+
+
+@pytest.mark.parametrize("step", ["reserve", "put"])
+def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
+    world: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The bytes are damaged, so that the upload puts them again."""
+    Artifact.objects.update(set_aside_reason="Its bytes are wrong.")
+    door, real = LOWER["a contributor's key"](), getattr(upload, step)
+
+    def meanwhile(*arguments: object) -> object:
+        remove(Removal.DELETED)
+        return real(*arguments)
+
+    monkeypatch.setattr(upload, step, meanwhile)
+    assert door(world)[0] == 409
+    assert Artifact.objects.get().removal == "deleted"
+
+
+def test_an_import_brings_back_nothing(world: Path, channel: Channel) -> None:
+    remove(Removal.DELETED)
+    assert list(importing.take_in(channel)) == []
+    assert Artifact.objects.get().removal == "deleted"
+
+
+def test_a_narrowed_key_removes_no_other_package(world: Path, channel: Channel, olga: User) -> None:
+    secret = make_key(olga, scopes=("delete",), package_globs=["other-*"])
+    address = "/api/v1/delete/demo/noarch/demo-1.0-0.conda"
+    answer = Client().delete(address, headers={"authorization": f"Bearer {secret}"})
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "name_not_allowed")
+    actor = Actor(user=olga, key=keys.look_up(secret))
+    Artifact.objects.update(removal="yanked", removed_at=timezone.now())
+    with pytest.raises(HubError, match="limited to other names"):
+        removal.restore(actor=actor, artifact=Artifact.objects.get())
