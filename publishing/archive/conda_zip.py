@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from publishing.archive import descriptors
+from publishing.archive import descriptors, zip_extras
 from publishing.archive.rules import BadPackage, shown
 
 END = struct.Struct("<4s4H2LH")
@@ -23,7 +23,6 @@ CENTRAL = struct.Struct("<4s6H3L5H2L")
 CENTRAL_SIGNATURE = b"PK\x01\x02"
 LOCAL = struct.Struct("<4s5H3L2H")
 LOCAL_SIGNATURE = b"PK\x03\x04"
-EXTRA = struct.Struct("<2H")
 
 # A field that holds this value holds its real one in a ZIP64 structure.
 SATURATED_16 = 0xFFFF
@@ -32,9 +31,8 @@ SATURATED_32 = 0xFFFFFFFF
 STORED = 0
 # A name in UTF-8, how well a compressor did (bits 1, 2 and 4): none of them changes what a stored entry holds.
 HARMLESS_FLAGS = 0x0800 | 0x0016
-ZIP64_EXTRA = 0x0001
-# Info-ZIP's field for a name in Unicode: some readers take it for the entry's name.
-RENAMING_EXTRA = 0x7075
+# What Python's zipfile reads.
+NEEDED_MAX = 63
 
 ENTRY_COUNT = 3
 # Three entries with short names; what is larger holds something else.
@@ -178,14 +176,20 @@ def _central_header(directory: bytes, position: int) -> tuple[_Header, int, int]
     if position + CENTRAL.size > len(directory):
         raise BadPackage("the ZIP's directory ends too early")
     fields = CENTRAL.unpack_from(directory, position)
-    signature, _made_by, _needed, flags, method, dos_time, dos_date, crc, compressed, size, *rest = fields
+    signature, _made_by, needed, flags, method, dos_time, dos_date, crc, compressed, size, *rest = fields
     name_bytes, extra_bytes, comment_bytes, disk, _internal, _external, offset = rest
     if signature != CENTRAL_SIGNATURE or comment_bytes or disk:
         raise BadPackage("the ZIP's directory is malformed, or has an entry with a comment or on another disk")
     name_end = position + CENTRAL.size + name_bytes
     end = name_end + extra_bytes
     name = directory[position + CENTRAL.size : name_end]
-    size, compressed, offset = _real_sizes(name, directory[name_end:end], (size, compressed, offset))
+    _check_needed(name, needed)
+    size, compressed, offset = zip_extras.real_sizes(
+        name,
+        directory[name_end:end],
+        (size, compressed, offset),
+        is_read_by_rattler=bool(flags & descriptors.FLAG),
+    )
     header = _Header(flags, method, dos_time, dos_date, crc, compressed, size, name)
     return header, offset, end
 
@@ -193,12 +197,13 @@ def _central_header(directory: bytes, position: int) -> tuple[_Header, int, int]
 def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
     """The entry, its local header compared with the central one."""
     fields = LOCAL.unpack(_read(file, offset, LOCAL.size))
-    signature, _needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
+    signature, needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
     if signature != LOCAL_SIGNATURE or name_bytes != len(central.name) or extra_bytes > DIRECTORY_MAX_BYTES:
         raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
     tail = _read(file, offset + LOCAL.size, name_bytes + extra_bytes)
     name, extra = tail[:name_bytes], tail[name_bytes:]
-    size, compressed = _real_sizes(name, extra, (size, compressed))
+    _check_needed(name, needed)
+    size, compressed = zip_extras.real_sizes(name, extra, (size, compressed))
     has_descriptor = bool(flags & descriptors.FLAG)
     central_sizes = (central.compressed_bytes, central.size_bytes)
     # libarchive leaves the checksum to the descriptor, and knows the sizes of what it stores.
@@ -226,6 +231,14 @@ def _check_descriptor(file: BinaryIO, entry: Entry, next_offset: int) -> int:
     )
 
 
+def _check_needed(name: bytes, needed: int) -> None:
+    """Refuse a version of ZIP that conda does not read; what is stored as it is needs 1.0, and 4.5 for ZIP64."""
+    if needed > NEEDED_MAX:
+        raise BadPackage(
+            f"{shown(name)} needs version {needed / 10} of ZIP; at most {NEEDED_MAX / 10} is read by all clients"
+        )
+
+
 def _check_header(header: _Header) -> None:
     if header.method != STORED or header.compressed_bytes != header.size_bytes:
         raise BadPackage(
@@ -235,37 +248,6 @@ def _check_header(header: _Header) -> None:
         raise BadPackage(f"{shown(header.name)} has the ZIP flags {header.flags:#06x}; expected none")
     if not header.name.isascii():
         raise BadPackage(f"{shown(header.name)} is no name of an entry in a .conda file")
-
-
-def _real_sizes(name: bytes, extra: bytes, stated: tuple[int, ...]) -> tuple[int, ...]:
-    """`stated` with the saturated fields taken from the ZIP64 extra field, which holds only these, in this order.
-
-    rattler-build writes the extra field even where nothing is saturated, with zeros in it; readers ignore it then.
-    """
-    zip64 = _zip64_extra(name, extra)
-    saturated = sum(value == SATURATED_32 for value in stated)
-    if len(zip64) < 8 * saturated:
-        raise BadPackage(f"the ZIP entry {shown(name)} lacks its ZIP64 sizes")
-    real = iter(struct.unpack_from(f"<{saturated}Q", zip64))
-    return tuple(next(real) if value == SATURATED_32 else value for value in stated)
-
-
-def _zip64_extra(name: bytes, extra: bytes) -> bytes:
-    """The content of the ZIP64 extra field, or nothing; refuses a second name."""
-    zip64 = None
-    while extra:
-        if len(extra) < EXTRA.size:
-            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
-        kind, content_bytes = EXTRA.unpack_from(extra)
-        content = extra[EXTRA.size : EXTRA.size + content_bytes]
-        if len(content) != content_bytes or (kind == ZIP64_EXTRA and zip64 is not None):
-            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
-        if kind == ZIP64_EXTRA:
-            zip64 = content
-        elif kind == RENAMING_EXTRA:
-            raise BadPackage(f"the ZIP entry {shown(name)} has an extra field of the kind {kind:#06x}: a second name")
-        extra = extra[EXTRA.size + content_bytes :]
-    return zip64 or b""
 
 
 def _read(file: BinaryIO, offset: int, size_bytes: int) -> bytes:

@@ -5,50 +5,45 @@ that other readers take otherwise. What conda's build tools write is plain: usta
 POSIX pax: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from publishing.archive import tar_fields
 from publishing.archive.compression import Part
 from publishing.archive.rules import KIB, BadPackage, shown
+from publishing.archive.tar_fields import (
+    GNU_MAGIC,
+    MAGIC,
+    MODE,
+    PAX_NAME,
+    PAX_SIZE,
+    PAX_TARGET,
+    POSIX_MAGIC,
+    SIZE,
+    TYPE,
+)
 
 BLOCK_BYTES = 512
 ZERO_BLOCK = bytes(BLOCK_BYTES)
 
-NAME = slice(0, 100)
-MODE = slice(100, 108)
-# Owner, group and time of change: none of them matters, but a client that can't read one ends there.
-NUMBERS = (slice(108, 116), slice(116, 124), slice(136, 148))
-SIZE = slice(124, 136)
-CHECKSUM = slice(148, 156)
-TYPE = slice(156, 157)
-TARGET = slice(157, 257)
-MAGIC = slice(257, 265)
-PREFIX = slice(345, 500)
-
-POSIX_MAGIC = b"ustar\x0000"
-BASE_256_FLAG = 0x80
-NEGATIVE_BASE_256_FLAG = 0xFF
-OCTAL = re.compile(rb" *([0-7]*)[ \x00]*\Z")
-# As most tools write these fields, with the mode of no setuid, setgid or sticky file: looked at no further.
-PLAIN_NUMBERS = re.compile(rb"[0-7]{3}0[0-7]{3}\x00(?:[0-7]{7}\x00){2}(?:[0-7]{11}\x00){2}")
+PERMISSIONS = 0o777
 SPECIAL_MODES = 0o7000
+EXECUTABLE = 0o111
 
 PAX_HEADER = b"x"
 PAX_GLOBAL_HEADER = b"g"
 GNU_LONG_NAME = b"L"
 GNU_LONG_TARGET = b"K"
-EXTENSIONS = (PAX_HEADER, PAX_GLOBAL_HEADER, GNU_LONG_NAME, GNU_LONG_TARGET)
+# Each with the formats of a header in which every reader knows it.
+EXTENSIONS = {
+    PAX_HEADER: (POSIX_MAGIC,),
+    PAX_GLOBAL_HEADER: (POSIX_MAGIC,),
+    GNU_LONG_NAME: (GNU_MAGIC, POSIX_MAGIC),
+    GNU_LONG_TARGET: (GNU_MAGIC, POSIX_MAGIC),
+}
 # A long name needs 1 KiB; build tools add times and owners.
 EXTENSION_MAX_BYTES = 64 * KIB
-# What a pax header may change about a member; a size below 8 GiB needs none.
-PAX_NAME = "path"
-PAX_TARGET = "linkpath"
-PAX_SIZE = "size"
-PAX_MEANINGFUL = (PAX_NAME, PAX_TARGET, PAX_SIZE)
-PAX_SPARSE_PREFIX = "GNU.sparse."
-PAX_RECORD_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
 
 
 class Kind(Enum):
@@ -70,6 +65,9 @@ KINDS = {
     b"5": Kind.DIRECTORY,
 }
 OLD_FILE = b"\x00"
+CONTIGUOUS_FILE = b"7"
+# What `stat` has above the twelve bits of a mode, which some tools write along.
+FILE_MODE_KINDS = {Kind.FILE: 0o100000, Kind.HARDLINK: 0o100000, Kind.DIRECTORY: 0o040000, Kind.SYMLINK: 0o120000}
 REFUSED_KINDS = {
     b"3": "a character device",
     b"4": "a block device",
@@ -86,6 +84,7 @@ class Member:
     kind: Kind
     size_bytes: int
     raw_target: bytes
+    mode: int
 
 
 class TarReader:
@@ -115,39 +114,40 @@ class TarReader:
     def _next_member(self) -> Member | None:
         """The next member with what extension headers before it say, or None at the first zero block."""
         extended: dict[str, bytes] = {}
+        seen: set[bytes] = set()
         while True:
             self.part.budget.check_time()
             block = self.part.take(BLOCK_BYTES)
             if block == ZERO_BLOCK:
-                if extended:
+                if seen:
                     raise BadPackage(f"{self.part.budget.name} ends after an extension header, without its member")
                 return None
-            _check_checksum(block, self.part.budget.name)
+            tar_fields.check_checksum(block, self.part.budget.name)
             if block[TYPE] not in EXTENSIONS:
                 return _member(block, extended)
-            self._read_extension(block, extended)
+            self._read_extension(block, extended, seen)
 
-    def _read_extension(self, block: bytes, extended: dict[str, bytes]) -> None:
-        """Adds to `extended` what the extension header says about the next member."""
-        kind = block[TYPE]
-        size_bytes = _number(block[SIZE])
+    def _read_extension(self, block: bytes, extended: dict[str, bytes], seen: set[bytes]) -> None:
+        """Adds to `extended` what the extension header says about the next member, and to `seen` its kind."""
+        kind, name = block[TYPE], self.part.budget.name
+        tar_fields.check(block)
+        if block[MAGIC] not in EXTENSIONS[kind]:
+            raise BadPackage(f"{name} has an extension header of the kind {shown(kind)} in a format that has none")
+        if kind in seen - {PAX_GLOBAL_HEADER} or (kind == PAX_GLOBAL_HEADER and seen - {kind}):
+            raise BadPackage(f"{name} has two extension headers that say different things about one member")
+        seen.add(kind)
+        size_bytes = tar_fields.number(block[SIZE])
         if size_bytes > EXTENSION_MAX_BYTES:
-            raise BadPackage(
-                f"{self.part.budget.name} has an extension header of {size_bytes} bytes; expected a short one"
-            )
+            raise BadPackage(f"{name} has an extension header of {size_bytes} bytes; expected a short one")
         content = self.part.take(size_bytes + -size_bytes % BLOCK_BYTES)[:size_bytes]
         if kind in (GNU_LONG_NAME, GNU_LONG_TARGET):
             said = {PAX_NAME if kind == GNU_LONG_NAME else PAX_TARGET: content.removesuffix(b"\x00")}
         else:
-            said = _pax_records(content)
+            said = tar_fields.pax_records(content)
         if kind == PAX_GLOBAL_HEADER and said:
-            raise BadPackage(
-                f"{self.part.budget.name} has a global pax header with a {next(iter(said))}, which readers differ on"
-            )
+            raise BadPackage(f"{name} has a global pax header with a {next(iter(said))}, which readers differ on")
         if extended.keys() & said.keys():
-            raise BadPackage(
-                f"{self.part.budget.name} has two extension headers that say different things about one member"
-            )
+            raise BadPackage(f"{name} has two extension headers that say different things about one member")
         extended.update(said)
 
     def _check_end(self) -> None:
@@ -167,84 +167,49 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
         raise BadPackage(
             f"the member {shown(raw_name)} is {found}; expected files, directories, symlinks and hardlinks"
         )
-    if block[TYPE] == OLD_FILE and raw_name.endswith(b"/") and PAX_NAME not in extended:
-        # The tar of Unix V7 had no type for a directory.
+    if block[TYPE] == OLD_FILE and _header_name(block).endswith(b"/"):
+        # The tar of Unix V7 had no type for a directory; readers differ on which name's slash counts.
+        if PAX_NAME in extended:
+            raise BadPackage(
+                f"the member {shown(raw_name)} is a directory by one of its two names, and not by the other"
+            )
         kind = Kind.DIRECTORY
-    _check_numbers(block, raw_name, kind)
-    size_bytes = _decimal(extended[PAX_SIZE]) if PAX_SIZE in extended else _number(block[SIZE])
+    tar_fields.check(block)
+    mode = _mode(block, raw_name, kind)
+    size_bytes = int(extended[PAX_SIZE]) if PAX_SIZE in extended else tar_fields.number(block[SIZE])
     if size_bytes and kind is not Kind.FILE:
         raise BadPackage(f"the member {shown(raw_name)} is {kind.value} with content, which readers differ on")
-    return Member(raw_name, kind, size_bytes, extended.get(PAX_TARGET, _text(block[TARGET])))
+    raw_target = extended.get(PAX_TARGET, tar_fields.text(block[tar_fields.TARGET]))
+    return Member(raw_name, kind, size_bytes, raw_target, mode)
 
 
-def _check_numbers(block: bytes, raw_name: bytes, kind: Kind) -> None:
-    """Refuse what makes one client leave out the member, and modes that one client keeps and another drops."""
-    if PLAIN_NUMBERS.match(block, MODE.start):
-        return
+def _mode(block: bytes, raw_name: bytes, kind: Kind) -> int:
+    """The permissions. Refuse what one client keeps and another drops."""
     if not block[SIZE].strip(b" \x00") or not block[MODE].strip(b" \x00"):
         raise BadPackage(f"the member {shown(raw_name)} has no mode or no size; expected octal numbers")
-    for field in NUMBERS:
-        if block[field][0] != NEGATIVE_BASE_256_FLAG:
-            _number(block[field])
-    special = _number(block[MODE]) & SPECIAL_MODES
-    if special and kind is Kind.FILE:
+    mode = tar_fields.octal(block[MODE])
+    if special := mode & SPECIAL_MODES if kind is not Kind.DIRECTORY else 0:
         raise BadPackage(
             f"the member {shown(raw_name)} is a setuid, setgid or sticky file ({special:04o}): conda keeps that, "
             "rattler drops it; build it without"
         )
+    if mode & ~(PERMISSIONS | SPECIAL_MODES) not in (0, FILE_MODE_KINDS[kind]):
+        raise BadPackage(
+            f"the member {shown(raw_name)} has the mode {mode:o}; expected the permissions of {kind.value}"
+        )
+    if mode & EXECUTABLE and block[TYPE] == CONTIGUOUS_FILE:
+        raise BadPackage(
+            f"the member {shown(raw_name)} is an executable of the tar type '7', whose mode some readers drop; "
+            "pack it as a plain file"
+        )
+    return mode & PERMISSIONS
 
 
 def _header_name(block: bytes) -> bytes:
     """The name in the header itself; only POSIX headers have a prefix, and some readers look for it in all."""
-    name, prefix = _text(block[NAME]), _text(block[PREFIX])
+    name, prefix = tar_fields.text(block[tar_fields.NAME]), tar_fields.text(block[tar_fields.PREFIX])
     if not prefix:
         return name
     if block[MAGIC] != POSIX_MAGIC:
         raise BadPackage(f"the member {shown(name)} has a name prefix outside a POSIX header, which readers differ on")
     return prefix + b"/" + name
-
-
-def _pax_records(content: bytes) -> dict[str, bytes]:
-    """The records of a pax header that change a member: `length key=value newline`, the length counting itself."""
-    meaningful: dict[str, bytes] = {}
-    while content:
-        length = PAX_RECORD_LENGTH.match(content)
-        record = content[: int(length[1])] if length else b""
-        if length is None or len(record) != int(length[1]) or not record.endswith(b"\n") or b"=" not in record:
-            raise BadPackage("the archive has a malformed pax header")
-        raw_key, value = record[length.end() : -1].split(b"=", 1)
-        key = raw_key.decode("utf-8", "replace")
-        if key.startswith(PAX_SPARSE_PREFIX):
-            raise BadPackage("the archive has a sparse file; expected files, directories, symlinks and hardlinks")
-        if key in meaningful:
-            raise BadPackage(f"the archive has a pax header with two values for {key}")
-        if key in PAX_MEANINGFUL:
-            meaningful[key] = value
-        content = content[len(record) :]
-    return meaningful
-
-
-def _check_checksum(block: bytes, part_name: str) -> None:
-    """The header's own sum, its field counted as eight spaces."""
-    if _number(block[CHECKSUM]) != sum(block) - sum(block[CHECKSUM]) + 8 * ord(" "):
-        raise BadPackage(f"{part_name} has a damaged member header: its checksum is wrong; upload it again")
-
-
-def _number(field: bytes) -> int:
-    """A number of a header: octal digits, or big-endian binary where it is too large for them (GNU)."""
-    if field[0] == BASE_256_FLAG:
-        return int.from_bytes(field[1:], "big")
-    octal = OCTAL.match(field)
-    if octal is None:
-        raise BadPackage(f"the archive has a member header with {shown(field)} where a number should be")
-    return int(octal[1] or b"0", 8)
-
-
-def _decimal(value: bytes) -> int:
-    if not value.isdigit() or len(value) > 19:
-        raise BadPackage(f"the archive has a pax header with the size {shown(value)}")
-    return int(value)
-
-
-def _text(field: bytes) -> bytes:
-    return field.split(b"\x00", 1)[0]

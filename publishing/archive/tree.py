@@ -50,11 +50,12 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The entry at a path: in the archive, by info/paths.json, and in which tar."""
+    """The entry at a path: in the archive, by info/paths.json, in which tar, and its permissions."""
 
     kind: Kind | None
     listed: listing.PathType | None
     place: Place | None = None
+    mode: int = 0
 
 
 # Half a million paths share these few nodes.
@@ -90,7 +91,7 @@ class Tree:
                 self._check_place(path, member, place)
                 self._count(path, member)
                 self._check_link(path, member, place)
-                self._add(path, member.kind, place)
+                self._add(path, member, place)
                 self._note_file(path, member)
                 if path.startswith(paths.INFO_PREFIX):
                     self._read_info(path, member, reader, place)
@@ -169,16 +170,21 @@ class Tree:
                 raise BadPackage(
                     f"the hardlink {shown(path)} points to {shown(target)}, which is no earlier file of {place.value}"
                 )
+            if member.mode != found.mode:
+                raise BadPackage(
+                    f"the hardlink {shown(path)} has the mode {member.mode:04o}, and {shown(target)} {found.mode:04o}, "
+                    "but both are one file"
+                )
 
-    def _add(self, path: str, kind: Kind, place: Place) -> None:
+    def _add(self, path: str, member: Member, place: Place) -> None:
         before = self._node(path)
-        if before.kind is kind is Kind.DIRECTORY:
+        if before.kind is member.kind is Kind.DIRECTORY:
             return
         if before.place not in (None, place):
             raise BadPackage(f"the info archive and the pkg archive both hold {shown(path)}; expected it in one")
         if before.kind is not None:
             raise BadPackage(f"the archive has two members {shown(path)}; expected one")
-        self._set(path, node(kind, before.listed, place))
+        self._set(path, node(member.kind, before.listed, place, member.mode))
 
     def _note_file(self, path: str, member: Member) -> None:
         if member.kind is not Kind.DIRECTORY and not path.startswith(paths.INFO_PREFIX):
@@ -190,7 +196,7 @@ class Tree:
         before = self._node(path)
         if before.listed is not None:
             raise BadPackage(f"{PATHS_JSON} lists {shown(path)} twice")
-        self._set(path, node(before.kind, path_type, before.place))
+        self._set(path, node(before.kind, path_type, before.place, before.mode))
 
     def _node(self, path: str) -> Node:
         return self._nodes.get(path.encode(), NOTHING)

@@ -20,6 +20,7 @@ STRICTER = {
     "metadata.json: ": "CEP 35: strict JSON of at most 4 KiB that states version 2",
     "bz2: (bytes|zeros|a second|an empty)": "some readers go on after the first stream, some stop",
     "end of the tar: ": "a tar without its end may have been cut off; some readers go on after it",
+    "tar header: ustar without version": "rattler's reader of single files (tokio-tar) ends there",
     "kind of member: ": "readers such as libarchive skip these, or read their content as another member",
     "name: (with a slash at the end)": "libarchive makes a directory of it",
     "name: (a drive|backslash)": "absolute, or another path, on Windows",

@@ -1,0 +1,125 @@
+"""The fields of a tar header and of a pax record, each read as strictly as the strictest client reads it.
+
+Python's tarfile (conda) leaves out all that follows a number that it can't read. rattler has two readers: tar-rs
+unpacks, tokio-tar reads single files. What the three read alike is taken, whether or not a client needs it.
+"""
+
+import re
+
+from publishing.archive.rules import BadPackage, shown
+
+NAME = slice(0, 100)
+MODE = slice(100, 108)
+SIZE = slice(124, 136)
+MTIME = slice(136, 148)
+CHECKSUM = slice(148, 156)
+TYPE = slice(156, 157)
+TARGET = slice(157, 257)
+MAGIC = slice(257, 265)
+DEVICES = slice(329, 345)
+PREFIX = slice(345, 500)
+# Mode, owner and group. No client keeps the latter two.
+SHORT_NUMBERS = (MODE, slice(108, 116), slice(116, 124))
+DEVICE_NUMBERS = (slice(329, 337), slice(337, 345))
+
+POSIX_MAGIC = b"ustar\x0000"
+GNU_MAGIC = b"ustar  \x00"
+# The tar of Unix V7 had none.
+MAGICS = (POSIX_MAGIC, GNU_MAGIC, bytes(8))
+
+BASE_256_FLAG = 0x80
+NEGATIVE_BASE_256_FLAG = 0xFF
+OCTAL = re.compile(rb" *([0-7]*)[ \x00]*\Z")
+# As most tools write mode, ids, size and time, with no setuid, setgid or sticky file: looked at no further.
+PLAIN_NUMBERS = re.compile(rb"[0-7]{3}0[0-7]{3}\x00(?:[0-7]{7}\x00){2}(?:[0-7]{11}\x00){2}")
+PLAIN_DEVICES = (bytes(16), b"0000000\x000000000\x00")
+TIME_MAX = 2**63
+
+PAX_NAME = "path"
+PAX_TARGET = "linkpath"
+PAX_SIZE = "size"
+# What a pax header may change about a member; a size below 8 GiB needs none.
+PAX_MEANINGFUL = (PAX_NAME, PAX_TARGET, PAX_SIZE)
+PAX_SPARSE_PREFIX = "GNU.sparse."
+PAX_RECORD_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
+WHOLE_NUMBER = re.compile(rb"[0-9]{1,19}\Z")
+PAX_NUMBERS = {
+    **dict.fromkeys((PAX_SIZE, "uid", "gid"), WHOLE_NUMBER),
+    **dict.fromkeys(("mtime", "atime", "ctime"), re.compile(rb"-?[0-9]{1,18}(?:\.[0-9]{0,18})?\Z")),
+}
+
+
+def check(block: bytes) -> None:
+    """Refuse a format, number or time of a header that one client reads and another does not."""
+    if block[MAGIC] not in MAGICS:
+        raise BadPackage(f"the archive has a member header of the unknown format {shown(block[MAGIC])}")
+    if block[DEVICES] not in PLAIN_DEVICES:
+        for field in DEVICE_NUMBERS:
+            number(block[field])
+    if PLAIN_NUMBERS.match(block, MODE.start):
+        return
+    for field in SHORT_NUMBERS:
+        _signed(block[field])
+    if not -TIME_MAX <= _signed(block[MTIME]) < TIME_MAX:
+        raise BadPackage(
+            "the archive has a member header with a time that no system can hold; build it with a true one"
+        )
+
+
+def check_checksum(block: bytes, part_name: str) -> None:
+    """Compare the header's own sum, its field counted as eight spaces."""
+    if octal(block[CHECKSUM]) != sum(block) - sum(block[CHECKSUM]) + 8 * ord(" "):
+        raise BadPackage(f"{part_name} has a damaged member header: its checksum is wrong; upload it again")
+
+
+def number(field: bytes) -> int:
+    """A number: octal digits, or big-endian binary where it is too large for them (GNU)."""
+    return int.from_bytes(field[1:], "big") if field[0] == BASE_256_FLAG else octal(field)
+
+
+def octal(field: bytes) -> int:
+    """A number of octal digits alone, as a mode and a checksum are."""
+    found = OCTAL.match(field)
+    if found is None:
+        raise BadPackage(f"the archive has a member header with {shown(field)} where a number should be")
+    return int(found[1] or b"0", 8)
+
+
+def text(field: bytes) -> bytes:
+    """The bytes up to a NUL."""
+    return field.split(b"\x00", 1)[0]
+
+
+def pax_records(content: bytes) -> dict[str, bytes]:
+    """The records of a pax header that change a member: `length key=value newline`, the length counting itself."""
+    meaningful: dict[str, bytes] = {}
+    while content:
+        length = PAX_RECORD_LENGTH.match(content)
+        record = content[: int(length[1])] if length else b""
+        if length is None or len(record) != int(length[1]) or not record.endswith(b"\n") or b"=" not in record:
+            raise BadPackage("the archive has a malformed pax header")
+        raw_key, value = record[length.end() : -1].split(b"=", 1)
+        key = raw_key.decode("utf-8", "replace")
+        _check_pax_record(key, value)
+        if key in meaningful:
+            raise BadPackage(f"the archive has a pax header with two values for {key}")
+        if key in PAX_MEANINGFUL:
+            meaningful[key] = value
+        content = content[len(record) :]
+    return meaningful
+
+
+def _check_pax_record(key: str, value: bytes) -> None:
+    if key.startswith(PAX_SPARSE_PREFIX):
+        raise BadPackage("the archive has a sparse file; expected files, directories, symlinks and hardlinks")
+    if not key or (not value and key != PAX_NAME):
+        raise BadPackage(f"the archive has a pax header with {shown(f'{key}=')}, without a key or a value")
+    if key in PAX_NUMBERS and not PAX_NUMBERS[key].match(value):
+        raise BadPackage(f"the archive has a pax header with the {key} {shown(value)}; expected a number")
+
+
+def _signed(field: bytes) -> int:
+    """A number that may also be a negative one in binary."""
+    if field[0] == NEGATIVE_BASE_256_FLAG:
+        return int.from_bytes(field, "big", signed=True)
+    return number(field)

@@ -1,0 +1,93 @@
+"""The extra fields of a ZIP's headers: what some reader looks into is what every reader takes, or refused.
+
+rattler's zip crate ends at a field that it knows and can't read, in the local header and, for files with data
+descriptors, in the directory. Fields of unknown kinds are skipped by all.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+
+from publishing.archive.rules import BadPackage, shown
+
+FIELD = struct.Struct("<2H")
+SATURATED_32 = 0xFFFFFFFF
+
+ZIP64 = 0x0001
+ZIP64_VALUE_BYTES = 8
+NTFS = 0x000A
+UNIX_TIMES = 0x5455
+NTFS_BYTES = 32
+# After four reserved bytes: the tag of three times, and their size.
+NTFS_TIMES = struct.pack("<2H", 1, 24)
+# What the length of a field with times is where it holds that of the last change alone.
+ONE_TIME_BYTES = 5
+
+# Names, comments, and how an entry is encrypted: some readers heed these, others don't.
+REFUSED = {
+    0x7075: "a second name",
+    0x6375: "a comment",
+    0x0017: "encryption",
+    0x9901: "encryption",
+    0x0014: "a signature",
+    0x0015: "a signature",
+    0x0016: "a signature",
+    0x0019: "encryption",
+}
+
+
+def _is_ntfs(content: bytes) -> bool:
+    return len(content) == NTFS_BYTES and content[4:8] == NTFS_TIMES
+
+
+def _is_unix_times(content: bytes) -> bool:
+    return bool(content) and len(content) in (ONE_TIME_BYTES, 1 + 4 * content[0].bit_count())
+
+
+FORMS: dict[int, Callable[[bytes], bool]] = {NTFS: _is_ntfs, UNIX_TIMES: _is_unix_times}
+
+
+def real_sizes(
+    name: bytes, extra: bytes, stated: tuple[int, ...], *, is_read_by_rattler: bool = True
+) -> tuple[int, ...]:
+    """`stated` (size, compressed size, maybe an offset) with the saturated ones taken from the ZIP64 field.
+
+    The field holds these alone, in this order. rattler-build writes both sizes, or zeros, also where none is saturated.
+    """
+    zip64 = _zip64(name, extra, is_read_by_rattler=is_read_by_rattler)
+    saturated = sum(value == SATURATED_32 for value in stated)
+    if len(zip64) < ZIP64_VALUE_BYTES * saturated:
+        raise BadPackage(f"the ZIP entry {shown(name)} lacks its ZIP64 sizes")
+    if len(zip64) != ZIP64_VALUE_BYTES * saturated and zip64 not in _unneeded(stated):
+        raise BadPackage(f"the ZIP entry {shown(name)} has ZIP64 sizes that its header does not ask for")
+    real = iter(struct.unpack_from(f"<{saturated}Q", zip64))
+    return tuple(next(real) if value == SATURATED_32 else value for value in stated)
+
+
+def _zip64(name: bytes, extra: bytes, *, is_read_by_rattler: bool) -> bytes:
+    """The content of the ZIP64 field, or nothing. Refuses fields that readers differ on."""
+    known: dict[int, bytes] = {}
+    for kind, content in _fields(name, extra):
+        if kind in REFUSED:
+            found = f"an extra field of the kind {kind:#06x}: {REFUSED[kind]}"
+            raise BadPackage(f"the ZIP entry {shown(name)} has {found}; write the file without")
+        if kind in known or (is_read_by_rattler and kind in FORMS and not FORMS[kind](content)):
+            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field of the kind {kind:#06x}")
+        if kind == ZIP64 or kind in FORMS:
+            known[kind] = content
+    return known.get(ZIP64, b"")
+
+
+def _unneeded(stated: tuple[int, ...]) -> tuple[bytes, ...]:
+    return () if SATURATED_32 in stated else (bytes(2 * ZIP64_VALUE_BYTES), struct.pack("<2Q", *stated[:2]))
+
+
+def _fields(name: bytes, extra: bytes) -> Iterator[tuple[int, bytes]]:
+    while extra:
+        if len(extra) < FIELD.size:
+            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
+        kind, content_bytes = FIELD.unpack_from(extra)
+        content = extra[FIELD.size : FIELD.size + content_bytes]
+        if len(content) != content_bytes:
+            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
+        yield kind, content
+        extra = extra[FIELD.size + content_bytes :]
