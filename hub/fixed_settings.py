@@ -36,6 +36,7 @@ MIDDLEWARE = [
     "hub.unread_bodies.answered_first",
     "hub.observed.observed",
     "hub.middleware.path_key",
+    "publishing.path_key_routes.served_routes",
     "hub.middleware.invitation_key",
     "hub.middleware.client_address",
     "hub.middleware.no_nul",

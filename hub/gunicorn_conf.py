@@ -8,6 +8,7 @@ from gunicorn.glogging import Logger
 
 from hub import logs, metrics
 from hub.processes import die_with_parent
+from hub.plain_text import one_line
 from hub.redaction import redacted
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -51,7 +52,7 @@ class RedactingLogger(Logger):  # type: ignore[misc]
 
     def atoms(self, *request: Any) -> dict[str, Any]:
         atoms = super().atoms(*request).items()
-        hidden = {name: redacted(atom) if isinstance(atom, str) else atom for name, atom in atoms}
+        hidden = {name: redacted(one_line(atom)) if isinstance(atom, str) else atom for name, atom in atoms}
         # The user name of basic authentication may be a key, or an application's token.
         return hidden | {"u": "-"}
 

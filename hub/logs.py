@@ -1,4 +1,7 @@
-"""Lines of the log: for people, or as JSON; each with the id of the request that it belongs to, none with a secret."""
+"""Lines of the log: for people, or as JSON; each with the id of the request that it belongs to, none with a secret.
+
+What others wrote into a line can't end it, begin another, or move a terminal's cursor; see hub.plain_text.
+"""
 
 import json
 import logging
@@ -7,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hub import request_ids
+from hub.plain_text import lines, one_line
 from hub.redaction import redacted
 
 LINE = "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"
@@ -24,6 +28,15 @@ class Line(logging.Formatter):
         record.request_id = request_ids.current.get() or "-"
         return redacted(super().format(record))
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return lines(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        return lines(super().formatStack(stack_info))
+
 
 class Json(logging.Formatter):
     """For machines: one object a line."""
@@ -35,11 +48,12 @@ class Json(logging.Formatter):
             "logger": record.name,
             "request_id": request_ids.current.get(),
             "message": record.getMessage(),
-            "trace": self.formatException(record.exc_info) if record.exc_info else "",
             **{name: getattr(record, name, None) for name in EXTRA},
         }
-        said = {name: value for name, value in found.items() if value not in (None, "")}
-        return json.dumps({name: redacted(value) if isinstance(value, str) else value for name, value in said.items()})
+        said = {name: one_line(value) if isinstance(value, str) else value for name, value in found.items()}
+        said["trace"] = lines(self.formatException(record.exc_info)) if record.exc_info else ""
+        kept = {name: value for name, value in said.items() if value not in (None, "")}
+        return json.dumps({name: redacted(value) if isinstance(value, str) else value for name, value in kept.items()})
 
 
 FORMATTERS: dict[str, type[logging.Formatter]] = {"line": Line, "json": Json}

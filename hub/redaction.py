@@ -3,6 +3,8 @@
 import re
 
 HIDDEN = "[hidden]"
+SLASH = r"(?:/|%(?:25)*2f)"
+LETTER_T = r"(?:t|%(?:25)*[57]4)"
 # Each keeps its groups and hides what is between them.
 PATTERNS = [
     re.compile(pattern)
@@ -11,9 +13,10 @@ PATTERNS = [
         r"()(?<![\w-])chub-[0-9A-Za-z]{8,}()",
         r"()(?<![\w.-])eyJ[\w-]{10,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?()",
         r"(?i)(\b(?:bearer|basic) +)[\w.~+/=-]{8,}()",
-        r"(/t/)[^/\s\"'?]+(/)",
+        # In every spelling of /t/: capitals, letters and slashes as numbers, once or twice, or doubled.
+        rf"(?i)({SLASH}+{LETTER_T}{SLASH}+)(?:(?!{SLASH})[^\s\"'?])+()",
         r"(://)[^/\s\"'@]+(@)",
-        r"(/invitations/)[^/\s\"'?&]+()",
+        rf"(?i)({SLASH}invitations{SLASH}+)[^/\s\"'?&]+()",
         r"(/password/reset/key/)[^/\s\"'?&]+()",
         r"(/confirm-email/)[^/\s\"'?&]+()",
         r"(?i)((?:^|[?&\s\"'])(?:code|user_code|device_code|state|\w*token\w*|client_secret|key|password)=)[^&\s\"']+()",

@@ -50,7 +50,7 @@ def test_what_libraries_warn_of_is_a_line_of_the_log_too(tmp_path: Path) -> None
     )
     [line] = [json.loads(line) for line in done.stderr.splitlines()]
     assert (line["level"], line["logger"]) == ("WARNING", "py.warnings")
-    assert "mind\nthis" in line["message"]
+    assert r"mind\nthis" in line["message"]
 
 
 def test_every_answer_has_an_id_of_its_own(client: Client) -> None:

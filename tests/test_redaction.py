@@ -26,6 +26,20 @@ JWT = signed(github_claims())
         ("Authorization: Bearer ", "abcdefgh12345678", " was sent"),
         ("authorization: basic ", "dXNlcjpwYXNzd29yZA==", ""),
         ("GET /t/", "anything", "/demo/noarch/repodata.json HTTP/1.1"),
+        ("GET //t/", "anything", "/demo HTTP/1.1"),
+        ("GET /t//", "anything", "/demo HTTP/1.1"),
+        ("GET /T/", "anything", "/demo HTTP/1.1"),
+        ("GET /./t/", "anything", "/demo HTTP/1.1"),
+        ("GET /x/../t/", "anything", "/demo HTTP/1.1"),
+        ("GET %2Ft%2F", "anything", "%2Fdemo HTTP/1.1"),
+        ("GET /%74/", "anything", "/demo HTTP/1.1"),
+        ("GET /%54%2f", "anything", "/demo HTTP/1.1"),
+        ("GET /%2574%252F", "anything", "%252Fdemo HTTP/1.1"),
+        ("GET /t/", "anything", ""),
+        ("GET /t/", "anything", "?x=1"),
+        ("Referer: https://hub.example.org/t/", "anything", "/demo"),
+        ("GET %2Finvitations%2F", "Ab1_-cdef", " HTTP/1.1"),
+        ("GET /Invitations//", "Ab1_-cdef", " HTTP/1.1"),
         ("Internal Server Error: /invitations/", "Ab1_-cdef", ""),
         ("GET /invitations/", "Ab1_-cdef", "?next=/ HTTP/1.1"),
         ("GET /accounts/password/reset/key/", "3-c8k2dz-0a1b2c3d", "/ HTTP/1.1"),
@@ -67,7 +81,7 @@ def test_traces_are_hidden_too() -> None:
         trace = (ValueError, error, error.__traceback__)
     record = logging.LogRecord("hub", logging.ERROR, __file__, 1, "failed for %s", (NO_KEY,), trace)
     line = Line().format(record)
-    assert "]: failed for [hidden]\nTraceback" in line
+    assert "]: failed for [hidden]\n  Traceback" in line
     assert NO_KEY not in line
 
 

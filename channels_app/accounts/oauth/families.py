@@ -23,9 +23,11 @@ REMEMBERED = timedelta(days=30)
 Answer = dict[str, Any]  # of the token endpoint, by RFC 6749, section 5.1
 
 
-def begin(answer: Answer) -> None:
-    """The first tokens of a sign-in are a family of their own."""
-    _enrol(answer, {"family": secrets.token_hex(16), "since": timezone.now().isoformat()})
+def begin(answer: Answer) -> str:
+    """The first tokens of a sign-in are a family of their own, whose name is returned."""
+    family = secrets.token_hex(16)
+    _enrol(answer, {"family": family, "since": timezone.now().isoformat()})
+    return family
 
 
 def hold(refresh_token: str, client_id: str) -> Token | None:
@@ -63,6 +65,12 @@ def repeated(token: Token, refresh_token: str) -> Answer | None:
         return None
     answer: Answer = json.loads(_cipher(refresh_token).decrypt(token.data["answer"].encode()))
     return answer | {"expires_in": answer["expires_in"] - int(age.total_seconds())}
+
+
+def any_of(family: str) -> Token | None:
+    """One of the tokens of that name, used or not; None once all have ended."""
+    found: Token | None = Token.objects.filter(data__family=family).select_related("user", "client").first()
+    return found
 
 
 def end(token: Token) -> None:

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST
 
 from channels_app.accounts.oauth import applications, families
 
-# An authorization code lives for a minute.
-CODE_REMEMBERED_S = 600
+# An authorization code lives for a minute. Whoever sends it again within a day ends what came of it.
+CODE_REMEMBERED_S = 24 * 3600
+UNUSED_FAMILY = ""
 
 _issue = TokenView.as_view()
 _revoke = RevokeView.as_view()
@@ -30,8 +31,8 @@ def token(request: HttpRequest) -> HttpResponse:
     grant = request.POST.get("grant_type")
     if grant == Client.GrantType.REFRESH_TOKEN:
         return _refresh(request)
-    if grant == Client.GrantType.AUTHORIZATION_CODE and not _is_first_use(request.POST.get("code", "")):
-        return JsonResponse({"error": "invalid_grant", "error_description": "The code was used before."}, status=400)
+    if grant == Client.GrantType.AUTHORIZATION_CODE:
+        return _redeem(request)
     response: HttpResponse = _issue(request)
     if response.status_code == 200:
         families.begin(json.loads(response.content))
@@ -51,6 +52,28 @@ def revoke(request: HttpRequest) -> HttpResponse:
         families.end(found)
         applications.note_end(found, reason="signed out")
     return response
+
+
+def _redeem(request: HttpRequest) -> HttpResponse:
+    """Tokens for the first use of a code, were it the first of many at once; any later one ends them.
+
+    Source: RFC 6749, section 4.1.2. A code that is sent twice was seen by somebody else.
+    """
+    use = f"oauth-code-{sha256(request.POST.get('code', '').encode()).hexdigest()}"
+    if not cache.add(use, UNUSED_FAMILY, CODE_REMEMBERED_S):
+        _end_all_of(cache.get(use))
+        return JsonResponse({"error": "invalid_grant", "error_description": "The code was used before."}, status=400)
+    response: HttpResponse = _issue(request)
+    if response.status_code == 200:
+        cache.set(use, families.begin(json.loads(response.content)), CODE_REMEMBERED_S)
+    return response
+
+
+def _end_all_of(family: str | None) -> None:
+    token = families.any_of(family) if family else None
+    if token:
+        families.end(token)
+        applications.note_end(token, reason="its code was used twice")
 
 
 def _refresh(request: HttpRequest) -> HttpResponse:
@@ -75,8 +98,3 @@ def _repeat(request: HttpRequest, secret: str, client_id: str) -> HttpResponse:
         applications.note_end(used, reason="a refresh token was used twice")
     refusal: HttpResponse = _issue(request)
     return refusal
-
-
-def _is_first_use(code: str) -> bool:
-    """Only the first of all tries counts, were they at the same moment."""
-    return cache.add(f"oauth-code-{sha256(code.encode()).hexdigest()}", True, CODE_REMEMBERED_S)

@@ -1,0 +1,42 @@
+"""Text of others made fit for a line of a log, for a terminal and for a page: nothing in it acts, or is unseen. PURE.
+
+A newline would begin a line of its own, an escape would move the cursor, and a mark that turns the writing round would
+show another name than the one that is there. Each such character is written as its number.
+"""
+
+import re
+
+# Beside what Unicode calls unprintable, each of these is blank, or changes how its neighbours look.
+BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U0001d159\U000e0100-\U000e01ef"
+CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+# Cf of Unicode 16, but for signs that are seen (U+0600 to U+0605, U+06DD, U+070F, U+08E2 and the like), Zl and Zp.
+FORMATS = (
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+)
+SURROGATES = "\ud800-\udfff"
+UNSEEN = re.compile(f"[{CONTROLS}{FORMATS}{BLANK}{SURROGATES}]")
+NOT_IN_A_LINE = re.compile(f"[\t\n\r{CONTROLS}{FORMATS}{BLANK}{SURROGATES}]")
+
+
+def visible(text: str) -> str:
+    """`text` with every character that is unseen or turns the writing round as `[U+202E]`; its lines stay."""
+    return UNSEEN.sub(_as_number, text)
+
+
+def one_line(text: str) -> str:
+    r"""`text` as one line of a log or a terminal: `\n`, `\x1b`, `\u202e` stand for what may not be in it."""
+    return NOT_IN_A_LINE.sub(_as_escape, text)
+
+
+def lines(text: str) -> str:
+    """A text of several lines, such as a trace, each fit and indented: none can be taken for a line of the log."""
+    return "\n".join(f"  {one_line(line)}" for line in text.split("\n"))
+
+
+def _as_number(found: re.Match[str]) -> str:
+    return f"[U+{ord(found[0]):04X}]"
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode()
