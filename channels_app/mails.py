@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from channels_app import activity, acts, outbox
 from channels_app.acts import Told
 from channels_app.models import AuditEvent, Member, Outgoing, Role, User
+from hub.plain_text import one_line, visible
 
 TELL = "channels_app.tasks.tell"
 SEND = "channels_app.tasks.send_mail"
@@ -176,4 +177,4 @@ def send(event_id: int, user_id: int) -> None:
         "grace_hours": settings.HUB_GRACE_HOURS,
     }
     text = render_to_string(f"mail/{mail.template}.txt", context)
-    EmailMessage(subject, text, to=[mail.to(event, user)]).send()
+    EmailMessage(one_line(subject), visible(text), to=[mail.to(event, user)]).send()

@@ -12,11 +12,10 @@ from django.http.response import HttpResponseBase
 from channels_app.channels import ROUTED
 from channels_app.names import CHANNEL
 from hub.errors import HubError, not_found
-from hub.middleware import PATH_KEY, SAFE_METHODS, GetResponse, answer
+from hub.middleware import FORMS, PATH_KEY, SAFE_METHODS, GetResponse, answer, is_number_up_to
 
 ENDPOINT = ["api", "v1", "upload"]
 KEY_HEADERS = ("Authorization", "X-API-Key", "X-JFrog-Art-Api")
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 PATH_MAX_CHARACTERS = 60
 
 
@@ -43,7 +42,7 @@ def large_ones(get_response: GetResponse) -> GetResponse:
             if request.method in SAFE_METHODS or getattr(view, "csrf_exempt", False) or is_from_page(request):
                 return None
             length = request.META.get("CONTENT_LENGTH") or "0"
-            is_small = length.isdigit() and int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            is_small = is_number_up_to(length, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
             return None if is_small and "Transfer-Encoding" not in request.headers else answer(refusal(request))
 
     return Middleware()

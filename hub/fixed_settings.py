@@ -40,6 +40,7 @@ MIDDLEWARE = [
     "hub.middleware.invitation_key",
     "hub.middleware.client_address",
     "hub.middleware.no_nul",
+    "hub.middleware.bounded_numbers",
     "hub.middleware.head_as_get",
     "hub.middleware.https_for_changes",
     "django.middleware.security.SecurityMiddleware",
@@ -50,6 +51,7 @@ MIDDLEWARE = [
     # Clients that read channel files are answered here; what follows is for browsers and for what changes something.
     "publishing.short_way.short_way",
     "hub.compression.compressed",
+    "hub.visible_pages.made_visible",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     # Before the check of the CSRF token, which reads the form.

@@ -7,8 +7,8 @@ from django.conf import settings
 from gunicorn.glogging import Logger
 
 from hub import logs, metrics
-from hub.processes import die_with_parent
 from hub.plain_text import one_line
+from hub.processes import die_with_parent
 from hub.redaction import redacted
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")

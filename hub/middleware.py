@@ -2,14 +2,16 @@
 
 import errno
 import logging
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import unquote_plus
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from hub.errors import HubError, bad_request, disk_full, not_found, too_large, unavailable
@@ -27,6 +29,10 @@ INVITATION_PREFIX = "/invitations/"
 
 PG_DISK_FULL = "53100"
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
+# Of digits in a row: Python turns no text of more than 4,300 into a number, and no name here has more than 300 letters.
+DIGITS_MAX = 300
+LONG_NUMBER = re.compile(rf"(?:\d_?){{{DIGITS_MAX + 1}}}")
+NUMBER_TOO_LONG = bad_request("number_too_long", f"A number has more than {DIGITS_MAX} digits; expected a shorter one.")
 NUL = bad_request("nul", "The address holds a NUL character, which no name here has.")
 STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
 DATABASE_DOWN = unavailable("database_unavailable", "The database does not answer just now; try again in a moment.")
@@ -36,6 +42,7 @@ HTTPS_NEEDED = bad_request(
     "https_needed", f"This came by http, and nothing was changed. Use the hub's address: {settings.HUB_PUBLIC_URL}"
 )
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 NO_PERMISSIONS = ", ".join(
     f"{feature}=()"
@@ -102,6 +109,25 @@ def no_nul(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def bounded_numbers(get_response: GetResponse) -> GetResponse:
+    """Refuse an address with a number of hundreds of digits: whatever reads it as a number would fail."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        query: str = request.META.get("QUERY_STRING", "")
+        if len(query) > DIGITS_MAX:
+            # In WSGI's form: each character is a byte.
+            query = unquote_plus(query.encode("latin-1", "replace").decode("utf-8", "replace"))
+        if _has_long_number(request.path_info) or _has_long_number(query):
+            return answer(NUMBER_TOO_LONG)
+        return get_response(request)
+
+    return middleware
+
+
+def _has_long_number(text: str) -> bool:
+    return len(text) > DIGITS_MAX and LONG_NUMBER.search(text) is not None
+
+
 def head_as_get(get_response: GetResponse) -> GetResponse:
     """Answer HEAD with the status and headers of GET, Content-Length among them, and without its body."""
 
@@ -141,7 +167,10 @@ def https_for_changes(get_response: GetResponse) -> GetResponse:
 
 
 def bounded_body(get_response: GetResponse) -> GetResponse:
-    """Refuse what no form of ours can be, before anything reads it: Django's parser would spool files of any size."""
+    """Refuse what no form of ours can be, before anything reads it: Django's parser would spool files of any size.
+
+    A form that is small enough is read, and refused where it holds a number of hundreds of digits.
+    """
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -154,10 +183,25 @@ def bounded_body(get_response: GetResponse) -> GetResponse:
             if "Transfer-Encoding" in request.headers:
                 return answer(NO_LENGTH)
             length = request.META.get("CONTENT_LENGTH") or "0"
-            is_small = length.isascii() and length.isdigit() and int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-            return None if is_small else answer(TOO_LARGE)
+            if not is_number_up_to(length, settings.DATA_UPLOAD_MAX_MEMORY_SIZE):
+                return answer(TOO_LARGE)
+            return answer(NUMBER_TOO_LONG) if _has_long_number_in_form(request) else None
 
     return Middleware()
+
+
+def is_number_up_to(digits: str, most: int) -> bool:
+    """Tell whether a header such as Content-Length is a whole number of at most `most`, however long it is."""
+    return digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX and int(digits) <= most
+
+
+def _has_long_number_in_form(request: HttpRequest) -> bool:
+    if request.method != "POST" or request.content_type not in FORMS:
+        return False
+    try:
+        return any(_has_long_number(value) for _, values in request.POST.lists() for value in values)
+    except UnreadablePostError:  # the client has gone
+        return False
 
 
 def kept_private(get_response: GetResponse) -> GetResponse:

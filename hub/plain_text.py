@@ -7,7 +7,9 @@ show another name than the one that is there. Each such character is written as 
 import re
 
 # Beside what Unicode calls unprintable, each of these is blank, or changes how its neighbours look.
-BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U0001d159\U000e0100-\U000e01ef"
+BLANK = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U0001d159\U000e0100-\U000e01ef"
+)
 CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 # Cf of Unicode 16, but for signs that are seen (U+0600 to U+0605, U+06DD, U+070F, U+08E2 and the like), Zl and Zp.
 FORMATS = (
@@ -15,6 +17,7 @@ FORMATS = (
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
 SURROGATES = "\ud800-\udfff"
+CONTROL_BYTES = bytes([*range(9), 11, 12, *range(14, 32), 127])
 UNSEEN = re.compile(f"[{CONTROLS}{FORMATS}{BLANK}{SURROGATES}]")
 NOT_IN_A_LINE = re.compile(f"[\t\n\r{CONTROLS}{FORMATS}{BLANK}{SURROGATES}]")
 
@@ -22,6 +25,11 @@ NOT_IN_A_LINE = re.compile(f"[\t\n\r{CONTROLS}{FORMATS}{BLANK}{SURROGATES}]")
 def visible(text: str) -> str:
     """`text` with every character that is unseen or turns the writing round as `[U+202E]`; its lines stay."""
     return UNSEEN.sub(_as_number, text)
+
+
+def escaped(text: str) -> str:
+    """The same for a terminal, with escapes in place of numbers."""
+    return UNSEEN.sub(_as_escape, text)
 
 
 def one_line(text: str) -> str:

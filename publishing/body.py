@@ -42,6 +42,10 @@ class ReceivedFile:
     fields: dict[str, str] = field(default_factory=dict)  # the other parts of a form
 
 
+# More than any file has bytes: of a longer number the beginning is too large already.
+LENGTH_DIGITS_MAX = 30
+
+
 class Body:
     """The bytes of a request, read once, in chunks; it knows how many have arrived."""
 
@@ -49,7 +53,7 @@ class Body:
         self.headers = request.headers
         self.content_type: str = request.META.get("CONTENT_TYPE", "")
         length: str = request.META.get("CONTENT_LENGTH") or ""
-        self.declared_bytes = int(length) if length.isascii() and length.isdigit() else None
+        self.declared_bytes = int(length[:LENGTH_DIGITS_MAX]) if length.isascii() and length.isdigit() else None
         # Without a length, reading to the end is safe only where the server says so, as gunicorn and granian do.
         self._ends_by_itself = bool(request.META.get("wsgi.input_terminated"))
         self._source: Readable = request.META["wsgi.input"]

@@ -15,7 +15,10 @@ from hub.plain_text import lines, one_line, visible
 
 # Unseen in themselves, whatever Unicode calls them.
 BLANK = "\u034f\u115f\u1160\u17b4\u180b\u2800\u3164\uffa0\ufe00\U000e0100"
-NASTY = "\x00\x07\x08\x0b\x0c\x1b\x7f\x85\x9b\xad\u061c\u180e\u200b\u200d\u200e\u202a\u202e\u2060\u2066\u2069\ufeff\U000e0041"
+NASTY = (
+    "\x00\x07\x08\x0b\x0c\x1b\x7f\x85\x9b\xad\u061c\u180e\u200b\u200d\u200e\u202a\u202e\u2060\u2066\u2069\ufeff"
+    "\U000e0041"
+)
 # Of category Cf, and yet seen: signs of Arabic, Syriac and Kaithi before numbers.
 SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 

@@ -27,6 +27,7 @@ from channels_app.access import Actor, Permission, hold, permissions
 from channels_app.models import Channel, Invitation, Member, Role, User
 from channels_app.people import members
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
+from hub.plain_text import one_line, visible
 
 LIFETIME = timedelta(days=7)
 SEND = "channels_app.tasks.send_invitation"
@@ -133,7 +134,7 @@ def send_mail(invitation_id: int) -> None:
     context = {"invitation": invitation, "link": link, "hub_url": settings.HUB_PUBLIC_URL, "days": LIFETIME.days}
     text = render_to_string("mail/invitation.txt", context)
     subject = f"You are invited to the channel {invitation.channel} as {members.with_article(invitation.role)}"
-    EmailMessage(subject, text, to=[invitation.email]).send()
+    EmailMessage(one_line(subject), visible(text), to=[invitation.email]).send()
 
 
 def lane(invitation_id: int) -> str:

@@ -76,4 +76,4 @@ def test_a_code_that_gave_nothing_ends_nothing(channel: Channel, olga: User) -> 
 
 
 def test_uses_are_remembered_for_a_day() -> None:
-    assert tokens.CODE_REMEMBERED_S == timedelta(days=1).total_seconds()
+    assert timedelta(days=1).total_seconds() == tokens.CODE_REMEMBERED_S

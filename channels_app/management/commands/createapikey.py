@@ -4,18 +4,19 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from channels_app import keys
 from channels_app.access import SCOPES, Permission
 from channels_app.models import Channel, User
+from hub import commands
 from hub.errors import HubError
 
 DAYS = 365
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Make an API key and print it. It is shown this once: the hub keeps only its hash."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from channels_app import channels
 from channels_app.models import User
+from hub import commands
 from hub.errors import HubError
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Make a channel. It is private unless --public is given."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

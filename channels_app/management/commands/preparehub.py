@@ -5,14 +5,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.core.management.base import BaseCommand
 from django.db import OperationalError
 
 from channels_app.accounts import factor_secrets
 from channels_app.models import User
+from hub import commands
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Make or upgrade the tables; at the first start make the administrator and check the store."
 
     def handle(self, **options: Any) -> None:

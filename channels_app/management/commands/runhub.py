@@ -21,8 +21,9 @@ from urllib.request import urlopen
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from hub import commands
 from hub.processes import Process, die_with_parent, end_by_interrupt, stop
 
 ADDRESS = f"{settings.HUB_HOST}:{settings.HUB_PORT}"
@@ -47,7 +48,7 @@ READY = """Next: sign in, make a channel and a key; {url}/docs/first-steps shows
 Channelhub is ready at {url}{listens}"""
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Run the whole hub on this machine: web, worker and beat."
 
     def handle(self, **options: Any) -> None:

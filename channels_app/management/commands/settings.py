@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 
-from hub import variables
+from hub import commands, variables
 from hub.sign_in_clients import oidc_client
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "operating.md"
@@ -16,7 +15,7 @@ PAGE = Path(settings.BASE_DIR) / "docs" / "operating.md"
 TABLES = re.compile(r"^### The hub and its address\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Print every setting, with its default and meaning, as Markdown."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -4,14 +4,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from hub import commands
 from hub.storage import StoreError
 from publishing.operations import backups
 from publishing.operations.backups import BackupError
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Save the database, the packages and the secrets in FOLDER; what is there already is not copied again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

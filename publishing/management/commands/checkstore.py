@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from hub import commands
 from hub.storage import store
 from hub.storage.checks import Outcome, check, is_usable
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = (
         "Probe the configured store. Fails only where the hub can't work with it. --verbosity 0 prints problems alone."
     )

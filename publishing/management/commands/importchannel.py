@@ -5,12 +5,14 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import OperationalError
 
 from channels_app import channels
 from channels_app.models import Channel, User
+from hub import commands
 from hub.errors import HubError
+from hub.plain_text import one_line
 from hub.storage import StoreError
 from publishing import index
 from publishing.operations import importing
@@ -21,7 +23,7 @@ AGAIN = "Run the command again: it goes on where it ended."
 INTERRUPTED = 130  # 128 and the number of SIGINT, as of shells
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Take in every package below CHANNEL/ in the store that the database does not know."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -61,9 +63,9 @@ class Command(BaseCommand):
             refused += bool(outcome.refusal)
             taken += not outcome.refusal
             if outcome.refusal or outcome.note:
-                self.stdout.write(f"{outcome.key}: {outcome.refusal or outcome.note}")
+                self.stdout.write(one_line(f"{outcome.key}: {outcome.refusal or outcome.note}"))
             if progress.is_due():
-                self.stdout.write(f"{progress.line(taken + refused)}; {outcome.key} the last")
+                self.stdout.write(one_line(f"{progress.line(taken + refused)}; {outcome.key} the last"))
         if progress.was_due:
             self.stdout.write(f"{progress.line(taken + refused)}; now the index")
         index.open_channel(channel)

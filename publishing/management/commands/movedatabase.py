@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
+from hub import commands
 from publishing.operations import databases
 from publishing.operations.databases import RefusedError
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = (
         "Copy every row of the database at URL into the one of DATABASE_URL, which must be migrated and unused. "
         "Stop the hub first."

@@ -5,8 +5,9 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.core.files.storage import storages
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from hub import commands
 from hub.storage import Store, StoreError
 from hub.storage.checks import Outcome, check
 from publishing.operations.copying import Totals, copy
@@ -14,7 +15,7 @@ from publishing.operations.copying import Totals, copy
 OTHER = {"s3": "filesystem", "filesystem": "s3"}
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = (
         "Copy the store of this hub into the other kind of store, as often as you like and while the hub runs; "
         "the last time after it was stopped. Nothing is removed."

@@ -3,16 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from channels_app.models import Channel
+from hub import commands
 from publishing import index
 from publishing.models import SubdirIndex
 
 WHOLE = index.WHOLE_CHANNEL
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Make every index file of a channel anew, from the database alone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -4,14 +4,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from hub import commands
 from hub.storage import StoreError
 from publishing.operations import backups
 from publishing.operations.backups import BackupError
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Restore the backup in FOLDER into this hub, which must be stopped, and make its indexes anew."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

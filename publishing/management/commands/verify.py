@@ -5,15 +5,17 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from channels_app.models import Channel
+from hub import commands
+from hub.plain_text import one_line
 from hub.storage import StoreError
 from publishing.operations import repairing, strangers, verification
 from publishing.operations.differences import Difference
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Compare database, index files and store. Exit code 1 where differences are left."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -61,7 +63,7 @@ class Command(BaseCommand):
 
     def _say(self, line: str) -> None:
         if not self.is_quiet:
-            self.stdout.write(line)
+            self.stdout.write(one_line(line))
 
     def _end(self, *, is_json: bool) -> None:
         counts = {

@@ -1,0 +1,107 @@
+"""Characters that are unseen or turn writing round: on every page their number stands where they are."""
+
+import io
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+
+from channels_app.models import Artifact, Channel, Package, User
+from hub.commands import PlainOutput
+from hub.plain_text import UNSEEN
+from hub.visible_pages import made_visible
+from tests.callers import CALLERS, make_world
+from tests.routes import every_route
+from tests.test_matrix import address, is_admins
+
+pytestmark = pytest.mark.django_db
+
+EVIL = "\u202egpj.exe\u2066\u200b\u200d\ufeff\xad\x1b[2J\U000e0041"
+SHOWN = "[U+202E]gpj.exe[U+2066][U+200B][U+200D][U+FEFF][U+00AD][U+001B][2J[U+E0041]"
+
+
+@pytest.fixture
+def evil_world() -> None:
+    """A hub on which everybody has written the same, wherever they can."""
+    make_world()
+    User.objects.update(first_name=EVIL[:20], last_name=EVIL[:20])
+    Channel.objects.update(description=EVIL)
+    Package.objects.update(summary=EVIL)
+    Artifact.objects.update(
+        files=[[EVIL, 1]],
+        file_count=1,
+        licences=[[EVIL, EVIL]],
+        warnings=[EVIL],
+        about_json={"summary": EVIL, "description": f"# {EVIL}\n\n&#x202e; `{EVIL}`", "license": EVIL, "home": EVIL},
+        index_json={"license": EVIL, "depends": [f"x {EVIL}"], "constrains": [EVIL], EVIL: EVIL},
+        run_exports={"weak": [EVIL]},
+        removal_reason=EVIL,
+        provenance={"repository": EVIL, "provider": EVIL, "ref": EVIL, "commit": EVIL, "environment": EVIL},
+    )
+
+
+def test_no_page_holds_one(evil_world: None) -> None:
+    for caller in ("anon", "owne", "admi"):
+        client = CALLERS[caller]()
+        for route in every_route():
+            if is_admins(route) or route.startswith("/"):
+                continue
+            for channel in ("demo", "open"):
+                answer = client.get(address(route, channel))
+                if answer.headers.get("Content-Type", "").startswith(("text/html", "application/atom+xml")):
+                    assert not UNSEEN.search(answer.content.decode()), (caller, route)
+
+
+@pytest.mark.parametrize("path", ["/channels/demo", "/channels/demo/packages/pack", "/channels/demo/feed",
+                                  "/channels/demo/artifacts/noarch/pack-1.0-0.conda"])  # fmt: skip
+def test_they_are_shown_by_their_numbers(evil_world: None, path: str) -> None:
+    text = CALLERS["owne"]().get(path).content.decode()
+    # What XML can't hold is left out of feeds.
+    assert (SHOWN if "feed" not in path else SHOWN.replace("[U+001B]", "")) in text
+
+
+def test_search_results_and_queries_are_shown(evil_world: None) -> None:
+    text = Client().get("/search", {"q": "\u202eabc"}).content.decode()
+    assert "[U+202E]abc" in text
+
+
+def test_other_answers_are_left_alone() -> None:
+    for content_type in ("application/json", "text/plain", "application/octet-stream", "text/css"):
+        view = made_visible(lambda _, kind=content_type: HttpResponse("a\u202eb", content_type=kind))
+        assert view(RequestFactory().get("/")).content.decode() == "a\u202eb"  # type: ignore[attr-defined]
+
+
+def test_lengths_are_those_of_what_is_sent(evil_world: None) -> None:
+    answer = CALLERS["owne"]().get("/channels/demo/packages/pack")
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+
+def test_commands_say_it_plainly() -> None:
+    stream = io.StringIO()
+    output = PlainOutput(stream)
+    output.write(f"a\tb\n{EVIL}")
+    assert stream.getvalue() == "a\tb\n\\u202egpj.exe\\u2066\\u200b\\u200d\\ufeff\\xad\\x1b[2J\\U000e0041\n"
+
+
+def test_every_command_does() -> None:
+    from django.core.management import get_commands, load_command_class
+
+    from hub import commands
+
+    own = {name: app for name, app in get_commands().items() if app in ("channels_app", "publishing")}
+    assert own
+    for name, app in own.items():
+        assert isinstance(load_command_class(app, name), commands.Command), name
+
+
+def test_a_command_that_quotes_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hub.storage.checks import Finding, Outcome
+
+    finding: Any = Finding("put", Outcome.WORKS, EVIL)
+    monkeypatch.setattr("publishing.management.commands.checkstore.check", lambda _: iter([finding]))
+    stream = io.StringIO()
+    call_command("checkstore", stdout=stream)
+    assert r"\u202egpj.exe" in stream.getvalue()
+    assert not UNSEEN.search(stream.getvalue())
