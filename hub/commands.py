@@ -9,7 +9,9 @@ from hub.plain_text import escaped
 
 
 class PlainOutput(base.OutputWrapper):
-    def write(self, msg: str = "", style_func: Any = None, ending: str | None = None) -> None:
+    def write(  # type: ignore[override]  # as Django's own
+        self, msg: str = "", style_func: Any = None, ending: str | None = None
+    ) -> None:
         super().write(escaped(msg), style_func, ending)
 
 

@@ -17,12 +17,16 @@ def made_visible(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        is_page = isinstance(response, HttpResponse) and response.headers.get("Content-Type", "").startswith(TYPES)
-        if is_page and not _is_plain(response.content):
-            response.content = visible(response.content.decode()).encode()
+        if isinstance(response, HttpResponse) and response.headers.get("Content-Type", "").startswith(TYPES):
+            _make_visible(response)
         return response
 
     return middleware
+
+
+def _make_visible(response: HttpResponse) -> None:
+    if not _is_plain(response.content):
+        response.content = visible(response.content.decode()).encode()
 
 
 def _is_plain(content: bytes) -> bool:

@@ -1,16 +1,19 @@
 """Characters that are unseen or turn writing round: on every page their number stands where they are."""
 
 import io
+from functools import partial
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.http import HttpResponse
+from django.core.management import call_command, get_commands, load_command_class
+from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
 from channels_app.models import Artifact, Channel, Package, User
+from hub import commands
 from hub.commands import PlainOutput
 from hub.plain_text import UNSEEN
+from hub.storage.checks import Finding, Outcome
 from hub.visible_pages import made_visible
 from tests.callers import CALLERS, make_world
 from tests.routes import every_route
@@ -69,8 +72,13 @@ def test_search_results_and_queries_are_shown(evil_world: None) -> None:
 
 def test_other_answers_are_left_alone() -> None:
     for content_type in ("application/json", "text/plain", "application/octet-stream", "text/css"):
-        view = made_visible(lambda _, kind=content_type: HttpResponse("a\u202eb", content_type=kind))
-        assert view(RequestFactory().get("/")).content.decode() == "a\u202eb"  # type: ignore[attr-defined]
+        answer = made_visible(partial(_answer, content_type))(RequestFactory().get("/"))
+        assert isinstance(answer, HttpResponse)
+        assert answer.content.decode() == "a\u202eb"
+
+
+def _answer(content_type: str, _: HttpRequest) -> HttpResponse:
+    return HttpResponse("a\u202eb", content_type=content_type)
 
 
 def test_lengths_are_those_of_what_is_sent(evil_world: None) -> None:
@@ -86,10 +94,6 @@ def test_commands_say_it_plainly() -> None:
 
 
 def test_every_command_does() -> None:
-    from django.core.management import get_commands, load_command_class
-
-    from hub import commands
-
     own = {name: app for name, app in get_commands().items() if app in ("channels_app", "publishing")}
     assert own
     for name, app in own.items():
@@ -97,8 +101,6 @@ def test_every_command_does() -> None:
 
 
 def test_a_command_that_quotes_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hub.storage.checks import Finding, Outcome
-
     finding: Any = Finding("put", Outcome.WORKS, EVIL)
     monkeypatch.setattr("publishing.management.commands.checkstore.check", lambda _: iter([finding]))
     stream = io.StringIO()
