@@ -89,6 +89,7 @@ ACTIONS = {
     "account.sign_in": Words("log-in", "", "signed in"),
     "account.new_device": Words("log-in", "warning", "signed in from a new device"),
     "account.sign_in_failed": Words("circle-x", "error", "could not sign in: a wrong password"),
+    "account.tried_often": Words("circle-x", "error", "was told that somebody tries passwords for the account"),
     "account.email": Words("mail", "warning", "changed the e-mail address to {target}"),
     "account.password": Words("lock", "warning", "changed the password"),
     "account.factor_add": Words("shield-check", "success", "added {target} as a second factor"),

@@ -24,6 +24,10 @@ LIMITS = {
     "sign-up-by-address": (20, 3600),
     "password-reset-by-address": (20, 3600),
     "mail-by-recipient": (10, 3600),
+    "mail-by-visitors": (500, 3600),
+    "delivery-by-recipient": (100, 3600),
+    "delivery-by-hub": (2000, 3600),
+    "warning-by-account": (1, 86400),
     "email-by-account": (20, 3600),
     "key-by-account": (30, 3600),
     "invitation-by-account": (60, 3600),
@@ -38,17 +42,20 @@ LIMITS = {
 
 def hit(name: str, by: str, what: str) -> None:
     """Count one more try of `what` (for the message); 429 where `by` has had its share of the limit `name`."""
-    most, window_s = LIMITS[name]
-    most = settings.HUB_RATE_LIMITS.get(name, most)
-    now = int(time.time())
-    end = now - now % window_s + window_s
-    if _count(f"{name} {sha256(by.encode()).hexdigest()[:32]}", end) > most:
-        raise HubError(
-            429,
-            "too_many",
-            f"Too many {what}: more than {most} within {window_s} seconds. Try again in {end - now} seconds.",
-            {"Retry-After": str(end - now)},
-        )
+    if count(name, by) > _most(name):
+        raise _too_many(name, what)
+
+
+def check(name: str, by: str, what: str) -> None:
+    """429 where one more try would be too many; counts nothing."""
+    found = RateCount.objects.filter(name=_row(name, by), window=_end(name)).values_list("count", flat=True).first()
+    if (found or 0) >= _most(name):
+        raise _too_many(name, what)
+
+
+def count(name: str, by: str) -> int:
+    """One more; returns how many that makes in this window."""
+    return _count(_row(name, by), _end(name))
 
 
 def address(request: HttpRequest) -> str:
@@ -60,6 +67,33 @@ def address(request: HttpRequest) -> str:
 def forget_old() -> None:
     """Remove the counts of windows that are over."""
     RateCount.objects.filter(window__lt=time.time()).delete()
+
+
+def _row(name: str, by: str) -> str:
+    return f"{name} {sha256(by.encode()).hexdigest()[:32]}"
+
+
+def _end(name: str) -> int:
+    """When the present window ends, in seconds since 1970."""
+    _, window_s = LIMITS[name]
+    now = int(time.time())
+    return now - now % window_s + window_s
+
+
+def _most(name: str) -> int:
+    most: int = settings.HUB_RATE_LIMITS.get(name, LIMITS[name][0])
+    return most
+
+
+def _too_many(name: str, what: str) -> HubError:
+    _, window_s = LIMITS[name]
+    left_s = _end(name) - int(time.time())
+    return HubError(
+        429,
+        "too_many",
+        f"Too many {what}: more than {_most(name)} within {window_s} seconds. Try again in {left_s} seconds.",
+        {"Retry-After": str(left_s)},
+    )
 
 
 def _count(name: str, window: int) -> int:

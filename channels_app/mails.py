@@ -7,15 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
-from channels_app import activity, acts, outbox
+from channels_app import activity, acts, mailing, outbox
 from channels_app.acts import Told
 from channels_app.models import AuditEvent, Member, Outgoing, Role, User
-from hub.plain_text import one_line, visible
 
 TELL = "channels_app.tasks.tell"
 SEND = "channels_app.tasks.send_mail"
@@ -126,6 +124,7 @@ def of_act(notice: acts.Notice) -> Mail:
 # What the hub itself tells of; acts of people, each by its own notice, stand in acts.ACTS.
 OF_THE_HUB = {
     "account.new_device": Mail("A sign-in from a new device", "account_new_device", oneself),
+    "account.tried_often": Mail("Somebody tries passwords for your account", "account_tried", oneself),
     "account.recovery_code": Mail("A recovery code was used", "account_changed", oneself),
     "channel.differ": Mail("{channel}: database, index and store differ", "channel_differ", administrators),
     "key.expires": Mail("The API key {target} expires soon", "key_expires", holders),
@@ -177,4 +176,4 @@ def send(event_id: int, user_id: int) -> None:
         "grace_hours": settings.HUB_GRACE_HOURS,
     }
     text = render_to_string(f"mail/{mail.template}.txt", context)
-    EmailMessage(one_line(subject), visible(text), to=[mail.to(event, user)]).send()
+    mailing.deliver(subject, text, mail.to(event, user))

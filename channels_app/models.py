@@ -366,6 +366,18 @@ class Outgoing(models.Model):
         return f"{self.task}{tuple(self.args)}"
 
 
+class Letter(models.Model):
+    """A mail that a request has written, such as one with a code, until a job has sent it; see mailing.py."""
+
+    to = models.CharField(max_length=254, blank=True, help_text="Empty where nobody is written to.")
+    subject = models.CharField(max_length=300)
+    text = models.TextField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"letter {self.pk}"
+
+
 class AccessEpoch(models.Model):
     """One row, whose number triggers raise whenever somebody's right to read may have ended; see access_epoch.py."""
 

@@ -1,7 +1,8 @@
 """Messages that wait to be sent: a row each, written in the transaction of its event. Jobs are wake-ups.
 
 A row goes once its message is out. One that fails is tried again for about an hour. Meanwhile what comes after it in
-its lane waits, and the other lanes go on. A mail that the server refuses for good is given up at once.
+its lane waits, and the other lanes go on. A mail that the server refuses for good is given up at once. One beyond a
+limit waits for the next window.
 """
 
 import logging
@@ -20,6 +21,7 @@ from django.utils import timezone
 
 from channels_app.models import Outgoing
 from hub.celery import wake
+from hub.errors import HubError
 from hub.locks import try_lock
 
 WAKE_UP = "channels_app.tasks.tell_waiting"
@@ -92,6 +94,9 @@ def _send(senders: Senders, row: Outgoing) -> Exception | None:
         return error
     except DatabaseError:
         raise
+    except HubError as error:
+        _wait(row, error)
+        return error
     except Exception as error:
         logger.exception("%s can't be sent", row)
         _give_up(row, error)
@@ -108,6 +113,13 @@ def _put_off(row: Outgoing, error: OSError) -> None:
     else:
         wait = timedelta(seconds=RETRY_S * 2**row.tries)
         Outgoing.objects.filter(pk=row.pk).update(tries=row.tries + 1, due_at=timezone.now() + wait)
+
+
+def _wait(row: Outgoing, error: HubError) -> None:
+    """Have the row tried once more mails may go out: a limit of limits.py is no failure."""
+    logger.warning("%s waits: %s", row, error)
+    wait = timedelta(seconds=int(error.headers.get("Retry-After", RETRY_S)))
+    Outgoing.objects.filter(pk=row.pk).update(due_at=timezone.now() + wait)
 
 
 def _is_refused_for_good(error: OSError) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from channels_app import limits, views
-from channels_app.models import User
+from channels_app.accounts import tries
 from hub.errors import HubError
 from hub.middleware import GetResponse
 
@@ -22,29 +21,14 @@ def user(request: HttpRequest) -> str:
     return f"user {request.user.pk}" if request.user.is_authenticated else limits.address(request)
 
 
-def named_account(request: HttpRequest) -> str:
-    """The account that a sign-in is for, the same by user name and by e-mail address; else the text itself."""
-    name = request.POST.get("login", "").strip()
-    found = account_named(name)
-    return f"user {found.pk}" if found else name.lower()
-
-
-def account_named(name: str) -> User | None:
-    """The account with this user name or e-mail address."""
-    by_email = Q(email__iexact=name) | Q(emailaddress__email__iexact=name)
-    return User.objects.filter(Q(username__iexact=name) | by_email).order_by("pk").first() if name else None
-
-
-def half_signed_in(request: HttpRequest) -> str:
-    """The account whose password was right and whose second factor is asked for; else the address."""
-    # By allauth.account.internal.stagekit, which keeps there what it has so far.
-    login: dict[str, Any] = request.session.get("account_login") or {}
-    return f"user {login['user_pk']}" if login.get("user_pk") else limits.address(request)
-
-
 def recipient(request: HttpRequest) -> str:
     """Whom the request makes the hub send a mail to."""
     return request.POST.get("email", "").strip().lower()
+
+
+def anybody(request: HttpRequest) -> str:
+    """All visitors together; who is signed in is none."""
+    return "" if request.user.is_authenticated else "visitors"
 
 
 def key_maker(request: HttpRequest) -> str:
@@ -54,21 +38,35 @@ def key_maker(request: HttpRequest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`name` of limits.LIMITS, what tells those who are counted apart, and what they do, for the message."""
+    """`name` of limits.LIMITS, what tells those who are counted apart, and what they do, for the message.
+
+    Beyond it, `passes` says who may go on, and `then` is called for who may not. What is counted elsewhere, where it is
+    done, is only looked up here.
+    """
 
     name: str
     by: Callable[[HttpRequest], str]
     what: str
+    passes: Callable[[HttpRequest], bool] = lambda _: False
+    then: Callable[[HttpRequest], None] = lambda _: None
+    is_counted: bool = True
 
 
 SIGN_INS = Limit("sign-in-by-address", limits.address, "tries to sign in from this address")
-TRIES = Limit("sign-in-by-account", named_account, "tries to sign in to this account")
-SECOND_FACTORS = Limit("second-factor-by-account", half_signed_in, "tries of a second factor for this account")
+TRIES = Limit(
+    "sign-in-by-account",
+    tries.counted,
+    "tries to sign in to this account",
+    passes=tries.has_right_code,
+    then=tries.too_many,
+)
+SECOND_FACTORS = Limit("second-factor-by-account", tries.half_signed_in, "tries of a second factor for this account")
 CODES = Limit("code-by-address", limits.address, "tries of a code from this address")
 CONFIRMATIONS = Limit("confirm-by-account", user, "tries to confirm that this is your account")
 SIGN_UPS = Limit("sign-up-by-address", limits.address, "new accounts from this address")
 RESETS = Limit("password-reset-by-address", limits.address, "password resets from this address")
-MAILS = Limit("mail-by-recipient", recipient, "mails to this address")
+MAILS = Limit("mail-by-recipient", recipient, "mails to this address", is_counted=False)
+VISITORS_MAILS = Limit("mail-by-visitors", anybody, "mails that visitors ask for", is_counted=False)
 EMAILS = Limit("email-by-account", user, "changes of e-mail addresses")
 DEVICES = Limit("device-by-address", limits.address, "sign-ins of devices from this address")
 DEVICE_CODES = Limit("device-code-by-account", user, "tries of a device's code")
@@ -80,12 +78,12 @@ ROUTES = {
     "account_login": (SIGN_INS, TRIES),
     "mfa_authenticate": (SIGN_INS, SECOND_FACTORS),
     "mfa_login_webauthn": (SIGN_INS,),
-    "account_signup": (SIGN_UPS, MAILS),
-    "socialaccount_signup": (SIGN_UPS, MAILS),
-    "account_reset_password": (RESETS, MAILS),
+    "account_signup": (SIGN_UPS, MAILS, VISITORS_MAILS),
+    "socialaccount_signup": (SIGN_UPS, MAILS, VISITORS_MAILS),
+    "account_reset_password": (RESETS, MAILS, VISITORS_MAILS),
     "account_confirm_password_reset_code": (CODES,),
     "account_complete_password_reset": (CODES,),
-    "account_email_verification_sent": (CODES,),
+    "account_email_verification_sent": (CODES, VISITORS_MAILS),
     "account_reauthenticate": (CONFIRMATIONS,),
     "mfa_reauthenticate": (CONFIRMATIONS,),
     "mfa_reauthenticate_webauthn": (CONFIRMATIONS,),
@@ -132,10 +130,21 @@ def limited(get_response: GetResponse) -> GetResponse:
 
 def refusal(request: HttpRequest, by: tuple[Limit, ...]) -> HttpResponse | None:
     """One more of everything that is counted here; 429 where that is too many."""
+    for limit in by:
+        if error := _exceeded(request, limit):
+            return views.too_many(request, error)
+    return None
+
+
+def _exceeded(request: HttpRequest, limit: Limit) -> HubError | None:
+    who = limit.by(request)
+    if not who:
+        return None
     try:
-        for limit in by:
-            if who := limit.by(request):
-                limits.hit(limit.name, who, limit.what)
+        (limits.hit if limit.is_counted else limits.check)(limit.name, who, limit.what)
     except HubError as error:
-        return views.too_many(request, error)
+        if limit.passes(request):
+            return None
+        limit.then(request)
+        return error
     return None

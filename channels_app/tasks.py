@@ -2,13 +2,16 @@
 
 from celery import shared_task
 
-from channels_app import key_expiry, mails, outbox
+from channels_app import key_expiry, mailing, mails, outbox
+from channels_app.accounts import tries
 from channels_app.people import invitations
 
 SENDERS: outbox.Senders = {
     mails.TELL: mails.address,
     mails.SEND: mails.send,
+    mailing.SEND: mailing.send_letter,
     invitations.SEND: invitations.send_mail,
+    tries.TELL: tries.tell,
 }
 
 
@@ -38,3 +41,13 @@ def send_mail(event_id: int, user_id: int) -> None:
 @shared_task
 def send_invitation(invitation_id: int) -> None:
     outbox.put(invitations.SEND, invitation_id, lane=invitations.lane(invitation_id))
+
+
+@shared_task
+def send_letter(letter_id: int) -> None:
+    outbox.put(mailing.SEND, letter_id, lane=mailing.lane(letter_id))
+
+
+@shared_task
+def tell_of_tries(user_id: int) -> None:
+    outbox.put(tries.TELL, user_id, lane=mails.EVENTS)

@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "channels_app.accounts.leaving.leaving",
     "channels_app.accounts.signed_out.told",
+    "channels_app.accounts.devices.kept",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "hub.middleware.plain_errors",
@@ -138,7 +139,10 @@ LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "channels_app.accounts.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
-ACCOUNT_FORMS = {"signup": "channels_app.accounts.forms.SignUpForm"}
+ACCOUNT_FORMS = {
+    "login": "channels_app.accounts.forms.SignInForm",
+    "signup": "channels_app.accounts.forms.SignUpForm",
+}
 ACCOUNT_USERNAME_VALIDATORS = "channels_app.accounts.forms.USERNAME_VALIDATORS"
 ACCOUNT_SESSION_REMEMBER = True
 # By codes, never by links: no secret stands in an address, and mail scanners that open links use nothing up.
@@ -147,8 +151,8 @@ ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_EMAIL_VERIFICATION_SUPPORTS
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
 ACCOUNT_CHANGE_EMAIL = ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# The hub writes to nobody who has no account and asked for none.
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+# The adapter does the work of such a mail, and sends none: the hub writes to nobody who has no account.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Limits are those of channels_app.limits, in the database, for everything alike.
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = IDP_OIDC_RATE_LIMITS = False

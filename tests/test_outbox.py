@@ -303,3 +303,38 @@ def test_job_ends_after_its_time_and_sends_another(
     tasks.tell_waiting()
     assert sent_jobs == [(outbox.WAKE_UP,)]
     assert mail.outbox == []
+
+
+def test_mails_beyond_a_limit_wait_for_the_next_window(channel: Channel, olga: User, settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"delivery-by-recipient": 1}
+    for target in ("one", "two"):
+        happen(channel, olga, target)
+    tasks.tell_waiting()
+    assert told() == [("olga@example.org", "one"), ("jo@example.org", "one")]
+    assert [(row.tries, row.due_at > timezone.now()) for row in Outgoing.objects.all()] == [(0, True)] * 2
+    settings.HUB_RATE_LIMITS = {}
+    let_all_be_due()
+    tasks.tell_waiting()
+    assert told()[2:] == [("olga@example.org", "two"), ("jo@example.org", "two")]
+    assert not FailedJob.objects.exists()
+
+
+def test_mails_are_limited_in_all(channel: Channel, olga: User, settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"delivery-by-hub": 1}
+    happen(channel, olga, "one")
+    tasks.tell_waiting()
+    assert len(told()) == 1
+    assert Outgoing.objects.count() == 1
+
+
+def test_mails_that_failed_count_against_no_limit(
+    channel: Channel, olga: User, settings: Settings, down: type[Down], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.HUB_RATE_LIMITS = {"delivery-by-recipient": 1, "delivery-by-hub": 2}
+    happen(channel, olga, "one")
+    for _ in range(3):
+        tasks.tell_waiting()
+        let_all_be_due()
+    monkeypatch.setattr(Down, "refused", ("nobody@example.org",))
+    tasks.tell_waiting()
+    assert len(told()) == 2

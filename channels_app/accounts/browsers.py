@@ -1,5 +1,11 @@
 """Which browser a session is in, in words that people know theirs by."""
 
+from ipaddress import ip_network
+
+from django.http import HttpRequest
+
+AGENT_CHARACTERS = 100
+
 # The first that a User-Agent holds: most name others, too, for old reasons.
 BROWSERS = {
     "Edg": "Edge",
@@ -19,6 +25,13 @@ SYSTEMS = {
     "CrOS": "ChromeOS",
     "Linux": "Linux",
 }
+
+
+def device(request: HttpRequest) -> tuple[str, str]:
+    """The browser in words, which know no versions, and the network that it is in."""
+    address = request.META["REMOTE_ADDR"]
+    network = ip_network(f"{address}/{48 if ':' in address else 24}", strict=False)
+    return in_words(request.headers.get("User-Agent", ""))[:AGENT_CHARACTERS], str(network)
 
 
 def in_words(user_agent: str) -> str:

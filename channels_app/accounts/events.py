@@ -4,7 +4,6 @@ Whoever is told of it by mail stands in mails.py, the words for the account's ac
 """
 
 from hashlib import sha256
-from ipaddress import ip_network
 from typing import Any
 
 from allauth.account import signals as account
@@ -17,36 +16,41 @@ from django.contrib.auth.signals import user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from channels_app import audit
+from channels_app import audit, limits
 from channels_app.access import Actor
-from channels_app.accounts import browsers
+from channels_app.accounts import browsers, devices
+from channels_app.accounts.tries import account_named
 from channels_app.models import AuditEvent, User
-from channels_app.route_limits import account_named
 
 SIGN_IN = "account.sign_in"
 NEW_DEVICE = "account.new_device"
 FACTORS = {"totp": "an authenticator app", "webauthn": "a passkey", "recovery_codes": "recovery codes"}
-AGENT_CHARACTERS = 100
 
 
 @receiver(account.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     """A device is known by its browser, of whatever version, and its network; the very first one is no news."""
-    agent, network = device(request)
+    agent, network = browsers.device(request)
     digest = sha256(f"{agent} {network}".encode()).hexdigest()[:16]
     before = AuditEvent.objects.filter(actor=user, action__in=(SIGN_IN, NEW_DEVICE))
     is_new = before.exists() and not before.filter(detail__device=digest).exists()
     record(NEW_DEVICE if is_new else SIGN_IN, user, device=digest, agent=agent, network=network)
+    devices.remember(request, user)
 
 
 @receiver(user_login_failed)
 def sign_in_failed(request: HttpRequest | None, credentials: dict[str, Any], **_: Any) -> None:
-    """Of accounts that exist: what else was typed in as a name may be a password. limits.py says how many at most."""
+    """Of accounts that exist: what else was typed in as a name may be a password. limits.py says how many at most.
+
+    One row is written in any case, so that the time tells nothing.
+    """
     name = str(credentials.get("username") or credentials.get("email") or "")
     user = account_named(name)
     if user and request:
-        agent, network = device(request)
+        agent, network = browsers.device(request)
         record("account.sign_in_failed", user, agent=agent, network=network)
+    else:
+        limits.count("sign-in-by-account", f"nobody {name}")
 
 
 @receiver(account.email_changed)
@@ -58,8 +62,9 @@ def email_changed(
 
 
 @receiver([account.password_set, account.password_changed, account.password_reset])
-def password_changed(user: User, **_: Any) -> None:
+def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
     record("account.password", user)
+    devices.remember(request, user)
 
 
 @receiver(mfa.authenticator_added)
@@ -95,10 +100,3 @@ def disconnected(socialaccount: SocialAccount, **_: Any) -> None:
 
 def record(action: str, user: User, target: str = "", **detail: str) -> None:
     audit.record(action, by=Actor(user=user), target=target or user.username, detail=detail)
-
-
-def device(request: HttpRequest) -> tuple[str, str]:
-    """The browser in words, which know no versions, and the network that it is in."""
-    address = request.META["REMOTE_ADDR"]
-    network = ip_network(f"{address}/{48 if ':' in address else 24}", strict=False)
-    return browsers.in_words(request.headers.get("User-Agent", ""))[:AGENT_CHARACTERS], str(network)

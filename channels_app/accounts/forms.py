@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from allauth.account.forms import BaseSignupForm, SignupForm
+from allauth.account.forms import BaseSignupForm, LoginForm, SignupForm
 from allauth.socialaccount.forms import SignupForm as SocialSignupForm
 from django import forms
 from django.core.validators import RegexValidator
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 
 from channels_app.accounts import sign_up
 from channels_app.forms import AS_TYPED
+from channels_app.models import User
 
 # No name looks like another's, or like an address. Names that an administrator gives may be others.
 USERNAME_VALIDATORS = [
@@ -38,8 +41,27 @@ class _InOurWords(BaseSignupForm):  # type: ignore[misc]
         return email
 
 
+class SignInForm(LoginForm):  # type: ignore[misc]
+    """allauth looks for a user name as for an address, too; with both it would hash one password twice."""
+
+    def user_credentials(self) -> dict[str, str]:
+        return {"username": self.cleaned_data["login"], "password": self.cleaned_data["password"]}
+
+
 class SignUpForm(_InOurWords, SignupForm):  # type: ignore[misc]
     """With a password."""
+
+    account_already_exists: bool
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        """Make the account; where its address has one, make it as well and take it back: the time tells nothing."""
+        is_known: bool = self.account_already_exists
+        self.account_already_exists = False
+        with transaction.atomic():
+            user = self.save(request)
+            transaction.set_rollback(is_known)
+        self.account_already_exists = is_known
+        return super().try_save(request) if is_known else (user, None)
 
 
 class SocialSignUpForm(_InOurWords, SocialSignupForm):  # type: ignore[misc]

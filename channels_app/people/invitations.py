@@ -13,7 +13,6 @@ from datetime import timedelta
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
@@ -22,12 +21,11 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app import acts, audit, limits, outbox
+from channels_app import acts, audit, limits, mailing, outbox
 from channels_app.access import Actor, Permission, hold, permissions
 from channels_app.models import Channel, Invitation, Member, Role, User
 from channels_app.people import members
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
-from hub.plain_text import one_line, visible
 
 LIFETIME = timedelta(days=7)
 SEND = "channels_app.tasks.send_invitation"
@@ -134,7 +132,7 @@ def send_mail(invitation_id: int) -> None:
     context = {"invitation": invitation, "link": link, "hub_url": settings.HUB_PUBLIC_URL, "days": LIFETIME.days}
     text = render_to_string("mail/invitation.txt", context)
     subject = f"You are invited to the channel {invitation.channel} as {members.with_article(invitation.role)}"
-    EmailMessage(one_line(subject), visible(text), to=[invitation.email]).send()
+    mailing.deliver(subject, text, invitation.email)
 
 
 def lane(invitation_id: int) -> str:

@@ -7,7 +7,6 @@ from html import unescape
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
-from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
@@ -15,6 +14,7 @@ from channels_app.models import Channel, Role, User
 from tests.accounts import totp
 from tests.accounts.test_providers import back, request_of, use
 from tests.builders import make_artifact, make_channel, make_member, make_user
+from tests.mailbox import arrived
 from tests.pages import Response
 from tests.sign_in_provider import SignInProvider, sign_in_provider
 
@@ -166,7 +166,7 @@ def test_signing_up_leads_back(client: Client, mara: User, settings: Settings) -
     page = client.get(unescape(link))
     fields = sent(page, "E-mail") | {"username": "ada", "email": "ada@example.org", "password1": "granite-Window-9"}
     assert client.post(SIGN_UP, fields).headers["Location"] == VERIFY
-    code = str(re.findall(r"^ {4}(\S+)$", str(mail.outbox[-1].body), re.MULTILINE)[0])
+    code = str(re.findall(r"^ {4}(\S+)$", str(arrived()[-1].body), re.MULTILINE)[0])
     assert client.post(VERIFY, {"code": code}).headers["Location"] == PAGE
 
 

@@ -5,7 +5,6 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user
-from django.core import mail
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
@@ -14,6 +13,7 @@ from pytest_django import Settings
 from channels_app.accounts import browsers
 from channels_app.models import User
 from tests.builders import make_address, make_user
+from tests.mailbox import arrived, mailed_code
 from tests.pages import signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -33,10 +33,6 @@ def sign_in(client: Client, login: str = "Mara", password: str = PASSWORD) -> st
     """The form, sent; returns where it led, or the page that it came back with."""
     answer = client.post(LOGIN, {"login": login, "password": password})
     return str(answer.headers["Location"]) if answer.status_code == 302 else text(answer)
-
-
-def mailed_code() -> str:
-    return str(re.findall(r"^ {4}(\S+)$", str(mail.outbox[-1].body), re.MULTILINE)[0])
 
 
 def who(client: Client) -> str:
@@ -76,7 +72,7 @@ def test_whoever_signed_up_verifies_the_address_first(client: Client, mara: User
     assert who(client) == ""
 
     code = mailed_code()
-    assert mail.outbox[-1].to == ["mara@example.org"]
+    assert arrived()[-1].to == ["mara@example.org"]
     assert client.post(VERIFY, {"code": code}).headers["Location"] == "/"
 
     address.refresh_from_db()
@@ -131,7 +127,7 @@ def test_a_forgotten_password_is_replaced_by_a_code(client: Client, mara: User) 
     old = signed_in(mara)
     client.post("/accounts/password/reset/", {"email": "mara@example.org"})
     code = mailed_code()
-    assert mail.outbox[-1].subject == f"{code} is your code for Channelhub"
+    assert arrived()[-1].subject == f"{code} is your code for Channelhub"
     client.post("/accounts/password/reset/confirm/", {"code": code})
     new = {"password1": "granite-Window-9", "password2": "granite-Window-9"}
     page = client.post("/accounts/password/reset/complete/", new, follow=True)
@@ -145,7 +141,7 @@ def test_asking_for_a_code_tells_nothing(mara: User) -> None:
         answer = Client().post("/accounts/password/reset/", {"email": email}, follow=True)
         pages.append(re.sub(r'value="\w{64}"', "", text(answer)).replace(email, "ADDRESS"))
     assert pages[0] == pages[1]
-    assert [message.to for message in mail.outbox] == [["mara@example.org"]]
+    assert [message.to for message in arrived()] == [["mara@example.org"]]
 
 
 def test_another_address_takes_the_place_of_the_present_one_with_its_code(mara: User) -> None:

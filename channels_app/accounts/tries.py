@@ -1,0 +1,75 @@
+"""Too many wrong passwords for one account: who passes all the same, and how its owner is told.
+
+Accounts that exist and names of none cost the same work, and are answered alike.
+"""
+
+from typing import Any
+
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import validate_totp_code
+from django.db.models import Q
+from django.http import HttpRequest
+
+from channels_app import audit, limits, mails, outbox
+from channels_app.access import Actor
+from channels_app.accounts import devices
+from channels_app.models import User
+
+TELL = "channels_app.tasks.tell_of_tries"
+NO_SECRET = "A" * 32  # of nobody's app
+NOBODY = 0
+
+
+def account_named(name: str) -> User | None:
+    """The account with this user name or e-mail address."""
+    name = name.strip()
+    by_email = Q(email__iexact=name) | Q(emailaddress__email__iexact=name)
+    return User.objects.filter(Q(username__iexact=name) | by_email).order_by("pk").first() if name else None
+
+
+def counted(request: HttpRequest) -> str:
+    """Against whom a try counts: the account, the same by name and by address; a device that it knows, by itself."""
+    name = request.POST.get("login", "")
+    user = account_named(name)
+    return _of(request, user) if user else name.strip().lower()
+
+
+def half_signed_in(request: HttpRequest) -> str:
+    """The same of a second factor: the account whose password was right; where there is none, the address."""
+    # By allauth.account.internal.stagekit, which keeps there what it has so far.
+    login: dict[str, Any] = request.session.get("account_login") or {}
+    user = User.objects.filter(pk=login["user_pk"]).first() if login.get("user_pk") else None
+    return _of(request, user) if user else limits.address(request)
+
+
+def has_right_code(request: HttpRequest) -> bool:
+    """Whether the form has a code of the account's authenticator app. It is not used up: the next page asks for it.
+
+    Recovery codes are not taken here: they hold for years, so they could be found by trying.
+    """
+    user = account_named(request.POST.get("login", ""))
+    factor = Authenticator.objects.filter(user=user.pk if user else NOBODY, type=Authenticator.Type.TOTP).first()
+    encrypted = factor.data["secret"] if factor else get_adapter().encrypt(NO_SECRET)
+    is_right = validate_totp_code(get_adapter().decrypt(encrypted), request.POST.get("code", "")[:20])
+    return bool(factor and is_right)
+
+
+def too_many(request: HttpRequest) -> None:
+    """Have the account's owner told, once a day."""
+    user = account_named(request.POST.get("login", ""))
+    who = f"user {user.pk}" if user else request.POST.get("login", "").strip().lower()
+    if limits.count("warning-by-account", who) == 1:
+        outbox.put(TELL, user.pk if user else NOBODY, lane=mails.EVENTS)
+
+
+def tell(user_id: int) -> None:
+    """Record that too many passwords were tried; the event is told by mail."""
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user:
+        audit.record("account.tried_often", by=Actor(user=user), target=user.username)
+
+
+def _of(request: HttpRequest, user: User) -> str:
+    device = devices.known(request, user)
+    return f"user {user.pk} device {device}" if device else f"user {user.pk}"

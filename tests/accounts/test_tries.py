@@ -1,0 +1,228 @@
+"""Too many wrong passwords for an account: strangers wait, its owner does not, and is told."""
+
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from allauth.mfa.totp.internal.auth import TOTP
+from django.contrib.auth import get_user
+from django.core import signing
+from django.test import Client
+from pytest_django import Settings
+
+from channels_app import limits
+from channels_app.accounts import devices
+from channels_app.models import AuditEvent, User
+from tests.accounts import totp
+from tests.builders import make_address, make_user
+from tests.mailbox import arrived, mailed_code
+from tests.pages import Response, signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "tungsten-Lantern-7"
+NEW = "granite-Window-9"
+SECRET = "JBSWY3DPEHPK3PXP"
+LOGIN, SECOND = "/accounts/login/", "/accounts/2fa/authenticate/"
+RESET = "/accounts/password/reset/"
+
+
+@pytest.fixture
+def mara(db: None) -> User:
+    mara = make_user("mara", password=PASSWORD, email="mara@example.org")
+    make_address(mara, "mara@example.org")
+    return mara
+
+
+@pytest.fixture(autouse=True)
+def few(settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"sign-in-by-account": 2, "second-factor-by-account": 2}
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What limits.py knows of the time; it stands."""
+    clock = SimpleNamespace(now=1_799_964_000 + 20)
+    clock.time = lambda: clock.now
+    monkeypatch.setattr(limits, "time", clock)
+    return clock
+
+
+def sign_in(client: Client, password: str = PASSWORD, login: str = "mara", **form: str) -> Response:
+    values = {"login": login, "password": password, **form}
+    return client.post(LOGIN, values, headers={"Accept": "text/html"})
+
+
+def lock(login: str = "mara", times: int = 3) -> Response:
+    """What strangers do; returns the last answer."""
+    return [sign_in(Client(), "wrong", login) for _ in range(times)][-1]
+
+
+def known_browser() -> Client:
+    """In which Mara has signed in, and out."""
+    client = Client()
+    assert sign_in(client).status_code == 302
+    client.post("/accounts/logout/")
+    assert get_user(client).is_anonymous
+    return client
+
+
+def unlock(clock: SimpleNamespace) -> None:
+    clock.now += 300
+
+
+def test_a_known_browser_passes_and_an_unknown_one_does_not(mara: User) -> None:
+    client = known_browser()
+    assert lock().status_code == 429
+    assert sign_in(Client()).status_code == 429
+    assert sign_in(client, login="MARA@example.org").status_code == 302
+    assert get_user(client) == mara
+
+
+def test_a_known_browser_has_a_share_of_its_own(mara: User) -> None:
+    """A stolen cookie opens nothing, and buys no more tries than anybody has."""
+    client, other = known_browser(), known_browser()
+    assert [sign_in(client, "wrong").status_code for _ in range(4)] == [200, 200, 429, 429]
+    assert sign_in(client).status_code == 429
+    assert sign_in(other).status_code == 302
+
+
+FORGERIES: dict[str, Callable[[object], str]] = {
+    "empty": lambda value: "",
+    "no cookie": lambda value: "x",
+    "another salt": lambda value: signing.dumps(value, salt="another"),
+    "another key": lambda value: signing.dumps(value, key="another", salt=devices.SALT),
+    "another password": lambda value: signing.dumps(value, salt=devices.SALT),
+}
+
+
+@pytest.mark.parametrize("forged", FORGERIES)
+def test_a_cookie_that_the_hub_did_not_give_is_worth_nothing(mara: User, forged: str) -> None:
+    lock()
+    client = Client()
+    client.cookies[devices.COOKIE] = FORGERIES[forged]({str(mara.pk): ["a", "b"]})
+    assert sign_in(client).status_code == 429
+
+
+def test_the_cookie_is_of_one_account(mara: User) -> None:
+    make_user("nora", password=PASSWORD)
+    client = Client()
+    sign_in(client, login="nora")
+    client.post("/accounts/logout/")
+    lock()
+    assert sign_in(client).status_code == 429
+
+
+def test_one_browser_is_known_to_several_people(mara: User, clock: SimpleNamespace) -> None:
+    client = known_browser()
+    make_user("nora", password=PASSWORD)
+    sign_in(client, login="nora")
+    client.post("/accounts/logout/")
+    for name in ("mara", "nora"):
+        lock(name)
+        assert sign_in(client, login=name).status_code == 302
+        client.post("/accounts/logout/")
+
+
+def test_the_cookie_ends_with_the_password_but_not_where_it_was_changed(mara: User, clock: SimpleNamespace) -> None:
+    elsewhere, here = known_browser(), known_browser()
+    unlock(clock)
+    sign_in(here)
+    change = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    here.post("/accounts/password/change/", change)
+    here.post("/accounts/logout/")
+    lock()
+    assert sign_in(elsewhere, NEW).status_code == 429
+    assert sign_in(here, NEW).status_code == 302
+
+
+def test_whoever_replaces_a_forgotten_password_by_mail_passes(mara: User) -> None:
+    lock()
+    client = Client()
+    client.post(RESET, {"email": "mara@example.org"})
+    client.post(f"{RESET}confirm/", {"code": mailed_code()})
+    client.post(f"{RESET}complete/", {"password1": NEW, "password2": NEW})
+    assert sign_in(client, NEW).status_code == 302
+
+
+def test_a_password_alone_makes_no_known_browser_where_there_is_a_second_factor(mara: User) -> None:
+    TOTP.activate(mara, SECRET)
+    client = Client()
+    assert sign_in(client).headers["Location"] == SECOND
+    assert devices.COOKIE not in client.cookies
+
+
+def test_the_cookie_is_for_signing_in_alone(mara: User, settings: Settings) -> None:
+    settings.SESSION_COOKIE_SECURE = True
+    client = Client()
+    cookie = sign_in(client).cookies[devices.COOKIE]
+    assert (cookie["path"], cookie["httponly"], cookie["secure"], cookie["samesite"]) == (
+        "/accounts/",
+        True,
+        True,
+        "Lax",
+    )
+    assert devices.COOKIE not in signed_in(mara).get("/account").cookies
+
+
+def test_the_code_of_an_app_passes_with_the_password(mara: User) -> None:
+    TOTP.activate(mara, SECRET)
+    lock()
+    client, code = Client(), totp.code(SECRET)
+    assert sign_in(client, code="000000").status_code == 429
+    assert sign_in(client, "wrong", code=code).status_code == 200
+    assert sign_in(client, code=code).headers["Location"] == SECOND
+    assert client.post(SECOND, {"code": code}).headers["Location"] == "/"
+    assert get_user(client) == mara
+
+
+@pytest.mark.parametrize("login", ["mara", "nobody", "nobody@example.org"])
+def test_a_code_helps_nobody_who_has_no_app(mara: User, login: str) -> None:
+    lock(login)
+    for secret in ("A" * 32, SECRET):
+        assert sign_in(Client(), login=login, code=totp.code(secret)).status_code == 429
+
+
+def test_strangers_who_know_the_password_lock_no_second_factor(mara: User) -> None:
+    TOTP.activate(mara, SECRET)
+    client = Client()
+    sign_in(client)
+    client.post(SECOND, {"code": totp.code(SECRET)})
+    client.post("/accounts/logout/")
+    thief = Client()
+    sign_in(thief)
+    assert [thief.post(SECOND, {"code": "000000"}).status_code for _ in range(2)] == [200, 429]
+    sign_in(client)
+    assert client.post(SECOND, {"code": "000000"}).status_code == 200
+
+
+def test_the_page_tells_the_ways_and_not_whether_there_is_an_account(mara: User) -> None:
+    TOTP.activate(mara, SECRET)
+    pages = [re.sub(r'value="(\w{64}|mara|nobody)"', "", text(lock(name))) for name in ("mara", "nobody")]
+    assert pages[0] == pages[1]
+    assert "in a browser where you have done so before" in pages[0]
+    assert 'name="code"' in pages[0]
+
+
+def test_the_owner_is_told_once_a_day(mara: User, clock: SimpleNamespace) -> None:
+    lock(times=6)
+    lock("MARA@example.org")
+    unlock(clock)
+    lock(times=4)
+    [mail] = arrived()
+    assert (mail.to, mail.subject) == (["mara@example.org"], "Somebody tries passwords for your account")
+    assert "Nobody got in by that." in mail.body
+    assert "Somebody tries passwords" not in text(signed_in(mara).get("/account/activity"))
+    assert "was told that somebody tries passwords" in text(signed_in(mara).get("/account/activity"))
+    clock.now += 24 * 3600
+    lock()
+    assert len(arrived()) == 2
+
+
+def test_nobody_is_told_of_a_name_that_is_none(mara: User) -> None:
+    lock("nobody")
+    User.objects.update(is_active=False)
+    lock("mara")
+    assert arrived() == []
+    assert not AuditEvent.objects.filter(action="account.tried_often").exists()
