@@ -74,6 +74,8 @@ ACTIONS = {
     "policy.change": Words("sliders-horizontal", "warning", "changed the policies"),
     "publisher.add": Words("shield-check", "warning", "added the trusted publisher {target}"),
     "publisher.remove": Words("shield-check", "error", "removed the trusted publisher {target}"),
+    "publisher.bind": Words("shield-check", "", "moved the pending trusted publisher {target} to the channel"),
+    "publisher.end": Words("shield-check", "error", "ended the pending trusted publisher {target}"),
     "publisher.first_use": Words("lock", "success", "pinned {target} at its first use"),
     "publisher.refuse": Words("triangle-alert", "error", "refused {target}: its stable id is another one now"),
     "team.create": Words("users", "success", "made the team {target}"),
@@ -107,7 +109,7 @@ ACTIONS = {
 # Where an event without an actor was nobody's, not that of a deleted account.
 OF_THE_HUB = {
     *("artifact.set_aside", "artifact.damage", "artifact.mend", "artifact.import", "channel.repair", "channel.differ"),
-    *("key.expires", "publisher.first_use", "publisher.refuse", "user.factors_remove"),
+    *("key.expires", "publisher.end", "publisher.first_use", "publisher.refuse", "user.factors_remove"),
 }
 
 # What an event's detail has as name → value.

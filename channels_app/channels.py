@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import acts, audit, names
+from channels_app import acts, audit, names, pending_names, user_limits
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
@@ -26,13 +26,29 @@ ROUTED = {
 
 
 @transaction.atomic
-def create(*, name: str, owner: User, is_private: bool, description: str = "", logo: bytes | None = None) -> Channel:
-    """Make a channel with its first owner. Its empty index files follow by a job; the hub answers with them at once."""
+def create(
+    *,
+    name: str,
+    owner: User,
+    is_private: bool,
+    description: str = "",
+    logo: bytes | None = None,
+    is_by_operator: bool = False,
+) -> Channel:
+    """Make a channel with its first owner. Its empty index files follow by a job; the hub answers with them at once.
+
+    What the owner's CI has pending by the name moves to the channel; what another user's has, where the hub's operator
+    makes it, ends. An operator is bound by no limit.
+    """
     check_name(name)
-    if Channel.objects.filter(name=name).exists():
-        raise conflict("channel_exists", f"There is a channel '{name}' already; choose another name.")
+    if is_by_operator:
+        pending_names.end_of_others(name, owner)
+    pending_names.take(name=name, user=owner)
+    if not is_by_operator:
+        user_limits.check_channels(owner, name=name)
     channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
+    pending_names.bind(channel, owner)
     audit.record("channel.create", by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private})
     transaction.on_commit(partial(wake, "publishing.tasks.build_stale_indexes"))
     return channel

@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from channels_app import acts, audit, names
+from channels_app import acts, audit, names, user_limits
 from channels_app.access import SCOPES, Actor, Permission, hold
 from channels_app.models import ApiKey, Channel, KeyKind, User
 from hub.errors import bad_request, forbidden
@@ -46,6 +47,8 @@ def mint(
     A scope that the owner's roles don't have yet is no mistake: what the key may do is asked at each request.
     """
     limits = _limits(scopes, package_globs, expires_at)
+    user_limits.hold(owner)
+    user_limits.check("keys", owner, usable().filter(owner=owner).count(), "API keys that work", "Revoke one")
     key, secret = _create(owner=owner, name=name, all_channels=channels is None, **limits)
     key.channels.set(channels or ())
     audit.record("key.create", by=Actor(user=owner), target=name, detail=described(key))
@@ -66,6 +69,7 @@ def mint_robot(
     acts.check_means("key.create", actor)
     locked = hold(actor, channel, Permission.OWN)
     limits = _limits(scopes, package_globs, expires_at)
+    _check_room_for_robot(actor, locked)
     key, secret = _create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits)
     audit.record("key.create", by=actor, channel=locked, target=name, detail=described(key))
     return key, secret
@@ -175,6 +179,13 @@ def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | 
         "package_globs": cleaned,
         "expires_at": expires_at,
     }
+
+
+def _check_room_for_robot(actor: Actor, channel: Channel) -> None:
+    """A channel has as many keys of its own as a user may have: its owners change, and none of them pays for others."""
+    have, most = usable().filter(robot_of=channel).count(), settings.HUB_USER_KEYS
+    if most and have >= most and not (actor.user and actor.user.is_superuser):
+        raise forbidden("keys_limit", f"'{channel}' has {have:,} API keys that work; it may have {most:,}. Revoke one.")
 
 
 def _check_may_revoke(actor: Actor, key: ApiKey) -> None:

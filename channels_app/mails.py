@@ -61,6 +61,11 @@ def holders(event: AuditEvent) -> QuerySet[User]:
     return owners(event) if event.channel else User.objects.filter(keys=event.detail["key"])
 
 
+def loser(event: AuditEvent) -> QuerySet[User]:
+    """Whose pending publisher ended."""
+    return User.objects.filter(pk=event.detail["user"])
+
+
 def first_time(event: AuditEvent) -> QuerySet[User]:
     """Who let an application in, where that was the first time."""
     return User.objects.filter(events=event) if event.detail["is_first"] else User.objects.none()
@@ -128,6 +133,7 @@ OF_THE_HUB = {
     "account.recovery_code": Mail("A recovery code was used", "account_changed", oneself),
     "channel.differ": Mail("{channel}: database, index and store differ", "channel_differ", administrators),
     "key.expires": Mail("The API key {target} expires soon", "key_expires", holders),
+    "publisher.end": Mail("{target} can't make the channel {channel} any more", "publisher_end", loser),
     "publisher.first_use": Mail("{target} was used for the first time in {channel}", "publisher_first_use", owners),
     "publisher.refuse": Mail("{target} was refused in {channel}", "publisher_refuse", owners),
 }

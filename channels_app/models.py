@@ -14,6 +14,13 @@ models.CharField.register_lookup(Lower)
 class User(AbstractUser):
     """A person. A superuser is an administrator of the hub and may do everything in every channel."""
 
+    limits = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='How much this user may have, where it is another number than everybody\'s: {"channels": 50}; '
+        "see docs/operating.md.",
+    )
+
     class Meta(AbstractUser.Meta):
         constraints = [
             # Signing in ignores capitals, and nobody should be taken for somebody else.
@@ -60,6 +67,30 @@ class Channel(models.Model):
     def upload_limit_bytes(self) -> int:
         """The largest package that may be uploaded: the channel's own limit, else the hub's."""
         return self.max_upload_bytes or settings.HUB_MAX_UPLOAD_BYTES
+
+
+class PendingName(models.Model):
+    """A channel's name that is kept for one user's CI, which is about to make the channel; see pending_names.py."""
+
+    name = models.CharField(max_length=names.CHANNEL_MAX_CHARACTERS, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="pending_names")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Usage(models.Model):
+    """What the channels of one user hold, counted along with each upload while there are quotas; see quotas.py."""
+
+    user = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="usage")
+    stored_bytes = models.PositiveBigIntegerField()
+    day = models.DateField(help_text="The day (UTC) of the last package.")
+    day_packages = models.PositiveIntegerField(help_text="How many packages came on that day.")
+    counted_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.stored_bytes} bytes"
 
 
 class Role(models.TextChoices):

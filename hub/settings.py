@@ -271,6 +271,48 @@ DEFAULT_FROM_EMAIL = text(
     "HUB_MAIL_FROM", f"Channelhub <hub@{public.hostname}>", "whom mails are from", shown="`Channelhub <hub@HOST>`"
 )
 
+section("Limits of each user")
+
+# What strangers can use up is bounded where anybody can make an account.
+IS_FOR_STRANGERS = HUB_SIGN_UP == "open"
+HUB_USER_CHANNELS = positive(
+    "HUB_USER_CHANNELS",
+    20 if IS_FOR_STRANGERS else 0,
+    "how many [channels](#limits-of-each-user) a user may have, those that CI may make included; 0: any number",
+    at_least=0,
+    shown="20 where sign-up is `open`, else 0",
+)
+HUB_USER_BYTES = positive(
+    "HUB_USER_BYTES",
+    10 * 1024**3 if IS_FOR_STRANGERS else 0,
+    "how many bytes of packages a user's channels may hold; 0: any number",
+    at_least=0,
+    shown="10 GiB where sign-up is `open`, else 0",
+)
+HUB_USER_PACKAGES_A_DAY = positive(
+    "HUB_USER_PACKAGES_A_DAY",
+    500 if IS_FOR_STRANGERS else 0,
+    "how many packages a day (UTC) may come into a user's channels; 0: any number",
+    at_least=0,
+    shown="500 where sign-up is `open`, else 0",
+)
+HUB_USER_PENDING_PUBLISHERS = positive(
+    "HUB_USER_PENDING_PUBLISHERS",
+    20,
+    "how many trusted publishers a user may have that wait for their channel; 0: any number",
+    at_least=0,
+)
+HUB_USER_TEAMS = positive("HUB_USER_TEAMS", 50, "how many teams a user may make; 0: any number", at_least=0)
+HUB_USER_KEYS = positive(
+    "HUB_USER_KEYS",
+    200,
+    "how many API keys that work a user may have, and a channel of its own; 0: any number",
+    at_least=0,
+)
+HUB_CHANNEL_PUBLISHERS = positive(
+    "HUB_CHANNEL_PUBLISHERS", 100, "how many trusted publishers a channel may have; 0: any number", at_least=0
+)
+
 # Browser security
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = public.scheme == "https"

@@ -42,7 +42,9 @@ def test_a_publisher_is_added_listed_and_removed(client: Client, key: str) -> No
         "fields": {
             "repository": "octo-org/sample",
             "workflow": "release.yml",
-            **dict.fromkeys(("environment", "reusable_workflow", "ref", "ref_type", "runner_environment"), ""),
+            **dict.fromkeys(
+                ("environment", "reusable_workflow", "ref", "ref_type", "runner_environment", "events"), ""
+            ),
         },
         "pins": {"repository_id": "7"},
         "may_upload": True,

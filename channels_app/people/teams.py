@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from channels_app import audit, limits
+from channels_app import audit, limits, user_limits
 from channels_app.access import Actor
 from channels_app.models import Member, Team, TeamMember, User
 from hub.errors import bad_request, conflict, forbidden, not_found
@@ -23,6 +23,8 @@ NAME_MAX_CHARACTERS = 100
 def create(*, user: User, name: str, description: str = "") -> Team:
     """Make a team, managed by `user`."""
     _check_name(name)
+    user_limits.hold(user)
+    user_limits.check("teams", user, _made_by(user), "teams", "Delete one")
     team = Team.objects.create(name=name, description=description)
     TeamMember.objects.create(team=team, user=user, is_manager=True)
     _record("team.create", user, team)
@@ -127,6 +129,12 @@ def is_last_manager(member: TeamMember) -> bool:
 
 def manages(user: User, team: Team) -> bool:
     return user.is_superuser or TeamMember.objects.filter(team=team, user=user, is_manager=True).exists()
+
+
+def _made_by(user: User) -> int:
+    """How many teams have `user` as their first manager: whoever makes somebody a manager takes nothing from them."""
+    earlier = TeamMember.objects.filter(team=OuterRef("team"), is_manager=True, pk__lt=OuterRef("pk"))
+    return TeamMember.objects.filter(~Exists(earlier), user=user, is_manager=True).count()
 
 
 def _hold(user: User, team: Team, *, by_manager: bool = True) -> Team:

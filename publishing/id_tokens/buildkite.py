@@ -1,9 +1,12 @@
 """Buildkite. https://buildkite.com/docs/pipelines/security/oidc"""
 
-from publishing.id_tokens.provider import Provider
+from publishing.id_tokens.provider import Provider, events_field
 from publishing.id_tokens.rules import Claims, Field, Provenance, lower, text_claim
 
 SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*"
+# A fork's build is a webhook's, too; its branch is OWNER:BRANCH, as no branch of the repository itself can be.
+FORK = "fork"
+USUAL_SOURCES = ("webhook", "ui", "api", "schedule", "trigger_job")
 
 
 class Buildkite(Provider):
@@ -33,10 +36,12 @@ class Buildkite(Provider):
             help="The only branch whose builds may publish.",
             example="main",
         ),
+        events_field(USUAL_SOURCES, (FORK,)),
     )
+    events = USUAL_SOURCES
     subject_field = "pipeline"
     pins = ("pipeline_id", "organization_id")
-    needed_claims = (*pins, "organization_slug", "pipeline_slug")
+    needed_claims = (*pins, "organization_slug", "pipeline_slug", "build_source")
     optional_claims = ("build_branch", "build_tag", "build_commit", "step_key", "job_id")
     claims_hint = "set BUILDKITE_OIDC_TOKEN_CLAIMS=organization_id,pipeline_id for the step"
     max_lifetime_s = 65 * 60
@@ -48,6 +53,9 @@ class Buildkite(Provider):
             "step": text_claim(claims, "step_key"),
             "branch": text_claim(claims, "build_branch"),
         }
+
+    def event(self, claims: Claims) -> str:
+        return FORK if ":" in text_claim(claims, "build_branch") else lower(claims["build_source"])
 
     def provenance(self, claims: Claims) -> Provenance:
         url = f"https://buildkite.com/{pipeline(claims)}"

@@ -6,11 +6,15 @@ py-rattler-build's client (ambient-id) asks for tokens of the root issuer; $CIRC
 import re
 
 from publishing.archive.rules import shown
-from publishing.id_tokens.provider import Provider
+from publishing.id_tokens.provider import Provider, events_field
 from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, text_claim
 
 PREFIX = "oidc.circleci.com/"
 ORIGIN = r"[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._-]+)+"
+# No claim says what started the pipeline, but the ref does. A custom webhook's has none, and takes its secret.
+USUAL_EVENTS = ("branch", "tag", "webhook")
+PULL_REQUEST = "pull_request"
+EVENTS_OF_REFS = {"refs/heads/": "branch", "refs/tags/": "tag", "refs/pull/": PULL_REQUEST}
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -73,7 +77,9 @@ class CircleCI(Provider):
             pattern=r"refs/[^\x00-\x20\x7f]+",
             form="a full ref",
         ),
+        events_field(USUAL_EVENTS, (PULL_REQUEST,)),
     )
+    events = USUAL_EVENTS
     subject_field = "project"
     pins = ()  # its fields are the stable ids
     needed_claims = (f"{PREFIX}project-id",)
@@ -107,6 +113,12 @@ class CircleCI(Provider):
         if name != "context":
             return super().matches(name, expected, found)
         return not expected or expected in found.split(", ")
+
+    def event(self, claims: Claims) -> str:
+        ref = text_claim(claims, f"{PREFIX}vcs-ref")
+        if not ref:
+            return "webhook"
+        return next((event for start, event in EVENTS_OF_REFS.items() if ref.startswith(start)), ref)
 
     def provenance(self, claims: Claims) -> Provenance:
         """The run's address is the one that Fulcio certifies for CircleCI."""

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 
 from publishing.archive import strict_json
 from publishing.archive.rules import shown
+from publishing.id_tokens.github import USUAL_EVENTS
+from publishing.id_tokens.gitlab import USUAL_SOURCES
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.rules import BadFields, Claims, Difference, Field, Provenance
 
 CONDITIONS_MAX = 20
 # The hub checks these itself, or they are of one token alone.
 OWN_CLAIMS = ("iss", "aud", "exp", "iat", "nbf", "jti")
+# Forges that speak as GitHub or GitLab does say what started the run: a condition on the claim lets others in.
+EVENT_CLAIMS = {"event_name": USUAL_EVENTS, "pipeline_source": USUAL_SOURCES}
 
 
 class Generic(Provider):
@@ -60,6 +64,15 @@ class Generic(Provider):
             elif found == expected:
                 continue
             return Difference("conditions", f"The claim {name}", expected, found)
+        return self._event_difference(fields, claims)
+
+    def _event_difference(self, fields: Mapping[str, str], claims: Claims) -> Difference | None:
+        named = {condition(line)[0] for line in fields["conditions"].split("\n")}
+        for claim, usual in EVENT_CLAIMS.items():
+            if claim not in named and claim in claims and claims[claim] not in usual:
+                return Difference(
+                    "conditions", f"The claim {claim}", ", ".join(usual), str(claims[claim]), is_event=True
+                )
         return None
 
     def specificity(self, fields: Mapping[str, str]) -> int:

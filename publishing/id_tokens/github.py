@@ -6,12 +6,21 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from publishing.archive.rules import shown
-from publishing.id_tokens.provider import Provider, document_id, https_url, strip_ref
+from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
 from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 
 WORKFLOWS = ".github/workflows/"
-# Both run on a stranger's pull request, with the rights of the branch that it wants to change.
-REFUSED_EVENTS = ("pull_request_target", "workflow_run")
+# Whoever can push starts these. https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows
+USUAL_EVENTS = ("push", "release", "workflow_dispatch", "schedule", "repository_dispatch", "create")
+# These, too, but the code may be of a pull request, or another program's word starts them.
+FURTHER_EVENTS = ("pull_request", "merge_group", "deployment", "deployment_status", "registry_package")
+# Strangers start these, with the rights of the branch that they name: event → how.
+STRANGERS_EVENTS = {
+    **dict.fromkeys(("pull_request_target", "workflow_run"), "with a pull request"),
+    **dict.fromkeys(("pull_request_review", "pull_request_review_comment"), "with a review"),
+    **dict.fromkeys(("issue_comment", "pull_request_comment", "discussion_comment"), "with a comment"),
+    **dict.fromkeys(("issues", "discussion", "fork", "watch", "gollum"), "without any right here"),
+}
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
 WORKFLOW = r"[^/\x00-\x1f\x7f]+\.ya?ml"
@@ -81,7 +90,9 @@ class GitHub(Provider):
             example="github-hosted",
             choices=("github-hosted", "self-hosted"),
         ),
+        events_field(USUAL_EVENTS, FURTHER_EVENTS),
     )
+    events = USUAL_EVENTS
     subject_field = "repository"
     pins = ("repository_id", "repository_owner_id")
     needed_claims = (*pins, "repository", "repository_owner", "workflow_ref", "job_workflow_ref", "event_name")
@@ -90,12 +101,15 @@ class GitHub(Provider):
     has_token_id = True
 
     def refuse(self, claims: Claims) -> None:
-        if claims["event_name"] in REFUSED_EVENTS:
+        if how := STRANGERS_EVENTS.get(claims["event_name"]):
             raise BadToken(
                 Code.EVENT_REFUSED,
-                f"The workflow was started by {claims['event_name']}, which others can cause with a pull request; "
+                f"The workflow was started by {claims['event_name']}, which others can cause {how}; "
                 "publish on push, release or workflow_dispatch.",
             )
+
+    def event(self, claims: Claims) -> str:
+        return str(claims["event_name"])
 
     def found(self, claims: Claims) -> dict[str, str]:
         job_workflow = claims["job_workflow_ref"]

@@ -6,12 +6,16 @@ from typing import Any
 from urllib.parse import quote
 
 from publishing.archive.rules import shown
-from publishing.id_tokens.provider import Provider, document_id, https_url, strip_ref
+from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
 from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 
 PROJECT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"
 CONFIG = r"(?!/)(?!.*//)[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]\.ya?ml"
 MERGE_REQUEST = "merge_request_event"
+# Whoever may push, or was given a token, starts these. https://docs.gitlab.com/ci/jobs/job_rules/#ci_pipeline_source-predefined-variable
+USUAL_SOURCES = ("push", "web", "webide", "schedule", "api", "trigger", "pipeline")
+# A child pipeline may be a merge request's: its token does not say so.
+FURTHER_SOURCES = ("parent_pipeline", "chat", "external_pull_request_event")
 
 
 class GitLab(Provider):
@@ -61,7 +65,9 @@ class GitLab(Provider):
             example="true",
             choices=("true",),
         ),
+        events_field(USUAL_SOURCES, FURTHER_SOURCES),
     )
+    events = USUAL_SOURCES
     subject_field = "project"
     pins = ("project_id", "namespace_id")
     needed_claims = (*pins, "project_path", "ci_config_ref_uri", "ref_path", "sha", "pipeline_source")
@@ -90,6 +96,10 @@ class GitLab(Provider):
         if name != "merge_requests":
             return super().matches(name, expected, found)
         return not found or bool(expected)
+
+    def event(self, claims: Claims) -> str:
+        source: str = claims["pipeline_source"]
+        return "" if source == MERGE_REQUEST else source
 
     def provenance(self, claims: Claims) -> Provenance:
         project, sha = claims["project_path"], claims["sha"]

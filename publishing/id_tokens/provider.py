@@ -18,6 +18,8 @@ from publishing.id_tokens.rules import (
     text_claim,
 )
 
+EVENTS = "events"  # the field of the further events that a publisher lets in
+
 
 class Provider:
     """A service that signs identity tokens. Where a function takes `fields`, these are what `clean` returned."""
@@ -32,12 +34,16 @@ class Provider:
     optional_claims: ClassVar[tuple[str, ...]] = ()
     key_hosts: ClassVar[tuple[str, ...]] = ()  # where its keys lie, if not on the issuer's host
     claims_hint: ClassVar[str] = ""  # what to do where a needed claim is missing
+    # What may start a run that publishes, as its tokens say it; empty where they don't.
+    events: ClassVar[tuple[str, ...]] = ()
     max_lifetime_s: ClassVar[int]
     has_token_id: ClassVar[bool]
 
     def clean(self, values: Mapping[str, str]) -> dict[str, str]:
         """The normalised value of every field, "" where left out. Raises BadFields."""
         cleaned = {field.name: clean_field(field, values.get(field.name, "")) for field in self.fields}
+        if EVENTS in cleaned:
+            cleaned[EVENTS] = ", ".join(words(cleaned[EVENTS]))
         reasons = {field.name: reason for field in self.fields if (reason := fault(field, cleaned[field.name]))}
         reasons |= {
             name: f"{self.title} publishers have no field {shown(name)}." for name in values.keys() - cleaned.keys()
@@ -78,7 +84,14 @@ class Provider:
         for name, found in self.found(claims).items():
             if not self.matches(name, fields[name], found):
                 return Difference(name, titles[name], fields[name], found)
+        event = self.event(claims) if self.events else ""
+        if event and event not in (allowed := [*self.events, *words(fields.get(EVENTS, ""))]):
+            return Difference(EVENTS, "Event", ", ".join(allowed), event, is_event=True)
         return None
+
+    def event(self, claims: Claims) -> str:
+        """What started the run, in the words of `events`; "" where another field decides on it."""
+        raise NotImplementedError
 
     def matches(self, name: str, expected: str, found: str) -> bool:
         """Whether the field `name` lets `found` pass; an empty optional field lets everything pass."""
@@ -114,6 +127,25 @@ class Provider:
         "@" and what follows), source_repository_ref. Source: sigstore/fulcio, config/identity/config.yaml.
         """
         return None
+
+
+def events_field(usual: tuple[str, ...], further: tuple[str, ...]) -> Field:
+    """The box by which a publisher lets in further events than the `usual` ones."""
+    one = f"(?:{'|'.join(further)})"
+    return Field(
+        name=EVENTS,
+        title="Further events",
+        help=f"Besides {', '.join(usual)}. They may run code that nobody has reviewed yet.",
+        example=further[0],
+        pattern=f"{one}(?:, {one})*",
+        form=f"some of {', '.join(further)}",
+        is_widening=True,
+    )
+
+
+def words(text: str) -> list[str]:
+    """The names in a list by commas or blanks, each once."""
+    return sorted(set(text.replace(",", " ").split()))
 
 
 def clean_field(field: Field, value: str) -> str:

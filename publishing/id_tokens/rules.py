@@ -27,7 +27,7 @@ class Code(StrEnum):
     TOO_LONG_LIVED = "too_long_lived"  # from `iat` to `exp` is more than the issuer's cap
     MISSING_CLAIM = "missing_claim"  # a claim that the provider always sends is not there
     BAD_CLAIM = "bad_claim"  # a claim is of another kind or form than the provider's
-    EVENT_REFUSED = "event_refused"  # what started the run may be under a stranger's control
+    EVENT_REFUSED = "event_refused"  # what started the run may be under a stranger's control, or is not let in
     NO_PUBLISHER = "no_publisher"  # nobody registered this repository, project or account
     PUBLISHER_DIFFERS = "publisher_differs"  # it is registered, but with another workflow, environment, …
     RESURRECTED = "resurrected"  # the names are the registered ones, the stable ids are not
@@ -74,13 +74,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a publisher has otherwise than the token. `name` is a field's or, where `is_pin`, a stable id's claim."""
+    """What a publisher has otherwise than the token.
+
+    `name` is a field's or, where `is_pin`, a stable id's claim. `is_event`: it is what started the run.
+    """
 
     name: str
     title: str
     expected: str
     found: str
     is_pin: bool = False
+    is_event: bool = False
 
     @property
     def sentence(self) -> str:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import audit, keys, limits
+from channels_app import audit, keys, limits, pending_names
 from channels_app.access import Actor
 from channels_app.models import ApiKey, KeyKind
 from hub import metrics
@@ -17,7 +17,7 @@ from publishing.id_tokens import tokens
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.id_tokens.rules import BadToken, Claims, Code
 from publishing.models import Issuer, TrustedPublisher, UsedIdToken
-from publishing.trusted import issuers, publishers
+from publishing.trusted import candidates, issuers, publishers
 
 KEPT_AFTER_EXPIRY = timedelta(days=1)
 
@@ -73,27 +73,52 @@ def forget_old() -> None:
 def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[TrustedPublisher]) -> str:
     _use_up(issuer, replay_key, signed_claims)
     provider = PROVIDERS[issuer.provider]
-    wanted = [publisher.pk for publisher in matched]
-    held = TrustedPublisher.objects.select_for_update(of=("self",)).select_related("channel", "issuer", "created_by")
-    # Compared again, now that nobody else can change it: another exchange may have pinned it to other ids meanwhile.
-    current = [
-        publisher
-        for publisher in held.filter(pk__in=wanted)
-        if provider.difference(publisher.fields, publisher.pins, signed_claims) is None
-    ]
-    if not current:
-        raise BadToken(Code.NO_PUBLISHER, "The trusted publisher was removed or pinned to other ids at this moment.")
-    for publisher in current:
-        publishers.settle(publisher, signed_claims)
+    settled = _settled(_held(issuer, signed_claims, matched), signed_claims)
     key, secret = keys.mint_for_publishers(
-        publishers=current,
+        publishers=settled,
         name=f"{provider.title}: {provider.claimed_subject(signed_claims) or signed_claims['sub']}",
         claims=dict(signed_claims),
         expires_at=timezone.now() + timedelta(minutes=settings.HUB_MINTED_KEY_MINUTES),
     )
-    for publisher in current:
+    for publisher in settled:
         audit.record("key.mint", by=Actor(key=key), channel=publisher.channel, target=publisher.subject or issuer.url)
     return secret
+
+
+def _held(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]) -> list[TrustedPublisher]:
+    """The publishers as they are now, locked, those of them that still match. Raises BadToken for none."""
+    provider = PROVIDERS[issuer.provider]
+    # The names first, as whoever makes such a channel otherwise does.
+    pending_names.lock(*(publisher.channel_name for publisher in matched if publisher.channel_name))
+    held = TrustedPublisher.objects.select_for_update(of=("self",)).select_related("channel", "issuer", "created_by")
+    # Compared again, now that nobody else can change it: another exchange may have pinned it to other ids meanwhile.
+    current = [
+        publisher
+        for publisher in held.filter(pk__in=[publisher.pk for publisher in matched])
+        if provider.difference(publisher.fields, publisher.pins, signed_claims) is None
+    ]
+    if not current:
+        raise BadToken(Code.NO_PUBLISHER, "The trusted publisher was removed or pinned to other ids at this moment.")
+    return current
+
+
+def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[TrustedPublisher]:
+    """Those of the publishers that could be settled: one that fails drops out. Raises BadToken where none is left."""
+    settled, failures = [], {}
+    for publisher in current:
+        try:
+            with transaction.atomic():
+                publishers.settle(publisher, signed_claims)
+        except BadToken as error:
+            failures[candidates.tenant(publisher)] = error
+        else:
+            settled.append(publisher)
+    if settled:
+        return settled
+    if len(failures) == 1:
+        raise next(iter(failures.values()))
+    # The names of the channels are their users' alone.
+    raise BadToken(Code.CHANNEL_TAKEN, "No channel could be made for it. Whoever added the publisher can see why.")
 
 
 def _use_up(issuer: Issuer, replay_key: str, signed_claims: Claims) -> None:

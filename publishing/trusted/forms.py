@@ -21,7 +21,7 @@ PIN_MAX_CHARACTERS = 100
 ONE_LINE_MAX_CHARACTERS = 255
 PIN = "pin-"
 # Where the refusals of publishers.add() belong; others stand above the form.
-FIELD_OF = {"bad_globs": "package_globs", "channel_exists": "channel_name"}
+FIELD_OF = {"bad_globs": "package_globs", "channel_exists": "channel_name", "name_pending": "channel_name"}
 
 
 class PublisherForm(forms.Form):

@@ -1,4 +1,8 @@
-"""Trusted publishers: adding, pinning and removing them, and finding those that a token speaks for."""
+"""Trusted publishers: adding, pinning and removing them, and finding those that a token speaks for.
+
+Any user may add any repository, for channels of their own. So what one user adds never changes what another user's CI
+gets: a pending name is one user's, and in an exchange each publisher is settled by itself.
+"""
 
 import hashlib
 import logging
@@ -7,19 +11,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
-from channels_app import acts, audit, channels, keys
+from channels_app import acts, channels, keys, pending_names, user_limits
 from channels_app.access import Actor
-from channels_app.models import AuditEvent, Channel, Package, User
+from channels_app.models import Channel, Package, User
 from hub import fetching
-from hub.errors import HubError, bad_request, conflict
+from hub.errors import HubError, bad_request, conflict, forbidden
 from hub.fetching import FetchError
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadToken, Claims, Code, Difference
+from publishing.id_tokens.rules import BadToken, Claims, Code
 from publishing.models import Issuer, TrustedPublisher
+from publishing.trusted import candidates
+from publishing.trusted.events import record
 
 PENDING = timedelta(days=30)
 
@@ -45,9 +51,11 @@ def add(
     with transaction.atomic():
         locked = acts.hold("publisher.add", actor, channel)
         values = _values(issuer, fields, pins, may_upload, may_read, package_globs)
+        _check_room(actor, locked)
+        _check_share(actor.user, issuer, values["subject"])
         values["expires_at"] = _pending_until() if _is_for_a_new_package(locked, values["package_globs"]) else None
         publisher = _create(channel=locked, created_by=actor.user, **values)
-        _record("publisher.add", actor, publisher)
+        record("publisher.add", actor, publisher)
     return publisher
 
 
@@ -60,15 +68,24 @@ def add_pending(
     package_globs: Iterable[str] = (),
     pins: Mapping[str, str] | None = None,
 ) -> TrustedPublisher:
-    """Let a CI make the channel `channel_name`, as the user's own, by its first exchange within 30 days."""
+    """Let a CI make the channel `channel_name`, as the user's own, by its first exchange within 30 days.
+
+    The name is the user's alone until then.
+    """
     channels.check_name(channel_name)
-    if Channel.objects.filter(name=channel_name).exists():
-        raise conflict("channel_exists", f"There is a channel '{channel_name}' already; choose another name.")
     pins = checked_pins(issuer, fields, pins or {})
     values = _values(issuer, fields, pins, may_upload=True, may_read=False, globs=package_globs)
+    values |= {"channel_name": channel_name, "created_by": user, "expires_at": _pending_until()}
     with transaction.atomic():
-        publisher = _create(channel_name=channel_name, created_by=user, expires_at=_pending_until(), **values)
-        _record("publisher.add", Actor(user=user), publisher)
+        pending_names.take(name=channel_name, user=user, until=values["expires_at"])
+        user_limits.check_channels(user, name=channel_name)
+        waiting = _waiting(user)
+        user_limits.check(
+            "pending_publishers", user, waiting, "trusted publishers that wait for their channel", "Remove one"
+        )
+        _check_share(user, issuer, values["subject"])
+        publisher = _create(**values)
+        record("publisher.add", Actor(user=user), publisher)
     return publisher
 
 
@@ -77,8 +94,11 @@ def remove(*, actor: Actor, publisher: TrustedPublisher) -> None:
     """From the next request on its CI may do nothing more here, with a key that was minted already neither."""
     if publisher.channel:
         acts.hold("publisher.remove", actor, publisher.channel)
-    _record("publisher.remove", actor, publisher)
+    pending_names.lock(publisher.channel_name)
+    record("publisher.remove", actor, publisher)
     publisher.delete()
+    if publisher.created_by:
+        pending_names.release(publisher.channel_name, publisher.created_by)
 
 
 def checked_pins(issuer: Issuer, fields: Mapping[str, str], typed: Mapping[str, str]) -> dict[str, str]:
@@ -104,20 +124,26 @@ def stable_ids(issuer: Issuer, fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def matching(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
-    """The publishers that a token speaks for, in each channel the most specific one. Raises BadToken for none."""
+    """The publishers that a token speaks for, in each channel the most specific one; of each user some, see `bounded`.
+
+    Raises BadToken for none.
+    """
     provider = PROVIDERS[issuer.provider]
-    candidates = _candidates(issuer, signed_claims)
-    differences = {each: provider.difference(each.fields, each.pins, signed_claims) for each in candidates}
-    _tell_of_resurrected(differences)
+    found = candidates.of(issuer, signed_claims)
+    differences = {each: provider.difference(each.fields, each.pins, signed_claims) for each in found}
+    candidates.tell_of_resurrected(differences)
     matched = [publisher for publisher, difference in differences.items() if difference is None]
     if not matched:
-        raise _refusal(issuer, signed_claims, [each for each in differences.values() if each])
+        raise candidates.refusal(issuer, signed_claims, differences)
     matched.sort(key=lambda publisher: provider.specificity(publisher.fields))
-    return list({(each.channel_id, each.channel_name): each for each in matched}.values())
+    return candidates.bounded({candidates.place(each): each for each in matched}.values())
 
 
 def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
-    """What a first exchange settles, within its transaction: the ids are pinned, a pending channel is made."""
+    """What a first exchange settles, within a transaction: the ids are pinned, a pending channel is made.
+
+    Raises BadToken where it can't be made.
+    """
     pins = PROVIDERS[publisher.issuer.provider].pins_in(signed_claims)
     is_first = publisher.last_used_at is None
     publisher.pins = pins | publisher.pins
@@ -128,12 +154,13 @@ def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
         publisher.channel_name = ""
     publisher.save()
     if is_first:
-        _record("publisher.first_use", Actor(), publisher, pins=publisher.pins)
+        record("publisher.first_use", Actor(), publisher, pins=publisher.pins)
 
 
 def forget_expired() -> None:
     """Remove the pending publishers that nobody has used in time."""
     TrustedPublisher.objects.filter(expires_at__lt=timezone.now()).delete()
+    pending_names.forget_expired()
 
 
 def _values(
@@ -177,44 +204,34 @@ def _pending_until() -> datetime:
     return timezone.now() + PENDING
 
 
-def _candidates(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
-    """Those of the token's name, and those that are pinned to its id under another name."""
-    provider = PROVIDERS[issuer.provider]
-    wanted = Q(subject=provider.claimed_subject(signed_claims))
-    pins = provider.pins_in(signed_claims)
-    if provider.pins:
-        wanted |= Q(**{f"pins__{provider.pins[0]}": pins[provider.pins[0]]})
-    in_time = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    reachable = Q(channel=None, created_by__is_active=True) | Q(channel__deleted_at=None, channel__isnull=False)
-    return list(issuer.publishers.filter(wanted, in_time, reachable).select_related("channel", "issuer"))
+def _waiting(user: User) -> int:
+    """How many of the user's publishers wait for their channel; those whose time is over make room."""
+    waiting = user.trusted_publishers.filter(channel=None)
+    waiting.filter(expires_at__lte=timezone.now()).delete()
+    return waiting.count()
 
 
-def _tell_of_resurrected(differences: Mapping[TrustedPublisher, Difference | None]) -> None:
-    """Somebody else has the name now: its owners shall know, though the token is refused."""
-    for publisher, difference in differences.items():
-        if difference and difference.is_pin and publisher.channel and not _was_told(publisher):
-            detail = {"expected": difference.expected, "found": difference.found}
-            _record("publisher.refuse", Actor(), publisher, **detail)
+def _check_room(actor: Actor, channel: Channel) -> None:
+    have, most = channel.publishers.count(), settings.HUB_CHANNEL_PUBLISHERS
+    if most and have >= most and not (actor.user and actor.user.is_superuser):
+        raise forbidden(
+            "publishers_limit",
+            f"'{channel}' has {have:,} trusted publishers; a channel may have {most:,}. Remove one that is not used.",
+        )
 
 
-def _was_told(publisher: TrustedPublisher) -> bool:
-    """Whether the last day has such an event already: a CI tries again and again."""
-    since = timezone.now() - timedelta(days=1)
-    events = AuditEvent.objects.filter(channel=publisher.channel, created_at__gt=since)
-    return events.filter(action="publisher.refuse", target=_target(publisher)).exists()
-
-
-def _refusal(issuer: Issuer, signed_claims: Claims, differences: list[Difference]) -> BadToken:
-    subject = PROVIDERS[issuer.provider].claimed_subject(signed_claims)
-    for difference in sorted(differences, key=lambda each: not each.is_pin):
-        if subject:
-            code = Code.RESURRECTED if difference.is_pin else Code.PUBLISHER_DIFFERS
-            return BadToken(code, difference.sentence)
-    return BadToken(
-        Code.NO_PUBLISHER,
-        f"No channel trusts '{subject or signed_claims['sub']}' of {issuer}. "
-        "Somebody who manages the channel can add it there, under Trusted publishers.",
-    )
+def _check_share(user: User | None, issuer: Issuer, subject: str) -> None:
+    """Refuse what an exchange would leave out; see candidates.bounded()."""
+    if user is None or not subject:
+        return
+    user_limits.hold(user)
+    have, most = user.trusted_publishers.filter(issuer=issuer, subject=subject).count(), candidates.USERS_MAX
+    if have >= most:
+        raise forbidden(
+            "publishers_limit",
+            f"You have {have} trusted publishers of '{subject}'; one token serves {most} of one user's. "
+            "Remove one that is not used.",
+        )
 
 
 def _make_channel(publisher: TrustedPublisher) -> Channel:
@@ -227,17 +244,3 @@ def _make_channel(publisher: TrustedPublisher) -> Channel:
         raise BadToken(
             Code.CHANNEL_TAKEN, f"The channel '{publisher.channel_name}' can't be made: {error.detail}"
         ) from None
-
-
-def _record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any) -> None:
-    audit.record(
-        action,
-        by=actor,
-        channel=publisher.channel,
-        target=_target(publisher),
-        detail={"channel": str(publisher.channel or publisher.channel_name), "fields": publisher.fields, **detail},
-    )
-
-
-def _target(publisher: TrustedPublisher) -> str:
-    return f"{PROVIDERS[publisher.issuer.provider].title}: {publisher.subject or publisher.issuer}"[:300]

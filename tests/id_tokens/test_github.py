@@ -39,7 +39,7 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "runner": ({}, {"runner_environment": "github-hosted"}),
     "release event": ({"event_name": "release"}, {}),
     "manual": ({"event_name": "workflow_dispatch"}, {}),
-    "pull request of the repository itself": ({"event_name": "pull_request"}, {}),
+    "pull request, let in": ({"event_name": "pull_request"}, {"events": "pull_request"}),
     "allowed reusable workflow, at its ref": (
         {"job_workflow_ref": f"{SHARED}@refs/heads/main"},
         {"reusable_workflow": f"{SHARED}@refs/heads/main"},

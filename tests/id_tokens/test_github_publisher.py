@@ -91,6 +91,7 @@ def test_fields_are_normalised() -> None:
         "ref": "",
         "ref_type": "",
         "runner_environment": "",
+        "events": "",
     }
 
 

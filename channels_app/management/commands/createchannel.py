@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from channels_app import channels
+from channels_app import channels, pending_names
 from channels_app.models import User
 from hub import commands
 from hub.errors import HubError
@@ -24,13 +24,17 @@ class Command(commands.Command):
         owner = User.objects.filter(username=options["owner"]).first()
         if owner is None:
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
+        pending = pending_names.of_another(options["name"], owner)
         try:
             channel = channels.create(
                 name=options["name"],
                 owner=owner,
                 is_private=not options["public"],
                 description=options["description"],
+                is_by_operator=True,
             )
         except HubError as error:
             raise CommandError(error.detail) from None
         self.stdout.write(f"{channel.name}: a {'private' if channel.is_private else 'public'} channel of {owner}.")
+        if pending:
+            self.stdout.write(f"{pending.user}'s CI can't make the channel any more; they are told by mail.")

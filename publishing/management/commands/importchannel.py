@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
-from channels_app import channels
+from channels_app import channels, pending_names
 from channels_app.models import Channel, User
 from hub import commands
 from hub.errors import HubError
@@ -43,9 +43,7 @@ class Command(commands.Command):
         try:
             channels.check_name(options["channel"])
             importing.put_old_indexes_aside(options["channel"])
-            channel = Channel.objects.filter(name=options["channel"]).first() or channels.create(
-                name=options["channel"], owner=owner, is_private=not options["public"]
-            )
+            channel = Channel.objects.filter(name=options["channel"]).first() or self._made(owner, options)
             refused = self._take_in(channel)
         except HubError as error:
             raise CommandError(error.detail) from None
@@ -55,6 +53,12 @@ class Command(commands.Command):
             raise CommandError(f"It was stopped. {AGAIN}", returncode=INTERRUPTED) from None
         if refused:
             raise SystemExit(1)
+
+    def _made(self, owner: User, options: dict[str, Any]) -> Channel:
+        name = options["channel"]
+        if pending := pending_names.of_another(name, owner):
+            self.stdout.write(f"{pending.user}'s CI can't make the channel any more; they are told by mail.")
+        return channels.create(name=name, owner=owner, is_private=not options["public"], is_by_operator=True)
 
     def _take_in(self, channel: Channel) -> int:
         taken, refused = 0, 0

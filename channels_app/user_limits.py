@@ -1,0 +1,80 @@
+"""How much each user may have: one table, of settings. Administrators may have any amount.
+
+A channel counts for the first of its owners alone, so that nobody uses up what another one may have.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, QuerySet
+
+from channels_app.models import Channel, Member, Role, User
+from hub.errors import forbidden
+
+# name: the setting, in which 0 is no limit. The names are also those of User.limits.
+SETTINGS = {
+    "channels": "HUB_USER_CHANNELS",
+    "pending_publishers": "HUB_USER_PENDING_PUBLISHERS",
+    "teams": "HUB_USER_TEAMS",
+    "keys": "HUB_USER_KEYS",
+    "bytes": "HUB_USER_BYTES",
+    "packages_a_day": "HUB_USER_PACKAGES_A_DAY",
+}
+
+
+def limit(name: str, user: User) -> int | None:
+    """How much `user` may have; None for any amount."""
+    if user.is_superuser:
+        return None
+    own: dict[str, int] = user.limits or {}
+    return own.get(name, getattr(settings, SETTINGS[name])) or None
+
+
+def hold(user: User) -> None:
+    """Lock the user until the transaction ends, so that two requests at once count one after the other."""
+    User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+
+
+def check(name: str, user: User, have: int, what: str, remedy: str) -> None:
+    """403 where `user` has as many as one may have already: `what` they are, and the `remedy`, for the message."""
+    most = limit(name, user)
+    if most is not None and have >= most:
+        raise forbidden(
+            f"{name}_limit",
+            f"{user} has {have:,} {what}; a user may have {most:,}. {remedy}, or ask an administrator for more.",
+        )
+
+
+def channels_of(user: User) -> QuerySet[Channel]:
+    """The channels that count for `user`: those whose first owner they are, deleted ones until they are gone."""
+    earlier = Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER, pk__lt=OuterRef("pk"))
+    first = Member.objects.filter(~Exists(earlier), user=user, role=Role.OWNER)
+    return Channel.objects.filter(pk__in=first.values("channel"))
+
+
+def check_channels(user: User, *, name: str = "") -> None:
+    """403 where `user` may have no further channel, neither now nor by CI; `name` is none of those that are kept.
+
+    Call it within the transaction that makes the channel or keeps its name.
+    """
+    hold(user)
+    have = channels_of(user).count() + user.pending_names.exclude(name=name).count()
+    check(
+        "channels",
+        user,
+        have,
+        "channels, with those that CI may make and deleted ones that can be restored",
+        "Delete one",
+    )
+
+
+def validate(value: Any) -> None:
+    """Refuse what is no object of known names and whole numbers."""
+    expected = (
+        f'Expected an object of whole numbers, such as {{"channels": 50}}; 0 is no limit. Names: {", ".join(SETTINGS)}.'
+    )
+    if not isinstance(value, dict) or not value.keys() <= SETTINGS.keys():
+        raise ValidationError(expected)
+    if any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in value.values()):
+        raise ValidationError(expected)

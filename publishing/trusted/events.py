@@ -1,0 +1,22 @@
+"""The record of what becomes of trusted publishers."""
+
+from typing import Any
+
+from channels_app import audit
+from channels_app.access import Actor
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.models import TrustedPublisher
+
+
+def record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any) -> None:
+    audit.record(
+        action,
+        by=actor,
+        channel=publisher.channel,
+        target=target(publisher),
+        detail={"channel": str(publisher.channel or publisher.channel_name), "fields": publisher.fields, **detail},
+    )
+
+
+def target(publisher: TrustedPublisher) -> str:
+    return f"{PROVIDERS[publisher.issuer.provider].title}: {publisher.subject or publisher.issuer}"[:300]
