@@ -1,5 +1,7 @@
 """Django's admin for administrators: people, channels, keys (which can be revoked, never read)."""
 
+from typing import Any
+
 import allauth.mfa.admin
 import allauth.socialaccount.admin
 import allauth.usersessions.admin  # noqa: F401  (each registers what is taken back below)
@@ -12,15 +14,26 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
 from django.http import HttpRequest
 
+from channels_app import user_limits
 from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, User
 
 admin.site.site_header = "Channelhub administration"
 admin.site.site_title = "Channelhub"
 # By the hub's own page, with its limits and second factors.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-admin.site.register(User, UserAdmin)
 # Their pages show secrets: seeds of second factors, tokens of providers, keys of sessions.
 admin.site.unregister([Authenticator, SocialToken, UserSession])
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("Limits", {"fields": ["limits"]}))
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if "limits" in form.base_fields:
+            form.base_fields["limits"].validators.append(user_limits.validate)
+        return form
 
 
 @admin.register(Channel)

@@ -48,7 +48,7 @@ def mint(
     """
     limits = _limits(scopes, package_globs, expires_at)
     user_limits.hold(owner)
-    user_limits.check("keys", owner, usable().filter(owner=owner).count(), "API keys that work", "Revoke one")
+    user_limits.check(owner, "keys", usable().filter(owner=owner).count(), "API keys that work", "Revoke one")
     key, secret = _create(owner=owner, name=name, all_channels=channels is None, **limits)
     key.channels.set(channels or ())
     audit.record("key.create", by=Actor(user=owner), target=name, detail=described(key))

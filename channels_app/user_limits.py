@@ -36,7 +36,7 @@ def hold(user: User) -> None:
     User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
 
 
-def check(name: str, user: User, have: int, what: str, remedy: str) -> None:
+def check(user: User, name: str, have: int, what: str, remedy: str) -> None:
     """403 where `user` has as many as one may have already: `what` they are, and the `remedy`, for the message."""
     most = limit(name, user)
     if most is not None and have >= most:
@@ -61,8 +61,8 @@ def check_channels(user: User, *, name: str = "") -> None:
     hold(user)
     have = channels_of(user).count() + user.pending_names.exclude(name=name).count()
     check(
-        "channels",
         user,
+        "channels",
         have,
         "channels, with those that CI may make and deleted ones that can be restored",
         "Delete one",

@@ -24,7 +24,7 @@ def create(*, user: User, name: str, description: str = "") -> Team:
     """Make a team, managed by `user`."""
     _check_name(name)
     user_limits.hold(user)
-    user_limits.check("teams", user, _made_by(user), "teams", "Delete one")
+    user_limits.check(user, "teams", _made_by(user), "teams", "Delete one")
     team = Team.objects.create(name=name, description=description)
     TeamMember.objects.create(team=team, user=user, is_manager=True)
     _record("team.create", user, team)

@@ -81,7 +81,7 @@ def add_pending(
         user_limits.check_channels(user, name=channel_name)
         waiting = _waiting(user)
         user_limits.check(
-            "pending_publishers", user, waiting, "trusted publishers that wait for their channel", "Remove one"
+            user, "pending_publishers", waiting, "trusted publishers that wait for their channel", "Remove one"
         )
         _check_share(user, issuer, values["subject"])
         publisher = _create(**values)

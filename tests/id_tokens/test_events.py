@@ -1,0 +1,157 @@
+"""What may start a run that publishes: a list for each provider, and a publisher's own box."""
+
+from typing import Any
+
+import pytest
+
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.id_tokens.rules import Code
+from tests.id_tokens.builders import (
+    ABSENT,
+    buildkite_claims,
+    changed,
+    circleci_claims,
+    faults,
+    generic_claims,
+    github_claims,
+    gitlab_claims,
+    judged,
+)
+
+GITHUB = {"repository": "octo-org/sample", "workflow": "release.yml"}
+GITLAB = {"project": "group/sample", "workflow": ".gitlab-ci.yml"}
+BUILDKITE = {"pipeline": "acme-inc/sample"}
+CIRCLECI = {"project": "4f8d6dd2-1111-4a2d-8a0b-6c2f9a5e1c11", "organization": "4f8d6dd2-0000-4a2d-8a0b-6c2f9a5e1c11"}
+REF = "oidc.circleci.com/vcs-ref"
+
+
+def github(event: str, box: str = "") -> str:
+    return judged(PROVIDERS["github"], github_claims(event_name=event), GITHUB | {"events": box})
+
+
+def gitlab(source: str, box: str = "", **fields: str) -> str:
+    return judged(PROVIDERS["gitlab"], gitlab_claims(pipeline_source=source), GITLAB | fields | {"events": box})
+
+
+def buildkite(changes: dict[str, Any], box: str = "") -> str:
+    return judged(PROVIDERS["buildkite"], changed(buildkite_claims(), changes), BUILDKITE | {"events": box})
+
+
+def circleci(ref: Any, box: str = "") -> str:
+    return judged(PROVIDERS["circleci"], changed(circleci_claims(), {REF: ref}), CIRCLECI | {"events": box})
+
+
+@pytest.mark.parametrize("event", ["push", "release", "workflow_dispatch", "schedule", "repository_dispatch", "create"])
+def test_github_lets_in(event: str) -> None:
+    assert github(event) == ""
+
+
+@pytest.mark.parametrize(
+    "event",
+    "pull_request_target workflow_run issue_comment issues discussion discussion_comment fork watch gollum "
+    "pull_request_review pull_request_review_comment pull_request_comment".split(),
+)
+def test_github_never_lets_in_what_strangers_start(event: str) -> None:
+    assert github(event).startswith(f"event_refused: The workflow was started by {event}, which others can cause ")
+    assert "Further events is" in faults(PROVIDERS["github"], GITHUB | {"events": event})["events"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    "pull_request merge_group deployment check_run check_suite status label delete public dynamic PUSH pushed".split(),
+)
+def test_github_lets_in_nothing_else(event: str) -> None:
+    assert github(event).startswith(f"events is {event}, not push, release, ")
+
+
+@pytest.mark.parametrize("event", ["pull_request", "merge_group", "deployment", "registry_package"])
+def test_github_box(event: str) -> None:
+    assert github(event, box=event) == ""
+    assert github("push", box=event) == ""
+    assert github(event, box=f"deployment_status {event},") == ""
+    assert github("check_run", box=event) != ""
+
+
+def test_box_is_normalised() -> None:
+    cleaned = PROVIDERS["github"].clean(GITHUB | {"events": " pull_request,merge_group  pull_request"})
+    assert cleaned["events"] == "merge_group, pull_request"
+
+
+def test_box_makes_no_publisher_the_more_specific_one() -> None:
+    provider = PROVIDERS["github"]
+    wide = provider.clean(GITHUB | {"events": "pull_request"})
+    assert provider.specificity(wide) == provider.specificity(provider.clean(GITHUB))
+
+
+@pytest.mark.parametrize("source", ["push", "web", "webide", "schedule", "api", "trigger", "pipeline"])
+def test_gitlab_lets_in(source: str) -> None:
+    assert gitlab(source) == ""
+
+
+@pytest.mark.parametrize(
+    "source",
+    "parent_pipeline external_pull_request_event chat external ondemand_dast_scan unknown "
+    "security_orchestration_policy container_registry_push duo_workflow".split(),
+)
+def test_gitlab_lets_in_nothing_else(source: str) -> None:
+    assert gitlab(source).startswith(f"events is {source}, not push, web, ")
+
+
+def test_gitlab_boxes() -> None:
+    assert gitlab("parent_pipeline", box="parent_pipeline") == ""
+    assert gitlab("merge_request_event", box="parent_pipeline") == "merge_requests is true, not none"
+    assert gitlab("merge_request_event", merge_requests="true") == ""
+    assert gitlab("parent_pipeline", merge_requests="true") != ""
+    assert "events" in faults(PROVIDERS["gitlab"], GITLAB | {"events": "merge_request_event"})
+
+
+@pytest.mark.parametrize("source", ["webhook", "ui", "api", "schedule", "trigger_job"])
+def test_buildkite_lets_in(source: str) -> None:
+    assert buildkite({"build_source": source}) == ""
+
+
+def test_buildkite_lets_in_nothing_else() -> None:
+    assert buildkite({"build_source": "something_new"}).startswith("events is something_new, not webhook, ")
+    assert buildkite({"build_source": ABSENT}).startswith("missing_claim: The token has no claim build_source")
+    assert buildkite({"build_branch": "evil:main"}).startswith("events is fork, not webhook, ")
+    assert buildkite({"build_branch": "evil:main"}, box="fork") == ""
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/main", "refs/tags/v1", ABSENT])
+def test_circleci_lets_in(ref: Any) -> None:
+    assert circleci(ref) == ""
+
+
+def test_circleci_lets_in_nothing_else() -> None:
+    assert circleci("refs/pull/7/head").startswith("events is pull_request, not branch, ")
+    assert circleci("refs/pull/7/merge", box="pull_request") == ""
+    assert circleci("refs/merge-requests/7/head", box="pull_request").startswith("events is refs/merge-requests/7/head")
+    assert circleci("main") != ""
+
+
+@pytest.mark.parametrize(
+    ("claims", "further", "is_let_in"),
+    [
+        ({}, "", True),
+        ({"event_name": "push"}, "", True),
+        ({"event_name": "pull_request"}, "", False),
+        ({"event_name": "issue_comment"}, "", False),
+        ({"event_name": ["push"]}, "", False),
+        ({"event_name": "pull_request"}, "\nevent_name = pull_request", True),
+        ({"event_name": "push"}, "\nevent_name = pull_request", False),
+        ({"pipeline_source": "merge_request_event"}, "", False),
+        ({"pipeline_source": "push"}, "", True),
+    ],
+)
+def test_other_issuers_that_speak_as_a_forge_does(claims: dict[str, Any], further: str, is_let_in: bool) -> None:
+    found = judged(PROVIDERS["generic"], generic_claims(**claims), {"conditions": f"sub = workload:sample{further}"})
+    assert (found == "") == is_let_in
+
+
+def test_code_and_sentence_say_what_is_let_in() -> None:
+    provider = PROVIDERS["github"]
+    difference = provider.difference(provider.clean(GITHUB), {}, github_claims(event_name="pull_request"))
+    assert difference is not None
+    assert difference.is_event
+    assert difference.sentence.startswith("Event: the token says 'pull_request', but the publisher is registered with ")
+    assert Code.EVENT_REFUSED == "event_refused"

@@ -1,0 +1,160 @@
+"""How much a user may have: what counts for whom, and who is bound by nothing."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.utils import timezone
+from pytest_django import Settings
+
+from channels_app import channels, keys, user_limits
+from channels_app.access import Actor
+from channels_app.models import ApiKey, Channel, PendingName, Role, Team, User
+from channels_app.people import teams
+from hub.errors import HubError
+from tests.builders import make_key, make_member, make_robot, make_team, make_user
+from tests.pages import signed_in, text
+from tests.threads import at_once, shared_database
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def few(settings: Settings) -> None:
+    settings.HUB_USER_CHANNELS = settings.HUB_USER_TEAMS = settings.HUB_USER_KEYS = 2
+
+
+def make(user: User, name: str) -> Channel:
+    return channels.create(name=name, owner=user, is_private=True)
+
+
+def test_channels(olga: User, sam: User) -> None:
+    make(olga, "one")
+    make(olga, "two")
+    with pytest.raises(HubError) as refusal:
+        make(olga, "three")
+    assert (refusal.value.status, refusal.value.code) == (403, "channels_limit")
+    assert refusal.value.detail == (
+        "olga has 2 channels, with those that CI may make and deleted ones that can be restored; a user may have 2. "
+        "Delete one, or ask an administrator for more."
+    )
+    assert not PendingName.objects.exists()
+    make(sam, "three")
+
+
+def test_page_says_so(olga: User) -> None:
+    make(olga, "one")
+    make(olga, "two")
+    page = signed_in(olga).post("/channels/new", {"name": "three", "is_private": "private"})
+    assert "a user may have 2. Delete one, or ask an administrator for more." in text(page)
+
+
+def test_deleted_channel_counts_until_it_is_gone(olga: User) -> None:
+    make(olga, "one")
+    channels.delete(actor=Actor(user=olga), channel=make(olga, "two"))
+    with pytest.raises(HubError):
+        make(olga, "three")
+
+
+def test_channel_of_several_owners_counts_for_the_first(olga: User, sam: User) -> None:
+    """Whoever makes somebody an owner uses up nothing of theirs."""
+    for name in ("one", "two"):
+        make_member(make(sam, name), olga, Role.OWNER)
+    make(olga, "three")
+    assert [user_limits.channels_of(user).count() for user in (sam, olga)] == [2, 1]
+
+
+def test_administrators_and_commands_are_bound_by_nothing(olga: User) -> None:
+    root = make_user("root", is_superuser=True)
+    for number in range(4):
+        make(root, f"root-{number}")
+        call_command("createchannel", f"olga-{number}", owner="olga")
+    assert user_limits.channels_of(olga).count() == 4
+
+
+def test_one_user_can_have_another_limit(olga: User, sam: User) -> None:
+    for user, limits in ((olga, {"channels": 3}), (sam, {"channels": 0})):
+        user.limits = limits
+        user.save()
+        for number in range(3):
+            make(user, f"{user}-{number}")
+    make(sam, "sams-fourth")
+    with pytest.raises(HubError, match="a user may have 3"):
+        make(olga, "olgas-fourth")
+
+
+def test_zero_is_no_limit(olga: User, settings: Settings) -> None:
+    settings.HUB_USER_CHANNELS = 0
+    for number in range(4):
+        make(olga, f"olga-{number}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_at_once_make_no_channel_too_many(tmp_path: Path) -> None:
+    olga = make_user("olga")
+    with shared_database(tmp_path):
+        done = at_once(*[lambda name=f"at-once-{number}": make(olga, name) for number in range(5)])
+    assert done.count("channels_limit") == 3
+
+
+def test_teams(olga: User, sam: User) -> None:
+    for name in ("one", "two"):
+        teams.create(user=olga, name=name)
+    with pytest.raises(HubError, match=r"olga has 2 teams; a user may have 2. Delete one, or ask") as refusal:
+        teams.create(user=olga, name="three")
+    assert (refusal.value.status, refusal.value.code) == (403, "teams_limit")
+    page = signed_in(olga).post("/teams", {"name": "three"})
+    assert "olga has 2 teams" in text(page)
+    assert Team.objects.count() == 2
+
+
+def test_team_that_somebody_else_made_me_manage_takes_nothing(olga: User, sam: User) -> None:
+    for name in ("one", "two", "three"):
+        team = make_team(name, manager=sam)
+        team.people.create(user=olga, is_manager=True)
+    teams.create(user=olga, name="mine")
+
+
+def test_keys(olga: User) -> None:
+    make_key(olga)
+    make_key(olga)
+    with pytest.raises(HubError, match=r"olga has 2 API keys that work; a user may have 2. Revoke one, or") as refusal:
+        make_key(olga)
+    assert (refusal.value.status, refusal.value.code) == (403, "keys_limit")
+    keys.revoke(key=ApiKey.objects.earliest("pk"), actor=Actor(user=olga))
+    make_key(olga)
+    ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=1))
+    make_key(olga)
+
+
+def test_keys_of_a_channel(channel: Channel, olga: User) -> None:
+    make_robot(channel, olga)
+    make_robot(channel, olga)
+    with pytest.raises(HubError, match=r"'demo' has 2 API keys that work; it may have 2. Revoke one."):
+        make_robot(channel, olga)
+    make_key(olga)
+
+
+@pytest.mark.parametrize(
+    "value", [[], "x", {"packages": 1}, {"channels": -1}, {"channels": "5"}, {"channels": True}, {"channels": None}]
+)
+def test_odd_limits_are_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        user_limits.validate(value)
+
+
+def test_administration_sets_limits(olga: User) -> None:
+    admin_client = signed_in(make_user("root", is_superuser=True, is_staff=True))
+    form = {"username": "olga", "is_active": "on", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    address = f"/admin/channels_app/user/{olga.pk}/change/"
+    admin_client.post(address, form | {"limits": '{"channel": 5}'})
+    olga.refresh_from_db()
+    assert olga.limits is None
+    admin_client.post(address, form | {"limits": '{"channels": 5}'})
+    olga.refresh_from_db()
+    assert olga.limits == {"channels": 5}
+    admin_client.post(address, form | {"limits": ""})
+    olga.refresh_from_db()
+    assert not olga.limits
