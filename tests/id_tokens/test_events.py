@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import Code
 from tests.id_tokens.builders import (
     ABSENT,
     buildkite_claims,
@@ -48,8 +47,20 @@ def test_github_lets_in(event: str) -> None:
 
 @pytest.mark.parametrize(
     "event",
-    "pull_request_target workflow_run issue_comment issues discussion discussion_comment fork watch gollum "
-    "pull_request_review pull_request_review_comment pull_request_comment".split(),
+    [
+        "pull_request_target",
+        "workflow_run",
+        "issue_comment",
+        "issues",
+        "discussion",
+        "discussion_comment",
+        "fork",
+        "watch",
+        "gollum",
+        "pull_request_review",
+        "pull_request_review_comment",
+        "pull_request_comment",
+    ],
 )
 def test_github_never_lets_in_what_strangers_start(event: str) -> None:
     assert github(event).startswith(f"event_refused: The workflow was started by {event}, which others can cause ")
@@ -58,7 +69,20 @@ def test_github_never_lets_in_what_strangers_start(event: str) -> None:
 
 @pytest.mark.parametrize(
     "event",
-    "pull_request merge_group deployment check_run check_suite status label delete public dynamic PUSH pushed".split(),
+    [
+        "pull_request",
+        "merge_group",
+        "deployment",
+        "check_run",
+        "check_suite",
+        "status",
+        "label",
+        "delete",
+        "public",
+        "dynamic",
+        "PUSH",
+        "pushed",
+    ],
 )
 def test_github_lets_in_nothing_else(event: str) -> None:
     assert github(event).startswith(f"events is {event}, not push, release, ")
@@ -90,8 +114,17 @@ def test_gitlab_lets_in(source: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    "parent_pipeline external_pull_request_event chat external ondemand_dast_scan unknown "
-    "security_orchestration_policy container_registry_push duo_workflow".split(),
+    [
+        "parent_pipeline",
+        "external_pull_request_event",
+        "chat",
+        "external",
+        "ondemand_dast_scan",
+        "unknown",
+        "security_orchestration_policy",
+        "container_registry_push",
+        "duo_workflow",
+    ],
 )
 def test_gitlab_lets_in_nothing_else(source: str) -> None:
     assert gitlab(source).startswith(f"events is {source}, not push, web, ")
@@ -154,4 +187,3 @@ def test_code_and_sentence_say_what_is_let_in() -> None:
     assert difference is not None
     assert difference.is_event
     assert difference.sentence.startswith("Event: the token says 'pull_request', but the publisher is registered with ")
-    assert Code.EVENT_REFUSED == "event_refused"
