@@ -81,7 +81,7 @@ def end(apps, publisher):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("channels_app", "0013_limits"),
+        ("channels_app", "0014_limits"),
         ("publishing", "0005_turns"),
     ]
 

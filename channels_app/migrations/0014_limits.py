@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("channels_app", "0012_outgoing"),
+        ("channels_app", "0013_letters"),
     ]
 
     operations = [
