@@ -101,6 +101,12 @@ ACTIONS = {
     "account.connect": Words("log-in", "success", "connected an account of {target}"),
     "account.disconnect": Words("log-out", "error", "disconnected the account of {target}"),
     "user.factors_remove": Words("shield-check", "error", "removed the second factors of {target}"),
+    "user.add": Words("user-round", "success", "made the account {target}"),
+    "user.change": Words("user-round", "warning", "changed the account {target}"),
+    "user.delete": Words("user-round", "error", "deleted the account {target}"),
+    "admin.add": Words("plus", "success", "added in the administration: {target}"),
+    "admin.change": Words("settings", "warning", "changed in the administration: {target}"),
+    "admin.delete": Words("trash-2", "error", "deleted in the administration: {target}"),
     "job.retry": Words("rotate-ccw", "", "sent the failed job {target} again"),
     "job.put_away": Words("check", "", "put away the failed job {target}"),
     "oauth.grant": Words("terminal", "success", "let {target} in"),
@@ -165,6 +171,7 @@ def _notes(event: AuditEvent) -> list[str]:
     detail = event.detail
     # In the order of FIELDS: PostgreSQL keeps none.
     notes = [_change(name, detail[name]) for name in FIELDS if name in detail]
+    notes += [f"{name}: {_from_to(change)}" for name, change in sorted(detail.get("changes", {}).items())]
     if "network" in detail:
         notes.append(f"{detail['agent'] or 'A browser without a name'}, from {detail['network']}")
     if detail.get("before"):
@@ -181,6 +188,12 @@ def _notes(event: AuditEvent) -> list[str]:
     if "application" in detail:
         notes.append(f"By way of {detail['application']}")
     return notes
+
+
+def _from_to(change: dict[str, Any]) -> str:
+    """A field that the administration has changed; a hidden one that differs says only that."""
+    before, now = change.get("from") or "none", change.get("to") or "none"
+    return "another" if before == now else f"{before} → {now}"
 
 
 def _change(name: str, change: dict[str, Any]) -> str:

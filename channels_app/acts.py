@@ -260,6 +260,12 @@ OF_ACCOUNTS = (
 )
 
 OF_ADMINISTRATORS = (
+    Act("user.add", Whose.ADMINISTRATOR),
+    Act("user.change", Whose.ADMINISTRATOR, Notice("An administrator changed your account", Told.NAMED)),
+    Act("user.delete", Whose.ADMINISTRATOR),
+    Act("admin.add", Whose.ADMINISTRATOR),
+    Act("admin.change", Whose.ADMINISTRATOR),
+    Act("admin.delete", Whose.ADMINISTRATOR),
     Act(
         "user.factors_remove",
         Whose.ADMINISTRATOR,

@@ -10,39 +10,44 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from channels_app import user_limits
+from channels_app import authentication, channels
+from channels_app.access import Actor
+from channels_app.admin_site import Audited, Values
+from channels_app.admin_users import HubUserAdmin
 from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, User
 
 admin.site.site_header = "Channelhub administration"
 admin.site.site_title = "Channelhub"
 # By the hub's own page, with its limits and second factors.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.register(User, HubUserAdmin)
 # Their pages show secrets: seeds of second factors, tokens of providers, keys of sessions.
 admin.site.unregister([Authenticator, SocialToken, UserSession])
 
 
-@admin.register(User)
-class PersonAdmin(UserAdmin):
-    fieldsets = (*(UserAdmin.fieldsets or ()), ("Limits", {"fields": ["limits"]}))
-
-    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
-        if "limits" in form.base_fields:
-            form.base_fields["limits"].validators.append(user_limits.validate)
-        return form
-
-
 @admin.register(Channel)
-class ChannelAdmin(admin.ModelAdmin):
+class ChannelAdmin(Audited):
     list_display = ["name", "is_private", "description", "created_at"]
     search_fields = ["name", "description"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Channel | None = None) -> list[str]:
         return ["name"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
+        """As the channel's own pages do, so that its owners are told alike."""
+        values = {name: form.cleaned_data[name] for name in form.changed_data}
+        described = {name: values.pop(name) for name in ("description", "is_private") if name in values}
+        actor = Actor(user=authentication.person(request))
+        if described:
+            channels.update(actor=actor, channel=obj, **described)
+        if values:
+            channels.change_policies(actor=actor, channel=obj, **values)
+
+    def record(self, request: HttpRequest, what: str, obj: Model, before: Values, now: Values) -> None:
+        """It was, in channels.py."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -66,7 +71,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 class ApiKeyAdmin(admin.ModelAdmin):
     list_display = ["name", "hint", "owner", "scopes", "expires_at", "last_used_at", "revoked_at"]
     search_fields = ["name", "owner__username"]
-    readonly_fields = ["owner", "hint", "scopes", "all_channels", "channels", "expires_at", "last_used_at"]
+    # What is left is to rename and to revoke it.
+    readonly_fields = [
+        *("kind", "owner", "robot_of", "hint", "scopes", "all_channels", "channels", "package_globs"),
+        *("expires_at", "last_used_at"),
+    ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,0 +1,33 @@
+"""`manage.py handover USER --to OWNER [--deactivate]` hands on what a user alone owns, and ends the account."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from channels_app.models import User
+from channels_app.people import handing_over
+from hub.errors import HubError
+
+
+class Command(BaseCommand):
+    help = "Hand on the channels that a user alone owns, and the teams that a user alone manages."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user")
+        parser.add_argument("--to", required=True, help="the user name of the new owner")
+        parser.add_argument("--deactivate", action="store_true", help="the account can't sign in any more")
+
+    def handle(self, **options: Any) -> None:
+        user = User.objects.filter(username=options["user"]).first()
+        if user is None:
+            raise CommandError(f"There is no user '{options['user']}'.")
+        try:
+            handed = handing_over.hand_over(
+                by=None, user=user, username=options["to"], deactivate=options["deactivate"]
+            )
+        except HubError as error:
+            raise CommandError(error.detail) from None
+        self.stdout.write(handing_over.in_words(handed, options["to"]))
+        if options["deactivate"]:
+            self.stdout.write(f"{user} is deactivated.")

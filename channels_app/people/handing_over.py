@@ -1,0 +1,113 @@
+"""Accounts that end: no channel is left without an owner by it, and no team without a manager.
+
+Whoever ends an account hands on first what it alone owns, in one act.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from channels_app import audit
+from channels_app.access import Actor
+from channels_app.models import Channel, Member, Role, Team, TeamMember, User
+from channels_app.people import members
+from hub.errors import bad_request, conflict
+
+COMMAND = "manage.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What would be left to nobody."""
+
+    channels: list[Channel]
+    teams: list[Team]
+    is_hub: bool
+
+    def sentences(self) -> list[str]:
+        found = [f"The channel '{channel}' would have no owner{_deleted(channel)}." for channel in self.channels]
+        found += [f"The team '{team}' would have no manager." for team in self.teams]
+        return found + ["The hub would have no administrator."] * self.is_hub
+
+
+def left_alone(users: Collection[User]) -> Alone:
+    """What nobody would own who can sign in, if all of these accounts ended."""
+    ids = [user.pk for user in users]
+    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=ids)
+    is_hub = any(user.is_superuser and user.is_active for user in users) and not others.exists()
+    return Alone(list(_channels(ids)), list(_teams(ids)), is_hub)
+
+
+def check_may_end(users: Collection[User]) -> None:
+    """Raise with the list where something would be left to nobody; the channels and teams stay locked until then."""
+    owned = Member.objects.filter(user__in=users, role=Role.OWNER).values("channel")
+    list(Channel.objects.select_for_update(no_key=True).filter(pk__in=owned).order_by("pk").values_list("pk"))
+    managed = TeamMember.objects.filter(user__in=users, is_manager=True).values("team")
+    list(Team.objects.select_for_update().filter(pk__in=managed).order_by("pk").values_list("pk"))
+    if sentences := left_alone(users).sentences():
+        raise conflict("left_alone", f"{' '.join(sentences)} Hand them over first; nothing was changed.")
+
+
+@transaction.atomic
+def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -> Alone:
+    """Make the user of that name an owner and manager of all that `user` alone has; returns what that was.
+
+    Without `by` a command does it. `user` stays as a maintainer, and in the teams, or is deactivated.
+    """
+    heir = members.user_named(username)
+    if heir == user:
+        raise bad_request("hand_over_to_self", f"That is '{user}' again; give the name of somebody else.")
+    found = left_alone([user])
+    for channel in found.channels:
+        _hand_channel(by, user, heir, channel)
+    for team in found.teams:
+        _hand_team(by, heir, team)
+    if deactivate:
+        check_may_end([user])
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        _record("user.change", by, user.username, changes={"is_active": {"from": "True", "to": "False"}})
+    return found
+
+
+def in_words(handed: Alone, username: str) -> str:
+    """What was handed over, for whoever did it."""
+    names = [f"the channel {channel}" for channel in handed.channels] + [f"the team {team}" for team in handed.teams]
+    return f"{username} has {', '.join(names)} now." if names else "There was nothing to hand over."
+
+
+def _channels(user_ids: list[int]) -> QuerySet[Channel]:
+    """Those that others can't own on: deleted ones count while they are there, since an owner may restore them."""
+    owners = Member.objects.filter(channel=OuterRef("pk"), role=Role.OWNER)
+    others = owners.filter(user__is_active=True).exclude(user__in=user_ids)
+    return Channel.objects.defer("logo").filter(Exists(owners.filter(user__in=user_ids)), ~Exists(others))
+
+
+def _teams(user_ids: list[int]) -> QuerySet[Team]:
+    managers = TeamMember.objects.filter(team=OuterRef("pk"), is_manager=True)
+    others = managers.filter(user__is_active=True).exclude(user__in=user_ids)
+    return Team.objects.filter(Exists(managers.filter(user__in=user_ids)), ~Exists(others))
+
+
+def _hand_channel(by: User | None, user: User, heir: User, channel: Channel) -> None:
+    locked = Channel.objects.select_for_update(no_key=True).defer("logo").get(pk=channel.pk)
+    Member.objects.update_or_create(channel=locked, user=heir, defaults={"role": Role.OWNER})
+    Member.objects.filter(channel=locked, user=user).update(role=Role.MAINTAINER)
+    _record("channel.transfer", by, heir.username, channel=locked, before=user.username)
+
+
+def _hand_team(by: User | None, heir: User, team: Team) -> None:
+    locked = Team.objects.select_for_update().get(pk=team.pk)
+    TeamMember.objects.update_or_create(team=locked, user=heir, defaults={"is_manager": True})
+    _record("team.manager", by, locked.name, user=heir.username, is_manager=True)
+
+
+def _record(action: str, by: User | None, target: str, *, channel: Channel | None = None, **detail: Any) -> None:
+    made_by = {} if by else {"by": COMMAND}
+    audit.record(action, by=Actor(user=by), channel=channel, target=target, detail=detail | made_by)
+
+
+def _deleted(channel: Channel) -> str:
+    return ", and it is deleted but can be restored" if channel.deleted_at else ""

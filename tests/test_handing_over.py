@@ -1,0 +1,158 @@
+"""Accounts that end: what they alone own is handed over first, at every door."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from channels_app.models import Channel, Member, Role, TeamMember, User
+from channels_app.people import handing_over
+from hub.errors import HubError
+from tests.builders import make_channel, make_member, make_team, make_user
+from tests.pages import events, said, signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+USERS = "/admin/channels_app/user/"
+ALONE = "The channel &#x27;demo&#x27; would have no owner."
+
+
+@pytest.fixture
+def root(db: None) -> Client:
+    """An administrator's browser."""
+    return signed_in(make_user("root", is_superuser=True, is_staff=True))
+
+
+def path_of(user: User, page: str = "change") -> str:
+    return f"{USERS}{user.pk}/{page}/"
+
+
+def form_of(user: User, **changes: str) -> dict[str, str]:
+    """The form of a user as the page has it, with some fields changed; "" unticks one."""
+    form = {"username": user.username, "email": user.email, "is_active": "on", **changes}
+    joined = user.date_joined
+    form |= {"date_joined_0": f"{joined:%Y-%m-%d}", "date_joined_1": f"{joined:%H:%M:%S}"}
+    return {name: value for name, value in form.items() if value}
+
+
+def change(client: Client, user: User, **changes: str) -> object:
+    return client.post(path_of(user), form_of(user, **changes))
+
+
+def stays(user: User) -> bool:
+    return User.objects.filter(pk=user.pk, is_active=True).exists()
+
+
+def test_the_form_deactivates_no_last_owner(root: Client, channel: Channel, olga: User) -> None:
+    page = text(root.post(path_of(olga), form_of(olga, is_active="")))
+    assert f"{ALONE} Hand them over first" in page
+    assert stays(olga)
+    make_member(channel, make_user("jo"), Role.OWNER)
+    assert root.post(path_of(olga), form_of(olga, is_active="")).status_code == 302
+    assert not stays(olga)
+
+
+def test_the_delete_page_lists_what_would_be_left(root: Client, channel: Channel, olga: User) -> None:
+    make_team("mappers", manager=olga)
+    for answer in (root.get(path_of(olga, "delete")), root.post(path_of(olga, "delete"), {"post": "yes"})):
+        page = text(answer)
+        assert ALONE in page.replace("'demo'", "&#x27;demo&#x27;")
+        assert "mappers" in page
+        assert f"{olga.pk}/hand-over/" in page
+    assert stays(olga)
+
+
+def test_neither_does_the_action_delete_several(root: Client, channel: Channel, olga: User, sam: User) -> None:
+    """Two owners who alone own it together go together, or not at all."""
+    make_member(channel, sam, Role.OWNER)
+    form = {"action": "delete_selected", "_selected_action": [str(olga.pk), str(sam.pk)], "post": "yes"}
+    page = text(root.post(USERS, form))
+    assert "would have no owner" in page
+    assert stays(olga)
+    assert stays(sam)
+    assert root.post(USERS, form | {"_selected_action": [str(sam.pk)]}).status_code == 302
+    assert not User.objects.filter(pk=sam.pk).exists()
+    assert ("user.delete", "sam") in [event[:2] for event in events()]
+
+
+def test_an_owner_who_goes_meanwhile_is_seen(channel: Channel, olga: User) -> None:
+    with pytest.raises(HubError) as caught:
+        handing_over.check_may_end([olga])
+    assert (caught.value.status, caught.value.code) == (409, "left_alone")
+
+
+@pytest.mark.parametrize("kind", ["deactivated owner", "team", "deleted channel", "maintainer"])
+def test_who_else_is_there_counts_only_where_they_own_and_sign_in(channel: Channel, olga: User, kind: str) -> None:
+    other = make_user("other", is_active=kind != "deactivated owner")
+    if kind == "team":
+        make_team("mappers", other)
+    elif kind == "deleted channel":
+        Channel.objects.update(deleted_at=timezone.now())
+    else:
+        make_member(channel, other, Role.MAINTAINER if kind == "maintainer" else Role.OWNER)
+    [sentence] = handing_over.left_alone([olga]).sentences()
+    assert sentence.startswith("The channel 'demo' would have no owner")
+    assert ("it is deleted but can be restored" in sentence) == (kind == "deleted channel")
+
+
+def test_the_hub_keeps_an_administrator(root: Client, olga: User) -> None:
+    admin = User.objects.get(username="root")
+    for changes in ({"is_active": "", "is_superuser": "on", "is_staff": "on"}, {"is_staff": "on"}):
+        assert "The hub would have no administrator." in text(root.post(path_of(admin), form_of(admin, **changes)))
+    assert "The hub would have no administrator." in text(root.post(path_of(admin, "delete"), {"post": "yes"}))
+    admin.refresh_from_db()
+    assert admin.is_superuser
+    assert admin.is_active
+
+
+def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: User, sam: User) -> None:
+    make_channel("second", owner=olga)
+    shared = make_channel("shared", owner=olga)
+    make_member(shared, make_user("jo"), Role.OWNER)
+    make_team("mappers", manager=olga)
+    page = text(root.get(path_of(olga, "hand-over")))
+    assert "The channel &#x27;demo&#x27; would have no owner." in page
+    assert "shared" not in page
+    answer = root.post(path_of(olga, "hand-over"), {"username": "sam", "deactivate": "on"})
+    assert answer.status_code == 302
+    assert said(answer) == ["sam has the channel demo, the channel second, the team mappers now."]
+    owners = Member.objects.filter(role=Role.OWNER).values_list("channel__name", "user__username")
+    assert sorted(owners) == [("demo", "sam"), ("second", "sam"), ("shared", "jo"), ("shared", "olga")]
+    assert Member.objects.get(channel=channel, user=olga).role == Role.MAINTAINER
+    assert TeamMember.objects.get(user=sam).is_manager
+    assert not stays(olga)
+    assert events() == [
+        ("channel.transfer", "sam", {"before": "olga"}),
+        ("channel.transfer", "sam", {"before": "olga"}),
+        ("team.manager", "mappers", {"user": "sam", "is_manager": True}),
+        ("user.change", "olga", {"changes": {"is_active": {"from": "True", "to": "False"}}}),
+    ]
+
+
+@pytest.mark.parametrize(("username", "sentence"), [("olga", "is &#x27;olga&#x27; again"), ("x", "There is no user")])
+def test_nothing_is_handed_to_nobody(root: Client, channel: Channel, olga: User, username: str, sentence: str) -> None:
+    page = text(root.post(path_of(olga, "hand-over"), {"username": username, "deactivate": "on"}))
+    assert sentence in page
+    assert stays(olga)
+    assert events() == []
+
+
+def test_handing_over_is_for_administrators(olga: User, sam: User, channel: Channel) -> None:
+    staff = signed_in(make_user("staff", is_staff=True))
+    assert staff.post(path_of(olga, "hand-over"), {"username": "sam"}).status_code == 403
+    assert signed_in(sam).post(path_of(olga, "hand-over"), {"username": "sam"}).status_code == 302
+    assert Member.objects.get().user == olga
+
+
+def test_the_command_does_the_same(channel: Channel, olga: User, sam: User) -> None:
+    out = StringIO()
+    call_command("handover", "olga", "--to", "sam", "--deactivate", stdout=out)
+    assert out.getvalue() == "sam has the channel demo now.\nolga is deactivated.\n"
+    assert events()[0] == ("channel.transfer", "sam", {"before": "olga", "by": "manage.py"})
+    for arguments, sentence in ((("x", "--to", "sam"), "no user 'x'"), (("sam", "--to", "x"), "no user 'x'")):
+        with pytest.raises(CommandError, match=sentence):
+            call_command("handover", *arguments)
+    call_command("handover", "olga", "--to", "sam", stdout=out)
+    assert out.getvalue().endswith("There was nothing to hand over.\n")
