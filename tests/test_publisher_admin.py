@@ -19,6 +19,12 @@ OWN, GITLAB = "https://gitlab.example.org", "https://gitlab.com"
 FORM = {"url": OWN, "provider": "gitlab", "is_enabled": "on", "key_hosts": "[]"}
 
 
+@pytest.fixture
+def admin_client(admin_user: User) -> Client:
+    """The browser of an administrator who has just proved it."""
+    return signed_in(admin_user)
+
+
 def discovery(monkeypatch: pytest.MonkeyPatch, **document: str) -> list[str]:
     """What every issuer answers; returns the addresses that are asked."""
     asked: list[str] = []
