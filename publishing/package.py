@@ -15,6 +15,7 @@ from channels_app import names
 from publishing.archive import compression, conda_zip, documents, index_json, kinds, oddities, old_lists, strict_json
 from publishing.archive.compression import Part
 from publishing.archive.identity import FileName, parse_file_name
+from publishing.archive.nodes import Place
 from publishing.archive.rules import MIB, BadPackage, Budget, Limits, over_limit, shown, size
 from publishing.archive.specs import SpecReader
 from publishing.archive.tree import (
@@ -22,7 +23,6 @@ from publishing.archive.tree import (
     INDEX_JSON,
     PATHS_JSON,
     RUN_EXPORTS_JSON,
-    Place,
     Tree,
 )
 

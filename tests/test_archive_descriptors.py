@@ -36,7 +36,7 @@ def holding(tmp_path: Path, *, form: str, around: bytes, wrong: int = 0) -> Path
         return described(1)([entries[0], replace(entries[1], content=content), entries[2]])
 
     file = b"text " + MARKER
-    members, listed = [tar_member("share/a", file)], [paths_entry("share/a")]
+    members, listed = [tar_member("share/a", file)], [{**paths_entry("share/a", file), "sha256": None}]
     return make_conda(tmp_path, members=members, listed=listed, compress=raw_zstd, entries=change)
 
 

@@ -204,6 +204,12 @@ def test_parse_timestamp_in_the_future_refused_in_both_units(tmp_path: Path, mak
         ({"link.json": link_json(package_metadata_version=2)}, "has the package_metadata_version 2; expected 1"),
         ({"link.json": link_json(package_metadata_version=True)}, "has the package_metadata_version True"),
         ({"link.json": b'{"noarch": {"type": "generic"}}'}, "has the package_metadata_version None"),
+        (
+            {"link.json": link_json(preferred_env={"name": "x"})},
+            "info/link.json has a preferred_env, which conda fails",
+        ),
+        ({"link.json": link_json(preferred_env="x")}, "info/link.json has a preferred_env"),
+        ({"link.json": link_json(preferred_env={})}, "info/link.json has a preferred_env"),
         ({"link.json": link_json("a = b:c")}, "has the type python, but index.json has the noarch 'generic'"),
         ({"package_metadata.json": b"{}"}, "info/package_metadata.json has the package_metadata_version None"),
         ({"run_exports.json": b'"demo"'}, "info/run_exports.json holds a string; expected an object"),

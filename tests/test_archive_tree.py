@@ -323,25 +323,11 @@ def test_symlinks_with_too_many_detours_refused(tmp_path: Path) -> None:
     assert "more than 10000 symlinks with '..' after a name" in refusal(path)
 
 
-UNFIT = ("a:b.txt", "aux", "con.txt", "d/NUL", "com1.log", "lpt\u00b9", "dot.", "d. /x", "what?", "st*r", "<", "conin$")
-FIT = ("auxiliary", "a.aux", "com", "com10", ".hidden", "a b", "nul2.txt", "share/con_x", "\u00e9")
-
-
-@pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize(("subdir", "is_warned"), [("noarch", True), ("win-64", True), ("linux-64", False)])
-def test_name_that_windows_cannot_hold_warned_of(tmp_path: Path, make: Maker, subdir: str, is_warned: bool) -> None:
-    for number, name in enumerate(UNFIT):
-        path = make(tmp_path, subdir=subdir, build=str(number), files={name: b""})
-        assert read(path, path.name).warnings == (f"{name!a} is a name that Windows cannot hold",) * is_warned
-    path = make(tmp_path, subdir=subdir, files=dict.fromkeys(FIT, b""))
-    assert read(path, path.name).warnings == ()
-
-
 def test_listed_file_below_info_warned_of(tmp_path: Path) -> None:
-    path = make_conda(tmp_path, listed=[paths_entry("info/index.json")])
+    path = make_conda(tmp_path, info={"recipe": b"x"}, listed=[paths_entry("info/recipe", b"x")])
 
     [warning] = read(path, path.name).warnings
-    assert warning == "info/paths.json lists 'info/index.json', so that clients put it into the environment"
+    assert warning == "info/paths.json lists 'info/recipe', so that clients put it into the environment"
 
 
 OLD = {"paths.json": None, "files": b"share/demo.txt\n"}

@@ -9,7 +9,7 @@ alone: rattler stops after the first, conda and libarchive go on.
 
 import bz2
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import zstandard
@@ -73,6 +73,18 @@ class Part:
             if not self._chunk:
                 raise BadPackage(f"{self.budget.name} ends too early: within the content of a member")
         self._chunk = self._chunk[size_bytes:]
+
+    def feed(self, size_bytes: int, take: Callable[[memoryview], None]) -> None:
+        """Hand `size_bytes` to `take`, piece by piece and without a copy."""
+        while size_bytes:
+            if not self._chunk:
+                self._next_chunk()
+            piece = self._chunk[:size_bytes]
+            if not piece:
+                raise BadPackage(f"{self.budget.name} ends too early: within the content of a member")
+            take(piece)
+            size_bytes -= len(piece)
+            self._chunk = self._chunk[len(piece) :]
 
     def _next_chunk(self) -> None:
         self._chunk = memoryview(next(filter(None, self._chunks), b""))

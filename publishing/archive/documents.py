@@ -34,6 +34,8 @@ def _check_noarch_link(name: str, link: dict[str, Any], noarch_kind: str | None)
     version, noarch = link.get("package_metadata_version"), link.get("noarch")
     if type(version) is not int or version != LINK_VERSION:
         raise BadPackage(f"{name} has the package_metadata_version {shown(version)}; expected {LINK_VERSION}")
+    if link.get("preferred_env") is not None:
+        raise BadPackage(f"{name} has a preferred_env, which conda fails to install; build it without")
     if not isinstance(noarch, dict) or noarch.get("type") not in LINK_TYPES:
         raise BadPackage(f"{name} has the noarch {shown(noarch)}; expected an object with the type python or generic")
     if (noarch["type"] == "python") != (noarch_kind == "python"):

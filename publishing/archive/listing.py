@@ -40,11 +40,13 @@ FILE_MODES = ("binary", "text")
 
 @dataclass(frozen=True, slots=True)
 class ListedPath:
-    """An entry; `file_mode` is empty where the file holds no prefix."""
+    """An entry: `file_mode` is empty where the file holds no prefix; size and hash are as stated, if they are."""
 
     path: str
     path_type: PathType
-    file_mode: str
+    file_mode: str = ""
+    size_bytes: int | None = None
+    sha256: bytes = b""
 
 
 def entries(read: Callable[[int], bytes], name: str, limits: Limits) -> Iterator[ListedPath]:
@@ -77,10 +79,6 @@ def _entry(value: Any, name: str) -> ListedPath:
         raise BadPackage(f"{name} gives {shown(path)} a prefix_placeholder with the file_mode {shown(file_mode)}")
     if file_mode is not None and file_mode not in FILE_MODES:
         raise BadPackage(f"{name} gives {shown(path)} the file_mode {shown(file_mode)}; expected text or binary")
-    if placeholder and value["path_type"] != PathType.HARDLINK.value:
-        raise BadPackage(
-            f"{name} gives the symlink {shown(path)} a prefix_placeholder: conda keeps it, rattler copies its file"
-        )
     sha256, size_in_bytes, no_link = value.get("sha256"), value.get("size_in_bytes"), value.get("no_link", False)
     if sha256 is not None and not (isinstance(sha256, str) and SHA256.match(sha256)):
         raise BadPackage(f"{name} gives {shown(path)} the sha256 {shown(sha256)}")
@@ -88,7 +86,12 @@ def _entry(value: Any, name: str) -> ListedPath:
         raise BadPackage(f"{name} gives {shown(path)} the size_in_bytes {shown(size_in_bytes)}")
     if not isinstance(no_link, bool):
         raise BadPackage(f"{name} gives {shown(path)} the no_link {shown(no_link)}")
-    return ListedPath(path, PathType(value["path_type"]), str(file_mode) if placeholder else "")
+    path_type = PathType(value["path_type"])
+    if path_type is PathType.SOFTLINK and (placeholder or no_link):
+        what = "prefix_placeholder" if placeholder else "no_link"
+        raise BadPackage(f"{name} gives the symlink {shown(path)} a {what}: conda keeps it, rattler copies its file")
+    digest = bytes.fromhex(sha256 or "")
+    return ListedPath(path, path_type, str(file_mode) if placeholder else "", size_in_bytes, digest)
 
 
 class _Document:

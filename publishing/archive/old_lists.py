@@ -1,62 +1,86 @@
-"""The lists of packages from before 2017, which lack info/paths.json: info/files, has_prefix and no_softlink."""
+"""The list of packages from before 2017, without info/paths.json: info/files with has_prefix, no_link and no_softlink.
+
+conda ends a line at a CR alone, strips blanks of every script and skips comments; rattler does none of this.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 
 from publishing.archive import strict_json
+from publishing.archive.listing import ListedPath, PathType
 from publishing.archive.rules import MIB, BadPackage, shown, size
 from publishing.archive.tar import Kind
 
 FILES = "info/files"
 HAS_PREFIX = "info/has_prefix"
+NO_LINK = "info/no_link"
 NO_SOFTLINK = "info/no_softlink"
 FILES_MAX_BYTES = 32 * MIB
 
 # A path alone, or placeholder, mode and path. conda takes quotes around each, rattler does not.
-PREFIX_LINE = re.compile(rb"""[^\s"']+(?:\s+(?:text|binary)\s+[^\s"']+)?\Z""")
+PREFIX_LINE = re.compile(r"""[^\s"'#][^\s"']*(?:[ \t]+(text|binary)[ \t]+([^\s"']+))?\Z""")
 
 
-def check(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None]) -> None:
-    """Refuse lists that a client cannot read, or that name what the archive does not hold as a file or link."""
+def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None]) -> Iterator[ListedPath]:
+    """The entries of info/files. Refuses lists that two clients read otherwise."""
     if FILES not in documents:
         raise BadPackage(
             f"the archive has neither info/paths.json nor an info/files of at most {size(FILES_MAX_BYTES)}; "
             "clients need one of them: build it again"
         )
-    for path in _listed(documents[FILES]):
-        kind = kind_of(path)
-        if kind is None:
-            raise BadPackage(f"{FILES} lists {shown(path)}, which the archive does not hold")
-        if kind is Kind.DIRECTORY:
-            raise BadPackage(f"{FILES} lists the directory {shown(path)}, which no client can link; list files alone")
-    for line in _lines(documents.get(HAS_PREFIX, b"")):
-        if not PREFIX_LINE.match(line):
+    listed = list(_paths(documents[FILES], FILES))
+    prefixed = dict(_prefixes(documents.get(HAS_PREFIX, b"")))
+    copied = list(_paths(documents.get(NO_LINK, b""), NO_LINK))
+    for path in _paths(documents.get(NO_SOFTLINK, b""), NO_SOFTLINK):
+        raise BadPackage(
+            f"{NO_SOFTLINK} lists {shown(path)}: conda keeps a symlink, rattler copies; build it with paths.json"
+        )
+    known = set(listed)
+    for name, named in ((HAS_PREFIX, prefixed), (NO_LINK, copied)):
+        for path in named:
+            if path not in known and _plain(path) in known:
+                raise BadPackage(f"{name} names {shown(path)}, which only rattler takes for {shown(_plain(path))}")
+            if kind_of(path) is Kind.SYMLINK:
+                raise BadPackage(f"{name} names the symlink {shown(path)}: conda keeps it, rattler copies its file")
+    yield from (ListedPath(path, PathType.OLD, prefixed.get(path, "")) for path in listed)
+
+
+def _plain(path: str) -> str:
+    """The path that rattler compares: without empty segments and those of one dot."""
+    return "/".join(segment for segment in path.split("/") if segment not in {"", "."})
+
+
+def _paths(content: bytes, name: str) -> Iterator[str]:
+    """The lines that are not empty, each a path."""
+    for line in _lines(content, name):
+        if "\r" in line or line != line.strip() or line.startswith("#"):
+            raise BadPackage(
+                f"{name} has the line {shown(line)}; expected a path that begins with no '#', has no blanks around "
+                "it, and LF or CR LF after it: build it with paths.json"
+            )
+        if line:
+            yield line
+
+
+def _prefixes(content: bytes) -> Iterator[tuple[str, str]]:
+    """Each path of info/has_prefix with its mode."""
+    for line in _lines(content, HAS_PREFIX):
+        found = PREFIX_LINE.match(line)
+        if found is None:
             raise BadPackage(
                 f"{HAS_PREFIX} has the line {shown(line)}; expected a path, or 'placeholder text path' or "
                 "'placeholder binary path' without quotes"
             )
-    for line in _lines(documents.get(NO_SOFTLINK, b"")):
-        raise BadPackage(
-            f"{NO_SOFTLINK} lists {shown(line)}: conda keeps a symlink, rattler copies; build it with paths.json"
-        )
+        yield found[2] or line, found[1] or "text"
 
 
-def _listed(content: bytes) -> Iterator[str]:
-    """The lines of info/files. Unlike rattler, conda ends one at a CR alone, strips blanks and skips comments."""
-    strict_json.check_no_mark(content, FILES)
-    for line in content.split(b"\n"):
-        path = line.removesuffix(b"\r")
-        if b"\r" in path or path != path.strip() or path.startswith(b"#"):
-            raise BadPackage(
-                f"{FILES} has the line {shown(path)}; expected a path that begins with no '#', has no blanks around "
-                "it, and LF or CR LF after it: build it with paths.json"
-            )
-        if path:
-            yield path.decode("utf-8", "replace")
-
-
-def _lines(content: bytes) -> Iterator[bytes]:
-    """Lines that are neither blank nor comments, as conda reads them."""
-    for line in content.splitlines():
-        if (stripped := line.strip()) and not stripped.startswith(b"#"):
-            yield stripped
+def _lines(content: bytes, name: str) -> Iterator[str]:
+    """The lines as rattler splits them: by LF or CR LF, none behind the last."""
+    strict_json.check_no_mark(content, name)
+    try:
+        lines = content.decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise BadPackage(f"{name} is not UTF-8: {error.reason}") from error
+    if not lines[-1]:
+        lines.pop()
+    return (line.removesuffix("\r") for line in lines)

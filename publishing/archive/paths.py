@@ -4,24 +4,11 @@ import re
 import unicodedata
 
 from publishing.archive.rules import BadPackage, Limits, over_limit, shown
+from publishing.archive.system_names import SHORT_NAME, fits_windows, folded, is_invisible, leaves
 
 # Cc of Unicode: C0, DEL and C1.
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 WINDOWS_DRIVE = re.compile(r"[A-Za-z]:(?:/|\Z)")
-# What Windows can't hold: characters, names of devices with or without an extension, an end that it drops.
-NOT_FOR_WINDOWS = re.compile(
-    r"[<>:\"|?*]"
-    r"|(?:\A|/)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\.[^/]*)?(?:/|\Z)"
-    r"|[. ](?:/|\Z)",
-    re.IGNORECASE,
-)
-
-# What file systems drop from a name: Windows an end and a stream, macOS (HFS+) invisible characters.
-DROPPED = re.compile(r":[^/]*|[. ]+(?=[/:]|\Z)")
-INVISIBLE_CATEGORY = "Cf"
-# Windows gives INDEX~1.JSO as a second name to index.json.
-SHORT_NAME = re.compile(r"~[0-9]")
-
 INFO_PREFIX = "info/"
 # What clients read below info/.
 DOCUMENTS = frozenset(
@@ -32,6 +19,8 @@ DOCUMENTS = frozenset(
     )
 )
 RESERVED_DIRECTORY = "conda-meta"
+# What Windows may call conda-meta in the environment, where the folder stands before the package comes.
+RESERVED_SHORT_NAME = re.compile(r"conda-~[0-9]+\Z|co[0-9a-f]{4}~[0-9]+\Z")
 RESERVED_FILE = "info/repodata_record.json"
 
 
@@ -49,28 +38,17 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
         segments = [segment for segment in segments if segment not in {"", "."}]
         path = "/".join(segments)
     for segment in segments:
-        if segment == "..":
-            raise BadPackage(f"the member {shown(path)} has the segment {segment!r}; expected a plain path")
+        if leaves(segment):
+            raise BadPackage(f"the member {shown(path)} has the segment {shown(segment)}; expected a plain path")
         if len(segment.encode()) > limits.segment_bytes:
             raise over_limit(
                 f"the member {shown(path)} has a segment of more than the {limits.segment_bytes} bytes allowed",
                 "segment_bytes",
             )
-    if folded(path.split("/", 1)[0]) == RESERVED_DIRECTORY or folded(path) == RESERVED_FILE:
+    top = folded(path.split("/", 1)[0])
+    if top == RESERVED_DIRECTORY or RESERVED_SHORT_NAME.match(top) or folded(path) == RESERVED_FILE:
         raise BadPackage(f"the archive has the member {shown(path)}, which is for installers to write (CEP 34)")
     return path
-
-
-def fits_windows(path: str) -> bool:
-    """Tell whether Windows can hold a file of this path, where ':' writes into another file and AUX is a device."""
-    return NOT_FOR_WINDOWS.search(path) is None
-
-
-def folded(path: str) -> str:
-    """The path that some file system of Windows or macOS takes `path` for."""
-    if not path.isascii():
-        path = "".join(character for character in path if unicodedata.category(character) != INVISIBLE_CATEGORY)
-    return DROPPED.sub("", path).casefold()
 
 
 def check_info_name(path: str) -> None:
@@ -90,8 +68,7 @@ def check_info_name_in_pkg(path: str) -> None:
     """
     if folded(path) in DOCUMENTS:
         raise BadPackage(f"the pkg archive holds {shown(path)}, which clients read; put it into the info archive")
-    is_invisible = any(unicodedata.category(character) == INVISIBLE_CATEGORY for character in path)
-    if is_invisible or SHORT_NAME.search(path) or not fits_windows(path):
+    if is_invisible(path) or SHORT_NAME.search(path) or not fits_windows(path):
         raise BadPackage(
             f"the pkg archive holds {shown(path)}, whose name Windows or macOS changes, maybe into that of a document; "
             "rename it"

@@ -5,6 +5,7 @@ that other readers take otherwise. What conda's build tools write is plain: usta
 POSIX pax: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -93,10 +94,12 @@ class TarReader:
     def __init__(self, part: Part) -> None:
         self.part = part
         self._content_left = 0
+        self._hash: hashlib._Hash | None = None
 
     def __iter__(self) -> Iterator[Member]:
         while (member := self._next_member()) is not None:
             self._content_left = member.size_bytes
+            self._hash = None
             yield member
             self.part.skip(self._content_left + -member.size_bytes % BLOCK_BYTES)
         self._check_end()
@@ -109,7 +112,21 @@ class TarReader:
         if not data:
             raise BadPackage(f"{self.part.budget.name} ends too early: within the content of a member")
         self._content_left -= len(data)
+        if self._hash:
+            self._hash.update(data)
         return data
+
+    def hash_content(self) -> None:
+        """Hash the current member, of which nothing has been read yet."""
+        self._hash = hashlib.sha256()
+
+    def digest(self) -> bytes:
+        """The SHA-256 of the current member, read to its end; b'' where it is not hashed."""
+        if self._hash is None:
+            return b""
+        self.part.feed(self._content_left, self._hash.update)
+        self._content_left = 0
+        return self._hash.digest()
 
     def _next_member(self) -> Member | None:
         """The next member with what extension headers before it say, or None at the first zero block."""

@@ -1,20 +1,16 @@
 """The tree that an archive unpacks to: each member checked as it passes, the whole compared with info/paths.json."""
 
-from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
-from functools import cache
-from itertools import pairwise
 
-from publishing.archive import listing, old_lists, paths
+from publishing.archive import listing, old_lists, paths, system_names, whole
 from publishing.archive.compression import Part
+from publishing.archive.contents import Contents
 from publishing.archive.licences import Licences
+from publishing.archive.nodes import NOTHING, Node, Place, node
 from publishing.archive.rules import MIB, BadPackage, Limits, over_limit, shown, size
 from publishing.archive.tar import Kind, Member, TarReader
 
 INFO_DIRECTORY = "info"
-INFO_PREFIX = b"info/"
 INDEX_JSON = "info/index.json"
 ABOUT_JSON = "info/about.json"
 LINK_JSON = "info/link.json"
@@ -32,35 +28,13 @@ DOCUMENT_LIMITS = {
     RUN_EXPORTS_JSON: "run_exports_json_bytes",
     PATHS_JSON: "paths_json_bytes",
     old_lists.HAS_PREFIX: "has_prefix_bytes",
+    old_lists.NO_LINK: "has_prefix_bytes",
     old_lists.NO_SOFTLINK: "has_prefix_bytes",
 }
 
 # A symlink with `..` after a name costs some searches; real packages have a handful.
 DETOURS_MAX = 10_000
 FILES_KEPT = 5_000
-
-
-class Place(Enum):
-    """Which tar a member lies in, in the words of a sentence."""
-
-    INFO = "the info archive"
-    PKG = "the pkg archive"
-    WHOLE = "the archive"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """The entry at a path: in the archive, by info/paths.json, in which tar, and its permissions."""
-
-    kind: Kind | None
-    listed: listing.PathType | None
-    place: Place | None = None
-    mode: int = 0
-
-
-# Half a million paths share these few nodes.
-node = cache(Node)
-NOTHING = node(None, None)
 
 
 class Tree:
@@ -80,7 +54,8 @@ class Tree:
         self._info_bytes = 0
         self._info_members = 0
         self._pkg_members = 0
-        self._detours: list[tuple[str, str]] = []
+        self._detours: list[whole.Detour] = []
+        self._contents = Contents()
 
     def read(self, part: Part, place: Place) -> None:
         """Take in every member of one tar."""
@@ -90,24 +65,30 @@ class Tree:
             if path:
                 self._check_place(path, member, place)
                 self._count(path, member)
-                self._check_link(path, member, place)
+                target = self._check_link(path, member, place)
                 self._add(path, member, place)
                 self._note_file(path, member)
+                if member.kind is Kind.FILE:
+                    reader.hash_content()
                 if path.startswith(paths.INFO_PREFIX):
                     self._read_info(path, member, reader, place)
+                self._contents.end(path, member, target, reader)
             elif member.kind is not Kind.DIRECTORY:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
 
     def check_whole(self) -> None:
         """What can be said only once all members were seen."""
-        ordered = self._ordered()
-        self._check_parents(ordered)
-        self._check_detours(ordered)
-        self._check_composed_names()
-        if self.has_paths_json:
-            self._check_listing()
-        else:
-            old_lists.check(self.documents, lambda path: self._node(path).kind)
+        whole.check(self._nodes, self._detours)
+        if not self.has_paths_json:
+            for entry in old_lists.entries(self.documents, lambda path: self._node(path).kind):
+                self._list(entry)
+        whole.check_listing(self._nodes, self.listing_name)
+        if self._contents.mismatch:
+            raise BadPackage(f"{PATHS_JSON} {self._contents.mismatch}")
+
+    @property
+    def listing_name(self) -> str:
+        return PATHS_JSON if self.has_paths_json else old_lists.FILES
 
     def holds(self, path: str) -> bool:
         return self._nodes.get(path.encode(), NOTHING).kind is not None
@@ -117,13 +98,17 @@ class Tree:
         prefix = directory.encode()
         return any(path.startswith(prefix) for path in self._nodes)
 
+    def have_same_bytes(self, path: str, other: str) -> bool:
+        """Tell whether both are files with the same content, as far as that is known."""
+        return self._contents.are_same(path.encode(), other.encode())
+
     def members(self) -> Iterator[tuple[str, Node]]:
         """Each path of the archive and of its lists, with what is there."""
         return ((path.decode(), found) for path, found in self._nodes.items())
 
     def _check_place(self, path: str, member: Member, place: Place) -> None:
         top, slash, _ = path.partition("/")
-        if paths.folded(top) == INFO_DIRECTORY != top:
+        if system_names.folded(top) == INFO_DIRECTORY != top:
             raise BadPackage(f"the member {shown(path)} lies in info/ where Windows or macOS unpacks it; rename it")
         is_info = top == INFO_DIRECTORY
         if place is Place.INFO and not is_info:
@@ -157,7 +142,8 @@ class Tree:
                 f"the archive has more than the {size(limits.info_bytes)} allowed under info/", "info_bytes"
             )
 
-    def _check_link(self, path: str, member: Member, place: Place) -> None:
+    def _check_link(self, path: str, member: Member, place: Place) -> str:
+        """The earlier file that a hardlink points to; '' for other members."""
         if member.kind is Kind.SYMLINK:
             detours = paths.symlink_detours(path, member.raw_target, self._limits)
             self._detours += [(path, directory) for directory in sorted(detours)]
@@ -175,6 +161,8 @@ class Tree:
                     f"the hardlink {shown(path)} has the mode {member.mode:04o}, and {shown(target)} {found.mode:04o}, "
                     "but both are one file"
                 )
+            return target
+        return ""
 
     def _add(self, path: str, member: Member, place: Place) -> None:
         before = self._node(path)
@@ -192,11 +180,11 @@ class Tree:
             if len(self.files) < FILES_KEPT:
                 self.files.append((path, member.size_bytes))
 
-    def _list(self, path: str, path_type: listing.PathType) -> None:
-        before = self._node(path)
+    def _list(self, entry: listing.ListedPath) -> None:
+        before = self._node(entry.path)
         if before.listed is not None:
-            raise BadPackage(f"{PATHS_JSON} lists {shown(path)} twice")
-        self._set(path, node(before.kind, path_type, before.place, before.mode))
+            raise BadPackage(f"{self.listing_name} lists {shown(entry.path)} twice")
+        self._set(entry.path, node(before.kind, entry.path_type, before.place, before.mode))
 
     def _node(self, path: str) -> Node:
         return self._nodes.get(path.encode(), NOTHING)
@@ -236,61 +224,7 @@ class Tree:
     def _read_listing(self, reader: TarReader) -> None:
         self.has_paths_json = True
         for entry in listing.entries(reader.read, PATHS_JSON, self._limits):
-            self._list(entry.path, entry.path_type)
+            self._list(entry)
+            self._contents.state(entry)
             if entry.file_mode:
                 self.file_modes.add(entry.file_mode)
-
-    def _ordered(self) -> list[bytes]:
-        """The members' paths, sorted with the slash first: what lies below another follows it at once."""
-        return sorted(path.replace(b"/", b"\x00") for path, found in self._nodes.items() if found.kind is not None)
-
-    def _check_detours(self, ordered: list[bytes]) -> None:
-        """A symlink's `..` leaves directories of the archive alone."""
-        for path, directory in self._detours:
-            found = self._node(directory).kind
-            below = directory.encode().replace(b"/", b"\x00") + b"\x00"
-            following = ordered[bisect_left(ordered, below) :][:1] if found is None else []
-            if found is not Kind.DIRECTORY and not any(other.startswith(below) for other in following):
-                raise BadPackage(
-                    f"the symlink {shown(path)} has a '..' after {shown(directory)}, no directory of the package; "
-                    "link to the file directly"
-                )
-
-    def _check_parents(self, ordered: list[bytes]) -> None:
-        """Refuse members below a file or a link."""
-        for parent, child in pairwise(ordered):
-            path = parent.replace(b"\x00", b"/")
-            kind = self._nodes[path].kind
-            if kind not in (None, Kind.DIRECTORY) and child.startswith(parent + b"\x00"):
-                below = child.replace(b"\x00", b"/").decode()
-                raise BadPackage(f"the member {shown(below)} lies below {shown(path.decode())}, which is no directory")
-
-    def _check_composed_names(self) -> None:
-        seen: dict[str, bytes] = {}
-        for raw_path in self._nodes:
-            if raw_path.isascii():
-                continue
-            path = raw_path.decode()
-            other = seen.setdefault(paths.same_name(path), raw_path)
-            if other is not raw_path:
-                raise BadPackage(
-                    f"the names {shown(other.decode())} and {shown(path)} differ in Unicode normalisation alone"
-                )
-
-    def _check_listing(self) -> None:
-        """The paths of info/paths.json are those of the members outside info/; directories have no entry."""
-        for raw_path, found in self._nodes.items():
-            is_info = raw_path == b"info" or raw_path.startswith(INFO_PREFIX)
-            if why := "" if is_info and not found.listed else _mismatch(found):
-                raise BadPackage(f"{PATHS_JSON} {why.format(shown(raw_path.decode()))}")
-
-
-def _mismatch(found: Node) -> str:
-    """What info/paths.json does wrong about a path outside info/, its name left open; '' if nothing."""
-    if found.kind is None:
-        return "lists {}, which the archive does not hold"
-    if found.listed is None:
-        return "" if found.kind is Kind.DIRECTORY else "does not list {}, which the archive holds"
-    if found.kind not in listing.KINDS[found.listed]:
-        return f"calls {{}} a {found.listed.value}; the archive holds {found.kind.value}"
-    return ""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.archives import gnu_long_name, paths_entry, tar_member
-from tests.differential.index_variants import noarch
-from tests.differential.shapes import LISTED, MEMBERS, PLACEHOLDER, TEXT, Shape
+from tests.differential.link_variants import LINK
+from tests.differential.shapes import LISTED, MEMBERS, PLACEHOLDER, STEM, TEXT, Shape
 from tests.differential.tar_variants import A_LISTED, DIRECTORY, A, with_members
 
 Named = dict[str, Shape]
@@ -33,10 +33,11 @@ def with_info(name: str, content: Any, **changes: Any) -> Shape:
 
 def old(name: str, content: bytes, files: str = "", members: Sequence[bytes] = ()) -> Shape:
     """A package from before paths.json: info/files lists its members, `content` is another list."""
-    listed = files or "bin/demo\nshare/demo.txt\nshare/link.txt\netc/demo.conf\nlib/libdemo.so\n"
+    listed = files or ALL
     return Shape(paths=None, info={"files": listed.encode(), name: content}, members=[*members, *MEMBERS])
 
 
+ALL = "bin/demo\nshare/demo.txt\nshare/link.txt\netc/demo.conf\nlib/libdemo.so\n"
 SHARE = tar_member("share/", kind=DIRECTORY, mode=0o755)
 MISSING = {"missing": ..., "null": None}
 PREFIX = {"prefix_placeholder": PLACEHOLDER, "file_mode": "text"}
@@ -67,7 +68,9 @@ PATHS_JSON: Named = (
         "a listed directory is missing": with_members(listed=[paths_entry("d", b"", "directory")]),
         "a file is listed twice": with_members(A, listed=[A_LISTED, A_LISTED]),
         "a file is listed twice, in two ways": with_members(A, listed=[A_LISTED, {**A_LISTED, **PREFIX}]),
-        "a file below info/ is listed": with_members(listed=[paths_entry("info/index.json")]),
+        "a file below info/ is listed": with_members(
+            info_members=[tar_member("info/x", TEXT)], listed=[paths_entry("info/x", TEXT)]
+        ),
         "a file is listed after ./": with_members(A, listed=[paths_entry("./a", TEXT)]),
         "a file is listed with a backslash": with_members(tar_member("d/a", TEXT), listed=[paths_entry("d\\a", TEXT)]),
         "a file is listed as absolute": with_members(A, listed=[paths_entry("/a", TEXT)]),
@@ -104,16 +107,21 @@ PATHS_JSON: Named = (
         "prefix_placeholder of one character": entry(prefix_placeholder="h", file_mode="text"),
         "binary placeholder in a text": with_members(
             tar_member("a", PLACEHOLDER.encode()),
-            listed=[{**paths_entry("a"), "prefix_placeholder": PLACEHOLDER, "file_mode": "binary"}],
+            listed=[
+                {**paths_entry("a", PLACEHOLDER.encode()), "prefix_placeholder": PLACEHOLDER, "file_mode": "binary"}
+            ],
         ),
         "prefix_placeholder with backslashes": with_members(
             tar_member("a", rb"x = C:\old\place"),
-            listed=[{**paths_entry("a"), "prefix_placeholder": r"C:\old\place", "file_mode": "text"}],
+            listed=[
+                {**paths_entry("a", rb"x = C:\old\place"), "prefix_placeholder": r"C:\old\place", "file_mode": "text"}
+            ],
         ),
         "prefix_placeholder in a script's first line": with_members(
             tar_member("bin/a", f"#!{PLACEHOLDER}/bin/python\n".encode(), mode=0o755),
-            listed=[{**paths_entry("bin/a"), **PREFIX}],
+            listed=[{**paths_entry("bin/a", f"#!{PLACEHOLDER}/bin/python\n".encode()), **PREFIX}],
         ),
+        "a symlink with no_link": Shape(paths=[*LISTED[:2], {**LISTED[2], "no_link": True}, *LISTED[3:]]),
         "a symlink with a placeholder": Shape(paths=[*LISTED[:2], {**LISTED[2], **PREFIX}, *LISTED[3:]]),
     }
 )
@@ -121,8 +129,13 @@ PATHS_JSON: Named = (
 OLD_LISTS: Named = {
     "info/files with other paths": old("about.json", b"{}", "bin/demo\nmissing\n"),
     "info/files empty": old("about.json", b"{}", "\n"),
-    "info/files with line ends of Windows": old("about.json", b"{}", "bin/demo\r\nshare/demo.txt\r\n"),
-    "info/files with an empty line": old("about.json", b"{}", "bin/demo\n\nshare/demo.txt\n"),
+    "info/files with line ends of Windows": old("about.json", b"{}", ALL.replace("\n", "\r\n")),
+    "info/files without a file": old("about.json", b"{}", "bin/demo\nshare/demo.txt\n"),
+    "info/files with a path twice": old("about.json", b"{}", ALL + "bin/demo\n"),
+    "info/files with a path outside": old("about.json", b"{}", ALL + f"../{STEM}/bin/demo\n"),
+    "info/files with a doubled slash": old("about.json", b"{}", ALL.replace("bin/", "bin//")),
+    "info/files with a path after ./": old("about.json", b"{}", ALL.replace("bin/", "./bin/")),
+    "info/files with an empty line": old("about.json", b"{}", ALL.replace("\n", "\n\n")),
     "info/files with a comment": old("about.json", b"{}", "# all\nbin/demo\nshare/demo.txt\n"),
     "info/files with a line of blanks": old("about.json", b"{}", "bin/demo\n  \nshare/demo.txt\n"),
     "info/files with a blank before a path": old("about.json", b"{}", " bin/demo\nshare/demo.txt\n"),
@@ -138,6 +151,16 @@ OLD_LISTS: Named = {
     "has_prefix: two words": old("has_prefix", b"text etc/demo.conf\n"),
     "has_prefix: another file": old("has_prefix", b"/old text missing\n"),
     "no_link": old("no_link", b"share/demo.txt\n"),
+    "no_link of a symlink": old("no_link", b"share/link.txt\n"),
+    "no_link of a file twice": old("no_link", b"share/demo.txt\nshare/demo.txt\n"),
+    "no_link with a blank before a path": old("no_link", b" share/demo.txt\n"),
+    "has_prefix of a symlink": old("has_prefix", f"{PLACEHOLDER} text share/link.txt\n".encode()),
+    "has_prefix: a line of none": old("has_prefix", b"share/demo.txt\n\netc/demo.conf\n"),
+    "has_prefix: a comment": old("has_prefix", b"# text\nshare/demo.txt\n"),
+    "has_prefix: a blank before": old("has_prefix", f" {PLACEHOLDER} text etc/demo.conf\n".encode()),
+    "has_prefix: a doubled slash": old("has_prefix", f"{PLACEHOLDER} text etc//demo.conf\n".encode()),
+    "has_prefix: a mode in capitals": old("has_prefix", f"{PLACEHOLDER} TEXT etc/demo.conf\n".encode()),
+    "has_prefix: a no-break space": old("has_prefix", f"{PLACEHOLDER}\u00a0text etc/demo.conf\n".encode()),
     "no_softlink": old("no_softlink", b"share/link.txt\n"),
     "has_prefix beside paths.json": with_info("has_prefix", f"{PLACEHOLDER} text share/demo.txt\n".encode()),
     "no_link beside paths.json": with_info("no_link", b"share/demo.txt\n"),
@@ -172,60 +195,6 @@ ABOUT_JSONS: dict[str, Any] = {
 }
 ABOUT: Named = {name: Shape(info={"about.json": content}) for name, content in ABOUT_JSONS.items()}
 
-
-def link(document: Any, kind: str = "python") -> Shape:
-    shape = noarch(noarch=kind)
-    return with_info("link.json", document, index=shape.index, subdir="noarch")
-
-
-def entry_points(*points: Any) -> Shape:
-    return link({"noarch": {"type": "python", "entry_points": list(points)}, "package_metadata_version": 1})
-
-
-LINK: Named = {
-    "good": entry_points("demo = demo:main"),
-    "no spaces": entry_points("demo2=demo:main"),
-    "dotted": entry_points("demo2 = demo.cli:App.main"),
-    "no entry points": link({"noarch": {"type": "python"}, "package_metadata_version": 1}),
-    "entry_points null": link({"noarch": {"type": "python", "entry_points": None}, "package_metadata_version": 1}),
-    "entry_points a string": link(
-        {"noarch": {"type": "python", "entry_points": "a = b:c"}, "package_metadata_version": 1}
-    ),
-    "generic": link({"noarch": {"type": "generic"}, "package_metadata_version": 1}, "generic"),
-    "generic, in a python package": link({"noarch": {"type": "generic"}, "package_metadata_version": 1}),
-    "python with entry points, in a generic package": link(
-        {"noarch": {"type": "python", "entry_points": ["demo2 = demo:main"]}, "package_metadata_version": 1}, "generic"
-    ),
-    "type unknown": link({"noarch": {"type": "ruby"}, "package_metadata_version": 1}),
-    "type missing": link({"noarch": {}, "package_metadata_version": 1}),
-    "noarch null": link({"noarch": None, "package_metadata_version": 1}),
-    "noarch missing": link({"package_metadata_version": 1}),
-    "noarch a string": link({"noarch": "python", "package_metadata_version": 1}),
-    "package_metadata_version missing": link({"noarch": {"type": "python"}}),
-    "package_metadata_version 2": link({"noarch": {"type": "python"}, "package_metadata_version": 2}),
-    "package_metadata_version '1'": link({"noarch": {"type": "python"}, "package_metadata_version": "1"}),
-    "preferred_env": link({"preferred_env": {"name": "x"}, "package_metadata_version": 1}),
-    "other keys": link({"noarch": {"type": "python", "x": 1}, "package_metadata_version": 1, "y": 2}),
-    "empty object": link({}),
-    "empty": link(b""),
-    "a list": link([]),
-    "byte order mark": link(b"\xef\xbb\xbf{}"),
-    "an entry point without a function": entry_points("demo2 = demo"),
-    "an entry point without a command": entry_points("= demo:main"),
-    "an entry point with an extra": entry_points("demo2 = demo:main [extra]"),
-    "an entry point with a dash in its module": entry_points("demo2 = de-mo:main"),
-    "an entry point that leaves bin/": entry_points("../../evil = demo:main"),
-    "an entry point in a folder": entry_points("sub/demo2 = demo:main"),
-    "an entry point with code": entry_points("demo2 = os:system('x')"),
-    "an entry point with a line end": entry_points("demo2 = demo:main\nimport os"),
-    "an entry point with a space in its command": entry_points("de mo = demo:main"),
-    "an entry point with a semicolon": entry_points("demo2 = demo:main;x"),
-    "an entry point that is a number": entry_points(1),
-    "two entry points of a name": entry_points("demo2 = demo:main", "demo2 = demo:other"),
-    "an entry point of a file's name": entry_points("demo = demo:main"),
-    "in linux-64": with_info("link.json", {"noarch": {"type": "python"}, "package_metadata_version": 1}),
-    "in linux-64, empty": with_info("link.json", b""),
-}
 
 RUN_EXPORTS_JSONS: dict[str, Any] = {
     "weak": {"weak": ["demo >=1"]},

@@ -1,7 +1,7 @@
 """Variants of where members lie and where links lead."""
 
 from tests.archives import hardlink, paths_entry, pax_header, symlink, tar_member
-from tests.differential.shapes import TEXT, Shape
+from tests.differential.shapes import SETTING, TEXT, Shape
 from tests.differential.tar_variants import A_LISTED, DIRECTORY, A, a_file, long_file, pax_name, with_a, with_members
 
 Named = dict[str, Shape]
@@ -19,7 +19,7 @@ NAMES: Named = {name: a_file(name) for name in WINDOWS} | {
             tar_member("./bin/demo", b"#!/bin/sh\necho demo\n", mode=0o755),
             tar_member("./share/demo.txt", TEXT),
         ],
-        paths=[paths_entry("bin/demo"), paths_entry("share/demo.txt")],
+        paths=[paths_entry("bin/demo", b"#!/bin/sh\necho demo\n"), paths_entry("share/demo.txt", TEXT)],
     ),
     "with /./ inside": with_members(tar_member("d/./a", TEXT), listed=[paths_entry("d/a", TEXT)]),
     "with // inside": with_members(tar_member("d//a", TEXT), listed=[paths_entry("d/a", TEXT)]),
@@ -61,7 +61,9 @@ NAMES: Named = {name: a_file(name) for name in WINDOWS} | {
     "hidden": a_file(".hidden"),
     "three dots": a_file("..."),
     "differ by case alone": with_members(
-        tar_member("README", TEXT), tar_member("readme", TEXT), listed=[paths_entry("README"), paths_entry("readme")]
+        tar_member("README", TEXT),
+        tar_member("readme", TEXT),
+        listed=[paths_entry("README", TEXT), paths_entry("readme", TEXT)],
     ),
     "segment of 255 bytes": long_file("n" * 255, pax_name),
     "segment of 256 bytes": long_file("n" * 256, pax_name),
@@ -169,7 +171,7 @@ LINKS: Named = {
     "hardlink to an absolute path": with_members(hardlink("b", "/etc/hostname"), listed=[paths_entry("b", TEXT)]),
     "hardlink to itself": with_members(hardlink("b", "b"), listed=[paths_entry("b", TEXT)]),
     "hardlink of a file with a prefix": with_members(
-        hardlink("etc/other.conf", "etc/demo.conf"), listed=[paths_entry("etc/other.conf")]
+        hardlink("etc/other.conf", "etc/demo.conf"), listed=[paths_entry("etc/other.conf", SETTING)]
     ),
     "hardlink by pax": with_a(pax_header({"linkpath": "a"}) + hardlink("b", "x"), listed=[paths_entry("b", TEXT)]),
 }

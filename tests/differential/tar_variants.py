@@ -52,6 +52,14 @@ def with_a(*members: bytes, listed: Sequence[Json] = (), **changes: Any) -> Shap
     return with_members(A, *members, listed=[A_LISTED, *listed], **changes)
 
 
+def in_format(header: bytes, magic: bytes) -> bytes:
+    """Make an extension header as another format has it, its checksum true."""
+    block, content = bytearray(header[:512]), header[512:]
+    block[257:265], block[CHECKSUM : CHECKSUM + 8] = magic, b" " * 8
+    block[CHECKSUM : CHECKSUM + 8] = b"%06o\0 " % sum(block)
+    return bytes(block) + content
+
+
 def by_parts(compress: Callable[[bytes], bytes], at: int) -> Callable[[bytes], bytes]:
     return lambda content: compress(content[:at]) + compress(content[at:])
 
@@ -169,6 +177,23 @@ HEADER: Named = {
     "owner's name": a_file("a", fields=[(OWNER, b"conda"), (GROUP, b"staff")]),
     "owner's name in Latin-1": a_file("a", fields=[(OWNER, b"Andr\xe9")]),
     "device numbers of a file": a_file("a", fields=[(DEVICE, b"0000000\x000000000\0")]),
+    "device number no number": with_members(tar_member("a", TEXT, fields=[(DEVICE, b"letters\0")]), listed=[A_LISTED]),
+    "mode in base 256": a_file("a", fields=[(MODE, b"\x80\0\0\0\0\0\x01\xa4")]),
+    "mtime beyond 64 bits": a_file("a", fields=[(MTIME, b"\x80\0\0\0\x80" + bytes(7))]),
+    "unknown format": a_file("a", magic=b"ustar\x0001"),
+    "GNU long name in V7": with_members(in_format(gnu_long_name("b"), bytes(8)) + A, listed=[paths_entry("b", TEXT)]),
+    "pax in GNU": with_members(in_format(pax_name("b"), GNU_MAGIC) + A, listed=[paths_entry("b", TEXT)]),
+    "pax time no number": with_members(pax_header({"mtime": "nan"}) + A, listed=[A_LISTED]),
+    "pax owner no number": with_members(pax_header({"uid": "x"}) + A, listed=[A_LISTED]),
+    "pax without a value": with_members(pax_header({"comment": ""}) + A, listed=[A_LISTED]),
+    "pax without a key": with_members(pax_header({"": "x", "path": "b"}) + A, listed=[paths_entry("b", TEXT)]),
+    "two pax headers, one of them a comment": with_members(
+        pax_name("b") + pax_header({"comment": "x"}) + A, listed=[paths_entry("b", TEXT)]
+    ),
+    "global pax after a name": with_members(
+        pax_name("b") + pax_header({"comment": "x"}, b"g") + A, listed=[paths_entry("b", TEXT)]
+    ),
+    "pax at the end": with_members(A, pax_header({"comment": "x"}), listed=[A_LISTED]),
     "checksum wrong": a_file("a", checksum_field=b"000000\0 "),
     "checksum empty": a_file("a", checksum_field=bytes(8)),
     "name by prefix": with_members(tar_member("f", TEXT, prefix=b"p"), listed=[paths_entry("p/f", TEXT)]),
@@ -192,7 +217,7 @@ HEADER: Named = {
         pax_header({"mtime": "1.5", "atime": "1.5", "uid": "99999999", "uname": "André"}) + A, listed=[A_LISTED]
     ),
     "pax size": with_members(pax_header({"size": "6"}) + A, listed=[A_LISTED]),
-    "pax size that differs": with_members(pax_header({"size": "3"}) + A, listed=[A_LISTED]),
+    "pax size that differs": with_members(pax_header({"size": "3"}) + A, listed=[paths_entry("a", TEXT[:3])]),
     "pax extended attributes": with_members(
         pax_header({"SCHILY.xattr.user.x": "1", "LIBARCHIVE.xattr.user.y": "Mg"}) + A, listed=[A_LISTED]
     ),
@@ -242,6 +267,11 @@ MODES: Named = {
 } | {
     "setuid of a directory's kind": with_members(tar_member("d/", kind=DIRECTORY, mode=0o2775)),
     "directory of mode 0700": with_members(tar_member("d/", kind=DIRECTORY, mode=0o700)),
+    "mode with another kind of stat": a_file("a", fields=[(MODE, b"0010644\0")]),
+    "executable of type b'7'": a_file("a", kind=b"7", mode=0o755),
+    "hardlink with another mode": with_a(
+        tar_member("b", kind=b"1", target="a", mode=0o755), listed=[paths_entry("b", TEXT)]
+    ),
     "mode with the kind of stat": a_file("a", fields=[(MODE, b"0100644\0")]),
 }
 

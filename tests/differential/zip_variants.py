@@ -121,6 +121,12 @@ ZIP: Named = {
         middle(extra=extra(0x7075, b"\1" + struct.pack("<L", zlib.crc32(f"pkg-{STEM}.tar.zst".encode())) + b"x.txt"))
     ),
     "malformed extra field": zip_shape(first(local_extra=b"\1")),
+    "malformed Unix times": zip_shape(first(local_extra=extra(0x5455, b"\1"))),
+    "malformed NTFS times": zip_shape(first(local_extra=extra(0x000A, bytes(31)))),
+    "ZIP64 field of other sizes": zip_shape(first(local_extra=zip64_extra(5, 5, 5))),
+    "Unicode comment field": zip_shape(first(extra=extra(0x6375, b"\1" + bytes(4) + b"x"))),
+    "field of AES": zip_shape(first(local_extra=extra(0x9901, struct.pack("<H2sBH", 2, b"AE", 3, 0)))),
+    "version needed 6.4": zip_shape(each(needed=64)),
     "UTF-8 flag": zip_shape(each(flags=0x0800)),
     "UTF-8 flag in the directory alone": zip_shape(each(local_flags=0, flags=0x0800)),
     "encryption flag": zip_shape(each(flags=0x0001)),

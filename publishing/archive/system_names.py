@@ -1,0 +1,63 @@
+"""The names that Windows and macOS make of a path, and those that Windows can't hold. Pure text, no file system.
+
+https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
+"""
+
+import re
+import unicodedata
+
+FORBIDDEN = r"[<>:\"|?*]"
+# With or without an extension; blanks before it don't count. Superscript digits do.
+DEVICE = r"(?:\A|/)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\.[^/]*)?(?=/|\Z)"
+DROPPED_END = r"[. ](?=/|\Z)"
+NOT_FOR_WINDOWS = re.compile(f"{FORBIDDEN}|{DEVICE}|{DROPPED_END}", re.IGNORECASE)
+
+# What file systems drop from a name: Windows an end and a stream, macOS (HFS+) invisible characters.
+DROPPED = re.compile(r":[^/]*|[. ]+(?=[/:]|\Z)")
+INVISIBLE_CATEGORY = "Cf"
+# Windows gives INDEX~1.JSO as a second name to index.json: six characters, three of the extension.
+SHORT_NAME = re.compile(r"~[0-9]")
+SHORT_SEGMENT = re.compile(r"([^/.~]{1,6})~[0-9]+(?:\.([^/.]{1,3}))?\Z", re.IGNORECASE)
+SHORT_STEM_CHARACTERS, SHORT_EXTENSION_CHARACTERS = 6, 3
+# Left out of a short name.
+NOT_IN_SHORT_NAME = re.compile(r"[ .]")
+
+
+def fits_windows(path: str) -> bool:
+    """Tell whether Windows can hold a file of this path, where ':' writes into another file and AUX is a device."""
+    return NOT_FOR_WINDOWS.search(path) is None
+
+
+def folded(path: str) -> str:
+    """The path that some file system of Windows or macOS takes `path` for."""
+    return DROPPED.sub("", visible(path)).casefold()
+
+
+def visible(path: str) -> str:
+    """`path` without the characters that macOS leaves out."""
+    if path.isascii():
+        return path
+    return "".join(character for character in path if unicodedata.category(character) != INVISIBLE_CATEGORY)
+
+
+def is_invisible(path: str) -> bool:
+    """Tell whether macOS leaves out some of the characters."""
+    return visible(path) != path
+
+
+def leaves(segment: str) -> bool:
+    """Tell whether the segment is '..' or '.', also where a file system drops blanks, a stream or what is invisible."""
+    name = visible(segment).partition(":")[0]
+    return name in {".", ".."} or (name.startswith(".") and " " in name and not name.strip(" ."))
+
+
+def may_be_short_for(short: str, name: str) -> bool:
+    """Tell whether Windows may give the segment `name` the second name `short`."""
+    found = SHORT_SEGMENT.match(short)
+    if found is None or short.casefold() == name.casefold():
+        return False
+    stem, dot, extension = name.rpartition(".")
+    if not dot or not stem:
+        stem, extension = name, ""
+    of_name = NOT_IN_SHORT_NAME.sub("", stem)[:SHORT_STEM_CHARACTERS], extension[:SHORT_EXTENSION_CHARACTERS]
+    return tuple(map(str.casefold, of_name)) == (found[1].casefold(), (found[2] or "").casefold())

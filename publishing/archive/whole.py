@@ -1,0 +1,85 @@
+"""What can be said of a tree only once all its members were seen: parents, detours of links, names, and its list."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from publishing.archive import listing, paths
+from publishing.archive.nodes import NOTHING, Node
+from publishing.archive.rules import BadPackage, shown
+from publishing.archive.tar import Kind
+
+INFO_PREFIX = b"info/"
+
+Nodes = Mapping[bytes, Node]
+# A symlink, and a directory that its target enters and leaves.
+Detour = tuple[str, str]
+
+
+def check(nodes: Nodes, detours: Iterable[Detour]) -> None:
+    """Refuse members below a file or a link, detours through none, and names that differ in normalisation alone."""
+    ordered = _ordered(nodes)
+    _check_parents(nodes, ordered)
+    _check_detours(nodes, ordered, detours)
+    _check_composed_names(nodes)
+
+
+def check_listing(nodes: Nodes, name: str) -> None:
+    """The paths of the list `name` are those of the members outside info/; directories have no entry."""
+    for raw_path, found in nodes.items():
+        is_info = raw_path == b"info" or raw_path.startswith(INFO_PREFIX)
+        if why := "" if is_info and not found.listed else _mismatch(found):
+            raise BadPackage(f"{name} {why.format(shown(raw_path.decode()))}")
+
+
+def _ordered(nodes: Nodes) -> list[bytes]:
+    """The members' paths, sorted with the slash first: what lies below another follows it at once."""
+    return sorted(path.replace(b"/", b"\x00") for path, found in nodes.items() if found.kind is not None)
+
+
+def _check_detours(nodes: Nodes, ordered: list[bytes], detours: Iterable[Detour]) -> None:
+    """A symlink's `..` leaves directories of the archive alone."""
+    for path, directory in detours:
+        found = nodes.get(directory.encode(), NOTHING).kind
+        below = directory.encode().replace(b"/", b"\x00") + b"\x00"
+        following = ordered[bisect_left(ordered, below) :][:1] if found is None else []
+        if found is not Kind.DIRECTORY and not any(other.startswith(below) for other in following):
+            raise BadPackage(
+                f"the symlink {shown(path)} has a '..' after {shown(directory)}, no directory of the package; "
+                "link to the file directly"
+            )
+
+
+def _check_parents(nodes: Nodes, ordered: list[bytes]) -> None:
+    for parent, child in pairwise(ordered):
+        path = parent.replace(b"\x00", b"/")
+        kind = nodes[path].kind
+        if kind not in (None, Kind.DIRECTORY) and child.startswith(parent + b"\x00"):
+            below = child.replace(b"\x00", b"/").decode()
+            raise BadPackage(f"the member {shown(below)} lies below {shown(path.decode())}, which is no directory")
+
+
+def _check_composed_names(nodes: Nodes) -> None:
+    seen: dict[str, bytes] = {}
+    for raw_path in nodes:
+        if raw_path.isascii():
+            continue
+        path = raw_path.decode()
+        other = seen.setdefault(paths.same_name(path), raw_path)
+        if other is not raw_path:
+            raise BadPackage(
+                f"the names {shown(other.decode())} and {shown(path)} differ in Unicode normalisation alone"
+            )
+
+
+def _mismatch(found: Node) -> str:
+    """What the list does wrong about a path outside info/, its name left open; '' if nothing."""
+    if found.kind is None:
+        return "lists {}, which the archive does not hold"
+    if found.listed is None:
+        return "" if found.kind is Kind.DIRECTORY else "does not list {}, which the archive holds"
+    if found.listed is listing.PathType.OLD and found.kind is Kind.DIRECTORY:
+        return "lists the directory {}, which no client can link; list files alone"
+    if found.kind not in listing.KINDS[found.listed]:
+        return f"calls {{}} a {found.listed.value}; the archive holds {found.kind.value}"
+    return ""
