@@ -56,6 +56,9 @@ class Body:
         self.declared_bytes = int(length[:LENGTH_DIGITS_MAX]) if length.isascii() and length.isdigit() else None
         # Without a length, reading to the end is safe only where the server says so, as gunicorn and granian do.
         self._ends_by_itself = bool(request.META.get("wsgi.input_terminated"))
+        # What is left of the length without all that a form may add to the package.
+        overhead_bytes = FORM_OVERHEAD_BYTES if self.content_type.startswith("multipart/") else 0
+        self.package_bytes = max((self.declared_bytes or 0) - overhead_bytes, 0)  # at least
         self._source: Readable = request.META["wsgi.input"]
         self._arrived_bytes = 0
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, channels, limits, mailing
+from channels_app import audit, channels, limits, mailing, quotas
 from channels_app.accounts.oauth import families
 from channels_app.models import Channel
 from channels_app.people import invitations
@@ -35,6 +35,7 @@ def remove_leftovers() -> None:
     publishers.forget_expired()
     invitations.forget_expired()
     limits.forget_old()
+    quotas.forget_old()
     mailing.forget_old()
     families.forget_old()
 
@@ -63,6 +64,7 @@ def _remove_channel(channel: Channel) -> None:
     for key in list(store().list(f"{channel.name}/")):
         store().delete(key)
     with transaction.atomic():
+        quotas.forget(channel)
         channel.delete()
         audit.record("channel.purge", target=channel.name)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import acts, audit, channels, packages
+from channels_app import acts, audit, channels, packages, quotas
 from channels_app.access import Actor, Permission, check_name, check_still_allowed
 from channels_app.models import DAMAGED, Artifact, Removal
 from hub.errors import conflict
@@ -48,6 +48,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     store().delete(_key(locked))
     sidecars.remove(locked)
     locked.delete()
+    quotas.forget(artifact.channel)
     _follow(artifact)
 
 
@@ -73,13 +74,14 @@ def set_whole(*, artifact: Artifact) -> None:
 def purge_deleted() -> None:
     """Delete the bytes of what was deleted longer ago than the grace period."""
     deleted = Artifact.objects.filter(removal=Removal.DELETED, is_purged=False)
-    for artifact in deleted.filter(removed_at__lt=channels.grace_began()):
+    for artifact in deleted.filter(removed_at__lt=channels.grace_began()).select_related("channel"):
         with transaction.atomic():
             locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
             if locked and not _is_being_uploaded(locked):
                 store().delete(_key(locked))
                 sidecars.remove(locked)
                 Artifact.objects.filter(pk=locked.pk).update(is_purged=True)
+                quotas.forget(artifact.channel)
 
 
 def goes_at(artifact: Artifact) -> datetime | None:

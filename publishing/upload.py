@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import acts, audit, packages
+from channels_app import acts, audit, packages, quotas
 from channels_app.access import Actor, Permission, check_name, check_still_allowed
 from channels_app.models import Artifact, Channel, Removal
 from hub import database
@@ -33,7 +33,10 @@ OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdi
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Who uploads what into which channel. `epoch`: the access epoch from before their right was asked for."""
+    """Who uploads what into which channel, and who pays for it, where there is a quota.
+
+    `epoch`: the access epoch from before their right was asked for.
+    """
 
     actor: Actor
     channel: Channel
@@ -41,6 +44,7 @@ class Upload:
     info: PackageInfo
     force: bool = False
     epoch: int | None = None
+    payer: quotas.Payer | None = None
 
     @property
     def place(self) -> dict[str, Any]:
@@ -58,15 +62,21 @@ class Published:
 
 @measures.uploads
 def publish(
-    *, actor: Actor, channel: Channel, received: ReceivedFile, force: bool = False, epoch: int | None = None
+    *,
+    actor: Actor,
+    channel: Channel,
+    received: ReceivedFile,
+    force: bool = False,
+    epoch: int | None = None,
+    payer: quotas.Payer | None = None,
 ) -> Published:
     """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
 
     The file name is reserved before its bytes go to the store and recorded after, so that two uploads of one name
-    never meet there, and what the database has not committed is not served.
+    never meet there, and what the database has not committed is not served. `payer` is what quotas.check_room() told.
     """
     check_checksum(received)
-    upload = Upload(actor, channel, received, read(channel, received), force, epoch)
+    upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer)
     check_policies(upload)
     existing = check_duplicate(upload, occupant(upload), may_replace=force)
     verified = acceptance.accept(actor, channel, received)
@@ -229,6 +239,7 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
         if existing:
             removal.set_whole(artifact=existing)
             return Published(existing, is_new=False)
+        count(upload, before)
         artifact = _save(upload, before)
         if sidecar and not sidecars.record(artifact, sidecar):
             raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
@@ -238,6 +249,13 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
             packages.include(artifact)
         index.request(upload.channel, upload.info.subdir, [upload.info.name])
     return Published(artifact, is_new=True)
+
+
+def count(upload: Upload, before: Artifact | None) -> None:
+    """Add to what its channel's payer has; 413 where that is too much."""
+    if payer := upload.payer or quotas.payer_of(upload.channel):
+        replaced_bytes = before.size_bytes if before and not before.is_purged else 0
+        quotas.add(payer, upload.received.size_bytes - replaced_bytes)
 
 
 def release(token: str) -> None:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from channels_app import authentication, misplaced, settings_frame
+from channels_app import authentication, misplaced, quotas, settings_frame
 from channels_app.access import Actor, Permission, channel_for, page_channel, permissions
 from channels_app.models import Artifact, Removal
 from hub.errors import HubError, bad_request
@@ -116,10 +116,12 @@ def _publish(request: HttpRequest, channel: str) -> Published:
     token = request.headers.get("X-CSRFToken", "")
     actor = authentication.session_actor(request, token) if token else authentication.signed_in(request)
     target = channel_for(actor, channel, Permission.UPLOAD)
-    with receive(Body(request), target.upload_limit_bytes) as received:
+    body = Body(request)
+    payer = quotas.check_room(target, body.package_bytes)
+    with receive(body, target.upload_limit_bytes) as received:
         if not token:
             actor = authentication.session_actor(request, received.fields.get("csrfmiddlewaretoken", ""))
-        return publish(actor=actor, channel=target, received=received)
+        return publish(actor=actor, channel=target, received=received, payer=payer)
 
 
 def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[str, RestoreForm]:

@@ -7,7 +7,7 @@ Members are named by `username` or by `team`.
 
 from django.db import transaction
 
-from channels_app import acts, audit
+from channels_app import acts, audit, quotas
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Member, Role, Team, User
 from hub.errors import bad_request, conflict, forbidden, not_found
@@ -169,6 +169,8 @@ def _check_an_owner_stays(member: Member) -> None:
 
 
 def _record(action: str, actor: Actor, member: Member, detail: dict[str, str]) -> None:
+    if Role.OWNER in detail.values():
+        quotas.forget(member.channel, member.user)
     if member.team:
         detail["team"] = member.team.name
     audit.record(action, by=actor, channel=member.channel, target=name_of(member), detail=detail)

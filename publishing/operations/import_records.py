@@ -19,7 +19,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import audit, packages
+from channels_app import audit, packages, quotas
 from channels_app.models import Artifact, Channel, Package, Removal
 from hub.errors import HubError, conflict, not_found
 from publishing import index, upload
@@ -144,6 +144,7 @@ class Records:
         self._check_channel()
         refusals, new = self._sorted_out(checked)
         artifacts = self._create(new) if new else []
+        quotas.forget(self.channel)
         self._reservations([each.file_name for each in new]).delete()
         return refusals, new, artifacts
 

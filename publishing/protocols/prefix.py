@@ -7,7 +7,7 @@ refusal's body, takes 409 for "exists", and sends everything again on any status
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication, hot_access
+from channels_app import authentication, hot_access, quotas
 from channels_app.access import Permission, channel_for
 from channels_app.models import Artifact, Removal
 from hub.errors import HubError, bad_request, not_found
@@ -30,8 +30,12 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
         raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
     to = hot_access.to_upload(request, channel)
     force = request.GET.get("force", "false").lower() == "true"
-    with receive(Body(request), to.channel.upload_limit_bytes) as received:
-        published = publish(actor=to.actor, channel=to.channel, received=received, force=force, epoch=to.epoch)
+    body = Body(request)
+    payer = quotas.check_room(to.channel, body.package_bytes)
+    with receive(body, to.channel.upload_limit_bytes) as received:
+        published = publish(
+            actor=to.actor, channel=to.channel, received=received, force=force, epoch=to.epoch, payer=payer
+        )
     artifact = published.artifact
     verb = "published" if published.is_new else "exists already"
     return HttpResponse(f"{artifact} {verb}.\n", status=201 if published.is_new else 200, content_type="text/plain")
