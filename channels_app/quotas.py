@@ -44,7 +44,7 @@ def check_room(channel: Channel, least_bytes: int) -> Payer | None:
     payer = payer_of(channel)
     if payer:
         usage = getattr(payer.user, "usage", None) or _counted(payer.user)
-        if refusal := _refusal(payer, usage, least_bytes):
+        if refusal := _refusal(payer, usage, max(least_bytes, 1)):
             raise refusal
     return payer
 
@@ -94,23 +94,11 @@ def forget_old() -> None:
 
 
 def _raised(payer: Payer, more_bytes: int) -> bool:
-    today = _today()
     most_bytes = NO_LIMIT if payer.most_bytes is None else payer.most_bytes
     most_packages = NO_LIMIT if payer.most_packages is None else payer.most_packages
-    values = [
-        more_bytes,
-        more_bytes,
-        today,
-        today,
-        payer.user.pk,
-        more_bytes,
-        more_bytes,
-        most_bytes,
-        today,
-        most_packages,
-    ]
+    size, day, user_id = more_bytes, _today(), payer.user.pk
     with database.prepared() as cursor:
-        cursor.execute(RAISE, values)
+        cursor.execute(RAISE, (size, size, day, day, user_id, size, size, most_bytes, day, most_packages))
         return bool(cursor.rowcount)
 
 
@@ -132,9 +120,10 @@ def _counted(user: User) -> Usage:
 def _refusal(payer: Payer, usage: Usage, more_bytes: int) -> HubError | None:
     most_bytes, most_packages = payer.most_bytes, payer.most_packages
     if most_bytes is not None and more_bytes > 0 and usage.stored_bytes + more_bytes > most_bytes:
+        package = f", and this package has {_size(more_bytes)}" if more_bytes > 1 else ""
         return too_large(
             "quota_bytes",
-            f"The channels of {payer.user} hold {_size(usage.stored_bytes)}, and this package has {_size(more_bytes)}; "
+            f"The channels of {payer.user} hold {_size(usage.stored_bytes)}{package}; "
             f"{_size(most_bytes)} are allowed. Delete packages, or ask an administrator for more.",
         )
     if most_packages is not None and usage.day == _today() and usage.day_packages >= most_packages:

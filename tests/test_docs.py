@@ -244,7 +244,9 @@ def test_every_error_code_is_documented_under_its_status() -> None:
     sources = ["publishing/protocols/*", "publishing/attestations/*", "publishing/trusted/*", "publishing/body"]
     sources += ["publishing/upload", "publishing/downloads", "publishing/delivery", "hub/middleware"]
     sources += ["publishing/conditions", "publishing/addresses", "channels_app/well_known"]
-    sources += [f"channels_app/{name}" for name in ("access", "authentication", "key_api", "graphql_api", "misplaced")]
+    sources += [
+        f"channels_app/{name}" for name in ("access", "authentication", "key_api", "graphql_api", "misplaced", "quotas")
+    ]
     files = [path for source in sources for path in Path(settings.BASE_DIR).glob(f"{source}.py")]
     raised = re.compile(r'\b(?:HubError\(\s*\d+[^,"]*,\s*|BadAttestation\(\s*|[a-z_]+\(\s*)"([a-z_]+)",')
     in_code = {

@@ -287,12 +287,9 @@ def test_uploads_at_once_do_not_pass_the_quota(tmp_path: Path, settings: Setting
             ]
         )
         assert done.count("quota_packages") == 3
-        [(stored_bytes, day_packages)] = at_once(
-            lambda: Usage.objects.values_list("stored_bytes", "day_packages").get()
-        )
-        assert (stored_bytes, day_packages) == at_once(
-            lambda: (sum(Artifact.objects.values_list("size_bytes", flat=True)), 3)
-        )[0]
+        [counted] = at_once(lambda: Usage.objects.values_list("stored_bytes", "day_packages").get())
+        [stored] = at_once(lambda: sum(Artifact.objects.values_list("size_bytes", flat=True)))
+        assert counted == (stored, 3)
 
 
 @pytest.mark.parametrize(
