@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from channels_app import channels, quotas
 from channels_app.access import Actor
 from channels_app.models import Artifact, Channel, Role, Usage, User
-from channels_app.people import members
+from channels_app.people import handing_over, members
 from hub.errors import HubError
 from publishing import housekeeping, removal
 from publishing.protocols import prefix
@@ -161,6 +161,13 @@ def test_handing_on_moves_what_is_paid(channel: Channel, olga: User, sam: User, 
     upload(other, olga, tmp_path)
     theirs = make_channel("theirs", owner=sam)
     assert code_of(lambda: upload(theirs, sam, tmp_path)) == "quota_bytes"
+
+
+def test_account_that_is_handed_over_ceases_to_pay(channel: Channel, olga: User, sam: User, tmp_path: Path) -> None:
+    full_of(channel, 10 * MIB)
+    upload(make_channel("theirs", owner=sam), sam, tmp_path)
+    handing_over.hand_over(by=None, user=olga, username="sam", deactivate=False)
+    assert code_of(lambda: upload(channel, sam, tmp_path)) == "quota_bytes"
 
 
 def test_leaving_owner_ceases_to_pay(channel: Channel, olga: User, sam: User, tmp_path: Path) -> None:

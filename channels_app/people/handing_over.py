@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from channels_app import audit
+from channels_app import audit, quotas
 from channels_app.access import Actor
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
 from channels_app.people import members
@@ -95,6 +95,7 @@ def _hand_channel(by: User | None, user: User, heir: User, channel: Channel) -> 
     locked = Channel.objects.select_for_update(no_key=True).defer("logo").get(pk=channel.pk)
     Member.objects.update_or_create(channel=locked, user=heir, defaults={"role": Role.OWNER})
     Member.objects.filter(channel=locked, user=user).update(role=Role.MAINTAINER)
+    quotas.forget(locked, user)
     _record("channel.transfer", by, heir.username, channel=locked, before=user.username)
 
 
