@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
 from allauth.idp.oidc.models import Token
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
+from django.utils import timezone
 
 from channels_app import access_epoch
 from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, TeamMember, User
@@ -114,7 +116,7 @@ def hold(actor: Actor, channel: Channel, permission: Permission) -> Channel:
 
 def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     """Everything that `actor` may do in `channel`, by membership as it is now and by the key's own limits."""
-    granted = _granted(actor, channel)
+    granted = own_permissions(actor, channel)
     return granted if channel.is_private else granted | {Permission.READ}
 
 
@@ -128,11 +130,13 @@ def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
     """Whether the key's package names, or those of its trusted publishers, let this one through."""
     if actor.key is None:
         return True
-    minted = actor.minted_key
-    holders = minted.publishers.filter(channel=channel) if minted else [actor.key]
+    if actor.minted_key is None:
+        return _lets_through(actor.key, package_name)
+    publishers = actor.minted_key.publishers.filter(channel=channel).select_related("made_with")
     return any(
-        not holder.package_globs or any(fnmatchcase(package_name, glob) for glob in holder.package_globs)
-        for holder in holders
+        _lets_through(publisher, package_name)
+        and (publisher.made_with is None or _lets_through(publisher.made_with, package_name))
+        for publisher in publishers
     )
 
 
@@ -169,8 +173,7 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
     channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
     public = Q(is_private=False)
     if minted := actor.minted_key:
-        trusted = Q(publishers__keys=minted, publishers__may_read=True, publishers__issuer__is_enabled=True)
-        return channels.filter(public | trusted).distinct()
+        return channels.filter(public | Q(pk__in=_read_by_publishers(minted)))
     if key and key.kind == KeyKind.ROBOT:
         return channels.filter(public | Q(pk=key.robot_of_id if Permission.READ in key.scopes else None))
     if user is None or (key and Permission.READ not in key.scopes) or (actor.token and not _may_read(actor.token)):
@@ -182,7 +185,8 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
     return channels.distinct()
 
 
-def _granted(actor: Actor, channel: Channel) -> frozenset[Permission]:
+def own_permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
+    """What `actor` may do in `channel` by a right of their own; that anyone may read a public one is left out."""
     key = actor.key
     if minted := actor.minted_key:
         return _publisher_permissions(minted, channel)
@@ -230,9 +234,39 @@ def _may_read(token: Token) -> bool:
 
 def _publisher_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
     """What the publishers that `key` was minted for may do in `channel`, as they are now."""
-    publishers = key.publishers.filter(channel=channel, issuer__is_enabled=True)
-    granted = {Permission.UPLOAD for publisher in publishers if publisher.may_upload}
-    return frozenset(granted | {Permission.READ for publisher in publishers if publisher.may_read})
+    publishers = _publishers(key).filter(channel=channel)
+    return frozenset().union(*(_of_publisher(publisher) for publisher in publishers))
+
+
+def _read_by_publishers(key: ApiKey) -> list[int]:
+    """The ids of the channels that `key`, which was minted, may read by its publishers."""
+    return [each.channel_id for each in _publishers(key) if Permission.READ in _of_publisher(each)]
+
+
+def _publishers(key: ApiKey) -> QuerySet[Any]:
+    trusted = key.publishers.filter(issuer__is_enabled=True)
+    return trusted.select_related("channel", "made_with__owner")
+
+
+def _of_publisher(publisher: Any) -> frozenset[Permission]:
+    """What one publisher may do in its channel: of what a key gave it, no more than that key still may itself."""
+    rights = {Permission.UPLOAD: publisher.may_upload, Permission.READ: publisher.may_read}
+    given = frozenset(permission for permission, has in rights.items() if has)
+    maker = publisher.made_with
+    if maker is None:
+        return given
+    if not _is_usable(maker) or _is_over(maker):
+        return frozenset()
+    return given & own_permissions(Actor(user=maker.owner, key=maker), publisher.channel)
+
+
+def _is_over(key: ApiKey) -> bool:
+    return key.expires_at is not None and key.expires_at <= timezone.now()
+
+
+def _lets_through(holder: Any, package_name: str) -> bool:
+    """Whether the package names that a key or a publisher is limited to let this one through."""
+    return not holder.package_globs or any(fnmatchcase(package_name, glob) for glob in holder.package_globs)
 
 
 def _is_live(token: Token) -> bool:

@@ -80,6 +80,9 @@ def _credential(request: HttpRequest) -> str:
 
 def _end(actor: Actor) -> float:
     ends: list[datetime | None] = [each.expires_at for each in (actor.key, actor.token) if each]
+    if minted := actor.minted_key:
+        # What a key gave a publisher ends with that key.
+        ends += minted.publishers.values_list("made_with__expires_at", flat=True)
     return min([time.time() + REMEMBERED_S, *(end.timestamp() for end in ends if end)])
 
 

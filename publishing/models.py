@@ -1,5 +1,7 @@
 """What publishing keeps for itself: names on their way in, the index as ready pieces, and who publishes from CI."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -162,6 +164,13 @@ class TrustedPublisher(models.Model):
     may_read = models.BooleanField(default=False)
     package_globs = models.JSONField(default=list, help_text="The package names it may upload; empty: all.")
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="trusted_publishers")
+    made_with = models.ForeignKey(
+        ApiKey,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="publishers_made",
+        help_text="The key that added it: it may do no more than that key, and ends with it.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, help_text="Of a pending one.")
     last_used_at = models.DateTimeField(null=True)
@@ -184,6 +193,12 @@ class TrustedPublisher(models.Model):
 
     def __str__(self) -> str:
         return f"{self.issuer} {self.subject} → {self.channel or self.channel_name}"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends: as a pending one that nobody uses, or with the key that added it."""
+        ends = [self.expires_at, self.made_with.expires_at if self.made_with else None]
+        return min((end for end in ends if end), default=None)
 
 
 class UsedIdToken(models.Model):

@@ -19,7 +19,7 @@ GITHUB = {"provider": "github", "fields": {"repository": "octo-org/sample", "wor
 
 @pytest.fixture
 def key(channel: Channel, olga: User) -> str:
-    return make_key(olga, scopes=("manage",))
+    return make_key(olga, scopes=("read", "upload", "manage"))
 
 
 def ask(client: Client, method: str, path: str, key: str = "", body: Any = None) -> Any:

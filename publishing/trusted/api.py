@@ -7,7 +7,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication
+from channels_app import authentication, passing_on
 from channels_app.access import Actor, Permission, channel_for
 from channels_app.models import Channel
 from hub.errors import HubError, bad_request, not_found, unprocessable
@@ -43,7 +43,7 @@ def collection(request: HttpRequest, channel: str) -> HttpResponse:
     actor, found = _channel(request, channel)
     if request.method == "POST":
         return _json(_described(publishers.add(actor=actor, channel=found, **_arguments(request.body))), status=201)
-    listed = found.publishers.select_related("issuer", "created_by")
+    listed = found.publishers.filter(passing_on.living()).select_related("issuer", "created_by", "made_with")
     return _json({"publishers": [_described(publisher) for publisher in listed]})
 
 
@@ -124,7 +124,7 @@ def _described(publisher: TrustedPublisher) -> dict[str, Any]:
         "package_globs": publisher.package_globs,
         "created_by": publisher.created_by and publisher.created_by.username,
         "created_at": publisher.created_at,
-        "expires_at": publisher.expires_at,
+        "expires_at": publisher.ends_at,
         "last_used_at": publisher.last_used_at,
     }
 

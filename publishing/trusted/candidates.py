@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.db.models import F, Q
 from django.utils import timezone
 
+from channels_app import passing_on
 from channels_app.access import Actor
 from channels_app.models import AuditEvent
 from publishing.id_tokens.providers import PROVIDERS
@@ -34,7 +35,9 @@ def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
         wanted |= Q(**{f"pins__{provider.pins[0]}": pins[provider.pins[0]]})
     in_time = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     reachable = Q(channel=None, created_by__is_active=True) | Q(channel__deleted_at=None, channel__isnull=False)
-    found = issuer.publishers.filter(wanted, in_time, reachable).select_related("channel", "issuer")
+    found = issuer.publishers.filter(wanted, in_time, reachable, passing_on.living()).select_related(
+        "channel", "issuer"
+    )
     return list(found.order_by(*OLDEST_FIRST)[:COMPARED_MAX])
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import acts, channels, keys, pending_names, user_limits
-from channels_app.access import Actor
+from channels_app import acts, channels, keys, passing_on, pending_names, user_limits
+from channels_app.access import Actor, Permission
 from channels_app.models import Channel, Package, User
 from hub import fetching
 from hub.errors import HubError, bad_request, conflict, forbidden
@@ -51,10 +52,12 @@ def add(
     with transaction.atomic():
         locked = acts.hold("publisher.add", actor, channel)
         values = _values(issuer, fields, pins, may_upload, may_read, package_globs)
+        _check_passed_on(actor, locked, values)
+        _remove_ended(TrustedPublisher.objects.filter(channel=locked))
         _check_room(actor, locked)
         _check_share(actor.user, issuer, values["subject"])
         values["expires_at"] = _pending_until() if _is_for_a_new_package(locked, values["package_globs"]) else None
-        publisher = _create(channel=locked, created_by=actor.user, **values)
+        publisher = _create(channel=locked, created_by=actor.user, made_with=actor.key, **values)
         record("publisher.add", actor, publisher)
     return publisher
 
@@ -158,9 +161,10 @@ def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
 
 
 def forget_expired() -> None:
-    """Remove the pending publishers that nobody has used in time."""
+    """Remove the pending publishers that nobody has used in time, and those whose key has ended."""
     TrustedPublisher.objects.filter(expires_at__lt=timezone.now()).delete()
     pending_names.forget_expired()
+    _remove_ended(TrustedPublisher.objects.all())
 
 
 def _values(
@@ -183,6 +187,19 @@ def _values(
         "may_read": may_read,
         "package_globs": keys.clean_globs(globs, "A publisher"),
     }
+
+
+def _check_passed_on(actor: Actor, channel: Channel, values: Mapping[str, Any]) -> None:
+    rights = {Permission.READ: values["may_read"], Permission.UPLOAD: values["may_upload"]}
+    wanted = [permission for permission, is_wanted in rights.items() if is_wanted]
+    passing_on.check(actor, channel, wanted=wanted, globs=values["package_globs"], what="a publisher")
+
+
+def _remove_ended(publishers: QuerySet[TrustedPublisher]) -> None:
+    """Remove those whose key has ended: they could do nothing any more."""
+    for publisher in publishers.filter(passing_on.ended()).select_related("channel", "issuer", "made_with"):
+        record("publisher.remove", Actor(), publisher, reason=f"The key '{publisher.made_with}' has ended.")
+        publisher.delete()
 
 
 def _create(**values: Any) -> TrustedPublisher:

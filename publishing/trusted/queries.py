@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from channels_app import passing_on
 from channels_app.models import Channel, User
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
@@ -25,7 +26,7 @@ class Listed:
 
 def channel_publishers(channel: Channel) -> list[Listed]:
     """The trusted publishers of `channel`, those that wait for their package included; one query."""
-    return _listed(channel.publishers.all())
+    return _listed(channel.publishers.filter(passing_on.living()))
 
 
 def pending_publishers(user: User) -> list[Listed]:
@@ -35,7 +36,7 @@ def pending_publishers(user: User) -> list[Listed]:
 
 
 def _listed(publishers: QuerySet[TrustedPublisher]) -> list[Listed]:
-    return [listed(each) for each in publishers.select_related("issuer", "created_by")]
+    return [listed(each) for each in publishers.select_related("issuer", "created_by", "made_with")]
 
 
 def listed(publisher: TrustedPublisher) -> Listed:
