@@ -71,6 +71,7 @@ ACTIONS = {
     "channel.restore": Words("rotate-ccw", "success", "restored the channel"),
     "channel.repair": Words("rotate-ccw", "warning", "repaired what differed between database, index and store"),
     "channel.differ": Words("triangle-alert", "error", "found differences between database, index and store"),
+    "channel.free_name": Words("tag", "warning", "let everybody use the channel's name {target}"),
     "policy.change": Words("sliders-horizontal", "warning", "changed the policies"),
     "publisher.add": Words("shield-check", "warning", "added the trusted publisher {target}"),
     "publisher.remove": Words("shield-check", "error", "removed the trusted publisher {target}"),
@@ -115,7 +116,8 @@ ACTIONS = {
 # Where an event without an actor was nobody's, not that of a deleted account.
 OF_THE_HUB = {
     *("artifact.set_aside", "artifact.damage", "artifact.mend", "artifact.import", "channel.repair", "channel.differ"),
-    *("key.expires", "publisher.end", "publisher.first_use", "publisher.refuse", "user.factors_remove"),
+    *("channel.free_name", "key.expires", "publisher.end", "publisher.first_use", "publisher.refuse"),
+    "user.factors_remove",
 }
 
 # What an event's detail has as name → value.

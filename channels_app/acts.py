@@ -42,6 +42,7 @@ class Told(StrEnum):
     TEAM = "the managers of the team, and all owners of the channels that it belongs to"
     HOLDERS = "whose the key is: a user, or all owners of the channel"
     ONESELF = "whoever did it"
+    LAST_OWNERS = "the last owners of a channel that is gone"
     NAMED = "the user whom it is about"
     FIRST_TIME = "whoever did it, the first time"
     ADDRESS_BEFORE = "whoever did it, at the address from before"
@@ -266,6 +267,11 @@ OF_ADMINISTRATORS = (
     Act("admin.add", Whose.ADMINISTRATOR),
     Act("admin.change", Whose.ADMINISTRATOR),
     Act("admin.delete", Whose.ADMINISTRATOR),
+    Act(
+        "channel.free_name",
+        Whose.ADMINISTRATOR,
+        Notice("Everybody may use the channel's name {target} now", Told.LAST_OWNERS, "name_free"),
+    ),
     Act(
         "user.factors_remove",
         Whose.ADMINISTRATOR,

@@ -10,14 +10,14 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from channels_app import authentication, channels
+from channels_app import authentication, channels, reserved_names
 from channels_app.access import Actor
 from channels_app.admin_site import Audited, Values
 from channels_app.admin_users import HubUserAdmin
-from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, User
+from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, ReservedName, User
 
 admin.site.site_header = "Channelhub administration"
 admin.site.site_title = "Channelhub"
@@ -65,6 +65,23 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+@admin.register(ReservedName)
+class ReservedNameAdmin(ReadOnlyAdmin):
+    list_display = ["name", "last_owners", "created_at"]
+    search_fields = ["name"]
+    actions = ["free"]
+
+    @admin.display(description="last owners")
+    def last_owners(self, reserved: ReservedName) -> str:
+        return ", ".join(str(owner) for owner in reserved.owners.all()) or "nobody who has an account"
+
+    @admin.action(description="Free the selected names for everybody")
+    def free(self, request: HttpRequest, selected: QuerySet[ReservedName]) -> None:
+        for reserved in selected:
+            reserved_names.free(name=reserved.name, actor=Actor(user=authentication.person(request)))
+        self.message_user(request, "The names are free. Their last owners are told by mail.")
 
 
 @admin.register(ApiKey)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import acts, audit, names, pending_names, quotas, user_limits
+from channels_app import acts, audit, names, pending_names, quotas, reserved_names, user_limits
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
@@ -49,6 +49,7 @@ def create(
     channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
     pending_names.bind(channel, owner)
+    reserved_names.use_up(name)
     audit.record("channel.create", by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private})
     transaction.on_commit(partial(wake, "publishing.tasks.build_stale_indexes"))
     return channel
@@ -94,7 +95,8 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     owner, _ = Member.objects.update_or_create(channel=locked, user=user, defaults={"role": Role.OWNER})
     Member.objects.filter(channel=locked, user=actor.user).update(role=Role.MAINTAINER)
     quotas.forget(locked, actor.user)
-    audit.record("channel.transfer", by=actor, channel=locked, target=username)
+    detail = {"before": actor.user.username} if actor.user else {}
+    audit.record("channel.transfer", by=actor, channel=locked, target=username, detail=detail)
     return owner
 
 

@@ -89,6 +89,11 @@ def owners_and_concerned(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(Q(pk__in=owners(event)) | Q(pk__in=concerned(event)))
 
 
+def last_owners(event: AuditEvent) -> QuerySet[User]:
+    """Those whom the event names as the owners of a channel that is gone."""
+    return User.objects.filter(username__in=event.detail["owners"])
+
+
 def administrators(_: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(is_superuser=True)
 
@@ -114,6 +119,7 @@ RECIPIENTS: dict[Told, Callable[[AuditEvent], QuerySet[User]]] = {
     Told.TEAM: team_and_owners,
     Told.HOLDERS: holders,
     Told.ONESELF: oneself,
+    Told.LAST_OWNERS: last_owners,
     Told.NAMED: named,
     Told.FIRST_TIME: first_time,
     Told.ADDRESS_BEFORE: oneself,

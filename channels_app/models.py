@@ -80,6 +80,20 @@ class PendingName(models.Model):
         return self.name
 
 
+class ReservedName(models.Model):
+    """The name of a channel that is gone, for its last owners alone; see reserved_names.py."""
+
+    name = models.CharField(max_length=names.CHANNEL_MAX_CHARACTERS, unique=True)
+    owners = models.ManyToManyField(User, blank=True, related_name="reserved_names")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Usage(models.Model):
     """What the channels of one user hold, counted along with each upload while there are quotas; see quotas.py."""
 

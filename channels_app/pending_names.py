@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import audit
+from channels_app import audit, reserved_names
 from channels_app.access import Actor
 from channels_app.models import Channel, PendingName, User
 from hub.errors import conflict
@@ -24,6 +24,7 @@ def take(*, name: str, user: User, until: datetime | None = None) -> None:
     held = _hold(name, user, until)
     if Channel.objects.filter(name=name).exists():
         raise conflict("channel_exists", f"There is a channel '{name}' already; choose another name.")
+    reserved_names.check(name, user)
     if held.expires_at < until:
         held.expires_at = until
         held.save(update_fields=["expires_at"])

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, channels, limits, mailing, quotas
+from channels_app import audit, channels, limits, mailing, quotas, reserved_names
 from channels_app.accounts.oauth import families
 from channels_app.models import Channel
 from channels_app.people import invitations
@@ -60,11 +60,12 @@ def _is_past_restoring(channel: Channel) -> bool:
 
 
 def _remove_channel(channel: Channel) -> None:
-    """First the bytes, outside of any transaction; then the rows, and with them the name is free."""
+    """First the bytes, outside of any transaction; then the rows. The name stays reserved for the last owners."""
     for key in list(store().list(f"{channel.name}/")):
         store().delete(key)
     with transaction.atomic():
         quotas.forget(channel)
+        reserved_names.keep(channel)
         channel.delete()
         audit.record("channel.purge", target=channel.name)
 

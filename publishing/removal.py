@@ -43,7 +43,8 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
         raise conflict("not_deleted", f"{artifact} is not deleted; only the name of a deleted file can be released.")
     if _is_being_uploaded(locked):
         raise conflict("being_uploaded", f"{artifact} is being uploaded again at this moment.")
-    audit.record("artifact.release", by=actor, channel=artifact.channel, target=_target(artifact))
+    detail = {"sha256": locked.sha256, "size_bytes": locked.size_bytes}
+    audit.record("artifact.release", by=actor, channel=artifact.channel, target=_target(artifact), detail=detail)
     # Before the name is free: afterwards these could be the bytes of another upload.
     store().delete(_key(locked))
     sidecars.remove(locked)

@@ -31,7 +31,7 @@ def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, m
     assert response.headers["Location"] == BASE
     assert said(response) == ["max owns demo now; you can leave it, or stay as a maintainer."]
     assert dict(Member.objects.values_list("user__username", "role")) == {"max": "owner", "olga": "maintainer"}
-    assert events() == [("channel.transfer", "max", {})]
+    assert events() == [("channel.transfer", "max", {"before": "olga"})]
 
 
 @pytest.mark.parametrize(

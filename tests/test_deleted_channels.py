@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from channels_app import channels, queries
 from channels_app.access import Actor
-from channels_app.models import Artifact, AuditEvent, Channel, Member, Package, Role, User
+from channels_app.models import Artifact, AuditEvent, Channel, Member, Package, ReservedName, Role, User
 from hub.errors import HubError
 from hub.locks import try_lock
 from hub.storage import store
@@ -47,7 +47,7 @@ def test_within_the_grace_nothing_goes(published: Channel, olga: User) -> None:
     assert Artifact.objects.count() == 1
 
 
-def test_after_the_grace_all_of_it_goes_and_the_name_is_free(published: Channel, olga: User, sam: User) -> None:
+def test_after_the_grace_all_of_it_goes_but_for_the_name(published: Channel, olga: User) -> None:
     make_channel("demo-2")
     store().put("demo-2/noarch/repodata.json", b"{}")
     make_key(olga, channels=[published])
@@ -60,7 +60,7 @@ def test_after_the_grace_all_of_it_goes_and_the_name_is_free(published: Channel,
     assert not olga.keys.get().all_channels
     assert AuditEvent.objects.get(action="channel.purge").target == "demo"
     assert AuditEvent.objects.filter(action="artifact.publish").exists()
-    channels.create(name="demo", owner=sam, is_private=True)
+    assert list(ReservedName.objects.get(name="demo").owners.all()) == [olga]
 
 
 def test_the_name_is_taken_until_then(published: Channel, sam: User) -> None:

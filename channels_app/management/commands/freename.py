@@ -1,0 +1,24 @@
+"""`manage.py freename NAME`: let everybody use the name of a channel that is gone."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from channels_app import reserved_names
+from channels_app.access import ANYONE
+from hub.errors import HubError
+
+
+class Command(BaseCommand):
+    help = "Free the name of a deleted channel, which is reserved for its last owners."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            reserved_names.free(name=options["name"], actor=ANYONE)
+        except HubError as error:
+            raise CommandError(error.detail) from None
+        self.stdout.write(f"Everybody may make a channel '{options['name']}' now. Its last owners are told by mail.")
