@@ -27,6 +27,7 @@ GROUPS = (
         "Using the hub",
         ("first-steps", "publishing", "private-channels", "ci", "trusted-publishing", "provenance", "s3", "api"),
     ),
+    ("Who can do what", ("security-model",)),
     ("Running it", ("operating", "deployment", "storage", "backup", "monitoring", "scaling")),
     ("How it is built", ("architecture", "package-checks")),
 )

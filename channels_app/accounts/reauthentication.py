@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
 from channels_app import acts
-from hub.middleware import GetResponse
+from hub.middleware import SAFE_METHODS, GetResponse
 
 
 def confirmed(get_response: GetResponse) -> GetResponse:
@@ -30,7 +30,7 @@ def confirmed(get_response: GetResponse) -> GetResponse:
 
         def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
             match = request.resolver_match
-            if request.method != "POST" or match is None:
+            if request.method in SAFE_METHODS or match is None:
                 return None
             if not any(place.is_meant(request.POST) for place in acts.places(match.view_name)):
                 return None

@@ -1,0 +1,160 @@
+"""How each act of channels_app/acts.py is done at each of its places: for tests/test_acts.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.test import Client
+
+from channels_app import channels, keys
+from channels_app.access import Actor
+from channels_app.models import ApiKey, Artifact, Channel, Role, Team, User
+from channels_app.people import invitations
+from publishing import removal
+from publishing.models import TrustedPublisher
+from tests.builders import (
+    make_artifact,
+    make_channel,
+    make_issuer,
+    make_member,
+    make_publisher,
+    make_robot,
+    make_team,
+    make_team_member,
+    make_user,
+)
+
+FILE = "pack-1.0-0.conda"
+PUBLISHER = {"repository": "octo-org/sample", "workflow": "release.yml", "may_upload": "on"}
+KEY = {"name": "laptop", "scopes": ["read"], "which": "all", "lifetime": "365"}
+Posted = dict[str, Any]
+
+
+def nothing(_: Client) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """`posted` by `by`, who may; `lower` may not. `prepare` comes first, with the browser of whoever will post."""
+
+    posted: Posted | Callable[[], Posted]
+    by: str = "olga"
+    lower: str = "mia"
+    arguments: list[str] = field(default_factory=lambda: ["demo"])
+    prepare: Callable[[Client], object] = nothing
+
+    def values(self) -> Posted:
+        return self.posted() if callable(self.posted) else self.posted
+
+
+def make_world() -> None:
+    """Olga and Ida own demo, Mia maintains it, Cora contributes, Vic looks; Sam is a stranger; Tim manages a team."""
+    for name in ("olga", "ida", "mia", "cora", "vic", "sam", "tim"):
+        user = make_user(name, email=f"{name}@example.org")
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    User.objects.update(password="usable")  # hashing one takes longer than all else
+    channel = make_channel(owner=somebody("olga"))
+    roles = {"ida": Role.OWNER, "mia": Role.MAINTAINER, "cora": Role.CONTRIBUTOR, "vic": Role.VIEWER}
+    for name, role in roles.items():
+        make_member(channel, somebody(name), role)
+    make_artifact(channel, "pack")
+    make_issuer()
+    make_team_member(channel, make_team("mappers", somebody("vic"), manager=somebody("tim")))
+
+
+def somebody(name: str) -> User:
+    return User.objects.get(username=name)
+
+
+def demo() -> Channel:
+    return Channel.objects.get(name="demo")
+
+
+def delete_channel(_: Client) -> None:
+    channels.delete(actor=Actor(user=somebody("ida")), channel=demo())
+
+
+def delete_artifact(_: Client) -> None:
+    removal.delete(actor=Actor(user=somebody("mia")), artifact=Artifact.objects.get(), reason="broken")
+
+
+def own_key(_: Client) -> None:
+    keys.mint(owner=somebody("vic"), name="old", scopes=["read"], channels=None, expires_at=None)
+
+
+def robot(_: Client) -> None:
+    make_robot(demo(), somebody("ida"))
+
+
+def publisher(_: Client) -> None:
+    make_publisher(demo())
+
+
+def pending_publisher(_: Client) -> None:
+    make_publisher(channel_name="next", created_by=somebody("vic"))
+
+
+def invitation(browser: Client) -> None:
+    sent = invitations.invite(actor=Actor(user=somebody("ida")), channel=demo(), email="sam@example.org", role="viewer")
+    browser.get(f"/invitations/{invitations.secret_of(sent)}")
+
+
+def with_key(name: str = "revoke") -> Posted:
+    return {name: str(ApiKey.objects.get().pk)}
+
+
+def with_publisher() -> Posted:
+    return {"remove": str(TrustedPublisher.objects.get().pk)}
+
+
+def team_update() -> Posted:
+    team = Team.objects.get()
+    return {"action": "update", "team-name": team.name, "team-description": "Who draw", "team-group": ""}
+
+
+TEAM: Any = {"by": "tim", "lower": "vic", "arguments": ["mappers"]}
+OWN: Any = {"by": "vic", "lower": "", "arguments": []}
+ARTIFACT = ["demo", "noarch", FILE]
+# (action, route) → how. An empty `lower` is whoever is not signed in.
+DEEDS = {
+    ("member.add", "channel-members"): Deed({"action": "add", "username": "sam", "role": "viewer"}, lower="cora"),
+    ("member.change", "channel-members"): Deed(
+        {"action": "change", "username": "vic", "role": "contributor"}, by="mia", lower="cora"
+    ),
+    ("member.remove", "channel-members"): Deed({"action": "remove", "username": "vic"}, by="mia", lower="cora"),
+    ("member.leave", "channel-leave"): Deed({}, by="cora", lower="sam"),
+    ("invitation.send", "channel-members"): Deed(
+        {"action": "add", "email": "new@example.org", "role": "viewer"}, by="mia", lower="cora"
+    ),
+    ("invitation.accept", "invitation"): Deed({}, by="sam", lower="vic", arguments=[], prepare=invitation),
+    ("channel.update", "channel-settings"): Deed(
+        {"description": "", "visibility": "public", "confirm_visibility": "on"}, by="mia", lower="cora"
+    ),
+    ("policy.change", "channel-policies"): Deed({"allow_overwrite": "on"}, by="mia", lower="cora"),
+    ("channel.transfer", "channel-danger"): Deed(
+        {"action": "transfer", "transfer-username": "mia", "transfer-confirm": "demo"}
+    ),
+    ("channel.delete", "channel-danger"): Deed({"action": "delete", "delete-confirm": "demo"}),
+    ("channel.restore", "channel-restore"): Deed({}, prepare=delete_channel),
+    ("artifact.restore", "artifact-remove"): Deed(
+        {"action": "restore"}, by="mia", lower="cora", arguments=ARTIFACT, prepare=delete_artifact
+    ),
+    ("artifact.release", "artifact-remove"): Deed(
+        {"action": "release", "confirmation": FILE}, arguments=ARTIFACT, prepare=delete_artifact
+    ),
+    ("key.create", "account-keys"): Deed(KEY, **OWN),
+    ("key.create", "channel-robots"): Deed(KEY),
+    ("key.revoke", "account-keys"): Deed(with_key, prepare=own_key, **OWN),
+    ("key.revoke", "channel-robots"): Deed(with_key, prepare=robot),
+    ("publisher.add", "channel-publishers"): Deed(PUBLISHER, by="mia", lower="cora"),
+    ("publisher.add", "publisher-new"): Deed(PUBLISHER | {"channel_name": "next"}, **OWN),
+    ("publisher.remove", "channel-publishers"): Deed(with_publisher, by="mia", lower="cora", prepare=publisher),
+    ("publisher.remove", "publisher-new"): Deed(with_publisher, prepare=pending_publisher, **OWN),
+    ("team.update", "team"): Deed(team_update, **TEAM),
+    ("team.delete", "team"): Deed({"action": "delete", "delete-confirm": "mappers"}, **TEAM),
+    ("team.add", "team"): Deed({"action": "add", "who": "sam"}, **TEAM),
+    ("team.manager", "team"): Deed({"action": "manager", "username": "vic"}, **TEAM),
+    ("team.remove", "team"): Deed({"action": "remove", "username": "vic"}, **TEAM | {"lower": "sam"}),
+}
