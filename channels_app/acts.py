@@ -203,7 +203,10 @@ CREDENTIALS = (
         "oauth.grant",
         Whose.ONESELF,
         Notice("{target} is signed in with your account", Told.FIRST_TIME, "oauth_grant"),
-        (At("idp:oidc:authorization"), At("idp:oidc:device_authorization", "action", ("confirm",))),
+        (
+            At("idp:oidc:authorization", "action", ("grant",)),
+            At("idp:oidc:device_authorization", "action", ("confirm",)),
+        ),
     ),
 )
 

@@ -2,18 +2,23 @@
 
 import time
 from http import HTTPStatus
+from pathlib import Path
 
+import orjson
 import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import reverse
 
 from channels_app import acts, docs, mails
-from channels_app.access import SCOPES
+from channels_app.access import SCOPES, Actor
 from channels_app.acts import ACTS, Act, Told
 from channels_app.models import AuditEvent
-from tests.builders import make_key
-from tests.deeds import DEEDS, Deed, make_world, somebody
+from publishing import removal, upload
+from tests.archives import make_conda
+from tests.builders import make_key, make_publisher, received
+from tests.callers import bearing
+from tests.deeds import DEEDS, Deed, demo, make_world, somebody
 from tests.pages import Response, confirm, signed_in
 from tests.routes import every_route
 from tests.test_matrix import address, rows
@@ -126,7 +131,8 @@ def test_no_other_method_does_what_a_post_does(method: str) -> None:
             continue
         answer = browser.generic(method, address(route), content_type="application/x-www-form-urlencoded")
         location = answer.headers.get("Location", "")
-        assert answer.status_code >= 400 or location.startswith("/accounts/reauthenticate/"), (route, answer)
+        leads_to = ("/accounts/reauthenticate/", "/identity/o/authorize?")
+        assert answer.status_code >= 400 or location.startswith(leads_to), (route, answer)
     assert AuditEvent.objects.count() == before
 
 
@@ -179,6 +185,54 @@ def test_an_act_is_recorded_and_told(act: Act, route: str) -> None:
     told = set(somebody_by(mails.recipients(event.pk)))
     assert told >= readers(act, event)
     mails.send(event.pk, mails.recipients(event.pk)[0])
+
+
+# (action, route) → the method, the scopes that it takes, and the scope without which it is refused.
+BY_CLIENTS = {
+    ("artifact.restore", "upload"): ("POST", ("upload", "delete"), "delete"),
+    ("publisher.add", "publishers"): ("POST", ("read", "upload", "manage"), "manage"),
+    ("publisher.remove", "publisher"): ("DELETE", ("read", "manage"), "manage"),
+    ("key.revoke", "key-current"): ("DELETE", ("read",), ""),
+}
+
+
+def test_every_act_of_clients_is_done_here() -> None:
+    assert set(BY_CLIENTS) == {(act.action, route) for act in ACTS.values() for route in act.api}
+
+
+@pytest.mark.parametrize(("action", "route"), BY_CLIENTS)
+def test_a_client_does_an_act_with_its_scopes_alone(action: str, route: str, tmp_path: Path) -> None:
+    method, scopes, needed = BY_CLIENTS[action, route]
+    sent = prepare_client(action, tmp_path)
+    olga = somebody("olga")
+    callers = [signed_in(olga), Client()]
+    if needed:
+        callers.append(bearing(make_key(olga, scopes=tuple(scope for scope in SCOPES if scope != needed))))
+    for caller in callers:
+        assert caller.generic(method, *sent).status_code in (401, 403, 409)
+        assert done(action) == []
+    assert bearing(make_key(olga, scopes=scopes)).generic(method, *sent).status_code in (200, 201, 204)
+    (event,) = done(action)
+    assert event.key is not None
+    told = somebody_by(mails.recipients(event.pk))
+    assert set(told) >= ({"olga", "ida"} if event.channel else {"olga"})
+
+
+def prepare_client(action: str, folder: Path) -> tuple[str, bytes, str]:
+    """What a client sends: the address, the body and its type."""
+    if action == "artifact.restore":
+        path = make_conda(folder)
+        artifact = upload.publish(actor=Actor(user=somebody("ida")), channel=demo(), received=received(path)).artifact
+        removal.delete(actor=Actor(user=somebody("ida")), artifact=artifact, reason="")
+        boundary = b'--x\r\nContent-Disposition: form-data; name="file"; filename="demo-1.0-0.conda"\r\n\r\n'
+        return "/api/v1/upload/demo", boundary + path.read_bytes() + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+    address = "/api/v1/channels/demo/publishers"
+    if action == "publisher.add":
+        fields = {"repository": "octo-org/sample", "workflow": "release.yml"}
+        return address, orjson.dumps({"provider": "github", "fields": fields}), "application/json"
+    if action == "publisher.remove":
+        return f"{address}/{make_publisher(demo()).pk}", b"", ""
+    return "/api/v1/keys/current", b"", ""
 
 
 def test_the_docs_have_the_table() -> None:

@@ -12,7 +12,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from channels_app.acts import ACTS, At
-from channels_app.models import Channel, User
+from channels_app.models import AuditEvent, Channel, User
+from tests.accounts.oauth import DEVICE, DEVICE_CODE, REDIRECT, SCOPES, answer_consent, client, consent_path, send
 from tests.builders import make_channel
 from tests.pages import confirm, signed_in, text
 
@@ -103,6 +104,34 @@ def test_who_has_nothing_to_prove_it_by_is_not_shut_out(olga: User, channel: Cha
     olga.save()
     stale(olga).post(DANGER, DELETION)
     assert is_deleted()
+
+
+def test_letting_an_application_in_waits_for_the_password_and_goes_on(pat: User) -> None:
+    browser = stale(pat)
+    page = browser.get(consent_path(client()))
+    answer = answer_consent(browser, page)
+    assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=")
+    assert not AuditEvent.objects.filter(action="oauth.grant").exists()
+    leaving = browser.post(answer.headers["Location"], {"password": PASSWORD})
+    # By a page that goes on: browsers hold a form's redirects against the policy of the page that it is on.
+    assert f"{REDIRECT}?" in text(leaving).replace("&amp;", "&")
+    assert "code=" in text(leaving)
+    assert AuditEvent.objects.filter(action="oauth.grant", actor=pat).exists()
+
+
+def test_a_device_waits_for_the_password_and_goes_on(pat: User) -> None:
+    device = send(DEVICE_CODE, {"client_id": "rattler", "scope": SCOPES}).json()
+    page, browser = f"{DEVICE}?code={device['user_code']}", stale(pat)
+    answer = browser.post(page, {"action": "confirm"})
+    assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=")
+    assert not AuditEvent.objects.filter(action="oauth.grant").exists()
+    assert "is signed in" in text(browser.post(answer.headers["Location"], {"password": PASSWORD}))
+
+
+def test_refusing_is_not_asked(pat: User) -> None:
+    browser = stale(pat)
+    answer = answer_consent(browser, browser.get(consent_path(client())), action="cancel")
+    assert answer.headers["Location"].startswith(REDIRECT)
 
 
 def test_who_is_signed_out_is_sent_to_sign_in(channel: Channel) -> None:

@@ -22,9 +22,11 @@ def leaving(get_response: GetResponse) -> GetResponse:
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
+            # Before: a form that waited for a proof goes on under its own path.
+            is_form = request.method == "POST" and request.path.startswith("/accounts/")
             response = get_response(request)
             target = response.headers.get("Location", "")
-            if request.method != "POST" or not request.path.startswith("/accounts/") or not urlsplit(target).netloc:
+            if not is_form or not urlsplit(target).netloc:
                 return response
             return render(request, "account/leaving.html", {"target": target, "host": urlsplit(target).netloc})
 

@@ -18,5 +18,10 @@ def record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any
     )
 
 
+def rights(publisher: TrustedPublisher) -> dict[str, Any]:
+    """What an event keeps of what a publisher may do, or might until now."""
+    return {"upload": publisher.may_upload, "read": publisher.may_read, "package_globs": publisher.package_globs}
+
+
 def target(publisher: TrustedPublisher) -> str:
     return f"{PROVIDERS[publisher.issuer.provider].title}: {publisher.subject or publisher.issuer}"[:300]

@@ -26,7 +26,7 @@ from publishing.id_tokens.providers import PROVIDERS
 from publishing.id_tokens.rules import BadToken, Claims, Code
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted import candidates
-from publishing.trusted.events import record
+from publishing.trusted.events import record, rights
 
 PENDING = timedelta(days=30)
 
@@ -58,7 +58,7 @@ def add(
         _check_share(actor.user, issuer, values["subject"])
         values["expires_at"] = _pending_until() if _is_for_a_new_package(locked, values["package_globs"]) else None
         publisher = _create(channel=locked, created_by=actor.user, made_with=actor.key, **values)
-        record("publisher.add", actor, publisher)
+        record("publisher.add", actor, publisher, may=rights(publisher))
     return publisher
 
 
@@ -88,7 +88,7 @@ def add_pending(
         )
         _check_share(user, issuer, values["subject"])
         publisher = _create(**values)
-        record("publisher.add", Actor(user=user), publisher)
+        record("publisher.add", Actor(user=user), publisher, may=rights(publisher))
     return publisher
 
 
@@ -98,7 +98,7 @@ def remove(*, actor: Actor, publisher: TrustedPublisher) -> None:
     if publisher.channel:
         acts.hold("publisher.remove", actor, publisher.channel)
     pending_names.lock(publisher.channel_name)
-    record("publisher.remove", actor, publisher)
+    record("publisher.remove", actor, publisher, may=rights(publisher))
     publisher.delete()
     if publisher.created_by:
         pending_names.release(publisher.channel_name, publisher.created_by)
