@@ -15,7 +15,7 @@ from channels_app.models import Channel, User
 from publishing import encodings, index, repodata, upload
 from publishing.models import SubdirIndex
 from tests.archives import make_conda
-from tests.builders import make_channel, received
+from tests.builders import make_channel, make_files_old, received
 
 JSON = ["/open/channeldata.json", *(f"/open/noarch/{name}" for name in ("repodata.json", "run_exports.json"))]
 JSON.append("/open/noarch/current_repodata.json")
@@ -50,6 +50,7 @@ def channel(olga: User, tmp_path: Path) -> Channel:
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for subdir in ("noarch", ""):
         index.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+    make_files_old()
     return channel
 
 

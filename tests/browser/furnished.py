@@ -17,6 +17,9 @@ ABOUT = {
     "doc_url": "https://example.org/strata/docs",
     "description": "# Strata\n\nReads *layers* of rasters lazily.\n\n```python\nimport strata\n```\n\n- tiles\n- masks",
 }
+COPYING = b"Redistribution and use in source and binary forms, with or without modification, are permitted.\n"
+# Windows cannot hold it, so the page of the artifact warns.
+ODD_FILE = "share/strata/aux.txt"
 RUN_EXPORTS = b'{"weak": ["strata >=1.4,<2"]}'
 # Ninety days of downloads that rise and fall by the week.
 DOWNLOADS = """
@@ -193,8 +196,12 @@ def furnish(hub: LiveHub, folder: Path) -> None:
             name="strata",
             version=version,
             depends=["python >=3.11", "dummy-a >=0.1", "package >=0.1.0"],
-            files={"bin/strata": b"#!/bin/sh\n", "share/strata/palette.json": b"{}"},
-            info={"about.json": json.dumps(ABOUT).encode(), "run_exports.json": RUN_EXPORTS},
+            files={"bin/strata": b"#!/bin/sh\n", "share/strata/palette.json": b"{}", ODD_FILE: b"\n"},
+            info={
+                "about.json": json.dumps(ABOUT).encode(),
+                "run_exports.json": RUN_EXPORTS,
+                "licenses/COPYING": COPYING,
+            },
         )
         for version in ("1.2.0", "1.3.1", "1.4.0")
     ]

@@ -17,6 +17,7 @@ from tests.clients.relay import relay
 from tests.clients.uploader import UploadError, upload_signed_in
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted
+from tests.stack import DELIVERY
 
 LARGE_BYTES = 30_000_000
 # What a client may have sent before it sees an early answer: buffers of both ends.
@@ -41,9 +42,9 @@ def test_address_with_a_path_stops_rattler_at_once_and_is_named(
         with pytest.raises(UploadError) as caught:
             upload_signed_in(place, "slips", large, {"BearerToken": keys.olga})  # type: ignore[arg-type]
         figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
-    assert "HTTP 404" in str(caught.value)
-    assert "/api/v1/upload/slips" in str(caught.value)
-    assert "without" in str(caught.value)
+    # nginx answers before the hub does: it takes large bodies for the addresses of uploads alone.
+    said = ["HTTP 413", "/api/v1/upload/CHANNEL"] if DELIVERY else ["HTTP 404", "/api/v1/upload/slips", "without"]
+    assert [words for words in said if words not in str(caught.value)] == []
     assert len(between.sent) == 1
     assert between.sent[0] < BUFFERS_BYTES
 
