@@ -13,7 +13,7 @@ from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
 from hub.celery import wake
-from hub.errors import HubError, bad_request, conflict, forbidden
+from hub.errors import bad_request, conflict
 
 MIB = 1024**2
 
@@ -91,7 +91,8 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     user = members.user_named(username)
     if user == actor.user:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
-    _check_may_pay(actor, user)
+    if not (actor.user and actor.user.is_superuser):
+        user_limits.check_heir(user)
     owner, _ = Member.objects.update_or_create(channel=locked, user=user, defaults={"role": Role.OWNER})
     Member.objects.filter(channel=locked, user=actor.user).update(role=Role.MAINTAINER)
     quotas.forget(locked, actor.user)
@@ -145,17 +146,6 @@ def check_name(name: str) -> None:
         raise bad_request("bad_channel_name", f"'{name}' is the name of a subdir; clients would mistake it for one.")
     if name in ROUTED:
         raise bad_request("bad_channel_name", f"'{name}' is a path of the hub itself; choose another name.")
-
-
-def _check_may_pay(actor: Actor, user: User) -> None:
-    """Raise where the channel would be one too many for `user`, who is told apart from nothing else by the refusal."""
-    try:
-        if not (actor.user and actor.user.is_superuser):
-            user_limits.check_channels(user)
-    except HubError as error:
-        raise forbidden(
-            error.code, f"{user} may have no further channel. They can delete one of theirs first."
-        ) from None
 
 
 def _set(channel: Channel, values: dict[str, Any]) -> dict[str, Any]:

@@ -133,12 +133,12 @@ def _refusal(payer: Payer, usage: Usage, more_bytes: int) -> HubError | None:
 
 def _too_many(payer: Payer, usage: Usage) -> HubError:
     """413, as for a disk that is full: at 429 clients send the whole package again, several times."""
-    now = timezone.now()
+    now, packages = timezone.now(), "package" if usage.day_packages == 1 else "packages"
     left_s = (datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now).seconds + 1
     return HubError(
         413,
         "quota_packages",
-        f"{usage.day_packages:,} packages came into the channels of {payer.user} today (UTC); "
+        f"{usage.day_packages:,} {packages} came into the channels of {payer.user} today (UTC); "
         f"{payer.most_packages:,} a day are allowed. Go on tomorrow, or ask an administrator for more.",
         {"Retry-After": str(left_s)},
     )

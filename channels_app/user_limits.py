@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 
 from channels_app.models import Channel, Member, Role, User
-from hub.errors import forbidden
+from hub.errors import HubError, forbidden
 
 # name: the setting, in which 0 is no limit. The names are also those of User.limits.
 SETTINGS = {
@@ -67,6 +67,24 @@ def check_channels(user: User, *, name: str = "") -> None:
         "channels, with those that CI may make and deleted ones that can be restored",
         "Delete one",
     )
+
+
+def check_heir(user: User) -> None:
+    """403 where a channel that others hand to `user` would be one too many; nothing else of theirs is told."""
+    try:
+        check_channels(user)
+    except HubError as error:
+        raise forbidden(
+            error.code, f"{user} may have no further channel. They can delete one of theirs first."
+        ) from None
+
+
+def check_next_owner(member: Member) -> None:
+    """The same of whoever a channel counts for once `member`, its first owner, is none any more."""
+    owners = Member.objects.filter(channel=member.channel, role=Role.OWNER).order_by("pk").select_related("user")
+    first, *others = owners[:2]
+    if first == member and others and others[0].user:
+        check_heir(others[0].user)
 
 
 def validate(value: Any) -> None:

@@ -248,6 +248,16 @@ def test_wrong_ids_typed_in_by_another_user_hide_no_reason(
     assert "'production'" in answer.content.decode()
 
 
+def test_owners_are_told_of_as_many_as_one_token_serves(
+    client: Client, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "SERVED_MAX", 2)
+    for number in range(5):
+        make_publisher(make_channel(f"wrong-{number}"), issuer, pins={"repository_id": "1"})
+    assert mint(client).headers["X-Error-Code"] == "resurrected"
+    assert AuditEvent.objects.filter(action="publisher.refuse").count() == 2
+
+
 def test_refusal_speaks_of_few_users(client: Client, issuer: Issuer) -> None:
     for number in range(9):
         user = make_user(f"user-{number}")

@@ -1,18 +1,19 @@
 """How much a user may have: what counts for whom, and who is bound by nothing."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app import channels, keys, user_limits
 from channels_app.access import Actor
 from channels_app.models import ApiKey, Channel, PendingName, Role, Team, User
-from channels_app.people import teams
+from channels_app.people import members, teams
 from hub.errors import HubError
 from tests.builders import make_key, make_member, make_robot, make_team, make_user
 from tests.pages import signed_in, text
@@ -64,6 +65,26 @@ def test_channel_of_several_owners_counts_for_the_first(olga: User, sam: User) -
         make_member(make(sam, name), olga, Role.OWNER)
     make(olga, "three")
     assert [user_limits.channels_of(user).count() for user in (sam, olga)] == [2, 1]
+
+
+def test_two_users_have_twice_as_many_and_no_more(olga: User, sam: User) -> None:
+    """Whoever leaves a channel to another owner hands it to them, as far as that one may have it."""
+    for name in ("one", "two"):
+        make_member(make(olga, name), sam, Role.OWNER)
+        members.leave(actor=Actor(user=olga), channel=Channel.objects.get(name=name))
+    third = make(olga, "three")
+    make_member(third, sam, Role.OWNER)
+    refused = "sam may have no further channel. They can delete one of theirs first."
+    for act in (
+        partial(members.leave, actor=Actor(user=olga)),
+        partial(members.remove, actor=Actor(user=sam), username="olga"),
+        partial(members.change, actor=Actor(user=olga), username="olga", role=Role.VIEWER),
+        partial(channels.transfer, actor=Actor(user=olga), username="sam"),
+    ):
+        with pytest.raises(HubError) as refusal:
+            act(channel=third)
+        assert (refusal.value.code, refusal.value.detail) == ("channels_limit", refused)
+    members.remove(actor=Actor(user=olga), channel=third, username="sam")
 
 
 def test_administrators_and_commands_are_bound_by_nothing(olga: User) -> None:
@@ -127,6 +148,15 @@ def test_keys(olga: User) -> None:
     make_key(olga)
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=1))
     make_key(olga)
+
+
+def test_key_pages_and_command_say_so(channel: Channel, olga: User) -> None:
+    make_key(olga)
+    make_key(olga)
+    form = {"name": "third", "scopes": ["read"], "lifetime": "365", "which": "all"}
+    assert "olga has 2 API keys that work; a user may have 2." in text(signed_in(olga).post("/account/keys", form))
+    with pytest.raises(CommandError, match="olga has 2 API keys that work"):
+        call_command("createapikey", "olga", name="third", scope=["read"])
 
 
 def test_keys_of_a_channel(channel: Channel, olga: User) -> None:

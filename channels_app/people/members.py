@@ -7,7 +7,7 @@ Members are named by `username` or by `team`.
 
 from django.db import transaction
 
-from channels_app import acts, audit, quotas
+from channels_app import acts, audit, quotas, user_limits
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Member, Role, Team, User
 from hub.errors import bad_request, conflict, forbidden, not_found
@@ -166,6 +166,8 @@ def _check_an_owner_stays(member: Member) -> None:
             f"{member.user} is the last owner of '{member.channel}', and a channel is never without one. "
             "Make somebody else an owner first, or transfer or delete the channel.",
         )
+    if member.role == Role.OWNER:
+        user_limits.check_next_owner(member)
 
 
 def _record(action: str, actor: Actor, member: Member, detail: dict[str, str]) -> None:

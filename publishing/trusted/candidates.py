@@ -66,9 +66,11 @@ def bounded(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:
 
 
 def tell_of_resurrected(differences: Mapping[TrustedPublisher, Difference | None]) -> None:
-    """Somebody else has the name now: its owners shall know, though the token is refused."""
-    for publisher, difference in differences.items():
-        if difference and difference.is_pin and publisher.channel and not _was_told(publisher):
+    """Somebody else has the name now: its owners shall know, though the token is refused; at most `bounded` ones."""
+    resurrected = {each: found for each, found in differences.items() if found and found.is_pin and each.channel}
+    for publisher in bounded(resurrected):
+        if not _was_told(publisher):
+            difference = resurrected[publisher]
             detail = {"expected": difference.expected, "found": difference.found}
             record("publisher.refuse", Actor(), publisher, **detail)
 

@@ -115,6 +115,31 @@ def test_full_disk_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Pat
         assert upload(hub, "demo", make_conda(tmp_path, name="small"), key).status == 201
 
 
+def test_quota_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, figure: Figure) -> None:
+    with live_hub(tmp_path, HUB_USER_BYTES="1000000", HUB_USER_PACKAGES_A_DAY="1") as hub:
+        hub.shell("User.objects.create_user('olga')")
+        hub.manage("createchannel", "demo", "--owner", "olga")
+        key = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload")
+        with relay(hub.port) as between, pytest.raises(UploadError) as caught:
+            upload_signed_in(SimpleNamespace(url=between.url), "demo", large, {"BearerToken": key})  # type: ignore[arg-type]
+        figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
+        assert "HTTP 413" in str(caught.value)
+        assert "The channels of olga hold 0 bytes, and this package has " in str(caught.value)
+        assert len(between.sent) == 1
+        assert between.sent[0] < BUFFERS_BYTES
+
+        # Without a length it is seen when all of it has come.
+        sound = make_conda(tmp_path, name="sound", files={"junk": os.urandom(2_000_000)})
+        name = {"X-File-Name": sound.name}
+        answer = ask(hub, "/api/v1/upload/demo", key, method="POST", body=iter([sound.read_bytes()]), headers=name)
+        assert (answer.status, answer.headers["X-Error-Code"]) == (413, "quota_bytes")
+        upload_signed_in(hub, "demo", make_conda(tmp_path, name="small"), {"BearerToken": key})
+        second = make_conda(tmp_path, name="second")
+        with relay(hub.port) as between, pytest.raises(UploadError, match="1 package came into the channels of olga"):
+            upload_signed_in(SimpleNamespace(url=between.url), "demo", second, {"BearerToken": key})  # type: ignore[arg-type]
+        assert len(between.sent) == 1
+
+
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
     """A disk of its own, of 16 MiB, at `folder`; skips where none can be mounted."""

@@ -249,6 +249,37 @@ def test_job_that_may_only_read_uploads_nothing(hub: LiveHub, github: FakeIssuer
         upload_in_ci(hub, "only-reads", make_conda(tmp_path), github_job(github))
 
 
+TWO_USERS = """
+from publishing.trusted import publishers
+from publishing.id_tokens.providers import PROVIDERS
+from publishing.models import Issuer
+from hub.errors import HubError
+
+sam, issuer = User.objects.create_user("sam"), Issuer.objects.get(url="{github}")
+fields = PROVIDERS["github"].clean({{"repository": "octo-org/sample", "workflow": "release.yml"}})
+refusals = []
+for user, name in ((User.objects.get(username="olga"), "next-lab"), (sam, "next-lab"), (sam, "sams-lab")):
+    try:
+        publishers.add_pending(user=user, channel_name=name, issuer=issuer, fields=fields)
+    except HubError as error:
+        refusals.append(error.code)
+answer = refusals
+"""
+
+
+def test_another_users_set_up_changes_nothing_for_the_job(
+    hub: LiveHub, github: FakeIssuer, olgas_key: str, tmp_path: Path
+) -> None:
+    assert hub.shell(TWO_USERS.format(github=github.url)) == ["name_pending"]
+    hub.manage("createchannel", "sams-lab", "--owner", "olga")
+    package = make_conda(tmp_path, name="mine")
+    upload_in_ci(hub, "next-lab", package, github_job(github))
+    seconds_until_indexed(hub, "next-lab", "noarch", [package.name], olgas_key)
+    sams = hub.manage("createapikey", "sam", "--name", "test", "--scope", "read")
+    with pytest.raises(ReadError):
+        Reader(f"{hub.url}/next-lab", {"BearerToken": sams}).install("mine")
+
+
 def test_one_of_fifty_simultaneous_exchanges_of_a_token_succeeds(hub: LiveHub, github: FakeIssuer) -> None:
     token, together = github.token(), Barrier(CONCURRENT)
 
