@@ -7,11 +7,12 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
-LOOKS := axe_finds_nothing_and_nothing_overflows lighthouse
-SHOWN := tests/differential tests/id_tokens tests/specs tests/test_deployment.py tests/test_installing.py \
-	tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
+RUSH := tests/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
+SHOWN := tests/differential tests/id_tokens tests/specs tests/test_deployment.py tests/test_docs.py \
+	tests/test_installing.py tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
 	$(wildcard tests/test_archive_*.py tests/test_storage*.py tests/test_*_checks.py) \
-	tests/clients/test_runhub.py tests/clients/test_store.py
+	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
+	tests/clients/test_conda_build_packages.py tests/clients/test_runhub.py tests/clients/test_store.py
 
 .PHONY: run stack test test-services redirect stream screenshots lint format lock clean
 
@@ -31,7 +32,7 @@ test: .venv/dev.installed
 # what `make test` has SHOWN and neither database nor queue could change: files that use none, or are about `make run` and
 # the plain store, and axe-core's and Lighthouse's looks.
 test-services: .venv/dev.installed
-	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto $(SHOWN:%=--ignore=%) $(LOOKS:%=--deselect tests/browser/test_every_page.py::test_%)
+	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto $(SHOWN:%=--ignore=%) --deselect $(RUSH)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
 
 redirect stream: .venv/dev.installed
