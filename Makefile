@@ -29,8 +29,8 @@ test: .venv/dev.installed
 	$(BIN)/python -m pytest -n auto
 
 # The whole suite, its clients before the whole stack; then what reads and uploads with the other two deliveries. But for
-# what `make test` has SHOWN and neither database nor queue could change: files that use none, or are about `make run` and
-# the plain store, and axe-core's and Lighthouse's looks.
+# what `make test` has SHOWN and neither database nor queue could change: files that use none, or are about `make run`, the
+# plain store, the documentation or pages in a browser, of which one journey is made again; and but for the longest RUSH.
 test-services: .venv/dev.installed
 	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto $(SHOWN:%=--ignore=%) --deselect $(RUSH)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
