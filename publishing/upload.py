@@ -35,7 +35,8 @@ OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdi
 class Upload:
     """Who uploads what into which channel, and who pays for it, where there is a quota.
 
-    `epoch`: the access epoch from before their right was asked for.
+    `epoch`: the access epoch from before their right was asked for. `may_restore`: not by a browser that would have to
+    prove first who it is.
     """
 
     actor: Actor
@@ -45,6 +46,7 @@ class Upload:
     force: bool = False
     epoch: int | None = None
     payer: quotas.Payer | None = None
+    may_restore: bool = True
 
     @property
     def place(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def publish(
     force: bool = False,
     epoch: int | None = None,
     payer: quotas.Payer | None = None,
+    may_restore: bool = True,
 ) -> Published:
     """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
 
@@ -76,7 +79,7 @@ def publish(
     never meet there, and what the database has not committed is not served. `payer` is what quotas.check_room() told.
     """
     check_checksum(received)
-    upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer)
+    upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer, may_restore)
     check_policies(upload)
     existing = check_duplicate(upload, occupant(upload), may_replace=force)
     verified = acceptance.accept(actor, channel, received)
@@ -176,7 +179,14 @@ def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: b
 
 def check_may_restore(upload: Upload, artifact: Artifact) -> None:
     """Raise where the artifact was removed and would be back, by somebody who may upload but not restore."""
-    if artifact.removal and not acts.may("artifact.restore", upload.actor, upload.channel):
+    if not artifact.removal:
+        return
+    if not upload.may_restore:
+        raise conflict(
+            "proof_needed",
+            f"{artifact} was {artifact.get_removal_display()}. Restore it on its page, which asks again who you are.",
+        )
+    if not acts.may("artifact.restore", upload.actor, upload.channel):
         raise conflict(
             "may_not_restore",
             f"{artifact} was {artifact.get_removal_display()}. This upload would bring it back, which takes the right "

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from channels_app import authentication, misplaced, quotas, settings_frame
 from channels_app.access import Actor, Permission, channel_for, page_channel, permissions
+from channels_app.accounts import reauthentication
 from channels_app.models import Artifact, Removal
 from hub.errors import HubError, bad_request
 from publishing import queries, removal
@@ -121,7 +122,8 @@ def _publish(request: HttpRequest, channel: str) -> Published:
     with receive(body, target.upload_limit_bytes) as received:
         if not token:
             actor = authentication.session_actor(request, received.fields.get("csrfmiddlewaretoken", ""))
-        return publish(actor=actor, channel=target, received=received, payer=payer)
+        may_restore = not reauthentication.is_missing(request)
+        return publish(actor=actor, channel=target, received=received, payer=payer, may_restore=may_restore)
 
 
 def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[str, RestoreForm]:

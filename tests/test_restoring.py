@@ -131,6 +131,18 @@ def test_who_may_restore_does_by_uploading(world: Path, who: str) -> None:
     assert event.detail["removal"] == {"from": "deleted", "to": ""}
 
 
+def test_the_page_restores_nothing_without_a_fresh_proof(world: Path) -> None:
+    remove(Removal.DELETED)
+    User.objects.filter(username="mia").update(password="usable")
+    for is_fresh, expected in ((False, 409), (True, 201)):
+        browser = signed_in(user("mia"), is_fresh=is_fresh)
+        sent = {"file": SimpleUploadedFile(world.name, world.read_bytes())}
+        answer = browser.post("/channels/demo/settings/upload", sent, headers={"Accept": "application/json"})
+        assert answer.status_code == expected
+        assert (Artifact.objects.get().removal == "") is is_fresh
+        assert ("Restore it on its page, which asks again who you are." in answer.text) is not is_fresh
+
+
 @pytest.mark.parametrize("who", LOWER)
 def test_the_same_bytes_never_take_back_a_yank(world: Path, who: str) -> None:
     door = LOWER[who]()

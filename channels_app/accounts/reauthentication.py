@@ -45,6 +45,14 @@ def is_fresh(request: HttpRequest) -> bool:
     return any(record["at"] > oldest for record in get_authentication_records(request, request.user))
 
 
+def is_missing(request: HttpRequest) -> bool:
+    """Whether there is no fresh proof, and something to prove it by."""
+    if is_fresh(request):
+        return False
+    has_account = SocialAccount.objects.filter(user=request.user.pk).exists()
+    return has_account or bool(get_adapter().get_reauthentication_methods(request.user))
+
+
 def ask(request: HttpRequest) -> HttpResponse | None:
     """To the page for it: by password or second factor, else by signing in with their provider once more.
 
