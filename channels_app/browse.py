@@ -20,6 +20,11 @@ PACKAGES_A_PAGE = 50
 VERSIONS_AT_FIRST = 20
 DEPENDENTS_AT_FIRST = 30
 FILES_AT_FIRST = 25
+# Where all are asked for.
+VERSIONS_AT_MOST = 200
+DEPENDENTS_AT_MOST = 500
+FILES_AT_MOST = 250
+BUILDS_AT_MOST = 200
 LOGO_CACHING_S = 300
 
 
@@ -72,14 +77,16 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
     """One file: everything that the hub knows of it."""
     actor = authentication.actor(request)
     found = page_channel(actor, channel)
+    artifacts = Artifact.objects.select_related("channel", "package", "uploaded_by", "uploaded_with", "removed_by")
     artifact = get_object_or_404(
-        Artifact.objects.select_related("channel", "package", "uploaded_by", "uploaded_with", "removed_by"),
+        browse_queries.with_light_documents(artifacts, browse_queries.SHOWN_MAX_CHARACTERS),
         channel=found,
         subdir=subdir,
         file_name=file_name,
     )
+    browse_queries.show_documents(artifact)
     proven = provenance.of(artifact)
-    files = artifact.files if "files" in request.GET else artifact.files[:FILES_AT_FIRST]
+    files = metadata.files(artifact.files, most=FILES_AT_MOST if "files" in request.GET else FILES_AT_FIRST)
     context = {
         "channel": found,
         "artifact": artifact,
@@ -90,10 +97,13 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
         "built_at_ms": metadata.built_at_ms(artifact.index_json),
         "other_fields": metadata.other_fields(artifact.index_json),
         "documents": [
-            ("info/index.json", metadata.pretty(artifact.index_json)),
-            ("info/about.json", metadata.pretty(artifact.about_json)),
+            ("info/index.json", "index.json", metadata.pretty(artifact.index_json)),
+            ("info/about.json", "about.json", metadata.pretty(artifact.about_json)),
         ],
         "files": files,
+        "licences": metadata.licences(artifact.licences),
+        "warnings": metadata.warnings(artifact.warnings),
+        "run_exports": metadata.run_exports(artifact.run_exports),
         "more_files": len(artifact.files) - len(files),
         "provenance": proven,
         "verify_command": provenance.verify_command(artifact, proven),
@@ -135,14 +145,14 @@ def _latest(newest: list[Artifact]) -> dict[str, Any]:
         "licence": metadata.licence(newest[0]),
         "links": metadata.links(about),
         "description": markdown.render(metadata.description(about)),
-        "run_exports": newest[0].run_exports,
+        "run_exports": metadata.run_exports(newest[0].run_exports),
     }
 
 
 def _versions(request: HttpRequest, package: Package, *, with_deleted: bool) -> dict[str, Any]:
     """The matrix of the newest versions, or of all, and the files of the one that was chosen."""
     versions = browse_queries.versions(package, with_deleted=with_deleted)
-    shown = versions if request.GET.get("versions") == "all" else versions[:VERSIONS_AT_FIRST]
+    shown = versions[: VERSIONS_AT_MOST if request.GET.get("versions") == "all" else VERSIONS_AT_FIRST]
     subdirs, rows = browse_queries.version_rows(package, shown, with_deleted=with_deleted)
     chosen = request.GET.get("version", "")
     if chosen not in versions:
@@ -153,17 +163,17 @@ def _versions(request: HttpRequest, package: Package, *, with_deleted: bool) -> 
         "subdirs": subdirs,
         "rows": rows,
         "chosen": chosen,
-        "files": browse_queries.files(package, chosen, with_deleted=with_deleted),
+        "files": browse_queries.files(package, chosen, with_deleted=with_deleted)[:BUILDS_AT_MOST],
     }
 
 
 def _dependencies(request: HttpRequest, package: Package, newest: list[Artifact]) -> dict[str, Any]:
     dependencies = metadata.dependencies(newest)
     dependents = list(browse_queries.dependents(package))
-    shown = dependents if request.GET.get("dependents") == "all" else dependents[:DEPENDENTS_AT_FIRST]
+    shown = dependents[: DEPENDENTS_AT_MOST if request.GET.get("dependents") == "all" else DEPENDENTS_AT_FIRST]
     return {
         "dependencies": dependencies,
-        "known": browse_queries.names_in(package.channel, (each.name for each in dependencies)),
+        "known": browse_queries.names_in(package.channel, (each.name for each in dependencies.shown)),
         "dependents": shown,
         "dependent_count": len(dependents),
         "more_dependents": len(dependents) - len(shown),
@@ -173,8 +183,8 @@ def _dependencies(request: HttpRequest, package: Package, newest: list[Artifact]
 def _specs(channel: Channel, artifact: Artifact) -> dict[str, Any]:
     """The match specs of an artifact, each with its name, and which of the names are in the channel."""
     lists = {
-        "depends": [metadata.split_spec(spec) for spec in artifact.index_json.get("depends", ())],
-        "constrains": [metadata.split_spec(spec) for spec in artifact.index_json.get("constrains", ())],
+        "depends": metadata.specs(artifact.index_json.get("depends")),
+        "constrains": metadata.specs(artifact.index_json.get("constrains")),
     }
-    names = (name for specs in lists.values() for name, _ in specs)
+    names = (name for specs in lists.values() for name, _ in specs.shown)
     return {**lists, "known": browse_queries.names_in(channel, names)}

@@ -1,11 +1,14 @@
 """Reads for the pages of a channel, a package and an artifact: each a constant number of queries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
+from django.db.models import Case, Count, Exists, F, JSONField, Max, OuterRef, Q, QuerySet, Sum, TextField, When
+from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Cast, Length
+from django.db.models.lookups import LessThanOrEqual
 from rattler import Version
 
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, PackageDependency, Removal
@@ -13,6 +16,19 @@ from channels_app.models import Artifact, Channel, DailyDownloads, Package, Pack
 LISTED = Q(removal=Removal.NONE, set_aside_reason="")
 # What a list of artifacts does without: up to megabytes a row.
 HEAVY = ("about_json", "index_json", "files", "licences", "run_exports", "warnings", "features")
+SAID = ("files", "licences", "warnings", "features")
+# Of one version, as far as its page tells of them.
+BUILDS = 24
+LIGHT_MAX_CHARACTERS = 16 * 1024
+SHOWN_MAX_CHARACTERS = 256 * 1024
+# Document → what a page shows of it in a place of its own.
+OWN_KEYS = {
+    "index_json": ("depends", "constrains", "license", "timestamp"),
+    "about_json": ("summary", "description", "license", "home", "doc_url", "dev_url", "source_url"),
+    # Of long lists nothing: the page leads to the documents.
+    "run_exports": (),
+    "files": (),
+}
 MAX_WORDS = 8
 FEED_ITEMS = 50
 PLOT_DAYS = 90
@@ -101,10 +117,46 @@ def files(package: Package, version: str, *, with_deleted: bool) -> QuerySet[Art
 
 
 def newest_artifacts(package: Package) -> list[Artifact]:
-    """The artifacts of the version that the package's row calls the latest, the newest build first."""
+    """The newest builds of the version that the package's row calls the latest, the newest first.
+
+    A long document stays in the database: of the newest build its own keys are read, of the others nothing.
+    """
     newest = package.artifacts.filter(LISTED, version=package.latest_version)
     newest = newest.annotate(has_licence_files=~Q(licences=[])).order_by("-build_number", "-indexed_timestamp")
-    return list(newest.defer("files", "licences", "warnings", "features"))
+    found = list(with_light_documents(newest, LIGHT_MAX_CHARACTERS).defer(*SAID)[:BUILDS])
+    for artifact in found[:1]:
+        show_documents(artifact)
+    for artifact in found[1:]:
+        artifact.index_json = getattr(artifact, "index_json_light") or {}  # noqa: B009
+    return found
+
+
+def with_light_documents(artifacts: QuerySet[Artifact], most: int) -> QuerySet[Artifact]:
+    """The same, for show_documents(): what a package says at more length than `most` stays in the database."""
+    light = {
+        f"{name}_light": Case(
+            When(condition=LessThanOrEqual(Length(Cast(name, TextField())), most), then=F(name)),
+            output_field=JSONField(),
+        )
+        for name in OWN_KEYS
+    }
+    return artifacts.annotate(**light).defer(*OWN_KEYS)
+
+
+def show_documents(artifact: Artifact) -> None:
+    """Set its documents: whole, or of a long one, which may be a million empty lists, the keys that a page shows."""
+    for name, keys in OWN_KEYS.items():
+        light = getattr(artifact, f"{name}_light")
+        setattr(artifact, name, light if light is not None else _of_long(artifact.pk, name, keys))
+    artifact.has_long_run_exports = getattr(artifact, "run_exports_light") is None  # type: ignore[attr-defined]  # noqa: B009
+
+
+def _of_long(pk: int, name: str, keys: Sequence[str]) -> dict[str, Any] | list[Any]:
+    if not keys:
+        return [] if name == "files" else {}
+    parts = [KeyTransform(key, name) for key in keys]
+    found = Artifact.objects.filter(pk=pk).values_list(*parts).get()
+    return {key: value for key, value in zip(keys, found, strict=True) if value is not None}
 
 
 def names_in(channel: Channel, names: Iterable[str]) -> set[str]:

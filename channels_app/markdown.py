@@ -1,6 +1,7 @@
 """Markdown → HTML that a page may show, whoever wrote it: no HTML of theirs, no pictures, links to the web alone."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import nh3
 from django.utils.html import escape
@@ -11,8 +12,13 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-# Brackets and wide tables take the parser time that grows faster than the text: this much takes 0.3 s at worst.
+# Brackets and wide tables take the parser time that grows faster than the text: this much takes 0.3 s at worst, once.
 MAX_CHARACTERS = 10_000
+# References to one long address, and cells that a table is filled up with, make much of little. What grows beyond this
+# is shown as it was written.
+HTML_MAX_CHARACTERS = 64 * 1024
+REFERENCES_MAX_CHARACTERS = 32 * 1024
+REMEMBERED = 128
 TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code"),
     *("em", "strong", "s", "a", "table", "thead", "tbody", "tr", "th", "td"),
@@ -33,7 +39,14 @@ def render(
     Links lead outside, by http(s) alone, and vouch for nothing. `own_links` is for what the hub itself wrote: relative
     links stay, too. What is longer than `max_characters` is cut off.
     """
-    html = _parser.render(text[:max_characters], {"heading_shift": heading_shift})
+    return _rendered(text[:max_characters], heading_shift, own_links)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _rendered(text: str, heading_shift: int, own_links: bool) -> SafeString:
+    html = _parser.render(text, {"heading_shift": heading_shift})
+    if len(html) > HTML_MAX_CHARACTERS and not own_links:
+        html = f"<pre>{escape(text)}</pre>"
     return mark_safe(  # noqa: S308  # nosec B308, B703  # nh3 has made it safe
         nh3.clean(
             html,
@@ -46,6 +59,14 @@ def render(
             set_tag_attribute_values={"pre": {"tabindex": "0"}},
         )
     )
+
+
+def _bound_references(state: StateCore) -> None:
+    """Forget the references where, each named as often as there are brackets, they would fill a book."""
+    references = state.env.get("references", {})
+    longest = max((len(each["href"]) + len(each["title"]) for each in references.values()), default=0)
+    if longest * state.src.count("[") > REFERENCES_MAX_CHARACTERS:
+        references.clear()
 
 
 def _shift_headings(state: StateCore) -> None:
@@ -65,6 +86,7 @@ def _words_of_picture(
 def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.core.ruler.push("shift_headings", _shift_headings)
+    parser.core.ruler.after("block", "bound_references", _bound_references)
     parser.add_render_rule("image", _words_of_picture)
     return parser
 

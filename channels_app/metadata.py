@@ -1,16 +1,27 @@
 """PURE: what a package says of itself in info/index.json and info/about.json, made fit to show; all hostile."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from channels_app import packages, timestamps
+from channels_app.excerpts import Excerpt, cut, excerpt
 from channels_app.models import Artifact
 
 LINKS = {"home": "Home", "doc_url": "Documentation", "dev_url": "Development", "source_url": "Source"}
-LINK_MAX_CHARACTERS = 2000
+LINK_MAX_CHARACTERS = 500
+LINKS_OF_A_KIND = 5
+# How much of one thing a page shows, and of all things of a kind: characters are up to nine bytes each.
+LINE_MAX_CHARACTERS = 300
+SPECS_SHOWN, SPECS_MAX_CHARACTERS = 100, 8000
+CONSTRAINTS_SHOWN = 5
+FIELDS_SHOWN, FIELDS_MAX_CHARACTERS = 40, 6000
+LICENCES_SHOWN, LICENCES_MAX_CHARACTERS = 20, 20_000
+WARNINGS_SHOWN, WARNINGS_MAX_CHARACTERS = 20, 6000
+PATHS_MAX_CHARACTERS = 20_000
+DOCUMENT_MAX_CHARACTERS = 8000
 # Of info/index.json: what the page shows in a place of its own. The rest is shown key by key.
 SHOWN_KEYS = {"name", "version", "build", "build_number", "subdir", "timestamp", "license", "depends", "constrains"}
 
@@ -40,7 +51,8 @@ def words(value: object) -> str:
 
 
 def licence(artifact: Artifact) -> str:
-    return words(artifact.about_json.get("license")) or words(artifact.index_json.get("license"))
+    stated = words(artifact.about_json.get("license")) or words(artifact.index_json.get("license"))
+    return cut(stated, LINE_MAX_CHARACTERS)
 
 
 def description(about: Mapping[str, Any]) -> str:
@@ -54,7 +66,7 @@ def links(about: Mapping[str, Any]) -> list[Link]:
     found = []
     for key, label in LINKS.items():
         values = about.get(key)
-        for value in values if isinstance(values, list) else [values]:
+        for value in values[:LINKS_OF_A_KIND] if isinstance(values, list) else [values]:
             text = words(value)[:LINK_MAX_CHARACTERS]
             if text:
                 href = web_address(text)
@@ -76,7 +88,7 @@ def web_address(text: str) -> str:
     return text if parts.scheme in ("http", "https") and parts.hostname else ""
 
 
-def dependencies(artifacts: Iterable[Artifact]) -> list[Dependency]:
+def dependencies(artifacts: Iterable[Artifact]) -> Excerpt[Dependency]:
     """What these artifacts, all of one version, depend on, by name."""
     found: dict[str, dict[str, set[str]]] = {}
     subdirs = set()
@@ -84,19 +96,62 @@ def dependencies(artifacts: Iterable[Artifact]) -> list[Dependency]:
         subdirs.add(artifact.subdir)
         for name, constraint in map(split_spec, artifact.index_json.get("depends", ())):
             found.setdefault(name, {}).setdefault(constraint, set()).add(artifact.subdir)
-    return [
-        Dependency(name, [(text, [] if where == subdirs else sorted(where)) for text, where in constraints.items()])
+    every = [
+        Dependency(
+            name,
+            [
+                (text, [] if where == subdirs else sorted(where))
+                for text, where in list(constraints.items())[:CONSTRAINTS_SHOWN]
+            ],
+        )
         for name, constraints in sorted(found.items())
     ]
+    return excerpt(every, most=SPECS_SHOWN, characters=SPECS_MAX_CHARACTERS, size=_size_of_dependency)
+
+
+def specs(found: object) -> Excerpt[tuple[str, str]]:
+    """The first of a list of match specs, each with its name."""
+    every = [split_spec(spec) for spec in found] if isinstance(found, list) else []
+    return excerpt(every, most=SPECS_SHOWN, characters=SPECS_MAX_CHARACTERS, size=lambda spec: len(spec[0] + spec[1]))
 
 
 def split_spec(spec: object) -> tuple[str, str]:
-    """A match spec's name, and what it demands of it: a channel, a version, a build."""
-    text = str(spec).strip()
+    """A match spec's name, and what it demands of it: a channel, a version, a build; no more than fits a line."""
+    text = cut(str(spec).strip(), LINE_MAX_CHARACTERS)
     found = packages.SPEC_NAME.match(text)
     if not found:
         return "", text
     return packages.name_of(text), (text[: found.start(1)] + text[found.end(1) :]).strip()
+
+
+def run_exports(stated: Mapping[str, Sequence[str]]) -> Excerpt[tuple[str, list[str]]]:
+    """Kind by kind, the first of its specs."""
+    entries = [(kind, cut(spec, LINE_MAX_CHARACTERS)) for kind, specs in stated.items() for spec in specs]
+    found = excerpt(entries, most=SPECS_SHOWN, characters=SPECS_MAX_CHARACTERS, size=lambda entry: len(entry[1]))
+    kinds: dict[str, list[str]] = {}
+    for kind, spec in found.shown:
+        kinds.setdefault(kind, []).append(spec)
+    return Excerpt(list(kinds.items()), len(kinds) + found.more)
+
+
+def files(stated: Sequence[tuple[str, int]], *, most: int) -> list[tuple[str, int]]:
+    """The first of its paths with their sizes."""
+    lines = [(cut(path, LINE_MAX_CHARACTERS), size) for path, size in stated[:most]]
+    return excerpt(lines, most=most, characters=PATHS_MAX_CHARACTERS, size=lambda line: len(line[0])).shown
+
+
+def licences(stated: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Its licence files with their texts; the last one that there is room for is cut, and so is each later one."""
+    shown, room = [], LICENCES_MAX_CHARACTERS
+    for path, text in stated[:LICENCES_SHOWN]:
+        shown.append((cut(path, LINE_MAX_CHARACTERS), cut(text, room)))
+        room -= min(room, len(text))
+    return shown
+
+
+def warnings(stated: Sequence[str]) -> list[str]:
+    lines = [cut(line, LINE_MAX_CHARACTERS) for line in stated]
+    return excerpt(lines, most=WARNINGS_SHOWN, characters=WARNINGS_MAX_CHARACTERS, size=len).shown
 
 
 def built_at_ms(index: Mapping[str, Any]) -> int | None:
@@ -105,13 +160,24 @@ def built_at_ms(index: Mapping[str, Any]) -> int | None:
 
 
 def other_fields(index: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What info/index.json says besides, key by key."""
-    return [
-        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    """What info/index.json says besides, key by key, as much as there is room for."""
+    fields = [
+        (cut(key, LINE_MAX_CHARACTERS), cut(_in_words(value), LINE_MAX_CHARACTERS))
         for key, value in sorted(index.items())
         if key not in SHOWN_KEYS
     ]
+    found = excerpt(fields, most=FIELDS_SHOWN, characters=FIELDS_MAX_CHARACTERS, size=lambda field: len("".join(field)))
+    return found.shown
 
 
 def pretty(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    """The beginning of a document, indented."""
+    return cut(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False), DOCUMENT_MAX_CHARACTERS)
+
+
+def _in_words(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _size_of_dependency(found: Dependency) -> int:
+    return len(found.name) + sum(len(text) + sum(map(len, subdirs)) for text, subdirs in found.constraints)

@@ -307,7 +307,7 @@ class Artifact(models.Model):
     sha256 = models.CharField(max_length=64)
     md5 = models.CharField(max_length=32)
     index_json = models.JSONField(help_text="info/index.json as it was built.")
-    about_json = models.JSONField(default=dict, help_text="info/about.json as it was built.")
+    about_json = models.JSONField(default=dict, help_text="info/about.json, as much of it as is shown; see about.py.")
     run_exports = models.JSONField(default=dict, help_text="CEP 12's form: kind → specs.")
     features = models.JSONField(default=list, help_text="CEP 38's facts that hold, for channeldata.json.")
     warnings = models.JSONField(default=list, help_text="What is allowed but may trouble some client.")
@@ -366,6 +366,16 @@ class Artifact(models.Model):
     def is_damaged(self) -> bool:
         """Whether the index leaves it out because its bytes are missing or wrong."""
         return self.set_aside_reason.startswith(DAMAGED)
+
+
+class AboutDocument(models.Model):
+    """The whole info/about.json of an artifact where it is too long for the row; see about.py."""
+
+    artifact = models.OneToOneField(Artifact, on_delete=models.CASCADE, related_name="about_document")
+    body = models.BinaryField(help_text="JSON, as one zstd frame.")
+
+    def __str__(self) -> str:
+        return f"about.json of {self.artifact_id}"
 
 
 class DailyDownloads(models.Model):

@@ -43,6 +43,9 @@ HUB_KEYS = {
     *("legacy_bz2_md5", "legacy_bz2_size", "url", "fn", "channel"),
 }
 ABOUT_KEYS = ("dev_url", "doc_url", "home", "license", "source_url", "summary")
+# Of one package in channeldata.json, which every client reads whole.
+ABOUT_MAX_CHARACTERS, ABOUT_LIST_MAX = 1000, 10
+RUN_EXPORTS_MAX_BYTES = 64 * 1024
 FEATURES = ("activate.d", "binary_prefix", "deactivate.d", "post_link", "pre_link", "pre_unlink", "text_prefix")
 # Level 1 is faster than 3 on repodata, and smaller.
 ZSTD_LEVEL = 1
@@ -228,17 +231,36 @@ def channeldata_layout(subdirs: Iterable[str]) -> Layout:
 def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
     """What channeldata.json says of one package: texts from its newest artifact, facts from all that are listed."""
     newest = max(newest_version(rows), key=lambda row: (row.build_number, row.indexed_timestamp))
-    about = {key: newest.about_json[key] for key in ABOUT_KEYS if newest.about_json.get(key)}
+    about = {key: kept for key in ABOUT_KEYS if (kept := _shown(newest.about_json.get(key)))}
     features = {feature for row in rows for feature in row.features}
     entry = {
         **about,
         **{feature: feature in features for feature in FEATURES},
-        "run_exports": {row.version: row.run_exports for row in rows if row.run_exports},
+        "run_exports": _newest_run_exports(rows),
         "subdirs": sorted({row.subdir for row in rows}),
         "timestamp": max(timestamps.stated_ms(row.index_json.get("timestamp")) or 0 for row in rows) // 1000,
         "version": newest.version,
     }
     return _inside({name: entry})
+
+
+def _shown(value: object) -> object:
+    """Texts and lists of them, as CEP 38 has them, each cut; nothing of anything else."""
+    if isinstance(value, list):
+        return [each[:ABOUT_MAX_CHARACTERS] for each in value[:ABOUT_LIST_MAX] if isinstance(each, str)]
+    return value[:ABOUT_MAX_CHARACTERS] if isinstance(value, str) else None
+
+
+def _newest_run_exports(rows: Sequence[SummaryRow]) -> dict[str, Any]:
+    """Version → run exports, the newest first, of as many versions as there is room for."""
+    stated = {row.version: row.run_exports for row in rows if row.run_exports}
+    room, kept = RUN_EXPORTS_MAX_BYTES, {}
+    for version in sorted(stated, key=lambda version: (Version(version), version), reverse=True):
+        room -= len(orjson.dumps(stated[version]))
+        if room < 0:
+            break
+        kept[version] = stated[version]
+    return kept
 
 
 def empty_file(subdir: str, file_name: str) -> bytes | None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import acts, audit, packages, quotas
+from channels_app import about, acts, audit, packages, quotas
 from channels_app.access import Actor, Permission, check_name, check_still_allowed
 from channels_app.models import Artifact, Channel, Removal
 from hub import database
@@ -314,6 +314,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
     for name, value in values.items():
         setattr(artifact, name, value)
     artifact.save(update_fields=values if before else None)
+    about.keep_whole(artifact, info.about, is_new=before is None)
     audit.record(
         "artifact.restore" if is_same else "artifact.overwrite" if before else "artifact.publish",
         by=actor,
@@ -331,7 +332,7 @@ def facts(upload: Upload) -> dict[str, Any]:
     return {
         **{name: getattr(info, name) for name in (*of_package, "file_count", "licences")},
         "index_json": info.index,
-        "about_json": info.about,
+        "about_json": about.stored(info.about),
         "size_bytes": received.size_bytes,
         "sha256": received.sha256,
         "md5": received.md5,

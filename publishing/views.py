@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from channels_app import authentication, misplaced, quotas, settings_frame
 from channels_app.access import Actor, Permission, channel_for, page_channel, permissions
 from channels_app.accounts import reauthentication
+from channels_app.browse_queries import HEAVY
 from channels_app.models import Artifact, Removal
 from hub.errors import HubError, bad_request
 from publishing import queries, removal
@@ -73,7 +74,7 @@ def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
         return redirect_to_login(request.get_full_path())
     found = page_channel(actor, channel, Permission.DELETE)
     artifacts = found.artifacts.select_related("package", "removed_by")
-    artifact = get_object_or_404(artifacts, subdir=subdir, file_name=file_name)
+    artifact = get_object_or_404(artifacts.defer(*HEAVY), subdir=subdir, file_name=file_name)
     is_owner = Permission.OWN in permissions(actor, found)
     ways = _ways(request, artifact, is_owner=is_owner)
     if request.method == "POST" and (answer := _remove(request, actor, artifact, ways)):

@@ -28,6 +28,7 @@ FILE = ["{}", "noarch", "pack-1.0-0.conda"]
 # Arguments of routes; without a row, those with a channel take its name. {} is the channel.
 ARGUMENTS = {
     "artifact": FILE,
+    "artifact-document": [*FILE, "index.json"],
     "artifact-provenance": FILE,
     "artifact-remove": FILE,
     "channel-file": ["{}", "noarch/repodata.json"],

@@ -35,6 +35,8 @@ DOCUMENT_LIMITS = {
 # A symlink with `..` after a name costs some searches; real packages have a handful.
 DETOURS_MAX = 10_000
 FILES_KEPT = 5_000
+# Of all their paths together: a page's row holds them.
+FILES_MAX_CHARACTERS = MIB // 8
 
 
 class Tree:
@@ -44,6 +46,7 @@ class Tree:
         self.documents: dict[str, bytes] = {}
         self.file_modes: set[str] = set()
         self.files: list[tuple[str, int]] = []
+        self._files_room = FILES_MAX_CHARACTERS
         self.file_count = 0
         self.has_paths_json = False
         self.licences = Licences()
@@ -177,7 +180,8 @@ class Tree:
     def _note_file(self, path: str, member: Member) -> None:
         if member.kind is not Kind.DIRECTORY and not path.startswith(paths.INFO_PREFIX):
             self.file_count += 1
-            if len(self.files) < FILES_KEPT:
+            if len(self.files) < FILES_KEPT and self._files_room > 0:
+                self._files_room -= len(path)
                 self.files.append((path, member.size_bytes))
 
     def _list(self, entry: listing.ListedPath) -> None:

@@ -19,7 +19,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import audit, packages, quotas
+from channels_app import about, audit, packages, quotas
 from channels_app.models import Artifact, Channel, Package, Removal
 from hub.errors import HubError, conflict, not_found
 from publishing import index, upload
@@ -123,6 +123,7 @@ class Records:
                 return [Outcome(checked[0].key, f"The database does not take it: {error}")]
             return [outcome for each in checked for outcome in self._add([each])]
         for artifact, each in zip(artifacts, new, strict=True):
+            about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:
                 sidecars.rewrite(artifact)
         return refusals + [Outcome(each.key, note=each.note) for each in new]
@@ -198,6 +199,7 @@ class Records:
         targets = {f"{self.subdir}/{each.file_name}": _event_detail(each.upload) for each in new}
         audit.record_each("artifact.import", channel=self.channel, targets=targets)
         for artifact, each in zip(artifacts, new, strict=True):
+            about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:
                 sidecars.take_in(artifact, each.verified)
         packages.refresh_each(held.values())
