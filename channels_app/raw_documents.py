@@ -31,7 +31,7 @@ def document(request: HttpRequest, channel: str, subdir: str, file_name: str, do
     if document not in COLUMNS:
         raise Http404
     artifacts = Artifact.objects.filter(channel=found, subdir=subdir, file_name=file_name)
-    pk = get_object_or_404(artifacts.values_list("pk", flat=True))
+    pk = get_object_or_404(artifacts.only("pk")).pk
     whole = AboutDocument.objects.filter(artifact_id=pk).first() if document == "about.json" else None
     chunks = _unpacked(bytes(whole.body)) if whole else _column(pk, COLUMNS[document])
     headers = {
