@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from channels_app import acts, audit, channels, packages, quotas
 from channels_app.access import Actor, Permission, check_name, check_still_allowed
-from channels_app.models import DAMAGED, Artifact, Removal
+from channels_app.models import DAMAGED, Artifact, KeyKind, Removal
 from hub.errors import conflict
 from hub.storage import store
 from publishing import index
@@ -106,6 +106,15 @@ def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, act
     audit.record(action, by=actor, channel=locked.channel, target=_target(locked), detail=detail)
     _follow(locked)
     return locked
+
+
+def is_own(actor: Actor, artifact: Artifact) -> bool:
+    """Whether `actor` uploaded it: a user by whatever means; for a robot, any robot of the channel."""
+    if actor.user:
+        return artifact.uploaded_by_id == actor.user.pk
+    uploader = artifact.uploaded_with
+    is_robot = actor.key is not None and actor.key.kind == KeyKind.ROBOT
+    return is_robot and uploader is not None and uploader.kind == KeyKind.ROBOT
 
 
 def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:

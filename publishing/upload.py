@@ -169,6 +169,7 @@ def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: b
         )
     if may_replace and has_same_name:
         check_may_restore(upload, artifact)
+        check_may_replace(upload, artifact)
         return None
     raise conflict(
         "exists",
@@ -193,6 +194,17 @@ def check_may_restore(upload: Upload, artifact: Artifact) -> None:
             f"to delete and restore in '{upload.channel}'; {upload.actor} has none. Raise the build number instead, "
             "or ask a maintainer of the channel to restore it.",
         )
+
+
+def check_may_replace(upload: Upload, artifact: Artifact) -> None:
+    """Raise where the bytes are another's, by somebody who may not take away what is another's: they would be gone."""
+    if removal.is_own(upload.actor, artifact) or acts.may("artifact.restore", upload.actor, upload.channel):
+        return
+    raise conflict(
+        "may_not_replace",
+        f"{artifact} was uploaded by somebody else. To replace its bytes takes the right to delete in "
+        f"'{upload.channel}'; {upload.actor} has none. Raise the build number instead.",
+    )
 
 
 def is_whole(artifact: Artifact) -> bool:

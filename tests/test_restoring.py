@@ -167,6 +167,38 @@ def test_overwriting_takes_back_no_yank(world: Path, tmp_path: Path, who: str) -
     assert AuditEvent.objects.get(action="artifact.overwrite").detail["removal"] == {"from": "yanked", "to": ""}
 
 
+@pytest.mark.parametrize(
+    ("uploader", "who", "expected"),
+    [
+        ("olga", "cora", 409),
+        ("mia", "cora", 409),
+        ("cora", "cora", 201),
+        ("robot", "robot", 201),
+        ("robot", "cora", 409),
+        ("cora", "robot", 409),
+        ("cora", "mia", 409),  # her key can't delete
+        ("cora", "mia to delete", 201),
+        ("minted", "cora", 409),
+        ("minted", "robot", 409),
+    ],
+)
+def test_overwriting_takes_away_nobody_elses_file(
+    channel: Channel, world: Path, tmp_path: Path, uploader: str, who: str, expected: int
+) -> None:
+    Channel.objects.update(allow_overwrite=True)
+    secrets: dict[str, Callable[[], str]] = {
+        "robot": lambda: robot("read", "upload"),
+        "minted": minted,
+        "mia to delete": lambda: make_key(user("mia"), scopes=("upload", "delete")),
+    }
+    first, second = (secrets[name]() if name in secrets else make_key(user(name)) for name in (uploader, who))
+    assert by_bearer(first)(make_conda(tmp_path, name="nightly"))[0] == 201
+    other = make_conda(tmp_path, name="nightly", files={"share/other": b"x"})
+    status, text = by_bearer(second, "?force=true")(other)
+    assert status == expected
+    assert ("was uploaded by somebody else. To replace its bytes takes the right to delete" in text) is (status == 409)
+
+
 @pytest.mark.parametrize("step", ["reserve", "put"])
 def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
     world: Path, monkeypatch: pytest.MonkeyPatch, step: str
