@@ -74,6 +74,14 @@ class Part:
                 raise BadPackage(f"{self.budget.name} ends too early: within the content of a member")
         self._chunk = self._chunk[size_bytes:]
 
+    def at_once(self, size_bytes: int) -> memoryview | None:
+        """Exactly `size_bytes` where they are there already, without a copy."""
+        if size_bytes > len(self._chunk):
+            return None
+        piece = self._chunk[:size_bytes]
+        self._chunk = self._chunk[size_bytes:]
+        return piece
+
     def feed(self, size_bytes: int, take: Callable[[memoryview], None]) -> None:
         """Hand `size_bytes` to `take`, piece by piece and without a copy."""
         while size_bytes:

@@ -31,11 +31,16 @@ class Contents:
 
     def end(self, path: str, member: Member, target: str, reader: TarReader) -> None:
         """Compare the member, or keep its fact: for a list that comes later, or for a hardlink that states more."""
-        if member.kind not in (Kind.FILE, Kind.HARDLINK):
+        if member.kind is Kind.FILE:
+            found = member.size_bytes.to_bytes(SIZE_BYTES, "big") + reader.digest()
+        elif member.kind is Kind.HARDLINK:
+            found = self._of(target.encode())
+        else:
             return
         key = path.encode()
-        found = _packed(member.size_bytes, reader.digest()) if member.kind is Kind.FILE else self._of(target.encode())
         stated = self._stated.get(key, UNKNOWN_SIZE)
+        if stated == found:
+            return
         self._compare(key, stated, found)
         if len(stated) < len(found) or stated.startswith(UNKNOWN_SIZE):
             self._found[key] = found

@@ -12,33 +12,36 @@ from publishing.archive.tree import Tree
 NAMES_SHOWN = 3
 WINDOWS_SUBDIRS = "win-"
 # Where files that differ by case alone overwrite each other.
-CASE_BLIND_SUBDIRS = ("noarch", "osx-")
+CASE_BLIND_SUBDIRS = ("noarch", "osx-", "win-")
 ANY_SYSTEM = "noarch"
 
 
 def warnings(tree: Tree, subdir: str) -> Iterator[str]:
     """The sentences for a package of `subdir`. Raises BadPackage for one of Windows that Windows can't hold."""
+    found: list[Iterator[str]] = []
     if subdir.startswith(WINDOWS_SUBDIRS):
-        unfit = _names_unfit_for_windows(tree, with_info=True)
-        for problem in chain(_case_collisions(tree, alike=False), unfit, _short_names(tree)):
+        for problem in chain(_names_unfit_for_windows(tree, with_info=True), _short_names(tree), _collisions(tree)):
             raise BadPackage(f"{problem}; rename it, since this package is for Windows")
-        yield from islice(_case_collisions(tree, alike=True), NAMES_SHOWN)
-    if subdir.startswith(CASE_BLIND_SUBDIRS):
-        yield from islice(chain(*(_case_collisions(tree, alike=alike) for alike in (False, True))), NAMES_SHOWN)
     if subdir == ANY_SYSTEM:
-        yield from islice(_names_unfit_for_windows(tree, with_info=False), NAMES_SHOWN)
-        yield from islice(_short_names(tree), NAMES_SHOWN)
-    yield from islice(_listed_below_info(tree), NAMES_SHOWN)
+        found += [_names_unfit_for_windows(tree, with_info=False), _short_names(tree)]
+    if subdir.startswith(CASE_BLIND_SUBDIRS):
+        found.insert(0, (problem for problem, *_ in _names_of_other_case(tree)))
+    for problems in (*found, _listed_below_info(tree)):
+        yield from islice(problems, NAMES_SHOWN)
 
 
-def _case_collisions(tree: Tree, *, alike: bool) -> Iterator[str]:
-    """Of two names that are one where case does not count, with the same bytes (`alike`) or others."""
+def _collisions(tree: Tree) -> Iterator[str]:
+    """Of two names that are one where case does not count, and hold different things."""
+    return (problem for problem, path, other in _names_of_other_case(tree) if not tree.have_same_bytes(path, other))
+
+
+def _names_of_other_case(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    """Two paths that are one where case does not count, unless both are directories, and a sentence about them."""
     seen: dict[bytes, tuple[str, Kind | None]] = {}
     for path, found in tree.members():
         other, kind = seen.setdefault(path.casefold().encode(), (path, found.kind))
-        is_harmless = kind is found.kind is Kind.DIRECTORY
-        if other is not path and not is_harmless and tree.have_same_bytes(other, path) == alike:
-            yield f"{shown(other)} and {shown(path)} differ by case alone"
+        if other is not path and not kind is found.kind is Kind.DIRECTORY:
+            yield f"{shown(other)} and {shown(path)} differ by case alone", other, path
 
 
 def _names_unfit_for_windows(tree: Tree, *, with_info: bool) -> Iterator[str]:
@@ -52,8 +55,8 @@ def _short_names(tree: Tree) -> Iterator[str]:
     """Of names such as INDEX~1.JSO beside an index.json, which Windows may take for one."""
     shorts: dict[str, list[str]] = defaultdict(list)
     for path, _ in tree.members():
-        parent, _, name = path.rpartition("/")
-        if "~" in name and system_names.SHORT_SEGMENT.match(name):
+        parent, _, name = path.rpartition("/") if "~" in path else ("", "", "")
+        if system_names.SHORT_SEGMENT.match(name):
             shorts[parent].append(name)
     for path, _ in tree.members() if shorts else ():
         parent, _, name = path.rpartition("/")

@@ -38,7 +38,7 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
         segments = [segment for segment in segments if segment not in {"", "."}]
         path = "/".join(segments)
     for segment in segments:
-        if leaves(segment):
+        if (segment.startswith(".") or not segment.isascii()) and leaves(segment):
             raise BadPackage(f"the member {shown(path)} has the segment {shown(segment)}; expected a plain path")
         if len(segment.encode()) > limits.segment_bytes:
             raise over_limit(
@@ -46,7 +46,8 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
                 "segment_bytes",
             )
     top = folded(path.split("/", 1)[0])
-    if top == RESERVED_DIRECTORY or RESERVED_SHORT_NAME.match(top) or folded(path) == RESERVED_FILE:
+    is_reserved = top == RESERVED_DIRECTORY or ("~" in top and RESERVED_SHORT_NAME.match(top))
+    if is_reserved or folded(path) == RESERVED_FILE:
         raise BadPackage(f"the archive has the member {shown(path)}, which is for installers to write (CEP 34)")
     return path
 

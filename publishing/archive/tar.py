@@ -112,20 +112,17 @@ class TarReader:
         if not data:
             raise BadPackage(f"{self.part.budget.name} ends too early: within the content of a member")
         self._content_left -= len(data)
-        if self._hash:
-            self._hash.update(data)
+        self._hash = self._hash or hashlib.sha256()
+        self._hash.update(data)
         return data
 
-    def hash_content(self) -> None:
-        """Hash the current member, of which nothing has been read yet."""
-        self._hash = hashlib.sha256()
-
     def digest(self) -> bytes:
-        """The SHA-256 of the current member, read to its end; b'' where it is not hashed."""
-        if self._hash is None:
-            return b""
-        self.part.feed(self._content_left, self._hash.update)
-        self._content_left = 0
+        """The SHA-256 of the current member, which is read to its end."""
+        left_bytes, self._content_left = self._content_left, 0
+        if self._hash is None and (content := self.part.at_once(left_bytes)) is not None:
+            return hashlib.sha256(content).digest()
+        self._hash = self._hash or hashlib.sha256()
+        self.part.feed(left_bytes, self._hash.update)
         return self._hash.digest()
 
     def _next_member(self) -> Member | None:
@@ -191,26 +188,31 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
                 f"the member {shown(raw_name)} is a directory by one of its two names, and not by the other"
             )
         kind = Kind.DIRECTORY
-    tar_fields.check(block)
-    mode = _mode(block, raw_name, kind)
+    is_plain = tar_fields.check(block)
+    mode = int(block[MODE][:-1], 8) if is_plain else _mode(block, raw_name)
+    _check_mode(mode, block, raw_name, kind)
     size_bytes = int(extended[PAX_SIZE]) if PAX_SIZE in extended else tar_fields.number(block[SIZE])
     if size_bytes and kind is not Kind.FILE:
         raise BadPackage(f"the member {shown(raw_name)} is {kind.value} with content, which readers differ on")
     raw_target = extended.get(PAX_TARGET, tar_fields.text(block[tar_fields.TARGET]))
-    return Member(raw_name, kind, size_bytes, raw_target, mode)
+    return Member(raw_name, kind, size_bytes, raw_target, mode & PERMISSIONS)
 
 
-def _mode(block: bytes, raw_name: bytes, kind: Kind) -> int:
-    """The permissions. Refuse what one client keeps and another drops."""
+def _mode(block: bytes, raw_name: bytes) -> int:
     if not block[SIZE].strip(b" \x00") or not block[MODE].strip(b" \x00"):
         raise BadPackage(f"the member {shown(raw_name)} has no mode or no size; expected octal numbers")
-    mode = tar_fields.octal(block[MODE])
+    return tar_fields.octal(block[MODE])
+
+
+def _check_mode(mode: int, block: bytes, raw_name: bytes, kind: Kind) -> None:
+    """Refuse what one client keeps and another drops."""
     if special := mode & SPECIAL_MODES if kind is not Kind.DIRECTORY else 0:
         raise BadPackage(
             f"the member {shown(raw_name)} is a setuid, setgid or sticky file ({special:04o}): conda keeps that, "
             "rattler drops it; build it without"
         )
-    if mode & ~(PERMISSIONS | SPECIAL_MODES) not in (0, FILE_MODE_KINDS[kind]):
+    above = mode & ~(PERMISSIONS | SPECIAL_MODES)
+    if above and above != FILE_MODE_KINDS[kind]:
         raise BadPackage(
             f"the member {shown(raw_name)} has the mode {mode:o}; expected the permissions of {kind.value}"
         )
@@ -219,7 +221,6 @@ def _mode(block: bytes, raw_name: bytes, kind: Kind) -> int:
             f"the member {shown(raw_name)} is an executable of the tar type '7', whose mode some readers drop; "
             "pack it as a plain file"
         )
-    return mode & PERMISSIONS
 
 
 def _header_name(block: bytes) -> bytes:

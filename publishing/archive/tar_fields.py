@@ -49,21 +49,25 @@ PAX_NUMBERS = {
 }
 
 
-def check(block: bytes) -> None:
-    """Refuse a format, number or time of a header that one client reads and another does not."""
+def check(block: bytes) -> bool:
+    """Refuse a format, number or time of a header that one client reads and another does not.
+
+    Tells whether the mode has seven octal digits, and the other numbers are as plain.
+    """
     if block[MAGIC] not in MAGICS:
         raise BadPackage(f"the archive has a member header of the unknown format {shown(block[MAGIC])}")
     if block[DEVICES] not in PLAIN_DEVICES:
         for field in DEVICE_NUMBERS:
             number(block[field])
     if PLAIN_NUMBERS.match(block, MODE.start):
-        return
+        return True
     for field in SHORT_NUMBERS:
         _signed(block[field])
     if not -TIME_MAX <= _signed(block[MTIME]) < TIME_MAX:
         raise BadPackage(
             "the archive has a member header with a time that no system can hold; build it with a true one"
         )
+    return False
 
 
 def check_checksum(block: bytes, part_name: str) -> None:

@@ -71,8 +71,6 @@ class Tree:
                 target = self._check_link(path, member, place)
                 self._add(path, member, place)
                 self._note_file(path, member)
-                if member.kind is Kind.FILE:
-                    reader.hash_content()
                 if path.startswith(paths.INFO_PREFIX):
                     self._read_info(path, member, reader, place)
                 self._contents.end(path, member, target, reader)
