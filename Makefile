@@ -3,18 +3,19 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+FUZZ_SECONDS ?= 3600
 # The locks are complete, so pip resolves nothing: releases after the lock can't change what is installed.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 RUSH := tests/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
-SHOWN := tests/differential tests/id_tokens tests/specs tests/test_deployment.py tests/test_docs.py \
+SHOWN := tests/differential tests/fuzz tests/id_tokens tests/specs tests/test_deployment.py tests/test_docs.py \
 	tests/test_installing.py tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
 	$(wildcard tests/test_archive_*.py tests/test_storage*.py tests/test_*_checks.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
 	tests/clients/test_conda_build_packages.py tests/clients/test_runhub.py tests/clients/test_store.py
 
-.PHONY: run stack test test-services redirect stream screenshots lint format lock clean
+.PHONY: run stack test test-services fuzz redirect stream screenshots lint format lock clean
 
 run: .venv/run.installed
 	@$(BIN)/python manage.py runhub
@@ -37,6 +38,10 @@ test-services: .venv/dev.installed
 
 redirect stream: .venv/dev.installed
 	TEST_DELIVERY=$@ .ci/services $(BIN)/python -m pytest $(DELIVERED)
+
+# An hour of new cases beside the few thousand that `make test` has; a case that fails is kept in build/fuzz.
+fuzz: .venv/dev.installed
+	nice $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 screenshots: .venv/dev.installed
 	.ci/browser

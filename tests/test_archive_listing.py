@@ -129,6 +129,7 @@ HELD = [A_FILE, symlink("l", "a"), tar_member("d/", kind=b"5", mode=0o755)]
         ({"files": ALL + b"d\n"}, "info/files lists the directory 'd'"),
         ({"files": ALL + "a\u00a0\n".encode()}, "has the line 'a\\xa0'"),
         ({"files": ALL + b"\xff\n"}, "info/files is not UTF-8"),
+        ({"files": ALL.removesuffix(b"\n") + b"\r"}, "has the line 'l\\r'"),
         ({"no_link": b" a\n"}, "info/no_link has the line ' a'"),
         ({"no_link": b"# a\n"}, "info/no_link has the line '# a'"),
         ({"no_link": b"l\n"}, "info/no_link names the symlink 'l'"),

@@ -32,7 +32,9 @@ class Contents:
     def end(self, path: str, member: Member, target: str, reader: TarReader) -> None:
         """Compare the member, or keep its fact: for a list that comes later, or for a hardlink that states more."""
         if member.kind is Kind.FILE:
-            found = member.size_bytes.to_bytes(SIZE_BYTES, "big") + reader.digest()
+            # Before the size is packed: what does not fit into it is not in the archive either.
+            digest = reader.digest()
+            found = member.size_bytes.to_bytes(SIZE_BYTES, "big") + digest
         elif member.kind is Kind.HARDLINK:
             found = self._of(target.encode())
         else:

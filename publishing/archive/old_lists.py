@@ -74,13 +74,12 @@ def _prefixes(content: bytes) -> Iterator[tuple[str, str]]:
         yield found[2] or line, found[1] or "text"
 
 
-def _lines(content: bytes, name: str) -> Iterator[str]:
-    """The lines as rattler splits them: by LF or CR LF, none behind the last."""
+def _lines(content: bytes, name: str) -> list[str]:
+    """The lines as rattler splits them: each ends by LF or CR LF, but for what stands behind the last."""
     strict_json.check_no_mark(content, name)
     try:
         lines = content.decode().split("\n")
     except UnicodeDecodeError as error:
         raise BadPackage(f"{name} is not UTF-8: {error.reason}") from error
-    if not lines[-1]:
-        lines.pop()
-    return (line.removesuffix("\r") for line in lines)
+    *ended, last = lines
+    return [line.removesuffix("\r") for line in ended] + ([last] if last else [])

@@ -182,10 +182,10 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
             f"the member {shown(raw_name)} is {found}; expected files, directories, symlinks and hardlinks"
         )
     if block[TYPE] == OLD_FILE and _header_name(block).endswith(b"/"):
-        # The tar of Unix V7 had no type for a directory; readers differ on which name's slash counts.
-        if PAX_NAME in extended:
+        # The tar of Unix V7 had no type for a directory. Readers differ where a header is of POSIX or has two names.
+        if PAX_NAME in extended or block[MAGIC] == POSIX_MAGIC:
             raise BadPackage(
-                f"the member {shown(raw_name)} is a directory by one of its two names, and not by the other"
+                f"the member {shown(raw_name)} is a file by its type and a directory by a slash at the end of its name"
             )
         kind = Kind.DIRECTORY
     is_plain = tar_fields.check(block)

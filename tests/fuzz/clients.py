@@ -1,0 +1,128 @@
+"""The tree that each client unpacks from a package, and the list of it that each reads there.
+
+conda unpacks by conda-package-streaming. rattler unpacks a file of a folder, or what it gets over HTTP, by one reader,
+and gives single files by another one.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import rattler.package_streaming
+from conda_package_streaming.extract import extract
+from rattler.networking import Client
+from rattler.package_streaming import PackageArchive
+
+from tests.fuzz import listings
+
+# Of each path: its kind, whether it is executable, and its bytes' digest or its target.
+Tree = dict[str, tuple[str, bool, str]]
+Unpacked = tuple[Tree, list[listings.Entry]]
+Outcome = Unpacked | str
+# What rattler's reader of single files can't read, though it unpacks that: ZIP64 fields that rattler-build wrote for
+# years, what follows the first of several zstd frames, and a member for the root.
+NOT_BY_SINGLE_FILES = (
+    "(async)",
+    "failed to read entire block",
+    "unexpected EOF",
+    "invalid package-relative archive path",
+)
+
+
+class Clients:
+    """Asks all clients what they make of a file; `folder` holds what they unpack, and is emptied after each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._client = Client()
+        self._content = b""
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self._port = server.sockets[0].getsockname()[1]
+
+    def outcomes(self, path: Path, *, from_file: bool) -> dict[str, Outcome]:
+        """What each client makes of the file at `path`, or its error. rattler reads some files over HTTP alone."""
+        found = {
+            "conda": self._outcome(lambda target: extract(str(path), str(target)), listings.by_conda),
+            "rattler over HTTP": self._outcome(lambda target: self._by_http(path, target), listings.by_rattler),
+        }
+        if from_file:
+            unpack = rattler.package_streaming.extract
+            found["rattler"] = self._outcome(lambda target: _ignore(unpack(path, target)), listings.by_rattler)
+        return found
+
+    def single_files(self, path: Path) -> Tree | str:
+        """What rattler's reader of single files finds, none of it executable."""
+        try:
+            return self._loop.run_until_complete(_single_files(path))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  a panic is no Exception
+            return f"{type(error).__name__}: {error}"
+
+    def _outcome(self, unpack: Callable[[Path], None], listing: Callable[[Path], list[listings.Entry]]) -> Outcome:
+        target = self.folder / "unpacked" / "package"
+        target.mkdir(parents=True)
+        try:
+            unpack(target)
+            return tree(target.parent, target), sorted(listing(target))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  a panic is no Exception
+            return f"{type(error).__name__}: {error}"
+        finally:
+            shutil.rmtree(target.parent)
+
+    def _by_http(self, path: Path, target: Path) -> None:
+        self._content = path.read_bytes()
+        url = f"http://127.0.0.1:{self._port}/{path.name}"
+        self._loop.run_until_complete(rattler.package_streaming.download_and_extract(self._client, url, target))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(self._content))
+        writer.write(self._content)
+        await writer.drain()
+        writer.close()
+
+
+def tree(folder: Path, package: Path) -> Tree:
+    """Every path below `folder` that is no directory, as seen from `package`: no client installs directories alone."""
+    found: Tree = {}
+    for parent, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            path = Path(parent, name)
+            key = os.path.relpath(path, package)
+            if path.is_symlink():
+                found[key] = ("symlink", False, os.readlink(path))  # noqa: PTH115  as it is stored
+            elif path.is_file():
+                found[key] = ("file", bool(path.stat().st_mode & 0o111), _digest(path.read_bytes()))
+            elif not path.is_dir():
+                found[key] = ("special", False, "")
+    return found
+
+
+async def _single_files(path: Path) -> Tree:
+    found: Tree = {}
+    archive = await PackageArchive.from_path(path)
+    for section in ("info", "pkg") if path.suffix == ".conda" else ("pkg",):
+        async for entry in archive.stream(section):
+            name = os.path.normpath(entry.name)
+            if entry.is_symlink:
+                found[name] = ("symlink", False, entry.link_target or "")
+            elif entry.is_hardlink:
+                found[name] = found[os.path.normpath(entry.link_target or "")]
+            elif entry.is_file and not entry.name.endswith("/"):
+                found[name] = ("file", False, _digest(await entry.read()))
+    return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _ignore(_: object) -> None:
+    pass

@@ -1,0 +1,40 @@
+"""The same cases each time, about a minute of one core: whatever the hub takes, all clients unpack alike.
+
+`make fuzz` tries new ones for an hour. A finding becomes a test in tests/test_archive_*.py, and a mended rule.
+"""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SEED = 12
+CASES = 20_000
+# Were fewer taken, the clients would be asked too little.
+TAKEN_LEAST = 3_000
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 1200
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("conda_package_streaming") is None and "CI" not in os.environ,
+    reason="conda-package-streaming is not installed; `make test` installs it.",
+)
+
+
+def test_every_package_that_the_hub_takes_unpacked_alike_by_all_clients(tmp_path: Path) -> None:
+    """In another process, which a client may end."""
+    command = [sys.executable, "-m", "tests.fuzz.run", "--seed", str(SEED), "--cases", str(CASES)]
+
+    done = subprocess.run(
+        [*command, "--keep", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+    begun = tmp_path / "begun"
+    assert done.returncode == 0, done.stdout + done.stderr + (begun.read_text() if begun.exists() else "")
+    taken = re.search(r"'taken': ([0-9]+)", done.stdout)
+    assert taken
+    assert int(taken[1]) >= TAKEN_LEAST
