@@ -8,6 +8,7 @@ import pytest
 from allauth.idp.oidc.models import Client as Application
 from allauth.idp.oidc.models import Token
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -76,6 +77,14 @@ def by_publisher(demo: Channel) -> str:
     return make_minted_key(make_publisher(demo, Issuer.objects.filter(provider="github").first(), may_read=True))[1]
 
 
+def by_publisher_of_a_key(demo: Channel) -> str:
+    """The minted key of a publisher that Max's key, which may manage, has added."""
+    make_member(demo, make_user("max"), Role.MAINTAINER)
+    maker = keys.look_up(make_key(User.objects.get(username="max"), scopes=("read", "upload", "manage")))
+    issuer = Issuer.objects.filter(provider="github").first()
+    return make_minted_key(make_publisher(demo, issuer, may_read=True, made_with=maker))[1]
+
+
 def by_token(demo: Channel) -> str:
     max_ = make_user("max")
     make_member(demo, max_)
@@ -85,6 +94,10 @@ def by_token(demo: Channel) -> str:
 def by_nobody(demo: Channel) -> str:
     Channel.objects.update(is_private=False)
     return ""
+
+
+def makers() -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(owner__username="max")
 
 
 # How a caller came to read, and what ends it.
@@ -113,6 +126,11 @@ ENDS: list[tuple[Callable[[Channel], str], str, Callable[[], object]]] = [
     (by_administrator, "no administrator", lambda: User.objects.filter(username="max").update(is_superuser=False)),
     (by_robot, "the robot is of another channel", lambda: ApiKey.objects.update(robot_of=make_channel("other"))),
     (by_publisher, "the publisher may not", lambda: TrustedPublisher.objects.update(may_read=False)),
+    (by_publisher_of_a_key, "its key is revoked", lambda: makers().update(revoked_at=timezone.now())),
+    (by_publisher_of_a_key, "its key expires sooner", lambda: makers().update(expires_at=timezone.now())),
+    (by_publisher_of_a_key, "its key's scopes change", lambda: makers().update(scopes=["manage"])),
+    (by_publisher_of_a_key, "its key goes", lambda: makers().delete()),
+    (by_publisher_of_a_key, "its key's owner leaves", lambda: Member.objects.filter(user__username="max").delete()),
     (by_publisher, "the publisher goes", lambda: TrustedPublisher.objects.all().delete()),
     (by_publisher, "the key is not the publisher's", lambda: TrustedPublisher.objects.get().keys.clear()),
     (by_publisher, "the issuer is off", lambda: Issuer.objects.update(is_enabled=False)),

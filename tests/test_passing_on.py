@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from channels_app import acts, channels, keys, passing_on
+from channels_app import acts, channels, hot_access, keys, passing_on
 from channels_app.access import Actor, Permission, may_upload_name, permissions, visible_channels
 from channels_app.models import ApiKey, Channel, Role, User
 from channels_app.people import invitations, members
@@ -170,6 +170,13 @@ def test_the_list_says_when_it_ends(channel: Channel, olga: User) -> None:
     until = timezone.now() + timedelta(days=3)
     ApiKey.objects.update(expires_at=until)
     assert post(secret).json()["expires_at"] == until.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def test_nothing_is_remembered_beyond_the_end_of_the_key(channel: Channel, olga: User) -> None:
+    minted = Actor(key=make_minted_key(made(make_key(olga, scopes=ALL)))[0])
+    soon = timezone.now() + timedelta(seconds=3)
+    ApiKey.objects.filter(kind="personal").update(expires_at=soon)
+    assert hot_access._end(minted) == soon.timestamp()
 
 
 EMAIL = "ada@example.org"
