@@ -5,11 +5,11 @@ raises in the transaction that records it: of uploads at once none passes the li
 another one (owners change, bytes go, an import) the row goes, and whoever uploads next counts anew.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, Sum
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
@@ -30,21 +30,41 @@ RAISE = """UPDATE channels_app_usage SET
 WHERE user_id = %s AND (%s <= 0 OR stored_bytes + %s <= %s) AND (day <> %s OR day_packages < %s)"""
 
 
+# As SQL, since each upload asks it: the first owner, what they may have, and what they have been counted to have.
+PAYER = """SELECT payer.id, payer.username, payer.is_superuser, payer.limits,
+    counted.stored_bytes, counted.day, counted.day_packages
+FROM channels_app_member owner
+JOIN channels_app_user payer ON payer.id = owner.user_id
+LEFT JOIN channels_app_usage counted ON counted.user_id = payer.id
+WHERE owner.channel_id = %s AND owner.role = 'owner' ORDER BY owner.id LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a user's channels hold, and how many packages came into them on which day (UTC)."""
+
+    stored_bytes: int
+    day: date
+    day_packages: int
+
+
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays for a channel, and how much they may have: None for any amount."""
+    """Who pays for a channel, how much they may have (None: any amount), and what was counted, if it was."""
 
-    user: User
+    user_id: int
+    username: str
     most_bytes: int | None
     most_packages: int | None
+    counted: Counted | None
 
 
 def check_room(channel: Channel, least_bytes: int) -> Payer | None:
     """Refuse an upload of at least so many bytes before they are sent; else tell who pays. Costs one query."""
     payer = payer_of(channel)
     if payer:
-        usage = getattr(payer.user, "usage", None) or _counted(payer.user)
-        if refusal := _refusal(payer, usage, max(least_bytes, 1)):
+        counted = payer.counted or _count(payer.user_id)
+        if refusal := _refusal(payer, counted, max(least_bytes, 1)):
             raise refusal
     return payer
 
@@ -53,12 +73,17 @@ def payer_of(channel: Channel) -> Payer | None:
     """Who pays for the channel; None where there is no quota, and for administrators."""
     if not is_on():
         return None
-    owners = Member.objects.filter(channel=channel, role=Role.OWNER).select_related("user", "user__usage")
-    first = owners.order_by("pk").first()
-    if first is None or first.user is None or first.user.is_superuser:
+    with database.prepared() as cursor:
+        cursor.execute(PAYER, (channel.pk,))
+        row = cursor.fetchone()
+    if row is None:
         return None
-    most = [user_limits.limit(name, first.user) for name in ("bytes", "packages_a_day")]
-    return Payer(first.user, *most)
+    user_id, username, is_superuser, limits, *counted = row
+    if is_superuser:
+        return None
+    own = json.loads(limits) if limits else {}
+    most_bytes, most_packages = user_limits.limit_by("bytes", own), user_limits.limit_by("packages_a_day", own)
+    return Payer(user_id, username, most_bytes, most_packages, _read(*counted))
 
 
 def is_on() -> bool:
@@ -69,13 +94,12 @@ def add(payer: Payer, more_bytes: int) -> None:
     """Count one more package, within the transaction that records it; 413 where it is too much."""
     if _raised(payer, more_bytes):
         return
-    usage = Usage.objects.filter(user=payer.user).first()
-    if usage is None:
-        usage = _counted(payer.user)
+    if not Usage.objects.filter(user=payer.user_id).exists():
+        _count(payer.user_id)
         if _raised(payer, more_bytes):
             return
-    usage.refresh_from_db()
-    raise _refusal(payer, usage, more_bytes) or _too_many(payer, usage)
+    counted = _count(payer.user_id)
+    raise _refusal(payer, counted, more_bytes) or _too_many(payer, counted)
 
 
 def forget(channel: Channel, *former: User | None) -> None:
@@ -96,49 +120,55 @@ def forget_old() -> None:
 def _raised(payer: Payer, more_bytes: int) -> bool:
     most_bytes = NO_LIMIT if payer.most_bytes is None else payer.most_bytes
     most_packages = NO_LIMIT if payer.most_packages is None else payer.most_packages
-    size, day, user_id = more_bytes, _today(), payer.user.pk
+    size, day, user_id = more_bytes, _today(), payer.user_id
     with database.prepared() as cursor:
         cursor.execute(RAISE, (size, size, day, day, user_id, size, size, most_bytes, day, most_packages))
         return bool(cursor.rowcount)
 
 
-def _counted(user: User) -> Usage:
-    """The user's row, counted from the artifacts where it is missing."""
+def _count(user_id: int) -> Counted:
+    """What the user's row says, which is counted from the artifacts where it is missing."""
     day = _today()
     begins_ms = int(datetime.combine(day, time(), UTC).timestamp() * 1000)
-    found = Artifact.objects.filter(channel__in=user_limits.channels_of(user)).aggregate(
-        stored_bytes=Sum("size_bytes", default=0, filter=Q(is_purged=False)),
-        day_packages=Count("pk", filter=Q(indexed_timestamp__gte=begins_ms)),
-    )
-    try:
-        with transaction.atomic():
-            return Usage.objects.create(user=user, day=day, **found)
-    except IntegrityError:
-        return Usage.objects.get(user=user)
+    usage = Usage.objects.filter(user=user_id).first()
+    if usage is None:
+        found = Artifact.objects.filter(channel__in=user_limits.channels_of(user_id)).aggregate(
+            stored_bytes=Sum("size_bytes", default=0, filter=Q(is_purged=False)),
+            day_packages=Count("pk", filter=Q(indexed_timestamp__gte=begins_ms)),
+        )
+        usage, _ = Usage.objects.get_or_create(user_id=user_id, defaults={"day": day, **found})
+    return Counted(usage.stored_bytes, usage.day, usage.day_packages)
 
 
-def _refusal(payer: Payer, usage: Usage, more_bytes: int) -> HubError | None:
+def _read(stored_bytes: int | None, day: date | str | None, day_packages: int | None) -> Counted | None:
+    """The columns of the row, if there is one; SQLite gives a date as text."""
+    if stored_bytes is None or day is None or day_packages is None:
+        return None
+    return Counted(stored_bytes, date.fromisoformat(day) if isinstance(day, str) else day, day_packages)
+
+
+def _refusal(payer: Payer, counted: Counted, more_bytes: int) -> HubError | None:
     most_bytes, most_packages = payer.most_bytes, payer.most_packages
-    if most_bytes is not None and more_bytes > 0 and usage.stored_bytes + more_bytes > most_bytes:
+    if most_bytes is not None and more_bytes > 0 and counted.stored_bytes + more_bytes > most_bytes:
         package = f", and this package has {_size(more_bytes)}" if more_bytes > 1 else ""
         return too_large(
             "quota_bytes",
-            f"The channels of {payer.user} hold {_size(usage.stored_bytes)}{package}; "
+            f"The channels of {payer.username} hold {_size(counted.stored_bytes)}{package}; "
             f"{_size(most_bytes)} are allowed. Delete packages, or ask an administrator for more.",
         )
-    if most_packages is not None and usage.day == _today() and usage.day_packages >= most_packages:
-        return _too_many(payer, usage)
+    if most_packages is not None and counted.day == _today() and counted.day_packages >= most_packages:
+        return _too_many(payer, counted)
     return None
 
 
-def _too_many(payer: Payer, usage: Usage) -> HubError:
+def _too_many(payer: Payer, counted: Counted) -> HubError:
     """413, as for a disk that is full: at 429 clients send the whole package again, several times."""
-    now, packages = timezone.now(), "package" if usage.day_packages == 1 else "packages"
+    now, packages = timezone.now(), "package" if counted.day_packages == 1 else "packages"
     left_s = (datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now).seconds + 1
     return HubError(
         413,
         "quota_packages",
-        f"{usage.day_packages:,} {packages} came into the channels of {payer.user} today (UTC); "
+        f"{counted.day_packages:,} {packages} came into the channels of {payer.username} today (UTC); "
         f"{payer.most_packages:,} a day are allowed. Go on tomorrow, or ask an administrator for more.",
         {"Retry-After": str(left_s)},
     )

@@ -25,9 +25,11 @@ SETTINGS = {
 
 def limit(name: str, user: User) -> int | None:
     """How much `user` may have; None for any amount."""
-    if user.is_superuser:
-        return None
-    own: dict[str, int] = user.limits or {}
+    return None if user.is_superuser else limit_by(name, user.limits or {})
+
+
+def limit_by(name: str, own: dict[str, int]) -> int | None:
+    """The same by the user's own limits."""
     return own.get(name, getattr(settings, SETTINGS[name])) or None
 
 
@@ -46,8 +48,8 @@ def check(user: User, name: str, have: int, what: str, remedy: str) -> None:
         )
 
 
-def channels_of(user: User) -> QuerySet[Channel]:
-    """The channels that count for `user`: those whose first owner they are, deleted ones until they are gone."""
+def channels_of(user: User | int) -> QuerySet[Channel]:
+    """The channels that count for `user`, or the one of that id; deleted ones until they go."""
     earlier = Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER, pk__lt=OuterRef("pk"))
     first = Member.objects.filter(~Exists(earlier), user=user, role=Role.OWNER)
     return Channel.objects.filter(pk__in=first.values("channel"))
