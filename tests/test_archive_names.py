@@ -62,7 +62,10 @@ def test_read_name_below_info_that_windows_cannot_hold_refused_for_windows_alone
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize(("first", "second"), [("share/README", "share/readme"), ("D/a", "d/A"), ("\u00c9", "\u00e9")])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("share/README", "share/readme"), ("D/a", "d/A"), ("\u00c9", "\u00e9"), ("\u00c9/x", "e\u0301/x")],
+)
 def test_read_files_that_differ_by_case_alone(tmp_path: Path, make: Maker, first: str, second: str) -> None:
     problem = f"{first!a} and {second!a} differ by case alone"
     files = {first: b"1", second: b"2"}

@@ -69,6 +69,8 @@ LONG = "/".join(["d" * 100] * 11)
         ([symlink("a", "/etc/passwd")], "the symlink 'a' with the target '/etc/passwd' is absolute"),
         ([symlink("a", "../b")], "the symlink 'a' points outside the package: '../b'"),
         ([symlink("d/a", "../../b")], "points outside the package"),
+        ([symlink("d/a", ".. /../b")], "which Windows or macOS changes"),
+        ([symlink("d/a", "x/..:s/b")], "which Windows or macOS changes"),
         ([symlink("d/e/a", "../b/../../../c")], "points outside the package"),
         ([symlink("a", "b/../c")], "has a '..' after 'b', no directory of the package"),
         ([symlink("d/x", ".."), symlink("l", "d"), symlink("a", "l/x/../c")], "has a '..' after 'l'"),

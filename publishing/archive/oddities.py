@@ -39,7 +39,7 @@ def _names_of_other_case(tree: Tree) -> Iterator[tuple[str, str, str]]:
     """Two paths that are one where case does not count, unless both are directories, and a sentence about them."""
     seen: dict[bytes, tuple[str, Kind | None]] = {}
     for path, found in tree.members():
-        other, kind = seen.setdefault(path.casefold().encode(), (path, found.kind))
+        other, kind = seen.setdefault(system_names.case_blind(path).encode(), (path, found.kind))
         if other is not path and not kind is found.kind is Kind.DIRECTORY:
             yield f"{shown(other)} and {shown(path)} differ by case alone", other, path
 

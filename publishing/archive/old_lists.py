@@ -3,6 +3,7 @@
 conda ends a line at a CR alone, strips blanks of every script and skips comments; rattler does none of this.
 """
 
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -18,7 +19,7 @@ NO_SOFTLINK = "info/no_softlink"
 FILES_MAX_BYTES = 32 * MIB
 
 # A path alone, or placeholder, mode and path. conda takes quotes around each, rattler does not.
-PREFIX_LINE = re.compile(r"""[^\s"'#][^\s"']*(?:[ \t]+(text|binary)[ \t]+([^\s"']+))?\Z""")
+PREFIX_LINE = re.compile(r"""[^\s"'#][^\s"']*(?:[ \t]+(?:text|binary)[ \t]+([^\s"']+))?\Z""")
 
 
 def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None]) -> Iterator[ListedPath]:
@@ -28,21 +29,23 @@ def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None
             f"the archive has neither info/paths.json nor an info/files of at most {size(FILES_MAX_BYTES)}; "
             "clients need one of them: build it again"
         )
-    listed = list(_paths(documents[FILES], FILES))
-    prefixed = dict(_prefixes(documents.get(HAS_PREFIX, b"")))
-    copied = list(_paths(documents.get(NO_LINK, b""), NO_LINK))
+    for path in _paths(documents[FILES], FILES):
+        yield ListedPath(path, PathType.OLD)
+    for name, named in ((HAS_PREFIX, _prefixed), (NO_LINK, _paths)):
+        for path in named(documents.get(name, b""), name):
+            _check_named(path, name, kind_of)
     for path in _paths(documents.get(NO_SOFTLINK, b""), NO_SOFTLINK):
         raise BadPackage(
             f"{NO_SOFTLINK} lists {shown(path)}: conda keeps a symlink, rattler copies; build it with paths.json"
         )
-    known = set(listed)
-    for name, named in ((HAS_PREFIX, prefixed), (NO_LINK, copied)):
-        for path in named:
-            if path not in known and _plain(path) in known:
-                raise BadPackage(f"{name} names {shown(path)}, which only rattler takes for {shown(_plain(path))}")
-            if kind_of(path) is Kind.SYMLINK:
-                raise BadPackage(f"{name} names the symlink {shown(path)}: conda keeps it, rattler copies its file")
-    yield from (ListedPath(path, PathType.OLD, prefixed.get(path, "")) for path in listed)
+
+
+def _check_named(path: str, name: str, kind_of: Callable[[str], Kind | None]) -> None:
+    kind = kind_of(path)
+    if kind is None and kind_of(_plain(path)) is not None:
+        raise BadPackage(f"{name} names {shown(path)}, which only rattler takes for {shown(_plain(path))}")
+    if kind is Kind.SYMLINK:
+        raise BadPackage(f"{name} names the symlink {shown(path)}: conda keeps it, rattler copies its file")
 
 
 def _plain(path: str) -> str:
@@ -62,24 +65,24 @@ def _paths(content: bytes, name: str) -> Iterator[str]:
             yield line
 
 
-def _prefixes(content: bytes) -> Iterator[tuple[str, str]]:
-    """Each path of info/has_prefix with its mode."""
-    for line in _lines(content, HAS_PREFIX):
+def _prefixed(content: bytes, name: str) -> Iterator[str]:
+    """The path of each line of info/has_prefix."""
+    for line in _lines(content, name):
         found = PREFIX_LINE.match(line)
         if found is None:
             raise BadPackage(
-                f"{HAS_PREFIX} has the line {shown(line)}; expected a path, or 'placeholder text path' or "
+                f"{name} has the line {shown(line)}; expected a path, or 'placeholder text path' or "
                 "'placeholder binary path' without quotes"
             )
-        yield found[2] or line, found[1] or "text"
+        yield found[1] or line
 
 
-def _lines(content: bytes, name: str) -> list[str]:
+def _lines(content: bytes, name: str) -> Iterator[str]:
     """The lines as rattler splits them: each ends by LF or CR LF, but for what stands behind the last."""
     strict_json.check_no_mark(content, name)
-    try:
-        lines = content.decode().split("\n")
-    except UnicodeDecodeError as error:
-        raise BadPackage(f"{name} is not UTF-8: {error.reason}") from error
-    *ended, last = lines
-    return [line.removesuffix("\r") for line in ended] + ([last] if last else [])
+    for raw_line in io.BytesIO(content):
+        line = raw_line[:-1].removesuffix(b"\r") if raw_line.endswith(b"\n") else raw_line
+        try:
+            yield line.decode()
+        except UnicodeDecodeError as error:
+            raise BadPackage(f"{name} is not UTF-8: {error.reason}") from error

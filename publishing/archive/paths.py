@@ -90,6 +90,10 @@ def symlink_detours(path: str, raw_target: bytes, limits: Limits) -> set[str]:
     place = path.split("/")[:-1]
     own = len(place)
     for segment in target.split("/"):
+        if segment not in {".", ".."} and leaves(segment):
+            raise BadPackage(
+                f"the symlink {shown(path)} has the target {shown(target)}, which Windows or macOS changes"
+            )
         if segment == ".." and not place:
             raise BadPackage(f"the symlink {shown(path)} points outside the package: {shown(target)}")
         if segment == "..":

@@ -33,6 +33,13 @@ def folded(path: str) -> str:
     return DROPPED.sub("", visible(path)).casefold()
 
 
+def case_blind(path: str) -> str:
+    """Equal for two paths that a file system takes for one which heeds neither case nor how é is written."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
 def visible(path: str) -> str:
     """`path` without the characters that macOS leaves out."""
     if path.isascii():

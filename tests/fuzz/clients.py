@@ -114,7 +114,9 @@ async def _single_files(path: Path) -> Tree:
             if entry.is_symlink:
                 found[name] = ("symlink", False, entry.link_target or "")
             elif entry.is_hardlink:
-                found[name] = found[os.path.normpath(entry.link_target or "")]
+                # Of a contiguous file, which this reader takes for none.
+                if (target := os.path.normpath(entry.link_target or "")) in found:
+                    found[name] = found[target]
             elif entry.is_file and not entry.name.endswith("/"):
                 found[name] = ("file", False, _digest(await entry.read()))
     return found
