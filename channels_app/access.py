@@ -189,7 +189,7 @@ def own_permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     """What `actor` may do in `channel` by a right of their own; that anyone may read a public one is left out."""
     key = actor.key
     if minted := actor.minted_key:
-        return _publisher_permissions(minted, channel)
+        return _minted_permissions(minted, channel)
     if key and key.kind == KeyKind.ROBOT:
         return _scopes(key) if key.robot_of_id == channel.pk else frozenset()
     granted = _user_permissions(actor.user, channel)
@@ -232,15 +232,15 @@ def _may_read(token: Token) -> bool:
     return Permission.READ in _token_permissions(token)
 
 
-def _publisher_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
+def _minted_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
     """What the publishers that `key` was minted for may do in `channel`, as they are now."""
     publishers = _publishers(key).filter(channel=channel)
-    return frozenset().union(*(_of_publisher(publisher) for publisher in publishers))
+    return frozenset().union(*(publisher_permissions(publisher) for publisher in publishers))
 
 
 def _read_by_publishers(key: ApiKey) -> list[int]:
     """The ids of the channels that `key`, which was minted, may read by its publishers."""
-    return [each.channel_id for each in _publishers(key) if Permission.READ in _of_publisher(each)]
+    return [each.channel_id for each in _publishers(key) if Permission.READ in publisher_permissions(each)]
 
 
 def _publishers(key: ApiKey) -> QuerySet[Any]:
@@ -248,7 +248,7 @@ def _publishers(key: ApiKey) -> QuerySet[Any]:
     return trusted.select_related("channel", "made_with__owner")
 
 
-def _of_publisher(publisher: Any) -> frozenset[Permission]:
+def publisher_permissions(publisher: Any) -> frozenset[Permission]:
     """What one publisher may do in its channel: of what a key gave it, no more than that key still may itself."""
     rights = {Permission.UPLOAD: publisher.may_upload, Permission.READ: publisher.may_read}
     given = frozenset(permission for permission, has in rights.items() if has)

@@ -36,8 +36,12 @@ def lock(*names: str) -> None:
 
 
 def bind(channel: Channel, owner: User) -> None:
-    """Move what its owner has pending by the channel's name to the channel, and end the name's row."""
+    """Move what its owner has pending by the channel's name to the channel, and end the name's row.
+
+    What is over stays over.
+    """
     waiting = owner.trusted_publishers.filter(channel=None, channel_name=channel.name)
+    waiting = waiting.exclude(expires_at__lte=timezone.now())
     for publisher in waiting.select_related("issuer"):
         target = publisher.subject or publisher.issuer.url
         audit.record("publisher.bind", by=Actor(user=owner), channel=channel, target=target)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from django.db.models import F, Q
+from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Window
+from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
 from channels_app import passing_on
 from channels_app.access import Actor
-from channels_app.models import AuditEvent
+from channels_app.models import AuditEvent, Member, Role
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.id_tokens.rules import BadToken, Claims, Code, Difference
 from publishing.models import Issuer, TrustedPublisher
@@ -25,9 +26,16 @@ TOLD_MAX = 3
 # Those in use before those that never were, then the oldest: what is added displaces nothing that was there.
 OLDEST_FIRST = (F("last_used_at").asc(nulls_last=True), "pk")
 
+# A robot's publishers are of no user, and one user may have many channels.
+FIRST_OWNER = Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER).order_by("pk").values("user")[:1]
+TENANT = Coalesce("created_by_id", Subquery(FIRST_OWNER), output_field=BigIntegerField())
+
 
 def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
-    """Those of the token's name, and those that are pinned to its id under another name."""
+    """Those of the token's name, and those that are pinned to its id under another name; every user's first ones first.
+
+    A generic issuer's tokens have no name in common: one user's publishers of it must not come before everybody's.
+    """
     provider = PROVIDERS[issuer.provider]
     wanted = Q(subject=provider.claimed_subject(signed_claims))
     pins = provider.pins_in(signed_claims)
@@ -35,10 +43,11 @@ def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
         wanted |= Q(**{f"pins__{provider.pins[0]}": pins[provider.pins[0]]})
     in_time = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     reachable = Q(channel=None, created_by__is_active=True) | Q(channel__deleted_at=None, channel__isnull=False)
-    found = issuer.publishers.filter(wanted, in_time, reachable, passing_on.living()).select_related(
-        "channel", "issuer"
-    )
-    return list(found.order_by(*OLDEST_FIRST)[:COMPARED_MAX])
+    found = issuer.publishers.filter(wanted, in_time, reachable, passing_on.living())
+    of_tenants = found.annotate(tenant_id=TENANT)
+    ranked = of_tenants.annotate(rank=Window(RowNumber(), partition_by="tenant_id", order_by=OLDEST_FIRST))
+    related = ranked.select_related("channel", "issuer", "made_with__owner")
+    return list(related.order_by("rank", *OLDEST_FIRST)[:COMPARED_MAX])
 
 
 def place(publisher: TrustedPublisher) -> tuple[object, ...]:
@@ -49,8 +58,9 @@ def place(publisher: TrustedPublisher) -> tuple[object, ...]:
 
 
 def tenant(publisher: TrustedPublisher) -> tuple[str, int | None]:
-    """Whose publisher it is: the user's who added it, else the channel's."""
-    return ("user", publisher.created_by_id) if publisher.created_by_id else ("channel", publisher.channel_id)
+    """Whose publisher it is: the user's who added it, else the first owner's of its channel, as `of` found it."""
+    user_id = getattr(publisher, "tenant_id", publisher.created_by_id)
+    return ("user", user_id) if user_id else ("channel", publisher.channel_id)
 
 
 def bounded(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:

@@ -30,7 +30,7 @@ def exchange(unverified_jwt: str) -> str:
     try:
         issuer, signed_claims = verified(unverified_jwt)
         provider = issuer.provider
-        limits.hit("mint-by-subject", f"{issuer.pk} {signed_claims['sub']}", "exchanges of this CI's tokens")
+        limits.hit("mint-by-subject", _whose(issuer, signed_claims), "exchanges of this CI's tokens")
         matched = publishers.matching(issuer, signed_claims)
         minted = _mint(issuer, tokens.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
     except BadToken as error:
@@ -67,6 +67,12 @@ def forget_old() -> None:
     """Remove what is of no use any more: tokens too old to come again, minted keys past their time."""
     UsedIdToken.objects.filter(until__lt=timezone.now()).delete()
     ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
+
+
+def _whose(issuer: Issuer, signed_claims: Claims) -> str:
+    """What exchanges are counted by. The subject alone won't do: GitHub lets each repository say what it is made of."""
+    pins = PROVIDERS[issuer.provider].pins_in(signed_claims)
+    return f"{issuer.pk} {signed_claims['sub']} {sorted(pins.items())}"
 
 
 @transaction.atomic

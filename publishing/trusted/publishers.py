@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app import acts, channels, keys, passing_on, pending_names, user_limits
-from channels_app.access import Actor, Permission
+from channels_app.access import Actor, Permission, publisher_permissions
 from channels_app.models import Channel, Package, User
 from hub import fetching
 from hub.errors import HubError, bad_request, conflict, forbidden
@@ -129,16 +129,16 @@ def stable_ids(issuer: Issuer, fields: Mapping[str, str]) -> dict[str, str]:
 def matching(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
     """The publishers that a token speaks for, in each channel the most specific one; of each user some, see `bounded`.
 
-    Raises BadToken for none.
+    One that has no rights left, since its key has none, displaces no other. Raises BadToken for none.
     """
     provider = PROVIDERS[issuer.provider]
     found = candidates.of(issuer, signed_claims)
     differences = {each: provider.difference(each.fields, each.pins, signed_claims) for each in found}
     candidates.tell_of_resurrected(differences)
-    matched = [publisher for publisher, difference in differences.items() if difference is None]
+    matched = [each for each, found in differences.items() if found is None and publisher_permissions(each)]
     if not matched:
         raise candidates.refusal(issuer, signed_claims, differences)
-    matched.sort(key=lambda publisher: provider.specificity(publisher.fields))
+    matched.sort(key=lambda each: (provider.specificity(each.fields), each.last_used_at is not None, -each.pk))
     return candidates.bounded({candidates.place(each): each for each in matched}.values())
 
 
