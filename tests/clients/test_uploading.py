@@ -93,6 +93,20 @@ def test_force_replaces_where_the_channel_allows_it(hub: LiveHub, keys: Keys, tm
     assert fetched(hub, f"/nightly/noarch/{package.name}", keys.olga) == package.read_bytes()
 
 
+def test_what_was_deleted_comes_back_by_who_may_restore(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:
+    """The client shows why not, or goes on where it skips what exists: a CI that builds everything is not stopped."""
+    package = make_conda(tmp_path, name="back")
+    seconds_to_upload(hub, channel, [package], keys.olga)
+    deletes = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload", "--scope", "delete")
+    assert ask(hub, f"/api/v1/delete/{channel}/noarch/{package.name}", deletes, method="DELETE").status == 200
+    with refused("HTTP 409", f"small/noarch/{package.name} was deleted. This upload would bring it back"):
+        seconds_to_upload(hub, channel, [package], keys.olga)
+    upload_package_to_prefix([str(package)], hub.url, channel, api_key=keys.olga, skip_existing=True)
+    assert ask(hub, f"/{channel}/noarch/{package.name}", keys.olga).status == 404
+    seconds_to_upload(hub, channel, [package], deletes)
+    assert fetched(hub, f"/{channel}/noarch/{package.name}", keys.olga) == package.read_bytes()
+
+
 def test_wrong_key(hub: LiveHub, channel: str, packages: list[Path]) -> None:
     with refused("HTTP 401", "What was sent as a key is none of this hub's: they begin with 'chub-'."):
         seconds_to_upload(hub, channel, packages[:1], "wrong")
