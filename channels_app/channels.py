@@ -91,10 +91,13 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     user = members.user_named(username)
     if user == actor.user:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
-    if not (actor.user and actor.user.is_superuser):
-        user_limits.check_heir(user)
-    owner, _ = Member.objects.update_or_create(channel=locked, user=user, defaults={"role": Role.OWNER})
-    Member.objects.filter(channel=locked, user=actor.user).update(role=Role.MAINTAINER)
+    owner = members.named(locked, username) or Member(channel=locked, user=user)
+    if owner.role != Role.OWNER:
+        members.make_owner(owner)
+    former = Member.objects.filter(channel=locked, user=actor.user)
+    for member in former.exclude(user__is_superuser=True):
+        quotas.check_next_owner(member)
+    former.update(role=Role.MAINTAINER)
     quotas.forget(locked, actor.user)
     detail = {"before": actor.user.username} if actor.user else {}
     audit.record("channel.transfer", by=actor, channel=locked, target=username, detail=detail)

@@ -6,6 +6,7 @@ another one (owners change, bytes go, an import) the row goes, and whoever uploa
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -17,7 +18,7 @@ from django.utils import timezone
 from channels_app import user_limits
 from channels_app.models import Artifact, Channel, Member, Role, Usage, User
 from hub import database
-from hub.errors import HubError, too_large
+from hub.errors import HubError, forbidden, too_large
 
 # A row is counted anew after this time, whatever may have been missed.
 COUNTED_FOR = timedelta(days=1)
@@ -102,6 +103,23 @@ def add(payer: Payer, more_bytes: int) -> None:
     raise _refusal(payer, counted, more_bytes) or _too_many(payer, counted)
 
 
+def check_next_owner(member: Member) -> None:
+    """403 where whoever pays once `member`, the first owner, is none any more has no room for the channel."""
+    owners = Member.objects.filter(channel=member.channel, role=Role.OWNER).order_by("pk").select_related("user")
+    first, *others = owners[:2]
+    if first != member or not others or others[0].user is None:
+        return
+    heir = others[0].user
+    user_limits.check_heir(heir)
+    most_bytes = user_limits.limit("bytes", heir)
+    if most_bytes is not None and _bytes_of(user_limits.channels_of(heir)) + _bytes_of([member.channel]) > most_bytes:
+        raise forbidden(
+            "bytes_limit",
+            f"{heir} has no room for what '{member.channel}' holds, and would be refused every upload. "
+            "Delete packages first, or ask an administrator.",
+        )
+
+
 def forget(channel: Channel, *former: User | None) -> None:
     """Have what the channel's owners have counted anew: bytes came or went, or one of them begins or ceases to pay.
 
@@ -145,6 +163,13 @@ def _read(stored_bytes: int | None, day: date | str | None, day_packages: int | 
     if stored_bytes is None or day is None or day_packages is None:
         return None
     return Counted(stored_bytes, date.fromisoformat(day) if isinstance(day, str) else day, day_packages)
+
+
+def _bytes_of(channels: Iterable[Channel]) -> int:
+    """What the channels hold; what is deleted counts until its bytes go."""
+    stored = Artifact.objects.filter(channel__in=channels, is_purged=False)
+    total: int = stored.aggregate(total=Sum("size_bytes", default=0))["total"]
+    return total
 
 
 def _refusal(payer: Payer, counted: Counted, more_bytes: int) -> HubError | None:

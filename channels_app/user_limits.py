@@ -81,14 +81,6 @@ def check_heir(user: User) -> None:
         ) from None
 
 
-def check_next_owner(member: Member) -> None:
-    """The same of whoever a channel counts for once `member`, its first owner, is none any more."""
-    owners = Member.objects.filter(channel=member.channel, role=Role.OWNER).order_by("pk").select_related("user")
-    first, *others = owners[:2]
-    if first == member and others and others[0].user:
-        check_heir(others[0].user)
-
-
 def validate(value: Any) -> None:
     """Refuse what is no object of known names and whole numbers."""
     expected = (

@@ -7,7 +7,7 @@ Members are named by `username` or by `team`.
 
 from django.db import transaction
 
-from channels_app import acts, audit, quotas, user_limits
+from channels_app import acts, audit, quotas
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Member, Role, Team, User
 from hub.errors import bad_request, conflict, forbidden, not_found
@@ -46,8 +46,11 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
     _check_may_touch(actor, locked, before, role)
     _check_is_person(member, role)
     _check_an_owner_stays(member)
-    member.role = role
-    member.save(update_fields=["role"])
+    if role == Role.OWNER:
+        make_owner(member)
+    else:
+        member.role = role
+        member.save(update_fields=["role"])
     _record("member.change", actor, member, {"from": before, "to": role})
     return member
 
@@ -78,6 +81,16 @@ def leave(*, actor: Actor, channel: Channel) -> None:
     _check_an_owner_stays(member)
     _record("member.leave", actor, member, {"role": member.role})
     member.delete()
+
+
+def make_owner(member: Member) -> None:
+    """Make a member an owner, in a row of its own after all others: the first owner pays, and a promotion moves nobody
+    there.
+    """
+    if member.pk:
+        Member.objects.filter(pk=member.pk).delete()
+    member.pk, member.role = None, Role.OWNER
+    member.save(force_insert=True)
 
 
 def user_named(username: str) -> User:
@@ -167,7 +180,7 @@ def _check_an_owner_stays(member: Member) -> None:
             "Make somebody else an owner first, or transfer or delete the channel.",
         )
     if member.role == Role.OWNER:
-        user_limits.check_next_owner(member)
+        quotas.check_next_owner(member)
 
 
 def _record(action: str, actor: Actor, member: Member, detail: dict[str, str]) -> None:

@@ -1,0 +1,102 @@
+"""Who pays for a channel: nobody is made to by others, as attackers tried it."""
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from channels_app import channels, quotas, user_limits
+from channels_app.access import Actor
+from channels_app.models import Channel, Member, Role, User
+from channels_app.people import members
+from hub.errors import HubError
+from tests.builders import make_artifact, make_channel, make_member
+
+pytestmark = pytest.mark.django_db
+MIB = 1024**2
+
+
+@pytest.fixture(autouse=True)
+def quota(settings: Settings) -> None:
+    settings.HUB_USER_BYTES, settings.HUB_USER_CHANNELS = 10 * MIB, 20
+
+
+def payer(channel: Channel) -> str:
+    found = quotas.payer_of(channel)
+    return found.username if found else ""
+
+
+def leave(channel: Channel, user: User) -> None:
+    members.leave(actor=Actor(user=user), channel=channel)
+
+
+def step_down(channel: Channel, user: User) -> None:
+    members.change(actor=Actor(user=user), channel=channel, username=user.username, role=Role.MAINTAINER)
+
+
+def hand_over(channel: Channel, user: User) -> None:
+    channels.transfer(actor=Actor(user=user), channel=channel, username="max")
+
+
+def test_promotion_puts_nobody_before_the_owners_who_were_there(olga: User, max_: User, sam: User) -> None:
+    """Max was a viewer before Sam was an owner, so a promotion made Max the first owner, who pays."""
+    channel = make_channel("demo", owner=olga)
+    make_member(channel, max_)
+    make_member(channel, sam, Role.OWNER)
+    leave(channel, olga)
+    since = Member.objects.get(user=max_).created_at
+    members.change(actor=Actor(user=sam), channel=channel, username="max", role=Role.OWNER)
+    assert payer(channel) == "sam"
+    assert not user_limits.channels_of(max_).exists()
+    assert Member.objects.get(user=max_).created_at == since
+
+
+def test_transfer_by_a_second_owner_leaves_the_first_to_pay(olga: User, max_: User, sam: User) -> None:
+    channel = make_channel("demo", owner=sam)
+    Member.objects.all().delete()
+    make_member(channel, max_)
+    make_member(channel, sam, Role.OWNER)
+    make_member(channel, olga, Role.OWNER)
+    channels.transfer(actor=Actor(user=olga), channel=channel, username="max")
+    assert payer(channel) == "sam"
+
+
+@pytest.mark.parametrize("go", [leave, step_down, hand_over])
+def test_nobody_is_left_with_more_bytes_than_they_may_have(go: Any, olga: User, max_: User) -> None:
+    """Who is over the quota is refused every upload, also by CI, in every channel."""
+    theirs, own = make_channel("theirs", owner=olga), make_channel("own", owner=max_)
+    make_artifact(theirs, "large", size_bytes=6 * MIB, removal="deleted")
+    make_artifact(own, "mine", size_bytes=5 * MIB)
+    make_member(theirs, max_, Role.OWNER)
+    with pytest.raises(HubError) as refusal:
+        go(theirs, olga)
+    assert (refusal.value.status, refusal.value.code) == (403, "bytes_limit")
+    assert refusal.value.detail.startswith("max has no room for what 'theirs' holds")
+    assert payer(theirs) == "olga"
+
+
+@pytest.mark.parametrize("go", [leave, step_down, hand_over])
+def test_what_fits_goes_to_the_next_owner(go: Any, olga: User, max_: User) -> None:
+    channel = make_channel("theirs", owner=olga)
+    make_artifact(channel, "large", size_bytes=10 * MIB)
+    make_artifact(channel, "gone", size_bytes=6 * MIB, is_purged=True, removal="deleted")
+    make_member(channel, max_, Role.OWNER)
+    go(channel, olga)
+    assert payer(channel) == "max"
+
+
+def test_who_does_not_pay_goes_whatever_the_channel_holds(olga: User, max_: User) -> None:
+    channel = make_channel("theirs", owner=olga)
+    make_artifact(channel, "large", size_bytes=100 * MIB)
+    make_member(channel, max_, Role.OWNER)
+    leave(channel, max_)
+    assert payer(channel) == "olga"
+
+
+def test_without_a_quota_bytes_count_for_nothing(settings: Settings, olga: User, max_: User) -> None:
+    settings.HUB_USER_BYTES = 0
+    channel = make_channel("theirs", owner=olga)
+    make_artifact(channel, "large", size_bytes=100 * MIB)
+    make_member(channel, max_, Role.OWNER)
+    leave(channel, olga)
+    assert Member.objects.get(channel=channel).user == max_
