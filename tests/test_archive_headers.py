@@ -106,13 +106,15 @@ def test_read_header_that_clients_read_otherwise_refused(
         ({"size": " 1"}, "the size ' 1'; expected a number"),
         ({"size": "1_0"}, "the size '1_0'; expected a number"),
         ({"size": "\u0661"}, "expected a number"),
+        ({"hdrcharset": b"\xff"}, "expected a charset of POSIX"),
+        ({"hdrcharset": "UTF-16"}, "the hdrcharset 'UTF-16'; expected a charset of POSIX"),
         ({"comment": ""}, "without a key or a value"),
         ({"": "x"}, "without a key or a value"),
         ({"linkpath": ""}, "without a key or a value"),
     ],
 )
 def test_read_pax_record_that_a_client_misreads_refused(
-    tmp_path: Path, make: Maker, records: dict[str, str], reason: str
+    tmp_path: Path, make: Maker, records: dict[str, str | bytes], reason: str
 ) -> None:
     path = make(tmp_path, members=[pax_header(records) + A_FILE], listed=[paths_entry("a", b"x")])
 

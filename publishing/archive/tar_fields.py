@@ -43,7 +43,10 @@ PAX_MEANINGFUL = (PAX_NAME, PAX_TARGET, PAX_SIZE)
 PAX_SPARSE_PREFIX = "GNU.sparse."
 PAX_RECORD_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
 WHOLE_NUMBER = re.compile(rb"[0-9]{1,19}\Z")
-PAX_NUMBERS = {
+# How its text is written. conda fails on a name of a charset that is none.
+PAX_CHARSETS = re.compile(rb"(?:BINARY|ISO-IR 10646 2000 UTF-8)\Z")
+PAX_FORMS = {
+    "hdrcharset": PAX_CHARSETS,
     **dict.fromkeys((PAX_SIZE, "uid", "gid"), WHOLE_NUMBER),
     **dict.fromkeys(("mtime", "atime", "ctime"), re.compile(rb"-?[0-9]{1,18}(?:\.[0-9]{0,18})?\Z")),
 }
@@ -118,8 +121,9 @@ def _check_pax_record(key: str, value: bytes) -> None:
         raise BadPackage("the archive has a sparse file; expected files, directories, symlinks and hardlinks")
     if not key or (not value and key != PAX_NAME):
         raise BadPackage(f"the archive has a pax header with {shown(f'{key}=')}, without a key or a value")
-    if key in PAX_NUMBERS and not PAX_NUMBERS[key].match(value):
-        raise BadPackage(f"the archive has a pax header with the {key} {shown(value)}; expected a number")
+    if key in PAX_FORMS and not PAX_FORMS[key].match(value):
+        expected = "a charset of POSIX" if PAX_FORMS[key] is PAX_CHARSETS else "a number"
+        raise BadPackage(f"the archive has a pax header with the {key} {shown(value)}; expected {expected}")
 
 
 def _signed(field: bytes) -> int:
