@@ -21,7 +21,7 @@ from channels_app.models import AuditEvent, Channel, Outgoing, PendingName, Role
 from hub.errors import HubError
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher
-from publishing.trusted import candidates, publishers
+from publishing.trusted import candidates, exchange, publishers
 from tests.builders import make_channel, make_issuer, make_member, make_publisher, make_user
 from tests.id_tokens.builders import AUDIENCE, github_claims, signed
 from tests.pages import events, signed_in, text
@@ -165,6 +165,29 @@ def test_of_two_users_at_once_one_gets_the_name(tmp_path: Path) -> None:
         assert sum(not isinstance(each, str) for each in done) == 1
         assert {each for each in done if isinstance(each, str)} <= {"name_pending", "channel_exists"}
         assert at_once(lambda: Channel.objects.count() + PendingName.objects.count()) == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whatever_happens_at_once_leaves_one_channel_and_nothing_pending(tmp_path: Path) -> None:
+    olga, sam, issuer = make_user("olga"), make_user("sam"), make_issuer()
+
+    def left(name: str) -> tuple[int, bool, bool]:
+        waits = TrustedPublisher.objects.filter(channel_name=name).exists()
+        return Channel.objects.filter(name=name).count(), waits, PendingName.objects.filter(name=name).exists()
+
+    with shared_database(tmp_path):
+        for name in ("lab-1", "lab-2", "lab-3"):
+            [mine] = at_once(partial(pend, olga, name, issuer))
+            assert isinstance(mine, TrustedPublisher)
+            at_once(
+                partial(exchange.exchange, signed(github_claims())),
+                partial(exchange.exchange, signed(github_claims())),
+                partial(channels.create, name=name, owner=olga, is_private=True),
+                partial(channels.create, name=name, owner=sam, is_private=True, is_by_operator=True),
+                partial(publishers.remove, actor=Actor(user=olga), publisher=mine),
+                partial(pend, sam, name, issuer),
+            )
+            assert at_once(partial(left, name)) == [(1, False, False)]
 
 
 # Whatever makes the channel binds or ends it
