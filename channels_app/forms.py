@@ -34,12 +34,12 @@ class LogoField(forms.FileField):
 class GlobsField(forms.CharField):
     """Package names, apart by spaces, lines or commas; its clean value is a list of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, deed: str = "upload") -> None:
         super().__init__(
             required=False,
             label="Package names",
             widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
-            help_text="The only names that it may upload, one a line; * stands for anything. Empty: every name.",
+            help_text=f"The only names that it may {deed}, one a line; * stands for anything. Empty: every name.",
         )
 
     def clean(self, value: Any) -> list[str]:

@@ -44,7 +44,7 @@ class KeyForm(forms.Form):
         help_text="Where it will be kept, so that you know it again.",
     )
     scopes = forms.MultipleChoiceField(error_messages={"required": "Choose at least one thing that it may do."})
-    package_globs = GlobsField()
+    package_globs = GlobsField(deed="upload or delete")
     lifetime = forms.ChoiceField(label="Expires", choices=LIFETIMES, initial="365")
     expires_on = forms.DateField(required=False, label="Its last day, by UTC", widget=forms.DateInput({"type": "date"}))
 
