@@ -99,6 +99,10 @@ def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, 
         return
     if (actor.key and not _is_usable(actor.key)) or (actor.token and not _is_live(actor.token)):
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
+    if actor.user and not _is_as_before(actor.user):
+        raise forbidden(
+            "account_changed", f"The account '{actor.user}' has lost its rights meanwhile; nothing was changed."
+        )
     if channel_for(actor, channel.name, permission).pk != channel.pk:
         raise not_found("channel_gone", f"The channel '{channel}' was deleted while the upload was under way.")
 
@@ -275,6 +279,12 @@ def _is_live(token: Token) -> bool:
 
 def _is_usable(key: ApiKey) -> bool:
     return ApiKey.objects.filter(Q(owner=None) | Q(owner__is_active=True), pk=key.pk, revoked_at=None).exists()
+
+
+def _is_as_before(user: User) -> bool:
+    """Whether the account may still sign in, and is an administrator's still where it was one."""
+    found = User.objects.filter(pk=user.pk, is_active=True)
+    return (found.filter(is_superuser=True) if user.is_superuser else found).exists()
 
 
 def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool) -> HubError:

@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from channels_app import authentication, channels, reserved_names
+from channels_app import authentication, channels, keys, reserved_names
 from channels_app.access import Actor
 from channels_app.admin_site import Audited, Values
 from channels_app.admin_users import HubUserAdmin
@@ -88,11 +88,18 @@ class ReservedNameAdmin(ReadOnlyAdmin):
 class ApiKeyAdmin(admin.ModelAdmin):
     list_display = ["name", "hint", "owner", "scopes", "expires_at", "last_used_at", "revoked_at"]
     search_fields = ["name", "owner__username"]
-    # What is left is to rename and to revoke it.
+    # What is left is to rename it, and to revoke it for good.
     readonly_fields = [
         *("kind", "owner", "robot_of", "hint", "scopes", "all_channels", "channels", "package_globs"),
-        *("expires_at", "last_used_at"),
+        *("expires_at", "last_used_at", "revoked_at"),
     ]
+    actions = ["revoke"]
+
+    @admin.action(description="Revoke the selected API keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, selected: QuerySet[ApiKey]) -> None:
+        for key in selected.select_related("robot_of"):
+            keys.revoke(key=key, actor=Actor(user=authentication.person(request)))
+        self.message_user(request, "The keys are revoked. Whoever they belong to is told by mail.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

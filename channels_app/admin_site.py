@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -27,6 +28,17 @@ Values = dict[str, Any]
 
 
 class HubAdminSite(admin.AdminSite):
+    """For administrators alone: whoever may change accounts, and nothing else, has every right one step later."""
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return super().has_permission(request) and request.user.is_superuser
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """To sign in again gives nobody the right."""
+        if request.user.is_authenticated and not self.has_permission(request):
+            raise PermissionDenied("The administration is for administrators: accounts with all rights.")
+        return super().login(request, extra_context)
+
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         super().register(model_or_iterable, audited(admin_class or admin.ModelAdmin), **options)
 

@@ -111,7 +111,7 @@ def note_use(key: ApiKey) -> None:
 def revoke(*, key: ApiKey, actor: Actor) -> None:
     """End a key at once: one's own, a robot of a channel that one owns, or the very key that asks.
 
-    Without effect where it has been revoked already.
+    Administrators end any. Without effect where it has been revoked already.
     """
     if key != actor.key:
         _check_may_revoke(actor, key)
@@ -189,9 +189,10 @@ def _check_room_for_robot(actor: Actor, channel: Channel) -> None:
 
 
 def _check_may_revoke(actor: Actor, key: ApiKey) -> None:
+    person = None if actor.key or actor.token else actor.user
     if key.robot_of:
         hold(actor, key.robot_of, Permission.OWN)
-    elif actor.user is None or actor.key or actor.token or key.owner != actor.user:
+    elif person is None or not (person == key.owner or person.is_superuser):
         raise forbidden("not_your_key", "Only whoever a key belongs to revokes it, signed in; or the key itself does.")
 
 

@@ -73,7 +73,7 @@ def first_time(event: AuditEvent) -> QuerySet[User]:
 
 def concerned(event: AuditEvent) -> QuerySet[User]:
     """The member that the event is about, or who manages the team that is; not whoever did it."""
-    if team := event.detail.get("team"):
+    if team := _team(event, event.detail.get("team", "")):
         people = User.objects.filter(teams__team__name=team, teams__is_manager=True)
     else:
         people = User.objects.filter(username=event.target)
@@ -105,10 +105,19 @@ def team_and_owners(event: AuditEvent) -> QuerySet[User]:
     """
     if event.detail.get("group"):
         return User.objects.none()
-    is_manager = Q(teams__team__name=event.target, teams__is_manager=True)
-    channels = Member.objects.filter(team__name=event.target, channel__deleted_at=None).values("channel")
+    team = _team(event, event.target)
+    is_manager = Q(teams__team__name=team, teams__is_manager=True)
+    channels = Member.objects.filter(team__name=team, channel__deleted_at=None).values("channel")
     is_owner = Q(memberships__channel__in=channels, memberships__role=Role.OWNER)
     return User.objects.filter(is_manager | is_owner).distinct()
+
+
+def _team(event: AuditEvent, name: str) -> str:
+    """The name that the team of the event has now: whoever renames it at once keeps no mail back."""
+    updates = AuditEvent.objects.filter(action="team.update", pk__gt=event.pk, detail__fields__has_key="name")
+    for fields in updates.order_by("pk").values_list("detail__fields", flat=True):
+        name = fields["name"] if fields["before"] == name else name
+    return name
 
 
 RECIPIENTS: dict[Told, Callable[[AuditEvent], QuerySet[User]]] = {

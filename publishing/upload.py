@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import about, acts, audit, packages, quotas
+from channels_app import about, access_epoch, acts, audit, packages, quotas
 from channels_app.access import Actor, Permission, check_name, check_still_allowed
 from channels_app.models import Artifact, Channel, Removal
 from hub import database
@@ -249,9 +249,9 @@ def put(upload: Upload) -> None:
 
 
 def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
-    """One short transaction: rights again, the reservation's end, the artifact, its event, the wish for an index."""
+    """One short transaction: rights and policies again, the artifact, its event, the wish for an index."""
     with transaction.atomic():
-        check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD, epoch=upload.epoch)
+        check_again(upload)
         reserved, _ = Reservation.of(**upload.place).filter(sha256=upload.received.sha256).delete()
         before = occupant(upload, locked=True)
         if not reserved:
@@ -271,6 +271,17 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
             packages.include(artifact)
         index.request(upload.channel, upload.info.subdir, [upload.info.name])
     return Published(artifact, is_new=True)
+
+
+def check_again(upload: Upload) -> None:
+    """Ask rights and policies as they are now: an owner may have tightened them while the body arrived."""
+    if access_epoch.stands(upload.epoch):
+        return
+    check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD)
+    now = replace(upload, channel=Channel.objects.defer("logo").get(pk=upload.channel.pk))
+    check_policies(now)
+    if upload.received.attestation is None:
+        acceptance.check_missing(now.channel)
 
 
 def count(upload: Upload, before: Artifact | None) -> None:

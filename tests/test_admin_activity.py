@@ -125,14 +125,38 @@ def test_secrets_of_other_apps_are_hidden(root: Client) -> None:
     assert not [secret for secret in ("s3cret", "an0ther", "k3y") if secret in json.dumps(events())]
 
 
-def test_a_key_is_revoked_there(root: Client, olga: User) -> None:
+def test_a_key_is_revoked_there_for_good(root: Client, olga: User) -> None:
+    User.objects.filter(pk=olga.pk).update(email="olga@example.org")
     make_key(olga)
     key = olga.keys.get()
-    form = {"name": "test", "revoked_at_0": "2026-01-01"}
-    answer = root.post(f"/admin/channels_app/apikey/{key.pk}/change/", form | {"revoked_at_1": "00:00:00"})
-    assert answer.status_code == 302
-    action, _, changed = changes()[-1]
-    assert (action, changed["revoked_at"]["from"]) == ("admin.change", "")
+    address = "/admin/channels_app/apikey/"
+    root.post(address, {"action": "revoke", "_selected_action": [str(key.pk)]})
+    revoked_at = olga.keys.get().revoked_at
+    assert revoked_at
+    event = AuditEvent.objects.get(action="key.revoke")
+    assert mails.recipients(event.pk) == [olga.pk]
+    # Nothing brings it back.
+    for form in ({"revoked_at_0": "", "revoked_at_1": ""}, {"revoked_at_0": "2099-01-01", "revoked_at_1": "00:00:00"}):
+        assert root.post(f"{address}{key.pk}/change/", {"name": "test", **form}).status_code == 302
+        assert olga.keys.get().revoked_at == revoked_at
+
+
+@pytest.mark.parametrize("codename", ["change_user", "view_user", "view_apikey", "change_apikey", "view_reservedname"])
+def test_staff_with_single_rights_do_nothing_there(root: Client, olga: User, codename: str) -> None:
+    """Else one of them would make themselves an administrator, or replace an administrator's password."""
+    pat = make_user("pat", is_staff=True)
+    pat.user_permissions.add(Permission.objects.get(codename=codename))
+    browser = signed_in(pat)
+    for path in ("", f"channels_app/user/{pat.pk}/change/", f"channels_app/user/{olga.pk}/password/"):
+        assert browser.get(f"/admin/{path}", follow=True).status_code == 403
+    before = User.objects.get(username="root").password
+    root_id = User.objects.get(username="root").pk
+    browser.post(f"/admin/channels_app/user/{pat.pk}/change/", form_of(pat, is_staff="on", is_superuser="on"))
+    password = {"password1": "a-Lantern-of-7", "password2": "a-Lantern-of-7", "usable_password": "true"}
+    browser.post(f"/admin/channels_app/user/{root_id}/password/", password)
+    assert not User.objects.get(username="pat").is_superuser
+    assert User.objects.get(username="root").password == before
+    assert 'href="/admin/"' not in browser.get("/").content.decode()
 
 
 def test_rights_of_groups_are_recorded(root: Client) -> None:

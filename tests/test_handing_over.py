@@ -141,7 +141,7 @@ def test_nothing_is_handed_to_nobody(root: Client, channel: Channel, olga: User,
 
 def test_handing_over_is_for_administrators(olga: User, sam: User, channel: Channel) -> None:
     staff = signed_in(make_user("staff", is_staff=True))
-    assert staff.post(path_of(olga, "hand-over"), {"username": "sam"}).status_code == 403
+    assert staff.post(path_of(olga, "hand-over"), {"username": "sam"}, follow=True).status_code == 403
     assert signed_in(sam).post(path_of(olga, "hand-over"), {"username": "sam"}).status_code == 302
     assert Member.objects.get().user == olga
 

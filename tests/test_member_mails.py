@@ -7,7 +7,7 @@ from pytest_django import Settings
 from channels_app import channels, mails
 from channels_app.access import Actor
 from channels_app.models import AuditEvent, Channel, Role, Team, User
-from channels_app.people import members
+from channels_app.people import members, teams
 from tests.builders import make_member, make_team, make_team_member, make_user
 
 pytestmark = pytest.mark.django_db
@@ -113,3 +113,15 @@ def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olg
     subject, text = mail_of["max@example.org"]
     assert subject == "demo belongs to max now"
     assert "olga handed demo on https://hub.example.org to max,\nwho owns it now" in text
+
+
+def test_a_rename_at_once_keeps_no_mail_back(channel: Channel, olga: User, sam: User, team: Team) -> None:
+    """The worker looks for the readers later than the event."""
+    make_team_member(channel, team)
+    make_user("eve")
+    teams.add(user=sam, team=team, who="eve")
+    added = AuditEvent.objects.latest("pk")
+    for name in ("surveyors", "mappers-2"):
+        teams.update(user=sam, team=team, name=name, description="", group="")
+    make_team("mappers", manager=make_user("trap", email="trap@example.org"))
+    assert set(mails.recipients(added.pk)) == {olga.pk, sam.pk}

@@ -21,7 +21,7 @@ from publishing.models import IndexedName, Reservation, SubdirIndex
 from publishing.upload import Published, Upload
 from tests.archives import make_conda, make_tar_bz2
 from tests.browsing import artifact_url
-from tests.builders import make_artifact, make_channel, make_member, received
+from tests.builders import make_artifact, make_channel, make_member, make_user, received
 
 
 @pytest.fixture
@@ -275,3 +275,40 @@ def test_publish_refusal_of_a_long_name_is_shown_whole_by_clients(
     path = make_conda(tmp_path, name="n" * 64, version="1" + "0.1" * 20, build="b" * 64, index={"build": "x" * 900})
 
     assert len(refusal(owner, channel, path).detail) <= 512
+
+
+TIGHTENED = {
+    "trusted_publishers_only": {"only_trusted_publishers": True},
+    "attestation_missing": {"require_attestation": True},
+    "overwriting_off": {"allow_overwrite": False},
+}
+
+
+@pytest.mark.parametrize("code", TIGHTENED)
+def test_policies_that_are_tightened_meanwhile_hold(channel: Channel, owner: Actor, tmp_path: Path, code: str) -> None:
+    """`channel` is as it was when the upload began."""
+    channel.allow_overwrite = True
+    channel.save()
+    first = publish(owner, channel, make_conda(tmp_path)).artifact
+    Channel.objects.update(**TIGHTENED[code])
+    again = replace(arriving(channel, other_bytes(tmp_path / "other"), owner), force=True)
+    upload.reserve(again)
+    with pytest.raises(HubError) as caught:
+        upload.record(again)
+    assert caught.value.code == code
+    assert Artifact.objects.get().sha256 == first.sha256
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"is_superuser": False}], ids=str)
+def test_an_account_that_loses_its_rights_meanwhile_uploads_nothing(
+    channel: Channel, tmp_path: Path, change: dict[str, bool]
+) -> None:
+    ada = make_user("ada", is_superuser=True)
+    User.objects.filter(pk=ada.pk).update(**change)
+    assert refusal(Actor(user=ada), channel, make_conda(tmp_path)).code in ("account_changed", "no_access")
+    assert not Artifact.objects.exists()
+
+
+def test_a_deactivated_members_upload_from_a_page_is_refused(channel: Channel, olga: User, tmp_path: Path) -> None:
+    User.objects.filter(pk=olga.pk).update(is_active=False)
+    assert refusal(Actor(user=olga), channel, make_conda(tmp_path)).code == "account_changed"

@@ -13,12 +13,7 @@ from publishing.trusted import issuers
 def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified | None:
     """The upload's attestation, verified; 422 where it does not hold, or where the channel needs one and has none."""
     if received.attestation is None:
-        if channel.require_attestation:
-            raise unprocessable(
-                "attestation_missing",
-                f"'{channel}' takes no package without an attestation of where it was built (CEP 27). "
-                "Publish from CI as a trusted publisher, with `--generate-attestation`.",
-            )
+        check_missing(channel)
         return None
     expected = _certificate(actor)
     if expected is None:
@@ -36,6 +31,16 @@ def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified |
         channel_url=f"{settings.HUB_PUBLIC_URL}/{channel}",
         expected_certificate=expected,
     )
+
+
+def check_missing(channel: Channel) -> None:
+    """422 where `channel` takes no upload without an attestation."""
+    if channel.require_attestation:
+        raise unprocessable(
+            "attestation_missing",
+            f"'{channel}' takes no package without an attestation of where it was built (CEP 27). "
+            "Publish from CI as a trusted publisher, with `--generate-attestation`.",
+        )
 
 
 def _certificate(actor: Actor) -> dict[str, str] | None:

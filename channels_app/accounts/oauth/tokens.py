@@ -3,6 +3,7 @@
 import json
 from hashlib import sha256
 
+from allauth.core.internal.httpkit import extract_basic_auth
 from allauth.idp.oidc.models import Client, Token
 from allauth.idp.oidc.views import RevokeView, TokenView
 from django.core.cache import cache
@@ -45,13 +46,19 @@ def token(request: HttpRequest) -> HttpResponse:
 @transaction.atomic
 def revoke(request: HttpRequest) -> HttpResponse:
     """Ends the whole sign-in that the token belongs to, whichever of its tokens it is (RFC 7009, section 2.1)."""
-    tokens = Token.objects.filter(client_id=request.POST.get("client_id", "")).select_related("user", "client")
+    tokens = Token.objects.filter(client_id=_client_id(request)).select_related("user", "client")
     found = tokens.by_value(request.POST.get("token", "")).first()
     response: HttpResponse = _revoke(request)
     if response.status_code == 200 and found:
         families.end(found)
         applications.note_end(found, reason="signed out")
     return response
+
+
+def _client_id(request: HttpRequest) -> str:
+    """Which client asks, as allauth reads it: those with a secret may say so by basic authentication alone."""
+    by_header, _ = extract_basic_auth(request.headers)
+    return by_header or request.POST.get("client_id", "")
 
 
 def _redeem(request: HttpRequest) -> HttpResponse:
@@ -77,7 +84,7 @@ def _end_all_of(family: str | None) -> None:
 
 
 def _refresh(request: HttpRequest) -> HttpResponse:
-    secret, client_id = request.POST.get("refresh_token", ""), request.POST.get("client_id", "")
+    secret, client_id = request.POST.get("refresh_token", ""), _client_id(request)
     held = families.hold(secret, client_id)
     if held is None:
         return _repeat(request, secret, client_id)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from allauth.core.internal.httpkit import extract_basic_auth
 from allauth.idp.oidc import views
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
@@ -17,7 +18,8 @@ def no_nul(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
     @wraps(view)
     def checked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        if any("\0" in value for form in (request.GET, request.POST) for value in form.values()):
+        sent = [value for form in (request.GET, request.POST) for value in form.values()]
+        if any("\0" in (value or "") for value in (*sent, *extract_basic_auth(request.headers))):
             raise bad_request("nul", "A parameter holds a NUL character; expected text without any.")
         return view(request, **kwargs)
 
