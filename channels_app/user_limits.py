@@ -33,9 +33,13 @@ def limit_by(name: str, own: dict[str, int]) -> int | None:
     return own.get(name, getattr(settings, SETTINGS[name])) or None
 
 
-def hold(user: User) -> None:
-    """Lock the user until the transaction ends, so that two requests at once count one after the other."""
-    User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+def hold(*users: User | int) -> None:
+    """Lock users, or those of these ids, until the transaction ends, so that requests at once count one after another.
+
+    Always in the same order, so that no two of them wait for each other.
+    """
+    ids = [user if isinstance(user, int) else user.pk for user in users]
+    list(User.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
 
 
 def check(user: User, name: str, have: int, what: str, remedy: str) -> None:

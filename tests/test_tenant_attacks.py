@@ -2,6 +2,8 @@
 
 import json
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from channels_app.models import ApiKey, Channel, Role, User
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted import candidates, publishers
-from tests.builders import make_channel, make_issuer, make_key, make_member, make_publisher, make_robot
+from tests.builders import make_channel, make_issuer, make_key, make_member, make_publisher, make_robot, make_user
 from tests.id_tokens.builders import AUDIENCE, github_claims, signed
+from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
 FIELDS = {"repository": "octo-org/sample", "workflow": "release.yml"}
@@ -33,9 +36,20 @@ def issuer(db: None) -> Issuer:
     return make_issuer()
 
 
+def run_of(repository: str, repository_id: str) -> dict[str, str]:
+    """The claims of a run of another repository than the usual one."""
+    path = f"{repository}/.github/workflows/release.yml@refs/heads/main"
+    names = {"repository": repository, "repository_id": repository_id, "sub": f"repo:{repository}"}
+    return names | {"workflow_ref": path, "job_workflow_ref": path}
+
+
 def mint(client: Client, **changes: Any) -> Any:
     token = signed(github_claims(**changes))
     return client.post("/api/oidc/mint_token", json.dumps({"token": token}), content_type="application/json")
+
+
+def status_of(run: dict[str, str]) -> int:
+    return int(mint(Client(), **run).status_code)
 
 
 def minted(client: Client, **changes: Any) -> ApiKey:
@@ -108,9 +122,22 @@ def test_same_subject_of_another_repository_uses_up_no_exchanges(
     settings.HUB_RATE_LIMITS = {"mint-by-subject": 2}
     make_publisher(channel, issuer)
     subject = "job_workflow_ref:octo-org/shared/.github/workflows/publish.yml@refs/heads/main"
-    path = "evil/own/.github/workflows/release.yml@refs/heads/main"
-    others = {"sub": subject, "repository": "evil/own", "repository_id": "666", "ref": "refs/heads/main"}
-    others |= {"workflow_ref": path, "job_workflow_ref": path}
+    others = run_of("evil/own", "666") | {"sub": subject}
     for _ in range(4):
         mint(client, **others)
     assert mint(client, sub=subject).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_exchanges_of_the_same_users_at_once_wait_for_each_other(settings: Settings, tmp_path: Path) -> None:
+    """Each made channels for both users, in another order: PostgreSQL ended one of the two."""
+    issuer, users = make_issuer(), [make_user("olga"), make_user("sam")]
+    for number, order in enumerate((users, users[::-1], users)):
+        fields = FIELDS | {"repository": f"octo-org/repository-{number}"}
+        for user in order:
+            make_publisher(None, issuer, channel_name=f"{user}-{number}", created_by=user, fields=fields)
+    runs = [run_of(f"octo-org/repository-{number}", str(number + 1)) for number in range(3)]
+    with shared_database(tmp_path):
+        done = at_once(*(partial(status_of, run) for run in runs))
+        assert done == [200] * 3
+        assert at_once(Channel.objects.count) == [6]

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import audit, keys, limits, pending_names
+from channels_app import audit, keys, limits, pending_names, user_limits
 from channels_app.access import Actor
 from channels_app.models import ApiKey, KeyKind
 from hub import metrics
@@ -94,8 +94,10 @@ def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[
 def _held(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]) -> list[TrustedPublisher]:
     """The publishers as they are now, locked, those of them that still match. Raises BadToken for none."""
     provider = PROVIDERS[issuer.provider]
-    # The names first, as whoever makes such a channel otherwise does.
-    pending_names.lock(*(publisher.channel_name for publisher in matched if publisher.channel_name))
+    # The names first and then their users, as whoever makes such a channel otherwise does.
+    pending = [publisher for publisher in matched if publisher.channel_name]
+    pending_names.lock(*(publisher.channel_name for publisher in pending))
+    user_limits.hold(*(publisher.created_by_id for publisher in pending if publisher.created_by_id))
     held = TrustedPublisher.objects.select_for_update(of=("self",)).select_related("channel", "issuer", "created_by")
     # Compared again, now that nobody else can change it: another exchange may have pinned it to other ids meanwhile.
     current = [
