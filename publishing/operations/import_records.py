@@ -22,7 +22,7 @@ from django.utils import timezone
 from channels_app import about, audit, packages, quotas
 from channels_app.models import Artifact, Channel, Package, Removal
 from hub.errors import HubError, conflict, not_found
-from publishing import index, upload
+from publishing import index, occupants, upload
 from publishing.attestations import sidecars
 from publishing.attestations.rules import Verified
 from publishing.body import ReceivedFile
@@ -175,7 +175,7 @@ class Records:
             name = each.file_name.lower()
             try:
                 if artifact := artifacts.get(name):
-                    upload.check_duplicate(each.upload, artifact, may_replace=False)
+                    occupants.check_duplicate(each.upload, artifact, may_replace=False)
                 else:
                     self._check_claim(each, *reserved.get(name, ("", "")))
                     new.append(each)
