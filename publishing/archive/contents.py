@@ -19,17 +19,17 @@ class Contents:
         self._stated: dict[bytes, bytes] = {}
         self._found: dict[bytes, bytes] = {}
 
-    def state(self, entry: ListedPath) -> None:
-        """Take in an entry of the list."""
+    def state(self, key: bytes, entry: ListedPath) -> None:
+        """Take in an entry of the list, whose path is `key`."""
         if entry.path_type is not PathType.HARDLINK:
             return
-        key, stated = entry.path.encode(), _packed(entry.size_bytes, entry.sha256)
+        stated = _packed(entry.size_bytes, entry.sha256)
         if key in self._found:
             self._compare(key, stated, self._found[key])
         elif stated != UNKNOWN_SIZE:
             self._stated[key] = stated
 
-    def end(self, path: str, member: Member, target: str, reader: TarReader) -> None:
+    def end(self, key: bytes, member: Member, target: str, reader: TarReader) -> None:
         """Compare the member, or keep its fact: for a list that comes later, or for a hardlink that states more."""
         if member.kind is Kind.FILE:
             # Before the size is packed: what does not fit into it is not in the archive either.
@@ -39,7 +39,6 @@ class Contents:
             found = self._of(target.encode())
         else:
             return
-        key = path.encode()
         stated = self._stated.get(key, UNKNOWN_SIZE)
         if stated == found:
             return

@@ -37,10 +37,10 @@ def _collisions(tree: Tree) -> Iterator[str]:
 
 def _names_of_other_case(tree: Tree) -> Iterator[tuple[str, str, str]]:
     """Two paths that are one where case does not count, unless both are directories, and a sentence about them."""
-    seen: dict[bytes, tuple[str, Kind | None]] = {}
+    seen: dict[bytes, str] = {}
     for path, found in tree.members():
-        other, kind = seen.setdefault(system_names.case_blind(path).encode(), (path, found.kind))
-        if other is not path and not kind is found.kind is Kind.DIRECTORY:
+        other = seen.setdefault(system_names.case_blind(path).encode(), path)
+        if other is not path and not tree.kind_of(other) is found.kind is Kind.DIRECTORY:
             yield f"{shown(other)} and {shown(path)} differ by case alone", other, path
 
 

@@ -69,11 +69,11 @@ class Tree:
                 self._check_place(path, member, place)
                 self._count(path, member)
                 target = self._check_link(path, member, place)
-                self._add(path, member, place)
+                key = self._add(path, member, place)
                 self._note_file(path, member)
                 if path.startswith(paths.INFO_PREFIX):
                     self._read_info(path, member, reader, place)
-                self._contents.end(path, member, target, reader)
+                self._contents.end(key, member, target, reader)
             elif member.kind is not Kind.DIRECTORY:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
 
@@ -81,7 +81,7 @@ class Tree:
         """What can be said only once all members were seen."""
         whole.check(self._nodes, self._detours)
         if not self.has_paths_json:
-            for entry in old_lists.entries(self.documents, lambda path: self._node(path).kind):
+            for entry in old_lists.entries(self.documents, self.kind_of):
                 self._list(entry)
         whole.check_listing(self._nodes, self.listing_name)
         if self._contents.mismatch:
@@ -98,6 +98,9 @@ class Tree:
         """Whether anything lies below `directory`, which ends with a slash."""
         prefix = directory.encode()
         return any(path.startswith(prefix) for path in self._nodes)
+
+    def kind_of(self, path: str) -> Kind | None:
+        return self._node(path).kind
 
     def have_same_bytes(self, path: str, other: str) -> bool:
         """Tell whether both are files with the same content, as far as that is known."""
@@ -165,15 +168,15 @@ class Tree:
             return target
         return ""
 
-    def _add(self, path: str, member: Member, place: Place) -> None:
+    def _add(self, path: str, member: Member, place: Place) -> bytes:
         before = self._node(path)
         if before.kind is member.kind is Kind.DIRECTORY:
-            return
+            return b""
         if before.place not in (None, place):
             raise BadPackage(f"the info archive and the pkg archive both hold {shown(path)}; expected it in one")
         if before.kind is not None:
             raise BadPackage(f"the archive has two members {shown(path)}; expected one")
-        self._set(path, node(member.kind, before.listed, place, member.mode))
+        return self._set(path, node(member.kind, before.listed, place, member.mode))
 
     def _note_file(self, path: str, member: Member) -> None:
         if member.kind is not Kind.DIRECTORY and not path.startswith(paths.INFO_PREFIX):
@@ -182,16 +185,17 @@ class Tree:
                 self._files_room -= len(path)
                 self.files.append((path, member.size_bytes))
 
-    def _list(self, entry: listing.ListedPath) -> None:
+    def _list(self, entry: listing.ListedPath) -> bytes:
         before = self._node(entry.path)
         if before.listed is not None:
             raise BadPackage(f"{self.listing_name} lists {shown(entry.path)} twice")
-        self._set(entry.path, node(before.kind, entry.path_type, before.place, before.mode))
+        return self._set(entry.path, node(before.kind, entry.path_type, before.place, before.mode))
 
     def _node(self, path: str) -> Node:
         return self._nodes.get(path.encode(), NOTHING)
 
-    def _set(self, path: str, new: Node) -> None:
+    def _set(self, path: str, new: Node) -> bytes:
+        """The key, which other tables share where it is new: half a million of them take 40 MB."""
         key = path.encode()
         if key not in self._nodes:
             self._paths_bytes += len(key)
@@ -201,6 +205,7 @@ class Tree:
                     "all_paths_bytes",
                 )
         self._nodes[key] = new
+        return key
 
     def _read_info(self, path: str, member: Member, reader: TarReader, place: Place) -> None:
         self._read_document(path, member, reader)
@@ -226,7 +231,6 @@ class Tree:
     def _read_listing(self, reader: TarReader) -> None:
         self.has_paths_json = True
         for entry in listing.entries(reader.read, PATHS_JSON, self._limits):
-            self._list(entry)
-            self._contents.state(entry)
+            self._contents.state(self._list(entry), entry)
             if entry.file_mode:
                 self.file_modes.add(entry.file_mode)
