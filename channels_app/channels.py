@@ -110,7 +110,8 @@ def delete(*, actor: Actor, channel: Channel) -> Channel:
     locked = acts.hold("channel.delete", actor, channel)
     locked.deleted_at = timezone.now()
     locked.save(update_fields=["deleted_at"])
-    audit.record("channel.delete", by=actor, channel=locked, target=locked.name)
+    detail = {"deleted_at": {"from": None, "to": _second(locked.deleted_at)}}
+    audit.record("channel.delete", by=actor, channel=locked, target=locked.name, detail=detail)
     return locked
 
 
@@ -120,10 +121,11 @@ def restore(*, actor: Actor, channel: Channel) -> Channel:
     locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, deleted_at__gt=grace_began()).first()
     if locked is None:
         raise conflict("grace_over", f"'{channel}' can't be restored: its time is over, or it is there already.")
+    detail = {"deleted_at": {"from": _second(locked.deleted_at), "to": None}}
     locked.deleted_at = None
     locked.save(update_fields=["deleted_at"])
     acts.hold("channel.restore", actor, locked)
-    audit.record("channel.restore", by=actor, channel=locked, target=locked.name)
+    audit.record("channel.restore", by=actor, channel=locked, target=locked.name, detail=detail)
     return locked
 
 
@@ -149,6 +151,10 @@ def check_name(name: str) -> None:
         raise bad_request("bad_channel_name", f"'{name}' is the name of a subdir; clients would mistake it for one.")
     if name in ROUTED:
         raise bad_request("bad_channel_name", f"'{name}' is a path of the hub itself; choose another name.")
+
+
+def _second(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
 
 
 def _set(channel: Channel, values: dict[str, Any]) -> dict[str, Any]:

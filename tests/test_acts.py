@@ -105,6 +105,8 @@ BEFORE = {
     "channel.update": "from",
     "policy.change": "from",
     "channel.transfer": "before",
+    "channel.delete": "from",
+    "channel.restore": "from",
     "artifact.restore": "from",
     "artifact.release": "sha256",
     "member.remove": "role",
