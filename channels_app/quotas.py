@@ -1,8 +1,8 @@
 """What a user's channels may hold, and how many packages a day may come into them, where the settings say so.
 
 The first owner of a channel pays for it, whoever uploads. What they have is counted in one row, which each upload
-raises in the transaction that records it: of uploads at once none passes the limit. Where the count may have become
-another one (owners change, bytes go, an import) the row goes, and whoever uploads next counts anew.
+raises in the transaction that reserves its name: of uploads at once none passes the limit. Where the count may have
+become another one (owners change, bytes go, an import) the row goes, and whoever uploads next counts anew.
 """
 
 import json
@@ -31,6 +31,11 @@ RAISE = """UPDATE channels_app_usage SET
 WHERE user_id = %s AND (%s <= 0 OR stored_bytes + %s <= %s) AND (day <> %s OR day_packages < %s)"""
 
 
+LOWER = """UPDATE channels_app_usage SET
+    stored_bytes = CASE WHEN stored_bytes - %s < 0 THEN 0 ELSE stored_bytes - %s END,
+    day_packages = CASE WHEN day = %s AND day_packages > 0 THEN day_packages - 1 ELSE day_packages END
+WHERE user_id = %s"""
+
 # As SQL, since each upload asks it: the first owner, what they may have, and what they have been counted to have.
 PAYER = """SELECT payer.id, payer.username, payer.is_superuser, payer.limits,
     counted.stored_bytes, counted.day, counted.day_packages
@@ -58,6 +63,14 @@ class Payer:
     most_bytes: int | None
     most_packages: int | None
     counted: Counted | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """One package more, and so many bytes: fewer than none, where it replaces a larger one."""
+
+    payer: Payer
+    more_bytes: int
 
 
 def check_room(channel: Channel, least_bytes: int) -> Payer | None:
@@ -91,16 +104,24 @@ def is_on() -> bool:
     return bool(settings.HUB_USER_BYTES or settings.HUB_USER_PACKAGES_A_DAY)
 
 
-def add(payer: Payer, more_bytes: int) -> None:
-    """Count one more package, within the transaction that records it; 413 where it is too much."""
-    if _raised(payer, more_bytes):
+def pay(bill: Bill) -> None:
+    """Count one more package, within the transaction that reserves its name; 413 where it is too much."""
+    payer = bill.payer
+    if _raised(bill):
         return
     if not Usage.objects.filter(user=payer.user_id).exists():
         _count(payer.user_id)
-        if _raised(payer, more_bytes):
+        if _raised(bill):
             return
     counted = _count(payer.user_id)
-    raise _refusal(payer, counted, more_bytes) or _too_many(payer, counted)
+    raise _refusal(payer, counted, bill.more_bytes) or _too_many(payer, counted)
+
+
+def pay_back(bill: Bill | None) -> None:
+    """Count it no more: it was refused, or is there already. What a crash leaves counted is counted anew in a day."""
+    if bill:
+        with database.prepared() as cursor:
+            cursor.execute(LOWER, (bill.more_bytes, bill.more_bytes, _today(), bill.payer.user_id))
 
 
 def check_next_owner(member: Member) -> None:
@@ -135,12 +156,12 @@ def forget_old() -> None:
     (old if is_on() else Usage.objects.all()).delete()
 
 
-def _raised(payer: Payer, more_bytes: int) -> bool:
+def _raised(bill: Bill) -> bool:
+    payer, size, day = bill.payer, bill.more_bytes, _today()
     most_bytes = NO_LIMIT if payer.most_bytes is None else payer.most_bytes
     most_packages = NO_LIMIT if payer.most_packages is None else payer.most_packages
-    size, day, user_id = more_bytes, _today(), payer.user_id
     with database.prepared() as cursor:
-        cursor.execute(RAISE, (size, size, day, day, user_id, size, size, most_bytes, day, most_packages))
+        cursor.execute(RAISE, (size, size, day, day, payer.user_id, size, size, most_bytes, day, most_packages))
         return bool(cursor.rowcount)
 
 

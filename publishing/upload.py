@@ -82,9 +82,10 @@ def publish(
     check_checksum(received)
     upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer, may_restore)
     check_policies(upload)
-    existing = check_duplicate(upload, occupant(upload), may_replace=force)
+    before = occupant(upload)
+    existing = check_duplicate(upload, before, may_replace=force)
     verified = acceptance.accept(actor, channel, received)
-    published = Published(existing, is_new=False) if existing and is_whole(existing) else take(upload, verified)
+    published = Published(existing, is_new=False) if existing and is_whole(existing) else take(upload, verified, before)
     if verified:
         # Nothing is left to do for a new artifact, unless its old attestations were purged at this moment.
         sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
@@ -155,19 +156,34 @@ def is_whole(artifact: Artifact) -> bool:
     return found is not None and found.size_bytes == artifact.size_bytes and not artifact.is_damaged
 
 
-def take(upload: Upload, verified: Verified | None) -> Published:
-    """Reserve, put, record; a refusal on the way gives the name free again."""
-    token = reserve(upload)
+def take(upload: Upload, verified: Verified | None, before: Artifact | None) -> Published:
+    """Reserve, put, record; a refusal on the way gives the name free again, and what was paid back.
+
+    It is paid before one byte goes to the store: what is there is not to be replaced by what is then refused.
+    """
+    bill = bill_of(upload, before)
+    token = reserve(upload, bill)
     try:
         put(upload)
         sidecar = sidecars.put(Artifact(**upload.place), verified) if verified else None
-        return record(upload, sidecar)
+        published = record(upload, sidecar)
     except (HubError, StoreError):
         release(token)
+        quotas.pay_back(bill)
         raise
+    if not published.is_new:
+        quotas.pay_back(bill)
+    return published
 
 
-def reserve(upload: Upload) -> str:
+def bill_of(upload: Upload, before: Artifact | None) -> quotas.Bill | None:
+    """What the upload adds to what the channel's payer has, where there is a quota."""
+    payer = upload.payer or quotas.payer_of(upload.channel)
+    replaced_bytes = before.size_bytes if before and not before.is_purged else 0
+    return quotas.Bill(payer, upload.received.size_bytes - replaced_bytes) if payer else None
+
+
+def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
     """Take the file name for these bytes, or join another upload of the same bytes; returns the upload's token.
 
     The artifact is looked for again after the reservation is ours: whoever held it before has committed by then, and
@@ -182,6 +198,8 @@ def reserve(upload: Upload) -> str:
         except IntegrityError:
             _take_over(upload, mine)
         check_duplicate(upload, occupant(upload, locked=True), may_replace=upload.force)
+        if bill:
+            quotas.pay(bill)
     return token
 
 
@@ -203,7 +221,6 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
         if existing:
             removal.set_whole(artifact=existing)
             return Published(existing, is_new=False)
-        count(upload, before)
         artifact = _save(upload, before)
         if sidecar and not sidecars.record(artifact, sidecar):
             raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
@@ -224,13 +241,6 @@ def check_again(upload: Upload) -> None:
     check_policies(now)
     if upload.received.attestation is None:
         acceptance.check_missing(now.channel)
-
-
-def count(upload: Upload, before: Artifact | None) -> None:
-    """Add to what its channel's payer has; 413 where that is too much."""
-    if payer := upload.payer or quotas.payer_of(upload.channel):
-        replaced_bytes = before.size_bytes if before and not before.is_purged else 0
-        quotas.add(payer, upload.received.size_bytes - replaced_bytes)
 
 
 def release(token: str) -> None:

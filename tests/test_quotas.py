@@ -20,7 +20,9 @@ from channels_app.access import Actor
 from channels_app.models import Artifact, Channel, Role, Usage, User
 from channels_app.people import handing_over, members
 from hub.errors import HubError
+from hub.storage import StoreError, store
 from publishing import housekeeping, removal
+from publishing.models import Reservation
 from publishing.protocols import prefix
 from publishing.upload import publish
 from tests.archives import make_conda
@@ -221,6 +223,47 @@ def test_replacing_costs_the_difference(channel: Channel, olga: User, tmp_path: 
     assert Usage.objects.get().stored_bytes == artifact.size_bytes
 
 
+def test_refused_overwrite_leaves_the_bytes_that_were_there(
+    channel: Channel, olga: User, tmp_path: Path, settings: Settings
+) -> None:
+    channel.allow_overwrite = True
+    channel.save()
+    artifact = upload(channel, olga, tmp_path)
+    stored = store().stat(str(artifact))
+    settings.HUB_USER_BYTES = artifact.size_bytes + 1000
+    (tmp_path / "later").mkdir()
+    larger = received(make_conda(tmp_path / "later", files={"junk": os.urandom(5000)}))
+    replacing = partial(publish, actor=Actor(user=olga), channel=channel, received=larger, force=True)
+    assert code_of(replacing) == "quota_bytes"
+    assert store().stat(str(artifact)) == stored
+
+
+def test_what_is_refused_leaves_nothing_in_the_store_and_costs_nothing(
+    channel: Channel, olga: User, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(channel, olga, tmp_path)
+    before = Usage.objects.values().get()
+    settings.HUB_USER_BYTES = before["stored_bytes"] + 1
+    assert code_of(lambda: upload(channel, olga, tmp_path, name="second")) == "quota_bytes"
+    assert [key for key in store().list("demo/") if "second" in key] == []
+    settings.HUB_USER_BYTES = 10 * MIB
+    monkeypatch.setattr("publishing.upload.put", raises(StoreError("The store is full.")))
+    with pytest.raises(StoreError):
+        upload(channel, olga, tmp_path, name="third")
+    monkeypatch.setattr("publishing.upload.put", lambda _: channel.members.all().delete())
+    with pytest.raises(HubError):
+        upload(channel, olga, tmp_path, name="fourth")
+    assert Usage.objects.values().get() == before
+    assert not Reservation.objects.exists()
+
+
+def raises(error: Exception) -> Any:
+    def run(*_: Any) -> None:
+        raise error
+
+    return run
+
+
 def test_administrators_and_hubs_without_quota(
     channel: Channel, olga: User, tmp_path: Path, settings: Settings
 ) -> None:
@@ -265,7 +308,7 @@ def test_it_costs_one_query_before_the_body_and_one_after(
         payer = quotas.check_room(channel, 100)
     assert payer is not None
     with django_assert_num_queries(1):
-        quotas.add(payer, 100)
+        quotas.pay(quotas.Bill(payer, 100))
 
 
 def test_without_quota_it_costs_nothing(

@@ -242,6 +242,25 @@ def test_one_that_fails_drops_out(client: Client, issuer: Issuer, channel: Chann
     assert {str(publisher.channel) for publisher in key.publishers.all()} == {"demo", "other"}
 
 
+def test_whatever_is_wrong_with_one_users_rows(
+    client: Client, issuer: Issuer, channel: Channel, sam: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = make_publisher(make_channel("sams", owner=sam), issuer, created_by=sam)
+    make_publisher(channel, issuer)
+    settle = publishers.settle
+
+    def settled(publisher: TrustedPublisher, claims: dict[str, Any]) -> None:
+        settle(publisher, claims)
+        if publisher == broken:
+            TrustedPublisher.objects.create(channel=None, channel_name="", issuer=issuer, fields={})
+
+    monkeypatch.setattr(publishers, "settle", settled)
+    key = keys.look_up(mint(client).content.decode())
+    assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
+    broken.refresh_from_db()
+    assert broken.last_used_at is None
+
+
 def test_several_users_failures_name_no_channel(client: Client, issuer: Issuer, olga: User, sam: User) -> None:
     for user in (olga, sam):
         make_channel(f"hidden-{user}", owner=make_user(f"other-{user}"))
