@@ -127,7 +127,7 @@ OF_CHANNELS = (
         "invitation.accept",
         Whose.ONESELF,
         Notice("{target} is a member of {channel} now"),
-        (At("invitation"),),
+        (At("invitation"), At("account-invitations")),
         is_proved=False,  # the right was given before, by somebody who proved it
     ),
     Act(
@@ -213,6 +213,7 @@ CREDENTIALS = (
 OF_TEAMS = (
     Act("team.update", Whose.TEAM_MANAGER, Notice("The team {target} was changed", Told.TEAM), TEAM),
     Act("team.delete", Whose.TEAM_MANAGER, None, TEAM),  # each channel's owners are told by member.remove
+    Act("team.invite", Whose.TEAM_MANAGER, None, TEAM),
     Act("team.add", Whose.TEAM_MANAGER, Notice("Somebody else is in the team {target}", Told.TEAM), TEAM),
     Act("team.manager", Whose.TEAM_MANAGER, Notice("The team {target} has other managers", Told.TEAM), TEAM),
     Act("team.remove", Whose.TEAM_MANAGER, None, TEAM),

@@ -86,8 +86,15 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
 
 @transaction.atomic
 def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
-    """Make the user of that name an owner, and the owner who hands it on a maintainer."""
+    """Make the member of that name an owner, and the owner who hands it on a maintainer."""
     locked = acts.hold("channel.transfer", actor, channel)
+    belongs = members.named(locked, username) or members.teams_between(locked, username)
+    if not belongs and not members.may_add(actor):
+        raise conflict(
+            "no_member_yet",
+            f"'{username[:150]}' is no member of '{locked}'. Nobody owns a channel unasked: invite them, and hand it "
+            "over once they have accepted.",
+        )
     user = members.user_named(username)
     if user == actor.user:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")

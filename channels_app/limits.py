@@ -31,6 +31,8 @@ LIMITS = {
     "email-by-account": (20, 3600),
     "key-by-account": (30, 3600),
     "invitation-by-account": (60, 3600),
+    "invitation-by-day": (200, 86400),
+    "invitation-by-recipient": (10, 86400),
     "wrong-key-by-address": (60, 60),
     "device-by-address": (30, 60),
     "device-code-by-account": (20, 60),

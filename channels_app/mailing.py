@@ -5,6 +5,7 @@ A request that writes to somebody and one that writes to nobody do the same work
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
@@ -14,6 +15,8 @@ from channels_app.models import Letter
 from hub.plain_text import one_line, visible
 
 SEND = "channels_app.tasks.send_letter"
+# Django's backends that hand no mail on.
+NOWHERE = {f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy", "filebased")}
 # Codes are void then.
 KEPT = timedelta(minutes=15)
 
@@ -43,6 +46,11 @@ def deliver(subject: str, text: str, to: str) -> None:
     EmailMessage(one_line(subject), visible(text), to=[to]).send()
     limits.count("delivery-by-recipient", recipient)
     limits.count("delivery-by-hub", "")
+
+
+def is_set_up() -> bool:
+    """Whether mails go to a mail server, rather than being printed or dropped."""
+    return settings.EMAIL_BACKEND not in NOWHERE
 
 
 def forget_old() -> None:

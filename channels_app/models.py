@@ -174,21 +174,36 @@ class Member(models.Model):
 
 
 class Invitation(models.Model):
-    """A role in a channel for whoever follows the link that was sent to `email`; see invitations.py."""
+    """A role in a channel, or a place in a team, for whoever was asked and accepts it; see invitations.py."""
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="invitations")
-    email = models.EmailField(help_text="In small letters.")
-    role = models.CharField(max_length=20, choices=Role)
+    channel = models.ForeignKey(Channel, null=True, on_delete=models.CASCADE, related_name="invitations")
+    into = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="invitations")
+    who = models.CharField(
+        max_length=254, help_text="As the inviter named them: an e-mail address, a user name, or `team NAME`."
+    )
+    email = models.EmailField(blank=True, help_text="In small letters; empty where a user or a team was named.")
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="asked")
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="asked")
+    role = models.CharField(max_length=20, choices=Role, blank=True, help_text="Empty where it is into a team.")
     digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the link's secret.")
     invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="invitations")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
+    declined_at = models.DateTimeField(null=True, help_text="Until expires_at the same ones are not asked again.")
+    mailed_at = models.DateTimeField(null=True, help_text="When the mail server took its mail.")
+    mail_failure = models.CharField(max_length=200, blank=True, db_default="", help_text="Why it last did not.")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["channel", "email"], name="one_invitation_an_address")]
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "who"], name="asked_once_for_a_channel"),
+            models.UniqueConstraint(fields=["into", "who"], name="asked_once_for_a_team"),
+            models.CheckConstraint(
+                condition=models.Q(channel=None) ^ models.Q(into=None), name="invitation_to_channel_or_team"
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.email}, {self.role} of {self.channel}"
+        return f"{self.who}, to {self.channel or self.into}"
 
 
 class KeyKind(models.TextChoices):

@@ -7,8 +7,8 @@ from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, 
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from channels_app.access import ROLE_PERMISSIONS, Permission
-from channels_app.models import Artifact, AuditEvent, Channel, Invitation, Member, Role, Team, User
+from channels_app.access import ROLE_PERMISSIONS, Actor, Permission, memberships
+from channels_app.models import Artifact, AuditEvent, Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.queries import RANK, ROLES
 
 CANDIDATES_MAX = 10
@@ -38,23 +38,53 @@ def member_list(channel: Channel, *, text: str = "", role: str = "") -> QuerySet
     return members.order_by(RANK, "name", "pk")
 
 
-def candidates(channel: Channel, text: str) -> tuple[Sequence[User], Sequence[Team]]:
-    """Users and teams with `text` in their names, at most 10 together; exact names first. Each has its `role` here."""
+def candidates(actor: Actor, channel: Channel, text: str) -> tuple[Sequence[User], Sequence[Team]]:
+    """Users and teams with `text` in their names, at most 10 together; exact names first. Each has its `role` here.
+
+    Of those that `actor` knows: who is in a channel or a team with them, and their own teams; administrators know all.
+    """
     role = Member.objects.filter(channel=channel).values("role")
     by_name = Q(username__icontains=text) | Q(first_name__icontains=text) | Q(last_name__icontains=text)
-    users = User.objects.filter(by_name, is_active=True).annotate(role=Subquery(role.filter(user=OuterRef("pk"))))
-    teams = Team.objects.filter(name__icontains=text).annotate(
-        role=Subquery(role.filter(team=OuterRef("pk"))),
-        size=Count("people", filter=Q(people__user__is_active=True)),
+    users = (
+        _known_users(actor).filter(by_name, is_active=True).annotate(role=Subquery(role.filter(user=OuterRef("pk"))))
+    )
+    teams = (
+        _known_teams(actor)
+        .filter(name__icontains=text)
+        .annotate(
+            role=Subquery(role.filter(team=OuterRef("pk"))),
+            size=Count("people", filter=Q(people__user__is_active=True)),
+        )
     )
     found = list(users.order_by(Case(When(username=text, then=0), default=1), "username")[:CANDIDATES_MAX])
     left = max(CANDIDATES_MAX - len(found), 0)
     return found, list(teams.order_by(Case(When(name=text, then=0), default=1), "name")[:left])
 
 
+def _known_users(actor: Actor) -> QuerySet[User]:
+    if actor.user is None:
+        return User.objects.none()
+    if actor.user.is_superuser:
+        return User.objects.all()
+    shared = memberships(actor.user).filter(channel__deleted_at=None).values("channel")
+    in_channels = Member.objects.filter(channel__in=shared).exclude(user=None).values("user")
+    in_teams = TeamMember.objects.filter(team__people__user=actor.user).values("user")
+    return User.objects.filter(Q(pk__in=in_channels) | Q(pk__in=in_teams))
+
+
+def _known_teams(actor: Actor) -> QuerySet[Team]:
+    if actor.user is None:
+        return Team.objects.none()
+    mine = TeamMember.objects.filter(user=actor.user).values("team")
+    shared = memberships(actor.user).values("channel")
+    in_channels = Member.objects.filter(channel__in=shared).exclude(team=None).values("team")
+    is_known = Q(pk__in=mine) | Q(pk__in=in_channels)
+    return Team.objects.all() if actor.user.is_superuser else Team.objects.filter(is_known)
+
+
 def pending_invitations(channel: Channel) -> QuerySet[Invitation]:
-    """Who was invited by mail and has not come yet, the last invited first."""
-    waiting = Invitation.objects.filter(channel=channel, expires_at__gt=timezone.now())
+    """Who was invited and has not accepted yet, the last invited first."""
+    waiting = Invitation.objects.filter(channel=channel, declined_at=None, expires_at__gt=timezone.now())
     return waiting.select_related("invited_by").order_by("-expires_at")
 
 

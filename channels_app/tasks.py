@@ -4,13 +4,13 @@ from celery import shared_task
 
 from channels_app import key_expiry, mailing, mails, outbox
 from channels_app.accounts import tries
-from channels_app.people import invitations
+from channels_app.people import invitation_mails, invitations
 
 SENDERS: outbox.Senders = {
     mails.TELL: mails.address,
     mails.SEND: mails.send,
     mailing.SEND: mailing.send_letter,
-    invitations.SEND: invitations.send_mail,
+    invitations.SEND: invitation_mails.send_mail,
     tries.TELL: tries.tell,
 }
 

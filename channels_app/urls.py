@@ -36,6 +36,7 @@ urlpatterns = [
     path("styleguide", styleguide.page, name="styleguide"),
     path("account", accounts.profile, name="account"),
     path("account/activity", activity_page.account_activity, name="account-activity"),
+    path("account/invitations", invitation_pages.mine, name="account-invitations"),
     path("account/keys", key_pages.personal, name="account-keys"),
     path("doctor", doctor.page, name="doctor"),
     path("api/v1/whoami", key_api.whoami, name="whoami"),

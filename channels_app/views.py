@@ -92,7 +92,9 @@ def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
     """429 of channels_app.limits, which says how long to wait."""
     if not is_browser(request):
         return answer(error)
-    page = render(request, "429.html", {"reason": error.detail}, status=error.status)
+    match = request.resolver_match
+    template = "account/tried_often.html" if match and match.view_name == "account_login" else "429.html"
+    page = render(request, template, {"reason": error.detail}, status=error.status)
     for name, value in (error.headers | {"Cache-Control": "no-store"}).items():
         page.headers[name] = value
     return page

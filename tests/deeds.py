@@ -9,7 +9,7 @@ from django.test import Client
 
 from channels_app import channels, keys
 from channels_app.access import Actor
-from channels_app.models import ApiKey, Artifact, Channel, Role, Team, User
+from channels_app.models import ApiKey, Artifact, Channel, Invitation, Role, Team, User
 from channels_app.people import invitations
 from publishing import removal
 from publishing.models import TrustedPublisher
@@ -101,6 +101,19 @@ def invitation(browser: Client) -> None:
     browser.get(f"/invitations/{invitations.secret_of(sent)}")
 
 
+def own_team(_: Client) -> None:
+    make_team("divers", manager=somebody("olga"))
+
+
+def administrator(_: Client) -> None:
+    """Tim is one: they alone put people into teams unasked."""
+    User.objects.filter(username="tim").update(is_superuser=True)
+
+
+def with_invitation() -> Posted:
+    return {"action": "accept", "invitation": str(Invitation.objects.get().pk)}
+
+
 def with_key(name: str = "revoke") -> Posted:
     return {name: str(ApiKey.objects.get().pk)}
 
@@ -119,7 +132,10 @@ OWN: Any = {"by": "vic", "lower": "", "arguments": []}
 ARTIFACT = ["demo", "noarch", FILE]
 # (action, route) → how. An empty `lower` is whoever is not signed in.
 DEEDS = {
-    ("member.add", "channel-members"): Deed({"action": "add", "username": "sam", "role": "viewer"}, lower="cora"),
+    # Unasked only of a team that one manages.
+    ("member.add", "channel-members"): Deed(
+        {"action": "add", "team": "divers", "role": "viewer"}, lower="cora", prepare=own_team
+    ),
     ("member.change", "channel-members"): Deed(
         {"action": "change", "username": "vic", "role": "contributor"}, by="mia", lower="cora"
     ),
@@ -129,6 +145,9 @@ DEEDS = {
         {"action": "add", "email": "new@example.org", "role": "viewer"}, by="mia", lower="cora"
     ),
     ("invitation.accept", "invitation"): Deed({}, by="sam", lower="vic", arguments=[], prepare=invitation),
+    ("invitation.accept", "account-invitations"): Deed(
+        with_invitation, by="sam", lower="vic", arguments=[], prepare=invitation
+    ),
     ("channel.update", "channel-settings"): Deed(
         {"description": "", "visibility": "public", "confirm_visibility": "on"}, by="mia", lower="cora"
     ),
@@ -154,7 +173,8 @@ DEEDS = {
     ("publisher.remove", "publisher-new"): Deed(with_publisher, prepare=pending_publisher, **OWN),
     ("team.update", "team"): Deed(team_update, **TEAM),
     ("team.delete", "team"): Deed({"action": "delete", "delete-confirm": "mappers"}, **TEAM),
-    ("team.add", "team"): Deed({"action": "add", "who": "sam"}, **TEAM),
+    ("team.invite", "team"): Deed({"action": "add", "who": "sam"}, **TEAM),
+    ("team.add", "team"): Deed({"action": "add", "who": "sam"}, prepare=administrator, **TEAM),
     ("team.manager", "team"): Deed({"action": "manager", "username": "vic"}, **TEAM),
     ("team.remove", "team"): Deed({"action": "remove", "username": "vic"}, **TEAM | {"lower": "sam"}),
 }

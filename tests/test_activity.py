@@ -21,6 +21,7 @@ from tests.builders import (
     make_artifact,
     make_channel,
     make_key,
+    make_member,
     make_minted_key,
     make_publisher,
     make_team,
@@ -43,8 +44,8 @@ def owner(channel: Channel, olga: User) -> Client:
 
 def make_events(channel: Channel, olga: User) -> None:
     actor = Actor(user=olga)
-    make_user("jo")
-    members.add(actor=actor, channel=channel, username="jo", role=Role.VIEWER)
+    make_member(channel, make_user("jo"))
+    audit.record("member.add", by=actor, channel=channel, target="jo", detail={"role": "viewer"})
     members.change(actor=actor, channel=channel, username="jo", role=Role.OWNER)
     channels.update(actor=actor, channel=channel, description="Maps", is_private=False)
     channels.change_policies(actor=actor, channel=channel, allow_overwrite=True, max_upload_bytes=5 * MIB)
@@ -104,11 +105,11 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
 
 def test_teams_and_invitations_are_told_of(owner: Client, channel: Channel, olga: User) -> None:
     actor = Actor(user=olga)
-    make_team("mappers")
+    make_team("mappers", manager=olga)
     members.add(actor=actor, channel=channel, team="mappers", role=Role.VIEWER)
     for email in ("ada@example.org", "eve@example.org", "jo@example.org"):
         invitations.invite(actor=actor, channel=channel, email=email, role=Role.OWNER)
-    invitations.withdraw(actor=actor, channel=channel, email="jo@example.org")
+    invitations.withdraw(actor=actor, channel=channel, who="jo@example.org")
     for name, answer in (("ada", invitations.accept), ("eve", invitations.decline)):
         user, email = make_user(name), f"{name}@example.org"
         make_address(user, email)

@@ -90,6 +90,8 @@ NO_ACTS = {
     "key.mint": "gives a CI what its publisher was given, for minutes",
     "publisher.": "by the hub, and by the first use",
     "team.create": "an empty team, which belongs to no channel yet",
+    "team.withdraw": "takes an invitation back",
+    "team.decline": "gives nothing",
     "oauth.revoke": "takes away",
     "account.": "signing in, and what was tried",
     "job.": "sends failed jobs again; administrators alone",

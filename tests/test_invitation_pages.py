@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from channels_app.access import Actor
-from channels_app.models import Channel, Invitation, Member, Role, User
+from channels_app.models import Channel, Member, Role, User
 from channels_app.people import invitations
 from tests.builders import make_address, make_member, make_user
 from tests.pages import said, signed_in, text
@@ -91,7 +91,7 @@ def test_it_is_declined(link: str, ada: User) -> None:
     client.get(link)
     response = client.post(PAGE, {"action": "decline"})
     assert said(response) == ["You have declined the invitation to demo."]
-    assert not Invitation.objects.exists()
+    assert not invitations.waiting().exists()
     assert not Member.objects.filter(user=ada).exists()
 
 

@@ -56,7 +56,8 @@ def refused(status: int, code: str, sentence: str) -> Iterator[None]:
 def test_an_invitation_becomes_a_membership(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga, " ADA@example.org ")
     assert invitation.expires_at - timezone.now() > timedelta(days=6, hours=23)
-    assert invitations.accept(user=ada, invitation=invitation).role == Role.CONTRIBUTOR
+    invitations.accept(user=ada, invitation=invitation)
+    assert role_of(ada) == Role.CONTRIBUTOR
     assert Permission.UPLOAD in permissions(Actor(user=ada), channel)
     assert not Invitation.objects.exists()
     assert events() == [
@@ -93,7 +94,7 @@ def test_the_secret_follows_from_the_row_as_it_is_read_again(channel: Channel, o
     assert invitations.digest_of(secret) == invitation.digest
 
 
-@pytest.mark.parametrize("email", ["", "ada", "a@b", "ada@example.org\nBcc: all@example.org", "a b@example.org"])
+@pytest.mark.parametrize("email", ["ada", "a@b", "ada@example.org\nBcc: all@example.org", "a b@example.org"])
 def test_only_addresses_are_invited(channel: Channel, olga: User, email: str) -> None:
     with refused(400, "bad_email", "is no e-mail address."):
         invite(channel, olga, email)
@@ -107,7 +108,7 @@ def test_owners_alone_invite_owners_and_touch_their_invitations(channel: Channel
     with refused(403, "owners_only", "Only owners"):
         invite(channel, max_, role=Role.VIEWER)
     with refused(403, "owners_only", "Only owners"):
-        invitations.withdraw(actor=Actor(user=max_), channel=channel, email=ADDRESS)
+        invitations.withdraw(actor=Actor(user=max_), channel=channel, who=ADDRESS)
     with refused(400, "bad_role", "'boss' is no role"):
         invite(channel, olga, role="boss")
 
@@ -119,7 +120,7 @@ def test_others_invite_and_withdraw_nobody(channel: Channel, olga: User, max_: U
     with refused(403, code, "max may read 'demo' but not manage there"):
         invite(channel, max_)
     with refused(403, code, "not manage there"):
-        invitations.withdraw(actor=Actor(user=max_), channel=channel, email=ADDRESS)
+        invitations.withdraw(actor=Actor(user=max_), channel=channel, who=ADDRESS)
 
 
 def test_strangers_and_keys_without_the_scope_invite_nobody(channel: Channel, olga: User, sam: User) -> None:
@@ -136,11 +137,11 @@ def test_strangers_and_keys_without_the_scope_invite_nobody(channel: Channel, ol
 
 def test_a_withdrawn_one_is_gone(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
-    invitations.withdraw(actor=Actor(user=olga), channel=channel, email=ADDRESS)
+    invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS)
     with refused(404, "no_invitation", "The invitation is gone"):
         invitations.accept(user=ada, invitation=invitation)
     with refused(404, "no_invitation", "No invitation of ada@example.org to 'demo' is waiting (any more)."):
-        invitations.withdraw(actor=Actor(user=olga), channel=channel, email=ADDRESS)
+        invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS)
 
 
 @pytest.mark.parametrize("address", [None, "other@example.org", "unverified"])
@@ -207,7 +208,7 @@ def test_a_deleted_channel_invites_nobody(channel: Channel, olga: User, ada: Use
 def test_it_is_declined(channel: Channel, olga: User, ada: User) -> None:
     invitations.decline(user=ada, invitation=invite(channel, olga))
     assert role_of(ada) is None
-    assert not Invitation.objects.exists()
+    assert not invitations.waiting().exists()
     assert events()[-1] == ("invitation.decline", ADDRESS, {"role": "contributor"})
 
 
@@ -288,6 +289,6 @@ def test_accepting_and_withdrawing_at_once_is_one_or_the_other(
         results = at_once(
             lambda: invitations.accept(user=ada, invitation=invitation) and None,
             lambda: invitations.accept(user=ada, invitation=invitation) and None,
-            lambda: invitations.withdraw(actor=Actor(user=olga), channel=channel, email=ADDRESS),
+            lambda: invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS),
         )
         assert sorted(map(str, results)) == ["None", "no_invitation", "no_invitation"]

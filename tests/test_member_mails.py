@@ -6,7 +6,7 @@ from pytest_django import Settings
 
 from channels_app import channels, mails
 from channels_app.access import Actor
-from channels_app.models import AuditEvent, Channel, Role, Team, User
+from channels_app.models import AuditEvent, Channel, Role, Team, TeamMember, User
 from channels_app.people import members, teams
 from tests.builders import make_member, make_team, make_team_member, make_user
 
@@ -36,6 +36,8 @@ def told() -> dict[str, tuple[str, str]]:
 
 
 def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) -> None:
+    User.objects.filter(pk=olga.pk).update(is_superuser=True)
+    olga.refresh_from_db()
     members.add(actor=Actor(user=olga), channel=channel, username="max", role=Role.VIEWER)
     mail_of = told()
     assert set(mail_of) == {"olga@example.org", "max@example.org"}
@@ -76,6 +78,7 @@ def test_who_steps_down_is_not_told_what_they_did_but_the_owners_are(channel: Ch
 
 def test_of_a_team_its_managers_are_told(channel: Channel, olga: User, team: Team) -> None:
     make_user("team mappers", email="trap@example.org")
+    TeamMember.objects.create(team=team, user=olga, is_manager=True)
     members.add(actor=Actor(user=olga), channel=channel, team="mappers", role=Role.VIEWER)
     mail_of = told()
     assert set(mail_of) == {"olga@example.org", "sam@example.org"}
@@ -107,6 +110,7 @@ def test_managers_are_told_of_the_rest(channel: Channel, olga: User, team: Team,
 def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
     make_member(channel, make_user("tom", email="tom@example.org"), Role.MAINTAINER)
+    make_member(channel, max_)
     channels.transfer(actor=Actor(user=olga), channel=channel, username="max")
     mail_of = told()
     assert set(mail_of) == {"olga@example.org", "max@example.org", "jo@example.org"}

@@ -40,24 +40,33 @@ def refused(status: int, code: str, sentence: str) -> Iterator[None]:
     assert list(Member.objects.order_by("pk").values_list("user", "team", "role")) == before
 
 
-def test_a_member_is_added_with_a_role(channel: Channel, olga: User, max_: User) -> None:
-    members.add(actor=acting(olga), channel=channel, username="max", role=Role.CONTRIBUTOR)
+def test_a_member_is_added_with_a_role(channel: Channel, admin_user: User, max_: User) -> None:
+    members.add(actor=acting(admin_user), channel=channel, username="max", role=Role.CONTRIBUTOR)
     assert roles(channel) == {"olga": "owner", "max": "contributor"}
     assert last_event() == ("member.add", "max", {"role": "contributor"})
     assert Permission.UPLOAD in permissions(acting(max_), channel)
 
 
 @pytest.mark.parametrize("username", ["nobody", "MAX", "gone", "", "max@example.org"])
-def test_only_users_that_can_sign_in_are_added(channel: Channel, olga: User, max_: User, username: str) -> None:
+def test_only_users_that_can_sign_in_are_added(channel: Channel, admin_user: User, max_: User, username: str) -> None:
     make_user("gone", is_active=False)
     with refused(404, "no_such_user", f"There is no user '{username}' on this hub"):
-        members.add(actor=acting(olga), channel=channel, username=username, role=Role.VIEWER)
+        members.add(actor=acting(admin_user), channel=channel, username=username, role=Role.VIEWER)
 
 
-def test_nobody_is_added_twice(channel: Channel, olga: User, max_: User) -> None:
+@pytest.mark.parametrize("username", ["max", "nobody", ""])
+@pytest.mark.parametrize("team", ["", "mappers", "nowhere"])
+def test_nobody_is_added_unasked(channel: Channel, olga: User, max_: User, username: str, team: str) -> None:
+    """Nor is told whether there is such a user or team."""
+    make_team("mappers", olga, manager=max_)
+    with refused(403, "invited_first", "Nobody is made a member unasked: send an invitation, to be accepted."):
+        members.add(actor=acting(olga), channel=channel, username=username, team=team, role=Role.VIEWER)
+
+
+def test_nobody_is_added_twice(channel: Channel, admin_user: User, max_: User) -> None:
     make_member(channel, max_, Role.VIEWER)
     with refused(409, "is_member", "max is a member already: viewer"):
-        members.add(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
+        members.add(actor=acting(admin_user), channel=channel, username="max", role=Role.OWNER)
 
 
 @pytest.mark.parametrize("role", ["", "admin", "OWNER"])
@@ -153,7 +162,7 @@ def test_only_owners_make_or_unmake_owners(channel: Channel, olga: User, max_: U
 
 def test_maintainers_manage_the_others(channel: Channel, max_: User, sam: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
-    members.add(actor=acting(max_), channel=channel, username="sam", role=Role.VIEWER)
+    make_member(channel, sam, Role.VIEWER)
     members.change(actor=acting(max_), channel=channel, username="sam", role=Role.MAINTAINER)
     assert roles(channel)["sam"] == "maintainer"
     members.remove(actor=acting(max_), channel=channel, username="sam")
@@ -226,7 +235,7 @@ def test_two_owners_who_leave_at_once_leave_one(
 
 
 def test_a_team_is_a_member_and_its_people_may_what_it_may(channel: Channel, olga: User, max_: User) -> None:
-    make_team("mappers", max_)
+    make_team("mappers", max_, manager=olga)
     members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.VIEWER)
     assert last_event() == ("member.add", "team mappers", {"role": "viewer", "team": "mappers"})
     assert permissions(acting(max_), channel) == {Permission.READ}
@@ -246,7 +255,7 @@ def test_the_higher_role_counts(channel: Channel, max_: User) -> None:
 
 
 def test_no_team_owns(channel: Channel, olga: User, max_: User) -> None:
-    make_team("mappers", max_)
+    make_team("mappers", max_, manager=olga)
     with refused(400, "no_team_owns", "team mappers can't own 'demo': an owner is a person"):
         members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.OWNER)
     make_team_member(channel, Team.objects.get())
@@ -254,14 +263,14 @@ def test_no_team_owns(channel: Channel, olga: User, max_: User) -> None:
         members.change(actor=acting(olga), channel=channel, team="mappers", role=Role.OWNER)
 
 
-def test_a_team_is_added_once_and_only_where_it_is(channel: Channel, olga: User) -> None:
+def test_a_team_is_added_once_and_only_where_it_is(channel: Channel, olga: User, admin_user: User) -> None:
     make_team_member(channel, make_team("mappers"))
     with refused(409, "is_member", "team mappers is a member already: viewer"):
-        members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.VIEWER)
+        members.add(actor=acting(admin_user), channel=channel, team="mappers", role=Role.VIEWER)
     with refused(404, "no_such_team", "There is no team 'olga' on this hub"):
-        members.add(actor=acting(olga), channel=channel, team="olga", role=Role.VIEWER)
+        members.add(actor=acting(admin_user), channel=channel, team="olga", role=Role.VIEWER)
     with refused(404, "no_such_user", "There is no user 'mappers' on this hub"):
-        members.add(actor=acting(olga), channel=channel, username="mappers", role=Role.VIEWER)
+        members.add(actor=acting(admin_user), channel=channel, username="mappers", role=Role.VIEWER)
     with refused(404, "no_such_member", "divers is no member of 'demo'"):
         members.remove(actor=acting(olga), channel=channel, team="divers")
 
@@ -272,7 +281,7 @@ def test_a_team_of_maintainers_does_not_save_a_channel_from_its_last_owner(
     make_team_member(channel, make_team("mappers", olga, max_), Role.MAINTAINER)
     with refused(409, "last_owner", "olga is the last owner of 'demo'"):
         members.leave(actor=acting(olga), channel=channel)
-    members.add(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
+    make_member(channel, max_, Role.OWNER)
     members.leave(actor=acting(olga), channel=channel)
     assert Permission.MANAGE in permissions(acting(olga), channel)
 
@@ -288,3 +297,11 @@ def test_a_channel_is_transferred_to_who_was_there_by_a_team(channel: Channel, o
     make_team_member(channel, make_team("mappers", max_))
     channels.transfer(actor=acting(olga), channel=channel, username="max")
     assert roles(channel) == {"olga": "maintainer", "max": "owner", None: "viewer"}
+
+
+def test_nobody_owns_a_channel_unasked(channel: Channel, olga: User, admin_user: User, sam: User) -> None:
+    for username in ("sam", "nobody"):
+        with refused(409, "no_member_yet", f"'{username}' is no member of 'demo'. Nobody owns a channel unasked"):
+            channels.transfer(actor=acting(olga), channel=channel, username=username)
+    channels.transfer(actor=acting(admin_user), channel=channel, username="sam")
+    assert roles(channel)["sam"] == "owner"

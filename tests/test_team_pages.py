@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app.models import Channel, Role, Team, TeamMember, User
+from channels_app.models import Channel, Invitation, Role, Team, TeamMember, User
 from tests.builders import make_channel, make_team, make_team_member, make_user
 from tests.pages import events, said, signed_in, text
 
@@ -84,7 +84,24 @@ def test_a_team_that_cannot_be_made_says_why(team: Team, sam: User, name: str, s
     assert escape(sentence) in text(response)
 
 
-def test_people_are_added_made_managers_and_removed(manager: Client, sam: User) -> None:
+def test_people_are_invited(manager: Client, sam: User) -> None:
+    for who in ("sam", "nobody", "sam@example.org"):
+        response = manager.post(TEAM, {"action": "add", "who": who})
+        assert said(response)[-1] == f"{who} is invited, and is in the team once the invitation is accepted."
+    page = text(manager.get(TEAM))
+    assert "Invited, not yet accepted" in page
+    assert page.count("invited by olga, until") == 3
+    withdrawn = manager.post(TEAM, {"action": "withdraw", "who": "sam@example.org"})
+    assert said(withdrawn)[-1] == "The invitation of sam@example.org is withdrawn."
+    accepting = signed_in(sam)
+    first = Invitation.objects.get(who="sam")
+    answer = accepting.post("/account/invitations", {"action": "accept", "invitation": str(first.pk)})
+    assert (answer.headers["Location"], said(answer)) == (TEAM, ["You are in the team mappers now."])
+    assert [action for action, _, _ in events()] == [*["team.invite"] * 3, "team.withdraw", "team.add"]
+
+
+def test_people_are_added_made_managers_and_removed(team: Team, sam: User, admin_user: User) -> None:
+    manager = signed_in(admin_user)
     for form in (
         {"action": "add", "who": "sam"},
         {"action": "manager", "username": "sam"},
@@ -105,8 +122,12 @@ def test_people_are_added_made_managers_and_removed(manager: Client, sam: User) 
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        ({"action": "add", "who": " "}, "No user has exactly the name"),
-        ({"action": "add", "who": "nobody"}, "No user has exactly the name"),
+        ({"action": "add", "who": " "}, "'' can't be a user name; expected one, or an e-mail address."),
+        ({"action": "add", "who": "a@b"}, "'a@b' is no e-mail address."),
+        (
+            {"action": "update", "team-name": "mappers", "team-group": "a:b"},
+            "Only an administrator makes 'a:b' a team's",
+        ),
         ({"action": "add", "who": "max"}, "max is in the team 'mappers' already."),
         ({"action": "manager", "username": "sam"}, "sam is not in the team 'mappers' (any more)."),
         ({"action": "manager", "username": "s\0"}, "s is not in the team 'mappers' (any more)."),
@@ -124,10 +145,10 @@ def test_what_does_not_work_says_why(manager: Client, form: dict[str, str], sent
 
 
 def test_a_team_is_renamed(manager: Client) -> None:
-    form = {"action": "update", "team-name": "painters", "team-description": "Maps", "team-group": "acme"}
+    form = {"action": "update", "team-name": "painters", "team-description": "Maps", "team-group": ""}
     response = manager.post(TEAM, form)
     assert response.headers["Location"] == "/teams/painters"
-    assert Team.objects.values_list("name", "description", "group").get() == ("painters", "Maps", "acme")
+    assert Team.objects.values_list("name", "description", "group").get() == ("painters", "Maps", "")
 
 
 def test_a_team_is_deleted_once_its_name_is_typed(manager: Client, team: Team, channel: Channel) -> None:
@@ -191,7 +212,7 @@ def test_a_team_costs_as_many_queries_for_20_people_as_for_2(
         TeamMember.objects.create(team=team, user=make_user(f"person-{n}"))
         make_team_member(make_channel(f"channel-{n}"), team)
         make_team(f"team-{n}", User.objects.get(username="olga"))
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert text(manager.get(TEAM)).count("?remove=person") == count
     with django_assert_max_num_queries(6):
         assert len(listed(manager)) == count + 1

@@ -59,44 +59,50 @@ def test_a_name_is_taken_once(sam: User, olga: User, team: Team) -> None:
         teams.update(user=olga, team=other, name="mappers", description="", group="")
 
 
-def test_a_team_is_changed(olga: User, team: Team) -> None:
-    teams.update(user=olga, team=team, name="painters", description="Maps", group="acme:maps")
+def test_a_team_is_changed(admin_user: User, team: Team) -> None:
+    teams.update(user=admin_user, team=team, name="painters", description="Maps", group="acme:maps")
     team.refresh_from_db()
     assert (team.name, team.description, team.group) == ("painters", "Maps", "acme:maps")
     changed = {"name": "painters", "description": "Maps", "group": "acme:maps"}
     assert events() == [("team.update", "painters", {"fields": changed | {"before": "mappers"}})]
-    teams.update(user=olga, team=team, name="painters", description="Maps", group="acme:maps")
+    teams.update(user=admin_user, team=team, name="painters", description="Maps", group="acme:maps")
     assert len(events()) == 1
 
 
 @pytest.mark.parametrize("who", ["sam", "sam@example.org", "SAM@example.org"])
-def test_people_are_added_by_exact_name_or_verified_address(olga: User, sam: User, team: Team, who: str) -> None:
+def test_people_are_added_by_exact_name_or_verified_address(admin_user: User, sam: User, team: Team, who: str) -> None:
     make_address(sam, "sam@example.org")
-    teams.add(user=olga, team=team, who=who)
+    teams.add(user=admin_user, team=team, who=who)
     assert people(team) == {"olga": True, "max": False, "sam": False}
     assert events() == [("team.add", "mappers", {"user": "sam"})]
 
 
 @pytest.mark.parametrize("who", ["", "sa", "SAM", "gone", "sam@example.org", "gone@example.org", "fake@example.org"])
-def test_nobody_else_is_found(olga: User, sam: User, team: Team, who: str) -> None:
+def test_nobody_else_is_found(admin_user: User, sam: User, team: Team, who: str) -> None:
     make_address(sam, "sam@example.org", verified=False)
     make_address(make_user("gone", is_active=False), "gone@example.org")
     make_user("fake@example.org")
     with refused(404, "no_such_user", f"No user has exactly the name, or as a verified e-mail address, '{who}'."):
+        teams.add(user=admin_user, team=team, who=who)
+
+
+@pytest.mark.parametrize("who", ["sam", "nobody", "max", "sam@example.org"])
+def test_nobody_is_put_into_a_team_unasked(olga: User, sam: User, team: Team, who: str) -> None:
+    with refused(403, "invited_first", "Nobody is put into a team unasked: send an invitation, to be accepted."):
         teams.add(user=olga, team=team, who=who)
 
 
-def test_nobody_is_in_a_team_twice(olga: User, team: Team) -> None:
+def test_nobody_is_in_a_team_twice(admin_user: User, team: Team) -> None:
     with refused(409, "in_team", "max is in the team 'mappers' already."):
-        teams.add(user=olga, team=team, who="max")
+        teams.add(user=admin_user, team=team, who="max")
 
 
-def test_adding_has_a_limit(olga: User, team: Team, settings: Settings) -> None:
+def test_adding_has_a_limit(admin_user: User, team: Team, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"invitation-by-account": 1}
     with refused(404, "no_such_user", "No user"):
-        teams.add(user=olga, team=team, who="ada")
+        teams.add(user=admin_user, team=team, who="ada")
     with refused(429, "too_many", "Too many additions to teams by you: more than 1"):
-        teams.add(user=olga, team=team, who="ada")
+        teams.add(user=admin_user, team=team, who="ada")
 
 
 CHANGES: dict[str, Callable[[User, Team], object]] = {
@@ -193,10 +199,23 @@ def test_who_was_added_by_hand_stays_without_the_group(olga: User, max_: User) -
     assert events() == []
 
 
-def test_a_team_that_has_another_group_loses_the_people_of_the_old_one(olga: User, sam: User) -> None:
+@pytest.mark.parametrize("group", ["acme:admins", "acme:maps ", "x", "evil:maps"])
+def test_who_manages_a_team_gives_it_no_group(olga: User, team: Team, group: str) -> None:
+    """All people of the group would be in the team, unasked."""
+    with refused(403, "administrators_only", f"Only an administrator makes '{group}' a team's group"):
+        teams.update(user=olga, team=team, name="mappers", description="", group=group)
+    Team.objects.update(group="acme:maps")
+    with refused(403, "administrators_only", "Only an administrator"):
+        teams.update(user=olga, team=team, name="mappers", description="", group=group)
+    teams.update(user=olga, team=team, name="painters", description="", group="acme:maps")
+    teams.update(user=olga, team=team, name="painters", description="", group="")
+    assert Team.objects.get().group == ""
+
+
+def test_a_team_that_has_another_group_loses_the_people_of_the_old_one(admin_user: User, olga: User, sam: User) -> None:
     team = make_team("mappers", manager=olga, group="acme:maps")
     teams.follow_groups(user=sam, provider="acme", groups=["maps"])
-    teams.update(user=olga, team=team, name="mappers", description="", group="other:maps")
+    teams.update(user=admin_user, team=team, name="mappers", description="", group="other:maps")
     assert people(team) == {"olga": True}
     assert events()[-2] == ("team.remove", "mappers", {"user": "sam", "group": "acme:maps"})
 

@@ -93,8 +93,10 @@ def _teams(user_ids: list[int]) -> QuerySet[Team]:
 
 def _hand_channel(by: User | None, user: User, heir: User, channel: Channel) -> None:
     locked = Channel.objects.select_for_update(no_key=True).defer("logo").get(pk=channel.pk)
-    Member.objects.update_or_create(channel=locked, user=heir, defaults={"role": Role.OWNER})
+    owner = members.named(locked, heir.username) or Member(channel=locked, user=heir)
+    members.make_owner(owner)
     Member.objects.filter(channel=locked, user=user).update(role=Role.MAINTAINER)
+    quotas.forget(locked, user)
     quotas.forget(locked, user)
     _record("channel.transfer", by, heir.username, channel=locked, before=user.username)
 

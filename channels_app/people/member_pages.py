@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from channels_app import authentication, queries, settings_queries
+from channels_app import authentication, mailing, queries, settings_queries
 from channels_app.access import Actor, Permission, page_channel, permissions
-from channels_app.models import Channel, Member, Role
-from channels_app.people import invitations, members
+from channels_app.models import Channel, Invitation, Member, Role
+from channels_app.people import invitation_mails, invitations, members
+from channels_app.people.teams import is_name as names_team
 from channels_app.settings_pages import page
 from hub.errors import HubError, bad_request
 
@@ -42,9 +43,8 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
     role, email = _text(request.POST, "role"), _text(request.POST, "email")
     who = {"username": _text(request.POST, "username"), "team": _text(request.POST, "team")}
     match request.POST.get("action"):
-        case "add" if email:
-            invitation = invitations.invite(actor=actor, channel=channel, email=email, role=role)
-            return f"A mail with an invitation is on its way to {invitation.email}."
+        case "add" if email or not members.may_add(actor, team=who["team"]):
+            return _invited(invitations.invite(actor=actor, channel=channel, role=role, email=email, **who))
         case "add":
             member = members.add(actor=actor, channel=channel, role=role, **who)
             return f"{members.name_of(member)} is a member now: {member.role}."
@@ -55,9 +55,21 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
             members.remove(actor=actor, channel=channel, **who)
             return _removed(channel, **who)
         case "withdraw":
-            invitations.withdraw(actor=actor, channel=channel, email=email)
-            return f"The invitation of {email} is withdrawn; its link is good for nothing any more."
+            asked = _text(request.POST, "who")
+            invitations.withdraw(actor=actor, channel=channel, who=asked)
+            return f"The invitation of {asked} is withdrawn; its link is good for nothing any more."
     raise bad_request("bad_action", "The form says nothing that can be done; load the page again.")
+
+
+def _invited(invitation: Invitation) -> str:
+    """What happens now: no mail is promised where no mail server is set up."""
+    if not invitation.email:
+        return f"{invitation.who} is invited, and is a member once the invitation is accepted."
+    if not mailing.is_set_up():
+        return (
+            f"{invitation.who} is invited. No mail goes out, since no mail server is set up: hand over the link below."
+        )
+    return f"{invitation.who} is invited. The mail is sent in a moment; the list below says whether it went out."
 
 
 def _removed(channel: Channel, username: str, team: str) -> str:
@@ -84,19 +96,24 @@ def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
         q=text,
         role=role,
         role_table=settings_queries.role_table(),
-        pending=settings_queries.pending_invitations(channel),
+        pending=[(each, invitation_mails.link_of(each)) for each in settings_queries.pending_invitations(channel)],
+        has_mail=mailing.is_set_up(),
+        adds=members.may_add(actor),
         asked=_asked(request, channel),
-        **_found(request, channel),
+        **_found(request, actor, channel),
     )
 
 
-def _found(request: HttpRequest, channel: Channel) -> dict[str, Any]:
+def _found(request: HttpRequest, actor: Actor, channel: Channel) -> dict[str, Any]:
     """What `?find=` finds: users and teams by name, or an address to invite."""
     text = _text(request.GET, "find")
     if len(text) < FIND_MIN_CHARACTERS:
         return {"find": text}
-    users, teams = settings_queries.candidates(channel, text)
-    return {"find": text, "is_searched": True, "users": users, "teams": teams, "email": text if _is_email(text) else ""}
+    users, teams = settings_queries.candidates(actor, channel, text)
+    email = text if _is_email(text) else ""
+    name = "" if email or any(user.username == text for user in users) else text
+    team = text if names_team(text) and not any(each.name == text for each in teams) else ""
+    return {"find": text, "users": users, "teams": teams, "email": email, "name": name, "team": team}
 
 
 def _is_email(text: str) -> bool:

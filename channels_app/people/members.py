@@ -9,20 +9,22 @@ from django.db import transaction
 
 from channels_app import acts, audit, quotas
 from channels_app.access import Actor, Permission, permissions
-from channels_app.models import Channel, Member, Role, Team, User
-from hub.errors import bad_request, conflict, forbidden, not_found
+from channels_app.models import Channel, Member, Role, Team, TeamMember, User
+from hub.errors import HubError, bad_request, conflict, forbidden, not_found
 
 
 @transaction.atomic
 def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
-    """Make a user or a team a member; 404 where there is none of that name, 409 where they are one already."""
+    """Make a user or a team a member unasked: for administrators, and for managers of the team.
+
+    404 where there is none of that name, 409 where they are one already. Everybody else invites: invitations.py.
+    """
     locked = acts.hold("member.add", actor, channel)
     check_may_give(actor, locked, role)
+    if not may_add(actor, team=team):
+        raise forbidden("invited_first", "Nobody is made a member unasked: send an invitation, to be accepted.")
     if existing := named(locked, username, team):
-        raise conflict(
-            "is_member",
-            f"{name_of(existing)} is a member already: {existing.role}. Change the role in the list of members.",
-        )
+        raise is_member_already(existing)
     member = Member(channel=locked, role=role)
     if team:
         member.team = _team_named(team)
@@ -93,6 +95,31 @@ def make_owner(member: Member) -> None:
     member.save(force_insert=True)
 
 
+def may_add(actor: Actor, *, team: str = "") -> bool:
+    """Whether `actor` may add members without asking them."""
+    user = actor.user
+    if user is None:
+        return False
+    managed = TeamMember.objects.filter(team__name=team, user=user, is_manager=True)
+    return user.is_superuser or bool(team and managed.exists())
+
+
+def is_member_already(member: Member) -> HubError:
+    return conflict(
+        "is_member", f"{name_of(member)} is a member already: {member.role}. Change the role in the list of members."
+    )
+
+
+def check_no_team_owns(team: str, channel: Channel, role: str) -> None:
+    """Raise where `team`, in words, would own."""
+    if team and role == Role.OWNER:
+        raise bad_request(
+            "no_team_owns",
+            f"{team} can't own '{channel}': an owner is a person, so that somebody can be asked. "
+            f"Make it a {Role.MAINTAINER}, or one of its people an owner.",
+        )
+
+
 def user_named(username: str) -> User:
     """The user of exactly that name, who can still sign in; 404 where there is none."""
     user = User.objects.filter(username=username, is_active=True).first()
@@ -153,12 +180,7 @@ def _member(channel: Channel, username: str, team: str = "") -> Member:
 
 
 def _check_is_person(member: Member, role: str) -> None:
-    if member.team and role == Role.OWNER:
-        raise bad_request(
-            "no_team_owns",
-            f"{name_of(member)} can't own '{member.channel}': an owner is a person, so that somebody can be asked. "
-            f"Make it a {Role.MAINTAINER}, or one of its people an owner.",
-        )
+    check_no_team_owns(name_of(member) if member.team else "", member.channel, role)
 
 
 def _check_role(role: str) -> None:

@@ -19,5 +19,5 @@ class TeamForm(forms.Form):
         max_length=200,
         widget=forms.TextInput(AS_TYPED),
         help_text="As PROVIDER:GROUP, the provider by its id on this hub. Whoever signs in there with this group is in "
-        "the team, and only for as long. Changing it takes out who came by it.",
+        "the team, and only for as long. Only administrators set it; to empty it takes out who came by it.",
     )

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from channels_app import authentication
 from channels_app.models import Team, User
-from channels_app.people import team_queries, teams
+from channels_app.people import invitations, team_queries, teams
 from channels_app.people.team_forms import TeamForm
 from channels_app.settings_forms import ConfirmForm
 from channels_app.settings_pages import sent
@@ -66,7 +66,10 @@ def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -
             team = teams.update(user=user, team=team, **values)
             said = "The team is saved."
         case "add":
-            said = f"{teams.add(user=user, team=team, who=who).user} is in the team now."
+            said = _add(user, team, who)
+        case "withdraw":
+            invitations.withdraw_from_team(user=user, team=team, who=who)
+            said = f"The invitation of {who} is withdrawn."
         case "manager" | "no-manager" as action:
             teams.set_manager(user=user, team=team, username=username, is_manager=action == "manager")
             said = f"{username} {'manages' if action == 'manager' else 'does not manage'} the team now."
@@ -81,6 +84,14 @@ def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -
     messages.success(request, said)
     stays = team_queries.visible_teams(user).filter(pk=team.pk).exists()
     return redirect("team", team.name) if stays else redirect("account-teams")
+
+
+def _add(user: User, team: Team, who: str) -> str:
+    """Administrators put people in; others invite them."""
+    if user.is_superuser:
+        return f"{teams.add(user=user, team=team, who=who).user} is in the team now."
+    invitation = invitations.invite_into_team(user=user, team=team, who=who)
+    return f"{invitation.who} is invited, and is in the team once the invitation is accepted."
 
 
 def _forms(request: HttpRequest, team: Team) -> dict[str, TeamForm | ConfirmForm]:
@@ -100,6 +111,7 @@ def _page(request: HttpRequest, user: User, team: Team, forms: dict[str, Any]) -
         "asked": team_queries.people(team).filter(user__username=_text(request.GET, "remove")).first(),
         "memberships": team_queries.channels_of(user, team),
         "may_manage": teams.manages(user, team),
+        "pending": team_queries.pending(team),
     }
     return render(request, "teams/team.html", context)
 

@@ -1,9 +1,10 @@
 """Reads for the pages of teams."""
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from channels_app.access import Actor, visible_channels
-from channels_app.models import Member, Team, TeamMember, User
+from channels_app.models import Invitation, Member, Team, TeamMember, User
 
 
 def visible_teams(user: User) -> QuerySet[Team]:
@@ -18,6 +19,12 @@ def visible_teams(user: User) -> QuerySet[Team]:
 def people(team: Team) -> QuerySet[TeamMember]:
     """Managers first, then by name."""
     return TeamMember.objects.filter(team=team).select_related("user").order_by("-is_manager", "user__username")
+
+
+def pending(team: Team) -> QuerySet[Invitation]:
+    """Who was invited into the team and has not accepted yet."""
+    waiting = Invitation.objects.filter(into=team, declined_at=None, expires_at__gt=timezone.now())
+    return waiting.select_related("invited_by").order_by("-expires_at")
 
 
 def channels_of(user: User, team: Team) -> QuerySet[Member]:

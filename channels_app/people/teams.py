@@ -1,6 +1,7 @@
 """Teams: people who are members of channels together. Whoever makes one manages it, and it is never without a manager.
 
-Administrators manage every team. Nobody else learns of a team by its pages but its own people.
+Administrators manage every team, and alone bind one to a provider's group. Nobody else learns of a team by its pages
+but its own people.
 """
 
 import re
@@ -34,7 +35,7 @@ def create(*, user: User, name: str, description: str = "") -> Team:
 @transaction.atomic
 def update(*, user: User, team: Team, name: str, description: str, group: str) -> Team:
     """`group`: `PROVIDER:GROUP`, whose people are in the team; empty for none. Those of another group before it go."""
-    locked = _hold(user, team)
+    locked = hold(user, team)
     values = {"name": name, "description": description, "group": group}
     changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
     if not changed:
@@ -42,6 +43,7 @@ def update(*, user: User, team: Team, name: str, description: str, group: str) -
     if "name" in changed:
         _check_name(name)
     if "group" in changed:
+        _check_may_bind(user, group)
         _end_group(user, locked)
     before = locked.name
     for field, value in changed.items():
@@ -54,7 +56,7 @@ def update(*, user: User, team: Team, name: str, description: str, group: str) -
 @transaction.atomic
 def delete(*, user: User, team: Team) -> None:
     """End the team, and with it what its people may do by it alone."""
-    locked = _hold(user, team)
+    locked = hold(user, team)
     for member in Member.objects.filter(team=locked).select_related("channel"):
         detail = {"role": member.role, "team": locked.name}
         target = f"team {locked}"
@@ -64,10 +66,15 @@ def delete(*, user: User, team: Team) -> None:
 
 
 def add(*, user: User, team: Team, who: str) -> TeamMember:
-    """Put somebody into the team, by exact user name or verified e-mail address."""
+    """Put somebody into the team unasked, by exact user name or verified e-mail address: for administrators.
+
+    Everybody else invites: invitations.py.
+    """
     limits.hit("invitation-by-account", f"user {user.pk}", "additions to teams by you")
     with transaction.atomic():
-        locked = _hold(user, team)
+        locked = hold(user, team)
+        if not user.is_superuser:
+            raise forbidden("invited_first", "Nobody is put into a team unasked: send an invitation, to be accepted.")
         person = _person(who)
         if TeamMember.objects.filter(team=locked, user=person).exists():
             raise conflict("in_team", f"{person} is in the team '{locked}' already.")
@@ -78,7 +85,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
 
 @transaction.atomic
 def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> TeamMember:
-    member = _in(_hold(user, team), username)
+    member = _in(hold(user, team), username)
     if member.is_manager == is_manager:
         return member
     if not is_manager:
@@ -92,7 +99,7 @@ def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> T
 @transaction.atomic
 def remove(*, user: User, team: Team, username: str) -> None:
     """Take somebody out of the team, and with it what they may do by it; oneself, too."""
-    held = _hold(user, team, by_manager=user.username != username)
+    held = hold(user, team, by_manager=user.username != username)
     member = _in(held, username)
     if member.is_by_group:
         raise conflict(
@@ -137,7 +144,7 @@ def _made_by(user: User) -> int:
     return TeamMember.objects.filter(~Exists(earlier), user=user, is_manager=True).count()
 
 
-def _hold(user: User, team: Team, *, by_manager: bool = True) -> Team:
+def hold(user: User, team: Team, *, by_manager: bool = True) -> Team:
     """The team as it is now, locked until the transaction ends, and the right of `user` asked again."""
     locked = Team.objects.select_for_update().filter(pk=team.pk).first()
     if locked is None:
@@ -145,6 +152,16 @@ def _hold(user: User, team: Team, *, by_manager: bool = True) -> Team:
     if by_manager and not manages(user, locked):
         raise forbidden("managers_only", f"Only managers of the team '{locked}' may do that; you are none.")
     return locked
+
+
+def _check_may_bind(user: User, group: str) -> None:
+    """A group's name is its provider's: everybody in it would be in the team, unasked. To end that, a manager may."""
+    if group and not user.is_superuser:
+        raise forbidden(
+            "administrators_only",
+            f"Only an administrator makes '{group[:100]}' a team's group: all of its people would be in the team "
+            "unasked. Ask one, or leave the field empty.",
+        )
 
 
 def _end_group(user: User, team: Team) -> None:
@@ -180,8 +197,13 @@ def _person(who: str) -> User:
     return person
 
 
+def is_name(name: str) -> bool:
+    """Whether a team can have this name."""
+    return len(name) <= NAME_MAX_CHARACTERS and bool(NAME.match(name))
+
+
 def _check_name(name: str) -> None:
-    if len(name) > NAME_MAX_CHARACTERS or not NAME.match(name):
+    if not is_name(name):
         raise bad_request(
             "bad_team_name",
             f"'{name[:60]}' can't name a team; expected up to {NAME_MAX_CHARACTERS} lower-case letters, digits, "

@@ -116,7 +116,7 @@ def test_whoever_was_invited_signs_up_with_that_address_alone(invited: Client) -
 
 
 def test_a_withdrawn_invitation_is_none(invited: Client, channel: Channel, olga: User) -> None:
-    invitations.withdraw(actor=Actor(user=olga), channel=channel, email="ada@example.org")
+    invitations.withdraw(actor=Actor(user=olga), channel=channel, who="ada@example.org")
     assert "This hub makes accounts for those who were invited." in text(invited.get(SIGN_UP))
 
 

@@ -78,6 +78,14 @@ def transfer(person: Person, channel: str, username: str) -> None:
     leave(page)
 
 
+def join(owner: Person, invited: Person, channel: str, name: str = "max") -> None:
+    """The owner invites, and the invited accepts."""
+    page = owner.open(f"/channels/{channel}/settings/members?find={name}")
+    page.get_by_role("listitem").filter(has_text="The user of").get_by_role("button", name="Invite").click()
+    invited.open("/account/invitations").get_by_role("button", name="Accept").click()
+    expect(invited.page.get_by_text(f"You are a member of {channel} now")).to_be_visible()
+
+
 def delete(person: Person, channel: str, *, typed: str = "") -> None:
     page = person.open(f"/channels/{channel}/settings/danger")
     form = page.locator("form", has=page.get_by_role("button", name=f"Delete {channel}"))
@@ -113,9 +121,10 @@ def test_a_channels_life_with_drag_and_drop(visit: Visit, files: list[Path]) -> 
     assert sam.page.get_by_role("link", name="Settings").count() == 0
     assert sam.open("/channels/journey/settings").title().startswith("Not allowed")
 
+    max_ = visit("max")
+    join(olga, max_, "journey")
     transfer(olga, "journey", "max")
     assert olga.open("/channels/journey/settings/danger").title().startswith("Not allowed")
-    max_ = visit("max")
     delete(max_, "journey", typed="wrong")
     expect(max_.page.get_by_role("heading", name="Delete this channel")).to_be_visible()
     delete(max_, "journey")
@@ -138,8 +147,9 @@ def test_the_same_without_javascript(visit: Visit, files: list[Path]) -> None:
     olga.open("/channels/plain/settings")
     make_public(page)
     expect(sam.open("/channels/plain").get_by_role("link", name="empty", exact=True)).to_be_visible()
-    transfer(olga, "plain", "max")
     max_ = visit("max", javascript=False)
+    join(olga, max_, "plain")
+    transfer(olga, "plain", "max")
     delete(max_, "plain")
     leave(max_.page)
     assert sam.open("/channels/plain").title().startswith("Nothing here")

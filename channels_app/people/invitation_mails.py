@@ -1,0 +1,55 @@
+"""The mail of an invitation: to whom it goes, its link, and what became of it."""
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from channels_app import mailing
+from channels_app.models import Invitation, User
+from channels_app.people import invitations, members
+
+ERROR_CHARACTERS = 200
+
+
+def send_mail(invitation_id: int) -> None:
+    """Send the link, unless the invitation is gone. Raises OSError where the mail server does not take it."""
+    found = invitations.waiting().filter(pk=invitation_id)
+    invitation = found.select_related("channel", "into", "user", "team", "invited_by").first()
+    if invitation is None:
+        return
+    text = render_to_string("mail/invitation.txt", _context(invitation))
+    row = Invitation.objects.filter(pk=invitation.pk)
+    try:
+        for address in _addresses(invitation):
+            mailing.deliver(_subject(invitation), text, address)
+    except OSError as error:
+        row.update(mail_failure=(str(error) or type(error).__name__)[:ERROR_CHARACTERS])
+        raise
+    row.update(mailed_at=timezone.now(), mail_failure="")
+
+
+def link_of(invitation: Invitation) -> str:
+    """The address to open; whoever opens it has to have the account that was invited."""
+    return f"{settings.HUB_PUBLIC_URL}/invitations/{invitations.secret_of(invitation)}"
+
+
+def _addresses(invitation: Invitation) -> list[str]:
+    """Of a team, its managers'; of a name that is nobody's, none."""
+    if invitation.email:
+        return [invitation.email]
+    if invitation.team:
+        people = User.objects.filter(teams__team=invitation.team, teams__is_manager=True, is_active=True)
+        return list(people.exclude(email="").values_list("email", flat=True))
+    return [invitation.user.email] if invitation.user and invitation.user.email else []
+
+
+def _subject(invitation: Invitation) -> str:
+    if invitation.into:
+        return f"You are invited to the team {invitation.into}"
+    whom = f"The {invitation.who} is" if invitation.team else "You are"
+    return f"{whom} invited to the channel {invitation.channel} as {members.with_article(invitation.role)}"
+
+
+def _context(invitation: Invitation) -> dict[str, object]:
+    days = invitations.LIFETIME.days
+    return {"invitation": invitation, "link": link_of(invitation), "hub_url": settings.HUB_PUBLIC_URL, "days": days}
