@@ -7,7 +7,7 @@ from pytest_django import Settings
 from channels_app import channels, mails
 from channels_app.access import Actor
 from channels_app.models import AuditEvent, Channel, Role, Team, TeamMember, User
-from channels_app.people import members, teams
+from channels_app.people import invitations, members, teams
 from tests.builders import make_member, make_team, make_team_member, make_user
 
 pytestmark = pytest.mark.django_db
@@ -122,8 +122,8 @@ def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olg
 def test_a_rename_at_once_keeps_no_mail_back(channel: Channel, olga: User, sam: User, team: Team) -> None:
     """The worker looks for the readers later than the event."""
     make_team_member(channel, team)
-    make_user("eve")
-    teams.add(user=sam, team=team, who="eve")
+    invitation = invitations.invite_into_team(user=sam, team=team, who=make_user("eve").username)
+    invitations.accept(user=User.objects.get(username="eve"), invitation=invitation)
     added = AuditEvent.objects.latest("pk")
     for name in ("surveyors", "mappers-2"):
         teams.update(user=sam, team=team, name=name, description="", group="")

@@ -19,7 +19,16 @@ from publishing.id_tokens.rules import BadToken
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers
 from tests.archives import make_conda
-from tests.builders import make_channel, make_issuer, make_key, make_member, make_minted_key, make_robot, make_token
+from tests.builders import (
+    make_channel,
+    make_issuer,
+    make_key,
+    make_member,
+    make_minted_key,
+    make_robot,
+    make_team,
+    make_token,
+)
 from tests.id_tokens.builders import github_claims
 
 pytestmark = pytest.mark.django_db
@@ -182,7 +191,7 @@ def test_nothing_is_remembered_beyond_the_end_of_the_key(channel: Channel, olga:
 EMAIL = "ada@example.org"
 # Writes that leave something behind, each as whoever acts by a credential would call it.
 WRITES: dict[str, Callable[[Actor, Channel], object]] = {
-    "member.add": lambda actor, channel: members.add(actor=actor, channel=channel, role="viewer", username="max"),
+    "member.add": lambda actor, channel: members.add(actor=actor, channel=channel, role="viewer", team="mappers"),
     "invitation.send": lambda actor, channel: invitations.invite(
         actor=actor, channel=channel, email=EMAIL, role="viewer"
     ),
@@ -195,7 +204,7 @@ WRITES: dict[str, Callable[[Actor, Channel], object]] = {
 
 @pytest.mark.parametrize("action", WRITES)
 def test_a_key_to_manage_leaves_nothing_else_behind(channel: Channel, olga: User, max_: User, action: str) -> None:
-    """Max is no member."""
+    make_team("mappers", manager=olga)
     actor = Actor(user=olga, key=keys.look_up(make_key(olga, scopes=("read", "upload", "delete", "manage"))))
     with pytest.raises(HubError) as caught:
         WRITES[action](actor, channel)

@@ -22,9 +22,9 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app import acts, audit, limits, outbox
+from channels_app import acts, audit, limits, outbox, quotas
 from channels_app.access import Actor, Permission, hold
-from channels_app.models import Channel, Invitation, Member, Team, TeamMember, User
+from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
 from channels_app.people.invitation_rules import refusal
 from hub.errors import bad_request, conflict, forbidden, not_found
@@ -181,6 +181,8 @@ def _join_channel(user: User, invitation: Invitation) -> Member:
     member.channel_id = invitation.channel_id  # type: ignore[assignment]  # the constraint: it is there
     member.team, member.user = invitation.team, None if invitation.team else user
     member.save()
+    if member.role == Role.OWNER:
+        quotas.forget(member.channel, user)
     _record("invitation.accept", Actor(user=user), invitation, members.name_of(member))
     return member
 
