@@ -23,7 +23,8 @@ def user(request: HttpRequest) -> str:
 
 def recipient(request: HttpRequest) -> str:
     """Whom the request makes the hub send a mail to."""
-    return request.POST.get("email", "").strip().lower()
+    email = request.POST.get("email", "")
+    return tries.recipient(request, email) if email else ""
 
 
 def anybody(request: HttpRequest) -> str:
@@ -60,9 +61,16 @@ TRIES = Limit(
     passes=tries.has_right_code,
     then=tries.too_many,
 )
-SECOND_FACTORS = Limit("second-factor-by-account", tries.half_signed_in, "tries of a second factor for this account")
+SECOND_FACTORS = Limit(
+    "second-factor-by-account",
+    tries.half_signed_in,
+    "tries of a second factor for this account",
+    then=tries.too_many_factors,
+)
 CODES = Limit("code-by-address", limits.address, "tries of a code from this address")
-CONFIRMATIONS = Limit("confirm-by-account", user, "tries to confirm that this is your account")
+CONFIRMATIONS = Limit(
+    "confirm-by-account", user, "tries to confirm that this is your account", then=tries.too_many_proofs
+)
 SIGN_UPS = Limit("sign-up-by-address", limits.address, "new accounts from this address")
 RESETS = Limit("password-reset-by-address", limits.address, "password resets from this address")
 MAILS = Limit("mail-by-recipient", recipient, "mails to this address", is_counted=False)

@@ -17,11 +17,23 @@ from tests.id_tokens.builders import github_claims, signed
 JWT = signed(github_claims())
 
 
+TOKEN = "5w64hkHBK3ggGQ8F2kQ0CGGWYX9mbfU2wprmU3rGOzujcuLpbMCOHKNsMJbMAsoJ8z1h_FiI2y3kXWIlwZ0TJA"
+
+
 @pytest.mark.parametrize(
     ("before", "secret", "after"),
     [
         ("the key ", NO_KEY, " is wrong"),
         ("key=", NO_KEY[:-4], ""),
+        ("GET /search/x-", NO_KEY, " HTTP/1.1"),
+        ("GET /demo/", NO_KEY.replace("-", "%2D"), "/x HTTP/1.1"),
+        ("GET /demo/", NO_KEY.replace("-", "%252d"), "/x HTTP/1.1"),
+        ("GET /demo?x=", "".join(f"%{ord(each):02X}" for each in NO_KEY), "&y=1 HTTP/1.1"),
+        ("the key ", NO_KEY.title(), " is wrong"),
+        ("GET /t\\", TOKEN, "/demo HTTP/1.1"),
+        ("Authorization: ", TOKEN, ""),
+        ('{"access_token": "', TOKEN, '"}'),
+        ("Token ", TOKEN, " was sent"),
         ('{"token": "', JWT, '"}'),
         ("Authorization: Bearer ", "abcdefgh12345678", " was sent"),
         ("authorization: basic ", "dXNlcjpwYXNzd29yZA==", ""),
@@ -63,6 +75,8 @@ def test_secrets_are_hidden(before: str, secret: str, after: str) -> None:
         "GET /channels/demo/settings/danger HTTP/1.1",
         "could not queue channels_app.tasks.tell(3,), the schedule will: no route",
         "GET /demo/noarch/chub-1.0-0.conda HTTP/1.1",
+        "sha512 " + "0123456789abcdef" * 8,
+        f"GET /demo/noarch/{'a-long-name-2-' * 8}.conda HTTP/1.1",
         "HTTP code=404 is no secret? It is hidden only as a parameter".replace("code=404", "code 404"),
         "/search?q=token&page=2",
         "/demo/noarch/eyJ.conda",

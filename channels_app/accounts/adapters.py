@@ -19,7 +19,7 @@ from qrcode import QRCode
 from qrcode.image.svg import SvgPathFillImage
 
 from channels_app import limits, mailing
-from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, sign_up
+from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, sign_up, tries
 from channels_app.models import User
 
 WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
@@ -63,7 +63,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """By a job. To an address that has no account nothing is sent, by the same work."""
-        limits.hit("mail-by-recipient", email.strip().lower(), "mails to this address")
+        limits.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
         if self.request.user.is_anonymous:
             limits.hit("mail-by-visitors", "visitors", "mails that visitors ask for")
         is_to_nobody = template_prefix == TO_NOBODY

@@ -37,10 +37,19 @@ def counted(request: HttpRequest) -> str:
 
 def half_signed_in(request: HttpRequest) -> str:
     """The same of a second factor: the account whose password was right; where there is none, the address."""
-    # By allauth.account.internal.stagekit, which keeps there what it has so far.
-    login: dict[str, Any] = request.session.get("account_login") or {}
-    user = User.objects.filter(pk=login["user_pk"]).first() if login.get("user_pk") else None
+    user = _half(request)
     return _of(request, user) if user else limits.address(request)
+
+
+def recipient(request: HttpRequest, email: str) -> str:
+    """By what mails to the address count: those that its own account's device asks for, by themselves.
+
+    Else whoever has ten sent there each hour keeps its owner from a new password.
+    """
+    address = email.strip().lower()
+    user = account_named(address)
+    device = devices.known(request, user) if user else ""
+    return f"{address} device {device}" if device else address
 
 
 def has_right_code(request: HttpRequest) -> bool:
@@ -58,9 +67,19 @@ def has_right_code(request: HttpRequest) -> bool:
 def too_many(request: HttpRequest) -> None:
     """Have the account's owner told, once a day."""
     user = account_named(request.POST.get("login", ""))
-    who = f"user {user.pk}" if user else request.POST.get("login", "").strip().lower()
-    if limits.count("warning-by-account", who) == 1:
-        outbox.put(TELL, user.pk if user else NOBODY, lane=mails.EVENTS)
+    _warn(user, request.POST.get("login", "").strip().lower())
+
+
+def too_many_proofs(request: HttpRequest) -> None:
+    """The same where the tries were in a session: somebody may have found it, and guesses the password."""
+    if request.user.is_authenticated:
+        _warn(request.user)
+
+
+def too_many_factors(request: HttpRequest) -> None:
+    """The same where a password was right already: it is known to somebody who lacks the second factor."""
+    if user := _half(request):
+        _warn(user)
 
 
 def tell(user_id: int) -> None:
@@ -68,6 +87,17 @@ def tell(user_id: int) -> None:
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user:
         audit.record("account.tried_often", by=Actor(user=user), target=user.username)
+
+
+def _half(request: HttpRequest) -> User | None:
+    # By allauth.account.internal.stagekit, which keeps there what it has so far.
+    login: dict[str, Any] = request.session.get("account_login") or {}
+    return User.objects.filter(pk=login["user_pk"]).first() if login.get("user_pk") else None
+
+
+def _warn(user: User | None, name: str = "") -> None:
+    if limits.count("warning-by-account", f"user {user.pk}" if user else name) == 1:
+        outbox.put(TELL, user.pk if user else NOBODY, lane=mails.EVENTS)
 
 
 def _of(request: HttpRequest, user: User) -> str:

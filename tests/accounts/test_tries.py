@@ -226,3 +226,45 @@ def test_nobody_is_told_of_a_name_that_is_none(mara: User) -> None:
     lock("mara")
     assert arrived() == []
     assert not AuditEvent.objects.filter(action="account.tried_often").exists()
+
+
+def test_who_guesses_the_password_within_a_session_is_told_of(mara: User, settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"confirm-by-account": 2}
+    thief = signed_in(mara, is_fresh=False)
+    tried = [thief.post("/accounts/reauthenticate/", {"password": "wrong"}).status_code for _ in range(5)]
+    assert tried == [200, 200, 429, 429, 429]
+    assert [str(sent.subject) for sent in arrived()] == ["Somebody tries passwords for your account"]
+
+
+def test_who_has_the_password_and_guesses_the_factor_is_told_of(mara: User) -> None:
+    TOTP.activate(mara, SECRET)
+    stranger = Client()
+    assert sign_in(stranger).headers["Location"] == SECOND
+    assert [stranger.post(SECOND, {"code": "000000"}).status_code for _ in range(4)] == [200, 200, 429, 429]
+    subjects = [str(sent.subject) for sent in arrived()]
+    assert subjects.count("Somebody tries passwords for your account") == 1
+
+
+def test_mails_that_strangers_have_sent_keep_nobody_from_a_new_password(mara: User, settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"mail-by-recipient": 2}
+    client = known_browser()
+    asked = {"email": "mara@example.org"}
+    assert [Client().post(RESET, asked).status_code for _ in range(3)] == [302, 302, 429]
+    assert client.post(RESET, asked).status_code == 302
+    assert [client.post(RESET, {"email": "Mara@Example.org "}).status_code for _ in range(2)] == [302, 429]
+    other = make_user("nora", password=PASSWORD, email="nora@example.org")
+    make_address(other, "nora@example.org")
+    nora = Client()
+    sign_in(nora, login="nora")
+    nora.post("/accounts/logout/")
+    # A device of somebody else's is nobody's here.
+    assert nora.post(RESET, asked).status_code == 429
+
+
+def test_notices_hold_back_no_code(mara: User, settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"delivery-by-recipient": 1, "delivery-by-hub": 1}
+    for _ in range(2):
+        limits.count("delivery-by-recipient", "mara@example.org")
+        limits.count("delivery-by-hub", "")
+    Client().post(RESET, {"email": "mara@example.org"})
+    assert [sent.to for sent in arrived()] == [["mara@example.org"]]
