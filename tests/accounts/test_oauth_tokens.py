@@ -328,3 +328,11 @@ def test_revoking_by_header_ends_the_whole_sign_in(olga: User, which: str) -> No
     assert send(REVOKE, {"token": first[which]}, header).status_code == 200
     assert not Token.objects.exists()
     assert events()[-1][0] == "oauth.revoke"
+
+
+@pytest.mark.parametrize("scope", ["channel:read", "openid profile", "openid channel:upload"])
+def test_only_who_may_stay_signed_in_gets_a_refresh_token(olga: User, scope: str) -> None:
+    token = sign_in(olga, client(scope=scope))
+    assert not token.keys() & {"refresh_token", "refresh_expires_in"}
+    assert not Token.objects.exclude(type=Token.Type.ACCESS_TOKEN).exists()
+    assert sign_in(olga, client(scope=f"{scope} offline_access"))["refresh_token"]

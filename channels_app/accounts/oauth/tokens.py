@@ -18,6 +18,7 @@ from channels_app.accounts.oauth import applications, families
 # An authorization code lives for a minute. Whoever sends it again within a day ends what came of it.
 CODE_REMEMBERED_S = 24 * 3600
 UNUSED_FAMILY = ""
+STAYS = "offline_access"
 
 _issue = TokenView.as_view()
 _revoke = RevokeView.as_view()
@@ -36,7 +37,7 @@ def token(request: HttpRequest) -> HttpResponse:
         return _redeem(request)
     response: HttpResponse = _issue(request)
     if response.status_code == 200:
-        families.begin(json.loads(response.content))
+        _begin(response)
     return response
 
 
@@ -72,8 +73,22 @@ def _redeem(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"error": "invalid_grant", "error_description": "The code was used before."}, status=400)
     response: HttpResponse = _issue(request)
     if response.status_code == 200:
-        cache.set(use, families.begin(json.loads(response.content)), CODE_REMEMBERED_S)
+        cache.set(use, _begin(response), CODE_REMEMBERED_S)
     return response
+
+
+def _begin(response: HttpResponse) -> str:
+    """Make the tokens of the answer a family, and return its name.
+
+    Whoever let the application in without "Stay signed in" gets none to refresh them by: it ends after an hour.
+    """
+    answer = json.loads(response.content)
+    first = Token.objects.by_value(answer["access_token"]).first()
+    if first and STAYS not in first.get_scopes() and "refresh_token" in answer:
+        Token.objects.by_value(answer.pop("refresh_token")).delete()
+        answer.pop("refresh_expires_in", None)
+        response.content = json.dumps(answer)
+    return families.begin(answer)
 
 
 def _end_all_of(family: str | None) -> None:
