@@ -28,13 +28,14 @@ RAISE = """UPDATE channels_app_usage SET
     stored_bytes = CASE WHEN stored_bytes + %s < 0 THEN 0 ELSE stored_bytes + %s END,
     day_packages = CASE WHEN day = %s THEN day_packages + 1 ELSE 1 END,
     day = %s
-WHERE user_id = %s AND (%s <= 0 OR stored_bytes + %s <= %s) AND (day <> %s OR day_packages < %s)"""
+WHERE user_id = %s AND (%s <= 0 OR stored_bytes + %s <= %s) AND (day <> %s OR day_packages < %s)
+RETURNING CAST(counted_at AS text)"""
 
 
 LOWER = """UPDATE channels_app_usage SET
     stored_bytes = CASE WHEN stored_bytes - %s < 0 THEN 0 ELSE stored_bytes - %s END,
     day_packages = CASE WHEN day = %s AND day_packages > 0 THEN day_packages - 1 ELSE day_packages END
-WHERE user_id = %s"""
+WHERE user_id = %s AND CAST(counted_at AS text) = %s"""
 
 # As SQL, since each upload asks it: the first owner, what they may have, and what they have been counted to have.
 PAYER = """SELECT payer.id, payer.username, payer.is_superuser, payer.limits,
@@ -65,12 +66,16 @@ class Payer:
     counted: Counted | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bill:
-    """One package more, and so many bytes: fewer than none, where it replaces a larger one."""
+    """One package more, and so many bytes: fewer than none, where it replaces a larger one.
+
+    `counted_at` is that of the row that it was added to, once it is paid: one counted later does not have it.
+    """
 
     payer: Payer
     more_bytes: int
+    counted_at: str | None = None
 
 
 def check_room(channel: Channel, least_bytes: int) -> Payer | None:
@@ -121,7 +126,7 @@ def pay_back(bill: Bill | None) -> None:
     """Count it no more: it was refused, or is there already. What a crash leaves counted is counted anew in a day."""
     if bill:
         with database.prepared() as cursor:
-            cursor.execute(LOWER, (bill.more_bytes, bill.more_bytes, _today(), bill.payer.user_id))
+            cursor.execute(LOWER, (bill.more_bytes, bill.more_bytes, _today(), bill.payer.user_id, bill.counted_at))
 
 
 def check_next_owner(member: Member) -> None:
@@ -162,7 +167,9 @@ def _raised(bill: Bill) -> bool:
     most_packages = NO_LIMIT if payer.most_packages is None else payer.most_packages
     with database.prepared() as cursor:
         cursor.execute(RAISE, (size, size, day, day, payer.user_id, size, size, most_bytes, day, most_packages))
-        return bool(cursor.rowcount)
+        row = cursor.fetchone()
+    bill.counted_at = str(row[0]) if row else None
+    return row is not None
 
 
 def _count(user_id: int) -> Counted:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from functools import partial
 from io import BytesIO
@@ -257,6 +258,20 @@ def test_what_is_refused_leaves_nothing_in_the_store_and_costs_nothing(
         upload(channel, olga, tmp_path, name="fourth")
     assert Usage.objects.values().get() == before
     assert not Reservation.objects.exists()
+
+
+def test_what_is_paid_back_is_taken_from_no_later_count(channel: Channel, olga: User) -> None:
+    full_of(channel, 5000)
+    payer = quotas.payer_of(channel)
+    assert payer is not None
+    bill = quotas.Bill(payer, 3000)
+    quotas.pay(bill)
+    assert Usage.objects.get().stored_bytes == 8000
+    quotas.forget(channel)
+    time.sleep(0.01)
+    quotas.check_room(channel, 0)
+    quotas.pay_back(bill)
+    assert Usage.objects.get().stored_bytes == 5000
 
 
 def raises(error: Exception) -> Any:
