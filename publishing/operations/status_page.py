@@ -1,4 +1,4 @@
-"""`/status`: how the hub does, for administrators; failed jobs are sent again or put away from here."""
+"""`/status`: how the hub does, for administrators; failed jobs are sent again or put away, a test mail is sent."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from channels_app import authentication
+from channels_app import authentication, limits, trial_mail
 from channels_app.access import Actor
 from channels_app.models import User
 from publishing.models import FailedJob
@@ -44,7 +44,16 @@ def _act(request: HttpRequest, user: User) -> HttpResponse:
             messages.error(request, f"The queue did not take {left}: the broker is down.")
     elif "put_away" in request.POST:
         messages.success(request, f"Put away: {jobs.put_away(actor=actor, jobs=_chosen(request.POST['put_away']))}.")
+    elif "test_mail" in request.POST:
+        _test_mail(request, user)
     return redirect("status")
+
+
+def _test_mail(request: HttpRequest, user: User) -> None:
+    limits.hit("email-by-account", f"user {user.pk}", "test mails of yours")
+    outcome = trial_mail.send(request.POST["test_mail"].strip())
+    say = messages.success if outcome.is_sent else messages.error
+    say(request, f"{outcome.tried} {outcome.found}")
 
 
 def _chosen(which: str) -> QuerySet[FailedJob]:

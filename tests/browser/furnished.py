@@ -155,6 +155,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "teams": ("olga", "/teams"),
     "team": ("olga", "/teams/mappers?remove=max"),
     "team-read": ("max", "/teams/mappers"),
+    "asked": ("ada", "/account/invitations"),
     "invitation-gone": (None, "/invitations"),
     "publishers": ("olga", "/channels/geo-tools/settings/publishers?use=1"),
     "publishers-remove": ("olga", "/channels/geo-tools/settings/publishers?provider=circleci&remove=2"),

@@ -1,0 +1,22 @@
+"""`manage.py testmail ADDRESS` sends one mail and says what was tried and what failed; it fails where that does."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from channels_app import trial_mail
+
+
+class Command(BaseCommand):
+    help = "Send a test mail, to see whether mails go out."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("address")
+
+    def handle(self, **options: Any) -> None:
+        outcome = trial_mail.send(options["address"])
+        self.stdout.write(outcome.tried)
+        if not outcome.is_sent:
+            raise CommandError(outcome.found)
+        self.stdout.write(outcome.found)

@@ -1,0 +1,126 @@
+"""The test mail: what was tried and what failed is said, by the page and by the command."""
+
+import smtplib
+import socket
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django import Settings
+
+from channels_app import trial_mail
+from channels_app.models import User
+from tests.builders import make_user
+from tests.pages import said, signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+TO = "ada@example.org"
+TRIED = (
+    f"Tried to hand a mail to {TO}, from Channelhub <hub@127.0.0.1>, to the mail server mail.example.org:587, "
+    "with STARTTLS, as hub."
+)
+
+
+class Failing(BaseEmailBackend):
+    error: OSError = OSError()
+
+    def send_messages(self, email_messages: Any) -> int:
+        raise self.error
+
+
+@pytest.fixture(autouse=True)
+def server(settings: Settings) -> None:
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "mail.example.org", 587, True
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "hub", "s3cret-of-mail"
+    settings.DEFAULT_FROM_EMAIL = "Channelhub <hub@127.0.0.1>"
+
+
+@pytest.fixture
+def ada(db: None) -> Client:
+    """An administrator's browser."""
+    return signed_in(make_user("ada", is_superuser=True, is_staff=True, email=TO))
+
+
+def by_command(address: str = TO) -> tuple[str, str]:
+    """What it prints, and with what it fails."""
+    out, failure = StringIO(), ""
+    try:
+        call_command("testmail", address, stdout=out)
+    except CommandError as error:
+        failure = str(error)
+    return out.getvalue(), failure
+
+
+def test_it_is_sent(ada: Client) -> None:
+    took = "The mail server took it. Whether it arrives is to be seen in the mailbox."
+    assert by_command() == (f"{TRIED}\n{took}\n", "")
+    assert f'value="{TO}"' in text(ada.get("/status"))
+    assert said(ada.post("/status", {"test_mail": TO})) == [f"{TRIED} {took}"]
+    assert [each.to for each in mail.outbox] == [[TO], [TO]]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (smtplib.SMTPAuthenticationError(535, b"no"), "It refused the user name or the password of EMAIL_URL."),
+        (smtplib.SMTPRecipientsRefused({TO: (550, b"no")}), "It does not take mails to this address."),
+        (smtplib.SMTPSenderRefused(550, b"no", "hub"), "It does not take mails from HUB_MAIL_FROM."),
+        (smtplib.SMTPServerDisconnected("closed"), "It closed the connection"),
+        (socket.gaierror(-2, "unknown"), "There is no host of that name."),
+        (TimeoutError("timed out"), "It did not answer in time"),
+        (ConnectionRefusedError(111, "Connection refused"), "Nothing listens at that port."),
+        (OSError("odd"), "The mail server did not take it. The error: OSError: odd"),
+    ],
+)
+def test_what_failed_is_said(
+    ada: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, error: OSError, sentence: str
+) -> None:
+    settings.EMAIL_BACKEND = f"{__name__}.Failing"
+    monkeypatch.setattr(Failing, "error", error)
+    printed, failure = by_command()
+    assert printed == f"{TRIED}\n"
+    assert sentence in failure
+    assert f"The error: {type(error).__name__}" in failure
+    [message] = said(ada.post("/status", {"test_mail": TO}))
+    assert message == f"{TRIED} {failure}"
+    assert "s3cret" not in message
+
+
+def test_without_a_mail_server_nothing_is_tried(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    with pytest.raises(CommandError) as caught:
+        call_command("testmail", TO, stdout=StringIO())
+    assert caught.value.returncode == 1
+    printed, failure = by_command()
+    assert (printed, failure) == (
+        "Nothing was tried.\n",
+        "No mail server is set up: set EMAIL_URL. Until then mails are printed.",
+    )
+
+
+@pytest.mark.parametrize("address", ["", "ada", "a@example.org\nBcc: b@example.org"])
+def test_no_address_is_no_recipient(address: str) -> None:
+    assert by_command(address)[1].endswith("is no e-mail address.")
+    assert mail.outbox == []
+
+
+def test_it_is_for_administrators_and_has_a_limit(ada: Client, sam: User, settings: Settings) -> None:
+    assert signed_in(sam).post("/status", {"test_mail": TO}).status_code == 404
+    settings.HUB_RATE_LIMITS = {"email-by-account": 1}
+    assert ada.post("/status", {"test_mail": TO}).status_code == 302
+    assert ada.post("/status", {"test_mail": TO}).status_code == 429
+    assert len(mail.outbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("ssl", "tls", "user", "words"),
+    [(True, False, "", "with TLS from the start, without a password."), (False, False, "", "with no TLS, without a")],
+)
+def test_how_it_was_tried(settings: Settings, ssl: bool, tls: bool, user: str, words: str) -> None:
+    settings.EMAIL_USE_SSL, settings.EMAIL_USE_TLS, settings.EMAIL_HOST_USER = ssl, tls, user
+    assert words in trial_mail.tried(TO)
