@@ -86,19 +86,19 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
 
 @transaction.atomic
 def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
-    """Make the member of that name an owner, and the owner who hands it on a maintainer."""
+    """Leave the channel to the owner of that name, as a maintainer. An administrator makes anybody the owner."""
     locked = acts.hold("channel.transfer", actor, channel)
-    belongs = members.named(locked, username) or members.teams_between(locked, username)
-    if not belongs and not members.may_add(actor):
+    if actor.user and username == actor.user.username:
+        raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
+    named = members.named(locked, username)
+    if not members.may_add(actor) and (named is None or named.role != Role.OWNER):
         raise conflict(
-            "no_member_yet",
-            f"'{username[:150]}' is no member of '{locked}'. Nobody owns a channel unasked: invite them, and hand it "
-            "over once they have accepted.",
+            "no_owner_yet",
+            f"'{username[:150]}' is no owner of '{locked}'. Nobody owns a channel unasked: invite them as an "
+            "owner, and hand it over once they have accepted.",
         )
     user = members.user_named(username)
-    if user == actor.user:
-        raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
-    owner = members.named(locked, username) or Member(channel=locked, user=user)
+    owner = named or Member(channel=locked, user=user)
     if owner.role != Role.OWNER:
         members.make_owner(owner)
     former = Member.objects.filter(channel=locked, user=actor.user)

@@ -153,7 +153,7 @@ DEEDS = {
     ),
     ("policy.change", "channel-policies"): Deed({"allow_overwrite": "on"}, by="mia", lower="cora"),
     ("channel.transfer", "channel-danger"): Deed(
-        {"action": "transfer", "transfer-username": "mia", "transfer-confirm": "demo"}
+        {"action": "transfer", "transfer-username": "ida", "transfer-confirm": "demo"}
     ),
     ("channel.delete", "channel-danger"): Deed({"action": "delete", "delete-confirm": "demo"}),
     ("channel.restore", "channel-restore"): Deed({}, prepare=delete_channel),

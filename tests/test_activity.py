@@ -46,7 +46,7 @@ def make_events(channel: Channel, olga: User) -> None:
     actor = Actor(user=olga)
     make_member(channel, make_user("jo"))
     audit.record("member.add", by=actor, channel=channel, target="jo", detail={"role": "viewer"})
-    members.change(actor=actor, channel=channel, username="jo", role=Role.OWNER)
+    members.change(actor=actor, channel=channel, username="jo", role=Role.MAINTAINER)
     channels.update(actor=actor, channel=channel, description="Maps", is_private=False)
     channels.change_policies(actor=actor, channel=channel, allow_overwrite=True, max_upload_bytes=5 * MIB)
 
@@ -75,7 +75,7 @@ def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) 
     assert sentences(owner) == [
         "olga changed the policies Overwriting: off → on Largest package: the hub&#x27;s limit → 5 MiB",
         "olga changed the channel Visibility: private → public Description: none → “Maps”",
-        "olga made jo an owner, before a viewer",
+        "olga made jo a maintainer, before a viewer",
         "olga added jo as a viewer",
     ]
 

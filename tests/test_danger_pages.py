@@ -26,7 +26,7 @@ def owner(channel: Channel, olga: User) -> Client:
 
 
 def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, max_: User) -> None:
-    make_member(channel, max_)
+    make_member(channel, max_, Role.OWNER)
     form = {"action": "transfer", "transfer-username": "max", "transfer-confirm": "demo"}
     response = owner.post(DANGER, form)
     assert response.headers["Location"] == BASE
@@ -38,8 +38,8 @@ def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, m
 @pytest.mark.parametrize(
     ("username", "typed", "sentence"),
     [
-        ("nobody", "demo", "'nobody' is no member of 'demo'. Nobody owns a channel unasked"),
-        ("max", "demo", "'max' is no member of 'demo'. Nobody owns a channel unasked"),
+        ("nobody", "demo", "'nobody' is no owner of 'demo'. Nobody owns a channel unasked"),
+        ("max", "demo", "'max' is no owner of 'demo'. Nobody owns a channel unasked"),
         ("olga", "demo", "That is yourself; give the name of somebody else."),
         ("max", "Demo", "That is 'Demo'; expected the channel's name, 'demo'."),
         ("max", "", "This field is required."),

@@ -191,7 +191,7 @@ def test_it_ends_with_the_account_of_who_sent_it(channel: Channel, olga: User, a
 
 
 def test_a_member_stays_what_they_are(channel: Channel, olga: User, ada: User) -> None:
-    invitation = invite(channel, olga, role=Role.OWNER)
+    invitation = invite(channel, olga, role=Role.MAINTAINER)
     make_member(channel, ada, Role.VIEWER)
     with refused(409, "is_member", "You are a member of 'demo' already: viewer."):
         invitations.accept(user=ada, invitation=invitation)

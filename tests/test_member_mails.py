@@ -51,12 +51,12 @@ def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) 
 
 def test_who_has_another_role_is_told(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_)
-    members.change(actor=Actor(user=olga), channel=channel, username="max", role=Role.OWNER)
+    members.change(actor=Actor(user=olga), channel=channel, username="max", role=Role.MAINTAINER)
     mail_of = told()
     assert "olga changed the role of max in demo" in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
     assert subject == "max has another role in demo now"
-    assert "It is owner now, before viewer, and holds at once." in text
+    assert "It is maintainer now, before viewer, and holds at once." in text
 
 
 def test_who_is_removed_is_told(channel: Channel, olga: User, max_: User) -> None:
@@ -110,7 +110,7 @@ def test_managers_are_told_of_the_rest(channel: Channel, olga: User, team: Team,
 def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
     make_member(channel, make_user("tom", email="tom@example.org"), Role.MAINTAINER)
-    make_member(channel, max_)
+    make_member(channel, max_, Role.OWNER)
     channels.transfer(actor=Actor(user=olga), channel=channel, username="max")
     mail_of = told()
     assert set(mail_of) == {"olga@example.org", "max@example.org", "jo@example.org"}

@@ -78,9 +78,9 @@ def test_roles_are_the_four(channel: Channel, olga: User, max_: User, role: str)
         members.add(actor=acting(olga), channel=channel, username="olga", role=role)
 
 
-def test_a_role_is_changed(channel: Channel, olga: User, max_: User) -> None:
+def test_a_role_is_changed(channel: Channel, admin_user: User, max_: User) -> None:
     make_member(channel, max_, Role.VIEWER)
-    members.change(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
+    members.change(actor=acting(admin_user), channel=channel, username="max", role=Role.OWNER)
     assert roles(channel) == {"olga": "owner", "max": "owner"}
     assert last_event() == ("member.change", "max", {"from": "viewer", "to": "owner"})
 
@@ -293,15 +293,14 @@ def test_who_belongs_by_a_team_alone_cannot_leave(channel: Channel, max_: User) 
         members.leave(actor=acting(max_), channel=channel)
 
 
-def test_a_channel_is_transferred_to_who_was_there_by_a_team(channel: Channel, olga: User, max_: User) -> None:
-    make_team_member(channel, make_team("mappers", max_))
-    channels.transfer(actor=acting(olga), channel=channel, username="max")
-    assert roles(channel) == {"olga": "maintainer", "max": "owner", None: "viewer"}
-
-
-def test_nobody_owns_a_channel_unasked(channel: Channel, olga: User, admin_user: User, sam: User) -> None:
-    for username in ("sam", "nobody"):
-        with refused(409, "no_member_yet", f"'{username}' is no member of 'demo'. Nobody owns a channel unasked"):
+def test_nobody_owns_a_channel_unasked(channel: Channel, olga: User, admin_user: User, max_: User, sam: User) -> None:
+    """Neither strangers, nor members by a team or as something less: the first owner pays."""
+    make_team_member(channel, make_team("mappers", make_user("eve")))
+    make_member(channel, max_, Role.MAINTAINER)
+    for username in ("sam", "nobody", "eve", "max"):
+        with refused(409, "no_owner_yet", f"'{username}' is no owner of 'demo'. Nobody owns a channel unasked"):
             channels.transfer(actor=acting(olga), channel=channel, username=username)
+    with refused(403, "invited_first", "Nobody is made an owner unasked: send an invitation, to be accepted."):
+        members.change(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
     channels.transfer(actor=acting(admin_user), channel=channel, username="sam")
     assert roles(channel)["sam"] == "owner"

@@ -7,10 +7,11 @@ from pytest_django import Settings
 
 from channels_app import channels, quotas, user_limits
 from channels_app.access import Actor
-from channels_app.models import Channel, Member, Role, User
-from channels_app.people import members
+from channels_app.models import Channel, Invitation, Member, Role, User
+from channels_app.people import invitations, members
 from hub.errors import HubError
-from tests.builders import make_artifact, make_channel, make_member
+from tests.builders import make_artifact, make_channel, make_member, make_user
+from tests.pages import said, signed_in
 
 pytestmark = pytest.mark.django_db
 MIB = 1024**2
@@ -45,20 +46,58 @@ def test_promotion_puts_nobody_before_the_owners_who_were_there(olga: User, max_
     make_member(channel, sam, Role.OWNER)
     leave(channel, olga)
     since = Member.objects.get(user=max_).created_at
-    members.change(actor=Actor(user=sam), channel=channel, username="max", role=Role.OWNER)
+    asked = invitations.invite(actor=Actor(user=sam), channel=channel, username="max", role=Role.OWNER)
+    assert Member.objects.get(user=max_).role == Role.VIEWER
+    invitations.accept(user=max_, invitation=asked)
+    assert Member.objects.get(user=max_).role == Role.OWNER
     assert payer(channel) == "sam"
     assert not user_limits.channels_of(max_).exists()
     assert Member.objects.get(user=max_).created_at == since
 
 
-def test_transfer_by_a_second_owner_leaves_the_first_to_pay(olga: User, max_: User, sam: User) -> None:
+def test_transfer_by_an_administrator_leaves_the_first_to_pay(olga: User, max_: User, sam: User) -> None:
+    root = make_user("root", is_superuser=True)
     channel = make_channel("demo", owner=sam)
     Member.objects.all().delete()
     make_member(channel, max_)
     make_member(channel, sam, Role.OWNER)
     make_member(channel, olga, Role.OWNER)
-    channels.transfer(actor=Actor(user=olga), channel=channel, username="max")
+    channels.transfer(actor=Actor(user=root), channel=channel, username="max")
     assert payer(channel) == "sam"
+
+
+def test_member_is_asked_before_they_own(olga: User, max_: User) -> None:
+    """A viewer who was made an owner unasked was left with the channel, and with what it holds."""
+    channel = make_channel("demo", owner=olga)
+    make_member(channel, max_)
+    form = {"action": "change", "username": "max", "role": "owner"}
+    answer = signed_in(olga).post("/channels/demo/settings/members", form)
+    assert said(answer) == ["max is invited, and is an owner once the invitation is accepted."]
+    assert Member.objects.get(user=max_).role == Role.VIEWER
+    invitation = Invitation.objects.get()
+    signed_in(max_).post("/account/invitations", {"action": "accept", "invitation": str(invitation.pk)})
+    assert Member.objects.get(user=max_).role == Role.OWNER
+    assert payer(channel) == "olga"
+
+
+def test_who_declines_stays_what_they_were(olga: User, max_: User) -> None:
+    channel = make_channel("demo", owner=olga)
+    make_member(channel, max_, Role.CONTRIBUTOR)
+    asked = invitations.invite(actor=Actor(user=olga), channel=channel, username="max", role=Role.OWNER)
+    invitations.decline(user=max_, invitation=asked)
+    assert Member.objects.get(user=max_).role == Role.CONTRIBUTOR
+    with pytest.raises(HubError) as refusal:
+        invitations.invite(actor=Actor(user=olga), channel=channel, username="max", role=Role.OWNER)
+    assert refusal.value.code == "declined"
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.CONTRIBUTOR, Role.MAINTAINER])
+def test_nothing_less_is_asked_of_members(role: str, olga: User, max_: User) -> None:
+    channel = make_channel("demo", owner=olga)
+    make_member(channel, max_, Role.CONTRIBUTOR)
+    with pytest.raises(HubError) as refusal:
+        invitations.invite(actor=Actor(user=olga), channel=channel, username="max", role=role)
+    assert refusal.value.code == "is_member"
 
 
 @pytest.mark.parametrize("go", [leave, step_down, hand_over])

@@ -160,7 +160,7 @@ def test_handing_on_moves_what_is_paid(channel: Channel, olga: User, sam: User, 
     full_of(channel, 10 * MIB)
     other = make_channel("other", owner=olga)
     assert code_of(lambda: upload(other, olga, tmp_path)) == "quota_bytes"
-    make_member(channel, sam)
+    make_member(channel, sam, Role.OWNER)
     channels.transfer(actor=Actor(user=olga), channel=channel, username="sam")
     upload(other, olga, tmp_path)
     theirs = make_channel("theirs", owner=sam)
@@ -189,7 +189,7 @@ def test_channel_is_not_handed_to_who_may_have_no_more(
 ) -> None:
     settings.HUB_USER_CHANNELS = 1
     make_channel("theirs", owner=sam)
-    make_member(channel, sam)
+    make_member(channel, sam, Role.OWNER)
     with pytest.raises(HubError, match=r"sam may have no further channel. They can delete one of theirs first."):
         channels.transfer(actor=Actor(user=olga), channel=channel, username="sam")
 

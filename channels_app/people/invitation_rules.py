@@ -18,12 +18,17 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
     else:
         whose = {"team": invitation.team} if invitation.team else {"user": user}
         own = Member.objects.filter(channel=invitation.channel, **whose).first()
-        if own:
+        if own and not raises(invitation.role, own):
             who = members.name_of(own) if own.team else "You"
             verb = "is" if own.team else "are"
             sentence = f"{who} {verb} a member of '{invitation.channel}' already: {own.role}. Its owners change roles."
             return conflict("is_member", sentence)
     return None if _inviter_may(invitation) else _ended(invitation)
+
+
+def raises(role: str, member: Member) -> bool:
+    """Whether an invitation as `role` is for a member, too: to become an owner is asked of everybody."""
+    return role == Role.OWNER and member.role != Role.OWNER and member.team is None
 
 
 def _not_asked(user: User, invitation: Invitation) -> HubError | None:

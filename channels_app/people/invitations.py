@@ -26,7 +26,7 @@ from channels_app import acts, audit, limits, outbox, quotas
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
-from channels_app.people.invitation_rules import refusal
+from channels_app.people.invitation_rules import raises, refusal
 from hub.errors import bad_request, conflict, forbidden, not_found
 
 LIFETIME = timedelta(days=7)
@@ -58,7 +58,7 @@ def invite(
         locked = acts.hold("invitation.send", actor, channel)
         members.check_may_give(actor, locked, role)
         members.check_no_team_owns(asked.who if team else "", locked, role)
-        _check_is_no_member(locked, asked)
+        _check_is_no_member(locked, asked, role)
         invitation = Invitation.objects.filter(channel=locked, who=asked.who).first() or Invitation(channel=locked)
         if invitation.pk:
             members.check_may_give(actor, locked, invitation.role)
@@ -177,12 +177,15 @@ def _join_team(user: User, team: Team) -> TeamMember:
 
 
 def _join_channel(user: User, invitation: Invitation) -> Member:
-    member = Member(role=invitation.role)
+    there = Member.objects.filter(channel=invitation.channel, user=user).first() if invitation.team is None else None
+    member = there or Member(team=invitation.team, user=None if invitation.team else user)
     member.channel_id = invitation.channel_id  # type: ignore[assignment]  # the constraint: it is there
-    member.team, member.user = invitation.team, None if invitation.team else user
-    member.save()
-    if member.role == Role.OWNER:
+    if invitation.role == Role.OWNER:
+        members.make_owner(member)
         quotas.forget(member.channel, user)
+    else:
+        member.role = invitation.role
+        member.save()
     _record("invitation.accept", Actor(user=user), invitation, members.name_of(member))
     return member
 
@@ -231,13 +234,13 @@ def _team(name: str) -> Asked:
     return Asked(f"team {name}", team=Team.objects.filter(name=name).first())
 
 
-def _check_is_no_member(channel: Channel, asked: Asked) -> None:
+def _check_is_no_member(channel: Channel, asked: Asked, role: str) -> None:
     """Of members alone, whom the inviter sees in the list; not of whose an address is."""
     if asked.email:
         return
     username, team = (asked.user.username if asked.user else ""), (asked.team.name if asked.team else "")
     existing = members.named(channel, username, team) if username or team else None
-    if existing:
+    if existing and not raises(role, existing):
         raise members.is_member_already(existing)
 
 

@@ -48,6 +48,8 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
         case "add":
             member = members.add(actor=actor, channel=channel, role=role, **who)
             return f"{members.name_of(member)} is a member now: {member.role}."
+        case "change" if role == Role.OWNER and who["username"] and not members.may_add(actor):
+            return _invited(invitations.invite(actor=actor, channel=channel, role=role, **who))
         case "change":
             member = members.change(actor=actor, channel=channel, role=role, **who)
             return f"The role of {members.name_of(member)} is {member.role} now; it holds from the next request on."
@@ -64,7 +66,8 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
 def _invited(invitation: Invitation) -> str:
     """What happens now: no mail is promised where no mail server is set up."""
     if not invitation.email:
-        return f"{invitation.who} is invited, and is a member once the invitation is accepted."
+        whom = "an owner" if invitation.role == Role.OWNER else "a member"
+        return f"{invitation.who} is invited, and is {whom} once the invitation is accepted."
     if not mailing.is_set_up():
         return (
             f"{invitation.who} is invited. No mail goes out, since no mail server is set up: hand over the link below."

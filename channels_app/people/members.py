@@ -38,7 +38,7 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
 
 @transaction.atomic
 def change(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
-    """Give a member another role."""
+    """Give a member another role; that of an owner unasked for administrators alone, since owners come to pay."""
     locked = acts.hold("member.change", actor, channel)
     _check_role(role)
     member = _member(locked, username, team)
@@ -47,6 +47,8 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
         return member
     _check_may_touch(actor, locked, before, role)
     _check_is_person(member, role)
+    if role == Role.OWNER and not may_add(actor):
+        raise forbidden("invited_first", "Nobody is made an owner unasked: send an invitation, to be accepted.")
     _check_an_owner_stays(member)
     if role == Role.OWNER:
         make_owner(member)

@@ -79,9 +79,11 @@ def transfer(person: Person, channel: str, username: str) -> None:
 
 
 def join(owner: Person, invited: Person, channel: str, name: str = "max") -> None:
-    """The owner invites, and the invited accepts."""
+    """The owner invites another one, and the invited accepts."""
     page = owner.open(f"/channels/{channel}/settings/members?find={name}")
-    page.get_by_role("listitem").filter(has_text="The user of").get_by_role("button", name="Invite").click()
+    row = page.get_by_role("listitem").filter(has_text="The user of")
+    row.get_by_role("combobox").select_option("owner")
+    row.get_by_role("button", name="Invite").click()
     invited.open("/account/invitations").get_by_role("button", name="Accept").click()
     expect(invited.page.get_by_text(f"You are a member of {channel} now")).to_be_visible()
 
@@ -234,6 +236,7 @@ def test_by_keyboard_alone(visit: Visit, files: list[Path]) -> None:
     sam.page.wait_for_url("**/search?q=keys")
     press(sam.page, "keys", "/channels/keys")
 
+    join(olga, max_, "keys")
     press(page, "Delete or transfer", "/settings/danger")
     type_into(page, "User name of the new owner", "max")
     type_into(page, "Type keys to confirm", "keys")
