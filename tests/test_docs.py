@@ -243,9 +243,10 @@ def test_commands_stand_each_by_itself_with_its_blanks() -> None:
 def test_every_error_code_is_documented_under_its_status() -> None:
     sources = ["publishing/protocols/*", "publishing/attestations/*", "publishing/trusted/*", "publishing/body"]
     sources += ["publishing/upload", "publishing/downloads", "publishing/delivery", "hub/middleware"]
-    sources += ["publishing/conditions", "publishing/addresses", "channels_app/well_known"]
+    sources += ["publishing/conditions", "publishing/addresses", "publishing/occupants", "channels_app/well_known"]
     sources += [
-        f"channels_app/{name}" for name in ("access", "authentication", "key_api", "graphql_api", "misplaced", "quotas")
+        f"channels_app/{name}"
+        for name in ("access", "authentication", "key_api", "graphql_api", "misplaced", "passing_on", "quotas")
     ]
     files = [path for source in sources for path in Path(settings.BASE_DIR).glob(f"{source}.py")]
     raised = re.compile(r'\b(?:HubError\(\s*\d+[^,"]*,\s*|BadAttestation\(\s*|[a-z_]+\(\s*)"([a-z_]+)",')
@@ -259,7 +260,8 @@ def test_every_error_code_is_documented_under_its_status() -> None:
     documented = set(re.findall(r"`([a-z_]+)`", table))
 
     # What only pages can be told; and what only removing by hand, too many requests, keys.py and hub/errors.py can.
-    only_on_pages = {"key_on_page", "signed_out", "not_from_here", "channel_exists", "owner_gone"}
+    only_on_pages = {"key_on_page", "signed_out", "not_from_here", "channel_exists", "owner_gone", "bytes_limit"}
+    only_on_pages |= {"packages_a_day"}  # the name of a limit
     assert in_code - only_on_pages == documented - {"purged", "too_many", "bad_globs", "disk_full"}
 
 
