@@ -182,6 +182,11 @@ def test_parse_old_values_of_noarch_read_as_clients_do(tmp_path: Path, noarch: o
     assert read(path, path.name).index.get("noarch") == read_as
 
 
+@pytest.mark.parametrize("noarch", [0, 1, 0.0, [], {}])
+def test_parse_noarch_that_only_resembles_an_old_value_refused(tmp_path: Path, noarch: object) -> None:
+    assert "has the noarch" in refusal(make_conda(tmp_path, index={"noarch": noarch}))
+
+
 @pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
 @pytest.mark.parametrize("seconds", [False, True])
 def test_parse_timestamp_in_the_future_refused_in_both_units(tmp_path: Path, make: Maker, seconds: bool) -> None:

@@ -117,7 +117,11 @@ HELD = [A_FILE, symlink("l", "a"), tar_member("d/", kind=b"5", mode=0o755)]
     ("lists", "reason"),
     [
         ({"files": b"share/demo.txt\nl\n"}, "info/files does not list 'a', which the archive holds"),
-        ({"files": b"\n"}, "info/files does not list"),
+        ({"files": b""}, "info/files does not list"),
+        ({"files": b"\n"}, "info/files has an empty line"),
+        ({"files": b"\r\n" + ALL}, "info/files has an empty line"),
+        ({"files": ALL + b"\n"}, "info/files has an empty line"),
+        ({"files": ALL + b"\r\n"}, "info/files has an empty line"),
         ({"files": ALL + b"a\n"}, "info/files lists 'a' twice"),
         ({"files": ALL + b"../demo-1.0-0/a\n"}, "info/files lists '../demo-1.0-0/a', which the archive does not hold"),
         ({"files": ALL + b"../demo-2.0-0/a\n"}, "info/files lists '../demo-2.0-0/a', which the archive does not hold"),
@@ -159,9 +163,9 @@ def test_read_old_list_that_is_not_what_the_archive_holds_refused(
     "lists",
     [
         {},
-        {"files": ALL.replace(b"\n", b"\r\n\r\n")},
+        {"files": ALL.replace(b"\n", b"\r\n")},
         {"files": ALL.removesuffix(b"\n")},
-        {"no_link": b"a\nshare/demo.txt\n"},
+        {"no_link": b"\na\nshare/demo.txt\n\n"},
         {"has_prefix": b"/old\ttext  a\r\nshare/demo.txt"},
     ],
 )

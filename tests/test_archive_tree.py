@@ -270,6 +270,11 @@ def test_paths_json_that_is_refused(tmp_path: Path, content: bytes | None, reaso
         ({"no_link": "yes"}, "gives 'a' the no_link 'yes'"),
         ({"prefix_placeholder": "/old"}, "a prefix_placeholder with the file_mode None"),
         ({"prefix_placeholder": 1, "file_mode": "text"}, "a prefix_placeholder with the file_mode 'text'"),
+        ({"inode_paths": "x"}, "gives 'a' the inode_paths 'x'"),
+        ({"inode_paths": [1]}, "gives 'a' the inode_paths [1]"),
+        ({"inode_paths": 1.0}, "gives 'a' the inode_paths 1.0"),
+        ({"sha256_in_prefix": {}}, "gives 'a' the sha256_in_prefix {}"),
+        ({"sha256_in_prefix": [1]}, "gives 'a' the sha256_in_prefix [1]"),
         ({"file_mode": "x"}, "gives 'a' the file_mode 'x'; expected text or binary"),
     ],
 )
@@ -360,7 +365,7 @@ def test_old_lists_that_a_client_misreads_refused(tmp_path: Path, info: dict[str
     assert reason in refusal(make_tar_bz2(tmp_path, info=OLD | info, members=[directory]))
 
 
-@pytest.mark.parametrize("info", [{}, {"files": b"\r\nshare/demo.txt\r\n"}, {"has_prefix": b"share/demo.txt"}])
+@pytest.mark.parametrize("info", [{}, {"files": b"share/demo.txt\r\n"}, {"has_prefix": b"share/demo.txt"}])
 def test_old_lists_that_clients_read_alike_taken(tmp_path: Path, info: dict[str, bytes]) -> None:
     path = make_tar_bz2(tmp_path, info=OLD | info)
 

@@ -83,9 +83,10 @@ def _needs_v3(index: dict[str, Any], specs: SpecReader) -> bool:
 
 def _read_old_noarch(index: dict[str, Any]) -> None:
     """Put the old values of noarch as clients read them: true is generic, false and '' are none."""
-    if index.get("noarch") is True:
+    noarch = index.get("noarch")
+    if noarch is True:
         index["noarch"] = "generic"
-    elif index.get("noarch") in (False, ""):
+    elif noarch is False or noarch == "":
         del index["noarch"]
 
 

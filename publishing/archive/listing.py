@@ -86,12 +86,23 @@ def _entry(value: Any, name: str) -> ListedPath:
         raise BadPackage(f"{name} gives {shown(path)} the size_in_bytes {shown(size_in_bytes)}")
     if not isinstance(no_link, bool):
         raise BadPackage(f"{name} gives {shown(path)} the no_link {shown(no_link)}")
+    _check_installers_keys(value, path, name)
     path_type = PathType(value["path_type"])
     if path_type is PathType.SOFTLINK and (placeholder or no_link):
         what = "prefix_placeholder" if placeholder else "no_link"
         raise BadPackage(f"{name} gives the symlink {shown(path)} a {what}: conda keeps it, rattler copies its file")
     digest = bytes.fromhex(sha256 or "")
     return ListedPath(path, path_type, str(file_mode) if placeholder else "", size_in_bytes, digest)
+
+
+def _check_installers_keys(value: dict[str, Any], path: str, name: str) -> None:
+    """Keys that only conda reads, and writes in records of its own."""
+    sha256_in_prefix, inode_paths = value.get("sha256_in_prefix"), value.get("inode_paths")
+    if sha256_in_prefix is not None and not isinstance(sha256_in_prefix, str):
+        raise BadPackage(f"{name} gives {shown(path)} the sha256_in_prefix {shown(sha256_in_prefix)}")
+    is_list = isinstance(inode_paths, list) and all(isinstance(each, str) for each in inode_paths)
+    if inode_paths is not None and not is_list:
+        raise BadPackage(f"{name} gives {shown(path)} the inode_paths {shown(inode_paths)}")
 
 
 class _Document:

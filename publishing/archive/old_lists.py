@@ -61,6 +61,11 @@ def _paths(content: bytes, name: str) -> Iterator[str]:
                 f"{name} has the line {shown(line)}; expected a path that begins with no '#', has no blanks around "
                 "it, and LF or CR LF after it: build it with paths.json"
             )
+        if not line and name == FILES:
+            raise BadPackage(
+                f"{name} has an empty line: rattler takes it for the environment itself, and puts away what other "
+                "packages have there; build it with paths.json"
+            )
         if line:
             yield line
 

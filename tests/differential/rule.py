@@ -56,7 +56,10 @@ STRICTER = {
     "noarch: generic in linux-64": "CEP 34: noarch packages lie in noarch",
     "depends: ": "installs alike here, but matches otherwise: see Specs",
     "paths.json: (sha256 of other|size_in_bytes another)": "the archive and its list must agree",
-    "lists from before paths.json: info/files (empty|without|with a path)": "the archive and its list must agree",
+    "lists from before paths.json: info/files (empty|with an empty line)": (
+        "rattler takes an empty line for the environment itself: two packages at once, and one of them is put away"
+    ),
+    "lists from before paths.json: info/files (without|with a path)": "the archive and its list must agree",
     "lists from before paths.json: (no_link with|has_prefix: a (line|comment|blank))": "conda strips, rattler does not",
     "paths.json: (a file is (not listed|listed twice))": "the archive and its list must agree",
     "paths.json: a file is listed (after|with)": "the record of the environment would name another path",

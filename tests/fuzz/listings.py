@@ -16,8 +16,7 @@ DEFAULT_PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3"
 
 def by_rattler(package: Path) -> list[Entry]:
     paths = rattler.PathsJson.from_package_directory_with_deprecated_fallback(package).paths
-    # An empty line of info/files is installed as the folder that there is.
-    return [_rattlers(entry) for entry in paths if Path(entry.relative_path) != Path()]
+    return [_rattlers(entry) for entry in paths]
 
 
 def _rattlers(entry: rattler.PathsEntry) -> Entry:
