@@ -50,6 +50,12 @@ def work_all() -> None:
         turns.work()
 
 
+@pytest.fixture(autouse=True)
+def job_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine ends no job early; work() still ends where nothing is due."""
+    monkeypatch.setattr(turns, "JOB_S", 60.0)
+
+
 @pytest.fixture
 def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A build has time for two names."""
