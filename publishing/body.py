@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import IO, Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.http import HttpRequest
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from hub import database
-from hub.errors import HubError, bad_request, disk_full, too_large
+from hub.errors import HubError, bad_request, disk_full, too_large, unavailable
 from hub.storage import store
 from hub.unread_bodies import CHUNK_BYTES, Readable
 
@@ -42,6 +43,9 @@ class ReceivedFile:
     fields: dict[str, str] = field(default_factory=dict)  # the other parts of a form
 
 
+# Of a process's 32 threads, where no proxy takes bodies whole: slow senders leave the others free.
+READING = BoundedSemaphore(20)
+READING_WAIT_S = 0.3
 # More than any file has bytes: of a longer number the beginning is too large already.
 LENGTH_DIGITS_MAX = 30
 
@@ -66,17 +70,18 @@ class Body:
         """What has not been read yet. 400 where the connection ends before the body does."""
         if self.declared_bytes is None and not self._ends_by_itself:
             raise _length_missing()
-        while wanted := self._next_bytes():
-            try:
-                chunk = self._source.read(wanted)
-            except OSError as error:
-                raise bad_request(
-                    "body_cut", f"The body broke off after {self._arrived_bytes} bytes: {error}."
-                ) from None
-            if not chunk:
-                break
-            self._arrived_bytes += len(chunk)
-            yield chunk
+        with _reading():
+            while wanted := self._next_bytes():
+                try:
+                    chunk = self._source.read(wanted)
+                except OSError as error:
+                    raise bad_request(
+                        "body_cut", f"The body broke off after {self._arrived_bytes} bytes: {error}."
+                    ) from None
+                if not chunk:
+                    break
+                self._arrived_bytes += len(chunk)
+                yield chunk
         # gunicorn takes a body without any length for an empty one.
         if not self._arrived_bytes and self.declared_bytes is None and "Transfer-Encoding" not in self.headers:
             raise _length_missing()
@@ -90,6 +95,20 @@ class Body:
         if self.declared_bytes is None:
             return CHUNK_BYTES
         return min(CHUNK_BYTES, self.declared_bytes - self._arrived_bytes)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Hold one of the places of those that read bodies; 503 where slow senders have all of them."""
+    if settings.HUB_PROXIES:
+        yield
+        return
+    if not READING.acquire(timeout=READING_WAIT_S):
+        raise unavailable("too_many_uploads", "Too many uploads are under way here. Nothing was changed; try again.")
+    try:
+        yield
+    finally:
+        READING.release()
 
 
 @contextmanager

@@ -15,7 +15,16 @@ from hub.errors import HubError
 from hub.middleware import NO_PAGE, PATH_KEY, PATH_KEY_PREFIX, SAFE_METHODS, GetResponse, answer
 
 # Files of channels, the two calls of the prefix protocol, what a key is, and feeds: their readers send no headers.
-SERVED = {"channel-file", "channel-address", "upload", "delete", "whoami", "channel-feed", "package-feed"}
+SERVED = {
+    "channel-file",
+    "channel-address",
+    "upload",
+    "upload-check",
+    "delete",
+    "whoami",
+    "channel-feed",
+    "package-feed",
+}
 # The files of a channel whose name was reserved only after it was made; see addresses.nowhere.
 OLD_CHANNELS = "nowhere"
 

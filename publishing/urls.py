@@ -4,13 +4,14 @@ from django.urls import path, re_path
 
 from publishing import views
 from publishing.operations import metrics_page, status_page
-from publishing.protocols import minting, prefix, provenance
+from publishing.protocols import minting, prefix, provenance, upload_check
 from publishing.trusted import api, pages
 
 urlpatterns = [
     path("status", status_page.page, name="status"),
     path("metrics", metrics_page.page, name="metrics"),
     re_path(r"^api/v1/upload/(?P<channel>[^/]*)\Z", prefix.upload, name="upload"),
+    path("api/v1/upload/<str:channel>/may", upload_check.by_key, name="upload-check"),
     path("api/oidc/mint_token", minting.mint_token, name="mint-token"),
     path("api/v1/delete/<str:channel>/<str:subdir>/<str:file_name>", prefix.delete, name="delete"),
     path("api/v1/channels/<str:channel>/publishers", api.collection, name="publishers"),
@@ -23,6 +24,7 @@ urlpatterns = [
         name="artifact-provenance",
     ),
     path("channels/<str:channel>/settings/upload", views.upload, name="channel-upload"),
+    path("channels/<str:channel>/settings/upload/may", upload_check.by_session, name="channel-upload-check"),
     path("channels/<str:channel>/settings/upload/status", views.status, name="channel-upload-status"),
     path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/remove", views.remove, name="artifact-remove"),
 ]

@@ -1,0 +1,138 @@
+"""Requests on their way in: what has come of each, until a thread can answer it without waiting for its sender.
+
+A thread that reads a header or a form waits as long as its sender likes, and a hundred of these held all threads. So
+what has arrived is put together between two looks of the poller, and a thread takes what is whole: the header, and with
+it the body of a form or of a question in JSON. Uploads are not waited for: they ask first who sends, and those who may
+not are answered before their body.
+"""
+
+import re
+import socket
+import time
+from enum import Enum, auto
+from threading import Lock
+from typing import Any
+
+HEAD_S = 15
+SMALL_BODY_S = 60
+HEAD_MAX_BYTES = 64 * 1024
+BODY_MAX_BYTES = 1024 * 1024
+# Of all connections of a process together; beyond it only small requests are put together.
+HELD_MAX_BYTES = 64 * 1024 * 1024
+SMALL_BYTES = 16 * 1024
+CHUNK = 64 * 1024
+END = b"\r\n\r\n"
+LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,7})[ \t]*\r?$")
+CHUNKED = re.compile(rb"(?im)^transfer-encoding:")
+# Whose body is read before it is known who sends it.
+ASKS = re.compile(rb"[A-Z]+ (?:/t/[^/ ]+)?/(?:api|identity)/")
+FORM = re.compile(
+    rb"(?im)^content-type:[ \t]*"
+    rb"(?:application/x-www-form-urlencoded|multipart/form-data|application/(?:[\w.-]+\+)?json)"
+)
+UPLOAD = re.compile(rb"[A-Z]+ [^ ?]*/upload(?:[/ ?]|$)")
+EXPECT = re.compile(rb"(?im)^expect:[ \t]*100-continue[ \t]*\r\n")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class State(Enum):
+    WHOLE = auto()
+    PARTIAL = auto()
+    DROPPED = auto()
+
+
+class Arrival:
+    """What has come of one request, and how much of it is needed."""
+
+    _held_bytes = 0
+    _lock = Lock()
+
+    def __init__(self, begun: bytes) -> None:
+        self.data = bytearray()
+        self.deadline = time.monotonic() + HEAD_S
+        self._needed: int | None = None
+        self._add(begun)
+
+    def take(self, connection: socket.socket) -> State:
+        """Read what is there, without waiting."""
+        while not self._is_whole(connection):
+            if time.monotonic() > self.deadline or self._is_too_much():
+                return State.DROPPED
+            try:
+                chunk = connection.recv(CHUNK, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return State.PARTIAL
+            if not chunk:  # the sender has gone: the parser says so
+                break
+            self._add(chunk)
+        return State.WHOLE
+
+    def end(self) -> bytes:
+        """All of it; it counts no more."""
+        data = bytes(self.data)
+        with Arrival._lock:
+            Arrival._held_bytes -= len(self.data)
+        self.data = bytearray()
+        return data
+
+    def _add(self, chunk: bytes) -> None:
+        self.data += chunk
+        with Arrival._lock:
+            Arrival._held_bytes += len(chunk)
+
+    def _is_too_much(self) -> bool:
+        return len(self.data) > SMALL_BYTES and Arrival._held_bytes > HELD_MAX_BYTES
+
+    def _is_whole(self, connection: socket.socket) -> bool:
+        if self._needed is None:
+            end = self.data.find(END)
+            if end < 0:
+                # What is longer is refused by the parser.
+                return len(self.data) > HEAD_MAX_BYTES
+            self._begin_body(end + len(END), connection)
+        return self._needed is not None and len(self.data) >= self._needed
+
+    def _begin_body(self, head_bytes: int, connection: socket.socket) -> None:
+        head = bytes(self.data[:head_bytes])
+        lengths = LENGTH.findall(head)
+        body_bytes = int(lengths[0]) if len(lengths) == 1 and not CHUNKED.search(head) else 0
+        is_waited_for = not UPLOAD.match(head) and (ASKS.match(head) or FORM.search(head))
+        if body_bytes > BODY_MAX_BYTES or not is_waited_for:
+            body_bytes = 0
+        self._needed = head_bytes + body_bytes
+        if len(self.data) < self._needed:
+            self.deadline = time.monotonic() + SMALL_BODY_S
+            self._let_continue(head, connection)
+
+    def _let_continue(self, head: bytes, connection: socket.socket) -> None:
+        """Whoever waits for a word before the body gets it here, once."""
+        if EXPECT.search(head) and self._needed is not None:
+            connection.send(CONTINUE)
+            without = EXPECT.sub(b"", head)
+            self.data[: len(head)] = without
+            self._needed -= len(head) - len(without)
+            with Arrival._lock:
+                Arrival._held_bytes -= len(head) - len(without)
+
+
+def arrived(connection: Any) -> State:
+    """Take what has come on gunicorn's `connection`; once its request is whole, its parser has it."""
+    unreader = connection.parser.unreader
+    arrival = getattr(connection, "arrival", None)
+    if arrival is None:
+        arrival = connection.arrival = Arrival(unreader.take_buffered())
+    try:
+        state: State = arrival.take(connection.sock)
+    except OSError:
+        state = State.DROPPED
+    if state is not State.PARTIAL:
+        unreader.unread(arrival.end())
+        connection.arrival = None
+    return state
+
+
+def forget(connection: Any) -> None:
+    """A connection is closed whose request has not come to its end."""
+    if arrival := getattr(connection, "arrival", None):
+        arrival.end()
+        connection.arrival = None
