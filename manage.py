@@ -7,7 +7,10 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from hub.private_files import be_private
+
 if __name__ == "__main__":
+    be_private()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     try:
         execute_from_command_line(sys.argv)

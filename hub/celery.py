@@ -7,13 +7,14 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_ready
+from celery.signals import beat_init, celeryd_init, worker_ready
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
 import hub.folder_queue  # registers the queue of a hub without Redis
 import hub.watched_jobs  # noqa: F401  (its receivers)
 from hub import queues
+from hub.private_files import be_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
@@ -23,6 +24,13 @@ logger = logging.getLogger(__name__)
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
 DAY_S = 24 * 3600
+
+
+@celeryd_init.connect
+@beat_init.connect
+def start_privately(**_: Any) -> None:
+    be_private()
+
 
 app = Celery("hub")
 app.config_from_object("django.conf:settings", namespace="CELERY")

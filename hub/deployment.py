@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import connection
 
+from hub import private_files
 from hub.redaction import HIDDEN
 from hub.storage import store
 from hub.storage.checks import Outcome, check
@@ -73,6 +74,10 @@ def package_store() -> str:
     return " ".join(found.sentence for found in grave)
 
 
+def files() -> str:
+    return private_files.too_open(Path(settings.HUB_DATA_DIR), readers=settings.HUB_READERS_GROUP)
+
+
 def _weak(name: str, host: str | None, password: str | None) -> str:
     """Servers of this machine alone may do without."""
     if host in LOCAL_HOSTS or str(host).startswith("/") or (password or "") not in KNOWN_PASSWORDS:
@@ -89,6 +94,7 @@ FINDERS = {
     "hub.W006": database,
     "hub.W007": redaction,
     "hub.W008": package_store,
+    "hub.W009": files,
 }
 
 

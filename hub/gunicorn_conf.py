@@ -8,12 +8,14 @@ from gunicorn.glogging import Logger
 
 from hub import logs, metrics
 from hub.plain_text import one_line
+from hub.private_files import UMASK, be_private, too_open
 from hub.processes import die_with_parent
 from hub.redaction import redacted
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 worker_class = "hub.gunicorn_worker.Worker"
+umask = UMASK  # of a socket in the file system
 workers = 2
 threads = 32
 graceful_timeout = settings.HUB_SHUTDOWN_S
@@ -24,6 +26,9 @@ keepalive = 120
 
 
 def on_starting(server: Any) -> None:
+    be_private()
+    if sentence := too_open(settings.HUB_DATA_DIR, readers=settings.HUB_READERS_GROUP):
+        server.log.warning("%s", sentence)
     metrics.forget(_program(server))
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from hub import logs
+from hub import logs, private_files
 from hub.fixed_settings import *  # noqa: F403
 from hub.fixed_settings import BASE_DIR
 from hub.sign_in_clients import client, oidc_clients
@@ -17,6 +17,7 @@ from hub.variables import (
     contact,
     env,
     folder,
+    group,
     kept_secret,
     new_rsa_key,
     numbers,
@@ -226,6 +227,13 @@ STATIC_ROOT = HUB_DATA_DIR / "static"
 UPLOAD_DIR = HUB_DATA_DIR / "uploads"
 UPLOAD_DIR.mkdir(exist_ok=True)
 STATIC_ROOT.mkdir(exist_ok=True)
+HUB_READERS_GROUP = group(
+    "HUB_READERS_GROUP",
+    "the group that may read packages in the data folder, by name or number: nginx's, where it sends them",
+    shown="the hub's user alone",
+)
+IS_SENT_BY_OTHERS = HUB_DELIVERY == "accel" and HUB_STORAGE == "filesystem"
+private_files.tighten(HUB_DATA_DIR, readers=HUB_READERS_GROUP, is_sent_by_others=IS_SENT_BY_OTHERS)
 
 section("People")
 

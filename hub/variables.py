@@ -3,6 +3,7 @@
 Each takes the variable's name, its default, and what it means, in a table of docs/operating.md: `manage.py settings`.
 """
 
+import grp
 import os
 import re
 import secrets
@@ -16,6 +17,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 env = environ.FileAwareEnv()
+GROUP_DIGITS_MAX = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,23 @@ def folder(name: str, default: Path, meaning: str, *, shown: str) -> Path:
     """The folder that the variable `name` names, made where it is missing."""
     path = Path(text(name, str(default), meaning, shown=shown)).expanduser().resolve()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(f"{name} is {str(path)!r}, which can't be made: {error.strerror}.") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise ImproperlyConfigured(f"{name} is {str(path)!r}, which this user can't write to.")
     return path
+
+
+def group(name: str, meaning: str, *, shown: str) -> int | None:
+    """The group that the variable `name` names, as its number; None by default."""
+    value = text(name, "", meaning, shown=shown)
+    if not value or (value.isascii() and value.isdigit()):
+        return int(value[:GROUP_DIGITS_MAX]) if value else None
+    try:
+        return grp.getgrnam(value).gr_gid
+    except KeyError:
+        raise ImproperlyConfigured(f"{name} is {value!r}; expected a group of this machine.") from None
 
 
 def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:

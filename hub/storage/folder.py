@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from hub.storage import (
     checked,
 )
 
+READABLE = 0o2055  # for a group, handed on to what is below, and for all
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -121,7 +123,11 @@ def _fill(temporary: Path, source: Path | bytes) -> None:
             temporary.hardlink_to(source.resolve())
         except OSError:  # on another filesystem, of another owner, or on a filesystem without links
             shutil.copyfile(source, temporary)
-    temporary.chmod(temporary.parent.stat().st_mode & 0o644)
+    above = temporary.parent.stat()
+    # A link has the group of its source.
+    if above.st_mode & stat.S_ISGID and temporary.stat().st_gid != above.st_gid:
+        os.chown(temporary, -1, above.st_gid)
+    temporary.chmod(above.st_mode & 0o644)
     os.utime(temporary)
     _flush(temporary)
 
@@ -130,6 +136,10 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
+        # Whoever reads the folder above reads this one, whatever the umask: a web server sends packages from it.
+        above, made = folder.parent.stat().st_mode, folder.stat().st_mode
+        if above & READABLE & ~made:
+            folder.chmod((made | above & READABLE) & 0o7777)
         _flush(folder.parent)
 
 

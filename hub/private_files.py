@@ -1,0 +1,61 @@
+"""Whose the hub's files are: its own user's alone, but for the packages, where a web server of another user sends them.
+
+Whoever else has an account on the machine reads no database, no package, no upload and no key.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+UMASK = 0o077
+CHANNELS = "channels"
+OPEN_TO_ALL = 0o007
+OTHERS = 0o077
+
+
+def be_private() -> None:
+    """What this process and its children make is their user's alone."""
+    os.umask(UMASK)
+
+
+def tighten(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> None:
+    """Close the data folder and what lies in it, as far as it is this user's.
+
+    `readers` is the group that reads the packages. Without one, where another program sends them, the way to them stays
+    open to all; see too_open().
+    """
+    is_open = is_sent_by_others and readers is None
+    mode = 0o710 if readers is not None else 0o711 if is_open else 0o700
+    _close(folder, mode, readers)
+    for path in folder.iterdir():
+        if path.name != CHANNELS and not path.is_symlink():
+            _close(path, 0o700 if path.is_dir() else 0o600)
+    packages = folder / CHANNELS
+    if not packages.is_symlink() and packages.is_dir() and not is_open:
+        _close(packages, 0o2750 if readers is not None else 0o700, readers)
+
+
+def too_open(folder: Path, *, readers: int | None) -> str:
+    """Say what of the data folder others can read, and the command that mends it; empty where nothing is."""
+    wanted = 0o7 if readers is not None else OTHERS
+    paths = [folder, *(path for path in folder.iterdir() if not path.is_symlink())]
+    found = [path for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & wanted]
+    if not found:
+        return ""
+    shown = ", ".join(str(path) for path in found[:3])
+    return (
+        f"Other users of this machine can read {shown}; expected the hub's user alone. "
+        f"Run: chmod -R go-rwx {folder}. Where nginx sends packages from there, set HUB_READERS_GROUP to its group."
+    )
+
+
+def _close(path: Path, mode: int, group: int | None = None) -> None:
+    with suppress(OSError):
+        found = path.stat()
+        if found.st_uid != os.geteuid():
+            return
+        if group is not None and found.st_gid != group:
+            os.chown(path, -1, group)
+        if stat.S_IMODE(found.st_mode) != mode:
+            path.chmod(mode)
