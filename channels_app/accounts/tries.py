@@ -5,6 +5,7 @@ Accounts that exist and names of none cost the same work, and are answered alike
 
 from typing import Any
 
+from allauth.account.utils import url_str_to_user_pk
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import validate_totp_code
@@ -92,7 +93,9 @@ def tell(user_id: int) -> None:
 def _half(request: HttpRequest) -> User | None:
     # By allauth.account.internal.stagekit, which keeps there what it has so far.
     login: dict[str, Any] = request.session.get("account_login") or {}
-    return User.objects.filter(pk=login["user_pk"]).first() if login.get("user_pk") else None
+    # Keys to the base of 36, as allauth writes them: that of 10 is "a".
+    user_id = url_str_to_user_pk(login["user_pk"]) if login.get("user_pk") else NOBODY
+    return User.objects.filter(pk=user_id).first()
 
 
 def _warn(user: User | None, name: str = "") -> None:

@@ -197,6 +197,18 @@ def test_strangers_who_know_the_password_lock_no_second_factor(mara: User) -> No
     assert client.post(SECOND, {"code": "000000"}).status_code == 200
 
 
+@pytest.mark.parametrize("pk", [9, 10, 35, 36, 1_000_000])
+def test_second_factors_of_every_account_are_counted(pk: int) -> None:
+    """allauth writes primary keys to the base of 36."""
+    make_user("late", pk=pk, password=PASSWORD)
+    TOTP.activate(User.objects.get(pk=pk), SECRET)
+    client = Client()
+    sign_in(client, login="late")
+    assert [client.post(SECOND, {"code": "000000"}).status_code for _ in range(3)] == [200, 200, 429]
+    sign_in(client, login="late")
+    assert client.post(SECOND, {"code": "000000"}).status_code == 429
+
+
 def test_the_page_tells_the_ways_and_not_whether_there_is_an_account(mara: User) -> None:
     TOTP.activate(mara, SECRET)
     pages = [re.sub(r'value="(\w{64}|mara|nobody)"', "", text(lock(name))) for name in ("mara", "nobody")]
