@@ -13,13 +13,17 @@ BLANK = (
 CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 # Cf of Unicode 16, but for signs that are seen (U+0600 to U+0605, U+06DD, U+070F, U+08E2 and the like), Zl and Zp.
 FORMATS = (
-    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
+JOINERS = "\u200c\u200d"
 SURROGATES = "\ud800-\udfff"
 CONTROL_BYTES = bytes([*range(9), 11, 12, *range(14, 32), 127])
-UNSEEN = re.compile(f"[{CONTROLS}{FORMATS}{BLANK}{SURROGATES}]")
-NOT_IN_A_LINE = re.compile(f"[\t\n\r{CONTROLS}{FORMATS}{BLANK}{SURROGATES}]")
+ALONE = f"{CONTROLS}{FORMATS}{BLANK}{SURROGATES}"
+# Persian, the scripts of India and emoji are written with joiners, between two characters of theirs.
+OF_A_SCRIPT = rf"[^\x00-\x7f{ALONE}{JOINERS}]"
+UNSEEN = re.compile(f"[{ALONE}]|[{JOINERS}](?!{OF_A_SCRIPT})|(?<!{OF_A_SCRIPT})[{JOINERS}]")
+NOT_IN_A_LINE = re.compile(rf"[\t\n\r{ALONE}{JOINERS}]")
 
 
 def visible(text: str) -> str:

@@ -37,9 +37,35 @@ def test_every_unseen_character_is_shown_by_its_number() -> None:
         assert one_line(f"a{character}b").isascii()
 
 
-@pytest.mark.parametrize("text", ["", "plain", "Größe\tund\nmehr", "日本語", "❤\ufe0f", "नमस्ते", "שלום"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "plain",
+        "Größe\tund\nmehr",
+        "日本語",
+        "❤\ufe0f",
+        "नमस्ते",
+        "שלום",
+        "\u0645\u06cc\u200c\u0631\u0648\u0645",
+        "क्\u200dष",
+    ],
+)
 def test_what_is_seen_stays(text: str) -> None:
     assert visible(text) == text
+
+
+@pytest.mark.parametrize("emoji", ["👩\u200d💻", "❤\ufe0f\u200d🔥", "🏳\ufe0f\u200d🌈"])
+def test_emoji_of_several_stay_one(emoji: str) -> None:
+    assert visible(f"a {emoji} b") == f"a {emoji} b"
+
+
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
+def test_joiners_that_join_nothing_are_shown(joiner: str) -> None:
+    number = f"[U+{ord(joiner):04X}]"
+    assert visible(f"{joiner}numpy a{joiner}b я{joiner}") == f"{number}numpy a{number}b я{number}"
+    assert visible(f"я{joiner}{joiner}я") == f"я{number}{number}я"
+    assert one_line(f"я{joiner}я").count("\\u200") == 1
 
 
 def test_a_line_stays_one() -> None:

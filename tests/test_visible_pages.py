@@ -1,6 +1,8 @@
 """Characters that are unseen or turn writing round: on every page their number stands where they are."""
 
+import html
 import io
+import re
 from functools import partial
 from typing import Any
 
@@ -63,6 +65,18 @@ def test_they_are_shown_by_their_numbers(evil_world: None, path: str) -> None:
     text = CALLERS["owne"]().get(path).content.decode()
     # What XML can't hold is left out of feeds.
     assert (SHOWN if "feed" not in path else SHOWN.replace("[U+001B]", "")) in text
+
+
+def test_what_a_form_holds_is_stored_again_as_it_was(client: Client) -> None:
+    make_world()
+    said = f"فا\u202e 👩\u200d💻 {EVIL}"
+    kept = said.replace("\x1b", "")
+    Channel.objects.update(description=kept)
+    page = CALLERS["owne"]().get("/channels/demo/settings").content.decode()
+    assert not UNSEEN.search(page)
+    field = re.search(r"<(?:textarea|input)[^>]*name=\"description\"[^>]*>([^<]*)", page)
+    assert field
+    assert kept in html.unescape(field[0])
 
 
 def test_search_results_and_queries_are_shown(evil_world: None) -> None:

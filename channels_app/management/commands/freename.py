@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from channels_app import reserved_names
 from channels_app.access import ANYONE
+from hub import commands
 from hub.errors import HubError
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Free the name of a deleted channel, which is reserved for its last owners."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,14 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from channels_app.models import User
 from channels_app.people import handing_over
+from hub import commands
 from hub.errors import HubError
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Hand on the channels that a user alone owns, and the teams that a user alone manages."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from channels_app.accounts import factor_removal
 from channels_app.models import User
+from hub import commands
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Remove the authenticator app, the passkeys and the recovery codes of a user, who is told by mail."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

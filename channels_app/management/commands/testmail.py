@@ -3,12 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from channels_app import trial_mail
+from hub import commands
 
 
-class Command(BaseCommand):
+class Command(commands.Command):
     help = "Send a test mail, to see whether mails go out."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
