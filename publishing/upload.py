@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,11 +10,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import about, access_epoch, audit, packages, quotas
-from channels_app.access import Actor, Permission, check_name, check_still_allowed
+from channels_app import about, audit, packages, quotas
+from channels_app.access import Actor
 from channels_app.models import Artifact, Channel, Removal
 from hub import database
-from hub.errors import HubError, bad_request, conflict, forbidden, unavailable, unprocessable
+from hub.errors import HubError, conflict, unavailable, unprocessable
 from hub.storage import StoreError, store
 from publishing import index, package, removal
 from publishing.archive.rules import SHOWN_CHARACTERS
@@ -23,13 +23,11 @@ from publishing.attestations.rules import Verified
 from publishing.attestations.sidecars import Sidecar
 from publishing.body import ReceivedFile
 from publishing.models import Reservation
-from publishing.occupants import check_duplicate
+from publishing.occupants import check_duplicate, occupant
 from publishing.operations import measures
 from publishing.package import BadPackage, Limits, PackageInfo
 from publishing.trusted import issuers
-
-# As SQL: it is asked three times an upload, mostly in vain, and to have the ORM make it takes ten times as long.
-OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
+from publishing.upload_policies import check_again, check_checksum, check_policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +90,6 @@ def publish(
     return published
 
 
-def check_checksum(received: ReceivedFile) -> None:
-    if not received.file_name:
-        raise bad_request("file_name_missing", "The upload names no file; send its name as X-File-Name.")
-    if received.claimed_sha256 and received.claimed_sha256 != received.sha256:
-        raise unprocessable(
-            "checksum_mismatch",
-            f"The bytes that arrived have the SHA-256 {received.sha256}, the client announced "
-            f"{received.claimed_sha256[:64]}. Something changed them on the way; send the file again.",
-        )
-
-
 def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
     try:
         limits = Limits(**settings.HUB_PACKAGE_LIMITS | {"compressed_bytes": channel.upload_limit_bytes})
@@ -111,43 +98,6 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         raise unprocessable(
             "bad_package", f"{received.file_name[:SHOWN_CHARACTERS]} was refused: {error.reason}"
         ) from None
-
-
-def check_policies(upload: Upload) -> None:
-    actor, channel, info, force = upload.actor, upload.channel, upload.info, upload.force
-    if force and actor.minted_key:
-        raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
-    if force and not channel.allow_overwrite:
-        raise forbidden(
-            "overwriting_off",
-            f"The channel '{channel}' does not allow force=true: its files never change. "
-            "Raise the build number instead.",
-        )
-    if channel.only_trusted_publishers and not actor.minted_key:
-        raise forbidden(
-            "trusted_publishers_only",
-            f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
-        )
-    check_name(actor, channel, info.name, "upload the package '{}' to")
-    if info.revision > 1 and not channel.allow_revision_3:
-        raise forbidden(
-            "revision_3_off",
-            f"{info.file_name} needs repodata revision {info.revision} (CEP 48), which '{channel}' does not allow.",
-        )
-
-
-def occupant(upload: Upload, *, locked: bool = False) -> Artifact | None:
-    """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too.
-
-    `locked`: its row, until the transaction ends, so that it can't be released meanwhile.
-    """
-    with database.prepared() as cursor:
-        cursor.execute(OCCUPANT, [upload.channel.pk, upload.info.subdir, upload.info.file_name.lower()])
-        found = cursor.fetchone()
-    if found is None:
-        return None
-    artifacts = Artifact.objects.select_for_update(no_key=True) if locked else Artifact.objects
-    return artifacts.filter(pk=found[0]).first()
 
 
 def is_whole(artifact: Artifact) -> bool:
@@ -230,17 +180,6 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
             packages.include(artifact)
         index.request(upload.channel, upload.info.subdir, [upload.info.name])
     return Published(artifact, is_new=True)
-
-
-def check_again(upload: Upload) -> None:
-    """Ask rights and policies as they are now: an owner may have tightened them while the body arrived."""
-    if access_epoch.stands(upload.epoch):
-        return
-    check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD)
-    now = replace(upload, channel=Channel.objects.defer("logo").get(pk=upload.channel.pk))
-    check_policies(now)
-    if upload.received.attestation is None:
-        acceptance.check_missing(now.channel)
 
 
 def release(token: str) -> None:

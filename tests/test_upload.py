@@ -15,7 +15,7 @@ from channels_app.access import ANYONE, Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Role, User
 from hub.errors import HubError
 from hub.storage import StoreError, store
-from publishing import upload
+from publishing import occupants, upload
 from publishing.apps import check_package_limits
 from publishing.models import IndexedName, Reservation, SubdirIndex
 from publishing.upload import Published, Upload
@@ -251,7 +251,7 @@ def test_a_file_name_is_found_without_reading_its_neighbours(channel: Channel) -
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
-        cursor.execute(f"{how} {upload.OCCUPANT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
+        cursor.execute(f"{how} {occupants.OCCUPANT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
         assert "one_artifact_a_file_name" in str(cursor.fetchall())
 
 
