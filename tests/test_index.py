@@ -3,6 +3,7 @@
 import json
 from contextlib import nullcontext
 from datetime import timedelta
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 import zstandard
+from django.apps import apps
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -368,3 +370,13 @@ def test_build_dependency_with_a_channel_or_capitals_brings_its_older_version(ch
     build(channel, "")
 
     assert "lib-1.9-0.conda" in read_json("noarch/current_repodata.json")["packages.conda"]
+
+
+def test_upgrade_makes_channeldata_of_an_earlier_version_anew(channel: Channel) -> None:
+    make_artifact(channel)
+    build(channel)
+    whole = build(channel, "")
+    Fragment.objects.filter(index=whole).update(body='"demo": {"summary": "by an earlier version"}')
+    import_module("publishing.migrations.0008_channeldata_anew").want_anew(apps, None)
+    assert build(channel, "").built > whole.built
+    assert "an earlier version" not in read("channeldata.json").decode()
