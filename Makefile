@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 3600
+# Tests wait for servers and clients for a third of their time.
+WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 # The locks are complete, so pip resolves nothing: releases after the lock can't change what is installed.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
@@ -27,13 +29,13 @@ stack: .venv/dev.installed
 	@$(BIN)/python -m deploy.stack
 
 test: .venv/dev.installed
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 # The whole suite, its clients before the whole stack; then what reads and uploads with the other two deliveries. But for
 # what `make test` has SHOWN and neither database nor queue could change: files that use none, or are about `make run`, the
 # plain store, the documentation or pages in a browser, of which one journey is made again; and but for the longest RUSH.
 test-services: .venv/dev.installed
-	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n auto $(SHOWN:%=--ignore=%) --deselect $(RUSH)
+	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(SHOWN:%=--ignore=%) --deselect $(RUSH)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
 
 redirect stream: .venv/dev.installed
