@@ -242,7 +242,13 @@ def test_commands_stand_each_by_itself_with_its_blanks() -> None:
 
 def test_every_error_code_is_documented_under_its_status() -> None:
     sources = ["publishing/protocols/*", "publishing/attestations/*", "publishing/trusted/*", "publishing/body"]
-    sources += ["publishing/upload", "publishing/downloads", "publishing/delivery", "hub/middleware"]
+    sources += [
+        "publishing/upload",
+        "publishing/upload_policies",
+        "publishing/downloads",
+        "publishing/delivery",
+        "hub/middleware",
+    ]
     sources += ["publishing/conditions", "publishing/addresses", "publishing/occupants", "channels_app/well_known"]
     sources += [
         f"channels_app/{name}"
