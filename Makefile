@@ -12,10 +12,11 @@ PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) ||
 DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 RUSH := tests/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
 SHOWN := tests/differential tests/fuzz tests/id_tokens tests/specs tests/test_deployment.py tests/test_docs.py \
-	tests/test_installing.py tests/test_issued_secrets.py tests/test_package.py tests/test_settings.py \
+	tests/test_answers_bounded.py tests/test_installing.py tests/test_issued_secrets.py tests/test_long_numbers.py \
+	tests/test_nginx_log.py tests/test_package.py tests/test_path_key_routes.py tests/test_settings.py \
 	$(wildcard tests/test_archive_*.py tests/test_storage*.py tests/test_*_checks.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
-	tests/clients/test_conda_build_packages.py tests/clients/test_runhub.py tests/clients/test_store.py
+	$(addprefix tests/clients/test_,conda_build_packages.py runhub.py store.py strangers_bodies.py)
 
 .PHONY: run stack test test-services fuzz redirect stream screenshots lint format lock clean
 
