@@ -6,6 +6,7 @@ import resource
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
@@ -16,10 +17,10 @@ import pytest
 import rattler
 import zstandard
 
-from publishing.archive import documents, kinds, specs
+from publishing.archive import documents, kinds, specs, system_names
 from publishing.archive.rules import KIB, BadPackage, Budget, Limits
 from publishing.package import read
-from tests.archives import make_conda, make_tar_bz2, refusal
+from tests.archives import make_conda, make_tar_bz2, paths_entry, pax_header, refusal, tar_member
 
 ROOT = Path(__file__).parents[1]
 # All patterns on all inputs take a second; one pattern that backtracks exponentially takes longer than the universe.
@@ -188,3 +189,34 @@ def test_read_zstd_frames_of_a_large_archive_counted_by_its_size(tmp_path: Path)
     path = make_conda(tmp_path, compress=lambda tar: large * 200 + zstandard.compress(tar))
 
     assert read(path, path.name).name == "demo"
+
+
+def test_folded_name_of_dots_and_blanks_takes_no_longer_than_another() -> None:
+    """Each member's path is folded, and 60,000 such ones pack to 300 kB."""
+    seconds = {}
+    for segment in ("ab" * 127 + "x", ". " * 127 + "x", "." * 254 + "x", " " * 254 + "x"):
+        path = "/".join([segment] * 4)
+        begun = time.process_time()
+        for _ in range(100):
+            system_names.folded(path)
+        seconds[segment] = time.process_time() - begun
+
+    assert max(seconds.values()) < 15 * min(seconds.values())
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g"])
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+def test_read_pax_header_of_many_records_refused(tmp_path: Path, make: Maker, kind: bytes) -> None:
+    """Each has up to 64 KiB, and 4,000 of them pack to 60 kB."""
+    header = pax_header({f"SCHILY.xattr.{number}": "x" for number in range(65)}, kind)
+    path = make(tmp_path, files={}, members=[header + tar_member("a")], listed=[paths_entry("a")])
+
+    assert "a pax header of more than 64 records" in refusal(path)
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+def test_read_pax_header_of_some_records_taken(tmp_path: Path, make: Maker) -> None:
+    header = pax_header({f"SCHILY.xattr.{number}": "x" for number in range(64)})
+    path = make(tmp_path, files={}, members=[header + tar_member("a")], listed=[paths_entry("a")])
+
+    assert read(path, path.name).file_count == 1

@@ -13,7 +13,8 @@ DROPPED_END = r"[. ](?=/|\Z)"
 NOT_FOR_WINDOWS = re.compile(f"{FORBIDDEN}|{DEVICE}|{DROPPED_END}", re.IGNORECASE)
 
 # What file systems drop from a name: Windows an end and a stream, macOS (HFS+) invisible characters.
-DROPPED = re.compile(r":[^/]*|[. ]+(?=[/:]|\Z)")
+# A run of dots is tried from its beginning alone: else a name of dots takes time that grows with its square.
+DROPPED = re.compile(r":[^/]*|(?<![. ])[. ]+(?=[/:]|\Z)")
 INVISIBLE_CATEGORY = "Cf"
 # Windows gives INDEX~1.JSO as a second name to index.json: six characters, three of the extension.
 SHORT_NAME = re.compile(r"~[0-9]")

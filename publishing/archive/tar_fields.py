@@ -40,6 +40,8 @@ PAX_TARGET = "linkpath"
 PAX_SIZE = "size"
 # What a pax header may change about a member; a size below 8 GiB needs none.
 PAX_MEANINGFUL = (PAX_NAME, PAX_TARGET, PAX_SIZE)
+# Real ones have times, an owner, names and a few attributes. Thousands would take long, and pack to nothing.
+PAX_RECORDS_MAX = 64
 PAX_SPARSE_PREFIX = "GNU.sparse."
 PAX_RECORD_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
 WHOLE_NUMBER = re.compile(rb"[0-9]{1,19}\Z")
@@ -100,7 +102,11 @@ def text(field: bytes) -> bytes:
 def pax_records(content: bytes) -> dict[str, bytes]:
     """The records of a pax header that change a member: `length key=value newline`, the length counting itself."""
     meaningful: dict[str, bytes] = {}
+    count = 0
     while content:
+        count += 1
+        if count > PAX_RECORDS_MAX:
+            raise BadPackage(f"the archive has a pax header of more than {PAX_RECORDS_MAX} records; expected a few")
         length = PAX_RECORD_LENGTH.match(content)
         record = content[: int(length[1])] if length else b""
         if length is None or len(record) != int(length[1]) or not record.endswith(b"\n") or b"=" not in record:
