@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from channels_app import names
-from publishing.archive import compression, conda_zip, documents, index_json, kinds, oddities, old_lists, strict_json
+from publishing.archive import (
+    compression,
+    conda_zip,
+    documents,
+    index_json,
+    kinds,
+    noarch_python,
+    oddities,
+    old_lists,
+    strict_json,
+)
 from publishing.archive.compression import Part
 from publishing.archive.identity import FileName, parse_file_name
 from publishing.archive.nodes import Place
@@ -84,6 +94,8 @@ def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo: 
         read_archive = _read_conda if parsed.extension == ".conda" else _read_tar_bz2
         found = read_archive(file, file_bytes, parsed, tree, limits)
         tree.check_whole()
+        if found.index.get("noarch") == "python":
+            noarch_python.check(tree)
         return _package_info(parsed, found, tree)
 
 

@@ -89,6 +89,11 @@ def with_key(text: bytes) -> bytes:
         ({"python_site_packages_path": "lib/../../x"}, "expected a relative path without '..'"),
         ({"python_site_packages_path": "C:\\lib"}, "expected a relative path without '..'"),
         ({"python_site_packages_path": 1}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": ""}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": "."}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": "lib/.. /x"}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": "conda-meta"}, "expected a relative path without '..'"),
+        ({"python_site_packages_path": "Conda-Meta./x"}, "expected a relative path without '..'"),
         ({"license": ["MIT"]}, "is not as rattler reads it"),
         ({"track_features": 1}, "is not as rattler reads it"),
         ({"arch": 64}, "is not as rattler reads it"),
@@ -288,3 +293,13 @@ CEP_26_NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|
 @given(st.text(alphabet="ab0_.-", max_size=8).filter(names.PACKAGE_NAME.match))
 def test_package_names_match_the_regex_of_cep_26_too(name: str) -> None:
     assert CEP_26_NAME.match(name)
+
+
+def test_entry_point_whose_script_has_a_name_too_long_for_a_file_system_refused(tmp_path: Path) -> None:
+    """On Windows a script is called `NAME-script.py`."""
+    longest = make_conda(tmp_path, index={"noarch": "python"}, info={"link.json": link_json(f"{'d' * 245} = a:b")})
+    assert read(longest, longest.name).name == "demo"
+
+    for length in (246, 256, 10_000):
+        info = {"link.json": link_json(f"{'d' * length} = a:b")}
+        assert "has the entry point 'ddd" in refusal(make_conda(tmp_path, index={"noarch": "python"}, info=info))

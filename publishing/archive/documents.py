@@ -17,7 +17,8 @@ CHECKED_RUN_EXPORTS = 100
 LINK_VERSION = 1
 LINK_TYPES = ("python", "generic")
 # A command becomes a file in bin/ or Scripts/, module and function become Python source.
-COMMAND = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+# A file system holds 255 bytes of a name; on Windows "-script.py" follows.
+COMMAND = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,244}"
 DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
 ENTRY_POINT = re.compile(rf" *{COMMAND} *= *{DOTTED} *: *{DOTTED} *\Z")
 

@@ -8,7 +8,7 @@ from typing import Any
 import rattler
 
 from channels_app import timestamps
-from publishing.archive import identity, strict_json
+from publishing.archive import identity, paths, strict_json, system_names
 from publishing.archive.identity import FileName
 from publishing.archive.rules import BadPackage, Limits, over_limit, shown
 from publishing.archive.specs import SpecReader
@@ -150,9 +150,12 @@ def _check_site_packages(index: dict[str, Any]) -> None:
     path = index.get("python_site_packages_path")
     if path is None:
         return
-    if not isinstance(path, str) or path.startswith("/") or "\\" in path or ":" in path or ".." in path.split("/"):
+    segments = path.split("/") if isinstance(path, str) else [".."]
+    is_plain = "" not in segments and not any(map(system_names.leaves, segments))
+    if not is_plain or "\\" in path or ":" in path or system_names.folded(segments[0]) == paths.RESERVED_DIRECTORY:
         raise BadPackage(
-            f"{NAME} has the python_site_packages_path {shown(path)}; expected a relative path without '..'"
+            f"{NAME} has the python_site_packages_path {shown(path)}; expected a relative path without "
+            "'..', such as 'lib/python3.13/site-packages'"
         )
 
 

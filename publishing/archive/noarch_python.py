@@ -1,0 +1,50 @@
+"""Where the files of a noarch python package come to lie: two of its folders have another place in each environment."""
+
+import re
+
+from publishing.archive.rules import BadPackage, shown
+from publishing.archive.tar import Kind
+from publishing.archive.tree import Tree
+
+# What conda and rattler put elsewhere; rattler the folder itself, too, where it is a file.
+MOVED = ("site-packages", "python-scripts")
+# What comes to each place, moved or as it is, on some system and for some Python.
+BIN = re.compile(r"(?:(?P<moved>python-scripts)|bin|(?i:scripts))/(?P<rest>.+)", re.DOTALL)
+SITE_PACKAGES = re.compile(
+    r"(?:(?P<moved>site-packages)|lib/python[^/]+/site-packages|(?i:lib)/site-packages)/(?P<rest>.+)", re.DOTALL
+)
+
+
+def check(tree: Tree) -> None:
+    """Refuse files in place of the two folders, and two files of which one would replace the other."""
+    for folder in MOVED:
+        kind = tree.kind_of(folder)
+        if kind not in (None, Kind.DIRECTORY):
+            raise BadPackage(
+                f"the member {shown(folder)} is {kind.value}: conda installs it, rattler takes it for the folder; "
+                "rename it"
+            )
+    for folders in (BIN, SITE_PACKAGES):
+        _check_place(tree, folders)
+
+
+def _check_place(tree: Tree, folders: re.Pattern[str]) -> None:
+    """Refuse a file that comes to the place of one that is there already, or below it."""
+    moved: set[bytes] = set()
+    fixed: set[bytes] = set()
+    for path, node in tree.members():
+        if node.kind not in (None, Kind.DIRECTORY) and (found := folders.fullmatch(path)):
+            # With the slash first in order: what lies below another follows it.
+            (moved if found["moved"] else fixed).add(found["rest"].replace("/", "\x00").encode())
+    above: list[bytes] = []
+    for place in sorted(moved | fixed) if moved and fixed else ():
+        while above and not place.startswith(above[-1] + b"\x00"):
+            above.pop()
+        is_both = place in moved and place in fixed
+        if is_both or any((other in moved) != (place in moved) for other in above):
+            name = shown(place.replace(b"\x00", b"/"))
+            raise BadPackage(
+                f"of the files that come to {name} where Python has its own, one lies in 'python-scripts/' or "
+                "'site-packages/' and one does not: the client decides which one counts; build it with one"
+            )
+        above.append(place)
