@@ -31,6 +31,7 @@ TAR_BLOCK_BYTES = 512
 TAR_END = bytes(2 * TAR_BLOCK_BYTES)
 POSIX_MAGIC = b"ustar\x0000"
 GNU_MAGIC = b"ustar  \x00"
+DIRECTORY = b"5"
 
 
 def make_conda(
@@ -154,7 +155,7 @@ def tar_member(
     *,
     kind: bytes = b"0",
     target: str | bytes = b"",
-    mode: int = 0o644,
+    mode: int | None = None,
     size_field: bytes | None = None,
     magic: bytes = POSIX_MAGIC,
     prefix: bytes = b"",
@@ -163,9 +164,12 @@ def tar_member(
 ) -> bytes:
     """One tar header and its content, padded; `fields` overwrite the header at their offsets.
 
-    Names above 100 bytes need `pax_header` or `gnu_long_name` before it.
+    Without a mode, it has that of a plain file or directory. Names above 100 bytes need `pax_header` or
+    `gnu_long_name` before it.
     """
     header = bytearray(TAR_BLOCK_BYTES)
+    if mode is None:
+        mode = 0o755 if kind == DIRECTORY else 0o644
     all_fields = (
         (0, _encoded(name)[:100]),
         (100, b"%07o\x00" % mode),

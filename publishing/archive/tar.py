@@ -67,6 +67,8 @@ KINDS = {
 }
 OLD_FILE = b"\x00"
 CONTIGUOUS_FILE = b"7"
+# What a client that is not root needs: it reads what it copies, and unpacks into a folder and removes from it.
+OWNER_NEEDS = {Kind.FILE: 0o400, Kind.HARDLINK: 0o400, Kind.DIRECTORY: 0o700, Kind.SYMLINK: 0}
 # What `stat` has above the twelve bits of a mode, which some tools write along.
 FILE_MODE_KINDS = {Kind.FILE: 0o100000, Kind.HARDLINK: 0o100000, Kind.DIRECTORY: 0o040000, Kind.SYMLINK: 0o120000}
 REFUSED_KINDS = {
@@ -215,6 +217,11 @@ def _check_mode(mode: int, block: bytes, raw_name: bytes, kind: Kind) -> None:
     if above and above != FILE_MODE_KINDS[kind]:
         raise BadPackage(
             f"the member {shown(raw_name)} has the mode {mode:o}; expected the permissions of {kind.value}"
+        )
+    if missing := OWNER_NEEDS[kind] & ~mode:
+        raise BadPackage(
+            f"the member {shown(raw_name)} is {kind.value} of the mode {mode & PERMISSIONS:04o}, which its owner can't "
+            f"read or fill: clients fail on it; add {missing:04o}"
         )
     if mode & EXECUTABLE and block[TYPE] == CONTIGUOUS_FILE:
         raise BadPackage(
