@@ -220,3 +220,22 @@ def test_read_pax_header_of_some_records_taken(tmp_path: Path, make: Maker) -> N
     path = make(tmp_path, files={}, members=[header + tar_member("a")], listed=[paths_entry("a")])
 
     assert read(path, path.name).file_count == 1
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+@pytest.mark.parametrize(
+    "value",
+    [[[]] * 10_000, [0] * 10_000, {str(key): "" for key in range(10_000)}, [{"a": [[0] * 10]}] * 900],
+    ids=["lists", "numbers", "keys", "nested"],
+)
+def test_read_index_of_many_values_refused(tmp_path: Path, make: Maker, value: object) -> None:
+    """A kilobyte of package would be 26 MiB of memory, for each of its builds at once."""
+    assert "has more than 10000 values" in refusal(make(tmp_path, index={"x": value}))
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+def test_read_index_of_as_many_specs_as_allowed_taken(tmp_path: Path, make: Maker) -> None:
+    index = {"depends": ["a"] * 2_000, "x": [[{"a": 1}]] * 2_600}
+    path = make(tmp_path, index=index)
+
+    assert read(path, path.name).name == "demo"
