@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rattler import Version
 
 from channels_app.models import Artifact, Channel, Package, PackageDependency, Removal
+from channels_app.names import NAME_MAX_CHARACTERS
 
 SPEC_NAME = re.compile(r"(?:[^ =<>!~\[]*:)?([A-Za-z0-9_.-]+)")
 DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at")
@@ -100,8 +101,12 @@ def latest_version(versions: Iterable[str]) -> str:
 
 
 def dependency_names(artifacts: Iterable[Artifact]) -> set[str]:
-    """The names of the packages that any of these depends on; a spec begins with its name (CEP 29)."""
-    return {name_of(spec) for artifact in artifacts for spec in artifact.index_json.get("depends", ())}
+    """The names of the packages that any of these depends on; a spec begins with its name (CEP 29).
+
+    No package has a name longer than a row of names holds, though a spec may.
+    """
+    found = {name_of(spec) for artifact in artifacts for spec in artifact.index_json.get("depends", ())}
+    return {name for name in found if len(name) <= NAME_MAX_CHARACTERS}
 
 
 def name_of(spec: str) -> str:

@@ -200,3 +200,12 @@ def test_latest_version_of_equal_ones_is_always_the_same(versions: tuple[str, st
 def test_split_spec_keeps_channel_and_demands() -> None:
     assert metadata.split_spec("conda-forge::PyYAML >=6") == ("pyyaml", "conda-forge:: >=6")
     assert metadata.split_spec("python >=3.9") == ("python", ">=3.9")
+
+
+def test_an_upload_that_depends_on_a_name_longer_than_any_package_has(
+    channel: Channel, olga: User, tmp_path: Path
+) -> None:
+    """PostgreSQL has no room for it in a row of names."""
+    path = make_conda(tmp_path, depends=["a" * 64, "b" * 65, f"{'c' * 1000} >=1"])
+    artifact = upload.publish(actor=Actor(user=olga), channel=channel, received=received(path)).artifact
+    assert {row.name for row in artifact.package.dependencies.all()} == {"a" * 64}
