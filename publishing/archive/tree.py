@@ -57,6 +57,7 @@ class Tree:
         self._info_bytes = 0
         self._info_members = 0
         self._pkg_members = 0
+        self._listed = 0
         self._detours: list[whole.Detour] = []
         self._contents = Contents()
 
@@ -186,6 +187,10 @@ class Tree:
                 self.files.append((path, member.size_bytes))
 
     def _list(self, entry: listing.ListedPath) -> bytes:
+        limits = self._limits
+        self._listed += 1
+        if self._listed > limits.pkg_members + limits.info_members:
+            raise over_limit(f"{self.listing_name} lists more paths than the members allowed", "pkg_members")
         before = self._node(entry.path)
         if before.listed is not None:
             raise BadPackage(f"{self.listing_name} lists {shown(entry.path)} twice")
