@@ -18,6 +18,9 @@ MAX_CHARACTERS = 10_000
 # is shown as it was written.
 HTML_MAX_CHARACTERS = 64 * 1024
 REFERENCES_MAX_CHARACTERS = 32 * 1024
+# The parser fills up each row of a table to the width of its head: 65,000 cells of 10,000 characters took 0.9 s and
+# 80 MiB. Where so many could come of it, tables stay text.
+CELLS_MAX = 8192
 REMEMBERED = 128
 TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code"),
@@ -44,7 +47,8 @@ def render(
 
 @lru_cache(maxsize=REMEMBERED)
 def _rendered(text: str, heading_shift: int, own_links: bool) -> SafeString:
-    html = _parser.render(text, {"heading_shift": heading_shift})
+    parser = _parser if own_links or _cells(text) <= CELLS_MAX else _parser_without_tables
+    html = parser.render(text, {"heading_shift": heading_shift})
     if len(html) > HTML_MAX_CHARACTERS and not own_links:
         html = f"<pre>{escape(text)}</pre>"
     return mark_safe(  # noqa: S308  # nosec B308, B703  # nh3 has made it safe
@@ -59,6 +63,12 @@ def _rendered(text: str, heading_shift: int, own_links: bool) -> SafeString:
             set_tag_attribute_values={"pre": {"tabindex": "0"}},
         )
     )
+
+
+def _cells(text: str) -> int:
+    """How many cells the tables of a text have at most: each of its lines as wide as the widest."""
+    lines = text.split("\n")
+    return max(line.count("|") for line in lines) * len(lines)
 
 
 def _bound_references(state: StateCore) -> None:
@@ -83,12 +93,13 @@ def _words_of_picture(
     return escape(tokens[index].content)
 
 
-def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+def _make_parser(*extensions: str) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", *extensions])
     parser.core.ruler.push("shift_headings", _shift_headings)
     parser.core.ruler.after("block", "bound_references", _bound_references)
     parser.add_render_rule("image", _words_of_picture)
     return parser
 
 
-_parser = _make_parser()
+_parser = _make_parser("table")
+_parser_without_tables = _make_parser()

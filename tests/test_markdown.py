@@ -2,6 +2,7 @@
 
 import re
 import time
+import tracemalloc
 
 import pytest
 
@@ -102,3 +103,22 @@ def test_hostile_repetition_takes_no_time(text: str) -> None:
     begun = time.thread_time()
     markdown.render(text * markdown.MAX_CHARACTERS)
     assert time.thread_time() - begun < 3
+
+
+@pytest.mark.parametrize("columns", [10, 50, 100, 400])
+def test_a_table_that_would_be_filled_up_with_cells_stays_text(columns: int) -> None:
+    text = f"{'|'.join('a' * columns)}\n{'|'.join('-' * columns)}\n" + "b\n" * 4000
+    tracemalloc.start()
+    html = markdown.render(text)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert "<td>" not in html
+    assert peak_bytes < 12 * 1024**2
+
+
+def test_a_table_of_a_long_text_is_a_table() -> None:
+    row = f"|{'|'.join('abcdef')}|\n"
+    html = markdown.render(row + f"|{'|'.join('------')}|\n" + row * 100 + "\n\n" + "words\n" * 900)
+
+    assert html.count("<td>") == 600
