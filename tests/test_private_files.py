@@ -34,7 +34,7 @@ def mode(path: Path) -> int:
 def test_nothing_of_a_running_hub_is_open_to_others(hub: LiveHub) -> None:
     assert mode(hub.data_dir) == 0o700
     found = list(hub.data_dir.rglob("*"))
-    assert any(path.name.startswith("hub.sqlite3") for path in found)
+    assert "secret_key" in {path.name for path in found}
     assert [path for path in found if path.exists() and not path.is_symlink() and mode(path) & 0o077] == []
 
 
