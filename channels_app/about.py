@@ -1,4 +1,4 @@
-"""What a package says of itself in info/about.json: in its row as much as pages and channeldata.json show of it.
+"""The texts of info/about.json: in its row as much as pages and channeldata.json show of it.
 
 The document may have 4 MiB, and packs to nothing: where it is long, the row holds the keys below, each cut, and the
 whole document lies compressed in a row of its own, which nothing reads but its download.

@@ -190,7 +190,7 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 
 
 def own_permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
-    """What `actor` may do in `channel` by a right of their own; that anyone may read a public one is left out."""
+    """The permissions that `actor` holds in `channel`, without that anyone may read a public one."""
     key = actor.key
     if minted := actor.minted_key:
         return _minted_permissions(minted, channel)
@@ -253,7 +253,7 @@ def _publishers(key: ApiKey) -> QuerySet[Any]:
 
 
 def publisher_permissions(publisher: Any) -> frozenset[Permission]:
-    """What one publisher may do in its channel: of what a key gave it, no more than that key still may itself."""
+    """The permissions of one publisher: of what a key gave it, no more than that key still may itself."""
     rights = {Permission.UPLOAD: publisher.may_upload, Permission.READ: publisher.may_read}
     given = frozenset(permission for permission, has in rights.items() if has)
     maker = publisher.made_with
@@ -269,7 +269,7 @@ def _is_over(key: ApiKey) -> bool:
 
 
 def _lets_through(holder: Any, package_name: str) -> bool:
-    """Whether the package names that a key or a publisher is limited to let this one through."""
+    """Tell whether the package names that a key or a publisher is limited to let this one through."""
     return not holder.package_globs or any(fnmatchcase(package_name, glob) for glob in holder.package_globs)
 
 
@@ -282,7 +282,7 @@ def _is_usable(key: ApiKey) -> bool:
 
 
 def _is_as_before(user: User) -> bool:
-    """Whether the account may still sign in, and is an administrator's still where it was one."""
+    """Tell whether the account may still sign in, and is an administrator's still where it was one."""
     found = User.objects.filter(pk=user.pk, is_active=True)
     return (found.filter(is_superuser=True) if user.is_superuser else found).exists()
 

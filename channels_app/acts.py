@@ -25,7 +25,7 @@ class Whose(StrEnum):
 
 
 class ByKey(StrEnum):
-    """Whether a key or an application's token may do it."""
+    """Rules on whether a key or an application's token may do it."""
 
     NEVER = "never: a person has to be signed in"
     WITHIN = "within its own rights and limits, and what it makes ends with it"
@@ -290,7 +290,7 @@ NO_ACT_OF_ADMINISTRATORS = frozenset({"admin:login", "admin:logout", "admin:jsi1
 
 
 def places(route: str) -> list[At]:
-    """Where on `route` an act is done that asks for a proof; in an At without a field, by every POST."""
+    """The places on `route` of acts that ask for a proof; in an At without a field, by every POST."""
     if route.startswith(ADMINISTRATION) and route not in NO_ACT_OF_ADMINISTRATORS:
         return [At(route)]
     return [place for act in ACTS.values() if act.is_proved for place in act.places if place.route == route]
@@ -310,7 +310,7 @@ def check(action: str, actor: Actor, channel: Channel) -> None:
 
 
 def may(action: str, actor: Actor, channel: Channel) -> bool:
-    """Whether `actor` may do the act in `channel`, as far as their right goes."""
+    """Tell whether `actor` may do the act in `channel`, as far as their right goes."""
     return _needed(action) in access.permissions(actor, channel)
 
 

@@ -74,7 +74,7 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What would be left to nobody protects its owner from being deleted; the page lists it."""
+        """Protect the owner of what would be left to nobody from being deleted; the page lists it."""
         deleted, counts, permissions, protected = super().get_deleted_objects(objs, request)
         users = list(objs)
         return deleted, counts, permissions, [*protected, *_protected(users)]

@@ -53,7 +53,7 @@ def _send(subject: str, text: str, to: str) -> None:
 
 
 def is_set_up() -> bool:
-    """Whether mails go to a mail server, rather than being printed or dropped."""
+    """Tell whether mails go to a mail server, rather than being printed or dropped."""
     return settings.EMAIL_BACKEND not in NOWHERE
 
 

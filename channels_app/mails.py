@@ -99,7 +99,7 @@ def administrators(_: AuditEvent) -> QuerySet[User]:
 
 
 def team_and_owners(event: AuditEvent) -> QuerySet[User]:
-    """Who manages the team that the event is about, and who owns a channel that it belongs to.
+    """The managers of the team that the event is about, and the owners of the channels that it belongs to.
 
     Nobody where a sign-in did it: its provider's group was given to the team once, and that was told.
     """

@@ -160,7 +160,7 @@ def built_at_ms(index: Mapping[str, Any]) -> int | None:
 
 
 def other_fields(index: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What info/index.json says besides, key by key, as much as there is room for."""
+    """The other keys of info/index.json, each with its value, as much as there is room for."""
     fields = [
         (cut(key, LINE_MAX_CHARACTERS), cut(_in_words(value), LINE_MAX_CHARACTERS))
         for key, value in sorted(index.items())

@@ -95,7 +95,7 @@ class ReservedName(models.Model):
 
 
 class Usage(models.Model):
-    """What the channels of one user hold, counted along with each upload while there are quotas; see quotas.py."""
+    """The bytes and packages of one user's channels, counted with each upload while there are quotas; see quotas.py."""
 
     user = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="usage")
     stored_bytes = models.PositiveBigIntegerField()

@@ -1,4 +1,4 @@
-"""What a credential passes on to what it makes: at most its own rights and limits, and no longer than itself.
+"""The rights that a credential passes on: at most its own, with its limits, and no longer than itself.
 
 It is checked twice: when something is made, so that whoever asks for more is told, and at each use, because what the
 maker may do can become less.
@@ -39,7 +39,7 @@ def check(actor: Actor, channel: Channel, *, wanted: Iterable[Permission], globs
 
 
 def is_within(globs: Iterable[str], limits: Iterable[str]) -> bool:
-    """Whether `limits` let every name through that `globs` do, as far as their text tells; none of either means all."""
+    """Tell whether `limits` let every name through that `globs` do, as far as their text tells; none means all."""
     globs, limits = list(globs), list(limits)
     if not limits:
         return True

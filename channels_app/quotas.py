@@ -1,4 +1,4 @@
-"""What a user's channels may hold, and how many packages a day may come into them, where the settings say so.
+"""Quotas: how much a user's channels may hold, and how many packages a day may come in, where settings say so.
 
 The first owner of a channel pays for it, whoever uploads. What they have is counted in one row, which each upload
 raises in the transaction that reserves its name: of uploads at once none passes the limit. Where the count may have
@@ -48,7 +48,7 @@ WHERE owner.channel_id = %s AND owner.role = 'owner' ORDER BY owner.id LIMIT 1""
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a user's channels hold, and how many packages came into them on which day (UTC)."""
+    """The bytes that a user's channels hold, and how many packages came into them on which day (UTC)."""
 
     stored_bytes: int
     day: date
@@ -57,7 +57,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays for a channel, how much they may have (None: any amount), and what was counted, if it was."""
+    """The user who pays for a channel, how much they may have (None: any amount), and what was counted, if it was."""
 
     user_id: int
     username: str
@@ -89,7 +89,7 @@ def check_room(channel: Channel, least_bytes: int) -> Payer | None:
 
 
 def payer_of(channel: Channel) -> Payer | None:
-    """Who pays for the channel; None where there is no quota, and for administrators."""
+    """The user who pays for the channel; None where there is no quota, and for administrators."""
     if not is_on():
         return None
     with database.prepared() as cursor:
@@ -173,7 +173,7 @@ def _raised(bill: Bill) -> bool:
 
 
 def _count(user_id: int) -> Counted:
-    """What the user's row says, which is counted from the artifacts where it is missing."""
+    """The counts of the user's row, which is counted from the artifacts where it is missing."""
     day = _today()
     begins_ms = int(datetime.combine(day, time(), UTC).timestamp() * 1000)
     usage = Usage.objects.filter(user=user_id).first()
@@ -194,7 +194,7 @@ def _read(stored_bytes: int | None, day: date | str | None, day_packages: int | 
 
 
 def _bytes_of(channels: Iterable[Channel]) -> int:
-    """What the channels hold; what is deleted counts until its bytes go."""
+    """The bytes that the channels hold; what is deleted counts until its bytes go."""
     stored = Artifact.objects.filter(channel__in=channels, is_purged=False)
     total: int = stored.aggregate(total=Sum("size_bytes", default=0))["total"]
     return total

@@ -26,7 +26,7 @@ CHUNK = 64 * 1024
 
 @require_safe
 def document(request: HttpRequest, channel: str, subdir: str, file_name: str, document: str) -> StreamingHttpResponse:
-    """Who may read the artifact's page may read it."""
+    """Serve a document to whoever may read the artifact's page."""
     found = page_channel(authentication.actor(request), channel)
     if document not in COLUMNS:
         raise Http404

@@ -83,7 +83,7 @@ def _known_teams(actor: Actor) -> QuerySet[Team]:
 
 
 def pending_invitations(channel: Channel) -> QuerySet[Invitation]:
-    """Who was invited and has not accepted yet, the last invited first."""
+    """The invitations that are not accepted yet, the last invited first."""
     waiting = Invitation.objects.filter(channel=channel, declined_at=None, expires_at__gt=timezone.now())
     return waiting.select_related("invited_by").order_by("-expires_at")
 

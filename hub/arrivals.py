@@ -42,7 +42,7 @@ class State(Enum):
 
 
 class Arrival:
-    """What has come of one request, and how much of it is needed."""
+    """The part of one request that has come, and how much of it is needed."""
 
     _held_bytes = 0
     _lock = Lock()

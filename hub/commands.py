@@ -1,4 +1,4 @@
-"""What the hub's commands are made of: their output moves no cursor and hides nothing, whatever it quotes."""
+"""The base of the hub's commands: their output moves no cursor and hides nothing, whatever it quotes."""
 
 import sys
 from typing import Any

@@ -15,7 +15,7 @@ OTHERS = 0o077
 
 
 def be_private() -> None:
-    """What this process and its children make is their user's alone."""
+    """Keep the files that this process and its children make for their user alone."""
     os.umask(UMASK)
 
 

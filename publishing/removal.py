@@ -109,7 +109,7 @@ def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, act
 
 
 def is_own(actor: Actor, artifact: Artifact) -> bool:
-    """Whether `actor` uploaded it: a user by whatever means; for a robot, any robot of the channel."""
+    """Tell whether `actor` uploaded it: a user by whatever means; for a robot, any robot of the channel."""
     if actor.user:
         return artifact.uploaded_by_id == actor.user.pk
     uploader = artifact.uploaded_with
@@ -118,7 +118,7 @@ def is_own(actor: Actor, artifact: Artifact) -> bool:
 
 
 def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
-    """What an event keeps of a change: how the artifact was removed before, and how it is now."""
+    """The detail of a change for its event: how the artifact was removed before, and how it is now."""
     return {"removal": {"from": artifact.removal, "to": removal.value}}
 
 

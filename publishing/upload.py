@@ -32,7 +32,7 @@ from publishing.upload_policies import check_again, check_checksum, check_polici
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Who uploads what into which channel, and who pays for it, where there is a quota.
+    """An upload: its actor, channel and file, and who pays for it, where there is a quota.
 
     `epoch`: the access epoch from before their right was asked for. `may_restore`: not by a browser that would have to
     prove first who it is.
@@ -127,7 +127,7 @@ def take(upload: Upload, verified: Verified | None, before: Artifact | None) -> 
 
 
 def bill_of(upload: Upload, before: Artifact | None) -> quotas.Bill | None:
-    """What the upload adds to what the channel's payer has, where there is a quota."""
+    """The bill of what the upload adds to what the channel's payer has, where there is a quota."""
     payer = upload.payer or quotas.payer_of(upload.channel)
     replaced_bytes = before.size_bytes if before and not before.is_purged else 0
     return quotas.Bill(payer, upload.received.size_bytes - replaced_bytes) if payer else None

@@ -252,7 +252,7 @@ def test_a_client_does_an_act_with_its_scopes_alone(action: str, route: str, tmp
 
 
 def prepare_client(action: str, folder: Path) -> tuple[str, bytes, str]:
-    """What a client sends: the address, the body and its type."""
+    """The request of a client: the address, the body and its type."""
     if action == "artifact.restore":
         path = make_conda(folder)
         artifact = upload.publish(actor=Actor(user=somebody("ida")), channel=demo(), received=received(path)).artifact
@@ -283,7 +283,7 @@ def somebody_by(ids: list[int]) -> list[str]:
 
 
 def readers(act: Act, event: AuditEvent) -> set[str]:
-    """Who at least has to read of it."""
+    """The users who at least have to read of it."""
     assert act.notice
     if event.channel or act.notice.told == Told.TEAM:
         # Olga has handed it on, where she did.

@@ -28,7 +28,7 @@ def team(max_: User, sam: User) -> Team:
 
 
 def told() -> dict[str, tuple[str, str]]:
-    """Who is told of the last event: address → subject and text."""
+    """Readers of the mails on the last event: address → subject and text."""
     event = AuditEvent.objects.latest("pk")
     for user_id in mails.recipients(event.pk):
         mails.send(event.pk, user_id)

@@ -1,4 +1,4 @@
-"""What keys pass on: at most their own rights and limits, to what ends with them."""
+"""Rights that keys pass on: at most their own rights and limits, to what ends with them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -98,7 +98,7 @@ def test_an_application_adds_none(channel: Channel, olga: User) -> None:
 
 
 def made(secret: str) -> TrustedPublisher:
-    """What the key has added, and whose CI has been there once."""
+    """The publisher that the key has added, and whose CI has been there once."""
     assert post(secret, may_read=True).status_code == 201
     publisher = TrustedPublisher.objects.get()
     publishers.settle(publisher, github_claims())

@@ -1,4 +1,4 @@
-"""What a key in the address opens: of all routes those of channels' files and of uploads, and no other."""
+"""The routes that a key in the address opens: of all routes those of channels' files and of uploads, and no other."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Who pays for a channel: nobody is made to by others, as attackers tried it."""
+"""The payer of a channel: nobody is made to by others, as attackers tried it."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ def test_nothing_less_is_asked_of_members(role: str, olga: User, max_: User) -> 
 
 @pytest.mark.parametrize("go", [leave, step_down, hand_over])
 def test_nobody_is_left_with_more_bytes_than_they_may_have(go: Any, olga: User, max_: User) -> None:
-    """Who is over the quota is refused every upload, also by CI, in every channel."""
+    """An owner who is over the quota is refused every upload, also by CI, in every channel."""
     theirs, own = make_channel("theirs", owner=olga), make_channel("own", owner=max_)
     make_artifact(theirs, "large", size_bytes=6 * MIB, removal="deleted")
     make_artifact(own, "mine", size_bytes=5 * MIB)

@@ -1,4 +1,4 @@
-"""What is unseen, acts on a terminal or turns writing round: shown by its number, on pages and in lines of the log."""
+"""Unseen characters, and those that act on a terminal: shown by their numbers, on pages and in lines of the log."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What other users of the machine can read of a hub: nothing, but for the packages, where a group is named for them."""
+"""Files that other users of the machine can read: none but packages, where a group is named for them."""
 
 import os
 import stat

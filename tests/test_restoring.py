@@ -1,4 +1,4 @@
-"""What somebody removed comes back only by whoever may restore, through whatever door the same bytes come."""
+"""Removed files come back only by whoever may restore, through whatever door the same bytes come."""
 
 import hashlib
 from collections.abc import Callable

@@ -47,7 +47,7 @@ def ada(db: None) -> Client:
 
 
 def by_command(address: str = TO) -> tuple[str, str]:
-    """What it prints, and with what it fails."""
+    """The lines that it prints, and the error with which it fails."""
     out, failure = StringIO(), ""
     try:
         call_command("testmail", address, stdout=out)

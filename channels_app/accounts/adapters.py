@@ -75,7 +75,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        """Where allauth says that it has sent another code and has not, for want of an account: the same work."""
+        """Do the same work where allauth says that it has sent another code and, for want of an account, has not."""
         if message_template == CODE_SENT and HAS_WRITTEN not in request.META:
             context = kwargs.get("message_context") or args[0]
             self.send_mail(TO_NOBODY, context["email"], {"code": self.generate_password_reset_code()})

@@ -46,7 +46,7 @@ def is_fresh(request: HttpRequest) -> bool:
 
 
 def is_missing(request: HttpRequest) -> bool:
-    """Whether there is no fresh proof, and something to prove it by."""
+    """Tell whether there is no fresh proof, and something to prove it by."""
     if is_fresh(request):
         return False
     has_account = SocialAccount.objects.filter(user=request.user.pk).exists()

@@ -54,7 +54,7 @@ def recipient(request: HttpRequest, email: str) -> str:
 
 
 def has_right_code(request: HttpRequest) -> bool:
-    """Whether the form has a code of the account's authenticator app. It is not used up: the next page asks for it.
+    """Tell whether the form has a code of the account's app. It is not used up: the next page asks for it.
 
     Recovery codes are not taken here: they hold for years, so they could be found by trying.
     """

@@ -21,7 +21,7 @@ COMMAND = "manage.py"
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """What would be left to nobody."""
+    """Channels and teams that would be left to nobody."""
 
     channels: list[Channel]
     teams: list[Team]
@@ -34,7 +34,7 @@ class Alone:
 
 
 def left_alone(users: Collection[User]) -> Alone:
-    """What nobody would own who can sign in, if all of these accounts ended."""
+    """The channels and teams that nobody would own who can sign in, if all of these accounts ended."""
     ids = [user.pk for user in users]
     others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=ids)
     is_hub = any(user.is_superuser and user.is_active for user in users) and not others.exists()
@@ -73,7 +73,7 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
 
 
 def in_words(handed: Alone, username: str) -> str:
-    """What was handed over, for whoever did it."""
+    """List the things that were handed over, for whoever did it."""
     names = [f"the channel {channel}" for channel in handed.channels] + [f"the team {team}" for team in handed.teams]
     return f"{username} has {', '.join(names)} now." if names else "There was nothing to hand over."
 

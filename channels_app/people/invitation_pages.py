@@ -59,7 +59,7 @@ def _followed(request: HttpRequest, secret: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def mine(request: HttpRequest) -> HttpResponse:
-    """What one was asked to join and has not answered; `invitation` says which one a POST answers."""
+    """The invitations that one has not answered; `invitation` says which one a POST answers."""
     user = authentication.person(request)
     waiting = invitations.mine(user)
     if request.method != "POST":

@@ -27,7 +27,7 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
 
 
 def raises(role: str, member: Member) -> bool:
-    """Whether an invitation as `role` is for a member, too: to become an owner is asked of everybody."""
+    """Tell whether an invitation as `role` is for a member, too: to become an owner is asked of everybody."""
     return role == Role.OWNER and member.role != Role.OWNER and member.team is None
 
 

@@ -38,7 +38,7 @@ NAME_MAX_CHARACTERS = 150
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who is invited: `who` as it was typed; the rest as far as there is one."""
+    """The invited: `who` as it was typed; the rest as far as there is one."""
 
     who: str
     email: str = ""

@@ -64,7 +64,7 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
 
 
 def _invited(invitation: Invitation) -> str:
-    """What happens now: no mail is promised where no mail server is set up."""
+    """Say how it goes on: no mail is promised where no mail server is set up."""
     if not invitation.email:
         whom = "an owner" if invitation.role == Role.OWNER else "a member"
         return f"{invitation.who} is invited, and is {whom} once the invitation is accepted."

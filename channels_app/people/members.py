@@ -98,7 +98,7 @@ def make_owner(member: Member) -> None:
 
 
 def may_add(actor: Actor, *, team: str = "") -> bool:
-    """Whether `actor` may add members without asking them."""
+    """Tell whether `actor` may add members without asking them."""
     user = actor.user
     if user is None:
         return False

@@ -22,7 +22,7 @@ def people(team: Team) -> QuerySet[TeamMember]:
 
 
 def pending(team: Team) -> QuerySet[Invitation]:
-    """Who was invited into the team and has not accepted yet."""
+    """The invitations into the team that are not accepted yet."""
     waiting = Invitation.objects.filter(into=team, declined_at=None, expires_at__gt=timezone.now())
     return waiting.select_related("invited_by").order_by("-expires_at")
 

@@ -198,7 +198,7 @@ def _person(who: str) -> User:
 
 
 def is_name(name: str) -> bool:
-    """Whether a team can have this name."""
+    """Tell whether a team can have this name."""
     return len(name) <= NAME_MAX_CHARACTERS and bool(NAME.match(name))
 
 

@@ -1,4 +1,4 @@
-"""Whether info/paths.json states each file's size and SHA-256 truly: compared as the members pass by, in either order.
+"""Sizes and SHA-256 that info/paths.json states: compared as the members pass by, in either order.
 
 Half a million files must fit into memory, so a fact is packed: 8 bytes of size, and 32 of SHA-256 where it is known.
 """
@@ -12,7 +12,7 @@ UNKNOWN_SIZE = b"\xff" * SIZE_BYTES
 
 
 class Contents:
-    """What the list states and the archive holds; `mismatch` is the first sentence about where they differ."""
+    """The stated and the held contents; `mismatch` is the first sentence about where they differ."""
 
     def __init__(self) -> None:
         self.mismatch = ""

@@ -1,4 +1,4 @@
-"""Where the files of a noarch python package come to lie: two of its folders have another place in each environment."""
+"""The places of the files of a noarch python package: two of its folders have another place in each environment."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What stands at a path of a package: in the archive, by its list, or both."""
+"""The node at a path of a package: in the archive, by its list, or both."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -1,4 +1,4 @@
-"""What can be said of a tree only once all its members were seen: parents, detours of links, names, and its list."""
+"""Checks of a tree once all its members were seen: parents, detours of links, names, and its list."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -73,7 +73,7 @@ def _check_composed_names(nodes: Nodes) -> None:
 
 
 def _mismatch(found: Node) -> str:
-    """What the list does wrong about a path outside info/, its name left open; '' if nothing."""
+    """The fault of the list about a path outside info/, its name left open; '' if there is none."""
     if found.kind is None:
         return "lists {}, which the archive does not hold"
     if found.listed is None:

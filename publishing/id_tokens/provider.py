@@ -90,7 +90,7 @@ class Provider:
         return None
 
     def event(self, claims: Claims) -> str:
-        """What started the run, in the words of `events`; "" where another field decides on it."""
+        """The event that started the run, in the words of `events`; "" where another field decides on it."""
         raise NotImplementedError
 
     def matches(self, name: str, expected: str, found: str) -> bool:

@@ -74,7 +74,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a publisher has otherwise than the token.
+    """A field that a publisher has otherwise than the token.
 
     `name` is a field's or, where `is_pin`, a stable id's claim. `is_event`: it is what started the run.
     """

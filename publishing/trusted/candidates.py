@@ -113,7 +113,7 @@ def _code(differences: Iterable[Difference]) -> Code:
 
 
 def _was_told(publisher: TrustedPublisher) -> bool:
-    """Whether the last day has such an event already: a CI tries again and again."""
+    """Tell whether the last day has such an event already: a CI tries again and again."""
     since = timezone.now() - timedelta(days=1)
     events = AuditEvent.objects.filter(channel=publisher.channel, created_at__gt=since)
     return events.filter(action="publisher.refuse", target=target(publisher)).exists()

@@ -19,7 +19,7 @@ def record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any
 
 
 def rights(publisher: TrustedPublisher) -> dict[str, Any]:
-    """What an event keeps of what a publisher may do, or might until now."""
+    """The rights of a publisher for its event, as they are or were until now."""
     return {"upload": publisher.may_upload, "read": publisher.may_read, "package_globs": publisher.package_globs}
 
 

@@ -71,7 +71,7 @@ def forget_old() -> None:
 
 
 def _whose(issuer: Issuer, signed_claims: Claims) -> str:
-    """What exchanges are counted by. The subject alone won't do: GitHub lets each repository say what it is made of."""
+    """The key of the count of exchanges. The subject alone won't do: GitHub lets each repository shape it."""
     pins = PROVIDERS[issuer.provider].pins_in(signed_claims)
     return f"{issuer.pk} {signed_claims['sub']} {sorted(pins.items())}"
 

@@ -143,7 +143,7 @@ def matching(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
 
 
 def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
-    """What a first exchange settles, within a transaction: the ids are pinned, a pending channel is made.
+    """Settle a first exchange, within a transaction: the ids are pinned, a pending channel is made.
 
     Raises BadToken where it can't be made.
     """

@@ -32,7 +32,7 @@ def mara(db: None) -> User:
 
 
 def plain_factors(user: User) -> None:
-    """What an earlier version wrote."""
+    """Write as an earlier version did."""
     Authenticator.objects.create(user=user, type="totp", data={"secret": SECRET})
     Authenticator.objects.create(user=user, type="recovery_codes", data={"seed": SEED, "used_mask": 5})
 
@@ -42,7 +42,7 @@ def stored() -> str:
 
 
 def start(**options: str) -> str:
-    """What the hub says at its start."""
+    """The lines that the hub prints at its start."""
     err = StringIO()
     call_command("preparehub", verbosity=0, stdout=StringIO(), stderr=err)
     return err.getvalue()

@@ -1,4 +1,4 @@
-"""What a stranger learns of whether an account exists: nothing, by text, by work, or by a mail server that fails."""
+"""Visitors learn of no account: neither by text, nor by work, nor by a mail server that fails."""
 
 import re
 from collections import Counter
@@ -59,7 +59,7 @@ def counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def mara(db: None, counted: None) -> User:
-    """Who has an account, with a verified address."""
+    """A user with a verified address."""
     mara = make_user("mara", password=PASSWORD, email=KNOWN)
     make_address(mara, KNOWN)
     make_user("ended", password=PASSWORD, email="ended@example.org", is_active=False)
@@ -68,7 +68,7 @@ def mara(db: None, counted: None) -> User:
 
 
 def work_of(ask: Callable[[], Response]) -> tuple[dict[str, int], str, int]:
-    """What the database had to do by kind, what the page says, and the letters; hashes are among the former."""
+    """The database's work by kind, what the page says, and the letters; hashes are among the former."""
     RateCount.objects.all().delete()
     before, letters = Work.hashes, Letter.objects.count()
     with CaptureQueriesContext(

@@ -42,7 +42,7 @@ def few(settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What limits.py knows of the time; it stands."""
+    """The time as limits.py knows it; it stands."""
     clock = SimpleNamespace(now=1_799_964_000 + 20)
     clock.time = lambda: clock.now
     monkeypatch.setattr(limits, "time", clock)
@@ -55,7 +55,7 @@ def sign_in(client: Client, password: str = PASSWORD, login: str = "mara", **for
 
 
 def lock(login: str = "mara", times: int = 3) -> Response:
-    """What strangers do; returns the last answer."""
+    """Do as strangers do; returns the last answer."""
     return [sign_in(Client(), "wrong", login) for _ in range(times)][-1]
 
 

@@ -61,7 +61,7 @@ def spooled(folder: Path) -> int:
 
 
 def refused(hub: LiveHub, folder: Path, start: bytes, length: int) -> tuple[bytes, int, int]:
-    """What a client that sends on is answered; what it had sent by then; the most that lay on the disk."""
+    """The answer to a client that sends on; what it had sent by then; the most that lay on the disk."""
     sent, most, chunk = 0, 0, secrets.token_bytes(MIB)
     with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as client:
         client.sendall(start)

@@ -8,7 +8,7 @@ from tests.fuzz.clients import NOT_BY_SINGLE_FILES, Clients, Tree, Unpacked
 
 
 def problem(path: Path, clients: Clients) -> str | None:
-    """What is wrong with the hub's verdict on the file at `path`; None where it is refused, '' where nothing is."""
+    """The fault of the hub's verdict on the file at `path`; None where it is refused, '' where nothing is."""
     try:
         info = read(path, path.name)
     except BadPackage as bad:
@@ -24,7 +24,7 @@ def problem(path: Path, clients: Clients) -> str | None:
 
 
 def _listing_problem(info: PackageInfo, tree: Tree, listing: list[tuple[str, str, bool, str, str]]) -> str:
-    """What the list has that the tree has not, or the other way around; info/ may be listed."""
+    """The paths that the list has and the tree has not, or the other way around; info/ may be listed."""
     listed = [path for path, *_ in listing]
     held = {path for path in tree if not path.startswith("info/")}
     if len(set(listed)) != len(listed) or not held <= set(listed) <= set(tree):

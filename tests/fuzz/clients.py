@@ -44,7 +44,7 @@ class Clients:
         self._port = server.sockets[0].getsockname()[1]
 
     def outcomes(self, path: Path, *, from_file: bool) -> dict[str, Outcome]:
-        """What each client makes of the file at `path`, or its error. rattler reads some files over HTTP alone."""
+        """Each client's tree of the file at `path`, or its error. rattler reads some files over HTTP alone."""
         found = {
             "conda": self._outcome(lambda target: extract(str(path), str(target)), listings.by_conda),
             "rattler over HTTP": self._outcome(lambda target: self._by_http(path, target), listings.by_rattler),
@@ -55,7 +55,7 @@ class Clients:
         return found
 
     def single_files(self, path: Path) -> Tree | str:
-        """What rattler's reader of single files finds, none of it executable."""
+        """The tree that rattler's reader of single files finds, none of it executable."""
         try:
             return self._loop.run_until_complete(_single_files(path))
         except (KeyboardInterrupt, SystemExit):

@@ -1,4 +1,4 @@
-"""What may start a run that publishes: a list for each provider, and a publisher's own box."""
+"""Events that may start a run that publishes: a list for each provider, and a publisher's own box."""
 
 from typing import Any
 
