@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from channels_app.access import Actor
-from channels_app.models import Artifact, AuditEvent, Channel, Removal, User
+from channels_app.models import AboutDocument, Artifact, AuditEvent, Channel, Removal, User
 from hub.storage import StoreError, store
 from publishing import removal, upload
 from publishing.operations import importing, strangers
@@ -171,6 +171,13 @@ def test_a_plain_folder_is_taken_in(olga: User, tmp_path: Path) -> None:
     assert run("plain", "--owner", "olga")[1][-1] == "plain: taken in: 2, not taken in: 0, yanked: 0."
     assert Artifact.objects.filter(indexed_timestamp__gt=1_750_000_000_000).count() == 2
     assert read("plain/index.html") == b"<html>"
+
+
+def test_a_long_about_json_is_kept_whole(olga: User, tmp_path: Path) -> None:
+    about = json.dumps({"description": "x" * 20_000}).encode()
+    put(make_conda(tmp_path, name="lib", info={"about.json": about}), "demo/noarch/lib-1.0-0.conda")
+    assert run("demo", "--owner", "olga") == (0, ["demo: taken in: 1, not taken in: 0, yanked: 0."])
+    assert AboutDocument.objects.get().artifact == Artifact.objects.get()
 
 
 def test_old_facts_of_other_bytes_are_not_believed(olga: User, tmp_path: Path) -> None:

@@ -123,7 +123,6 @@ class Records:
                 return [Outcome(checked[0].key, f"The database does not take it: {error}")]
             return [outcome for each in checked for outcome in self._add([each])]
         for artifact, each in zip(artifacts, new, strict=True):
-            about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:
                 sidecars.rewrite(artifact)
         return refusals + [Outcome(each.key, note=each.note) for each in new]
