@@ -7,7 +7,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication, passing_on
+from channels_app import authentication
 from channels_app.access import Actor, Permission, channel_for
 from channels_app.models import Channel
 from hub.errors import HubError, bad_request, not_found, unprocessable
@@ -15,7 +15,7 @@ from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.id_tokens.rules import BadFields
 from publishing.models import Issuer, TrustedPublisher
-from publishing.trusted import publishers
+from publishing.trusted import publishers, queries
 
 
 def _is_text(value: Any) -> bool:
@@ -43,8 +43,7 @@ def collection(request: HttpRequest, channel: str) -> HttpResponse:
     actor, found = _channel(request, channel)
     if request.method == "POST":
         return _json(_described(publishers.add(actor=actor, channel=found, **_arguments(request.body))), status=201)
-    listed = found.publishers.filter(passing_on.living()).select_related("issuer", "created_by", "made_with")
-    return _json({"publishers": [_described(publisher) for publisher in listed]})
+    return _json({"publishers": [_described(publisher) for publisher in queries.living(found)]})
 
 
 @csrf_exempt

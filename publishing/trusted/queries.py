@@ -11,6 +11,9 @@ from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
 
+# The rows that a list shows along with each publisher.
+SHOWN = ("issuer", "created_by", "made_with")
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -26,17 +29,18 @@ class Listed:
 
 def channel_publishers(channel: Channel) -> list[Listed]:
     """The trusted publishers of `channel`, those that wait for their package included; one query."""
-    return _listed(channel.publishers.filter(passing_on.living()))
+    return [listed(each) for each in living(channel)]
 
 
 def pending_publishers(user: User) -> list[Listed]:
     """Those that `user` has added for channels that do not exist yet; one query."""
     in_time = TrustedPublisher.objects.filter(created_by=user, channel=None, expires_at__gt=timezone.now())
-    return _listed(in_time)
+    return [listed(each) for each in in_time.select_related(*SHOWN)]
 
 
-def _listed(publishers: QuerySet[TrustedPublisher]) -> list[Listed]:
-    return [listed(each) for each in publishers.select_related("issuer", "created_by", "made_with")]
+def living(channel: Channel) -> QuerySet[TrustedPublisher]:
+    """Those of `channel` that no key made, or one that still works, with the rows that a list shows."""
+    return channel.publishers.filter(passing_on.living()).select_related(*SHOWN)
 
 
 def listed(publisher: TrustedPublisher) -> Listed:
