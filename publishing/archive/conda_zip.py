@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from publishing.archive import descriptors, zip_extras
 from publishing.archive.rules import BadPackage, shown
+from publishing.archive.zip_extras import SATURATED_32
 
 END = struct.Struct("<4s4H2LH")
 END_SIGNATURE = b"PK\x05\x06"
@@ -24,9 +25,8 @@ CENTRAL_SIGNATURE = b"PK\x01\x02"
 LOCAL = struct.Struct("<4s5H3L2H")
 LOCAL_SIGNATURE = b"PK\x03\x04"
 
-# A field that holds this value holds its real one in a ZIP64 structure.
+# As SATURATED_32, of a field of 16 bits.
 SATURATED_16 = 0xFFFF
-SATURATED_32 = 0xFFFFFFFF
 
 STORED = 0
 # A name in UTF-8, how well a compressor did (bits 1, 2 and 4): none of them changes what a stored entry holds.

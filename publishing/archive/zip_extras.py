@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from publishing.archive.rules import BadPackage, shown
 
 FIELD = struct.Struct("<2H")
+# A field that holds this value holds its real one in a ZIP64 structure.
 SATURATED_32 = 0xFFFFFFFF
 
 ZIP64 = 0x0001
