@@ -61,7 +61,7 @@ def part(request: HttpRequest, etag: str, seconds: int, size_bytes: int) -> tupl
         return None
     if match[1]:
         first, last = _number(match[1]), min(_number(match[2] or str(size_bytes)), size_bytes - 1)
-        if match[2] and _number(match[2]) < _number(match[1]):
+        if match[2] and _number(match[2]) < first:
             return None
     else:
         first, last = max(0, size_bytes - _number(match[2])), size_bytes - 1
