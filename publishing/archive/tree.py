@@ -93,7 +93,7 @@ class Tree:
         return PATHS_JSON if self.has_paths_json else old_lists.FILES
 
     def holds(self, path: str) -> bool:
-        return self._nodes.get(path.encode(), NOTHING).kind is not None
+        return self.kind_of(path) is not None
 
     def holds_below(self, directory: str) -> bool:
         """Whether anything lies below `directory`, which ends with a slash."""
