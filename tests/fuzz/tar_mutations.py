@@ -184,7 +184,6 @@ def insert_member(random: Random, tar: Tar) -> str:
     magic = random.choice(MAGICS)
     mode = random.choice((0o644, 0o755, 0o711, 0o100, 0o4755, 0))
     block = tar_member(name, content, kind=kind, target=target, mode=mode, magic=magic)
-    tar.blocks[random.randrange(len(tar.blocks) + 1) :][:0] = []
     tar.blocks.insert(random.randrange(len(tar.blocks) + 1), blocks_of(block)[0])
     return f"member {kind!r} {name!r} -> {target!r} {mode:o} {magic!r}"
 
