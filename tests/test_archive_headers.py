@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from tests.archives import (
     refusal,
     tar_member,
 )
-from tests.differential.zip_variants import described, extra
-from tests.zips import ZipEntry, zip64_extra
+from tests.differential.tar_variants import in_format
+from tests.differential.zip_variants import described, each, extra
+from tests.zips import zip64_extra
 
 Maker = Callable[..., Path]
 MAKERS = [make_conda, make_tar_bz2]
@@ -33,14 +33,6 @@ SHORT, LONG = 8, 12
 
 def a_file(offset: int, value: bytes) -> bytes:
     return tar_member("a", b"x", fields=[(offset, value)])
-
-
-def in_format(header: bytes, magic: bytes) -> bytes:
-    """An extension header as another format has it, its checksum true."""
-    block, content = bytearray(header[:512]), header[512:]
-    block[MAGIC : MAGIC + 8], block[148:156] = magic, b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block) + content
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -146,10 +138,6 @@ def test_read_header_that_all_clients_read_taken(tmp_path: Path, make: Maker, me
     assert (tmp_path / "unpacked" / "a").read_bytes() == b"x"
 
 
-def with_extra(**changes: Any) -> Callable[[list[ZipEntry]], list[ZipEntry]]:
-    return lambda entries: [replace(entry, **changes) for entry in entries]
-
-
 NTFS, UNIX_TIMES = 0x000A, 0x5455
 NTFS_CONTENT = struct.pack("<L2H3Q", 0, 1, 24, 1, 2, 3)
 
@@ -180,13 +168,13 @@ NTFS_CONTENT = struct.pack("<L2H3Q", 0, 1, 24, 1, 2, 3)
 def test_read_zip_header_that_clients_read_otherwise_refused(
     tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
-    assert reason in refusal(make_conda(tmp_path, entries=with_extra(**changes)))
+    assert reason in refusal(make_conda(tmp_path, entries=each(**changes)))
 
 
 @pytest.mark.parametrize("field", [extra(NTFS, bytes(32)), extra(UNIX_TIMES, b"\1")])
 def test_read_malformed_times_in_the_directory_refused_beside_a_descriptor(tmp_path: Path, field: bytes) -> None:
     described_entries = described()
-    path = make_conda(tmp_path, entries=lambda entries: described_entries(with_extra(extra=field)(entries)))
+    path = make_conda(tmp_path, entries=lambda entries: described_entries(each(extra=field)(entries)))
 
     assert "a malformed extra field" in refusal(path)
 
@@ -205,7 +193,7 @@ def test_read_malformed_times_in_the_directory_refused_beside_a_descriptor(tmp_p
     ],
 )
 def test_read_zip_header_that_all_clients_read_taken(tmp_path: Path, field: bytes) -> None:
-    path = make_conda(tmp_path, entries=with_extra(local_extra=field, extra=field, needed=63))
+    path = make_conda(tmp_path, entries=each(local_extra=field, extra=field, needed=63))
 
     assert read(path, path.name).name == "demo"
     rattler.package_streaming.extract(path, tmp_path / "unpacked")
