@@ -46,6 +46,8 @@ class Told(StrEnum):
     NAMED = "the user whom it is about"
     FIRST_TIME = "whoever did it, the first time"
     ADDRESS_BEFORE = "whoever did it, at the address from before"
+    LOSER = "whose pending publisher ended"
+    ADMINISTRATORS = "administrators of the hub"
 
 
 @dataclass(frozen=True, slots=True)

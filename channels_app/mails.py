@@ -4,7 +4,6 @@ An event waits in the outbox, then each of its mails does, so that one that fail
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.db import transaction
@@ -12,22 +11,12 @@ from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
 from channels_app import activity, acts, mailing, outbox
-from channels_app.acts import Told
+from channels_app.acts import Notice, Told
 from channels_app.models import AuditEvent, Member, Outgoing, Role, User
 
 TELL = "channels_app.tasks.tell"
 SEND = "channels_app.tasks.send_mail"
 EVENTS = "events"
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """`subject` has {target} and {channel}; the text is templates/mail/<template>.txt, with the event."""
-
-    subject: str
-    template: str
-    recipients: Callable[[AuditEvent], QuerySet[User]]
-    to: Callable[[AuditEvent, User], str] = lambda _, user: user.email
 
 
 def oneself(event: AuditEvent) -> QuerySet[User]:
@@ -132,27 +121,24 @@ RECIPIENTS: dict[Told, Callable[[AuditEvent], QuerySet[User]]] = {
     Told.NAMED: named,
     Told.FIRST_TIME: first_time,
     Told.ADDRESS_BEFORE: oneself,
+    Told.LOSER: loser,
+    Told.ADMINISTRATORS: administrators,
 }
-
-
-def of_act(notice: acts.Notice) -> Mail:
-    """The mail that tells of an act."""
-    mail = Mail(notice.subject, notice.template, RECIPIENTS[notice.told])
-    return replace(mail, to=address_before) if notice.told == Told.ADDRESS_BEFORE else mail
-
 
 # What the hub itself tells of; acts of people, each by its own notice, stand in acts.ACTS.
 OF_THE_HUB = {
-    "account.new_device": Mail("A sign-in from a new device", "account_new_device", oneself),
-    "account.tried_often": Mail("Somebody tries passwords for your account", "account_tried", oneself),
-    "account.recovery_code": Mail("A recovery code was used", "account_changed", oneself),
-    "channel.differ": Mail("{channel}: database, index and store differ", "channel_differ", administrators),
-    "key.expires": Mail("The API key {target} expires soon", "key_expires", holders),
-    "publisher.end": Mail("{target} can't make the channel {channel} any more", "publisher_end", loser),
-    "publisher.first_use": Mail("{target} was used for the first time in {channel}", "publisher_first_use", owners),
-    "publisher.refuse": Mail("{target} was refused in {channel}", "publisher_refuse", owners),
+    "account.new_device": Notice("A sign-in from a new device", Told.ONESELF, "account_new_device"),
+    "account.tried_often": Notice("Somebody tries passwords for your account", Told.ONESELF, "account_tried"),
+    "account.recovery_code": Notice("A recovery code was used", Told.ONESELF, "account_changed"),
+    "channel.differ": Notice("{channel}: database, index and store differ", Told.ADMINISTRATORS, "channel_differ"),
+    "key.expires": Notice("The API key {target} expires soon", Told.HOLDERS, "key_expires"),
+    "publisher.end": Notice("{target} can't make the channel {channel} any more", Told.LOSER, "publisher_end"),
+    "publisher.first_use": Notice(
+        "{target} was used for the first time in {channel}", Told.OWNERS, "publisher_first_use"
+    ),
+    "publisher.refuse": Notice("{target} was refused in {channel}", Told.OWNERS, "publisher_refuse"),
 }
-MAILS = OF_THE_HUB | {act.action: of_act(act.notice) for act in acts.ACTS.values() if act.notice}
+MAILS = OF_THE_HUB | {act.action: act.notice for act in acts.ACTS.values() if act.notice}
 
 
 @transaction.atomic
@@ -173,7 +159,7 @@ def recipients(event_id: int) -> list[int]:
     event = AuditEvent.objects.select_related("channel").filter(pk=event_id).first()
     if event is None:
         return []
-    people = MAILS[event.action].recipients(event)
+    people = RECIPIENTS[MAILS[event.action].told](event)
     return list(people.filter(is_active=True).exclude(email="").values_list("pk", flat=True))
 
 
@@ -197,4 +183,5 @@ def send(event_id: int, user_id: int) -> None:
         "grace_hours": settings.HUB_GRACE_HOURS,
     }
     text = render_to_string(f"mail/{mail.template}.txt", context)
-    mailing.deliver(subject, text, mail.to(event, user))
+    to = address_before(event, user) if mail.told == Told.ADDRESS_BEFORE else user.email
+    mailing.deliver(subject, text, to)
