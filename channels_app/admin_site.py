@@ -13,9 +13,9 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from channels_app import audit
+from channels_app import audit, authentication
 from channels_app.access import Actor
-from channels_app.models import Channel, User
+from channels_app.models import Channel
 
 # What is told of these is that they changed.
 SECRETS = ("password", "secret", "digest", "hash", "token", "data", "key_set", "private_key")
@@ -104,7 +104,7 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
         changes = {name: {"from": _shown(name, before), "to": _shown(name, now)} for name in names}
         audit.record(
             f"{self.event}.{what}",
-            by=Actor(user=_administrator(request)),
+            by=Actor(user=authentication.person(request)),
             channel=_channel(obj, what),
             target=_title(obj, self.event)[:300],
             detail={"model": obj._meta.label, "changes": changes},
@@ -154,10 +154,6 @@ def _rows_before(formset: Any) -> dict[int, Values]:
     objects = [form.instance for form in formset.initial_forms]
     rows = formset.model._default_manager.in_bulk([obj.pk for obj in objects])
     return {id(obj): values_of(rows[obj.pk]) for obj in objects if obj.pk in rows}
-
-
-def _administrator(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 def _channel(obj: Model, what: str) -> Channel | None:
