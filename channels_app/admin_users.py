@@ -93,8 +93,7 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
     def remove_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
             removed = factor_removal.remove_all(user=user, by=authentication.person(request))
-            said = f"{user} had {', '.join(removed)}; that is removed." if removed else f"{user} has none."
-            messages.success(request, said)
+            messages.success(request, factor_removal.in_words(user, removed))
 
     def hand_over(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """The page that names a new owner of all that the user alone has, and ends the account."""

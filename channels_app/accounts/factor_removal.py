@@ -19,3 +19,8 @@ def remove_all(*, user: User, by: User | None = None) -> list[str]:
         detail = {"fields": {"factors": ", ".join(removed)}}
         audit.record("user.factors_remove", by=Actor(user=by), target=user.username, detail=detail)
     return removed
+
+
+def in_words(user: User, removed: list[str]) -> str:
+    """The sentence that tells whoever did it what was removed."""
+    return f"{user} had {', '.join(removed)}; that is removed." if removed else f"{user} has none."

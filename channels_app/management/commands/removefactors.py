@@ -21,4 +21,4 @@ class Command(commands.Command):
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")
         removed = factor_removal.remove_all(user=user)
-        self.stdout.write(f"{user} had {', '.join(removed)}; that is removed." if removed else f"{user} has none.")
+        self.stdout.write(factor_removal.in_words(user, removed))
