@@ -1,6 +1,5 @@
 """The administration's pages of users: no account ends while it alone owns something; handing over; second factors."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -76,8 +75,7 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Protect the owner of what would be left to nobody from being deleted; the page lists it."""
         deleted, counts, permissions, protected = super().get_deleted_objects(objs, request)
-        users = list(objs)
-        return deleted, counts, permissions, [*protected, *_protected(users)]
+        return deleted, counts, permissions, [*protected, *_protected(list(objs))]
 
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
@@ -122,17 +120,16 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
         return render(request, "admin/hand_over.html", context)
 
 
-def _protected(users: Iterable[User]) -> list[str]:
+def _protected(users: list[User]) -> list[str]:
     """The sentences, each user's way to the page that helps at the end."""
-    found = list(users)
-    sentences: list[str] = list(handing_over.left_alone(found).sentences())
+    sentences = handing_over.left_alone(users).sentences()
     if not sentences:
         return []
     links = [
         format_html(
             '<a href="{}">Hand over what {} has</a>', reverse("admin:channels_app_user_hand_over", args=[u.pk]), u
         )
-        for u in found
+        for u in users
         if handing_over.left_alone([u]).sentences()
     ]
     return [*sentences, *links]
