@@ -37,16 +37,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_address_with_a_path_stops_rattler_at_once_and_is_named(
     hub: LiveHub, keys: Keys, large: Path, path: str, figure: Figure
 ) -> None:
-    with relay(hub.port) as between:
-        place = SimpleNamespace(url=between.url + path)
-        with pytest.raises(UploadError) as caught:
-            upload_signed_in(place, "slips", large, {"BearerToken": keys.olga})  # type: ignore[arg-type]
-        figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
+    said = stopped_at_once(hub, "slips", large, keys.olga, figure, path=path)
     # nginx answers before the hub does: it takes large bodies for the addresses of uploads alone.
-    said = ["HTTP 413", "/api/v1/upload/CHANNEL"] if DELIVERY else ["HTTP 404", "/api/v1/upload/slips", "without"]
-    assert [words for words in said if words not in str(caught.value)] == []
-    assert len(between.sent) == 1
-    assert between.sent[0] < BUFFERS_BYTES
+    named = ["HTTP 413", "/api/v1/upload/CHANNEL"] if DELIVERY else ["HTTP 404", "/api/v1/upload/slips", "without"]
+    assert [words for words in named if words not in said] == []
 
 
 @with_curl
@@ -101,13 +95,9 @@ def test_full_disk_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Pat
         hub.shell("User.objects.create_user('olga')")
         hub.manage("createchannel", "demo", "--owner", "olga")
         key = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload")
-        with relay(hub.port) as between, pytest.raises(UploadError) as caught:
-            upload_signed_in(SimpleNamespace(url=between.url), "demo", large, {"BearerToken": key})  # type: ignore[arg-type]
-        figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
-        assert "HTTP 413" in str(caught.value)
-        assert "The hub's disk is full." in str(caught.value)
-        assert len(between.sent) == 1
-        assert between.sent[0] < BUFFERS_BYTES
+        said = stopped_at_once(hub, "demo", large, key, figure)
+        assert "HTTP 413" in said
+        assert "The hub's disk is full." in said
 
         # Without a length it is seen only when the disk is full.
         answer = ask(hub, "/api/v1/upload/demo", key, method="POST", body=(bytes(100_000) for _ in range(300)))
@@ -120,13 +110,9 @@ def test_quota_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, f
         hub.shell("User.objects.create_user('olga')")
         hub.manage("createchannel", "demo", "--owner", "olga")
         key = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload")
-        with relay(hub.port) as between, pytest.raises(UploadError) as caught:
-            upload_signed_in(SimpleNamespace(url=between.url), "demo", large, {"BearerToken": key})  # type: ignore[arg-type]
-        figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
-        assert "HTTP 413" in str(caught.value)
-        assert "The channels of olga hold 0 bytes, and this package has " in str(caught.value)
-        assert len(between.sent) == 1
-        assert between.sent[0] < BUFFERS_BYTES
+        said = stopped_at_once(hub, "demo", large, key, figure)
+        assert "HTTP 413" in said
+        assert "The channels of olga hold 0 bytes, and this package has " in said
 
         # Without a length it is seen when all of it has come.
         sound = make_conda(tmp_path, name="sound", files={"junk": os.urandom(2_000_000)})
@@ -138,6 +124,18 @@ def test_quota_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, f
         with relay(hub.port) as between, pytest.raises(UploadError, match="1 package came into the channels of olga"):
             upload_signed_in(SimpleNamespace(url=between.url), "demo", second, {"BearerToken": key})  # type: ignore[arg-type]
         assert len(between.sent) == 1
+
+
+def stopped_at_once(hub: LiveHub, channel: str, large: Path, key: str, figure: Figure, *, path: str = "") -> str:
+    """Have rattler try a refused upload, once and not to the end; returns what it says."""
+    with relay(hub.port) as between:
+        place = SimpleNamespace(url=between.url + path)
+        with pytest.raises(UploadError) as caught:
+            upload_signed_in(place, channel, large, {"BearerToken": key})  # type: ignore[arg-type]
+        figure(f"requests, bytes sent of {large.stat().st_size}", between.sent)
+    assert len(between.sent) == 1
+    assert between.sent[0] < BUFFERS_BYTES
+    return str(caught.value)
 
 
 @contextmanager
