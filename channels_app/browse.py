@@ -175,6 +175,7 @@ def _dependencies(request: HttpRequest, package: Package, newest: list[Artifact]
         "dependencies": dependencies,
         "known": browse_queries.names_in(package.channel, (each.name for each in dependencies.shown)),
         "dependents": shown,
+        "dependents_at_most": DEPENDENTS_AT_MOST,
         "dependent_count": len(dependents),
         "more_dependents": len(dependents) - len(shown),
     }
