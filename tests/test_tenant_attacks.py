@@ -1,6 +1,5 @@
 """Tenants apart, as attackers with accounts of their own tried to break it."""
 
-import json
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,16 +13,14 @@ from pytest_django import Settings
 from channels_app import channels, keys
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import ApiKey, Channel, Role, User
-from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted import candidates, publishers
 from tests.builders import make_channel, make_issuer, make_key, make_member, make_publisher, make_robot, make_user
-from tests.id_tokens.builders import AUDIENCE, github_claims, signed
+from tests.id_tokens.builders import AUDIENCE
+from tests.test_tenants import FIELDS, GITHUB, mint
 from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
-FIELDS = {"repository": "octo-org/sample", "workflow": "release.yml"}
-GITHUB = PROVIDERS["github"]
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +38,6 @@ def run_of(repository: str, repository_id: str) -> dict[str, str]:
     path = f"{repository}/.github/workflows/release.yml@refs/heads/main"
     names = {"repository": repository, "repository_id": repository_id, "sub": f"repo:{repository}"}
     return names | {"workflow_ref": path, "job_workflow_ref": path}
-
-
-def mint(client: Client, **changes: Any) -> Any:
-    token = signed(github_claims(**changes))
-    return client.post("/api/oidc/mint_token", json.dumps({"token": token}), content_type="application/json")
 
 
 def status_of(run: dict[str, str]) -> int:
