@@ -97,7 +97,6 @@ def _hand_channel(by: User | None, user: User, heir: User, channel: Channel) -> 
     members.make_owner(owner)
     Member.objects.filter(channel=locked, user=user).update(role=Role.MAINTAINER)
     quotas.forget(locked, user)
-    quotas.forget(locked, user)
     _record("channel.transfer", by, heir.username, channel=locked, before=user.username)
 
 
