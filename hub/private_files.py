@@ -38,7 +38,7 @@ def tighten(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> No
 
 def too_open(folder: Path, *, readers: int | None) -> str:
     """Say what of the data folder others can read, and the command that mends it; empty where nothing is."""
-    wanted = 0o7 if readers is not None else OTHERS
+    wanted = OPEN_TO_ALL if readers is not None else OTHERS
     paths = [folder, *(path for path in folder.iterdir() if not path.is_symlink())]
     found = [path for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & wanted]
     if not found:
