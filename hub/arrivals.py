@@ -117,22 +117,26 @@ class Arrival:
 
 def arrived(connection: Any) -> State:
     """Take what has come on gunicorn's `connection`; once its request is whole, its parser has it."""
-    unreader = connection.parser.unreader
     arrival = getattr(connection, "arrival", None)
     if arrival is None:
-        arrival = connection.arrival = Arrival(unreader.take_buffered())
+        arrival = connection.arrival = Arrival(connection.parser.unreader.take_buffered())
     try:
         state: State = arrival.take(connection.sock)
     except OSError:
         state = State.DROPPED
     if state is not State.PARTIAL:
-        unreader.unread(arrival.end())
-        connection.arrival = None
+        hand_over(connection)
     return state
 
 
-def forget(connection: Any) -> None:
-    """A connection is closed whose request has not come to its end."""
-    if arrival := getattr(connection, "arrival", None):
-        arrival.end()
-        connection.arrival = None
+def hand_over(connection: Any) -> None:
+    """Give the parser what has come so far of a request."""
+    if begun := forget(connection):
+        connection.parser.unreader.unread(begun)
+
+
+def forget(connection: Any) -> bytes:
+    """End the connection's arrival, if it has one, and return what has come."""
+    arrival: Arrival | None = getattr(connection, "arrival", None)
+    connection.arrival = None
+    return arrival.end() if arrival else b""

@@ -55,14 +55,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             if state is arrivals.State.DROPPED:
                 return False
         elif connection.initialized:
-            self._end_arrival(connection)
+            # While stopping, nothing is dropped: the parser waits for the rest.
+            arrivals.hand_over(connection)
         return super().handle(connection)
-
-    def _end_arrival(self, connection: Any) -> None:
-        """Hand what has come so far to the parser, which waits for the rest: while stopping, nothing is dropped."""
-        if arrival := getattr(connection, "arrival", None):
-            connection.parser.unreader.unread(arrival.end())
-            connection.arrival = None
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(SILENT_S)
