@@ -70,15 +70,18 @@ class Arrival:
     def end(self) -> bytes:
         """All of it; it counts no more."""
         data = bytes(self.data)
-        with Arrival._lock:
-            Arrival._held_bytes -= len(self.data)
+        self._count(-len(data))
         self.data = bytearray()
         return data
 
     def _add(self, chunk: bytes) -> None:
         self.data += chunk
+        self._count(len(chunk))
+
+    @staticmethod
+    def _count(more_bytes: int) -> None:
         with Arrival._lock:
-            Arrival._held_bytes += len(chunk)
+            Arrival._held_bytes += more_bytes
 
     def _is_too_much(self) -> bool:
         return len(self.data) > SMALL_BYTES and Arrival._held_bytes > HELD_MAX_BYTES
@@ -111,8 +114,7 @@ class Arrival:
             without = EXPECT.sub(b"", head)
             self.data[: len(head)] = without
             self._needed -= len(head) - len(without)
-            with Arrival._lock:
-                Arrival._held_bytes -= len(head) - len(without)
+            self._count(len(without) - len(head))
 
 
 def arrived(connection: Any) -> State:
