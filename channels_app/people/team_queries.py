@@ -1,10 +1,10 @@
 """Reads for the pages of teams."""
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from channels_app.access import Actor, visible_channels
 from channels_app.models import Invitation, Member, Team, TeamMember, User
+from channels_app.people import invitations
 
 
 def visible_teams(user: User) -> QuerySet[Team]:
@@ -23,8 +23,7 @@ def people(team: Team) -> QuerySet[TeamMember]:
 
 def pending(team: Team) -> QuerySet[Invitation]:
     """The invitations into the team that are not accepted yet."""
-    waiting = Invitation.objects.filter(into=team, declined_at=None, expires_at__gt=timezone.now())
-    return waiting.select_related("invited_by").order_by("-expires_at")
+    return invitations.waiting().filter(into=team).select_related("invited_by").order_by("-expires_at")
 
 
 def channels_of(user: User, team: Team) -> QuerySet[Member]:
