@@ -1,8 +1,6 @@
 """Users and teams are asked before they belong to anything; whoever asks learns nothing of who there is."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -16,6 +14,7 @@ from hub.errors import HubError
 from tests.builders import make_address, make_member, make_team, make_user
 from tests.mailbox import arrived
 from tests.pages import events, said, signed_in, text
+from tests.refusals import refused
 
 pytestmark = pytest.mark.django_db
 
@@ -36,16 +35,6 @@ def team(sam: User) -> Team:
 
 def ask(channel: Channel, by: User, role: str = Role.VIEWER, **who: str) -> Invitation:
     return invitations.invite(actor=Actor(user=by), channel=channel, role=role, **who)
-
-
-@contextmanager
-def refused(status: int, code: str, sentence: str) -> Iterator[None]:
-    before = Member.objects.count(), TeamMember.objects.count()
-    with pytest.raises(HubError) as caught:
-        yield
-    assert (caught.value.status, caught.value.code) == (status, code)
-    assert sentence in caught.value.detail
-    assert (Member.objects.count(), TeamMember.objects.count()) == before
 
 
 def test_a_user_is_a_member_once_they_accept(channel: Channel, olga: User, max_: User) -> None:

@@ -1,7 +1,5 @@
 """Invitations by mail: who may send, renew and withdraw them, whose they are, and when they end."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ from channels_app import outbox, tasks
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Invitation, Member, Outgoing, Role, User
 from channels_app.people import invitations, members
-from hub.errors import HubError
 from publishing import housekeeping
 from tests.builders import make_address, make_key, make_member, make_user
 from tests.pages import events
+from tests.refusals import refused
 from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
@@ -41,16 +39,6 @@ def invite(channel: Channel, user: User, email: str = ADDRESS, role: str = Role.
 
 def role_of(user: User) -> str | None:
     return Member.objects.filter(user=user).values_list("role", flat=True).first()
-
-
-@contextmanager
-def refused(status: int, code: str, sentence: str) -> Iterator[None]:
-    before = Invitation.objects.count(), Member.objects.count()
-    with pytest.raises(HubError) as caught:
-        yield
-    assert (caught.value.status, caught.value.code) == (status, code)
-    assert sentence in caught.value.detail
-    assert (Invitation.objects.count(), Member.objects.count()) == before
 
 
 def test_an_invitation_becomes_a_membership(channel: Channel, olga: User, ada: User) -> None:

@@ -1,7 +1,6 @@
 """Who belongs to a channel: the rules of members.py, its events, and that a channel is never without an owner."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ from channels_app import channels
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import AuditEvent, Channel, Member, Role, Team, User
 from channels_app.people import members
-from hub.errors import HubError
 from tests.builders import make_channel, make_key, make_member, make_team, make_team_member, make_user
+from tests.refusals import refused
 from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
@@ -28,16 +27,6 @@ def roles(channel: Channel) -> dict[str | None, str]:
 def last_event() -> tuple[str, str, dict[str, str]]:
     event = AuditEvent.objects.latest("pk")
     return event.action, event.target, event.detail
-
-
-@contextmanager
-def refused(status: int, code: str, sentence: str) -> Iterator[None]:
-    before = list(Member.objects.order_by("pk").values_list("user", "team", "role"))
-    with pytest.raises(HubError) as caught:
-        yield
-    assert (caught.value.status, caught.value.code) == (status, code)
-    assert sentence in caught.value.detail
-    assert list(Member.objects.order_by("pk").values_list("user", "team", "role")) == before
 
 
 def test_a_member_is_added_with_a_role(channel: Channel, admin_user: User, max_: User) -> None:

@@ -1,7 +1,6 @@
 """Teams: who is in them, who says so, and groups of OpenID Connect."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ from pytest_django import Settings
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
 from channels_app.people import teams
-from hub.errors import HubError
 from tests.builders import make_address, make_team, make_team_member, make_user
 from tests.pages import events
+from tests.refusals import refused
 from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
@@ -27,16 +26,6 @@ def team(olga: User, max_: User) -> Team:
 def people(team: Team) -> dict[str, bool]:
     """User name → whether a manager."""
     return dict(TeamMember.objects.filter(team=team).values_list("user__username", "is_manager"))
-
-
-@contextmanager
-def refused(status: int, code: str, sentence: str) -> Iterator[None]:
-    before = list(TeamMember.objects.order_by("pk").values_list("team__name", "user", "is_manager"))
-    with pytest.raises(HubError) as caught:
-        yield
-    assert (caught.value.status, caught.value.code) == (status, code)
-    assert sentence in caught.value.detail
-    assert list(TeamMember.objects.order_by("pk").values_list("team__name", "user", "is_manager")) == before
 
 
 def test_who_makes_a_team_manages_it(sam: User) -> None:
