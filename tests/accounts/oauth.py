@@ -10,7 +10,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from django.conf import settings
 from django.test import Client
 
-from channels_app.models import User
+from channels_app.models import Channel, User
 from tests.pages import Response, signed_in
 
 AUTHORIZE = "/identity/o/authorize"
@@ -118,3 +118,14 @@ def sign_in(user: User, application: OAuth2Client | None = None) -> dict[str, An
         url(TOKEN), authorization_response=location, code_verifier=VERIFIER, state="state-1"
     )
     return token
+
+
+def refresh(token: dict[str, Any], **form: str) -> Response:
+    """As rattler does (conda/rattler, crates/rattler_networking/src/oauth_refresh.rs)."""
+    sent = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], "client_id": "rattler"}
+    return send(TOKEN, sent | form)
+
+
+def read(token: Any, channel: Channel) -> Response:
+    path = f"/{channel}/noarch/repodata.json"
+    return Client(headers={"authorization": f"Bearer {token['access_token']}"}).get(path)

@@ -1,45 +1,33 @@
 """An authorization code that is sent twice: what came of it ends (RFC 6749, section 4.1.2)."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from allauth.idp.oidc.models import Token
-from django.test import Client
 
 from channels_app.accounts.oauth import tokens
 from channels_app.models import Channel, User
-from tests.accounts.oauth import TOKEN, code_form, send, sign_in
+from tests.accounts.oauth import TOKEN, code_form, read, refresh, send, sign_in
 from tests.pages import events
 
 pytestmark = pytest.mark.django_db
 
 
-def status(token: Any, channel: Channel) -> int:
-    headers = {"authorization": f"Bearer {token['access_token']}"}
-    return Client(headers=headers).get(f"/{channel}/noarch/repodata.json").status_code
-
-
-def refreshed(token: Any) -> Any:
-    form = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], "client_id": "rattler"}
-    return send(TOKEN, form)
-
-
 def test_second_use_revokes_the_tokens_of_the_first(channel: Channel, olga: User) -> None:
     form = code_form(olga)
     token = send(TOKEN, form).json()
-    assert status(token, channel) == 200
+    assert read(token, channel).status_code == 200
     again = send(TOKEN, form)
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
-    assert status(token, channel) == 401
-    assert refreshed(token).json()["error"] == "invalid_grant"
+    assert read(token, channel).status_code == 401
+    assert refresh(token).json()["error"] == "invalid_grant"
 
 
 def test_second_use_revokes_what_was_refreshed_since(channel: Channel, olga: User) -> None:
     form = code_form(olga)
-    newer = refreshed(send(TOKEN, form).json()).json()
+    newer = refresh(send(TOKEN, form).json()).json()
     send(TOKEN, form)
-    assert status(newer, channel) == 401
+    assert read(newer, channel).status_code == 401
     assert not Token.objects.filter(user=olga, type=Token.Type.ACCESS_TOKEN).exists()
 
 
@@ -48,7 +36,7 @@ def test_second_use_counts_whoever_sends_it(channel: Channel, olga: User, change
     form = code_form(olga)
     token = send(TOKEN, form).json()
     assert send(TOKEN, form | change).status_code == 400
-    assert status(token, channel) == 401
+    assert read(token, channel).status_code == 401
 
 
 def test_other_sign_ins_go_on(channel: Channel, olga: User, max_: User) -> None:
@@ -56,8 +44,8 @@ def test_other_sign_ins_go_on(channel: Channel, olga: User, max_: User) -> None:
     form = code_form(olga)
     send(TOKEN, form)
     send(TOKEN, form)
-    assert status(mine, channel) == 200
-    assert refreshed(theirs).status_code == 200
+    assert read(mine, channel).status_code == 200
+    assert refresh(theirs).status_code == 200
 
 
 def test_it_is_recorded_once(olga: User) -> None:
@@ -72,7 +60,7 @@ def test_a_code_that_gave_nothing_ends_nothing(channel: Channel, olga: User) -> 
     token, form = sign_in(olga), code_form(olga)
     for _ in range(2):
         assert send(TOKEN, form | {"code_verifier": "x" * 43}).status_code == 400
-    assert status(token, channel) == 200
+    assert read(token, channel).status_code == 200
 
 
 def test_uses_are_remembered_for_a_day() -> None:

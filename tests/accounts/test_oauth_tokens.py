@@ -1,6 +1,5 @@
 """The life of tokens: refreshed, by many at once, used twice, revoked; and what a token may do here."""
 
-import base64
 import re
 import time
 from datetime import timedelta
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from allauth.idp.oidc.adapter import get_adapter
-from allauth.idp.oidc.models import Client as Application
 from allauth.idp.oidc.models import Token
 from django.test import Client
 from django.utils import timezone
@@ -19,7 +16,7 @@ from channels_app.access import Permission
 from channels_app.accounts.oauth import families
 from channels_app.accounts.oauth.clients import add_known_clients
 from channels_app.models import Channel, Role, User
-from tests.accounts.oauth import REVOKE, TOKEN, client, code_form, send, sign_in, url
+from tests.accounts.oauth import REVOKE, TOKEN, client, code_form, read, refresh, send, sign_in, url
 from tests.builders import make_channel, make_member
 from tests.pages import Response, events, signed_in
 from tests.threads import at_once, shared_database
@@ -30,19 +27,8 @@ ENOUGH = 8
 SCOPED = {"channel:read", "channel:upload"}
 
 
-def refresh(token: dict[str, Any], **form: str) -> Response:
-    """As rattler does (conda/rattler, crates/rattler_networking/src/oauth_refresh.rs)."""
-    sent = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], "client_id": "rattler"}
-    return send(TOKEN, sent | form)
-
-
 def pair(answer: Any) -> tuple[str, str]:
     return answer["access_token"], answer["refresh_token"]
-
-
-def read(token: Any, channel: Channel) -> Response:
-    path = f"/{channel}/noarch/repodata.json"
-    return Client(headers={"authorization": f"Bearer {token['access_token']}"}).get(path)
 
 
 def age(**by: int) -> None:
@@ -296,38 +282,6 @@ def test_token_tells_who_it_is(olga: User) -> None:
     token = sign_in(olga)
     answer = Client(headers={"authorization": f"Bearer {token['access_token']}"}).get("/api/v1/whoami").json()
     assert (answer["kind"], answer["user"], set(answer["scopes"])) == ("application", "olga", SCOPED)
-
-
-def with_a_secret(user: User) -> tuple[dict[str, str], dict[str, Any]]:
-    """The header of an application that has a secret, and its tokens, which are one sign-in."""
-    grants = "\n".join([Application.GrantType.AUTHORIZATION_CODE, Application.GrantType.REFRESH_TOKEN])
-    tool = Application(id="tool", name="A tool", type=Application.Type.CONFIDENTIAL, grant_types=grants)
-    tool.set_secret("kept-by-the-tool")
-    tool.save()
-    answer = {"access_token": "an-access-token", "refresh_token": "a-refresh-token"}
-    for kind, secret in zip((Token.Type.ACCESS_TOKEN, Token.Type.REFRESH_TOKEN), answer.values(), strict=True):
-        token = Token(client=tool, user=user, type=kind, hash=get_adapter().hash_token(secret))
-        token.set_scopes(["channel:read"])
-        token.save()
-    families.begin(answer)
-    by_header = base64.b64encode(b"tool:kept-by-the-tool").decode()
-    return {"Authorization": f"Basic {by_header}"}, answer
-
-
-def test_tokens_of_a_client_that_says_by_header_who_it_is_are_a_family(olga: User) -> None:
-    header, first = with_a_secret(olga)
-    again = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
-    assert send(TOKEN, again, header).status_code == 200
-    assert len({token.data["family"] for token in Token.objects.all()}) == 1
-    assert Token.objects.filter(type=families.USED).exists()
-
-
-@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
-def test_revoking_by_header_ends_the_whole_sign_in(olga: User, which: str) -> None:
-    header, first = with_a_secret(olga)
-    assert send(REVOKE, {"token": first[which]}, header).status_code == 200
-    assert not Token.objects.exists()
-    assert events()[-1][0] == "oauth.revoke"
 
 
 @pytest.mark.parametrize("scope", ["channel:read", "openid profile", "openid channel:upload"])
