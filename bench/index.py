@@ -24,10 +24,11 @@ django.setup()
 from django.core.management import call_command
 from rattler.index import index_fs
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Channel, User
-from publishing import index, upload
+from publishing.index import builds
 from publishing.models import SubdirIndex
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_channel, make_user, received
 
@@ -52,7 +53,7 @@ def publish(user: User, channel: Channel, path: Path) -> None:
 
 
 def build(channel: Channel, subdir: str) -> None:
-    index.bring_up_to_date(SubdirIndex.objects.get(channel=channel, subdir=subdir).pk)
+    builds.bring_up_to_date(SubdirIndex.objects.get(channel=channel, subdir=subdir).pk)
 
 
 def run(folder: Path, count: int) -> None:

@@ -28,7 +28,7 @@ from django.test import Client
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, PackageDependency
-from publishing import index
+from publishing.index import builds
 from tests.builders import make_channel, make_user
 
 ROUNDS = 20
@@ -69,7 +69,7 @@ def fill(channel: Channel, count: int) -> None:
         for artifact in Artifact.objects.filter(package=packages[0])
         for n in range(90)
     )
-    index.want(channel, SUBDIRS[0], [packages[0].name])
+    builds.want(channel, SUBDIRS[0], [packages[0].name])
 
 
 def artifact(package: Package, version: str, subdir: str) -> Artifact:

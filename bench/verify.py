@@ -25,8 +25,8 @@ from django.core.management import call_command
 
 from channels_app.models import Artifact, Channel, Package
 from hub.storage import store
-from publishing import index
-from publishing.operations import verification
+from publishing.index import builds
+from publishing.verification import verification
 from tests.builders import make_artifact, make_channel
 from tests.stores import moto_server
 
@@ -51,9 +51,9 @@ def fill(channel: Channel, count: int) -> None:
     Artifact.objects.bulk_create(artifacts, batch_size=1000)
     for each in artifacts:
         store().put(f"{channel}/noarch/{each.file_name}", CONTENT)
-    index.want(channel, "noarch", [package.name for package in packages])
-    index.bring_channel_up_to_date(channel)
-    index.bring_channel_up_to_date(channel)
+    builds.want(channel, "noarch", [package.name for package in packages])
+    builds.bring_channel_up_to_date(channel)
+    builds.bring_channel_up_to_date(channel)
 
 
 def artifact(model: Artifact, package: Package, version: int) -> Artifact:

@@ -1,0 +1,14 @@
+"""Users, channels and packages: who may see or do what."""
+
+from importlib import import_module
+from types import ModuleType
+
+# Migrations 0003, 0009, 0010 and 0016 import these modules by the names that they had then.
+FORMER_NAMES = {"about": "packages.about", "access_epoch": "access.revision", "search_tables": "search.indexes"}
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Return the module that a migration imports by its former name."""
+    if name not in FORMER_NAMES:
+        raise AttributeError(f"module 'channels_app' has no attribute '{name}'")
+    return import_module(f"channels_app.{FORMER_NAMES[name]}")

@@ -13,10 +13,11 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from channels_app import authentication, channels, keys, reserved_names
-from channels_app.access import Actor
-from channels_app.admin_site import Audited, Values
-from channels_app.admin_users import HubUserAdmin
+from channels_app.access.permissions import Actor
+from channels_app.administration.site import Audited, Values
+from channels_app.administration.users import HubUserAdmin
+from channels_app.authentication import actors, api_keys
+from channels_app.channels import channels, reserved_names
 from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, ReservedName, User
 
 admin.site.site_header = "Channelhub administration"
@@ -40,7 +41,7 @@ class ChannelAdmin(Audited):
         """As the channel's own pages do, so that its owners are told alike."""
         values = {name: form.cleaned_data[name] for name in form.changed_data}
         described = {name: values.pop(name) for name in ("description", "is_private") if name in values}
-        actor = Actor(user=authentication.person(request))
+        actor = Actor(user=actors.person(request))
         if described:
             channels.update(actor=actor, channel=obj, **described)
         if values:
@@ -80,7 +81,7 @@ class ReservedNameAdmin(ReadOnlyAdmin):
     @admin.action(description="Free the selected names for everybody")
     def free(self, request: HttpRequest, selected: QuerySet[ReservedName]) -> None:
         for reserved in selected:
-            reserved_names.free(name=reserved.name, actor=Actor(user=authentication.person(request)))
+            reserved_names.free(name=reserved.name, actor=Actor(user=actors.person(request)))
         self.message_user(request, "The names are free. Their last owners are told by mail.")
 
 
@@ -98,7 +99,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
     @admin.action(description="Revoke the selected API keys", permissions=["change"])
     def revoke(self, request: HttpRequest, selected: QuerySet[ApiKey]) -> None:
         for key in selected.select_related("robot_of"):
-            keys.revoke(key=key, actor=Actor(user=authentication.person(request)))
+            api_keys.revoke(key=key, actor=Actor(user=actors.person(request)))
         self.message_user(request, "The keys are revoked. Whoever they belong to is told by mail.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

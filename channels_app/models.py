@@ -5,7 +5,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from channels_app import names
+from channels_app import identifiers
 
 # `field__lower=`: unlike `__iexact`, it is answered by the unique indexes that ignore capitals.
 models.CharField.register_lookup(Lower)
@@ -35,7 +35,7 @@ class User(AbstractUser):
 class Channel(models.Model):
     """A conda channel: `https://host/<name>`."""
 
-    name = models.CharField(max_length=names.CHANNEL_MAX_CHARACTERS, unique=True)
+    name = models.CharField(max_length=identifiers.CHANNEL_MAX_CHARACTERS, unique=True)
     description = models.CharField(max_length=500, blank=True)
     is_private = models.BooleanField(default=True)
     allow_overwrite = models.BooleanField(
@@ -72,7 +72,7 @@ class Channel(models.Model):
 class PendingName(models.Model):
     """A channel's name that is kept for one user's CI, which is about to make the channel; see pending_names.py."""
 
-    name = models.CharField(max_length=names.CHANNEL_MAX_CHARACTERS, unique=True)
+    name = models.CharField(max_length=identifiers.CHANNEL_MAX_CHARACTERS, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="pending_names")
     expires_at = models.DateTimeField()
 
@@ -83,7 +83,7 @@ class PendingName(models.Model):
 class ReservedName(models.Model):
     """The name of a channel that is gone, for its last owners alone; see reserved_names.py."""
 
-    name = models.CharField(max_length=names.CHANNEL_MAX_CHARACTERS, unique=True)
+    name = models.CharField(max_length=identifiers.CHANNEL_MAX_CHARACTERS, unique=True)
     owners = models.ManyToManyField(User, blank=True, related_name="reserved_names")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -259,9 +259,9 @@ class Package(models.Model):
     """All artifacts of one name in one channel, and what lists say of them; see packages.py."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="packages")
-    name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
     latest_version = models.CharField(
-        max_length=names.NAME_MAX_CHARACTERS, blank=True, help_text="Empty where no artifact can be installed."
+        max_length=identifiers.NAME_MAX_CHARACTERS, blank=True, help_text="Empty where no artifact can be installed."
     )
     summary = models.CharField(max_length=500, blank=True)
     subdirs = models.JSONField(default=list)
@@ -283,7 +283,7 @@ class PackageDependency(models.Model):
     """A name that a package's latest version depends on."""
 
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="dependencies")
-    name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["package", "name"], name="one_dependency_a_name")]
@@ -310,10 +310,10 @@ class Artifact(models.Model):
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="artifacts")
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="artifacts")
-    subdir = models.CharField(max_length=names.SUBDIR_MAX_CHARACTERS)
-    file_name = models.CharField(max_length=names.FILE_NAME_MAX_CHARACTERS)
-    version = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
-    build = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS)
+    file_name = models.CharField(max_length=identifiers.FILE_NAME_MAX_CHARACTERS)
+    version = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
+    build = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
     build_number = models.PositiveBigIntegerField()
     revision = models.PositiveSmallIntegerField(
         help_text="The repodata revision that its record needs (CEP 48): 1 or 3."

@@ -2,13 +2,14 @@
 
 from celery import shared_task
 
-from channels_app import key_expiry, mailing, mails, outbox
 from channels_app.accounts import tries
+from channels_app.audit import mailing, notifications, outbox
+from channels_app.authentication import api_key_expiry
 from channels_app.people import invitation_mails, invitations
 
 SENDERS: outbox.Senders = {
-    mails.TELL: mails.address,
-    mails.SEND: mails.send,
+    notifications.TELL: notifications.address,
+    notifications.SEND: notifications.send,
     mailing.SEND: mailing.send_letter,
     invitations.SEND: invitation_mails.send_mail,
     tries.TELL: tries.tell,
@@ -22,7 +23,7 @@ def tell_waiting() -> None:
 
 @shared_task
 def warn_of_expiring_keys() -> None:
-    key_expiry.warn()
+    api_key_expiry.warn()
 
 
 # Messages that were given up and are tried again; an earlier version sent a job for each.
@@ -30,12 +31,12 @@ def warn_of_expiring_keys() -> None:
 
 @shared_task
 def tell(event_id: int) -> None:
-    outbox.put(mails.TELL, event_id, lane=mails.EVENTS)
+    outbox.put(notifications.TELL, event_id, lane=notifications.EVENTS)
 
 
 @shared_task
 def send_mail(event_id: int, user_id: int) -> None:
-    outbox.put(mails.SEND, event_id, user_id, lane=mails.lane(user_id))
+    outbox.put(notifications.SEND, event_id, user_id, lane=notifications.lane(user_id))
 
 
 @shared_task
@@ -50,4 +51,4 @@ def send_letter(letter_id: int) -> None:
 
 @shared_task
 def tell_of_tries(user_id: int) -> None:
-    outbox.put(tries.TELL, user_id, lane=mails.EVENTS)
+    outbox.put(tries.TELL, user_id, lane=notifications.EVENTS)

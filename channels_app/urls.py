@@ -2,25 +2,20 @@
 
 from django.urls import include, path
 
-from channels_app import (
-    browse,
-    channel_pages,
-    docs,
-    feeds,
-    graphql_api,
-    key_api,
-    key_pages,
-    raw_documents,
-    search,
-    settings_pages,
-    styleguide,
-    views,
-    well_known,
-)
-from channels_app.accounts import activity_page
-from channels_app.accounts import pages as accounts
-from channels_app.doctor import page as doctor
-from channels_app.people import invitation_pages, member_pages, team_pages
+from channels_app.accounts import activity_views
+from channels_app.accounts import views as accounts
+from channels_app.channels import settings_views
+from channels_app.channels import views as channels_views
+from channels_app.docs import views as docs_views
+from channels_app.doctor import views as doctor
+from channels_app.keys import api, graphql
+from channels_app.keys import views as keys_views
+from channels_app.packages import feeds, raw_documents
+from channels_app.packages import views as packages_views
+from channels_app.people import invitation_views, member_views, team_views
+from channels_app.search import views as search_views
+from channels_app.site import views, well_known
+from channels_app.ui import styleguide
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -30,40 +25,40 @@ urlpatterns = [
     path("favicon.ico", well_known.favicon, name="favicon"),
     path(".well-known/security.txt", well_known.security, name="security-contact"),
     path(".well-known/change-password", well_known.change_password, name="change-password"),
-    path("search", search.results, name="search"),
-    path("docs", docs.page, name="docs"),
-    path("docs/<slug:name>", docs.page, name="doc"),
+    path("search", search_views.results, name="search"),
+    path("docs", docs_views.page, name="docs"),
+    path("docs/<slug:name>", docs_views.page, name="doc"),
     path("styleguide", styleguide.page, name="styleguide"),
     path("account", accounts.profile, name="account"),
-    path("account/activity", activity_page.account_activity, name="account-activity"),
-    path("account/invitations", invitation_pages.mine, name="account-invitations"),
-    path("account/keys", key_pages.personal, name="account-keys"),
+    path("account/activity", activity_views.account_activity, name="account-activity"),
+    path("account/invitations", invitation_views.mine, name="account-invitations"),
+    path("account/keys", keys_views.personal, name="account-keys"),
     path("doctor", doctor.page, name="doctor"),
-    path("api/v1/whoami", key_api.whoami, name="whoami"),
-    path("api/v1/keys/current", key_api.current, name="key-current"),
-    path("api/graphql", graphql_api.endpoint, name="graphql"),
-    path("channels", channel_pages.listing, name="channels"),
-    path("channels/new", channel_pages.new, name="channel-new"),
-    path("invitations", invitation_pages.invitation_page, name="invitation"),
-    path("teams", team_pages.listing, name="account-teams"),
-    path("teams/<str:name>", team_pages.team_page, name="team"),
-    path("channels/<str:channel>", browse.channel, name="channel"),
-    path("channels/<str:channel>/logo", browse.logo, name="channel-logo"),
+    path("api/v1/whoami", api.whoami, name="whoami"),
+    path("api/v1/keys/current", api.current, name="key-current"),
+    path("api/graphql", graphql.endpoint, name="graphql"),
+    path("channels", channels_views.listing, name="channels"),
+    path("channels/new", channels_views.new, name="channel-new"),
+    path("invitations", invitation_views.invitation_page, name="invitation"),
+    path("teams", team_views.listing, name="account-teams"),
+    path("teams/<str:name>", team_views.team_page, name="team"),
+    path("channels/<str:channel>", packages_views.channel, name="channel"),
+    path("channels/<str:channel>/logo", packages_views.logo, name="channel-logo"),
     path("channels/<str:channel>/feed", feeds.channel_feed, name="channel-feed"),
-    path("channels/<str:channel>/packages/<str:name>", browse.package, name="package"),
+    path("channels/<str:channel>/packages/<str:name>", packages_views.package, name="package"),
     path("channels/<str:channel>/packages/<str:name>/feed", feeds.package_feed, name="package-feed"),
-    path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>", browse.artifact, name="artifact"),
+    path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>", packages_views.artifact, name="artifact"),
     path(
         "channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/documents/<str:document>",
         raw_documents.document,
         name="artifact-document",
     ),
-    path("channels/<str:channel>/settings", settings_pages.general, name="channel-settings"),
-    path("channels/<str:channel>/settings/members", member_pages.members_page, name="channel-members"),
-    path("channels/<str:channel>/settings/robots", key_pages.robots, name="channel-robots"),
-    path("channels/<str:channel>/settings/policies", settings_pages.policies, name="channel-policies"),
-    path("channels/<str:channel>/settings/activity", settings_pages.activity, name="channel-activity"),
-    path("channels/<str:channel>/settings/danger", settings_pages.danger, name="channel-danger"),
-    path("channels/<str:channel>/leave", settings_pages.leave, name="channel-leave"),
-    path("channels/<str:channel>/restore", settings_pages.restore, name="channel-restore"),
+    path("channels/<str:channel>/settings", settings_views.general, name="channel-settings"),
+    path("channels/<str:channel>/settings/members", member_views.members_page, name="channel-members"),
+    path("channels/<str:channel>/settings/robots", keys_views.robots, name="channel-robots"),
+    path("channels/<str:channel>/settings/policies", settings_views.policies, name="channel-policies"),
+    path("channels/<str:channel>/settings/activity", settings_views.activity, name="channel-activity"),
+    path("channels/<str:channel>/settings/danger", settings_views.danger, name="channel-danger"),
+    path("channels/<str:channel>/leave", settings_views.leave, name="channel-leave"),
+    path("channels/<str:channel>/restore", settings_views.restore, name="channel-restore"),
 ]

@@ -4,4 +4,4 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class AdministrationConfig(AdminConfig):
-    default_site = "channels_app.admin_site.HubAdminSite"
+    default_site = "channels_app.administration.site.HubAdminSite"

@@ -36,7 +36,7 @@ MIDDLEWARE = [
     "hub.unread_bodies.answered_first",
     "hub.observed.observed",
     "hub.middleware.path_key",
-    "publishing.path_key_routes.served_routes",
+    "publishing.downloads.path_key_routes.served_routes",
     "hub.middleware.invitation_key",
     "hub.middleware.client_address",
     "hub.middleware.no_nul",
@@ -49,13 +49,13 @@ MIDDLEWARE = [
     "hub.middleware.few_permissions",
     "django.middleware.common.CommonMiddleware",
     # Clients that read channel files are answered here; what follows is for browsers and for what changes something.
-    "publishing.short_way.short_way",
+    "publishing.downloads.fast_path.short_way",
     "hub.compression.compressed",
     "hub.visible_pages.made_visible",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     # Before the check of the CSRF token, which reads the form.
-    "channels_app.misplaced.large_ones",
+    "channels_app.site.misplaced.large_ones",
     "hub.middleware.bounded_body",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -67,7 +67,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "hub.middleware.plain_errors",
-    "channels_app.route_limits.limited",
+    "channels_app.site.route_limits.limited",
     "channels_app.accounts.reauthentication.confirmed",
 ]
 ROOT_URLCONF = "hub.urls"
@@ -154,7 +154,7 @@ ACCOUNT_CHANGE_EMAIL = ACCOUNT_REAUTHENTICATION_REQUIRED = True
 # The adapter does the work of such a mail, and sends none: the hub writes to nobody who has no account.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Limits are those of channels_app.limits, in the database, for everything alike.
+# Limits are those of channels_app.rate_limits.counters, in the database, for everything alike.
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = IDP_OIDC_RATE_LIMITS = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 AUTH_PASSWORD_VALIDATORS = [
@@ -185,7 +185,7 @@ IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
 
 # Of every body but an upload; see hub.middleware.bounded_body.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-CSRF_FAILURE_VIEW = "channels_app.views.csrf_failed"
+CSRF_FAILURE_VIEW = "channels_app.site.views.csrf_failed"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
 # HSTS for the other hosts of the domain is not the hub's to ask for.

@@ -12,7 +12,7 @@ from hub import metrics, request_ids
 from hub.middleware import GetResponse
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-# Who asks, in words for the log, as channels_app.authentication found out; in META no header can set it.
+# Who asks, in words for the log, as channels_app.authentication.actors found out; in META no header can set it.
 WHO = "channelhub.who"
 
 logger = logging.getLogger("hub.access")

@@ -96,7 +96,7 @@ HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250, "the least time between
 HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7, "how long an unused shard is kept")
 HUB_GRACE_HOURS = positive("HUB_GRACE_HOURS", 24, "how long what was deleted can be restored")
 HUB_DOWNLOAD_COUNT_S = positive("HUB_DOWNLOAD_COUNT_S", 5, "how often counted downloads are written")
-# The names of channels_app.limits.LIMITS.
+# The names of channels_app.rate_limits.counters.LIMITS.
 HUB_RATE_LIMITS = numbers(
     "HUB_RATE_LIMITS", "how often what may be tried, as `name=number,…`", shown="see [Limits](#limits)"
 )

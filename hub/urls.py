@@ -6,14 +6,14 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from channels_app.channels import ROUTED
+from channels_app.channels.channels import ROUTED
 from hub import health
-from publishing import addresses
+from publishing.downloads import addresses
 
-handler400 = "channels_app.views.misdirected"
-handler403 = "channels_app.views.denied"
-handler404 = "channels_app.views.not_found"
-handler500 = "channels_app.views.failed"
+handler400 = "channels_app.site.views.misdirected"
+handler403 = "channels_app.site.views.denied"
+handler404 = "channels_app.site.views.not_found"
+handler500 = "channels_app.site.views.failed"
 
 # Django's own form would ask for no second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]

@@ -1,0 +1,1 @@
+"""Publishing: everything that clients download, and everything that changes it."""

@@ -8,7 +8,7 @@ from django.utils.timesince import timesince
 
 from channels_app.admin import ReadOnlyAdmin
 from hub.fetching import FetchError
-from publishing.id_tokens.keys import BadKeySet
+from publishing.id_tokens.jwks import BadKeySet
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted import issuers

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.checks import Error, register
 from django.db.models.signals import post_migrate
 
+from publishing.archive.reader import Limits
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.package import Limits
 
 
 class PublishingConfig(AppConfig):

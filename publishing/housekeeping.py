@@ -10,15 +10,19 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app import audit, channels, limits, mailing, quotas, reserved_names
-from channels_app.accounts.oauth import families
+from channels_app.accounts.oauth import token_families
+from channels_app.audit import log, mailing
+from channels_app.channels import channels, reserved_names
 from channels_app.models import Channel
 from channels_app.people import invitations
+from channels_app.quotas import quotas
+from channels_app.rate_limits import counters
 from hub.locks import try_lock
 from hub.storage import store
-from publishing import removal, repodata
-from publishing.index import lock_name
+from publishing.index import repodata
+from publishing.index.builds import lock_name
 from publishing.models import Reservation, RetiredShard
+from publishing.removal import removal
 from publishing.trusted import exchange, publishers
 
 ABANDONED_S = 6 * 3600
@@ -34,10 +38,10 @@ def remove_leftovers() -> None:
     exchange.forget_old()
     publishers.forget_expired()
     invitations.forget_expired()
-    limits.forget_old()
+    counters.forget_old()
     quotas.forget_old()
     mailing.forget_old()
-    families.forget_old()
+    token_families.forget_old()
 
 
 def _remove_deleted_channels() -> None:
@@ -67,7 +71,7 @@ def _remove_channel(channel: Channel) -> None:
         quotas.forget(channel)
         reserved_names.keep(channel)
         channel.delete()
-        audit.record("channel.purge", target=channel.name)
+        log.record("channel.purge", target=channel.name)
 
 
 def _remove_retired_shards() -> None:

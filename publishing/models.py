@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from channels_app import names
+from channels_app import identifiers
 from channels_app.models import ApiKey, Artifact, Channel, User
 
 
@@ -13,8 +13,8 @@ class Reservation(models.Model):
     """A file name that an upload is putting into the store: no other bytes may come under it meanwhile."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="reservations")
-    subdir = models.CharField(max_length=names.SUBDIR_MAX_CHARACTERS)
-    file_name = models.CharField(max_length=names.FILE_NAME_MAX_CHARACTERS)
+    subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS)
+    file_name = models.CharField(max_length=identifiers.FILE_NAME_MAX_CHARACTERS)
     sha256 = models.CharField(max_length=64)
     token = models.CharField(max_length=32, help_text="Of the upload that took it last.")
     expires_at = models.DateTimeField()
@@ -40,7 +40,7 @@ class SubdirIndex(models.Model):
     """
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="indexes")
-    subdir = models.CharField(max_length=names.SUBDIR_MAX_CHARACTERS, blank=True)
+    subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS, blank=True)
     wanted = models.PositiveBigIntegerField(default=0)
     wanted_at = models.DateTimeField(
         null=True, help_text="Since when there is something to build; without meaning while there is nothing."
@@ -72,7 +72,7 @@ class IndexedName(models.Model):
     """
 
     index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="names")
-    name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
     changed = models.PositiveBigIntegerField()
     made = models.PositiveBigIntegerField(db_default=0, help_text="The `changed` that the index files contain.")
     removes = models.BooleanField(
@@ -99,7 +99,7 @@ class Fragment(models.Model):
 
     index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="fragments")
     section = models.CharField(max_length=40)
-    name = models.CharField(max_length=names.NAME_MAX_CHARACTERS)
+    name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
     body = models.TextField()
 
     class Meta:
@@ -153,7 +153,9 @@ class TrustedPublisher(models.Model):
 
     channel = models.ForeignKey(Channel, null=True, on_delete=models.CASCADE, related_name="publishers")
     channel_name = models.CharField(
-        max_length=names.CHANNEL_MAX_CHARACTERS, blank=True, help_text="Of a channel that its first exchange will make."
+        max_length=identifiers.CHANNEL_MAX_CHARACTERS,
+        blank=True,
+        help_text="Of a channel that its first exchange will make.",
     )
     issuer = models.ForeignKey(Issuer, on_delete=models.PROTECT, related_name="publishers")
     fields = models.JSONField(help_text="What its provider's form asks for: name → value.")

@@ -3,9 +3,11 @@
 from celery import shared_task
 from celery.signals import task_failure, task_success
 
-from publishing import housekeeping, turns
-from publishing.operations import jobs, verification
+from publishing import housekeeping
+from publishing.index import turns
+from publishing.status import jobs
 from publishing.trusted import issuers
+from publishing.verification import verification
 
 task_failure.connect(jobs.note_failure)
 task_success.connect(jobs.note_success)

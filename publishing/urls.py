@@ -2,22 +2,24 @@
 
 from django.urls import path, re_path
 
-from publishing import views
-from publishing.operations import metrics_page, status_page
 from publishing.protocols import minting, prefix, provenance, upload_check
-from publishing.trusted import api, pages
+from publishing.status import metrics_view
+from publishing.status import views as status_views
+from publishing.trusted import api
+from publishing.trusted import views as trusted_views
+from publishing.uploads import views
 
 urlpatterns = [
-    path("status", status_page.page, name="status"),
-    path("metrics", metrics_page.page, name="metrics"),
+    path("status", status_views.page, name="status"),
+    path("metrics", metrics_view.page, name="metrics"),
     re_path(r"^api/v1/upload/(?P<channel>[^/]*)\Z", prefix.upload, name="upload"),
     path("api/v1/upload/<str:channel>/may", upload_check.by_key, name="upload-check"),
     path("api/oidc/mint_token", minting.mint_token, name="mint-token"),
     path("api/v1/delete/<str:channel>/<str:subdir>/<str:file_name>", prefix.delete, name="delete"),
     path("api/v1/channels/<str:channel>/publishers", api.collection, name="publishers"),
     path("api/v1/channels/<str:channel>/publishers/<int:publisher_id>", api.one, name="publisher"),
-    path("channels/new/publisher", pages.pending_publishers, name="publisher-new"),
-    path("channels/<str:channel>/settings/publishers", pages.channel_publishers, name="channel-publishers"),
+    path("channels/new/publisher", trusted_views.pending_publishers, name="publisher-new"),
+    path("channels/<str:channel>/settings/publishers", trusted_views.channel_publishers, name="channel-publishers"),
     path(
         "api/v1/channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/provenance",
         provenance.artifact,

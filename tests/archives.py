@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from publishing.package import BadPackage, Limits, read
+from publishing.archive.reader import BadPackage, Limits, read
 from tests.zips import ZipEntry, zip_bytes
 
 # 175 real packages that lie beside the checkout where the project is developed and in CI.

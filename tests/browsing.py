@@ -4,8 +4,8 @@ from typing import Any
 
 from django.test import Client
 
-from channels_app import packages
 from channels_app.models import Artifact, Channel
+from channels_app.packages import packages
 from tests.builders import make_artifact
 
 

@@ -12,13 +12,13 @@ from allauth.idp.oidc.models import Client as Application
 from allauth.idp.oidc.models import Token
 from django.utils import timezone
 
-from channels_app import keys
-from channels_app.access import Actor, Permission
+from channels_app.access.permissions import Actor, Permission
+from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, Team, TeamMember, User
-from publishing import index
-from publishing.body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
+from publishing.index import builds
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher
+from publishing.uploads.request_body import ReceivedFile
 from tests.id_tokens.builders import KEY_ID, github_claims, jwk
 
 # It has the form of a key and is none; always the same, since it stands in the names of tests.
@@ -64,7 +64,7 @@ def make_key(
     **fields: Any,
 ) -> str:
     """A new key's secret."""
-    return keys.mint(owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields)[1]
+    return api_keys.mint(owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields)[1]
 
 
 def make_robot(
@@ -72,7 +72,7 @@ def make_robot(
 ) -> str:
     """The secret of a new key of the channel's own, made by one of its owners."""
     values = {"name": "nightly", "expires_at": None, **fields}
-    return keys.mint_robot(actor=Actor(user=owner), channel=channel, scopes=scopes, **values)[1]
+    return api_keys.mint_robot(actor=Actor(user=owner), channel=channel, scopes=scopes, **values)[1]
 
 
 def make_token(user: User, *scopes: str) -> str:
@@ -107,7 +107,7 @@ def make_publisher(
 
 def make_minted_key(*publishers: TrustedPublisher, claims: dict[str, Any] | None = None) -> tuple[ApiKey, str]:
     """A key that was minted for these publishers, with claims of GitHub's."""
-    return keys.mint_for_publishers(
+    return api_keys.mint_for_publishers(
         publishers=publishers,
         name="GitHub Actions: octo-org/sample",
         claims=claims or github_claims(),
@@ -154,7 +154,7 @@ def make_artifact(
             **fields,
         },
     )
-    index.want(channel, subdir, [name])
+    builds.want(channel, subdir, [name])
     return artifact
 
 

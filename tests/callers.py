@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
 
-from channels_app import keys
+from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Channel, Role, User
 from tests.builders import (
     make_artifact,
@@ -64,7 +64,7 @@ def by_key(*scopes: str, **changes: object) -> Callable[[], Client]:
 
 
 def stored(secret: str) -> dict[str, str]:
-    return keys.stored(secret)
+    return api_keys.stored(secret)
 
 
 def by_robot() -> Client:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from channels_app import download_counts
 from channels_app.models import Channel, User
+from channels_app.packages import download_counts
 from hub import fetching
 from hub.fetching import FetchError
-from publishing.operations import strangers
+from publishing.verification import unknown_files
 from tests.builders import make_channel, make_user
 from tests.verifying import furnish
 
@@ -36,7 +36,12 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """The jobs that were queued, instead of a worker: (name, argument)…"""
     jobs: list[tuple[object, ...]] = []
-    for module in ("channels_app.outbox", "channels_app.channels", "publishing.index", "publishing.turns"):
+    for module in (
+        "channels_app.audit.outbox",
+        "channels_app.channels.channels",
+        "publishing.index.builds",
+        "publishing.index.turns",
+    ):
         monkeypatch.setattr(f"{module}.wake", lambda *job: jobs.append(job))
     return jobs
 
@@ -96,4 +101,4 @@ def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
 @pytest.fixture
 def aged(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was just put counts as old."""
-    monkeypatch.setattr(strangers, "FRESH", timedelta(hours=-1))
+    monkeypatch.setattr(unknown_files, "FRESH", timedelta(hours=-1))

@@ -1,4 +1,4 @@
-"""How each act of channels_app/acts.py is done at each of its places: for tests/test_acts.py."""
+"""How each act of channels_app/access/acts.py is done at each of its places: for tests/test_acts.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,12 +7,13 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django.test import Client
 
-from channels_app import channels, keys
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.authentication import api_keys
+from channels_app.channels import channels
 from channels_app.models import ApiKey, Artifact, Channel, Invitation, Role, Team, User
 from channels_app.people import invitations
-from publishing import removal
 from publishing.models import TrustedPublisher
+from publishing.removal import removal
 from tests.builders import (
     make_artifact,
     make_channel,
@@ -81,7 +82,7 @@ def delete_artifact(_: Client) -> None:
 
 
 def own_key(_: Client) -> None:
-    keys.mint(owner=somebody("vic"), name="old", scopes=["read"], channels=None, expires_at=None)
+    api_keys.mint(owner=somebody("vic"), name="old", scopes=["read"], channels=None, expires_at=None)
 
 
 def robot(_: Client) -> None:

@@ -61,11 +61,11 @@ def pytest_sessionstart() -> None:
     from django.contrib.auth.tokens import PasswordResetTokenGenerator
     from django.core.signing import Signer
 
-    from channels_app import keys
+    from channels_app.authentication import api_keys
     from hub.logs import Line
 
     for holder, name in (
-        (keys, "new_secret"),
+        (api_keys, "new_secret"),
         (PasswordResetTokenGenerator, "make_token"),
         (Signer, "sign"),
         (Signer, "sign_object"),

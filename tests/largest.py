@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
-from channels_app import about
 from channels_app.models import Artifact, Channel
+from channels_app.packages import about
 from publishing.archive import licences
 from publishing.archive.rules import Limits
 from publishing.archive.tree import FILES_MAX_CHARACTERS

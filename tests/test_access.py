@@ -4,8 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from channels_app import keys
-from channels_app.access import (
+from channels_app.access.permissions import (
     ANYONE,
     ROLE_PERMISSIONS,
     Actor,
@@ -14,6 +13,7 @@ from channels_app.access import (
     check_still_allowed,
     visible_channels,
 )
+from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Channel, Role, User
 from hub.errors import HubError
 from tests.builders import make_channel, make_key, make_member, make_user
@@ -28,7 +28,7 @@ ROLES = {
 
 
 def key_actor(owner: User, *scopes: str, channels: list[Channel] | None = None) -> Actor:
-    key = keys.look_up(make_key(owner, scopes=scopes or (R, U), channels=channels))
+    key = api_keys.look_up(make_key(owner, scopes=scopes or (R, U), channels=channels))
     assert key is not None
     return Actor(user=key.owner, key=key)
 

@@ -13,7 +13,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import access_epoch, hot_access, keys
+from channels_app.access import revision
+from channels_app.authentication import api_keys, decision_cache
 from channels_app.models import AccessEpoch, ApiKey, Channel, Member, Role, Team, TeamMember, User
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher
 from tests.archives import make_conda
@@ -41,10 +42,10 @@ READ = 304  # so that no bytes need to be there
 @pytest.fixture(autouse=True)
 def epoch() -> Iterator[None]:
     """The row, which emptying the tables between tests takes away, and nothing remembered."""
-    hot_access.forget()
+    decision_cache.forget()
     AccessEpoch.objects.get_or_create(pk=1)
     yield
-    hot_access.forget()
+    decision_cache.forget()
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def by_publisher(demo: Channel) -> str:
 def by_publisher_of_a_key(demo: Channel) -> str:
     """The minted key of a publisher that Max's key, which may manage, has added."""
     make_member(demo, make_user("max"), Role.MAINTAINER)
-    maker = keys.look_up(make_key(User.objects.get(username="max"), scopes=("read", "upload", "manage")))
+    maker = api_keys.look_up(make_key(User.objects.get(username="max"), scopes=("read", "upload", "manage")))
     issuer = Issuer.objects.filter(provider="github").first()
     return make_minted_key(make_publisher(demo, issuer, may_read=True, made_with=maker))[1]
 
@@ -154,7 +155,7 @@ def test_a_right_that_ends_is_gone_with_the_next_request(
     make_issuer()
     secret = by(demo)
     assert [read(secret), read(secret)] == [READ, READ]
-    assert hot_access._decisions
+    assert decision_cache._decisions
     end()
     assert read(secret) in (401, 403)
 
@@ -218,7 +219,7 @@ def test_a_right_to_upload_that_ends_meanwhile_stops_the_upload(
 ) -> None:
     secret = by_contributor(demo)
     assert upload(secret, make_conda(tmp_path, version="1"))[:3] == "201"
-    monkeypatch.setattr("publishing.upload.put", lambda *_: Member.objects.exclude(role=Role.OWNER).delete())
+    monkeypatch.setattr("publishing.uploads.upload.put", lambda *_: Member.objects.exclude(role=Role.OWNER).delete())
     assert upload(secret, make_conda(tmp_path, version="2"))[:3] == "403"
     assert not demo.artifacts.filter(version="2").exists()
 
@@ -228,7 +229,9 @@ def test_a_right_that_is_still_there_is_asked_again_where_another_ended(
 ) -> None:
     secret = by_contributor(demo)
     make_member(demo, make_user("sam"))
-    monkeypatch.setattr("publishing.upload.put", lambda *_: Member.objects.filter(user__username="sam").delete())
+    monkeypatch.setattr(
+        "publishing.uploads.upload.put", lambda *_: Member.objects.filter(user__username="sam").delete()
+    )
     assert upload(secret, make_conda(tmp_path))[:3] == "201"
 
 
@@ -258,7 +261,7 @@ def test_a_hot_upload_asks_little(
 def test_what_ends_no_right_ends_no_memory(demo: Channel, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     secret = by_member(demo)
     read(secret)
-    before = access_epoch.current()
+    before = revision.current()
     ApiKey.objects.update(last_used_at=timezone.now(), name="other")
     User.objects.update(last_login=timezone.now())
     User.objects.get(username="max").save()
@@ -266,7 +269,7 @@ def test_what_ends_no_right_ends_no_memory(demo: Channel, django_assert_num_quer
     make_member(demo, make_user("sam"), Role.OWNER)
     make_publisher(demo, make_issuer())
     TrustedPublisher.objects.update(last_used_at=timezone.now())
-    assert access_epoch.current() == before
+    assert revision.current() == before
     with django_assert_num_queries(1):
         assert read(secret) == READ
 
@@ -294,12 +297,12 @@ def test_a_hot_read_costs_one_query(demo: Channel, django_assert_num_queries: Dj
 def test_a_transaction_that_comes_to_nothing_ends_nothing(demo: Channel) -> None:
     secret = by_member(demo)
     read(secret)
-    before = access_epoch.current()
+    before = revision.current()
     with transaction.atomic():
         Member.objects.all().delete()
-        assert access_epoch.current() is None
+        assert revision.current() is None
         transaction.set_rollback(True)
-    assert (access_epoch.current(), read(secret)) == (before, READ)
+    assert (revision.current(), read(secret)) == (before, READ)
 
 
 def test_a_right_that_a_transaction_has_not_given_yet_is_not_remembered(demo: Channel) -> None:
@@ -315,19 +318,19 @@ def test_without_the_row_nothing_is_remembered(demo: Channel) -> None:
     AccessEpoch.objects.all().delete()
     secret = by_member(demo)
     assert read(secret) == READ
-    assert hot_access._decisions == {}
+    assert decision_cache._decisions == {}
 
 
 def test_what_expires_is_remembered_no_longer(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hot_access, "REMEMBERED_S", 7200)
+    monkeypatch.setattr(decision_cache, "REMEMBERED_S", 7200)
     end = timezone.now() + timedelta(hours=1)
-    _, secret = keys.mint(
+    _, secret = api_keys.mint(
         owner=User.objects.get(username="olga"), name="short", scopes=["read"], channels=None, expires_at=end
     )
     assert read(secret) == READ
-    [decision] = hot_access._decisions.values()
+    [decision] = decision_cache._decisions.values()
     assert decision.until == end.timestamp()
-    monkeypatch.setattr("channels_app.hot_access.time.time", lambda: decision.until + 1)
+    monkeypatch.setattr("channels_app.authentication.decision_cache.time.time", lambda: decision.until + 1)
     monkeypatch.setattr(timezone, "now", lambda: end + timedelta(seconds=1))
     assert read(secret) == 401
 
@@ -346,11 +349,11 @@ def test_an_empty_key_is_not_nobody(demo: Channel) -> None:
 
 
 def test_the_memory_is_bounded(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hot_access, "DECISIONS_MAX", 3)
+    monkeypatch.setattr(decision_cache, "DECISIONS_MAX", 3)
     Channel.objects.update(is_private=False)
     for secret in [make_key(User.objects.get(username="olga")) for _ in range(5)]:
         assert read(secret) == READ
-    assert len(hot_access._decisions) <= 3
+    assert len(decision_cache._decisions) <= 3
 
 
 def test_uses_of_a_key_are_noted(demo: Channel) -> None:
@@ -361,9 +364,7 @@ def test_uses_of_a_key_are_noted(demo: Channel) -> None:
 
 
 def test_every_table_has_its_triggers() -> None:
-    expected = {
-        access_epoch.trigger(table, event) for table in access_epoch.NARROWING for event in ("UPDATE", "DELETE")
-    }
+    expected = {revision.trigger(table, event) for table in revision.NARROWING for event in ("UPDATE", "DELETE")}
     sql = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'access_epoch_%'",
         "postgresql": "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'access_epoch_%' AND NOT tgisinternal",
@@ -377,4 +378,4 @@ def test_every_table_has_its_triggers() -> None:
 
 
 def test_names_of_triggers_are_no_longer_than_postgresql_keeps() -> None:
-    assert max(len(access_epoch.trigger(table, "DELETE")) for table in access_epoch.NARROWING) <= 63
+    assert max(len(revision.trigger(table, "DELETE")) for table in revision.NARROWING) <= 63

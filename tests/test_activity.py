@@ -8,12 +8,13 @@ from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import audit, channels
-from channels_app.access import Actor
-from channels_app.activity import ACTIONS
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
+from channels_app.audit.descriptions import ACTIONS
+from channels_app.channels import channels
 from channels_app.models import AuditEvent, Channel, Invitation, Role, User
 from channels_app.people import invitations, members
-from publishing.id_tokens.rules import BadToken
+from publishing.id_tokens.claims import BadToken
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers
 from tests.builders import (
@@ -45,7 +46,7 @@ def owner(channel: Channel, olga: User) -> Client:
 def make_events(channel: Channel, olga: User) -> None:
     actor = Actor(user=olga)
     make_member(channel, make_user("jo"))
-    audit.record("member.add", by=actor, channel=channel, target="jo", detail={"role": "viewer"})
+    log.record("member.add", by=actor, channel=channel, target="jo", detail={"role": "viewer"})
     members.change(actor=actor, channel=channel, username="jo", role=Role.MAINTAINER)
     channels.update(actor=actor, channel=channel, description="Maps", is_private=False)
     channels.change_policies(actor=actor, channel=channel, allow_overwrite=True, max_upload_bytes=5 * MIB)
@@ -88,8 +89,8 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
     publisher.refresh_from_db()
     publishers.settle(publisher, github_claims())
     key, _ = make_minted_key(publisher)
-    audit.record("key.mint", by=Actor(key=key), channel=channel, target=publisher.subject)
-    audit.record("artifact.publish", by=Actor(key=key), channel=channel, target="demo/noarch/a-1-0.conda")
+    log.record("key.mint", by=Actor(key=key), channel=channel, target=publisher.subject)
+    log.record("artifact.publish", by=Actor(key=key), channel=channel, target="demo/noarch/a-1-0.conda")
     publishers.remove(actor=Actor(user=olga), publisher=publisher)
     key.delete()
     name, fields = "GitHub Actions: octo-org/sample", "repository: octo-org/sample workflow: release.yml"

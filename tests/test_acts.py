@@ -10,11 +10,14 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import reverse
 
-from channels_app import activity, acts, docs, mails
-from channels_app.access import SCOPES, Actor
-from channels_app.acts import ACTS, Act, Told
+from channels_app.access import acts
+from channels_app.access.acts import ACTS, Act, Told
+from channels_app.access.permissions import SCOPES, Actor
+from channels_app.audit import descriptions, notifications
+from channels_app.docs import views
 from channels_app.models import AuditEvent
-from publishing import removal, upload
+from publishing.removal import removal
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_key, make_publisher, received
 from tests.callers import bearing
@@ -149,7 +152,7 @@ def test_every_route_that_takes_more_than_looking_is_an_act_or_harmless() -> Non
 
 
 def test_every_recorded_action_is_an_act_or_none_for_a_reason() -> None:
-    rest = [action for action in activity.ACTIONS if action not in ACTS and action not in NO_ACTS]
+    rest = [action for action in descriptions.ACTIONS if action not in ACTS and action not in NO_ACTS]
     assert [action for action in rest if f"{action.partition('.')[0]}." not in NO_ACTS] == []
     assert NO_ACTS.keys() & ACTS.keys() == set()
 
@@ -215,9 +218,9 @@ def test_an_act_is_recorded_and_told(act: Act, route: str) -> None:
         assert BEFORE[act.action] in str(event.detail)
     if act.notice is None:
         return
-    told = set(somebody_by(mails.recipients(event.pk)))
+    told = set(somebody_by(notifications.recipients(event.pk)))
     assert told >= readers(act, event)
-    mails.send(event.pk, mails.recipients(event.pk)[0])
+    notifications.send(event.pk, notifications.recipients(event.pk)[0])
 
 
 # (action, route) → the method, the scopes that it takes, and the scope without which it is refused.
@@ -247,7 +250,7 @@ def test_a_client_does_an_act_with_its_scopes_alone(action: str, route: str, tmp
     assert bearing(make_key(olga, scopes=scopes)).generic(method, *sent).status_code in (200, 201, 204)
     (event,) = done(action)
     assert event.key is not None
-    told = somebody_by(mails.recipients(event.pk))
+    told = somebody_by(notifications.recipients(event.pk))
     assert set(told) >= ({"olga", "ida"} if event.channel else {"olga"})
 
 
@@ -269,7 +272,7 @@ def prepare_client(action: str, folder: Path) -> tuple[str, bytes, str]:
 
 
 def test_the_docs_have_the_table() -> None:
-    lines = (docs.FOLDER / "security-model.md").read_text().splitlines()
+    lines = (views.FOLDER / "security-model.md").read_text().splitlines()
     for act in ACTS.values():
         is_asked = act.places or act.needs == acts.Whose.ADMINISTRATOR
         proof = "yes" if act.is_proved and is_asked else "no"

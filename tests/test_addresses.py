@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver
 
-from channels_app.channels import ROUTED
+from channels_app.channels.channels import ROUTED
 from channels_app.models import Channel, User
 from tests.builders import make_channel, make_key
 from tests.callers import make_world

@@ -10,8 +10,8 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.test import Client, RequestFactory
 
-from channels_app import activity, mails
-from channels_app.admin_site import Audited, audited
+from channels_app.administration.site import Audited, audited
+from channels_app.audit import descriptions, notifications
 from channels_app.models import AuditEvent, Channel, Team, TeamMember, User
 from tests.builders import make_address, make_key, make_team, make_user
 from tests.pages import events, signed_in
@@ -32,7 +32,7 @@ def changes() -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def notes() -> list[str]:
-    return activity.entry(AuditEvent.objects.latest("pk")).notes
+    return descriptions.entry(AuditEvent.objects.latest("pk")).notes
 
 
 def test_every_page_is_audited() -> None:
@@ -57,7 +57,7 @@ def test_a_user_is_changed(root: Client, olga: User) -> None:
         )
     ]
     assert "is_superuser: False → True" in notes()
-    assert mails.recipients(AuditEvent.objects.get().pk) == [olga.pk]
+    assert notifications.recipients(AuditEvent.objects.get().pk) == [olga.pk]
 
 
 def test_what_did_not_change_is_no_event(root: Client, olga: User) -> None:
@@ -98,7 +98,7 @@ def test_a_channel_is_changed_as_by_its_own_pages(root: Client, channel: Channel
 
 def told(event: AuditEvent) -> list[int]:
     User.objects.update(email="a@example.org")
-    return mails.recipients(event.pk)
+    return notifications.recipients(event.pk)
 
 
 def test_actions_on_several_are_recorded_however_they_do_it(root: Client, olga: User, sam: User) -> None:
@@ -134,7 +134,7 @@ def test_a_key_is_revoked_there_for_good(root: Client, olga: User) -> None:
     revoked_at = olga.keys.get().revoked_at
     assert revoked_at
     event = AuditEvent.objects.get(action="key.revoke")
-    assert mails.recipients(event.pk) == [olga.pk]
+    assert notifications.recipients(event.pk) == [olga.pk]
     # Nothing brings it back.
     for form in ({"revoked_at_0": "", "revoked_at_1": ""}, {"revoked_at_0": "2099-01-01", "revoked_at_1": "00:00:00"}):
         assert root.post(f"{address}{key.pk}/change/", {"name": "test", **form}).status_code == 302

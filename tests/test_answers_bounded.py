@@ -15,10 +15,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import Settings
 
-from channels_app import about, markdown, packages
-from channels_app.limits import LIMITS
 from channels_app.models import AboutDocument, Artifact, Channel, Package, PackageDependency
-from publishing import repodata
+from channels_app.packages import about, packages
+from channels_app.rate_limits.counters import LIMITS
+from channels_app.ui import markdown
+from publishing.index import repodata
 from tests.callers import CALLERS, make_world
 from tests.largest import about_json, index_json, make_largest, run_exports, size, text
 from tests.routes import every_route

@@ -14,7 +14,7 @@ import pytest
 import rattler.package_streaming
 import zstandard
 
-from publishing.package import Limits, read
+from publishing.archive.reader import Limits, read
 from tests.archives import (
     GNU_MAGIC,
     gnu_long_name,

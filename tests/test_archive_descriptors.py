@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from publishing.archive.descriptors import Watch
-from publishing.package import BadPackage, read
+from publishing.archive.reader import BadPackage, read
 from tests.archives import make_conda, paths_entry, refusal, tar_member
 from tests.differential.shapes import raw_zstd
 from tests.differential.zip_variants import described, smuggled

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels_app import names
-from publishing.package import Limits, read
+from channels_app import identifiers
+from publishing.archive.reader import Limits, read
 from tests.archives import index_json, make_conda, make_tar_bz2, refusal
 
 Maker = Callable[..., Path]
@@ -290,7 +290,7 @@ CEP_26_NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|
 
 
 @settings(deadline=None)
-@given(st.text(alphabet="ab0_.-", max_size=8).filter(names.PACKAGE_NAME.match))
+@given(st.text(alphabet="ab0_.-", max_size=8).filter(identifiers.PACKAGE_NAME.match))
 def test_package_names_match_the_regex_of_cep_26_too(name: str) -> None:
     assert CEP_26_NAME.match(name)
 

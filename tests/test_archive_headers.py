@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import rattler.package_streaming
 
-from publishing.package import read
+from publishing.archive.reader import read
 from tests.archives import (
     GNU_MAGIC,
     gnu_long_name,

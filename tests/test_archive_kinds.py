@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from publishing.archive import kinds
-from publishing.package import BadPackage, Limits, parse_file_name, read
+from publishing.archive.reader import BadPackage, Limits, parse_file_name, read
 from tests.archives import make_conda, make_tar_bz2, paths_entry, refusal, tar_member
 
 CLIENT_SHOWS_CHARACTERS = 512

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from publishing.package import read
+from publishing.archive.reader import read
 from tests.archives import hardlink, make_conda, make_tar_bz2, paths_entry, refusal, symlink, tar_bytes, tar_member
 
 Maker = Callable[..., Path]

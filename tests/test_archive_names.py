@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from publishing.archive import system_names
-from publishing.package import read
+from publishing.archive.reader import read
 from tests.archives import make_conda, make_tar_bz2, paths_entry, refusal, symlink, tar_member
 
 Maker = Callable[..., Path]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import rattler.package_streaming
 
-from publishing.package import Limits, read
+from publishing.archive.reader import Limits, read
 from tests.archives import (
     hardlink,
     make_conda,

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app.access import Actor, permissions
+from channels_app.access.permissions import Actor, permissions
 from channels_app.models import Channel, Invitation, Member, Outgoing, Role, Team, TeamMember, User
 from channels_app.people import invitations, members
 from hub.errors import HubError

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from hub.errors import HubError
 from publishing.attestations import verification
-from publishing.attestations.rules import Verified
+from publishing.attestations.errors import Verified
 from publishing.id_tokens.providers import PROVIDERS
 from tests import sigstore
 from tests.id_tokens.builders import github_claims

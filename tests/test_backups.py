@@ -17,7 +17,7 @@ from pytest_django import Settings
 from channels_app.models import Channel, User
 from hub.locks import try_lock
 from hub.storage import store
-from publishing.operations import backups
+from publishing.transfer import backups
 from tests.builders import make_artifact
 
 pytestmark = pytest.mark.django_db(transaction=True)

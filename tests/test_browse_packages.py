@@ -11,10 +11,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import browse_queries, packages
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, Removal, User
-from publishing import upload
+from channels_app.packages import packages, queries
+from publishing.uploads import upload
 from tests.archives import make_conda, tar_member
 from tests.browsing import artifact_url, page, publish
 from tests.builders import make_artifact, make_channel, make_key, received
@@ -138,7 +138,7 @@ def test_the_plot_has_90_days(open_channel: Channel, client: Client) -> None:
     for each, ago, count in ((artifact, 0, 3), (other, 0, 4), (artifact, 89, 5), (artifact, 90, 100)):
         DailyDownloads.objects.create(artifact=each, day=today - timedelta(days=ago), count=count)
 
-    days = browse_queries.daily_downloads(artifact.package)
+    days = queries.daily_downloads(artifact.package)
 
     assert (len(days), days[0], days[-1]) == (90, (today - timedelta(days=89), 5), (today, 7))
     assert "<strong>12</strong> downloads in 90 days" in page(client, "/channels/open/packages/demo")

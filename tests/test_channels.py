@@ -5,8 +5,9 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from channels_app import channels, keys
-from channels_app.access import SCOPES
+from channels_app.access.permissions import SCOPES
+from channels_app.authentication import api_keys
+from channels_app.channels import channels
 from channels_app.models import ApiKey, AuditEvent, Channel, Member, Role, User
 from hub.errors import HubError
 from tests.builders import make_channel
@@ -77,7 +78,7 @@ def test_createchannel(olga: User) -> None:
 
 def test_createapikey_prints_the_key_alone(channel: Channel, olga: User) -> None:
     secret = run("createapikey", "olga", "--name", "laptop", "--channel", "demo", "--scope", "upload", "--days", "3")
-    key = keys.look_up(secret)
+    key = api_keys.look_up(secret)
     assert key is not None
     assert (key.name, key.scopes, key.all_channels, list(key.channels.all())) == (
         "laptop",
@@ -90,7 +91,7 @@ def test_createapikey_prints_the_key_alone(channel: Channel, olga: User) -> None
 
 
 def test_createapikey_by_default_reads_all_channels_for_a_year(olga: User) -> None:
-    key = keys.look_up(run("createapikey", "olga", "--name", "laptop"))
+    key = api_keys.look_up(run("createapikey", "olga", "--name", "laptop"))
     assert key is not None
     assert (key.scopes, key.all_channels) == (["read"], True)
     assert key.expires_at is not None

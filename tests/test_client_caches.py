@@ -8,10 +8,11 @@ import pytest
 from django.test import Client
 from django.utils.http import http_date
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, User
-from publishing import index, repodata, upload
+from publishing.index import builds, repodata
 from publishing.models import SubdirIndex
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_channel, received
 
@@ -27,7 +28,7 @@ def channel(olga: User, tmp_path: Path) -> Channel:
     channel = make_channel("open", owner=olga, is_private=False)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for subdir in ("noarch", ""):
-        index.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+        builds.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
     SubdirIndex.objects.update(built_at=BUILT)
     Artifact.objects.update(indexed_timestamp=int(BUILT.timestamp() * 1000))
     Channel.objects.update(created_at=BUILT)

@@ -13,7 +13,7 @@ from django.db import connection
 from channels_app.models import Artifact, Channel
 from hub.storage import Chunks, NotInStore, Stat
 from hub.storage.folder import FolderStore
-from publishing.operations.copying import Totals, copy, is_index
+from publishing.transfer.store_copy import Totals, copy, is_index
 from tests.builders import make_artifact
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,7 +140,7 @@ def test_a_file_that_is_removed_during_the_copy_is_nobodys_trouble(
 def test_a_copy_is_finished_where_it_was_interrupted(
     channel: Channel, source: FolderStore, target: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("publishing.operations.copying.KEYS_AT_ONCE", 2)
+    monkeypatch.setattr("publishing.transfer.store_copy.KEYS_AT_ONCE", 2)
     for number in range(5):
         source.put(f"demo/noarch/demo-{number}-0.conda", b"package")
     running = copy(source, target)

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from channels_app.models import Artifact, Channel, User
 from hub.storage import store
-from publishing import delivery
+from publishing.downloads import delivery
 from tests.builders import make_key
 from tests.callers import make_world
 from tests.pages import Response

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from django.utils.html import escape
 
-from channels_app import channels
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.channels import channels
 from channels_app.models import Channel, Member, Role, User
 from tests.builders import make_artifact, make_channel, make_key, make_member
 from tests.pages import events, said, signed_in, text

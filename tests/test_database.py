@@ -13,7 +13,7 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import views
+from channels_app.site import views
 from hub import database
 from hub.locks import try_lock
 from tests.live import LiveHub, live_hub

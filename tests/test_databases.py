@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from channels_app.models import User
-from publishing.operations import databases
-from publishing.operations.databases import RefusedError
+from publishing.transfer import database_copy
+from publishing.transfer.database_copy import RefusedError
 from tests.live import LiveHub, own_services
 
 
@@ -31,7 +31,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     ],
 )
 def test_a_url_that_names_no_database_is_refused(url: str, sentence: str) -> None:
-    with pytest.raises(RefusedError, match=sentence), databases.connected(url):
+    with pytest.raises(RefusedError, match=sentence), database_copy.connected(url):
         pass
 
 
@@ -50,4 +50,4 @@ def test_a_database_of_another_version_is_refused(hub: LiveHub, tmp_path: Path) 
 
 def test_a_used_database_is_refused(olga: User) -> None:
     with pytest.raises(RefusedError, match="already has 1 users and 0 channels; expected a new one"):
-        databases.check_unused()
+        database_copy.check_unused()

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from channels_app import channels, queries
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.channels import channels, queries
 from channels_app.models import Artifact, AuditEvent, Channel, Member, Package, ReservedName, Role, User
 from hub.errors import HubError
 from hub.locks import try_lock
 from hub.storage import store
-from publishing import housekeeping, index, upload
+from publishing import housekeeping
+from publishing.index import builds
 from publishing.models import SubdirIndex
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_channel, make_key, make_member, received
 
@@ -25,7 +27,7 @@ def published(channel: Channel, olga: User, tmp_path: Path) -> Channel:
     """`channel`, with a package and its index, deleted."""
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for each in SubdirIndex.objects.all():
-        index.bring_up_to_date(each.pk)
+        builds.bring_up_to_date(each.pk)
     return channels.delete(actor=Actor(user=olga), channel=channel)
 
 

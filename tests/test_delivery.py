@@ -7,11 +7,13 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app import download_counts
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, User
-from publishing import delivery, index, upload
+from channels_app.packages import download_counts
+from publishing.downloads import delivery
+from publishing.index import builds
 from publishing.models import IndexedName, SubdirIndex
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_channel, make_key, received
 
@@ -27,7 +29,7 @@ def content(olga: User, tmp_path: Path) -> bytes:
     channel = make_channel("open", owner=olga, is_private=False)
     path = make_conda(tmp_path, version="1!2.0+local")
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
-    index.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
+    builds.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
     return path.read_bytes()
 
 

@@ -17,9 +17,9 @@ from django.test import Client
 from django.utils.html import strip_tags
 from rattler_build import upload_package_to_prefix
 
-from channels_app import docs
+from channels_app.docs import views
 from channels_app.management.commands.settings import tables
-from publishing.id_tokens.rules import Code
+from publishing.id_tokens.claims import Code
 from tests.archives import make_conda
 from tests.client_commands import PROGRAMS, Parsed, parse
 from tests.live import LiveHub, live_hub
@@ -29,8 +29,8 @@ YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 IN_YAML = re.compile(rf"- (?:run: )?((?:{'|'.join(PROGRAMS)}) \w.*)")
 # The inputs of prefix-dev/setup-pixi's action.yml that are used.
 SETUP_PIXI = {"auth-host", "auth-token", "run-install"}
-VARIABLES = {"PREFIX_API_KEY", docs.id_token_variable(docs.EXAMPLE_HOST), "READ_TOKEN"}
-HUB = f"https://{docs.EXAMPLE_HOST}"
+VARIABLES = {"PREFIX_API_KEY", views.id_token_variable(views.EXAMPLE_HOST), "READ_TOKEN"}
+HUB = f"https://{views.EXAMPLE_HOST}"
 FILE = "demo-1.0-0"
 
 REHEARSED = "tests/clients/test_rehearsals.py does it"
@@ -63,13 +63,13 @@ class Place:
             blanks["LEAKED"] = self.hub.manage("createapikey", "admin", "--name", "leaked")
         for example in (HUB, "http://127.0.0.1:8000"):
             line = line.replace(example, self.hub.url)
-        return docs.BLANK.sub(lambda found: blanks.get(found[0], found[0]), line)
+        return views.BLANK.sub(lambda found: blanks.get(found[0], found[0]), line)
 
 
 def pages() -> dict[str, str]:
     folder = Path(settings.BASE_DIR)
     return {"README": (folder / "README.md").read_text()} | {
-        name: (docs.FOLDER / f"{name}.md").read_text() for name in docs.ORDER
+        name: (views.FOLDER / f"{name}.md").read_text() for name in views.ORDER
     }
 
 
@@ -169,7 +169,7 @@ def test_what_is_not_run_is_still_there(place: Place) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", docs.ORDER)
+@pytest.mark.parametrize("name", views.ORDER)
 def test_every_page_shows_with_this_hubs_address_and_a_way_on(
     client: Client, settings: LazySettings, name: str
 ) -> None:
@@ -179,16 +179,16 @@ def test_every_page_shows_with_this_hubs_address_and_a_way_on(
     page = response.content.decode()
 
     assert response.status_code == 200
-    assert docs.EXAMPLE_HOST not in page
+    assert views.EXAMPLE_HOST not in page
     assert page.count("<h1") == 1
     assert 'aria-current="page"' in page
-    assert 'rel="prev"' in page or name == docs.ORDER[0]
-    assert 'rel="next"' in page or name == docs.ORDER[-1]
+    assert 'rel="prev"' in page or name == views.ORDER[0]
+    assert 'rel="next"' in page or name == views.ORDER[-1]
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", docs.ORDER)
+@pytest.mark.parametrize("name", views.ORDER)
 def test_every_link_within_the_documentation_leads_somewhere(client: Client, name: str) -> None:
     page = client.get(f"/docs/{name}").content.decode()
 
@@ -216,7 +216,7 @@ def test_addresses_are_replaced_each_in_its_form(client: Client, settings: LazyS
 def test_the_index_lists_every_page_in_groups(client: Client) -> None:
     page = client.get("/docs").content.decode()
 
-    positions = [page.index(f'<h2><a href="/docs/{name}">') for name in docs.ORDER]
+    positions = [page.index(f'<h2><a href="/docs/{name}">') for name in views.ORDER]
     assert positions == sorted(positions)
 
 
@@ -229,11 +229,11 @@ def test_there_is_no_other_page_and_nothing_to_post(client: Client) -> None:
 
 
 def test_every_file_of_the_documentation_has_its_place() -> None:
-    assert {path.stem for path in docs.FOLDER.glob("*.md")} == set(docs.ORDER)
+    assert {path.stem for path in views.FOLDER.glob("*.md")} == set(views.ORDER)
 
 
 def test_commands_stand_each_by_itself_with_its_blanks() -> None:
-    html = docs.read("first-steps").html
+    html = views.read("first-steps").html
 
     assert "<code>pixi add <var>PACKAGE</var></code>" in html
     assert "<span>--bearer <var>KEY</var></span>" in html

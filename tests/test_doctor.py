@@ -10,10 +10,10 @@ from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import Settings
 
-from channels_app.access import ANYONE, Actor
-from channels_app.doctor import addresses, clues
+from channels_app.access.permissions import ANYONE, Actor
+from channels_app.doctor import addresses, pasted_text
 from channels_app.doctor.findings import Finding
-from channels_app.doctor.page import examine
+from channels_app.doctor.views import examine
 from channels_app.models import ApiKey, Channel, Role, User
 from tests.builders import (
     NO_KEY,
@@ -46,7 +46,7 @@ def told(text: str, channel: str = "", session: Actor = ANYONE) -> list[str]:
 
 def wrong(text: str) -> list[Finding]:
     """What is wrong by addresses and options alone."""
-    return addresses.examine(clues.read(text))
+    return addresses.examine(pasted_text.read(text))
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ import zstandard
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.identifiers import KNOWN_SUBDIRS
 from channels_app.models import Channel, User
-from channels_app.names import KNOWN_SUBDIRS
 from hub.storage import StoreError
-from publishing import delivery, index, repodata, upload
+from publishing.downloads import delivery
+from publishing.index import builds, repodata
 from publishing.models import IndexedName, SubdirIndex
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_channel, make_files_old, make_key, received
 
@@ -29,9 +31,9 @@ def content(olga: User, tmp_path: Path) -> bytes:
     channel = make_channel("open", owner=olga, is_private=False)
     path = make_conda(tmp_path)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
-    index.open_channel(channel)
+    builds.open_channel(channel)
     for subdir in ("noarch", ""):
-        index.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+        builds.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
     make_files_old()
     return path.read_bytes()
 

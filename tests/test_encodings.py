@@ -10,10 +10,12 @@ from django.http import HttpRequest
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Channel, User
-from publishing import encodings, index, repodata, upload
+from publishing.downloads import encodings
+from publishing.index import builds, repodata
 from publishing.models import SubdirIndex
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_channel, make_files_old, received
 
@@ -49,7 +51,7 @@ def channel(olga: User, tmp_path: Path) -> Channel:
     channel = make_channel("open", owner=olga, is_private=False)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for subdir in ("noarch", ""):
-        index.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+        builds.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
     make_files_old()
     return channel
 

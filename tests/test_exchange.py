@@ -10,9 +10,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app import keys, limits
-from channels_app.access import Actor, Permission, permissions
+from channels_app.access.permissions import Actor, Permission, permissions
+from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, AuditEvent, Channel, KeyKind
+from channels_app.rate_limits import counters
 from publishing.models import Issuer, TrustedPublisher, UsedIdToken
 from publishing.trusted import exchange, publishers
 from tests.builders import make_channel, make_issuer, make_minted_key, make_publisher, make_user
@@ -44,7 +45,7 @@ def test_token_becomes_a_key_that_may_upload(client: Client, publisher: TrustedP
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/plain"
     assert answer.headers["Cache-Control"] == "no-store"
-    key = keys.look_up(answer.content.decode())
+    key = api_keys.look_up(answer.content.decode())
     assert key is not None
     assert key.kind == KeyKind.MINTED
     assert key.owner is None
@@ -135,7 +136,7 @@ def test_disabled_issuer_is_no_issuer(client: Client, publisher: TrustedPublishe
     secret = mint(client, signed(github_claims())).content.decode()
     Issuer.objects.update(is_enabled=False)
     assert refusal(mint(client, signed(github_claims())))[1] == "unknown_issuer"
-    assert permissions(Actor(key=keys.look_up(secret)), channel) == set()
+    assert permissions(Actor(key=api_keys.look_up(secret)), channel) == set()
 
 
 def test_audience_is_the_configured_host_whatever_the_request_says(
@@ -192,7 +193,7 @@ def test_an_address_may_ask_so_often(client: Client, settings: Settings) -> None
 def test_a_subject_may_ask_so_often(
     client: Client, publisher: TrustedPublisher, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "time", SimpleNamespace(time=lambda: 1_800_000_000.5))
+    monkeypatch.setattr(counters, "time", SimpleNamespace(time=lambda: 1_800_000_000.5))
     settings.HUB_RATE_LIMITS = {"mint-by-subject": 2}
     answers = [mint(client, signed(github_claims())) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -204,7 +205,7 @@ def test_one_token_serves_every_channel_that_trusts_it(
 ) -> None:
     reading = make_channel("reading")
     make_publisher(reading, publisher.issuer, may_upload=False, may_read=True)
-    key = keys.look_up(mint(client, signed(github_claims())).content.decode())
+    key = api_keys.look_up(mint(client, signed(github_claims())).content.decode())
     assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
     assert permissions(Actor(key=key), reading) == {Permission.READ}
     assert permissions(Actor(key=key), make_channel("stranger")) == set()
@@ -214,14 +215,14 @@ def test_most_specific_publisher_of_a_channel_decides(client: Client, channel: C
     fields = {"repository": "octo-org/sample", "workflow": "release.yml"}
     make_publisher(channel, fields=fields, may_read=True)
     make_publisher(channel, fields={**fields, "environment": "release"})
-    key = keys.look_up(mint(client, signed(github_claims())).content.decode())
+    key = api_keys.look_up(mint(client, signed(github_claims())).content.decode())
     assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
 
 
 def test_removed_publisher_takes_its_keys_rights_with_it(
     client: Client, publisher: TrustedPublisher, channel: Channel
 ) -> None:
-    key = keys.look_up(mint(client, signed(github_claims())).content.decode())
+    key = api_keys.look_up(mint(client, signed(github_claims())).content.decode())
     publisher.delete()
     assert permissions(Actor(key=key), channel) == set()
 
@@ -238,7 +239,7 @@ def test_pending_publisher_makes_its_channel(client: Client, sent_jobs: list[tup
     made = Channel.objects.get(name="to-be")
     assert made.is_private
     assert [(member.user, member.role) for member in made.members.all()] == [(nora, "owner")]
-    assert permissions(Actor(key=keys.look_up(secret)), made) == {Permission.UPLOAD}
+    assert permissions(Actor(key=api_keys.look_up(secret)), made) == {Permission.UPLOAD}
     pending.refresh_from_db()
     assert (pending.channel, pending.channel_name, pending.expires_at) == (made, "", None)
 
@@ -278,7 +279,7 @@ def test_replay_row_outlives_the_token(client: Client, publisher: TrustedPublish
 def test_expired_minted_key_is_no_key(publisher: TrustedPublisher) -> None:
     key, secret = make_minted_key(publisher)
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert keys.look_up(secret) is None
+    assert api_keys.look_up(secret) is None
     assert key.pk
 
 

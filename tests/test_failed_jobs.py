@@ -7,12 +7,12 @@ import pytest
 from celery.app.trace import build_tracer
 from celery.signals import before_task_publish
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import AuditEvent, User
 from hub import celery, metrics, request_ids
 from publishing import tasks
 from publishing.models import FailedJob
-from publishing.operations import jobs
+from publishing.status import jobs
 from tests.builders import NO_KEY
 from tests.pages import events
 
@@ -137,7 +137,7 @@ def test_a_job_carries_the_id_of_its_request(monkeypatch: pytest.MonkeyPatch) ->
 
     before_task_publish.send(sender=BUILD, headers=headers)
     request_ids.begin()
-    monkeypatch.setattr("publishing.turns.work", lambda: seen.append(request_ids.current.get()))
+    monkeypatch.setattr("publishing.index.turns.work", lambda: seen.append(request_ids.current.get()))
     build_tracer(BUILD, tasks.build_index, app=celery.app)("1", [7], {}, {"id": "1", "args": [7], **headers})
 
     assert seen == ["of-the-request-1"]

@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app import views
 from channels_app.models import User
+from channels_app.site import views
 from tests.builders import make_key
 from tests.callers import make_world
 from tests.pages import Response, signed_in

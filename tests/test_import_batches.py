@@ -16,16 +16,19 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app import audit, channels, packages
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
+from channels_app.channels import channels
 from channels_app.models import Artifact, AuditEvent, Channel, Package, Removal, User
+from channels_app.packages import packages
 from hub.errors import HubError
 from hub.storage import store
-from publishing import index, upload
+from publishing.index import builds
 from publishing.management.commands import importchannel
 from publishing.models import Reservation, SubdirIndex
-from publishing.operations import import_records, importing
-from publishing.operations.import_records import Checked, Outcome, Records
+from publishing.transfer import channel_import, import_records
+from publishing.transfer.import_records import Checked, Outcome, Records
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
 from tests.test_importing import run
@@ -88,7 +91,7 @@ def test_batch_of_many_names_asks_no_more_than_of_few(olga: User, tmp_path: Path
     for prefix, count in (("a", 3), ("b", 30)):
         lay(tmp_path, *(f"{prefix}{number}" for number in range(count)))
         with CaptureQueriesContext(connection) as asked:
-            list(importing.take_in(Channel.objects.filter(name="demo").first() or make_channel(owner=olga)))
+            list(channel_import.take_in(Channel.objects.filter(name="demo").first() or make_channel(owner=olga)))
         counts.append(len([each for each in asked if "indexedname" not in each["sql"]]))
     assert counts[1] <= counts[0] + 2
     assert SubdirIndex.objects.get(subdir="noarch").wanted == 2
@@ -139,12 +142,12 @@ def test_batch_with_an_impossible_name_takes_the_others_in(olga: User, tmp_path:
 STEPS = {
     "before a claim": (Records, "claim"),
     "with a claim": (Records, "_reserve"),
-    "while a package is read": (importing, "_check"),
+    "while a package is read": (channel_import, "_check"),
     "before a batch": (Records, "add"),
-    "within a transaction": (audit, "record_each"),
-    "before the commit": (index, "request"),
-    "before the old index goes": (importing, "_lost"),
-    "before the index": (index, "bring_channel_up_to_date"),
+    "within a transaction": (log, "record_each"),
+    "before the commit": (builds, "request"),
+    "before the old index goes": (channel_import, "_lost"),
+    "before the index": (builds, "bring_channel_up_to_date"),
 }
 
 
@@ -153,7 +156,7 @@ STEPS = {
 def test_import_interrupted_goes_on_where_it_ended(
     olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings, step: str, is_late: bool
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH", 2)
+    monkeypatch.setattr(channel_import, "BATCH", 2)
     lay(tmp_path, "a", "b", "c", "d", "e")
     owner, name = STEPS[step]
     original, numbers = getattr(owner, name), numbered(1)
@@ -290,7 +293,7 @@ def test_channel_gone_meanwhile_takes_in_nothing_more(
 
 
 def test_checks_ahead_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "WAITING", 3)
+    monkeypatch.setattr(channel_import, "WAITING", 3)
     begun = []
 
     def checks() -> Iterator[Future[Checked | Outcome]]:
@@ -300,17 +303,17 @@ def test_checks_ahead_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             done.set_result(Outcome(str(number)))
             yield done
 
-    for ended, found in enumerate(importing._in_order(checks()), 1):
+    for ended, found in enumerate(channel_import._in_order(checks()), 1):
         assert found.key == str(ended - 1)
         assert len(begun) <= ended + 3
     assert len(begun) == 10
 
 
 def test_batch_is_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "BATCH", 3)
-    monkeypatch.setattr(importing, "BATCH_BYTES", 100)
+    monkeypatch.setattr(channel_import, "BATCH", 3)
+    monkeypatch.setattr(channel_import, "BATCH_BYTES", 100)
     found = [Outcome(str(number), facts_bytes=size) for number, size in enumerate([1, 1, 1, 1, 200, 60, 60, 1])]
-    sizes = [[each.facts_bytes for each in batch] for batch in importing._batches(iter(found))]
+    sizes = [[each.facts_bytes for each in batch] for batch in channel_import._batches(iter(found))]
     assert sizes == [[1, 1, 1], [1, 200], [60, 60], [1]]
 
 

@@ -11,11 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import AboutDocument, Artifact, AuditEvent, Channel, Removal, User
 from hub.storage import StoreError, store
-from publishing import removal, upload
-from publishing.operations import importing, strangers
+from publishing.removal import removal
+from publishing.transfer import channel_import
+from publishing.uploads import upload
+from publishing.verification import unknown_files
 from tests import sigstore
 from tests.archives import make_conda, make_tar_bz2
 from tests.builders import make_channel, make_minted_key, make_publisher, make_user, received
@@ -94,9 +96,9 @@ def test_a_lost_database_is_made_again(published: Channel, olga: User, store_fol
     channel = Channel.objects.get()
     assert (channel.is_private, [member.user for member in channel.members.all()]) == (False, [olga])
     assert set(Artifact.objects.values_list("uploaded_by", flat=True)) == {None}
-    assert Artifact.objects.get(removal=Removal.YANKED).removal_reason == importing.YANKED
+    assert Artifact.objects.get(removal=Removal.YANKED).removal_reason == channel_import.YANKED
     assert AuditEvent.objects.filter(action="artifact.import").count() == 5
-    assert not [key for key in store().list("") if key.endswith(strangers.OLD_REPODATA)]
+    assert not [key for key in store().list("") if key.endswith(unknown_files.OLD_REPODATA)]
     assert found(channel, is_hashed=True) == []
     with web_server(store_folder) as url:
         assert len(Reader(f"{url}/demo").records()) == 4
@@ -114,7 +116,7 @@ def test_the_second_time_there_is_nothing_to_do(published: Channel) -> None:
 def test_interrupted_it_goes_on_where_it_ended(published: Channel, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     before = facts(), records(), records("linux-64")
     lose_the_database()
-    original, calls = importing._copied, []
+    original, calls = channel_import._copied, []
 
     def die(key: str) -> Any:
         calls.append(key)
@@ -123,7 +125,7 @@ def test_interrupted_it_goes_on_where_it_ended(published: Channel, monkeypatch: 
         return original(key)
 
     with monkeypatch.context() as patch:
-        patch.setattr(importing, "_copied", die)
+        patch.setattr(channel_import, "_copied", die)
         with pytest.raises(CommandError, match=r"gone\. Run the command again: it goes on where it ended\."):
             run("demo", "--owner", "olga")
     for channel in Channel.objects.all():

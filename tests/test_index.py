@@ -21,14 +21,15 @@ from pytest_django import Settings
 
 from channels_app.models import Artifact, AuditEvent, Channel
 from hub.storage import StoreError, store
-from publishing import files, housekeeping, index, pieces, repodata
+from publishing import housekeeping
+from publishing.index import builds, fragments, repodata, writer
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 from tests.builders import make_artifact
 
 
 def build(channel: Channel, subdir: str = "noarch") -> SubdirIndex:
     row = SubdirIndex.objects.get(channel=channel, subdir=subdir)
-    index.bring_up_to_date(row.pk)
+    builds.bring_up_to_date(row.pk)
     row.refresh_from_db()
     return row
 
@@ -59,8 +60,8 @@ def stored(folder: Path) -> set[str]:
 
 
 def test_a_new_channel_gets_every_file(channel: Channel, store_folder: Path) -> None:
-    index.open_channel(channel)
-    index.bring_channel_up_to_date(channel)
+    builds.open_channel(channel)
+    builds.bring_channel_up_to_date(channel)
     assert stored(store_folder) == {
         "demo/channeldata.json",
         "demo/channeldata.json.zst",
@@ -71,8 +72,8 @@ def test_a_new_channel_gets_every_file(channel: Channel, store_folder: Path) -> 
         "info": {"subdir": "noarch"}, "packages": {}, "packages.conda": {}, "removed": [], "repodata_version": 1,
     }  # fmt: skip
     assert json.loads(read("notices.json")) == {"notices": []}
-    assert index.open_channel(channel) == []
-    index.bring_channel_up_to_date(channel)
+    assert builds.open_channel(channel) == []
+    builds.bring_channel_up_to_date(channel)
     assert SubdirIndex.objects.get(subdir="noarch").builds == 1
 
 
@@ -107,13 +108,13 @@ def test_a_further_build_touches_the_changed_name_alone(channel: Channel, monkey
     build(channel)
     before = dict(IndexedName.objects.filter(index__subdir="noarch").values_list("name", "shard_sha256"))
     made: list[str] = []
-    original = pieces._piece
+    original = fragments._piece
 
-    def counted(artifacts: list[Artifact]) -> pieces.Piece:
+    def counted(artifacts: list[Artifact]) -> fragments.Piece:
         made.extend(artifact.file_name for artifact in artifacts)
         return original(artifacts)
 
-    monkeypatch.setattr(pieces, "_piece", counted)
+    monkeypatch.setattr(fragments, "_piece", counted)
     make_artifact(channel, "lib3", "2.0")
     row = build(channel)
     assert sorted(made) == ["lib3-1.0-0.conda", "lib3-2.0-0.conda"]
@@ -137,8 +138,8 @@ def test_queries_of_a_build_do_not_grow_with_the_names(channel: Channel) -> None
 
 
 def test_more_names_than_a_batch(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "NAMES_AT_ONCE", 2)
-    monkeypatch.setattr(files, "FRAGMENTS_AT_ONCE", 2)
+    monkeypatch.setattr(fragments, "NAMES_AT_ONCE", 2)
+    monkeypatch.setattr(writer, "FRAGMENTS_AT_ONCE", 2)
     for number in range(7):
         make_artifact(channel, f"lib{number}")
     build(channel)
@@ -152,7 +153,7 @@ def test_removed_names_leave_files_and_shards(channel: Channel) -> None:
     make_artifact(channel, "kept")
     build(channel)
     gone.delete()
-    index.want(channel, "noarch", ["gone"])
+    builds.want(channel, "noarch", ["gone"])
     build(channel)
     assert set(read_json("noarch/repodata.json")["packages.conda"]) == {"kept-1.0-0.conda"}
     assert set(shards()) == {"kept"}
@@ -196,7 +197,7 @@ def test_channeldata_and_current_repodata_follow(channel: Channel) -> None:
 
 def test_an_upload_during_a_build_is_in_the_next_one(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_artifact(channel, "first")
-    original = pieces.remake
+    original = fragments.remake
     calls: list[list[str]] = []
 
     def remake(row: SubdirIndex, names: list[str], deadline: float | None) -> list[str]:
@@ -206,7 +207,7 @@ def test_an_upload_during_a_build_is_in_the_next_one(channel: Channel, monkeypat
             make_artifact(channel, "second")
         return made
 
-    monkeypatch.setattr(pieces, "remake", remake)
+    monkeypatch.setattr(fragments, "remake", remake)
     row = build(channel)
     assert calls == [["first"], ["second"]]
     assert (row.wanted, row.built, row.builds) == (2, 2, 2)
@@ -221,7 +222,7 @@ def test_a_build_that_dies_is_done_again(channel: Channel, monkeypatch: pytest.M
         raise StoreError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, victim, die)
+        patch.setattr(builds, victim, die)
         with pytest.raises(StoreError):
             build(channel)
     assert SubdirIndex.objects.get(subdir="noarch").built == 0
@@ -235,7 +236,7 @@ def test_a_build_that_dies_between_two_files_leaves_readable_ones(
     make_artifact(channel, "old")
     build(channel)
     make_artifact(channel, "new")
-    original = files.write_json
+    original = writer.write_json
 
     def die(row: SubdirIndex, key: str, layout: repodata.Layout) -> None:
         if key.endswith("run_exports.json"):
@@ -243,7 +244,7 @@ def test_a_build_that_dies_between_two_files_leaves_readable_ones(
         original(row, key, layout)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_json", die)
+        patch.setattr(writer, "write_json", die)
         with pytest.raises(StoreError):
             build(channel)
     assert set(shards()) == {"old", "new"}
@@ -255,7 +256,7 @@ def test_a_build_that_dies_between_two_files_leaves_readable_ones(
 def test_whoever_finds_the_lock_taken_leaves(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_artifact(channel)
     with monkeypatch.context() as patch:
-        patch.setattr(index, "try_lock", lambda name: nullcontext(False))
+        patch.setattr(builds, "try_lock", lambda name: nullcontext(False))
         assert build(channel).built == 0
     assert build(channel).built == 1
 
@@ -264,7 +265,7 @@ def test_a_late_or_second_message_does_nothing(channel: Channel) -> None:
     make_artifact(channel)
     etag = build(channel).etag
     assert build(channel).etag == etag
-    index.bring_up_to_date(10**6)
+    builds.bring_up_to_date(10**6)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +307,7 @@ def test_retired_shards_go_after_a_week_and_return_where_they_are_wanted_again(c
     build(channel)
     newer = IndexedName.objects.get(index__subdir="noarch").shard_sha256
     second.delete()
-    index.want(channel, "noarch", ["lib"])
+    builds.want(channel, "noarch", ["lib"])
     build(channel)
     assert [shard.sha256 for shard in RetiredShard.objects.all()] == [newer]
     housekeeping.remove_leftovers()

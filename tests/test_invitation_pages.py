@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import invitations
 from tests.builders import make_address, make_member, make_user

@@ -10,8 +10,9 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import outbox, tasks
-from channels_app.access import Actor, Permission, permissions
+from channels_app import tasks
+from channels_app.access.permissions import Actor, Permission, permissions
+from channels_app.audit import outbox
 from channels_app.models import Channel, Invitation, Member, Outgoing, Role, User
 from channels_app.people import invitations, members
 from publishing import housekeeping

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from hub import fetching
-from publishing.id_tokens.rules import BadToken
+from publishing.id_tokens.claims import BadToken
 from publishing.models import Issuer
 from publishing.trusted import exchange, issuers
 from tests.builders import make_publisher

@@ -8,7 +8,8 @@ from django.core import mail
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import outbox, tasks
+from channels_app import tasks
+from channels_app.audit import outbox
 from channels_app.models import ApiKey, AuditEvent, Channel, Outgoing, Role, User
 from hub.celery import app
 from tests.builders import make_key, make_member, make_minted_key, make_publisher, make_robot, make_user

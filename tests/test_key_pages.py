@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import escape, strip_tags
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from channels_app import keys
+from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Channel, Member, Role, Team, TeamMember, User
 from tests.builders import make_channel, make_key, make_member
 from tests.client_commands import PROGRAMS, looked_up_host, parse, stored_host
@@ -230,7 +230,7 @@ def test_somebody_elses_key_stays(owner: Client, sam: User) -> None:
     assert "Revoke the key" not in text(owner.get(f"{PAGE}?revoke={key.pk}"))
     assert secret[:11] not in text(owner.get(PAGE))
     assert owner.post(PAGE, {"revoke": str(key.pk)}).status_code == 404
-    assert keys.look_up(secret)
+    assert api_keys.look_up(secret)
 
 
 def test_the_list_says_what_a_key_is_for(owner: Client, channel: Channel, olga: User) -> None:

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from channels_app import keys
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, AuditEvent, User
 from hub.errors import HubError
 from tests.builders import make_key
@@ -25,9 +25,9 @@ def test_a_key_is_of_letters_and_digits_after_its_prefix_and_only_its_hash_is_ke
 
 
 def test_a_thousand_keys_differ_and_carry_a_checksum() -> None:
-    made = {keys.new_secret() for _ in range(1000)}
+    made = {api_keys.new_secret() for _ in range(1000)}
     assert len(made) == 1000
-    assert all(keys.has_shape(secret) for secret in made)
+    assert all(api_keys.has_shape(secret) for secret in made)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_a_thousand_keys_differ_and_carry_a_checksum() -> None:
 def test_a_damaged_key_costs_no_query(olga: User, damage: object, django_assert_num_queries: object) -> None:
     secret = damage(make_key(olga))  # type: ignore[operator]
     with django_assert_num_queries(0):  # type: ignore[operator]
-        assert keys.look_up(secret) is None
+        assert api_keys.look_up(secret) is None
 
 
 def test_a_key_is_found_until_it_ends(olga: User) -> None:
     secret = make_key(olga)
-    key = keys.look_up(secret)
+    key = api_keys.look_up(secret)
     assert key is not None
     assert key.owner == olga
     for end in (
@@ -59,36 +59,36 @@ def test_a_key_is_found_until_it_ends(olga: User) -> None:
         {"expires_at": None, "revoked_at": timezone.now()},
     ):
         ApiKey.objects.update(**end)
-        assert keys.look_up(secret) is None
+        assert api_keys.look_up(secret) is None
 
 
 def test_the_key_of_an_inactive_user_is_none(olga: User) -> None:
     secret = make_key(olga)
     User.objects.update(is_active=False)
-    assert keys.look_up(secret) is None
+    assert api_keys.look_up(secret) is None
 
 
 def test_revoking_is_at_once_and_recorded(olga: User) -> None:
     secret = make_key(olga)
-    key = keys.look_up(secret)
+    key = api_keys.look_up(secret)
     assert key is not None
     for _ in range(2):
-        keys.revoke(key=key, actor=Actor(user=olga))
-    assert keys.look_up(secret) is None
+        api_keys.revoke(key=key, actor=Actor(user=olga))
+    assert api_keys.look_up(secret) is None
     assert AuditEvent.objects.filter(action="key.revoke", actor=olga).count() == 1
 
 
 def test_the_last_use_is_kept_to_the_minute(olga: User) -> None:
-    key = keys.look_up(make_key(olga))
+    key = api_keys.look_up(make_key(olga))
     assert key is not None
-    keys.note_use(key)
+    api_keys.note_use(key)
     first = ApiKey.objects.get().last_used_at
     assert first is not None
     key.refresh_from_db()
-    keys.note_use(key)
+    api_keys.note_use(key)
     assert ApiKey.objects.get().last_used_at == first
     key.last_used_at = first - timedelta(minutes=2)
-    keys.note_use(key)
+    api_keys.note_use(key)
     assert ApiKey.objects.get().last_used_at != first
 
 

@@ -9,8 +9,8 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from channels_app import limits
 from channels_app.models import RateCount
+from channels_app.rate_limits import counters
 from hub.errors import HubError
 from hub.middleware import client_address
 from tests.threads import at_once, shared_database
@@ -34,13 +34,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What limits.py knows of the time: 20 seconds of a window are over; `now` may be changed."""
     clock = SimpleNamespace(now=WINDOW_BEGINS + 20.5)
     clock.time = lambda: clock.now
-    monkeypatch.setattr(limits, "time", clock)
+    monkeypatch.setattr(counters, "time", clock)
     return clock
 
 
 def hits(count: int, by: str = "10.0.0.1", name: str = NAME) -> None:
     for _ in range(count):
-        limits.hit(name, by, WHAT)
+        counters.hit(name, by, WHAT)
 
 
 def test_so_many_are_allowed_and_no_more(most: int) -> None:
@@ -105,7 +105,7 @@ def test_counts_of_windows_that_are_over_are_forgotten(clock: SimpleNamespace) -
     hits(1, by="before")
     clock.now = WINDOW_BEGINS + 60.5
     hits(1, by="now")
-    limits.forget_old()
+    counters.forget_old()
     assert [count.window for count in RateCount.objects.all()] == [WINDOW_BEGINS + 120]
 
 
@@ -126,7 +126,7 @@ def test_address_is_what_our_own_proxies_saw(settings: Settings, proxies: int, f
     settings.HUB_PROXIES = proxies
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.7", headers={"X-Forwarded-For": forwarded})
     client_address(lambda _: HttpResponse())(request)
-    assert limits.address(request) == address
+    assert counters.address(request) == address
 
 
 @pytest.mark.django_db(transaction=True)
@@ -143,4 +143,4 @@ def test_the_documentation_has_every_limit() -> None:
     """docs/operating.md, in the order of the table."""
     text = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
     section = text.partition("\n## Limits\n")[2].partition("\n## ")[0]
-    assert re.findall(r"`([a-z-]+-by-[a-z]+)`(?=[ ,])", section) == list(limits.LIMITS)
+    assert re.findall(r"`([a-z-]+-by-[a-z]+)`(?=[ ,])", section) == list(counters.LIMITS)

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from channels_app.limits import LIMITS
+from channels_app.rate_limits.counters import LIMITS
 from hub.middleware import is_number_up_to
 from tests.callers import CALLERS, make_world
 from tests.routes import every_route

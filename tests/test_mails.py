@@ -6,11 +6,12 @@ import pytest
 from django.core import mail
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import audit, mails, outbox, tasks
-from channels_app.access import Actor
+from channels_app import tasks
+from channels_app.access.permissions import Actor
+from channels_app.audit import log, notifications, outbox
 from channels_app.models import AuditEvent, Channel, Outgoing, Role, User
+from publishing.id_tokens.claims import BadToken
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadToken
 from publishing.trusted import publishers
 from tests.builders import make_issuer, make_member, make_publisher, make_user
 from tests.id_tokens.builders import github_claims
@@ -64,7 +65,7 @@ def test_owners_are_told_of_a_new_publisher(
 
 
 def body_of(event: AuditEvent) -> str:
-    mails.send(event.pk, mails.recipients(event.pk)[0])
+    notifications.send(event.pk, notifications.recipients(event.pk)[0])
     return str(mail.outbox[-1].body)
 
 
@@ -110,7 +111,7 @@ def test_who_adds_a_pending_publisher_is_told(sam: User) -> None:
 
 
 def test_names_are_not_escaped_and_stay_in_their_line(channel: Channel, olga: User) -> None:
-    event = audit.record(
+    event = log.record(
         "publisher.remove", target="a\n<b>&", by=Actor(user=olga), channel=channel, detail={"fields": {}}
     )
     assert "a\n<b>&" in body_of(event)
@@ -124,13 +125,13 @@ def test_other_events_are_no_mails(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        audit.record("artifact.yank", target="demo", by=Actor(user=olga), channel=channel)
+        log.record("artifact.yank", target="demo", by=Actor(user=olga), channel=channel)
     assert sent_jobs == []
     assert not Outgoing.objects.exists()
 
 
 def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User) -> None:
-    event = audit.record("publisher.remove", target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
+    event = log.record("publisher.remove", target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
     Outgoing.objects.all().delete()
     tasks.tell(0)
     tasks.send_mail(event.pk, 0)
@@ -141,6 +142,6 @@ def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User) -> None
 
 def test_every_mail_has_its_text_and_every_text_its_mail(settings: Settings) -> None:
     folder = settings.BASE_DIR / "templates" / "mail"
-    assert {path.stem for path in folder.glob("*.txt")} == {each.template for each in mails.MAILS.values()} | {
+    assert {path.stem for path in folder.glob("*.txt")} == {each.template for each in notifications.MAILS.values()} | {
         "invitation"
     }

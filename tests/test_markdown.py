@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from channels_app import markdown
+from channels_app.ui import markdown
 
 HREF = re.compile(r'href="([^"]*)"')
 

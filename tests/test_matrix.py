@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from channels_app.limits import LIMITS
+from channels_app.rate_limits.counters import LIMITS
 from tests.callers import CALLERS, PUBLISHER_ID, make_world
 from tests.pages import Response
 from tests.routes import every_route

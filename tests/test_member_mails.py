@@ -4,8 +4,9 @@ import pytest
 from django.core import mail
 from pytest_django import Settings
 
-from channels_app import channels, mails
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.audit import notifications
+from channels_app.channels import channels
 from channels_app.models import AuditEvent, Channel, Role, Team, TeamMember, User
 from channels_app.people import invitations, members, teams
 from tests.builders import make_member, make_team, make_team_member, make_user
@@ -30,8 +31,8 @@ def team(max_: User, sam: User) -> Team:
 def told() -> dict[str, tuple[str, str]]:
     """Readers of the mails on the last event: address → subject and text."""
     event = AuditEvent.objects.latest("pk")
-    for user_id in mails.recipients(event.pk):
-        mails.send(event.pk, user_id)
+    for user_id in notifications.recipients(event.pk):
+        notifications.send(event.pk, user_id)
     return {sent.to[0]: (str(sent.subject), str(sent.body)) for sent in mail.outbox}
 
 
@@ -128,4 +129,4 @@ def test_a_rename_at_once_keeps_no_mail_back(channel: Channel, olga: User, sam: 
     for name in ("surveyors", "mappers-2"):
         teams.update(user=sam, team=team, name=name, description="", group="")
     make_team("mappers", manager=make_user("trap", email="trap@example.org"))
-    assert set(mails.recipients(added.pk)) == {olga.pk, sam.pk}
+    assert set(notifications.recipients(added.pk)) == {olga.pk, sam.pk}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from channels_app import channels
-from channels_app.access import Actor, Permission, permissions
+from channels_app.access.permissions import Actor, Permission, permissions
+from channels_app.channels import channels
 from channels_app.models import AuditEvent, Channel, Member, Role, Team, User
 from channels_app.people import members
 from tests.builders import make_channel, make_key, make_member, make_team, make_team_member, make_user

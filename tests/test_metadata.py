@@ -6,9 +6,9 @@ from urllib.parse import quote
 import pytest
 from django.test import Client
 
-from channels_app import metadata
-from channels_app.metadata import Link
 from channels_app.models import Channel, Package, User
+from channels_app.packages import metadata
+from channels_app.packages.metadata import Link
 from channels_app.templatetags.packages import outside, size
 from tests.browsing import artifact_url, page, publish
 from tests.builders import make_channel

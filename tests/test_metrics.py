@@ -14,14 +14,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from channels_app import download_counts
 from channels_app.models import Artifact, Channel, User
+from channels_app.packages import download_counts
 from hub import metrics
 from hub.errors import HubError
 from hub.storage import NotInStore, StoreError, as_store_error
-from publishing.index import bring_up_to_date
+from publishing.index.builds import bring_up_to_date
 from publishing.models import FailedJob, SubdirIndex, Verification
-from publishing.operations import metrics_page
+from publishing.status import metrics_view
 from publishing.trusted import exchange
 from tests.builders import make_artifact, make_key, make_package
 
@@ -202,5 +202,5 @@ def test_a_program_that_starts_forgets_its_own_past_and_no_other(shared: Path) -
 
 
 def test_every_metric_says_what_it_is() -> None:
-    named = [*metrics.REGISTRY.collect(), *metrics_page.Now().collect()]
+    named = [*metrics.REGISTRY.collect(), *metrics_view.Now().collect()]
     assert all(metric.documentation.endswith(".") and metric.name.startswith("channelhub_") for metric in named)

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from django.conf import settings
 
-from channels_app import docs
+from channels_app.docs import views
 from hub import metrics
-from publishing.operations import metrics_page
+from publishing.status import metrics_view
 
 pytestmark = pytest.mark.django_db
 FOLDER = settings.BASE_DIR / "deploy"
@@ -28,7 +28,7 @@ def known() -> dict[str, set[str]]:
         found[f"{metric._name}_total"] = set(metric._labelnames)
     for histogram in (metrics.REQUEST_SECONDS, metrics.STORE, metrics.JOBS, metrics.BUILDS):
         found |= {histogram._name + suffix: set(histogram._labelnames) for suffix in OF_HISTOGRAMS}
-    for gauge in metrics_page.Now().collect():
+    for gauge in metrics_view.Now().collect():
         found[gauge.name] = {label for sample in gauge.samples for label in sample.labels}
     # Of what this machine has none: PostgreSQL, a root that was fetched.
     return found | {"channelhub_database_connections": {"state"}, "channelhub_trust_root_age_seconds": set()}
@@ -52,7 +52,7 @@ def queries() -> list[str]:
 
 
 def page() -> str:
-    return (docs.FOLDER / "monitoring.md").read_text()
+    return (views.FOLDER / "monitoring.md").read_text()
 
 
 def test_every_query_uses_metrics_and_labels_that_exist() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from rattler.platform import Subdir
 
-from channels_app import names
+from channels_app import identifiers
 
 # conda.base.constants.KNOWN_SUBDIRS of conda 26.7.1 and of its main branch of August 2026.
 CONDA = """
@@ -24,13 +24,13 @@ linux-riscv64 osx-64 osx-arm64 win-32 win-64 win-arm64 zos-z
 )
 def test_known_subdirs_of_a_client_all_contained(known: set[str]) -> None:
     assert len(known) > 15
-    assert known <= set(names.KNOWN_SUBDIRS)
+    assert known <= set(identifiers.KNOWN_SUBDIRS)
 
 
 def test_known_subdirs_each_once_and_valid() -> None:
-    assert len(set(names.KNOWN_SUBDIRS)) == len(names.KNOWN_SUBDIRS)
-    assert [name for name in names.KNOWN_SUBDIRS if not names.is_subdir(name)] == []
+    assert len(set(identifiers.KNOWN_SUBDIRS)) == len(identifiers.KNOWN_SUBDIRS)
+    assert [name for name in identifiers.KNOWN_SUBDIRS if not identifiers.is_subdir(name)] == []
 
 
 def test_known_subdirs_noarch_first() -> None:
-    assert names.KNOWN_SUBDIRS[0] == "noarch"
+    assert identifiers.KNOWN_SUBDIRS[0] == "noarch"

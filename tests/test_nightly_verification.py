@@ -7,12 +7,12 @@ import pytest
 from django.core import mail
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import mails, outbox
+from channels_app.audit import notifications, outbox
 from channels_app.models import AuditEvent, Channel, User
 from hub.storage import StoreError, store
 from publishing import tasks
 from publishing.models import Verification
-from publishing.operations import verification
+from publishing.verification import verification
 from tests.builders import make_channel, make_user
 from tests.verifying import LIB, REPODATA
 
@@ -87,8 +87,8 @@ def test_only_the_index_is_mended_by_night_and_administrators_are_told(
     assert store().stat(REPODATA)
     event = AuditEvent.objects.get(action="channel.differ")
     assert (outbox.WAKE_UP,) in sent_jobs
-    assert mails.recipients(event.pk) == [root.pk]
-    mails.send(event.pk, root.pk)
+    assert notifications.recipients(event.pk) == [root.pk]
+    notifications.send(event.pk, root.pk)
     message = mail.outbox[0]
     assert (message.subject, message.to) == ("demo: database, index and store differ", ["root@example.org"])
     assert "found 2 differences" in message.body

@@ -10,8 +10,9 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import audit, mails, outbox, tasks
-from channels_app.access import Actor
+from channels_app import tasks
+from channels_app.access.permissions import Actor
+from channels_app.audit import log, notifications, outbox
 from channels_app.models import AuditEvent, Channel, Outgoing, Role, User
 from hub.celery import app
 from publishing.models import FailedJob
@@ -104,7 +105,7 @@ def smtp(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[Connection
 
 
 def happen(channel: Channel, olga: User, target: str) -> AuditEvent:
-    return audit.record("publisher.remove", target=target, by=Actor(user=olga), channel=channel, detail={"fields": {}})
+    return log.record("publisher.remove", target=target, by=Actor(user=olga), channel=channel, detail={"fields": {}})
 
 
 def told() -> list[tuple[str, str]]:
@@ -181,7 +182,7 @@ def test_mail_that_is_given_up_is_a_failed_job_that_can_be_sent_again(
         let_all_be_due()
         tasks.tell_waiting()
     assert not Outgoing.objects.exists()
-    assert FailedJob.objects.filter(task=mails.SEND, args=[event.pk, olga.pk]).exists()
+    assert FailedJob.objects.filter(task=notifications.SEND, args=[event.pk, olga.pk]).exists()
     down.refused = ("nobody",)
     tasks.send_mail(event.pk, olga.pk)
     tasks.tell_waiting()
@@ -196,7 +197,7 @@ def test_message_that_cannot_be_made_stops_no_other(
     happen(channel, olga, "good")
     tasks.tell_waiting()
     assert told() == [("olga@example.org", "good"), ("jo@example.org", "good")]
-    assert FailedJob.objects.get().task == mails.TELL
+    assert FailedJob.objects.get().task == notifications.TELL
 
 
 def test_server_that_is_down_costs_a_round_few_tries(channel: Channel, olga: User, down: type[Down]) -> None:
@@ -217,7 +218,7 @@ def test_mail_that_is_refused_for_good_is_a_failed_job_at_once(
     tasks.tell_waiting()
     assert smtp.taken == ["jo@example.org", "jo@example.org"]
     assert not Outgoing.objects.exists()
-    assert FailedJob.objects.filter(task=mails.SEND).count() == 2
+    assert FailedJob.objects.filter(task=notifications.SEND).count() == 2
 
 
 @pytest.mark.parametrize(("step", "code"), [("rcpt", 450), ("data", 451), ("mail", 530), ("mail", 421), ("rcpt", 421)])
@@ -245,7 +246,7 @@ def test_refused_recipients_delay_no_other_mail(
     event = happen(channel, olga, "a")
     Outgoing.objects.all().delete()
     for user in [*refused, olga]:
-        outbox.put(mails.SEND, event.pk, user.pk, lane=mails.lane(user.pk))
+        outbox.put(notifications.SEND, event.pk, user.pk, lane=notifications.lane(user.pk))
     tasks.tell_waiting()
     assert smtp.taken == ["olga@example.org"]
 
@@ -259,7 +260,7 @@ def test_server_that_takes_no_mail_now_is_asked_few_times(
     event = happen(channel, olga, "a")
     Outgoing.objects.all().delete()
     for user in people:
-        outbox.put(mails.SEND, event.pk, user.pk, lane=mails.lane(user.pk))
+        outbox.put(notifications.SEND, event.pk, user.pk, lane=notifications.lane(user.pk))
     tasks.tell_waiting()
     assert Outgoing.objects.filter(tries=1).count() == outbox.FAILURES_AT_ONCE_MAX
 
@@ -271,7 +272,7 @@ def test_mails_never_tried_go_before_those_that_failed(
     Outgoing.objects.all().delete()
     jo = User.objects.get(username="jo")
     for event, user in [(events[0], olga), (events[1], olga), (events[1], jo)]:
-        outbox.put(mails.SEND, event.pk, user.pk, lane=mails.lane(user.pk))
+        outbox.put(notifications.SEND, event.pk, user.pk, lane=notifications.lane(user.pk))
     down.refused = ("olga@example.org",)
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "AT_ONCE", 1)

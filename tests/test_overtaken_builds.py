@@ -11,9 +11,9 @@ from django.db import DatabaseError, connection
 from channels_app.models import Channel
 from hub.storage import StoreError
 from hub.storage.folder import FolderStore
-from publishing import index, turns
+from publishing.index import builds, turns
 from publishing.models import SubdirIndex
-from publishing.operations import stored_indexes
+from publishing.verification import stored_indexes
 from tests.builders import make_artifact
 from tests.threads import at_once
 from tests.verifying import REPODATA, read
@@ -21,7 +21,7 @@ from tests.verifying import REPODATA, read
 
 def build(channel: Channel) -> SubdirIndex:
     row = SubdirIndex.objects.get(channel=channel, subdir="noarch")
-    index.bring_up_to_date(row.pk)
+    builds.bring_up_to_date(row.pk)
     row.refresh_from_db()
     return row
 
@@ -51,7 +51,7 @@ def overtaken(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) 
 
 def test_a_build_that_lost_its_lock_is_healed_by_one_more(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_artifact(channel, "first")
-    monkeypatch.setattr(index, "try_lock", lambda name: nullcontext(True))
+    monkeypatch.setattr(builds, "try_lock", lambda name: nullcontext(True))
     overtaken(monkeypatch, lambda: add_and_build(channel))
     row = build(channel)
     assert (row.built, row.builds) == (row.wanted, 2)
@@ -70,7 +70,7 @@ def test_a_build_that_lost_its_lock_and_fails_is_healed_by_the_schedule(
         raise StoreError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "try_lock", lambda name: nullcontext(True))
+        patch.setattr(builds, "try_lock", lambda name: nullcontext(True))
         overtaken(patch, fail)
         with pytest.raises(StoreError):
             build(channel)

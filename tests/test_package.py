@@ -1,4 +1,4 @@
-"""publishing.package: what becomes of a good archive, and that no bytes bring down the reading of one."""
+"""publishing.archive.reader: what becomes of a good archive, and that no bytes bring down the reading of one."""
 
 import bz2
 import json
@@ -13,7 +13,7 @@ import rattler_build
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from publishing.package import BadPackage, Limits, parse_file_name, read
+from publishing.archive.reader import BadPackage, Limits, parse_file_name, read
 from tests.archives import (
     CONDA_BUILD_PACKAGES,
     SHARED_PACKAGES,

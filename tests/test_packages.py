@@ -10,11 +10,13 @@ from django.test import Client
 from PIL import Image
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import download_counts, logos, metadata, packages
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.channels import logos
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, User
+from channels_app.packages import download_counts, metadata, packages
 from hub.errors import HubError
-from publishing import removal, upload
+from publishing.removal import removal
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
 from tests.threads import at_once, shared_database

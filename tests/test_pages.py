@@ -354,7 +354,7 @@ def test_another_host_is_told_what_to_set(client: Client) -> None:
 
 def test_the_hubs_failure_is_a_sentence_for_clients(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     client.raise_request_exception = False
-    monkeypatch.setattr("channels_app.queries.recent_packages", lambda actor, count: 1 / 0)
+    monkeypatch.setattr("channels_app.channels.queries.recent_packages", lambda actor, count: 1 / 0)
 
     plain, page = client.get("/"), client.get("/", headers=BROWSER)
 

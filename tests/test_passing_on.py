@@ -10,12 +10,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from channels_app import acts, channels, hot_access, keys, passing_on
-from channels_app.access import Actor, Permission, may_upload_name, permissions, visible_channels
+from channels_app.access import acts
+from channels_app.access.permissions import Actor, Permission, may_upload_name, permissions, visible_channels
+from channels_app.authentication import api_keys, decision_cache, delegation
+from channels_app.channels import channels
 from channels_app.models import ApiKey, Channel, Role, User
 from channels_app.people import invitations, members
 from hub.errors import HubError
-from publishing.id_tokens.rules import BadToken
+from publishing.id_tokens.claims import BadToken
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers
 from tests.archives import make_conda
@@ -86,7 +88,7 @@ def test_what_a_key_may_pass_on_it_does(channel: Channel, olga: User) -> None:
     answer = post(secret, may_read=True, package_globs=["a-*", "a-x[12]*", "a-one", "b"])
     assert answer.status_code == 201
     publisher = TrustedPublisher.objects.get()
-    assert publisher.made_with == keys.look_up(secret)
+    assert publisher.made_with == api_keys.look_up(secret)
     minted = Actor(key=make_minted_key(publisher)[0])
     assert permissions(minted, channel) == {Permission.READ, Permission.UPLOAD}
     assert list(visible_channels(minted)) == [channel]
@@ -185,7 +187,7 @@ def test_nothing_is_remembered_beyond_the_end_of_the_key(channel: Channel, olga:
     minted = Actor(key=make_minted_key(made(make_key(olga, scopes=ALL)))[0])
     soon = timezone.now() + timedelta(seconds=3)
     ApiKey.objects.filter(kind="personal").update(expires_at=soon)
-    assert hot_access._end(minted) == soon.timestamp()
+    assert decision_cache._end(minted) == soon.timestamp()
 
 
 EMAIL = "ada@example.org"
@@ -205,7 +207,7 @@ WRITES: dict[str, Callable[[Actor, Channel], object]] = {
 @pytest.mark.parametrize("action", WRITES)
 def test_a_key_to_manage_leaves_nothing_else_behind(channel: Channel, olga: User, max_: User, action: str) -> None:
     make_team("mappers", manager=olga)
-    actor = Actor(user=olga, key=keys.look_up(make_key(olga, scopes=("read", "upload", "delete", "manage"))))
+    actor = Actor(user=olga, key=api_keys.look_up(make_key(olga, scopes=("read", "upload", "delete", "manage"))))
     with pytest.raises(HubError) as caught:
         WRITES[action](actor, channel)
     assert (caught.value.status, caught.value.code) == (403, "person_needed")
@@ -214,9 +216,9 @@ def test_a_key_to_manage_leaves_nothing_else_behind(channel: Channel, olga: User
 
 
 def test_no_key_makes_a_robot(channel: Channel, olga: User) -> None:
-    actor = Actor(user=olga, key=keys.look_up(make_key(olga, scopes=ALL)))
+    actor = Actor(user=olga, key=api_keys.look_up(make_key(olga, scopes=ALL)))
     with pytest.raises(HubError) as caught:
-        keys.mint_robot(actor=actor, channel=channel, name="x", scopes=["read"], expires_at=None)
+        api_keys.mint_robot(actor=actor, channel=channel, name="x", scopes=["read"], expires_at=None)
     assert caught.value.status == 403
 
 
@@ -240,7 +242,7 @@ def test_no_key_makes_a_robot(channel: Channel, olga: User) -> None:
     ],
 )
 def test_globs_within_globs(globs: list[str], limits: list[str], expected: bool) -> None:
-    assert passing_on.is_within(globs, limits) is expected
+    assert delegation.is_within(globs, limits) is expected
 
 
 def test_a_key_for_one_channel_manages_no_other(channel: Channel, olga: User) -> None:

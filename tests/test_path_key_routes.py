@@ -4,9 +4,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from channels_app import keys
+from channels_app.authentication import api_keys
 from channels_app.models import User
-from publishing.path_key_routes import SERVED
+from publishing.downloads.path_key_routes import SERVED
 from tests.builders import make_key
 from tests.callers import make_world
 from tests.routes import every_route
@@ -67,5 +67,5 @@ def test_nothing_else_is_served_whatever_serves_it(client: Client, key: str, pat
 
 
 def test_a_second_key_is_no_way_round(client: Client, key: str) -> None:
-    answer = client.get(f"/t/{key}/t/{keys.new_secret()}/account/keys")
+    answer = client.get(f"/t/{key}/t/{api_keys.new_secret()}/account/keys")
     assert (answer.status_code, answer.content.decode()) == (404, NO_PAGES)

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from channels_app import channels, quotas, user_limits
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.channels import channels
 from channels_app.models import Channel, Invitation, Member, Role, User
 from channels_app.people import invitations, members
+from channels_app.quotas import quotas, user_limits
 from hub.errors import HubError
 from tests.builders import make_artifact, make_channel, make_member, make_user
 from tests.pages import said, signed_in

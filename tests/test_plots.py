@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from channels_app import plots
+from channels_app.ui import plots
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app import provenance
 from channels_app.models import Artifact, Channel, User
+from channels_app.packages import provenance
 from publishing.id_tokens.providers import PROVIDERS
 from tests.builders import make_artifact, make_channel, make_key
 from tests.id_tokens.builders import SHA, github_claims

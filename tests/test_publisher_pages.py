@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils.html import escape, strip_tags
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from channels_app.docs import id_token_variable
+from channels_app.docs.views import id_token_variable
 from channels_app.models import Channel, Role, User
 from hub import fetching
 from publishing.id_tokens.providers import PROVIDERS

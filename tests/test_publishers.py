@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import AuditEvent, Channel, Role, User
 from hub import fetching
 from hub.errors import HubError
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers
-from publishing.upload import publish
+from publishing.uploads.upload import publish
 from tests.archives import make_conda
 from tests.builders import make_channel, make_issuer, make_member, make_minted_key, make_publisher, received
 
@@ -159,7 +159,7 @@ def test_no_force(channel: Channel, tmp_path: Path) -> None:
 
 def test_publisher_removed_during_the_upload(channel: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publisher = make_publisher(channel)
-    monkeypatch.setattr("publishing.upload.put", lambda *_: publisher.delete())
+    monkeypatch.setattr("publishing.uploads.upload.put", lambda *_: publisher.delete())
     with pytest.raises(HubError) as refusal:
         upload(channel, tmp_path, publisher)
     assert refusal.value.status == 403

@@ -15,7 +15,7 @@ from redis import Redis
 from hub import celery, queues
 from hub.celery import app
 from hub.schedule import Scheduler
-from publishing import index
+from publishing.index import builds
 
 OF_THE_INDEX = {
     f"publishing.tasks.{name}" for name in ("build_index", "build_stale_indexes", "open_channel", "wake_stale_indexes")
@@ -112,14 +112,14 @@ def test_the_folder_keeps_queues_apart(tmp_path: Path) -> None:
 
 def test_wake_leaves_a_bounded_number_of_jobs(broker: Connection, sends: None) -> None:
     for _ in range(50):
-        celery.wake(index.BUILD)
+        celery.wake(builds.BUILD)
     assert queues.waiting()["index"].count == queues.MOST["index"]
 
 
 def test_wake_where_a_job_was_taken_sends_another(broker: Connection, sends: None) -> None:
-    celery.wake(index.BUILD)
+    celery.wake(builds.BUILD)
     take_all(broker, "index")
-    celery.wake(index.BUILD)
+    celery.wake(builds.BUILD)
     assert queues.waiting()["index"].count == 1
 
 
@@ -129,7 +129,7 @@ def test_wake_without_a_broker_fails_nothing(
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     sent: list[object] = []
     monkeypatch.setattr(app, "send_task", lambda *job, **_: sent.append(job))
-    celery.wake(index.BUILD)
+    celery.wake(builds.BUILD)
     assert sent == []
     assert "the schedule will" in caplog.text
 

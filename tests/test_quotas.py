@@ -16,16 +16,18 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from channels_app import channels, quotas
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.channels import channels
 from channels_app.models import Artifact, Channel, Role, Usage, User
 from channels_app.people import handing_over, members
+from channels_app.quotas import quotas
 from hub.errors import HubError
 from hub.storage import StoreError, store
-from publishing import housekeeping, removal
+from publishing import housekeeping
 from publishing.models import Reservation
 from publishing.protocols import prefix
-from publishing.upload import publish
+from publishing.removal import removal
+from publishing.uploads.upload import publish
 from tests.archives import make_conda
 from tests.builders import (
     make_artifact,
@@ -250,10 +252,10 @@ def test_what_is_refused_leaves_nothing_in_the_store_and_costs_nothing(
     assert code_of(lambda: upload(channel, olga, tmp_path, name="second")) == "quota_bytes"
     assert [key for key in store().list("demo/") if "second" in key] == []
     settings.HUB_USER_BYTES = 10 * MIB
-    monkeypatch.setattr("publishing.upload.put", raises(StoreError("The store is full.")))
+    monkeypatch.setattr("publishing.uploads.upload.put", raises(StoreError("The store is full.")))
     with pytest.raises(StoreError):
         upload(channel, olga, tmp_path, name="third")
-    monkeypatch.setattr("publishing.upload.put", lambda _: channel.members.all().delete())
+    monkeypatch.setattr("publishing.uploads.upload.put", lambda _: channel.members.all().delete())
     with pytest.raises(HubError):
         upload(channel, olga, tmp_path, name="fourth")
     assert Usage.objects.values().get() == before

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from channels_app.acts import ACTS, At
+from channels_app.access.acts import ACTS, At
 from channels_app.models import AuditEvent, Channel, User
 from tests.accounts.oauth import DEVICE, DEVICE_CODE, REDIRECT, SCOPES, answer_consent, client, consent_path, send
 from tests.builders import make_channel

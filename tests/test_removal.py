@@ -9,12 +9,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Package, Role, User
 from hub.errors import HubError
 from hub.storage import store
-from publishing import housekeeping, index, removal, upload
+from publishing import housekeeping
+from publishing.index import builds
 from publishing.models import SubdirIndex
+from publishing.removal import removal
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_key, make_member, received
 
@@ -32,7 +35,7 @@ def artifact(channel: Channel, owner: Actor, tmp_path: Path) -> Artifact:
 
 
 def repodata() -> dict[str, Any]:
-    index.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
+    builds.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
     content: dict[str, Any] = json.loads(b"".join(store().open("demo/noarch/repodata.json")))
     return content
 

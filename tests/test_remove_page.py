@@ -9,9 +9,9 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Role, User
-from publishing import removal
+from publishing.removal import removal
 from tests.builders import make_artifact, make_member
 
 FILE = "demo-1.0-0.conda"

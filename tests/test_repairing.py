@@ -13,14 +13,16 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, User
 from hub.storage import store
-from publishing import housekeeping, index, removal
+from publishing import housekeeping
 from publishing.attestations import sidecars
+from publishing.index import builds
 from publishing.models import Reservation, RetiredShard, SubdirIndex, Verification
-from publishing.operations import repairing, stored_indexes, strangers, verification
-from publishing.operations.differences import Kind
+from publishing.removal import removal
+from publishing.verification import repairs, stored_indexes, unknown_files, verification
+from publishing.verification.differences import Kind
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel
 from tests.clients.reader import Reader
@@ -160,7 +162,7 @@ def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None)
     assert lines == [
         "demo: 3 packages, 5 differences",
         *(
-            f"  {kind}: demo/{key}: {strangers.SENTENCES[kind].format(channel='demo')}"
+            f"  {kind}: demo/{key}: {unknown_files.SENTENCES[kind].format(channel='demo')}"
             for kind, key in (
                 (Kind.UNKNOWN_PACKAGE, "linux-64/new-1-0.tar.bz2"),
                 (Kind.UNKNOWN_FILE, "linux-64/repodata.json"),
@@ -169,7 +171,7 @@ def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None)
                 (Kind.UNKNOWN_FILE, "x"),
             )
         ),
-        f"  unknown channel: old/: {strangers.SENTENCES[Kind.UNKNOWN_CHANNEL].format(channel='old')}",
+        f"  unknown channel: old/: {unknown_files.SENTENCES[Kind.UNKNOWN_CHANNEL].format(channel='old')}",
         "3 packages, 6 differences, 6 left.",
     ]
     assert set(store().list("")) == before
@@ -178,7 +180,7 @@ def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None)
 def test_what_is_on_its_way_is_no_fault(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     store().put("demo/noarch/fresh-1-0.conda", b"?")
     assert found(full) == []
-    monkeypatch.setattr(strangers, "FRESH", timedelta(hours=-1))
+    monkeypatch.setattr(unknown_files, "FRESH", timedelta(hours=-1))
     assert found(full) == [("unknown package", "demo/noarch/fresh-1-0.conda")]
     for file_name in ("fresh-1-0.conda", "lib-1.0-0.conda"):
         place = {"channel": full, "subdir": "noarch", "file_name": file_name}
@@ -248,7 +250,7 @@ def test_sidecars_that_follow_at_this_moment_are_no_fault(full: Channel) -> None
 def test_only_given_kinds_are_repaired(full: Channel) -> None:
     store().delete(LIB)
     store().delete(REPODATA)
-    left = repairing.repair(full, verification.verify(full).differences, verification.MENDED_BY_NIGHT)
+    left = repairs.repair(full, verification.verify(full).differences, verification.MENDED_BY_NIGHT)
     assert [difference.kind for difference in left] == ["missing bytes"]
     assert listed() >= {"lib-1.0-0.conda"}
 
@@ -268,4 +270,4 @@ def test_reindex_makes_all_files_from_rows_alone(full: Channel) -> None:
     call_command("reindex", "demo", stdout=StringIO())
     assert set(store().list("")) == before
     assert found(full, is_hashed=True) == []
-    assert index.all_names(SubdirIndex.objects.get(subdir="noarch")) == ["app", "lib", "mine"]
+    assert builds.all_names(SubdirIndex.objects.get(subdir="noarch")) == ["app", "lib", "mine"]

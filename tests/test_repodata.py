@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import RepoData
 
-from channels_app.names import KNOWN_SUBDIRS
-from publishing import current, repodata
-from publishing.repodata import Revision
+from channels_app.identifiers import KNOWN_SUBDIRS
+from publishing.index import current_repodata, repodata
+from publishing.index.repodata import Revision
 
 
 @dataclass
@@ -149,7 +149,7 @@ def test_fragments_joined_are_the_records(index_jsons: list[dict[str, Any]]) -> 
     assert orjson.loads(whole) == parsed
 
 
-def packages(*entries: tuple[str, str, list[str]]) -> current.Packages:
+def packages(*entries: tuple[str, str, list[str]]) -> current_repodata.Packages:
     common = {"build": "0", "build_number": 0, "subdir": "noarch"}
     records = {
         f"{name}-{version}-0.conda": {"name": name, "version": version, "depends": depends, **common}
@@ -166,7 +166,7 @@ def test_current_repodata_brings_what_the_newest_versions_need() -> None:
         "lib": packages(("lib", "3", []), ("lib", "1.10", ["deep =1.5"]), ("lib", "1.9", [])),
         "deep": packages(("deep", "2", []), ("deep", "1", []), ("deep", "1.5", [])),
     }
-    chosen = current.select(newest, everything.__getitem__)["packages.conda"]
+    chosen = current_repodata.select(newest, everything.__getitem__)["packages.conda"]
     assert sorted(chosen) == [
         "app-2-0.conda", "deep-1.5-0.conda", "deep-2-0.conda", "lib-1.10-0.conda", "lib-3-0.conda", "tool-1-0.conda",
     ]  # fmt: skip

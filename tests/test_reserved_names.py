@@ -10,14 +10,15 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from channels_app import channels, mails, reserved_names
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.audit import notifications
+from channels_app.channels import channels, reserved_names
 from channels_app.models import AuditEvent, Channel, ReservedName, Role, User
 from hub.errors import HubError
 from hub.storage import store
 from publishing import housekeeping
+from publishing.id_tokens.claims import BadToken
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadToken
 from publishing.trusted import publishers
 from tests.builders import make_channel, make_issuer, make_key, make_member, make_publisher, make_user
 from tests.id_tokens.builders import github_claims
@@ -120,8 +121,8 @@ def test_the_command_frees_it_and_its_owners_are_told(gone: None, sam: User) -> 
     assert "Everybody may make a channel 'demo' now." in out.getvalue()
     event = AuditEvent.objects.get(action="channel.free_name")
     assert (event.target, sorted(event.detail["owners"])) == ("demo", ["ida", "olga"])
-    (reader,) = mails.recipients(event.pk)
-    mails.send(event.pk, reader)
+    (reader,) = notifications.recipients(event.pk)
+    notifications.send(event.pk, reader)
     assert mail.outbox[-1].to == ["ida@example.org"]
     assert "An administrator has freed it." in mail.outbox[-1].body
     channels.create(name="demo", owner=sam, is_private=True)

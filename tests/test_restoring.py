@@ -9,13 +9,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from channels_app import keys
-from channels_app.access import SCOPES, Actor
+from channels_app.access.permissions import SCOPES, Actor
+from channels_app.authentication import api_keys
 from channels_app.models import Artifact, AuditEvent, Channel, Removal, Role, User
 from hub.errors import HubError
 from hub.storage import store
-from publishing import removal, upload
-from publishing.operations import importing
+from publishing.removal import removal
+from publishing.transfer import channel_import
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import (
     make_key,
@@ -218,7 +219,7 @@ def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
 
 def test_an_import_brings_back_nothing(world: Path, channel: Channel) -> None:
     remove(Removal.DELETED)
-    assert list(importing.take_in(channel)) == []
+    assert list(channel_import.take_in(channel)) == []
     assert Artifact.objects.get().removal == "deleted"
 
 
@@ -227,7 +228,7 @@ def test_a_narrowed_key_removes_no_other_package(world: Path, channel: Channel, 
     address = "/api/v1/delete/demo/noarch/demo-1.0-0.conda"
     answer = Client().delete(address, headers={"authorization": f"Bearer {secret}"})
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "name_not_allowed")
-    actor = Actor(user=olga, key=keys.look_up(secret))
+    actor = Actor(user=olga, key=api_keys.look_up(secret))
     Artifact.objects.update(removal="yanked", removed_at=timezone.now())
     with pytest.raises(HubError, match="limited to other names"):
         removal.restore(actor=actor, artifact=Artifact.objects.get())

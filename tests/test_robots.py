@@ -9,8 +9,9 @@ from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import access, keys
-from channels_app.access import Actor, Permission
+from channels_app.access import permissions
+from channels_app.access.permissions import Actor, Permission
+from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, AuditEvent, Channel, Role, User
 from hub.errors import HubError
 from tests.builders import make_artifact, make_channel, make_key, make_member, make_robot
@@ -104,7 +105,7 @@ def test_a_robot_is_of_its_channel_alone(channel: Channel, olga: User) -> None:
 def test_a_robot_uploads_only_the_names_that_it_may(channel: Channel, olga: User) -> None:
     make_robot(channel, olga, package_globs=["sample-*"])
     actor = Actor(key=ApiKey.objects.get())
-    assert [access.may_upload_name(actor, channel, name) for name in ("sample-a", "other")] == [True, False]
+    assert [permissions.may_upload_name(actor, channel, name) for name in ("sample-a", "other")] == [True, False]
 
 
 def test_a_robot_stays_when_whoever_made_it_goes(channel: Channel, olga: User, max_: User) -> None:
@@ -132,7 +133,7 @@ def test_a_robot_never_owns(channel: Channel, olga: User) -> None:
     with pytest.raises(HubError, match="expected some of: read, upload, delete, manage"):
         make_robot(channel, olga, scopes=("own",))
     make_robot(channel, olga, scopes=("read", "upload", "delete", "manage"))
-    assert Permission.OWN not in access.permissions(Actor(key=ApiKey.objects.get()), channel)
+    assert Permission.OWN not in permissions.permissions(Actor(key=ApiKey.objects.get()), channel)
 
 
 def test_a_robot_deletes_with_its_scope(channel: Channel, olga: User) -> None:
@@ -166,9 +167,9 @@ def test_another_channels_robot_stays(owner: Client, olga: User, sam: User) -> N
     key = ApiKey.objects.get()
     assert owner.post(PAGE, {"revoke": str(key.pk)}).status_code == 404
     with pytest.raises(HubError) as refusal:
-        keys.revoke(key=key, actor=Actor(user=olga))
+        api_keys.revoke(key=key, actor=Actor(user=olga))
     assert refusal.value.code == "no_access"
-    assert keys.look_up(secret)
+    assert api_keys.look_up(secret)
 
 
 def test_ones_own_key_is_revoked_by_oneself_alone(channel: Channel, olga: User, sam: User) -> None:
@@ -178,8 +179,8 @@ def test_ones_own_key_is_revoked_by_oneself_alone(channel: Channel, olga: User, 
     other = ApiKey.objects.exclude(pk=key.pk).get()
     for actor in (Actor(), Actor(user=sam), Actor(user=olga, key=other)):
         with pytest.raises(HubError, match="Only whoever a key belongs to revokes it"):
-            keys.revoke(key=key, actor=actor)
-    keys.revoke(key=key, actor=Actor(user=olga))
+            api_keys.revoke(key=key, actor=actor)
+    api_keys.revoke(key=key, actor=Actor(user=olga))
 
 
 def test_the_policy_is_told_of(owner: Client, channel: Channel) -> None:

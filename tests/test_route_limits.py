@@ -8,9 +8,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from channels_app import limits
 from channels_app.models import RateCount, User
-from channels_app.route_limits import ROUTES, TRIALS
+from channels_app.rate_limits import counters
+from channels_app.site.route_limits import ROUTES, TRIALS
 from tests.builders import make_key, make_user
 from tests.pages import signed_in, text
 from tests.routes import every_route
@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What limits.py knows of the time: it stands, 20 seconds into every window."""
     clock = SimpleNamespace(now=1_799_964_000 + 20)
     clock.time = lambda: clock.now
-    monkeypatch.setattr(limits, "time", clock)
+    monkeypatch.setattr(counters, "time", clock)
     return clock
 
 
@@ -53,7 +53,7 @@ def test_every_route_that_is_limited_exists() -> None:
 
 
 def test_every_limit_of_a_route_is_in_the_table() -> None:
-    assert {limit.name for row in ROUTES.values() for limit in row} <= set(limits.LIMITS)
+    assert {limit.name for row in ROUTES.values() for limit in row} <= set(counters.LIMITS)
 
 
 def test_sign_ins_to_one_account_are_limited_from_wherever_they_come(settings: Settings, pat: User) -> None:

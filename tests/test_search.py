@@ -8,10 +8,11 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from channels_app import keys, search_tables
-from channels_app.access import ANYONE, Actor
+from channels_app.access.permissions import ANYONE, Actor
+from channels_app.authentication import api_keys
 from channels_app.models import Channel, Package, Role, User
-from channels_app.search import find_channels, find_packages
+from channels_app.search import indexes
+from channels_app.search.views import find_channels, find_packages
 from tests.builders import make_channel, make_key, make_member, make_package
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +158,7 @@ def test_a_key_finds_no_more_than_it_may_read(channel: Channel, olga: User, admi
 
     def found(user: User, **key: Any) -> list[str]:
         secret = make_key(user, **key)
-        return names(Actor(user=user, key=keys.look_up(secret)), "secret")
+        return names(Actor(user=user, key=api_keys.look_up(secret)), "secret")
 
     for user in (olga, admin_user):
         assert found(user, scopes=("read",)) == ["secret-sauce"]
@@ -211,11 +212,11 @@ def test_the_search_follows_every_change(public: Channel) -> None:
 def test_the_migration_fills_in_what_is_there_already(public: Channel) -> None:
     make_package(public, "older-than-the-search", "said before")
     with connection.schema_editor() as editor:
-        search_tables.remove(None, editor)
+        indexes.remove(None, editor)
     make_package(public, "made-without-it")
 
     with connection.schema_editor() as editor:
-        search_tables.install(None, editor)
+        indexes.install(None, editor)
 
     found = [names(ANYONE, text) for text in ("older", "before", "made-without")]
     assert found == [["older-than-the-search"], ["older-than-the-search"], ["made-without-it"]]
@@ -235,4 +236,4 @@ def test_no_later_migration_has_dropped_what_makes_searching_fast() -> None:
         "sqlite": {f"{table}_search_{event}" for table in tables for event in ("insert", "update", "delete")},
         "postgresql": {f"{table}_{index}" for table in tables for index in ("words", "name_trigrams")},
     }
-    assert found == wanted[connection.vendor], "See channels_app/search_tables.py for what to add to the migration."
+    assert found == wanted[connection.vendor], "See channels_app/search/indexes.py for what to add to the migration."

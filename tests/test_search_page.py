@@ -5,7 +5,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app.models import Channel, User
-from channels_app.search import CHANNELS_ABOVE_PACKAGES, PAGE_SIZE
+from channels_app.search.views import CHANNELS_ABOVE_PACKAGES, PAGE_SIZE
 from channels_app.templatetags.hub import marked
 from tests.builders import make_artifact, make_channel, make_package
 

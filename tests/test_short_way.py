@@ -5,7 +5,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from channels_app.models import User
-from publishing import downloads, short_way
+from publishing.downloads import fast_path, views
 from tests.builders import make_files_old
 from tests.callers import make_world
 from tests.pages import Response, signed_in
@@ -35,9 +35,9 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def noted(request: object, channel: str, path: str) -> object:
         taken.append(f"/{channel}/{path}")
-        return downloads.channel_file(request, channel, path)  # type: ignore[arg-type]
+        return views.channel_file(request, channel, path)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(short_way, "below_channel", noted)
+    monkeypatch.setattr(fast_path, "below_channel", noted)
     return taken
 
 
@@ -107,7 +107,7 @@ def test_a_fault_is_a_page_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(short_way, "below_channel", broken)
+    monkeypatch.setattr(fast_path, "below_channel", broken)
     answer = Client(raise_request_exception=False).get("/open/noarch/repodata.json")
     assert answer.status_code == 500
     assert answer["X-Content-Type-Options"] == "nosniff"

@@ -15,15 +15,17 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, User
 from hub.errors import HubError
 from hub.storage import StoreError, store
-from publishing import removal, repodata, upload
 from publishing.attestations import sidecars
-from publishing.attestations.rules import Verified
+from publishing.attestations.errors import Verified
+from publishing.index import repodata
 from publishing.models import Attestation, SubdirIndex
-from publishing.upload import Published
+from publishing.removal import removal
+from publishing.uploads import upload
+from publishing.uploads.upload import Published
 from tests import sigstore
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, make_key, make_minted_key, make_publisher, received
@@ -282,7 +284,7 @@ def test_an_older_state_is_still_served(client: Client, served: Artifact) -> Non
 
 def test_a_sidecar_is_no_download(client: Client, served: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
-    monkeypatch.setattr("channels_app.download_counts.count", counted.append)
+    monkeypatch.setattr("channels_app.packages.download_counts.count", counted.append)
     client.get(f"/{PLACE}.sigs")
     assert counted == []
 

@@ -12,8 +12,8 @@ from hub import health
 from hub.health import Answer
 from hub.queues import Waiting
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
-from publishing.operations import jobs, status
-from publishing.operations.status import Disk, duration
+from publishing.status import checks, jobs
+from publishing.status.checks import Disk, duration
 from tests.builders import make_artifact, make_channel, make_issuer, make_publisher, make_user
 from tests.pages import said, signed_in, text
 
@@ -29,7 +29,7 @@ def surroundings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.HUB_TUF_URL = ""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     answer(monkeypatch)
-    monkeypatch.setattr(status, "_waiting", lambda: dict.fromkeys(("index", "checks", "housekeeping"), Waiting(0)))
+    monkeypatch.setattr(checks, "_waiting", lambda: dict.fromkeys(("index", "checks", "housekeeping"), Waiting(0)))
     monkeypatch.setattr(Disk, "is_low", False)
 
 
@@ -53,7 +53,7 @@ def headline(client: Client) -> str:
 
 
 def troubles() -> list[tuple[str, str]]:
-    return [(trouble.tone, trouble.what) for trouble in status.status().troubles]
+    return [(trouble.tone, trouble.what) for trouble in checks.status().troubles]
 
 
 def test_the_first_line_says_that_all_is_well(ada: Client) -> None:
@@ -89,7 +89,7 @@ def test_a_service_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, name: str
     answer(monkeypatch, **{name: "ConnectionError: refused"})
 
     assert troubles() == [("error", what)]
-    assert (status.status().waiting is None) is (name == "broker")
+    assert (checks.status().waiting is None) is (name == "broker")
 
 
 @pytest.mark.parametrize(("seconds", "is_told"), [(30, False), (90, True)])
@@ -191,13 +191,13 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_queue_that_nobody_takes_from_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:6379/0"
-    monkeypatch.setattr(status, "_workers", lambda: {"indexer@a": ["index"], "worker@b": ["housekeeping"]})
+    monkeypatch.setattr(checks, "_workers", lambda: {"indexer@a": ["index"], "worker@b": ["housekeeping"]})
 
     assert troubles() == [("error", "No worker takes jobs from: checks.")]
 
 
 def test_a_job_that_waits_in_the_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "_waiting", lambda: {"index": Waiting(3, 400.0)})
+    monkeypatch.setattr(checks, "_waiting", lambda: {"index": Waiting(3, 400.0)})
 
     assert troubles() == [("error", "A job waits in the queue index for 6 min.")]
 

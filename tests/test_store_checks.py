@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from pytest_django import Settings
 
-from channels_app.names import CHANNEL
+from channels_app.identifiers import CHANNEL
 from hub.storage import Chunks, Stat, StoreError, folder_checks
 from hub.storage.checks import PREFIX, Finding, Outcome, check, is_usable
 from hub.storage.folder import FolderStore

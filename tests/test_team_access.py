@@ -10,12 +10,13 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app import keys, queries
-from channels_app.access import ANYONE, Actor
+from channels_app.access.permissions import ANYONE, Actor
+from channels_app.authentication import api_keys
+from channels_app.channels import queries
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
 from hub.errors import HubError
-from publishing import upload
+from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import (
     make_artifact,
@@ -151,7 +152,7 @@ def test_a_running_upload_ends_too(
 ) -> None:
     actor = {
         "session": lambda: Actor(user=max_),
-        "key": lambda: Actor(user=max_, key=keys.look_up(make_key(max_))),
+        "key": lambda: Actor(user=max_, key=api_keys.look_up(make_key(max_))),
         "token": lambda: Actor(
             user=max_,
             token=Token.objects.lookup(Token.Type.ACCESS_TOKEN, make_token(max_, "channel:read", "channel:upload")),
@@ -192,7 +193,7 @@ def test_nobody_has_the_role_of_a_team(channel: Channel, max_: User, olga: User)
     public = make_channel("open", is_private=False)
     make_team_member(public, make_team("mappers", max_))
     make_team_member(public, make_team("divers", max_))
-    robot = Actor(key=keys.look_up(make_robot(channel, olga)))
+    robot = Actor(key=api_keys.look_up(make_robot(channel, olga)))
     for actor in (ANYONE, robot):
         assert {card.role for card in queries.channel_cards(actor)} == {None}  # type: ignore[attr-defined]
 

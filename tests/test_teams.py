@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from channels_app.access import Actor, Permission, permissions
+from channels_app.access.permissions import Actor, Permission, permissions
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
 from channels_app.people import teams
 from tests.builders import make_address, make_team, make_team_member, make_user

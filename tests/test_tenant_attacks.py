@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app import channels, keys
-from channels_app.access import Actor, Permission, permissions
+from channels_app.access.permissions import Actor, Permission, permissions
+from channels_app.authentication import api_keys
+from channels_app.channels import channels
 from channels_app.models import ApiKey, Channel, Role, User
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted import candidates, publishers
@@ -45,7 +46,7 @@ def status_of(run: dict[str, str]) -> int:
 
 
 def minted(client: Client, **changes: Any) -> ApiKey:
-    key = keys.look_up(mint(client, **changes).content.decode())
+    key = api_keys.look_up(mint(client, **changes).content.decode())
     assert key is not None
     return key
 
@@ -53,7 +54,7 @@ def minted(client: Client, **changes: Any) -> ApiKey:
 def robot_adds(channel: Channel, owner: User, issuer: Issuer) -> TrustedPublisher:
     """Add a publisher by a key of the channel's own, which is of no user."""
     scopes = (Permission.READ, Permission.UPLOAD, Permission.MANAGE)
-    robot = keys.look_up(make_robot(channel, owner, scopes=scopes))
+    robot = api_keys.look_up(make_robot(channel, owner, scopes=scopes))
     return publishers.add(actor=Actor(key=robot), channel=channel, issuer=issuer, fields=GITHUB.clean(FIELDS))
 
 
@@ -92,7 +93,7 @@ def test_publisher_without_rights_displaces_none_that_has_some(
     """A maintainer's key adds a more specific one, and the maintainer goes: the channel's CI could do nothing."""
     member = make_member(channel, max_, Role.MAINTAINER)
     scopes = (Permission.READ, Permission.UPLOAD, Permission.MANAGE)
-    key = keys.look_up(make_key(max_, scopes=scopes))
+    key = api_keys.look_up(make_key(max_, scopes=scopes))
     specific = GITHUB.clean(FIELDS | {"ref_type": "branch"})
     make_publisher(channel, issuer, created_by=olga)
     publishers.add(actor=Actor(user=max_, key=key), channel=channel, issuer=issuer, fields=specific)

@@ -15,8 +15,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app import channels, keys, pending_names
-from channels_app.access import Actor, Permission, permissions
+from channels_app.access.permissions import Actor, Permission, permissions
+from channels_app.authentication import api_keys
+from channels_app.channels import channels, pending_names
 from channels_app.models import AuditEvent, Channel, Outgoing, PendingName, Role, User
 from hub.errors import HubError
 from publishing.id_tokens.providers import PROVIDERS
@@ -200,7 +201,7 @@ def test_own_channel_by_hand_takes_the_publisher_along(client: Client, issuer: I
     assert (str(publisher.channel), publisher.channel_name, publisher.expires_at) == ("shared", "", None)
     assert not PendingName.objects.exists()
     assert [action for action, _, _ in events()] == ["publisher.add", "publisher.bind", "channel.create"]
-    key = keys.look_up(mint(client).content.decode())
+    key = api_keys.look_up(mint(client).content.decode())
     assert permissions(Actor(key=key), Channel.objects.get()) == {Permission.UPLOAD}
 
 
@@ -235,7 +236,7 @@ def test_one_that_fails_drops_out(client: Client, issuer: Issuer, channel: Chann
     make_publisher(None, issuer, channel_name="demo", created_by=sam)
     make_publisher(None, issuer, channel_name="other", created_by=sam)
     make_publisher(channel, issuer)
-    key = keys.look_up(mint(client).content.decode())
+    key = api_keys.look_up(mint(client).content.decode())
     assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
     assert owners("other") == ["sam"]
     assert key is not None
@@ -255,7 +256,7 @@ def test_whatever_is_wrong_with_one_users_rows(
             TrustedPublisher.objects.create(channel=None, channel_name="", issuer=issuer, fields={})
 
     monkeypatch.setattr(publishers, "settle", settled)
-    key = keys.look_up(mint(client).content.decode())
+    key = api_keys.look_up(mint(client).content.decode())
     assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
     broken.refresh_from_db()
     assert broken.last_used_at is None
@@ -319,7 +320,7 @@ def test_each_user_has_a_share_of_an_exchange(
         make_publisher(make_channel(f"sams-{number}", owner=sam), issuer, created_by=sam)
     for number in range(2):
         make_publisher(make_channel(f"olgas-{number}", owner=olga), issuer, created_by=olga)
-    key = keys.look_up(mint(client).content.decode())
+    key = api_keys.look_up(mint(client).content.decode())
     assert key is not None
     served = sorted(str(publisher.channel) for publisher in key.publishers.all())
     assert served == ["olgas-0", "olgas-1", "sams-0", "sams-1", "sams-2"]
@@ -331,7 +332,7 @@ def test_what_is_in_use_is_displaced_by_nothing_new(
     monkeypatch.setattr(candidates, "SERVED_MAX", 1)
     make_publisher(make_channel("sams", owner=sam), issuer, created_by=sam)
     make_publisher(make_channel("olgas", owner=olga), issuer, created_by=olga, last_used_at=timezone.now())
-    key = keys.look_up(mint(client).content.decode())
+    key = api_keys.look_up(mint(client).content.decode())
     assert key is not None
     assert [str(publisher.channel) for publisher in key.publishers.all()] == ["olgas"]
 
@@ -342,7 +343,7 @@ def test_key_has_in_each_channel_the_rights_given_there(
     make_publisher(channel, issuer, created_by=olga, package_globs=["mine-*"])
     theirs = make_channel("theirs", owner=sam)
     make_publisher(theirs, issuer, created_by=sam, may_upload=False, may_read=True)
-    key = keys.look_up(mint(client).content.decode())
+    key = api_keys.look_up(mint(client).content.decode())
     assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
     assert permissions(Actor(key=key), theirs) == {Permission.READ}
     publishers.remove(actor=Actor(user=sam), publisher=TrustedPublisher.objects.get(channel=theirs))

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app import trial_mail
+from channels_app.audit import test_message
 from channels_app.models import User
 from tests.builders import make_user
 from tests.pages import said, signed_in, text
@@ -123,4 +123,4 @@ def test_it_is_for_administrators_and_has_a_limit(ada: Client, sam: User, settin
 )
 def test_how_it_was_tried(settings: Settings, ssl: bool, tls: bool, user: str, words: str) -> None:
     settings.EMAIL_USE_SSL, settings.EMAIL_USE_TLS, settings.EMAIL_HOST_USER = ssl, tls, user
-    assert words in trial_mail.tried(TO)
+    assert words in test_message.tried(TO)

@@ -20,7 +20,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 from deploy.local import free_port
 from hub.errors import HubError
 from publishing.apps import check_trust_root
-from publishing.attestations import root_age, trust_root
+from publishing.attestations import trust_root, trust_root_age
 from tests import sigstore
 
 # A refresh holds a lock, which is the database's where that is PostgreSQL.
@@ -101,13 +101,13 @@ def make_old(path: Path, age: timedelta) -> None:
 def test_at_first_the_shipped_root_of_the_public_instance_is_used() -> None:
     hosts = [log.base_url for log in trust_root.current()._inner.tlogs]
     assert "https://rekor.sigstore.dev" in hosts
-    assert root_age.refreshed_at() is None
+    assert trust_root_age.refreshed_at() is None
 
 
 def test_a_refresh_brings_the_root_of_the_repository(repository: Repository, data_dir: Path) -> None:
     trust_root.refresh()
     assert logs_of(trust_root.current()) == own_log()
-    refreshed_at = root_age.refreshed_at()
+    refreshed_at = trust_root_age.refreshed_at()
     assert refreshed_at is not None
     assert datetime.now(UTC) - refreshed_at < timedelta(minutes=1)
     assert sorted(path.name for path in data_dir.iterdir()) == ["metadata", "trusted_root.json"]
@@ -140,7 +140,7 @@ def test_the_last_good_root_stays(
     assert logs_of(trust_root.current()) == own_log()
     assert [record.levelname for record in caplog.records] == [level]
     assert "The trust root could not be refreshed, that of 20" in caplog.text
-    assert root_age.is_old() is (level == "ERROR")
+    assert trust_root_age.is_old() is (level == "ERROR")
 
 
 def test_refresh_without_network_at_the_first_start_is_one_calm_line(
@@ -165,7 +165,7 @@ def test_refresh_from_a_spoilt_repository_at_the_first_start_is_an_error(
 def test_a_root_that_can_not_be_read_does_not_replace_one(repository: Repository, content: str) -> None:
     repository.publish(2, content)
     trust_root.refresh()
-    assert root_age.refreshed_at() is None
+    assert trust_root_age.refreshed_at() is None
     assert "https://rekor.sigstore.dev" in [log.base_url for log in trust_root.current()._inner.tlogs]
 
 
@@ -173,7 +173,7 @@ def test_a_root_with_another_hash_is_not_taken(repository: Repository) -> None:
     other = repository.folder / "targets" / "trusted_root.json"
     other.write_text(sigstore.instance("other").trusted_root_json)
     trust_root.refresh()
-    assert root_age.refreshed_at() is None
+    assert trust_root_age.refreshed_at() is None
 
 
 def test_a_repository_signed_by_another_key_is_not_taken(
@@ -181,7 +181,7 @@ def test_a_repository_signed_by_another_key_is_not_taken(
 ) -> None:
     settings.HUB_TUF_ROOT = str(Repository(tmp_path / "another").folder / "1.root.json")
     trust_root.refresh()
-    assert root_age.refreshed_at() is None
+    assert trust_root_age.refreshed_at() is None
 
 
 def test_a_spoilt_file_gives_way_to_the_shipped_one(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -198,9 +198,9 @@ def test_a_private_instance_is_never_refreshed_nor_replaced(
     path.write_text(sigstore.instance("other").trusted_root_json)
     settings.HUB_TRUST_ROOT = str(path)
     trust_root.refresh()
-    assert root_age.refreshed_at() is None
+    assert trust_root_age.refreshed_at() is None
     assert logs_of(trust_root.current()) == own_log("other")
-    assert not root_age.is_old()
+    assert not trust_root_age.is_old()
     path.write_text(json.dumps({}))
     with pytest.raises(HubError, match="no readable trust root"):
         trust_root.current()

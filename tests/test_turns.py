@@ -11,13 +11,16 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Channel, User
 from hub.locks import try_lock
 from hub.storage import StoreError, store
-from publishing import index, pieces, queries, removal, summary, tasks, turns
+from publishing import tasks
+from publishing.index import builds, channel_files, fragments, turns
+from publishing.index.turns import Turn
 from publishing.models import FailedJob, IndexedName, SubdirIndex
-from publishing.turns import Turn
+from publishing.removal import removal
+from publishing.uploads import queries
 from tests.builders import make_artifact, make_channel
 
 Jobs = list[tuple[object, ...]]
@@ -60,7 +63,7 @@ def job_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A build has time for two names."""
     monkeypatch.setattr(turns, "BUILD_S", 0.0)
-    for module in (pieces, summary):
+    for module in (fragments, channel_files):
         monkeypatch.setattr(module, "NAMES_AT_ONCE", 2)
 
 
@@ -123,7 +126,7 @@ def test_order_whole_channel_of_a_burst_delays_nobody_again_and_again() -> None:
 
 def test_order_whole_channel_puts_off_no_subdir_of_its_own(channel: Channel) -> None:
     make_artifact(channel, "lib")
-    index.bring_channel_up_to_date(channel)
+    builds.bring_channel_up_to_date(channel)
     make_artifact(channel, "more")
     [waiting] = turns.stale()
     assert waiting.channel_turn_at == channel.indexes.get(subdir="noarch").turn_at
@@ -145,7 +148,7 @@ def test_order_leaves_out_what_is_not_due() -> None:
 def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None:
     gone = make_artifact(channel, "gone")
     make_artifact(channel, "kept", subdir="linux-64")
-    index.bring_channel_up_to_date(channel)
+    builds.bring_channel_up_to_date(channel)
     removal.delete(actor=Actor(user=olga), artifact=gone, reason="It contained a password.")
     make_artifact(channel, "more", subdir="linux-64")
 
@@ -160,7 +163,7 @@ def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None
 def test_removal_is_forgotten_once_it_is_built(channel: Channel, olga: User) -> None:
     gone = make_artifact(channel, "gone")
     removal.yank(actor=Actor(user=olga), artifact=gone, reason="")
-    index.bring_channel_up_to_date(channel)
+    builds.bring_channel_up_to_date(channel)
     make_artifact(channel, "gone", "2.0")
     assert [each.removes for each in turns.stale()] == [False]
 
@@ -191,7 +194,7 @@ def test_work_on_a_burst_gives_another_channel_its_turn(
         make_artifact(channel, f"lib{number}")
     other = make_channel("other")
     built: list[tuple[str, int]] = []
-    original = index.build
+    original = builds.build
 
     def build(row: SubdirIndex, **options: Any) -> None:
         if not built:
@@ -200,7 +203,7 @@ def test_work_on_a_burst_gives_another_channel_its_turn(
         if row.subdir:
             built.append((row.channel.name, len(listed(row.channel))))
 
-    monkeypatch.setattr(index, "build", build)
+    monkeypatch.setattr(builds, "build", build)
     turns.work()
     assert built[:2] == [("demo", 2), ("other", 1)]
     assert [count for name, count in built if name == "demo"] == [2, 4, 6, 7]
@@ -213,20 +216,20 @@ def test_work_on_removals_in_many_channels_gives_an_addition_every_other_turn(
     for number in range(4):
         channel = make_channel(f"removes-{number}", owner=olga)
         gone = make_artifact(channel)
-        index.bring_channel_up_to_date(channel)
+        builds.bring_channel_up_to_date(channel)
         removal.yank(actor=Actor(user=olga), artifact=gone, reason="")
     SubdirIndex.objects.update(due_at=None, turn_at=timezone.now() - timedelta(seconds=60))
     other = make_channel("adds")
-    index.bring_channel_up_to_date(other)
+    builds.bring_channel_up_to_date(other)
     make_artifact(other)
     begun: list[str] = []
-    original = index.build
+    original = builds.build
 
     def build(row: SubdirIndex, **options: Any) -> None:
         original(row, **options)
         begun.append(row.channel.name)
 
-    monkeypatch.setattr(index, "build", build)
+    monkeypatch.setattr(builds, "build", build)
     turns.work()
     assert begun[0] == "removes-0"
     assert begun[1] == "adds"
@@ -237,23 +240,23 @@ def test_bounded_build_leaves_the_index_stale_and_tells_of_what_it_made(channel:
     for number in range(3):
         make_artifact(channel, f"lib{number}")
     row = SubdirIndex.objects.get()
-    index.build_once(row.pk, bound_s=0)
+    builds.build_once(row.pk, bound_s=0)
     row.refresh_from_db()
     assert (row.wanted, row.built, row.builds) == (3, 0, 1)
     states = queries.upload_states(channel, [f"noarch/lib{number}-1.0-0.conda" for number in range(3)])
     assert list(states.values()) == ["indexed", "indexed", "published"]
-    index.build_once(row.pk, bound_s=0)
+    builds.build_once(row.pk, bound_s=0)
     row.refresh_from_db()
-    assert (row.built, row.builds, index.stale_names(row).count()) == (3, 2, 0)
+    assert (row.built, row.builds, builds.stale_names(row).count()) == (3, 2, 0)
 
 
 def test_bounded_build_takes_what_is_removed_first(channel: Channel, olga: User, one_batch: None) -> None:
     gone = make_artifact(channel, "zz")
-    index.bring_channel_up_to_date(channel)
+    builds.bring_channel_up_to_date(channel)
     for number in range(5):
         make_artifact(channel, f"lib{number}")
     removal.delete(actor=Actor(user=olga), artifact=gone, reason="It contained a password.")
-    index.build_once(channel.indexes.get(subdir="noarch").pk, bound_s=0)
+    builds.build_once(channel.indexes.get(subdir="noarch").pk, bound_s=0)
     assert listed(channel) == {"lib0-1.0-0.conda"}
 
 
@@ -261,29 +264,29 @@ def test_name_that_changes_during_a_bounded_build_stays_stale(
     channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_artifact(channel, "lib")
-    original = index._write_files
+    original = builds._write_files
 
     def write(row: SubdirIndex) -> None:
         make_artifact(channel, "lib", "2.0")
-        monkeypatch.setattr(index, "_write_files", original)
+        monkeypatch.setattr(builds, "_write_files", original)
         original(row)
 
-    monkeypatch.setattr(index, "_write_files", write)
+    monkeypatch.setattr(builds, "_write_files", write)
     row = SubdirIndex.objects.get()
-    index.build_once(row.pk, bound_s=1)
+    builds.build_once(row.pk, bound_s=1)
     assert IndexedName.objects.get(index=row, changed__gt=1).made == 0
-    index.build_once(row.pk, bound_s=1)
+    builds.build_once(row.pk, bound_s=1)
     assert len(listed(channel)) == 2
 
 
 def test_files_of_the_whole_channel_wait_until_all_names_are_made(channel: Channel, one_batch: None) -> None:
     for number in range(5):
         make_artifact(channel, f"lib{number}")
-    index.bring_up_to_date(SubdirIndex.objects.get().pk)
+    builds.bring_up_to_date(SubdirIndex.objects.get().pk)
     whole = channel.indexes.get(subdir="")
-    assert [index.build_once(whole.pk, bound_s=0) and whole.fragments.count() for _ in range(2)] == [2, 4]
+    assert [builds.build_once(whole.pk, bound_s=0) and whole.fragments.count() for _ in range(2)] == [2, 4]
     assert store().stat(f"{channel}/channeldata.json") is None
-    index.build_once(whole.pk, bound_s=0)
+    builds.build_once(whole.pk, bound_s=0)
     assert len(json.loads(b"".join(store().open(f"{channel}/channeldata.json")))["packages"]) == 5
 
 
@@ -313,18 +316,18 @@ def test_files_of_a_whole_channel_take_a_small_share_of_the_time(
     channel: Channel, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_artifact(channel)
-    original = summary.write_files
+    original = channel_files.write_files
 
     def write(row: SubdirIndex) -> None:
         time.sleep(0.2)
         original(row)
 
-    monkeypatch.setattr(summary, "write_files", write)
-    index.bring_channel_up_to_date(channel)
+    monkeypatch.setattr(channel_files, "write_files", write)
+    builds.bring_channel_up_to_date(channel)
     whole = channel.indexes.get(subdir="")
     assert whole.due_at
     assert whole.built_at
-    assert whole.due_at - whole.built_at >= index.WHOLE_CHANNEL_SHARE * timedelta(seconds=0.2)
+    assert whole.due_at - whole.built_at >= builds.WHOLE_CHANNEL_SHARE * timedelta(seconds=0.2)
 
 
 def test_job_ends_after_its_time_and_sends_another(
@@ -335,7 +338,7 @@ def test_job_ends_after_its_time_and_sends_another(
     make_artifact(channel)
     sent_jobs.clear()
     turns.work()
-    assert sent_jobs == [(index.BUILD,)]
+    assert sent_jobs == [(builds.BUILD,)]
 
 
 def test_worker_that_sees_more_stale_indexes_wakes_another(channel: Channel, sent_jobs: Jobs) -> None:
@@ -343,9 +346,9 @@ def test_worker_that_sees_more_stale_indexes_wakes_another(channel: Channel, sen
         make_artifact(channel, subdir=name)
     sent_jobs.clear()
     turns._take_one(turns.stale())
-    assert sent_jobs == [(index.BUILD,)]
+    assert sent_jobs == [(builds.BUILD,)]
     turns._take_one([each for each in turns.stale() if not each.is_whole_channel])
-    assert sent_jobs == [(index.BUILD,)]
+    assert sent_jobs == [(builds.BUILD,)]
 
 
 def test_worker_leaves_what_another_builds(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +357,7 @@ def test_worker_leaves_what_another_builds(channel: Channel, monkeypatch: pytest
     make_artifact(other)
     busy = SubdirIndex.objects.get(channel=channel)
     original = try_lock
-    monkeypatch.setattr(index, "try_lock", lambda name: original(name if name != f"index-{busy.pk}" else "held"))
+    monkeypatch.setattr(builds, "try_lock", lambda name: original(name if name != f"index-{busy.pk}" else "held"))
     with original("held") as held:
         assert held
         if connection.vendor == "postgresql":  # whose locks can be held twice by one connection
@@ -372,7 +375,7 @@ def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypa
     other = make_channel("other")
     make_artifact(other)
     broken = SubdirIndex.objects.get(channel=channel)
-    original = index._write_files
+    original = builds._write_files
 
     def write(row: SubdirIndex) -> None:
         if row.pk == broken.pk:
@@ -380,7 +383,7 @@ def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypa
         original(row)
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "_write_files", write)
+        patch.setattr(builds, "_write_files", write)
         turns.work()
     assert listed(other)
     assert [(job.task, job.args) for job in FailedJob.objects.all()] == [(turns.FAILED_BUILD, [broken.pk])]
@@ -420,14 +423,14 @@ def test_many_changes_wake_once_and_again_where_the_worker_may_be_dead(
     def woken() -> int:
         sent_jobs.clear()
         with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
-            index.request(channel, "noarch", ["demo"])
+            builds.request(channel, "noarch", ["demo"])
         return len(sent_jobs)
 
-    monkeypatch.setattr(index, "_asked_again_at", -1e9)
+    monkeypatch.setattr(builds, "_asked_again_at", -1e9)
     assert [woken(), woken(), woken()] == [1, 0, 0]
     SubdirIndex.objects.update(wanted_at=timezone.now() - timedelta(seconds=2))
     assert [woken(), woken()] == [1, 0]
-    monkeypatch.setattr(index, "_asked_again_at", -1e9)
+    monkeypatch.setattr(builds, "_asked_again_at", -1e9)
     assert woken() == 1
     work_all()
     assert [woken(), woken()] == [1, 0]

@@ -11,14 +11,14 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app.access import ANYONE, Actor
+from channels_app.access.permissions import ANYONE, Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Role, User
 from hub.errors import HubError
 from hub.storage import StoreError, store
-from publishing import occupants, upload
 from publishing.apps import check_package_limits
 from publishing.models import IndexedName, Reservation, SubdirIndex
-from publishing.upload import Published, Upload
+from publishing.uploads import existing_artifacts, upload
+from publishing.uploads.upload import Published, Upload
 from tests.archives import make_conda, make_tar_bz2
 from tests.browsing import artifact_url
 from tests.builders import make_artifact, make_channel, make_member, make_user, received
@@ -251,7 +251,7 @@ def test_a_file_name_is_found_without_reading_its_neighbours(channel: Channel) -
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
-        cursor.execute(f"{how} {occupants.OCCUPANT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
+        cursor.execute(f"{how} {existing_artifacts.OCCUPANT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
         assert "one_artifact_a_file_name" in str(cursor.fetchall())
 
 

@@ -12,9 +12,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app.authentication import NOT_FROM_HERE
+from channels_app.authentication.actors import NOT_FROM_HERE
 from channels_app.models import Artifact, Channel, Role, User
-from publishing import index
+from publishing.index import builds
 from publishing.models import SubdirIndex
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_key, make_member
@@ -45,7 +45,7 @@ def package(tmp_path: Path, **what: Any) -> SimpleUploadedFile:
 
 def build_indexes() -> None:
     for each in SubdirIndex.objects.exclude(subdir=""):
-        index.bring_up_to_date(each.pk)
+        builds.bring_up_to_date(each.pk)
 
 
 def messages_of(response: Any) -> list[str]:
@@ -203,7 +203,7 @@ def test_without_its_cookie_no_token_is_right(channel: Channel, olga: User, tmp_
 def test_a_wrong_token_in_the_header_is_refused_before_the_file_is_kept(
     channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("publishing.views.receive", lambda *_: pytest.fail("The body was received."))
+    monkeypatch.setattr("publishing.uploads.views.receive", lambda *_: pytest.fail("The body was received."))
     client = signed_in(olga, is_strict=True)
     token_of(client)
     answer = client.post(PAGE, {"file": io.BytesIO(b"x" * 100_000)}, headers=SCRIPT | {"x-csrftoken": "x" * 64})

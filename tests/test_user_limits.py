@@ -10,10 +10,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app import channels, keys, user_limits
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.authentication import api_keys
+from channels_app.channels import channels
 from channels_app.models import ApiKey, Channel, PendingName, Role, Team, User
 from channels_app.people import members, teams
+from channels_app.quotas import user_limits
 from hub.errors import HubError
 from tests.builders import make_key, make_member, make_robot, make_team, make_user
 from tests.pages import signed_in, text
@@ -144,7 +146,7 @@ def test_keys(olga: User) -> None:
     with pytest.raises(HubError, match=r"olga has 2 API keys that work; a user may have 2. Revoke one, or") as refusal:
         make_key(olga)
     assert (refusal.value.status, refusal.value.code) == (403, "keys_limit")
-    keys.revoke(key=ApiKey.objects.earliest("pk"), actor=Actor(user=olga))
+    api_keys.revoke(key=ApiKey.objects.earliest("pk"), actor=Actor(user=olga))
     make_key(olga)
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=1))
     make_key(olga)

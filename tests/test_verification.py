@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from channels_app.models import Artifact, AuditEvent, Channel
 from hub.storage import store
-from publishing import index
+from publishing.index import builds
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 from tests.stores import S3Server, moto_server
 from tests.verifying import LIB, MINE, REPODATA, SHARDS, SIGS, found, read
@@ -60,7 +60,7 @@ def purge_lib() -> None:
 
 def rebuild() -> None:
     for row in SubdirIndex.objects.order_by("-subdir"):
-        index.rebuild(row)
+        builds.rebuild(row)
 
 
 def point_shard_index_elsewhere() -> None:

@@ -9,13 +9,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, User
 from hub.storage import StoreError, store
 from hub.storage.folder import FolderStore
-from publishing import removal
 from publishing.models import Verification
-from publishing.operations import stored_artifacts, stored_indexes, strangers
+from publishing.removal import removal
+from publishing.verification import stored_artifacts, stored_indexes, unknown_files
 from tests.archives import make_conda
 from tests.verifying import LIB, SIGS, bring_up_to_date, found, lib, publish
 
@@ -68,8 +68,8 @@ MOMENTS = [
     (stored_indexes, "check"),
     (stored_indexes, "_differing"),
     (stored_indexes, "_unlike"),
-    (strangers, "_shards"),
-    (strangers, "check"),
+    (unknown_files, "_shards"),
+    (unknown_files, "check"),
 ]
 
 

@@ -64,7 +64,7 @@ def readiness(hub: LiveHub) -> list[str]:
 
 
 def workers(hub: LiveHub) -> Any:
-    return hub.shell("from publishing.operations.status import status\nanswer = status().workers")
+    return hub.shell("from publishing.status.checks import status\nanswer = status().workers")
 
 
 def test_web_and_worker_are_measured_as_one(hub: LiveHub) -> None:

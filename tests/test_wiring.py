@@ -14,10 +14,10 @@ from django.urls import get_resolver
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from channels_app.channels import ROUTED
+from channels_app.channels.channels import ROUTED
 from hub import celery
 from hub.locks import try_lock
-from publishing import index, turns
+from publishing.index import builds, turns
 
 
 def routes(resolver: Any, before: str = "") -> Iterator[str]:
@@ -133,7 +133,7 @@ def test_a_broker_that_is_down_delays_a_job_and_fails_nothing(
 def test_every_scheduled_and_sent_job_exists() -> None:
     celery.app.loader.import_default_modules()
     named = {entry["task"] for entry in celery.app.conf.beat_schedule.values()}
-    named |= {index.BUILD, turns.FAILED_BUILD, "publishing.tasks.open_channel"}
+    named |= {builds.BUILD, turns.FAILED_BUILD, "publishing.tasks.open_channel"}
     assert named <= set(celery.app.tasks)
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, User
 from hub.storage import store
-from publishing import index, upload
 from publishing.attestations import sidecars
+from publishing.index import builds
 from publishing.models import Attestation
-from publishing.operations import verification
+from publishing.uploads import upload
+from publishing.verification import verification
 from tests.archives import make_conda
 from tests.builders import make_artifact, received
 
@@ -44,8 +45,8 @@ def lib() -> Artifact:
 
 
 def bring_up_to_date(channel: Channel) -> None:
-    index.open_channel(channel)
-    index.bring_channel_up_to_date(channel)
+    builds.open_channel(channel)
+    builds.bring_channel_up_to_date(channel)
 
 
 def found(channel: Channel, *, is_hashed: bool = False) -> list[tuple[str, str]]:

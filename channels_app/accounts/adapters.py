@@ -18,9 +18,10 @@ from django.utils.safestring import SafeString, mark_safe
 from qrcode import QRCode
 from qrcode.image.svg import SvgPathFillImage
 
-from channels_app import limits, mailing
 from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, sign_up, tries
+from channels_app.audit import mailing
 from channels_app.models import User
+from channels_app.rate_limits import counters
 
 WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
 WRONG_CODE = "This is not the code that was sent or shown, or it was used or is too old."
@@ -63,9 +64,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """By a job. To an address that has no account nothing is sent, by the same work."""
-        limits.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
+        counters.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
         if self.request.user.is_anonymous:
-            limits.hit("mail-by-visitors", "visitors", "mails that visitors ask for")
+            counters.hit("mail-by-visitors", "visitors", "mails that visitors ask for")
         is_to_nobody = template_prefix == TO_NOBODY
         template = "account/email/password_reset_code" if is_to_nobody else template_prefix
         mail = self.render_mail(template, email, {"hub_url": settings.HUB_PUBLIC_URL, **context})

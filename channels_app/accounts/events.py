@@ -16,11 +16,12 @@ from django.contrib.auth.signals import user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from channels_app import audit, limits
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.accounts import browsers, devices
 from channels_app.accounts.tries import account_named
+from channels_app.audit import log
 from channels_app.models import AuditEvent, User
+from channels_app.rate_limits import counters
 
 SIGN_IN = "account.sign_in"
 NEW_DEVICE = "account.new_device"
@@ -50,7 +51,7 @@ def sign_in_failed(request: HttpRequest | None, credentials: dict[str, Any], **_
         agent, network = browsers.device(request)
         record("account.sign_in_failed", user, agent=agent, network=network)
     else:
-        limits.count("sign-in-by-account", f"nobody {name}")
+        counters.count("sign-in-by-account", f"nobody {name}")
 
 
 @receiver(account.email_changed)
@@ -99,4 +100,4 @@ def disconnected(socialaccount: SocialAccount, **_: Any) -> None:
 
 
 def record(action: str, user: User, target: str = "", **detail: str) -> None:
-    audit.record(action, by=Actor(user=user), target=target or user.username, detail=detail)
+    log.record(action, by=Actor(user=user), target=target or user.username, detail=detail)

@@ -3,9 +3,9 @@
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from channels_app import audit
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.accounts.events import FACTORS
+from channels_app.audit import log
 from channels_app.models import User
 
 
@@ -17,7 +17,7 @@ def remove_all(*, user: User, by: User | None = None) -> list[str]:
     if removed:
         factors.delete()
         detail = {"fields": {"factors": ", ".join(removed)}}
-        audit.record("user.factors_remove", by=Actor(user=by), target=user.username, detail=detail)
+        log.record("user.factors_remove", by=Actor(user=by), target=user.username, detail=detail)
     return removed
 
 

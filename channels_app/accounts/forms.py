@@ -10,7 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from channels_app.accounts import sign_up
-from channels_app.forms import AS_TYPED
+from channels_app.channels.forms import AS_TYPED
 from channels_app.models import User
 
 # No name looks like another's, or like an address. Names that an administrator gives may be others.

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
-from channels_app import acts
+from channels_app.access import acts
 from hub.middleware import SAFE_METHODS, GetResponse
 
 

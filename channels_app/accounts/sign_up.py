@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from channels_app.people import invitations
-from channels_app.people.invitation_pages import IN_SESSION
+from channels_app.people.invitation_views import IN_SESSION
 
 
 def is_open(request: HttpRequest) -> bool:

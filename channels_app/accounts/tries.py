@@ -12,10 +12,11 @@ from allauth.mfa.totp.internal.auth import validate_totp_code
 from django.db.models import Q
 from django.http import HttpRequest
 
-from channels_app import audit, limits, mails, outbox
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.accounts import devices
+from channels_app.audit import log, notifications, outbox
 from channels_app.models import User
+from channels_app.rate_limits import counters
 
 TELL = "channels_app.tasks.tell_of_tries"
 NO_SECRET = "A" * 32  # of nobody's app
@@ -39,7 +40,7 @@ def counted(request: HttpRequest) -> str:
 def half_signed_in(request: HttpRequest) -> str:
     """The same of a second factor: the account whose password was right; where there is none, the address."""
     user = _half(request)
-    return _of(request, user) if user else limits.address(request)
+    return _of(request, user) if user else counters.address(request)
 
 
 def recipient(request: HttpRequest, email: str) -> str:
@@ -87,7 +88,7 @@ def tell(user_id: int) -> None:
     """Record that too many passwords were tried; the event is told by mail."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user:
-        audit.record("account.tried_often", by=Actor(user=user), target=user.username)
+        log.record("account.tried_often", by=Actor(user=user), target=user.username)
 
 
 def _half(request: HttpRequest) -> User | None:
@@ -99,8 +100,8 @@ def _half(request: HttpRequest) -> User | None:
 
 
 def _warn(user: User | None, name: str = "") -> None:
-    if limits.count("warning-by-account", f"user {user.pk}" if user else name) == 1:
-        outbox.put(TELL, user.pk if user else NOBODY, lane=mails.EVENTS)
+    if counters.count("warning-by-account", f"user {user.pk}" if user else name) == 1:
+        outbox.put(TELL, user.pk if user else NOBODY, lane=notifications.EVENTS)
 
 
 def _of(request: HttpRequest, user: User) -> str:

@@ -1,0 +1,1 @@
+"""The connection doctor: diagnose a failing command, key or address."""

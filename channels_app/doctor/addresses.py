@@ -4,9 +4,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-from channels_app.doctor import clues
-from channels_app.doctor.clues import Clues
+from channels_app.doctor import pasted_text
 from channels_app.doctor.findings import Finding, error, info, warning
+from channels_app.doctor.pasted_text import Clues
 
 PORTS = {"http": 80, "https": 443, "prefix": 443}
 LOGINS_WITHOUT_PORT = ("pixi", "rattler-build", "rattler")
@@ -59,7 +59,7 @@ def _port(address: SplitResult) -> Finding | None:
 
 
 def _path_key(address: SplitResult) -> Finding | None:
-    place = clues.place(address)
+    place = pasted_text.place(address)
     if place.path_key is None:
         return None
     if not settings.HUB_PATH_KEYS:
@@ -73,7 +73,7 @@ def _path_key(address: SplitResult) -> Finding | None:
 
 
 def _page(address: SplitResult, found: Clues) -> Finding | None:
-    place = clues.place(address)
+    place = pasted_text.place(address)
     is_alone = len(found.words) == 1
     if place.kind != "page" or (is_alone and place.path_key is not None):
         return None
@@ -84,7 +84,7 @@ def _page(address: SplitResult, found: Clues) -> Finding | None:
 
 
 def _no_channel(address: SplitResult) -> Finding | None:
-    place = clues.place(address)
+    place = pasted_text.place(address)
     if place.kind not in ("upload", "delete") or place.channel:
         return None
     return error(
@@ -99,7 +99,7 @@ def _url_path(found: Clues) -> Finding | None:
     address = urlsplit(url) if found.is_command("upload", "prefix") and "://" in url else None
     if address is None or not address.path.strip("/") or _is_left_to_others(address):
         return None
-    channel = found.option("--channel", "-c") or clues.place(address).channel or "CHANNEL"
+    channel = found.option("--channel", "-c") or pasted_text.place(address).channel or "CHANNEL"
     return error(
         f"--url has the path {address.path}; expected the hub's address alone.",
         f"Write it as --url {settings.HUB_PUBLIC_URL} --channel {channel.lower()}",
@@ -108,7 +108,7 @@ def _url_path(found: Clues) -> Finding | None:
 
 def _is_left_to_others(address: SplitResult) -> bool:
     """Tell whether another finding says what is wrong with the address."""
-    place = clues.place(address)
+    place = pasted_text.place(address)
     return place.path_key is not None or place.kind == "page" or (place.kind == "upload" and not place.channel)
 
 

@@ -2,8 +2,9 @@
 
 from django.utils import timezone
 
-from channels_app import access, authentication, keys, placeholders
-from channels_app.access import ANYONE, Actor, Permission
+from channels_app.access import permissions
+from channels_app.access.permissions import ANYONE, Actor, Permission
+from channels_app.authentication import actors, api_keys, placeholders
 from channels_app.doctor.findings import Finding, error, good, info
 from channels_app.models import ApiKey, Channel, KeyKind
 from hub.errors import HubError
@@ -15,22 +16,22 @@ def examine(secret: str) -> tuple[Finding, Actor | None]:
     """What there is to say of a credential, and who asks with it where it is good."""
     if kind := placeholders.kind(secret):
         return _no_key(kind, secret), None
-    if not secret.startswith(keys.PREFIX):
+    if not secret.startswith(api_keys.PREFIX):
         return _token(secret)
-    if not keys.has_shape(secret):
-        length = len(keys.PREFIX) + keys.RANDOM_CHARACTERS + keys.CHECKSUM_CHARACTERS
+    if not api_keys.has_shape(secret):
+        length = len(api_keys.PREFIX) + api_keys.RANDOM_CHARACTERS + api_keys.CHECKSUM_CHARACTERS
         return error(
             f"The key is damaged: its checksum does not fit. It has {len(secret)} characters; a key has {length}.",
             "Was it cut off when it was copied? Else make a new one: a key is shown once.",
         ), None
-    return _key(keys.look_up_any(secret))
+    return _key(api_keys.look_up_any(secret))
 
 
 def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
     """What `actor` may do in the channel `name`, above all what is `needed`."""
     permission = Permission(needed)
     try:
-        channel = access.channel_for(actor, name, permission)
+        channel = permissions.channel_for(actor, name, permission)
     except HubError as refusal:
         return [_narrowed(actor, name, permission) or error(refusal.detail, "")]
     if needed == Permission.UPLOAD and channel.only_trusted_publishers and not actor.minted_key:
@@ -47,11 +48,11 @@ def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
 def allowed(actor: Actor, name: str) -> str:
     """What `actor` may do in the channel `name`, as a list in words; empty also where there is no such channel."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
-    return ", ".join(access.sorted_permissions(actor, channel)) if channel else ""
+    return ", ".join(permissions.sorted_permissions(actor, channel)) if channel else ""
 
 
 def _no_key(kind: str, text: str) -> Finding:
-    """A text in the place of a key, of a kind of channels_app.placeholders. It is no secret."""
+    """A text in the place of a key, of a kind of channels_app.authentication.placeholders. It is no secret."""
     match kind:
         case "variable":
             return info(f"The key comes from {text}.", "Look whether that is set where the command runs.")
@@ -70,14 +71,14 @@ def _no_key(kind: str, text: str) -> Finding:
 
 def _token(secret: str) -> tuple[Finding, Actor | None]:
     """An application's token, where it is one."""
-    token = authentication.live_token(secret)
+    token = actors.live_token(secret)
     if token is None:
         return error(
-            f"What stands there as a key is none of this hub's: they begin with “{keys.PREFIX}”.",
+            f"What stands there as a key is none of this hub's: they begin with “{api_keys.PREFIX}”.",
             "Is it another hub's? An application's token looks like that, too, and may be over: then log in again.",
         ), None
     name = token.client.name if token.client else "an application"
-    scopes = ", ".join(access.channel_scopes(token))
+    scopes = ", ".join(permissions.channel_scopes(token))
     return good(f"This is a token of {name}, for {token.user}.", f"It is for: {scopes or 'signing in alone'}."), Actor(
         user=token.user, token=token
     )

@@ -10,10 +10,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from channels_app import audit, quotas
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
 from channels_app.people import members
+from channels_app.quotas import quotas
 from hub.errors import bad_request, conflict
 
 COMMAND = "manage.py"
@@ -108,7 +109,7 @@ def _hand_team(by: User | None, heir: User, team: Team) -> None:
 
 def _record(action: str, by: User | None, target: str, *, channel: Channel | None = None, **detail: Any) -> None:
     made_by = {} if by else {"by": COMMAND}
-    audit.record(action, by=Actor(user=by), channel=channel, target=target, detail=detail | made_by)
+    log.record(action, by=Actor(user=by), channel=channel, target=target, detail=detail | made_by)
 
 
 def _deleted(channel: Channel) -> str:

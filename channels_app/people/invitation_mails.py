@@ -4,7 +4,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from channels_app import mailing
+from channels_app.audit import mailing
 from channels_app.models import Invitation, User
 from channels_app.people import invitations, members
 

@@ -2,7 +2,7 @@
 
 from allauth.account.models import EmailAddress
 
-from channels_app.access import Actor, Permission, permissions
+from channels_app.access.permissions import Actor, Permission, permissions
 from channels_app.models import Invitation, Member, Role, TeamMember, User
 from channels_app.people import members, teams
 from hub.errors import HubError, conflict, forbidden

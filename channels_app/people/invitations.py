@@ -22,11 +22,14 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app import acts, audit, limits, outbox, quotas
-from channels_app.access import Actor, Permission, hold
+from channels_app.access import acts
+from channels_app.access.permissions import Actor, Permission, hold
+from channels_app.audit import log, outbox
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
 from channels_app.people.invitation_rules import raises, refusal
+from channels_app.quotas import quotas
+from channels_app.rate_limits import counters
 from hub.errors import bad_request, conflict, forbidden, not_found
 
 LIFETIME = timedelta(days=7)
@@ -78,7 +81,7 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
             raise conflict("in_team", f"{asked.user} is in the team '{locked}' already.")
         invitation = Invitation.objects.filter(into=locked, who=asked.who).first() or Invitation(into=locked)
         _send(invitation, asked, user)
-        audit.record("team.invite", by=Actor(user=user), target=locked.name, detail={"user": asked.who})
+        log.record("team.invite", by=Actor(user=user), target=locked.name, detail={"user": asked.who})
     return invitation
 
 
@@ -100,7 +103,7 @@ def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
     invitation = waiting().filter(into=locked, who=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"No invitation of {who[:254]} into '{locked}' is waiting (any more).")
-    audit.record("team.withdraw", by=Actor(user=user), target=locked.name, detail={"user": invitation.who})
+    log.record("team.withdraw", by=Actor(user=user), target=locked.name, detail={"user": invitation.who})
     invitation.delete()
 
 
@@ -121,7 +124,7 @@ def decline(*, user: User, invitation: Invitation) -> None:
     current.expires_at = current.declined_at + LEFT_ALONE
     current.save(update_fields=["declined_at", "expires_at"])
     if current.into:
-        audit.record("team.decline", by=Actor(user=user), target=current.into.name, detail={"user": user.username})
+        log.record("team.decline", by=Actor(user=user), target=current.into.name, detail={"user": user.username})
     else:
         _record("invitation.decline", Actor(user=user), current, current.who)
 
@@ -172,7 +175,7 @@ def digest_of(secret: str) -> str:
 
 
 def _join_team(user: User, team: Team) -> TeamMember:
-    audit.record("team.add", by=Actor(user=user), target=team.name, detail={"user": user.username})
+    log.record("team.add", by=Actor(user=user), target=team.name, detail={"user": user.username})
     return TeamMember.objects.create(team=team, user=user)
 
 
@@ -209,11 +212,11 @@ def _send(invitation: Invitation, asked: Asked, by: User) -> None:
 
 def _count(user: User, asked: Asked) -> None:
     """429 where `user` asks, or the same one is asked, too often; alike for whom there is and whom there is not."""
-    limits.hit("invitation-by-account", f"user {user.pk}", "invitations of yours")
-    limits.hit("invitation-by-day", f"user {user.pk}", "invitations of yours")
-    limits.hit("invitation-by-recipient", asked.who.lower(), f"invitations of {asked.who}")
+    counters.hit("invitation-by-account", f"user {user.pk}", "invitations of yours")
+    counters.hit("invitation-by-day", f"user {user.pk}", "invitations of yours")
+    counters.hit("invitation-by-recipient", asked.who.lower(), f"invitations of {asked.who}")
     if asked.email:
-        limits.hit("mail-by-recipient", asked.email, "mails to this address")
+        counters.hit("mail-by-recipient", asked.email, "mails to this address")
 
 
 def _person(who: str, *, is_address: bool) -> Asked:
@@ -268,4 +271,4 @@ def _address(email: str) -> str:
 
 
 def _record(action: str, actor: Actor, invitation: Invitation, target: str) -> None:
-    audit.record(action, by=actor, channel=invitation.channel, target=target, detail={"role": invitation.role})
+    log.record(action, by=actor, channel=invitation.channel, target=target, detail={"role": invitation.role})

@@ -7,9 +7,11 @@ Members are named by `username` or by `team`.
 
 from django.db import transaction
 
-from channels_app import acts, audit, quotas
-from channels_app.access import Actor, Permission, permissions
+from channels_app.access import acts
+from channels_app.access.permissions import Actor, Permission, permissions
+from channels_app.audit import log
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
+from channels_app.quotas import quotas
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
 
 
@@ -212,4 +214,4 @@ def _record(action: str, actor: Actor, member: Member, detail: dict[str, str]) -
         quotas.forget(member.channel, member.user)
     if member.team:
         detail["team"] = member.team.name
-    audit.record(action, by=actor, channel=member.channel, target=name_of(member), detail=detail)
+    log.record(action, by=actor, channel=member.channel, target=name_of(member), detail=detail)

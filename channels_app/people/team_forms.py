@@ -2,7 +2,7 @@
 
 from django import forms
 
-from channels_app.forms import AS_TYPED
+from channels_app.channels.forms import AS_TYPED
 from channels_app.people.teams import NAME_MAX_CHARACTERS
 
 

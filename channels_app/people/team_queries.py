@@ -2,7 +2,7 @@
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from channels_app.access import Actor, visible_channels
+from channels_app.access.permissions import Actor, visible_channels
 from channels_app.models import Invitation, Member, Team, TeamMember, User
 from channels_app.people import invitations
 

@@ -11,9 +11,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from channels_app import audit, limits, user_limits
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
 from channels_app.models import Member, Team, TeamMember, User
+from channels_app.quotas import user_limits
+from channels_app.rate_limits import counters
 from hub.errors import bad_request, conflict, forbidden, not_found
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
@@ -60,7 +62,7 @@ def delete(*, user: User, team: Team) -> None:
     for member in Member.objects.filter(team=locked).select_related("channel"):
         detail = {"role": member.role, "team": locked.name}
         target = f"team {locked}"
-        audit.record("member.remove", by=Actor(user=user), channel=member.channel, target=target, detail=detail)
+        log.record("member.remove", by=Actor(user=user), channel=member.channel, target=target, detail=detail)
     _record("team.delete", user, locked)
     locked.delete()
 
@@ -70,7 +72,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
 
     Everybody else invites: invitations.py.
     """
-    limits.hit("invitation-by-account", f"user {user.pk}", "additions to teams by you")
+    counters.hit("invitation-by-account", f"user {user.pk}", "additions to teams by you")
     with transaction.atomic():
         locked = hold(user, team)
         if not user.is_superuser:
@@ -223,4 +225,4 @@ def _check_a_manager_stays(member: TeamMember) -> None:
 
 
 def _record(action: str, user: User, team: Team, detail: dict[str, Any] | None = None) -> None:
-    audit.record(action, by=Actor(user=user), target=team.name, detail=detail)
+    log.record(action, by=Actor(user=user), target=team.name, detail=detail)

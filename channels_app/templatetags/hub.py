@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from channels_app.key_expiry import WARNED_BEFORE
+from channels_app.authentication.api_key_expiry import WARNED_BEFORE
 from channels_app.models import ApiKey, Channel
 from channels_app.templatetags.ui import pill
 

@@ -5,7 +5,7 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from channels_app.metadata import Link
+from channels_app.packages.metadata import Link
 
 register = template.Library()
 

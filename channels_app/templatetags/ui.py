@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from channels_app import plots
 from channels_app.models import Channel
+from channels_app.ui import plots
 
 register = template.Library()
 

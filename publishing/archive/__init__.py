@@ -1,1 +1,1 @@
-"""PURE: what an uploaded archive must be, one rule after another; `publishing.package` is the way in."""
+"""PURE: what an uploaded archive must be, one rule after another; `publishing.archive.reader` is the way in."""

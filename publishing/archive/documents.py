@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from publishing.archive import strict_json
+from publishing import strict_json
 from publishing.archive.rules import BadPackage, Limits, over_limit, shown
 from publishing.archive.specs import SpecReader
 from publishing.archive.tree import ABOUT_JSON, LINK_JSON, OLD_LINK_JSON, RUN_EXPORTS_JSON

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import rattler
 
-from channels_app import names
+from channels_app import identifiers
 from publishing.archive import kinds
 from publishing.archive.rules import BadPackage, shown
 
@@ -35,10 +35,10 @@ class FileName:
 
 def parse_file_name(file_name: str) -> FileName:
     """The parts of `file_name`, each of them checked. Raises BadPackage."""
-    if len(file_name) > names.FILE_NAME_MAX_CHARACTERS:
-        limit = names.FILE_NAME_MAX_CHARACTERS
+    if len(file_name) > identifiers.FILE_NAME_MAX_CHARACTERS:
+        limit = identifiers.FILE_NAME_MAX_CHARACTERS
         raise BadPackage(f"the file name has {len(file_name)} characters; at most {limit} are allowed")
-    extension = next((known for known in names.EXTENSIONS if file_name.endswith(known)), None)
+    extension = next((known for known in identifiers.EXTENSIONS if file_name.endswith(known)), None)
     if extension is None:
         why = kinds.name_problem(file_name)
         raise BadPackage(f"the file name {shown(file_name)} ends in neither .conda nor .tar.bz2" + (why and f"; {why}"))
@@ -56,15 +56,15 @@ def parse_file_name(file_name: str) -> FileName:
 
 
 def check_name(name: str) -> None:
-    if len(name) > names.NAME_MAX_CHARACTERS or not names.PACKAGE_NAME.match(name):
+    if len(name) > identifiers.NAME_MAX_CHARACTERS or not identifiers.PACKAGE_NAME.match(name):
         raise BadPackage(
-            f"{shown(name)} is not a package name: expected at most {names.NAME_MAX_CHARACTERS} of a-z, 0-9 and "
+            f"{shown(name)} is not a package name: expected at most {identifiers.NAME_MAX_CHARACTERS} of a-z, 0-9 and "
             "single '-', '_' or '.', beginning with a letter, a digit or '_' (CEP 26)"
         )
 
 
 def check_version(version: str) -> None:
-    if len(version) > VERSION_MAX_CHARACTERS or not names.VERSION.match(version):
+    if len(version) > VERSION_MAX_CHARACTERS or not identifiers.VERSION.match(version):
         raise BadPackage(
             f"{shown(version)} is not a version: expected at most {VERSION_MAX_CHARACTERS} of 0-9, a-z, "
             "A-Z, '.', '_', '+' and '!' (CEP 26)"
@@ -78,7 +78,7 @@ def check_version(version: str) -> None:
 
 
 def check_build(build: str) -> None:
-    if len(build) > BUILD_MAX_CHARACTERS or not names.BUILD.match(build) or build in {".", ".."}:
+    if len(build) > BUILD_MAX_CHARACTERS or not identifiers.BUILD.match(build) or build in {".", ".."}:
         raise BadPackage(
             f"{shown(build)} is not a build string: expected at most {BUILD_MAX_CHARACTERS} of a-z, A-Z, 0-9, "
             "'_', '.' and '+', and neither '.' nor '..' (CEP 26)"
@@ -86,5 +86,5 @@ def check_build(build: str) -> None:
 
 
 def check_subdir(subdir: str) -> None:
-    if not names.is_subdir(subdir):
+    if not identifiers.is_subdir(subdir):
         raise BadPackage(f"{shown(subdir)} is not a subdir: expected noarch, or the like of linux-64 (CEP 26)")

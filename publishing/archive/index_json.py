@@ -7,8 +7,9 @@ from typing import Any
 
 import rattler
 
-from channels_app import timestamps
-from publishing.archive import identity, paths, strict_json, system_names
+from channels_app.packages import timestamps
+from publishing import strict_json
+from publishing.archive import identity, paths, system_names
 from publishing.archive.identity import FileName
 from publishing.archive.rules import BadPackage, Limits, over_limit, shown
 from publishing.archive.specs import SpecReader

@@ -3,7 +3,7 @@
 import re
 from typing import BinaryIO
 
-from channels_app import names
+from channels_app import identifiers
 from publishing.archive.rules import KIB, BadPackage, shown, size
 
 HEAD_BYTES = 1 * KIB
@@ -87,9 +87,9 @@ def name_problem(file_name: str) -> str:
     plain = COPY.sub("", file_name.partition("?")[0], count=1)
     if repeated := REPEATED.match(plain):
         plain = repeated["name"]
-    if plain.lower().endswith(names.EXTENSIONS) and not plain.endswith(names.EXTENSIONS):
-        plain = next(plain[: -len(end)] + end for end in names.EXTENSIONS if plain.lower().endswith(end))
-    if plain != file_name and plain.endswith(names.EXTENSIONS):
+    if plain.lower().endswith(identifiers.EXTENSIONS) and not plain.endswith(identifiers.EXTENSIONS):
+        plain = next(plain[: -len(end)] + end for end in identifiers.EXTENSIONS if plain.lower().endswith(end))
+    if plain != file_name and plain.endswith(identifiers.EXTENSIONS):
         return f"a browser or file manager renamed it; upload it as {shown(plain)}"
     found = next((what for end, what in OTHER_ENDS.items() if file_name.lower().endswith(end)), None)
     return f"such a file is {found}, and the hub takes conda packages alone" if found else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn
 
-from publishing.archive import strict_json
+from publishing import strict_json
 from publishing.archive.rules import KIB, BadPackage, Limits, over_limit, shown
 from publishing.archive.tar import Kind
 

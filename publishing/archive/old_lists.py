@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from publishing.archive import strict_json
+from publishing import strict_json
 from publishing.archive.listing import ListedPath, PathType
 from publishing.archive.rules import MIB, BadPackage, shown, size
 from publishing.archive.tar import Kind

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import rattler
 from rattler.exceptions import InvalidMatchSpecError
 
-from channels_app import names
+from channels_app import identifiers
 from publishing.archive.rules import Budget, shown
 
 ERROR_CHARACTERS = 100
@@ -134,7 +134,7 @@ def _check(spec: str) -> None:
     if CONDITION in spec and not WHEN.search(spec):
         raise NotAlikeError("conda drops what follows ' if '; write the condition as [when=…] (CEP 43)")
     text = spec.partition(COMMENT)[0]
-    if text.endswith(names.EXTENSIONS):
+    if text.endswith(identifiers.EXTENSIONS):
         raise NotAlikeError("conda takes it for the name of a file; write name, version and build with blanks between")
     if brackets := BRACKETS.match(text):
         _check_pairs(brackets["pairs"].strip(" "))

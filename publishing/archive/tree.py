@@ -219,7 +219,7 @@ class Tree:
         self.licences.take(path, member, reader)
 
     def _read_document(self, path: str, member: Member, reader: TarReader) -> None:
-        """Keeps the documents that `publishing.package` reads, and the entries of info/paths.json."""
+        """Keeps the documents that `publishing.archive.reader` reads, and the entries of info/paths.json."""
         field = DOCUMENT_LIMITS.get(path)
         if field is None:
             return

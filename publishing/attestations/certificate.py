@@ -9,7 +9,7 @@ from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, UnrecognizedExtension
 
-from publishing.attestations.rules import BadAttestation, shown
+from publishing.attestations.errors import BadAttestation, shown
 
 FULCIO_ARC = "1.3.6.1.4.1.57264.1"
 NAMES = {

@@ -11,13 +11,14 @@ from functools import partial
 
 from django.db import transaction
 
-from channels_app import audit, packages
-from channels_app.access import Actor, Permission, check_still_allowed
+from channels_app.access.permissions import Actor, Permission, check_still_allowed
+from channels_app.audit import log
 from channels_app.models import Artifact
+from channels_app.packages import packages
 from hub.errors import too_large, unavailable
 from hub.storage import store
-from publishing import index
-from publishing.attestations.rules import Verified
+from publishing.attestations.errors import Verified
+from publishing.index import builds
 from publishing.models import Attestation
 
 SIDECAR_MAX_BYTES = 4 * 1024 * 1024  # what rattler reads of one
@@ -107,7 +108,7 @@ def rewrite(artifact: Artifact) -> None:
         last = next(reversed(states(_bundles(locked))), "")
         if locked.attestations_sha256 != last:
             Artifact.objects.filter(pk=locked.pk).update(attestations_sha256=last)
-            index.request(locked.channel, locked.subdir, [locked.package.name])
+            builds.request(locked.channel, locked.subdir, [locked.package.name])
 
 
 def take_in(artifact: Artifact, verified: Sequence[Verified]) -> None:
@@ -135,8 +136,8 @@ def _add(actor: Actor, artifact: Artifact, sidecar: Sidecar) -> bool:
     if not record(artifact, sidecar):
         return False
     target = f"{artifact.subdir}/{artifact.file_name}"
-    audit.record("artifact.attest", by=actor, channel=artifact.channel, target=target)
-    index.request(artifact.channel, artifact.subdir, [artifact.package.name])
+    log.record("artifact.attest", by=actor, channel=artifact.channel, target=target)
+    builds.request(artifact.channel, artifact.subdir, [artifact.package.name])
     return True
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from publishing.archive import strict_json
+from publishing import strict_json
 from publishing.archive.rules import BadPackage
-from publishing.attestations.rules import BadAttestation, shown
+from publishing.attestations.errors import BadAttestation, shown
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

@@ -26,8 +26,8 @@ from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
 from hub.errors import HubError
 from hub.locks import try_lock
-from publishing.attestations.root_age import FILE_NAME, is_old, is_refreshed_here, refreshed_at, refreshed_file
-from publishing.attestations.rules import BadAttestation
+from publishing.attestations.errors import BadAttestation
+from publishing.attestations.trust_root_age import FILE_NAME, is_old, is_refreshed_here, refreshed_at, refreshed_file
 
 PUBLIC_TUF_URL = "https://tuf-repo-cdn.sigstore.dev"
 SHIPPED = Path(sigstore.__file__).parent / "_store" / quote(PUBLIC_TUF_URL, safe="")

@@ -13,10 +13,10 @@ from sigstore.models import Bundle
 from sigstore.verify import Verifier
 
 from hub.errors import HubError, unprocessable
-from publishing.archive import strict_json
+from publishing import strict_json
 from publishing.archive.rules import BadPackage
 from publishing.attestations import certificate, statement, trust_root
-from publishing.attestations.rules import BadAttestation, Verified, shown
+from publishing.attestations.errors import BadAttestation, Verified, shown
 from publishing.attestations.trust_root import Logged
 
 BUNDLE_TYPES = (

@@ -1,7 +1,7 @@
 """Buildkite. https://buildkite.com/docs/pipelines/security/oidc"""
 
+from publishing.id_tokens.claims import Claims, Field, Provenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, events_field
-from publishing.id_tokens.rules import Claims, Field, Provenance, lower, text_claim
 
 SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*"
 # A fork's build is a webhook's, too; its branch is OWNER:BRANCH, as no branch of the repository itself can be.

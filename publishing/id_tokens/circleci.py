@@ -6,8 +6,8 @@ py-rattler-build's client (ambient-id) asks for tokens of the root issuer; $CIRC
 import re
 
 from publishing.archive.rules import shown
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, text_claim
 from publishing.id_tokens.provider import Provider, events_field
-from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, text_claim
 
 PREFIX = "oidc.circleci.com/"
 ORIGIN = r"[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._-]+)+"

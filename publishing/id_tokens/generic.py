@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from publishing.archive import strict_json
+from publishing import strict_json
 from publishing.archive.rules import shown
+from publishing.id_tokens.claims import BadFields, Claims, Difference, Field, Provenance
 from publishing.id_tokens.github import USUAL_EVENTS
 from publishing.id_tokens.gitlab import USUAL_SOURCES
 from publishing.id_tokens.provider import Provider
-from publishing.id_tokens.rules import BadFields, Claims, Difference, Field, Provenance
 
 CONDITIONS_MAX = 20
 # The hub checks these itself, or they are of one token alone.

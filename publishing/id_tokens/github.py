@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from publishing.archive.rules import shown
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
-from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 
 WORKFLOWS = ".github/workflows/"
 # Whoever can push starts these. https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows

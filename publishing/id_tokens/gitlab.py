@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from publishing.archive.rules import shown
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
-from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 
 PROJECT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"
 CONFIG = r"(?!/)(?!.*//)[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]\.ya?ml"

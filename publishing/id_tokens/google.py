@@ -1,8 +1,8 @@
 """Google Cloud: service accounts. https://cloud.google.com/iam/docs/service-account-creds#id-token"""
 
 from publishing.archive.rules import shown
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower
 from publishing.id_tokens.provider import Provider
-from publishing.id_tokens.rules import BadToken, Claims, Code, Field, Provenance, lower
 
 
 class Google(Provider):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from publishing.archive.rules import shown
-from publishing.id_tokens.rules import (
+from publishing.id_tokens.claims import (
     BadFields,
     BadToken,
     Claims,

@@ -1,0 +1,1 @@
+"""Upload and token protocols, one file each."""

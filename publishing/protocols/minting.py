@@ -8,11 +8,11 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import limits
+from channels_app.rate_limits import counters
 from hub.errors import HubError, unprocessable
-from publishing.body import Body
-from publishing.id_tokens.rules import Code
+from publishing.id_tokens.claims import Code
 from publishing.trusted.exchange import exchange
+from publishing.uploads.request_body import Body
 
 BODY_MAX_BYTES = 32 * 1024
 
@@ -21,7 +21,7 @@ BODY_MAX_BYTES = 32 * 1024
 def mint_token(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         raise HubError(405, "wrong_method", "Identity tokens are exchanged by POST.", {"Allow": "POST"})
-    limits.hit("mint-by-address", limits.address(request), "exchanges of tokens from this address")
+    counters.hit("mint-by-address", counters.address(request), "exchanges of tokens from this address")
     unverified_jwt = _token(Body(request))
     return HttpResponse(exchange(unverified_jwt), content_type="text/plain", headers={"Cache-Control": "no-store"})
 

@@ -7,13 +7,14 @@ refusal's body, takes 409 for "exists", and sends everything again on any status
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication, hot_access, quotas
-from channels_app.access import Permission, channel_for
+from channels_app.access.permissions import Permission, channel_for
+from channels_app.authentication import actors, decision_cache
 from channels_app.models import Artifact, Removal
+from channels_app.quotas import quotas
 from hub.errors import HubError, bad_request, not_found
-from publishing import removal
-from publishing.body import Body, receive
-from publishing.upload import publish
+from publishing.removal import removal
+from publishing.uploads.request_body import Body, receive
+from publishing.uploads.upload import publish
 
 NOT_BY_POST = (
     "Packages are uploaded by POST. If you sent POST, a redirect made another method of it: "
@@ -28,7 +29,7 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
         raise HubError(405, "wrong_method", NOT_BY_POST, {"Allow": "POST"})
     if not channel:
         raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
-    to = hot_access.to_upload(request, channel)
+    to = decision_cache.to_upload(request, channel)
     force = request.GET.get("force", "false").lower() == "true"
     body = Body(request)
     payer = quotas.check_room(to.channel, body.package_bytes)
@@ -46,7 +47,7 @@ def delete(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
     """`DELETE /api/v1/delete/{channel}/{subdir}/{file}`, as prefix.dev has it; a key with the scope `delete`."""
     if request.method != "DELETE":
         raise HubError(405, "wrong_method", "Packages are deleted by DELETE.", {"Allow": "DELETE"})
-    actor = authentication.key_actor(request)
+    actor = actors.key_actor(request)
     target = channel_for(actor, channel, Permission.DELETE)
     artifact = Artifact.objects.filter(channel=target, subdir=subdir, file_name=file_name).first()
     if artifact is None or artifact.removal == Removal.DELETED:

@@ -3,10 +3,11 @@
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication, provenance
-from channels_app.access import Permission, channel_for
-from channels_app.browse_queries import HEAVY
+from channels_app.access.permissions import Permission, channel_for
+from channels_app.authentication import actors
 from channels_app.models import Artifact, Removal
+from channels_app.packages import provenance
+from channels_app.packages.queries import HEAVY
 from hub.errors import HubError, not_found
 
 
@@ -14,7 +15,7 @@ from hub.errors import HubError, not_found
 def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) -> JsonResponse:
     if request.method not in ("GET", "HEAD"):
         raise HubError(405, "wrong_method", "Provenance is read by GET and HEAD.", {"Allow": "GET, HEAD"})
-    found = channel_for(authentication.actor(request), channel, Permission.READ)
+    found = channel_for(actors.actor(request), channel, Permission.READ)
     artifacts = Artifact.objects.select_related("channel").defer(*HEAVY).exclude(removal=Removal.DELETED)
     artifact = artifacts.filter(channel=found, subdir=subdir, file_name=file_name).first()
     if artifact is None:

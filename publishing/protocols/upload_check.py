@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication, hot_access
-from channels_app.access import Permission, channel_for
+from channels_app.access.permissions import Permission, channel_for
+from channels_app.authentication import actors, decision_cache
 from hub.errors import HubError
 from hub.plain_text import one_line
 
@@ -39,13 +39,13 @@ def answered(check: View) -> Callable[..., HttpResponseBase]:
 @answered
 def by_key(request: HttpRequest, channel: str) -> None:
     """The address of the prefix protocol: a key in any of its places, never a cookie."""
-    hot_access.to_upload(request, channel)
+    decision_cache.to_upload(request, channel)
 
 
 @answered
 def by_session(request: HttpRequest, channel: str) -> None:
     """The page: a session. The CSRF token, which may be in the body, is asked for by the upload itself."""
-    channel_for(authentication.signed_in(request), channel, Permission.UPLOAD)
+    channel_for(actors.signed_in(request), channel, Permission.UPLOAD)
 
 
 def _is_of_upload(request: HttpRequest) -> bool:

@@ -2,7 +2,7 @@
 
 from django import template
 
-from publishing.operations import status as state
+from publishing.status import checks as state
 
 register = template.Library()
 

@@ -7,13 +7,13 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app import authentication
-from channels_app.access import Actor, Permission, channel_for
+from channels_app.access.permissions import Actor, Permission, channel_for
+from channels_app.authentication import actors
 from channels_app.models import Channel
 from hub.errors import HubError, bad_request, not_found, unprocessable
+from publishing.id_tokens.claims import BadFields
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadFields
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted import publishers, queries
 
@@ -60,7 +60,7 @@ def one(request: HttpRequest, channel: str, publisher_id: int) -> HttpResponse:
 
 
 def _channel(request: HttpRequest, name: str) -> tuple[Actor, Channel]:
-    actor = authentication.key_actor(request)
+    actor = actors.key_actor(request)
     return actor, channel_for(actor, name, Permission.MANAGE)
 
 

@@ -7,11 +7,11 @@ from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Window
 from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
-from channels_app import passing_on
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.authentication import delegation
 from channels_app.models import AuditEvent, Member, Role
+from publishing.id_tokens.claims import BadToken, Claims, Code, Difference
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadToken, Claims, Code, Difference
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted.events import record, target
 
@@ -43,7 +43,7 @@ def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
         wanted |= Q(**{f"pins__{provider.pins[0]}": pins[provider.pins[0]]})
     in_time = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     reachable = Q(channel=None, created_by__is_active=True) | Q(channel__deleted_at=None, channel__isnull=False)
-    found = issuer.publishers.filter(wanted, in_time, reachable, passing_on.living())
+    found = issuer.publishers.filter(wanted, in_time, reachable, delegation.living())
     of_tenants = found.annotate(tenant_id=TENANT)
     ranked = of_tenants.annotate(rank=Window(RowNumber(), partition_by="tenant_id", order_by=OLDEST_FIRST))
     related = ranked.select_related("channel", "issuer", "made_with__owner")

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from channels_app import audit
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
 
 
 def record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any) -> None:
-    audit.record(
+    log.record(
         action,
         by=actor,
         channel=publisher.channel,

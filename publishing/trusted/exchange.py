@@ -8,14 +8,18 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
-from channels_app import audit, keys, limits, pending_names, user_limits
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
+from channels_app.authentication import api_keys
+from channels_app.channels import pending_names
 from channels_app.models import ApiKey, KeyKind
+from channels_app.quotas import user_limits
+from channels_app.rate_limits import counters
 from hub import metrics
 from hub.errors import unprocessable
-from publishing.id_tokens import tokens
+from publishing.id_tokens import jwt_verification
+from publishing.id_tokens.claims import BadToken, Claims, Code
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadToken, Claims, Code
 from publishing.models import Issuer, TrustedPublisher, UsedIdToken
 from publishing.trusted import candidates, issuers, publishers
 
@@ -31,9 +35,9 @@ def exchange(unverified_jwt: str) -> str:
     try:
         issuer, signed_claims = verified(unverified_jwt)
         provider = issuer.provider
-        limits.hit("mint-by-subject", _whose(issuer, signed_claims), "exchanges of this CI's tokens")
+        counters.hit("mint-by-subject", _whose(issuer, signed_claims), "exchanges of this CI's tokens")
         matched = publishers.matching(issuer, signed_claims)
-        minted = _mint(issuer, tokens.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
+        minted = _mint(issuer, jwt_verification.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
     except BadToken as error:
         logger.info("identity token refused: %s", error.code)
         metrics.MINTED.labels(provider, error.code).inc()
@@ -44,10 +48,10 @@ def exchange(unverified_jwt: str) -> str:
 
 def verified(unverified_jwt: str) -> tuple[Issuer, Claims]:
     """The issuer and what it signed. Raises BadToken."""
-    unverified = tokens.look(unverified_jwt)
+    unverified = jwt_verification.look(unverified_jwt)
     issuer = issuers.registered(unverified.issuer)
     provider = PROVIDERS[issuer.provider]
-    signed_claims = tokens.verify(
+    signed_claims = jwt_verification.verify(
         unverified,
         issuers.key(issuer, unverified.key_id),
         audiences=audiences(),
@@ -81,14 +85,14 @@ def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[
     _use_up(issuer, replay_key, signed_claims)
     provider = PROVIDERS[issuer.provider]
     settled = _settled(_held(issuer, signed_claims, matched), signed_claims)
-    key, secret = keys.mint_for_publishers(
+    key, secret = api_keys.mint_for_publishers(
         publishers=settled,
         name=f"{provider.title}: {provider.claimed_subject(signed_claims) or signed_claims['sub']}",
         claims=dict(signed_claims),
         expires_at=timezone.now() + timedelta(minutes=settings.HUB_MINTED_KEY_MINUTES),
     )
     for publisher in settled:
-        audit.record("key.mint", by=Actor(key=key), channel=publisher.channel, target=publisher.subject or issuer.url)
+        log.record("key.mint", by=Actor(key=key), channel=publisher.channel, target=publisher.subject or issuer.url)
     return secret
 
 
@@ -135,7 +139,7 @@ def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[Tru
 
 
 def _use_up(issuer: Issuer, replay_key: str, signed_claims: Claims) -> None:
-    until = datetime.fromtimestamp(tokens.replayable_until(signed_claims), UTC)
+    until = datetime.fromtimestamp(jwt_verification.replayable_until(signed_claims), UTC)
     try:
         with transaction.atomic():
             UsedIdToken.objects.create(issuer=issuer, replay_key=replay_key, until=until)

@@ -7,11 +7,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms import BoundField
 
-from channels_app import channels, names
-from channels_app.forms import AS_TYPED, GlobsField
+from channels_app import identifiers
+from channels_app.channels import channels
+from channels_app.channels.forms import AS_TYPED, GlobsField
 from hub.errors import HubError
+from publishing.id_tokens.claims import BadFields, Field
 from publishing.id_tokens.provider import Provider
-from publishing.id_tokens.rules import BadFields, Field
 from publishing.models import Issuer
 
 CHECK_BOX = ("true",)
@@ -95,7 +96,7 @@ class PendingForm(PublisherForm):
 
     channel_name = forms.CharField(
         label="Channel",
-        max_length=names.CHANNEL_MAX_CHARACTERS,
+        max_length=identifiers.CHANNEL_MAX_CHARACTERS,
         widget=forms.TextInput(AS_TYPED),
         help_text="Lower-case letters, digits, '_', '.' and '-'; private at first.",
     )

@@ -15,11 +15,11 @@ from django.utils import timezone
 
 from hub import fetching
 from hub.fetching import FetchError
-from publishing.id_tokens import keys
-from publishing.id_tokens.keys import BadKeySet
+from publishing.id_tokens import jwks
+from publishing.id_tokens.claims import BadToken, Claims, Code
+from publishing.id_tokens.jwks import BadKeySet
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadToken, Claims, Code
 from publishing.models import Issuer
 
 RETRY = timedelta(seconds=60)
@@ -68,7 +68,7 @@ def refresh(issuer: Issuer) -> None:
     now = timezone.now()
     try:
         address = keys_url(issuer.url, issuer.key_hosts)
-        found = keys.read_key_set(fetching.get(address, max_bytes=keys.KEY_SET_MAX_BYTES))
+        found = jwks.read_key_set(fetching.get(address, max_bytes=jwks.KEY_SET_MAX_BYTES))
     except (FetchError, BadKeySet) as error:
         logger.warning("the keys of %s could not be refreshed: %s", issuer, error)
         Issuer.objects.filter(pk=issuer.pk).update(tried_at=now, failure=str(error)[:300])
@@ -79,7 +79,7 @@ def refresh(issuer: Issuer) -> None:
 def keys_url(url: str, key_hosts: Collection[str]) -> str:
     """Where the issuer's keys are, by its discovery document. Raises FetchError, BadKeySet."""
     discovery = fetching.get(f"{url.rstrip('/')}/.well-known/openid-configuration")
-    return keys.read_discovery(discovery, url, key_hosts)
+    return jwks.read_discovery(discovery, url, key_hosts)
 
 
 def refresh_all() -> None:

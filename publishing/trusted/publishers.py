@@ -16,14 +16,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import acts, channels, keys, passing_on, pending_names, user_limits
-from channels_app.access import Actor, Permission, publisher_permissions
+from channels_app.access import acts
+from channels_app.access.permissions import Actor, Permission, publisher_permissions
+from channels_app.authentication import api_keys, delegation
+from channels_app.channels import channels, pending_names
 from channels_app.models import Channel, Package, User
+from channels_app.quotas import user_limits
 from hub import fetching
 from hub.errors import HubError, bad_request, conflict, forbidden
 from hub.fetching import FetchError
+from publishing.id_tokens.claims import BadToken, Claims, Code
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.id_tokens.rules import BadToken, Claims, Code
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted import candidates
 from publishing.trusted.events import record, rights
@@ -185,19 +188,19 @@ def _values(
         "pins": dict(pins),
         "may_upload": may_upload,
         "may_read": may_read,
-        "package_globs": keys.clean_globs(globs, "A publisher"),
+        "package_globs": api_keys.clean_globs(globs, "A publisher"),
     }
 
 
 def _check_passed_on(actor: Actor, channel: Channel, values: Mapping[str, Any]) -> None:
     rights = {Permission.READ: values["may_read"], Permission.UPLOAD: values["may_upload"]}
     wanted = [permission for permission, is_wanted in rights.items() if is_wanted]
-    passing_on.check(actor, channel, wanted=wanted, globs=values["package_globs"], what="a publisher")
+    delegation.check(actor, channel, wanted=wanted, globs=values["package_globs"], what="a publisher")
 
 
 def _remove_ended(publishers: QuerySet[TrustedPublisher]) -> None:
     """Remove those whose key has ended: they could do nothing any more."""
-    for publisher in publishers.filter(passing_on.ended()).select_related("channel", "issuer", "made_with"):
+    for publisher in publishers.filter(delegation.ended()).select_related("channel", "issuer", "made_with"):
         record("publisher.remove", Actor(), publisher, reason=f"The key '{publisher.made_with}' has ended.")
         publisher.delete()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import passing_on
+from channels_app.authentication import delegation
 from channels_app.models import Channel, User
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
@@ -40,7 +40,7 @@ def pending_publishers(user: User) -> list[Listed]:
 
 def living(channel: Channel) -> QuerySet[TrustedPublisher]:
     """Those of `channel` that no key made, or one that still works, with the rows that a list shows."""
-    return channel.publishers.filter(passing_on.living()).select_related(*SHOWN)
+    return channel.publishers.filter(delegation.living()).select_related(*SHOWN)
 
 
 def listed(publisher: TrustedPublisher) -> Listed:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from channels_app.docs import id_token_variable
+from channels_app.docs.views import id_token_variable
 from publishing.models import TrustedPublisher
 
 # The providers whose jobs are files of their own form; those of all others are shell.

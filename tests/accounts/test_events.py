@@ -17,8 +17,9 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
-from channels_app import audit, tasks
-from channels_app.access import Actor
+from channels_app import tasks
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
 from channels_app.models import AuditEvent, User
 from tests.builders import make_user
 from tests.pages import events, signed_in, text
@@ -232,7 +233,7 @@ def test_a_first_password_is_recorded(sam: User) -> None:
 
 
 def test_the_page_is_ones_own(pat: User, sam: User) -> None:
-    audit.record("account.password", by=Actor(user=sam), target="sam")
+    log.record("account.password", by=Actor(user=sam), target="sam")
     assert "Nothing yet" in text(signed_in(pat).get(ACTIVITY))
     assert Client().get(ACTIVITY).headers["Location"] == f"/accounts/login/?next={ACTIVITY}"
     assert signed_in(pat).post(ACTIVITY).status_code == 405
@@ -240,7 +241,7 @@ def test_the_page_is_ones_own(pat: User, sam: User) -> None:
 
 def test_queries_do_not_grow(pat: User, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     for _ in range(60):
-        audit.record("account.password", by=Actor(user=pat), target="pat")
+        log.record("account.password", by=Actor(user=pat), target="pat")
     assert AuditEvent.objects.count() == 60
     browser = signed_in(pat)
     with django_assert_max_num_queries(8):

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app import mails
 from channels_app.accounts import factor_secrets
+from channels_app.audit import notifications
 from channels_app.models import AuditEvent, User
 from hub.errors import HubError
 from tests.accounts import totp
@@ -141,7 +141,7 @@ def test_an_administrator_removes_lost_factors_by_command(mara: User) -> None:
         None,
         {"factors": "an authenticator app, recovery codes"},
     )
-    assert mails.recipients(event.pk) == [mara.pk]
+    assert notifications.recipients(event.pk) == [mara.pk]
     call_command("removefactors", "mara", stdout=out)
     assert out.getvalue().endswith("mara has none.\n")
     with pytest.raises(CommandError, match="There is no user 'nobody'"):

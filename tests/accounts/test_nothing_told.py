@@ -16,7 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app import mailing, tasks
+from channels_app import tasks
+from channels_app.audit import mailing
 from channels_app.models import Letter, Outgoing, RateCount, User
 from hub.celery import app
 from publishing.models import FailedJob

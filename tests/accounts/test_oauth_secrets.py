@@ -8,7 +8,7 @@ from allauth.idp.oidc.adapter import get_adapter
 from allauth.idp.oidc.models import Client as Application
 from allauth.idp.oidc.models import Token
 
-from channels_app.accounts.oauth import families
+from channels_app.accounts.oauth import token_families
 from channels_app.models import User
 from tests.accounts.oauth import REVOKE, TOKEN, send
 from tests.pages import events
@@ -27,7 +27,7 @@ def with_a_secret(user: User) -> tuple[dict[str, str], dict[str, Any]]:
         token = Token(client=tool, user=user, type=kind, hash=get_adapter().hash_token(secret))
         token.set_scopes(["channel:read"])
         token.save()
-    families.begin(answer)
+    token_families.begin(answer)
     by_header = base64.b64encode(b"tool:kept-by-the-tool").decode()
     return {"Authorization": f"Basic {by_header}"}, answer
 
@@ -37,7 +37,7 @@ def test_tokens_of_a_client_that_says_by_header_who_it_is_are_a_family(olga: Use
     again = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     assert send(TOKEN, again, header).status_code == 200
     assert len({token.data["family"] for token in Token.objects.all()}) == 1
-    assert Token.objects.filter(type=families.USED).exists()
+    assert Token.objects.filter(type=token_families.USED).exists()
 
 
 @pytest.mark.parametrize("which", ["access_token", "refresh_token"])

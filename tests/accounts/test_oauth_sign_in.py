@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core import mail
 from django.test import Client, override_settings
 
-from channels_app import mails
 from channels_app.accounts.oauth.consent import form_action
 from channels_app.apps import check_oidc_key
+from channels_app.audit import notifications
 from channels_app.models import AuditEvent, User
 from tests.accounts.oauth import (
     ALL_SCOPES,
@@ -241,8 +241,8 @@ def test_letting_in_is_recorded_and_told_the_first_time(max_: User) -> None:
     sign_in(max_)
     first, second = AuditEvent.objects.filter(action="oauth.grant").order_by("pk")
     assert (first.target, first.actor, set(first.detail["scopes"])) == ("pixi / rattler", max_, ALL_SCOPES)
-    assert (mails.recipients(first.pk), mails.recipients(second.pk)) == ([max_.pk], [])
-    mails.send(first.pk, max_.pk)
+    assert (notifications.recipients(first.pk), notifications.recipients(second.pk)) == ([max_.pk], [])
+    notifications.send(first.pk, max_.pk)
     [told] = mail.outbox
     assert told.subject == "pixi / rattler is signed in with your account"
     assert f"{settings.HUB_PUBLIC_URL}/account/applications" in told.body

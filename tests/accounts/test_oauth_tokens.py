@@ -12,8 +12,8 @@ from allauth.idp.oidc.models import Token
 from django.test import Client
 from django.utils import timezone
 
-from channels_app.access import Permission
-from channels_app.accounts.oauth import families
+from channels_app.access.permissions import Permission
+from channels_app.accounts.oauth import token_families
 from channels_app.accounts.oauth.clients import add_known_clients
 from channels_app.models import Channel, Role, User
 from tests.accounts.oauth import REVOKE, TOKEN, client, code_form, read, refresh, send, sign_in, url
@@ -75,16 +75,16 @@ def test_used_token_after_ten_minutes_ends_the_sign_in(channel: Channel, olga: U
 def test_answers_are_kept_unreadable_and_no_longer_than_they_are_repeated(olga: User) -> None:
     token = sign_in(olga)
     second = refresh(token).json()
-    kept = Token.objects.get(type=families.USED)
+    kept = Token.objects.get(type=token_families.USED)
     assert not any(secret in str(kept.data) for secret in pair(second))
-    families.forget_old()
+    token_families.forget_old()
     assert "answer" in Token.objects.get(pk=kept.pk).data
     age(seconds=601)
-    families.forget_old()
+    token_families.forget_old()
     assert "answer" not in Token.objects.get(pk=kept.pk).data
     age(days=30)
-    families.forget_old()
-    assert not Token.objects.filter(type=families.USED).exists()
+    token_families.forget_old()
+    assert not Token.objects.filter(type=token_families.USED).exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -273,7 +273,7 @@ def test_known_client_stays_as_an_administrator_left_it(olga: User) -> None:
 
 
 def test_no_scope_is_for_more_than_reading_and_uploading() -> None:
-    from channels_app.access import TOKEN_SCOPES
+    from channels_app.access.permissions import TOKEN_SCOPES
 
     assert set(TOKEN_SCOPES.values()) == {Permission.READ, Permission.UPLOAD}
 

@@ -7,11 +7,11 @@ from allauth.account.models import EmailAddress
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.accounts import sign_up
 from channels_app.models import Channel, Role, User
 from channels_app.people import invitations
-from channels_app.people.invitation_pages import IN_SESSION
+from channels_app.people.invitation_views import IN_SESSION
 from tests.builders import make_address, make_user
 from tests.mailbox import arrived, mailed_code
 from tests.pages import text

@@ -11,9 +11,9 @@ from django.core import signing
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app import limits
 from channels_app.accounts import devices
 from channels_app.models import AuditEvent, User
+from channels_app.rate_limits import counters
 from tests.accounts import totp
 from tests.builders import make_address, make_user
 from tests.mailbox import arrived, mailed_code
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The time as limits.py knows it; it stands."""
     clock = SimpleNamespace(now=1_799_964_000 + 20)
     clock.time = lambda: clock.now
-    monkeypatch.setattr(limits, "time", clock)
+    monkeypatch.setattr(counters, "time", clock)
     return clock
 
 
@@ -276,7 +276,7 @@ def test_mails_that_strangers_have_sent_keep_nobody_from_a_new_password(mara: Us
 def test_notices_hold_back_no_code(mara: User, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"delivery-by-recipient": 1, "delivery-by-hub": 1}
     for _ in range(2):
-        limits.count("delivery-by-recipient", "mara@example.org")
-        limits.count("delivery-by-hub", "")
+        counters.count("delivery-by-recipient", "mara@example.org")
+        counters.count("delivery-by-hub", "")
     Client().post(RESET, {"email": "mara@example.org"})
     assert [sent.to for sent in arrived()] == [["mara@example.org"]]

@@ -18,7 +18,7 @@ from rattler.networking import AuthenticationMiddleware, S3Middleware
 from rattler.networking.middleware import S3Config
 from rattler.sigstore import TrustedRoot, VerificationPolicy, verify_attestation
 
-from channels_app.names import KNOWN_SUBDIRS
+from channels_app.identifiers import KNOWN_SUBDIRS
 from tests.stores import S3Server
 
 CLIENT_S = 120

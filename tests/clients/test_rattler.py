@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rattler.index import index_fs
 
-from channels_app.timestamps import milliseconds
+from channels_app.packages.timestamps import milliseconds
 from tests.clients.conftest import Keys
 from tests.clients.plain import Records, ask, from_json, records, seconds_until_indexed, shard_records, zst_records
 from tests.clients.reader import Reader, ReadError

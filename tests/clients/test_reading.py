@@ -16,7 +16,7 @@ import msgpack
 import pytest
 import zstandard
 
-from channels_app.names import KNOWN_SUBDIRS
+from channels_app.identifiers import KNOWN_SUBDIRS
 from tests.archives import make_conda
 from tests.clients.conftest import Keys
 from tests.clients.plain import ask, seconds_until, seconds_until_indexed, until_settled, upload

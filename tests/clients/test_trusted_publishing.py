@@ -199,7 +199,7 @@ def test_publisher_removed_after_the_exchange(hub: LiveHub, github: FakeIssuer, 
     key = mint(hub, github.token()).text
     upload_package_to_prefix([str(make_conda(tmp_path, name="before"))], hub.url, "leaving", api_key=key)
     hub.shell(
-        "from channels_app.access import Actor\nfrom publishing.trusted import publishers\n"
+        "from channels_app.access.permissions import Actor\nfrom publishing.trusted import publishers\n"
         "from publishing.models import TrustedPublisher\n"
         "publisher = TrustedPublisher.objects.get(channel__name='leaving')\n"
         "publishers.remove(actor=Actor(user=User.objects.get(username='olga')), publisher=publisher)"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from publishing.repodata import HUB_KEYS
+from publishing.index.repodata import HUB_KEYS
 from tests.archives import index_json, paths_entry, tar_member
 from tests.differential.files import MANIFEST, PYTHON_FOLDER
 from tests.differential.shapes import INDEX, Shape, as_conda, as_json, as_tar_bz2

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from publishing.package import BadPackage, read
+from publishing.archive.reader import BadPackage, read
 from tests.differential.files import MANIFEST, save
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from publishing.package import DESCRIPTOR_WARNING, BadPackage, PackageInfo, read
+from publishing.archive.reader import DESCRIPTOR_WARNING, BadPackage, PackageInfo, read
 from tests.fuzz.clients import NOT_BY_SINGLE_FILES, Clients, Tree, Unpacked
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from publishing.id_tokens.claims import BadFields, BadToken, Code
 from publishing.id_tokens.provider import Provider
-from publishing.id_tokens.rules import BadFields, BadToken, Code
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()  # named alike in every process
 KEY_ID = "key-1"

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from publishing.id_tokens import tokens
-from publishing.id_tokens.rules import BadToken
+from publishing.id_tokens import jwt_verification
+from publishing.id_tokens.claims import BadToken
 from tests.id_tokens import builders
 from tests.id_tokens.builders import AUDIENCE, KEY_ID, changed, github_claims, json_bytes, signed
 
@@ -24,7 +24,9 @@ def verified(
     token: str, *, key: dict[str, Any] | None = None, now: int | None = None, **changes: Any
 ) -> dict[str, Any]:
     options: dict[str, Any] = {"audiences": [AUDIENCE], "max_lifetime_s": LIFETIME_S, "needs_token_id": True} | changes
-    return tokens.verify(tokens.look(token), key or builders.jwk(), now=now or int(time.time()), **options)
+    return jwt_verification.verify(
+        jwt_verification.look(token), key or builders.jwk(), now=now or int(time.time()), **options
+    )
 
 
 def refusal(token: str, **changes: Any) -> str:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from publishing.id_tokens import keys
-from publishing.id_tokens.keys import BadKeySet
+from publishing.id_tokens import jwks
+from publishing.id_tokens.jwks import BadKeySet
 from tests.id_tokens import builders
 from tests.id_tokens.builders import ABSENT, changed, json_bytes, jwk, key_set
 
@@ -16,7 +16,7 @@ KEYS_URL = f"{ISSUER}/jwks"
 def found(document: bytes, issuer: str = ISSUER, allowed: tuple[str, ...] = ()) -> str:
     """The address of the keys, or why there is none."""
     try:
-        return keys.read_discovery(document, issuer, allowed)
+        return jwks.read_discovery(document, issuer, allowed)
     except BadKeySet as error:
         return error.reason
 
@@ -96,7 +96,7 @@ def test_a_bad_discovery_document_is_refused(document: bytes, reason: str) -> No
 def test_keys_by_id_with_nothing_but_the_public_numbers() -> None:
     document = key_set("a", "b")
     document["keys"][0] |= {"x5c": ["…"], "d": "AQAB", "jku": "https://evil.example"}
-    read = keys.read_key_set(json_bytes(document))
+    read = jwks.read_key_set(json_bytes(document))
     assert read == {
         name: {part: value for part, value in jwk(name).items() if part in ("kid", "kty", "n", "e")} for name in "ab"
     }
@@ -124,17 +124,17 @@ LEFT_OUT: dict[str, Any] = {
 @pytest.mark.parametrize("changes", LEFT_OUT.values(), ids=LEFT_OUT)
 def test_a_key_that_can_t_sign_identity_tokens_is_left_out(changes: dict[str, Any]) -> None:
     document = {"keys": [changed(jwk("odd"), changes), "no key", None, jwk("good")]}
-    assert list(keys.read_key_set(json_bytes(document))) == ["good"]
+    assert list(jwks.read_key_set(json_bytes(document))) == ["good"]
 
 
 def test_a_weak_key_is_left_out() -> None:
     weak = jwk("weak", builders.private_key("weak", 1024))
-    assert list(keys.read_key_set(json_bytes({"keys": [weak, jwk("good")]}))) == ["good"]
+    assert list(jwks.read_key_set(json_bytes({"keys": [weak, jwk("good")]}))) == ["good"]
 
 
 @pytest.mark.parametrize("changes", [{"use": ABSENT}, {"alg": ABSENT}, {"key_ops": ["verify"]}], ids=str)
 def test_what_a_key_need_not_say(changes: dict[str, Any]) -> None:
-    assert list(keys.read_key_set(json_bytes({"keys": [changed(jwk("a"), changes)]}))) == ["a"]
+    assert list(jwks.read_key_set(json_bytes({"keys": [changed(jwk("a"), changes)]}))) == ["a"]
 
 
 BAD_SETS: dict[str, tuple[object, str]] = {
@@ -158,10 +158,10 @@ BAD_SETS: dict[str, tuple[object, str]] = {
 @pytest.mark.parametrize(("document", "reason"), BAD_SETS.values(), ids=BAD_SETS)
 def test_a_bad_key_set_is_refused(document: object, reason: str) -> None:
     with pytest.raises(BadKeySet) as caught:
-        keys.read_key_set(json_bytes(document))
+        jwks.read_key_set(json_bytes(document))
     assert caught.value.reason == reason
 
 
 def test_a_hundred_keys_are_taken() -> None:
     document = {"keys": [jwk("a"), *[jwk(f"k{n}", builders.private_key("a")) for n in range(99)]]}
-    assert len(keys.read_key_set(json_bytes(document))) == 100
+    assert len(jwks.read_key_set(json_bytes(document))) == 100

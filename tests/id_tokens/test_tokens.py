@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from publishing.id_tokens import tokens
-from publishing.id_tokens.rules import BadToken
+from publishing.id_tokens import jwt_verification
+from publishing.id_tokens.claims import BadToken
 from tests.id_tokens import builders
 from tests.id_tokens.builders import ABSENT, AUDIENCE, GITHUB_ISSUER, KEY_ID, changed, github_claims, signed
 from tests.id_tokens.forged import (
@@ -46,7 +46,7 @@ def test_other_good_tokens(make: Callable[[], str]) -> None:
 
 def test_before_verification_only_issuer_and_key_id_are_read() -> None:
     token = signed(github_claims())
-    assert tokens.look(token) == tokens.Unverified(token, GITHUB_ISSUER, KEY_ID)
+    assert jwt_verification.look(token) == jwt_verification.Unverified(token, GITHUB_ISSUER, KEY_ID)
 
 
 TIMES: dict[str, tuple[dict[str, float], str]] = {
@@ -107,9 +107,9 @@ def test_a_weak_key_is_refused_even_from_the_issuer() -> None:
 
 
 def test_a_key_of_another_issuer_is_of_no_use() -> None:
-    unverified = tokens.Unverified(signed(github_claims()), "https://gitlab.com", KEY_ID)
+    unverified = jwt_verification.Unverified(signed(github_claims()), "https://gitlab.com", KEY_ID)
     with pytest.raises(BadToken) as caught:
-        tokens.verify(
+        jwt_verification.verify(
             unverified,
             builders.jwk(),
             audiences=[AUDIENCE],
@@ -122,30 +122,30 @@ def test_a_key_of_another_issuer_is_of_no_use() -> None:
 
 def test_the_second_use_is_noticed_by_the_token_id() -> None:
     claims = github_claims(jti="abc")
-    assert tokens.replay_key(signed(claims), claims) == "jti:abc"
-    assert tokens.replay_key("another.text.altogether", claims) == "jti:abc"
+    assert jwt_verification.replay_key(signed(claims), claims) == "jti:abc"
+    assert jwt_verification.replay_key("another.text.altogether", claims) == "jti:abc"
 
 
 def test_a_long_token_id_is_hashed() -> None:
     at_most, longer = github_claims(jti="j" * 96), github_claims(jti="j" * 97)
-    assert tokens.replay_key("", at_most) == f"jti:{'j' * 96}"
-    assert tokens.replay_key("", longer) == f"jti-sha256:{hashlib.sha256(b'j' * 97).hexdigest()}"
+    assert jwt_verification.replay_key("", at_most) == f"jti:{'j' * 96}"
+    assert jwt_verification.replay_key("", longer) == f"jti-sha256:{hashlib.sha256(b'j' * 97).hexdigest()}"
 
 
 def test_without_a_token_id_it_is_the_token_s_hash() -> None:
     claims = changed(github_claims(), {"jti": ABSENT})
     token = signed(claims)
-    assert tokens.replay_key(token, claims) == f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
+    assert jwt_verification.replay_key(token, claims) == f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 @pytest.mark.parametrize("token_id", ["sha256:" + "0" * 64, "jti-sha256:" + "0" * 64])
 def test_a_token_id_can_t_pose_as_a_hash(token_id: str) -> None:
-    assert tokens.replay_key("", {"jti": token_id}) == f"jti:{token_id}"
+    assert jwt_verification.replay_key("", {"jti": token_id}) == f"jti:{token_id}"
 
 
 def test_the_second_use_is_remembered_longer_than_the_token_is_taken() -> None:
     token = of_claims(iat=1000, nbf=1000, exp=1300)
-    last = tokens.replayable_until({"exp": 1300}) - 1
+    last = jwt_verification.replayable_until({"exp": 1300}) - 1
     assert verified(token, now=1329)
     assert last > 1329
     assert refusal(token, now=last).startswith("expired: ")

@@ -7,9 +7,9 @@ from allauth.idp.oidc.models import Client, Token
 from django.db import transaction
 from django.db.models import QuerySet
 
-from channels_app import audit
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.accounts.oauth import scopes
+from channels_app.audit import log
 from channels_app.models import User
 
 
@@ -36,13 +36,13 @@ def note_grant(*, user: User, client: Client, scopes: list[str]) -> None:
     """Record that `user` has let `client` in, within the transaction of doing so."""
     is_first = not _living(user).filter(client=client).exists()
     detail = {"scopes": sorted(scopes), "is_first": is_first}
-    audit.record("oauth.grant", target=client.name, by=Actor(user=user), detail=detail)
+    log.record("oauth.grant", target=client.name, by=Actor(user=user), detail=detail)
 
 
 def note_end(token: Token, *, reason: str) -> None:
     """Record that the sign-in of `token` has ended, within the transaction of that."""
     if token.user and token.client:
-        audit.record("oauth.revoke", target=token.client.name, by=Actor(user=token.user), detail={"reason": reason})
+        log.record("oauth.revoke", target=token.client.name, by=Actor(user=token.user), detail={"reason": reason})
 
 
 @transaction.atomic
@@ -50,7 +50,7 @@ def revoke(*, user: User, client: Client) -> None:
     """Every token that `client` holds of `user` is worth nothing from now on."""
     deleted, _ = Token.objects.filter(user=user, client=client).delete()
     if deleted:
-        audit.record("oauth.revoke", target=client.name, by=Actor(user=user), detail={"reason": "by the user"})
+        log.record("oauth.revoke", target=client.name, by=Actor(user=user), detail={"reason": "by the user"})
 
 
 def _living(user: User) -> QuerySet[Token]:

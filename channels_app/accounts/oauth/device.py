@@ -20,8 +20,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from channels_app import authentication
 from channels_app.accounts.oauth import applications, scopes
+from channels_app.authentication import actors
 from hub.errors import bad_request
 
 _make_code = DeviceCodeView.as_view()
@@ -74,7 +74,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, device: Device) -> HttpResponse:
-    user = authentication.person(request)
+    user = actors.person(request)
     is_confirmed = request.POST.get("action") == "confirm"
     with transaction.atomic():
         device_codes.confirm_or_deny_device_code(user, device.device_code, confirm=is_confirmed)

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from channels_app.accounts.oauth import applications, families
+from channels_app.accounts.oauth import applications, token_families
 
 # An authorization code lives for a minute. Whoever sends it again within a day ends what came of it.
 CODE_REMEMBERED_S = 24 * 3600
@@ -51,7 +51,7 @@ def revoke(request: HttpRequest) -> HttpResponse:
     found = tokens.by_value(request.POST.get("token", "")).first()
     response: HttpResponse = _revoke(request)
     if response.status_code == 200 and found:
-        families.end(found)
+        token_families.end(found)
         applications.note_end(found, reason="signed out")
     return response
 
@@ -88,35 +88,35 @@ def _begin(response: HttpResponse) -> str:
         Token.objects.by_value(answer.pop("refresh_token")).delete()
         answer.pop("refresh_expires_in", None)
         response.content = json.dumps(answer)
-    return families.begin(answer)
+    return token_families.begin(answer)
 
 
 def _end_all_of(family: str | None) -> None:
-    token = families.any_of(family) if family else None
+    token = token_families.any_of(family) if family else None
     if token:
-        families.end(token)
+        token_families.end(token)
         applications.note_end(token, reason="its code was used twice")
 
 
 def _refresh(request: HttpRequest) -> HttpResponse:
     secret, client_id = request.POST.get("refresh_token", ""), _client_id(request)
-    held = families.hold(secret, client_id)
+    held = token_families.hold(secret, client_id)
     if held is None:
         return _repeat(request, secret, client_id)
     response: HttpResponse = _issue(request)
     if response.status_code == 200:
-        families.rotate(held, secret, json.loads(response.content))
+        token_families.rotate(held, secret, json.loads(response.content))
     return response
 
 
 def _repeat(request: HttpRequest, secret: str, client_id: str) -> HttpResponse:
     """The answer of a token that was used just now; of one that was used before that, the end of its family."""
-    used = families.used(secret, client_id)
-    answer = families.repeated(used, secret) if used else None
+    used = token_families.used(secret, client_id)
+    answer = token_families.repeated(used, secret) if used else None
     if answer:
         return JsonResponse(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
     if used:
-        families.end(used)
+        token_families.end(used)
         applications.note_end(used, reason="a refresh token was used twice")
     refusal: HttpResponse = _issue(request)
     return refusal

@@ -9,7 +9,7 @@ from allauth.idp.oidc import views
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from channels_app.accounts.oauth import application_page, consent, device, discovery, tokens
+from channels_app.accounts.oauth import application_views, consent, device, discovery, tokens
 from hub.errors import bad_request
 
 
@@ -41,5 +41,5 @@ idp = [path("", include((oidc, "oidc")))]
 
 urlpatterns = [
     path("", include((idp, "idp"))),
-    path("account/applications", application_page.page, name="account-applications"),
+    path("account/applications", application_views.page, name="account-applications"),
 ]

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from channels_app import keys
-from channels_app.access import SCOPES, Permission
+from channels_app.access.permissions import SCOPES, Permission
+from channels_app.authentication import api_keys
 from channels_app.models import Channel, User
 from hub import commands
 from hub.errors import HubError
@@ -36,7 +36,7 @@ class Command(commands.Command):
         if options["days"] < 1:
             raise CommandError(f"--days is {options['days']}; expected a whole number above zero.")
         try:
-            _, secret = keys.mint(
+            _, secret = api_keys.mint(
                 owner=owner,
                 name=options["name"],
                 scopes=options["scopes"] or [Permission.READ],

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from channels_app import channels, pending_names
+from channels_app.channels import channels, pending_names
 from channels_app.models import User
 from hub import commands
 from hub.errors import HubError

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from channels_app import reserved_names
-from channels_app.access import ANYONE
+from channels_app.access.permissions import ANYONE
+from channels_app.channels import reserved_names
 from hub import commands
 from hub.errors import HubError
 

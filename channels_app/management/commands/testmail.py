@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from channels_app import trial_mail
+from channels_app.audit import test_message
 from hub import commands
 
 
@@ -16,7 +16,7 @@ class Command(commands.Command):
         parser.add_argument("address")
 
     def handle(self, **options: Any) -> None:
-        outcome = trial_mail.send(options["address"])
+        outcome = test_message.send(options["address"])
         self.stdout.write(outcome.tried)
         if not outcome.is_sent:
             raise CommandError(outcome.found)

@@ -8,8 +8,8 @@ from django.core.management.base import CommandError
 
 from hub import commands
 from hub.storage import StoreError
-from publishing.operations import backups
-from publishing.operations.backups import BackupError
+from publishing.transfer import backups
+from publishing.transfer.backups import BackupError
 
 
 class Command(commands.Command):

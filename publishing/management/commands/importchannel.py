@@ -8,14 +8,14 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
-from channels_app import channels, pending_names
+from channels_app.channels import channels, pending_names
 from channels_app.models import Channel, User
 from hub import commands
 from hub.errors import HubError
 from hub.plain_text import one_line
 from hub.storage import StoreError
-from publishing import index
-from publishing.operations import importing
+from publishing.index import builds
+from publishing.transfer import channel_import
 
 PROGRESS_S = 5
 NICE = 10
@@ -42,7 +42,7 @@ class Command(commands.Command):
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         try:
             channels.check_name(options["channel"])
-            importing.put_old_indexes_aside(options["channel"])
+            channel_import.put_old_indexes_aside(options["channel"])
             channel = Channel.objects.filter(name=options["channel"]).first() or self._made(owner, options)
             refused = self._take_in(channel)
         except HubError as error:
@@ -62,8 +62,8 @@ class Command(commands.Command):
 
     def _take_in(self, channel: Channel) -> int:
         taken, refused = 0, 0
-        progress = Progress(sum(importing.package_counts(channel.name).values()))
-        for outcome in importing.take_in(channel):
+        progress = Progress(sum(channel_import.package_counts(channel.name).values()))
+        for outcome in channel_import.take_in(channel):
             refused += bool(outcome.refusal)
             taken += not outcome.refusal
             if outcome.refusal or outcome.note:
@@ -72,9 +72,9 @@ class Command(commands.Command):
                 self.stdout.write(one_line(f"{progress.line(taken + refused)}; {outcome.key} the last"))
         if progress.was_due:
             self.stdout.write(f"{progress.line(taken + refused)}; now the index")
-        index.open_channel(channel)
-        index.bring_channel_up_to_date(channel)
-        yanked = channel.artifacts.filter(removal_reason=importing.YANKED).count()
+        builds.open_channel(channel)
+        builds.bring_channel_up_to_date(channel)
+        yanked = channel.artifacts.filter(removal_reason=channel_import.YANKED).count()
         self.stdout.write(f"{channel}: taken in: {taken}, not taken in: {refused}, yanked: {yanked}.")
         return refused
 

@@ -7,8 +7,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from hub import commands
-from publishing.operations import databases
-from publishing.operations.databases import RefusedError
+from publishing.transfer import database_copy
+from publishing.transfer.database_copy import RefusedError
 
 
 class Command(commands.Command):
@@ -23,8 +23,8 @@ class Command(commands.Command):
 
     def handle(self, **options: Any) -> None:
         try:
-            with databases.connected(options["url"]) as source:
-                counts = databases.copy_rows(source)
+            with database_copy.connected(options["url"]) as source:
+                counts = database_copy.copy_rows(source)
         except (RefusedError, DatabaseError) as error:
             raise CommandError(f"Nothing was copied. {str(error).splitlines()[0]}") from None
         for table, count in counts.items():

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from hub import commands
 from hub.storage import Store, StoreError
 from hub.storage.checks import Outcome, check
-from publishing.operations.copying import Totals, copy
+from publishing.transfer.store_copy import Totals, copy
 
 OTHER = {"s3": "filesystem", "filesystem": "s3"}
 

@@ -7,10 +7,10 @@ from django.core.management.base import CommandError
 
 from channels_app.models import Channel
 from hub import commands
-from publishing import index
+from publishing.index import builds
 from publishing.models import SubdirIndex
 
-WHOLE = index.WHOLE_CHANNEL
+WHOLE = builds.WHOLE_CHANNEL
 
 
 class Command(commands.Command):
@@ -23,9 +23,9 @@ class Command(commands.Command):
         channel = Channel.objects.filter(name=options["channel"]).first()
         if channel is None:
             raise CommandError(f"There is no channel '{options['channel']}'.")
-        index.open_channel(channel)
+        builds.open_channel(channel)
         published = channel.artifacts.values_list("subdir", flat=True).distinct()
         # The subdirs first: the files of the whole channel are made from them.
         for subdir in [*sorted({*published, *channel.indexes.values_list("subdir", flat=True)} - {WHOLE}), WHOLE]:
-            index.rebuild(SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)[0])
+            builds.rebuild(SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)[0])
             self.stdout.write(f"{subdir or 'the whole channel'}: done")

@@ -11,8 +11,8 @@ from channels_app.models import Channel
 from hub import commands
 from hub.plain_text import one_line
 from hub.storage import StoreError
-from publishing.operations import repairing, strangers, verification
-from publishing.operations.differences import Difference
+from publishing.verification import repairs, unknown_files, verification
+from publishing.verification.differences import Difference
 
 
 class Command(commands.Command):
@@ -32,7 +32,7 @@ class Command(commands.Command):
             for channel in self._channels(options["channel"]):
                 self._verify(channel, is_hashed=options["hash"], is_repairing=options["repair"])
             if options["channel"] is None:
-                self._take(strangers.unknown_channels(), [])
+                self._take(unknown_files.unknown_channels(), [])
         except StoreError as error:
             raise CommandError(f"{error}. Nothing more was compared; try again when the store answers.") from None
         self._end(is_json=options["json"])
@@ -46,7 +46,7 @@ class Command(commands.Command):
     def _verify(self, channel: Channel, *, is_hashed: bool, is_repairing: bool) -> None:
         verified = verification.verify(channel, is_hashed=is_hashed)
         differences = verified.differences
-        left = repairing.repair(channel, differences) if is_repairing else differences
+        left = repairs.repair(channel, differences) if is_repairing else differences
         verification.keep(channel, verified, left, is_hashed=is_hashed)
         self.file_count += verified.file_count
         self.damaged_count += verification.damaged_count(channel)

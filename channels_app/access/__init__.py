@@ -1,0 +1,1 @@
+"""Permissions, roles and acts: the rules of who may do what."""

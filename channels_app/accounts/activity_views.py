@@ -1,0 +1,22 @@
+"""What happened to one's account: sign-ins, keys, applications, and whatever else is of no channel."""
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from channels_app.audit import descriptions
+from channels_app.models import AuditEvent
+
+EVENTS_A_PAGE = 50
+
+
+@require_safe
+@login_required
+def account_activity(request: HttpRequest) -> HttpResponse:
+    """Newest first."""
+    found = AuditEvent.objects.filter(actor=request.user.pk, channel=None).select_related("actor", "key")
+    events = Paginator(found, EVENTS_A_PAGE).get_page(request.GET.get("page"))
+    context = {"events": events, "entries": [(descriptions.entry(event), None) for event in events]}
+    return render(request, "account/activity.html", context)

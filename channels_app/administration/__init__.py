@@ -1,0 +1,1 @@
+"""The administration: its site, and the pages of users."""

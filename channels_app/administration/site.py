@@ -1,0 +1,167 @@
+"""The administration's site: whatever changes there is in the activity, with how it was before and how it is now.
+
+Each model's pages, other apps' included, get the methods of Audited when they are registered.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
+from channels_app.authentication import actors
+from channels_app.models import Channel
+
+# What is told of these is that they changed.
+SECRETS = ("password", "secret", "digest", "hash", "token", "data", "key_set", "private_key")
+SECRET_NAMES = {"key", "claims"}
+HIDDEN = "hidden"
+VALUE_CHARACTERS = 200
+BEFORE = "channelhub.admin_before"  # in META: (model, pk) → its values before
+
+Values = dict[str, Any]
+
+
+class HubAdminSite(admin.AdminSite):
+    """For administrators alone: whoever may change accounts, and nothing else, has every right one step later."""
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return super().has_permission(request) and request.user.is_superuser
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """To sign in again gives nobody the right."""
+        if request.user.is_authenticated and not self.has_permission(request):
+            raise PermissionDenied("The administration is for administrators: accounts with all rights.")
+        return super().login(request, extra_context)
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        super().register(model_or_iterable, audited(admin_class or admin.ModelAdmin), **options)
+
+
+class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Records additions, changes and deletions; `event` is how their actions begin."""
+
+    event = "admin"
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None and request.method == "POST":
+            _remember(request, found)
+        return found
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            _remember(request, type(obj)._default_manager.filter(pk=obj.pk).first())
+        super().save_model(request, obj, form, change)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self.record(request, "add", obj, {}, values_of(obj))
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        now = type(obj)._default_manager.get(pk=obj.pk)
+        self.record(request, "change", now, _remembered(request, obj), values_of(now))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self.record(request, "delete", obj, values_of(obj), {})
+        return super().log_deletions(request, queryset)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """The rows below an object's own fields."""
+        before = _rows_before(formset)
+        super().save_formset(request, form, formset, change)
+        for obj in formset.new_objects:
+            self.record(request, "add", obj, {}, values_of(obj))
+        for obj, _ in formset.changed_objects:
+            self.record(request, "change", obj, before[id(obj)], values_of(obj))
+        for obj in formset.deleted_objects:
+            self.record(request, "delete", obj, before[id(obj)], {})
+
+    @transaction.atomic
+    def response_action(  # type: ignore[override]  # the stubs know an argument that Django has not
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponseBase | None:
+        """An action on several objects: those that it changed are recorded, however it did so."""
+        chosen = queryset.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
+        before = {obj.pk: values_of(obj) for obj in chosen}
+        response: HttpResponse | None = super().response_action(request, queryset)
+        for obj in self.model._default_manager.filter(pk__in=before):
+            self.record(request, "change", obj, before[obj.pk], values_of(obj))
+        return response
+
+    def record(self, request: HttpRequest, what: str, obj: Model, before: Values, now: Values) -> None:
+        """Write what differs, if something does."""
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if not names and what == "change":
+            return
+        changes = {name: {"from": _shown(name, before), "to": _shown(name, now)} for name in names}
+        log.record(
+            f"{self.event}.{what}",
+            by=Actor(user=actors.person(request)),
+            channel=_channel(obj, what),
+            target=_title(obj, self.event)[:300],
+            detail={"model": obj._meta.label, "changes": changes},
+        )
+
+
+def audited(admin_class: type[Any]) -> type[Any]:
+    """The class with the methods of Audited."""
+    if issubclass(admin_class, Audited):
+        return admin_class
+    return type(admin_class.__name__, (Audited, admin_class), {"__module__": admin_class.__module__})
+
+
+def values_of(obj: Model) -> Values:
+    """Every field's value as the database has it; of many-to-many fields the names, in order."""
+    values = {field.attname: getattr(obj, field.attname) for field in obj._meta.concrete_fields}
+    if obj.pk:
+        for many in obj._meta.many_to_many:
+            values[many.name] = sorted(map(str, getattr(obj, many.name).all()))
+    return values
+
+
+def _shown(name: str, values: Values) -> str:
+    """A value as the activity may show it."""
+    value = values.get(name)
+    if value is None or value == "":
+        return ""
+    if name in SECRET_NAMES or any(word in name for word in SECRETS):
+        return HIDDEN
+    text = f"{len(value)} bytes" if isinstance(value, bytes | memoryview) else str(value)
+    return text[:VALUE_CHARACTERS]
+
+
+def _remember(request: HttpRequest, obj: Model | None) -> None:
+    """Keep the values from before; the first that are seen are those."""
+    if obj is not None:
+        request.META.setdefault(BEFORE, {}).setdefault((type(obj), obj.pk), values_of(obj))
+
+
+def _remembered(request: HttpRequest, obj: Model) -> Values:
+    found: Values = request.META.get(BEFORE, {}).get((type(obj), obj.pk), {})
+    return found
+
+
+def _rows_before(formset: Any) -> dict[int, Values]:
+    """The values in the database by the id() of the form's object, which has no key any more once it is deleted."""
+    objects = [form.instance for form in formset.initial_forms]
+    rows = formset.model._default_manager.in_bulk([obj.pk for obj in objects])
+    return {id(obj): values_of(rows[obj.pk]) for obj in objects if obj.pk in rows}
+
+
+def _channel(obj: Model, what: str) -> Channel | None:
+    found = obj if isinstance(obj, Channel) else getattr(obj, "channel", None)
+    return found if isinstance(found, Channel) and what != "delete" else None
+
+
+def _title(obj: Model, event: str) -> str:
+    """Users by their name alone, by which mails find them."""
+    return str(obj) if event == "user" else f"{obj._meta.verbose_name} {obj}"

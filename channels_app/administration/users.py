@@ -1,0 +1,136 @@
+"""The administration's pages of users: no account ends while it alone owns something; handing over; second factors."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+
+from channels_app.accounts import factor_removal
+from channels_app.administration.site import Audited
+from channels_app.authentication import actors
+from channels_app.channels.forms import AS_TYPED
+from channels_app.models import User
+from channels_app.people import handing_over
+from channels_app.quotas import user_limits
+from hub.errors import HubError
+
+
+class UserForm(UserChangeForm):  # type: ignore[type-arg]
+    """Says what would be left to nobody, before it is saved."""
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        before = User.objects.filter(pk=self.instance.pk).first()
+        if before is None:
+            return values
+        ends = before.is_active and not values.get("is_active")
+        alone = handing_over.left_alone([before])
+        if ends and alone.sentences():
+            self.add_error("is_active", " ".join([*alone.sentences(), "Hand them over first: see above, right."]))
+        elif before.is_superuser and not values.get("is_superuser") and alone.is_hub:
+            self.add_error("is_superuser", "The hub would have no administrator. Make somebody else one first.")
+        return values
+
+
+class HandOverForm(forms.Form):
+    username = forms.CharField(
+        label="User name of the new owner", max_length=150, widget=forms.TextInput(AS_TYPED | {"size": 30})
+    )
+    deactivate = forms.BooleanField(required=False, initial=True, label="Then deactivate the account")
+
+
+class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
+    event = "user"
+    form = UserForm
+    actions = ["remove_factors"]
+    change_form_template = "admin/hub_user_change.html"
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("Limits", {"fields": ["limits"]}))
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if "limits" in form.base_fields:
+            form.base_fields["limits"].validators.append(user_limits.validate)
+        return form
+
+    def get_urls(self) -> list[URLPattern]:
+        hand_over = path(
+            "<int:user_id>/hand-over/", self.admin_site.admin_view(self.hand_over), name="channels_app_user_hand_over"
+        )
+        return [hand_over, *super().get_urls()]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The form has looked already; meanwhile another owner may have gone."""
+        if change and not obj.is_active and "is_active" in form.changed_data:
+            handing_over.check_may_end([User.objects.get(pk=obj.pk)])
+        super().save_model(request, obj, form, change)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Protect the owner of what would be left to nobody from being deleted; the page lists it."""
+        deleted, counts, permissions, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, permissions, [*protected, *_protected(list(objs))]
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        handing_over.check_may_end([obj])
+        super().delete_model(request, obj)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        handing_over.check_may_end(list(queryset))
+        super().delete_queryset(request, queryset)
+
+    @admin.action(description="Remove the second factors of selected users", permissions=["change"])
+    def remove_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            removed = factor_removal.remove_all(user=user, by=actors.person(request))
+            messages.success(request, factor_removal.in_words(user, removed))
+
+    def hand_over(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        """The page that names a new owner of all that the user alone has, and ends the account."""
+        user = get_object_or_404(User, pk=user_id)
+        if not self.has_change_permission(request, user):
+            raise PermissionDenied
+        form = HandOverForm(request.POST or None)
+        if form.is_valid():
+            by = actors.person(request)
+            try:
+                handed = handing_over.hand_over(by=by, user=user, **form.cleaned_data)
+            except HubError as error:
+                form.add_error("username", error.detail)
+            else:
+                messages.success(request, handing_over.in_words(handed, form.cleaned_data["username"]))
+                return redirect("admin:channels_app_user_change", user.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Hand over what {user} alone has",
+            "subtitle": None,
+            "opts": self.opts,
+            "original": user,
+            "form": form,
+            "alone": handing_over.left_alone([user]),
+        }
+        return render(request, "admin/hand_over.html", context)
+
+
+def _protected(users: list[User]) -> list[str]:
+    """The sentences, each user's way to the page that helps at the end."""
+    sentences = handing_over.left_alone(users).sentences()
+    if not sentences:
+        return []
+    links = [
+        format_html(
+            '<a href="{}">Hand over what {} has</a>', reverse("admin:channels_app_user_hand_over", args=[u.pk]), u
+        )
+        for u in users
+        if handing_over.left_alone([u]).sentences()
+    ]
+    return [*sentences, *links]

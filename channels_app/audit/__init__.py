@@ -1,0 +1,1 @@
+"""The audit log, its descriptions, and the mails that it sends."""

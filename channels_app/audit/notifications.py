@@ -1,0 +1,188 @@
+"""Audit events that people are told of by mail: a table of actions, and what becomes of one.
+
+An event waits in the outbox, then each of its mails does, so that one that fails does not send the others again.
+"""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.template.loader import render_to_string
+
+from channels_app.access import acts
+from channels_app.access.acts import Notice, Told
+from channels_app.audit import descriptions, mailing, outbox
+from channels_app.models import AuditEvent, Member, Outgoing, Role, User
+
+TELL = "channels_app.tasks.tell"
+SEND = "channels_app.tasks.send_mail"
+EVENTS = "events"
+
+
+def oneself(event: AuditEvent) -> QuerySet[User]:
+    """Whose account the event is about: whoever did it, or seems to have."""
+    return User.objects.filter(events=event)
+
+
+def named(event: AuditEvent) -> QuerySet[User]:
+    """The user whom the event's target names, whoever did it."""
+    return User.objects.filter(username=event.target)
+
+
+def address_before(event: AuditEvent, user: User) -> str:
+    """Where whoever lost the account still reads of it."""
+    return str(event.detail.get("before") or user.email)
+
+
+def owners(event: AuditEvent) -> QuerySet[User]:
+    """The owners of the event's channel; where there is none yet, whoever did it."""
+    if event.channel is None:
+        return User.objects.filter(events=event)
+    return User.objects.filter(memberships__channel=event.channel, memberships__role=Role.OWNER)
+
+
+def owners_of_visibility(event: AuditEvent) -> QuerySet[User]:
+    return owners(event) if "is_private" in event.detail else User.objects.none()
+
+
+def holders(event: AuditEvent) -> QuerySet[User]:
+    """Whose the event's API key is: a user, or for a robot the owners of its channel."""
+    return owners(event) if event.channel else User.objects.filter(keys=event.detail["key"])
+
+
+def loser(event: AuditEvent) -> QuerySet[User]:
+    """Whose pending publisher ended."""
+    return User.objects.filter(pk=event.detail["user"])
+
+
+def first_time(event: AuditEvent) -> QuerySet[User]:
+    """Who let an application in, where that was the first time."""
+    return User.objects.filter(events=event) if event.detail["is_first"] else User.objects.none()
+
+
+def concerned(event: AuditEvent) -> QuerySet[User]:
+    """The member that the event is about, or who manages the team that is; not whoever did it."""
+    if team := _team(event, event.detail.get("team", "")):
+        people = User.objects.filter(teams__team__name=team, teams__is_manager=True)
+    else:
+        people = User.objects.filter(username=event.target)
+    return people.exclude(pk=event.actor.pk) if event.actor else people
+
+
+def owners_and_actor(event: AuditEvent) -> QuerySet[User]:
+    """The owners of the event's channel, and whoever did it."""
+    return User.objects.filter(Q(pk__in=owners(event)) | Q(pk=event.actor_id))
+
+
+def owners_and_concerned(event: AuditEvent) -> QuerySet[User]:
+    return User.objects.filter(Q(pk__in=owners(event)) | Q(pk__in=concerned(event)))
+
+
+def last_owners(event: AuditEvent) -> QuerySet[User]:
+    """Those whom the event names as the owners of a channel that is gone."""
+    return User.objects.filter(username__in=event.detail["owners"])
+
+
+def administrators(_: AuditEvent) -> QuerySet[User]:
+    return User.objects.filter(is_superuser=True)
+
+
+def team_and_owners(event: AuditEvent) -> QuerySet[User]:
+    """The managers of the team that the event is about, and the owners of the channels that it belongs to.
+
+    Nobody where a sign-in did it: its provider's group was given to the team once, and that was told.
+    """
+    if event.detail.get("group"):
+        return User.objects.none()
+    team = _team(event, event.target)
+    is_manager = Q(teams__team__name=team, teams__is_manager=True)
+    channels = Member.objects.filter(team__name=team, channel__deleted_at=None).values("channel")
+    is_owner = Q(memberships__channel__in=channels, memberships__role=Role.OWNER)
+    return User.objects.filter(is_manager | is_owner).distinct()
+
+
+def _team(event: AuditEvent, name: str) -> str:
+    """The name that the team of the event has now: whoever renames it at once keeps no mail back."""
+    updates = AuditEvent.objects.filter(action="team.update", pk__gt=event.pk, detail__fields__has_key="name")
+    for fields in updates.order_by("pk").values_list("detail__fields", flat=True):
+        name = fields["name"] if fields["before"] == name else name
+    return name
+
+
+RECIPIENTS: dict[Told, Callable[[AuditEvent], QuerySet[User]]] = {
+    Told.OWNERS: owners,
+    Told.OWNERS_OF_VISIBILITY: owners_of_visibility,
+    Told.OWNERS_AND_ACTOR: owners_and_actor,
+    Told.OWNERS_AND_CONCERNED: owners_and_concerned,
+    Told.TEAM: team_and_owners,
+    Told.HOLDERS: holders,
+    Told.ONESELF: oneself,
+    Told.LAST_OWNERS: last_owners,
+    Told.NAMED: named,
+    Told.FIRST_TIME: first_time,
+    Told.ADDRESS_BEFORE: oneself,
+    Told.LOSER: loser,
+    Told.ADMINISTRATORS: administrators,
+}
+
+# What the hub itself tells of; acts of people, each by its own notice, stand in acts.ACTS.
+OF_THE_HUB = {
+    "account.new_device": Notice("A sign-in from a new device", Told.ONESELF, "account_new_device"),
+    "account.tried_often": Notice("Somebody tries passwords for your account", Told.ONESELF, "account_tried"),
+    "account.recovery_code": Notice("A recovery code was used", Told.ONESELF, "account_changed"),
+    "channel.differ": Notice("{channel}: database, index and store differ", Told.ADMINISTRATORS, "channel_differ"),
+    "key.expires": Notice("The API key {target} expires soon", Told.HOLDERS, "key_expires"),
+    "publisher.end": Notice("{target} can't make the channel {channel} any more", Told.LOSER, "publisher_end"),
+    "publisher.first_use": Notice(
+        "{target} was used for the first time in {channel}", Told.OWNERS, "publisher_first_use"
+    ),
+    "publisher.refuse": Notice("{target} was refused in {channel}", Told.OWNERS, "publisher_refuse"),
+}
+MAILS = OF_THE_HUB | {act.action: act.notice for act in acts.ACTS.values() if act.notice}
+
+
+@transaction.atomic
+def address(event_id: int) -> None:
+    """Have a mail go to each who is told of the event, instead of the event."""
+    for user_id in recipients(event_id):
+        outbox.put(SEND, event_id, user_id, lane=lane(user_id))
+    Outgoing.objects.filter(task=TELL, args=[event_id]).delete()
+
+
+def lane(user_id: int) -> str:
+    """A user gets mails in the order of events."""
+    return f"user {user_id}"
+
+
+def recipients(event_id: int) -> list[int]:
+    """The ids of those who are told of the event and can be: they are active and have an address."""
+    event = AuditEvent.objects.select_related("channel").filter(pk=event_id).first()
+    if event is None:
+        return []
+    people = RECIPIENTS[MAILS[event.action].told](event)
+    return list(people.filter(is_active=True).exclude(email="").values_list("pk", flat=True))
+
+
+def send(event_id: int, user_id: int) -> None:
+    """Tell one user of one event. Raises OSError where the mail server does not take it."""
+    event = AuditEvent.objects.select_related("channel", "actor", "key").filter(pk=event_id).first()
+    user = User.objects.filter(pk=user_id).first()
+    if event is None or user is None:
+        return
+    mail = MAILS[event.action]
+    channel = str(event.channel or event.detail.get("channel", ""))
+    subject = " ".join(mail.subject.format(target=event.target, channel=channel).split())
+    context = {
+        "event": event,
+        "entry": descriptions.entry(event, event.channel),
+        "subject": subject,
+        "user": user,
+        "channel": channel,
+        "by": event.actor or event.detail.get("by", ""),
+        "hub_url": settings.HUB_PUBLIC_URL,
+        "grace_hours": settings.HUB_GRACE_HOURS,
+    }
+    text = render_to_string(f"mail/{mail.template}.txt", context)
+    to = address_before(event, user) if mail.told == Told.ADDRESS_BEFORE else user.email
+    mailing.deliver(subject, text, to)

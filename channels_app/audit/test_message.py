@@ -1,0 +1,69 @@
+"""A mail that an administrator sends to see whether mails go out: what was tried, and what failed, in words."""
+
+import smtplib
+import socket
+import ssl
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
+from django.core.validators import validate_email
+
+from channels_app.audit import mailing
+
+TEXT = "Mails of the hub at {} arrive here. An administrator has tried it; there is nothing to do."
+# The first that fits says what to look at.
+REMEDIES: tuple[tuple[type[Exception], str], ...] = (
+    (smtplib.SMTPAuthenticationError, "It refused the user name or the password of EMAIL_URL."),
+    (smtplib.SMTPSenderRefused, "It does not take mails from HUB_MAIL_FROM."),
+    (smtplib.SMTPRecipientsRefused, "It does not take mails to this address."),
+    (smtplib.SMTPNotSupportedError, "It does not know what EMAIL_URL asks for, such as TLS or a password."),
+    (smtplib.SMTPServerDisconnected, "It closed the connection: smtp+ssl is for port 465, smtp+tls for 587."),
+    (ssl.SSLError, "TLS failed: smtp+ssl is for port 465, smtp+tls for 587, and the certificate has to be valid."),
+    (socket.gaierror, "There is no host of that name."),
+    (TimeoutError, "It did not answer in time: a firewall may be between, or the port is another one."),
+    (ConnectionRefusedError, "Nothing listens at that port."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`tried` and `found` are a sentence each."""
+
+    is_sent: bool
+    tried: str
+    found: str
+
+
+def send(to: str) -> Outcome:
+    """Send one mail now, and say what came of it. It waits for the mail server, EMAIL_TIMEOUT at most for each step."""
+    try:
+        validate_email(to)
+    except ValidationError:
+        return Outcome(False, "Nothing was tried.", f"'{to[:100]}' is no e-mail address.")
+    if not mailing.is_set_up():
+        return Outcome(
+            False, "Nothing was tried.", "No mail server is set up: set EMAIL_URL. Until then mails are printed."
+        )
+    message = EmailMessage("A test mail of Channelhub", TEXT.format(settings.HUB_PUBLIC_URL), to=[to])
+    try:
+        message.send()
+    except OSError as error:
+        return Outcome(False, tried(to), f"It failed. {_remedy(error)} The error: {type(error).__name__}: {error}")
+    return Outcome(True, tried(to), "The mail server took it. Whether it arrives is to be seen in the mailbox.")
+
+
+def tried(to: str) -> str:
+    security = "TLS from the start" if settings.EMAIL_USE_SSL else "STARTTLS" if settings.EMAIL_USE_TLS else "no TLS"
+    by = f"as {settings.EMAIL_HOST_USER}" if settings.EMAIL_HOST_USER else "without a password"
+    return (
+        f"Tried to hand a mail to {to}, from {settings.DEFAULT_FROM_EMAIL}, to the mail server "
+        f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}, with {security}, {by}."
+    )
+
+
+def _remedy(error: OSError) -> str:
+    return next(
+        (sentence for kind, sentence in REMEDIES if isinstance(error, kind)), "The mail server did not take it."
+    )

@@ -1,0 +1,1 @@
+"""Credentials: API keys, the actor behind a request, and cached access decisions."""

@@ -1,0 +1,198 @@
+"""A request's credential → who asks. Nowhere else reads credentials.
+
+A key arrives as a bearer token (pixi, rattler, mamba), by basic authentication as the password with any user name or as
+the user name (conda, curl), or before the path as `/t/<key>/` (conda, mamba; see hub.middleware).
+Browsers have a session.
+"""
+
+import base64
+import binascii
+import logging
+
+from allauth.idp.oidc.models import Token
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.log import log_message
+
+from channels_app.access.permissions import ANYONE, Actor
+from channels_app.authentication import api_keys, placeholders
+from channels_app.models import User
+from hub.errors import HubError, forbidden, unauthenticated
+from hub.middleware import PATH_KEY
+from hub.observed import WHO
+
+# An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
+TOKEN_CHARACTERS = 86
+YOUR_KEYS = f"Your keys are at {settings.HUB_PUBLIC_URL}/account/keys."
+NOT_FROM_HERE = (
+    "Nothing was changed: the page is older than your last sign-in, or is none of this hub. "
+    "Reload the page and try again. If that does not help, allow cookies for this hub."
+)
+# What is said of each kind of channels_app.authentication.placeholders.
+NO_KEY = {
+    "empty": f"An empty key was sent. Is the variable that holds it set where the client runs? {YOUR_KEYS}",
+    "variable": "The name of a variable was sent as the key, not its value. Write it as your shell or CI replaces it.",
+    "unset": f"The key that was sent is the word for an unset value, such as None or null. Set it. {YOUR_KEYS}",
+    "hidden": f"Dots, stars or the like were sent as the key. Copy the key itself: it is shown once. {YOUR_KEYS}",
+    "word": f"A placeholder was sent, as examples have it. Put your own key in its place. {YOUR_KEYS}",
+    "quoted": "The key was sent with quotes or brackets around it. Take them away: Authorization: Bearer KEY.",
+    "prefixed": "The key was sent after another word, such as a second Bearer. Send it as: Authorization: Bearer KEY.",
+}
+
+
+def actor(request: HttpRequest) -> Actor:
+    """Who asks, by key or by session. A credential that is not valid is 401 everywhere, on public channels too."""
+    secret = credential(request)
+    if secret is not None:
+        return _looking(request, noted(request, _actor_by(secret)))
+    user = request.user
+    return noted(request, ANYONE if isinstance(user, AnonymousUser) else Actor(user=user))
+
+
+def noted(request: HttpRequest, found: Actor) -> Actor:
+    """The actor, of whom the access log will tell."""
+    request.META[WHO] = f"{found} with the key {found.key.pk}" if found.key else str(found)
+    return found
+
+
+def _looking(request: HttpRequest, found: Actor) -> Actor:
+    """Pages let keys look; whoever changes something there is a person, whatever the key's scopes would allow."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return found
+    raise forbidden("key_on_page", "A key only looks at pages. Sign in to change something here, or use the API.")
+
+
+def way(request: HttpRequest) -> str:
+    """How the credential that counts came: in the path, as bearer or basic authentication, by session, or not."""
+    if request.META.get(PATH_KEY) is not None:
+        return "path"
+    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    return scheme or ("session" if request.user.is_authenticated else "none")
+
+
+def key_actor(request: HttpRequest) -> Actor:
+    """Who asks, by key alone: for the endpoints of clients that change something, where a cookie must not be enough."""
+    secret = credential(request)
+    return noted(request, ANYONE if secret is None else _actor_by(secret))
+
+
+def signed_in(request: HttpRequest) -> Actor:
+    """Who asks, by session alone; 403 where that is nobody. Enough to look, not to change anything."""
+    user = request.user
+    if isinstance(user, AnonymousUser):
+        # Not 401: its challenge would make the browser ask for a password by itself.
+        raise forbidden("signed_out", "You are signed out. Sign in again in another tab, then try again.")
+    return Actor(user=user)
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in, for views that ask for that by `login_required`."""
+    assert isinstance(request.user, User)  # noqa: S101  # nosec B101  # tells mypy
+    return request.user
+
+
+def session_actor(request: HttpRequest, csrf_token: str) -> Actor:
+    """Who asks, by session alone, for a view that reads its body itself and changes something; 403 says what is wrong.
+
+    Django's own check looks for the token in request.POST, which would read the whole body first. So the view is
+    exempt from it, and what stands here in the place of request.POST is the token alone, however it has come.
+    """
+    actor = signed_in(request)
+    request.POST = QueryDict.fromkeys(["csrfmiddlewaretoken"], csrf_token)  # type: ignore[assignment]
+    _Csrf(_nothing).process_view(request, _nothing, (), {})
+    return actor
+
+
+class _Csrf(CsrfViewMiddleware):
+    """Django's check of origin, cookie and token, with our way to refuse. Django's reason is for the log alone."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        logger = logging.getLogger("django.security.csrf")
+        log_message(logger, "Forbidden (%s): %s", reason, request.path, status_code=403, request=request)
+        raise forbidden("not_from_here", NOT_FROM_HERE)
+
+
+def _nothing(request: HttpRequest) -> HttpResponse:
+    """A view, where Django's check wants to know one."""
+    return HttpResponse()
+
+
+def _actor_by(secret: str) -> Actor:
+    key = api_keys.look_up(secret)
+    if key:
+        api_keys.note_use(key)
+        return Actor(user=key.owner, key=key)
+    token = None if secret.startswith(api_keys.PREFIX) else live_token(secret)
+    if token is None or token.user is None:
+        raise _wrong(secret)
+    return Actor(user=token.user, token=token)
+
+
+def live_token(secret: str) -> Token | None:
+    """The live OAuth access token, of a user who may still sign in; one query."""
+    tokens = Token.objects.select_related("user", "client").filter(user__is_active=True)
+    return tokens.lookup(Token.Type.ACCESS_TOKEN, secret)
+
+
+def credential(request: HttpRequest) -> str | None:
+    """The key or token that was sent, which is nobody's yet; None where there is none."""
+    path_key: str | None = request.META.get(PATH_KEY)
+    if path_key is not None:
+        return path_key
+    header = request.headers.get("Authorization", "")
+    scheme, _, value = header.partition(" ")
+    match scheme.lower():
+        case "":
+            return None
+        case "bearer":
+            return value.strip()
+        case "basic":
+            return _of_basic(value)
+        case _:
+            # Without a scheme the first word is the key itself.
+            found = f"is of the scheme '{scheme[:20]}'" if value else "names no scheme"
+            raise unauthenticated(
+                "unknown_scheme", f"The Authorization header {found}; expected Bearer or Basic, such as 'Bearer KEY'."
+            )
+
+
+def _of_basic(value: str) -> str:
+    """The password is the key, with any user name. Else the user name is, as in `https://KEY@host` on anaconda.org.
+
+    Of two that look like keys the password counts.
+    """
+    try:
+        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise unauthenticated("bad_basic", "The Authorization header is not valid basic authentication.") from None
+    if not looks_like_key(password) and looks_like_key(user):
+        return user
+    is_left_out = password in ("", "x-oauth-basic")
+    return user if is_left_out and placeholders.kind(user) else password
+
+
+def looks_like_key(secret: str) -> bool:
+    """Tell whether it has the form of a key of the hub, damaged or not, or of an application's token."""
+    return secret.startswith(api_keys.PREFIX) or len(secret) == TOKEN_CHARACTERS
+
+
+def _wrong(secret: str) -> HubError:
+    kind = placeholders.kind(secret)
+    if kind == "empty":
+        return unauthenticated("empty_key", NO_KEY[kind])
+    if kind:
+        return unauthenticated("placeholder_key", NO_KEY[kind])
+    return unauthenticated("invalid_key", _what_is_wrong(secret))
+
+
+def _what_is_wrong(secret: str) -> str:
+    """A sentence that never repeats the credential."""
+    if len(secret) == TOKEN_CHARACTERS:
+        return "The sign-in of this application has ended or was revoked. Sign in again: pixi auth login HUB --oauth."
+    if not secret.startswith(api_keys.PREFIX):
+        return f"What was sent as a key is none of this hub's: they begin with '{api_keys.PREFIX}'."
+    if not api_keys.has_shape(secret):
+        return "The key is damaged: its checksum does not fit. Was it cut off when it was copied?"
+    return "The key is not valid here: it is unknown, expired or revoked. Make a new one."

@@ -1,0 +1,211 @@
+"""API keys: `chub-`, 26 random letters and digits (155 bits), and a checksum of 6 by which scanners tell a real one.
+
+conda cuts a key in a URL at the first character that is not a letter, a digit or a dash, mamba refuses it.
+"""
+
+import hashlib
+import re
+import secrets
+import string
+import zlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from channels_app import identifiers
+from channels_app.access import acts
+from channels_app.access.permissions import SCOPES, Actor, Permission, hold
+from channels_app.audit import log
+from channels_app.models import ApiKey, Channel, KeyKind, User
+from channels_app.quotas import user_limits
+from hub.errors import bad_request, forbidden
+
+PREFIX = "chub-"
+RANDOM_CHARACTERS = 26
+CHECKSUM_CHARACTERS = 6
+HINT_CHARACTERS = len(PREFIX) + 6
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+SHAPE = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{RANDOM_CHARACTERS}}})([0-9A-Za-z]{{{CHECKSUM_CHARACTERS}}})\Z")
+LAST_USE_PRECISION = timedelta(minutes=1)
+GLOBS_MAX = 50
+
+
+@transaction.atomic
+def mint(
+    *,
+    owner: User,
+    name: str,
+    scopes: Iterable[str],
+    channels: Iterable[Channel] | None,
+    expires_at: datetime | None,
+    package_globs: Iterable[str] = (),
+) -> tuple[ApiKey, str]:
+    """Make a key; the second value is the key itself, kept nowhere. `channels` None: all of the owner's.
+
+    A scope that the owner's roles don't have yet is no mistake: what the key may do is asked at each request.
+    """
+    limits = _limits(scopes, package_globs, expires_at)
+    user_limits.hold(owner)
+    user_limits.check(owner, "keys", usable().filter(owner=owner).count(), "API keys that work", "Revoke one")
+    key, secret = _create(owner=owner, name=name, all_channels=channels is None, **limits)
+    key.channels.set(channels or ())
+    log.record("key.create", by=Actor(user=owner), target=name, detail=described(key))
+    return key, secret
+
+
+@transaction.atomic
+def mint_robot(
+    *,
+    actor: Actor,
+    channel: Channel,
+    name: str,
+    scopes: Iterable[str],
+    expires_at: datetime | None,
+    package_globs: Iterable[str] = (),
+) -> tuple[ApiKey, str]:
+    """Make a key of the channel's own, which stays when whoever made it leaves; returns what mint() does."""
+    acts.check_means("key.create", actor)
+    locked = hold(actor, channel, Permission.OWN)
+    limits = _limits(scopes, package_globs, expires_at)
+    _check_room_for_robot(actor, locked)
+    key, secret = _create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits)
+    log.record("key.create", by=actor, channel=locked, target=name, detail=described(key))
+    return key, secret
+
+
+def mint_for_publishers(
+    *, publishers: Iterable[Any], name: str, claims: dict[str, Any], expires_at: datetime
+) -> tuple[ApiKey, str]:
+    """Make a key that has the rights of trusted publishers, within the transaction of their exchange."""
+    key, secret = _create(kind=KeyKind.MINTED, name=name[:300], claims=claims, expires_at=expires_at)
+    key.publishers.set(publishers)
+    return key, secret
+
+
+def look_up(secret: str) -> ApiKey | None:
+    """The usable key with this secret. Costs one query at most."""
+    return _find(usable(), secret)
+
+
+def look_up_any(secret: str) -> ApiKey | None:
+    """The key with this secret, ended ones too: for telling whoever holds it what became of it."""
+    return _find(ApiKey.objects.all(), secret)
+
+
+def usable() -> QuerySet[ApiKey]:
+    """The keys that are not expired, not revoked, and not of somebody who was shut out."""
+    lives = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return ApiKey.objects.filter(lives, Q(owner=None) | Q(owner__is_active=True), revoked_at=None)
+
+
+def note_use(key: ApiKey) -> None:
+    """Remember that `key` was used, to the minute, so that reading does not write at every request."""
+    now = timezone.now()
+    if key.last_used_at is None or now - key.last_used_at > LAST_USE_PRECISION:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+@transaction.atomic
+def revoke(*, key: ApiKey, actor: Actor) -> None:
+    """End a key at once: one's own, a robot of a channel that one owns, or the very key that asks.
+
+    Administrators end any. Without effect where it has been revoked already.
+    """
+    if key != actor.key:
+        _check_may_revoke(actor, key)
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        log.record("key.revoke", by=actor, channel=key.robot_of, target=key.name, detail=described(key))
+
+
+def described(key: ApiKey) -> dict[str, Any]:
+    """What audit events keep of a key: enough to know it by when its row is gone."""
+    return {
+        "key": key.pk,
+        "hint": key.hint,
+        "scopes": key.scopes,
+        "channels": None if key.all_channels else [channel.name for channel in key.channels.all()],
+        "package_globs": key.package_globs,
+        "expires_at": key.expires_at and key.expires_at.isoformat(timespec="seconds"),
+    }
+
+
+def has_shape(secret: str) -> bool:
+    """Whether `secret` looks like a key of ours and its checksum is right."""
+    match = SHAPE.match(secret)
+    return match is not None and match[2] == _checksum(match[1])
+
+
+def clean_globs(globs: Iterable[str], whose: str) -> list[str]:
+    """The package names that a key or a trusted publisher is limited to, checked; `whose` begins the refusal."""
+    cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
+    if len(cleaned) > GLOBS_MAX or any(len(glob) > identifiers.NAME_MAX_CHARACTERS for glob in cleaned):
+        raise bad_request("bad_globs", f"{whose} takes at most {GLOBS_MAX} package names, each of a name's length.")
+    return cleaned
+
+
+def _create(**columns: Any) -> tuple[ApiKey, str]:
+    secret = new_secret()
+    return ApiKey.objects.create(**columns, **stored(secret)), secret
+
+
+def new_secret() -> str:
+    body = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
+    return f"{PREFIX}{body}{_checksum(body)}"
+
+
+def _find(among: QuerySet[ApiKey], secret: str) -> ApiKey | None:
+    if not has_shape(secret):
+        return None
+    return among.filter(digest=_digest(secret)).select_related("owner").first()
+
+
+def stored(secret: str) -> dict[str, str]:
+    """What is kept of a secret: the columns of its row."""
+    return {"digest": _digest(secret), "hint": secret[:HINT_CHARACTERS]}
+
+
+def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | None) -> dict[str, Any]:
+    """The columns that narrow a key, checked."""
+    wanted = sorted(set(scopes))
+    if not wanted or not set(wanted) <= set(SCOPES):
+        raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
+    cleaned = clean_globs(globs, "A key")
+    if expires_at and expires_at <= timezone.now():
+        raise bad_request("bad_expiry", f"The key would expire on {expires_at:%Y-%m-%d}; expected a time to come.")
+    return {
+        "scopes": [scope for scope in SCOPES if scope in wanted],
+        "package_globs": cleaned,
+        "expires_at": expires_at,
+    }
+
+
+def _check_room_for_robot(actor: Actor, channel: Channel) -> None:
+    """A channel has as many keys of its own as a user may have: its owners change, and none of them pays for others."""
+    have, most = usable().filter(robot_of=channel).count(), settings.HUB_USER_KEYS
+    if most and have >= most and not (actor.user and actor.user.is_superuser):
+        raise forbidden("keys_limit", f"'{channel}' has {have:,} API keys that work; it may have {most:,}. Revoke one.")
+
+
+def _check_may_revoke(actor: Actor, key: ApiKey) -> None:
+    person = None if actor.key or actor.token else actor.user
+    if key.robot_of:
+        hold(actor, key.robot_of, Permission.OWN)
+    elif person is None or not (person == key.owner or person.is_superuser):
+        raise forbidden("not_your_key", "Only whoever a key belongs to revokes it, signed in; or the key itself does.")
+
+
+def _checksum(body: str) -> str:
+    number, characters = zlib.crc32(body.encode()), ""
+    for _ in range(CHECKSUM_CHARACTERS):
+        number, digit = divmod(number, len(ALPHABET))
+        characters += ALPHABET[digit]
+    return characters
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Channels: create, configure, transfer, delete, and their names."""

@@ -1,0 +1,183 @@
+"""Making channels, changing them, handing them on, deleting them and bringing them back."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from channels_app import identifiers
+from channels_app.access import acts
+from channels_app.access.permissions import Actor, Permission, hold
+from channels_app.audit import log
+from channels_app.channels import pending_names, reserved_names
+from channels_app.models import Channel, Member, Role, User
+from channels_app.people import members
+from channels_app.quotas import quotas, user_limits
+from hub.celery import wake
+from hub.errors import bad_request, conflict
+
+MIB = 1024**2
+
+# First segments of the hub's own paths; and `new`, since a channel's page is at /channels/<name>.
+ROUTED = {
+    *("account", "accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "doctor", "favicon.ico", "get"),
+    *("healthz", "identity", "invitations", "media", "metrics", "new", "o", "readyz", "robots.txt", "search", "static"),
+    *("status", "styleguide", "t", "teams", "well-known", ".well-known"),
+}
+
+
+@transaction.atomic
+def create(
+    *,
+    name: str,
+    owner: User,
+    is_private: bool,
+    description: str = "",
+    logo: bytes | None = None,
+    is_by_operator: bool = False,
+) -> Channel:
+    """Make a channel with its first owner. Its empty index files follow by a job; the hub answers with them at once.
+
+    What the owner's CI has pending by the name moves to the channel; what another user's has, where the hub's operator
+    makes it, ends. An operator is bound by no limit.
+    """
+    check_name(name)
+    if is_by_operator:
+        pending_names.end_of_others(name, owner)
+    pending_names.take(name=name, user=owner)
+    if not is_by_operator:
+        user_limits.check_channels(owner, name=name)
+    channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
+    Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
+    pending_names.bind(channel, owner)
+    reserved_names.use_up(name)
+    log.record("channel.create", by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private})
+    transaction.on_commit(partial(wake, "publishing.tasks.build_stale_indexes"))
+    return channel
+
+
+@transaction.atomic
+def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
+    """Set some of `description`, `is_private` and `logo` (a PNG of logos.encode(), or None)."""
+    locked = hold(actor, channel, Permission.MANAGE)
+    detail = _set(locked, values)
+    if "is_private" in detail:
+        acts.check_means("channel.update", actor)
+    if "logo" in detail:
+        detail["logo"] = {"to": "another" if locked.logo else "none"}
+    _record("channel.update", actor, locked, detail)
+    return locked
+
+
+@transaction.atomic
+def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
+    """Set some of the rules for uploads; `max_upload_bytes` None is the hub's own limit."""
+    locked = acts.hold("policy.change", actor, channel)
+    limit: int = values.get("max_upload_bytes") or 0
+    is_too_high = limit > settings.HUB_MAX_UPLOAD_BYTES and limit != locked.max_upload_bytes
+    if is_too_high and not (actor.user and actor.user.is_superuser):
+        raise bad_request(
+            "limit_too_high",
+            f"The limit is {limit / MIB:.0f} MiB; expected at most the hub's own, "
+            f"{settings.HUB_MAX_UPLOAD_BYTES / MIB:.0f} MiB. Only an administrator can set more.",
+        )
+    _record("policy.change", actor, locked, _set(locked, values))
+    return locked
+
+
+@transaction.atomic
+def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
+    """Leave the channel to the owner of that name, as a maintainer. An administrator makes anybody the owner."""
+    locked = acts.hold("channel.transfer", actor, channel)
+    if actor.user and username == actor.user.username:
+        raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
+    named = members.named(locked, username)
+    if not members.may_add(actor) and (named is None or named.role != Role.OWNER):
+        raise conflict(
+            "no_owner_yet",
+            f"'{username[:150]}' is no owner of '{locked}'. Nobody owns a channel unasked: invite them as an "
+            "owner, and hand it over once they have accepted.",
+        )
+    user = members.user_named(username)
+    owner = named or Member(channel=locked, user=user)
+    if owner.role != Role.OWNER:
+        members.make_owner(owner)
+    former = Member.objects.filter(channel=locked, user=actor.user)
+    for member in former.exclude(user__is_superuser=True):
+        quotas.check_next_owner(member)
+    former.update(role=Role.MAINTAINER)
+    quotas.forget(locked, actor.user)
+    detail = {"before": actor.user.username} if actor.user else {}
+    log.record("channel.transfer", by=actor, channel=locked, target=username, detail=detail)
+    return owner
+
+
+@transaction.atomic
+def delete(*, actor: Actor, channel: Channel) -> Channel:
+    """Make the channel as good as gone. It can be restored within the grace; then its rows, bytes and name go."""
+    locked = acts.hold("channel.delete", actor, channel)
+    locked.deleted_at = timezone.now()
+    locked.save(update_fields=["deleted_at"])
+    detail = {"deleted_at": {"from": None, "to": _second(locked.deleted_at)}}
+    log.record("channel.delete", by=actor, channel=locked, target=locked.name, detail=detail)
+    return locked
+
+
+@transaction.atomic
+def restore(*, actor: Actor, channel: Channel) -> Channel:
+    """Bring a deleted channel back as it was; 409 where its grace is over."""
+    locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, deleted_at__gt=grace_began()).first()
+    if locked is None:
+        raise conflict("grace_over", f"'{channel}' can't be restored: its time is over, or it is there already.")
+    detail = {"deleted_at": {"from": _second(locked.deleted_at), "to": None}}
+    locked.deleted_at = None
+    locked.save(update_fields=["deleted_at"])
+    acts.hold("channel.restore", actor, locked)
+    log.record("channel.restore", by=actor, channel=locked, target=locked.name, detail=detail)
+    return locked
+
+
+def grace() -> timedelta:
+    """How long what was deleted can be restored."""
+    return timedelta(hours=settings.HUB_GRACE_HOURS)
+
+
+def grace_began() -> datetime:
+    """What was deleted before this moment goes for good."""
+    return timezone.now() - grace()
+
+
+def check_name(name: str) -> None:
+    """Raise where no channel can have this name (CEP 26, and what the hub routes itself)."""
+    if len(name) > identifiers.CHANNEL_MAX_CHARACTERS or not identifiers.CHANNEL.match(name):
+        raise bad_request(
+            "bad_channel_name",
+            f"'{name[:60]}' can't name a channel; expected up to {identifiers.CHANNEL_MAX_CHARACTERS} lower-case "
+            "letters, digits, '_', '.' and '-', the first a letter, a digit or '_'.",
+        )
+    if name in identifiers.KNOWN_SUBDIRS:
+        raise bad_request("bad_channel_name", f"'{name}' is the name of a subdir; clients would mistake it for one.")
+    if name in ROUTED:
+        raise bad_request("bad_channel_name", f"'{name}' is a path of the hub itself; choose another name.")
+
+
+def _second(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
+
+
+def _set(channel: Channel, values: dict[str, Any]) -> dict[str, Any]:
+    """Set what differs; returns field → what it was and what it is."""
+    before = {name: getattr(channel, name) for name in values}
+    changed = {name: {"from": before[name], "to": value} for name, value in values.items() if before[name] != value}
+    for name in changed:
+        setattr(channel, name, values[name])
+    channel.save(update_fields=list(changed))
+    return changed
+
+
+def _record(action: str, actor: Actor, channel: Channel, changed: dict[str, Any]) -> None:
+    if changed:
+        log.record(action, by=actor, channel=channel, target=channel.name, detail=changed)

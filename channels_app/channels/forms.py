@@ -1,0 +1,76 @@
+"""The forms of the pages. What a form checks, the function that it feeds checks again."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from channels_app import identifiers
+from channels_app.channels import channels, logos
+from hub.errors import HubError
+
+# Names and keys are typed as they are: no capital at the beginning, no red line below.
+AS_TYPED = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
+
+
+class LogoField(forms.FileField):
+    """A picture; its clean value is the PNG that the hub makes of it, None where none was chosen."""
+
+    def __init__(self, label: str = "Logo") -> None:
+        super().__init__(
+            label=label,
+            required=False,
+            widget=forms.FileInput({"accept": "image/png,image/jpeg,image/webp,image/gif"}),
+            help_text=f"PNG, JPEG, WebP or GIF, up to {logos.UPLOAD_MAX_BYTES // 1024} KiB; shown as a square.",
+        )
+
+    def clean(self, data: Any, initial: Any = None) -> bytes | None:
+        file = super().clean(data, initial)
+        try:
+            return logos.encode(file) if file else None
+        except HubError as error:
+            raise ValidationError(error.detail) from None
+
+
+class GlobsField(forms.CharField):
+    """Package names, apart by spaces, lines or commas; its clean value is a list of them."""
+
+    def __init__(self, *, deed: str = "upload") -> None:
+        super().__init__(
+            required=False,
+            label="Package names",
+            widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
+            help_text=f"The only names that it may {deed}, one a line; * stands for anything. Empty: every name.",
+        )
+
+    def clean(self, value: Any) -> list[str]:
+        return str(super().clean(value)).replace(",", " ").split()
+
+
+class ChannelForm(forms.Form):
+    """What a channel is made of: the arguments of channels.create."""
+
+    name = forms.CharField(
+        max_length=identifiers.CHANNEL_MAX_CHARACTERS,
+        help_text="Its address for pixi, conda and mamba. Lower-case letters, digits, '_', '.' and '-'; "
+        "it can't be changed later.",
+        widget=forms.TextInput(AS_TYPED | {"autofocus": True}),
+    )
+    description = forms.CharField(
+        max_length=500, required=False, widget=forms.Textarea({"rows": 3}), help_text="What is in it, and for whom."
+    )
+    logo = LogoField()
+    is_private = forms.TypedChoiceField(
+        label="Visibility",
+        choices=[("private", "Private"), ("public", "Public")],
+        coerce=lambda choice: choice == "private",
+        initial="private",
+    )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        try:
+            channels.check_name(name)
+        except HubError as error:
+            raise ValidationError(error.detail) from None
+        return name

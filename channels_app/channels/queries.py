@@ -1,0 +1,80 @@
+"""Reads for the pages."""
+
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
+
+from channels_app.access.permissions import Actor, is_member, memberships, visible_channels
+from channels_app.channels import channels
+from channels_app.models import Channel, Package, Role
+
+# The most powerful first; and how members are ordered by it.
+ROLES = (Role.OWNER, Role.MAINTAINER, Role.CONTRIBUTOR, Role.VIEWER)
+RANK = Case(*(When(role=role, then=Value(n)) for n, role in enumerate(ROLES)), output_field=IntegerField())
+
+
+def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QuerySet[Channel]:
+    """The channels that `actor` may know of, or is a member of, with `text` in name or description; by name.
+
+    Each has `package_count`, `updated_at`, the actor's highest `role` and `has_logo`. One query, whose cost is that of
+    the rows that are taken: everything is counted in subqueries, since joins would multiply members by packages.
+    """
+    packages = Package.objects.filter(channel=OuterRef("pk"), latest_version__gt="").order_by()
+    count = packages.values("channel").annotate(count=Count("pk")).values("count")
+    found = with_has_logo().filter(pk__in=visible_channels(actor).values("pk"))
+    if mine and actor.user:
+        found = found.filter(is_member(actor.user))
+    if text:
+        found = found.filter(Q(name__icontains=text) | Q(description__icontains=text))
+    return found.annotate(
+        package_count=Coalesce(Subquery(count), 0, output_field=IntegerField()),
+        updated_at=Subquery(packages.order_by("-updated_at").values("updated_at")[:1]),
+        role=Subquery(memberships(actor.user).filter(channel=OuterRef("pk")).order_by(RANK).values("role")[:1]),
+    ).order_by("name")
+
+
+def deleted_channels(actor: Actor) -> QuerySet[Channel]:
+    """The channels that `actor` may still restore, each with its `goes_at`, the last deleted first.
+
+    A key or a token restores nothing: to own takes a person.
+    """
+    deleted = with_has_logo().filter(deleted_at__gt=channels.grace_began()).order_by("-deleted_at")
+    if actor.user is None or actor.key or actor.token:
+        return deleted.none()
+    deleted = deleted.annotate(goes_at=ExpressionWrapper(F("deleted_at") + channels.grace(), DateTimeField()))
+    if actor.user.is_superuser:
+        return deleted
+    return deleted.filter(members__user=actor.user, members__role=Role.OWNER)
+
+
+def with_has_logo() -> QuerySet[Channel]:
+    """Channels that say whether they have a logo, without its bytes."""
+    return Channel.objects.defer("logo").annotate(has_logo=Q(logo__isnull=False))
+
+
+def recent_packages(actor: Actor, count: int) -> QuerySet[Package]:
+    """What was updated last in channels that `actor` may know of, newest first, each with its channel; 2 queries."""
+    return (
+        visible_packages(actor)
+        .filter(updated_at__isnull=False)
+        .prefetch_related(Prefetch("channel", with_has_logo()))
+        .order_by("-updated_at")[:count]
+    )
+
+
+def visible_packages(actor: Actor) -> QuerySet[Package]:
+    """The packages that can be installed from channels that `actor` may know of."""
+    return Package.objects.filter(channel__in=visible_channels(actor).values("pk"), latest_version__gt="")

@@ -1,0 +1,46 @@
+"""Names of channels that are gone: each stays its last owners' until an administrator frees it.
+
+Clients go on asking for the old address. So whoever could take the name would be trusted in the old channel's place.
+"""
+
+from django.db import transaction
+
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
+from channels_app.models import Channel, Member, ReservedName, Role, User
+from hub.errors import conflict, forbidden, not_found
+
+
+def keep(channel: Channel) -> None:
+    """Reserve the name for the owners, within the transaction that removes the channel."""
+    owners = Member.objects.filter(channel=channel, role=Role.OWNER).values_list("user", flat=True)
+    reserved, _ = ReservedName.objects.get_or_create(name=channel.name)
+    reserved.owners.set(owners)
+
+
+def check(name: str, user: User) -> None:
+    """409 where the name is reserved for others. Ask it after whether the channel is there: a purge may end between."""
+    if ReservedName.objects.filter(name=name).exclude(owners=user).exists():
+        raise conflict(
+            "name_reserved",
+            f"'{name}' was a channel that is gone; its name stays reserved for its last owners. Choose another name, "
+            "or ask an administrator to free it.",
+        )
+
+
+def use_up(name: str) -> None:
+    """End the reservation, within the transaction that makes the channel again."""
+    ReservedName.objects.filter(name=name).delete()
+
+
+@transaction.atomic
+def free(*, name: str, actor: Actor) -> None:
+    """Let everybody use the name; for administrators, and for the hub's own commands, whose actor is nobody."""
+    if actor.key or actor.token or (actor.user and not actor.user.is_superuser):
+        raise forbidden("administrators_only", "Only administrators free a reserved name, signed in.")
+    reserved = ReservedName.objects.select_for_update().filter(name=name).first()
+    if reserved is None:
+        raise not_found("not_reserved", f"The name '{name[:128]}' is not reserved.")
+    owners = {"owners": list(reserved.owners.values_list("username", flat=True))}
+    log.record("channel.free_name", by=actor, target=name, detail=owners)
+    reserved.delete()

@@ -1,0 +1,119 @@
+"""The forms of a channel's settings. Each knows the channel that it is for."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.datastructures import MultiValueDict
+
+from channels_app.channels.channels import MIB
+from channels_app.channels.forms import AS_TYPED, LogoField
+from channels_app.models import Channel, Team
+
+PRIVATE, PUBLIC = "private", "public"
+
+# What a form is bound to; nothing where it is only shown.
+Data = Mapping[str, Any] | None
+Files: TypeAlias = "MultiValueDict[str, UploadedFile[Any]] | None"
+
+
+class GeneralForm(forms.Form):
+    description = forms.CharField(
+        required=False,
+        max_length=500,
+        widget=forms.Textarea({"rows": 3}),
+        help_text="What is in it and whom to ask, in up to 500 characters; shown wherever the channel is.",
+    )
+    logo = LogoField("New logo")
+    remove_logo = forms.BooleanField(required=False, label="Remove the logo")
+    visibility = forms.ChoiceField(choices=[(PRIVATE, "Private"), (PUBLIC, "Public")])
+    confirm_visibility = forms.BooleanField(required=False, label="Yes, change who can read this channel")
+
+    def __init__(self, channel: Channel, data: Data = None, files: Files = None) -> None:
+        visibility = PRIVATE if channel.is_private else PUBLIC
+        super().__init__(data, files, initial={"description": channel.description, "visibility": visibility})
+        self.channel = channel
+
+    def clean_description(self) -> str:
+        return " ".join(self.cleaned_data["description"].split())
+
+    def clean(self) -> None:
+        is_private = self.cleaned_data.get("visibility") == PRIVATE
+        if is_private != self.channel.is_private and not self.cleaned_data.get("confirm_visibility"):
+            self.add_error(
+                "confirm_visibility",
+                f"The channel would become {'private' if is_private else 'public'}. Tick this box if you mean it.",
+            )
+
+    def values(self) -> dict[str, Any]:
+        """What channels.update() is to set."""
+        values: dict[str, Any] = {
+            "description": self.cleaned_data["description"],
+            "is_private": self.cleaned_data["visibility"] == PRIVATE,
+        }
+        if self.cleaned_data["logo"] or self.cleaned_data["remove_logo"]:
+            values["logo"] = self.cleaned_data["logo"]
+        return values
+
+
+class PoliciesForm(forms.Form):
+    allow_overwrite = forms.BooleanField(required=False, label="Allow overwriting")
+    allow_revision_3 = forms.BooleanField(required=False, label="Allow packages of repodata revision 3")
+    only_trusted_publishers = forms.BooleanField(required=False, label="Only trusted publishers may upload")
+    require_attestation = forms.BooleanField(required=False, label="Require an attestation")
+    max_upload_mib = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**40,
+        label="Largest package, in MiB",
+    )
+
+    def __init__(self, channel: Channel, data: Data = None) -> None:
+        names = ("allow_overwrite", "allow_revision_3", "only_trusted_publishers", "require_attestation")
+        initial = {name: getattr(channel, name) for name in names}
+        limit = channel.max_upload_bytes
+        super().__init__(data, initial=initial | {"max_upload_mib": limit and -(-limit // MIB)})
+        self.channel = channel
+        self.fields["max_upload_mib"].help_text = (
+            f"Larger files are refused with 413. Empty: the hub's own limit, "
+            f"{settings.HUB_MAX_UPLOAD_BYTES // MIB:,} MiB."
+        )
+
+    def values(self) -> dict[str, Any]:
+        """What channels.change_policies() is to set."""
+        values = dict(self.cleaned_data)
+        limit = values.pop("max_upload_mib")
+        # A limit that is no whole number of MiB stays as it is where nobody changed it.
+        if "max_upload_mib" in self.changed_data:
+            values["max_upload_bytes"] = limit and limit * MIB
+        return values
+
+
+class ConfirmForm(forms.Form):
+    """The name of what is concerned, typed, for what can't be taken back easily."""
+
+    confirm = forms.CharField(max_length=200, widget=forms.TextInput(AS_TYPED))
+
+    def __init__(self, concerned: Channel | Team, data: Data = None, *, prefix: str) -> None:
+        super().__init__(data, prefix=prefix)
+        self.concerned = concerned
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"]
+        if typed != self.concerned.name:
+            kind = self.concerned._meta.verbose_name
+            raise ValidationError(f"That is '{typed}'; expected the {kind}'s name, '{self.concerned.name}'.")
+        return typed
+
+
+class TransferForm(ConfirmForm):
+    username = forms.CharField(
+        label="User name of the new owner",
+        max_length=150,
+        help_text="Exactly as that user signs in; there is no list to choose from.",
+        widget=forms.TextInput(AS_TYPED),
+    )
+    field_order = ["username", "confirm"]

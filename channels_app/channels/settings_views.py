@@ -1,0 +1,162 @@
+"""A channel's settings: general, members, policies, activity, the dangerous ones; leaving and restoring it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from channels_app.access.permissions import Actor, Permission, page_channel, permissions
+from channels_app.audit import descriptions as words
+from channels_app.authentication import actors
+from channels_app.channels import channels, queries, settings_queries
+from channels_app.channels.settings_forms import ConfirmForm, GeneralForm, PoliciesForm, TransferForm
+from channels_app.models import Channel, Role
+from channels_app.people import members
+from channels_app.ui import settings_page
+from hub.errors import HubError
+
+EVENTS_A_PAGE = 50
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def general(request: HttpRequest, channel: str) -> HttpResponse:
+    """The front door of the settings: who may only upload is led to that page."""
+    actor = actors.actor(request)
+    shown = page_channel(actor, channel, Permission.UPLOAD)
+    if request.method != "POST" and Permission.MANAGE not in permissions(actor, shown):
+        return redirect("channel-upload", channel)
+    shown = page_channel(actor, channel, Permission.MANAGE)
+    form = GeneralForm(shown, sent(request), request.FILES or None)
+    if form.is_valid():
+        channels.update(actor=actor, channel=shown, **form.values())
+        messages.success(request, "The settings are saved.")
+        return redirect("channel-settings", channel)
+    return page(request, shown, "general", form=form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def policies(request: HttpRequest, channel: str) -> HttpResponse:
+    actor = actors.actor(request)
+    shown = page_channel(actor, channel, Permission.MANAGE)
+    form = PoliciesForm(shown, sent(request))
+    if form.is_valid():
+        try:
+            channels.change_policies(actor=actor, channel=shown, **form.values())
+        except HubError as error:
+            form.add_error("max_upload_mib", error.detail)
+        else:
+            messages.success(request, "The policies are saved; they hold from the next upload on.")
+            return redirect("channel-policies", channel)
+    return page(request, shown, "policies", form=form)
+
+
+@require_safe
+def activity(request: HttpRequest, channel: str) -> HttpResponse:
+    """What happened, newest first; `kind` narrows it."""
+    shown = page_channel(actors.actor(request), channel, Permission.MANAGE)
+    kind = request.GET.get("kind", "") if request.GET.get("kind") in words.KINDS else ""
+    _, prefixes = words.KINDS[kind]
+    events = Paginator(settings_queries.events(shown, prefixes=prefixes), EVENTS_A_PAGE).get_page(
+        request.GET.get("page")
+    )
+    entries = [words.entry(event, shown) for event in events]
+    artifacts = settings_queries.artifact_paths(shown, {entry.target for entry in entries if entry.is_artifact})
+    return page(
+        request,
+        shown,
+        "activity",
+        events=events,
+        entries=[(entry, artifacts.get(entry.target) if entry.is_artifact else None) for entry in entries],
+        kind=kind,
+        kinds=[(name, title) for name, (title, _) in words.KINDS.items()],
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def danger(request: HttpRequest, channel: str) -> HttpResponse:
+    """Two forms, each with the channel's name to type; `action` says which was sent."""
+    actor = actors.actor(request)
+    shown = page_channel(actor, channel, Permission.OWN)
+    transfer = TransferForm(shown, sent(request, "transfer"), prefix="transfer")
+    delete = ConfirmForm(shown, sent(request, "delete"), prefix="delete")
+    if transfer.is_valid():
+        try:
+            return _transferred(request, actor, shown, transfer.cleaned_data["username"])
+        except HubError as error:
+            transfer.add_error("username", error.detail)
+    if delete.is_valid():
+        return _deleted(request, actor, shown)
+    contents = settings_queries.contents(shown)
+    return page(
+        request,
+        shown,
+        "danger",
+        transfer=transfer,
+        delete=delete,
+        contents=contents,
+        grace_hours=settings.HUB_GRACE_HOURS,
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def leave(request: HttpRequest, channel: str) -> HttpResponse:
+    """For members of every role: what leaving means, and doing it."""
+    actor = actors.actor(request)
+    shown = page_channel(actor, channel)
+    username = actor.user.username if actor.user else ""
+    member, teams = members.named(shown, username), members.teams_between(shown, username)
+    if member is None and not teams:
+        raise PermissionDenied(f"You are no member of '{shown}', so there is nothing to leave.")
+    error = None
+    if request.method == "POST":
+        try:
+            members.leave(actor=actor, channel=shown)
+        except HubError as refusal:
+            error = refusal
+        else:
+            messages.success(request, f"You have left {shown}.")
+            return redirect("channels")
+    is_last_owner = member is not None and members.is_last_owner(member)
+    return page(request, shown, "leave", member=member, teams=teams, is_last_owner=is_last_owner, error=error)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def restore(request: HttpRequest, channel: str) -> HttpResponse:
+    """A deleted channel, for its owners, within the grace; for everybody else there is nothing here."""
+    actor = actors.actor(request)
+    deleted = get_object_or_404(queries.deleted_channels(actor), name=channel)
+    if request.method == "POST":
+        channels.restore(actor=actor, channel=deleted)
+        messages.success(request, f"{deleted} is back, as it was.")
+        return redirect("channel-danger", channel)
+    contents = settings_queries.contents(deleted)
+    return render(request, "settings/restore.html", {"channel": deleted, "contents": contents})
+
+
+def sent(request: HttpRequest, action: str = "") -> QueryDict | None:
+    """What a form is bound to, where it was sent; of several on a page, the one whose `action` it is."""
+    is_sent = request.method == "POST" and (not action or request.POST.get("action") == action)
+    return request.POST if is_sent else None
+
+
+def page(request: HttpRequest, channel: Channel, section: str, **context: Any) -> HttpResponse:
+    """templates/settings/<section>.html within the frame."""
+    frame = settings_page.context(request, channel, section)
+    return render(request, f"settings/{section}.html", frame | context)
+
+
+def _transferred(request: HttpRequest, actor: Actor, channel: Channel, username: str) -> HttpResponse:
+    owner = channels.transfer(actor=actor, channel=channel, username=username)
+    messages.success(request, f"{owner.user} owns {channel} now; you can leave it, or stay as a {Role.MAINTAINER}.")
+    return redirect("channel", channel.name)
+
+
+def _deleted(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
+    channels.delete(actor=actor, channel=channel)
+    messages.success(request, f"{channel} is deleted. Nobody can see it any more.")
+    return redirect("channel-restore", channel.name)

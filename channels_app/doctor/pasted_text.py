@@ -1,0 +1,151 @@
+"""What a pasted key, address or command holds, by its looks alone. PURE: neither Django nor models."""
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from channels_app.authentication import placeholders
+
+# A pair of quotes with nothing between them is a word, too: an empty value. So is what stands in ${{ }} or < >.
+WORDS = re.compile(r"\$?\{\{[^}]*\}\}|\"\"|''|[^\s'\"]+")
+ADDRESS = re.compile(r"(?:https?|prefix)://(?:\$?\{\{[^}]*\}\}|<[^<>\s]*>|[^\s'\"<>])+", re.IGNORECASE)
+KEY = re.compile(r"chub[-_][0-9A-Za-z_-]*")
+KEY_OPTIONS = ("--token", "--bearer", "--api-key", "--conda-token", "--password")
+USER_OPTIONS = ("-u", "--user")
+KEY_VARIABLES = ("PREFIX_API_KEY", "HUB_KEY", "API_KEY")
+TOKEN_MIN_CHARACTERS = 16
+UPLOADS = re.compile(r"\b(?:upload|publish)\b")
+DELETES = re.compile(r"\bDELETE\b|/api/v1/delete/")
+
+PROGRAMS = {"conda", "mamba", "micromamba", "pixi", "rattler", "rattler-build", "curl", "wget", "export", "set"}
+STATUS_NAMES = {"unauthorized": "401", "forbidden": "403", "not found": "404", "conflict": "409"}
+# No number of a version, a port or a size.
+STATUS = re.compile(rf"(?<![\w.:=-])(40[1349]|422)(?![\w.-]*\w)|\b({'|'.join(STATUS_NAMES)})\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an address leads: `kind` is channel, page, upload, delete or other."""
+
+    kind: str
+    channel: str
+    path_key: str | None  # of /t/<key>/
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """`secret` is what stands where a key does, empty where an empty value does, None without such a place.
+
+    `needed` is what a client would do with it.
+    """
+
+    secret: str | None
+    channel: str
+    needed: str
+    addresses: list[SplitResult]
+    words: list[str] = field(repr=False)
+    status: str = ""  # of HTTP, by its number or name
+
+    def option(self, *names: str) -> str | None:
+        """The value of the first option of `names` that is there, with a blank or `=` before it."""
+        return _option(self.words, names)
+
+    def is_command(self, *parts: str) -> bool:
+        """Tell whether `parts` stand in it one after the other, in whatever capitals."""
+        words = [word.lower() for word in self.words]
+        spans = (words[n : n + len(parts)] for n in range(len(words)))
+        return any(tuple(span) == parts for span in spans)
+
+    def is_prose(self) -> bool:
+        """Tell whether it is words alone: no key, address, channel, option or program."""
+        has_command = any(word.startswith("-") or word in PROGRAMS for word in self.words)
+        return self.secret is None and not (self.addresses or self.channel or has_command)
+
+
+def read(text: str) -> Clues:
+    """The clues of a text; what is not there is empty."""
+    words = ["" if word in ('""', "''") else word for word in WORDS.findall(text)]
+    addresses = [address for found in ADDRESS.findall(text) if (address := _split(found))]
+    places = [place(address) for address in addresses]
+    kinds = {each.kind for each in places}
+    in_address = next((each.channel for each in places if each.channel), "")
+    named = _option(words, ("--channel", "-c")) or ""
+    return Clues(
+        secret=_secret(text, words, addresses, places),
+        channel=in_address or ("" if "://" in named else named),
+        needed="delete" if DELETES.search(text) else "upload" if UPLOADS.search(text) or "upload" in kinds else "read",
+        addresses=addresses,
+        words=words,
+        status=_status(text),
+    )
+
+
+def place(address: SplitResult) -> Place:
+    """Where an address leads on a hub, as its path says."""
+    segments = [unquote(segment).replace("\0", "") for segment in address.path.split("/")[1:]]
+    # Of /t//channel, too, whose key is empty.
+    path_key = segments[1] if segments[:1] == ["t"] and len(segments) > 1 else None
+    rest = [segment for segment in (segments[2:] if path_key is not None else segments) if segment]
+    match rest:
+        case [*_, name] if address.scheme == "prefix":
+            return Place("channel", name, path_key)
+        case ["api", "v1", ("upload" | "delete") as kind, *names]:
+            return Place(kind, names[0] if names else "", path_key)
+        case ["channels", name, *_]:
+            return Place("page", name, path_key)
+        case [("account" | "accounts" | "admin" | "api" | "channels" | "docs" | "doctor" | "search"), *_]:
+            return Place("other", "", path_key)
+        case [name, *_]:
+            return Place("channel", name, path_key)
+    return Place("other", "", path_key)
+
+
+def _status(text: str) -> str:
+    if not (found := STATUS.search(ADDRESS.sub("", text))):
+        return ""
+    return found[1] or STATUS_NAMES[found[2].lower()]
+
+
+def _secret(text: str, words: list[str], addresses: list[SplitResult], places: list[Place]) -> str | None:
+    if found := KEY.search(text):
+        return found[0]
+    after_bearer = [value for name, value in pairwise([*words, ""]) if name.lower() == "bearer"]
+    after_bearer = ["" if "://" in value else value for value in after_bearer]
+    in_variables = [value for name, _, value in (word.partition("=") for word in words) if name in KEY_VARIABLES]
+    in_paths = [each.path_key for each in places]
+    pairs = [(address.username, address.password) for address in addresses if address.username is not None]
+    if (given := _option(words, USER_OPTIONS)) is not None:
+        user, _, password = given.partition(":")
+        pairs.append((user, password))
+    in_pairs = [_of_pair(unquote(user or ""), unquote(password or "")) for user, password in pairs]
+    candidates = [_option(words, KEY_OPTIONS), *after_bearer, *in_variables, *in_paths, *in_pairs]
+    is_one_word = len(words) == 1 and not addresses
+    if is_one_word and (len(text) >= TOKEN_MIN_CHARACTERS or placeholders.kind(words[0])):
+        candidates.append(words[0])
+    there = [candidate for candidate in candidates if candidate is not None]
+    return next((candidate for candidate in there if candidate), "" if there else None)
+
+
+def _of_pair(user: str, password: str) -> str:
+    """The key of a user name and a password; a user name that is a key was found before by its form."""
+    is_left_out = password in ("", "x-oauth-basic")
+    return user if is_left_out and placeholders.kind(user) else password
+
+
+def _option(words: list[str], names: tuple[str, ...]) -> str | None:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else following
+    return None
+
+
+def _split(address: str) -> SplitResult | None:
+    """The address in its parts; None where it is none, such as with a port that is no number."""
+    try:
+        found = urlsplit(address)
+        _ = found.port
+    except ValueError:
+        return None
+    return found if found.hostname else None

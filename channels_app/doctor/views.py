@@ -1,0 +1,94 @@
+"""The connection doctor: a pasted key, address or command that fails → what is wrong with it. Nothing of it is kept."""
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_cache_control
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from channels_app import identifiers
+from channels_app.access.permissions import ANYONE, Actor
+from channels_app.channels.forms import AS_TYPED
+from channels_app.doctor import addresses, credentials, pasted_text
+from channels_app.doctor.findings import Finding, error, info
+from channels_app.models import User
+
+TEXT_MAX_CHARACTERS = 4000
+
+# What the hub means by an answer, and what to do then.
+STATUSES = {
+    "401": (
+        "401 means that no key was sent where one is needed, or that the key is not valid.",
+        "Log in with a key of yours, or paste the key here: then it is told what is wrong with it.",
+    ),
+    "403": (
+        "403 means that the key is good, but may not do this there; or that there is no such channel.",
+        "Check the channel's name, and which channels and scopes the key is for.",
+    ),
+    "404": (
+        "404 means that there is nothing at this address.",
+        "Check it: files are at /CHANNEL/SUBDIR/FILE, and uploads go to /api/v1/upload/CHANNEL.",
+    ),
+    "409": (
+        "409 means that the channel has another file of this name, and files never change.",
+        "Raise the build number, or upload with --skip-existing.",
+    ),
+    "422": ("422 means that the package was refused.", "The answer's text says what is wrong with it."),
+}
+
+
+class DoctorForm(forms.Form):
+    text = forms.CharField(
+        label="What does not work",
+        max_length=TEXT_MAX_CHARACTERS,
+        widget=forms.Textarea(AS_TYPED | {"rows": 3}),
+        help_text="A key, an address, the command that fails, or its message. It is looked at and forgotten.",
+    )
+    channel = forms.CharField(
+        required=False,
+        max_length=identifiers.CHANNEL_MAX_CHARACTERS,
+        widget=forms.TextInput(AS_TYPED),
+        help_text="Which channel it is about, where the text does not name it.",
+    )
+
+
+@sensitive_post_parameters("text")
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    """By session alone; the template never shows again what was pasted."""
+    session = Actor(user=request.user) if isinstance(request.user, User) else ANYONE
+    form = DoctorForm(request.POST if request.method == "POST" else None)
+    findings = examine(form.cleaned_data["text"], form.cleaned_data["channel"], session) if form.is_valid() else []
+    response = render(request, "doctor.html", {"form": form, "findings": findings})
+    patch_cache_control(response, no_store=True, private=True)
+    return response
+
+
+def examine(text: str, channel: str, session: Actor) -> list[Finding]:
+    """Everything that there is to say: of addresses and options, of the key, of the channel, of this browser."""
+    found = pasted_text.read(text)
+    findings = addresses.examine(found)
+    actor: Actor | None = ANYONE
+    if found.secret is not None:
+        finding, actor = credentials.examine(found.secret)
+        findings.append(finding)
+    elif found.is_prose():
+        findings.append(info("There is no key, address or command in it.", "Paste the command that fails, as it is."))
+    elif not findings or found.channel:
+        findings.append(info("No key stands in it.", "Clients that have logged in send the one that they keep."))
+    if found.status:
+        findings.append(info(*STATUSES[found.status]))
+    name = (channel or found.channel).lower()
+    if name != (channel or found.channel):
+        findings.append(error("The channel's name has capital letters, which no channel here has.", f"Is it {name}?"))
+    if name and actor:
+        findings += credentials.rights(actor, name, found.needed)
+    if name and session.user:
+        findings.append(_session(session, name))
+    return findings
+
+
+def _session(session: Actor, name: str) -> Finding:
+    allowed = credentials.allowed(session, name)
+    return info(f"You yourself, signed in as {session.user}, may in {name}: {allowed or 'nothing'}.")

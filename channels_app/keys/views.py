@@ -1,0 +1,97 @@
+"""The pages of API keys: one's own, and those of a channel's CI. A key stands in one answer, and nowhere else."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import patch_cache_control
+from django.views.decorators.http import require_http_methods
+
+from channels_app.access.permissions import (
+    SCOPES,
+    Actor,
+    Permission,
+    attainable_scopes,
+    is_member,
+    page_channel,
+    permissions,
+)
+from channels_app.authentication import actors, api_keys
+from channels_app.channels.settings_views import page, sent
+from channels_app.keys.forms import KeyForm, PersonalKeyForm
+from channels_app.models import ApiKey, Channel, User
+from hub.errors import HubError
+
+Made = tuple[ApiKey, str]
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def personal(request: HttpRequest) -> HttpResponse:
+    """`?revoke=` asks once more. By session alone: a key that leaked must not make others."""
+    user = actors.person(request)
+    present = user.keys.filter(revoked_at=None)
+    if "revoke" in request.POST:
+        _revoke(request, Actor(user=user), present)
+        return redirect("account-keys")
+    form, made = _personal_form(user, sent(request)), None
+    if form.is_valid():
+        try:
+            made = api_keys.mint(owner=user, **form.arguments())
+            form = _personal_form(user)
+        except HubError as error:
+            form.refuse(error)
+    context = _context(request, present, form, made)
+    return _kept_nowhere(render(request, "account/keys.html", context))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def robots(request: HttpRequest, channel: str) -> HttpResponse:
+    """Managers see what there is; owners, who are always people in a browser, make and revoke."""
+    actor = actors.actor(request)
+    needed = Permission.OWN if request.method == "POST" else Permission.MANAGE
+    shown = page_channel(actor, channel, needed)
+    present = shown.robots.filter(revoked_at=None)
+    if "revoke" in request.POST:
+        _revoke(request, actor, present)
+        return redirect("channel-robots", channel)
+    form, made = KeyForm(present, SCOPES, sent(request)), None
+    if form.is_valid():
+        try:
+            made = api_keys.mint_robot(actor=actor, channel=shown, **form.arguments())
+            form = KeyForm(present, SCOPES)
+        except HubError as error:
+            form.refuse(error)
+    may_own = Permission.OWN in permissions(actor, shown)
+    context = _context(request, present, form, made) | {"may_own": may_own}
+    return _kept_nowhere(page(request, shown, "robots", **context))
+
+
+def _personal_form(user: User, data: Any = None) -> PersonalKeyForm:
+    channels = Channel.objects.filter(is_member(user), deleted_at=None).defer("logo").distinct()
+    return PersonalKeyForm(user.keys.filter(revoked_at=None), attainable_scopes(user), channels, data)
+
+
+def _context(request: HttpRequest, present: QuerySet[ApiKey], form: KeyForm, made: Made | None) -> dict[str, Any]:
+    listed = list(present.prefetch_related("channels"))
+    return {
+        "form": form,
+        "listed": listed,
+        "asked": next((key for key in listed if str(key.pk) == request.GET.get("revoke")), None),
+        "made": made and {"key": made[0], "secret": made[1]},
+    }
+
+
+def _revoke(request: HttpRequest, actor: Actor, among: QuerySet[ApiKey]) -> None:
+    wanted = request.POST["revoke"]
+    key = get_object_or_404(among.select_related("robot_of"), pk=wanted if wanted.isdecimal() else 0)
+    api_keys.revoke(key=key, actor=actor)
+    messages.success(request, f"The key {key.name} is revoked.")
+
+
+def _kept_nowhere(response: HttpResponse) -> HttpResponse:
+    patch_cache_control(response, no_store=True, private=True)
+    return response

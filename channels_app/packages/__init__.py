@@ -1,0 +1,1 @@
+"""Packages: their pages, metadata, feeds and download counts."""

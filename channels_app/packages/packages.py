@@ -1,0 +1,163 @@
+"""What lists and searches say of a package: kept in its row, made anew whenever one of its artifacts changes."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from rattler import Version
+
+from channels_app.identifiers import NAME_MAX_CHARACTERS
+from channels_app.models import Artifact, Channel, Package, PackageDependency, Removal
+
+SPEC_NAME = re.compile(r"(?:[^ =<>!~\[]*:)?([A-Za-z0-9_.-]+)")
+DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at")
+
+
+class Build(NamedTuple):
+    """An artifact, as far as the choice of the newest goes."""
+
+    pk: int
+    version: str
+    subdir: str
+    build_number: int
+    indexed_timestamp: int
+
+    def rank(self) -> tuple[int, int]:
+        """By this order, the last of a version speaks for its package."""
+        return self.build_number, self.indexed_timestamp
+
+
+def locked(artifact: Artifact) -> Artifact:
+    """The artifact as it is now, its row alone locked until the transaction ends.
+
+    Not the channel's, which uploads lock first, nor its key, to which rows of others refer: both end in deadlocks.
+    """
+    found = Artifact.objects.select_for_update(of=("self",), no_key=True).select_related("channel", "package")
+    return found.get(pk=artifact.pk)
+
+
+def held(channel: Channel, name: str) -> Package:
+    """The package's row, locked until the transaction ends, so that no two changes decide by the same old truth."""
+    return Package.objects.select_for_update(no_key=True).get_or_create(channel=channel, name=name)[0]
+
+
+def held_each(channel: Channel, wanted: Iterable[str]) -> dict[str, Package]:
+    """Lock the packages of many names, in the order of the names, so that two such changes never deadlock."""
+    names = sorted(wanted)
+    rows = Package.objects.select_for_update(no_key=True).filter(channel=channel, name__in=names).order_by("name")
+    found = {package.name: package for package in rows}
+    missing = [Package(channel=channel, name=name) for name in names if name not in found]
+    if missing:
+        Package.objects.bulk_create(missing, ignore_conflicts=True)
+        found = {package.name: package for package in rows.all()}
+    return found
+
+
+def refresh(package: Package) -> None:
+    """Make the package's row fit its artifacts. Call it in the transaction of the change."""
+    listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")
+    found = set(listed.values_list("version", "subdir").distinct())
+    latest = latest_version({version for version, _ in found})
+    facts = listed.only("package", "index_json", "about_json", "indexed_timestamp")
+    newest = list(facts.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
+    _describe(package, latest, newest, {subdir for _, subdir in found})
+
+
+def refresh_each(held: Collection[Package]) -> None:
+    """Refresh many packages in a handful of statements; see refresh()."""
+    builds = _listed_builds(held)
+    latest = {pk: latest_version({build.version for build in found}) for pk, found in builds.items()}
+    newest = {
+        pk: sorted((build for build in found if build.version == latest[pk]), key=Build.rank, reverse=True)
+        for pk, found in builds.items()
+    }
+    facts = Artifact.objects.only("package", "index_json", "about_json", "indexed_timestamp")
+    artifacts = facts.in_bulk([build.pk for found in newest.values() for build in found])
+    for package in held:
+        subdirs = {build.subdir for build in builds.get(package.pk, ())}
+        speaking = [artifacts[build.pk] for build in newest.get(package.pk, ())]
+        _fill(package, latest.get(package.pk, ""), speaking, subdirs)
+    # Each has its row already, so that all of them are updates, in one statement.
+    Package.objects.bulk_create(held, update_conflicts=True, unique_fields=("channel", "name"), update_fields=DESCRIBED)
+    _set_dependencies(
+        {pk: dependency_names(artifacts[build.pk] for build in newest.get(pk, ())) for pk in (each.pk for each in held)}
+    )
+
+
+def include(artifact: Artifact) -> None:
+    """What refresh() does, where all that is new is `artifact`: the others are read only where one may be as new."""
+    package = artifact.package
+    if not package.latest_version or Version(artifact.version) > Version(package.latest_version):
+        _describe(package, artifact.version, [artifact], {*package.subdirs, artifact.subdir})
+    else:
+        refresh(package)
+
+
+def latest_version(versions: Iterable[str]) -> str:
+    """The newest by conda's order (CEP 33), '' where there is none."""
+    # Versions may be equal and yet spelt differently, as 1.0 and 1.0.0, or 1.0rc1 and 1.0RC1.
+    return max(versions, key=lambda version: (Version(version), version), default="")
+
+
+def dependency_names(artifacts: Iterable[Artifact]) -> set[str]:
+    """The names of the packages that any of these depends on; a spec begins with its name (CEP 29).
+
+    No package has a name longer than a row of names holds, though a spec may.
+    """
+    found = {name_of(spec) for artifact in artifacts for spec in artifact.index_json.get("depends", ())}
+    return {name for name in found if len(name) <= NAME_MAX_CHARACTERS}
+
+
+def name_of(spec: str) -> str:
+    """The name that a match spec is about, which may follow a channel and be in capitals."""
+    match = SPEC_NAME.match(spec)
+    return match[1].lower() if match else ""
+
+
+def summary(artifact: Artifact) -> str:
+    """One line of the artifact's own on what it is, '' where it has none."""
+    text = artifact.about_json.get("summary") or artifact.about_json.get("description") or ""
+    return " ".join(str(text).split())[:500]
+
+
+def indexed_at(artifact: Artifact) -> datetime:
+    return datetime.fromtimestamp(artifact.indexed_timestamp / 1000, UTC)
+
+
+def _describe(package: Package, latest: str, newest: list[Artifact], subdirs: set[str]) -> None:
+    """`newest`: the artifacts of the latest version, the one that speaks for the package first."""
+    _fill(package, latest, newest, subdirs)
+    package.save(update_fields=DESCRIBED)
+    _set_dependencies({package.pk: dependency_names(newest)})
+
+
+def _fill(package: Package, latest: str, newest: list[Artifact], subdirs: set[str]) -> None:
+    package.latest_version = latest
+    package.summary = summary(newest[0]) if newest else ""
+    package.subdirs = sorted(subdirs)
+    package.updated_at = max((indexed_at(artifact) for artifact in newest), default=None)
+
+
+def _listed_builds(held: Collection[Package]) -> dict[int, list["Build"]]:
+    """Package → what of it is in the index, without the wide columns."""
+    listed = Artifact.objects.filter(package__in=held, removal=Removal.NONE, set_aside_reason="")
+    found: dict[int, list[Build]] = {}
+    for package_id, *build in listed.values_list("package", *Build._fields):
+        found.setdefault(package_id, []).append(Build(*build))
+    return found
+
+
+def _set_dependencies(wanted: Mapping[int, set[str]]) -> None:
+    """Package → the names that it depends on."""
+    known = set(PackageDependency.objects.filter(package__in=wanted).values_list("package", "name", "pk"))
+    gone = [pk for package_id, name, pk in known if name not in wanted[package_id]]
+    if gone:
+        PackageDependency.objects.filter(pk__in=gone).delete()
+    there = {(package_id, name) for package_id, name, _ in known}
+    PackageDependency.objects.bulk_create(
+        PackageDependency(package_id=package_id, name=name)
+        for package_id, names in wanted.items()
+        for name in sorted(names)
+        if (package_id, name) not in there
+    )

@@ -1,0 +1,97 @@
+"""Invitations as the invited see them: what each is for, accepting, declining; and a list of one's own.
+
+The link's secret goes out of the address at once: what is kept of it, in the session, is its SHA-256, so that the
+invitation is still there after signing in or up.
+"""
+
+from allauth.account.adapter import get_adapter
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from channels_app.authentication import actors
+from channels_app.models import Invitation, TeamMember, User
+from channels_app.people import invitations, members
+from channels_app.people.invitation_rules import refusal
+from hub.errors import HubError
+from hub.middleware import INVITATION_KEY
+
+DIGITS_MAX = 18
+IN_SESSION = "invitation"  # the SHA-256 of the link that was followed last
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation_page(request: HttpRequest) -> HttpResponse:
+    secret = request.META.get(INVITATION_KEY)
+    if secret is not None:
+        return _followed(request, secret)
+    invitation = invitations.find(request.session.get(IN_SESSION, ""))
+    if invitation is None:
+        return render(request, "invitation_gone.html", status=404)
+    user = request.user
+    if request.method == "POST" and isinstance(user, User):
+        try:
+            return _answered(request, user, invitation)
+        except HubError as error:
+            messages.error(request, error.detail)
+            return redirect("invitation")
+    context = {
+        "invitation": invitation,
+        "refusal": refusal(user, invitation) if isinstance(user, User) else None,
+        "may_sign_up": get_adapter(request).is_open_for_signup(request),
+    }
+    return render(request, "invitation.html", context)
+
+
+def _followed(request: HttpRequest, secret: str) -> HttpResponse:
+    digest = invitations.digest_of(secret)
+    if invitations.find(digest):
+        request.session[IN_SESSION] = digest
+    response = redirect("invitation")
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def mine(request: HttpRequest) -> HttpResponse:
+    """The invitations that one has not answered; `invitation` says which one a POST answers."""
+    user = actors.person(request)
+    waiting = invitations.mine(user)
+    if request.method != "POST":
+        return render(request, "account/invitations.html", {"invitations": waiting})
+    which = request.POST.get("invitation", "")
+    invitation = waiting.filter(pk=int(which) if which.isdecimal() and len(which) < DIGITS_MAX else 0).first()
+    if invitation is None:
+        messages.error(request, "The invitation is gone: it was used, withdrawn, sent again, or is too old.")
+        return redirect("account-invitations")
+    try:
+        return _answer(request, user, invitation)
+    except HubError as error:
+        messages.error(request, error.detail)
+        return redirect("account-invitations")
+
+
+def _answered(request: HttpRequest, user: User, invitation: Invitation) -> HttpResponse:
+    response = _answer(request, user, invitation)
+    del request.session[IN_SESSION]
+    return response
+
+
+def _answer(request: HttpRequest, user: User, invitation: Invitation) -> HttpResponse:
+    whither = f"the team {invitation.into}" if invitation.into else str(invitation.channel)
+    if request.POST.get("action") == "decline":
+        invitations.decline(user=user, invitation=invitation)
+        messages.success(request, f"You have declined the invitation to {whither}.")
+        return redirect("home")
+    joined = invitations.accept(user=user, invitation=invitation)
+    if isinstance(joined, TeamMember):
+        messages.success(request, f"You are in {whither} now.")
+        return redirect("team", joined.team.name)
+    whom = members.name_of(joined).capitalize() + " is" if joined.team else "You are"
+    messages.success(request, f"{whom} a member of {joined.channel} now: {joined.role}.")
+    return redirect("channel", joined.channel.name)

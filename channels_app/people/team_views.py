@@ -1,0 +1,121 @@
+"""The teams of whoever is signed in: the list, making one, and a team's page with its people and what it belongs to."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods
+
+from channels_app.authentication import actors
+from channels_app.channels.settings_forms import ConfirmForm
+from channels_app.channels.settings_views import sent
+from channels_app.models import Team, User
+from channels_app.people import invitations, team_queries, teams
+from channels_app.people.team_forms import TeamForm
+from hub.errors import HubError, bad_request
+
+PEOPLE_A_PAGE = 50
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def listing(request: HttpRequest) -> HttpResponse:
+    """The teams that one is in, for administrators all; and the form for another."""
+    user = actors.person(request)
+    form = TeamForm(sent(request))
+    if form.is_valid():
+        try:
+            team = teams.create(user=user, name=form.cleaned_data["name"], description=form.cleaned_data["description"])
+        except HubError as error:
+            form.add_error("name", error.detail)
+        else:
+            messages.success(request, f"The team {team} is there, and you manage it.")
+            return redirect("team", team.name)
+    found = Paginator(team_queries.visible_teams(user), PEOPLE_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "teams/list.html", {"form": form, "teams": found})
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def team_page(request: HttpRequest, name: str) -> HttpResponse:
+    """`action` says what a POST does. Who is not in the team finds nothing here."""
+    user = actors.person(request)
+    team = get_object_or_404(team_queries.visible_teams(user), name=name)
+    forms = _forms(request, team)
+    bound = next((form for form in forms.values() if form.is_bound), None)
+    if request.method != "POST" or (bound and not bound.is_valid()):
+        return _page(request, user, team, forms)
+    try:
+        return _act(request, user, team, bound.cleaned_data if bound else {})
+    except HubError as error:
+        if bound and teams.manages(user, team):
+            bound.add_error(next(iter(bound.fields)), error.detail)
+            return _page(request, user, team, forms)
+        messages.error(request, error.detail)
+        return redirect("team", name)
+
+
+def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -> HttpResponse:
+    """Do what was asked, say so, and lead to where there is something to see."""
+    username, who = _text(request.POST, "username"), _text(request.POST, "who")
+    match request.POST.get("action"):
+        case "update":
+            team = teams.update(user=user, team=team, **values)
+            said = "The team is saved."
+        case "add":
+            said = _add(user, team, who)
+        case "withdraw":
+            invitations.withdraw_from_team(user=user, team=team, who=who)
+            said = f"The invitation of {who} is withdrawn."
+        case "manager" | "no-manager" as action:
+            teams.set_manager(user=user, team=team, username=username, is_manager=action == "manager")
+            said = f"{username} {'manages' if action == 'manager' else 'does not manage'} the team now."
+        case "remove":
+            teams.remove(user=user, team=team, username=username)
+            said = f"{username} is in the team no more; what came by it has ended."
+        case "delete":
+            teams.delete(user=user, team=team)
+            said = f"The team {team} is deleted."
+        case _:
+            raise bad_request("bad_action", "The form says nothing that can be done; load the page again.")
+    messages.success(request, said)
+    stays = team_queries.visible_teams(user).filter(pk=team.pk).exists()
+    return redirect("team", team.name) if stays else redirect("account-teams")
+
+
+def _add(user: User, team: Team, who: str) -> str:
+    """Administrators put people in; others invite them."""
+    if user.is_superuser:
+        return f"{teams.add(user=user, team=team, who=who).user} is in the team now."
+    invitation = invitations.invite_into_team(user=user, team=team, who=who)
+    return f"{invitation.who} is invited, and is in the team once the invitation is accepted."
+
+
+def _forms(request: HttpRequest, team: Team) -> dict[str, TeamForm | ConfirmForm]:
+    initial = {"name": team.name, "description": team.description, "group": team.group}
+    return {
+        "update": TeamForm(sent(request, "update"), initial=initial, prefix="team"),
+        "delete": ConfirmForm(team, sent(request, "delete"), prefix="delete"),
+    }
+
+
+def _page(request: HttpRequest, user: User, team: Team, forms: dict[str, Any]) -> HttpResponse:
+    people = Paginator(team_queries.people(team), PEOPLE_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "team": team,
+        "forms": forms,
+        "people": people,
+        "asked": team_queries.people(team).filter(user__username=_text(request.GET, "remove")).first(),
+        "memberships": team_queries.channels_of(user, team),
+        "may_manage": teams.manages(user, team),
+        "pending": team_queries.pending(team),
+    }
+    return render(request, "teams/team.html", context)
+
+
+def _text(values: QueryDict, name: str) -> str:
+    """A value as it can be looked for in the database."""
+    return values.get(name, "").replace("\0", "").strip()

@@ -1,0 +1,235 @@
+"""Quotas: how much a user's channels may hold, and how many packages a day may come in, where settings say so.
+
+The first owner of a channel pays for it, whoever uploads. What they have is counted in one row, which each upload
+raises in the transaction that reserves its name: of uploads at once none passes the limit. Where the count may have
+become another one (owners change, bytes go, an import) the row goes, and whoever uploads next counts anew.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.conf import settings
+from django.db.models import Count, Q, Sum
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+
+from channels_app.models import Artifact, Channel, Member, Role, Usage, User
+from channels_app.quotas import user_limits
+from hub import database
+from hub.errors import HubError, forbidden, too_large
+
+# A row is counted anew after this time, whatever may have been missed.
+COUNTED_FOR = timedelta(days=1)
+NO_LIMIT = 2**62
+
+RAISE = """UPDATE channels_app_usage SET
+    stored_bytes = CASE WHEN stored_bytes + %s < 0 THEN 0 ELSE stored_bytes + %s END,
+    day_packages = CASE WHEN day = %s THEN day_packages + 1 ELSE 1 END,
+    day = %s
+WHERE user_id = %s AND (%s <= 0 OR stored_bytes + %s <= %s) AND (day <> %s OR day_packages < %s)
+RETURNING CAST(counted_at AS text)"""
+
+
+LOWER = """UPDATE channels_app_usage SET
+    stored_bytes = CASE WHEN stored_bytes - %s < 0 THEN 0 ELSE stored_bytes - %s END,
+    day_packages = CASE WHEN day = %s AND day_packages > 0 THEN day_packages - 1 ELSE day_packages END
+WHERE user_id = %s AND CAST(counted_at AS text) = %s"""
+
+# As SQL, since each upload asks it: the first owner, what they may have, and what they have been counted to have.
+PAYER = """SELECT payer.id, payer.username, payer.is_superuser, payer.limits,
+    counted.stored_bytes, counted.day, counted.day_packages
+FROM channels_app_member owner
+JOIN channels_app_user payer ON payer.id = owner.user_id
+LEFT JOIN channels_app_usage counted ON counted.user_id = payer.id
+WHERE owner.channel_id = %s AND owner.role = 'owner' ORDER BY owner.id LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The bytes that a user's channels hold, and how many packages came into them on which day (UTC)."""
+
+    stored_bytes: int
+    day: date
+    day_packages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The user who pays for a channel, how much they may have (None: any amount), and what was counted, if it was."""
+
+    user_id: int
+    username: str
+    most_bytes: int | None
+    most_packages: int | None
+    counted: Counted | None
+
+
+@dataclass(slots=True)
+class Bill:
+    """One package more, and so many bytes: fewer than none, where it replaces a larger one.
+
+    `counted_at` is that of the row that it was added to, once it is paid: one counted later does not have it.
+    """
+
+    payer: Payer
+    more_bytes: int
+    counted_at: str | None = None
+
+
+def check_room(channel: Channel, least_bytes: int) -> Payer | None:
+    """Refuse an upload of at least so many bytes before they are sent; else tell who pays. Costs one query."""
+    payer = payer_of(channel)
+    if payer:
+        counted = payer.counted or _count(payer.user_id)
+        if refusal := _refusal(payer, counted, max(least_bytes, 1)):
+            raise refusal
+    return payer
+
+
+def payer_of(channel: Channel) -> Payer | None:
+    """The user who pays for the channel; None where there is no quota, and for administrators."""
+    if not is_on():
+        return None
+    with database.prepared() as cursor:
+        cursor.execute(PAYER, (channel.pk,))
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    user_id, username, is_superuser, limits, *counted = row
+    if is_superuser:
+        return None
+    own = json.loads(limits) if limits else {}
+    most_bytes, most_packages = user_limits.limit_by("bytes", own), user_limits.limit_by("packages_a_day", own)
+    return Payer(user_id, username, most_bytes, most_packages, _read(*counted))
+
+
+def is_on() -> bool:
+    return bool(settings.HUB_USER_BYTES or settings.HUB_USER_PACKAGES_A_DAY)
+
+
+def pay(bill: Bill) -> None:
+    """Count one more package, within the transaction that reserves its name; 413 where it is too much."""
+    payer = bill.payer
+    if _raised(bill):
+        return
+    if not Usage.objects.filter(user=payer.user_id).exists():
+        _count(payer.user_id)
+        if _raised(bill):
+            return
+    counted = _count(payer.user_id)
+    raise _refusal(payer, counted, bill.more_bytes) or _too_many(payer, counted)
+
+
+def pay_back(bill: Bill | None) -> None:
+    """Count it no more: it was refused, or is there already. What a crash leaves counted is counted anew in a day."""
+    if bill:
+        with database.prepared() as cursor:
+            cursor.execute(LOWER, (bill.more_bytes, bill.more_bytes, _today(), bill.payer.user_id, bill.counted_at))
+
+
+def check_next_owner(member: Member) -> None:
+    """403 where whoever pays once `member`, the first owner, is none any more has no room for the channel."""
+    owners = Member.objects.filter(channel=member.channel, role=Role.OWNER).order_by("pk").select_related("user")
+    first, *others = owners[:2]
+    if first != member or not others or others[0].user is None:
+        return
+    heir = others[0].user
+    user_limits.check_heir(heir)
+    most_bytes = user_limits.limit("bytes", heir)
+    if most_bytes is not None and _bytes_of(user_limits.channels_of(heir)) + _bytes_of([member.channel]) > most_bytes:
+        raise forbidden(
+            "bytes_limit",
+            f"{heir} has no room for what '{member.channel}' holds, and would be refused every upload. "
+            "Delete packages first, or ask an administrator.",
+        )
+
+
+def forget(channel: Channel, *former: User | None) -> None:
+    """Have what the channel's owners have counted anew: bytes came or went, or one of them begins or ceases to pay.
+
+    `former` owners are counted anew, too.
+    """
+    owners = Member.objects.filter(channel=channel, role=Role.OWNER)
+    Usage.objects.filter(Q(user__in=owners.values("user")) | Q(user__in=[user for user in former if user])).delete()
+
+
+def forget_old() -> None:
+    """Remove counts that are a day old, and all of them while there is no quota: nothing is counted then."""
+    old = Usage.objects.filter(counted_at__lt=timezone.now() - COUNTED_FOR)
+    (old if is_on() else Usage.objects.all()).delete()
+
+
+def _raised(bill: Bill) -> bool:
+    payer, size, day = bill.payer, bill.more_bytes, _today()
+    most_bytes = NO_LIMIT if payer.most_bytes is None else payer.most_bytes
+    most_packages = NO_LIMIT if payer.most_packages is None else payer.most_packages
+    with database.prepared() as cursor:
+        cursor.execute(RAISE, (size, size, day, day, payer.user_id, size, size, most_bytes, day, most_packages))
+        row = cursor.fetchone()
+    bill.counted_at = str(row[0]) if row else None
+    return row is not None
+
+
+def _count(user_id: int) -> Counted:
+    """The counts of the user's row, which is counted from the artifacts where it is missing."""
+    day = _today()
+    begins_ms = int(datetime.combine(day, time(), UTC).timestamp() * 1000)
+    usage = Usage.objects.filter(user=user_id).first()
+    if usage is None:
+        found = Artifact.objects.filter(channel__in=user_limits.channels_of(user_id)).aggregate(
+            stored_bytes=Sum("size_bytes", default=0, filter=Q(is_purged=False)),
+            day_packages=Count("pk", filter=Q(indexed_timestamp__gte=begins_ms)),
+        )
+        usage, _ = Usage.objects.get_or_create(user_id=user_id, defaults={"day": day, **found})
+    return Counted(usage.stored_bytes, usage.day, usage.day_packages)
+
+
+def _read(stored_bytes: int | None, day: date | str | None, day_packages: int | None) -> Counted | None:
+    """The columns of the row, if there is one; SQLite gives a date as text."""
+    if stored_bytes is None or day is None or day_packages is None:
+        return None
+    return Counted(stored_bytes, date.fromisoformat(day) if isinstance(day, str) else day, day_packages)
+
+
+def _bytes_of(channels: Iterable[Channel]) -> int:
+    """The bytes that the channels hold; what is deleted counts until its bytes go."""
+    stored = Artifact.objects.filter(channel__in=channels, is_purged=False)
+    total: int = stored.aggregate(total=Sum("size_bytes", default=0))["total"]
+    return total
+
+
+def _refusal(payer: Payer, counted: Counted, more_bytes: int) -> HubError | None:
+    most_bytes, most_packages = payer.most_bytes, payer.most_packages
+    if most_bytes is not None and more_bytes > 0 and counted.stored_bytes + more_bytes > most_bytes:
+        package = f", and this package has {_size(more_bytes)}" if more_bytes > 1 else ""
+        return too_large(
+            "quota_bytes",
+            f"The channels of {payer.username} hold {_size(counted.stored_bytes)}{package}; "
+            f"{_size(most_bytes)} are allowed. Delete packages, or ask an administrator for more.",
+        )
+    if most_packages is not None and counted.day == _today() and counted.day_packages >= most_packages:
+        return _too_many(payer, counted)
+    return None
+
+
+def _too_many(payer: Payer, counted: Counted) -> HubError:
+    """413, as for a disk that is full: at 429 clients send the whole package again, several times."""
+    now, packages = timezone.now(), "package" if counted.day_packages == 1 else "packages"
+    left_s = (datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now).seconds + 1
+    return HubError(
+        413,
+        "quota_packages",
+        f"{counted.day_packages:,} {packages} came into the channels of {payer.username} today (UTC); "
+        f"{payer.most_packages:,} a day are allowed. Go on tomorrow, or ask an administrator for more.",
+        {"Retry-After": str(left_s)},
+    )
+
+
+def _today() -> date:
+    return timezone.now().date()
+
+
+def _size(size_bytes: int) -> str:
+    return filesizeformat(size_bytes).replace("\xa0", " ")

@@ -1,0 +1,118 @@
+"""Finding packages and channels by their names and by what they say of themselves."""
+
+from typing import Any, TypeVar
+
+from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorExact
+from django.core.paginator import Page, Paginator
+from django.db import connection
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Length
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from channels_app.access.permissions import Actor, visible_channels
+from channels_app.authentication import actors
+from channels_app.channels import queries
+from channels_app.models import Channel, Package
+from channels_app.search import indexes
+from channels_app.search.indexes import Searched
+
+Row = TypeVar("Row", Channel, Package)
+
+MAX_CHARACTERS = 100
+MAX_WORDS = 8
+TRIGRAM_CHARACTERS = 3  # what is shorter has no trigram to be found by
+PAGE_SIZE = 25
+CHANNELS_ABOVE_PACKAGES = 6
+
+
+@require_safe
+def results(request: HttpRequest) -> HttpResponse:
+    """`/search?q=…`: channels, then packages; with `kind=channels` every channel, page by page."""
+    actor, text = actors.actor(request), request.GET.get("q", "")
+    packages, channels = find_packages(actor, text), find_channels(actor, text)
+    only_channels = request.GET.get("kind") == "channels"
+    found: QuerySet[Any] = channels if only_channels else packages
+    page: Page[Any] = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "text": normal(text),
+        "words": words_of(text),
+        "page": page,
+        "only_channels": only_channels,
+        "channel_count": page.paginator.count if only_channels else channels.count(),
+        "package_count": packages.count() if only_channels else page.paginator.count,
+        "channels": page if only_channels else channels[:CHANNELS_ABOVE_PACKAGES] if page.number == 1 else (),
+        "packages": () if only_channels else page,
+    }
+    return render(request, "search.html", context)
+
+
+def find_packages(actor: Actor, text: str, channel: Channel | None = None) -> QuerySet[Package]:
+    """The packages that `actor` may see and `text` finds, each with its channel, the best first; one query."""
+    places = visible_channels(actor) if channel is None else visible_channels(actor).filter(pk=channel.pk)
+    packages = Package.objects.filter(channel__in=places.values("pk")).select_related("channel").defer("channel__logo")
+    return _best_first(packages, text, indexes.PACKAGES, "-download_count", "name", "channel__name")
+
+
+def find_channels(actor: Actor, text: str) -> QuerySet[Channel]:
+    """The channels that `actor` may know of and `text` finds, with their `package_count`, the best first; one query."""
+    return _best_first(queries.channel_cards(actor), text, indexes.CHANNELS, "name")
+
+
+def normal(text: str) -> str:
+    """What is looked for: lower case, as names are, in one line, without what no database takes, of bounded length."""
+    return " ".join(text[: 4 * MAX_CHARACTERS].replace("\0", " ").lower().split())[:MAX_CHARACTERS].strip()
+
+
+def words_of(text: str) -> list[str]:
+    return normal(text).split()[:MAX_WORDS]
+
+
+def _best_first(rows: QuerySet[Row], text: str, searched: Searched, *then_by: str) -> QuerySet[Row]:
+    """Exact name, names that begin so, names that contain it (the shorter the closer), then what is said of it."""
+    words, whole = words_of(text), normal(text)
+    if not words:
+        return rows.none()
+    place = Case(
+        When(name=whole, then=0),
+        When(name__startswith=whole, then=1),
+        When(Q(*(Q(name__contains=word) for word in words)), then=2),
+        default=3,
+        output_field=IntegerField(),
+    )
+    closeness = Case(When(place__lt=3, then=Length("name")), default=Value(0))
+    found = rows.filter(_condition(words, searched)).annotate(place=place).annotate(closeness=closeness)
+    return found.order_by("place", "closeness", *then_by)
+
+
+def _condition(words: list[str], searched: Searched) -> Q:
+    """Every word is in the name or the prose. One or two characters alone are the beginning of a name."""
+    long = [word for word in words if len(word) >= TRIGRAM_CHARACTERS]
+    short = [word for word in words if len(word) < TRIGRAM_CHARACTERS]
+    condition = _full_text(long, searched) if long else _begins(short.pop(0))
+    for word in short:
+        condition &= Q(name__contains=word) | Q(**{f"{searched.prose}__icontains": word})
+    return condition
+
+
+def _begins(word: str) -> Q:
+    """The name begins with `word`: as a range on SQLite, whose LIKE uses no index of Django's."""
+    return Q(name__startswith=word) if connection.vendor == "postgresql" else Q(name__range=(word, f"{word}\U0010ffff"))
+
+
+def _full_text(words: list[str], searched: Searched) -> Q:
+    """Every word is in the name or the prose, by what search_tables.py has put there."""
+    if connection.vendor == "postgresql":
+        return Q(*(Q(name__contains=word) | Q(_is_said(word, searched)) for word in words))
+    phrases = " ".join('"{}"'.format(word.replace('"', '""')) for word in words)
+    sql = f"SELECT rowid FROM {searched.full_text} WHERE {searched.full_text} MATCH %s"  # noqa: S608  # nosec B608  # a name of ours
+    return Q(pk__in=RawSQL(sql, [phrases]))  # noqa: S611  # nosec B611  # the text is a parameter
+
+
+def _is_said(word: str, searched: Searched) -> SearchVectorExact:
+    """Whether a word of the prose begins with `word`, on PostgreSQL."""
+    quoted = word.replace("\\", "\\\\").replace("'", "''")
+    query = SearchQuery(f"'{quoted}':*", config="simple", search_type="raw")
+    return SearchVectorExact(SearchVector(searched.prose, config="simple"), query)

@@ -1,0 +1,126 @@
+"""Requests that change something, sent to an address that takes none: each is told where uploads go.
+
+Clients send their uploads to a channel's own address, to one with a slash too many, or with a path before `/api`.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from channels_app.channels.channels import ROUTED
+from channels_app.identifiers import CHANNEL
+from hub.errors import HubError, not_found
+from hub.middleware import FORMS, PATH_KEY, SAFE_METHODS, GetResponse, answer, is_number_up_to
+
+ENDPOINT = ["api", "v1", "upload"]
+KEY_HEADERS = ("Authorization", "X-API-Key", "X-JFrog-Art-Api")
+PATH_MAX_CHARACTERS = 60
+
+
+def is_from_page(request: HttpRequest) -> bool:
+    """Tell whether a browser sent this from a page, with its session or as a form: without a key, and not to an API."""
+    if carries_key(request) or _is_for_clients(request):
+        return False
+    is_form = request.content_type in FORMS and "text/html" in request.headers.get("Accept", "")
+    return settings.SESSION_COOKIE_NAME in request.COOKIES or is_form
+
+
+def carries_key(request: HttpRequest) -> bool:
+    return PATH_KEY in request.META or any(name in request.headers for name in KEY_HEADERS)
+
+
+def large_ones(get_response: GetResponse) -> GetResponse:
+    """Refuse a client's upload at the address of a page before its size is: the place is what is wrong with it."""
+
+    class Middleware:
+        def __call__(self, request: HttpRequest) -> HttpResponseBase:
+            return get_response(request)
+
+        def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
+            if request.method in SAFE_METHODS or getattr(view, "csrf_exempt", False) or is_from_page(request):
+                return None
+            length = request.META.get("CONTENT_LENGTH") or "0"
+            is_small = is_number_up_to(length, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+            return None if is_small and "Transfer-Encoding" not in request.headers else answer(refusal(request))
+
+    return Middleware()
+
+
+def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
+    """The answer to what would change something where nothing is changed: 405, or 404 where there is no such route.
+
+    404 for uploads, too: rattler sends the whole file four times where it is answered 405.
+    """
+    path = _shown(request.path)
+    allowed = {"Allow": "GET, HEAD, OPTIONS" if _is_for_clients(request) else "GET, HEAD"}
+    parts = [part for part in request.path.split("/") if part]
+    if request.method in ("POST", "PUT"):
+        url, channel, cause = settings.HUB_PUBLIC_URL, _channel(parts), _cause(request.path, parts)
+        return not_found(
+            "no_upload_here",
+            f"Nothing is taken by {request.method} at {path}{cause}. "
+            f"Packages are uploaded by POST{_command(request, url, channel)}",
+        )
+    if request.method == "DELETE":
+        named = parts[3:] if parts[:3] == ["api", "v1", "delete"] else parts
+        place = "/".join(named) if len(named) == 3 and _is_channel(named[0]) else "CHANNEL/SUBDIR/FILE"
+        where = f"A package is deleted by DELETE at {settings.HUB_PUBLIC_URL}/api/v1/delete/{_shown(place)}."
+        return HubError(405 if is_there else 404, "no_delete_here", f"Nothing is deleted at {path}. {where}", allowed)
+    return HubError(
+        405 if is_there else 404, "wrong_method", f"Nothing is changed by {request.method} at {path}.", allowed
+    )
+
+
+def _command(request: HttpRequest, url: str, channel: str) -> str:
+    """The rest of the sentence: the address and a command, of curl where that has sent this."""
+    endpoint = f"{url}/api/v1/upload/{channel}"
+    if request.headers.get("User-Agent", "").startswith("curl/"):
+        key = "Authorization: Bearer KEY"
+        return f': curl --data-binary @FILE -H "X-File-Name: FILE" -H "{key}" {endpoint}'
+    return f" to {endpoint}: rattler-build upload prefix --url {url} --channel {channel} FILE"
+
+
+def _is_for_clients(request: HttpRequest) -> bool:
+    """Tell whether the address is one below `/api` or below a channel."""
+    first, _, rest = request.path.lstrip("/").partition("/")
+    return first == "api" or (bool(rest) and _is_channel(first))
+
+
+def _cause(path: str, parts: list[str]) -> str:
+    """Say what is wrong with an address that is nearly the right one."""
+    start = _endpoint(parts)
+    if start is None:
+        return ""
+    if start:
+        return f": the client's --url is {settings.HUB_PUBLIC_URL} alone, without {_shown('/'.join(parts[:start]))}"
+    if "//" in path:
+        return ": two slashes follow each other"
+    if len(parts) > 4:
+        return ": the address ends with the channel, and the file's name goes into X-File-Name"
+    return ": there is a slash too many at its end"
+
+
+def _channel(parts: list[str]) -> str:
+    """The channel that is meant, as far as the address says it; else the word."""
+    start = _endpoint(parts)
+    if start is not None:
+        named = [*parts[start + 3 : start + 4], *parts[:start]]
+    else:
+        named = parts[parts.index("channels") + 1 :] if "channels" in parts else parts
+    return next((name for name in named[:1] if _is_channel(name)), "CHANNEL")
+
+
+def _is_channel(name: str) -> bool:
+    return name not in ROUTED and CHANNEL.match(name) is not None
+
+
+def _endpoint(parts: list[str]) -> int | None:
+    """Find the position of `api/v1/upload`."""
+    starts = range(len(parts) - 2)
+    return next((start for start in starts if parts[start : start + 3] == ENDPOINT), None)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= PATH_MAX_CHARACTERS else f"{text[:PATH_MAX_CHARACTERS]}…"

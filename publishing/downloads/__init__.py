@@ -1,0 +1,1 @@
+"""Downloads: every file below a channel's URL."""

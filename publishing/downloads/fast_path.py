@@ -1,0 +1,39 @@
+"""The short way of clients to channel files: past sessions, forms and messages, which only browsers need.
+
+Nothing is left out that protects anybody: what stands before it in MIDDLEWARE applies, and the view is the same.
+"""
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
+
+from channels_app.channels.channels import ROUTED
+from channels_app.identifiers import CHANNEL
+from hub.middleware import GetResponse, has_body, plain_answer
+from publishing.downloads.addresses import below_channel
+
+
+def short_way(get_response: GetResponse) -> GetResponse:
+    """Answer at once what reads a channel's file and carries neither cookies nor a body."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        channel, _, path = request.path_info.removeprefix("/").partition("/")
+        if not path or channel in ROUTED or not CHANNEL.match(channel) or not _is_plain(request):
+            return get_response(request)
+        request.user = AnonymousUser()
+        request.resolver_match = ResolverMatch(
+            below_channel, (), {"channel": channel, "path": path}, "channel-file", route="<str:channel>/<path:path>"
+        )
+        try:
+            return below_channel(request, channel, path)
+        except Exception as error:
+            if (answer := plain_answer(request, error)) is None:
+                raise
+            return answer
+
+    return middleware
+
+
+def _is_plain(request: HttpRequest) -> bool:
+    return request.method in ("GET", "HEAD") and not request.META.get("HTTP_COOKIE") and not has_body(request)

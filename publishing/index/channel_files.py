@@ -1,0 +1,78 @@
+"""The files that need a look at a whole channel: channeldata.json, notices.json, each subdir's current_repodata.json.
+
+They come after the index files proper, by a build of their own: few clients read them.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from channels_app.models import Artifact, Channel
+from hub.storage import store
+from publishing.index import current_repodata, repodata, writer
+from publishing.index.fragments import in_batches
+from publishing.index.repodata import Layout
+from publishing.models import Fragment, SubdirIndex
+
+SECTION = "channeldata"
+NAMES_AT_ONCE = 200
+# Wide, and in no record.
+UNUSED = ("files", "licences", "warnings", "provenance")
+
+
+def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
+    """Make what channeldata.json says of `names` anew; returns those that were made before the deadline."""
+    return in_batches(names, NAMES_AT_ONCE, partial(_remake_channeldata, index), deadline)
+
+
+def write_files(index: SubdirIndex) -> None:
+    """Write the files of the whole channel."""
+    channel = index.channel
+    writer.write_json(index, f"{channel.name}/{repodata.CHANNELDATA}", channeldata_layout(channel))
+    store().put(f"{channel.name}/{repodata.NOTICES}", repodata.EMPTY_NOTICES, content_type="application/json")
+    for subdir_index in _built(channel):
+        if subdir_index.current_etag != subdir_index.etag:
+            _write_current_repodata(channel, subdir_index)
+
+
+def channeldata_layout(channel: Channel) -> Layout:
+    return repodata.channeldata_layout([index.subdir for index in _built(channel)])
+
+
+def channeldata(index: SubdirIndex, names: Sequence[str]) -> dict[str, str]:
+    """The fragments of those of `names` that are listed, from their artifacts."""
+    rows: dict[str, list[Artifact]] = defaultdict(list)
+    found = Artifact.objects.filter(channel=index.channel, package__name__in=names, removal="", set_aside_reason="")
+    for artifact in found.select_related("package").defer(*UNUSED):
+        rows[artifact.package.name].append(artifact)
+    return {name: repodata.channeldata_fragment(name, artifacts) for name, artifacts in rows.items()}
+
+
+def current_layout(index: SubdirIndex) -> Layout:
+    """current_repodata.json. Costs memory for the newest version of each name, not for the whole subdir."""
+    packages = current_repodata.select(
+        {section: writer.entries(index, f"newest.{section}") for section in current_repodata.SECTIONS},
+        lambda name: {section: writer.entries(index, section, name) for section in current_repodata.SECTIONS},
+    )
+    return repodata.current_layout(index.subdir, packages)
+
+
+def _built(channel: Channel) -> QuerySet[SubdirIndex]:
+    return channel.indexes.exclude(subdir="").exclude(built=0)
+
+
+def _remake_channeldata(index: SubdirIndex, names: Sequence[str]) -> None:
+    bodies = channeldata(index, names)
+    with transaction.atomic():
+        index.fragments.filter(name__in=names).delete()
+        Fragment.objects.bulk_create(
+            Fragment(index=index, section=SECTION, name=name, body=body) for name, body in bodies.items()
+        )
+
+
+def _write_current_repodata(channel: Channel, index: SubdirIndex) -> None:
+    writer.write_json(index, f"{channel.name}/{index.subdir}/{repodata.CURRENT}", current_layout(index))
+    SubdirIndex.objects.filter(pk=index.pk).update(current_etag=index.etag)

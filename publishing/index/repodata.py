@@ -1,0 +1,314 @@
+"""Rows → the bytes of index files. PURE: it reads nothing and stores nothing.
+
+A record is an artifact's own info/index.json plus what only the hub knows. What one name contributes to a file is a
+fragment for each section of that file: `"file name":{record},…`, ready to be joined by commas. CEP 12, 16, 36, 47, 48.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+import msgpack
+import orjson
+import zstandard
+from rattler import Version
+
+from channels_app.identifiers import KNOWN_SUBDIRS
+from channels_app.packages import timestamps
+
+REPODATA = "repodata.json"
+REPODATA_ZST = "repodata.json.zst"
+CURRENT = "current_repodata.json"
+CURRENT_ZST = "current_repodata.json.zst"
+RUN_EXPORTS = "run_exports.json"
+RUN_EXPORTS_ZST = "run_exports.json.zst"
+SHARD_INDEX = "repodata_shards.msgpack.zst"
+SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
+SIDECAR = re.compile(r"([^/]+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
+CHANNELDATA = "channeldata.json"
+NOTICES = "notices.json"
+
+SUBDIR_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA, RUN_EXPORTS_ZST, RUN_EXPORTS, CURRENT_ZST, CURRENT)
+CURRENT_FILES = (CURRENT, CURRENT_ZST)
+CHANNEL_FILES = (CHANNELDATA, NOTICES)
+# Each of these lies in the store beside the same content as one zstd frame, `<name>.zst`.
+ALSO_AS_ZST = (REPODATA, CURRENT, RUN_EXPORTS, CHANNELDATA)
+
+# What the hub alone says of an artifact, and keys by which a record could point a client elsewhere.
+HUB_KEYS = {
+    *("md5", "sha256", "size", "subdir", "indexed_timestamp", "attestations_sha256"),
+    *("legacy_bz2_md5", "legacy_bz2_size", "url", "fn", "channel"),
+}
+ABOUT_KEYS = ("dev_url", "doc_url", "home", "license", "source_url", "summary")
+# Of one package in channeldata.json, which every client reads whole.
+ABOUT_MAX_CHARACTERS, ABOUT_LIST_MAX = 1000, 10
+RUN_EXPORTS_MAX_BYTES = 64 * 1024
+FEATURES = ("activate.d", "binary_prefix", "deactivate.d", "post_link", "pre_link", "pre_unlink", "text_prefix")
+# Level 1 is faster than 3 on repodata, and smaller.
+ZSTD_LEVEL = 1
+EMPTY_NOTICES = b'{"notices":[]}'
+NEVER_BUILT = "1970-01-01T00:00:00Z"
+
+
+class Row(Protocol):
+    """What a record is made of: a published artifact."""
+
+    file_name: str
+    subdir: str
+    version: str
+    index_json: Any
+    run_exports: Any
+    revision: int
+    md5: str
+    sha256: str
+    size_bytes: int
+    indexed_timestamp: int
+    attestations_sha256: str
+    removal: str
+
+
+class SummaryRow(Row, Protocol):
+    """What channeldata.json needs of an artifact besides."""
+
+    build_number: int
+    about_json: Any
+    features: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The place in a file where the fragments of this section go, name by name, joined by commas."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What an index says of the records of one repodata revision: how many, and the first and last time in ms."""
+
+    n_packages: int
+    oldest: int
+    newest: int
+
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+Layout = tuple[str | Section, ...]
+
+
+def record(row: Row) -> dict[str, Any]:
+    """The repodata record of one artifact: every key of its index.json, known or not, and the hub's own."""
+    kept = {key: value for key, value in row.index_json.items() if key not in HUB_KEYS}
+    if timestamp := timestamps.stated_ms(kept.get("timestamp")):
+        kept["timestamp"] = timestamp
+    attested = {"attestations_sha256": row.attestations_sha256} if row.attestations_sha256 else {}
+    return {
+        "depends": [],
+        "constrains": [],
+        **kept,
+        "subdir": row.subdir,
+        "md5": row.md5,
+        "sha256": row.sha256,
+        "size": row.size_bytes,
+        "indexed_timestamp": row.indexed_timestamp,
+        **attested,
+    }
+
+
+def section_of(row: Row) -> tuple[str, str]:
+    """Where a record goes and under which key: CEP 48 drops the extension in the sections of revision 3."""
+    extension = "conda" if row.file_name.endswith(".conda") else "tar.bz2"
+    if row.revision >= 3:
+        return f"v3.{extension}", row.file_name.removesuffix(f".{extension}")
+    return ("packages.conda" if extension == "conda" else "packages"), row.file_name
+
+
+def fragments(rows: Sequence[Row]) -> dict[str, str]:
+    """What one name's artifacts contribute: section → ready JSON. `newest.…` holds the newest version alone."""
+    removed, listed = removed_names(rows), listed_rows(rows)
+    newest = newest_version(listed)
+    sections: dict[str, dict[str, Any]] = {}
+    for row in listed:
+        section, key = section_of(row)
+        sections.setdefault(section, {})[key] = record(row)
+        sections.setdefault(f"run_exports.{section}", {})[key] = {"run_exports": row.run_exports}
+        if row in newest and row.revision < 3:
+            sections.setdefault(f"newest.{section}", {})[key] = sections[section][key]
+    texts = {section: _inside(entries) for section, entries in sections.items()}
+    return texts | ({"removed": _text(removed)[1:-1]} if removed else {})
+
+
+def listed_rows(rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """The rows that are in the index."""
+    return [row for row in rows if not row.removal]
+
+
+def removed_names(rows: Iterable[Row]) -> list[str]:
+    """The file names that were taken out of the index (CEP 36)."""
+    return sorted(row.file_name for row in rows if row.removal)
+
+
+def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
+    """The rows of the newest version, by conda's order of versions (CEP 33)."""
+    versions = [Version(row.version) for row in rows]
+    last = max(versions, default=None)
+    return [row for row, version in zip(rows, versions, strict=True) if version == last]
+
+
+def shard(rows: Sequence[Row]) -> bytes:
+    """One name's shard: msgpack, compressed; checksums as bytes (CEP 16)."""
+    content: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": removed_names(rows)}
+    for row in sorted(listed_rows(rows), key=lambda row: row.file_name):
+        section, key = section_of(row)
+        parent, _, extension = section.partition("v3.")
+        place = content.setdefault("v3", {}).setdefault(extension, {}) if extension else content[parent]
+        place[key] = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
+    return zstandard.compress(msgpack.packb(content))
+
+
+def shard_file(sha256: str) -> str:
+    """Where the shard with this SHA-256 lies, below its subdir (CEP 16)."""
+    return f"shards/{sha256}.msgpack.zst"
+
+
+def shard_index(
+    subdir: str, shards: Mapping[str, str], *, created_at: str, revision_3: Revision | None = None
+) -> bytes:
+    """`shards`: name → SHA-256 of its shard in hex. Both URLs relative: absolute ones would drop `/t/<key>/`."""
+    info = {"subdir": subdir, "base_url": "./", "shards_base_url": "./shards/", "created_at": created_at}
+    content = {
+        "version": 1,
+        "info": info | _revisions(revision_3),
+        "shards": {name: bytes.fromhex(sha256) for name, sha256 in shards.items()},
+    }
+    return zstandard.compress(msgpack.packb(content), ZSTD_LEVEL)
+
+
+def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
+    """repodata.json, as literal text and the sections between it (CEP 36, CEP 48)."""
+    layout: Layout = (
+        f'{{"info":{_text({"subdir": subdir} | _revisions(revision_3))},"packages":{{',
+        Section("packages"),
+        '},"packages.conda":{',
+        Section("packages.conda"),
+        '},"removed":[',
+        Section("removed"),
+        '],"repodata_version":1',
+    )
+    if revision_3:
+        layout += (',"v3":{"tar.bz2":{', Section("v3.tar.bz2"), '},"conda":{', Section("v3.conda"), "}}")
+    return (*layout, "}")
+
+
+def run_exports_layout(subdir: str) -> Layout:
+    """run_exports.json (CEP 12), with revision 3 as rattler reads it."""
+    return (
+        f'{{"info":{{"subdir":"{subdir}","version":1}},"packages":{{',
+        Section("run_exports.packages"),
+        '},"packages.conda":{',
+        Section("run_exports.packages.conda"),
+        '},"v3":{"tar.bz2":{',
+        Section("run_exports.v3.tar.bz2"),
+        '},"conda":{',
+        Section("run_exports.v3.conda"),
+        "}}}",
+    )
+
+
+def current_layout(subdir: str, packages: Mapping[str, Any]) -> Layout:
+    """current_repodata.json, from records that were chosen already."""
+    content = {"info": {"subdir": subdir}, **packages, "removed": [], "repodata_version": 1}
+    return (_text(content),)
+
+
+def channeldata_layout(subdirs: Iterable[str]) -> Layout:
+    """channeldata.json (CEP 38)."""
+    return (f'{{"channeldata_version":1,"subdirs":{_text(sorted(subdirs))},"packages":{{', Section("channeldata"), "}}")
+
+
+def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
+    """What channeldata.json says of one package: texts from its newest artifact, facts from all that are listed."""
+    newest = max(newest_version(rows), key=lambda row: (row.build_number, row.indexed_timestamp))
+    about = {key: kept for key in ABOUT_KEYS if (kept := _shown(newest.about_json.get(key)))}
+    features = {feature for row in rows for feature in row.features}
+    entry = {
+        **about,
+        **{feature: feature in features for feature in FEATURES},
+        "run_exports": _newest_run_exports(rows),
+        "subdirs": sorted({row.subdir for row in rows}),
+        "timestamp": max(timestamps.stated_ms(row.index_json.get("timestamp")) or 0 for row in rows) // 1000,
+        "version": newest.version,
+    }
+    return _inside({name: entry})
+
+
+def _shown(value: object) -> object:
+    """Texts and lists of them, as CEP 38 has them, each cut; nothing of anything else."""
+    if isinstance(value, list):
+        return [each[:ABOUT_MAX_CHARACTERS] for each in value[:ABOUT_LIST_MAX] if isinstance(each, str)]
+    return value[:ABOUT_MAX_CHARACTERS] if isinstance(value, str) else None
+
+
+def _newest_run_exports(rows: Sequence[SummaryRow]) -> dict[str, Any]:
+    """Version → run exports, the newest first, of as many versions as there is room for."""
+    stated = {row.version: row.run_exports for row in rows if row.run_exports}
+    room, kept = RUN_EXPORTS_MAX_BYTES, {}
+    for version in sorted(stated, key=lambda version: (Version(version), version), reverse=True):
+        room -= len(orjson.dumps(stated[version]))
+        if room < 0:
+            break
+        kept[version] = stated[version]
+    return kept
+
+
+def empty_file(subdir: str, file_name: str) -> bytes | None:
+    """A valid file with nothing in it, for a subdir that every channel has; None where there is no such file."""
+    if subdir and subdir not in KNOWN_SUBDIRS:
+        return None
+    files = _empty_subdir_files(subdir) if subdir else empty_channel_files()
+    return files.get(file_name)
+
+
+def empty_channel_files() -> dict[str, bytes]:
+    return {CHANNELDATA: _without_sections(channeldata_layout(["noarch"])), NOTICES: EMPTY_NOTICES}
+
+
+def timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@cache
+def _empty_subdir_files(subdir: str) -> dict[str, bytes]:
+    repodata = _without_sections(repodata_layout(subdir))
+    run_exports = _without_sections(run_exports_layout(subdir))
+    return {
+        SHARD_INDEX: shard_index(subdir, {}, created_at=NEVER_BUILT),
+        REPODATA: repodata,
+        REPODATA_ZST: zstandard.compress(repodata),
+        CURRENT: repodata,
+        CURRENT_ZST: zstandard.compress(repodata),
+        RUN_EXPORTS: run_exports,
+        RUN_EXPORTS_ZST: zstandard.compress(run_exports),
+    }
+
+
+def _revisions(revision_3: Revision | None) -> dict[str, Any]:
+    if revision_3 is None:
+        return {}
+    v3 = {"n_packages": revision_3.n_packages, "oldest": revision_3.oldest, "newest": revision_3.newest}
+    return {"repodata_revisions": {"v3": v3}}
+
+
+def _without_sections(layout: Layout) -> bytes:
+    return "".join(part for part in layout if isinstance(part, str)).encode()
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _inside(entries: dict[str, Any]) -> str:
+    """The JSON of an object without its braces."""
+    return _text(entries)[1:-1]

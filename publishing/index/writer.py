@@ -1,0 +1,69 @@
+"""Index files from ready fragments: one pass, flat memory, the store last."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import zstandard
+from django.conf import settings
+
+from hub.storage import store
+from publishing.index.repodata import ZSTD_LEVEL, Layout
+from publishing.models import Fragment, SubdirIndex
+
+FRAGMENTS_AT_ONCE = 1000
+
+
+def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
+    """Put `layout`, filled with the index's fragments, under `key`, and before it, compressed, under `key`.zst."""
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="index-") as folder:
+        plain, compressed = Path(folder, "json"), Path(folder, "zst")
+        with plain.open("wb") as file:
+            file.writelines(content(index, layout))
+        _compress(plain, compressed)
+        store().put(f"{key}.zst", compressed)
+        store().put(key, plain, content_type="application/json")
+
+
+def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
+    """The bytes of the file that `layout` becomes, in small pieces."""
+    for part in layout:
+        if isinstance(part, str):
+            yield part.encode()
+            continue
+        separator = ""
+        for body in _bodies(index, part.name):
+            yield f"{separator}{body}".encode()
+            separator = ","
+
+
+def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[str, Any]:
+    """The content of a section, parsed: of one name, or of all."""
+    bodies = (
+        _bodies(index, section)
+        if name is None
+        else index.fragments.filter(section=section, name=name).values_list("body", flat=True)
+    )
+    found: dict[str, Any] = {}
+    for body in bodies:
+        found |= orjson.loads(f"{{{body}}}")
+    return found
+
+
+def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
+    """The fragments of a section, name by name, in batches by key: neither a long transaction nor much memory."""
+    rows = Fragment.objects.filter(index=index, section=section).order_by("name").values_list("name", "body")
+    after = ""
+    while batch := list(rows.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
+        for _, body in batch:
+            yield body
+        after = batch[-1][0]
+
+
+def _compress(source: Path, target: Path) -> None:
+    """One zstd frame that carries its content size; conda caps frames without it."""
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=2)
+    with source.open("rb") as plain, target.open("wb") as compressed:
+        compressor.copy_stream(plain, compressed, size=source.stat().st_size)

@@ -1,1 +1,0 @@
-"""What operators need: what is going on, what went wrong, and putting it right."""

@@ -1,0 +1,1 @@
+"""Yank, delete, restore and release artifacts."""

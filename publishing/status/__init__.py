@@ -1,0 +1,1 @@
+"""The status of the hub: health checks, failed jobs, metrics."""

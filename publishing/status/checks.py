@@ -1,0 +1,209 @@
+"""The state of the hub as an operator wants to know it: first what is not well, each with what to do."""
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+import django
+from django.conf import settings
+from django.db import connection
+from django.template.defaultfilters import filesizeformat
+from kombu.exceptions import OperationalError
+from redis import RedisError
+
+from hub import VERSION, health, queues
+from hub.celery import app
+from hub.health import Answer
+from hub.queues import Waiting
+from publishing.attestations import trust_root_age
+from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
+from publishing.status import jobs, queries
+from publishing.status.queries import LISTED, Indexes, Verified
+
+ASK_WORKERS_S = 1.0
+# An index is there within seconds of an upload, a minute after a fault at most.
+LAG_S = 60
+FREE_SHARE = 0.1
+FREE_BYTES = 5 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`tone` is error where people notice it, warning where they will."""
+
+    tone: str
+    what: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    free_bytes: int
+    total_bytes: int
+
+    @property
+    def is_low(self) -> bool:
+        return self.free_bytes < min(FREE_BYTES, FREE_SHARE * self.total_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`waiting` is None where the broker is down, `workers` (name → its queues) where they can't be asked."""
+
+    health: dict[str, Answer]
+    waiting: dict[str, Waiting] | None
+    workers: dict[str, list[str]] | None
+    indexes: Indexes
+    stale: list[SubdirIndex]
+    failed_count: int
+    failed: list[tuple[str, FailedJob]]
+    verified: Verified
+    differing: list[Verification]
+    issuers: list[Issuer]
+    disk: Disk
+    trust_root_at: datetime | None
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """The worst first."""
+        found = [*_services(self), *_work(self), *_checks(self), *_surroundings(self)]
+        return sorted(found, key=lambda trouble: trouble.tone != "error")
+
+
+def status() -> Status:
+    """Everything at once: some ten queries, and two seconds at most for what does not answer."""
+    answers = health.check()
+    usage = shutil.disk_usage(settings.HUB_DATA_DIR)
+    has_broker = not answers["broker"].trouble
+    return Status(
+        health=answers,
+        waiting=_waiting() if has_broker else None,
+        workers=_workers() if has_broker and settings.REDIS_URL else None,
+        indexes=queries.indexes(),
+        stale=list(queries.stale_indexes()[:LISTED]),
+        failed_count=queries.failed_jobs().count(),
+        failed=jobs.named(list(queries.failed_jobs()[:LISTED])),
+        verified=queries.verified(),
+        differing=list(queries.differing()[:LISTED]),
+        issuers=list(queries.failing_issuers()[:LISTED]),
+        disk=Disk(usage.free, usage.total),
+        trust_root_at=trust_root_age.refreshed_at(),
+    )
+
+
+def versions() -> dict[str, str]:
+    database = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}.get(connection.vendor, connection.vendor)
+    return {
+        "Channelhub": VERSION,
+        "Python": platform.python_version(),
+        "Django": django.__version__,
+        database: ".".join(map(str, connection.get_database_version())),
+        "py-rattler": version("py-rattler"),
+    }
+
+
+def _waiting() -> dict[str, Waiting] | None:
+    try:
+        return queues.waiting()
+    except (RedisError, OSError):
+        return None
+
+
+def _workers() -> dict[str, list[str]] | None:
+    """Who answers within a second: name → the queues that it takes jobs from."""
+    try:
+        found = app.control.inspect(timeout=ASK_WORKERS_S).active_queues() or {}
+    except (OperationalError, RedisError, OSError):
+        return None
+    return {name: sorted(queue["name"] for queue in taken) for name, taken in sorted(found.items())}
+
+
+def _services(status: Status) -> Iterator[Trouble]:
+    for name, answer in status.health.items():
+        if answer.trouble and name in health.NEEDED:
+            yield Trouble("error", f"The {name} fails: {answer.trouble}", f"Start the {name}, or look at its own log.")
+        elif answer.trouble:
+            yield Trouble(
+                "error",
+                f"The broker fails: {answer.trouble}",
+                "Uploads and downloads go on; new packages show once it is back and the schedule has found them.",
+            )
+
+
+def _work(status: Status) -> Iterator[Trouble]:
+    if status.indexes.lag_s > LAG_S:
+        yield Trouble(
+            "error",
+            f"{_count(status.indexes.stale_count, 'index waits', 'indexes wait')} for a build, the oldest for "
+            f"{duration(status.indexes.lag_s)}.",
+            "Is a worker running that takes the queue index? Its log says what it is at.",
+        )
+    taken = {name for names in (status.workers or {}).values() for name in names}
+    idle = [name for name in queues.names() if name not in taken] if status.workers is not None else []
+    if idle:
+        yield Trouble("error", f"No worker takes jobs from: {', '.join(idle)}.", "Start one; see docs/deployment.md.")
+    for name, waiting in (status.waiting or {}).items():
+        if (waiting.oldest_s or 0) > LAG_S:
+            told = f"A job waits in the queue {name} for {duration(waiting.oldest_s or 0)}."
+            yield Trouble("error", told, "Is a worker running?")
+    if status.failed_count:
+        yield Trouble(
+            "error",
+            f"{_count(status.failed_count, 'job has', 'jobs have')} failed.",
+            "Mend what the error names, then send them again below.",
+        )
+
+
+def _checks(status: Status) -> Iterator[Trouble]:
+    if status.verified.difference_count:
+        yield Trouble(
+            "error",
+            f"{_count(status.verified.difference_count, 'difference', 'differences')} between database, index files "
+            f"and store in {_count(status.verified.differing_count, 'channel', 'channels')}.",
+            "manage.py verify CHANNEL names them all, and mends them with --repair.",
+        )
+    if status.verified.late_count:
+        yield Trouble(
+            "warning",
+            f"{_count(status.verified.late_count, 'channel was', 'channels were')} not verified for two days.",
+            "It is done every night: is the schedule running, and a worker that takes the queue checks?",
+        )
+
+
+def _surroundings(status: Status) -> Iterator[Trouble]:
+    if status.disk.is_low:
+        yield Trouble(
+            "error",
+            f"The data folder's disk has {filesizeformat(status.disk.free_bytes)} left.",
+            "Uploads are refused when it is full: enlarge it, or move the store to S3.",
+        )
+    if status.issuers:
+        told = ", ".join(issuer.url for issuer in status.issuers)
+        yield Trouble(
+            "warning", f"Keys could not be fetched of {told}.", "Their CI is refused once the last keys are a day old."
+        )
+    if trust_root_age.is_old():
+        yield Trouble(
+            "warning", "The Sigstore trust root is older than 30 days.", "May the hub reach HUB_TUF_URL? The log says."
+        )
+    if settings.DEBUG:
+        yield Trouble("error", "HUB_DEBUG is on: errors show the hub's insides to everybody.", "Unset it.")
+    if settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
+        yield Trouble("warning", "Mails are printed, not sent.", "Set EMAIL_URL.")
+    if settings.HUB_PUBLIC_URL.startswith("http://") and settings.PUBLIC_HOST not in ("127.0.0.1", "localhost"):
+        yield Trouble("error", "Keys and passwords travel unencrypted.", "Set HUB_PUBLIC_URL to an https address.")
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h`, `2 days`"""
+    for size, unit in ((172_800, "days"), (7_200, "h"), (120, "min")):
+        if seconds >= size:
+            return f"{seconds // {'days': 86_400, 'h': 3_600, 'min': 60}[unit]:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

@@ -1,0 +1,108 @@
+"""`/metrics` for Prometheus: what the processes measured, and what the database and the queue say at this moment."""
+
+import logging
+import platform
+import shutil
+from collections.abc import Iterable
+
+import django
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import RedisError
+
+from channels_app.models import Outgoing
+from hub import VERSION, metrics, queues
+from publishing.attestations import trust_root_age
+from publishing.models import FailedJob
+from publishing.status import queries
+
+logger = logging.getLogger(__name__)
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """For the bearer of HUB_METRICS_TOKEN; without the setting there is no such page."""
+    if not settings.HUB_METRICS_TOKEN:
+        raise Http404
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not constant_time_compare(token.strip(), settings.HUB_METRICS_TOKEN):
+        return HttpResponse(
+            "Metrics are for the bearer of HUB_METRICS_TOKEN.\n",
+            status=401,
+            content_type="text/plain",
+            headers={"WWW-Authenticate": 'Bearer realm="channelhub"'},
+        )
+    text = generate_latest(metrics.collected()) + generate_latest(Now())
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
+
+
+class Now(Collector):
+    """Gauges that every process would answer alike. What can't be asked is left out, never made up."""
+
+    def collect(self) -> Iterable[Metric]:
+        yield _gauge(
+            "channelhub_info",
+            "The versions.",
+            1,
+            version=VERSION,
+            python=platform.python_version(),
+            django=django.__version__,
+        )
+        for part in (_of_database, _of_queues, _of_machine):
+            try:
+                yield from list(part())
+            except (DatabaseError, RedisError, OSError) as error:
+                logger.warning("metrics lack a part: %s", error)
+
+
+def _of_database() -> Iterable[Metric]:
+    indexes, verified = queries.indexes(), queries.verified()
+    yield _gauge("channelhub_stale_indexes", "Indexes that wait for a build.", indexes.stale_count)
+    yield _gauge("channelhub_index_lag_seconds", "How long the oldest of them has waited.", indexes.lag_s)
+    yield _gauge("channelhub_outbox_length", "Mails that have yet to go out.", Outgoing.objects.count())
+    yield _gauge("channelhub_failed_jobs", "Failed jobs that are on the status page.", FailedJob.objects.count())
+    yield _gauge(
+        "channelhub_issuers_failing", "Issuers whose keys could not be fetched.", queries.failing_issuers().count()
+    )
+    yield _gauge(
+        "channelhub_verification_differences",
+        "Differences that the last verifications found.",
+        verified.difference_count,
+    )
+    yield _gauge(
+        "channelhub_verification_late_channels", "Channels that were not verified for two days.", verified.late_count
+    )
+    connections = GaugeMetricFamily("channelhub_database_connections", "Connections to PostgreSQL.", labels=["state"])
+    for state, count in queries.database_connections().items():
+        connections.add_metric([state], count)
+    yield connections
+
+
+def _of_queues() -> Iterable[Metric]:
+    lengths = GaugeMetricFamily("channelhub_queue_length", "Jobs that wait.", labels=["queue"])
+    for name, waiting in queues.waiting().items():
+        lengths.add_metric([name], waiting.count)
+    yield lengths
+
+
+def _of_machine() -> Iterable[Metric]:
+    disk = shutil.disk_usage(settings.HUB_DATA_DIR)
+    yield _gauge("channelhub_data_free_bytes", "Free space of the data folder's disk.", disk.free)
+    yield _gauge("channelhub_data_total_bytes", "The size of that disk.", disk.total)
+    refreshed_at = trust_root_age.refreshed_at()
+    if refreshed_at and trust_root_age.is_refreshed_here():
+        age = (timezone.now() - refreshed_at).total_seconds()
+        yield _gauge("channelhub_trust_root_age_seconds", "Since the Sigstore trust root was last fetched.", age)
+
+
+def _gauge(name: str, documentation: str, value: float, **labels: str) -> Metric:
+    gauge = GaugeMetricFamily(name, documentation, labels=list(labels))
+    gauge.add_metric(list(labels.values()), value)
+    return gauge

@@ -1,0 +1,63 @@
+"""`/status`: how the hub does, for administrators; failed jobs are sent again or put away, a test mail is sent."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from channels_app.access.permissions import Actor
+from channels_app.audit import test_message
+from channels_app.authentication import actors
+from channels_app.models import User
+from channels_app.rate_limits import counters
+from publishing.models import FailedJob
+from publishing.status import jobs
+from publishing.status.checks import status, versions
+
+ALL = "all"
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    """To whoever is no administrator there is no such page."""
+    user = actors.person(request)
+    if not user.is_superuser:
+        raise Http404
+    if request.method == "POST":
+        return _act(request, user)
+    found = status()
+    errors = [trouble for trouble in found.troubles if trouble.tone == "error"]
+    others = found.troubles[1:] if errors else found.troubles
+    context = {"status": found, "worst": errors[0] if errors else None, "others": others, "versions": versions()}
+    return render(request, "status.html", context)
+
+
+def _act(request: HttpRequest, user: User) -> HttpResponse:
+    """`retry=` or `put_away=`, a failed job's id or all; what is gone by now is passed over."""
+    actor = Actor(user=user)
+    if "retry" in request.POST:
+        sent, left = jobs.retry(actor=actor, jobs=_chosen(request.POST["retry"]))
+        if sent:
+            messages.success(request, f"Sent again: {sent}. What succeeds disappears from the list.")
+        if left:
+            messages.error(request, f"The queue did not take {left}: the broker is down.")
+    elif "put_away" in request.POST:
+        messages.success(request, f"Put away: {jobs.put_away(actor=actor, jobs=_chosen(request.POST['put_away']))}.")
+    elif "test_mail" in request.POST:
+        _test_mail(request, user)
+    return redirect("status")
+
+
+def _test_mail(request: HttpRequest, user: User) -> None:
+    counters.hit("email-by-account", f"user {user.pk}", "test mails of yours")
+    outcome = test_message.send(request.POST["test_mail"].strip())
+    say = messages.success if outcome.is_sent else messages.error
+    say(request, f"{outcome.tried} {outcome.found}")
+
+
+def _chosen(which: str) -> QuerySet[FailedJob]:
+    found = FailedJob.objects.all()
+    return found if which == ALL else found.filter(pk=int(which) if which.isdecimal() else 0)

@@ -1,0 +1,1 @@
+"""Backups, copies of store and database, and imports of channels."""

@@ -1,0 +1,196 @@
+"""A backup in a folder: the database, the packages, the secrets; and the way back.
+
+The database is saved first, so that whatever it names is in the store when that is copied. Index files and shards are
+made anew from the database, and need no backup. What is put in place last is the manifest: it names a whole backup.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess  # nosec B404  # no shell, see below
+from collections.abc import Iterator
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.db.backends.postgresql.client import DatabaseClient
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from channels_app.models import Artifact, Channel, User
+from hub import VERSION
+from hub.locks import try_lock
+from hub.storage import store
+from hub.storage.folder import FolderStore
+from publishing.transfer.store_copy import Totals, copy, is_index
+
+MANIFEST = "manifest.json"
+DATABASES = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
+PACKAGES = "channels"
+SECRETS = "secrets"
+# Whatever is restored, the database of before is there until all of it has been.
+PG_RESTORE = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--no-comments", "--single-transaction")
+
+
+class BackupError(Exception):
+    """Why there is no backup, or none that can be restored."""
+
+
+def backup(folder: Path, *, with_store: bool) -> Iterator[str]:
+    """Bring the backup in `folder` up to date; yields what was done."""
+    with try_lock("backup") as held:
+        if not held:
+            raise BackupError("Another backup is under way; wait for its end.")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        database = folder / DATABASES[connection.vendor]
+        # Counted before the database is saved: never more than there is in it.
+        manifest = _manifest(with_store=with_store)
+        saved = database.with_suffix(".new")
+        _save_database(saved)
+        yield f"The database is saved: {saved.stat().st_size / 1e6:,.1f} MB."
+        _save_secrets(folder / SECRETS)
+        if with_store:
+            yield from _copied(copy(store(), FolderStore(folder / PACKAGES), select=_needs_backup))
+        saved.replace(database)
+        _write_private(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def restore(folder: Path, *, overwrite: bool, only_store: bool = False) -> Iterator[str]:
+    """Put the backup in `folder` in the place of this hub's data, and make the indexes anew; yields what was done."""
+    manifest = _read_manifest(folder)
+    if not only_store:
+        if not overwrite:
+            _check_unused()
+        _restore_database(folder / DATABASES[connection.vendor])
+        call_command("migrate", interactive=False, verbosity=0)
+        yield f"The database of {manifest['made_at']} is restored: {User.objects.count()} users."
+        yield from _restore_secrets(folder / SECRETS)
+    if manifest["with_store"]:
+        yield from _copied(copy(FolderStore(folder / PACKAGES), store()))
+    for name in Channel.objects.values_list("name", flat=True):
+        call_command("reindex", name, stdout=StringIO())
+        yield f"The index of {name} is made anew."
+
+
+def _needs_backup(key: str) -> bool:
+    return not is_index(key)
+
+
+def _copied(running: Iterator[Totals]) -> Iterator[str]:
+    totals = Totals()
+    for totals in running:
+        yield f"Packages: {totals}."
+    if totals.wrong:
+        raise BackupError(f"Not copied, since their bytes are not the database's: {', '.join(totals.wrong)}.")
+
+
+def _manifest(*, with_store: bool) -> dict[str, Any]:
+    models = (User, Channel, Artifact)
+    return {
+        "version": VERSION,
+        "made_at": timezone.now().isoformat(timespec="seconds"),
+        "database": connection.vendor,
+        "with_store": with_store,
+        "counts": {model._meta.model_name: model._base_manager.count() for model in models},
+        "migrations": sorted(".".join(key) for key in MigrationRecorder(connection).applied_migrations()),
+    }
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a backup that can be restored here, or BackupError."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        raise BackupError(f"{folder} has no readable {MANIFEST}; expected a folder that `backup` has filled.") from None
+    if manifest["database"] != connection.vendor:
+        raise BackupError(
+            f"The backup is of {manifest['database']}, DATABASE_URL of {connection.vendor}: restore it into the same "
+            "kind of database, then move with `manage.py movedatabase`."
+        )
+    known = {".".join(key) for key in MigrationLoader(None).disk_migrations}
+    if unknown := sorted(set(manifest["migrations"]) - known):
+        raise BackupError(f"The backup is of a newer hub ({manifest['version']}), with the migration {unknown[0]}.")
+    return manifest
+
+
+def _check_unused() -> None:
+    has_tables = User._meta.db_table in connection.introspection.table_names()
+    if has_tables and (User.objects.exists() or Channel.objects.exists()):
+        raise BackupError(
+            f"This hub has {User.objects.count()} users and {Channel.objects.count()} channels, which the backup would "
+            "replace; if that is meant, say --overwrite."
+        )
+
+
+def _save_database(path: Path) -> None:
+    _write_private(path, "")
+    if connection.vendor == "sqlite":
+        _copy_sqlite(settings.DATABASES["default"]["NAME"], path)
+    else:
+        _run_postgres("pg_dump", "--format=custom", f"--file={path}")
+
+
+def _restore_database(path: Path) -> None:
+    connection.close()
+    if connection.vendor == "sqlite":
+        _copy_sqlite(path, settings.DATABASES["default"]["NAME"])
+    else:
+        _run_postgres("pg_restore", *PG_RESTORE, str(path))
+
+
+def _copy_sqlite(source: str | Path, target: str | Path) -> None:
+    """By SQLite's own means: whole, of one moment, whoever writes meanwhile."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
+
+
+def _run_postgres(program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL's on this hub's database, the password in its environment."""
+    config = connection.settings_dict
+    (_, *server, name), environment = DatabaseClient.settings_to_cmd_args_env(config, [])
+    command = [program, "--no-password", *server, f"--dbname={name}", *arguments]
+    try:
+        subprocess.run(  # nosec B603  # a command of ours, as a list
+            command, env=os.environ | (environment or {}), capture_output=True, text=True, check=True
+        )
+    except FileNotFoundError:
+        raise BackupError(f"There is no program {program} here; install PostgreSQL's client programs.") from None
+    except subprocess.CalledProcessError as error:
+        raise BackupError(f"{program} failed: {error.stderr.strip() or 'it says nothing of why'}") from None
+
+
+def _save_secrets(folder: Path) -> None:
+    folder.mkdir(exist_ok=True, mode=0o700)
+    for path, value in _secrets().items():
+        _write_private(folder / path.name, value)
+
+
+def _restore_secrets(folder: Path) -> Iterator[str]:
+    """Those that are kept in the data folder; what the environment gives is the environment's."""
+    for path in _secrets():
+        if path.exists():
+            _write_private(path, (folder / path.name).read_text())
+        else:
+            yield f"{path.name} comes from the environment and stays; the backup's is in {folder / path.name}."
+
+
+def _secrets() -> dict[Path, str]:
+    """Where each is kept unless the environment gives it, and what it is."""
+    data = Path(settings.HUB_DATA_DIR)
+    return {
+        data / "secret_key": settings.SECRET_KEY,
+        data / "oidc_private_key.pem": settings.IDP_OIDC_PRIVATE_KEY,
+    }
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, all of it or nothing."""
+    new = path.with_name(f"{path.name}.part")
+    with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)

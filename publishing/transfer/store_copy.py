@@ -1,0 +1,124 @@
+"""Copies one store into another: what is missing there or differs, and of packages only what the database vouches for.
+
+Safe at any time, as often as one likes: nothing is removed, and what is there already is not copied again.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from django.conf import settings
+
+from channels_app.models import Artifact
+from hub.storage import NotInStore, Stat, Store, StoreError, hashed, kept
+from hub.storage.checks import PREFIX
+from publishing.index import repodata
+
+AT_ONCE = 8
+KEYS_AT_ONCE = 500
+
+
+class WrongBytesError(Exception):
+    """A package's bytes are not those that the database names."""
+
+
+@dataclass(slots=True)
+class Totals:
+    seen: int = 0
+    copied: int = 0
+    copied_bytes: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.seen:,} files seen, {self.copied:,} copied ({self.copied_bytes / 1e6:,.1f} MB)"
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    source: Store
+    target: Store
+
+    def copy(self, key: str, stat: Stat, sha256: str | None) -> int | None:
+        """The bytes that were copied; None where there was nothing to do, or where the key is gone meanwhile."""
+        found = self.target.stat(key)
+        is_same = found and found.size_bytes == stat.size_bytes and found.modified_at >= stat.modified_at
+        if is_same and not is_rewritten(key):
+            return None
+        with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="copy-") as folder:
+            path = Path(folder, "file")
+            try:
+                read_sha256 = hashed(kept(self.source.open(key), path))
+            except NotInStore:
+                return None
+            if sha256 and read_sha256 != sha256:
+                raise WrongBytesError(key)
+            size_bytes = path.stat().st_size
+            self.target.put(key, path, content_type=_content_type(key))
+        self._check(key, size_bytes)
+        return size_bytes
+
+    def _check(self, key: str, size_bytes: int) -> None:
+        found = self.target.stat(key)
+        if found is None or found.size_bytes != size_bytes:
+            raise StoreError(f"{key} was put with {size_bytes} bytes and has {found and found.size_bytes}")
+
+
+def copy(source: Store, target: Store, *, select: Callable[[str], bool] = bool) -> Iterator[Totals]:
+    """Copy every key that `select` takes; yields the totals after every few hundred keys."""
+    totals = Totals()
+    entries = ((key, stat) for key, stat in source.stats("") if select(key) and not key.startswith(f"{PREFIX}/"))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while batch := dict(islice(entries, KEYS_AT_ONCE)):
+            _copy_batch(pool, Copying(source, target), batch, totals)
+            yield totals
+
+
+def is_index(key: str) -> bool:
+    """Whether the key is made from the database: an index file or a shard."""
+    return is_rewritten(key) or "/shards/" in key
+
+
+def is_rewritten(key: str) -> bool:
+    """Whether the key is written anew, perhaps with as many bytes as before."""
+    name = key.rpartition("/")[2]
+    return not {name, name.removesuffix(".zst")}.isdisjoint((*repodata.SUBDIR_FILES, *repodata.CHANNEL_FILES))
+
+
+def _copy_batch(pool: ThreadPoolExecutor, copying: Copying, batch: Mapping[str, Stat], totals: Totals) -> None:
+    totals.seen += len(batch)
+    wrong = _copy_keys(pool, copying, batch, totals)
+    # Perhaps overwritten between the look at its row and the one at its bytes: then both agree by now.
+    totals.wrong += _copy_keys(pool, copying, {key: batch[key] for key in wrong}, totals)
+
+
+def _copy_keys(pool: ThreadPoolExecutor, copying: Copying, batch: Mapping[str, Stat], totals: Totals) -> list[str]:
+    """Returns the keys whose bytes are wrong."""
+    digests = _digests(list(batch))
+    copies = {key: pool.submit(copying.copy, key, stat, digests.get(key)) for key, stat in batch.items()}
+    wrong = []
+    for key, copied in copies.items():
+        try:
+            size_bytes = copied.result()
+        except WrongBytesError:
+            wrong.append(key)
+        else:
+            totals.copied += size_bytes is not None
+            totals.copied_bytes += size_bytes or 0
+    return wrong
+
+
+def _digests(keys: list[str]) -> dict[str, str]:
+    """Key → SHA-256, of the keys that are artifacts'."""
+    parts = [key.split("/") for key in keys if key.count("/") == 2]
+    found = Artifact.objects.filter(
+        channel__name__in={channel for channel, _, _ in parts}, file_name__in={name for _, _, name in parts}
+    )
+    rows = found.values_list("channel__name", "subdir", "file_name", "sha256")
+    return {f"{channel}/{subdir}/{name}": sha256 for channel, subdir, name, sha256 in rows}
+
+
+def _content_type(key: str) -> str:
+    return "application/json" if key.endswith(".json") else "application/octet-stream"

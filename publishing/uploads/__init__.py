@@ -1,0 +1,1 @@
+"""Uploads: from a request to a published artifact."""

@@ -1,0 +1,33 @@
+"""What publishing counts for Prometheus, around what it does."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from hub import metrics
+from hub.errors import HubError
+
+if TYPE_CHECKING:
+    from publishing.uploads.upload import Published
+
+Publish = TypeVar("Publish", bound=Callable[..., "Published"])
+
+
+def uploads(publish: Publish) -> Publish:
+    """Count each call with its bytes, as `published`, as `unchanged`, or by the code of its refusal."""
+
+    @wraps(publish)
+    def counted(**arguments: Any) -> "Published":
+        outcome = "failed"
+        try:
+            published = publish(**arguments)
+            outcome = "published" if published.is_new else "unchanged"
+        except HubError as error:
+            outcome = error.code
+            raise
+        finally:
+            metrics.UPLOADS.labels(outcome).inc()
+            metrics.UPLOAD_BYTES.labels(outcome).inc(arguments["received"].size_bytes)
+        return published
+
+    return cast(Publish, counted)

@@ -1,0 +1,59 @@
+"""May an upload come into its channel at all: the bytes that were announced, and what the channel allows."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from channels_app.access import revision
+from channels_app.access.permissions import Permission, check_name, check_still_allowed
+from channels_app.models import Channel
+from hub.errors import bad_request, forbidden, unprocessable
+from publishing.attestations import acceptance
+from publishing.uploads.request_body import ReceivedFile
+
+if TYPE_CHECKING:
+    from publishing.uploads.upload import Upload
+
+
+def check_checksum(received: ReceivedFile) -> None:
+    if not received.file_name:
+        raise bad_request("file_name_missing", "The upload names no file; send its name as X-File-Name.")
+    if received.claimed_sha256 and received.claimed_sha256 != received.sha256:
+        raise unprocessable(
+            "checksum_mismatch",
+            f"The bytes that arrived have the SHA-256 {received.sha256}, the client announced "
+            f"{received.claimed_sha256[:64]}. Something changed them on the way; send the file again.",
+        )
+
+
+def check_policies(upload: "Upload") -> None:
+    actor, channel, info, force = upload.actor, upload.channel, upload.info, upload.force
+    if force and actor.minted_key:
+        raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
+    if force and not channel.allow_overwrite:
+        raise forbidden(
+            "overwriting_off",
+            f"The channel '{channel}' does not allow force=true: its files never change. "
+            "Raise the build number instead.",
+        )
+    if channel.only_trusted_publishers and not actor.minted_key:
+        raise forbidden(
+            "trusted_publishers_only",
+            f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
+        )
+    check_name(actor, channel, info.name, "upload the package '{}' to")
+    if info.revision > 1 and not channel.allow_revision_3:
+        raise forbidden(
+            "revision_3_off",
+            f"{info.file_name} needs repodata revision {info.revision} (CEP 48), which '{channel}' does not allow.",
+        )
+
+
+def check_again(upload: "Upload") -> None:
+    """Ask rights and policies as they are now: an owner may have tightened them while the body arrived."""
+    if revision.stands(upload.epoch):
+        return
+    check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD)
+    now = replace(upload, channel=Channel.objects.defer("logo").get(pk=upload.channel.pk))
+    check_policies(now)
+    if upload.received.attestation is None:
+        acceptance.check_missing(now.channel)

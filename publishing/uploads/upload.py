@@ -1,0 +1,273 @@
+"""An upload, as a list of named steps. Every protocol ends here."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from channels_app.access.permissions import Actor
+from channels_app.audit import log
+from channels_app.models import Artifact, Channel, Removal
+from channels_app.packages import about, packages
+from channels_app.quotas import quotas
+from hub import database
+from hub.errors import HubError, conflict, unavailable, unprocessable
+from hub.storage import StoreError, store
+from publishing.archive import reader
+from publishing.archive.reader import BadPackage, Limits, PackageInfo
+from publishing.archive.rules import SHOWN_CHARACTERS
+from publishing.attestations import acceptance, sidecars
+from publishing.attestations.errors import Verified
+from publishing.attestations.sidecars import Sidecar
+from publishing.index import builds
+from publishing.models import Reservation
+from publishing.removal import removal
+from publishing.trusted import issuers
+from publishing.uploads import metrics
+from publishing.uploads.existing_artifacts import check_duplicate, occupant
+from publishing.uploads.policies import check_again, check_checksum, check_policies
+from publishing.uploads.request_body import ReceivedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload: its actor, channel and file, and who pays for it, where there is a quota.
+
+    `epoch`: the access epoch from before their right was asked for. `may_restore`: not by a browser that would have to
+    prove first who it is.
+    """
+
+    actor: Actor
+    channel: Channel
+    received: ReceivedFile
+    info: PackageInfo
+    force: bool = False
+    epoch: int | None = None
+    payer: quotas.Payer | None = None
+    may_restore: bool = True
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The columns that name the file."""
+        return {"channel": self.channel, "subdir": self.info.subdir, "file_name": self.info.file_name}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The artifact, and whether this upload made it (or the same bytes were there already)."""
+
+    artifact: Artifact
+    is_new: bool
+
+
+@metrics.uploads
+def publish(
+    *,
+    actor: Actor,
+    channel: Channel,
+    received: ReceivedFile,
+    force: bool = False,
+    epoch: int | None = None,
+    payer: quotas.Payer | None = None,
+    may_restore: bool = True,
+) -> Published:
+    """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
+
+    The file name is reserved before its bytes go to the store and recorded after, so that two uploads of one name
+    never meet there, and what the database has not committed is not served. `payer` is what quotas.check_room() told.
+    """
+    check_checksum(received)
+    upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer, may_restore)
+    check_policies(upload)
+    before = occupant(upload)
+    existing = check_duplicate(upload, before, may_replace=force)
+    verified = acceptance.accept(actor, channel, received)
+    published = Published(existing, is_new=False) if existing and is_whole(existing) else take(upload, verified, before)
+    if verified:
+        # Nothing is left to do for a new artifact, unless its old attestations were purged at this moment.
+        sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
+    return published
+
+
+def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
+    try:
+        limits = Limits(**settings.HUB_PACKAGE_LIMITS | {"compressed_bytes": channel.upload_limit_bytes})
+        return reader.read(received.path, received.file_name, limits)
+    except BadPackage as error:
+        raise unprocessable(
+            "bad_package", f"{received.file_name[:SHOWN_CHARACTERS]} was refused: {error.reason}"
+        ) from None
+
+
+def is_whole(artifact: Artifact) -> bool:
+    """Whether the store has the artifact's bytes, as far as one look tells."""
+    found = store().stat(str(artifact))
+    return found is not None and found.size_bytes == artifact.size_bytes and not artifact.is_damaged
+
+
+def take(upload: Upload, verified: Verified | None, before: Artifact | None) -> Published:
+    """Reserve, put, record; a refusal on the way gives the name free again, and what was paid back.
+
+    It is paid before one byte goes to the store: what is there is not to be replaced by what is then refused.
+    """
+    bill = bill_of(upload, before)
+    token = reserve(upload, bill)
+    try:
+        put(upload)
+        sidecar = sidecars.put(Artifact(**upload.place), verified) if verified else None
+        published = record(upload, sidecar)
+    except (HubError, StoreError):
+        release(token)
+        quotas.pay_back(bill)
+        raise
+    if not published.is_new:
+        quotas.pay_back(bill)
+    return published
+
+
+def bill_of(upload: Upload, before: Artifact | None) -> quotas.Bill | None:
+    """The bill of what the upload adds to what the channel's payer has, where there is a quota."""
+    payer = upload.payer or quotas.payer_of(upload.channel)
+    replaced_bytes = before.size_bytes if before and not before.is_purged else 0
+    return quotas.Bill(payer, upload.received.size_bytes - replaced_bytes) if payer else None
+
+
+def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
+    """Take the file name for these bytes, or join another upload of the same bytes; returns the upload's token.
+
+    The artifact is looked for again after the reservation is ours: whoever held it before has committed by then, and
+    whoever purges it, too.
+    """
+    token = secrets.token_hex(16)
+    mine = {"sha256": upload.received.sha256, "token": token, "expires_at": _reservation_end()}
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                Reservation.objects.create(**upload.place, **mine)
+        except IntegrityError:
+            _take_over(upload, mine)
+        check_duplicate(upload, occupant(upload, locked=True), may_replace=upload.force)
+        if bill:
+            quotas.pay(bill)
+    return token
+
+
+def put(upload: Upload) -> None:
+    database.give_back()
+    store().put(f"{upload.channel.name}/{upload.info.subdir}/{upload.info.file_name}", upload.received.path)
+
+
+def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
+    """One short transaction: rights and policies again, the artifact, its event, the wish for an index."""
+    with transaction.atomic():
+        check_again(upload)
+        reserved, _ = Reservation.of(**upload.place).filter(sha256=upload.received.sha256).delete()
+        before = occupant(upload, locked=True)
+        if not reserved:
+            return Published(_recorded_by_another(upload, before), is_new=False)
+        # Another upload of the same bytes may have come to its end between our first look and our reservation.
+        existing = check_duplicate(upload, before, may_replace=True)
+        if existing:
+            removal.set_whole(artifact=existing)
+            return Published(existing, is_new=False)
+        artifact = _save(upload, before)
+        if sidecar and not sidecars.record(artifact, sidecar):
+            raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
+        if before:
+            packages.refresh(artifact.package)
+        else:
+            packages.include(artifact)
+        builds.request(upload.channel, upload.info.subdir, [upload.info.name])
+    return Published(artifact, is_new=True)
+
+
+def release(token: str) -> None:
+    """Give the file name free again, unless another upload of the same bytes has joined."""
+    Reservation.objects.filter(token=token).delete()
+
+
+def _take_over(upload: Upload, mine: dict[str, object]) -> None:
+    """Join a reservation for the same bytes, or take one whose upload must have died.
+
+    One that names no bytes is an import's claim of what lies in the store: it gives way, and the import notices.
+    """
+    theirs = Reservation.of(**upload.place).select_for_update()
+    file_name = upload.info.file_name
+    for other in theirs:
+        if other.sha256 not in ("", upload.received.sha256) and other.expires_at > timezone.now():
+            raise conflict("being_uploaded", f"Other bytes are being uploaded as {file_name} at this moment.")
+    theirs.update(file_name=file_name, **mine)
+
+
+def _recorded_by_another(upload: Upload, found: Artifact | None) -> Artifact:
+    """The artifact that a joined upload of the same bytes recorded first."""
+    artifact = check_duplicate(upload, found, may_replace=False)
+    if artifact is None:
+        file_name = upload.info.file_name
+        raise unavailable("reservation_lost", f"The upload of {file_name} lost its place to another; try again.")
+    return artifact
+
+
+def _save(upload: Upload, before: Artifact | None) -> Artifact:
+    """The artifact's row, new or made anew, and its event."""
+    actor, channel, info, received = upload.actor, upload.channel, upload.info, upload.received
+    is_same = before is not None and before.sha256 == received.sha256
+    was = removal.change(before, Removal.NONE) if before and before.removal else {}
+    if before and not is_same:
+        sidecars.remove(before)
+    values = facts(upload) | {
+        "package": packages.held(channel, info.name),
+        # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
+        "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
+        "uploaded_by": actor.user,
+        "uploaded_with": actor.key,
+        "provenance": provenance(actor),
+    }
+    artifact = before or Artifact(**upload.place)
+    for name, value in values.items():
+        setattr(artifact, name, value)
+    artifact.save(update_fields=values if before else None)
+    about.keep_whole(artifact, info.about, is_new=before is None)
+    log.record(
+        "artifact.restore" if is_same else "artifact.overwrite" if before else "artifact.publish",
+        by=actor,
+        channel=channel,
+        target=f"{info.subdir}/{info.file_name}",
+        detail={"sha256": received.sha256, "size_bytes": received.size_bytes, **was},
+    )
+    return artifact
+
+
+def facts(upload: Upload) -> dict[str, Any]:
+    """What the row says of the file itself, with no trace of a removal or of a refusal by the index."""
+    info, received = upload.info, upload.received
+    of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")
+    return {
+        **{name: getattr(info, name) for name in (*of_package, "file_count", "licences")},
+        "index_json": info.index,
+        "about_json": about.stored(info.about),
+        "size_bytes": received.size_bytes,
+        "sha256": received.sha256,
+        "md5": received.md5,
+        "set_aside_reason": "",
+        "removal": Removal.NONE,
+        "removal_reason": "",
+        "removed_at": None,
+        "removed_by": None,
+        "is_purged": False,
+    }
+
+
+def provenance(actor: Actor) -> dict[str, str]:
+    """Where the holder of a minted key runs, by its verified identity token; empty for others."""
+    minted = actor.minted_key
+    return issuers.provider_of(minted.claims).provenance(minted.claims).as_dict() if minted else {}
+
+
+def _reservation_end() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.HUB_RESERVATION_S)

@@ -1,0 +1,1 @@
+"""Compare database, index files and store, and repair differences."""

@@ -1,0 +1,239 @@
+"""Is every index what its database says: pieces, shards, files?
+
+The names are compared beside running builds; what seems to differ, and the files, under the index's lock, after a build
+where it is stale. Where other builds hold the lock for a whole minute, the files are left out: each of these builds
+writes all of them.
+"""
+
+import hashlib
+import io
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgpack
+import zstandard
+from django.conf import settings
+from django.db.models import F
+from rattler import Channel as ChannelAddress
+from rattler import SparseRepoData
+
+from channels_app.models import Artifact, Channel
+from hub.locks import wait_for_lock
+from hub.storage import NotInStore, hashed, kept, store
+from publishing.index import builds, channel_files, repodata, writer
+from publishing.index import fragments as index_fragments
+from publishing.models import IndexedName, SubdirIndex
+from publishing.verification.differences import Difference, Kind
+from publishing.verification.inventory import KEYS_AT_ONCE
+
+READS_AT_ONCE = 16
+LOCK_S = 60
+TRIES = 3
+MEND = "--repair makes it anew from the database."
+
+Faults = dict[str, str]  # key or package name → what was found and what was expected
+
+
+def check(channel: Channel) -> Iterator[Difference]:
+    builds.open_channel(channel)
+    # In this order: an artifact's first row comes with its index's.
+    published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
+    for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
+        yield Difference(Kind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {MEND}")
+    indexes = channel.indexes.select_related("channel")
+    for row in indexes.exclude(subdir=builds.WHOLE_CHANNEL):
+        yield from check_index(row)
+    # Last, since it is made from the others, and by the first build of the first of them.
+    whole = indexes.filter(subdir=builds.WHOLE_CHANNEL).first()
+    if whole:
+        yield from check_index(whole)
+    else:
+        yield Difference(Kind.INDEX, f"{channel}/", f"It has no index of the whole channel. {MEND}")
+
+
+def check_index(row: SubdirIndex) -> list[Difference]:
+    suspects = [name for batch in _batches(builds.all_names(row)) for name in _differing(row, batch)]
+    with wait_for_lock(builds.lock_name(row.pk), timeout_s=LOCK_S) as held:
+        if not held:
+            return []
+        found = [Difference(Kind.INDEX, key, f"{fault}. {MEND}") for key, fault in _file_faults(row).items()]
+        for batch in _batches(suspects):
+            faults = _differing(row, batch)
+            told = sorted(faults.keys() - _unbuilt(row, batch))
+            found += [Difference(Kind.INDEX, _key(row, name), f"{name}: {faults[name]}. {MEND}", name) for name in told]
+    return found
+
+
+def _unbuilt(row: SubdirIndex, names: Sequence[str]) -> set[str]:
+    """Those of `names` that have changed since the last build, for the whole channel that of any of its subdirs.
+
+    Asked after the comparison, while no build can begin: whatever changed during it is among them.
+    """
+    indexes = row.channel.indexes.all() if row.subdir == builds.WHOLE_CHANNEL else [row]
+    changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("made"))
+    return set(changed.values_list("name", flat=True))
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), KEYS_AT_ONCE):
+        yield names[start : start + KEYS_AT_ONCE]
+
+
+def _key(row: SubdirIndex, name: str = "") -> str:
+    return "/".join(filter(None, (row.channel.name, row.subdir, name)))
+
+
+# Names
+
+
+def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
+    """Those of `names` whose pieces are not what their artifacts say."""
+    if row.subdir == builds.WHOLE_CHANNEL:
+        return _differing_summary(row, names)
+    expected = index_fragments.expected(row, names)
+    fragments = _fragments(row, names)
+    named = dict(row.names.filter(name__in=names).values_list("name", "shard_sha256"))
+    keys = {name: _key(row, repodata.shard_file(sha256)) for name, sha256 in named.items() if sha256}
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        shards = dict(zip(keys, pool.map(_bytes, keys.values()), strict=True))
+    faults = {}
+    for name in names:
+        if fragments[name] != expected[name].fragments:
+            faults[name] = "its part of the index is not what its artifacts say"
+        elif fault := _shard_fault(expected[name], named.get(name, ""), shards.get(name)):
+            faults[name] = fault
+    return faults
+
+
+def _differing_summary(row: SubdirIndex, names: Sequence[str]) -> Faults:
+    expected, fragments = channel_files.channeldata(row, names), _fragments(row, names)
+    wanted = {name: {channel_files.SECTION: expected[name]} if name in expected else {} for name in names}
+    return {
+        name: "its part of channeldata.json is not what its artifacts say"
+        for name in names
+        if fragments[name] != wanted[name]
+    }
+
+
+def _fragments(row: SubdirIndex, names: Sequence[str]) -> Mapping[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, section, body in row.fragments.filter(name__in=names).values_list("name", "section", "body"):
+        found[name][section] = body
+    return found
+
+
+def _shard_fault(expected: index_fragments.Piece, sha256: str, shard: bytes | None) -> str:
+    """`shard` is what lies in the store under `sha256`, which the index names; empty where nothing is listed."""
+    if bool(expected.shard) != bool(sha256):
+        return "it has no shard though artifacts are listed" if expected.shard else "it has a shard of nothing"
+    if not sha256:
+        return ""
+    if shard is None:
+        return f"its shard {sha256[:16]}… is not in the store"
+    if hashlib.sha256(shard).hexdigest() != sha256:
+        return f"its shard {sha256[:16]}… has other bytes than its name says"
+    # Not byte by byte: another release of the compressor, or another database's order of keys, is no fault.
+    if sha256 != expected.sha256 and _unpacked(shard) != _unpacked(expected.shard):
+        return f"its shard {sha256[:16]}… is not what its artifacts say"
+    return ""
+
+
+# Files
+
+
+def _file_faults(row: SubdirIndex) -> Faults:
+    """What differs once the index is not stale; nothing where it is stale again each time, and so written anew."""
+    for _ in range(TRIES):
+        row.refresh_from_db()
+        if row.wanted > row.built:
+            builds.build(row)
+            row.refresh_from_db()
+        found = dict(_unlike(row))
+        if not found or SubdirIndex.objects.filter(pk=row.pk, wanted=row.built).exists():
+            return found
+    return {}
+
+
+def _unlike(row: SubdirIndex) -> Iterator[tuple[str, str]]:
+    if row.subdir == builds.WHOLE_CHANNEL:
+        yield from _json_faults(row, repodata.CHANNELDATA, channel_files.channeldata_layout(row.channel))
+        notices = _bytes(_key(row, repodata.NOTICES))
+        if notices != repodata.EMPTY_NOTICES:
+            yield _key(row, repodata.NOTICES), _found(notices is None)
+        return
+    revision_3 = builds.revision_3_of(row)
+    yield from _shard_index_faults(row, builds.shard_index(row, revision_3))
+    for file_name, layout in builds.layouts(row, revision_3).items():
+        yield from _json_faults(row, file_name, layout)
+    # Otherwise the next build of the whole channel writes it.
+    if row.current_etag == row.etag:
+        yield from _json_faults(row, repodata.CURRENT, channel_files.current_layout(row))
+
+
+def _shard_index_faults(row: SubdirIndex, expected: bytes) -> Iterator[tuple[str, str]]:
+    key = _key(row, repodata.SHARD_INDEX)
+    stored = _bytes(key)
+    try:
+        if stored is None or _undated(stored) != _undated(expected):
+            yield key, _found(stored is None)
+    except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+        yield key, f"It can't be read: {error}"
+
+
+def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> Iterator[tuple[str, str]]:
+    """What is wrong with a file and with its .zst, which are compared with what the fragments make of them."""
+    expected = hashed(writer.content(row, layout))
+    key = _key(row, file_name)
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="verify-") as folder:
+        for each, is_compressed in ((key, False), (f"{key}.zst", True)):
+            path = Path(folder, "file")
+            try:
+                found = hashed(kept(_plain(each, is_compressed=is_compressed), path))
+                if file_name in (repodata.REPODATA, repodata.CURRENT):
+                    SparseRepoData(ChannelAddress(row.channel.name), row.subdir, path).close()
+            except NotInStore:
+                yield each, _found(True)
+            except zstandard.ZstdError as error:
+                yield each, f"It can't be read: {error}"
+            except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
+                yield each, f"A client can't read it: {error}"
+            else:
+                if found != expected:
+                    yield each, _found(False)
+
+
+def _found(is_missing: bool) -> str:
+    return "Found nothing, expected the file" if is_missing else "Found other content than the database says"
+
+
+def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
+    chunks = store().open(key)
+    if not is_compressed:
+        yield from chunks
+        return
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    for chunk in chunks:
+        yield frame.decompress(chunk)
+    if not frame.eof or frame.unused_data:
+        raise zstandard.ZstdError("it is not one whole frame")
+
+
+def _bytes(key: str) -> bytes | None:
+    try:
+        return b"".join(store().open(key))
+    except NotInStore:
+        return None
+
+
+def _unpacked(content: bytes) -> dict[str, object]:
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)) as plain:
+        unpacked: dict[str, object] = msgpack.unpackb(plain.read())
+    return unpacked
+
+
+def _undated(shard_index: bytes) -> dict[str, object]:
+    content = _unpacked(shard_index)
+    return content | {"info": {**content["info"], "created_at": ""}}  # type: ignore[dict-item]

@@ -1,0 +1,107 @@
+"""What lies in the store and nobody knows: leftovers of the hub's own, packages without a row, and other files.
+
+Whatever is younger than a day may be on its way in, or out, and is no fault.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.utils import timezone
+
+from channels_app.models import Artifact, Channel
+from hub.storage import store
+from publishing.attestations import sidecars
+from publishing.index import builds, repodata
+from publishing.models import IndexedName, Reservation, RetiredShard
+from publishing.verification.differences import Difference, Kind
+from publishing.verification.inventory import Inventory
+
+FRESH = timedelta(days=1)
+PACKAGE = re.compile(r"[^/]+\.(?:conda|tar\.bz2)\Z")
+# The old index while packages are being taken in; see importing.py.
+OLD_REPODATA = "repodata_before_import.json"
+
+
+def check(channel: Channel, inventory: Inventory) -> Iterator[Difference]:
+    inventory.know(_index_files(channel))
+    inventory.know(_shards(channel))
+    for key in inventory.unknown(before=timezone.now() - FRESH):
+        if kind := stranger(channel, key):
+            yield Difference(kind, key, SENTENCES[kind].format(channel=channel))
+
+
+def unknown_channels() -> list[Difference]:
+    """The folders of the store that belong to no channel. Lists the whole store."""
+    folders = {key.partition("/")[0] for key in store().list("") if "/" in key}
+    known = set(Channel.objects.values_list("name", flat=True))
+    sentence = SENTENCES[Kind.UNKNOWN_CHANNEL]
+    return [
+        Difference(Kind.UNKNOWN_CHANNEL, f"{name}/", sentence.format(channel=name)) for name in sorted(folders - known)
+    ]
+
+
+def stranger(channel: Channel, key: str) -> Kind | None:
+    """What the key is by the rows as they are now; None for what is known, on its way, or gone."""
+    subdir, _, path = key.removeprefix(f"{channel}/").partition("/")
+    if repodata.SHARD.match(path):
+        kind = None if _is_shard(channel, subdir, path) else Kind.LEFTOVER
+    elif match := repodata.SIDECAR.match(path):
+        kind = _sidecar(channel, subdir, match[1], match[2])
+    elif PACKAGE.match(path):
+        kind = _package(channel, subdir, path)
+    else:
+        kind = Kind.UNKNOWN_FILE
+    return kind if kind and store().stat(key) else None
+
+
+SENTENCES = {
+    Kind.LEFTOVER: "The hub made it and nothing names it any more; --repair removes it.",
+    Kind.UNKNOWN_PACKAGE: "The database does not know it. `manage.py importchannel {channel} --owner USER` takes it "
+    "in; if it should not be there, remove it from the store.",
+    Kind.UNKNOWN_FILE: "The hub did not make it, and serves no such file; if nothing of yours needs it, remove it.",
+    Kind.UNKNOWN_CHANNEL: "There is no channel '{channel}'. `manage.py importchannel {channel} --owner USER` makes it "
+    "from the packages there; if it should not be there, remove the folder from the store.",
+}
+
+
+def _index_files(channel: Channel) -> Iterator[str]:
+    yield from (f"{channel}/{name}" for name in (*repodata.CHANNEL_FILES, f"{repodata.CHANNELDATA}.zst"))
+    for subdir in channel.indexes.exclude(subdir=builds.WHOLE_CHANNEL).values_list("subdir", flat=True):
+        yield from (f"{channel}/{subdir}/{name}" for name in (*repodata.SUBDIR_FILES, OLD_REPODATA))
+
+
+def _shards(channel: Channel) -> Iterator[str]:
+    named = IndexedName.objects.filter(index__channel=channel).exclude(shard_sha256="")
+    retired = RetiredShard.objects.filter(index__channel=channel)
+    for subdir, sha256 in named.values_list("index__subdir", "shard_sha256").iterator():
+        yield f"{channel}/{subdir}/{repodata.shard_file(sha256)}"
+    for subdir, sha256 in retired.values_list("index__subdir", "sha256").iterator():
+        yield f"{channel}/{subdir}/{repodata.shard_file(sha256)}"
+
+
+def _is_shard(channel: Channel, subdir: str, path: str) -> bool:
+    sha256 = path.removeprefix("shards/").partition(".")[0]
+    place = {"index__channel": channel, "index__subdir": subdir}
+    named = IndexedName.objects.filter(**place, shard_sha256=sha256)
+    return named.exists() or RetiredShard.objects.filter(**place, sha256=sha256).exists()
+
+
+def _sidecar(channel: Channel, subdir: str, file_name: str, sha256: str | None) -> Kind | None:
+    """Without a row, it belongs to its package, with which it is taken in."""
+    artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=file_name).first()
+    if artifact is None:
+        return None if store().stat(f"{channel}/{subdir}/{file_name}") else Kind.LEFTOVER
+    states = sidecars.states(list(artifact.attestations.values_list("bundle", flat=True)))
+    return None if (sha256 in states if sha256 else states) else Kind.LEFTOVER
+
+
+def _package(channel: Channel, subdir: str, file_name: str) -> Kind | None:
+    place = {"channel": channel, "subdir": subdir, "file_name": file_name}
+    if Reservation.objects.filter(**place).exists():
+        return None
+    artifact = Artifact.objects.filter(**place).first()
+    if artifact is None:
+        return Kind.UNKNOWN_PACKAGE
+    # Deleted for good, and here again by a restored backup.
+    return Kind.LEFTOVER if artifact.is_purged else None
