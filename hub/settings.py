@@ -85,7 +85,7 @@ section("Limits and times")
 HUB_MAX_UPLOAD_BYTES = positive(
     "HUB_MAX_UPLOAD_BYTES", 2 * 1024**3, "the largest package; a channel can have its own limit", shown="2 GiB"
 )
-# The fields of publishing.archive.rules.Limits.
+# The fields of publishing.archive.limits.Limits.
 HUB_PACKAGE_LIMITS = numbers(
     "HUB_PACKAGE_LIMITS",
     "what a package may cost to check, as `name=number,…`",

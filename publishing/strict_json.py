@@ -6,67 +6,63 @@ import math
 from collections import Counter
 from typing import Any, NoReturn
 
-from publishing.archive.rules import BadPackage, Limits, over_limit, shown, size
+from publishing.wording import human_size, quote
 
 INTEGER_MAX = 2**63 - 1
 INTEGER_MAX_DIGITS = 20
 
 
-class _NotStrictError(ValueError):
-    """What a document has that readers differ on; `loads` adds where."""
+class NotStrictJson(Exception):  # noqa: N818 (its name is a sentence)
+    """A document is not JSON that every parser reads alike; `reason` is one sentence that names the document."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
-class TooDeepError(_NotStrictError):
-    """The document is nested deeper than allowed."""
+class TooDeepJson(NotStrictJson):
+    """A document is nested deeper than allowed."""
+
+
+class TooDeepError(ValueError):
+    """A value is nested deeper than allowed."""
 
 
 def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
-    """The value of a whole document. Raises BadPackage that calls the document `name`."""
+    """Return the value of a whole document. Raise NotStrictJson, which calls the document `name`."""
     if len(data) > max_bytes:
-        raise BadPackage(f"{name} is larger than the {size(max_bytes)} allowed")
+        raise NotStrictJson(f"{name} is larger than the {human_size(max_bytes)} allowed")
     if not data.strip():
-        raise BadPackage(f"{name} is empty; expected a JSON document")
+        raise NotStrictJson(f"{name} is empty; expected a JSON document")
     check_no_mark(data, name)
     try:
         value = DECODER.decode(data.decode("utf-8"))
         check(value, max_depth)
     except UnicodeDecodeError as error:
-        raise BadPackage(f"{name} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
+        raise NotStrictJson(f"{name} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
     except (RecursionError, TooDeepError) as error:
-        raise BadPackage(f"{name} is nested deeper than the {max_depth} levels allowed") from error
+        raise TooDeepJson(f"{name} is nested deeper than the {max_depth} levels allowed") from error
     except ValueError as error:
-        raise BadPackage(f"{name} is not strict JSON: {error}") from error
+        raise NotStrictJson(f"{name} is not strict JSON: {error}") from error
     return value
 
 
 def loads_object(data: bytes, name: str, max_bytes: int, max_depth: int) -> dict[str, Any]:
-    """As `loads`, of a document that must be an object."""
-    return _object_alone(loads(data, name, max_bytes, max_depth), name)
+    """Return the value of a document that must be an object. Raise NotStrictJson."""
+    value = loads(data, name, max_bytes, max_depth)
+    if not isinstance(value, dict):
+        raise NotStrictJson(f"{name} holds {kind(value)}; expected an object")
+    return value
 
 
 def check_no_mark(data: bytes, name: str) -> None:
     """Refuse a byte order mark, which some readers of UTF-8 skip and others read as a character."""
     if data.startswith(codecs.BOM_UTF8):
-        raise BadPackage(f"{name} begins with a byte order mark; save it as UTF-8 without one")
-
-
-def document(data: bytes, name: str, limits: Limits, field: str) -> Any:
-    """Parse a document of a package. `field` of `limits` bounds its length."""
-    try:
-        return loads(data, name, getattr(limits, field), limits.json_depth)
-    except BadPackage as bad:
-        if isinstance(bad.__cause__, RecursionError | TooDeepError):
-            raise over_limit(bad.reason, "json_depth") from bad
-        raise
-
-
-def document_object(data: bytes, name: str, limits: Limits, field: str) -> dict[str, Any]:
-    """Parse a document that must be an object."""
-    return _object_alone(document(data, name, limits, field), name)
+        raise NotStrictJson(f"{name} begins with a byte order mark; save it as UTF-8 without one")
 
 
 def kind(value: object) -> str:
-    """What JSON calls `value`."""
+    """Return the name of `value`'s type in JSON."""
     match value:
         case None:
             return "null"
@@ -83,7 +79,7 @@ def kind(value: object) -> str:
 
 
 def check(value: Any, levels_left: int) -> None:
-    """Refuses depth and strings that the decoder lets through. Raises ValueError."""
+    """Refuse depth and strings that the decoder lets through. Raise ValueError."""
     match value:
         case str():
             _check_string(value)
@@ -98,44 +94,38 @@ def check(value: Any, levels_left: int) -> None:
                 check(child, levels_left - 1)
 
 
-def _object_alone(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BadPackage(f"{name} holds {kind(value)}; expected an object")
-    return value
-
-
 def _check_string(value: str) -> None:
     if "\x00" in value:
-        raise _NotStrictError(f"{shown(value)} holds a NUL")
+        raise ValueError(f"{quote(value)} holds a NUL")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise _NotStrictError(f"{shown(value)} holds a lone surrogate") from None
+        raise ValueError(f"{quote(value)} holds a lone surrogate") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise _NotStrictError(f"the key {shown(twice)} stands twice in one object")
+        raise ValueError(f"the key {quote(twice)} stands twice in one object")
     return value
 
 
 def _integer(digits: str) -> int:
     if len(digits) > INTEGER_MAX_DIGITS or abs(int(digits)) > INTEGER_MAX:
-        raise _NotStrictError(f"the number {shown(digits)} does not fit into 64 bits")
+        raise ValueError(f"the number {quote(digits)} does not fit into 64 bits")
     return int(digits)
 
 
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise _NotStrictError(f"the number {shown(digits)} is too large")
+        raise ValueError(f"the number {quote(digits)} is too large")
     return value
 
 
 def _constant(name: str) -> NoReturn:
-    raise _NotStrictError(f"{name} is no value of JSON")
+    raise ValueError(f"{name} is no value of JSON")
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)

@@ -3,14 +3,13 @@
 from celery import shared_task
 from celery.signals import task_failure, task_success
 
-from publishing import housekeeping
+from publishing import failed_jobs, housekeeping
 from publishing.index import turns
-from publishing.status import jobs
 from publishing.trusted import issuers
 from publishing.verification import verification
 
-task_failure.connect(jobs.note_failure)
-task_success.connect(jobs.note_success)
+task_failure.connect(failed_jobs.note_failure)
+task_success.connect(failed_jobs.note_success)
 
 
 @shared_task

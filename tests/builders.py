@@ -15,10 +15,10 @@ from django.utils import timezone
 from channels_app.access.permissions import Actor, Permission
 from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, Team, TeamMember, User
+from hub.request_body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.index import builds
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher
-from publishing.uploads.request_body import ReceivedFile
 from tests.id_tokens.builders import KEY_ID, github_claims, jwk
 
 # It has the form of a key and is none; always the same, since it stands in the names of tests.

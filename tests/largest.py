@@ -7,7 +7,7 @@ import orjson
 from channels_app.models import Artifact, Channel
 from channels_app.packages import about
 from publishing.archive import licences
-from publishing.archive.rules import Limits
+from publishing.archive.limits import Limits
 from publishing.archive.tree import FILES_MAX_CHARACTERS
 from tests.builders import make_artifact
 

@@ -18,8 +18,10 @@ import rattler
 import zstandard
 
 from publishing.archive import documents, kinds, specs, system_names
+from publishing.archive.errors import BadPackage
+from publishing.archive.limits import Budget, Limits
 from publishing.archive.reader import read
-from publishing.archive.rules import KIB, BadPackage, Budget, Limits
+from publishing.wording import KIB
 from tests.archives import make_conda, make_tar_bz2, paths_entry, pax_header, refusal, tar_member
 
 ROOT = Path(__file__).parents[1]

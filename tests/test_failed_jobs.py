@@ -10,9 +10,8 @@ from celery.signals import before_task_publish
 from channels_app.access.permissions import Actor
 from channels_app.models import AuditEvent, User
 from hub import celery, metrics, request_ids
-from publishing import tasks
+from publishing import failed_jobs, tasks
 from publishing.models import FailedJob
-from publishing.status import jobs
 from tests.builders import NO_KEY
 from tests.pages import events
 
@@ -28,12 +27,12 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         found.append(job)
         return job[1:] != (9,)  # of which the queue takes nothing
 
-    monkeypatch.setattr(jobs, "send", send)
+    monkeypatch.setattr(failed_jobs, "send", send)
     return found
 
 
 def fail(task: str, *args: int, error: str = "no space left") -> None:
-    jobs.note_failure(SimpleNamespace(name=task), OSError(error), args=args)
+    failed_jobs.note_failure(SimpleNamespace(name=task), OSError(error), args=args)
 
 
 def noted() -> list[tuple[str, list[Any], str, int]]:
@@ -62,7 +61,7 @@ def test_its_error_holds_no_secret_and_is_short() -> None:
 
     [(_, _, error, _)] = noted()
     assert error.startswith("OSError: [hidden] xxx")
-    assert len(error) == jobs.ERROR_MAX_CHARACTERS
+    assert len(error) == failed_jobs.ERROR_MAX_CHARACTERS
 
 
 def test_workers_tell_of_failures_and_successes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +83,7 @@ def test_a_retry_sends_it_again_and_keeps_it_until_it_succeeds(olga: User, sent:
     fail(BUILD, 7)
     fail(BUILD, 9)
 
-    assert jobs.retry(actor=Actor(user=olga), jobs=FailedJob.objects.order_by("pk")) == (1, 1)
+    assert failed_jobs.retry(actor=Actor(user=olga), jobs=FailedJob.objects.order_by("pk")) == (1, 1)
 
     assert sent == [(BUILD, 7), (BUILD, 9)]
     assert len(noted()) == 2
@@ -98,18 +97,18 @@ def test_a_name_is_never_longer_than_the_record_of_it_may_be(olga: User) -> None
     event = AuditEvent.objects.create(action="artifact.delete", target="x" * 300)
     fail("channels_app.tasks.send_mail", event.pk, 7)
 
-    jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.all())
+    failed_jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.all())
 
     _, (_, target, _) = events()
     assert target.startswith("send_mail artifact.delete xxx")
-    assert len(target) == jobs.NAME_MAX_CHARACTERS
+    assert len(target) == failed_jobs.NAME_MAX_CHARACTERS
 
 
 def test_what_is_put_away_is_forgotten(olga: User) -> None:
     fail(BUILD, 7)
     fail(BUILD, 8)
 
-    assert jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.filter(args=[7])) == 1
+    assert failed_jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.filter(args=[7])) == 1
 
     assert [args for _, args, _, _ in noted()] == [[8]]
     assert [(action, target) for action, target, _ in events()] == [("job.put_away", "build_index 7")]

@@ -11,8 +11,9 @@ from channels_app.models import Channel, User
 from hub import health
 from hub.health import Answer
 from hub.queues import Waiting
+from publishing import failed_jobs
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
-from publishing.status import checks, jobs
+from publishing.status import checks
 from publishing.status.checks import Disk, duration
 from tests.builders import make_artifact, make_channel, make_issuer, make_publisher, make_user
 from tests.pages import said, signed_in, text
@@ -209,7 +210,7 @@ def test_a_failed_job_is_sent_again(ada: Client, monkeypatch: pytest.MonkeyPatch
         sent.append(job)
         return True
 
-    monkeypatch.setattr(jobs, "send", send)
+    monkeypatch.setattr(failed_jobs, "send", send)
     one, _ = fail(7), fail(8)
 
     response = ada.post("/status", {"retry": one.pk})
@@ -222,7 +223,7 @@ def test_a_failed_job_is_sent_again(ada: Client, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_queue_that_takes_nothing_is_said(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "send", lambda *job: False)
+    monkeypatch.setattr(failed_jobs, "send", lambda *job: False)
     fail(7)
 
     assert said(ada.post("/status", {"retry": "all"})) == ["The queue did not take 1: the broker is down."]

@@ -14,7 +14,9 @@ from typing import Protocol
 
 import zstandard
 
-from publishing.archive.rules import KIB, MIB, BadPackage, Budget, over_limit, shown
+from publishing.archive.errors import BadPackage, over_limit
+from publishing.archive.limits import Budget
+from publishing.wording import KIB, MIB, quote
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_SINGLE_SEGMENT_FLAG = 0x20
@@ -106,7 +108,7 @@ def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int, *, may_sk
     """
     magic = source.read(len(ZSTD_MAGIC))
     if magic != ZSTD_MAGIC and not ZSTD_SKIPPABLE_MAGIC.match(magic):
-        raise BadPackage(f"{budget.name} is not compressed by zstd: it begins with {shown(magic)}")
+        raise BadPackage(f"{budget.name} is not compressed by zstd: it begins with {quote(magic)}")
     decompressor = zstandard.ZstdDecompressor(max_window_size=max(window_max_bytes, ZSTD_WINDOW_MIN_BYTES))
     while magic:
         budget.check_time()
@@ -125,7 +127,7 @@ def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int, *, may_sk
             _skip_zstd_frame(source, budget)
         else:
             raise BadPackage(
-                f"{budget.name} goes on after its zstd frame with {shown(magic)}, which is no frame; "
+                f"{budget.name} goes on after its zstd frame with {quote(magic)}, which is no frame; "
                 "cut that off, or build the package again"
             )
         magic = source.read(len(ZSTD_MAGIC))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from publishing.archive import descriptors, zip_extras
-from publishing.archive.rules import BadPackage, shown
+from publishing.archive.errors import BadPackage
 from publishing.archive.zip_extras import SATURATED_32
+from publishing.wording import quote
 
 END = struct.Struct("<4s4H2LH")
 END_SIGNATURE = b"PK\x05\x06"
@@ -77,7 +78,7 @@ def entries(file: BinaryIO, file_bytes: int) -> dict[str, Entry]:
     nexts = [*(offset for _, offset in headers[1:]), directory_offset]
     for (header, header_offset), next_offset in zip(headers, nexts, strict=True):
         if header_offset != end:
-            raise BadPackage(f"the ZIP has {shown(header.name)} at byte {header_offset}; expected it at byte {end}")
+            raise BadPackage(f"the ZIP has {quote(header.name)} at byte {header_offset}; expected it at byte {end}")
         entry = _read_entry(file, header, header_offset)
         found[entry.name] = entry
         end = entry.offset + entry.size_bytes
@@ -199,7 +200,7 @@ def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
     fields = LOCAL.unpack(_read(file, offset, LOCAL.size))
     signature, needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
     if signature != LOCAL_SIGNATURE or name_bytes != len(central.name) or extra_bytes > DIRECTORY_MAX_BYTES:
-        raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
+        raise BadPackage(f"the ZIP's local header of {quote(central.name)} differs from its directory")
     tail = _read(file, offset + LOCAL.size, name_bytes + extra_bytes)
     name, extra = tail[:name_bytes], tail[name_bytes:]
     _check_needed(name, needed)
@@ -211,7 +212,7 @@ def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
         crc, (compressed, size) = central.crc, central_sizes
     local = _Header(flags, method, dos_time, dos_date, crc, compressed, size, name)
     if local != central:
-        raise BadPackage(f"the ZIP's local header of {shown(central.name)} differs from its directory")
+        raise BadPackage(f"the ZIP's local header of {quote(central.name)} differs from its directory")
     _check_header(local)
     return Entry(name.decode("ascii"), offset + LOCAL.size + len(tail), size, crc, has_descriptor)
 
@@ -225,7 +226,7 @@ def _check_descriptor(file: BinaryIO, entry: Entry, next_offset: int) -> int:
         if descriptors.agrees(descriptor, entry.crc, entry.size_bytes):
             return next_offset
     raise BadPackage(
-        f"the ZIP announces a data descriptor after {shown(entry.name)}; found none with a signature that agrees "
+        f"the ZIP announces a data descriptor after {quote(entry.name)}; found none with a signature that agrees "
         "with the directory: "
         "write the file with true sizes in its headers"
     )
@@ -235,19 +236,19 @@ def _check_needed(name: bytes, needed: int) -> None:
     """Refuse a version of ZIP that conda does not read; what is stored as it is needs 1.0, and 4.5 for ZIP64."""
     if needed > NEEDED_MAX:
         raise BadPackage(
-            f"{shown(name)} needs version {needed / 10} of ZIP; at most {NEEDED_MAX / 10} is read by all clients"
+            f"{quote(name)} needs version {needed / 10} of ZIP; at most {NEEDED_MAX / 10} is read by all clients"
         )
 
 
 def _check_header(header: _Header) -> None:
     if header.method != STORED or header.compressed_bytes != header.size_bytes:
         raise BadPackage(
-            f"{shown(header.name)} is compressed by the ZIP; entries of a .conda file are stored as they are"
+            f"{quote(header.name)} is compressed by the ZIP; entries of a .conda file are stored as they are"
         )
     if header.flags & ~(HARMLESS_FLAGS | descriptors.FLAG):
-        raise BadPackage(f"{shown(header.name)} has the ZIP flags {header.flags:#06x}; expected none")
+        raise BadPackage(f"{quote(header.name)} has the ZIP flags {header.flags:#06x}; expected none")
     if not header.name.isascii():
-        raise BadPackage(f"{shown(header.name)} is no name of an entry in a .conda file")
+        raise BadPackage(f"{quote(header.name)} is no name of an entry in a .conda file")
 
 
 def _read(file: BinaryIO, offset: int, size_bytes: int) -> bytes:

@@ -4,8 +4,8 @@ Half a million files must fit into memory, so a fact is packed: 8 bytes of size,
 """
 
 from publishing.archive.listing import ListedPath, PathType
-from publishing.archive.rules import shown
 from publishing.archive.tar import Kind, Member, TarReader
+from publishing.wording import quote
 
 SIZE_BYTES = 8
 UNKNOWN_SIZE = b"\xff" * SIZE_BYTES
@@ -64,7 +64,7 @@ class Contents:
         elif stated[SIZE_BYTES:] not in (b"", found[SIZE_BYTES:]):
             what = "sha256"
         if what:
-            path = shown(key.decode())
+            path = quote(key.decode())
             self.mismatch = f"gives {path} another {what} than the archive's file has; build the package again"
 
 

@@ -3,7 +3,8 @@
 import re
 import struct
 
-from publishing.archive.rules import BadPackage, shown
+from publishing.archive.errors import BadPackage
+from publishing.wording import quote
 
 FLAG = 0x0008
 SIGNATURE = b"PK\x07\x08"
@@ -45,7 +46,7 @@ class Watch:
         for mark in MARK.finditer(window):
             if any(self._is_end(window, *end) for end in _ends(mark)):
                 raise BadPackage(
-                    f"the ZIP entry {shown(self._name)} holds something like its own data descriptor at byte "
+                    f"the ZIP entry {quote(self._name)} holds something like its own data descriptor at byte "
                     f"{self._kept_offset + mark.start()}, where some readers would end it: "
                     "write the file with true sizes in its headers"
                 )

@@ -6,9 +6,12 @@ from itertools import islice
 from typing import Any
 
 from publishing import strict_json
-from publishing.archive.rules import BadPackage, Limits, over_limit, shown
+from publishing.archive import json_documents
+from publishing.archive.errors import BadPackage, over_limit
+from publishing.archive.limits import Limits
 from publishing.archive.specs import SpecReader
 from publishing.archive.tree import ABOUT_JSON, LINK_JSON, OLD_LINK_JSON, RUN_EXPORTS_JSON
+from publishing.wording import quote
 
 RUN_EXPORT_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
 # A page shows their warnings; more of them help no reader.
@@ -27,21 +30,21 @@ def check_link(found: Mapping[str, bytes], noarch_kind: str | None, limits: Limi
     """Refuse a link.json, also by its first name, that conda or rattler can't read, or that is of another kind."""
     for name in (LINK_JSON, OLD_LINK_JSON):
         if name in found:
-            link = strict_json.document_object(found[name], name, limits, "link_json_bytes")
+            link = json_documents.document_object(found[name], name, limits, "link_json_bytes")
             _check_noarch_link(name, link, noarch_kind)
 
 
 def _check_noarch_link(name: str, link: dict[str, Any], noarch_kind: str | None) -> None:
     version, noarch = link.get("package_metadata_version"), link.get("noarch")
     if type(version) is not int or version != LINK_VERSION:
-        raise BadPackage(f"{name} has the package_metadata_version {shown(version)}; expected {LINK_VERSION}")
+        raise BadPackage(f"{name} has the package_metadata_version {quote(version)}; expected {LINK_VERSION}")
     if link.get("preferred_env") is not None:
         raise BadPackage(f"{name} has a preferred_env, which conda fails to install; build it without")
     if not isinstance(noarch, dict) or noarch.get("type") not in LINK_TYPES:
-        raise BadPackage(f"{name} has the noarch {shown(noarch)}; expected an object with the type python or generic")
+        raise BadPackage(f"{name} has the noarch {quote(noarch)}; expected an object with the type python or generic")
     if (noarch["type"] == "python") != (noarch_kind == "python"):
         raise BadPackage(
-            f"{name} has the type {noarch['type']}, but index.json has the noarch {shown(noarch_kind)}: "
+            f"{name} has the type {noarch['type']}, but index.json has the noarch {quote(noarch_kind)}: "
             "conda goes by the one, rattler by the other"
         )
     _check_entry_points(name, noarch.get("entry_points", []))
@@ -53,7 +56,7 @@ def _check_entry_points(name: str, entry_points: object) -> None:
         raise BadPackage(f"{name} has {strict_json.kind(entry_points)} as entry_points; expected a list")
     for entry_point in entry_points:
         if not isinstance(entry_point, str) or not ENTRY_POINT.match(entry_point):
-            raise BadPackage(f"{name} has the entry point {shown(entry_point)}; expected 'command = module:function'")
+            raise BadPackage(f"{name} has the entry point {quote(entry_point)}; expected 'command = module:function'")
 
 
 def about(data: bytes | None, limits: Limits) -> tuple[dict[str, Any], str]:
@@ -62,15 +65,15 @@ def about(data: bytes | None, limits: Limits) -> tuple[dict[str, Any], str]:
         return {}, ""
     try:
         return strict_json.loads_object(data, ABOUT_JSON, limits.about_json_bytes, limits.json_depth), ""
-    except BadPackage as bad:
-        return {}, f"{bad.reason}: its page shows nothing of that document"
+    except strict_json.NotStrictJson as error:
+        return {}, f"{error.reason}: its page shows nothing of that document"
 
 
 def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
     """The dict of lists of CEP 12, without empty lists. A list alone is conda-build's oldest form: all weak."""
     if data is None:
         return {}
-    stated = strict_json.document(data, RUN_EXPORTS_JSON, limits, "run_exports_json_bytes")
+    stated = json_documents.document(data, RUN_EXPORTS_JSON, limits, "run_exports_json_bytes")
     if isinstance(stated, list):
         stated = {"weak": stated}
     if stated is None:
@@ -87,7 +90,7 @@ def run_export_warnings(exports: dict[str, list[str]], specs: SpecReader) -> Ite
     entries = ((kind, spec) for kind, specs_of_kind in exports.items() for spec in specs_of_kind)
     for kind, spec in islice(entries, CHECKED_RUN_EXPORTS):
         if problem := specs.read(spec).problem:
-            yield f"{RUN_EXPORTS_JSON} has {shown(spec)} in {kind}, but {problem}"
+            yield f"{RUN_EXPORTS_JSON} has {quote(spec)} in {kind}, but {problem}"
 
 
 def prefix_modes(has_prefix: bytes | None) -> set[str]:

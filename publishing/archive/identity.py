@@ -7,7 +7,8 @@ import rattler
 
 from channels_app import identifiers
 from publishing.archive import kinds
-from publishing.archive.rules import BadPackage, shown
+from publishing.archive.errors import BadPackage
+from publishing.wording import quote
 
 VERSION_MAX_CHARACTERS = 64
 BUILD_MAX_CHARACTERS = 64
@@ -41,14 +42,14 @@ def parse_file_name(file_name: str) -> FileName:
     extension = next((known for known in identifiers.EXTENSIONS if file_name.endswith(known)), None)
     if extension is None:
         why = kinds.name_problem(file_name)
-        raise BadPackage(f"the file name {shown(file_name)} ends in neither .conda nor .tar.bz2" + (why and f"; {why}"))
+        raise BadPackage(f"the file name {quote(file_name)} ends in neither .conda nor .tar.bz2" + (why and f"; {why}"))
     if why := kinds.name_problem(file_name):
-        raise BadPackage(f"the file name {shown(file_name)} is not of the form name-version-build{extension}; {why}")
+        raise BadPackage(f"the file name {quote(file_name)} is not of the form name-version-build{extension}; {why}")
     match file_name.removesuffix(extension).rsplit("-", 2):
         case [name, version, build]:
             parsed = FileName(name, version, build, extension)
         case _:
-            raise BadPackage(f"the file name {shown(file_name)} is not of the form name-version-build{extension}")
+            raise BadPackage(f"the file name {quote(file_name)} is not of the form name-version-build{extension}")
     check_name(parsed.name)
     check_version(parsed.version)
     check_build(parsed.build)
@@ -58,7 +59,7 @@ def parse_file_name(file_name: str) -> FileName:
 def check_name(name: str) -> None:
     if len(name) > identifiers.NAME_MAX_CHARACTERS or not identifiers.PACKAGE_NAME.match(name):
         raise BadPackage(
-            f"{shown(name)} is not a package name: expected at most {identifiers.NAME_MAX_CHARACTERS} of a-z, 0-9 and "
+            f"{quote(name)} is not a package name: expected at most {identifiers.NAME_MAX_CHARACTERS} of a-z, 0-9 and "
             "single '-', '_' or '.', beginning with a letter, a digit or '_' (CEP 26)"
         )
 
@@ -66,25 +67,25 @@ def check_name(name: str) -> None:
 def check_version(version: str) -> None:
     if len(version) > VERSION_MAX_CHARACTERS or not identifiers.VERSION.match(version):
         raise BadPackage(
-            f"{shown(version)} is not a version: expected at most {VERSION_MAX_CHARACTERS} of 0-9, a-z, "
+            f"{quote(version)} is not a version: expected at most {VERSION_MAX_CHARACTERS} of 0-9, a-z, "
             "A-Z, '.', '_', '+' and '!' (CEP 26)"
         )
     if any(int(digits) > VERSION_NUMBER_MAX for digits in DIGITS.findall(version)):
-        raise BadPackage(f"the version {shown(version)} has a number above {VERSION_NUMBER_MAX} (CEP 33)")
+        raise BadPackage(f"the version {quote(version)} has a number above {VERSION_NUMBER_MAX} (CEP 33)")
     try:
         rattler.Version(version)
     except Exception as error:
-        raise BadPackage(f"{shown(version)} is not a version of CEP 33: {error}") from error
+        raise BadPackage(f"{quote(version)} is not a version of CEP 33: {error}") from error
 
 
 def check_build(build: str) -> None:
     if len(build) > BUILD_MAX_CHARACTERS or not identifiers.BUILD.match(build) or build in {".", ".."}:
         raise BadPackage(
-            f"{shown(build)} is not a build string: expected at most {BUILD_MAX_CHARACTERS} of a-z, A-Z, 0-9, "
+            f"{quote(build)} is not a build string: expected at most {BUILD_MAX_CHARACTERS} of a-z, A-Z, 0-9, "
             "'_', '.' and '+', and neither '.' nor '..' (CEP 26)"
         )
 
 
 def check_subdir(subdir: str) -> None:
     if not identifiers.is_subdir(subdir):
-        raise BadPackage(f"{shown(subdir)} is not a subdir: expected noarch, or the like of linux-64 (CEP 26)")
+        raise BadPackage(f"{quote(subdir)} is not a subdir: expected noarch, or the like of linux-64 (CEP 26)")

@@ -9,10 +9,12 @@ import rattler
 
 from channels_app.packages import timestamps
 from publishing import strict_json
-from publishing.archive import identity, paths, system_names
+from publishing.archive import identity, json_documents, paths, system_names
+from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.identity import FileName
-from publishing.archive.rules import BadPackage, Limits, over_limit, shown
+from publishing.archive.limits import Limits
 from publishing.archive.specs import SpecReader
+from publishing.wording import quote
 
 NAME = "info/index.json"
 
@@ -55,7 +57,7 @@ def parse(data: bytes | None, file_name: FileName, limits: Limits, specs: SpecRe
     """The index, every key kept, checked in itself and against the file's name. Raises BadPackage."""
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
-    index = strict_json.document_object(data, NAME, limits, "index_json_bytes")
+    index = json_documents.document_object(data, NAME, limits, "index_json_bytes")
     _check_values(index)
     _read_old_noarch(index)
     if index.get("subdir") is None:
@@ -130,7 +132,7 @@ def _check_identity(index: dict[str, Any], file_name: FileName) -> None:
     for key, expected in (("name", file_name.name), ("version", file_name.version), ("build", file_name.build)):
         if _required_string(index, key) != expected:
             raise BadPackage(
-                f"{NAME} has the {key} {shown(index[key])}, but the file name has {shown(expected)}; "
+                f"{NAME} has the {key} {quote(index[key])}, but the file name has {quote(expected)}; "
                 + _renamed(index, file_name)
             )
     identity.check_subdir(_required_string(index, "subdir"))
@@ -143,7 +145,7 @@ def _renamed(index: dict[str, Any], file_name: FileName) -> str:
     parts = [index.get(key) for key in ("name", "version", "build")]
     if file_name.extension == ".conda" or not all(isinstance(part, str) for part in parts):
         return "build the package again"
-    return f"the file was renamed: upload it as {shown('-'.join(map(str, parts)) + file_name.extension)}"
+    return f"the file was renamed: upload it as {quote('-'.join(map(str, parts)) + file_name.extension)}"
 
 
 def _check_noarch(index: dict[str, Any]) -> None:
@@ -151,9 +153,9 @@ def _check_noarch(index: dict[str, Any]) -> None:
     if noarch is None:
         return
     if noarch not in NOARCH_KINDS:
-        raise BadPackage(f"{NAME} has the noarch {shown(noarch)}; expected 'generic' or 'python'")
+        raise BadPackage(f"{NAME} has the noarch {quote(noarch)}; expected 'generic' or 'python'")
     if index["subdir"] != NOARCH_SUBDIR:
-        raise BadPackage(f"{NAME} has noarch, but the subdir {shown(index['subdir'])}; expected the subdir noarch")
+        raise BadPackage(f"{NAME} has noarch, but the subdir {quote(index['subdir'])}; expected the subdir noarch")
 
 
 def _check_timestamp(index: dict[str, Any], limits: Limits) -> None:
@@ -161,7 +163,7 @@ def _check_timestamp(index: dict[str, Any], limits: Limits) -> None:
     if timestamp is None:
         return
     if type(timestamp) is not int or timestamp < 0:
-        raise BadPackage(f"{NAME} has the timestamp {shown(timestamp)}; expected milliseconds since 1970")
+        raise BadPackage(f"{NAME} has the timestamp {quote(timestamp)}; expected milliseconds since 1970")
     if timestamps.milliseconds(timestamp) > (time.time() + limits.clock_ahead_seconds) * 1000:
         raise BadPackage(
             f"{NAME} has the timestamp {timestamp}, which lies in the future; expected milliseconds, and clocks "
@@ -177,7 +179,7 @@ def _check_site_packages(index: dict[str, Any]) -> None:
     is_plain = "" not in segments and not any(map(system_names.leaves, segments))
     if not is_plain or "\\" in path or ":" in path or system_names.folded(segments[0]) == paths.RESERVED_DIRECTORY:
         raise BadPackage(
-            f"{NAME} has the python_site_packages_path {shown(path)}; expected a relative path without "
+            f"{NAME} has the python_site_packages_path {quote(path)}; expected a relative path without "
             "'..', such as 'lib/python3.13/site-packages'"
         )
 
@@ -187,7 +189,7 @@ def _check_conda_types(index: dict[str, Any]) -> None:
     for key, allowed in CONDA_VALUES.items():
         value = index.get(key)
         if value is not None and value not in allowed:
-            raise BadPackage(f"{NAME} has the {key} {shown(value)}; conda knows {', '.join(allowed)} and null")
+            raise BadPackage(f"{NAME} has the {key} {quote(value)}; conda knows {', '.join(allowed)} and null")
     for key in ("features", "track_features"):
         if key in index and index[key] is None:
             raise BadPackage(f"{NAME} has null as {key}, which conda cannot read; expected a string, or no such key")
@@ -199,16 +201,16 @@ def _check_conda_types(index: dict[str, Any]) -> None:
 def _check_v3_fields(index: dict[str, Any]) -> None:
     schema_version = LEGACY_REVISION if index.get("schema_version") is None else index["schema_version"]
     if type(schema_version) is not int or not 0 <= schema_version <= V3_SCHEMA_VERSION:
-        raise BadPackage(f"{NAME} has the schema_version {shown(schema_version)}; known are those up to 3")
+        raise BadPackage(f"{NAME} has the schema_version {quote(schema_version)}; known are those up to 3")
     for flag in _strings(index, "flags"):
         if not FLAG.match(flag):
-            raise BadPackage(f"{NAME} has the flag {shown(flag)}; expected the like of 'cuda' or 'blas:mkl' (CEP 45)")
+            raise BadPackage(f"{NAME} has the flag {quote(flag)}; expected the like of 'cuda' or 'blas:mkl' (CEP 45)")
     groups = index.get("extra_depends", {})
     if not isinstance(groups, dict):
         raise BadPackage(f"{NAME} has {strict_json.kind(groups)} as extra_depends; expected an object")
     for group in groups:
         if not EXTRA_GROUP.match(group):
-            raise BadPackage(f"{NAME} has the group {shown(group)} in extra_depends, no name of CEP 44")
+            raise BadPackage(f"{NAME} has the group {quote(group)} in extra_depends, no name of CEP 44")
 
 
 def _check_specs(index: dict[str, Any], limits: Limits, specs: SpecReader) -> None:
@@ -226,14 +228,14 @@ def _check_specs(index: dict[str, Any], limits: Limits, specs: SpecReader) -> No
                 "spec_characters",
             )
         if problem := specs.read(spec).problem:
-            raise BadPackage(f"{NAME} has {shown(spec)} in {key}, but {problem}")
+            raise BadPackage(f"{NAME} has {quote(spec)} in {key}, but {problem}")
 
 
 def _check_stated_revision(index: dict[str, Any], specs: SpecReader) -> None:
     """rattler-build states the revision in a key of its own, 0 for the legacy one, and rattler believes it."""
     stated = index.get("repodata_revision")
     if stated not in (None, 0, V3_REVISION):
-        raise BadPackage(f"{NAME} has the repodata_revision {shown(stated)}; known are 0 and 3")
+        raise BadPackage(f"{NAME} has the repodata_revision {quote(stated)}; known are 0 and 3")
     if stated == 0 and _needs_v3(index, specs):
         raise BadPackage(f"{NAME} has the repodata_revision 0, but uses what needs revision 3 (CEP 43, 44, 45)")
 
@@ -262,4 +264,4 @@ def _strings(container: dict[str, Any], key: str) -> list[str]:
 
 
 def _found(index: dict[str, Any], key: str) -> str:
-    return shown(index[key]) if key in index else "missing"
+    return quote(index[key]) if key in index else "missing"

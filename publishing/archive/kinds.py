@@ -4,7 +4,8 @@ import re
 from typing import BinaryIO
 
 from channels_app import identifiers
-from publishing.archive.rules import KIB, BadPackage, shown, size
+from publishing.archive.errors import BadPackage
+from publishing.wording import KIB, human_size, quote
 
 HEAD_BYTES = 1 * KIB
 # The end of a ZIP with the names of its entries, as far as they are needed to tell what it is.
@@ -90,7 +91,7 @@ def name_problem(file_name: str) -> str:
     if plain.lower().endswith(identifiers.EXTENSIONS) and not plain.endswith(identifiers.EXTENSIONS):
         plain = next(plain[: -len(end)] + end for end in identifiers.EXTENSIONS if plain.lower().endswith(end))
     if plain != file_name and plain.endswith(identifiers.EXTENSIONS):
-        return f"a browser or file manager renamed it; upload it as {shown(plain)}"
+        return f"a browser or file manager renamed it; upload it as {quote(plain)}"
     found = next((what for end, what in OTHER_ENDS.items() if file_name.lower().endswith(end)), None)
     return f"such a file is {found}, and the hub takes conda packages alone" if found else ""
 
@@ -111,7 +112,7 @@ def check(file: BinaryIO, file_bytes: int, extension: str) -> None:
 def _other_kind(head: bytes, tail: bytes, file_bytes: int, extension: str) -> str | None:
     is_zip = head.startswith(MAGIC[".conda"])
     if is_zip and len(tail) - tail.rfind(ZIP_END) not in range(ZIP_END_BYTES, len(tail) + 1):
-        return f"a ZIP without its end, cut off after {size(file_bytes)}; build, download or upload it again"
+        return f"a ZIP without its end, cut off after {human_size(file_bytes)}; build, download or upload it again"
     directory = _zip_directory(tail) if is_zip else b""
     if found := next((what for pattern, what in ZIPS if re.search(pattern, directory)), None):
         return found
@@ -125,7 +126,7 @@ def _other_kind(head: bytes, tail: bytes, file_bytes: int, extension: str) -> st
     for position, magic, what in BINARIES:
         if head.startswith(magic, position):
             return what
-    return _text_kind(head) or f"something that begins with {shown(head[:16])}"
+    return _text_kind(head) or f"something that begins with {quote(head[:16])}"
 
 
 def _zip_directory(tail: bytes) -> bytes:
@@ -142,7 +143,7 @@ def _text_kind(head: bytes) -> str | None:
     found = next((what for pattern, what in TEXTS if re.match(pattern, markup)), None)
     if not found and not TEXT.match(text):
         return None
-    beginning = shown(" ".join(text.decode("utf-8", "replace").split())[:60])
+    beginning = quote(" ".join(text.decode("utf-8", "replace").split())[:60])
     return f"{found or 'a text'}; it begins with {beginning}"
 
 

@@ -1,7 +1,7 @@
 """The texts of a package's licence files, as much of them as its page shows."""
 
-from publishing.archive.rules import KIB
 from publishing.archive.tar import Kind, Member, TarReader
+from publishing.wording import KIB
 
 LICENCE_FOLDER = "info/licenses/"
 # conda-build's single file, before it had a folder for them.

@@ -9,8 +9,11 @@ from enum import Enum
 from typing import Any, NoReturn
 
 from publishing import strict_json
-from publishing.archive.rules import KIB, BadPackage, Limits, over_limit, shown
+from publishing.archive import json_documents
+from publishing.archive.errors import BadPackage, over_limit
+from publishing.archive.limits import Limits
 from publishing.archive.tar import Kind
+from publishing.wording import KIB, quote
 
 READ_BYTES = 64 * KIB
 # An entry has one path, one placeholder and one hash; a value that is longer than this is none.
@@ -58,7 +61,7 @@ def entries(read: Callable[[int], bytes], name: str, limits: Limits) -> Iterator
         if key == "paths":
             yield from (_entry(value, name) for value in document.read_items())
         elif ((value := document.read_value()) != 1 or type(value) is not int) and key == "paths_version":
-            raise BadPackage(f"{name} has the paths_version {shown(value)}; expected 1")
+            raise BadPackage(f"{name} has the paths_version {quote(value)}; expected 1")
     if missing:
         raise BadPackage(f"{name} lacks {' and '.join(sorted(missing))}")
 
@@ -66,31 +69,31 @@ def entries(read: Callable[[int], bytes], name: str, limits: Limits) -> Iterator
 def _entry(value: Any, name: str) -> ListedPath:
     """Checked so that rattler's PathsEntry, which every entry must become, takes it."""
     if not isinstance(value, dict) or not isinstance(value.get("_path"), str):
-        raise BadPackage(f"{name} has the entry {shown(value)} without a _path")
+        raise BadPackage(f"{name} has the entry {quote(value)} without a _path")
     path = value["_path"]
     if value.get("path_type") == DIRECTORY:
         raise BadPackage(
-            f"{name} lists the directory {shown(path)}, which neither conda nor rattler can link; list files alone"
+            f"{name} lists the directory {quote(path)}, which neither conda nor rattler can link; list files alone"
         )
     if value.get("path_type") not in PATH_TYPES:
-        raise BadPackage(f"{name} gives {shown(path)} the path_type {shown(value.get('path_type'))}")
+        raise BadPackage(f"{name} gives {quote(path)} the path_type {quote(value.get('path_type'))}")
     placeholder, file_mode = value.get("prefix_placeholder"), value.get("file_mode")
     if placeholder not in (None, "") and (not isinstance(placeholder, str) or file_mode not in FILE_MODES):
-        raise BadPackage(f"{name} gives {shown(path)} a prefix_placeholder with the file_mode {shown(file_mode)}")
+        raise BadPackage(f"{name} gives {quote(path)} a prefix_placeholder with the file_mode {quote(file_mode)}")
     if file_mode is not None and file_mode not in FILE_MODES:
-        raise BadPackage(f"{name} gives {shown(path)} the file_mode {shown(file_mode)}; expected text or binary")
+        raise BadPackage(f"{name} gives {quote(path)} the file_mode {quote(file_mode)}; expected text or binary")
     sha256, size_in_bytes, no_link = value.get("sha256"), value.get("size_in_bytes"), value.get("no_link", False)
     if sha256 is not None and not (isinstance(sha256, str) and SHA256.match(sha256)):
-        raise BadPackage(f"{name} gives {shown(path)} the sha256 {shown(sha256)}")
+        raise BadPackage(f"{name} gives {quote(path)} the sha256 {quote(sha256)}")
     if size_in_bytes is not None and (type(size_in_bytes) is not int or size_in_bytes < 0):
-        raise BadPackage(f"{name} gives {shown(path)} the size_in_bytes {shown(size_in_bytes)}")
+        raise BadPackage(f"{name} gives {quote(path)} the size_in_bytes {quote(size_in_bytes)}")
     if not isinstance(no_link, bool):
-        raise BadPackage(f"{name} gives {shown(path)} the no_link {shown(no_link)}")
+        raise BadPackage(f"{name} gives {quote(path)} the no_link {quote(no_link)}")
     _check_installers_keys(value, path, name)
     path_type = PathType(value["path_type"])
     if path_type is PathType.SOFTLINK and (placeholder or no_link):
         what = "prefix_placeholder" if placeholder else "no_link"
-        raise BadPackage(f"{name} gives the symlink {shown(path)} a {what}: conda keeps it, rattler copies its file")
+        raise BadPackage(f"{name} gives the symlink {quote(path)} a {what}: conda keeps it, rattler copies its file")
     digest = bytes.fromhex(sha256 or "")
     return ListedPath(path, path_type, str(file_mode) if placeholder else "", size_in_bytes, digest)
 
@@ -99,10 +102,10 @@ def _check_installers_keys(value: dict[str, Any], path: str, name: str) -> None:
     """Keys that only conda reads, and writes in records of its own."""
     sha256_in_prefix, inode_paths = value.get("sha256_in_prefix"), value.get("inode_paths")
     if sha256_in_prefix is not None and not isinstance(sha256_in_prefix, str):
-        raise BadPackage(f"{name} gives {shown(path)} the sha256_in_prefix {shown(sha256_in_prefix)}")
+        raise BadPackage(f"{name} gives {quote(path)} the sha256_in_prefix {quote(sha256_in_prefix)}")
     is_list = isinstance(inode_paths, list) and all(isinstance(each, str) for each in inode_paths)
     if inode_paths is not None and not is_list:
-        raise BadPackage(f"{name} gives {shown(path)} the inode_paths {shown(inode_paths)}")
+        raise BadPackage(f"{name} gives {quote(path)} the inode_paths {quote(inode_paths)}")
 
 
 class _Document:
@@ -120,12 +123,12 @@ class _Document:
     def read_keys(self) -> Iterator[str]:
         """The keys of the object; the caller reads each key's value before the next key."""
         seen: set[str] = set()
-        strict_json.check_no_mark(self._next_character().encode(), self._name)
+        json_documents.check_no_mark(self._next_character().encode(), self._name)
         self._expect("{")
         for _ in self._separated("}"):
             key = self.read_value()
             if not isinstance(key, str) or key in seen or len(seen) == KEYS_MAX:
-                self._refuse(f"{shown(key)} is no key, stands twice, or is one of too many")
+                self._refuse(f"{quote(key)} is no key, stands twice, or is one of too many")
             seen.add(key)
             self._expect(":")
             yield key
@@ -145,7 +148,7 @@ class _Document:
             value, end = strict_json.DECODER.raw_decode(self._text, self._position)
             strict_json.check(value, self._max_depth - 2)
         except json.JSONDecodeError as error:
-            self._refuse(f"{error.msg} near {shown(self._text[error.pos : error.pos + 40])}")
+            self._refuse(f"{error.msg} near {quote(self._text[error.pos : error.pos + 40])}")
         except (RecursionError, strict_json.TooDeepError) as error:
             reason = f"{self._name} is nested deeper than the {self._max_depth} levels allowed"
             raise over_limit(reason, "json_depth") from error
@@ -171,7 +174,7 @@ class _Document:
     def _expect(self, character: str) -> None:
         found = self._next_character()
         if found != character:
-            self._refuse(f"expected {character!r}, found {shown(found)}")
+            self._refuse(f"expected {character!r}, found {quote(found)}")
         self._position += 1
 
     def _next_character(self) -> str:

@@ -2,9 +2,10 @@
 
 import re
 
-from publishing.archive.rules import BadPackage, shown
+from publishing.archive.errors import BadPackage
 from publishing.archive.tar import Kind
 from publishing.archive.tree import Tree
+from publishing.wording import quote
 
 # What conda and rattler put elsewhere; rattler the folder itself, too, where it is a file.
 MOVED = ("site-packages", "python-scripts")
@@ -21,7 +22,7 @@ def check(tree: Tree) -> None:
         kind = tree.kind_of(folder)
         if kind not in (None, Kind.DIRECTORY):
             raise BadPackage(
-                f"the member {shown(folder)} is {kind.value}: conda installs it, rattler takes it for the folder; "
+                f"the member {quote(folder)} is {kind.value}: conda installs it, rattler takes it for the folder; "
                 "rename it"
             )
     for folders in (BIN, SITE_PACKAGES):
@@ -42,7 +43,7 @@ def _check_place(tree: Tree, folders: re.Pattern[str]) -> None:
             above.pop()
         is_both = place in moved and place in fixed
         if is_both or any((other in moved) != (place in moved) for other in above):
-            name = shown(place.replace(b"\x00", b"/"))
+            name = quote(place.replace(b"\x00", b"/"))
             raise BadPackage(
                 f"of the files that come to {name} where Python has its own, one lies in 'python-scripts/' or "
                 "'site-packages/' and one does not: the client decides which one counts; build it with one"

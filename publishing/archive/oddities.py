@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from itertools import chain, islice
 
 from publishing.archive import paths, system_names
-from publishing.archive.rules import BadPackage, shown
+from publishing.archive.errors import BadPackage
 from publishing.archive.tar import Kind
 from publishing.archive.tree import Tree
+from publishing.wording import quote
 
 NAMES_SHOWN = 3
 WINDOWS_SUBDIRS = "win-"
@@ -41,14 +42,14 @@ def _names_of_other_case(tree: Tree) -> Iterator[tuple[str, str, str]]:
     for path, found in tree.members():
         other = seen.setdefault(system_names.case_blind(path).encode(), path)
         if other is not path and not tree.kind_of(other) is found.kind is Kind.DIRECTORY:
-            yield f"{shown(other)} and {shown(path)} differ by case alone", other, path
+            yield f"{quote(other)} and {quote(path)} differ by case alone", other, path
 
 
 def _names_unfit_for_windows(tree: Tree, *, with_info: bool) -> Iterator[str]:
     for path, found in tree.members():
         is_meant = found.kind and (with_info or not path.startswith(paths.INFO_PREFIX))
         if is_meant and not system_names.fits_windows(path):
-            yield f"{shown(path)} is a name that Windows cannot hold"
+            yield f"{quote(path)} is a name that Windows cannot hold"
 
 
 def _short_names(tree: Tree) -> Iterator[str]:
@@ -62,11 +63,11 @@ def _short_names(tree: Tree) -> Iterator[str]:
         parent, _, name = path.rpartition("/")
         for short in islice(shorts.get(parent, ()), NAMES_SHOWN):
             if system_names.may_be_short_for(short, name):
-                yield f"{shown(short)} may be the short name of Windows of {shown(path)}"
+                yield f"{quote(short)} may be the short name of Windows of {quote(path)}"
 
 
 def _listed_below_info(tree: Tree) -> Iterator[str]:
     """Of files below info/, which are the package's own and which clients leave out unless they are listed."""
     for path, found in tree.members():
         if found.listed and path.startswith(paths.INFO_PREFIX):
-            yield f"{tree.listing_name} lists {shown(path)}, so that clients put it into the environment"
+            yield f"{tree.listing_name} lists {quote(path)}, so that clients put it into the environment"

@@ -7,10 +7,11 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from publishing import strict_json
+from publishing.archive import json_documents
+from publishing.archive.errors import BadPackage
 from publishing.archive.listing import ListedPath, PathType
-from publishing.archive.rules import MIB, BadPackage, shown, size
 from publishing.archive.tar import Kind
+from publishing.wording import MIB, human_size, quote
 
 FILES = "info/files"
 HAS_PREFIX = "info/has_prefix"
@@ -26,7 +27,7 @@ def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None
     """The entries of info/files. Refuses lists that two clients read otherwise."""
     if FILES not in documents:
         raise BadPackage(
-            f"the archive has neither info/paths.json nor an info/files of at most {size(FILES_MAX_BYTES)}; "
+            f"the archive has neither info/paths.json nor an info/files of at most {human_size(FILES_MAX_BYTES)}; "
             "clients need one of them: build it again"
         )
     for path in _paths(documents[FILES], FILES):
@@ -36,16 +37,16 @@ def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None
             _check_named(path, name, kind_of)
     for path in _paths(documents.get(NO_SOFTLINK, b""), NO_SOFTLINK):
         raise BadPackage(
-            f"{NO_SOFTLINK} lists {shown(path)}: conda keeps a symlink, rattler copies; build it with paths.json"
+            f"{NO_SOFTLINK} lists {quote(path)}: conda keeps a symlink, rattler copies; build it with paths.json"
         )
 
 
 def _check_named(path: str, name: str, kind_of: Callable[[str], Kind | None]) -> None:
     kind = kind_of(path)
     if kind is None and kind_of(_plain(path)) is not None:
-        raise BadPackage(f"{name} names {shown(path)}, which only rattler takes for {shown(_plain(path))}")
+        raise BadPackage(f"{name} names {quote(path)}, which only rattler takes for {quote(_plain(path))}")
     if kind is Kind.SYMLINK:
-        raise BadPackage(f"{name} names the symlink {shown(path)}: conda keeps it, rattler copies its file")
+        raise BadPackage(f"{name} names the symlink {quote(path)}: conda keeps it, rattler copies its file")
 
 
 def _plain(path: str) -> str:
@@ -58,7 +59,7 @@ def _paths(content: bytes, name: str) -> Iterator[str]:
     for line in _lines(content, name):
         if "\r" in line or line != line.strip() or line.startswith("#"):
             raise BadPackage(
-                f"{name} has the line {shown(line)}; expected a path that begins with no '#', has no blanks around "
+                f"{name} has the line {quote(line)}; expected a path that begins with no '#', has no blanks around "
                 "it, and LF or CR LF after it: build it with paths.json"
             )
         if not line and name == FILES:
@@ -76,7 +77,7 @@ def _prefixed(content: bytes, name: str) -> Iterator[str]:
         found = PREFIX_LINE.match(line)
         if found is None:
             raise BadPackage(
-                f"{name} has the line {shown(line)}; expected a path, or 'placeholder text path' or "
+                f"{name} has the line {quote(line)}; expected a path, or 'placeholder text path' or "
                 "'placeholder binary path' without quotes"
             )
         yield found[1] or line
@@ -84,7 +85,7 @@ def _prefixed(content: bytes, name: str) -> Iterator[str]:
 
 def _lines(content: bytes, name: str) -> Iterator[str]:
     """The lines as rattler splits them: each ends by LF or CR LF, but for what stands behind the last."""
-    strict_json.check_no_mark(content, name)
+    json_documents.check_no_mark(content, name)
     for raw_line in io.BytesIO(content):
         line = raw_line[:-1].removesuffix(b"\r") if raw_line.endswith(b"\n") else raw_line
         try:

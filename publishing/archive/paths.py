@@ -3,8 +3,10 @@
 import re
 import unicodedata
 
-from publishing.archive.rules import BadPackage, Limits, over_limit, shown
+from publishing.archive.errors import BadPackage, over_limit
+from publishing.archive.limits import Limits
 from publishing.archive.system_names import SHORT_NAME, fits_windows, folded, is_invisible, leaves
+from publishing.wording import quote
 
 # Cc of Unicode: C0, DEL and C1.
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -39,16 +41,16 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
         path = "/".join(segments)
     for segment in segments:
         if (segment.startswith(".") or not segment.isascii()) and leaves(segment):
-            raise BadPackage(f"the member {shown(path)} has the segment {shown(segment)}; expected a plain path")
+            raise BadPackage(f"the member {quote(path)} has the segment {quote(segment)}; expected a plain path")
         if len(segment.encode()) > limits.segment_bytes:
             raise over_limit(
-                f"the member {shown(path)} has a segment of more than the {limits.segment_bytes} bytes allowed",
+                f"the member {quote(path)} has a segment of more than the {limits.segment_bytes} bytes allowed",
                 "segment_bytes",
             )
     top = folded(path.split("/", 1)[0])
     is_reserved = top == RESERVED_DIRECTORY or ("~" in top and RESERVED_SHORT_NAME.match(top))
     if is_reserved or folded(path) == RESERVED_FILE:
-        raise BadPackage(f"the archive has the member {shown(path)}, which is for installers to write (CEP 34)")
+        raise BadPackage(f"the archive has the member {quote(path)}, which is for installers to write (CEP 34)")
     return path
 
 
@@ -57,9 +59,9 @@ def check_info_name(path: str) -> None:
     if path in DOCUMENTS:
         return
     if (document := folded(path)) in DOCUMENTS:
-        raise BadPackage(f"the member {shown(path)} is {document} where Windows or macOS unpacks it; rename it")
+        raise BadPackage(f"the member {quote(path)} is {document} where Windows or macOS unpacks it; rename it")
     if SHORT_NAME.search(path) and path.count("/") == 1:
-        raise BadPackage(f"the member {shown(path)} has a short name of Windows, maybe that of a document; rename it")
+        raise BadPackage(f"the member {quote(path)} has a short name of Windows, maybe that of a document; rename it")
 
 
 def check_info_name_in_pkg(path: str) -> None:
@@ -68,10 +70,10 @@ def check_info_name_in_pkg(path: str) -> None:
     Refused, too, are names that Windows or macOS changes, since they may come to be those of the info archive.
     """
     if folded(path) in DOCUMENTS:
-        raise BadPackage(f"the pkg archive holds {shown(path)}, which clients read; put it into the info archive")
+        raise BadPackage(f"the pkg archive holds {quote(path)}, which clients read; put it into the info archive")
     if is_invisible(path) or SHORT_NAME.search(path) or not fits_windows(path):
         raise BadPackage(
-            f"the pkg archive holds {shown(path)}, whose name Windows or macOS changes, maybe into that of a document; "
+            f"the pkg archive holds {quote(path)}, whose name Windows or macOS changes, maybe into that of a document; "
             "rename it"
         )
 
@@ -82,20 +84,20 @@ def symlink_detours(path: str, raw_target: bytes, limits: Limits) -> set[str]:
     Refuses a target that is absolute or leaves the tree. A detour must be a directory of the tree: were it a symlink,
     the `..` would climb out of the place where it points.
     """
-    target = _text(raw_target, f"the symlink {shown(path)} with the target", limits)
+    target = _text(raw_target, f"the symlink {quote(path)} with the target", limits)
     if not target:
-        raise BadPackage(f"the symlink {shown(path)} has no target")
-    _check_absolute(target, f"the symlink {shown(path)} with the target")
+        raise BadPackage(f"the symlink {quote(path)} has no target")
+    _check_absolute(target, f"the symlink {quote(path)} with the target")
     detours: set[str] = set()
     place = path.split("/")[:-1]
     own = len(place)
     for segment in target.split("/"):
         if segment not in {".", ".."} and leaves(segment):
             raise BadPackage(
-                f"the symlink {shown(path)} has the target {shown(target)}, which Windows or macOS changes"
+                f"the symlink {quote(path)} has the target {quote(target)}, which Windows or macOS changes"
             )
         if segment == ".." and not place:
-            raise BadPackage(f"the symlink {shown(path)} points outside the package: {shown(target)}")
+            raise BadPackage(f"the symlink {quote(path)} points outside the package: {quote(target)}")
         if segment == "..":
             detours.update("/".join(place[:count]) for count in range(own + 1, len(place) + 1))
             place.pop()
@@ -113,19 +115,19 @@ def same_name(path: str) -> str:
 def _text(raw_path: bytes, what: str, limits: Limits) -> str:
     if len(raw_path) > limits.path_bytes:
         raise over_limit(
-            f"{what} {shown(raw_path)} has {len(raw_path)} bytes; at most {limits.path_bytes} are allowed", "path_bytes"
+            f"{what} {quote(raw_path)} has {len(raw_path)} bytes; at most {limits.path_bytes} are allowed", "path_bytes"
         )
     try:
         path = raw_path.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadPackage(f"{what} {shown(raw_path)} is not UTF-8") from error
+        raise BadPackage(f"{what} {quote(raw_path)} is not UTF-8") from error
     if CONTROL_CHARACTER.search(path):
-        raise BadPackage(f"{what} {shown(path)} has a control character")
+        raise BadPackage(f"{what} {quote(path)} has a control character")
     if "\\" in path:
-        raise BadPackage(f"{what} {shown(path)} has a backslash; expected '/' between directories, on Windows too")
+        raise BadPackage(f"{what} {quote(path)} has a backslash; expected '/' between directories, on Windows too")
     return path
 
 
 def _check_absolute(path: str, what: str) -> None:
     if path.startswith("/") or WINDOWS_DRIVE.match(path):
-        raise BadPackage(f"{what} {shown(path)} is absolute; expected a path relative to the package")
+        raise BadPackage(f"{what} {quote(path)} is absolute; expected a path relative to the package")

@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from channels_app import identifiers
-from publishing import strict_json
-from publishing.archive import compression, conda_zip, documents, index_json, kinds, noarch_python, oddities, old_lists
+from publishing.archive import (
+    compression,
+    conda_zip,
+    documents,
+    index_json,
+    json_documents,
+    kinds,
+    noarch_python,
+    oddities,
+    old_lists,
+)
 from publishing.archive.compression import Part
+from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.identity import FileName, parse_file_name
+from publishing.archive.limits import Budget, Limits
 from publishing.archive.nodes import Place
-from publishing.archive.rules import MIB, BadPackage, Budget, Limits, over_limit, shown, size
 from publishing.archive.specs import SpecReader
 from publishing.archive.tree import (
     ABOUT_JSON,
@@ -26,6 +36,7 @@ from publishing.archive.tree import (
     RUN_EXPORTS_JSON,
     Tree,
 )
+from publishing.wording import MIB, human_size, quote
 
 __all__ = ["BadPackage", "FileName", "Limits", "PackageInfo", "parse_file_name", "read"]
 
@@ -128,7 +139,7 @@ def _parsed_name(file: BinaryIO, file_bytes: int, file_name: str) -> FileName:
         except BadPackage as other:
             raise BadPackage(f"{other.reason}. Besides, {error.reason}") from error
         if extension == ".conda" and not kinds.name_problem(file_name) and (inner := _name_inside(file, file_bytes)):
-            raise BadPackage(f"{error.reason}; the file was renamed: upload it as {shown(str(inner))}") from error
+            raise BadPackage(f"{error.reason}; the file was renamed: upload it as {quote(str(inner))}") from error
         raise
 
 
@@ -153,8 +164,8 @@ def _name_of_entries(entries: Iterable[str]) -> FileName | None:
 def _check_size(file_bytes: int, limits: Limits) -> None:
     if file_bytes > limits.compressed_bytes:
         raise BadPackage(
-            f"the file has {size(file_bytes)}; at most {size(limits.compressed_bytes)} are allowed; an owner can raise "
-            "the channel's limit, and an administrator HUB_MAX_UPLOAD_BYTES"
+            f"the file has {human_size(file_bytes)}; at most {human_size(limits.compressed_bytes)} are allowed; "
+            "an owner can raise the channel's limit, and an administrator HUB_MAX_UPLOAD_BYTES"
         )
 
 
@@ -165,7 +176,7 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     expected = {METADATA_JSON, info_name, pkg_name}
     if entries.keys() != expected:
         if inner := _name_of_entries(entries):
-            raise BadPackage(f"the file was renamed: it holds {shown(inner.stem)}; upload it as {shown(str(inner))}")
+            raise BadPackage(f"the file was renamed: it holds {quote(inner.stem)}; upload it as {quote(str(inner))}")
         raise BadPackage(f"the ZIP has the entries {_listed(entries)}; expected {_listed(expected)} for this file name")
     if any(entry.has_descriptor for entry in entries.values()):
         tree.warnings.append(DESCRIPTOR_WARNING)
@@ -187,14 +198,15 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
 def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> None:
     if entry.size_bytes > limits.metadata_json_bytes:
         raise over_limit(
-            f"{METADATA_JSON} has {size(entry.size_bytes)}; at most {size(limits.metadata_json_bytes)} are allowed",
+            f"{METADATA_JSON} has {human_size(entry.size_bytes)}; "
+            f"at most {human_size(limits.metadata_json_bytes)} are allowed",
             "metadata_json_bytes",
         )
     data = conda_zip.EntryReader(file, entry).read(entry.size_bytes)
-    metadata = strict_json.document_object(data, METADATA_JSON, limits, "metadata_json_bytes")
+    metadata = json_documents.document_object(data, METADATA_JSON, limits, "metadata_json_bytes")
     version = metadata.get("conda_pkg_format_version")
     if type(version) is not int or version != CONDA_FORMAT_VERSION:
-        raise BadPackage(f"{METADATA_JSON} has the conda_pkg_format_version {shown(version)}; expected 2 (CEP 35)")
+        raise BadPackage(f"{METADATA_JSON} has the conda_pkg_format_version {quote(version)}; expected 2 (CEP 35)")
 
 
 def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: Limits) -> Part:
@@ -247,7 +259,7 @@ def _warnings(file_name: FileName, index: dict[str, Any], tree: Tree) -> Iterato
     yield from oddities.warnings(tree, index["subdir"])
     yield from tree.warnings
     if file_name.version != file_name.version.lower():
-        yield f"the version {shown(file_name.version)} has capital letters, which clients compare as small ones"
+        yield f"the version {quote(file_name.version)} has capital letters, which clients compare as small ones"
 
 
 def _features(name: str, tree: Tree) -> Iterator[str]:
@@ -265,4 +277,4 @@ def _features(name: str, tree: Tree) -> Iterator[str]:
 
 
 def _listed(entry_names: Iterable[str]) -> str:
-    return ", ".join(shown(name) for name in sorted(entry_names))
+    return ", ".join(quote(name) for name in sorted(entry_names))

@@ -11,7 +11,8 @@ import rattler
 from rattler.exceptions import InvalidMatchSpecError
 
 from channels_app import identifiers
-from publishing.archive.rules import Budget, shown
+from publishing.archive.limits import Budget
+from publishing.wording import quote
 
 ERROR_CHARACTERS = 100
 # rattler compiles a build that is a regular expression; one of 480 classes such as \w takes 80 ms.
@@ -154,13 +155,13 @@ def _check_version_and_build(text: str) -> None:
     found = VERSION_AND_BUILD.match(text)
     if not found:
         raise NotAlikeError(
-            f"conda reads {shown(text)} otherwise; put ',' or '|' between constraints, and the build last"
+            f"conda reads {quote(text)} otherwise; put ',' or '|' between constraints, and the build last"
         )
     version, build = found["version"], found["build"]
     is_single = not re.search(JOINT, version)
     if version.startswith("==") and (is_single or not build):
         if build and version.endswith("*"):
-            raise NotAlikeError(f"rattler drops the '*' of {shown(version)}; write it without '=='")
+            raise NotAlikeError(f"rattler drops the '*' of {quote(version)}; write it without '=='")
         # Both read "==1.0.*" as "1.0.*" here, and as "==1.0" elsewhere.
         version = version.removeprefix("==").removeprefix(" ")
     _check_version(version)
@@ -176,8 +177,8 @@ def _check_version(text: str) -> None:
         if ANY_VERSION.match(term) or (constraint and constraint["glob"] in GLOBS[constraint["operator"]]):
             continue
         if "*" in term:
-            raise NotAlikeError(f"conda and rattler read the '*' of {shown(term)} differently; write it like '1.2.*'")
-        raise NotAlikeError(f"conda reads {shown(term)} otherwise, or not at all; write it like '>=1.2' or '1.2.*'")
+            raise NotAlikeError(f"conda and rattler read the '*' of {quote(term)} differently; write it like '1.2.*'")
+        raise NotAlikeError(f"conda reads {quote(term)} otherwise, or not at all; write it like '>=1.2' or '1.2.*'")
 
 
 def _check_pairs(text: str) -> None:
@@ -198,7 +199,7 @@ def _check_pairs(text: str) -> None:
 def _checked_pair(text: str, position: int) -> re.Match[str]:
     pair = PAIR.match(text, position)
     if not pair or pair["key"] not in VALUES or not VALUES[pair["key"]].match(pair["value"]):
-        found = shown(text[position : position + 40])
+        found = quote(text[position : position + 40])
         raise NotAlikeError(
             f"conda and rattler differ on {found} in brackets; both read version, build, "
             "build_number, channel, subdir, md5 and sha256 as key='value' with ',' between"
@@ -212,7 +213,7 @@ def _checked_pair(text: str, position: int) -> re.Match[str]:
 
 def _check_bracketed_version(text: str) -> None:
     if re.match(rf"==(?:(?!{JOINT}).)*\*", text):
-        raise NotAlikeError(f"rattler drops the '*' of {shown(text)}; write it without '=='")
+        raise NotAlikeError(f"rattler drops the '*' of {quote(text)}; write it without '=='")
     # Within brackets both read parentheses; rattler has found them balanced.
     _check_version(re.sub("[()]", "", text))
 
@@ -227,4 +228,4 @@ def _check_regex(build: str) -> None:
     try:
         re.compile(build if build.startswith("^") else "")
     except re.error as error:
-        raise NotAlikeError(f"its build {shown(build)} is no regular expression: {error}") from None
+        raise NotAlikeError(f"its build {quote(build)} is no regular expression: {error}") from None

@@ -12,7 +12,7 @@ from enum import Enum
 
 from publishing.archive import tar_fields
 from publishing.archive.compression import Part
-from publishing.archive.rules import KIB, BadPackage, shown
+from publishing.archive.errors import BadPackage
 from publishing.archive.tar_fields import (
     GNU_MAGIC,
     MAGIC,
@@ -24,6 +24,7 @@ from publishing.archive.tar_fields import (
     SIZE,
     TYPE,
 )
+from publishing.wording import KIB, quote
 
 BLOCK_BYTES = 512
 ZERO_BLOCK = bytes(BLOCK_BYTES)
@@ -148,7 +149,7 @@ class TarReader:
         kind, name = block[TYPE], self.part.budget.name
         tar_fields.check(block)
         if block[MAGIC] not in EXTENSIONS[kind]:
-            raise BadPackage(f"{name} has an extension header of the kind {shown(kind)} in a format that has none")
+            raise BadPackage(f"{name} has an extension header of the kind {quote(kind)} in a format that has none")
         if kind in seen - {PAX_GLOBAL_HEADER} or (kind == PAX_GLOBAL_HEADER and seen - {kind}):
             raise BadPackage(f"{name} has two extension headers that say different things about one member")
         seen.add(kind)
@@ -181,13 +182,13 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
     if kind is None:
         found = REFUSED_KINDS.get(block[TYPE], f"of the unknown tar type {block[TYPE]!r}")
         raise BadPackage(
-            f"the member {shown(raw_name)} is {found}; expected files, directories, symlinks and hardlinks"
+            f"the member {quote(raw_name)} is {found}; expected files, directories, symlinks and hardlinks"
         )
     if block[TYPE] == OLD_FILE and _header_name(block).endswith(b"/"):
         # The tar of Unix V7 had no type for a directory. Readers differ where a header is of POSIX or has two names.
         if PAX_NAME in extended or block[MAGIC] == POSIX_MAGIC:
             raise BadPackage(
-                f"the member {shown(raw_name)} is a file by its type and a directory by a slash at the end of its name"
+                f"the member {quote(raw_name)} is a file by its type and a directory by a slash at the end of its name"
             )
         kind = Kind.DIRECTORY
     is_plain = tar_fields.check(block)
@@ -195,14 +196,14 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
     _check_mode(mode, block, raw_name, kind)
     size_bytes = int(extended[PAX_SIZE]) if PAX_SIZE in extended else tar_fields.number(block[SIZE])
     if size_bytes and kind is not Kind.FILE:
-        raise BadPackage(f"the member {shown(raw_name)} is {kind.value} with content, which readers differ on")
+        raise BadPackage(f"the member {quote(raw_name)} is {kind.value} with content, which readers differ on")
     raw_target = extended.get(PAX_TARGET, tar_fields.text(block[tar_fields.TARGET]))
     return Member(raw_name, kind, size_bytes, raw_target, mode & PERMISSIONS)
 
 
 def _mode(block: bytes, raw_name: bytes) -> int:
     if not block[SIZE].strip(b" \x00") or not block[MODE].strip(b" \x00"):
-        raise BadPackage(f"the member {shown(raw_name)} has no mode or no size; expected octal numbers")
+        raise BadPackage(f"the member {quote(raw_name)} has no mode or no size; expected octal numbers")
     return tar_fields.octal(block[MODE])
 
 
@@ -210,22 +211,22 @@ def _check_mode(mode: int, block: bytes, raw_name: bytes, kind: Kind) -> None:
     """Refuse what one client keeps and another drops."""
     if special := mode & SPECIAL_MODES if kind is not Kind.DIRECTORY else 0:
         raise BadPackage(
-            f"the member {shown(raw_name)} is a setuid, setgid or sticky file ({special:04o}): conda keeps that, "
+            f"the member {quote(raw_name)} is a setuid, setgid or sticky file ({special:04o}): conda keeps that, "
             "rattler drops it; build it without"
         )
     above = mode & ~(PERMISSIONS | SPECIAL_MODES)
     if above and above != FILE_MODE_KINDS[kind]:
         raise BadPackage(
-            f"the member {shown(raw_name)} has the mode {mode:o}; expected the permissions of {kind.value}"
+            f"the member {quote(raw_name)} has the mode {mode:o}; expected the permissions of {kind.value}"
         )
     if missing := OWNER_NEEDS[kind] & ~mode:
         raise BadPackage(
-            f"the member {shown(raw_name)} is {kind.value} of the mode {mode & PERMISSIONS:04o}, which its owner can't "
+            f"the member {quote(raw_name)} is {kind.value} of the mode {mode & PERMISSIONS:04o}, which its owner can't "
             f"read or fill: clients fail on it; add {missing:04o}"
         )
     if mode & EXECUTABLE and block[TYPE] == CONTIGUOUS_FILE:
         raise BadPackage(
-            f"the member {shown(raw_name)} is an executable of the tar type '7', whose mode some readers drop; "
+            f"the member {quote(raw_name)} is an executable of the tar type '7', whose mode some readers drop; "
             "pack it as a plain file"
         )
 
@@ -236,5 +237,5 @@ def _header_name(block: bytes) -> bytes:
     if not prefix:
         return name
     if block[MAGIC] != POSIX_MAGIC:
-        raise BadPackage(f"the member {shown(name)} has a name prefix outside a POSIX header, which readers differ on")
+        raise BadPackage(f"the member {quote(name)} has a name prefix outside a POSIX header, which readers differ on")
     return prefix + b"/" + name

@@ -6,7 +6,8 @@ unpacks, tokio-tar reads single files. What the three read alike is taken, wheth
 
 import re
 
-from publishing.archive.rules import BadPackage, shown
+from publishing.archive.errors import BadPackage
+from publishing.wording import quote
 
 NAME = slice(0, 100)
 MODE = slice(100, 108)
@@ -60,7 +61,7 @@ def check(block: bytes) -> bool:
     Tells whether the mode has seven octal digits, and the other numbers are as plain.
     """
     if block[MAGIC] not in MAGICS:
-        raise BadPackage(f"the archive has a member header of the unknown format {shown(block[MAGIC])}")
+        raise BadPackage(f"the archive has a member header of the unknown format {quote(block[MAGIC])}")
     if block[DEVICES] not in PLAIN_DEVICES:
         for field in DEVICE_NUMBERS:
             number(block[field])
@@ -90,7 +91,7 @@ def octal(field: bytes) -> int:
     """A number of octal digits alone, as a mode and a checksum are."""
     found = OCTAL.match(field)
     if found is None:
-        raise BadPackage(f"the archive has a member header with {shown(field)} where a number should be")
+        raise BadPackage(f"the archive has a member header with {quote(field)} where a number should be")
     return int(found[1] or b"0", 8)
 
 
@@ -126,10 +127,10 @@ def _check_pax_record(key: str, value: bytes) -> None:
     if key.startswith(PAX_SPARSE_PREFIX):
         raise BadPackage("the archive has a sparse file; expected files, directories, symlinks and hardlinks")
     if not key or (not value and key != PAX_NAME):
-        raise BadPackage(f"the archive has a pax header with {shown(f'{key}=')}, without a key or a value")
+        raise BadPackage(f"the archive has a pax header with {quote(f'{key}=')}, without a key or a value")
     if key in PAX_FORMS and not PAX_FORMS[key].match(value):
         expected = "a charset of POSIX" if PAX_FORMS[key] is PAX_CHARSETS else "a number"
-        raise BadPackage(f"the archive has a pax header with the {key} {shown(value)}; expected {expected}")
+        raise BadPackage(f"the archive has a pax header with the {key} {quote(value)}; expected {expected}")
 
 
 def _signed(field: bytes) -> int:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from publishing.archive import listing, old_lists, paths, system_names, whole
 from publishing.archive.compression import Part
 from publishing.archive.contents import Contents
+from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.licences import Licences
+from publishing.archive.limits import Limits
 from publishing.archive.nodes import NOTHING, Node, Place, node
-from publishing.archive.rules import MIB, BadPackage, Limits, over_limit, shown, size
 from publishing.archive.tar import Kind, Member, TarReader
+from publishing.wording import MIB, human_size, quote
 
 INFO_DIRECTORY = "info"
 INDEX_JSON = "info/index.json"
@@ -114,10 +116,10 @@ class Tree:
     def _check_place(self, path: str, member: Member, place: Place) -> None:
         top, slash, _ = path.partition("/")
         if system_names.folded(top) == INFO_DIRECTORY != top:
-            raise BadPackage(f"the member {shown(path)} lies in info/ where Windows or macOS unpacks it; rename it")
+            raise BadPackage(f"the member {quote(path)} lies in info/ where Windows or macOS unpacks it; rename it")
         is_info = top == INFO_DIRECTORY
         if place is Place.INFO and not is_info:
-            raise BadPackage(f"the info archive holds {shown(path)}; expected members under info/ alone (CEP 35)")
+            raise BadPackage(f"the info archive holds {quote(path)}; expected members under info/ alone (CEP 35)")
         if is_info and place is Place.PKG:
             paths.check_info_name_in_pkg(path)
         elif is_info:
@@ -125,7 +127,7 @@ class Tree:
         if is_info and not slash and member.kind is not Kind.DIRECTORY:
             raise BadPackage(f"the member 'info' is {member.kind.value}; expected a directory")
         if member.raw_name.endswith((b"/", b"/.")) and member.kind is not Kind.DIRECTORY:
-            raise BadPackage(f"the member {shown(path)} is {member.kind.value} with a slash at the end of its name")
+            raise BadPackage(f"the member {quote(path)} is {member.kind.value} with a slash at the end of its name")
 
     def _count(self, path: str, member: Member) -> None:
         limits = self._limits
@@ -144,7 +146,7 @@ class Tree:
             )
         if self._info_bytes > limits.info_bytes:
             raise over_limit(
-                f"the archive has more than the {size(limits.info_bytes)} allowed under info/", "info_bytes"
+                f"the archive has more than the {human_size(limits.info_bytes)} allowed under info/", "info_bytes"
             )
 
     def _check_link(self, path: str, member: Member, place: Place) -> str:
@@ -159,11 +161,11 @@ class Tree:
             found = self._node(target)
             if found.kind not in (Kind.FILE, Kind.HARDLINK) or found.place is not place:
                 raise BadPackage(
-                    f"the hardlink {shown(path)} points to {shown(target)}, which is no earlier file of {place.value}"
+                    f"the hardlink {quote(path)} points to {quote(target)}, which is no earlier file of {place.value}"
                 )
             if member.mode != found.mode:
                 raise BadPackage(
-                    f"the hardlink {shown(path)} has the mode {member.mode:04o}, and {shown(target)} {found.mode:04o}, "
+                    f"the hardlink {quote(path)} has the mode {member.mode:04o}, and {quote(target)} {found.mode:04o}, "
                     "but both are one file"
                 )
             return target
@@ -174,9 +176,9 @@ class Tree:
         if before.kind is member.kind is Kind.DIRECTORY:
             return b""
         if before.place not in (None, place):
-            raise BadPackage(f"the info archive and the pkg archive both hold {shown(path)}; expected it in one")
+            raise BadPackage(f"the info archive and the pkg archive both hold {quote(path)}; expected it in one")
         if before.kind is not None:
-            raise BadPackage(f"the archive has two members {shown(path)}; expected one")
+            raise BadPackage(f"the archive has two members {quote(path)}; expected one")
         return self._set(path, node(member.kind, before.listed, place, member.mode))
 
     def _note_file(self, path: str, member: Member) -> None:
@@ -193,7 +195,7 @@ class Tree:
             raise over_limit(f"{self.listing_name} lists more paths than the members allowed", "pkg_members")
         before = self._node(entry.path)
         if before.listed is not None:
-            raise BadPackage(f"{self.listing_name} lists {shown(entry.path)} twice")
+            raise BadPackage(f"{self.listing_name} lists {quote(entry.path)} twice")
         return self._set(entry.path, node(before.kind, entry.path_type, before.place, before.mode))
 
     def _node(self, path: str) -> Node:
@@ -206,7 +208,7 @@ class Tree:
             self._paths_bytes += len(key)
             if self._paths_bytes > self._limits.all_paths_bytes:
                 raise over_limit(
-                    f"the paths of all members take more than the {size(self._limits.all_paths_bytes)} allowed",
+                    f"the paths of all members take more than the {human_size(self._limits.all_paths_bytes)} allowed",
                     "all_paths_bytes",
                 )
         self._nodes[key] = new
@@ -227,7 +229,9 @@ class Tree:
             raise BadPackage(f"{path} is {member.kind.value}; expected a file")
         max_bytes: int = getattr(self._limits, field)
         if member.size_bytes > max_bytes:
-            raise over_limit(f"{path} has {size(member.size_bytes)}; at most {size(max_bytes)} are allowed", field)
+            raise over_limit(
+                f"{path} has {human_size(member.size_bytes)}; at most {human_size(max_bytes)} are allowed", field
+            )
         if path == PATHS_JSON:
             self._read_listing(reader)
         else:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from publishing.archive import listing, paths
+from publishing.archive.errors import BadPackage
 from publishing.archive.nodes import NOTHING, Node
-from publishing.archive.rules import BadPackage, shown
 from publishing.archive.tar import Kind
+from publishing.wording import quote
 
 INFO_PREFIX = b"info/"
 
@@ -29,7 +30,7 @@ def check_listing(nodes: Nodes, name: str) -> None:
     for raw_path, found in nodes.items():
         is_info = raw_path == b"info" or raw_path.startswith(INFO_PREFIX)
         if why := "" if is_info and not found.listed else _mismatch(found):
-            raise BadPackage(f"{name} {why.format(shown(raw_path.decode()))}")
+            raise BadPackage(f"{name} {why.format(quote(raw_path.decode()))}")
 
 
 def _ordered(nodes: Nodes) -> list[bytes]:
@@ -45,7 +46,7 @@ def _check_detours(nodes: Nodes, ordered: list[bytes], detours: Iterable[Detour]
         following = ordered[bisect_left(ordered, below) :][:1] if found is None else []
         if found is not Kind.DIRECTORY and not any(other.startswith(below) for other in following):
             raise BadPackage(
-                f"the symlink {shown(path)} has a '..' after {shown(directory)}, no directory of the package; "
+                f"the symlink {quote(path)} has a '..' after {quote(directory)}, no directory of the package; "
                 "link to the file directly"
             )
 
@@ -56,7 +57,7 @@ def _check_parents(nodes: Nodes, ordered: list[bytes]) -> None:
         kind = nodes[path].kind
         if kind not in (None, Kind.DIRECTORY) and child.startswith(parent + b"\x00"):
             below = child.replace(b"\x00", b"/").decode()
-            raise BadPackage(f"the member {shown(below)} lies below {shown(path.decode())}, which is no directory")
+            raise BadPackage(f"the member {quote(below)} lies below {quote(path.decode())}, which is no directory")
 
 
 def _check_composed_names(nodes: Nodes) -> None:
@@ -68,7 +69,7 @@ def _check_composed_names(nodes: Nodes) -> None:
         other = seen.setdefault(paths.same_name(path), raw_path)
         if other is not raw_path:
             raise BadPackage(
-                f"the names {shown(other.decode())} and {shown(path)} differ in Unicode normalisation alone"
+                f"the names {quote(other.decode())} and {quote(path)} differ in Unicode normalisation alone"
             )
 
 

@@ -7,7 +7,8 @@ descriptors, in the directory. Fields of unknown kinds are skipped by all.
 import struct
 from collections.abc import Callable, Iterator
 
-from publishing.archive.rules import BadPackage, shown
+from publishing.archive.errors import BadPackage
+from publishing.wording import quote
 
 FIELD = struct.Struct("<2H")
 # A field that holds this value holds its real one in a ZIP64 structure.
@@ -57,9 +58,9 @@ def real_sizes(
     zip64 = _zip64(name, extra, is_read_by_rattler=is_read_by_rattler)
     saturated = sum(value == SATURATED_32 for value in stated)
     if len(zip64) < ZIP64_VALUE_BYTES * saturated:
-        raise BadPackage(f"the ZIP entry {shown(name)} lacks its ZIP64 sizes")
+        raise BadPackage(f"the ZIP entry {quote(name)} lacks its ZIP64 sizes")
     if len(zip64) != ZIP64_VALUE_BYTES * saturated and zip64 not in _unneeded(stated):
-        raise BadPackage(f"the ZIP entry {shown(name)} has ZIP64 sizes that its header does not ask for")
+        raise BadPackage(f"the ZIP entry {quote(name)} has ZIP64 sizes that its header does not ask for")
     real = iter(struct.unpack_from(f"<{saturated}Q", zip64))
     return tuple(next(real) if value == SATURATED_32 else value for value in stated)
 
@@ -70,9 +71,9 @@ def _zip64(name: bytes, extra: bytes, *, is_read_by_rattler: bool) -> bytes:
     for kind, content in _fields(name, extra):
         if kind in REFUSED:
             found = f"an extra field of the kind {kind:#06x}: {REFUSED[kind]}"
-            raise BadPackage(f"the ZIP entry {shown(name)} has {found}; write the file without")
+            raise BadPackage(f"the ZIP entry {quote(name)} has {found}; write the file without")
         if kind in known or (is_read_by_rattler and kind in FORMS and not FORMS[kind](content)):
-            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field of the kind {kind:#06x}")
+            raise BadPackage(f"the ZIP entry {quote(name)} has a malformed extra field of the kind {kind:#06x}")
         if kind == ZIP64 or kind in FORMS:
             known[kind] = content
     return known.get(ZIP64, b"")
@@ -85,10 +86,10 @@ def _unneeded(stated: tuple[int, ...]) -> tuple[bytes, ...]:
 def _fields(name: bytes, extra: bytes) -> Iterator[tuple[int, bytes]]:
     while extra:
         if len(extra) < FIELD.size:
-            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
+            raise BadPackage(f"the ZIP entry {quote(name)} has a malformed extra field")
         kind, content_bytes = FIELD.unpack_from(extra)
         content = extra[FIELD.size : FIELD.size + content_bytes]
         if len(content) != content_bytes:
-            raise BadPackage(f"the ZIP entry {shown(name)} has a malformed extra field")
+            raise BadPackage(f"the ZIP entry {quote(name)} has a malformed extra field")
         yield kind, content
         extra = extra[FIELD.size + content_bytes :]

@@ -5,9 +5,9 @@ from django.conf import settings
 from channels_app.access.permissions import Actor
 from channels_app.models import Channel
 from hub.errors import unprocessable
+from hub.request_body import ReceivedFile
 from publishing.attestations.errors import Verified
 from publishing.trusted import issuers
-from publishing.uploads.request_body import ReceivedFile
 
 
 def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified | None:

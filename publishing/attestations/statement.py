@@ -3,7 +3,6 @@
 from typing import Any
 
 from publishing import strict_json
-from publishing.archive.rules import BadPackage
 from publishing.attestations.errors import BadAttestation, shown
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -21,7 +20,7 @@ def check(payload_type: str, payload: bytes, *, file_name: str, sha256: str, cha
         )
     try:
         statement = strict_json.loads_object(payload, "its statement", STATEMENT_MAX_BYTES, STATEMENT_MAX_DEPTH)
-    except BadPackage as error:
+    except strict_json.NotStrictJson as error:
         raise BadAttestation("attestation_malformed", error.reason) from None
     _check_types(statement)
     _check_subject(statement.get("subject"), file_name, sha256)

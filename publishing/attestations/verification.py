@@ -14,7 +14,6 @@ from sigstore.verify import Verifier
 
 from hub.errors import HubError, unprocessable
 from publishing import strict_json
-from publishing.archive.rules import BadPackage
 from publishing.attestations import certificate, statement, trust_root
 from publishing.attestations.errors import BadAttestation, Verified, shown
 from publishing.attestations.trust_root import Logged
@@ -53,7 +52,7 @@ def _read(unverified_bundle: bytes) -> Bundle:
     """The bundle as the library would write it: clients refuse a whole sidecar for a `null` or for base64 in lines."""
     try:
         document = strict_json.loads_object(unverified_bundle, "it", BUNDLE_MAX_BYTES, BUNDLE_MAX_DEPTH)
-    except BadPackage as error:
+    except strict_json.NotStrictJson as error:
         raise BadAttestation("attestation_malformed", error.reason) from None
     if document.get("mediaType") not in BUNDLE_TYPES:
         raise BadAttestation(

@@ -5,9 +5,9 @@ py-rattler-build's client (ambient-id) asks for tokens of the root issuer; $CIRC
 
 import re
 
-from publishing.archive.rules import shown
 from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, text_claim
 from publishing.id_tokens.provider import Provider, events_field
+from publishing.wording import quote
 
 PREFIX = "oidc.circleci.com/"
 ORIGIN = r"[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._-]+)+"
@@ -97,7 +97,7 @@ class CircleCI(Provider):
                 Code.EVENT_REFUSED, "The job was rerun with SSH, so that people can reach into it; rerun it without."
             )
         if is_ssh_rerun is not False:
-            raise BadToken(Code.BAD_CLAIM, f"The claim {PREFIX}ssh-rerun is {shown(is_ssh_rerun)}; expected a boolean.")
+            raise BadToken(Code.BAD_CLAIM, f"The claim {PREFIX}ssh-rerun is {quote(is_ssh_rerun)}; expected a boolean.")
 
     def found(self, claims: Claims) -> dict[str, str]:
         return {
@@ -143,7 +143,7 @@ def organization(claims: Claims) -> str:
         raise BadToken(Code.MISSING_CLAIM, f"The token has no claim {PREFIX}org-id.")
     if claimed not in ("", issuers):
         raise BadToken(
-            Code.BAD_CLAIM, f"The claim {PREFIX}org-id is {shown(claimed)}; expected the issuer's {issuers}."
+            Code.BAD_CLAIM, f"The claim {PREFIX}org-id is {quote(claimed)}; expected the issuer's {issuers}."
         )
     return issuers
 
@@ -151,5 +151,5 @@ def organization(claims: Claims) -> str:
 def contexts(claims: Claims) -> list[str]:
     ids = claims.get(f"{PREFIX}context-ids", [])
     if not isinstance(ids, list) or not all(isinstance(context, str) for context in ids):
-        raise BadToken(Code.BAD_CLAIM, f"The claim {PREFIX}context-ids is {shown(ids)}; expected a list of strings.")
+        raise BadToken(Code.BAD_CLAIM, f"The claim {PREFIX}context-ids is {quote(ids)}; expected a list of strings.")
     return ids

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from publishing.archive.rules import shown
+from publishing.wording import quote
 
 Claims: TypeAlias = Mapping[str, Any]
 
@@ -88,8 +88,8 @@ class Difference:
 
     @property
     def sentence(self) -> str:
-        expected = shown(self.expected) if self.expected else "none"
-        found = shown(self.found) if self.found else "none"
+        expected = quote(self.expected) if self.expected else "none"
+        found = quote(self.found) if self.found else "none"
         return f"{self.title}: the token says {found}, but the publisher is registered with {expected}."
 
 
@@ -124,7 +124,7 @@ def text_claim(claims: Claims, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadToken(Code.BAD_CLAIM, f"The claim {name} is {shown(value)}; expected a string.")
+        raise BadToken(Code.BAD_CLAIM, f"The claim {name} is {quote(value)}; expected a string.")
     return value
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from publishing import strict_json
-from publishing.archive.rules import shown
 from publishing.id_tokens.claims import BadFields, Claims, Difference, Field, Provenance
 from publishing.id_tokens.github import USUAL_EVENTS
 from publishing.id_tokens.gitlab import USUAL_SOURCES
 from publishing.id_tokens.provider import Provider
+from publishing.wording import quote
 
 CONDITIONS_MAX = 20
 # The hub checks these itself, or they are of one token alone.
@@ -95,9 +95,9 @@ def conditions_fault(lines: list[str]) -> str:
     for line in lines:
         name, value = condition(line)
         if not name or not value or " " in name:
-            return f"The condition {shown(line)} is not of the form “claim = value”, such as sub = workload:sample."
+            return f"The condition {quote(line)} is not of the form “claim = value”, such as sub = workload:sample."
         if name in OWN_CLAIMS:
-            return f"The condition {shown(line)} is on {name}, which the hub checks itself; name another claim."
+            return f"The condition {quote(line)} is on {name}, which the hub checks itself; name another claim."
         if name in names:
             return f"Two conditions are on {name}; a claim has one value."
         names.append(name)

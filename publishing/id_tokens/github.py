@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib import parse
 
-from publishing.archive.rules import shown
 from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
+from publishing.wording import quote
 
 WORKFLOWS = ".github/workflows/"
 # Whoever can push starts these. https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows
@@ -141,7 +141,7 @@ class GitHub(Provider):
             commit_url=f"{repository_url}/commit/{sha}" if repository_url and sha else "",
             ref=text_claim(claims, "ref"),
             workflow=path,
-            workflow_url=f"{repository_url}/blob/{sha}/{quote(path)}" if repository_url and sha else "",
+            workflow_url=f"{repository_url}/blob/{sha}/{parse.quote(path)}" if repository_url and sha else "",
             run=run,
             run_url=f"{repository_url}/actions/runs/{run}/attempts/{attempt or 1}" if repository_url and run else "",
             environment=text_claim(claims, "environment"),
@@ -180,7 +180,7 @@ def workflow_file(claims: Claims) -> str:
     file = path[len(folder) :]
     if lower(path[: len(folder)]) != lower(folder) or not re.fullmatch(WORKFLOW, file):
         raise BadToken(
-            Code.BAD_CLAIM, f"The claim workflow_ref is {shown(claims['workflow_ref'])}; expected {folder}FILE.yml@REF."
+            Code.BAD_CLAIM, f"The claim workflow_ref is {quote(claims['workflow_ref'])}; expected {folder}FILE.yml@REF."
         )
     return file
 
@@ -200,12 +200,12 @@ def lower_repository(path: str) -> str:
 
 def server_url(issuer: str) -> str:
     """The website of the GitHub whose token issuer this is: github.com, SUBDOMAIN.ghe.com or an Enterprise Server."""
-    address = urlsplit(issuer)
+    address = parse.urlsplit(issuer)
     if address.netloc == "token.actions.githubusercontent.com":
         return "https://github.com"
     return f"{address.scheme}://{address.netloc.removeprefix('token.actions.')}"
 
 
 def api_url(server: str) -> str:
-    host = urlsplit(server).netloc
+    host = parse.urlsplit(server).netloc
     return f"https://api.{host}" if host == "github.com" or host.endswith(".ghe.com") else f"{server}/api/v3"

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib import parse
 
-from publishing.archive.rules import shown
 from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
+from publishing.wording import quote
 
 PROJECT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"
 CONFIG = r"(?!/)(?!.*//)[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]\.ya?ml"
@@ -79,8 +79,8 @@ class GitLab(Provider):
         if text_claim(claims, "job_project_id") not in ("", claims["project_id"]):
             raise BadToken(
                 Code.EVENT_REFUSED,
-                f"The job runs in the project {shown(claims['job_project_id'])}, but the token speaks for the project "
-                f"{shown(claims['project_id'])}; publish from the project's own pipelines, not from a fork's.",
+                f"The job runs in the project {quote(claims['job_project_id'])}, but the token speaks for the project "
+                f"{quote(claims['project_id'])}; publish from the project's own pipelines, not from a fork's.",
             )
 
     def found(self, claims: Claims) -> dict[str, str]:
@@ -113,7 +113,7 @@ class GitLab(Provider):
             commit_url=f"{project_url}/-/commit/{sha}" if project_url else "",
             ref=claims["ref_path"],
             workflow=config,
-            workflow_url=f"{project_url}/-/blob/{sha}/{quote(config)}" if project_url else "",
+            workflow_url=f"{project_url}/-/blob/{sha}/{parse.quote(config)}" if project_url else "",
             run=pipeline,
             run_url=f"{project_url}/-/pipelines/{pipeline}" if project_url and pipeline else "",
             environment=text_claim(claims, "environment"),
@@ -123,7 +123,7 @@ class GitLab(Provider):
         return https_url(f"{issuer}/{fields['project']}")
 
     def lookup_url(self, fields: Mapping[str, str], issuer: str) -> str:
-        return f"{issuer}/api/v4/projects/{quote(fields['project'], safe='')}"
+        return f"{issuer}/api/v4/projects/{parse.quote(fields['project'], safe='')}"
 
     def pins_from(self, document: Mapping[str, Any]) -> dict[str, str]:
         return {"project_id": document_id(document["id"]), "namespace_id": document_id(document["namespace"]["id"])}
@@ -149,5 +149,5 @@ def config_file(claims: Claims) -> str:
     project = f"{claims['iss'].partition('://')[2]}/{claims['project_path']}//"
     file = path[len(project) :]
     if lower(path[: len(project)]) != lower(project) or not re.fullmatch(CONFIG, file):
-        raise BadToken(Code.BAD_CLAIM, f"The claim ci_config_ref_uri is {shown(uri)}; expected {project}FILE.yml@REF.")
+        raise BadToken(Code.BAD_CLAIM, f"The claim ci_config_ref_uri is {quote(uri)}; expected {project}FILE.yml@REF.")
     return file

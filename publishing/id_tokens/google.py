@@ -1,8 +1,8 @@
 """Google Cloud: service accounts. https://cloud.google.com/iam/docs/service-account-creds#id-token"""
 
-from publishing.archive.rules import shown
 from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower
 from publishing.id_tokens.provider import Provider
+from publishing.wording import quote
 
 
 class Google(Provider):
@@ -32,7 +32,7 @@ class Google(Provider):
     def refuse(self, claims: Claims) -> None:
         if claims.get("email_verified") is not True:
             raise BadToken(
-                Code.BAD_CLAIM, f"The claim email_verified is {shown(claims.get('email_verified'))}; expected true."
+                Code.BAD_CLAIM, f"The claim email_verified is {quote(claims.get('email_verified'))}; expected true."
             )
 
     def found(self, claims: Claims) -> dict[str, str]:

@@ -10,7 +10,7 @@ from jwt.algorithms import RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from publishing import strict_json
-from publishing.archive.rules import MIB, BadPackage, shown
+from publishing.wording import MIB, quote
 
 KEY_SET_MAX_BYTES = MIB
 KEYS_MAX = 100
@@ -33,19 +33,19 @@ def read_discovery(document: bytes, issuer: str, allowed_hosts: Collection[str] 
     """Where the issuer's keys are: on its host, or one of `allowed_hosts` ("host" or "host:port"). Raises BadKeySet."""
     discovery = read_object(document, "The discovery document")
     if discovery.get("issuer") != issuer:
-        raise BadKeySet(f"The discovery document is of the issuer {shown(discovery.get('issuer'))}; expected {issuer}.")
+        raise BadKeySet(f"The discovery document is of the issuer {quote(discovery.get('issuer'))}; expected {issuer}.")
     keys_url = discovery.get("jwks_uri")
     if not isinstance(keys_url, str) or not re.fullmatch(r"[!-~]+", keys_url):
-        raise BadKeySet(f"The discovery document's jwks_uri is {shown(keys_url)}; expected a URL.")
+        raise BadKeySet(f"The discovery document's jwks_uri is {quote(keys_url)}; expected a URL.")
     try:
         origin, address = urlsplit(issuer), urlsplit(keys_url)
     except ValueError as error:  # brackets that enclose no IPv6 address
-        raise BadKeySet(f"The discovery document's jwks_uri is {shown(keys_url)}; expected a URL.") from error
+        raise BadKeySet(f"The discovery document's jwks_uri is {quote(keys_url)}; expected a URL.") from error
     if address.scheme not in {"https", origin.scheme}:
-        raise BadKeySet(f"The discovery document's jwks_uri is {shown(keys_url)}; expected https.")
+        raise BadKeySet(f"The discovery document's jwks_uri is {quote(keys_url)}; expected https.")
     # The network location has port and user name too, so that neither can differ unseen.
     if address.netloc.lower() not in {origin.netloc.lower(), *allowed_hosts}:
-        raise BadKeySet(f"The discovery document's jwks_uri is {shown(keys_url)}; expected it on {origin.netloc}.")
+        raise BadKeySet(f"The discovery document's jwks_uri is {quote(keys_url)}; expected it on {origin.netloc}.")
     return keys_url
 
 
@@ -59,7 +59,7 @@ def read_key_set(document: bytes) -> dict[str, dict[str, Any]]:
     keys: dict[str, dict[str, Any]] = {}
     for jwk in filter(is_signing_key, listed):
         if jwk["kid"] in keys:
-            raise BadKeySet(f"The key set has two keys with the kid {shown(jwk['kid'])}.")
+            raise BadKeySet(f"The key set has two keys with the kid {quote(jwk['kid'])}.")
         keys[jwk["kid"]] = {name: jwk[name] for name in ("kid", "kty", "n", "e")}
     if not keys:
         raise BadKeySet(f"The key set has no RSA key of {KEY_MIN_BITS} bits or more for {ALGORITHM} signatures.")
@@ -95,5 +95,5 @@ def public_key(jwk: Mapping[str, Any]) -> RSAPublicKey:
 def read_object(document: bytes, name: str) -> dict[str, Any]:
     try:
         return strict_json.loads_object(document, name, KEY_SET_MAX_BYTES, JSON_MAX_DEPTH)
-    except BadPackage as error:
+    except strict_json.NotStrictJson as error:
         raise BadKeySet(f"{error.reason}.") from error

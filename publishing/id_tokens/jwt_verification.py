@@ -11,9 +11,9 @@ from typing import Any
 import jwt
 
 from publishing import strict_json
-from publishing.archive.rules import BadPackage, shown, size
 from publishing.id_tokens.claims import BadToken, Claims, Code
 from publishing.id_tokens.jwks import ALGORITHM, KEY_ID_MAX_CHARACTERS, BadKeySet, public_key
+from publishing.wording import human_size, quote
 
 TOKEN_MAX_BYTES = 16 * 1024
 JSON_MAX_DEPTH = 16
@@ -55,7 +55,7 @@ def verify(
     """The signed claims. `key` is the JWK named by `unverified.key_id`; `now` is in Unix seconds. Raises BadToken."""
     signed_claims = read_object(signed_payload(unverified.jwt, key), "payload")
     if signed_claims.get("iss") != unverified.issuer:
-        raise BadToken(Code.UNKNOWN_ISSUER, f"The claim iss is not {shown(unverified.issuer)}, whose key was used.")
+        raise BadToken(Code.UNKNOWN_ISSUER, f"The claim iss is not {quote(unverified.issuer)}, whose key was used.")
     check_audience(signed_claims, audiences)
     check_times(signed_claims, max_lifetime_s, now)
     check_token_id(signed_claims, needs_token_id)
@@ -81,7 +81,7 @@ def replayable_until(signed_claims: Claims) -> int:
 def decoded_segments(unverified_jwt: str) -> list[bytes]:
     """Header, payload and signature."""
     if len(unverified_jwt) > TOKEN_MAX_BYTES:
-        raise BadToken(Code.MALFORMED, f"The token is larger than the {size(TOKEN_MAX_BYTES)} allowed.")
+        raise BadToken(Code.MALFORMED, f"The token is larger than the {human_size(TOKEN_MAX_BYTES)} allowed.")
     segments = unverified_jwt.split(".")
     if len(segments) != 3:
         raise BadToken(Code.MALFORMED, f"The token has {len(segments)} segments; expected header.payload.signature.")
@@ -104,23 +104,23 @@ def decode(segment: str, name: str) -> bytes:
 def read_object(data: bytes, name: str) -> dict[str, Any]:
     try:
         return strict_json.loads_object(data, f"The token's {name}", TOKEN_MAX_BYTES, JSON_MAX_DEPTH)
-    except BadPackage as error:
+    except strict_json.NotStrictJson as error:
         raise BadToken(Code.MALFORMED, f"{error.reason}.") from error
 
 
 def check_header(header: Mapping[str, Any]) -> None:
     """`jku`, `jwk`, `x5u` and `x5c` bring a key of the sender's choice: they are never looked at."""
     if header.get("alg") != ALGORITHM:
-        raise BadToken(Code.MALFORMED, f"The token's alg is {shown(header.get('alg'))}; expected {ALGORITHM}.")
+        raise BadToken(Code.MALFORMED, f"The token's alg is {quote(header.get('alg'))}; expected {ALGORITHM}.")
     if "crit" in header:
         raise BadToken(Code.MALFORMED, "The token's header has crit; expected no extensions.")
     if header.get("typ", "JWT") != "JWT":
-        raise BadToken(Code.MALFORMED, f"The token's typ is {shown(header['typ'])}; expected JWT.")
+        raise BadToken(Code.MALFORMED, f"The token's typ is {quote(header['typ'])}; expected JWT.")
     key_id = header.get("kid")
     if not isinstance(key_id, str) or not 1 <= len(key_id) <= KEY_ID_MAX_CHARACTERS:
         raise BadToken(
             Code.MALFORMED,
-            f"The token's kid is {shown(key_id)}; expected a string of 1 to {KEY_ID_MAX_CHARACTERS} characters.",
+            f"The token's kid is {quote(key_id)}; expected a string of 1 to {KEY_ID_MAX_CHARACTERS} characters.",
         )
 
 
@@ -143,7 +143,7 @@ def check_audience(signed_claims: Claims, audiences: Collection[str]) -> None:
     audience = signed_claims.get("aud")
     if not isinstance(audience, str) or audience not in audiences:
         expected = " or ".join(sorted(audiences))
-        found = shown(audience) if "aud" in signed_claims else "missing"
+        found = quote(audience) if "aud" in signed_claims else "missing"
         raise BadToken(
             Code.WRONG_AUDIENCE, f"The token's audience is {found}; request the token with the one audience {expected}."
         )
@@ -176,7 +176,7 @@ def seconds(signed_claims: Claims, name: str) -> int:
     if value is None:
         raise BadToken(Code.MISSING_CLAIM, f"The token has no claim {name}; expected a time in whole seconds.")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadToken(Code.BAD_CLAIM, f"The token's {name} is {shown(value)}; expected a time in whole seconds.")
+        raise BadToken(Code.BAD_CLAIM, f"The token's {name} is {quote(value)}; expected a time in whole seconds.")
     return value
 
 
@@ -187,4 +187,4 @@ def check_token_id(signed_claims: Claims, needs_token_id: bool) -> None:
     if token_id is None:
         raise BadToken(Code.MISSING_CLAIM, "The token has no claim jti, by which a second use is noticed.")
     if not isinstance(token_id, str) or not token_id:
-        raise BadToken(Code.BAD_CLAIM, f"The token's jti is {shown(token_id)}; expected a string that is not empty.")
+        raise BadToken(Code.BAD_CLAIM, f"The token's jti is {quote(token_id)}; expected a string that is not empty.")

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from publishing.archive.rules import shown
 from publishing.id_tokens.claims import (
     BadFields,
     BadToken,
@@ -17,6 +16,7 @@ from publishing.id_tokens.claims import (
     needed_claim,
     text_claim,
 )
+from publishing.wording import quote
 
 EVENTS = "events"  # the field of the further events that a publisher lets in
 
@@ -46,7 +46,7 @@ class Provider:
             cleaned[EVENTS] = ", ".join(words(cleaned[EVENTS]))
         reasons = {field.name: reason for field in self.fields if (reason := fault(field, cleaned[field.name]))}
         reasons |= {
-            name: f"{self.title} publishers have no field {shown(name)}." for name in values.keys() - cleaned.keys()
+            name: f"{self.title} publishers have no field {quote(name)}." for name in values.keys() - cleaned.keys()
         }
         if reasons:
             raise BadFields(reasons)
@@ -160,9 +160,9 @@ def fault(field: Field, value: str) -> str:
     if len(value) > field.max_characters:
         return f"{field.title} has {len(value)} characters; at most {field.max_characters} are allowed."
     if field.choices and value not in field.choices:
-        return f"{field.title} is {shown(value)}; expected {' or '.join(field.choices)}, or nothing."
+        return f"{field.title} is {quote(value)}; expected {' or '.join(field.choices)}, or nothing."
     if not re.fullmatch(field.pattern, value):
-        return f"{field.title} is {shown(value)}; expected {field.form}, such as {field.example}."
+        return f"{field.title} is {quote(value)}; expected {field.form}, such as {field.example}."
     return ""
 
 
@@ -177,11 +177,11 @@ def strip_ref(value: str, refs: tuple[str, ...], name: str) -> str:
         if ref and value.endswith(f"@{ref}"):
             return value.removesuffix(f"@{ref}")
     expected = " or ".join(f"@{ref}" for ref in refs if ref)
-    raise BadToken(Code.BAD_CLAIM, f"The claim {name} is {shown(value)}; expected it to end in {expected or 'a ref'}.")
+    raise BadToken(Code.BAD_CLAIM, f"The claim {name} is {quote(value)}; expected it to end in {expected or 'a ref'}.")
 
 
 def document_id(value: object) -> str:
     """A numeric id of an API's answer as the token's claims write it. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"the id is {shown(value)}; expected a number.")
+        raise ValueError(f"the id is {quote(value)}; expected a number.")
     return str(value)

@@ -21,9 +21,9 @@ from redis import RedisError
 from channels_app.models import Channel
 from hub import queues
 from hub.celery import wake
+from publishing import failed_jobs
 from publishing.index import builds
 from publishing.models import IndexedName, SubdirIndex
-from publishing.status import jobs
 
 QUEUE = "index"
 # What one build may spend on pieces before it writes the files.
@@ -78,7 +78,7 @@ def work() -> None:
 def try_again(index_id: int) -> None:
     """Let the index be due, and forget that it failed where there is nothing to build any more."""
     if not SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).update(due_at=None):
-        jobs.forget(FAILED_BUILD, [index_id])
+        failed_jobs.forget(FAILED_BUILD, [index_id])
 
 
 def stale() -> list[Turn]:
@@ -134,10 +134,10 @@ def _build(turn: Turn, *, has_more: bool) -> bool:
         is_built = builds.build_once(turn.index_id, bound_s=BUILD_S, begun=partial(_begin, turn, has_more=has_more))
     except Exception as error:
         logger.exception("the build of index %s failed", turn.index_id)
-        jobs.note(FAILED_BUILD, [turn.index_id], error)
+        failed_jobs.note(FAILED_BUILD, [turn.index_id], error)
         return True
     if is_built:
-        jobs.forget(FAILED_BUILD, [turn.index_id])
+        failed_jobs.forget(FAILED_BUILD, [turn.index_id])
     return is_built
 
 

@@ -10,9 +10,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.rate_limits import counters
 from hub.errors import HubError, unprocessable
+from hub.request_body import Body
 from publishing.id_tokens.claims import Code
 from publishing.trusted.exchange import exchange
-from publishing.uploads.request_body import Body
 
 BODY_MAX_BYTES = 32 * 1024
 

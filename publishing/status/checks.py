@@ -18,9 +18,10 @@ from hub import VERSION, health, queues
 from hub.celery import app
 from hub.health import Answer
 from hub.queues import Waiting
+from publishing import failed_jobs
 from publishing.attestations import trust_root_age
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
-from publishing.status import jobs, queries
+from publishing.status import queries
 from publishing.status.queries import LISTED, Indexes, Verified
 
 ASK_WORKERS_S = 1.0
@@ -85,7 +86,7 @@ def status() -> Status:
         indexes=queries.indexes(),
         stale=list(queries.stale_indexes()[:LISTED]),
         failed_count=queries.failed_jobs().count(),
-        failed=jobs.named(list(queries.failed_jobs()[:LISTED])),
+        failed=failed_jobs.named(list(queries.failed_jobs()[:LISTED])),
         verified=queries.verified(),
         differing=list(queries.differing()[:LISTED]),
         issuers=list(queries.failing_issuers()[:LISTED]),

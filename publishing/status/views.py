@@ -12,8 +12,8 @@ from channels_app.audit import test_message
 from channels_app.authentication import actors
 from channels_app.models import User
 from channels_app.rate_limits import counters
+from publishing import failed_jobs
 from publishing.models import FailedJob
-from publishing.status import jobs
 from publishing.status.checks import status, versions
 
 ALL = "all"
@@ -39,13 +39,15 @@ def _act(request: HttpRequest, user: User) -> HttpResponse:
     """`retry=` or `put_away=`, a failed job's id or all; what is gone by now is passed over."""
     actor = Actor(user=user)
     if "retry" in request.POST:
-        sent, left = jobs.retry(actor=actor, jobs=_chosen(request.POST["retry"]))
+        sent, left = failed_jobs.retry(actor=actor, jobs=_chosen(request.POST["retry"]))
         if sent:
             messages.success(request, f"Sent again: {sent}. What succeeds disappears from the list.")
         if left:
             messages.error(request, f"The queue did not take {left}: the broker is down.")
     elif "put_away" in request.POST:
-        messages.success(request, f"Put away: {jobs.put_away(actor=actor, jobs=_chosen(request.POST['put_away']))}.")
+        messages.success(
+            request, f"Put away: {failed_jobs.put_away(actor=actor, jobs=_chosen(request.POST['put_away']))}."
+        )
     elif "test_mail" in request.POST:
         _test_mail(request, user)
     return redirect("status")

@@ -25,13 +25,13 @@ from channels_app.access.permissions import ANYONE
 from channels_app.identifiers import is_subdir
 from channels_app.models import Artifact, Channel
 from hub.errors import HubError, unprocessable
+from hub.request_body import ReceivedFile
 from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
 from publishing.attestations.errors import Verified
 from publishing.index import repodata
 from publishing.transfer.import_records import YANKED, Checked, OldIndex, Outcome, Records, recording
 from publishing.uploads import upload
-from publishing.uploads.request_body import ReceivedFile
 from publishing.uploads.upload import Upload
 from publishing.verification.inventory import Inventory, taken
 from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE

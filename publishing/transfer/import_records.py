@@ -24,13 +24,13 @@ from channels_app.models import Artifact, Channel, Package, Removal
 from channels_app.packages import about, packages
 from channels_app.quotas import quotas
 from hub.errors import HubError, conflict, not_found
+from hub.request_body import ReceivedFile
 from publishing.archive.reader import BadPackage, parse_file_name
 from publishing.attestations import sidecars
 from publishing.attestations.errors import Verified
 from publishing.index import builds
 from publishing.models import Reservation
 from publishing.uploads import existing_artifacts, upload
-from publishing.uploads.request_body import ReceivedFile
 from publishing.uploads.upload import Upload
 
 YANKED = "It was not in the index that it was taken in with."

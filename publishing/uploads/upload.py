@@ -17,10 +17,10 @@ from channels_app.packages import about, packages
 from channels_app.quotas import quotas
 from hub import database
 from hub.errors import HubError, conflict, unavailable, unprocessable
+from hub.request_body import ReceivedFile
 from hub.storage import StoreError, store
 from publishing.archive import reader
 from publishing.archive.reader import BadPackage, Limits, PackageInfo
-from publishing.archive.rules import SHOWN_CHARACTERS
 from publishing.attestations import acceptance, sidecars
 from publishing.attestations.errors import Verified
 from publishing.attestations.sidecars import Sidecar
@@ -31,7 +31,7 @@ from publishing.trusted import issuers
 from publishing.uploads import metrics
 from publishing.uploads.existing_artifacts import check_duplicate, occupant
 from publishing.uploads.policies import check_again, check_checksum, check_policies
-from publishing.uploads.request_body import ReceivedFile
+from publishing.wording import QUOTE_MAX_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         return reader.read(received.path, received.file_name, limits)
     except BadPackage as error:
         raise unprocessable(
-            "bad_package", f"{received.file_name[:SHOWN_CHARACTERS]} was refused: {error.reason}"
+            "bad_package", f"{received.file_name[:QUOTE_MAX_CHARACTERS]} was refused: {error.reason}"
         ) from None
 
 

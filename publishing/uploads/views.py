@@ -18,10 +18,10 @@ from channels_app.quotas import quotas
 from channels_app.site import misplaced
 from channels_app.ui import settings_page
 from hub.errors import HubError, bad_request
+from hub.request_body import Body, receive
 from publishing.removal import removal
 from publishing.removal.forms import DeleteForm, ReleaseForm, RestoreForm, YankForm
 from publishing.uploads import queries
-from publishing.uploads.request_body import Body, receive
 from publishing.uploads.upload import Published, publish
 
 STATUS_FILES_MAX = 200

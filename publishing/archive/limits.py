@@ -1,23 +1,13 @@
-"""The caps of an upload, the refusal, and the few words that every check shares."""
+"""The limits of an upload, and the budget of one part of an archive."""
 
 import time
 from dataclasses import dataclass
 from typing import Self
 
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
+from publishing.archive.errors import over_limit
+from publishing.wording import GIB, KIB, MIB, human_size
 
-SHOWN_CHARACTERS = 100
 FRAME_BYTES = 64 * KIB
-
-
-class BadPackage(Exception):  # noqa: N818 (its name is a sentence)
-    """The upload is not a package that every client reads alike; `reason` is one sentence for the uploader."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +41,6 @@ class Limits:
     specs: int = 2_000
     spec_characters: int = 1024
     clock_ahead_seconds: int = 600
-
-
-def over_limit(reason: str, *fields: str) -> BadPackage:
-    """The refusal because of a limit: what was found, what is allowed, and the `fields` of Limits that raise it."""
-    return BadPackage(f"{reason}; an administrator can raise {' or '.join(fields)} in HUB_PACKAGE_LIMITS")
 
 
 class Budget:
@@ -104,24 +89,12 @@ class Budget:
         """Counts bytes that were decompressed."""
         self._spent_bytes += size_bytes
         if self._spent_bytes > self._max_bytes:
-            raise over_limit(f"{self.name} unpacks to more than the {size(self._max_bytes)} allowed", self._fields[1])
+            raise over_limit(
+                f"{self.name} unpacks to more than the {human_size(self._max_bytes)} allowed", self._fields[1]
+            )
         if self._spent_bytes > self._ratio_max_bytes:
             raise over_limit(
                 f"{self.name} unpacks to more than {self._ratio} times its size, "
-                f"which is not allowed above {size(self._ratio_max_bytes)}",
+                f"which is not allowed above {human_size(self._ratio_max_bytes)}",
                 *("ratio", "ratio_free_bytes"),
             )
-
-
-def shown(value: object) -> str:
-    """`value` from an untrusted archive as a sentence may quote it: escaped, and short."""
-    text = ascii(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
-
-
-def size(size_bytes: int) -> str:
-    """A size for people: '256 MiB'."""
-    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if size_bytes >= unit:
-            return f"{size_bytes / unit:.4g} {name}"
-    return f"{size_bytes} bytes"
