@@ -59,6 +59,6 @@ urlpatterns = [
     path("channels/<str:channel>/settings/policies", settings_views.policies, name="channel-policies"),
     path("channels/<str:channel>/settings/activity", settings_views.activity, name="channel-activity"),
     path("channels/<str:channel>/settings/danger", settings_views.danger, name="channel-danger"),
-    path("channels/<str:channel>/leave", settings_views.leave, name="channel-leave"),
+    path("channels/<str:channel>/leave", member_views.leave, name="channel-leave"),
     path("channels/<str:channel>/restore", settings_views.restore, name="channel-restore"),
 ]

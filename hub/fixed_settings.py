@@ -185,7 +185,7 @@ IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
 
 # Of every body but an upload; see hub.middleware.bounded_body.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-CSRF_FAILURE_VIEW = "channels_app.site.views.csrf_failed"
+CSRF_FAILURE_VIEW = "channels_app.site.error_pages.csrf_failed"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
 # HSTS for the other hosts of the domain is not the hub's to ask for.

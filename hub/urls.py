@@ -10,10 +10,10 @@ from channels_app.channels.channels import ROUTED
 from hub import health
 from publishing.downloads import addresses
 
-handler400 = "channels_app.site.views.misdirected"
-handler403 = "channels_app.site.views.denied"
-handler404 = "channels_app.site.views.not_found"
-handler500 = "channels_app.site.views.failed"
+handler400 = "channels_app.site.error_pages.misdirected"
+handler403 = "channels_app.site.error_pages.denied"
+handler404 = "channels_app.site.error_pages.not_found"
+handler500 = "channels_app.site.error_pages.failed"
 
 # Django's own form would ask for no second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]

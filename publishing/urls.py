@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from publishing.protocols import minting, prefix, provenance, upload_check
+from publishing.removal import views as removal_views
 from publishing.status import metrics_view
 from publishing.status import views as status_views
 from publishing.trusted import api
@@ -28,5 +29,9 @@ urlpatterns = [
     path("channels/<str:channel>/settings/upload", views.upload, name="channel-upload"),
     path("channels/<str:channel>/settings/upload/may", upload_check.by_session, name="channel-upload-check"),
     path("channels/<str:channel>/settings/upload/status", views.status, name="channel-upload-status"),
-    path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/remove", views.remove, name="artifact-remove"),
+    path(
+        "channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/remove",
+        removal_views.remove,
+        name="artifact-remove",
+    ),
 ]

@@ -7,13 +7,24 @@ from typing import Any
 
 from allauth.idp.oidc.models import Token
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import (
+    Case,
+    IntegerField,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 from django.http import Http404
 from django.utils import timezone
 
 from channels_app.access import revision
 from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, TeamMember, User
 from hub.errors import HubError, forbidden, not_found, unauthenticated
+
+# The most powerful first; and how members are ordered by it.
+ROLES = (Role.OWNER, Role.MAINTAINER, Role.CONTRIBUTOR, Role.VIEWER)
+RANK = Case(*(When(role=role, then=Value(n)) for n, role in enumerate(ROLES)), output_field=IntegerField())
 
 
 class Permission(StrEnum):

@@ -17,8 +17,8 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from channels_app.access.permissions import Actor
+from channels_app.access.users import account_named
 from channels_app.accounts import browsers, devices
-from channels_app.accounts.tries import account_named
 from channels_app.audit import log
 from channels_app.models import AuditEvent, User
 from channels_app.rate_limits import counters

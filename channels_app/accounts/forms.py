@@ -10,8 +10,8 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from channels_app.accounts import sign_up
-from channels_app.channels.forms import AS_TYPED
 from channels_app.models import User
+from channels_app.ui.form_fields import AS_TYPED
 
 # No name looks like another's, or like an address. Names that an administrator gives may be others.
 USERNAME_VALIDATORS = [

@@ -9,10 +9,10 @@ from allauth.account.utils import url_str_to_user_pk
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import validate_totp_code
-from django.db.models import Q
 from django.http import HttpRequest
 
 from channels_app.access.permissions import Actor
+from channels_app.access.users import account_named
 from channels_app.accounts import devices
 from channels_app.audit import log, notifications, outbox
 from channels_app.models import User
@@ -21,13 +21,6 @@ from channels_app.rate_limits import counters
 TELL = "channels_app.tasks.tell_of_tries"
 NO_SECRET = "A" * 32  # of nobody's app
 NOBODY = 0
-
-
-def account_named(name: str) -> User | None:
-    """The account with this user name or e-mail address."""
-    name = name.strip()
-    by_email = Q(email__iexact=name) | Q(emailaddress__email__iexact=name)
-    return User.objects.filter(Q(username__iexact=name) | by_email).order_by("pk").first() if name else None
 
 
 def counted(request: HttpRequest) -> str:

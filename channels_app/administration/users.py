@@ -17,10 +17,10 @@ from django.utils.html import format_html
 from channels_app.accounts import factor_removal
 from channels_app.administration.site import Audited
 from channels_app.authentication import actors
-from channels_app.channels.forms import AS_TYPED
 from channels_app.models import User
 from channels_app.people import handing_over
 from channels_app.quotas import user_limits
+from channels_app.ui.form_fields import AS_TYPED
 from hub.errors import HubError
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels_app import identifiers
-from channels_app.access import acts
+from channels_app.access import acts, users
 from channels_app.access.permissions import Actor, Permission, hold
 from channels_app.audit import log
 from channels_app.channels import pending_names, reserved_names
@@ -101,7 +101,7 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
             f"'{username[:150]}' is no owner of '{locked}'. Nobody owns a channel unasked: invite them as an "
             "owner, and hand it over once they have accepted.",
         )
-    user = members.user_named(username)
+    user = users.user_named(username)
     owner = named or Member(channel=locked, user=user)
     if owner.role != Role.OWNER:
         members.make_owner(owner)

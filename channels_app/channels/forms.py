@@ -7,10 +7,8 @@ from django.core.exceptions import ValidationError
 
 from channels_app import identifiers
 from channels_app.channels import channels, logos
+from channels_app.ui.form_fields import AS_TYPED
 from hub.errors import HubError
-
-# Names and keys are typed as they are: no capital at the beginning, no red line below.
-AS_TYPED = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
 
 
 class LogoField(forms.FileField):
@@ -30,21 +28,6 @@ class LogoField(forms.FileField):
             return logos.encode(file) if file else None
         except HubError as error:
             raise ValidationError(error.detail) from None
-
-
-class GlobsField(forms.CharField):
-    """Package names, apart by spaces, lines or commas; its clean value is a list of them."""
-
-    def __init__(self, *, deed: str = "upload") -> None:
-        super().__init__(
-            required=False,
-            label="Package names",
-            widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
-            help_text=f"The only names that it may {deed}, one a line; * stands for anything. Empty: every name.",
-        )
-
-    def clean(self, value: Any) -> list[str]:
-        return str(super().clean(value)).replace(",", " ").split()
 
 
 class ChannelForm(forms.Form):

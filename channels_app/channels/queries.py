@@ -1,7 +1,8 @@
-"""Reads for the pages."""
+"""Reads for the pages of channels and their settings."""
+
+from dataclasses import dataclass
 
 from django.db.models import (
-    Case,
     Count,
     DateTimeField,
     ExpressionWrapper,
@@ -12,18 +13,13 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
-    Value,
-    When,
+    Sum,
 )
 from django.db.models.functions import Coalesce
 
-from channels_app.access.permissions import Actor, is_member, memberships, visible_channels
+from channels_app.access.permissions import RANK, Actor, is_member, memberships, visible_channels
 from channels_app.channels import channels
-from channels_app.models import Channel, Package, Role
-
-# The most powerful first; and how members are ordered by it.
-ROLES = (Role.OWNER, Role.MAINTAINER, Role.CONTRIBUTOR, Role.VIEWER)
-RANK = Case(*(When(role=role, then=Value(n)) for n, role in enumerate(ROLES)), output_field=IntegerField())
+from channels_app.models import Artifact, AuditEvent, Channel, Package, Role
 
 
 def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QuerySet[Channel]:
@@ -78,3 +74,40 @@ def recent_packages(actor: Actor, count: int) -> QuerySet[Package]:
 def visible_packages(actor: Actor) -> QuerySet[Package]:
     """The packages that can be installed from channels that `actor` may know of."""
     return Package.objects.filter(channel__in=visible_channels(actor).values("pk"), latest_version__gt="")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes with a channel."""
+
+    packages: int
+    files: int
+    size_bytes: int
+    members: int
+
+
+def events(channel: Channel, *, prefixes: tuple[str, ...] = ()) -> QuerySet[AuditEvent]:
+    """What happened in `channel`, newest first; of the actions that begin with one of `prefixes`, where given."""
+    wanted = Q()
+    for prefix in prefixes:
+        wanted |= Q(action__startswith=prefix)
+    return AuditEvent.objects.filter(wanted, channel=channel).select_related("actor", "key")
+
+
+def artifact_paths(channel: Channel, targets: set[str]) -> dict[str, tuple[str, str]]:
+    """Of those `targets` that have a page: target → subdir and file name."""
+    names = {target.rpartition("/")[2] for target in targets}
+    found = Artifact.objects.filter(channel=channel, file_name__in=names).values_list("subdir", "file_name")
+    return {f"{subdir}/{file_name}": (subdir, file_name) for subdir, file_name in found}
+
+
+def contents(channel: Channel) -> Contents:
+    """What a channel holds, in three queries."""
+    artifacts = Artifact.objects.filter(channel=channel, is_purged=False)
+    files = artifacts.aggregate(n=Count("pk"), size_bytes=Sum("size_bytes", default=0))
+    return Contents(
+        packages=channel.packages.count(),
+        files=files["n"],
+        size_bytes=files["size_bytes"],
+        members=channel.members.count(),
+    )

@@ -1,23 +1,16 @@
 """The forms of a channel's settings. Each knows the channel that it is for."""
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.files.uploadedfile import UploadedFile
-from django.utils.datastructures import MultiValueDict
 
 from channels_app.channels.channels import MIB
-from channels_app.channels.forms import AS_TYPED, LogoField
-from channels_app.models import Channel, Team
+from channels_app.channels.forms import LogoField
+from channels_app.models import Channel
+from channels_app.ui.form_fields import AS_TYPED, ConfirmForm, Data, Files
 
 PRIVATE, PUBLIC = "private", "public"
-
-# What a form is bound to; nothing where it is only shown.
-Data = Mapping[str, Any] | None
-Files: TypeAlias = "MultiValueDict[str, UploadedFile[Any]] | None"
 
 
 class GeneralForm(forms.Form):
@@ -90,23 +83,6 @@ class PoliciesForm(forms.Form):
         if "max_upload_mib" in self.changed_data:
             values["max_upload_bytes"] = limit and limit * MIB
         return values
-
-
-class ConfirmForm(forms.Form):
-    """The name of what is concerned, typed, for what can't be taken back easily."""
-
-    confirm = forms.CharField(max_length=200, widget=forms.TextInput(AS_TYPED))
-
-    def __init__(self, concerned: Channel | Team, data: Data = None, *, prefix: str) -> None:
-        super().__init__(data, prefix=prefix)
-        self.concerned = concerned
-
-    def clean_confirm(self) -> str:
-        typed: str = self.cleaned_data["confirm"]
-        if typed != self.concerned.name:
-            kind = self.concerned._meta.verbose_name
-            raise ValidationError(f"That is '{typed}'; expected the {kind}'s name, '{self.concerned.name}'.")
-        return typed
 
 
 class TransferForm(ConfirmForm):

@@ -1,23 +1,20 @@
 """A channel's settings: general, members, policies, activity, the dangerous ones; leaving and restoring it."""
 
-from typing import Any
-
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from channels_app.access.permissions import Actor, Permission, page_channel, permissions
 from channels_app.audit import descriptions as words
 from channels_app.authentication import actors
-from channels_app.channels import channels, queries, settings_queries
-from channels_app.channels.settings_forms import ConfirmForm, GeneralForm, PoliciesForm, TransferForm
+from channels_app.channels import channels, queries
+from channels_app.channels.settings_forms import GeneralForm, PoliciesForm, TransferForm
 from channels_app.models import Channel, Role
-from channels_app.people import members
-from channels_app.ui import settings_page
+from channels_app.ui.form_fields import ConfirmForm
+from channels_app.ui.settings_page import page, sent
 from hub.errors import HubError
 
 EVENTS_A_PAGE = 50
@@ -61,11 +58,9 @@ def activity(request: HttpRequest, channel: str) -> HttpResponse:
     shown = page_channel(actors.actor(request), channel, Permission.MANAGE)
     kind = request.GET.get("kind", "") if request.GET.get("kind") in words.KINDS else ""
     _, prefixes = words.KINDS[kind]
-    events = Paginator(settings_queries.events(shown, prefixes=prefixes), EVENTS_A_PAGE).get_page(
-        request.GET.get("page")
-    )
+    events = Paginator(queries.events(shown, prefixes=prefixes), EVENTS_A_PAGE).get_page(request.GET.get("page"))
     entries = [words.entry(event, shown) for event in events]
-    artifacts = settings_queries.artifact_paths(shown, {entry.target for entry in entries if entry.is_artifact})
+    artifacts = queries.artifact_paths(shown, {entry.target for entry in entries if entry.is_artifact})
     return page(
         request,
         shown,
@@ -91,7 +86,7 @@ def danger(request: HttpRequest, channel: str) -> HttpResponse:
             transfer.add_error("username", error.detail)
     if delete.is_valid():
         return _deleted(request, actor, shown)
-    contents = settings_queries.contents(shown)
+    contents = queries.contents(shown)
     return page(
         request,
         shown,
@@ -104,28 +99,6 @@ def danger(request: HttpRequest, channel: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def leave(request: HttpRequest, channel: str) -> HttpResponse:
-    """For members of every role: what leaving means, and doing it."""
-    actor = actors.actor(request)
-    shown = page_channel(actor, channel)
-    username = actor.user.username if actor.user else ""
-    member, teams = members.named(shown, username), members.teams_between(shown, username)
-    if member is None and not teams:
-        raise PermissionDenied(f"You are no member of '{shown}', so there is nothing to leave.")
-    error = None
-    if request.method == "POST":
-        try:
-            members.leave(actor=actor, channel=shown)
-        except HubError as refusal:
-            error = refusal
-        else:
-            messages.success(request, f"You have left {shown}.")
-            return redirect("channels")
-    is_last_owner = member is not None and members.is_last_owner(member)
-    return page(request, shown, "leave", member=member, teams=teams, is_last_owner=is_last_owner, error=error)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
 def restore(request: HttpRequest, channel: str) -> HttpResponse:
     """A deleted channel, for its owners, within the grace; for everybody else there is nothing here."""
     actor = actors.actor(request)
@@ -134,20 +107,8 @@ def restore(request: HttpRequest, channel: str) -> HttpResponse:
         channels.restore(actor=actor, channel=deleted)
         messages.success(request, f"{deleted} is back, as it was.")
         return redirect("channel-danger", channel)
-    contents = settings_queries.contents(deleted)
+    contents = queries.contents(deleted)
     return render(request, "settings/restore.html", {"channel": deleted, "contents": contents})
-
-
-def sent(request: HttpRequest, action: str = "") -> QueryDict | None:
-    """What a form is bound to, where it was sent; of several on a page, the one whose `action` it is."""
-    is_sent = request.method == "POST" and (not action or request.POST.get("action") == action)
-    return request.POST if is_sent else None
-
-
-def page(request: HttpRequest, channel: Channel, section: str, **context: Any) -> HttpResponse:
-    """templates/settings/<section>.html within the frame."""
-    frame = settings_page.context(request, channel, section)
-    return render(request, f"settings/{section}.html", frame | context)
 
 
 def _transferred(request: HttpRequest, actor: Actor, channel: Channel, username: str) -> HttpResponse:

@@ -9,10 +9,10 @@ from django.views.decorators.http import require_http_methods
 
 from channels_app import identifiers
 from channels_app.access.permissions import ANYONE, Actor
-from channels_app.channels.forms import AS_TYPED
 from channels_app.doctor import addresses, credentials, pasted_text
 from channels_app.doctor.findings import Finding, error, info
 from channels_app.models import User
+from channels_app.ui.form_fields import AS_TYPED
 
 TEXT_MAX_CHARACTERS = 4000
 

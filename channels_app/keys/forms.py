@@ -10,9 +10,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.access.permissions import Permission
-from channels_app.channels.forms import AS_TYPED, GlobsField
-from channels_app.channels.settings_forms import Data
 from channels_app.models import ApiKey, Channel
+from channels_app.ui.form_fields import AS_TYPED, Data, GlobsField
 from hub.errors import HubError
 
 NAME_MAX_CHARACTERS = 100

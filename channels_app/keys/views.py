@@ -20,9 +20,9 @@ from channels_app.access.permissions import (
     permissions,
 )
 from channels_app.authentication import actors, api_keys
-from channels_app.channels.settings_views import page, sent
 from channels_app.keys.forms import KeyForm, PersonalKeyForm
 from channels_app.models import ApiKey, Channel, User
+from channels_app.ui.settings_page import page, sent
 from hub.errors import HubError
 
 Made = tuple[ApiKey, str]

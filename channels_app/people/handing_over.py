@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from channels_app.access import users
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
@@ -58,7 +59,7 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
 
     Without `by` a command does it. `user` stays as a maintainer, and in the teams, or is deactivated.
     """
-    heir = members.user_named(username)
+    heir = users.user_named(username)
     if heir == user:
         raise bad_request("hand_over_to_self", f"That is '{user}' again; give the name of somebody else.")
     found = left_alone([user])

@@ -3,21 +3,21 @@
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from channels_app.access.permissions import Actor, Permission, page_channel, permissions
+from channels_app.access import permissions
+from channels_app.access.permissions import Actor, Permission, page_channel
 from channels_app.audit import mailing
 from channels_app.authentication import actors
-from channels_app.channels import queries, settings_queries
-from channels_app.channels.settings_views import page
 from channels_app.models import Channel, Invitation, Member, Role
-from channels_app.people import invitation_mails, invitations, members
+from channels_app.people import invitation_mails, invitations, member_queries, members
 from channels_app.people.teams import is_name as names_team
+from channels_app.ui.settings_page import page
 from hub.errors import HubError, bad_request
 
 MEMBERS_A_PAGE = 25
@@ -36,7 +36,7 @@ def members_page(request: HttpRequest, channel: str) -> HttpResponse:
     except HubError as error:
         messages.error(request, error.detail)
     # Who has just given up managing has no business on this page any more.
-    stays = Permission.MANAGE in permissions(actor, shown)
+    stays = Permission.MANAGE in permissions.permissions(actor, shown)
     return redirect("channel-members" if stays else "channel", channel)
 
 
@@ -86,9 +86,9 @@ def _removed(channel: Channel, username: str, team: str) -> str:
 
 
 def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
-    may_own = Permission.OWN in permissions(actor, channel)
+    may_own = Permission.OWN in permissions.permissions(actor, channel)
     text, role = _text(request.GET, "q"), _text(request.GET, "role")
-    found = settings_queries.member_list(channel, text=text, role=role if role in Role.values else "")
+    found = member_queries.member_list(channel, text=text, role=role if role in Role.values else "")
     return page(
         request,
         channel,
@@ -96,12 +96,12 @@ def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
         members=Paginator(found, MEMBERS_A_PAGE).get_page(request.GET.get("page")),
         total=Member.objects.filter(channel=channel).count(),
         may_own=may_own,
-        roles=queries.ROLES,
-        givable=[each for each in queries.ROLES if may_own or each != Role.OWNER],
+        roles=permissions.ROLES,
+        givable=[each for each in permissions.ROLES if may_own or each != Role.OWNER],
         q=text,
         role=role,
-        role_table=settings_queries.role_table(),
-        pending=[(each, invitation_mails.link_of(each)) for each in settings_queries.pending_invitations(channel)],
+        role_table=member_queries.role_table(),
+        pending=[(each, invitation_mails.link_of(each)) for each in member_queries.pending_invitations(channel)],
         has_mail=mailing.is_set_up(),
         adds=members.may_add(actor),
         asked=_asked(request, channel),
@@ -114,7 +114,7 @@ def _found(request: HttpRequest, actor: Actor, channel: Channel) -> dict[str, An
     text = _text(request.GET, "find")
     if len(text) < FIND_MIN_CHARACTERS:
         return {"find": text}
-    users, teams = settings_queries.candidates(actor, channel, text)
+    users, teams = member_queries.candidates(actor, channel, text)
     email = text if _is_email(text) else ""
     name = "" if email or any(user.username == text for user in users) else text
     team = text if names_team(text) and not any(each.name == text for each in teams) else ""
@@ -145,3 +145,25 @@ def _asked(request: HttpRequest, channel: Channel) -> dict[str, object] | None:
 def _text(values: QueryDict, name: str) -> str:
     """A value as it can be looked for in the database."""
     return str(values.get(name, "")).replace("\0", "").strip()[:254]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def leave(request: HttpRequest, channel: str) -> HttpResponse:
+    """For members of every role: what leaving means, and doing it."""
+    actor = actors.actor(request)
+    shown = page_channel(actor, channel)
+    username = actor.user.username if actor.user else ""
+    member, teams = members.named(shown, username), members.teams_between(shown, username)
+    if member is None and not teams:
+        raise PermissionDenied(f"You are no member of '{shown}', so there is nothing to leave.")
+    error = None
+    if request.method == "POST":
+        try:
+            members.leave(actor=actor, channel=shown)
+        except HubError as refusal:
+            error = refusal
+        else:
+            messages.success(request, f"You have left {shown}.")
+            return redirect("channels")
+    is_last_owner = member is not None and members.is_last_owner(member)
+    return page(request, shown, "leave", member=member, teams=teams, is_last_owner=is_last_owner, error=error)

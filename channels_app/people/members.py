@@ -9,8 +9,9 @@ from django.db import transaction
 
 from channels_app.access import acts
 from channels_app.access.permissions import Actor, Permission, permissions
+from channels_app.access.users import user_named
 from channels_app.audit import log
-from channels_app.models import Channel, Member, Role, Team, TeamMember, User
+from channels_app.models import Channel, Member, Role, Team, TeamMember
 from channels_app.quotas import quotas
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
 
@@ -122,18 +123,6 @@ def check_no_team_owns(team: str, channel: Channel, role: str) -> None:
             f"{team} can't own '{channel}': an owner is a person, so that somebody can be asked. "
             f"Make it a {Role.MAINTAINER}, or one of its people an owner.",
         )
-
-
-def user_named(username: str) -> User:
-    """The user of exactly that name, who can still sign in; 404 where there is none."""
-    user = User.objects.filter(username=username, is_active=True).first()
-    if user is None:
-        raise not_found(
-            "no_such_user",
-            f"There is no user '{username[:150]}' on this hub. Names distinguish capital letters; "
-            "whoever has no account can be invited by e-mail.",
-        )
-    return user
 
 
 def is_last_owner(member: Member) -> bool:

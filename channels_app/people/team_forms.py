@@ -2,8 +2,8 @@
 
 from django import forms
 
-from channels_app.channels.forms import AS_TYPED
 from channels_app.people.teams import NAME_MAX_CHARACTERS
+from channels_app.ui.form_fields import AS_TYPED
 
 
 class TeamForm(forms.Form):

@@ -10,11 +10,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from channels_app.authentication import actors
-from channels_app.channels.settings_forms import ConfirmForm
-from channels_app.channels.settings_views import sent
 from channels_app.models import Team, User
 from channels_app.people import invitations, team_queries, teams
 from channels_app.people.team_forms import TeamForm
+from channels_app.ui.form_fields import ConfirmForm
+from channels_app.ui.settings_page import sent
 from hub.errors import HubError, bad_request
 
 PEOPLE_A_PAGE = 50

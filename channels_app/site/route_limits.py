@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 
 from channels_app.accounts import tries
 from channels_app.rate_limits import counters
-from channels_app.site import views
+from channels_app.site import error_pages
 from hub.errors import HubError
 from hub.middleware import GetResponse
 
@@ -132,7 +132,7 @@ def limited(get_response: GetResponse) -> GetResponse:
             match = request.resolver_match
             if exception.code == "invalid_key" and match and match.view_name in TRIALS:
                 return refusal(request, (WRONG_KEYS,))
-            return views.too_many(request, exception) if exception.status == 429 else None
+            return error_pages.too_many(request, exception) if exception.status == 429 else None
 
     return Middleware()
 
@@ -141,7 +141,7 @@ def refusal(request: HttpRequest, by: tuple[Limit, ...]) -> HttpResponse | None:
     """One more of everything that is counted here; 429 where that is too many."""
     for limit in by:
         if error := _exceeded(request, limit):
-            return views.too_many(request, error)
+            return error_pages.too_many(request, error)
     return None
 
 

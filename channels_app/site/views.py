@@ -1,30 +1,14 @@
-"""The pages for people."""
-
-import sys
+"""The home page."""
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.template.loader import render_to_string
 
 from channels_app.access.permissions import visible_channels
-from channels_app.accounts import signed_out
 from channels_app.authentication import actors
 from channels_app.channels import queries
-from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
-from channels_app.site import misplaced
-from hub.errors import HubError
-from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer
 
 RECENT_PACKAGES = 5
-PATH_MAX_CHARACTERS = 200
-
-
-def is_browser(request: HttpRequest) -> bool:
-    """Tell whether the request asks for a page."""
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -37,79 +21,3 @@ def home(request: HttpRequest) -> HttpResponse:
         "public_url": settings.HUB_PUBLIC_URL,
     }
     return render(request, "home.html", context)
-
-
-def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A request that Django refuses to look at, by far most often one for a host name that the hub does not know."""
-    if isinstance(exception, DisallowedHost):
-        host = request.META.get("HTTP_HOST", "")[:100]
-        return _sentence(
-            f"This hub does not answer for '{host}'. Set HUB_PUBLIC_URL, or add it to HUB_ALLOWED_HOSTS.", 400
-        )
-    return _sentence("The request can't be understood.", 400)
-
-
-def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What the reader can see but may not do; the exception says what."""
-    if is_browser(request):
-        return render(request, "403.html", {"reason": str(exception)}, status=403)
-    return _sentence(str(exception) or "That is not allowed.", 403)
-
-
-def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A page for a form whose token is missing, wrong or too old; for clients, where to send what they sent."""
-    if not misplaced.is_from_page(request):
-        return answer(misplaced.refusal(request))
-    response = render(request, "csrf_failed.html", {"way_in": signed_out.way_in(request)}, status=403)
-    for name, value in {"X-Error-Code": "not_from_here", "Cache-Control": "no-store"}.items():
-        response.headers[name] = value
-    return response
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A page for browsers, a sentence for clients, as JSON where they ask for that (RFC 9457)."""
-    if request.method not in SAFE_METHODS and not misplaced.is_from_page(request):
-        return answer(misplaced.refusal(request, is_there=False))
-    if is_browser(request):
-        return render(request, "404.html", status=404)
-    sentence = (
-        f"There is no page, file or endpoint at {request.path[:PATH_MAX_CHARACTERS]}.{_for_clients(request.path)}"
-    )
-    if "json" not in request.headers.get("Accept", ""):
-        return _sentence(sentence, 404)
-    problem = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": sentence}
-    return JsonResponse(problem, status=404, content_type="application/problem+json")
-
-
-def _for_clients(path: str) -> str:
-    """The way out of the address of a channel's page, given to a client as that of the channel."""
-    match path.split("/")[1:]:
-        case ["channels", name, part, *_] if CHANNEL.match(name) and (is_subdir(part) or part == "channeldata.json"):
-            channel = f"{settings.HUB_PUBLIC_URL}/{name[:CHANNEL_MAX_CHARACTERS]}"
-            return f" Clients find the channel at {channel}, without /channels."
-    return ""
-
-
-def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
-    """429 of channels_app.rate_limits.counters, which says how long to wait."""
-    if not is_browser(request):
-        return answer(error)
-    match = request.resolver_match
-    template = "account/tried_often.html" if match and match.view_name == "account_login" else "429.html"
-    page = render(request, template, {"reason": error.detail}, status=error.status)
-    for name, value in (error.headers | {"Cache-Control": "no-store"}).items():
-        page.headers[name] = value
-    return page
-
-
-def failed(request: HttpRequest) -> HttpResponse:
-    """The same for what nobody foresaw; without the request's context, which may be what failed."""
-    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
-        return answer(DATABASE_DOWN)
-    if is_browser(request):
-        return HttpResponse(render_to_string("500.html"), status=500)
-    return _sentence("The hub failed to answer. The reason is in its log; try again, or tell an administrator.", 500)
-
-
-def _sentence(text: str, status: int) -> HttpResponse:
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")

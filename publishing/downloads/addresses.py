@@ -19,7 +19,7 @@ from channels_app.access.permissions import ANYONE, visible_channels
 from channels_app.authentication import actors
 from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from channels_app.models import Channel
-from channels_app.site.views import is_browser
+from channels_app.site.error_pages import is_browser
 from hub.errors import HubError, not_found
 from publishing.downloads.views import channel_file
 

@@ -9,7 +9,7 @@ from django.forms import BoundField
 
 from channels_app import identifiers
 from channels_app.channels import channels
-from channels_app.channels.forms import AS_TYPED, GlobsField
+from channels_app.ui.form_fields import AS_TYPED, GlobsField
 from hub.errors import HubError
 from publishing.id_tokens.claims import BadFields, Field
 from publishing.id_tokens.provider import Provider

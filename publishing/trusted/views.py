@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods
 
 from channels_app.access.permissions import Actor, Permission, page_channel
 from channels_app.authentication import actors
-from channels_app.channels.settings_views import page, sent
 from channels_app.models import Channel
+from channels_app.ui.settings_page import page, sent
 from hub.errors import HubError
 from publishing.id_tokens.github import GitHub
 from publishing.id_tokens.provider import Provider

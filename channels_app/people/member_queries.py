@@ -1,27 +1,15 @@
-"""Reads for the pages of a channel's settings."""
+"""Reads for the pages of members."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from channels_app.access.permissions import ROLE_PERMISSIONS, Actor, Permission, memberships
-from channels_app.channels.queries import RANK, ROLES
-from channels_app.models import Artifact, AuditEvent, Channel, Invitation, Member, Role, Team, TeamMember, User
+from channels_app.access.permissions import RANK, ROLE_PERMISSIONS, ROLES, Actor, Permission, memberships
+from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 
 CANDIDATES_MAX = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What goes with a channel."""
-
-    packages: int
-    files: int
-    size_bytes: int
-    members: int
 
 
 def member_list(channel: Channel, *, text: str = "", role: str = "") -> QuerySet[Member]:
@@ -91,30 +79,3 @@ def pending_invitations(channel: Channel) -> QuerySet[Invitation]:
 def role_table() -> list[tuple[Role, list[bool]]]:
     """Each role, and whether it may read, upload, delete, manage and own."""
     return [(role, [permission in ROLE_PERMISSIONS[role] for permission in Permission]) for role in ROLES]
-
-
-def events(channel: Channel, *, prefixes: tuple[str, ...] = ()) -> QuerySet[AuditEvent]:
-    """What happened in `channel`, newest first; of the actions that begin with one of `prefixes`, where given."""
-    wanted = Q()
-    for prefix in prefixes:
-        wanted |= Q(action__startswith=prefix)
-    return AuditEvent.objects.filter(wanted, channel=channel).select_related("actor", "key")
-
-
-def artifact_paths(channel: Channel, targets: set[str]) -> dict[str, tuple[str, str]]:
-    """Of those `targets` that have a page: target → subdir and file name."""
-    names = {target.rpartition("/")[2] for target in targets}
-    found = Artifact.objects.filter(channel=channel, file_name__in=names).values_list("subdir", "file_name")
-    return {f"{subdir}/{file_name}": (subdir, file_name) for subdir, file_name in found}
-
-
-def contents(channel: Channel) -> Contents:
-    """What a channel holds, in three queries."""
-    artifacts = Artifact.objects.filter(channel=channel, is_purged=False)
-    files = artifacts.aggregate(n=Count("pk"), size_bytes=Sum("size_bytes", default=0))
-    return Contents(
-        packages=channel.packages.count(),
-        files=files["n"],
-        size_bytes=files["size_bytes"],
-        members=channel.members.count(),
-    )

@@ -1,0 +1,49 @@
+"""Form fields and forms that several rooms use."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.datastructures import MultiValueDict
+
+from channels_app.models import Channel, Team
+
+# Names and keys are typed as they are: no capital at the beginning, no red line below.
+AS_TYPED = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
+# What a form is bound to; nothing where it is only shown.
+Data = Mapping[str, Any] | None
+Files: TypeAlias = "MultiValueDict[str, UploadedFile[Any]] | None"
+
+
+class GlobsField(forms.CharField):
+    """Package names, apart by spaces, lines or commas; its clean value is a list of them."""
+
+    def __init__(self, *, deed: str = "upload") -> None:
+        super().__init__(
+            required=False,
+            label="Package names",
+            widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
+            help_text=f"The only names that it may {deed}, one a line; * stands for anything. Empty: every name.",
+        )
+
+    def clean(self, value: Any) -> list[str]:
+        return str(super().clean(value)).replace(",", " ").split()
+
+
+class ConfirmForm(forms.Form):
+    """The name of what is concerned, typed, for what can't be taken back easily."""
+
+    confirm = forms.CharField(max_length=200, widget=forms.TextInput(AS_TYPED))
+
+    def __init__(self, concerned: Channel | Team, data: Data = None, *, prefix: str) -> None:
+        super().__init__(data, prefix=prefix)
+        self.concerned = concerned
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"]
+        if typed != self.concerned.name:
+            kind = self.concerned._meta.verbose_name
+            raise ValidationError(f"That is '{typed}'; expected the {kind}'s name, '{self.concerned.name}'.")
+        return typed

@@ -1,0 +1,100 @@
+"""The page on which an artifact is yanked, deleted, restored or released."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods
+
+from channels_app.access.permissions import Actor, Permission, page_channel, permissions
+from channels_app.authentication import actors
+from channels_app.models import Artifact, Removal
+from channels_app.packages.queries import HEAVY
+from hub.errors import HubError
+from publishing.removal import removal
+from publishing.removal.forms import DeleteForm, ReleaseForm, RestoreForm, YankForm
+
+FORMS = {"yank": YankForm, "restore": RestoreForm, "delete": DeleteForm, "release": ReleaseForm}
+DONE = {
+    "yank": "{} is yanked: out of the index, and still there for who has its address.",
+    "restore": "{} is back in the index.",
+    "delete": "{} is deleted. It can be restored until its bytes go.",
+    "release": "The name {} is free again.",
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> HttpResponse:
+    """Yank, restore, delete or release one artifact: what is possible now, and what each of them means."""
+    actor = actors.actor(request)
+    if actor.user is None:
+        return redirect_to_login(request.get_full_path())
+    found = page_channel(actor, channel, Permission.DELETE)
+    artifacts = found.artifacts.select_related("package", "removed_by")
+    artifact = get_object_or_404(artifacts.defer(*HEAVY), subdir=subdir, file_name=file_name)
+    is_owner = Permission.OWN in permissions(actor, found)
+    ways = _ways(request, artifact, is_owner=is_owner)
+    if request.method == "POST" and (answer := _remove(request, actor, artifact, ways)):
+        return answer
+    context = {
+        "channel": found,
+        "artifact": artifact,
+        "ways": ways,
+        "goes_at": removal.goes_at(artifact),
+        "grace_hours": settings.HUB_GRACE_HOURS,
+        "is_owner": is_owner,
+    }
+    return render(request, "artifact_remove.html", context, status=422 if request.method == "POST" else 200)
+
+
+def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[str, RestoreForm]:
+    """What can be done with `artifact` as it is, each with its form, the posted one filled in."""
+    match artifact.removal:
+        case Removal.YANKED:
+            actions = ["restore", "delete"]
+        case Removal.DELETED:
+            actions = ["restore"] * (not artifact.is_purged) + ["release"] * is_owner
+        case _:
+            actions = ["yank", "delete"]
+    posted = request.POST.get("action")
+    return {
+        action: FORMS[action](
+            request.POST if action == posted else None, file_name=artifact.file_name, auto_id=f"{action}-%s"
+        )
+        for action in actions
+    }
+
+
+def _remove(
+    request: HttpRequest, actor: Actor, artifact: Artifact, ways: dict[str, RestoreForm]
+) -> HttpResponse | None:
+    """Do what was posted and lead on; None where its form has to be shown again."""
+    action = request.POST.get("action", "")
+    form = ways.get(action)
+    if form is None:
+        messages.error(request, "That is not possible (any more): see below how the file is now, and what can be done.")
+        return redirect(request.path)
+    if not form.is_valid():
+        return None
+    try:
+        _change(actor, artifact, action, form.cleaned_data.get("reason", ""))
+    except HubError as error:
+        form.add_error(None, error.detail)
+        return None
+    messages.success(request, DONE[action].format(f"{artifact.subdir}/{artifact.file_name}"))
+    if action == "release":
+        return redirect("channel", artifact.channel.name)
+    return redirect("artifact", artifact.channel.name, artifact.subdir, artifact.file_name)
+
+
+def _change(actor: Actor, artifact: Artifact, action: str, reason: str) -> None:
+    match action:
+        case "yank":
+            removal.yank(actor=actor, artifact=artifact, reason=reason)
+        case "delete":
+            removal.delete(actor=actor, artifact=artifact, reason=reason)
+        case "restore":
+            removal.restore(actor=actor, artifact=artifact)
+        case "release":
+            removal.release(actor=actor, artifact=artifact)
