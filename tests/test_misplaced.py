@@ -139,7 +139,7 @@ def test_form_with_a_wrong_token_is_refused_by_the_hubs_own_page(olga: User) -> 
             headers={"Accept": "text/html"},
         )
         assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "not_from_here")
-        assert "csrf_failed.html" in [template.name for template in answer.templates]
+        assert "site/csrf_failed.html" in [template.name for template in answer.templates]
         assert 'href="/channels/demo/settings"' in answer.text
     assert Channel.objects.get(name="demo").description == ""
 

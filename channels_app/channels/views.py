@@ -31,7 +31,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         "deleted": queries.deleted_channels(actor) if mine else [],
         "all_count": queries.channel_cards(actor).count(),
     }
-    return render(request, "channels.html", context)
+    return render(request, "channels/list.html", context)
 
 
 @login_required
@@ -46,4 +46,4 @@ def new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, f"The channel {channel} is there, and you are its owner.")
             return redirect("channel", channel.name)
-    return render(request, "channel_new.html", {"form": form, "host": urlsplit(settings.HUB_PUBLIC_URL).netloc})
+    return render(request, "channels/new.html", {"form": form, "host": urlsplit(settings.HUB_PUBLIC_URL).netloc})

@@ -66,7 +66,7 @@ def page(request: HttpRequest, name: str = "") -> HttpResponse:
         raise Http404
     groups = [(title, [read(each) for each in names]) for title, names in GROUPS]
     if not name:
-        return render(request, "docs_index.html", {"groups": groups, "public_url": settings.HUB_PUBLIC_URL})
+        return render(request, "docs/index.html", {"groups": groups, "public_url": settings.HUB_PUBLIC_URL})
     place = ORDER.index(name)
     context = {
         "groups": groups,
@@ -74,7 +74,7 @@ def page(request: HttpRequest, name: str = "") -> HttpResponse:
         "previous": read(ORDER[place - 1]) if place else None,
         "next": read(ORDER[place + 1]) if place + 1 < len(ORDER) else None,
     }
-    return render(request, "docs.html", context)
+    return render(request, "docs/page.html", context)
 
 
 def read(name: str) -> Page:
@@ -141,4 +141,4 @@ def _code(languages: Iterator[str], found: re.Match[str]) -> str:
     is_shell = next(languages) == "sh"
     lines = [OPTION.sub(r"<span>\g<0></span>", line) for line in code.split("\n")] if is_shell else [code]
     blanks = [mark_safe(BLANK.sub(r"<var>\1</var>", line)) for line in lines]  # noqa: S308  # nosec B308, B703  # escaped by markdown.render
-    return render_to_string("parts/docs_code.html", {"lines": blanks, "is_shell": is_shell})
+    return render_to_string("docs/code.html", {"lines": blanks, "is_shell": is_shell})

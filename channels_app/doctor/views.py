@@ -60,7 +60,7 @@ def page(request: HttpRequest) -> HttpResponse:
     session = Actor(user=request.user) if isinstance(request.user, User) else ANYONE
     form = DoctorForm(request.POST if request.method == "POST" else None)
     findings = examine(form.cleaned_data["text"], form.cleaned_data["channel"], session) if form.is_valid() else []
-    response = render(request, "doctor.html", {"form": form, "findings": findings})
+    response = render(request, "doctor/page.html", {"form": form, "findings": findings})
     patch_cache_control(response, no_store=True, private=True)
     return response
 

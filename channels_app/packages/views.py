@@ -48,7 +48,7 @@ def channel(request: HttpRequest, channel: str) -> HttpResponse:
         "page": Paginator(packages, PACKAGES_A_PAGE).get_page(request.GET.get("page")),
         "public_url": settings.HUB_PUBLIC_URL,
     }
-    return render(request, "channel.html", context)
+    return render(request, "channels/channel.html", context)
 
 
 @require_safe
@@ -71,7 +71,7 @@ def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
         **_versions(request, package, with_deleted=Permission.DELETE in may),
         **_dependencies(request, package, newest),
     }
-    return render(request, "package.html", context)
+    return render(request, "packages/package.html", context)
 
 
 @require_safe
@@ -111,7 +111,7 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
         "verify_command": provenance.verify_command(artifact, proven),
         **_specs(found, artifact),
     }
-    return render(request, "artifact.html", context)
+    return render(request, "packages/artifact.html", context)
 
 
 @require_safe

@@ -31,7 +31,7 @@ def invitation_page(request: HttpRequest) -> HttpResponse:
         return _followed(request, secret)
     invitation = invitations.find(request.session.get(IN_SESSION, ""))
     if invitation is None:
-        return render(request, "invitation_gone.html", status=404)
+        return render(request, "people/invitation_gone.html", status=404)
     user = request.user
     if request.method == "POST" and isinstance(user, User):
         try:
@@ -44,7 +44,7 @@ def invitation_page(request: HttpRequest) -> HttpResponse:
         "refusal": refusal(user, invitation) if isinstance(user, User) else None,
         "may_sign_up": get_adapter(request).is_open_for_signup(request),
     }
-    return render(request, "invitation.html", context)
+    return render(request, "people/invitation.html", context)
 
 
 def _followed(request: HttpRequest, secret: str) -> HttpResponse:

@@ -35,7 +35,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"The team {team} is there, and you manage it.")
             return redirect("team", team.name)
     found = Paginator(team_queries.visible_teams(user), PEOPLE_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "teams/list.html", {"form": form, "teams": found})
+    return render(request, "people/teams.html", {"form": form, "teams": found})
 
 
 @login_required
@@ -113,7 +113,7 @@ def _page(request: HttpRequest, user: User, team: Team, forms: dict[str, Any]) -
         "may_manage": teams.manages(user, team),
         "pending": team_queries.pending(team),
     }
-    return render(request, "teams/team.html", context)
+    return render(request, "people/team.html", context)
 
 
 def _text(values: QueryDict, name: str) -> str:

@@ -46,7 +46,7 @@ def results(request: HttpRequest) -> HttpResponse:
         "channels": page if only_channels else channels[:CHANNELS_ABOVE_PACKAGES] if page.number == 1 else (),
         "packages": () if only_channels else page,
     }
-    return render(request, "search.html", context)
+    return render(request, "search/results.html", context)
 
 
 def find_packages(actor: Actor, text: str, channel: Channel | None = None) -> QuerySet[Package]:

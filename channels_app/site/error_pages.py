@@ -44,7 +44,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A page for a form whose token is missing, wrong or too old; for clients, where to send what they sent."""
     if not misplaced.is_from_page(request):
         return answer(misplaced.refusal(request))
-    response = render(request, "csrf_failed.html", {"way_in": signed_out.way_in(request)}, status=403)
+    response = render(request, "site/csrf_failed.html", {"way_in": signed_out.way_in(request)}, status=403)
     for name, value in {"X-Error-Code": "not_from_here", "Cache-Control": "no-store"}.items():
         response.headers[name] = value
     return response

@@ -20,4 +20,4 @@ def home(request: HttpRequest) -> HttpResponse:
         "package_count": queries.visible_packages(actor).count(),
         "public_url": settings.HUB_PUBLIC_URL,
     }
-    return render(request, "home.html", context)
+    return render(request, "site/home.html", context)

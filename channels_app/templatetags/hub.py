@@ -30,7 +30,7 @@ def marked(text: str, words: Sequence[str]) -> SafeString:
     return mark_safe(html)  # noqa: S308  # nosec B308, B703  # every piece is escaped above
 
 
-@register.inclusion_tag("parts/use_channel.html")
+@register.inclusion_tag("channels/use.html")
 def use_channel(channel: Channel) -> dict[str, Any]:
     """How to install from `channel` and publish to it with each client, ready to paste: `{% use_channel channel %}`."""
     return _origin() | {

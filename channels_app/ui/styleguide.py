@@ -26,7 +26,7 @@ class SampleForm(forms.Form):
 def page(request: HttpRequest) -> HttpResponse:
     if not settings.DEBUG:
         raise Http404
-    return render(request, "styleguide.html", samples())
+    return render(request, "ui/styleguide.html", samples())
 
 
 def samples() -> dict[str, Any]:

@@ -45,7 +45,7 @@ def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
         "grace_hours": settings.HUB_GRACE_HOURS,
         "is_owner": is_owner,
     }
-    return render(request, "artifact_remove.html", context, status=422 if request.method == "POST" else 200)
+    return render(request, "removal/artifact.html", context, status=422 if request.method == "POST" else 200)
 
 
 def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[str, RestoreForm]:

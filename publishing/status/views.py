@@ -32,7 +32,7 @@ def page(request: HttpRequest) -> HttpResponse:
     errors = [trouble for trouble in found.troubles if trouble.tone == "error"]
     others = found.troubles[1:] if errors else found.troubles
     context = {"status": found, "worst": errors[0] if errors else None, "others": others, "versions": versions()}
-    return render(request, "status.html", context)
+    return render(request, "status/page.html", context)
 
 
 def _act(request: HttpRequest, user: User) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What the CI of a trusted publisher has to run, ready to paste: the context of templates/settings/ci/."""
+"""What the CI of a trusted publisher has to run, ready to paste: the context of templates/trusted/ci/."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ def context(publisher: TrustedPublisher) -> dict[str, Any]:
     provider, channel = publisher.issuer.provider, str(publisher.channel or publisher.channel_name)
     host = settings.PUBLIC_HOST
     return {
-        "template": f"settings/ci/{provider if provider in OWN_TEMPLATES else 'shell'}.html",
+        "template": f"trusted/ci/{provider if provider in OWN_TEMPLATES else 'shell'}.html",
         "publisher": publisher,
         "channel": channel,
         "hub_url": settings.HUB_PUBLIC_URL,

@@ -65,7 +65,7 @@ def pending_publishers(request: HttpRequest) -> HttpResponse:
             return _added(request, added, here)
     listed = queries.pending_publishers(user)
     host = urlsplit(settings.HUB_PUBLIC_URL).netloc
-    return render(request, "publisher_new.html", {"host": host, **_context(request, form, listed)})
+    return render(request, "trusted/new.html", {"host": host, **_context(request, form, listed)})
 
 
 def _context(request: HttpRequest, form: PublisherForm, listed: list[Listed]) -> dict[str, Any]:
