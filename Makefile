@@ -9,12 +9,12 @@ WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 # The locks are complete, so pip resolves nothing: releases after the lock can't change what is installed.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
-DELIVERED := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
-RUSH := tests/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
-SHOWN := tests/differential tests/fuzz tests/id_tokens tests/specs tests/test_deployment.py tests/test_docs.py \
-	tests/test_answers_bounded.py tests/test_installing.py tests/test_issued_secrets.py tests/test_long_numbers.py \
-	tests/test_nginx_log.py tests/test_package.py tests/test_path_key_routes.py tests/test_settings.py \
-	$(wildcard tests/test_archive_*.py tests/test_storage*.py tests/test_*_checks.py) \
+DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
+SLOWEST_TEST := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
+COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
+	tests/authentication/test_path_key_routes.py tests/hub/test_long_numbers.py tests/hub/test_settings.py \
+	tests/packages/test_answers_bounded.py \
+	$(addprefix tests/deploy/test_,deployment.py installing.py issued_secrets.py nginx_log.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
 	$(addprefix tests/clients/test_,conda_build_packages.py runhub.py store.py strangers_bodies.py)
 
@@ -32,15 +32,14 @@ stack: .venv/dev.installed
 test: .venv/dev.installed
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-# The whole suite, its clients before the whole stack; then what reads and uploads with the other two deliveries. But for
-# what `make test` has SHOWN and neither database nor queue could change: files that use none, or are about `make run`, the
-# plain store, the documentation or pages in a browser, of which one journey is made again; and but for the longest RUSH.
+# The suite on the stack of production, then what reads and uploads with the other two deliveries. It leaves out what
+# `make test` covers and neither database nor queue can change (COVERED_BY_TEST), and the SLOWEST_TEST.
 test-services: .venv/dev.installed
-	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(SHOWN:%=--ignore=%) --deselect $(RUSH)
+	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) --deselect $(SLOWEST_TEST)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
 
 redirect stream: .venv/dev.installed
-	TEST_DELIVERY=$@ .ci/services $(BIN)/python -m pytest $(DELIVERED)
+	TEST_DELIVERY=$@ .ci/services $(BIN)/python -m pytest $(DELIVERY_TESTS)
 
 # An hour of new cases beside the few thousand that `make test` has; a case that fails is kept in build/fuzz.
 fuzz: .venv/dev.installed

@@ -20,7 +20,7 @@ CHANNEL_MAX_CHARACTERS = 128
 EXTENSIONS = (".conda", ".tar.bz2")
 
 # Every subdir that some client knows (rattler, conda, mamba): rattler and conda remember a missing index file for days.
-# tests/test_names.py compares the list with theirs.
+# tests/archive/test_identifiers.py compares the list with theirs.
 KNOWN_SUBDIRS = (
     "noarch",
     "linux-64",

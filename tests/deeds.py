@@ -1,4 +1,4 @@
-"""How each act of channels_app/access/acts.py is done at each of its places: for tests/test_acts.py."""
+"""How each act of channels_app/access/acts.py is done at each of its places: for tests/access/test_acts.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,8 +1,8 @@
 """Acts that last longer than a session, or that widen who may do what: one table of them.
 
-Every door asks it: pages, API, protocols, the administration and commands. accounts/reauthentication.py, mails.py and
-tests/test_acts.py are derived from it. An act's name is that of its audit event, whose detail says how it was before
-and how it is now.
+Pages, API, protocols, the administration and commands ask this table. Re-authentication, notifications and
+tests/access/test_acts.py are derived from it. An act has the name of its audit event, whose detail holds the state
+before and after.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ raise it. On PostgreSQL the triggers wait for the commit, where the one row is h
 wait for each other.
 
 As with search_tables.py, whatever remakes one of these tables on SQLite drops its triggers: such a migration ends with
-`RunPython(access_epoch.install, access_epoch.remove)`. tests/test_access_epoch.py says so where one forgot.
+`RunPython(access_epoch.install, access_epoch.remove)`. tests/access/test_revision.py says so where one forgot.
 """
 
 from typing import Any

@@ -2,7 +2,7 @@
 
 PostgreSQL gets indexes. SQLite gets a full-text table beside each searched table, kept in step by triggers. Whatever
 remakes the searched table on SQLite, as most of Django's alterations do, drops its triggers: such a migration ends with
-`RunPython(search_tables.install, search_tables.remove)`. tests/test_search.py says so where one forgot.
+`RunPython(search_tables.install, search_tables.remove)`. tests/search/test_search.py says so where one forgot.
 """
 
 from dataclasses import dataclass

@@ -36,7 +36,7 @@ BINARIES = (
     (0, b"\x00" * 64, "nothing but zero bytes at its beginning; a download or a disk failed"),
     (0, b"PK\x05\x06", "an empty ZIP"),
 )
-# Each is matched with what a stranger sent, so none may backtrack: tests/test_archive_costs.py tries them all.
+# Each is matched with what a stranger sent, so none may backtrack: tests/archive/test_costs.py tries them all.
 TEXTS = (
     (rb"(?i)<(?:!doctype html|html|head)\b", "an HTML page, likely a sign-in or error page"),
     (rb"(?s)(?:<\?xml.*?\?>\s*)?<Error>.*<Code>", "the error message of an object store, as XML"),

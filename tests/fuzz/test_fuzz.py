@@ -1,6 +1,6 @@
 """The same cases each time, about a minute of one core: whatever the hub takes, all clients unpack alike.
 
-`make fuzz` tries new ones for an hour. A finding becomes a test in tests/test_archive_*.py, and a mended rule.
+`make fuzz` tries new ones for an hour. A finding becomes a test in tests/archive/test_*.py, and a mended rule.
 """
 
 import importlib.util

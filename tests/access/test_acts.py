@@ -1,0 +1,310 @@
+"""The table of acts: every route that changes something is in it, or is harmless; and each act is as the table says."""
+
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+import orjson
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from django.urls import reverse
+
+from channels_app.access import acts
+from channels_app.access.acts import ACTS, Act, Told
+from channels_app.access.permissions import SCOPES, Actor
+from channels_app.audit import descriptions, notifications
+from channels_app.docs import views
+from channels_app.models import AuditEvent
+from publishing.removal import removal
+from publishing.uploads import upload
+from tests.access.test_matrix import address, rows
+from tests.archives import make_conda
+from tests.builders import make_key, make_publisher, received
+from tests.callers import bearing
+from tests.deeds import DEEDS, Deed, demo, make_world, somebody
+from tests.pages import Response, confirm, signed_in
+from tests.routes import every_route
+
+pytestmark = pytest.mark.django_db
+
+# What changes something, and is no act: route → why.
+HARMLESS = {
+    "account_login": "begins a session by a password, with limits",
+    "account_logout": "ends one's own session",
+    "account_signup": "makes an account, with limits",
+    "account_email_verification_sent": "proves an address by the code that was sent there",
+    "account_change_password": "asks for the password that it replaces; account.password is told",
+    "account_confirm_login_code": "proves an address by the code that was sent there",
+    "account_reset_password": "sends a code to the account's own address, with limits",
+    "account_confirm_password_reset_code": "proves an address by the code that was sent there",
+    "account_complete_password_reset": "by a code that was sent to the account's own address; account.password is told",
+    "account_reauthenticate": "is the proof itself",
+    "mfa_reauthenticate": "is the proof itself",
+    "mfa_reauthenticate_webauthn": "is the proof itself",
+    "mfa_authenticate": "is the second step of a sign-in",
+    "mfa_login_webauthn": "begins a session by a passkey",
+    "mfa_edit_webauthn": "names one's own passkey",
+    "socialaccount_signup": "makes an account, with limits",
+    "usersessions_list": "ends one's own sessions",
+    "account-applications": "ends what an application may do in one's name",
+    "channel-new": "makes a channel of one's own, which gives nobody else a right",
+    "account-teams": "makes a team of one's own, which belongs to no channel yet",
+    "channel-upload": "publishes; what it would restore is the act artifact.restore",
+    "upload": "publishes; what it would restore is the act artifact.restore",
+    "delete": "takes away, and can be undone within the grace",
+    "mint-token": "gives a CI what its publisher was given, for minutes",
+    "idp:oidc:device_code": "asks for a code, which gives nothing until somebody confirms it",
+    "idp:oidc:token": "gives an application what its user has granted",
+    "idp:oidc:revoke": "ends an application's own tokens",
+    "idp:oidc:userinfo": "changes nothing",
+    "graphql": "changes nothing",
+    "doctor": "changes nothing",
+    "healthz": "changes nothing",
+    "home": "changes nothing",
+    "channels": "changes nothing",
+    "whoami": "changes nothing",
+    "status": "sends failed jobs again; administrators alone",
+    "nowhere": "is no address",
+    "channel-address": "is no address for changes",
+    "channel-file": "is no address for changes",
+    "google_login_by_token": "is not set up",
+    "mfa_index": "changes nothing",
+    "mfa_list_webauthn": "changes nothing",
+    "mfa_view_recovery_codes": "changes nothing",
+    "mfa_download_recovery_codes": "changes nothing",
+}
+# What is recorded, and is no act: action, or how it begins → why.
+NO_ACTS = {
+    "artifact.publish": "adds; the channel's policies say what may come",
+    "artifact.attest": "adds a proof that was verified",
+    "artifact.overwrite": "where the policy allows it, of one's own files or with the right to delete",
+    "artifact.yank": "takes away, and can be undone",
+    "artifact.delete": "takes away, and can be undone within the grace",
+    "artifact.import": "by whoever runs the hub",
+    "artifact.set_aside": "by the hub",
+    "artifact.damage": "by the hub",
+    "artifact.mend": "by the hub",
+    "channel.create": "gives nobody else a right",
+    "channel.differ": "by the hub",
+    "channel.repair": "by whoever runs the hub",
+    "invitation.": "declining and withdrawing give nothing",
+    "key.expires": "by the hub",
+    "key.mint": "gives a CI what its publisher was given, for minutes",
+    "publisher.": "by the hub, and by the first use",
+    "team.create": "an empty team, which belongs to no channel yet",
+    "team.withdraw": "takes an invitation back",
+    "team.decline": "gives nothing",
+    "oauth.revoke": "takes away",
+    "account.": "signing in, and what was tried",
+    "job.": "sends failed jobs again; administrators alone",
+}
+# By allauth: tests/accounts/test_reauthentication.py shows that they ask, tests/accounts/test_events.py whom they tell.
+ELSEWHERE = {act.action for act in acts.OF_ACCOUNTS} | {"oauth.grant"}
+DONE_HERE = [(act, place.route) for act in ACTS.values() for place in act.places if act.action not in ELSEWHERE]
+PLACES = [pytest.param(act, route, id=f"{act.action} at {route}") for act, route in DONE_HERE]
+PROVED = [pytest.param(act, route, id=f"{act.action} at {route}") for act, route in DONE_HERE if act.is_proved]
+# Those that change a state, whose event says how it was before.
+BEFORE = {
+    "member.change": "from",
+    "channel.update": "from",
+    "policy.change": "from",
+    "channel.transfer": "before",
+    "channel.delete": "from",
+    "channel.restore": "from",
+    "artifact.restore": "from",
+    "artifact.release": "sha256",
+    "member.remove": "role",
+    "member.leave": "role",
+    "key.revoke": "scopes",
+    "publisher.remove": "fields",
+}
+
+
+@pytest.fixture(autouse=True)
+def world() -> None:
+    make_world()
+
+
+def do(deed: Deed, route: str, browser: Client) -> Response:
+    deed.prepare(browser)
+    return browser.post(reverse(route, args=deed.arguments), deed.values())
+
+
+def done(action: str) -> list[AuditEvent]:
+    return list(AuditEvent.objects.filter(action=action).exclude(actor=somebody("ida")))
+
+
+def test_every_route_that_takes_more_than_looking_is_an_act_or_harmless() -> None:
+    """By the matrix, which has every route: one that answers 405 or 404 to everybody takes nothing."""
+    takes_nothing = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
+    changing = {
+        route.partition("@")[0]
+        for (method, route), statuses in rows().items()
+        if method != "GET" and not set(statuses[:-1]) <= takes_nothing
+    }
+    of_acts = {place.route for act in ACTS.values() for place in act.places}
+    of_acts |= {route for act in ACTS.values() for route in act.api}
+    assert changing - of_acts - HARMLESS.keys() == set()
+    assert HARMLESS.keys() - {route for _, route in rows()} == set()
+    assert of_acts - set(every_route()) == set()
+    assert (of_acts & HARMLESS.keys()) - {"upload"} == set()
+
+
+def test_every_recorded_action_is_an_act_or_none_for_a_reason() -> None:
+    rest = [action for action in descriptions.ACTIONS if action not in ACTS and action not in NO_ACTS]
+    assert [action for action in rest if f"{action.partition('.')[0]}." not in NO_ACTS] == []
+    assert NO_ACTS.keys() & ACTS.keys() == set()
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_no_other_method_does_what_a_post_does(method: str) -> None:
+    """Some of allauth's views take PUT for POST."""
+    known = {(method, route) for method, route in rows()}
+    browser, before = signed_in(somebody("olga"), is_fresh=False), AuditEvent.objects.count()
+    for _, route in rows():
+        if (method, route) in known or "@" in route or route in HARMLESS:
+            continue
+        answer = browser.generic(method, address(route), content_type="application/x-www-form-urlencoded")
+        location = answer.headers.get("Location", "")
+        leads_to = ("/accounts/reauthenticate/", "/identity/o/authorize?")
+        assert answer.status_code >= 400 or location.startswith(leads_to), (route, answer)
+    assert AuditEvent.objects.count() == before
+
+
+def test_every_act_is_done_here_at_each_of_its_places() -> None:
+    assert set(DEEDS) == {(act.action, route) for act, route in DONE_HERE}
+
+
+@pytest.mark.parametrize(("act", "route"), PROVED)
+def test_an_act_asks_again_who_it_is(act: Act, route: str) -> None:
+    deed = DEEDS[act.action, route]
+    browser = signed_in(somebody(deed.by), is_fresh=False)
+    confirm(browser, somebody(deed.by), at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
+    answer = do(deed, route, browser)
+    assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=")
+    assert done(act.action) == []
+
+
+@pytest.mark.parametrize(("act", "route"), PLACES)
+def test_an_act_is_not_for_a_lower_role(act: Act, route: str) -> None:
+    deed = DEEDS[act.action, route]
+    browser = signed_in(somebody(deed.lower)) if deed.lower else Client()
+    answer = do(deed, route, browser)
+    assert answer.status_code in (HTTPStatus.FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND), answer
+    assert done(act.action) == []
+
+
+@pytest.mark.parametrize(("act", "route"), PLACES)
+def test_no_key_does_an_act_by_a_page(act: Act, route: str) -> None:
+    deed = DEEDS[act.action, route]
+    secret = make_key(somebody(deed.by), scopes=SCOPES)
+    AuditEvent.objects.all().delete()
+    deed.prepare(Client())
+    posted = {"revoke": "1"} if act.action == "key.revoke" else deed.values()
+    headers = {"Authorization": f"Bearer {secret}"}
+    answer = Client().post(reverse(route, args=deed.arguments), posted, headers=headers)
+    assert answer.status_code in (HTTPStatus.FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+    assert done(act.action) == []
+
+
+@pytest.mark.parametrize(("act", "route"), PLACES)
+def test_an_act_is_recorded_and_told(act: Act, route: str) -> None:
+    deed = DEEDS[act.action, route]
+    do(deed, route, signed_in(somebody(deed.by)))
+    (event,) = done(act.action)
+    assert event.actor == somebody(deed.by)
+    if act.action in BEFORE:
+        assert BEFORE[act.action] in str(event.detail)
+    if act.notice is None:
+        return
+    told = set(somebody_by(notifications.recipients(event.pk)))
+    assert told >= readers(act, event)
+    notifications.send(event.pk, notifications.recipients(event.pk)[0])
+
+
+# (action, route) → the method, the scopes that it takes, and the scope without which it is refused.
+BY_CLIENTS = {
+    ("artifact.restore", "upload"): ("POST", ("upload", "delete"), "delete"),
+    ("publisher.add", "publishers"): ("POST", ("read", "upload", "manage"), "manage"),
+    ("publisher.remove", "publisher"): ("DELETE", ("read", "manage"), "manage"),
+    ("key.revoke", "key-current"): ("DELETE", ("read",), ""),
+}
+
+
+def test_every_act_of_clients_is_done_here() -> None:
+    assert set(BY_CLIENTS) == {(act.action, route) for act in ACTS.values() for route in act.api}
+
+
+@pytest.mark.parametrize(("action", "route"), BY_CLIENTS)
+def test_a_client_does_an_act_with_its_scopes_alone(action: str, route: str, tmp_path: Path) -> None:
+    method, scopes, needed = BY_CLIENTS[action, route]
+    sent = prepare_client(action, tmp_path)
+    olga = somebody("olga")
+    callers = [signed_in(olga), Client()]
+    if needed:
+        callers.append(bearing(make_key(olga, scopes=tuple(scope for scope in SCOPES if scope != needed))))
+    for caller in callers:
+        assert caller.generic(method, *sent).status_code in (401, 403, 409)
+        assert done(action) == []
+    assert bearing(make_key(olga, scopes=scopes)).generic(method, *sent).status_code in (200, 201, 204)
+    (event,) = done(action)
+    assert event.key is not None
+    told = somebody_by(notifications.recipients(event.pk))
+    assert set(told) >= ({"olga", "ida"} if event.channel else {"olga"})
+
+
+def prepare_client(action: str, folder: Path) -> tuple[str, bytes, str]:
+    """The request of a client: the address, the body and its type."""
+    if action == "artifact.restore":
+        path = make_conda(folder)
+        artifact = upload.publish(actor=Actor(user=somebody("ida")), channel=demo(), received=received(path)).artifact
+        removal.delete(actor=Actor(user=somebody("ida")), artifact=artifact, reason="")
+        boundary = b'--x\r\nContent-Disposition: form-data; name="file"; filename="demo-1.0-0.conda"\r\n\r\n'
+        return "/api/v1/upload/demo", boundary + path.read_bytes() + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+    address = "/api/v1/channels/demo/publishers"
+    if action == "publisher.add":
+        fields = {"repository": "octo-org/sample", "workflow": "release.yml"}
+        return address, orjson.dumps({"provider": "github", "fields": fields}), "application/json"
+    if action == "publisher.remove":
+        return f"{address}/{make_publisher(demo()).pk}", b"", ""
+    return "/api/v1/keys/current", b"", ""
+
+
+def test_the_docs_have_the_table() -> None:
+    lines = (views.FOLDER / "security-model.md").read_text().splitlines()
+    for act in ACTS.values():
+        is_asked = act.places or act.needs == acts.Whose.ADMINISTRATOR
+        proof = "yes" if act.is_proved and is_asked else "no"
+        told = act.notice.told if act.notice else "nobody"
+        by_key = act.by_key.partition(":")[0]
+        assert f"| `{act.action}` | {act.needs} | {proof} | {by_key} | {told} |" in lines
+
+
+def somebody_by(ids: list[int]) -> list[str]:
+    return [name for name in ("olga", "ida", "mia", "cora", "vic", "sam", "tim") if somebody(name).pk in ids]
+
+
+def readers(act: Act, event: AuditEvent) -> set[str]:
+    """The users who at least have to read of it."""
+    assert act.notice
+    if event.channel or act.notice.told == Told.TEAM:
+        # Olga has handed it on, where she did.
+        return {"olga", "ida"}
+    return {str(event.actor)}
+
+
+def test_administrators_prove_again_who_they_are_before_they_change_something() -> None:
+    admin = somebody("sam")
+    admin.is_staff = admin.is_superuser = True
+    admin.save()
+    browser = signed_in(admin, is_fresh=False)
+    confirm(browser, admin, at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
+    routes = [name for name in every_route() if name.startswith("admin:") and name.endswith(("_add", "_change"))]
+    assert "admin:channels_app_user_change" in routes
+    for name in routes:
+        has_id = "<" in every_route()[name]
+        path = reverse(name, args=[somebody("olga").pk] if has_id else [])
+        assert browser.post(path).headers["Location"].startswith("/accounts/reauthenticate/?next="), name
+    changes = reverse("admin:channels_app_reservedname_changelist")
+    assert browser.post(changes, {"action": "free"}).headers["Location"].startswith("/accounts/reauthenticate/?next=")

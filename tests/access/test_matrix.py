@@ -1,0 +1,153 @@
+"""The authorisation matrix: what every caller is answered by every route, in one table (tests/access/matrix.txt).
+
+A route that the table does not name fails a test, the admin's apart, which have a rule of their own. `@open` is the
+same route for a public channel. A status says how far a request came: 401, 403 and 404 refuse it, 302 leads to the
+sign-in or on, and 400 or 422 are said to somebody who may, of a body that is empty here.
+"""
+
+import re
+from http import HTTPStatus
+from http.cookies import SimpleCookie
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from channels_app.rate_limits.counters import LIMITS
+from tests.callers import CALLERS, PUBLISHER_ID, make_world
+from tests.pages import Response
+from tests.routes import every_route
+
+pytestmark = pytest.mark.django_db
+
+TABLE = Path(__file__).with_name("matrix.txt")
+FILE = ["{}", "noarch", "pack-1.0-0.conda"]
+# Arguments of routes; without a row, those with a channel take its name. {} is the channel.
+ARGUMENTS = {
+    "artifact": FILE,
+    "artifact-document": [*FILE, "index.json"],
+    "artifact-provenance": FILE,
+    "artifact-remove": FILE,
+    "channel-file": ["{}", "noarch/repodata.json"],
+    "delete": FILE,
+    "doc": ["first-steps"],
+    "mfa_edit_webauthn": ["1"],
+    "mfa_remove_webauthn": ["1"],
+    "nowhere": ["api"],
+    "openid_connect_callback": ["other"],
+    "openid_connect_login": ["other"],
+    "package": ["{}", "pack"],
+    "package-feed": ["{}", "pack"],
+    "publisher": ["{}", str(PUBLISHER_ID)],
+    "team": ["team"],
+}
+# Addresses that were allauth's once, and lead to those of today.
+OLD = "/accounts/social/"
+
+
+def rows() -> dict[tuple[str, str], list[int]]:
+    """(method, route) → the statuses of CALLERS, in their order."""
+    found: dict[tuple[str, str], list[int]] = {}
+    lines = [line for line in TABLE.read_text().splitlines() if line and not line.startswith("#")]
+    for line in lines:
+        method, *rest = line.split()
+        statuses = [int(word) for word in rest if word.isdigit()]
+        found |= {(method, route): statuses for route in rest if not route.isdigit()}
+    return found
+
+
+def address(route: str, channel: str = "demo") -> str:
+    name, _, other = route.partition("@")
+    arguments = ARGUMENTS.get(name) or (["{}"] if "channel>" in every_route()[name] else [])
+    return reverse(name, args=[argument.format(other or channel) for argument in arguments])
+
+
+def is_admins(route: str) -> bool:
+    return route.startswith(("admin:", "/admin/"))
+
+
+@pytest.fixture(autouse=True)
+def world(settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = dict.fromkeys(LIMITS, 10**6)
+    make_world()
+
+
+def test_every_route_is_in_the_table() -> None:
+    routes = {route for route in every_route() if not is_admins(route) and not route.startswith(OLD)}
+    assert {route.partition("@")[0] for _, route in rows()} == routes
+
+
+def test_every_row_has_a_status_for_every_caller() -> None:
+    assert {len(statuses) for statuses in rows().values()} == {len(CALLERS)}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_the_answers_are_those_of_the_table(caller: str) -> None:
+    column = list(CALLERS).index(caller)
+    client = CALLERS[caller]()
+    expected = {row: statuses[column] for row, statuses in rows().items()}
+    assert answers(client, list(expected)) == expected
+
+
+def answers(client: Client, asked: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """What each request is answered; each finds the world as it was."""
+    client.raise_request_exception = False
+    cookies, found = client.cookies.output(header="", sep=";"), {}
+    for method, route in asked:
+        client.cookies = SimpleCookie(cookies)
+        with transaction.atomic():
+            found[method, route] = client.generic(
+                method, address(route), content_type="application/x-www-form-urlencoded"
+            ).status_code
+            transaction.set_rollback(True)
+    return found
+
+
+@pytest.mark.parametrize("caller", [caller for caller in CALLERS if caller != "admi"])
+def test_the_admin_is_for_administrators(caller: str) -> None:
+    client = CALLERS[caller]()
+    home, public = reverse("admin:index"), {"admin:login", "admin:logout", "admin:jsi18n"}
+    for route, pattern in every_route().items():
+        if not is_admins(route) or route in public:
+            continue
+        path = "/" + pattern.replace("<id>", "1").replace("<path:object_id>", "1").replace("(?P<url>.*)$", "nothing")
+        path = path.replace("<path:content_type_id>", "1").partition("^")[0]
+        for method in ("GET", "POST"):
+            answer = client.generic(method, path)
+            refused = HTTPStatus.FORBIDDEN if caller == "noCS" and method == "POST" else HTTPStatus.FOUND
+            assert answer.status_code == refused, (method, path)
+            assert answer.headers.get("Location", home).startswith(home)
+
+
+def test_administrators_sign_in_by_the_hubs_own_page() -> None:
+    login = reverse("admin:login")
+    assert Client().get(login).headers["Location"].startswith(reverse("account_login"))
+    assert Client().post(login, {"username": "admin", "password": "x"}).status_code == HTTPStatus.FOUND
+    assert CALLERS["stra"]().get(login).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_administrators_see_the_admin() -> None:
+    assert CALLERS["admi"]().get(reverse("admin:index")).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("caller", ["anon", "stra"])
+@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+def test_private_and_missing_channels_are_answered_alike(caller: str, accept: str) -> None:
+    client = CALLERS[caller]()
+    asked = [(method, route) for method, route in rows() if "channel>" in every_route().get(route, "")]
+    for method, route in asked:
+        private, missing = (
+            comparable(client.generic(method, address(route, name), headers={"Accept": accept}), name)
+            for name in ("demo", "void")
+        )
+        assert private == missing, (method, route)
+
+
+def comparable(response: Response, channel: str) -> tuple[int, str, dict[str, str]]:
+    """All of an answer, but for the channel's name, the request's id, and the CSRF token, masked anew each time."""
+    content = re.sub(r'(name="csrfmiddlewaretoken" value=)"\w+"', r"\1", response.content.decode())
+    headers = {name: value.replace(channel, "") for name, value in response.headers.items() if name != "X-Request-ID"}
+    return response.status_code, content.replace(channel, ""), headers

@@ -1,0 +1,118 @@
+"""`manage.py check --deploy`: clean where a hub is set up as it should be, one warning for each thing that is not."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from hub import deployment
+from hub.storage.checks import Finding, Outcome
+
+ROOT = Path(__file__).parents[2]
+PRODUCTION = {
+    "HUB_PUBLIC_URL": "https://hub.example.org",
+    "HUB_PROXIES": "1",
+    "EMAIL_URL": "smtp+tls://hub:word@mail.example.org:587",
+    "SECRET_KEY": "",
+}
+# What is wrong, by which variables, and what is said of it.
+WRONG = {
+    "no https": (
+        {"HUB_PUBLIC_URL": "http://hub.example.org"},
+        "(hub.W001) HUB_PUBLIC_URL is http://hub.example.org; expected https, or keys can be read on their way.",
+    ),
+    "no proxy": (
+        {"HUB_PROXIES": "0"},
+        "(hub.W002) HUB_PUBLIC_URL is https and HUB_PROXIES 0; expected how many there are: one has to speak TLS",
+    ),
+    "printed mails": ({"EMAIL_URL": "consolemail://"}, "(hub.W003) Mails are printed; expected EMAIL_URL, such as"),
+    "a queue for everybody": (
+        {"REDIS_URL": "redis://redis.example.org:6379/0"},
+        "(hub.W005) REDIS_URL has no password, or one that everybody knows; expected one of its own.",
+    ),
+    "debugging": ({"HUB_DEBUG": "true"}, "(security.W018) You should not have DEBUG set to True in deployment."),
+}
+
+
+def check(tmp_path: Path, **changed: str) -> subprocess.CompletedProcess[str]:
+    own = ("HUB_", "AWS_", "DATABASE_", "REDIS_", "DJANGO_ALLOW_ASYNC_UNSAFE")
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env=keep | {"HUB_DATA_DIR": str(tmp_path / "data")} | PRODUCTION | changed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_production_settings_are_clean(tmp_path: Path) -> None:
+    found = check(tmp_path)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "no issues" in found.stdout
+
+
+@pytest.mark.parametrize(("changed", "sentence"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_the_one_warning(tmp_path: Path, changed: dict[str, str], sentence: str) -> None:
+    found = check(tmp_path, **changed)
+    assert found.returncode != 0
+    assert sentence in found.stderr
+    # Without TLS Django has warnings of its own.
+    assert found.stderr.count("(hub.") == ("(hub." in sentence)
+
+
+@pytest.mark.parametrize(
+    ("host", "password", "is_weak"),
+    [
+        ("redis.example.org", None, True),
+        ("redis.example.org", "changeme", True),
+        ("redis.example.org", "Zq0wq8", False),
+        ("127.0.0.1", None, False),
+        ("/run/redis.sock", None, False),
+        (None, None, False),
+    ],
+)
+def test_only_servers_of_this_machine_may_do_without_a_password(
+    host: str | None, password: str | None, is_weak: bool
+) -> None:
+    assert bool(deployment._weak("REDIS_URL", host, password)) is is_weak
+
+
+@pytest.mark.parametrize(
+    ("vendor", "storage", "is_said"),
+    [("postgresql", "s3", True), ("postgresql", "filesystem", False), ("sqlite", "s3", False)],
+)
+def test_a_secret_key_of_one_machine_is_told_of_where_there_may_be_two(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vendor: str, storage: str, is_said: bool
+) -> None:
+    monkeypatch.setattr(deployment, "connection", type("Connection", (), {"vendor": vendor}))
+    settings.HUB_DATA_DIR, settings.HUB_STORAGE, settings.SECRET_KEY = tmp_path, storage, "kept"
+    assert deployment.secret_key() == ""
+    (tmp_path / "secret_key").write_text("kept")
+    assert deployment.secret_key().startswith("SECRET_KEY is the one in the data folder") is is_said
+
+
+def test_a_log_that_shows_secrets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler()])
+    assert deployment.redaction().startswith("A handler of the log shows secrets")
+
+
+@pytest.mark.parametrize(
+    ("finding", "is_grave"),
+    [
+        (Finding("private", Outcome.LIMITED, "Everybody reads it."), True),
+        (Finding("put and get", Outcome.BROKEN, "Nothing is there."), True),
+        (Finding("latency", Outcome.LIMITED, "It is slow."), False),
+        (Finding("private", Outcome.WORKS, "Nobody reads it."), False),
+    ],
+)
+def test_a_store_that_is_not_there_or_not_private_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, finding: Finding, is_grave: bool
+) -> None:
+    monkeypatch.setattr(deployment, "check", lambda store: [finding])
+    assert deployment.package_store() == (finding.sentence if is_grave else "")

@@ -1,0 +1,215 @@
+"""What checkstore finds: of stores that keep every promise, and of stores that break one each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from pytest_django import Settings
+
+from channels_app.identifiers import CHANNEL
+from hub.storage import Chunks, Stat, StoreError, folder_checks
+from hub.storage.checks import PREFIX, Finding, Outcome, check, is_usable
+from hub.storage.folder import FolderStore
+from hub.storage.s3 import S3Store
+from tests.stores import S3Server, moto_server, rclone_server, seaweed_server
+
+WORKS, LIMITED, BROKEN = Outcome.WORKS, Outcome.LIMITED, Outcome.BROKEN
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's disk is not what is being looked at."""
+    monkeypatch.setattr("hub.storage.checks.SLOW_MS", 60_000)
+
+
+def by_probe(findings: list[Finding], *, but: Outcome = WORKS) -> dict[str, tuple[Outcome, str]]:
+    """What did not come out as `but`."""
+    return {finding.probe: (finding.outcome, finding.sentence) for finding in findings if finding.outcome is not but}
+
+
+def test_a_folder_keeps_every_promise_and_nothing_is_left(store_folder: Path) -> None:
+    store_folder.mkdir()
+    findings = check(FolderStore(store_folder))
+
+    assert by_probe(findings) == {}
+    assert is_usable(findings)
+    assert len(findings) == 12
+    assert list(store_folder.iterdir()) == []
+
+
+def test_the_prefix_is_no_channels() -> None:
+    assert not CHANNEL.match(PREFIX)
+
+
+@pytest.mark.parametrize(
+    ("server", "limits"),
+    [
+        ("moto", {"signature", "expiry", "private list"}),
+        ("rclone", {"conditional put", "signed range"}),
+        ("seaweed", set()),
+    ],
+)
+def test_servers_of_s3_and_what_each_lacks(server: str, limits: set[str], tmp_path: Path) -> None:
+    with serving_s3(server, tmp_path / "bucket") as s3:
+        bucket = S3Store(**s3.options())
+        findings = check(bucket)
+
+        assert {probe: outcome for probe, (outcome, _) in by_probe(findings).items()} == dict.fromkeys(limits, LIMITED)
+        assert is_usable(findings)
+        assert list(bucket.list("")) == []
+
+
+def test_a_bucket_that_does_not_exist_is_found_at_the_first_put(tmp_path: Path) -> None:
+    with serving_s3("rclone", tmp_path) as s3:
+        [finding] = check(S3Store(**s3.options(bucket_name="another")))
+
+    assert (finding.probe, finding.outcome) == ("put and get", BROKEN)
+    assert "NoSuchBucket" in finding.sentence
+
+
+@contextmanager
+def serving_s3(name: str, folder: Path) -> Iterator[S3Server]:
+    servers = {"moto": moto_server(), "rclone": rclone_server(folder), "seaweed": seaweed_server(folder)}
+    with servers[name] as server:
+        yield server
+
+
+class PutsNothing(FolderStore):
+    def put(self, key: str, source: Path | bytes, **_: Any) -> None:
+        raise StoreError("no space is left")
+
+
+class ForgetsBytes(FolderStore):
+    def put(self, key: str, source: Path | bytes, **_: Any) -> None:
+        super().put(key, b"")
+
+
+class WrongSize(FolderStore):
+    def stat(self, key: str) -> Stat | None:
+        found = super().stat(key)
+        return found and Stat(found.size_bytes + 1, found.modified_at)
+
+
+class WrongClock(FolderStore):
+    def stat(self, key: str) -> Stat | None:
+        found = super().stat(key)
+        return found and Stat(found.size_bytes, found.modified_at - timedelta(seconds=100))
+
+
+class NoRanges(FolderStore):
+    def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
+        return super().open(key)
+
+
+class WritesOnce(FolderStore):
+    def put(self, key: str, source: Path | bytes, **options: Any) -> None:
+        if super().stat(key) is None:
+            super().put(key, source, **options)
+
+
+class RefusesMissing(FolderStore):
+    def stat(self, key: str) -> Stat | None:
+        if found := super().stat(key):
+            return found
+        raise StoreError("403 Forbidden")
+
+
+class InventsMissing(FolderStore):
+    def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
+        if super().stat(key) is None:
+            self.put(key, b"")
+        return super().open(key, first=first, last=last)
+
+
+class ListsMore(FolderStore):
+    def list(self, prefix: str) -> Iterator[str]:
+        return super().list(prefix.rstrip("/").rpartition("/")[0])
+
+
+class DeletesNothing(FolderStore):
+    def delete(self, key: str) -> None:
+        pass
+
+
+class CutsLargeFiles(FolderStore):
+    def put(self, key: str, source: Path | bytes, **options: Any) -> None:
+        super().put(key, source.read_bytes()[:-1] if isinstance(source, Path) else source, **options)
+
+
+class SweepsNothing(FolderStore):
+    def sweep(self, *, older_than_s: int) -> int:
+        raise StoreError("501 Not Implemented")
+
+
+@pytest.mark.parametrize(
+    ("broken", "probe", "outcome", "sentence"),
+    [
+        (PutsNothing, "put and get", BROKEN, "no space is left"),
+        (ForgetsBytes, "put and get", BROKEN, "What was read is not what was put."),
+        (WrongSize, "size and clock", BROKEN, "A file of 10 bytes is said to be 11; expected its size."),
+        (WrongClock, "size and clock", LIMITED, "The store's clock differs from this machine's by 100 s"),
+        (NoRanges, "range", BROKEN, "A part of a file came back as other bytes"),
+        (WritesOnce, "overwrite", BROKEN, "After a second put the first bytes are still read"),
+        (RefusesMissing, "missing key", BROKEN, "without the permission s3:ListBucket"),
+        (InventsMissing, "missing key", BROKEN, "What was never put is said to be there."),
+        (ListsMore, "list", BROKEN, "A folder of two files is listed with"),
+        (DeletesNothing, "delete", BROKEN, "What was deleted is still there."),
+        (CutsLargeFiles, "large file", BROKEN, "A file that was put in several parts came back as other bytes."),
+        (SweepsNothing, "leftovers", LIMITED, "have a lifecycle rule of the bucket abort incomplete multipart uploads"),
+    ],
+)
+def test_each_broken_promise_is_found_and_said(
+    broken: type[FolderStore], probe: str, outcome: Outcome, sentence: str, tmp_path: Path
+) -> None:
+    found = by_probe(check(broken(tmp_path / "store")))
+
+    assert found[probe][0] is outcome
+    assert sentence in found[probe][1]
+
+
+def test_a_slow_store_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.storage.checks.SLOW_MS", 0)
+
+    assert "Bring hub and store closer together." in by_probe(check(FolderStore(tmp_path / "store")))["latency"][1]
+
+
+def test_a_full_or_separate_disk_is_told_of(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("cross-device link")
+
+    settings.HUB_MAX_UPLOAD_BYTES = 10**18
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    found = by_probe(check(FolderStore(tmp_path / "store")))
+
+    assert found.keys() == set(folder_checks.PROBES)
+    assert "less than one upload may have" in found["free space"][1]
+    assert "Have both on one filesystem." in found["links"][1]
+
+
+def test_the_command_prints_every_probe() -> None:
+    output = StringIO()
+
+    call_command("checkstore", stdout=output)
+
+    lines = output.getvalue().splitlines()
+    assert len(lines) == 12
+    assert lines[0] == "put and get      works    What was put is read back."
+
+
+def test_the_command_fails_where_the_hub_cannot_work(settings: Settings, tmp_path: Path) -> None:
+    broken = {"BACKEND": "tests.storage.test_store_checks.DeletesNothing", "OPTIONS": {"root": tmp_path / "store"}}
+    settings.STORAGES = settings.STORAGES | {"channels": broken}
+    output = StringIO()
+
+    with pytest.raises(CommandError, match=r"The hub can't work with this store; see what is broken above."):
+        call_command("checkstore", stdout=output)
+
+    assert "delete           broken   What was deleted is still there." in output.getvalue()
