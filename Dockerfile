@@ -19,4 +19,4 @@ USER hub
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=5)"]
-CMD ["gunicorn", "--config", "python:hub.gunicorn_conf", "--bind", "0.0.0.0:8000", "hub.wsgi"]
+CMD ["gunicorn", "--config", "python:hub.server.gunicorn_conf", "--bind", "0.0.0.0:8000", "hub.wsgi"]

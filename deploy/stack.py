@@ -18,7 +18,7 @@ from pathlib import Path
 from deploy import compose
 from deploy.compose import ComposeError, Service
 from deploy.local import Machine, free_port, runs_as
-from hub.processes import Process, die_with_parent, end_by_interrupt, stop
+from hub.server.processes import Process, die_with_parent, end_by_interrupt, stop
 
 LOOK_S = 0.2
 HEALTHY_S = 180

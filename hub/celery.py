@@ -11,10 +11,9 @@ from celery.signals import beat_init, celeryd_init, worker_ready
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-import hub.folder_queue  # registers the queue of a hub without Redis
-import hub.watched_jobs  # noqa: F401  (its receivers)
-from hub import queues
+import hub.observability.job_metrics  # noqa: F401  (its receivers)
 from hub.private_files import be_private
+from hub.queue import queues
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 

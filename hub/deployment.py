@@ -10,7 +10,7 @@ from django.core import checks
 from django.db import connection
 
 from hub import private_files
-from hub.redaction import HIDDEN
+from hub.observability.redaction import HIDDEN
 from hub.storage import store
 from hub.storage.checks import Outcome, check
 
@@ -64,7 +64,7 @@ def redaction() -> str:
     record = logging.makeLogRecord({"msg": A_SECRET, "levelno": logging.INFO, "levelname": "INFO"})
     if all(HIDDEN in handler.format(record) for handler in logging.root.handlers):
         return ""
-    return "A handler of the log shows secrets; expected those of hub.logs alone, which hide them."
+    return "A handler of the log shows secrets; expected those of hub.observability.logs alone, which hide them."
 
 
 def package_store() -> str:

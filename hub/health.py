@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from redis import Redis
 
-from hub.redaction import redacted
+from hub.observability.redaction import redacted
 from hub.storage import store
 
 TIMEOUT_S = 2.0

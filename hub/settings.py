@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from hub import logs, private_files
-from hub.fixed_settings import *  # noqa: F403
-from hub.fixed_settings import BASE_DIR
-from hub.sign_in_clients import client, oidc_clients
+from hub import private_files
+from hub.base_settings import *  # noqa: F403
+from hub.base_settings import BASE_DIR
+from hub.observability import logs
+from hub.social_providers import client, oidc_clients
 from hub.variables import (
     contact,
     env,
@@ -338,7 +339,7 @@ HUB_METRICS_TOKEN = text(
     "HUB_METRICS_TOKEN", "", "what Prometheus sends as a bearer token for `/metrics`, which nobody reads without it"
 )
 SENTRY_DSN = text("SENTRY_DSN", "", "where errors are reported to, such as `https://KEY@sentry.example.org/1`")
-LOGGING_CONFIG = "hub.logs.configure"
+LOGGING_CONFIG = "hub.observability.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -354,7 +355,7 @@ LOGGING = {
     },
 }
 if SENTRY_DSN:
-    from hub import sentry  # with the library, which a hub without the setting need not load
+    from hub.observability import sentry  # with the library, which a hub without the setting need not load
 
     sentry.start(SENTRY_DSN)
 

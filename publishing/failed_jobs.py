@@ -15,7 +15,7 @@ from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import AuditEvent, Channel
 from hub.celery import send
-from hub.redaction import redacted
+from hub.observability.redaction import redacted
 from publishing.models import FailedJob, SubdirIndex
 
 ERROR_MAX_CHARACTERS = 500

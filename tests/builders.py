@@ -15,7 +15,7 @@ from django.utils import timezone
 from channels_app.access.permissions import Actor, Permission
 from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, Team, TeamMember, User
-from hub.request_body import ReceivedFile
+from hub.http.request_body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.index import builds
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher

@@ -62,7 +62,7 @@ def pytest_sessionstart() -> None:
     from django.core.signing import Signer
 
     from channels_app.authentication import api_keys
-    from hub.logs import Line
+    from hub.observability.logs import Line
 
     for holder, name in (
         (api_keys, "new_secret"),
@@ -86,7 +86,7 @@ def pytest_sessionstart() -> None:
 
 def note_log(text: str) -> None:
     """The whole log of a live hub, of whose secrets only their shapes are known here."""
-    from hub.redaction import HIDDEN, redacted
+    from hub.observability.redaction import HIDDEN, redacted
 
     text = PRINTED.sub("", text)
     logs.append(text)

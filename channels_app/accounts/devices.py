@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from channels_app.models import User
-from hub.middleware import GetResponse
+from hub.http.middleware import GetResponse
 
 COOKIE = "known_device"
 SALT = "known device"

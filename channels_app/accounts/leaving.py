@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from requests import RequestException
 
-from hub.middleware import GetResponse
+from hub.http.middleware import GetResponse
 
 logger = logging.getLogger(__name__)
 

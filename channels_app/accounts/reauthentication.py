@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
 from channels_app.access import acts
-from hub.middleware import SAFE_METHODS, GetResponse
+from hub.http.middleware import SAFE_METHODS, GetResponse
 
 
 def confirmed(get_response: GetResponse) -> GetResponse:

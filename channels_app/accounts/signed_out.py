@@ -9,7 +9,7 @@ from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
-from hub.middleware import GetResponse
+from hub.http.middleware import GetResponse
 
 NOTHING_SAVED = "You are signed out. Nothing was saved: sign in, then send the form again."
 # The forms that are sent before one is signed in.

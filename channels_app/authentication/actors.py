@@ -1,7 +1,7 @@
 """A request's credential → who asks. Nowhere else reads credentials.
 
 A key arrives as a bearer token (pixi, rattler, mamba), by basic authentication as the password with any user name or as
-the user name (conda, curl), or before the path as `/t/<key>/` (conda, mamba; see hub.middleware).
+the user name (conda, curl), or before the path as `/t/<key>/` (conda, mamba; see hub.http.middleware).
 Browsers have a session.
 """
 
@@ -20,8 +20,8 @@ from channels_app.access.permissions import ANYONE, Actor
 from channels_app.authentication import api_keys, placeholders
 from channels_app.models import User
 from hub.errors import HubError, forbidden, unauthenticated
-from hub.middleware import PATH_KEY
-from hub.observed import WHO
+from hub.http.middleware import PATH_KEY
+from hub.http.request_metrics import WHO
 
 # An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
 TOKEN_CHARACTERS = 86

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from channels_app.models import Artifact, DailyDownloads, Package
-from hub import metrics
+from hub.observability import metrics
 
 _lock = threading.Lock()
 _pending: Counter[tuple[int, date]] = Counter()

@@ -1,4 +1,4 @@
-"""PURE: what a package says of itself in info/index.json and info/about.json, made fit to show; all hostile."""
+"""What a package says of itself in info/index.json and info/about.json, made fit to show; all hostile."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ from channels_app.models import Invitation, TeamMember, User
 from channels_app.people import invitations, members
 from channels_app.people.invitation_rules import refusal
 from hub.errors import HubError
-from hub.middleware import INVITATION_KEY
+from hub.http.middleware import INVITATION_KEY
 
 DIGITS_MAX = 18
 IN_SESSION = "invitation"  # the SHA-256 of the link that was followed last

@@ -13,7 +13,7 @@ from channels_app.accounts import signed_out
 from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from channels_app.site import misplaced
 from hub.errors import HubError
-from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer
+from hub.http.middleware import DATABASE_DOWN, SAFE_METHODS, answer
 
 PATH_MAX_CHARACTERS = 200
 

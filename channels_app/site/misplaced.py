@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from channels_app.channels.channels import ROUTED
 from channels_app.identifiers import CHANNEL
 from hub.errors import HubError, not_found
-from hub.middleware import FORMS, PATH_KEY, SAFE_METHODS, GetResponse, answer, is_number_up_to
+from hub.http.middleware import FORMS, PATH_KEY, SAFE_METHODS, GetResponse, answer, is_number_up_to
 
 ENDPOINT = ["api", "v1", "upload"]
 KEY_HEADERS = ("Authorization", "X-API-Key", "X-JFrog-Art-Api")

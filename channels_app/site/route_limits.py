@@ -14,7 +14,7 @@ from channels_app.accounts import tries
 from channels_app.rate_limits import counters
 from channels_app.site import error_pages
 from hub.errors import HubError
-from hub.middleware import GetResponse
+from hub.http.middleware import GetResponse
 
 
 def user(request: HttpRequest) -> str:

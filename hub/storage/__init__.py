@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 from django.core.files.storage import storages
 
-from hub import metrics
+from hub.observability import metrics
 
 CHUNK_BYTES = 256 * 1024
 TEMPORARY_PREFIX = ".tmp-"

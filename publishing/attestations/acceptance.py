@@ -5,7 +5,7 @@ from django.conf import settings
 from channels_app.access.permissions import Actor
 from channels_app.models import Channel
 from hub.errors import unprocessable
-from hub.request_body import ReceivedFile
+from hub.http.request_body import ReceivedFile
 from publishing.attestations.errors import Verified
 from publishing.trusted import issuers
 

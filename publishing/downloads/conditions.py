@@ -1,4 +1,4 @@
-"""Conditions and ranges of a request (RFC 9110, sections 13 and 14), and the time of a file. PURE.
+"""Conditions and ranges of a request (RFC 9110, sections 13 and 14), and the time of a file.
 
 A tag comes before a time: two builds within one second share the time and differ in the tag. So the time is not told
 before its second is over (RFC 9110, section 8.8.2.2). Each encoding of a file

@@ -1,4 +1,4 @@
-"""CORS (Fetch Standard): pages of other sites read the files of public channels, without credentials. PURE.
+"""CORS (Fetch Standard): pages of other sites read the files of public channels, without credentials.
 
 Browsers send cookies along only where Access-Control-Allow-Credentials says so, which no answer here has. Files of
 private channels have none of these headers. Content-Encoding is not exposed: rattler's build for browsers would decode

@@ -10,7 +10,7 @@ from django.urls import ResolverMatch
 
 from channels_app.channels.channels import ROUTED
 from channels_app.identifiers import CHANNEL
-from hub.middleware import GetResponse, has_body, plain_answer
+from hub.http.middleware import GetResponse, has_body, plain_answer
 from publishing.downloads.addresses import below_channel
 
 

@@ -12,7 +12,7 @@ from channels_app.channels.channels import ROUTED
 from channels_app.identifiers import CHANNEL
 from channels_app.site import misplaced
 from hub.errors import HubError
-from hub.middleware import NO_PAGE, PATH_KEY, PATH_KEY_PREFIX, SAFE_METHODS, GetResponse, answer
+from hub.http.middleware import NO_PAGE, PATH_KEY, PATH_KEY_PREFIX, SAFE_METHODS, GetResponse, answer
 
 # Files of channels, the two calls of the prefix protocol, what a key is, and feeds: their readers send no headers.
 SERVED = {

@@ -19,9 +19,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel, Package
-from hub import metrics
 from hub.celery import wake
 from hub.locks import try_lock
+from hub.observability import metrics
 from hub.storage import store
 from publishing.index import channel_files, fragments, repodata, writer
 from publishing.index.repodata import Layout, Revision

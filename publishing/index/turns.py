@@ -19,8 +19,8 @@ from django.utils import timezone
 from redis import RedisError
 
 from channels_app.models import Channel
-from hub import queues
 from hub.celery import wake
+from hub.queue import queues
 from publishing import failed_jobs
 from publishing.index import builds
 from publishing.models import IndexedName, SubdirIndex

@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.rate_limits import counters
 from hub.errors import HubError, unprocessable
-from hub.request_body import Body
+from hub.http.request_body import Body
 from publishing.id_tokens.claims import Code
 from publishing.trusted.exchange import exchange
 

@@ -12,7 +12,7 @@ from channels_app.authentication import actors, decision_cache
 from channels_app.models import Artifact, Removal
 from channels_app.quotas import quotas
 from hub.errors import HubError, bad_request, not_found
-from hub.request_body import Body, receive
+from hub.http.request_body import Body, receive
 from publishing.removal import removal
 from publishing.uploads.upload import publish
 

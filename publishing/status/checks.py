@@ -14,10 +14,11 @@ from django.template.defaultfilters import filesizeformat
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from hub import VERSION, health, queues
+from hub import VERSION, health
 from hub.celery import app
 from hub.health import Answer
-from hub.queues import Waiting
+from hub.queue import queues
+from hub.queue.queues import Waiting
 from publishing import failed_jobs
 from publishing.attestations import trust_root_age
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification

@@ -18,7 +18,9 @@ from prometheus_client.registry import Collector
 from redis import RedisError
 
 from channels_app.models import Outgoing
-from hub import VERSION, metrics, queues
+from hub import VERSION
+from hub.observability import metrics
+from hub.queue import queues
 from publishing.attestations import trust_root_age
 from publishing.models import FailedJob
 from publishing.status import queries

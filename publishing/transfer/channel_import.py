@@ -25,7 +25,7 @@ from channels_app.access.permissions import ANYONE
 from channels_app.identifiers import is_subdir
 from channels_app.models import Artifact, Channel
 from hub.errors import HubError, unprocessable
-from hub.request_body import ReceivedFile
+from hub.http.request_body import ReceivedFile
 from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
 from publishing.attestations.errors import Verified

@@ -24,7 +24,7 @@ from channels_app.models import Artifact, Channel, Package, Removal
 from channels_app.packages import about, packages
 from channels_app.quotas import quotas
 from hub.errors import HubError, conflict, not_found
-from hub.request_body import ReceivedFile
+from hub.http.request_body import ReceivedFile
 from publishing.archive.reader import BadPackage, parse_file_name
 from publishing.attestations import sidecars
 from publishing.attestations.errors import Verified

@@ -15,8 +15,8 @@ from channels_app.channels import pending_names
 from channels_app.models import ApiKey, KeyKind
 from channels_app.quotas import user_limits
 from channels_app.rate_limits import counters
-from hub import metrics
 from hub.errors import unprocessable
+from hub.observability import metrics
 from publishing.id_tokens import jwt_verification
 from publishing.id_tokens.claims import BadToken, Claims, Code
 from publishing.id_tokens.providers import PROVIDERS

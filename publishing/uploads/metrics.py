@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from hub import metrics
 from hub.errors import HubError
+from hub.observability import metrics
 
 if TYPE_CHECKING:
     from publishing.uploads.upload import Published

@@ -7,7 +7,7 @@ from channels_app.access import revision
 from channels_app.access.permissions import Permission, check_name, check_still_allowed
 from channels_app.models import Channel
 from hub.errors import bad_request, forbidden, unprocessable
-from hub.request_body import ReceivedFile
+from hub.http.request_body import ReceivedFile
 from publishing.attestations import acceptance
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from channels_app.packages import about, packages
 from channels_app.quotas import quotas
 from hub import database
 from hub.errors import HubError, conflict, unavailable, unprocessable
-from hub.request_body import ReceivedFile
+from hub.http.request_body import ReceivedFile
 from hub.storage import StoreError, store
 from publishing.archive import reader
 from publishing.archive.reader import BadPackage, Limits, PackageInfo

@@ -16,7 +16,7 @@ from channels_app.quotas import quotas
 from channels_app.site import misplaced
 from channels_app.ui import settings_page
 from hub.errors import HubError, bad_request
-from hub.request_body import Body, receive
+from hub.http.request_body import Body, receive
 from publishing.uploads import queries
 from publishing.uploads.upload import Published, publish
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.burst import LIMIT_S, Burst, live
-from hub import queues
+from hub.queue import queues
 from tests.clients.conftest import Figure
 from tests.live import live_hub
 

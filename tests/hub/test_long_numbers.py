@@ -10,7 +10,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from channels_app.rate_limits.counters import LIMITS
-from hub.middleware import is_number_up_to
+from hub.http.middleware import is_number_up_to
 from tests.access.test_matrix import ARGUMENTS, address, is_admins
 from tests.callers import CALLERS, make_world
 from tests.routes import every_route

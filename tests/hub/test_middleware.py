@@ -10,7 +10,7 @@ from django.urls import ResolverMatch
 from pytest_django import Settings
 
 from channels_app.models import Channel, User
-from hub.middleware import OWN_BOUNDS, bounded_body
+from hub.http.middleware import OWN_BOUNDS, bounded_body
 from tests.pages import signed_in
 from tests.routes import every_route
 

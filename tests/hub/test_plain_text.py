@@ -9,9 +9,9 @@ import unicodedata
 import pytest
 from gunicorn.config import Config
 
-from hub.gunicorn_conf import logger_class
-from hub.logs import FORMATTERS
+from hub.observability.logs import FORMATTERS
 from hub.plain_text import lines, one_line, visible
+from hub.server.gunicorn_conf import logger_class
 
 # Unseen in themselves, whatever Unicode calls them.
 BLANK = "\u034f\u115f\u1160\u17b4\u180b\u2800\u3164\uffa0\ufe00\U000e0100"

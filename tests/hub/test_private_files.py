@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hub import gunicorn_conf, private_files
+from hub import private_files
+from hub.server import gunicorn_conf
 from hub.storage.folder import FolderStore
 from tests.live import MANAGE, ROOT, LiveHub, live_hub
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from hub.gunicorn_conf import logger_class
-from hub.logs import Line
-from hub.redaction import redacted
+from hub.observability.logs import Line
+from hub.observability.redaction import redacted
+from hub.server.gunicorn_conf import logger_class
 from tests.builders import NO_KEY
 from tests.id_tokens.builders import github_claims, signed
 

@@ -13,8 +13,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from channels_app.models import Channel, User
-from hub import metrics, request_ids
-from hub.logs import Json, Line
+from hub.observability import metrics, request_ids
+from hub.observability.logs import Json, Line
 from tests.builders import NO_KEY, make_key
 from tests.pages import signed_in
 

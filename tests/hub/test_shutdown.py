@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from gunicorn.workers import gthread
 
-from hub.gunicorn_worker import Worker
+from hub.server.gunicorn_worker import Worker
 from tests.archives import make_conda
 from tests.clients.plain import ask, seconds_until, seconds_until_indexed, upload
 from tests.live import LiveHub, live_hub, running

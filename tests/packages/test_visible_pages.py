@@ -14,9 +14,9 @@ from django.test import Client, RequestFactory
 from channels_app.models import Artifact, Channel, Package, User
 from hub import commands
 from hub.commands import PlainOutput
+from hub.http.visible_pages import made_visible
 from hub.plain_text import UNSEEN
 from hub.storage.checks import Finding, Outcome
-from hub.visible_pages import made_visible
 from tests.access.test_matrix import address, is_admins
 from tests.callers import CALLERS, make_world
 from tests.routes import every_route

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from channels_app.models import RateCount
 from channels_app.rate_limits import counters
 from hub.errors import HubError
-from hub.middleware import client_address
+from hub.http.middleware import client_address
 from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db

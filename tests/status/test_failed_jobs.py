@@ -9,7 +9,8 @@ from celery.signals import before_task_publish
 
 from channels_app.access.permissions import Actor
 from channels_app.models import AuditEvent, User
-from hub import celery, metrics, request_ids
+from hub import celery
+from hub.observability import metrics, request_ids
 from publishing import failed_jobs, tasks
 from publishing.models import FailedJob
 from tests.builders import NO_KEY

@@ -16,8 +16,8 @@ from pytest_django import Settings
 
 from channels_app.models import Artifact, Channel, User
 from channels_app.packages import download_counts
-from hub import metrics
 from hub.errors import HubError
+from hub.observability import metrics
 from hub.storage import NotInStore, StoreError, as_store_error
 from publishing.index.builds import bring_up_to_date
 from publishing.models import FailedJob, SubdirIndex, Verification
@@ -108,7 +108,7 @@ def test_a_queue_that_is_down_costs_its_own_part_alone(client: Client, monkeypat
     def refuse() -> None:
         raise ConnectionError("refused")
 
-    monkeypatch.setattr("hub.queues.waiting", refuse)
+    monkeypatch.setattr("hub.queue.queues.waiting", refuse)
 
     found = read(client)
 

@@ -9,7 +9,7 @@ import yaml
 from django.conf import settings
 
 from channels_app.docs import views
-from hub import metrics
+from hub.observability import metrics
 from publishing.status import metrics_view
 
 pytestmark = pytest.mark.django_db

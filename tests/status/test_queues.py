@@ -12,9 +12,10 @@ from kombu import Connection
 from pytest_django import Settings
 from redis import Redis
 
-from hub import celery, queues
+from hub import celery
 from hub.celery import app
-from hub.schedule import Scheduler
+from hub.queue import queues
+from hub.queue.schedule import Scheduler
 from publishing.index import builds
 
 OF_THE_INDEX = {

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from channels_app.models import Channel, User
 from hub import health
 from hub.health import Answer
-from hub.queues import Waiting
+from hub.queue.queues import Waiting
 from publishing import failed_jobs
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
 from publishing.status import checks

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hub import arrivals
-from hub.arrivals import Arrival, State
+from hub.server import arrivals
+from hub.server.arrivals import Arrival, State
 
 HEAD = (
     b"POST /accounts/login/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"

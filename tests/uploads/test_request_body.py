@@ -13,7 +13,7 @@ from django.test import RequestFactory
 from pytest_django import Settings
 
 from hub.errors import HubError
-from hub.request_body import Body, ReceivedFile, receive
+from hub.http.request_body import Body, ReceivedFile, receive
 
 CONTENT = bytes(range(256)) * 5000
 LIMIT = 10 * 1024 * 1024

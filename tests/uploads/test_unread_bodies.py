@@ -16,7 +16,8 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 from pytest_django import Settings
 
-from hub import gunicorn_conf, unread_bodies
+from hub.http import unread_bodies
+from hub.server import gunicorn_conf
 from tests.live import LiveHub, live_hub
 
 pytestmark = pytest.mark.django_db  # the end of a request closes connections

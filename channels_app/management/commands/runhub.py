@@ -24,17 +24,17 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from hub import commands
-from hub.processes import Process, die_with_parent, end_by_interrupt, stop
+from hub.server.processes import Process, die_with_parent, end_by_interrupt, stop
 
 ADDRESS = f"{settings.HUB_HOST}:{settings.HUB_PORT}"
 CELERY = ["celery", "--app", "hub", "--quiet"]
 PARTS = {
-    "web": ["gunicorn", "--config", "python:hub.gunicorn_conf", "--bind", ADDRESS, "hub.wsgi"],
+    "web": ["gunicorn", "--config", "python:hub.server.gunicorn_conf", "--bind", ADDRESS, "hub.wsgi"],
     "worker": [
         *CELERY, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "warning",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     ],
-    "beat": [*CELERY, "beat", "--scheduler", "hub.schedule:Scheduler", "--loglevel", "warning", "--pidfile", ""],
+    "beat": [*CELERY, "beat", "--scheduler", "hub.queue.schedule:Scheduler", "--loglevel", "warning", "--pidfile", ""],
 }  # fmt: skip
 READY_S = 120
 # Beyond what the web server gives its requests.

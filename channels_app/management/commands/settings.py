@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from hub import commands, variables
-from hub.sign_in_clients import oidc_client
+from hub.social_providers import oidc_client
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "operating.md"
 # Everything below the first of the tables, up to the next chapter.

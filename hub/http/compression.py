@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-from hub.middleware import GetResponse
+from hub.http.middleware import GetResponse
 
 TYPES = ("text/html", "application/json", "application/atom+xml")
 

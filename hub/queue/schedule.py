@@ -5,7 +5,7 @@ from typing import Any
 from celery.beat import ScheduleEntry
 from celery.beat import Scheduler as CelerysScheduler
 
-from hub import queues
+from hub.queue import queues
 
 
 class Scheduler(CelerysScheduler):

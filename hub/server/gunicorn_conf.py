@@ -1,4 +1,4 @@
-"""gunicorn's settings: `gunicorn --config python:hub.gunicorn_conf hub.wsgi`, on one machine and in production."""
+"""gunicorn's settings: `gunicorn --config python:hub.server.gunicorn_conf hub.wsgi`."""
 
 import os
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from django.conf import settings
 from gunicorn.glogging import Logger
 
-from hub import logs, metrics
+from hub.observability import logs, metrics
+from hub.observability.redaction import redacted
 from hub.plain_text import one_line
 from hub.private_files import UMASK, be_private, too_open
-from hub.processes import die_with_parent
-from hub.redaction import redacted
+from hub.server.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
-worker_class = "hub.gunicorn_worker.Worker"
+worker_class = "hub.server.gunicorn_worker.Worker"
 umask = UMASK  # of a socket in the file system
 workers = 2
 threads = 32

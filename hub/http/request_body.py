@@ -20,8 +20,8 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from hub import database
 from hub.errors import HubError, bad_request, disk_full, too_large, unavailable
+from hub.http.unread_bodies import CHUNK_BYTES, Readable
 from hub.storage import store
-from hub.unread_bodies import CHUNK_BYTES, Readable
 
 ATTESTATION_MAX_BYTES = 64 * 1024
 FIELD_MAX_BYTES = 4 * 1024

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from hub import database
-from hub.middleware import GetResponse, has_body
+from hub.http.middleware import GetResponse, has_body
 
 CHUNK_BYTES = 256 * 1024
 DISCARDED_S = 30

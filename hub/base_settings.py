@@ -33,40 +33,40 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "hub.database.given_back",
-    "hub.unread_bodies.answered_first",
-    "hub.observed.observed",
-    "hub.middleware.path_key",
+    "hub.http.unread_bodies.answered_first",
+    "hub.http.request_metrics.observed",
+    "hub.http.middleware.path_key",
     "publishing.downloads.path_key_routes.served_routes",
-    "hub.middleware.invitation_key",
-    "hub.middleware.client_address",
-    "hub.middleware.no_nul",
-    "hub.middleware.bounded_numbers",
-    "hub.middleware.head_as_get",
-    "hub.middleware.https_for_changes",
+    "hub.http.middleware.invitation_key",
+    "hub.http.middleware.client_address",
+    "hub.http.middleware.no_nul",
+    "hub.http.middleware.bounded_numbers",
+    "hub.http.middleware.head_as_get",
+    "hub.http.middleware.https_for_changes",
     "django.middleware.security.SecurityMiddleware",
-    "hub.content_policy.ContentPolicy",
+    "hub.http.content_policy.ContentPolicy",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "hub.middleware.few_permissions",
+    "hub.http.middleware.few_permissions",
     "django.middleware.common.CommonMiddleware",
     # Clients that read channel files are answered here; what follows is for browsers and for what changes something.
     "publishing.downloads.fast_path.short_way",
-    "hub.compression.compressed",
-    "hub.visible_pages.made_visible",
+    "hub.http.compression.compressed",
+    "hub.http.visible_pages.made_visible",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     # Before the check of the CSRF token, which reads the form.
     "channels_app.site.misplaced.large_ones",
-    "hub.middleware.bounded_body",
+    "hub.http.middleware.bounded_body",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "hub.middleware.kept_private",
+    "hub.http.middleware.kept_private",
     "django.contrib.messages.middleware.MessageMiddleware",
     "channels_app.accounts.leaving.leaving",
     "channels_app.accounts.signed_out.told",
     "channels_app.accounts.devices.kept",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
-    "hub.middleware.plain_errors",
+    "hub.http.middleware.plain_errors",
     "channels_app.site.route_limits.limited",
     "channels_app.accounts.reauthentication.confirmed",
 ]
@@ -183,7 +183,7 @@ IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
 
 # Browser security
 
-# Of every body but an upload; see hub.middleware.bounded_body.
+# Of every body but an upload; see hub.http.middleware.bounded_body.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 CSRF_FAILURE_VIEW = "channels_app.site.error_pages.csrf_failed"
 SESSION_COOKIE_HTTPONLY = True

@@ -72,7 +72,7 @@ def _has(name: str, count: int) -> bool:
 
 
 def _in_folder(name: str) -> Waiting:
-    """By the names that hub.folder_queue gives: `<queue>/<nanoseconds>_<id>.<queue>.msg`."""
+    """By the names that hub.queue.folder_queue gives: `<queue>/<nanoseconds>_<id>.<queue>.msg`."""
     times = [int(path.name.partition("_")[0]) for path in _files(name)]
     return Waiting(len(times), (time.time_ns() - min(times)) / 1e9 if times else None)
 

@@ -9,7 +9,7 @@ import re
 from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase
 
-from hub.middleware import GetResponse
+from hub.http.middleware import GetResponse
 from hub.plain_text import CONTROL_BYTES, UNSEEN, visible
 
 TYPES = ("text/html", "application/atom+xml")

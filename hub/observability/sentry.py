@@ -6,8 +6,9 @@ import sentry_sdk
 from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.integrations.django import DjangoIntegration
 
-from hub import VERSION, request_ids
-from hub.redaction import redacted
+from hub import VERSION
+from hub.observability import request_ids
+from hub.observability.redaction import redacted
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint

@@ -9,12 +9,12 @@ import logging.config
 from datetime import UTC, datetime
 from typing import Any
 
-from hub import request_ids
+from hub.observability import request_ids
+from hub.observability.redaction import redacted
 from hub.plain_text import lines, one_line
-from hub.redaction import redacted
 
 LINE = "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"
-# What a line of the access log says besides its words, in JSON alone; see hub.observed.
+# What a line of the access log says besides its words, in JSON alone; see hub.http.request_metrics.
 EXTRA = ("method", "path", "route", "status", "ms", "bytes", "client", "who")
 
 

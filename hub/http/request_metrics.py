@@ -8,8 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from hub import metrics, request_ids
-from hub.middleware import GetResponse
+from hub.http.middleware import GetResponse
+from hub.observability import metrics, request_ids
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # Who asks, in words for the log, as channels_app.authentication.actors found out; in META no header can set it.

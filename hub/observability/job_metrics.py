@@ -6,7 +6,7 @@ from typing import Any
 from celery.signals import before_task_publish, task_postrun, task_prerun, worker_init
 from django.conf import settings
 
-from hub import metrics, request_ids
+from hub.observability import metrics, request_ids
 
 ID_HEADER = "request_id"
 

@@ -13,7 +13,7 @@ from typing import Any
 from gunicorn.http.body import LengthReader
 from gunicorn.workers import gthread
 
-from hub import arrivals
+from hub.server import arrivals
 
 # A thread waits 5 s for the first byte of every new connection, and clients open some that they never use: 16 of them
 # stalled a hub of 16 threads. Such a connection goes back to the poller instead. (gunicorn's own constant would also
