@@ -53,7 +53,7 @@ def publish(user: User, channel: Channel, path: Path) -> None:
 
 
 def build(channel: Channel, subdir: str) -> None:
-    builds.bring_up_to_date(SubdirIndex.objects.get(channel=channel, subdir=subdir).pk)
+    builds.build_until_current(SubdirIndex.objects.get(channel=channel, subdir=subdir).pk)
 
 
 def run(folder: Path, count: int) -> None:

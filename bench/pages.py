@@ -69,7 +69,7 @@ def fill(channel: Channel, count: int) -> None:
         for artifact in Artifact.objects.filter(package=packages[0])
         for n in range(90)
     )
-    builds.want(channel, SUBDIRS[0], [packages[0].name])
+    builds.mark_stale(channel, SUBDIRS[0], [packages[0].name])
 
 
 def artifact(package: Package, version: str, subdir: str) -> Artifact:

@@ -51,9 +51,9 @@ def fill(channel: Channel, count: int) -> None:
     Artifact.objects.bulk_create(artifacts, batch_size=1000)
     for each in artifacts:
         store().put(f"{channel}/noarch/{each.file_name}", CONTENT)
-    builds.want(channel, "noarch", [package.name for package in packages])
-    builds.bring_channel_up_to_date(channel)
-    builds.bring_channel_up_to_date(channel)
+    builds.mark_stale(channel, "noarch", [package.name for package in packages])
+    builds.build_channel(channel)
+    builds.build_channel(channel)
 
 
 def artifact(model: Artifact, package: Package, version: int) -> Artifact:

@@ -12,7 +12,7 @@ SENDERS: outbox.Senders = {
     notifications.SEND: notifications.send,
     mailing.SEND: mailing.send_letter,
     invitations.SEND: invitation_mails.send_mail,
-    tries.TELL: tries.tell,
+    tries.TELL: tries.notify_owner,
 }
 
 

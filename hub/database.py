@@ -56,7 +56,9 @@ def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
     return bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
-def given_back(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+def connection_released(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     """The same before a stream goes out, at the pace of whoever reads it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

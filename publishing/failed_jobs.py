@@ -73,7 +73,7 @@ def retry(*, actor: Actor, jobs: QuerySet[FailedJob]) -> tuple[int, int]:
 
 
 @transaction.atomic
-def put_away(*, actor: Actor, jobs: QuerySet[FailedJob]) -> int:
+def dismiss(*, actor: Actor, jobs: QuerySet[FailedJob]) -> int:
     """Forget the jobs: how many."""
     found = list(jobs.select_for_update())
     for name, _ in named(found):

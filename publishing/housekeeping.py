@@ -49,7 +49,7 @@ def _remove_deleted_channels() -> None:
 
     A build that ended after its channel would leave files behind, for whoever takes the name next.
     """
-    for channel in Channel.objects.filter(deleted_at__lt=channels.grace_began()):
+    for channel in Channel.objects.filter(deleted_at__lt=channels.purge_before()):
         with ExitStack() as locks:
             held = [locks.enter_context(try_lock(lock_name(index.pk))) for index in channel.indexes.all()]
             if all(held) and _is_past_restoring(channel):
@@ -59,7 +59,7 @@ def _remove_deleted_channels() -> None:
 @transaction.atomic
 def _is_past_restoring(channel: Channel) -> bool:
     """The lock waits for a restore that began in time; from then on none can begin."""
-    over = Channel.objects.select_for_update().filter(pk=channel.pk, deleted_at__lt=channels.grace_began())
+    over = Channel.objects.select_for_update().filter(pk=channel.pk, deleted_at__lt=channels.purge_before())
     return over.first() is not None
 
 

@@ -154,7 +154,7 @@ def make_artifact(
             **fields,
         },
     )
-    builds.want(channel, subdir, [name])
+    builds.mark_stale(channel, subdir, [name])
     return artifact
 
 

@@ -46,7 +46,7 @@ def lib() -> Artifact:
 
 def bring_up_to_date(channel: Channel) -> None:
     builds.open_channel(channel)
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
 
 
 def found(channel: Channel, *, is_hashed: bool = False) -> list[tuple[str, str]]:

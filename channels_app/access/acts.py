@@ -298,9 +298,9 @@ def places(route: str) -> list[At]:
     return [place for act in ACTS.values() if act.is_proved for place in act.places if place.route == route]
 
 
-def hold(action: str, actor: Actor, channel: Channel) -> Channel:
+def lock_channel(action: str, actor: Actor, channel: Channel) -> Channel:
     """The channel as access.hold() has it, where `actor` may do the act there, by a credential that may."""
-    locked = permissions.hold(actor, channel, _needed(action))
+    locked = permissions.lock_channel(actor, channel, _needed(action))
     check_means(action, actor)
     return locked
 

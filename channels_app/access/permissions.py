@@ -106,7 +106,7 @@ def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, 
 
     `epoch` is the access epoch from before this very right was asked for; nothing has to be where it still stands.
     """
-    if revision.stands(epoch):
+    if revision.is_current(epoch):
         return
     if (actor.key and not _is_usable(actor.key)) or (actor.token and not _is_live(actor.token)):
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
@@ -118,7 +118,7 @@ def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, 
         raise not_found("channel_gone", f"The channel '{channel}' was deleted while the upload was under way.")
 
 
-def hold(actor: Actor, channel: Channel, permission: Permission) -> Channel:
+def lock_channel(actor: Actor, channel: Channel, permission: Permission) -> Channel:
     """The channel as it is now, its row locked until the transaction ends, and the actor's right asked again.
 
     Whoever changes its members or its state calls it first, so that two changes never decide by the same old truth.

@@ -36,19 +36,19 @@ NARROWING: dict[str, tuple[str, ...]] = {
     "allauth_idp_oidc_token": ("type", "hash", "client_id", "user_id", "scopes", "expires_at"),
 }  # fmt: skip
 
-RAISE = "UPDATE channels_app_accessepoch SET number = number + 1"
+BUMP = "UPDATE channels_app_accessepoch SET number = number + 1"
 # A condition for queries; its value is the epoch that should still be the current one.
-STANDS = "EXISTS (SELECT 1 FROM channels_app_accessepoch WHERE number = %s)"
+IS_CURRENT = "EXISTS (SELECT 1 FROM channels_app_accessepoch WHERE number = %s)"
 
 RAISE_FUNCTION = f"""
 CREATE OR REPLACE FUNCTION raise_access_epoch() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN {RAISE}; RETURN NULL; END $$
+$$ BEGIN {BUMP}; RETURN NULL; END $$
 """
 POSTGRESQL = (
     "CREATE CONSTRAINT TRIGGER {name} AFTER {event} ON {table} DEFERRABLE INITIALLY DEFERRED "
     "FOR EACH ROW {when} EXECUTE FUNCTION raise_access_epoch()"
 )
-SQLITE = "CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {when} BEGIN " + RAISE + "; END"
+SQLITE = "CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {when} BEGIN " + BUMP + "; END"
 
 
 def current() -> int | None:
@@ -64,12 +64,12 @@ def current() -> int | None:
     return None if row is None else int(row[0])
 
 
-def stands(number: int | None) -> bool:
+def is_current(number: int | None) -> bool:
     """Whether the number is still this one, by one query, within a transaction, too; None is never."""
     if number is None:
         return False
     with database.prepared() as cursor:
-        cursor.execute(f"SELECT {STANDS}", [number])  # nosec B608  # a constant
+        cursor.execute(f"SELECT {IS_CURRENT}", [number])  # nosec B608  # a constant
         return bool(cursor.fetchone()[0])
 
 

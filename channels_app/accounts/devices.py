@@ -34,7 +34,7 @@ def remember(request: HttpRequest, user: User) -> None:
     request.META[TO_REMEMBER] = user.pk
 
 
-def kept(get_response: GetResponse) -> GetResponse:
+def known_devices(get_response: GetResponse) -> GetResponse:
     """Set the cookie where it is due."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

@@ -13,7 +13,7 @@ from hub.http.middleware import GetResponse
 logger = logging.getLogger(__name__)
 
 
-def leaving(get_response: GetResponse) -> GetResponse:
+def external_redirect(get_response: GetResponse) -> GetResponse:
     """Answer a form that leads to another site with a page that goes on there by itself.
 
     Forms may lead to the hub alone, and browsers hold the redirects that follow against that. To name the site in the

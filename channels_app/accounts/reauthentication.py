@@ -18,7 +18,7 @@ from channels_app.access import acts
 from hub.http.middleware import SAFE_METHODS, GetResponse
 
 
-def confirmed(get_response: GetResponse) -> GetResponse:
+def require_recent_login(get_response: GetResponse) -> GetResponse:
     """Ask for the proof before an act of acts.ACTS; sessions alone are asked, keys and tokens reach no such route.
 
     It is decided by what is posted alone: by what there is, the question would tell strangers of it.

@@ -77,7 +77,7 @@ def too_many_factors(request: HttpRequest) -> None:
         _warn(user)
 
 
-def tell(user_id: int) -> None:
+def notify_owner(user_id: int) -> None:
     """Record that too many passwords were tried; the event is told by mail."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user:

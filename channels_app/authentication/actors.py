@@ -46,12 +46,12 @@ def actor(request: HttpRequest) -> Actor:
     """Who asks, by key or by session. A credential that is not valid is 401 everywhere, on public channels too."""
     secret = credential(request)
     if secret is not None:
-        return _looking(request, noted(request, _actor_by(secret)))
+        return _looking(request, log_actor(request, _actor_by(secret)))
     user = request.user
-    return noted(request, ANYONE if isinstance(user, AnonymousUser) else Actor(user=user))
+    return log_actor(request, ANYONE if isinstance(user, AnonymousUser) else Actor(user=user))
 
 
-def noted(request: HttpRequest, found: Actor) -> Actor:
+def log_actor(request: HttpRequest, found: Actor) -> Actor:
     """The actor, of whom the access log will tell."""
     request.META[WHO] = f"{found} with the key {found.key.pk}" if found.key else str(found)
     return found
@@ -75,7 +75,7 @@ def way(request: HttpRequest) -> str:
 def key_actor(request: HttpRequest) -> Actor:
     """Who asks, by key alone: for the endpoints of clients that change something, where a cookie must not be enough."""
     secret = credential(request)
-    return noted(request, ANYONE if secret is None else _actor_by(secret))
+    return log_actor(request, ANYONE if secret is None else _actor_by(secret))
 
 
 def signed_in(request: HttpRequest) -> Actor:

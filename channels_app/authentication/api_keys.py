@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from channels_app import identifiers
 from channels_app.access import acts
-from channels_app.access.permissions import SCOPES, Actor, Permission, hold
+from channels_app.access.permissions import SCOPES, Actor, Permission, lock_channel
 from channels_app.audit import log
 from channels_app.models import ApiKey, Channel, KeyKind, User
 from channels_app.quotas import user_limits
@@ -50,7 +50,7 @@ def mint(
     A scope that the owner's roles don't have yet is no mistake: what the key may do is asked at each request.
     """
     limits = _limits(scopes, package_globs, expires_at)
-    user_limits.hold(owner)
+    user_limits.lock_users(owner)
     user_limits.check(owner, "keys", usable().filter(owner=owner).count(), "API keys that work", "Revoke one")
     key, secret = _create(owner=owner, name=name, all_channels=channels is None, **limits)
     key.channels.set(channels or ())
@@ -70,7 +70,7 @@ def mint_robot(
 ) -> tuple[ApiKey, str]:
     """Make a key of the channel's own, which stays when whoever made it leaves; returns what mint() does."""
     acts.check_means("key.create", actor)
-    locked = hold(actor, channel, Permission.OWN)
+    locked = lock_channel(actor, channel, Permission.OWN)
     limits = _limits(scopes, package_globs, expires_at)
     _check_room_for_robot(actor, locked)
     key, secret = _create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits)
@@ -194,7 +194,7 @@ def _check_room_for_robot(actor: Actor, channel: Channel) -> None:
 def _check_may_revoke(actor: Actor, key: ApiKey) -> None:
     person = None if actor.key or actor.token else actor.user
     if key.robot_of:
-        hold(actor, key.robot_of, Permission.OWN)
+        lock_channel(actor, key.robot_of, Permission.OWN)
     elif person is None or not (person == key.owner or person.is_superuser):
         raise forbidden("not_your_key", "Only whoever a key belongs to revokes it, signed in; or the key itself does.")
 

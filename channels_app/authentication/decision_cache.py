@@ -35,31 +35,33 @@ class Decision:
 _decisions: dict[tuple[str, str], Decision] = {}
 
 
-def remembered(request: HttpRequest, name: str, permission: Permission) -> Decision | None:
+def cached(request: HttpRequest, name: str, permission: Permission) -> Decision | None:
     """What was decided of the channel `name` and whoever asks; to be believed while its epoch is the current one."""
     decision = _decisions.get((_credential(request), name))
     if decision is None or decision.until < time.time() or request.user.is_authenticated:
         return None
     if permission not in decision.granted:
         return None
-    actors.noted(request, decision.actor)
+    actors.log_actor(request, decision.actor)
     return decision
 
 
 def channel_to_read(request: HttpRequest, name: str) -> Channel:
     """The channel `name`, if whoever asks may read it, else as channel_for refuses; remembered from here on."""
-    return _decide(request, name, Permission.READ, actors.actor).channel
+    return decide_and_cache(request, name, Permission.READ, actors.actor).channel
 
 
-def to_upload(request: HttpRequest, name: str) -> Decision:
+def upload_decision(request: HttpRequest, name: str) -> Decision:
     """Who uploads, by key alone, and into what, else as channel_for refuses; costs one query while it is remembered."""
-    decision = remembered(request, name, Permission.UPLOAD)
-    if decision and revision.stands(decision.epoch):
+    decision = cached(request, name, Permission.UPLOAD)
+    if decision and revision.is_current(decision.epoch):
         return decision
-    return _decide(request, name, Permission.UPLOAD, actors.key_actor)
+    return decide_and_cache(request, name, Permission.UPLOAD, actors.key_actor)
 
 
-def _decide(request: HttpRequest, name: str, permission: Permission, who: Callable[[HttpRequest], Actor]) -> Decision:
+def decide_and_cache(
+    request: HttpRequest, name: str, permission: Permission, who: Callable[[HttpRequest], Actor]
+) -> Decision:
     epoch = revision.current()
     actor = who(request)
     decision = Decision(actor, *decide(actor, name, permission), epoch, _end(actor))

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from channels_app import identifiers
 from channels_app.access import acts, users
-from channels_app.access.permissions import Actor, Permission, hold
+from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log
 from channels_app.channels import pending_names, reserved_names
 from channels_app.models import Channel, Member, Role, User
@@ -47,7 +47,7 @@ def create(
     check_name(name)
     if is_by_operator:
         pending_names.end_of_others(name, owner)
-    pending_names.take(name=name, user=owner)
+    pending_names.claim(name=name, user=owner)
     if not is_by_operator:
         user_limits.check_channels(owner, name=name)
     channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
@@ -62,7 +62,7 @@ def create(
 @transaction.atomic
 def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
     """Set some of `description`, `is_private` and `logo` (a PNG of logos.encode(), or None)."""
-    locked = hold(actor, channel, Permission.MANAGE)
+    locked = lock_channel(actor, channel, Permission.MANAGE)
     detail = _set(locked, values)
     if "is_private" in detail:
         acts.check_means("channel.update", actor)
@@ -75,7 +75,7 @@ def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
 @transaction.atomic
 def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
     """Set some of the rules for uploads; `max_upload_bytes` None is the hub's own limit."""
-    locked = acts.hold("policy.change", actor, channel)
+    locked = acts.lock_channel("policy.change", actor, channel)
     limit: int = values.get("max_upload_bytes") or 0
     is_too_high = limit > settings.HUB_MAX_UPLOAD_BYTES and limit != locked.max_upload_bytes
     if is_too_high and not (actor.user and actor.user.is_superuser):
@@ -91,7 +91,7 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
 @transaction.atomic
 def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     """Leave the channel to the owner of that name, as a maintainer. An administrator makes anybody the owner."""
-    locked = acts.hold("channel.transfer", actor, channel)
+    locked = acts.lock_channel("channel.transfer", actor, channel)
     if actor.user and username == actor.user.username:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
     named = members.named(locked, username)
@@ -118,7 +118,7 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
 @transaction.atomic
 def delete(*, actor: Actor, channel: Channel) -> Channel:
     """Make the channel as good as gone. It can be restored within the grace; then its rows, bytes and name go."""
-    locked = acts.hold("channel.delete", actor, channel)
+    locked = acts.lock_channel("channel.delete", actor, channel)
     locked.deleted_at = timezone.now()
     locked.save(update_fields=["deleted_at"])
     detail = {"deleted_at": {"from": None, "to": _second(locked.deleted_at)}}
@@ -129,13 +129,13 @@ def delete(*, actor: Actor, channel: Channel) -> Channel:
 @transaction.atomic
 def restore(*, actor: Actor, channel: Channel) -> Channel:
     """Bring a deleted channel back as it was; 409 where its grace is over."""
-    locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, deleted_at__gt=grace_began()).first()
+    locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, deleted_at__gt=purge_before()).first()
     if locked is None:
         raise conflict("grace_over", f"'{channel}' can't be restored: its time is over, or it is there already.")
     detail = {"deleted_at": {"from": _second(locked.deleted_at), "to": None}}
     locked.deleted_at = None
     locked.save(update_fields=["deleted_at"])
-    acts.hold("channel.restore", actor, locked)
+    acts.lock_channel("channel.restore", actor, locked)
     log.record("channel.restore", by=actor, channel=locked, target=locked.name, detail=detail)
     return locked
 
@@ -145,7 +145,7 @@ def grace() -> timedelta:
     return timedelta(hours=settings.HUB_GRACE_HOURS)
 
 
-def grace_began() -> datetime:
+def purge_before() -> datetime:
     """What was deleted before this moment goes for good."""
     return timezone.now() - grace()
 

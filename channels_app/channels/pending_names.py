@@ -19,7 +19,7 @@ from hub.errors import conflict
 WHILE_MADE = timedelta(hours=1)
 
 
-def take(*, name: str, user: User, until: datetime | None = None) -> None:
+def claim(*, name: str, user: User, until: datetime | None = None) -> None:
     """Keep a free name for `user`, within a transaction; 409 where it is a channel's or another user's."""
     until = until or timezone.now() + WHILE_MADE
     held = _hold(name, user, until)

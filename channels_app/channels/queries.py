@@ -47,7 +47,7 @@ def deleted_channels(actor: Actor) -> QuerySet[Channel]:
 
     A key or a token restores nothing: to own takes a person.
     """
-    deleted = with_has_logo().filter(deleted_at__gt=channels.grace_began()).order_by("-deleted_at")
+    deleted = with_has_logo().filter(deleted_at__gt=channels.purge_before()).order_by("-deleted_at")
     if actor.user is None or actor.key or actor.token:
         return deleted.none()
     deleted = deleted.annotate(goes_at=ExpressionWrapper(F("deleted_at") + channels.grace(), DateTimeField()))

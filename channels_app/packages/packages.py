@@ -28,7 +28,7 @@ class Build(NamedTuple):
         return self.build_number, self.indexed_timestamp
 
 
-def locked(artifact: Artifact) -> Artifact:
+def locked_artifact(artifact: Artifact) -> Artifact:
     """The artifact as it is now, its row alone locked until the transaction ends.
 
     Not the channel's, which uploads lock first, nor its key, to which rows of others refer: both end in deadlocks.
@@ -37,12 +37,12 @@ def locked(artifact: Artifact) -> Artifact:
     return found.get(pk=artifact.pk)
 
 
-def held(channel: Channel, name: str) -> Package:
+def package_for_update(channel: Channel, name: str) -> Package:
     """The package's row, locked until the transaction ends, so that no two changes decide by the same old truth."""
     return Package.objects.select_for_update(no_key=True).get_or_create(channel=channel, name=name)[0]
 
 
-def held_each(channel: Channel, wanted: Iterable[str]) -> dict[str, Package]:
+def packages_for_update(channel: Channel, wanted: Iterable[str]) -> dict[str, Package]:
     """Lock the packages of many names, in the order of the names, so that two such changes never deadlock."""
     names = sorted(wanted)
     rows = Package.objects.select_for_update(no_key=True).filter(channel=channel, name__in=names).order_by("name")

@@ -23,7 +23,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
 from channels_app.access import acts
-from channels_app.access.permissions import Actor, Permission, hold
+from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log, outbox
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
@@ -58,7 +58,7 @@ def invite(
     asked = _team(team) if team else _person(email or username, is_address=bool(email))
     _count(actor.user, asked)
     with transaction.atomic():
-        locked = acts.hold("invitation.send", actor, channel)
+        locked = acts.lock_channel("invitation.send", actor, channel)
         members.check_may_give(actor, locked, role)
         members.check_no_team_owns(asked.who if team else "", locked, role)
         _check_is_no_member(locked, asked, role)
@@ -76,7 +76,7 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
     asked = _person(who, is_address="@" in who)
     _count(user, asked)
     with transaction.atomic():
-        locked = teams.hold(user, team)
+        locked = teams.lock_team(user, team)
         if asked.user and TeamMember.objects.filter(team=locked, user=asked.user).exists():
             raise conflict("in_team", f"{asked.user} is in the team '{locked}' already.")
         invitation = Invitation.objects.filter(into=locked, who=asked.who).first() or Invitation(into=locked)
@@ -88,7 +88,7 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
 @transaction.atomic
 def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
     """End an invitation and its link."""
-    locked = hold(actor, channel, Permission.MANAGE)
+    locked = lock_channel(actor, channel, Permission.MANAGE)
     invitation = waiting().filter(channel=locked, who=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"No invitation of {who[:254]} to '{locked}' is waiting (any more).")
@@ -99,7 +99,7 @@ def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
 
 @transaction.atomic
 def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
-    locked = teams.hold(user, team)
+    locked = teams.lock_team(user, team)
     invitation = waiting().filter(into=locked, who=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"No invitation of {who[:254]} into '{locked}' is waiting (any more).")

@@ -22,7 +22,7 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
 
     404 where there is none of that name, 409 where they are one already. Everybody else invites: invitations.py.
     """
-    locked = acts.hold("member.add", actor, channel)
+    locked = acts.lock_channel("member.add", actor, channel)
     check_may_give(actor, locked, role)
     if not may_add(actor, team=team):
         raise forbidden("invited_first", "Nobody is made a member unasked: send an invitation, to be accepted.")
@@ -42,7 +42,7 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
 @transaction.atomic
 def change(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
     """Give a member another role; that of an owner unasked for administrators alone, since owners come to pay."""
-    locked = acts.hold("member.change", actor, channel)
+    locked = acts.lock_channel("member.change", actor, channel)
     _check_role(role)
     member = _member(locked, username, team)
     before = member.role
@@ -65,7 +65,7 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
 @transaction.atomic
 def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = "") -> None:
     """End a membership, and with it what keys may do here by it."""
-    locked = acts.hold("member.remove", actor, channel)
+    locked = acts.lock_channel("member.remove", actor, channel)
     member = _member(locked, username, team)
     _check_may_touch(actor, locked, member.role)
     _check_an_owner_stays(member)
@@ -76,7 +76,7 @@ def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = ""
 @transaction.atomic
 def leave(*, actor: Actor, channel: Channel) -> None:
     """End one's own membership, whatever the role; who belongs to the channel by a team alone has to leave that."""
-    locked = acts.hold("member.leave", actor, channel)
+    locked = acts.lock_channel("member.leave", actor, channel)
     username = actor.user.username if actor.user else ""
     teams = teams_between(locked, username)
     if teams and named(locked, username) is None:

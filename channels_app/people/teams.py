@@ -26,7 +26,7 @@ NAME_MAX_CHARACTERS = 100
 def create(*, user: User, name: str, description: str = "") -> Team:
     """Make a team, managed by `user`."""
     _check_name(name)
-    user_limits.hold(user)
+    user_limits.lock_users(user)
     user_limits.check(user, "teams", _made_by(user), "teams", "Delete one")
     team = Team.objects.create(name=name, description=description)
     TeamMember.objects.create(team=team, user=user, is_manager=True)
@@ -37,7 +37,7 @@ def create(*, user: User, name: str, description: str = "") -> Team:
 @transaction.atomic
 def update(*, user: User, team: Team, name: str, description: str, group: str) -> Team:
     """`group`: `PROVIDER:GROUP`, whose people are in the team; empty for none. Those of another group before it go."""
-    locked = hold(user, team)
+    locked = lock_team(user, team)
     values = {"name": name, "description": description, "group": group}
     changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
     if not changed:
@@ -58,7 +58,7 @@ def update(*, user: User, team: Team, name: str, description: str, group: str) -
 @transaction.atomic
 def delete(*, user: User, team: Team) -> None:
     """End the team, and with it what its people may do by it alone."""
-    locked = hold(user, team)
+    locked = lock_team(user, team)
     for member in Member.objects.filter(team=locked).select_related("channel"):
         detail = {"role": member.role, "team": locked.name}
         target = f"team {locked}"
@@ -74,7 +74,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
     """
     counters.hit("invitation-by-account", f"user {user.pk}", "additions to teams by you")
     with transaction.atomic():
-        locked = hold(user, team)
+        locked = lock_team(user, team)
         if not user.is_superuser:
             raise forbidden("invited_first", "Nobody is put into a team unasked: send an invitation, to be accepted.")
         person = _person(who)
@@ -87,7 +87,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
 
 @transaction.atomic
 def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> TeamMember:
-    member = _in(hold(user, team), username)
+    member = _in(lock_team(user, team), username)
     if member.is_manager == is_manager:
         return member
     if not is_manager:
@@ -101,7 +101,7 @@ def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> T
 @transaction.atomic
 def remove(*, user: User, team: Team, username: str) -> None:
     """Take somebody out of the team, and with it what they may do by it; oneself, too."""
-    held = hold(user, team, by_manager=user.username != username)
+    held = lock_team(user, team, by_manager=user.username != username)
     member = _in(held, username)
     if member.is_by_group:
         raise conflict(
@@ -146,7 +146,7 @@ def _made_by(user: User) -> int:
     return TeamMember.objects.filter(~Exists(earlier), user=user, is_manager=True).count()
 
 
-def hold(user: User, team: Team, *, by_manager: bool = True) -> Team:
+def lock_team(user: User, team: Team, *, by_manager: bool = True) -> Team:
     """The team as it is now, locked until the transaction ends, and the right of `user` asked again."""
     locked = Team.objects.select_for_update().filter(pk=team.pk).first()
     if locked is None:

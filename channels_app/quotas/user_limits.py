@@ -33,7 +33,7 @@ def limit_by(name: str, own: dict[str, int]) -> int | None:
     return own.get(name, getattr(settings, SETTINGS[name])) or None
 
 
-def hold(*users: User | int) -> None:
+def lock_users(*users: User | int) -> None:
     """Lock users, or those of these ids, until the transaction ends, so that requests at once count one after another.
 
     Always in the same order, so that no two of them wait for each other.
@@ -64,7 +64,7 @@ def check_channels(user: User, *, name: str = "") -> None:
 
     Call it within the transaction that makes the channel or keeps its name.
     """
-    hold(user)
+    lock_users(user)
     have = channels_of(user).count() + user.pending_names.exclude(name=name).count()
     check(
         user,

@@ -31,7 +31,7 @@ def carries_key(request: HttpRequest) -> bool:
     return PATH_KEY in request.META or any(name in request.headers for name in KEY_HEADERS)
 
 
-def large_ones(get_response: GetResponse) -> GetResponse:
+def refuse_large_bodies(get_response: GetResponse) -> GetResponse:
     """Refuse a client's upload at the address of a page before its size is: the place is what is wrong with it."""
 
     class Middleware:

@@ -112,7 +112,7 @@ ROUTES = {
 TRIALS = {"whoami", "key-current", "graphql"}
 
 
-def limited(get_response: GetResponse) -> GetResponse:
+def rate_limit(get_response: GetResponse) -> GetResponse:
     """Count what ROUTES names, before its view runs; whatever is too often is 429, for browsers as a page."""
 
     class Middleware:

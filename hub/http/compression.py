@@ -12,7 +12,7 @@ from hub.http.middleware import GetResponse
 TYPES = ("text/html", "application/json", "application/atom+xml")
 
 
-def compressed(get_response: GetResponse) -> GetResponse:
+def compress(get_response: GetResponse) -> GetResponse:
     """Compress answers of TYPES. Django adds bytes of random length, so that no secret is guessed by sizes (BREACH)."""
     gzip = GZipMiddleware(get_response)
 

@@ -100,7 +100,7 @@ def client_address(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def no_nul(get_response: GetResponse) -> GetResponse:
+def reject_nul_bytes(get_response: GetResponse) -> GetResponse:
     """Refuse a NUL in a path: nothing is named so, and PostgreSQL fails on a text that holds one."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -142,7 +142,7 @@ def head_as_get(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def few_permissions(get_response: GetResponse) -> GetResponse:
+def permissions_policy(get_response: GetResponse) -> GetResponse:
     """No page asks for what browsers can give; passkeys alone are needed, and are the hub's own by default."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -204,7 +204,7 @@ def _has_long_number_in_form(request: HttpRequest) -> bool:
         return False
 
 
-def kept_private(get_response: GetResponse) -> GetResponse:
+def no_store_for_authenticated(get_response: GetResponse) -> GetResponse:
     """What somebody is answered who said who they are is kept by nobody, unless its view says otherwise."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

@@ -18,7 +18,7 @@ WHO = "channelhub.who"
 logger = logging.getLogger("hub.access")
 
 
-def observed(get_response: GetResponse) -> GetResponse:
+def request_metrics(get_response: GetResponse) -> GetResponse:
     """An id that came is another proxy's of one's own, or it is not believed."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

@@ -29,7 +29,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def answered_first(get_response: GetResponse) -> GetResponse:
+def answer_before_body(get_response: GetResponse) -> GetResponse:
     """Discard what is left of a body once the answer is sent."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

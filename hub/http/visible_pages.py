@@ -18,7 +18,7 @@ LAST_CONTROL = 0x9F
 FIELD = re.compile(r'(<textarea\b[^>]*>[^<]*|<input\b[^>]*\bvalue="[^"]*")')
 
 
-def made_visible(get_response: GetResponse) -> GetResponse:
+def show_invisible_characters(get_response: GetResponse) -> GetResponse:
     """Write every unseen character of a page as its number, such as `[U+202E]`."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

@@ -104,11 +104,11 @@ def rewrite(artifact: Artifact) -> None:
         store().put(key(artifact, sha256), content, content_type=CONTENT_TYPE)
     publish(artifact)
     with transaction.atomic():
-        locked = packages.locked(artifact)
+        locked = packages.locked_artifact(artifact)
         last = next(reversed(states(_bundles(locked))), "")
         if locked.attestations_sha256 != last:
             Artifact.objects.filter(pk=locked.pk).update(attestations_sha256=last)
-            builds.request(locked.channel, locked.subdir, [locked.package.name])
+            builds.schedule_build(locked.channel, locked.subdir, [locked.package.name])
 
 
 def take_in(artifact: Artifact, verified: Sequence[Verified]) -> None:
@@ -137,7 +137,7 @@ def _add(actor: Actor, artifact: Artifact, sidecar: Sidecar) -> bool:
         return False
     target = f"{artifact.subdir}/{artifact.file_name}"
     log.record("artifact.attest", by=actor, channel=artifact.channel, target=target)
-    builds.request(artifact.channel, artifact.subdir, [artifact.package.name])
+    builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name])
     return True
 
 

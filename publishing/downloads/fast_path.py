@@ -14,7 +14,7 @@ from hub.http.middleware import GetResponse, has_body, plain_answer
 from publishing.downloads.addresses import below_channel
 
 
-def short_way(get_response: GetResponse) -> GetResponse:
+def fast_path(get_response: GetResponse) -> GetResponse:
     """Answer at once what reads a channel's file and carries neither cookies nor a body."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

@@ -29,7 +29,7 @@ SERVED = {
 OLD_CHANNELS = "nowhere"
 
 
-def served_routes(get_response: GetResponse) -> GetResponse:
+def allow_path_key_routes(get_response: GetResponse) -> GetResponse:
     """Answer 404 where a key stands before anything but a route of SERVED."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from channels_app.access.permissions import Permission
-from channels_app.access.revision import STANDS
+from channels_app.access.revision import IS_CURRENT
 from channels_app.authentication import decision_cache
 from channels_app.identifiers import KNOWN_SUBDIRS, SUBDIR_MAX_CHARACTERS, is_subdir
 from channels_app.models import Channel, Removal
@@ -31,7 +31,7 @@ BUILT = """SELECT etag, current_etag, CAST(built_at AS TEXT) FROM publishing_sub
 WHERE channel_id = %s AND subdir = %s"""
 
 
-class Doubtful(Exception):  # noqa: N818
+class StaleDecision(Exception):  # noqa: N818
     """The decision by which something was looked up may not stand any more."""
 
 
@@ -44,12 +44,12 @@ class Lookup(NamedTuple):
     def row(self, sql: str, *values: str | int) -> tuple[Any, ...] | None:
         """A row by a SELECT that ends in its WHERE; what a decision that stands does not find is Doubtful, too."""
         if self.epoch is not None:
-            sql, values = f"{sql} AND {STANDS}", (*values, self.epoch)
+            sql, values = f"{sql} AND {IS_CURRENT}", (*values, self.epoch)
         with prepared() as cursor:
             cursor.execute(sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
         if row is None and self.epoch is not None:
-            raise Doubtful
+            raise StaleDecision
         return row
 
 
@@ -69,9 +69,9 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
         return HttpResponse(status=204, headers=preflight_headers(decision_cache.channel_to_read(request, channel)))
     if request.method not in ("GET", "HEAD"):
         raise misplaced.refusal(request)
-    if decision := decision_cache.remembered(request, channel, Permission.READ):
+    if decision := decision_cache.cached(request, channel, Permission.READ):
         # Before anything is refused, all is asked anew.
-        with suppress(Doubtful, HubError):
+        with suppress(StaleDecision, HubError):
             return _answer(request, Lookup(decision.channel, decision.epoch), path)
     return _answer(request, Lookup(decision_cache.channel_to_read(request, channel)), path)
 

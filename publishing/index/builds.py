@@ -41,12 +41,12 @@ NAMES_MAX = 5000
 NAMES_AT_ONCE = 500
 
 # As SQL: each is one statement, within which nobody else comes.
-WANT = """INSERT INTO publishing_subdirindex AS mine
+MARK_INDEX = """INSERT INTO publishing_subdirindex AS mine
 (channel_id, subdir, wanted, wanted_at, built, builds, etag, current_etag) VALUES (%s, %s, 1, %s, 0, 0, '', '')
 ON CONFLICT (channel_id, subdir) DO UPDATE SET wanted = mine.wanted + 1,
 wanted_at = CASE WHEN mine.wanted > mine.built THEN mine.wanted_at ELSE excluded.wanted_at END
 RETURNING *"""
-MARK = """INSERT INTO publishing_indexedname AS mine (index_id, name, changed, removes, shard_sha256)
+MARK_NAMES = """INSERT INTO publishing_indexedname AS mine (index_id, name, changed, removes, shard_sha256)
 VALUES (%s, %s, %s, %s, '')
 ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed, removes = mine.removes OR excluded.removes"""
 
@@ -54,22 +54,22 @@ _asked_again_at = 0.0
 
 
 @transaction.atomic(savepoint=False)
-def want(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> SubdirIndex:
+def mark_stale(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> SubdirIndex:
     """Wish for a new index because of `names`: in the transaction of the change.
 
     `removes`: something of theirs has to leave the index, which goes before what comes into one.
     """
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    [index] = SubdirIndex.objects.raw(WANT, [channel.pk, subdir, now])
+    [index] = SubdirIndex.objects.raw(MARK_INDEX, [channel.pk, subdir, now])
     index.channel = channel
     with connection.cursor() as cursor:
-        cursor.executemany(MARK, [(index.pk, name, index.wanted, removes) for name in names])
+        cursor.executemany(MARK_NAMES, [(index.pk, name, index.wanted, removes) for name in names])
     return index
 
 
-def request(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> None:
+def schedule_build(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> None:
     """Mark the index stale, and wake a worker after the commit unless one is known to be awake."""
-    index = want(channel, subdir, names, removes=removes)
+    index = mark_stale(channel, subdir, names, removes=removes)
     if index.wanted == index.built + 1 or _may_ask_again(index):
         transaction.on_commit(partial(wake, BUILD))
 
@@ -91,13 +91,17 @@ def _may_ask_again(index: SubdirIndex) -> bool:
 def open_channel(channel: Channel) -> list[SubdirIndex]:
     """Wish for a new channel's empty files, so that its folder in the store is a valid channel before any upload."""
     with transaction.atomic():
-        return [] if channel.indexes.exists() else [want(channel, subdir, []) for subdir in ("noarch", WHOLE_CHANNEL)]
+        return (
+            []
+            if channel.indexes.exists()
+            else [mark_stale(channel, subdir, []) for subdir in ("noarch", WHOLE_CHANNEL)]
+        )
 
 
 def rebuild(index: SubdirIndex) -> None:
     """Make every piece and file of `index` anew, from the database alone."""
-    want(index.channel, index.subdir, all_names(index))
-    bring_up_to_date(index.pk)
+    mark_stale(index.channel, index.subdir, all_names(index))
+    build_until_current(index.pk)
 
 
 def all_names(index: SubdirIndex) -> list[str]:
@@ -109,15 +113,15 @@ def all_names(index: SubdirIndex) -> list[str]:
     return sorted(name for (name,) in found)
 
 
-def bring_channel_up_to_date(channel: Channel) -> None:
+def build_channel(channel: Channel) -> None:
     """Build whatever is stale, the subdirs first: the files of the whole channel are made from them."""
     for index in channel.indexes.exclude(subdir=WHOLE_CHANNEL):
-        bring_up_to_date(index.pk)
+        build_until_current(index.pk)
     for index in channel.indexes.filter(subdir=WHOLE_CHANNEL):
-        bring_up_to_date(index.pk)
+        build_until_current(index.pk)
 
 
-def bring_up_to_date(index_id: int) -> None:
+def build_until_current(index_id: int) -> None:
     """Build the index until it is not stale; nothing to do where another worker is at it."""
     while build_once(index_id):
         pass
@@ -141,7 +145,7 @@ def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[
         # Where the lock went with a connection, this build's files may stand over those of a newer one.
         if not connection.is_usable():
             connection.close()
-        _want_again(index_id)
+        _mark_stale_again(index_id)
         SubdirIndex.objects.filter(pk=index_id).update(due_at=timezone.now() + TRIED_AGAIN_AFTER)
         raise
 
@@ -198,7 +202,7 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
     if now.etag != index.etag:
         # Another build has ended since this one began: the files and pieces may be of both.
         index.names.filter(name__in=names).update(made=0)
-        _want_again(index.pk)
+        _mark_stale_again(index.pk)
     else:
         _mark_made(index, names)
         # What came meanwhile came after this build began, and what is left waits for the next one.
@@ -212,10 +216,10 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
             ended |= {"built": index.wanted, "due_at": _due_at(index, began)}
         SubdirIndex.objects.filter(pk=index.pk).update(**ended)
     if index.subdir != WHOLE_CHANNEL:
-        request(index.channel, WHOLE_CHANNEL, names)
+        schedule_build(index.channel, WHOLE_CHANNEL, names)
 
 
-def _want_again(index_id: int) -> None:
+def _mark_stale_again(index_id: int) -> None:
     """Have the index built once more; nothing to do where it is stale anyway."""
     SubdirIndex.objects.filter(pk=index_id, wanted=F("built")).update(wanted=F("wanted") + 1, wanted_at=Now())
 

@@ -29,7 +29,7 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
         raise HubError(405, "wrong_method", NOT_BY_POST, {"Allow": "POST"})
     if not channel:
         raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
-    to = decision_cache.to_upload(request, channel)
+    to = decision_cache.upload_decision(request, channel)
     force = request.GET.get("force", "false").lower() == "true"
     body = Body(request)
     payer = quotas.check_room(to.channel, body.package_bytes)

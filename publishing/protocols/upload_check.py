@@ -39,7 +39,7 @@ def answered(check: View) -> Callable[..., HttpResponseBase]:
 @answered
 def by_key(request: HttpRequest, channel: str) -> None:
     """The address of the prefix protocol: a key in any of its places, never a cookie."""
-    decision_cache.to_upload(request, channel)
+    decision_cache.upload_decision(request, channel)
 
 
 @answered

@@ -60,7 +60,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
 @transaction.atomic
 def set_damaged(*, artifact: Artifact, found: str) -> None:
     """Leave `artifact` out of the index until its bytes, which are `found` instead, are right again."""
-    locked = packages.locked(artifact)
+    locked = packages.locked_artifact(artifact)
     reason = f"{DAMAGED}{found}"
     if locked.set_aside_reason != reason:
         _set_aside(locked, reason)
@@ -70,7 +70,7 @@ def set_damaged(*, artifact: Artifact, found: str) -> None:
 @transaction.atomic
 def set_whole(*, artifact: Artifact) -> None:
     """The bytes of `artifact` are right: put it back into the index where it was left out because of them."""
-    locked = packages.locked(artifact)
+    locked = packages.locked_artifact(artifact)
     if locked.is_damaged:
         _set_aside(locked, "")
         log.record("artifact.mend", channel=locked.channel, target=_target(locked))
@@ -79,7 +79,7 @@ def set_whole(*, artifact: Artifact) -> None:
 def purge_deleted() -> None:
     """Delete the bytes of what was deleted longer ago than the grace period."""
     deleted = Artifact.objects.filter(removal=Removal.DELETED, is_purged=False)
-    for artifact in deleted.filter(removed_at__lt=channels.grace_began()).select_related("channel"):
+    for artifact in deleted.filter(removed_at__lt=channels.purge_before()).select_related("channel"):
         with transaction.atomic():
             locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
             if locked and not _is_being_uploaded(locked):
@@ -89,7 +89,7 @@ def purge_deleted() -> None:
                 quotas.forget(artifact.channel)
 
 
-def goes_at(artifact: Artifact) -> datetime | None:
+def purge_at(artifact: Artifact) -> datetime | None:
     """When the bytes of a deleted artifact go."""
     return artifact.removed_at + channels.grace() if artifact.removed_at else None
 
@@ -98,7 +98,7 @@ def goes_at(artifact: Artifact) -> datetime | None:
 def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: str) -> Artifact:
     check_still_allowed(actor, artifact.channel, Permission.DELETE)
     check_name(actor, artifact.channel, artifact.package.name, "remove or restore the package '{}' in")
-    locked = packages.locked(artifact)
+    locked = packages.locked_artifact(artifact)
     if locked.is_purged:
         raise conflict("purged", f"The bytes of {artifact} are gone; upload the file again.")
     detail = change(locked, removal) | ({"reason": reason[:500]} if reason else {})
@@ -134,9 +134,9 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
 
 def _follow(artifact: Artifact) -> None:
     """Bring lists and indexes up to date. An artifact that leaves an index goes before additions."""
-    packages.refresh(packages.held(artifact.channel, artifact.package.name))
+    packages.refresh(packages.package_for_update(artifact.channel, artifact.package.name))
     is_out = artifact.pk is None or bool(artifact.removal or artifact.set_aside_reason)
-    builds.request(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)
+    builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)
 
 
 def _is_being_uploaded(artifact: Artifact) -> bool:

@@ -46,7 +46,7 @@ def _act(request: HttpRequest, user: User) -> HttpResponse:
             messages.error(request, f"The queue did not take {left}: the broker is down.")
     elif "put_away" in request.POST:
         messages.success(
-            request, f"Put away: {failed_jobs.put_away(actor=actor, jobs=_chosen(request.POST['put_away']))}."
+            request, f"Put away: {failed_jobs.dismiss(actor=actor, jobs=_chosen(request.POST['put_away']))}."
         )
     elif "test_mail" in request.POST:
         _test_mail(request, user)

@@ -196,7 +196,7 @@ class Records:
     def _create(self, new: Sequence[Checked]) -> list[Artifact]:
         """The rows, their events, what lists say of their packages, and the wish for an index."""
         names = {each.upload.info.name for each in new}
-        held = packages.held_each(self.channel, names)
+        held = packages.packages_for_update(self.channel, names)
         artifacts = Artifact.objects.bulk_create(self._artifact(each.upload, held) for each in new)
         targets = {f"{self.subdir}/{each.file_name}": _event_detail(each.upload) for each in new}
         log.record_each("artifact.import", channel=self.channel, targets=targets)
@@ -205,7 +205,7 @@ class Records:
             if each.verified:
                 sidecars.take_in(artifact, each.verified)
         packages.refresh_each(held.values())
-        builds.request(self.channel, self.subdir, sorted(names))
+        builds.schedule_build(self.channel, self.subdir, sorted(names))
         return artifacts
 
     def _artifact(self, found: Upload, held: Mapping[str, Package]) -> Artifact:

@@ -21,7 +21,7 @@ SERVED_MAX = 200
 # How many are compared with one token.
 COMPARED_MAX = 5000
 # How many users' publishers a refusal speaks of.
-TOLD_MAX = 3
+REPORTED_MAX = 3
 
 # Those in use before those that never were, then the oldest: what is added displaces nothing that was there.
 OLDEST_FIRST = (F("last_used_at").asc(nulls_last=True), "pk")
@@ -96,7 +96,7 @@ def refusal(
             nearest.setdefault(tenant(publisher), difference)
     if subject and nearest:
         sentences = dict.fromkeys(difference.sentence for difference in nearest.values())
-        return BadToken(_code(nearest.values()), " ".join(list(sentences)[:TOLD_MAX]))
+        return BadToken(_code(nearest.values()), " ".join(list(sentences)[:REPORTED_MAX]))
     return BadToken(
         Code.NO_PUBLISHER,
         f"No channel trusts '{subject or signed_claims['sub']}' of {issuer}. "

@@ -102,7 +102,7 @@ def _held(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]
     # The names first and then their users, as whoever makes such a channel otherwise does.
     pending = [publisher for publisher in matched if publisher.channel_name]
     pending_names.lock(*(publisher.channel_name for publisher in pending))
-    user_limits.hold(*(publisher.created_by_id for publisher in pending if publisher.created_by_id))
+    user_limits.lock_users(*(publisher.created_by_id for publisher in pending if publisher.created_by_id))
     held = TrustedPublisher.objects.select_for_update(of=("self",)).select_related("channel", "issuer", "created_by")
     # Compared again, now that nobody else can change it: another exchange may have pinned it to other ids meanwhile.
     current = [

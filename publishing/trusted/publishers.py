@@ -53,7 +53,7 @@ def add(
     """
     pins = checked_pins(issuer, fields, pins or {})
     with transaction.atomic():
-        locked = acts.hold("publisher.add", actor, channel)
+        locked = acts.lock_channel("publisher.add", actor, channel)
         values = _values(issuer, fields, pins, may_upload, may_read, package_globs)
         _check_passed_on(actor, locked, values)
         _remove_ended(TrustedPublisher.objects.filter(channel=locked))
@@ -83,7 +83,7 @@ def add_pending(
     values = _values(issuer, fields, pins, may_upload=True, may_read=False, globs=package_globs)
     values |= {"channel_name": channel_name, "created_by": user, "expires_at": _pending_until()}
     with transaction.atomic():
-        pending_names.take(name=channel_name, user=user, until=values["expires_at"])
+        pending_names.claim(name=channel_name, user=user, until=values["expires_at"])
         user_limits.check_channels(user, name=channel_name)
         waiting = _waiting(user)
         user_limits.check(
@@ -99,7 +99,7 @@ def add_pending(
 def remove(*, actor: Actor, publisher: TrustedPublisher) -> None:
     """From the next request on its CI may do nothing more here, with a key that was minted already neither."""
     if publisher.channel:
-        acts.hold("publisher.remove", actor, publisher.channel)
+        acts.lock_channel("publisher.remove", actor, publisher.channel)
     pending_names.lock(publisher.channel_name)
     record("publisher.remove", actor, publisher, may=rights(publisher))
     publisher.delete()
@@ -244,7 +244,7 @@ def _check_share(user: User | None, issuer: Issuer, subject: str) -> None:
     """Refuse what an exchange would leave out; see candidates.bounded()."""
     if user is None or not subject:
         return
-    user_limits.hold(user)
+    user_limits.lock_users(user)
     have, most = user.trusted_publishers.filter(issuer=issuer, subject=subject).count(), candidates.USERS_MAX
     if have >= most:
         raise forbidden(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
 
 
-def occupant(upload: "Upload", *, locked: bool = False) -> Artifact | None:
+def existing_artifact(upload: "Upload", *, locked: bool = False) -> Artifact | None:
     """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too.
 
     `locked`: its row, until the transaction ends, so that it can't be released meanwhile.

@@ -50,7 +50,7 @@ def check_policies(upload: "Upload") -> None:
 
 def check_again(upload: "Upload") -> None:
     """Ask rights and policies as they are now: an owner may have tightened them while the body arrived."""
-    if revision.stands(upload.epoch):
+    if revision.is_current(upload.epoch):
         return
     check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD)
     now = replace(upload, channel=Channel.objects.defer("logo").get(pk=upload.channel.pk))

@@ -29,7 +29,7 @@ from publishing.models import Reservation
 from publishing.removal import removal
 from publishing.trusted import issuers
 from publishing.uploads import metrics
-from publishing.uploads.existing_artifacts import check_duplicate, occupant
+from publishing.uploads.existing_artifacts import check_duplicate, existing_artifact
 from publishing.uploads.policies import check_again, check_checksum, check_policies
 from publishing.wording import QUOTE_MAX_CHARACTERS
 
@@ -84,10 +84,14 @@ def publish(
     check_checksum(received)
     upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer, may_restore)
     check_policies(upload)
-    before = occupant(upload)
+    before = existing_artifact(upload)
     existing = check_duplicate(upload, before, may_replace=force)
     verified = acceptance.accept(actor, channel, received)
-    published = Published(existing, is_new=False) if existing and is_whole(existing) else take(upload, verified, before)
+    published = (
+        Published(existing, is_new=False)
+        if existing and is_intact(existing)
+        else store_and_record(upload, verified, before)
+    )
     if verified:
         # Nothing is left to do for a new artifact, unless its old attestations were purged at this moment.
         sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
@@ -104,13 +108,13 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         ) from None
 
 
-def is_whole(artifact: Artifact) -> bool:
+def is_intact(artifact: Artifact) -> bool:
     """Whether the store has the artifact's bytes, as far as one look tells."""
     found = store().stat(str(artifact))
     return found is not None and found.size_bytes == artifact.size_bytes and not artifact.is_damaged
 
 
-def take(upload: Upload, verified: Verified | None, before: Artifact | None) -> Published:
+def store_and_record(upload: Upload, verified: Verified | None, before: Artifact | None) -> Published:
     """Reserve, put, record; a refusal on the way gives the name free again, and what was paid back.
 
     It is paid before one byte goes to the store: what is there is not to be replaced by what is then refused.
@@ -151,7 +155,7 @@ def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
                 Reservation.objects.create(**upload.place, **mine)
         except IntegrityError:
             _take_over(upload, mine)
-        check_duplicate(upload, occupant(upload, locked=True), may_replace=upload.force)
+        check_duplicate(upload, existing_artifact(upload, locked=True), may_replace=upload.force)
         if bill:
             quotas.pay(bill)
     return token
@@ -167,7 +171,7 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
     with transaction.atomic():
         check_again(upload)
         reserved, _ = Reservation.of(**upload.place).filter(sha256=upload.received.sha256).delete()
-        before = occupant(upload, locked=True)
+        before = existing_artifact(upload, locked=True)
         if not reserved:
             return Published(_recorded_by_another(upload, before), is_new=False)
         # Another upload of the same bytes may have come to its end between our first look and our reservation.
@@ -182,7 +186,7 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
             packages.refresh(artifact.package)
         else:
             packages.include(artifact)
-        builds.request(upload.channel, upload.info.subdir, [upload.info.name])
+        builds.schedule_build(upload.channel, upload.info.subdir, [upload.info.name])
     return Published(artifact, is_new=True)
 
 
@@ -221,7 +225,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
     if before and not is_same:
         sidecars.remove(before)
     values = facts(upload) | {
-        "package": packages.held(channel, info.name),
+        "package": packages.package_for_update(channel, info.name),
         # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
         "uploaded_by": actor.user,

@@ -31,7 +31,7 @@ def repair(
         left += still
         mended += [difference for difference in found if difference not in still]
     if mended:
-        builds.bring_channel_up_to_date(channel)
+        builds.build_channel(channel)
         detail = {"mended": len(mended), "keys": [difference.key for difference in mended[:SHOWN_MAX]]}
         log.record("channel.repair", channel=channel, target=channel.name, detail=detail)
     return left + [difference for difference in differences if difference.kind not in REPAIRS]
@@ -64,7 +64,7 @@ def _rebuild(channel: Channel, differences: Sequence[Difference]) -> list[Differ
     for subdir in names:
         row, is_new = SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)
         with transaction.atomic():
-            builds.want(channel, subdir, builds.all_names(row) if is_new else names[subdir])
+            builds.mark_stale(channel, subdir, builds.all_names(row) if is_new else names[subdir])
     return list(stored_indexes.check(channel))
 
 

@@ -18,7 +18,7 @@ from publishing.verification.inventory import taken
 
 NIGHT_HOUR_UTC = 3
 KEPT_MAX = 1000
-TOLD_MAX = 20
+REPORTED_MAX = 20
 # By night nobody watches: only what the database alone can make anew.
 MENDED_BY_NIGHT = (Kind.INDEX,)
 
@@ -83,7 +83,7 @@ def verify_by_night(channel_id: int) -> None:
 
 @transaction.atomic
 def _tell(channel: Channel, differences: Sequence[Difference], left: Sequence[Difference]) -> None:
-    told = [[each.kind, each.key, each.sentence] for each in differences[:TOLD_MAX]]
+    told = [[each.kind, each.key, each.sentence] for each in differences[:REPORTED_MAX]]
     detail = {"count": len(differences), "left": len(left), "differences": told}
     log.record("channel.differ", channel=channel, target=channel.name, detail=detail)
 

@@ -307,7 +307,7 @@ def test_refusal_speaks_of_few_users(client: Client, issuer: Issuer) -> None:
         fields = FIELDS | {"environment": f"environment-{number}"}
         make_publisher(make_channel(f"hidden-{number}", owner=user), issuer, created_by=user, fields=fields)
     answer = mint(client).content.decode()
-    assert answer.count("Environment: the token says") == candidates.TOLD_MAX
+    assert answer.count("Environment: the token says") == candidates.REPORTED_MAX
     assert "hidden" not in answer
 
 
@@ -470,5 +470,5 @@ def test_migration_gives_every_publisher_the_box(client: Client, issuer: Issuer,
 def test_name_is_not_lost_by_who_only_looks(issuer: Issuer, olga: User, sam: User) -> None:
     pend(olga, "shared", issuer)
     with pytest.raises(HubError):
-        pending_names.take(name="shared", user=sam)
+        pending_names.claim(name="shared", user=sam)
     assert PendingName.objects.get().user == olga

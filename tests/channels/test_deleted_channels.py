@@ -27,7 +27,7 @@ def published(channel: Channel, olga: User, tmp_path: Path) -> Channel:
     """`channel`, with a package and its index, deleted."""
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for each in SubdirIndex.objects.all():
-        builds.bring_up_to_date(each.pk)
+        builds.build_until_current(each.pk)
     return channels.delete(actor=Actor(user=olga), channel=channel)
 
 

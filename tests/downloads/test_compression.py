@@ -45,7 +45,7 @@ def test_sizes_of_one_page_differ_so_that_nothing_is_guessed_by_them() -> None:
 def test_channel_files_and_static_files_are_not_compressed_here(olga: User, tmp_path: Path) -> None:
     channel = make_channel("open", owner=olga, is_private=False)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
-    builds.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
+    builds.build_until_current(SubdirIndex.objects.get(subdir="noarch").pk)
     for path in ("/open/noarch/demo-1.0-0.conda", "/open/noarch/repodata.json.zst", "/static/css/components.css"):
         for cookie in ({}, {"Cookie": "a=b"}):
             answer = Client().get(path, headers=GZIP | cookie)

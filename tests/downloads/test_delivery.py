@@ -29,7 +29,7 @@ def content(olga: User, tmp_path: Path) -> bytes:
     channel = make_channel("open", owner=olga, is_private=False)
     path = make_conda(tmp_path, version="1!2.0+local")
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
-    builds.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
+    builds.build_until_current(SubdirIndex.objects.get(subdir="noarch").pk)
     return path.read_bytes()
 
 

@@ -33,7 +33,7 @@ def content(olga: User, tmp_path: Path) -> bytes:
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
     builds.open_channel(channel)
     for subdir in ("noarch", ""):
-        builds.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+        builds.build_until_current(SubdirIndex.objects.get(subdir=subdir).pk)
     make_files_old()
     return path.read_bytes()
 

@@ -51,7 +51,7 @@ def channel(olga: User, tmp_path: Path) -> Channel:
     channel = make_channel("open", owner=olga, is_private=False)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for subdir in ("noarch", ""):
-        builds.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+        builds.build_until_current(SubdirIndex.objects.get(subdir=subdir).pk)
     make_files_old()
     return channel
 

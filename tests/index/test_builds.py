@@ -29,7 +29,7 @@ from tests.builders import make_artifact
 
 def build(channel: Channel, subdir: str = "noarch") -> SubdirIndex:
     row = SubdirIndex.objects.get(channel=channel, subdir=subdir)
-    builds.bring_up_to_date(row.pk)
+    builds.build_until_current(row.pk)
     row.refresh_from_db()
     return row
 
@@ -61,7 +61,7 @@ def stored(folder: Path) -> set[str]:
 
 def test_a_new_channel_gets_every_file(channel: Channel, store_folder: Path) -> None:
     builds.open_channel(channel)
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
     assert stored(store_folder) == {
         "demo/channeldata.json",
         "demo/channeldata.json.zst",
@@ -73,7 +73,7 @@ def test_a_new_channel_gets_every_file(channel: Channel, store_folder: Path) -> 
     }  # fmt: skip
     assert json.loads(read("notices.json")) == {"notices": []}
     assert builds.open_channel(channel) == []
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
     assert SubdirIndex.objects.get(subdir="noarch").builds == 1
 
 
@@ -153,7 +153,7 @@ def test_removed_names_leave_files_and_shards(channel: Channel) -> None:
     make_artifact(channel, "kept")
     build(channel)
     gone.delete()
-    builds.want(channel, "noarch", ["gone"])
+    builds.mark_stale(channel, "noarch", ["gone"])
     build(channel)
     assert set(read_json("noarch/repodata.json")["packages.conda"]) == {"kept-1.0-0.conda"}
     assert set(shards()) == {"kept"}
@@ -265,7 +265,7 @@ def test_a_late_or_second_message_does_nothing(channel: Channel) -> None:
     make_artifact(channel)
     etag = build(channel).etag
     assert build(channel).etag == etag
-    builds.bring_up_to_date(10**6)
+    builds.build_until_current(10**6)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_retired_shards_go_after_a_week_and_return_where_they_are_wanted_again(c
     build(channel)
     newer = IndexedName.objects.get(index__subdir="noarch").shard_sha256
     second.delete()
-    builds.want(channel, "noarch", ["lib"])
+    builds.mark_stale(channel, "noarch", ["lib"])
     build(channel)
     assert [shard.sha256 for shard in RetiredShard.objects.all()] == [newer]
     housekeeping.remove_leftovers()

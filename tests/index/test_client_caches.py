@@ -28,7 +28,7 @@ def channel(olga: User, tmp_path: Path) -> Channel:
     channel = make_channel("open", owner=olga, is_private=False)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for subdir in ("noarch", ""):
-        builds.bring_up_to_date(SubdirIndex.objects.get(subdir=subdir).pk)
+        builds.build_until_current(SubdirIndex.objects.get(subdir=subdir).pk)
     SubdirIndex.objects.update(built_at=BUILT)
     Artifact.objects.update(indexed_timestamp=int(BUILT.timestamp() * 1000))
     Channel.objects.update(created_at=BUILT)

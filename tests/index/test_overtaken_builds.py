@@ -21,7 +21,7 @@ from tests.verifying import REPODATA, read
 
 def build(channel: Channel) -> SubdirIndex:
     row = SubdirIndex.objects.get(channel=channel, subdir="noarch")
-    builds.bring_up_to_date(row.pk)
+    builds.build_until_current(row.pk)
     row.refresh_from_db()
     return row
 

@@ -126,7 +126,7 @@ def test_order_whole_channel_of_a_burst_delays_nobody_again_and_again() -> None:
 
 def test_order_whole_channel_puts_off_no_subdir_of_its_own(channel: Channel) -> None:
     make_artifact(channel, "lib")
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
     make_artifact(channel, "more")
     [waiting] = turns.stale()
     assert waiting.channel_turn_at == channel.indexes.get(subdir="noarch").turn_at
@@ -148,7 +148,7 @@ def test_order_leaves_out_what_is_not_due() -> None:
 def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None:
     gone = make_artifact(channel, "gone")
     make_artifact(channel, "kept", subdir="linux-64")
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
     removal.delete(actor=Actor(user=olga), artifact=gone, reason="It contained a password.")
     make_artifact(channel, "more", subdir="linux-64")
 
@@ -163,7 +163,7 @@ def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None
 def test_removal_is_forgotten_once_it_is_built(channel: Channel, olga: User) -> None:
     gone = make_artifact(channel, "gone")
     removal.yank(actor=Actor(user=olga), artifact=gone, reason="")
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
     make_artifact(channel, "gone", "2.0")
     assert [each.removes for each in turns.stale()] == [False]
 
@@ -216,11 +216,11 @@ def test_work_on_removals_in_many_channels_gives_an_addition_every_other_turn(
     for number in range(4):
         channel = make_channel(f"removes-{number}", owner=olga)
         gone = make_artifact(channel)
-        builds.bring_channel_up_to_date(channel)
+        builds.build_channel(channel)
         removal.yank(actor=Actor(user=olga), artifact=gone, reason="")
     SubdirIndex.objects.update(due_at=None, turn_at=timezone.now() - timedelta(seconds=60))
     other = make_channel("adds")
-    builds.bring_channel_up_to_date(other)
+    builds.build_channel(other)
     make_artifact(other)
     begun: list[str] = []
     original = builds.build
@@ -252,7 +252,7 @@ def test_bounded_build_leaves_the_index_stale_and_tells_of_what_it_made(channel:
 
 def test_bounded_build_takes_what_is_removed_first(channel: Channel, olga: User, one_batch: None) -> None:
     gone = make_artifact(channel, "zz")
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
     for number in range(5):
         make_artifact(channel, f"lib{number}")
     removal.delete(actor=Actor(user=olga), artifact=gone, reason="It contained a password.")
@@ -282,7 +282,7 @@ def test_name_that_changes_during_a_bounded_build_stays_stale(
 def test_files_of_the_whole_channel_wait_until_all_names_are_made(channel: Channel, one_batch: None) -> None:
     for number in range(5):
         make_artifact(channel, f"lib{number}")
-    builds.bring_up_to_date(SubdirIndex.objects.get().pk)
+    builds.build_until_current(SubdirIndex.objects.get().pk)
     whole = channel.indexes.get(subdir="")
     assert [builds.build_once(whole.pk, bound_s=0) and whole.fragments.count() for _ in range(2)] == [2, 4]
     assert store().stat(f"{channel}/channeldata.json") is None
@@ -323,7 +323,7 @@ def test_files_of_a_whole_channel_take_a_small_share_of_the_time(
         original(row)
 
     monkeypatch.setattr(channel_files, "write_files", write)
-    builds.bring_channel_up_to_date(channel)
+    builds.build_channel(channel)
     whole = channel.indexes.get(subdir="")
     assert whole.due_at
     assert whole.built_at
@@ -423,7 +423,7 @@ def test_many_changes_wake_once_and_again_where_the_worker_may_be_dead(
     def woken() -> int:
         sent_jobs.clear()
         with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
-            builds.request(channel, "noarch", ["demo"])
+            builds.schedule_build(channel, "noarch", ["demo"])
         return len(sent_jobs)
 
     monkeypatch.setattr(builds, "_asked_again_at", -1e9)

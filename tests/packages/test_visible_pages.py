@@ -14,7 +14,7 @@ from django.test import Client, RequestFactory
 from channels_app.models import Artifact, Channel, Package, User
 from hub import commands
 from hub.commands import PlainOutput
-from hub.http.visible_pages import made_visible
+from hub.http.visible_pages import show_invisible_characters
 from hub.plain_text import UNSEEN
 from hub.storage.checks import Finding, Outcome
 from tests.access.test_matrix import address, is_admins
@@ -86,7 +86,7 @@ def test_search_results_and_queries_are_shown(evil_world: None) -> None:
 
 def test_other_answers_are_left_alone() -> None:
     for content_type in ("application/json", "text/plain", "application/octet-stream", "text/css"):
-        answer = made_visible(partial(_answer, content_type))(RequestFactory().get("/"))
+        answer = show_invisible_characters(partial(_answer, content_type))(RequestFactory().get("/"))
         assert isinstance(answer, HttpResponse)
         assert answer.content.decode() == "a\u202eb"
 

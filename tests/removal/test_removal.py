@@ -35,7 +35,7 @@ def artifact(channel: Channel, owner: Actor, tmp_path: Path) -> Artifact:
 
 
 def repodata() -> dict[str, Any]:
-    builds.bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
+    builds.build_until_current(SubdirIndex.objects.get(subdir="noarch").pk)
     content: dict[str, Any] = json.loads(b"".join(store().open("demo/noarch/repodata.json")))
     return content
 

@@ -98,7 +98,7 @@ def test_a_name_is_never_longer_than_the_record_of_it_may_be(olga: User) -> None
     event = AuditEvent.objects.create(action="artifact.delete", target="x" * 300)
     fail("channels_app.tasks.send_mail", event.pk, 7)
 
-    failed_jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.all())
+    failed_jobs.dismiss(actor=Actor(user=olga), jobs=FailedJob.objects.all())
 
     _, (_, target, _) = events()
     assert target.startswith("send_mail artifact.delete xxx")
@@ -109,7 +109,7 @@ def test_what_is_put_away_is_forgotten(olga: User) -> None:
     fail(BUILD, 7)
     fail(BUILD, 8)
 
-    assert failed_jobs.put_away(actor=Actor(user=olga), jobs=FailedJob.objects.filter(args=[7])) == 1
+    assert failed_jobs.dismiss(actor=Actor(user=olga), jobs=FailedJob.objects.filter(args=[7])) == 1
 
     assert [args for _, args, _, _ in noted()] == [[8]]
     assert [(action, target) for action, target, _ in events()] == [("job.put_away", "build_index 7")]

@@ -19,7 +19,7 @@ from channels_app.packages import download_counts
 from hub.errors import HubError
 from hub.observability import metrics
 from hub.storage import NotInStore, StoreError, as_store_error
-from publishing.index.builds import bring_up_to_date
+from publishing.index.builds import build_until_current
 from publishing.models import FailedJob, SubdirIndex, Verification
 from publishing.status import metrics_view
 from publishing.trusted import exchange
@@ -135,7 +135,7 @@ def test_downloads_builds_and_refused_tokens_are_counted(client: Client, channel
     before = read(client)
     artifact: Artifact = make_artifact(channel)
     download_counts.count(artifact.pk)
-    bring_up_to_date(SubdirIndex.objects.get(subdir="noarch").pk)
+    build_until_current(SubdirIndex.objects.get(subdir="noarch").pk)
     with pytest.raises(HubError):
         exchange.exchange("no.token.atall")
 

@@ -340,10 +340,10 @@ def test_refresh_each_does_what_refresh_does(channel: Channel, other_channel: Ch
             Artifact.objects.filter(pk=artifact.pk).update(build_number=build_number)
         make_artifact(each, "gone", removal=Removal.YANKED)
         Package.objects.get(channel=each, name="gone").dependencies.create(name="left")
-    held = packages.held_each(channel, ["lib", "gone", "new"])
+    held = packages.packages_for_update(channel, ["lib", "gone", "new"])
     packages.refresh_each(held.values())
     for name in held:
-        packages.refresh(packages.held(other_channel, name))
+        packages.refresh(packages.package_for_update(other_channel, name))
     assert described(channel) == described(other_channel)
     assert described(channel)["lib"][0] == "1.10"
     assert described(channel)["lib"][-1] == {"a", "b", "c"}

@@ -35,7 +35,7 @@ def request(*, ends: bool = True, chunked: bool = False) -> HttpRequest:
 
 def read_bytes(made: HttpRequest) -> tuple[int, int]:
     """Return the bytes read when the answer is there, and once it is sent."""
-    response = unread_bodies.answered_first(lambda _: HttpResponse("no", status=404))(made)
+    response = unread_bodies.answer_before_body(lambda _: HttpResponse("no", status=404))(made)
     before = made.META["wsgi.input"].tell()
     response.close()
     return before, made.META["wsgi.input"].tell()

@@ -45,7 +45,7 @@ def package(tmp_path: Path, **what: Any) -> SimpleUploadedFile:
 
 def build_indexes() -> None:
     for each in SubdirIndex.objects.exclude(subdir=""):
-        builds.bring_up_to_date(each.pk)
+        builds.build_until_current(each.pk)
 
 
 def messages_of(response: Any) -> list[str]:

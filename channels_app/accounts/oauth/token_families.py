@@ -30,7 +30,7 @@ def begin(answer: Answer) -> str:
     return family
 
 
-def hold(refresh_token: str, client_id: str) -> Token | None:
+def lock_family(refresh_token: str, client_id: str) -> Token | None:
     """The unused token, its row locked until the transaction ends: of several uses at once, the others wait here."""
     held: Token | None = (
         Token.objects.select_for_update().filter(client_id=client_id).lookup(Token.Type.REFRESH_TOKEN, refresh_token)

@@ -100,7 +100,7 @@ def _end_all_of(family: str | None) -> None:
 
 def _refresh(request: HttpRequest) -> HttpResponse:
     secret, client_id = request.POST.get("refresh_token", ""), _client_id(request)
-    held = token_families.hold(secret, client_id)
+    held = token_families.lock_family(secret, client_id)
     if held is None:
         return _repeat(request, secret, client_id)
     response: HttpResponse = _issue(request)

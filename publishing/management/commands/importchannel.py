@@ -73,7 +73,7 @@ class Command(commands.Command):
         if progress.was_due:
             self.stdout.write(f"{progress.line(taken + refused)}; now the index")
         builds.open_channel(channel)
-        builds.bring_channel_up_to_date(channel)
+        builds.build_channel(channel)
         yanked = channel.artifacts.filter(removal_reason=channel_import.YANKED).count()
         self.stdout.write(f"{channel}: taken in: {taken}, not taken in: {refused}, yanked: {yanked}.")
         return refused
