@@ -12,7 +12,8 @@ from django.db import connection
 from hub import private_files
 from hub.observability.redaction import HIDDEN
 from hub.storage import store
-from hub.storage.checks import Outcome, check
+from hub.storage.checks import check
+from hub.storage.probes import ProbeOutcome
 
 LOCAL_HOSTS = {None, "", "127.0.0.1", "::1", "localhost"}
 # What examples and images have in the place of a password.
@@ -69,8 +70,8 @@ def redaction() -> str:
 
 def package_store() -> str:
     """Asks the store itself; see `manage.py checkstore`."""
-    bad = [finding for finding in check(store()) if finding.outcome is not Outcome.WORKS]
-    grave = [found for found in bad if found.outcome is Outcome.BROKEN or found.probe.startswith("private")]
+    bad = [finding for finding in check(store()) if finding.outcome is not ProbeOutcome.WORKS]
+    grave = [found for found in bad if found.outcome is ProbeOutcome.BROKEN or found.probe.startswith("private")]
     return " ".join(found.sentence for found in grave)
 
 

@@ -16,7 +16,7 @@ from channels_app.models import Channel
 from hub.errors import forbidden
 
 
-class Whose(StrEnum):
+class Scope(StrEnum):
     """Whose an act is that lies in no channel."""
 
     ONESELF = "one's own account"
@@ -24,7 +24,7 @@ class Whose(StrEnum):
     ADMINISTRATOR = "administrators"
 
 
-class ByKey(StrEnum):
+class KeyUse(StrEnum):
     """Rules on whether a key or an application's token may do it."""
 
     NEVER = "never: a person has to be signed in"
@@ -32,7 +32,7 @@ class ByKey(StrEnum):
     AS_NEEDED = "with the scope that the act needs: nothing is left behind that can do more"
 
 
-class Told(StrEnum):
+class Audience(StrEnum):
     """Whom a mail tells of it; mails.py knows how to find them. All owners means: also whoever did it."""
 
     OWNERS = "all owners of the channel"
@@ -55,12 +55,12 @@ class Notice:
     """A mail: its subject, with {target} and {channel}, its readers, and its text, templates/mail/<template>.txt."""
 
     subject: str
-    told: Told = Told.OWNERS
+    told: Audience = Audience.OWNERS
     template: str = "act"
 
 
 @dataclass(frozen=True, slots=True)
-class At:
+class ActRoute:
     """A route whose POST does an act; with `field`, only where that is posted, with one of `values` where given."""
 
     route: str
@@ -81,108 +81,111 @@ class Act:
     """
 
     action: str
-    needs: Permission | Whose
+    needs: Permission | Scope
     notice: Notice | None = None
-    places: tuple[At, ...] = ()
+    places: tuple[ActRoute, ...] = ()
     is_proved: bool = True
-    by_key: ByKey = ByKey.NEVER
+    by_key: KeyUse = KeyUse.NEVER
     api: tuple[str, ...] = ()
 
 
 MEMBERS = "channel-members"
-TEAM = (At("team"),)
-PUBLISHERS = (At("channel-publishers"), At("publisher-new"))
+TEAM = (ActRoute("team"),)
+PUBLISHERS = (ActRoute("channel-publishers"), ActRoute("publisher-new"))
 CHANGED = "account_changed"
 
 OF_CHANNELS = (
     Act(
         "member.add",
         Permission.MANAGE,  # of an owner: OWN, see members.check_may_give()
-        Notice("{target} is a member of {channel} now", Told.OWNERS_AND_CONCERNED, "member_add"),
-        (At(MEMBERS, "action", ("add",)),),
+        Notice("{target} is a member of {channel} now", Audience.OWNERS_AND_CONCERNED, "member_add"),
+        (ActRoute(MEMBERS, "action", ("add",)),),
     ),
     Act(
         "member.change",
         Permission.MANAGE,
-        Notice("{target} has another role in {channel} now", Told.OWNERS_AND_CONCERNED, "member_change"),
-        (At(MEMBERS, "action", ("change",)),),
+        Notice("{target} has another role in {channel} now", Audience.OWNERS_AND_CONCERNED, "member_change"),
+        (ActRoute(MEMBERS, "action", ("change",)),),
     ),
     Act(
         "member.remove",
         Permission.MANAGE,
-        Notice("{target} is no member of {channel} any more", Told.OWNERS_AND_CONCERNED, "member_remove"),
-        (At(MEMBERS, "action", ("remove",)),),
+        Notice("{target} is no member of {channel} any more", Audience.OWNERS_AND_CONCERNED, "member_remove"),
+        (ActRoute(MEMBERS, "action", ("remove",)),),
     ),
     Act(
         "member.leave",
         Permission.READ,
         Notice("{target} has left {channel}"),
-        (At("channel-leave"),),
+        (ActRoute("channel-leave"),),
     ),
     Act(
         "invitation.send",
         Permission.MANAGE,
         Notice("{target} is invited to {channel}"),
-        (At(MEMBERS, "action", ("add",)),),
+        (ActRoute(MEMBERS, "action", ("add",)),),
     ),
     Act(
         "invitation.accept",
-        Whose.ONESELF,
+        Scope.ONESELF,
         Notice("{target} is a member of {channel} now"),
-        (At("invitation"), At("account-invitations")),
+        (ActRoute("invitation"), ActRoute("account-invitations")),
         is_proved=False,  # the right was given before, by somebody who proved it
     ),
     Act(
         "channel.update",  # of who can read it; the description and the logo are no act
         Permission.MANAGE,
-        Notice("Who can read {channel} was changed", Told.OWNERS_OF_VISIBILITY),
-        (At("channel-settings", "confirm_visibility"),),
+        Notice("Who can read {channel} was changed", Audience.OWNERS_OF_VISIBILITY),
+        (ActRoute("channel-settings", "confirm_visibility"),),
     ),
     Act(
-        "policy.change", Permission.MANAGE, Notice("The policies of {channel} were changed"), (At("channel-policies"),)
+        "policy.change",
+        Permission.MANAGE,
+        Notice("The policies of {channel} were changed"),
+        (ActRoute("channel-policies"),),
     ),
     Act(
         "channel.transfer",
         Permission.OWN,
-        Notice("{channel} belongs to {target} now", Told.OWNERS_AND_ACTOR, "channel_transfer"),
-        (At("channel-danger", "action", ("transfer",)),),
+        Notice("{channel} belongs to {target} now", Audience.OWNERS_AND_ACTOR, "channel_transfer"),
+        (ActRoute("channel-danger", "action", ("transfer",)),),
     ),
     Act(
         "channel.delete",
         Permission.OWN,
         Notice("{channel} was deleted", template="channel_delete"),
-        (At("channel-danger", "action", ("delete",)),),
+        (ActRoute("channel-danger", "action", ("delete",)),),
     ),
-    Act("channel.restore", Permission.OWN, Notice("{channel} was restored"), (At("channel-restore"),)),
+    Act("channel.restore", Permission.OWN, Notice("{channel} was restored"), (ActRoute("channel-restore"),)),
     Act(
         "artifact.restore",
         Permission.DELETE,
         Notice("{target} is back in {channel}"),
-        (At("artifact-remove", "action", ("restore",)),),
-        by_key=ByKey.AS_NEEDED,
+        (ActRoute("artifact-remove", "action", ("restore",)),),
+        by_key=KeyUse.AS_NEEDED,
         api=("upload",),
     ),
     Act(
         "artifact.release",
         Permission.OWN,
         Notice("The name {target} is free again in {channel}"),
-        (At("artifact-remove", "action", ("release",)),),
+        (ActRoute("artifact-remove", "action", ("release",)),),
     ),
 )
 
 CREDENTIALS = (
     Act(
         "key.create",
-        Whose.ONESELF,  # of a channel's own: OWN, see keys.mint_robot()
-        Notice("A new API key: {target}", Told.HOLDERS, "key_create"),
-        (At("account-keys"), At("channel-robots")),
+        Scope.ONESELF,  # of a channel's own: OWN, see keys.mint_robot()
+        Notice("A new API key: {target}", Audience.HOLDERS, "key_create"),
+        (ActRoute("account-keys"), ActRoute("channel-robots")),
     ),
     Act(
         "key.revoke",
-        Whose.ONESELF,
-        Notice("The API key {target} was revoked", Told.HOLDERS),
-        (At("account-keys"), At("channel-robots")),
-        by_key=ByKey.AS_NEEDED,  # the key that asks ends itself
+        Scope.ONESELF,
+        Notice("The API key {target} was revoked", Audience.HOLDERS),
+        (ActRoute("account-keys"), ActRoute("channel-robots")),
+        by_key=KeyUse.AS_NEEDED,  # the key that asks ends itself
         api=("key-current",),
     ),
     Act(
@@ -190,7 +193,7 @@ CREDENTIALS = (
         Permission.MANAGE,
         Notice("{target} is a trusted publisher of {channel} now", template="publisher_add"),
         PUBLISHERS,
-        by_key=ByKey.WITHIN,
+        by_key=KeyUse.WITHIN,
         api=("publishers",),
     ),
     Act(
@@ -198,90 +201,90 @@ CREDENTIALS = (
         Permission.MANAGE,
         Notice("{target} is no trusted publisher of {channel} any more", template="publisher_remove"),
         PUBLISHERS,
-        by_key=ByKey.AS_NEEDED,
+        by_key=KeyUse.AS_NEEDED,
         api=("publisher",),
     ),
     Act(
         "oauth.grant",
-        Whose.ONESELF,
-        Notice("{target} is signed in with your account", Told.FIRST_TIME, "oauth_grant"),
+        Scope.ONESELF,
+        Notice("{target} is signed in with your account", Audience.FIRST_TIME, "oauth_grant"),
         (
-            At("idp:oidc:authorization", "action", ("grant",)),
-            At("idp:oidc:device_authorization", "action", ("confirm",)),
+            ActRoute("idp:oidc:authorization", "action", ("grant",)),
+            ActRoute("idp:oidc:device_authorization", "action", ("confirm",)),
         ),
     ),
 )
 
 OF_TEAMS = (
-    Act("team.update", Whose.TEAM_MANAGER, Notice("The team {target} was changed", Told.TEAM), TEAM),
-    Act("team.delete", Whose.TEAM_MANAGER, None, TEAM),  # each channel's owners are told by member.remove
-    Act("team.invite", Whose.TEAM_MANAGER, None, TEAM),
-    Act("team.add", Whose.TEAM_MANAGER, Notice("Somebody else is in the team {target}", Told.TEAM), TEAM),
-    Act("team.manager", Whose.TEAM_MANAGER, Notice("The team {target} has other managers", Told.TEAM), TEAM),
-    Act("team.remove", Whose.TEAM_MANAGER, None, TEAM),
+    Act("team.update", Scope.TEAM_MANAGER, Notice("The team {target} was changed", Audience.TEAM), TEAM),
+    Act("team.delete", Scope.TEAM_MANAGER, None, TEAM),  # each channel's owners are told by member.remove
+    Act("team.invite", Scope.TEAM_MANAGER, None, TEAM),
+    Act("team.add", Scope.TEAM_MANAGER, Notice("Somebody else is in the team {target}", Audience.TEAM), TEAM),
+    Act("team.manager", Scope.TEAM_MANAGER, Notice("The team {target} has other managers", Audience.TEAM), TEAM),
+    Act("team.remove", Scope.TEAM_MANAGER, None, TEAM),
 )
 
 OF_ACCOUNTS = (
     Act(
         "account.email",
-        Whose.ONESELF,
-        Notice("Your e-mail address was changed", Told.ADDRESS_BEFORE, CHANGED),
-        (At("account_email"),),
+        Scope.ONESELF,
+        Notice("Your e-mail address was changed", Audience.ADDRESS_BEFORE, CHANGED),
+        (ActRoute("account_email"),),
     ),
     Act(
         "account.password",
-        Whose.ONESELF,
-        Notice("Your password was changed", Told.ONESELF, CHANGED),
-        (At("account_set_password"),),
+        Scope.ONESELF,
+        Notice("Your password was changed", Audience.ONESELF, CHANGED),
+        (ActRoute("account_set_password"),),
     ),
     Act(
         "account.factor_add",
-        Whose.ONESELF,
-        Notice("You can sign in with {target} now", Told.ONESELF, CHANGED),
-        (At("mfa_activate_totp"), At("mfa_add_webauthn")),
+        Scope.ONESELF,
+        Notice("You can sign in with {target} now", Audience.ONESELF, CHANGED),
+        (ActRoute("mfa_activate_totp"), ActRoute("mfa_add_webauthn")),
     ),
     Act(
         "account.factor_remove",
-        Whose.ONESELF,
-        Notice("You can't sign in with {target} any more", Told.ONESELF, CHANGED),
-        (At("mfa_deactivate_totp"), At("mfa_remove_webauthn")),
+        Scope.ONESELF,
+        Notice("You can't sign in with {target} any more", Audience.ONESELF, CHANGED),
+        (ActRoute("mfa_deactivate_totp"), ActRoute("mfa_remove_webauthn")),
     ),
     Act(
         "account.factor_reset",
-        Whose.ONESELF,
-        Notice("You have new recovery codes", Told.ONESELF, CHANGED),
-        (At("mfa_generate_recovery_codes"),),
+        Scope.ONESELF,
+        Notice("You have new recovery codes", Audience.ONESELF, CHANGED),
+        (ActRoute("mfa_generate_recovery_codes"),),
     ),
     Act(
         "account.connect",
-        Whose.ONESELF,
-        Notice("You can sign in with {target} now", Told.ONESELF, CHANGED),
-        (At("socialaccount_connections"),),
+        Scope.ONESELF,
+        Notice("You can sign in with {target} now", Audience.ONESELF, CHANGED),
+        (ActRoute("socialaccount_connections"),),
     ),
     Act(
         "account.disconnect",
-        Whose.ONESELF,
-        Notice("You can't sign in with {target} any more", Told.ONESELF, CHANGED),
-        (At("socialaccount_connections"),),
+        Scope.ONESELF,
+        Notice("You can't sign in with {target} any more", Audience.ONESELF, CHANGED),
+        (ActRoute("socialaccount_connections"),),
     ),
 )
 
 OF_ADMINISTRATORS = (
-    Act("user.add", Whose.ADMINISTRATOR),
-    Act("user.change", Whose.ADMINISTRATOR, Notice("An administrator changed your account", Told.NAMED)),
-    Act("user.delete", Whose.ADMINISTRATOR),
-    Act("admin.add", Whose.ADMINISTRATOR),
-    Act("admin.change", Whose.ADMINISTRATOR),
-    Act("admin.delete", Whose.ADMINISTRATOR),
+    Act("user.add", Scope.ADMINISTRATOR),
+    Act("user.change", Scope.ADMINISTRATOR, Notice("An administrator changed your account", Audience.NAMED)),
+    Act("user.delete", Scope.ADMINISTRATOR),
+    Act("admin.add", Scope.ADMINISTRATOR),
+    Act("admin.change", Scope.ADMINISTRATOR),
+    Act("admin.delete", Scope.ADMINISTRATOR),
     Act(
         "channel.free_name",
-        Whose.ADMINISTRATOR,
-        Notice("Everybody may use the channel's name {target} now", Told.LAST_OWNERS, "name_free"),
+        Scope.ADMINISTRATOR,
+        Notice("Everybody may use the channel's name {target} now", Audience.LAST_OWNERS, "name_free"),
     ),
     Act(
         "user.factors_remove",
-        Whose.ADMINISTRATOR,
-        Notice("Your second factors were removed", Told.NAMED, CHANGED),
+        Scope.ADMINISTRATOR,
+        Notice("Your second factors were removed", Audience.NAMED, CHANGED),
     ),
 )
 
@@ -291,10 +294,10 @@ ADMINISTRATION = "admin:"
 NO_ACT_OF_ADMINISTRATORS = frozenset({"admin:login", "admin:logout", "admin:jsi18n"})
 
 
-def places(route: str) -> list[At]:
+def places(route: str) -> list[ActRoute]:
     """The places on `route` of acts that ask for a proof; in an At without a field, by every POST."""
     if route.startswith(ADMINISTRATION) and route not in NO_ACT_OF_ADMINISTRATORS:
-        return [At(route)]
+        return [ActRoute(route)]
     return [place for act in ACTS.values() if act.is_proved for place in act.places if place.route == route]
 
 
@@ -318,7 +321,7 @@ def may(action: str, actor: Actor, channel: Channel) -> bool:
 
 def check_means(action: str, actor: Actor) -> None:
     """Raise where it takes a person: what a key left behind would outlast it, or do more than it may."""
-    if ACTS[action].by_key == ByKey.NEVER and (actor.key or actor.token):
+    if ACTS[action].by_key == KeyUse.NEVER and (actor.key or actor.token):
         raise forbidden(
             "person_needed",
             f"This takes a person ({action}): a key or an application can't leave behind what outlasts it. "

@@ -30,7 +30,7 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ActivityEntry:
     """One event as the page shows it: actor, before, target, after; then the notes."""
 
     icon: str
@@ -139,11 +139,11 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def entry(event: AuditEvent, channel: Channel | None = None) -> Entry:
+def entry(event: AuditEvent, channel: Channel | None = None) -> ActivityEntry:
     """An event of `channel`, or of an account, in words; an action that is not in the table is shown by its name."""
     words = ACTIONS.get(event.action) or Words("activity", "", f"{event.action.replace('.', ': ')} {{target}}")
     before, has_target, after = words.sentence.partition("{target}")
-    return Entry(
+    return ActivityEntry(
         icon=words.icon,
         tone=words.tone,
         actor=_actor(event),

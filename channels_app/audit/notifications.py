@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
 from channels_app.access import acts
-from channels_app.access.acts import Notice, Told
+from channels_app.access.acts import Audience, Notice
 from channels_app.audit import descriptions, mailing, outbox
 from channels_app.models import AuditEvent, Member, Outgoing, Role, User
 
@@ -110,34 +110,34 @@ def _team(event: AuditEvent, name: str) -> str:
     return name
 
 
-RECIPIENTS: dict[Told, Callable[[AuditEvent], QuerySet[User]]] = {
-    Told.OWNERS: owners,
-    Told.OWNERS_OF_VISIBILITY: owners_of_visibility,
-    Told.OWNERS_AND_ACTOR: owners_and_actor,
-    Told.OWNERS_AND_CONCERNED: owners_and_concerned,
-    Told.TEAM: team_and_owners,
-    Told.HOLDERS: holders,
-    Told.ONESELF: oneself,
-    Told.LAST_OWNERS: last_owners,
-    Told.NAMED: named,
-    Told.FIRST_TIME: first_time,
-    Told.ADDRESS_BEFORE: oneself,
-    Told.LOSER: loser,
-    Told.ADMINISTRATORS: administrators,
+RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
+    Audience.OWNERS: owners,
+    Audience.OWNERS_OF_VISIBILITY: owners_of_visibility,
+    Audience.OWNERS_AND_ACTOR: owners_and_actor,
+    Audience.OWNERS_AND_CONCERNED: owners_and_concerned,
+    Audience.TEAM: team_and_owners,
+    Audience.HOLDERS: holders,
+    Audience.ONESELF: oneself,
+    Audience.LAST_OWNERS: last_owners,
+    Audience.NAMED: named,
+    Audience.FIRST_TIME: first_time,
+    Audience.ADDRESS_BEFORE: oneself,
+    Audience.LOSER: loser,
+    Audience.ADMINISTRATORS: administrators,
 }
 
 # What the hub itself tells of; acts of people, each by its own notice, stand in acts.ACTS.
 OF_THE_HUB = {
-    "account.new_device": Notice("A sign-in from a new device", Told.ONESELF, "account_new_device"),
-    "account.tried_often": Notice("Somebody tries passwords for your account", Told.ONESELF, "account_tried"),
-    "account.recovery_code": Notice("A recovery code was used", Told.ONESELF, "account_changed"),
-    "channel.differ": Notice("{channel}: database, index and store differ", Told.ADMINISTRATORS, "channel_differ"),
-    "key.expires": Notice("The API key {target} expires soon", Told.HOLDERS, "key_expires"),
-    "publisher.end": Notice("{target} can't make the channel {channel} any more", Told.LOSER, "publisher_end"),
+    "account.new_device": Notice("A sign-in from a new device", Audience.ONESELF, "account_new_device"),
+    "account.tried_often": Notice("Somebody tries passwords for your account", Audience.ONESELF, "account_tried"),
+    "account.recovery_code": Notice("A recovery code was used", Audience.ONESELF, "account_changed"),
+    "channel.differ": Notice("{channel}: database, index and store differ", Audience.ADMINISTRATORS, "channel_differ"),
+    "key.expires": Notice("The API key {target} expires soon", Audience.HOLDERS, "key_expires"),
+    "publisher.end": Notice("{target} can't make the channel {channel} any more", Audience.LOSER, "publisher_end"),
     "publisher.first_use": Notice(
-        "{target} was used for the first time in {channel}", Told.OWNERS, "publisher_first_use"
+        "{target} was used for the first time in {channel}", Audience.OWNERS, "publisher_first_use"
     ),
-    "publisher.refuse": Notice("{target} was refused in {channel}", Told.OWNERS, "publisher_refuse"),
+    "publisher.refuse": Notice("{target} was refused in {channel}", Audience.OWNERS, "publisher_refuse"),
 }
 MAILS = OF_THE_HUB | {act.action: act.notice for act in acts.ACTS.values() if act.notice}
 
@@ -184,5 +184,5 @@ def send(event_id: int, user_id: int) -> None:
         "grace_hours": settings.HUB_GRACE_HOURS,
     }
     text = render_to_string(f"mail/{mail.template}.txt", context)
-    to = address_before(event, user) if mail.told == Told.ADDRESS_BEFORE else user.email
+    to = address_before(event, user) if mail.told == Audience.ADDRESS_BEFORE else user.email
     mailing.deliver(subject, text, to)

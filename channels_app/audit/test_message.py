@@ -28,7 +28,7 @@ REMEDIES: tuple[tuple[type[Exception], str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TestMessageResult:
     """`tried` and `found` are a sentence each."""
 
     is_sent: bool
@@ -36,22 +36,26 @@ class Outcome:
     found: str
 
 
-def send(to: str) -> Outcome:
+def send(to: str) -> TestMessageResult:
     """Send one mail now, and say what came of it. It waits for the mail server, EMAIL_TIMEOUT at most for each step."""
     try:
         validate_email(to)
     except ValidationError:
-        return Outcome(False, "Nothing was tried.", f"'{to[:100]}' is no e-mail address.")
+        return TestMessageResult(False, "Nothing was tried.", f"'{to[:100]}' is no e-mail address.")
     if not mailing.is_set_up():
-        return Outcome(
+        return TestMessageResult(
             False, "Nothing was tried.", "No mail server is set up: set EMAIL_URL. Until then mails are printed."
         )
     message = EmailMessage("A test mail of Channelhub", TEXT.format(settings.HUB_PUBLIC_URL), to=[to])
     try:
         message.send()
     except OSError as error:
-        return Outcome(False, tried(to), f"It failed. {_remedy(error)} The error: {type(error).__name__}: {error}")
-    return Outcome(True, tried(to), "The mail server took it. Whether it arrives is to be seen in the mailbox.")
+        return TestMessageResult(
+            False, tried(to), f"It failed. {_remedy(error)} The error: {type(error).__name__}: {error}"
+        )
+    return TestMessageResult(
+        True, tried(to), "The mail server took it. Whether it arrives is to be seen in the mailbox."
+    )
 
 
 def tried(to: str) -> str:

@@ -6,13 +6,13 @@ from django.conf import settings
 
 from channels_app.doctor import pasted_text
 from channels_app.doctor.findings import Finding, error, info, warning
-from channels_app.doctor.pasted_text import Clues
+from channels_app.doctor.pasted_text import PastedText
 
 PORTS = {"http": 80, "https": 443, "prefix": 443}
 LOGINS_WITHOUT_PORT = ("pixi", "rattler-build", "rattler")
 
 
-def examine(found: Clues) -> list[Finding]:
+def examine(found: PastedText) -> list[Finding]:
     here = [address for address in found.addresses if address.hostname == _hub().hostname]
     findings: list[Finding | None] = [_other_host(found)] if found.addresses and not here else []
     for address in here:
@@ -32,7 +32,7 @@ def _hub() -> SplitResult:
     return urlsplit(settings.HUB_PUBLIC_URL)
 
 
-def _other_host(found: Clues) -> Finding:
+def _other_host(found: PastedText) -> Finding:
     hosts = ", ".join(sorted({str(address.hostname) for address in found.addresses}))
     return error(f"It goes to {hosts}, which is not this hub.", f"This hub is at {settings.HUB_PUBLIC_URL}.")
 
@@ -72,7 +72,7 @@ def _path_key(address: SplitResult) -> Finding | None:
     return None
 
 
-def _page(address: SplitResult, found: Clues) -> Finding | None:
+def _page(address: SplitResult, found: PastedText) -> Finding | None:
     place = pasted_text.place(address)
     is_alone = len(found.words) == 1
     if place.kind != "page" or (is_alone and place.path_key is not None):
@@ -93,7 +93,7 @@ def _no_channel(address: SplitResult) -> Finding | None:
     )
 
 
-def _url_path(found: Clues) -> Finding | None:
+def _url_path(found: PastedText) -> Finding | None:
     """Find a path in --url. Clients append the endpoint's path to it."""
     url = found.option("--url") or ""
     address = urlsplit(url) if found.is_command("upload", "prefix") and "://" in url else None
@@ -112,13 +112,13 @@ def _is_left_to_others(address: SplitResult) -> bool:
     return place.path_key is not None or place.kind == "page" or (place.kind == "upload" and not place.channel)
 
 
-def _two_schemes(found: Clues) -> Finding | None:
+def _two_schemes(found: PastedText) -> Finding | None:
     if not found.is_command("bearer", "bearer"):
         return None
     return error("The word Bearer stands there twice.", "Write it once: Authorization: Bearer KEY")
 
 
-def _login_port(found: Clues) -> Finding | None:
+def _login_port(found: PastedText) -> Finding | None:
     """Source: get_url() of conda/rattler, crates/rattler/src/cli/auth.rs: only of an address is the port taken away."""
     for program in LOGINS_WITHOUT_PORT:
         if found.is_command(program, "auth", "login"):
@@ -131,13 +131,13 @@ def _login_port(found: Clues) -> Finding | None:
     return None
 
 
-def _no_url(found: Clues) -> Finding | None:
+def _no_url(found: PastedText) -> Finding | None:
     if not found.is_command("upload", "prefix") or found.option("--url"):
         return None
     return error("Without --url the package goes to prefix.dev.", f"Add --url {settings.HUB_PUBLIC_URL}")
 
 
-def _conda_channel(found: Clues) -> Finding | None:
+def _conda_channel(found: PastedText) -> Finding | None:
     channel = found.option("--channel", "-c")
     programs = {"conda", "mamba", "micromamba"} & set(found.words)
     if not programs or not channel or "://" in channel:
@@ -149,7 +149,7 @@ def _conda_channel(found: Clues) -> Finding | None:
     )
 
 
-def _conda_token(found: Clues) -> Finding | None:
+def _conda_token(found: PastedText) -> Finding | None:
     is_mamba = found.is_command("auth", "login") and bool({"mamba", "micromamba"} & set(found.words))
     option = "--token" if is_mamba and found.option("--token") else "--conda-token"
     if settings.HUB_PATH_KEYS or not found.option(option):

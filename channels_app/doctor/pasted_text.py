@@ -25,7 +25,7 @@ STATUS = re.compile(rf"(?<![\w.:=-])(40[1349]|422)(?![\w.-]*\w)|\b({'|'.join(STA
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AddressParts:
     """Where an address leads: `kind` is channel, page, upload, delete or other."""
 
     kind: str
@@ -34,7 +34,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Clues:
+class PastedText:
     """`secret` is what stands where a key does, empty where an empty value does, None without such a place.
 
     `needed` is what a client would do with it.
@@ -63,7 +63,7 @@ class Clues:
         return self.secret is None and not (self.addresses or self.channel or has_command)
 
 
-def read(text: str) -> Clues:
+def read(text: str) -> PastedText:
     """The clues of a text; what is not there is empty."""
     words = ["" if word in ('""', "''") else word for word in WORDS.findall(text)]
     addresses = [address for found in ADDRESS.findall(text) if (address := _split(found))]
@@ -71,7 +71,7 @@ def read(text: str) -> Clues:
     kinds = {each.kind for each in places}
     in_address = next((each.channel for each in places if each.channel), "")
     named = _option(words, ("--channel", "-c")) or ""
-    return Clues(
+    return PastedText(
         secret=_secret(text, words, addresses, places),
         channel=in_address or ("" if "://" in named else named),
         needed="delete" if DELETES.search(text) else "upload" if UPLOADS.search(text) or "upload" in kinds else "read",
@@ -81,7 +81,7 @@ def read(text: str) -> Clues:
     )
 
 
-def place(address: SplitResult) -> Place:
+def place(address: SplitResult) -> AddressParts:
     """Where an address leads on a hub, as its path says."""
     segments = [unquote(segment).replace("\0", "") for segment in address.path.split("/")[1:]]
     # Of /t//channel, too, whose key is empty.
@@ -89,16 +89,16 @@ def place(address: SplitResult) -> Place:
     rest = [segment for segment in (segments[2:] if path_key is not None else segments) if segment]
     match rest:
         case [*_, name] if address.scheme == "prefix":
-            return Place("channel", name, path_key)
+            return AddressParts("channel", name, path_key)
         case ["api", "v1", ("upload" | "delete") as kind, *names]:
-            return Place(kind, names[0] if names else "", path_key)
+            return AddressParts(kind, names[0] if names else "", path_key)
         case ["channels", name, *_]:
-            return Place("page", name, path_key)
+            return AddressParts("page", name, path_key)
         case [("account" | "accounts" | "admin" | "api" | "channels" | "docs" | "doctor" | "search"), *_]:
-            return Place("other", "", path_key)
+            return AddressParts("other", "", path_key)
         case [name, *_]:
-            return Place("channel", name, path_key)
-    return Place("other", "", path_key)
+            return AddressParts("channel", name, path_key)
+    return AddressParts("other", "", path_key)
 
 
 def _status(text: str) -> str:
@@ -107,7 +107,7 @@ def _status(text: str) -> str:
     return found[1] or STATUS_NAMES[found[2].lower()]
 
 
-def _secret(text: str, words: list[str], addresses: list[SplitResult], places: list[Place]) -> str | None:
+def _secret(text: str, words: list[str], addresses: list[SplitResult], places: list[AddressParts]) -> str | None:
     if found := KEY.search(text):
         return found[0]
     after_bearer = [value for name, value in pairwise([*words, ""]) if name.lower() == "bearer"]

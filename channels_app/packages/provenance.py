@@ -25,7 +25,7 @@ class Attested:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class BuildProvenance:
     """`run` has the keys of an identity token's provenance: provider, repository, commit, workflow, run, …"""
 
     state: str  # attested, published or unknown
@@ -34,7 +34,7 @@ class Provenance:
     sidecar_url: str
 
 
-def of(artifact: Artifact) -> Provenance:
+def of(artifact: Artifact) -> BuildProvenance:
     """By the identity token that uploaded it, else by the first certificate that attests it. Costs a query at most."""
     attested = []
     if artifact.attestations_sha256:
@@ -42,7 +42,7 @@ def of(artifact: Artifact) -> Provenance:
     run = artifact.provenance or (_certified_run(attested[0].claims) if attested else {})
     state = "attested" if attested else "published" if run else "unknown"
     path = f"{artifact.channel}/{artifact.subdir}/{artifact.file_name}.sigs.{artifact.attestations_sha256}"
-    return Provenance(state, run, attested, f"{settings.HUB_PUBLIC_URL}/{path}" if attested else "")
+    return BuildProvenance(state, run, attested, f"{settings.HUB_PUBLIC_URL}/{path}" if attested else "")
 
 
 def as_json(artifact: Artifact) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def as_json(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def verify_command(artifact: Artifact, found: Provenance) -> str:
+def verify_command(artifact: Artifact, found: BuildProvenance) -> str:
     """The line by which anybody checks the first attestation (rattler's own command line); empty without any.
 
     It trusts the public Sigstore, so it is of no use where the hub trusts a private one.

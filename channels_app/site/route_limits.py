@@ -39,7 +39,7 @@ def key_maker(request: HttpRequest) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class RouteLimit:
     """`name` of limits.LIMITS, what tells those who are counted apart, and what they do, for the message.
 
     Beyond it, `passes` says who may go on, and `then` is called for who may not. What is counted elsewhere, where it is
@@ -54,34 +54,34 @@ class Limit:
     is_counted: bool = True
 
 
-SIGN_INS = Limit("sign-in-by-address", counters.address, "tries to sign in from this address")
-TRIES = Limit(
+SIGN_INS = RouteLimit("sign-in-by-address", counters.address, "tries to sign in from this address")
+TRIES = RouteLimit(
     "sign-in-by-account",
     tries.counted,
     "tries to sign in to this account",
     passes=tries.has_right_code,
     then=tries.too_many,
 )
-SECOND_FACTORS = Limit(
+SECOND_FACTORS = RouteLimit(
     "second-factor-by-account",
     tries.half_signed_in,
     "tries of a second factor for this account",
     then=tries.too_many_factors,
 )
-CODES = Limit("code-by-address", counters.address, "tries of a code from this address")
-CONFIRMATIONS = Limit(
+CODES = RouteLimit("code-by-address", counters.address, "tries of a code from this address")
+CONFIRMATIONS = RouteLimit(
     "confirm-by-account", user, "tries to confirm that this is your account", then=tries.too_many_proofs
 )
-SIGN_UPS = Limit("sign-up-by-address", counters.address, "new accounts from this address")
-RESETS = Limit("password-reset-by-address", counters.address, "password resets from this address")
-MAILS = Limit("mail-by-recipient", recipient, "mails to this address", is_counted=False)
-VISITORS_MAILS = Limit("mail-by-visitors", anybody, "mails that visitors ask for", is_counted=False)
-EMAILS = Limit("email-by-account", user, "changes of e-mail addresses")
-DEVICES = Limit("device-by-address", counters.address, "sign-ins of devices from this address")
-DEVICE_CODES = Limit("device-code-by-account", user, "tries of a device's code")
-TOKENS = Limit("token-by-address", counters.address, "requests about tokens from this address")
-KEYS = Limit("key-by-account", key_maker, "new keys of yours")
-WRONG_KEYS = Limit("wrong-key-by-address", counters.address, "wrong keys from this address")
+SIGN_UPS = RouteLimit("sign-up-by-address", counters.address, "new accounts from this address")
+RESETS = RouteLimit("password-reset-by-address", counters.address, "password resets from this address")
+MAILS = RouteLimit("mail-by-recipient", recipient, "mails to this address", is_counted=False)
+VISITORS_MAILS = RouteLimit("mail-by-visitors", anybody, "mails that visitors ask for", is_counted=False)
+EMAILS = RouteLimit("email-by-account", user, "changes of e-mail addresses")
+DEVICES = RouteLimit("device-by-address", counters.address, "sign-ins of devices from this address")
+DEVICE_CODES = RouteLimit("device-code-by-account", user, "tries of a device's code")
+TOKENS = RouteLimit("token-by-address", counters.address, "requests about tokens from this address")
+KEYS = RouteLimit("key-by-account", key_maker, "new keys of yours")
+WRONG_KEYS = RouteLimit("wrong-key-by-address", counters.address, "wrong keys from this address")
 
 ROUTES = {
     "account_login": (SIGN_INS, TRIES),
@@ -137,7 +137,7 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
     return Middleware()
 
 
-def refusal(request: HttpRequest, by: tuple[Limit, ...]) -> HttpResponse | None:
+def refusal(request: HttpRequest, by: tuple[RouteLimit, ...]) -> HttpResponse | None:
     """One more of everything that is counted here; 429 where that is too many."""
     for limit in by:
         if error := _exceeded(request, limit):
@@ -145,7 +145,7 @@ def refusal(request: HttpRequest, by: tuple[Limit, ...]) -> HttpResponse | None:
     return None
 
 
-def _exceeded(request: HttpRequest, limit: Limit) -> HubError | None:
+def _exceeded(request: HttpRequest, limit: RouteLimit) -> HubError | None:
     who = limit.by(request)
     if not who:
         return None

@@ -10,15 +10,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 from django.conf import settings
 
 from hub.storage import NotInStore, Store, StoreError
 from hub.storage.folder import FolderStore
+from hub.storage.probes import LimitError, Probe, ProbeOutcome, ProbeResult, ProbeTarget
 
 # Channels' names start with a letter, a digit or an underscore.
 PREFIX = ".hub-check"
@@ -31,65 +30,30 @@ MAX_SKEW_S = 30
 TEN_YEARS_S = 10 * 365 * 24 * 3600
 
 
-class Outcome(StrEnum):
-    WORKS = "works"
-    LIMITED = "limited"  # the hub works, but for what the sentence says
-    BROKEN = "broken"  # the hub can't work
-
-
-class LimitError(Exception):
-    """What a probe found that the hub can live with, and what follows from it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    probe: str
-    outcome: Outcome
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where probes put what they need."""
-
-    store: Store
-    folder: str
-    scratch: Path
-
-    def key(self, name: str) -> str:
-        return f"{self.folder}/{name}"
-
-    def read(self, name: str, *, first: int = 0, last: int | None = None) -> bytes:
-        return b"".join(self.store.open(self.key(name), first=first, last=last))
-
-
-Probe = Callable[[Place], str]
-
-
-def check(store: Store) -> list[Finding]:
+def check(store: Store) -> list[ProbeResult]:
     """What the store does and what it does not, in the order of the probes; about a second, for a bucket three.
 
     Where not even a small put works, nothing else is tried.
     """
     with _place(store) as place:
         first = _finding(place, "put and get", puts_and_gets)
-        if first.outcome is Outcome.BROKEN:
+        if first.outcome is ProbeOutcome.BROKEN:
             return [first]
         return [first, *(_finding(place, name, probe) for name, probe in (PROBES | _own_probes(store)).items())]
 
 
-def is_usable(findings: list[Finding]) -> bool:
-    return all(finding.outcome is not Outcome.BROKEN for finding in findings)
+def is_usable(findings: list[ProbeResult]) -> bool:
+    return all(finding.outcome is not ProbeOutcome.BROKEN for finding in findings)
 
 
-def puts_and_gets(place: Place) -> str:
+def puts_and_gets(place: ProbeTarget) -> str:
     place.store.put(place.key("small"), b"0123456789")
     if place.read("small") != b"0123456789":
         raise StoreError("What was read is not what was put.")
     return "What was put is read back."
 
 
-def stats(place: Place) -> str:
+def stats(place: ProbeTarget) -> str:
     found = place.store.stat(place.key("small"))
     if found is None or found.size_bytes != 10:
         raise StoreError(f"A file of 10 bytes is said to be {found and found.size_bytes}; expected its size.")
@@ -102,13 +66,13 @@ def stats(place: Place) -> str:
     return "Sizes are right, and the clocks agree."
 
 
-def ranges(place: Place) -> str:
+def ranges(place: ProbeTarget) -> str:
     if place.read("small", first=2, last=4) != b"234" or place.read("small", first=7) != b"789":
         raise StoreError("A part of a file came back as other bytes; clients could not resume downloads.")
     return "Parts of a file can be read."
 
 
-def overwrites(place: Place) -> str:
+def overwrites(place: ProbeTarget) -> str:
     for content in (b"first", b"second, and longer"):
         place.store.put(place.key("twice"), content)
     if place.read("twice") != b"second, and longer":
@@ -116,7 +80,7 @@ def overwrites(place: Place) -> str:
     return "A second put is seen at once."
 
 
-def misses(place: Place) -> str:
+def misses(place: ProbeTarget) -> str:
     try:
         if place.store.stat(place.key("missing")) is None:
             place.store.open(place.key("missing")).close()
@@ -130,7 +94,7 @@ def misses(place: Place) -> str:
     raise StoreError("What was never put is said to be there.")
 
 
-def lists(place: Place) -> str:
+def lists(place: ProbeTarget) -> str:
     for name in ("list/a", "list/b/c", "lists"):
         place.store.put(place.key(name), b"x")
     found = set(place.store.list(place.key("list/")))
@@ -139,7 +103,7 @@ def lists(place: Place) -> str:
     return "Folders can be listed."
 
 
-def deletes(place: Place) -> str:
+def deletes(place: ProbeTarget) -> str:
     place.store.put(place.key("deleted"), b"x")
     for _ in range(2):
         place.store.delete(place.key("deleted"))
@@ -148,7 +112,7 @@ def deletes(place: Place) -> str:
     return "What is deleted is gone."
 
 
-def takes_large_files(place: Place) -> str:
+def takes_large_files(place: ProbeTarget) -> str:
     source = place.scratch / "large"
     content = os.urandom(LARGE_BYTES)
     source.write_bytes(content)
@@ -158,7 +122,7 @@ def takes_large_files(place: Place) -> str:
     return f"{LARGE_BYTES // MIB} MiB, which a bucket takes in several parts, are read back."
 
 
-def sweeps(place: Place) -> str:
+def sweeps(place: ProbeTarget) -> str:
     try:
         place.store.sweep(older_than_s=TEN_YEARS_S)
     except StoreError as error:
@@ -169,7 +133,7 @@ def sweeps(place: Place) -> str:
     return "What interrupted uploads leave behind can be found."
 
 
-def answers_quickly(place: Place) -> str:
+def answers_quickly(place: ProbeTarget) -> str:
     put_ms = _median_ms(lambda: place.store.put(place.key("timed"), b"x" * 1024))
     get_ms = _median_ms(lambda: place.read("timed"))
     times = f"A put of 1 KiB takes {put_ms:.0f} ms, a get {get_ms:.0f} ms"
@@ -201,21 +165,21 @@ def _own_probes(store: Store) -> dict[str, Probe]:
     return s3_checks.PROBES
 
 
-def _finding(place: Place, name: str, probe: Probe) -> Finding:
+def _finding(place: ProbeTarget, name: str, probe: Probe) -> ProbeResult:
     try:
-        return Finding(name, Outcome.WORKS, probe(place))
+        return ProbeResult(name, ProbeOutcome.WORKS, probe(place))
     except LimitError as error:
-        return Finding(name, Outcome.LIMITED, str(error))
+        return ProbeResult(name, ProbeOutcome.LIMITED, str(error))
     except StoreError as error:
-        return Finding(name, Outcome.BROKEN, str(error))
+        return ProbeResult(name, ProbeOutcome.BROKEN, str(error))
 
 
 @contextmanager
-def _place(store: Store) -> Iterator[Place]:
+def _place(store: Store) -> Iterator[ProbeTarget]:
     folder = f"{PREFIX}/{secrets.token_hex(8)}"
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="check-") as scratch:
         try:
-            yield Place(store, folder, Path(scratch))
+            yield ProbeTarget(store, folder, Path(scratch))
         finally:
             with suppress(StoreError):  # of a store that can't list or delete a finding has said so
                 for key in list(store.list(folder)):

@@ -4,13 +4,13 @@ import shutil
 
 from django.conf import settings
 
-from hub.storage.checks import LimitError, Place, Probe
 from hub.storage.folder import FolderStore
+from hub.storage.probes import LimitError, Probe, ProbeTarget
 
 GIB = 1024**3
 
 
-def has_room(place: Place) -> str:
+def has_room(place: ProbeTarget) -> str:
     free_bytes = shutil.disk_usage(_folder(place).root).free
     needed_bytes = settings.HUB_MAX_UPLOAD_BYTES
     found = f"{free_bytes / GIB:.1f} GiB are free"
@@ -22,7 +22,7 @@ def has_room(place: Place) -> str:
     return f"{found}."
 
 
-def links(place: Place) -> str:
+def links(place: ProbeTarget) -> str:
     """Hard links: the received file becomes the stored one."""
     (place.scratch / "linked").write_bytes(b"x")
     place.store.put(place.key("linked"), place.scratch / "linked")
@@ -37,7 +37,7 @@ def links(place: Place) -> str:
 PROBES: dict[str, Probe] = {"free space": has_room, "links": links}
 
 
-def _folder(place: Place) -> FolderStore:
+def _folder(place: ProbeTarget) -> FolderStore:
     if not isinstance(place.store, FolderStore):
         raise TypeError(f"{place.store!r} is no folder.")
     return place.store

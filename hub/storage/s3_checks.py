@@ -8,7 +8,7 @@ import urllib3
 from django.conf import settings
 
 from hub.storage import StoreError
-from hub.storage.checks import LimitError, Place, Probe
+from hub.storage.probes import LimitError, Probe, ProbeTarget
 from hub.storage.s3 import S3Store
 
 TIMEOUT_S = 10
@@ -23,7 +23,7 @@ BEFORE_A_PART = {"Access-Control-Request-Method": "GET", "Access-Control-Request
 NO_CONDITIONS = "the hub's own reservations keep two uploads of one name apart without it."
 
 
-def obeys_conditions(place: Place) -> str:
+def obeys_conditions(place: ProbeTarget) -> str:
     store = _bucket(place)
     try:
         taken = [store.put_new(place.key("condition"), content) for content in (b"first", b"second")]
@@ -34,14 +34,14 @@ def obeys_conditions(place: Place) -> str:
     return "Puts on condition (If-None-Match) are obeyed."
 
 
-def signs_get(place: Place) -> str:
+def signs_get(place: ProbeTarget) -> str:
     address = _address(place, "GET")
     answer = _ask("GET", address)
     _expect(answer.status == 200 and answer.data == b"0123456789", f"a signed GET was answered with {answer.status}")
     return f"Signed addresses work, where clients reach {urlsplit(address).netloc}."
 
 
-def signs_parts(place: Place) -> str:
+def signs_parts(place: ProbeTarget) -> str:
     answer = _ask("GET", _address(place, "GET"), {"Range": "bytes=2-4"})
     if answer.status != 206 or answer.data != b"234":
         raise LimitError(
@@ -50,14 +50,14 @@ def signs_parts(place: Place) -> str:
     return "Signed addresses work for parts."
 
 
-def signs_head(place: Place) -> str:
+def signs_head(place: ProbeTarget) -> str:
     answer = _ask("HEAD", _address(place, "HEAD"))
     _expect(answer.status == 200, f"a signed HEAD was answered with {answer.status}")
     _expect(answer.headers.get("Content-Length") == "10", "a signed HEAD was answered without the file's size")
     return "Signed addresses for HEAD work."
 
 
-def needs_signature(place: Place) -> str:
+def needs_signature(place: ProbeTarget) -> str:
     """Whether an address that was changed by one character is refused."""
     address = _address(place, "GET")
     forged = address[:-1] + ("0" if address[-1] != "0" else "1")
@@ -66,7 +66,7 @@ def needs_signature(place: Place) -> str:
     return "A forged signature is refused."
 
 
-def ends(place: Place) -> str:
+def ends(place: ProbeTarget) -> str:
     address = _address(place, "GET", SHORT_ADDRESS_S)
     time.sleep(EXPIRED_AFTER_S)
     if _ask("GET", address).status < 400:
@@ -77,7 +77,7 @@ def ends(place: Place) -> str:
     return "Signed addresses end when they should."
 
 
-def hides_files(place: Place) -> str:
+def hides_files(place: ProbeTarget) -> str:
     if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[0]).status < 400:
         raise LimitError(
             "Anyone can read the bucket without credentials: private channels are not private. Block public access, "
@@ -86,7 +86,7 @@ def hides_files(place: Place) -> str:
     return "Nobody reads the bucket without credentials."
 
 
-def hides_its_list(place: Place) -> str:
+def hides_its_list(place: ProbeTarget) -> str:
     if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[1]).status < 400:
         raise LimitError(
             "Anyone can list the bucket without credentials, the names of private channels and packages included."
@@ -94,7 +94,7 @@ def hides_its_list(place: Place) -> str:
     return "Nobody lists the bucket without credentials."
 
 
-def allows_origins(place: Place) -> str:
+def allows_origins(place: ProbeTarget) -> str:
     """Tell whether a page of any origin may read what the hub redirects it to."""
     if settings.HUB_DELIVERY != "redirect":
         return "Pages of other origins get packages from the hub, not from the bucket."
@@ -121,11 +121,11 @@ PROBES: dict[str, Probe] = {
 }
 
 
-def _bucket(place: Place) -> S3Store:
+def _bucket(place: ProbeTarget) -> S3Store:
     return cast(S3Store, place.store)
 
 
-def _address(place: Place, method: str, expires_s: int = ADDRESS_S) -> str:
+def _address(place: ProbeTarget, method: str, expires_s: int = ADDRESS_S) -> str:
     address = place.store.url(place.key("small"), method=method, expires_s=expires_s, file_name="small")
     if address is None:
         raise _no_redirects("the store signs no addresses")

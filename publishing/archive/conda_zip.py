@@ -41,7 +41,7 @@ DIRECTORY_MAX_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """One stored entry; `offset` is that of its content."""
 
     name: str
@@ -68,11 +68,11 @@ class _Header:
     name: bytes
 
 
-def entries(file: BinaryIO, file_bytes: int) -> dict[str, Entry]:
+def entries(file: BinaryIO, file_bytes: int) -> dict[str, ZipEntry]:
     """The three entries by name. Raises BadPackage where two readers of ZIP could see different ones."""
     directory_offset, directory_bytes = _find_directory(file, file_bytes)
     directory = _read(file, directory_offset, directory_bytes)
-    found: dict[str, Entry] = {}
+    found: dict[str, ZipEntry] = {}
     end = 0
     headers = sorted(_central_headers(directory), key=lambda pair: pair[1])
     nexts = [*(offset for _, offset in headers[1:]), directory_offset]
@@ -94,7 +94,7 @@ def entries(file: BinaryIO, file_bytes: int) -> dict[str, Entry]:
 class EntryReader:
     """The content of one entry as a file, its checksum verified when the last byte was read."""
 
-    def __init__(self, file: BinaryIO, entry: Entry) -> None:
+    def __init__(self, file: BinaryIO, entry: ZipEntry) -> None:
         self._file = file
         self._entry = entry
         self._left = entry.size_bytes
@@ -195,7 +195,7 @@ def _central_header(directory: bytes, position: int) -> tuple[_Header, int, int]
     return header, offset, end
 
 
-def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
+def _read_entry(file: BinaryIO, central: _Header, offset: int) -> ZipEntry:
     """The entry, its local header compared with the central one."""
     fields = LOCAL.unpack(_read(file, offset, LOCAL.size))
     signature, needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
@@ -214,10 +214,10 @@ def _read_entry(file: BinaryIO, central: _Header, offset: int) -> Entry:
     if local != central:
         raise BadPackage(f"the ZIP's local header of {quote(central.name)} differs from its directory")
     _check_header(local)
-    return Entry(name.decode("ascii"), offset + LOCAL.size + len(tail), size, crc, has_descriptor)
+    return ZipEntry(name.decode("ascii"), offset + LOCAL.size + len(tail), size, crc, has_descriptor)
 
 
-def _check_descriptor(file: BinaryIO, entry: Entry, next_offset: int) -> int:
+def _check_descriptor(file: BinaryIO, entry: ZipEntry, next_offset: int) -> int:
     """The end of the data descriptor that states checksum and sizes once more, right up to what comes next."""
     end = entry.offset + entry.size_bytes
     size_bytes = next_offset - end

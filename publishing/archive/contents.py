@@ -4,7 +4,7 @@ Half a million files must fit into memory, so a fact is packed: 8 bytes of size,
 """
 
 from publishing.archive.listing import ListedPath, PathType
-from publishing.archive.tar import Kind, Member, TarReader
+from publishing.archive.tar import Member, MemberKind, TarReader
 from publishing.wording import quote
 
 SIZE_BYTES = 8
@@ -31,11 +31,11 @@ class Contents:
 
     def end(self, key: bytes, member: Member, target: str, reader: TarReader) -> None:
         """Compare the member, or keep its fact: for a list that comes later, or for a hardlink that states more."""
-        if member.kind is Kind.FILE:
+        if member.kind is MemberKind.FILE:
             # Before the size is packed: what does not fit into it is not in the archive either.
             digest = reader.digest()
             found = member.size_bytes.to_bytes(SIZE_BYTES, "big") + digest
-        elif member.kind is Kind.HARDLINK:
+        elif member.kind is MemberKind.HARDLINK:
             found = self._of(target.encode())
         else:
             return

@@ -1,6 +1,6 @@
 """The texts of a package's licence files, as much of them as its page shows."""
 
-from publishing.archive.tar import Kind, Member, TarReader
+from publishing.archive.tar import Member, MemberKind, TarReader
 from publishing.wording import KIB
 
 LICENCE_FOLDER = "info/licenses/"
@@ -21,7 +21,7 @@ class Licences:
     def take(self, path: str, member: Member, reader: TarReader) -> None:
         """Keep the text of the current member if it is a licence file."""
         is_licence = path.startswith(LICENCE_FOLDER) or path == OLD_LICENCE_FILE
-        if member.kind is not Kind.FILE or not is_licence or len(self.texts) == FILES_KEPT:
+        if member.kind is not MemberKind.FILE or not is_licence or len(self.texts) == FILES_KEPT:
             return
         data = b""
         while self._left_bytes and (more := reader.read(self._left_bytes)):

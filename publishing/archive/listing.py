@@ -12,7 +12,7 @@ from publishing import strict_json
 from publishing.archive import json_documents
 from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.limits import Limits
-from publishing.archive.tar import Kind
+from publishing.archive.tar import MemberKind
 from publishing.wording import KIB, quote
 
 READ_BYTES = 64 * KIB
@@ -32,9 +32,9 @@ class PathType(Enum):
 
 
 KINDS = {
-    PathType.HARDLINK: (Kind.FILE, Kind.HARDLINK),
-    PathType.SOFTLINK: (Kind.SYMLINK,),
-    PathType.OLD: (Kind.FILE, Kind.HARDLINK, Kind.SYMLINK),
+    PathType.HARDLINK: (MemberKind.FILE, MemberKind.HARDLINK),
+    PathType.SOFTLINK: (MemberKind.SYMLINK,),
+    PathType.OLD: (MemberKind.FILE, MemberKind.HARDLINK, MemberKind.SYMLINK),
 }
 PATH_TYPES = (PathType.HARDLINK.value, PathType.SOFTLINK.value)
 DIRECTORY = "directory"

@@ -3,7 +3,7 @@
 import re
 
 from publishing.archive.errors import BadPackage
-from publishing.archive.tar import Kind
+from publishing.archive.tar import MemberKind
 from publishing.archive.tree import Tree
 from publishing.wording import quote
 
@@ -20,7 +20,7 @@ def check(tree: Tree) -> None:
     """Refuse files in place of the two folders, and two files of which one would replace the other."""
     for folder in MOVED:
         kind = tree.kind_of(folder)
-        if kind not in (None, Kind.DIRECTORY):
+        if kind not in (None, MemberKind.DIRECTORY):
             raise BadPackage(
                 f"the member {quote(folder)} is {kind.value}: conda installs it, rattler takes it for the folder; "
                 "rename it"
@@ -34,7 +34,7 @@ def _check_place(tree: Tree, folders: re.Pattern[str]) -> None:
     moved: set[bytes] = set()
     fixed: set[bytes] = set()
     for path, node in tree.members():
-        if node.kind not in (None, Kind.DIRECTORY) and (found := folders.fullmatch(path)):
+        if node.kind not in (None, MemberKind.DIRECTORY) and (found := folders.fullmatch(path)):
             # With the slash first in order: what lies below another follows it.
             (moved if found["moved"] else fixed).add(found["rest"].replace("/", "\x00").encode())
     above: list[bytes] = []

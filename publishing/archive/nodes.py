@@ -5,10 +5,10 @@ from enum import Enum
 from functools import cache
 
 from publishing.archive import listing
-from publishing.archive.tar import Kind
+from publishing.archive.tar import MemberKind
 
 
-class Place(Enum):
+class NodeSource(Enum):
     """Which tar a member lies in, in the words of a sentence."""
 
     INFO = "the info archive"
@@ -20,9 +20,9 @@ class Place(Enum):
 class Node:
     """The entry at a path: in the archive, by info/paths.json, in which tar, and its permissions."""
 
-    kind: Kind | None
+    kind: MemberKind | None
     listed: listing.PathType | None
-    place: Place | None = None
+    place: NodeSource | None = None
     mode: int = 0
 
 

@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 from publishing.archive import paths, system_names
 from publishing.archive.errors import BadPackage
-from publishing.archive.tar import Kind
+from publishing.archive.tar import MemberKind
 from publishing.archive.tree import Tree
 from publishing.wording import quote
 
@@ -41,7 +41,7 @@ def _names_of_other_case(tree: Tree) -> Iterator[tuple[str, str, str]]:
     seen: dict[bytes, str] = {}
     for path, found in tree.members():
         other = seen.setdefault(system_names.case_blind(path).encode(), path)
-        if other is not path and not tree.kind_of(other) is found.kind is Kind.DIRECTORY:
+        if other is not path and not tree.kind_of(other) is found.kind is MemberKind.DIRECTORY:
             yield f"{quote(other)} and {quote(path)} differ by case alone", other, path
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from publishing.archive import json_documents
 from publishing.archive.errors import BadPackage
 from publishing.archive.listing import ListedPath, PathType
-from publishing.archive.tar import Kind
+from publishing.archive.tar import MemberKind
 from publishing.wording import MIB, human_size, quote
 
 FILES = "info/files"
@@ -23,7 +23,7 @@ FILES_MAX_BYTES = 32 * MIB
 PREFIX_LINE = re.compile(r"""[^\s"'#][^\s"']*(?:[ \t]+(?:text|binary)[ \t]+([^\s"']+))?\Z""")
 
 
-def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None]) -> Iterator[ListedPath]:
+def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], MemberKind | None]) -> Iterator[ListedPath]:
     """The entries of info/files. Refuses lists that two clients read otherwise."""
     if FILES not in documents:
         raise BadPackage(
@@ -41,11 +41,11 @@ def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], Kind | None
         )
 
 
-def _check_named(path: str, name: str, kind_of: Callable[[str], Kind | None]) -> None:
+def _check_named(path: str, name: str, kind_of: Callable[[str], MemberKind | None]) -> None:
     kind = kind_of(path)
     if kind is None and kind_of(_plain(path)) is not None:
         raise BadPackage(f"{name} names {quote(path)}, which only rattler takes for {quote(_plain(path))}")
-    if kind is Kind.SYMLINK:
+    if kind is MemberKind.SYMLINK:
         raise BadPackage(f"{name} names the symlink {quote(path)}: conda keeps it, rattler copies its file")
 
 

@@ -27,7 +27,7 @@ from publishing.archive.compression import Part
 from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.identity import FileName, parse_file_name
 from publishing.archive.limits import Budget, Limits
-from publishing.archive.nodes import Place
+from publishing.archive.nodes import NodeSource
 from publishing.archive.specs import SpecReader
 from publishing.archive.tree import (
     ABOUT_JSON,
@@ -183,7 +183,7 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     _check_metadata(file, entries[METADATA_JSON], limits)
     info_entry, pkg_entry = entries[info_name], entries[pkg_name]
     info = _zstd_part(file, info_entry, Budget.for_info("the info archive", info_entry.size_bytes, limits), limits)
-    tree.read(info, Place.INFO)
+    tree.read(info, NodeSource.INFO)
     found = _read_documents(tree.documents, file_name, limits, info.budget)
     if not tree.has_paths_json:
         raise BadPackage(
@@ -191,11 +191,11 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
             "it was made from, or build the package again"
         )
     pkg = _zstd_part(file, pkg_entry, Budget.for_pkg("the pkg archive", pkg_entry.size_bytes, limits), limits)
-    tree.read(pkg, Place.PKG)
+    tree.read(pkg, NodeSource.PKG)
     return found
 
 
-def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> None:
+def _check_metadata(file: BinaryIO, entry: conda_zip.ZipEntry, limits: Limits) -> None:
     if entry.size_bytes > limits.metadata_json_bytes:
         raise over_limit(
             f"{METADATA_JSON} has {human_size(entry.size_bytes)}; "
@@ -209,7 +209,7 @@ def _check_metadata(file: BinaryIO, entry: conda_zip.Entry, limits: Limits) -> N
         raise BadPackage(f"{METADATA_JSON} has the conda_pkg_format_version {quote(version)}; expected 2 (CEP 35)")
 
 
-def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: Limits) -> Part:
+def _zstd_part(file: BinaryIO, entry: conda_zip.ZipEntry, budget: Budget, limits: Limits) -> Part:
     source = conda_zip.EntryReader(file, entry)
     chunks = compression.zstd_chunks(source, budget, limits.window_bytes, may_skip=not entry.has_descriptor)
     return Part(chunks, budget)
@@ -218,7 +218,7 @@ def _zstd_part(file: BinaryIO, entry: conda_zip.Entry, budget: Budget, limits: L
 def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> _Documents:
     """The documents of a `.tar.bz2` file, info/ and all else in one tar in any order; fills `tree`."""
     budget = Budget.for_pkg("the archive", file_bytes, limits)
-    tree.read(Part(compression.bz2_chunks(file, budget), budget), Place.WHOLE)
+    tree.read(Part(compression.bz2_chunks(file, budget), budget), NodeSource.WHOLE)
     return _read_documents(tree.documents, file_name, limits, budget)
 
 

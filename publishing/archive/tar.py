@@ -48,7 +48,7 @@ EXTENSIONS = {
 EXTENSION_MAX_BYTES = 64 * KIB
 
 
-class Kind(Enum):
+class MemberKind(Enum):
     """What a member is, in the words of a sentence."""
 
     FILE = "a file"
@@ -59,19 +59,24 @@ class Kind(Enum):
 
 # POSIX wants a contiguous file (7) read as a file.
 KINDS = {
-    b"0": Kind.FILE,
-    b"\x00": Kind.FILE,
-    b"7": Kind.FILE,
-    b"1": Kind.HARDLINK,
-    b"2": Kind.SYMLINK,
-    b"5": Kind.DIRECTORY,
+    b"0": MemberKind.FILE,
+    b"\x00": MemberKind.FILE,
+    b"7": MemberKind.FILE,
+    b"1": MemberKind.HARDLINK,
+    b"2": MemberKind.SYMLINK,
+    b"5": MemberKind.DIRECTORY,
 }
 OLD_FILE = b"\x00"
 CONTIGUOUS_FILE = b"7"
 # What a client that is not root needs: it reads what it copies, and unpacks into a folder and removes from it.
-OWNER_NEEDS = {Kind.FILE: 0o400, Kind.HARDLINK: 0o400, Kind.DIRECTORY: 0o700, Kind.SYMLINK: 0}
+OWNER_NEEDS = {MemberKind.FILE: 0o400, MemberKind.HARDLINK: 0o400, MemberKind.DIRECTORY: 0o700, MemberKind.SYMLINK: 0}
 # What `stat` has above the twelve bits of a mode, which some tools write along.
-FILE_MODE_KINDS = {Kind.FILE: 0o100000, Kind.HARDLINK: 0o100000, Kind.DIRECTORY: 0o040000, Kind.SYMLINK: 0o120000}
+FILE_MODE_KINDS = {
+    MemberKind.FILE: 0o100000,
+    MemberKind.HARDLINK: 0o100000,
+    MemberKind.DIRECTORY: 0o040000,
+    MemberKind.SYMLINK: 0o120000,
+}
 REFUSED_KINDS = {
     b"3": "a character device",
     b"4": "a block device",
@@ -85,7 +90,7 @@ class Member:
     """A member as the tar states it: its names not yet checked."""
 
     raw_name: bytes
-    kind: Kind
+    kind: MemberKind
     size_bytes: int
     raw_target: bytes
     mode: int
@@ -190,12 +195,12 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
             raise BadPackage(
                 f"the member {quote(raw_name)} is a file by its type and a directory by a slash at the end of its name"
             )
-        kind = Kind.DIRECTORY
+        kind = MemberKind.DIRECTORY
     is_plain = tar_fields.check(block)
     mode = int(block[MODE][:-1], 8) if is_plain else _mode(block, raw_name)
     _check_mode(mode, block, raw_name, kind)
     size_bytes = int(extended[PAX_SIZE]) if PAX_SIZE in extended else tar_fields.number(block[SIZE])
-    if size_bytes and kind is not Kind.FILE:
+    if size_bytes and kind is not MemberKind.FILE:
         raise BadPackage(f"the member {quote(raw_name)} is {kind.value} with content, which readers differ on")
     raw_target = extended.get(PAX_TARGET, tar_fields.text(block[tar_fields.TARGET]))
     return Member(raw_name, kind, size_bytes, raw_target, mode & PERMISSIONS)
@@ -207,9 +212,9 @@ def _mode(block: bytes, raw_name: bytes) -> int:
     return tar_fields.octal(block[MODE])
 
 
-def _check_mode(mode: int, block: bytes, raw_name: bytes, kind: Kind) -> None:
+def _check_mode(mode: int, block: bytes, raw_name: bytes, kind: MemberKind) -> None:
     """Refuse what one client keeps and another drops."""
-    if special := mode & SPECIAL_MODES if kind is not Kind.DIRECTORY else 0:
+    if special := mode & SPECIAL_MODES if kind is not MemberKind.DIRECTORY else 0:
         raise BadPackage(
             f"the member {quote(raw_name)} is a setuid, setgid or sticky file ({special:04o}): conda keeps that, "
             "rattler drops it; build it without"

@@ -8,8 +8,8 @@ from publishing.archive.contents import Contents
 from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.licences import Licences
 from publishing.archive.limits import Limits
-from publishing.archive.nodes import NOTHING, Node, Place, node
-from publishing.archive.tar import Kind, Member, TarReader
+from publishing.archive.nodes import NOTHING, Node, NodeSource, node
+from publishing.archive.tar import Member, MemberKind, TarReader
 from publishing.wording import MIB, human_size, quote
 
 INFO_DIRECTORY = "info"
@@ -63,7 +63,7 @@ class Tree:
         self._detours: list[whole.Detour] = []
         self._contents = Contents()
 
-    def read(self, part: Part, place: Place) -> None:
+    def read(self, part: Part, place: NodeSource) -> None:
         """Take in every member of one tar."""
         reader = TarReader(part)
         for member in reader:
@@ -77,7 +77,7 @@ class Tree:
                 if path.startswith(paths.INFO_PREFIX):
                     self._read_info(path, member, reader, place)
                 self._contents.end(key, member, target, reader)
-            elif member.kind is not Kind.DIRECTORY:
+            elif member.kind is not MemberKind.DIRECTORY:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
 
     def check_whole(self) -> None:
@@ -102,7 +102,7 @@ class Tree:
         prefix = directory.encode()
         return any(path.startswith(prefix) for path in self._nodes)
 
-    def kind_of(self, path: str) -> Kind | None:
+    def kind_of(self, path: str) -> MemberKind | None:
         return self._node(path).kind
 
     def have_same_bytes(self, path: str, other: str) -> bool:
@@ -113,20 +113,20 @@ class Tree:
         """Each path of the archive and of its lists, with what is there."""
         return ((path.decode(), found) for path, found in self._nodes.items())
 
-    def _check_place(self, path: str, member: Member, place: Place) -> None:
+    def _check_place(self, path: str, member: Member, place: NodeSource) -> None:
         top, slash, _ = path.partition("/")
         if system_names.folded(top) == INFO_DIRECTORY != top:
             raise BadPackage(f"the member {quote(path)} lies in info/ where Windows or macOS unpacks it; rename it")
         is_info = top == INFO_DIRECTORY
-        if place is Place.INFO and not is_info:
+        if place is NodeSource.INFO and not is_info:
             raise BadPackage(f"the info archive holds {quote(path)}; expected members under info/ alone (CEP 35)")
-        if is_info and place is Place.PKG:
+        if is_info and place is NodeSource.PKG:
             paths.check_info_name_in_pkg(path)
         elif is_info:
             paths.check_info_name(path)
-        if is_info and not slash and member.kind is not Kind.DIRECTORY:
+        if is_info and not slash and member.kind is not MemberKind.DIRECTORY:
             raise BadPackage(f"the member 'info' is {member.kind.value}; expected a directory")
-        if member.raw_name.endswith((b"/", b"/.")) and member.kind is not Kind.DIRECTORY:
+        if member.raw_name.endswith((b"/", b"/.")) and member.kind is not MemberKind.DIRECTORY:
             raise BadPackage(f"the member {quote(path)} is {member.kind.value} with a slash at the end of its name")
 
     def _count(self, path: str, member: Member) -> None:
@@ -149,17 +149,17 @@ class Tree:
                 f"the archive has more than the {human_size(limits.info_bytes)} allowed under info/", "info_bytes"
             )
 
-    def _check_link(self, path: str, member: Member, place: Place) -> str:
+    def _check_link(self, path: str, member: Member, place: NodeSource) -> str:
         """The earlier file that a hardlink points to; '' for other members."""
-        if member.kind is Kind.SYMLINK:
+        if member.kind is MemberKind.SYMLINK:
             detours = paths.symlink_detours(path, member.raw_target, self._limits)
             self._detours += [(path, directory) for directory in sorted(detours)]
             if len(self._detours) > DETOURS_MAX:
                 raise BadPackage(f"the archive has more than {DETOURS_MAX} symlinks with '..' after a name")
-        elif member.kind is Kind.HARDLINK:
+        elif member.kind is MemberKind.HARDLINK:
             target = paths.member_path(member.raw_target, self._limits)
             found = self._node(target)
-            if found.kind not in (Kind.FILE, Kind.HARDLINK) or found.place is not place:
+            if found.kind not in (MemberKind.FILE, MemberKind.HARDLINK) or found.place is not place:
                 raise BadPackage(
                     f"the hardlink {quote(path)} points to {quote(target)}, which is no earlier file of {place.value}"
                 )
@@ -171,9 +171,9 @@ class Tree:
             return target
         return ""
 
-    def _add(self, path: str, member: Member, place: Place) -> bytes:
+    def _add(self, path: str, member: Member, place: NodeSource) -> bytes:
         before = self._node(path)
-        if before.kind is member.kind is Kind.DIRECTORY:
+        if before.kind is member.kind is MemberKind.DIRECTORY:
             return b""
         if before.place not in (None, place):
             raise BadPackage(f"the info archive and the pkg archive both hold {quote(path)}; expected it in one")
@@ -182,7 +182,7 @@ class Tree:
         return self._set(path, node(member.kind, before.listed, place, member.mode))
 
     def _note_file(self, path: str, member: Member) -> None:
-        if member.kind is not Kind.DIRECTORY and not path.startswith(paths.INFO_PREFIX):
+        if member.kind is not MemberKind.DIRECTORY and not path.startswith(paths.INFO_PREFIX):
             self.file_count += 1
             if len(self.files) < FILES_KEPT and self._files_room > 0:
                 self._files_room -= len(path)
@@ -214,9 +214,9 @@ class Tree:
         self._nodes[key] = new
         return key
 
-    def _read_info(self, path: str, member: Member, reader: TarReader, place: Place) -> None:
+    def _read_info(self, path: str, member: Member, reader: TarReader, place: NodeSource) -> None:
         self._read_document(path, member, reader)
-        if path == old_lists.FILES and place is Place.WHOLE and member.size_bytes <= old_lists.FILES_MAX_BYTES:
+        if path == old_lists.FILES and place is NodeSource.WHOLE and member.size_bytes <= old_lists.FILES_MAX_BYTES:
             self.documents[path] = b"".join(iter(lambda: reader.read(MIB), b""))
         self.licences.take(path, member, reader)
 
@@ -225,7 +225,7 @@ class Tree:
         field = DOCUMENT_LIMITS.get(path)
         if field is None:
             return
-        if member.kind is not Kind.FILE:
+        if member.kind is not MemberKind.FILE:
             raise BadPackage(f"{path} is {member.kind.value}; expected a file")
         max_bytes: int = getattr(self._limits, field)
         if member.size_bytes > max_bytes:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from publishing.archive import listing, paths
 from publishing.archive.errors import BadPackage
 from publishing.archive.nodes import NOTHING, Node
-from publishing.archive.tar import Kind
+from publishing.archive.tar import MemberKind
 from publishing.wording import quote
 
 INFO_PREFIX = b"info/"
@@ -44,7 +44,7 @@ def _check_detours(nodes: Nodes, ordered: list[bytes], detours: Iterable[Detour]
         found = nodes.get(directory.encode(), NOTHING).kind
         below = directory.encode().replace(b"/", b"\x00") + b"\x00"
         following = ordered[bisect_left(ordered, below) :][:1] if found is None else []
-        if found is not Kind.DIRECTORY and not any(other.startswith(below) for other in following):
+        if found is not MemberKind.DIRECTORY and not any(other.startswith(below) for other in following):
             raise BadPackage(
                 f"the symlink {quote(path)} has a '..' after {quote(directory)}, no directory of the package; "
                 "link to the file directly"
@@ -55,7 +55,7 @@ def _check_parents(nodes: Nodes, ordered: list[bytes]) -> None:
     for parent, child in pairwise(ordered):
         path = parent.replace(b"\x00", b"/")
         kind = nodes[path].kind
-        if kind not in (None, Kind.DIRECTORY) and child.startswith(parent + b"\x00"):
+        if kind not in (None, MemberKind.DIRECTORY) and child.startswith(parent + b"\x00"):
             below = child.replace(b"\x00", b"/").decode()
             raise BadPackage(f"the member {quote(below)} lies below {quote(path.decode())}, which is no directory")
 
@@ -78,8 +78,8 @@ def _mismatch(found: Node) -> str:
     if found.kind is None:
         return "lists {}, which the archive does not hold"
     if found.listed is None:
-        return "" if found.kind is Kind.DIRECTORY else "does not list {}, which the archive holds"
-    if found.listed is listing.PathType.OLD and found.kind is Kind.DIRECTORY:
+        return "" if found.kind is MemberKind.DIRECTORY else "does not list {}, which the archive holds"
+    if found.listed is listing.PathType.OLD and found.kind is MemberKind.DIRECTORY:
         return "lists the directory {}, which no client can link; list files alone"
     if found.kind not in listing.KINDS[found.listed]:
         return f"calls {{}} a {found.listed.value}; the archive holds {found.kind.value}"

@@ -6,11 +6,11 @@ from channels_app.access.permissions import Actor
 from channels_app.models import Channel
 from hub.errors import unprocessable
 from hub.http.request_body import ReceivedFile
-from publishing.attestations.errors import Verified
+from publishing.attestations.errors import VerifiedAttestation
 from publishing.trusted import issuers
 
 
-def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> Verified | None:
+def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> VerifiedAttestation | None:
     """The upload's attestation, verified; 422 where it does not hold, or where the channel needs one and has none."""
     if received.attestation is None:
         check_missing(channel)

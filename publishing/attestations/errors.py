@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedAttestation:
     """A bundle as it is kept and served from now on, and what its certificate and its log entry say."""
 
     bundle: str

@@ -17,7 +17,7 @@ from channels_app.models import Artifact
 from channels_app.packages import packages
 from hub.errors import too_large, unavailable
 from hub.storage import store
-from publishing.attestations.errors import Verified
+from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import builds
 from publishing.models import Attestation
 
@@ -30,7 +30,7 @@ TRIES = 10
 class Sidecar:
     """The next state of a sidecar, in the store already: the bundle that it adds, at which place, and its SHA-256."""
 
-    verified: Verified
+    verified: VerifiedAttestation
     position: int
     sha256: str
 
@@ -40,7 +40,7 @@ def key(artifact: Artifact, sha256: str = "") -> str:
     return f"{artifact}.sigs" + (f".{sha256}" if sha256 else "")
 
 
-def put(artifact: Artifact, verified: Verified) -> Sidecar | None:
+def put(artifact: Artifact, verified: VerifiedAttestation) -> Sidecar | None:
     """Put what the sidecar becomes with `verified`; None where it has that very bundle already.
 
     `artifact` may be one that has no row yet.
@@ -73,7 +73,7 @@ def record(artifact: Artifact, sidecar: Sidecar) -> bool:
     return True
 
 
-def add(*, actor: Actor, artifact: Artifact, verified: Verified) -> Artifact:
+def add(*, actor: Actor, artifact: Artifact, verified: VerifiedAttestation) -> Artifact:
     """Add an attestation to an artifact that is published already; none is lost where several come at once."""
     for _ in range(TRIES):
         sidecar = put(artifact, verified)
@@ -111,7 +111,7 @@ def rewrite(artifact: Artifact) -> None:
             builds.schedule_build(locked.channel, locked.subdir, [locked.package.name])
 
 
-def take_in(artifact: Artifact, verified: Sequence[Verified]) -> None:
+def take_in(artifact: Artifact, verified: Sequence[VerifiedAttestation]) -> None:
     """Within a transaction: record the attestations of a sidecar that lies in the store already."""
     for position, each in enumerate(verified):
         artifact.attestations.create(position=position, bundle=each.bundle, claims=each.claims)

@@ -15,7 +15,7 @@ from sigstore.verify import Verifier
 from hub.errors import HubError, unprocessable
 from publishing import strict_json
 from publishing.attestations import certificate, statement, trust_root
-from publishing.attestations.errors import BadAttestation, Verified, shown
+from publishing.attestations.errors import BadAttestation, VerifiedAttestation, shown
 from publishing.attestations.trust_root import Logged
 
 BUNDLE_TYPES = (
@@ -35,7 +35,7 @@ class _AnyIdentity:
 
 def verify(
     unverified_bundle: bytes, *, file_name: str, sha256: str, channel_url: str, expected_certificate: Mapping[str, str]
-) -> Verified:
+) -> VerifiedAttestation:
     """422 with a code of its own says why it does not hold. Costs about a millisecond."""
     try:
         bundle = _read(unverified_bundle)
@@ -45,7 +45,7 @@ def verify(
         certificate.check_claims(signed_claims, expected_certificate)
     except BadAttestation as error:
         raise unprocessable(error.code, f"The attestation of {file_name} was refused: {error.reason}.") from None
-    return Verified(bundle.to_json(), signed_claims | _log_claims(bundle))
+    return VerifiedAttestation(bundle.to_json(), signed_claims | _log_claims(bundle))
 
 
 def _read(unverified_bundle: bytes) -> Bundle:

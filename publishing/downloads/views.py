@@ -35,7 +35,7 @@ class StaleDecision(Exception):  # noqa: N818
     """The decision by which something was looked up may not stand any more."""
 
 
-class Lookup(NamedTuple):
+class ChannelLookup(NamedTuple):
     """Where to look: a channel that may be read or, with an epoch, that might be as long as this is the current one."""
 
     channel: Channel
@@ -53,7 +53,7 @@ class Lookup(NamedTuple):
         return row
 
 
-class Published(NamedTuple):
+class PublishedFile(NamedTuple):
     """What a file's row says of it, as far as that is needed here."""
 
     artifact_id: int
@@ -72,11 +72,11 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
     if decision := decision_cache.cached(request, channel, Permission.READ):
         # Before anything is refused, all is asked anew.
         with suppress(StaleDecision, HubError):
-            return _answer(request, Lookup(decision.channel, decision.epoch), path)
-    return _answer(request, Lookup(decision_cache.channel_to_read(request, channel)), path)
+            return _answer(request, ChannelLookup(decision.channel, decision.epoch), path)
+    return _answer(request, ChannelLookup(decision_cache.channel_to_read(request, channel)), path)
 
 
-def _answer(request: HttpRequest, among: Lookup, path: str) -> HttpResponseBase:
+def _answer(request: HttpRequest, among: ChannelLookup, path: str) -> HttpResponseBase:
     more = cross_origin_headers(among.channel)
     try:
         file = _find(among, path)
@@ -98,7 +98,7 @@ def _is_download(request: HttpRequest, response: HttpResponseBase) -> bool:
     return request.method == "GET" and response.status_code in (200, 206, 302) and is_from_start
 
 
-def _find(among: Lookup, path: str) -> File:
+def _find(among: ChannelLookup, path: str) -> File:
     if path in repodata.CHANNEL_FILES:
         return _index_file(among, "", path)
     subdir, _, name = path.partition("/")
@@ -124,7 +124,7 @@ def _hint(path: str) -> str:
     return f", and '{word}' is no subdir, such as {near}"
 
 
-def _index_file(among: Lookup, subdir: str, name: str) -> File:
+def _index_file(among: ChannelLookup, subdir: str, name: str) -> File:
     """The file of the last build; before the first one, an empty file of the same kind."""
     content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
     is_also_zst = name in repodata.ALSO_AS_ZST
@@ -151,7 +151,7 @@ def _seconds(moment: str | None) -> int:
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
 
 
-def _sidecar(among: Lookup, subdir: str, name: str, sha256: str | None) -> File:
+def _sidecar(among: ChannelLookup, subdir: str, name: str, sha256: str | None) -> File:
     """The attestations of a file: any state of them by its SHA-256, or the state that its row names (CEP 50)."""
     published = _published(among, subdir, name)
     if not published.attestations_sha256:
@@ -166,7 +166,7 @@ def _sidecar(among: Lookup, subdir: str, name: str, sha256: str | None) -> File:
     )
 
 
-def _artifact(among: Lookup, subdir: str, name: str) -> File:
+def _artifact(among: ChannelLookup, subdir: str, name: str) -> File:
     published = _published(among, subdir, name)
     return File(
         etag=published.sha256,
@@ -178,11 +178,11 @@ def _artifact(among: Lookup, subdir: str, name: str) -> File:
     )
 
 
-def _published(among: Lookup, subdir: str, name: str) -> Published:
+def _published(among: ChannelLookup, subdir: str, name: str) -> PublishedFile:
     row = among.row(PUBLISHED, among.channel.pk, subdir, name)
     if row is None:
         raise not_found("no_such_file", f"'{among.channel}' has no file '{subdir}/{name}'.")
     *values, removal = row
     if removal == Removal.DELETED:
         raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{among.channel}'.")
-    return Published(*values)
+    return PublishedFile(*values)

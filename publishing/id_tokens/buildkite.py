@@ -1,6 +1,6 @@
 """Buildkite. https://buildkite.com/docs/pipelines/security/oidc"""
 
-from publishing.id_tokens.claims import Claims, Field, Provenance, lower, text_claim
+from publishing.id_tokens.claims import Claims, Field, TokenProvenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, events_field
 
 SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*"
@@ -57,11 +57,11 @@ class Buildkite(Provider):
     def event(self, claims: Claims) -> str:
         return FORK if ":" in text_claim(claims, "build_branch") else lower(claims["build_source"])
 
-    def provenance(self, claims: Claims) -> Provenance:
+    def provenance(self, claims: Claims) -> TokenProvenance:
         url = f"https://buildkite.com/{pipeline(claims)}"
         number, job = claims.get("build_number"), text_claim(claims, "job_id")
         build = str(number) if isinstance(number, int) else ""
-        return Provenance(
+        return TokenProvenance(
             provider=self.title,
             commit=text_claim(claims, "build_commit"),
             ref=text_claim(claims, "build_tag") or text_claim(claims, "build_branch"),

@@ -5,7 +5,7 @@ py-rattler-build's client (ambient-id) asks for tokens of the root issuer; $CIRC
 
 import re
 
-from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, text_claim
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, TokenProvenance, text_claim
 from publishing.id_tokens.provider import Provider, events_field
 from publishing.wording import quote
 
@@ -120,11 +120,11 @@ class CircleCI(Provider):
             return "webhook"
         return next((event for start, event in EVENTS_OF_REFS.items() if ref.startswith(start)), ref)
 
-    def provenance(self, claims: Claims) -> Provenance:
+    def provenance(self, claims: Claims) -> TokenProvenance:
         """The run's address is the one that Fulcio certifies for CircleCI."""
         repository = text_claim(claims, f"{PREFIX}vcs-origin")
         workflow, job = text_claim(claims, f"{PREFIX}workflow-id"), text_claim(claims, f"{PREFIX}job-id")
-        return Provenance(
+        return TokenProvenance(
             provider=self.title,
             repository=repository,
             repository_url=f"https://{repository}" if re.fullmatch(ORIGIN, repository) else "",

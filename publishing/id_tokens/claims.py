@@ -73,7 +73,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ClaimMismatch:
     """A field that a publisher has otherwise than the token.
 
     `name` is a field's or, where `is_pin`, a stable id's claim. `is_event`: it is what started the run.
@@ -94,7 +94,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class TokenProvenance:
     """Where an artifact comes from, for people. "" where unknown; every URL is https."""
 
     provider: str

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from publishing import strict_json
-from publishing.id_tokens.claims import BadFields, Claims, Difference, Field, Provenance
+from publishing.id_tokens.claims import BadFields, ClaimMismatch, Claims, Field, TokenProvenance
 from publishing.id_tokens.github import USUAL_EVENTS
 from publishing.id_tokens.gitlab import USUAL_SOURCES
 from publishing.id_tokens.provider import Provider
@@ -56,21 +56,21 @@ class Generic(Provider):
     def found(self, claims: Claims) -> dict[str, str]:
         return {}
 
-    def difference(self, fields: Mapping[str, str], pins: Mapping[str, str], claims: Claims) -> Difference | None:
+    def difference(self, fields: Mapping[str, str], pins: Mapping[str, str], claims: Claims) -> ClaimMismatch | None:
         for name, expected in map(condition, fields["conditions"].split("\n")):
             found = claims.get(name, "")
             if not isinstance(found, str):
                 found = strict_json.kind(found)
             elif found == expected:
                 continue
-            return Difference("conditions", f"The claim {name}", expected, found)
+            return ClaimMismatch("conditions", f"The claim {name}", expected, found)
         return self._event_difference(fields, claims)
 
-    def _event_difference(self, fields: Mapping[str, str], claims: Claims) -> Difference | None:
+    def _event_difference(self, fields: Mapping[str, str], claims: Claims) -> ClaimMismatch | None:
         named = {condition(line)[0] for line in fields["conditions"].split("\n")}
         for claim, usual in EVENT_CLAIMS.items():
             if claim not in named and claim in claims and claims[claim] not in usual:
-                return Difference(
+                return ClaimMismatch(
                     "conditions", f"The claim {claim}", ", ".join(usual), str(claims[claim]), is_event=True
                 )
         return None
@@ -78,8 +78,8 @@ class Generic(Provider):
     def specificity(self, fields: Mapping[str, str]) -> int:
         return len(fields["conditions"].split("\n"))
 
-    def provenance(self, claims: Claims) -> Provenance:
-        return Provenance(provider=self.title, workflow=claims["sub"])
+    def provenance(self, claims: Claims) -> TokenProvenance:
+        return TokenProvenance(provider=self.title, workflow=claims["sub"])
 
 
 def condition(line: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib import parse
 
-from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower, text_claim
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, TokenProvenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
 from publishing.wording import quote
 
@@ -128,12 +128,12 @@ class GitHub(Provider):
             return super().matches(name, expected, found)
         return not found or (bool(expected) and is_allowed_workflow(expected, found))
 
-    def provenance(self, claims: Claims) -> Provenance:
+    def provenance(self, claims: Claims) -> TokenProvenance:
         repository, sha = claims["repository"], text_claim(claims, "sha")
         repository_url = https_url(f"{server_url(claims['iss'])}/{repository}")
         path = WORKFLOWS + workflow_file(claims)
         run, attempt = text_claim(claims, "run_id"), text_claim(claims, "run_attempt")
-        return Provenance(
+        return TokenProvenance(
             provider=self.title,
             repository=repository,
             repository_url=repository_url,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib import parse
 
-from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower, text_claim
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, TokenProvenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
 from publishing.wording import quote
 
@@ -101,11 +101,11 @@ class GitLab(Provider):
         source: str = claims["pipeline_source"]
         return "" if source == MERGE_REQUEST else source
 
-    def provenance(self, claims: Claims) -> Provenance:
+    def provenance(self, claims: Claims) -> TokenProvenance:
         project, sha = claims["project_path"], claims["sha"]
         project_url = https_url(f"{claims['iss']}/{project}")
         config, pipeline = config_file(claims), text_claim(claims, "pipeline_id")
-        return Provenance(
+        return TokenProvenance(
             provider=self.title,
             repository=project,
             repository_url=project_url,

@@ -1,6 +1,6 @@
 """Google Cloud: service accounts. https://cloud.google.com/iam/docs/service-account-creds#id-token"""
 
-from publishing.id_tokens.claims import BadToken, Claims, Code, Field, Provenance, lower
+from publishing.id_tokens.claims import BadToken, Claims, Code, Field, TokenProvenance, lower
 from publishing.id_tokens.provider import Provider
 from publishing.wording import quote
 
@@ -38,5 +38,5 @@ class Google(Provider):
     def found(self, claims: Claims) -> dict[str, str]:
         return {"email": lower(claims["email"])}
 
-    def provenance(self, claims: Claims) -> Provenance:
-        return Provenance(provider=self.title, workflow=claims["email"])
+    def provenance(self, claims: Claims) -> TokenProvenance:
+        return TokenProvenance(provider=self.title, workflow=claims["email"])

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from publishing.id_tokens.claims import (
     BadFields,
     BadToken,
+    ClaimMismatch,
     Claims,
     Code,
-    Difference,
     Field,
-    Provenance,
+    TokenProvenance,
     lower,
     needed_claim,
     text_claim,
@@ -75,18 +75,18 @@ class Provider:
         """What each field would hold for these claims, normalised. Raises BadToken."""
         raise NotImplementedError
 
-    def difference(self, fields: Mapping[str, str], pins: Mapping[str, str], claims: Claims) -> Difference | None:
+    def difference(self, fields: Mapping[str, str], pins: Mapping[str, str], claims: Claims) -> ClaimMismatch | None:
         """The first thing that the publisher has otherwise; stable ids come first. None where all matches."""
         for name, pinned in pins.items():
             if claims.get(name) != pinned:
-                return Difference(name, name, pinned, str(claims.get(name, "")), is_pin=True)
+                return ClaimMismatch(name, name, pinned, str(claims.get(name, "")), is_pin=True)
         titles = {field.name: field.title for field in self.fields}
         for name, found in self.found(claims).items():
             if not self.matches(name, fields[name], found):
-                return Difference(name, titles[name], fields[name], found)
+                return ClaimMismatch(name, titles[name], fields[name], found)
         event = self.event(claims) if self.events else ""
         if event and event not in (allowed := [*self.events, *words(fields.get(EVENTS, ""))]):
-            return Difference(EVENTS, "Event", ", ".join(allowed), event, is_event=True)
+            return ClaimMismatch(EVENTS, "Event", ", ".join(allowed), event, is_event=True)
         return None
 
     def event(self, claims: Claims) -> str:
@@ -105,7 +105,7 @@ class Provider:
     def pins_in(self, claims: Claims) -> dict[str, str]:
         return {name: needed_claim(claims, name) for name in self.pins}
 
-    def provenance(self, claims: Claims) -> Provenance:
+    def provenance(self, claims: Claims) -> TokenProvenance:
         raise NotImplementedError
 
     def page_url(self, fields: Mapping[str, str], issuer: str) -> str:

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PackageFragments:
     """What one name contributes: section → ready JSON, and its shard, which is empty where nothing is listed."""
 
     fragments: dict[str, str]
@@ -62,7 +62,7 @@ def _remake(index: SubdirIndex, names: list[str]) -> None:
     _save(index, made)
 
 
-def expected(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
+def expected(index: SubdirIndex, names: Sequence[str]) -> dict[str, PackageFragments]:
     """The pieces of `names` as their artifacts would have them, whether or not clients can read them."""
     return {name: _piece(artifacts) for name, artifacts in _rows(index, names).items()}
 
@@ -76,7 +76,7 @@ def _rows(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Artifact]]
     return rows
 
 
-def _pieces(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
+def _pieces(index: SubdirIndex, names: Sequence[str]) -> dict[str, PackageFragments]:
     """The pieces of `names`, all of them readable by py-rattler; a record that is not is set aside and left out."""
     rows = _rows(index, names)
     try:
@@ -107,7 +107,7 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
     transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", reason, fail_silently=True))
 
 
-def _readable_pieces(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, Piece]:
+def _readable_pieces(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, PackageFragments]:
     """Make the pieces and parse all of them once as the clients will; raises whatever the parser raises."""
     made = {name: _piece(artifacts) for name, artifacts in rows.items()}
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
@@ -120,22 +120,22 @@ def _readable_pieces(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[st
     return made
 
 
-def _piece(artifacts: Sequence[Artifact]) -> Piece:
+def _piece(artifacts: Sequence[Artifact]) -> PackageFragments:
     fragments = repodata.fragments(artifacts)
     if not repodata.listed_rows(artifacts):
-        return Piece(fragments, b"", "")
+        return PackageFragments(fragments, b"", "")
     shard = repodata.shard(artifacts)
-    return Piece(fragments, shard, hashlib.sha256(shard).hexdigest())
+    return PackageFragments(fragments, shard, hashlib.sha256(shard).hexdigest())
 
 
-def _put_shards(index: SubdirIndex, made: Sequence[Piece]) -> None:
+def _put_shards(index: SubdirIndex, made: Sequence[PackageFragments]) -> None:
     folder = f"{index.channel.name}/{index.subdir}"
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         list(pool.map(lambda piece: store().put(f"{folder}/{repodata.shard_file(piece.sha256)}", piece.shard), made))
 
 
 @transaction.atomic
-def _save(index: SubdirIndex, made: Mapping[str, Piece]) -> None:
+def _save(index: SubdirIndex, made: Mapping[str, PackageFragments]) -> None:
     """Replace the fragments of these names, and retire the shards that no name has any more."""
     rows = list(index.names.filter(name__in=made))
     before = {row.shard_sha256 for row in rows if row.shard_sha256}

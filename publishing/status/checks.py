@@ -23,7 +23,7 @@ from publishing import failed_jobs
 from publishing.attestations import trust_root_age
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
 from publishing.status import queries
-from publishing.status.queries import LISTED, Indexes, Verified
+from publishing.status.queries import LISTED, Indexes, LastVerification
 
 ASK_WORKERS_S = 1.0
 # An index is there within seconds of an upload, a minute after a fault at most.
@@ -62,7 +62,7 @@ class Status:
     stale: list[SubdirIndex]
     failed_count: int
     failed: list[tuple[str, FailedJob]]
-    verified: Verified
+    verified: LastVerification
     differing: list[Verification]
     issuers: list[Issuer]
     disk: Disk

@@ -25,7 +25,7 @@ class Indexes:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class LastVerification:
     """`late_count` is of the channels whose last verification, where there is one, is older than VERIFIED_WITHIN."""
 
     channel_count: int
@@ -62,7 +62,7 @@ def differing() -> QuerySet[Verification]:
     return Verification.objects.filter(difference_count__gt=0).select_related("channel").order_by("-difference_count")
 
 
-def verified() -> Verified:
+def verified() -> LastVerification:
     long_ago = timezone.now() - VERIFIED_WITHIN
     # A channel that is younger has not missed its night.
     is_late = Q(verification__ended_at__lt=long_ago) | Q(verification=None, created_at__lt=long_ago)
@@ -73,7 +73,7 @@ def verified() -> Verified:
         differences=Sum("verification__difference_count", default=0),
         last=Max("verification__ended_at"),
     )
-    return Verified(found["count"], found["late"], found["differing"], found["differences"], found["last"])
+    return LastVerification(found["count"], found["late"], found["differing"], found["differences"], found["last"])
 
 
 def database_connections() -> dict[str, int]:

@@ -28,15 +28,15 @@ from hub.errors import HubError, unprocessable
 from hub.http.request_body import ReceivedFile
 from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
-from publishing.attestations.errors import Verified
+from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import repodata
-from publishing.transfer.import_records import YANKED, Checked, OldIndex, Outcome, Records, recording
+from publishing.transfer.import_records import YANKED, Checked, ImportOutcome, OldIndex, Records, recording
 from publishing.uploads import upload
 from publishing.uploads.upload import Upload
 from publishing.verification.inventory import Inventory, taken
 from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE
 
-__all__ = ["YANKED", "Outcome", "put_old_indexes_aside", "take_in"]
+__all__ = ["YANKED", "ImportOutcome", "put_old_indexes_aside", "take_in"]
 
 # Threads of a bucket, most of which wait for its answers; of a folder there are as many as processors, at most as many.
 AT_ONCE = 8
@@ -63,7 +63,7 @@ def package_counts(name: str) -> dict[str, int]:
     return dict(sorted(Counter(subdirs).items()))
 
 
-def take_in(channel: Channel) -> Iterator[Outcome]:
+def take_in(channel: Channel) -> Iterator[ImportOutcome]:
     """Take in every package below the channel's folder that its database does not know, subdir by subdir."""
     at_once = AT_ONCE if settings.HUB_STORAGE == "s3" else min(AT_ONCE, os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once, "import") as pool:
@@ -74,7 +74,7 @@ def take_in(channel: Channel) -> Iterator[Outcome]:
             pool.shutdown(cancel_futures=True)
 
 
-def _take_in(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
+def _take_in(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterator[ImportOutcome]:
     old = _old_index(channel, subdir)
     refused = 0
     gate = Lock()
@@ -97,7 +97,7 @@ def _new(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
         yield from ((key, f"{key}.sigs" in attested) for key in records.claim(keys))
 
 
-def _in_order(checks: Iterator[Future[Checked | Outcome]]) -> Iterator[Checked | Outcome]:
+def _in_order(checks: Iterator[Future[Checked | ImportOutcome]]) -> Iterator[Checked | ImportOutcome]:
     """Yield the results of the checks in order, with a bounded number of them ahead."""
     waiting = deque(islice(checks, WAITING))
     while waiting:
@@ -105,9 +105,9 @@ def _in_order(checks: Iterator[Future[Checked | Outcome]]) -> Iterator[Checked |
         waiting.extend(islice(checks, 1))
 
 
-def _batches(found: Iterator[Checked | Outcome]) -> Iterator[list[Checked | Outcome]]:
+def _batches(found: Iterator[Checked | ImportOutcome]) -> Iterator[list[Checked | ImportOutcome]]:
     """Group results into batches that one short transaction can record."""
-    batch: list[Checked | Outcome] = []
+    batch: list[Checked | ImportOutcome] = []
     facts_bytes = 0
     for each in found:
         batch.append(each)
@@ -119,14 +119,14 @@ def _batches(found: Iterator[Checked | Outcome]) -> Iterator[list[Checked | Outc
         yield batch
 
 
-def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
+def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOutcome:
     """Check a package as soon as nothing is being written."""
     with gate:
         pass
     return _check(channel, key, has_sidecar)
 
 
-def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
+def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOutcome:
     """Check one package in a thread, without the database."""
     _, subdir, file_name = key.split("/", 2)
     try:
@@ -136,9 +136,9 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
             raise unprocessable("wrong_place", f"Its own place is {info.subdir}/{info.file_name}, not here.")
         verified, note = _attestations(channel, key, received) if has_sidecar else ([], "")
     except NotInStore:
-        return Outcome(key, "It was removed meanwhile.")
+        return ImportOutcome(key, "It was removed meanwhile.")
     except HubError as error:
-        return Outcome(key, error.detail)
+        return ImportOutcome(key, error.detail)
     facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
     return Checked(key, Upload(ANYONE, channel, received, info), verified, note, facts_bytes)
 
@@ -159,7 +159,7 @@ def _copied(key: str) -> Iterator[ReceivedFile]:
         )
 
 
-def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[Verified], str]:
+def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[VerifiedAttestation], str]:
     """What the package's sidecar holds, each verified anew; and why it was left out, where it was."""
     try:
         with _copied(f"{key}.sigs") as sidecar:
@@ -177,7 +177,7 @@ def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[l
     return verified, ""
 
 
-def _verified(channel: Channel, bundle: bytes, received: ReceivedFile) -> Verified:
+def _verified(channel: Channel, bundle: bytes, received: ReceivedFile) -> VerifiedAttestation:
     from publishing.attestations.verification import verify  # with sigstore, whose import takes a second
 
     channel_url = f"{settings.HUB_PUBLIC_URL}/{channel}"
@@ -204,10 +204,10 @@ def _old_index(channel: Channel, subdir: str) -> OldIndex:
         return OldIndex()
 
 
-def _lost(channel: Channel, subdir: str, old: OldIndex) -> Iterator[Outcome]:
+def _lost(channel: Channel, subdir: str, old: OldIndex) -> Iterator[ImportOutcome]:
     """What the old index lists and neither the store nor the database has."""
     known = set(Artifact.objects.filter(channel=channel, subdir=subdir).values_list("file_name", flat=True))
     for file_name in sorted(old.records.keys() - known):
         key = f"{channel}/{subdir}/{file_name}"
         if not store().stat(key):
-            yield Outcome(key, "The old index lists it, and it is not in the store.")
+            yield ImportOutcome(key, "The old index lists it, and it is not in the store.")

@@ -27,7 +27,7 @@ from hub.errors import HubError, conflict, not_found
 from hub.http.request_body import ReceivedFile
 from publishing.archive.reader import BadPackage, parse_file_name
 from publishing.attestations import sidecars
-from publishing.attestations.errors import Verified
+from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import builds
 from publishing.models import Reservation
 from publishing.uploads import existing_artifacts, upload
@@ -47,7 +47,7 @@ class OldIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImportOutcome:
     """The result for one file: taken in, or why not. `note` says what was lost on the way."""
 
     key: str
@@ -62,7 +62,7 @@ class Checked:
 
     key: str
     upload: Upload
-    verified: Sequence[Verified] = ()
+    verified: Sequence[VerifiedAttestation] = ()
     note: str = ""
     facts_bytes: int = 0
 
@@ -107,28 +107,28 @@ class Records:
         self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
 
-    def add(self, found: Sequence[Checked | Outcome]) -> list[Outcome]:
+    def add(self, found: Sequence[Checked | ImportOutcome]) -> list[ImportOutcome]:
         """Record what was checked, all of it or, where the database refuses something, one after another.
 
         What was refused before passes through. What another import has recorded meanwhile is left out.
         """
         checked = [each for each in found if isinstance(each, Checked)]
-        refused = [each for each in found if isinstance(each, Outcome)]
+        refused = [each for each in found if isinstance(each, ImportOutcome)]
         return sorted(refused + self._add(checked), key=lambda outcome: outcome.key)
 
-    def _add(self, checked: Sequence[Checked]) -> list[Outcome]:
+    def _add(self, checked: Sequence[Checked]) -> list[ImportOutcome]:
         try:
             with self._turn():
                 refusals, new, artifacts = self._record(checked)
         except UNSTORABLE as error:
             self._check_channel()
             if len(checked) == 1:
-                return [Outcome(checked[0].key, f"The database does not take it: {error}")]
+                return [ImportOutcome(checked[0].key, f"The database does not take it: {error}")]
             return [outcome for each in checked for outcome in self._add([each])]
         for artifact, each in zip(artifacts, new, strict=True):
             if each.verified:
                 sidecars.rewrite(artifact)
-        return refusals + [Outcome(each.key, note=each.note) for each in new]
+        return refusals + [ImportOutcome(each.key, note=each.note) for each in new]
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -143,7 +143,7 @@ class Records:
             time.sleep(time.monotonic() - begun)
 
     @transaction.atomic
-    def _record(self, checked: Sequence[Checked]) -> tuple[list[Outcome], list[Checked], list[Artifact]]:
+    def _record(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked], list[Artifact]]:
         self._check_channel()
         refusals, new = self._sorted_out(checked)
         artifacts = self._create(new) if new else []
@@ -167,7 +167,7 @@ class Records:
             theirs.filter(sha256="").update(expires_at=mine["expires_at"])
             theirs.exclude(sha256="").filter(expires_at__lte=now).update(**mine)
 
-    def _sorted_out(self, checked: Sequence[Checked]) -> tuple[list[Outcome], list[Checked]]:
+    def _sorted_out(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked]]:
         """Split a batch into refusals and packages to record, by the rows as they are now."""
         names = [each.file_name for each in checked]
         reserved = {name: (token, sha256) for name, token, sha256 in self._reserved(names, locked=True)}
@@ -182,7 +182,7 @@ class Records:
                     self._check_claim(each, *reserved.get(name, ("", "")))
                     new.append(each)
             except HubError as error:
-                refusals.append(Outcome(each.key, error.detail))
+                refusals.append(ImportOutcome(each.key, error.detail))
         return refusals, new
 
     def _check_claim(self, checked: Checked, token: str, sha256: str) -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from channels_app.access.permissions import Actor
 from channels_app.authentication import delegation
 from channels_app.models import AuditEvent, Member, Role
-from publishing.id_tokens.claims import BadToken, Claims, Code, Difference
+from publishing.id_tokens.claims import BadToken, ClaimMismatch, Claims, Code
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted.events import record, target
@@ -75,7 +75,7 @@ def bounded(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:
     return [publisher for _, publisher in sorted(ranked, key=lambda each: each[0])[:SERVED_MAX]]
 
 
-def tell_of_resurrected(differences: Mapping[TrustedPublisher, Difference | None]) -> None:
+def tell_of_resurrected(differences: Mapping[TrustedPublisher, ClaimMismatch | None]) -> None:
     """Somebody else has the name now: its owners shall know, though the token is refused; at most `bounded` ones."""
     resurrected = {each: found for each, found in differences.items() if found and found.is_pin and each.channel}
     for publisher in bounded(resurrected):
@@ -86,11 +86,11 @@ def tell_of_resurrected(differences: Mapping[TrustedPublisher, Difference | None
 
 
 def refusal(
-    issuer: Issuer, signed_claims: Claims, differences: Mapping[TrustedPublisher, Difference | None]
+    issuer: Issuer, signed_claims: Claims, differences: Mapping[TrustedPublisher, ClaimMismatch | None]
 ) -> BadToken:
     """Why no publisher has what the token says; of several users' publishers, each user's nearest is told of."""
     subject = PROVIDERS[issuer.provider].claimed_subject(signed_claims)
-    nearest: dict[tuple[str, int | None], Difference] = {}
+    nearest: dict[tuple[str, int | None], ClaimMismatch] = {}
     for publisher, difference in sorted(differences.items(), key=lambda each: not (each[1] and each[1].is_pin)):
         if difference:
             nearest.setdefault(tenant(publisher), difference)
@@ -104,7 +104,7 @@ def refusal(
     )
 
 
-def _code(differences: Iterable[Difference]) -> Code:
+def _code(differences: Iterable[ClaimMismatch]) -> Code:
     """Resurrected only where that is so of every user's: what one has typed in says nothing of another's."""
     rest = [difference for difference in differences if not difference.is_pin]
     if not rest:

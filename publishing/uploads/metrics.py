@@ -8,16 +8,16 @@ from hub.errors import HubError
 from hub.observability import metrics
 
 if TYPE_CHECKING:
-    from publishing.uploads.upload import Published
+    from publishing.uploads.upload import UploadResult
 
-Publish = TypeVar("Publish", bound=Callable[..., "Published"])
+Publish = TypeVar("Publish", bound=Callable[..., "UploadResult"])
 
 
 def uploads(publish: Publish) -> Publish:
     """Count each call with its bytes, as `published`, as `unchanged`, or by the code of its refusal."""
 
     @wraps(publish)
-    def counted(**arguments: Any) -> "Published":
+    def counted(**arguments: Any) -> "UploadResult":
         outcome = "failed"
         try:
             published = publish(**arguments)

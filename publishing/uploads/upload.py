@@ -22,7 +22,7 @@ from hub.storage import StoreError, store
 from publishing.archive import reader
 from publishing.archive.reader import BadPackage, Limits, PackageInfo
 from publishing.attestations import acceptance, sidecars
-from publishing.attestations.errors import Verified
+from publishing.attestations.errors import VerifiedAttestation
 from publishing.attestations.sidecars import Sidecar
 from publishing.index import builds
 from publishing.models import Reservation
@@ -58,7 +58,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class UploadResult:
     """The artifact, and whether this upload made it (or the same bytes were there already)."""
 
     artifact: Artifact
@@ -75,7 +75,7 @@ def publish(
     epoch: int | None = None,
     payer: quotas.Payer | None = None,
     may_restore: bool = True,
-) -> Published:
+) -> UploadResult:
     """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
 
     The file name is reserved before its bytes go to the store and recorded after, so that two uploads of one name
@@ -88,7 +88,7 @@ def publish(
     existing = check_duplicate(upload, before, may_replace=force)
     verified = acceptance.accept(actor, channel, received)
     published = (
-        Published(existing, is_new=False)
+        UploadResult(existing, is_new=False)
         if existing and is_intact(existing)
         else store_and_record(upload, verified, before)
     )
@@ -114,7 +114,7 @@ def is_intact(artifact: Artifact) -> bool:
     return found is not None and found.size_bytes == artifact.size_bytes and not artifact.is_damaged
 
 
-def store_and_record(upload: Upload, verified: Verified | None, before: Artifact | None) -> Published:
+def store_and_record(upload: Upload, verified: VerifiedAttestation | None, before: Artifact | None) -> UploadResult:
     """Reserve, put, record; a refusal on the way gives the name free again, and what was paid back.
 
     It is paid before one byte goes to the store: what is there is not to be replaced by what is then refused.
@@ -166,19 +166,19 @@ def put(upload: Upload) -> None:
     store().put(f"{upload.channel.name}/{upload.info.subdir}/{upload.info.file_name}", upload.received.path)
 
 
-def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
+def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
     """One short transaction: rights and policies again, the artifact, its event, the wish for an index."""
     with transaction.atomic():
         check_again(upload)
         reserved, _ = Reservation.of(**upload.place).filter(sha256=upload.received.sha256).delete()
         before = existing_artifact(upload, locked=True)
         if not reserved:
-            return Published(_recorded_by_another(upload, before), is_new=False)
+            return UploadResult(_recorded_by_another(upload, before), is_new=False)
         # Another upload of the same bytes may have come to its end between our first look and our reservation.
         existing = check_duplicate(upload, before, may_replace=True)
         if existing:
             removal.set_whole(artifact=existing)
-            return Published(existing, is_new=False)
+            return UploadResult(existing, is_new=False)
         artifact = _save(upload, before)
         if sidecar and not sidecars.record(artifact, sidecar):
             raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
@@ -187,7 +187,7 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> Published:
         else:
             packages.include(artifact)
         builds.schedule_build(upload.channel, upload.info.subdir, [upload.info.name])
-    return Published(artifact, is_new=True)
+    return UploadResult(artifact, is_new=True)
 
 
 def release(token: str) -> None:

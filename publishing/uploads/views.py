@@ -18,7 +18,7 @@ from channels_app.ui import settings_page
 from hub.errors import HubError, bad_request
 from hub.http.request_body import Body, receive
 from publishing.uploads import queries
-from publishing.uploads.upload import Published, publish
+from publishing.uploads.upload import UploadResult, publish
 
 STATUS_FILES_MAX = 200
 # What a row of the upload page can be; the words of queries.Uploaded among them.
@@ -81,7 +81,7 @@ def _take_file(request: HttpRequest, channel: str) -> HttpResponse:
     return redirect(url)
 
 
-def _publish(request: HttpRequest, channel: str) -> Published:
+def _publish(request: HttpRequest, channel: str) -> UploadResult:
     """The script sends its token as a header, so that a refusal costs no body; a form has it within the body."""
     token = request.headers.get("X-CSRFToken", "")
     actor = actors.session_actor(request, token) if token else actors.signed_in(request)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """What `verify --repair` does about each stands in docs/operating.md."""
 
     MISSING_BYTES = "missing bytes"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 class Difference:
     """`key` is that of the store; `name` the package's, where one package name's part of an index differs."""
 
-    kind: Kind
+    kind: DifferenceKind
     key: str
     sentence: str
     name: str = ""

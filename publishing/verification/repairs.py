@@ -13,13 +13,13 @@ from publishing.index import builds, repodata
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from publishing.verification import stored_indexes, unknown_files
-from publishing.verification.differences import Difference, Kind
+from publishing.verification.differences import Difference, DifferenceKind
 
 SHOWN_MAX = 20
 
 
 def repair(
-    channel: Channel, differences: Sequence[Difference], kinds: Iterable[Kind] = tuple(Kind)
+    channel: Channel, differences: Sequence[Difference], kinds: Iterable[DifferenceKind] = tuple(DifferenceKind)
 ) -> list[Difference]:
     """Mend what can be mended of these `kinds`; returns what is left."""
     left: list[Difference] = []
@@ -39,7 +39,7 @@ def repair(
 
 def _set_aside(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     for difference, artifact in _artifacts(channel, differences):
-        found = "missing" if difference.kind == Kind.MISSING_BYTES else "wrong"
+        found = "missing" if difference.kind == DifferenceKind.MISSING_BYTES else "wrong"
         removal.set_damaged(artifact=artifact, found=f"{found}. {difference.sentence.partition('. ')[0]}.")
     return []
 
@@ -70,7 +70,7 @@ def _rebuild(channel: Channel, differences: Sequence[Difference]) -> list[Differ
 
 def _remove_leftovers(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     for difference in differences:
-        if unknown_files.stranger(channel, difference.key) != Kind.LEFTOVER:
+        if unknown_files.classify(channel, difference.key) != DifferenceKind.LEFTOVER:
             continue
         subdir, _, path = difference.key.removeprefix(f"{channel}/").partition("/")
         if unknown_files.PACKAGE.match(path):
@@ -82,13 +82,13 @@ def _remove_leftovers(channel: Channel, differences: Sequence[Difference]) -> li
     return []
 
 
-REPAIRS: dict[Kind, Callable[[Channel, Sequence[Difference]], list[Difference]]] = {
-    Kind.MISSING_BYTES: _set_aside,
-    Kind.WRONG_BYTES: _set_aside,
-    Kind.RIGHT_AGAIN: _put_back,
-    Kind.SIDECAR: _rewrite_sidecars,
-    Kind.INDEX: _rebuild,
-    Kind.LEFTOVER: _remove_leftovers,
+REPAIRS: dict[DifferenceKind, Callable[[Channel, Sequence[Difference]], list[Difference]]] = {
+    DifferenceKind.MISSING_BYTES: _set_aside,
+    DifferenceKind.WRONG_BYTES: _set_aside,
+    DifferenceKind.RIGHT_AGAIN: _put_back,
+    DifferenceKind.SIDECAR: _rewrite_sidecars,
+    DifferenceKind.INDEX: _rebuild,
+    DifferenceKind.LEFTOVER: _remove_leftovers,
 }
 
 

@@ -16,7 +16,7 @@ from channels_app.models import Artifact, Channel
 from hub.storage import NotInStore, hashed, store
 from publishing.attestations import sidecars
 from publishing.models import Attestation, Reservation
-from publishing.verification.differences import Difference, Kind
+from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import KEYS_AT_ONCE, Inventory
 
 READS_AT_ONCE = 8
@@ -67,11 +67,17 @@ def _again(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]:
         return
     key = str(artifact)
     if not fault:
-        yield Difference(Kind.RIGHT_AGAIN, key, "Its bytes are right again; --repair puts it back into the index.")
+        yield Difference(
+            DifferenceKind.RIGHT_AGAIN, key, "Its bytes are right again; --repair puts it back into the index."
+        )
     elif fault == NOT_THERE:
-        yield Difference(Kind.MISSING_BYTES, key, f"Found nothing, expected {_expected(artifact)}. {MEND_PACKAGE}")
+        yield Difference(
+            DifferenceKind.MISSING_BYTES, key, f"Found nothing, expected {_expected(artifact)}. {MEND_PACKAGE}"
+        )
     else:
-        yield Difference(Kind.WRONG_BYTES, key, f"Found {fault}, expected {_expected(artifact)}. {MEND_PACKAGE}")
+        yield Difference(
+            DifferenceKind.WRONG_BYTES, key, f"Found {fault}, expected {_expected(artifact)}. {MEND_PACKAGE}"
+        )
 
 
 def _fault(artifact: Artifact, *, is_hashed: bool) -> str:
@@ -137,10 +143,14 @@ def _sidecar_again(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]
         return
     expected = _expected_sidecars(artifact, [each.bundle for each in attestations])
     if not _names_last(artifact, expected):
-        yield Difference(Kind.SIDECAR, str(artifact), f"Its row names another sidecar than its last. {MEND_SIDECAR}")
+        yield Difference(
+            DifferenceKind.SIDECAR, str(artifact), f"Its row names another sidecar than its last. {MEND_SIDECAR}"
+        )
     for key, content in expected.items():
         if fault := _sidecar_fault(key, content, is_hashed=is_hashed):
-            yield Difference(Kind.SIDECAR, key, f"Found {fault}, expected {len(content):,} bytes. {MEND_SIDECAR}")
+            yield Difference(
+                DifferenceKind.SIDECAR, key, f"Found {fault}, expected {len(content):,} bytes. {MEND_SIDECAR}"
+            )
 
 
 def _sidecar_fault(key: str, content: bytes, *, is_hashed: bool) -> str:

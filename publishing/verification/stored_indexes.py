@@ -26,7 +26,7 @@ from hub.storage import NotInStore, hashed, kept, store
 from publishing.index import builds, channel_files, repodata, writer
 from publishing.index import fragments as index_fragments
 from publishing.models import IndexedName, SubdirIndex
-from publishing.verification.differences import Difference, Kind
+from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import KEYS_AT_ONCE
 
 READS_AT_ONCE = 16
@@ -42,7 +42,7 @@ def check(channel: Channel) -> Iterator[Difference]:
     # In this order: an artifact's first row comes with its index's.
     published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
     for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
-        yield Difference(Kind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {MEND}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {MEND}")
     indexes = channel.indexes.select_related("channel")
     for row in indexes.exclude(subdir=builds.WHOLE_CHANNEL):
         yield from check_index(row)
@@ -51,7 +51,7 @@ def check(channel: Channel) -> Iterator[Difference]:
     if whole:
         yield from check_index(whole)
     else:
-        yield Difference(Kind.INDEX, f"{channel}/", f"It has no index of the whole channel. {MEND}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {MEND}")
 
 
 def check_index(row: SubdirIndex) -> list[Difference]:
@@ -59,11 +59,14 @@ def check_index(row: SubdirIndex) -> list[Difference]:
     with wait_for_lock(builds.lock_name(row.pk), timeout_s=LOCK_S) as held:
         if not held:
             return []
-        found = [Difference(Kind.INDEX, key, f"{fault}. {MEND}") for key, fault in _file_faults(row).items()]
+        found = [Difference(DifferenceKind.INDEX, key, f"{fault}. {MEND}") for key, fault in _file_faults(row).items()]
         for batch in _batches(suspects):
             faults = _differing(row, batch)
             told = sorted(faults.keys() - _unbuilt(row, batch))
-            found += [Difference(Kind.INDEX, _key(row, name), f"{name}: {faults[name]}. {MEND}", name) for name in told]
+            found += [
+                Difference(DifferenceKind.INDEX, _key(row, name), f"{name}: {faults[name]}. {MEND}", name)
+                for name in told
+            ]
     return found
 
 
@@ -125,7 +128,7 @@ def _fragments(row: SubdirIndex, names: Sequence[str]) -> Mapping[str, dict[str,
     return found
 
 
-def _shard_fault(expected: index_fragments.Piece, sha256: str, shard: bytes | None) -> str:
+def _shard_fault(expected: index_fragments.PackageFragments, sha256: str, shard: bytes | None) -> str:
     """`shard` is what lies in the store under `sha256`, which the index names; empty where nothing is listed."""
     if bool(expected.shard) != bool(sha256):
         return "it has no shard though artifacts are listed" if expected.shard else "it has a shard of nothing"

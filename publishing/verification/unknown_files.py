@@ -14,7 +14,7 @@ from hub.storage import store
 from publishing.attestations import sidecars
 from publishing.index import builds, repodata
 from publishing.models import IndexedName, Reservation, RetiredShard
-from publishing.verification.differences import Difference, Kind
+from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import Inventory
 
 FRESH = timedelta(days=1)
@@ -27,7 +27,7 @@ def check(channel: Channel, inventory: Inventory) -> Iterator[Difference]:
     inventory.know(_index_files(channel))
     inventory.know(_shards(channel))
     for key in inventory.unknown(before=timezone.now() - FRESH):
-        if kind := stranger(channel, key):
+        if kind := classify(channel, key):
             yield Difference(kind, key, SENTENCES[kind].format(channel=channel))
 
 
@@ -35,33 +35,35 @@ def unknown_channels() -> list[Difference]:
     """The folders of the store that belong to no channel. Lists the whole store."""
     folders = {key.partition("/")[0] for key in store().list("") if "/" in key}
     known = set(Channel.objects.values_list("name", flat=True))
-    sentence = SENTENCES[Kind.UNKNOWN_CHANNEL]
+    sentence = SENTENCES[DifferenceKind.UNKNOWN_CHANNEL]
     return [
-        Difference(Kind.UNKNOWN_CHANNEL, f"{name}/", sentence.format(channel=name)) for name in sorted(folders - known)
+        Difference(DifferenceKind.UNKNOWN_CHANNEL, f"{name}/", sentence.format(channel=name))
+        for name in sorted(folders - known)
     ]
 
 
-def stranger(channel: Channel, key: str) -> Kind | None:
+def classify(channel: Channel, key: str) -> DifferenceKind | None:
     """What the key is by the rows as they are now; None for what is known, on its way, or gone."""
     subdir, _, path = key.removeprefix(f"{channel}/").partition("/")
     if repodata.SHARD.match(path):
-        kind = None if _is_shard(channel, subdir, path) else Kind.LEFTOVER
+        kind = None if _is_shard(channel, subdir, path) else DifferenceKind.LEFTOVER
     elif match := repodata.SIDECAR.match(path):
         kind = _sidecar(channel, subdir, match[1], match[2])
     elif PACKAGE.match(path):
         kind = _package(channel, subdir, path)
     else:
-        kind = Kind.UNKNOWN_FILE
+        kind = DifferenceKind.UNKNOWN_FILE
     return kind if kind and store().stat(key) else None
 
 
 SENTENCES = {
-    Kind.LEFTOVER: "The hub made it and nothing names it any more; --repair removes it.",
-    Kind.UNKNOWN_PACKAGE: "The database does not know it. `manage.py importchannel {channel} --owner USER` takes it "
-    "in; if it should not be there, remove it from the store.",
-    Kind.UNKNOWN_FILE: "The hub did not make it, and serves no such file; if nothing of yours needs it, remove it.",
-    Kind.UNKNOWN_CHANNEL: "There is no channel '{channel}'. `manage.py importchannel {channel} --owner USER` makes it "
-    "from the packages there; if it should not be there, remove the folder from the store.",
+    DifferenceKind.LEFTOVER: "The hub made it and nothing names it any more; --repair removes it.",
+    DifferenceKind.UNKNOWN_PACKAGE: "The database does not know it. `manage.py importchannel {channel} --owner USER` "
+    "takes it in; if it should not be there, remove it from the store.",
+    DifferenceKind.UNKNOWN_FILE: "The hub did not make it, and serves no such file; "
+    "if nothing of yours needs it, remove it.",
+    DifferenceKind.UNKNOWN_CHANNEL: "There is no channel '{channel}'. `manage.py importchannel {channel} --owner USER` "
+    "makes it from the packages there; if it should not be there, remove the folder from the store.",
 }
 
 
@@ -87,21 +89,21 @@ def _is_shard(channel: Channel, subdir: str, path: str) -> bool:
     return named.exists() or RetiredShard.objects.filter(**place, sha256=sha256).exists()
 
 
-def _sidecar(channel: Channel, subdir: str, file_name: str, sha256: str | None) -> Kind | None:
+def _sidecar(channel: Channel, subdir: str, file_name: str, sha256: str | None) -> DifferenceKind | None:
     """Without a row, it belongs to its package, with which it is taken in."""
     artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=file_name).first()
     if artifact is None:
-        return None if store().stat(f"{channel}/{subdir}/{file_name}") else Kind.LEFTOVER
+        return None if store().stat(f"{channel}/{subdir}/{file_name}") else DifferenceKind.LEFTOVER
     states = sidecars.states(list(artifact.attestations.values_list("bundle", flat=True)))
-    return None if (sha256 in states if sha256 else states) else Kind.LEFTOVER
+    return None if (sha256 in states if sha256 else states) else DifferenceKind.LEFTOVER
 
 
-def _package(channel: Channel, subdir: str, file_name: str) -> Kind | None:
+def _package(channel: Channel, subdir: str, file_name: str) -> DifferenceKind | None:
     place = {"channel": channel, "subdir": subdir, "file_name": file_name}
     if Reservation.objects.filter(**place).exists():
         return None
     artifact = Artifact.objects.filter(**place).first()
     if artifact is None:
-        return Kind.UNKNOWN_PACKAGE
+        return DifferenceKind.UNKNOWN_PACKAGE
     # Deleted for good, and here again by a restored backup.
-    return Kind.LEFTOVER if artifact.is_purged else None
+    return DifferenceKind.LEFTOVER if artifact.is_purged else None

@@ -13,25 +13,25 @@ from hub.celery import send
 from hub.locks import try_lock
 from publishing.models import Verification
 from publishing.verification import repairs, stored_artifacts, stored_indexes, unknown_files
-from publishing.verification.differences import Difference, Kind
+from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import taken
 
 NIGHT_HOUR_UTC = 3
 KEPT_MAX = 1000
 REPORTED_MAX = 20
 # By night nobody watches: only what the database alone can make anew.
-MENDED_BY_NIGHT = (Kind.INDEX,)
+MENDED_BY_NIGHT = (DifferenceKind.INDEX,)
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerificationResult:
     """How many artifacts there are, and what differs."""
 
     file_count: int
     differences: list[Difference]
 
 
-def verify(channel: Channel, *, is_hashed: bool = False) -> Verified:
+def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
     """Look at everything; with `is_hashed` read every byte, too. StoreError where the store does not answer."""
     with taken(f"{channel}/") as inventory:
         differences = [
@@ -39,7 +39,7 @@ def verify(channel: Channel, *, is_hashed: bool = False) -> Verified:
             *stored_indexes.check(channel),
             *unknown_files.check(channel, inventory),
         ]
-    return Verified(Artifact.objects.filter(channel=channel, is_purged=False).count(), differences)
+    return VerificationResult(Artifact.objects.filter(channel=channel, is_purged=False).count(), differences)
 
 
 def damaged_count(channel: Channel) -> int:
@@ -47,7 +47,7 @@ def damaged_count(channel: Channel) -> int:
     return Artifact.objects.filter(channel=channel, set_aside_reason__startswith=DAMAGED).count()
 
 
-def keep(channel: Channel, verified: Verified, left: Sequence[Difference], *, is_hashed: bool) -> None:
+def keep(channel: Channel, verified: VerificationResult, left: Sequence[Difference], *, is_hashed: bool) -> None:
     """Make it the channel's last verification, with what is `left` after repairs."""
     result = {
         "ended_at": timezone.now(),

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from channels_app.access import acts
-from channels_app.access.acts import ACTS, Act, Told
+from channels_app.access.acts import ACTS, Act, Audience
 from channels_app.access.permissions import SCOPES, Actor
 from channels_app.audit import descriptions, notifications
 from channels_app.docs import views
@@ -274,7 +274,7 @@ def prepare_client(action: str, folder: Path) -> tuple[str, bytes, str]:
 def test_the_docs_have_the_table() -> None:
     lines = (views.FOLDER / "security-model.md").read_text().splitlines()
     for act in ACTS.values():
-        is_asked = act.places or act.needs == acts.Whose.ADMINISTRATOR
+        is_asked = act.places or act.needs == acts.Scope.ADMINISTRATOR
         proof = "yes" if act.is_proved and is_asked else "no"
         told = act.notice.told if act.notice else "nobody"
         by_key = act.by_key.partition(":")[0]
@@ -288,7 +288,7 @@ def somebody_by(ids: list[int]) -> list[str]:
 def readers(act: Act, event: AuditEvent) -> set[str]:
     """The users who at least have to read of it."""
     assert act.notice
-    if event.channel or act.notice.told == Told.TEAM:
+    if event.channel or act.notice.told == Audience.TEAM:
         # Olga has handed it on, where she did.
         return {"olga", "ida"}
     return {str(event.actor)}

@@ -211,7 +211,7 @@ def test_a_key_to_manage_leaves_nothing_else_behind(channel: Channel, olga: User
     with pytest.raises(HubError) as caught:
         WRITES[action](actor, channel)
     assert (caught.value.status, caught.value.code) == (403, "person_needed")
-    assert acts.ACTS[action].by_key == acts.ByKey.NEVER
+    assert acts.ACTS[action].by_key == acts.KeyUse.NEVER
     WRITES[action](Actor(user=olga), channel)
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from channels_app.access.acts import ACTS, At
+from channels_app.access.acts import ACTS, ActRoute
 from channels_app.models import AuditEvent, Channel, User
 from tests.accounts.oauth import DEVICE, DEVICE_CODE, REDIRECT, SCOPES, answer_consent, client, consent_path, send
 from tests.builders import make_channel
@@ -148,7 +148,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-def test_every_place_that_asks_exists_and_asks(pat: User, place: At) -> None:
+def test_every_place_that_asks_exists_and_asks(pat: User, place: ActRoute) -> None:
     make_channel(owner=pat, name="other")
     arguments = ARGUMENTS.get(place.route, ["other"] if place.route.startswith("channel-") else [])
     posted = {place.field: (place.values or ("on",))[0]} if place.field else {}

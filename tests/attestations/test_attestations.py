@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from hub.errors import HubError
 from publishing.attestations import verification
-from publishing.attestations.errors import Verified
+from publishing.attestations.errors import VerifiedAttestation
 from publishing.id_tokens.providers import PROVIDERS
 from tests import sigstore
 from tests.id_tokens.builders import github_claims
@@ -46,7 +46,7 @@ def bundle(content: Document | bytes | None = None, *, of: str = "own", **faults
     return sigstore.instance(of).bundle(content or statement(), **faults)
 
 
-def verify(unverified_bundle: bytes, **expected: str) -> Verified:
+def verify(unverified_bundle: bytes, **expected: str) -> VerifiedAttestation:
     certificate = PROVIDERS["github"].certificate(github_claims())
     assert certificate is not None
     return verification.verify(

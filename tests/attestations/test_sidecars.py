@@ -20,12 +20,12 @@ from channels_app.models import Artifact, AuditEvent, Channel, User
 from hub.errors import HubError
 from hub.storage import StoreError, store
 from publishing.attestations import sidecars
-from publishing.attestations.errors import Verified
+from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import repodata
 from publishing.models import Attestation, SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload
-from publishing.uploads.upload import Published
+from publishing.uploads.upload import UploadResult
 from tests import sigstore
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, make_key, make_minted_key, make_publisher, received
@@ -33,7 +33,7 @@ from tests.builders import make_artifact, make_channel, make_key, make_minted_ke
 PLACE = "demo/noarch/demo-1.0-0.conda"
 
 RunCommits = Callable[..., AbstractContextManager[object]]
-Publish = Callable[..., Published]
+Publish = Callable[..., UploadResult]
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def package(tmp_path: Path) -> Path:
 def publish(channel: Channel, settings: Settings, django_capture_on_commit_callbacks: RunCommits) -> Publish:
     """Upload a file with a good attestation, or with the given one, up to what follows the commit."""
 
-    def do(actor: Actor, path: Path, *, force: bool = False, **given: bytes | None) -> Published:
+    def do(actor: Actor, path: Path, *, force: bool = False, **given: bytes | None) -> UploadResult:
         arrived = received(path)
         statement = sigstore.statement(path.name, arrived.sha256, f"{settings.HUB_PUBLIC_URL}/{channel}")
         bundle = given["attestation"] if given else sigstore.instance().bundle(statement)
@@ -83,9 +83,9 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def verified(number: int, padding: str = "") -> Verified:
+def verified(number: int, padding: str = "") -> VerifiedAttestation:
     """What could have been verified, for tests that are not about that."""
-    return Verified(json.dumps({"bundle": number, "padding": padding}), {"log_index": str(number)})
+    return VerifiedAttestation(json.dumps({"bundle": number, "padding": padding}), {"log_index": str(number)})
 
 
 def refusal(publish: Publish, *arguments: Any, **options: Any) -> HubError:

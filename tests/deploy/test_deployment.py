@@ -10,7 +10,7 @@ import pytest
 from pytest_django import Settings
 
 from hub import deployment
-from hub.storage.checks import Finding, Outcome
+from hub.storage.probes import ProbeOutcome, ProbeResult
 
 ROOT = Path(__file__).parents[2]
 PRODUCTION = {
@@ -105,14 +105,14 @@ def test_a_log_that_shows_secrets_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("finding", "is_grave"),
     [
-        (Finding("private", Outcome.LIMITED, "Everybody reads it."), True),
-        (Finding("put and get", Outcome.BROKEN, "Nothing is there."), True),
-        (Finding("latency", Outcome.LIMITED, "It is slow."), False),
-        (Finding("private", Outcome.WORKS, "Nobody reads it."), False),
+        (ProbeResult("private", ProbeOutcome.LIMITED, "Everybody reads it."), True),
+        (ProbeResult("put and get", ProbeOutcome.BROKEN, "Nothing is there."), True),
+        (ProbeResult("latency", ProbeOutcome.LIMITED, "It is slow."), False),
+        (ProbeResult("private", ProbeOutcome.WORKS, "Nobody reads it."), False),
     ],
 )
 def test_a_store_that_is_not_there_or_not_private_is_told_of(
-    monkeypatch: pytest.MonkeyPatch, finding: Finding, is_grave: bool
+    monkeypatch: pytest.MonkeyPatch, finding: ProbeResult, is_grave: bool
 ) -> None:
     monkeypatch.setattr(deployment, "check", lambda store: [finding])
     assert deployment.package_store() == (finding.sentence if is_grave else "")

@@ -110,7 +110,7 @@ def test_a_further_build_touches_the_changed_name_alone(channel: Channel, monkey
     made: list[str] = []
     original = fragments._piece
 
-    def counted(artifacts: list[Artifact]) -> fragments.Piece:
+    def counted(artifacts: list[Artifact]) -> fragments.PackageFragments:
         made.extend(artifact.file_name for artifact in artifacts)
         return original(artifacts)
 

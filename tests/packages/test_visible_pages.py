@@ -16,7 +16,7 @@ from hub import commands
 from hub.commands import PlainOutput
 from hub.http.visible_pages import show_invisible_characters
 from hub.plain_text import UNSEEN
-from hub.storage.checks import Finding, Outcome
+from hub.storage.probes import ProbeOutcome, ProbeResult
 from tests.access.test_matrix import address, is_admins
 from tests.callers import CALLERS, make_world
 from tests.routes import every_route
@@ -115,7 +115,7 @@ def test_every_command_does() -> None:
 
 
 def test_a_command_that_quotes_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding: Any = Finding("put", Outcome.WORKS, EVIL)
+    finding: Any = ProbeResult("put", ProbeOutcome.WORKS, EVIL)
     monkeypatch.setattr("publishing.management.commands.checkstore.check", lambda _: iter([finding]))
     stream = io.StringIO()
     call_command("checkstore", stdout=stream)

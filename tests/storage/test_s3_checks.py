@@ -13,11 +13,12 @@ import pytest
 from pytest_django import Settings
 
 from hub.storage import StoreError, s3_checks
-from hub.storage.checks import Outcome, check
+from hub.storage.checks import check
 from hub.storage.folder import FolderStore
+from hub.storage.probes import ProbeOutcome
 from tests.storage.test_store_checks import by_probe
 
-LIMITED, BROKEN = Outcome.LIMITED, Outcome.BROKEN
+LIMITED, BROKEN = ProbeOutcome.LIMITED, ProbeOutcome.BROKEN
 
 
 @dataclass
@@ -174,7 +175,12 @@ def test_bucket_without_cors_is_told_of_where_browsers_are_sent_there(
     ],
 )
 def test_signed_addresses_that_fail_matter_where_they_are_used(
-    delivery: str, outcome: Outcome, sentence: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    delivery: str,
+    outcome: ProbeOutcome,
+    sentence: str,
+    tmp_path: Path,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.HUB_DELIVERY = delivery
 

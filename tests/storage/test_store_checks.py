@@ -14,12 +14,13 @@ from pytest_django import Settings
 
 from channels_app.identifiers import CHANNEL
 from hub.storage import Chunks, Stat, StoreError, folder_checks
-from hub.storage.checks import PREFIX, Finding, Outcome, check, is_usable
+from hub.storage.checks import PREFIX, check, is_usable
 from hub.storage.folder import FolderStore
+from hub.storage.probes import ProbeOutcome, ProbeResult
 from hub.storage.s3 import S3Store
 from tests.stores import S3Server, moto_server, rclone_server, seaweed_server
 
-WORKS, LIMITED, BROKEN = Outcome.WORKS, Outcome.LIMITED, Outcome.BROKEN
+WORKS, LIMITED, BROKEN = ProbeOutcome.WORKS, ProbeOutcome.LIMITED, ProbeOutcome.BROKEN
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.storage.checks.SLOW_MS", 60_000)
 
 
-def by_probe(findings: list[Finding], *, but: Outcome = WORKS) -> dict[str, tuple[Outcome, str]]:
+def by_probe(findings: list[ProbeResult], *, but: ProbeOutcome = WORKS) -> dict[str, tuple[ProbeOutcome, str]]:
     """What did not come out as `but`."""
     return {finding.probe: (finding.outcome, finding.sentence) for finding in findings if finding.outcome is not but}
 
@@ -165,7 +166,7 @@ class SweepsNothing(FolderStore):
     ],
 )
 def test_each_broken_promise_is_found_and_said(
-    broken: type[FolderStore], probe: str, outcome: Outcome, sentence: str, tmp_path: Path
+    broken: type[FolderStore], probe: str, outcome: ProbeOutcome, sentence: str, tmp_path: Path
 ) -> None:
     found = by_probe(check(broken(tmp_path / "store")))
 

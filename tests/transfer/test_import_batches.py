@@ -27,7 +27,7 @@ from publishing.index import builds
 from publishing.management.commands import importchannel
 from publishing.models import Reservation, SubdirIndex
 from publishing.transfer import channel_import, import_records
-from publishing.transfer.import_records import Checked, Outcome, Records
+from publishing.transfer.import_records import Checked, ImportOutcome, Records
 from publishing.uploads import upload
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
@@ -60,7 +60,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     def set_up(work: Callable[[], object]) -> None:
         add, todo = Records.add, [work]
 
-        def after_work(self: Records, found: Sequence[Checked | Outcome]) -> list[Outcome]:
+        def after_work(self: Records, found: Sequence[Checked | ImportOutcome]) -> list[ImportOutcome]:
             while todo:
                 todo.pop()()
             return add(self, found)
@@ -296,11 +296,11 @@ def test_checks_ahead_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_import, "WAITING", 3)
     begun = []
 
-    def checks() -> Iterator[Future[Checked | Outcome]]:
+    def checks() -> Iterator[Future[Checked | ImportOutcome]]:
         for number in range(10):
             begun.append(number)
-            done: Future[Checked | Outcome] = Future()
-            done.set_result(Outcome(str(number)))
+            done: Future[Checked | ImportOutcome] = Future()
+            done.set_result(ImportOutcome(str(number)))
             yield done
 
     for ended, found in enumerate(channel_import._in_order(checks()), 1):
@@ -312,7 +312,7 @@ def test_checks_ahead_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_batch_is_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_import, "BATCH", 3)
     monkeypatch.setattr(channel_import, "BATCH_BYTES", 100)
-    found = [Outcome(str(number), facts_bytes=size) for number, size in enumerate([1, 1, 1, 1, 200, 60, 60, 1])]
+    found = [ImportOutcome(str(number), facts_bytes=size) for number, size in enumerate([1, 1, 1, 1, 200, 60, 60, 1])]
     sizes = [[each.facts_bytes for each in batch] for batch in channel_import._batches(iter(found))]
     assert sizes == [[1, 1, 1], [1, 200], [60, 60], [1]]
 

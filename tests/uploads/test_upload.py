@@ -18,7 +18,7 @@ from hub.storage import StoreError, store
 from publishing.apps import check_package_limits
 from publishing.models import IndexedName, Reservation, SubdirIndex
 from publishing.uploads import existing_artifacts, upload
-from publishing.uploads.upload import Published, Upload
+from publishing.uploads.upload import Upload, UploadResult
 from tests.archives import make_conda, make_tar_bz2
 from tests.browsing import artifact_url
 from tests.builders import make_artifact, make_channel, make_member, make_user, received
@@ -29,7 +29,7 @@ def owner(olga: User) -> Actor:
     return Actor(user=olga)
 
 
-def publish(actor: Actor, channel: Channel, path: Path, *, force: bool = False) -> Published:
+def publish(actor: Actor, channel: Channel, path: Path, *, force: bool = False) -> UploadResult:
     return upload.publish(actor=actor, channel=channel, received=received(path), force=force)
 
 
@@ -51,7 +51,7 @@ def test_a_publish_leaves_an_artifact_its_bytes_an_event_and_a_wish(
     path = make_conda(tmp_path)
     published = publish(owner, channel, path)
     artifact = Artifact.objects.get()
-    assert published == Published(artifact, is_new=True)
+    assert published == UploadResult(artifact, is_new=True)
     content = path.read_bytes()
     assert (artifact.sha256, artifact.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
     assert (artifact.subdir, artifact.file_name, artifact.version) == ("noarch", "demo-1.0-0.conda", "1.0")
@@ -81,7 +81,7 @@ def test_the_same_bytes_again_change_nothing(channel: Channel, owner: Actor, tmp
     path = make_tar_bz2(tmp_path)
     first = publish(owner, channel, path)
     again = publish(owner, channel, path)
-    assert again == Published(first.artifact, is_new=False)
+    assert again == UploadResult(first.artifact, is_new=False)
     assert SubdirIndex.objects.get().wanted == 1
     assert AuditEvent.objects.count() == 1
 

@@ -22,7 +22,7 @@ from publishing.index import builds
 from publishing.models import Reservation, RetiredShard, SubdirIndex, Verification
 from publishing.removal import removal
 from publishing.verification import repairs, stored_indexes, unknown_files, verification
-from publishing.verification.differences import Kind
+from publishing.verification.differences import DifferenceKind
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel
 from tests.clients.reader import Reader
@@ -164,14 +164,14 @@ def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None)
         *(
             f"  {kind}: demo/{key}: {unknown_files.SENTENCES[kind].format(channel='demo')}"
             for kind, key in (
-                (Kind.UNKNOWN_PACKAGE, "linux-64/new-1-0.tar.bz2"),
-                (Kind.UNKNOWN_FILE, "linux-64/repodata.json"),
-                (Kind.UNKNOWN_FILE, "noarch/README"),
-                (Kind.UNKNOWN_PACKAGE, "noarch/new-1-0.conda"),
-                (Kind.UNKNOWN_FILE, "x"),
+                (DifferenceKind.UNKNOWN_PACKAGE, "linux-64/new-1-0.tar.bz2"),
+                (DifferenceKind.UNKNOWN_FILE, "linux-64/repodata.json"),
+                (DifferenceKind.UNKNOWN_FILE, "noarch/README"),
+                (DifferenceKind.UNKNOWN_PACKAGE, "noarch/new-1-0.conda"),
+                (DifferenceKind.UNKNOWN_FILE, "x"),
             )
         ),
-        f"  unknown channel: old/: {unknown_files.SENTENCES[Kind.UNKNOWN_CHANNEL].format(channel='old')}",
+        f"  unknown channel: old/: {unknown_files.SENTENCES[DifferenceKind.UNKNOWN_CHANNEL].format(channel='old')}",
         "3 packages, 6 differences, 6 left.",
     ]
     assert set(store().list("")) == before

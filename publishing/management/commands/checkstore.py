@@ -6,7 +6,8 @@ from django.core.management.base import CommandError
 
 from hub import commands
 from hub.storage import store
-from hub.storage.checks import Outcome, check, is_usable
+from hub.storage.checks import check, is_usable
+from hub.storage.probes import ProbeOutcome
 
 
 class Command(commands.Command):
@@ -17,7 +18,7 @@ class Command(commands.Command):
     def handle(self, **options: Any) -> None:
         findings = check(store())
         for finding in findings:
-            if options["verbosity"] == 0 and finding.outcome is Outcome.WORKS:
+            if options["verbosity"] == 0 and finding.outcome is ProbeOutcome.WORKS:
                 continue
             self.stdout.write(f"{finding.probe:16} {finding.outcome:8} {finding.sentence}")
         if not is_usable(findings):

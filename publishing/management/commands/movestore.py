@@ -9,7 +9,8 @@ from django.core.management.base import CommandError
 
 from hub import commands
 from hub.storage import Store, StoreError
-from hub.storage.checks import Outcome, check
+from hub.storage.checks import check
+from hub.storage.probes import ProbeOutcome
 from publishing.transfer.store_copy import Totals, copy
 
 OTHER = {"s3": "filesystem", "filesystem": "s3"}
@@ -50,5 +51,5 @@ def store_of(kind: str) -> Store:
 
 def check_target(target: Store) -> None:
     for finding in check(target):
-        if finding.outcome is Outcome.BROKEN:
+        if finding.outcome is ProbeOutcome.BROKEN:
             raise CommandError(f"The store to copy into does not work ({finding.probe}): {finding.sentence}")
