@@ -7,8 +7,6 @@ from pathlib import Path
 
 from hub.storage import Store
 
-Probe = Callable[[ProbeTarget], str]
-
 
 class Outcome(StrEnum):
     WORKS = "works"
@@ -40,3 +38,6 @@ class ProbeTarget:
 
 class LimitError(Exception):
     """What a probe found that the hub can live with, and what follows from it."""
+
+
+Probe = Callable[[ProbeTarget], str]

@@ -32,7 +32,7 @@ from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import repodata
 from publishing.transfer.import_records import YANKED, Checked, ImportOutcome, OldIndex, Records, recording
 from publishing.uploads import upload
-from publishing.uploads.upload import Upload
+from publishing.uploads.values import Upload
 from publishing.verification.inventory import Inventory, taken
 from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE
 

@@ -31,7 +31,7 @@ from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import builds
 from publishing.models import Reservation
 from publishing.uploads import existing_artifacts, upload
-from publishing.uploads.upload import Upload
+from publishing.uploads.values import Upload
 
 YANKED = "It was not in the index that it was taken in with."
 # What a value does that no database column takes; the checks should have refused it.

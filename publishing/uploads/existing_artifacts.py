@@ -1,21 +1,17 @@
 """The artifact that has an upload's file name, and whether the upload may come under it."""
 
-from typing import TYPE_CHECKING
-
 from channels_app.access import acts
 from channels_app.models import Artifact, Removal
 from hub import database
 from hub.errors import conflict
 from publishing.removal import removal
-
-if TYPE_CHECKING:
-    from publishing.uploads.upload import Upload
+from publishing.uploads.values import Upload
 
 # As SQL: it is asked three times an upload, mostly in vain, and to have the ORM make it takes ten times as long.
 OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
 
 
-def existing_artifact(upload: "Upload", *, locked: bool = False) -> Artifact | None:
+def existing_artifact(upload: Upload, *, locked: bool = False) -> Artifact | None:
     """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too.
 
     `locked`: its row, until the transaction ends, so that it can't be released meanwhile.
@@ -29,7 +25,7 @@ def existing_artifact(upload: "Upload", *, locked: bool = False) -> Artifact | N
     return artifacts.filter(pk=found[0]).first()
 
 
-def check_duplicate(upload: "Upload", artifact: Artifact | None, *, may_replace: bool) -> Artifact | None:
+def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: bool) -> Artifact | None:
     """The artifact that has the file name, where these very bytes are published already; 409 where others are.
 
     Where the upload would undo what somebody removed, it takes the right to restore.
@@ -59,7 +55,7 @@ def check_duplicate(upload: "Upload", artifact: Artifact | None, *, may_replace:
     )
 
 
-def check_may_restore(upload: "Upload", artifact: Artifact) -> None:
+def check_may_restore(upload: Upload, artifact: Artifact) -> None:
     """Raise where the artifact was removed and would be back, by somebody who may upload but not restore."""
     if not artifact.removal:
         return
@@ -77,7 +73,7 @@ def check_may_restore(upload: "Upload", artifact: Artifact) -> None:
         )
 
 
-def check_may_replace(upload: "Upload", artifact: Artifact) -> None:
+def check_may_replace(upload: Upload, artifact: Artifact) -> None:
     """Raise where the bytes are another's, by somebody who may not take away what is another's: they would be gone."""
     if removal.is_own(upload.actor, artifact) or acts.may("artifact.restore", upload.actor, upload.channel):
         return

@@ -2,22 +2,20 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from hub.errors import HubError
 from hub.observability import metrics
+from publishing.uploads.values import UploadResult
 
-if TYPE_CHECKING:
-    from publishing.uploads.upload import UploadResult
-
-Publish = TypeVar("Publish", bound=Callable[..., "UploadResult"])
+Publish = TypeVar("Publish", bound=Callable[..., UploadResult])
 
 
 def uploads(publish: Publish) -> Publish:
     """Count each call with its bytes, as `published`, as `unchanged`, or by the code of its refusal."""
 
     @wraps(publish)
-    def counted(**arguments: Any) -> "UploadResult":
+    def counted(**arguments: Any) -> UploadResult:
         outcome = "failed"
         try:
             published = publish(**arguments)

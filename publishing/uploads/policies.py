@@ -1,7 +1,6 @@
 """May an upload come into its channel at all: the bytes that were announced, and what the channel allows."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from channels_app.access import revision
 from channels_app.access.permissions import Permission, check_name, check_still_allowed
@@ -9,9 +8,7 @@ from channels_app.models import Channel
 from hub.errors import bad_request, forbidden, unprocessable
 from hub.http.request_body import ReceivedFile
 from publishing.attestations import acceptance
-
-if TYPE_CHECKING:
-    from publishing.uploads.upload import Upload
+from publishing.uploads.values import Upload
 
 
 def check_checksum(received: ReceivedFile) -> None:
@@ -25,7 +22,7 @@ def check_checksum(received: ReceivedFile) -> None:
         )
 
 
-def check_policies(upload: "Upload") -> None:
+def check_policies(upload: Upload) -> None:
     actor, channel, info, force = upload.actor, upload.channel, upload.info, upload.force
     if force and actor.minted_key:
         raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
@@ -48,7 +45,7 @@ def check_policies(upload: "Upload") -> None:
         )
 
 
-def check_again(upload: "Upload") -> None:
+def check_again(upload: Upload) -> None:
     """Ask rights and policies as they are now: an owner may have tightened them while the body arrived."""
     if revision.is_current(upload.epoch):
         return

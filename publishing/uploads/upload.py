@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,38 +30,8 @@ from publishing.trusted import issuers
 from publishing.uploads import metrics
 from publishing.uploads.existing_artifacts import check_duplicate, existing_artifact
 from publishing.uploads.policies import check_again, check_checksum, check_policies
+from publishing.uploads.values import Upload, UploadResult
 from publishing.wording import QUOTE_MAX_CHARACTERS
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An upload: its actor, channel and file, and who pays for it, where there is a quota.
-
-    `epoch`: the access epoch from before their right was asked for. `may_restore`: not by a browser that would have to
-    prove first who it is.
-    """
-
-    actor: Actor
-    channel: Channel
-    received: ReceivedFile
-    info: PackageInfo
-    force: bool = False
-    epoch: int | None = None
-    payer: quotas.Payer | None = None
-    may_restore: bool = True
-
-    @property
-    def place(self) -> dict[str, Any]:
-        """The columns that name the file."""
-        return {"channel": self.channel, "subdir": self.info.subdir, "file_name": self.info.file_name}
-
-
-@dataclass(frozen=True, slots=True)
-class UploadResult:
-    """The artifact, and whether this upload made it (or the same bytes were there already)."""
-
-    artifact: Artifact
-    is_new: bool
 
 
 @metrics.uploads

@@ -18,7 +18,8 @@ from channels_app.ui import settings_page
 from hub.errors import HubError, bad_request
 from hub.http.request_body import Body, receive
 from publishing.uploads import queries
-from publishing.uploads.upload import UploadResult, publish
+from publishing.uploads.upload import publish
+from publishing.uploads.values import UploadResult
 
 STATUS_FILES_MAX = 200
 # What a row of the upload page can be; the words of queries.Uploaded among them.

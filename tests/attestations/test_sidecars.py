@@ -25,7 +25,7 @@ from publishing.index import repodata
 from publishing.models import Attestation, SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload
-from publishing.uploads.upload import UploadResult
+from publishing.uploads.values import UploadResult
 from tests import sigstore
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, make_key, make_minted_key, make_publisher, received

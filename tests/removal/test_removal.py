@@ -17,7 +17,7 @@ from publishing import housekeeping
 from publishing.index import builds
 from publishing.models import SubdirIndex
 from publishing.removal import removal
-from publishing.uploads import upload
+from publishing.uploads import upload, values
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_key, make_member, received
 
@@ -153,7 +153,7 @@ def test_what_is_uploaded_again_is_neither_purged_nor_released_meanwhile(
     removal.delete(actor=owner, artifact=artifact, reason="")
     Artifact.objects.update(removed_at=timezone.now() - timedelta(days=400))
     arrived = received(tmp_path / artifact.file_name)
-    again = upload.Upload(owner, channel, arrived, upload.read(channel, arrived))
+    again = values.Upload(owner, channel, arrived, upload.read(channel, arrived))
     upload.reserve(again)
     upload.put(again)
     removal.purge_deleted()

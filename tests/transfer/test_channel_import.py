@@ -16,7 +16,7 @@ from channels_app.models import AboutDocument, Artifact, AuditEvent, Channel, Re
 from hub.storage import StoreError, store
 from publishing.removal import removal
 from publishing.transfer import channel_import
-from publishing.uploads import upload
+from publishing.uploads import upload, values
 from publishing.verification import unknown_files
 from tests import sigstore
 from tests.archives import make_conda, make_tar_bz2
@@ -221,7 +221,7 @@ def test_an_upload_that_is_under_way_keeps_its_name(olga: User, tmp_path: Path) 
     path = make_conda(tmp_path, name="lib")
     put(path, "demo/noarch/lib-1.0-0.conda")
     other = replace(received(path), sha256="0" * 64)
-    upload.reserve(upload.Upload(Actor(user=olga), channel, other, upload.read(channel, received(path))))
+    upload.reserve(values.Upload(Actor(user=olga), channel, other, upload.read(channel, received(path))))
     code, lines = run("demo", "--owner", "olga")
     assert code == 1
     assert "Other bytes are being uploaded as lib-1.0-0.conda at this moment." in lines[0]

@@ -28,7 +28,7 @@ from publishing.management.commands import importchannel
 from publishing.models import Reservation, SubdirIndex
 from publishing.transfer import channel_import, import_records
 from publishing.transfer.import_records import Checked, ImportOutcome, Records
-from publishing.uploads import upload
+from publishing.uploads import upload, values
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
 from tests.transfer.test_channel_import import run
@@ -75,11 +75,11 @@ def publish(channel: Channel, path: Path) -> None:
     upload.publish(actor=Actor(user=owner), channel=channel, received=received(path))
 
 
-def reserved(channel: Channel, path: Path, *, sha256: str = "") -> upload.Upload:
+def reserved(channel: Channel, path: Path, *, sha256: str = "") -> values.Upload:
     """Make the reservation of an upload that is under way."""
     arrived = received(path)
     info = upload.read(channel, arrived)
-    found = upload.Upload(
+    found = values.Upload(
         Actor(user=channel.members.get().user), channel, replace(arrived, sha256=sha256 or arrived.sha256), info
     )
     upload.reserve(found)
@@ -113,7 +113,7 @@ def test_batch_with_a_row_that_the_database_refuses_takes_the_others_in(
     lay(tmp_path, "a", "b", "c")
     facts = upload.facts
 
-    def too_large(found: upload.Upload) -> dict[str, Any]:
+    def too_large(found: values.Upload) -> dict[str, Any]:
         return facts(found) | ({"build_number": 2**70} if found.info.name == "b" else {})
 
     monkeypatch.setattr(upload, "facts", too_large)

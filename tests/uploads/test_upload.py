@@ -18,7 +18,7 @@ from hub.storage import StoreError, store
 from publishing.apps import check_package_limits
 from publishing.models import IndexedName, Reservation, SubdirIndex
 from publishing.uploads import existing_artifacts, upload
-from publishing.uploads.upload import Upload, UploadResult
+from publishing.uploads.values import Upload, UploadResult
 from tests.archives import make_conda, make_tar_bz2
 from tests.browsing import artifact_url
 from tests.builders import make_artifact, make_channel, make_member, make_user, received
