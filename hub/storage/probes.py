@@ -8,7 +8,7 @@ from pathlib import Path
 from hub.storage import Store
 
 
-class Outcome(StrEnum):
+class ProbeOutcome(StrEnum):
     WORKS = "works"
     LIMITED = "limited"  # the hub works, but for what the sentence says
     BROKEN = "broken"  # the hub can't work
@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
     probe: str
-    outcome: Outcome
+    outcome: ProbeOutcome
     sentence: str
 
 
