@@ -29,7 +29,7 @@ GROUPS = (
     ),
     ("Who can do what", ("security-model",)),
     ("Running it", ("operating", "deployment", "storage", "backup", "monitoring", "scaling")),
-    ("How it is built", ("architecture", "package-checks")),
+    ("How it is built", ("architecture", "package-checks", "writing")),
 )
 ORDER = [name for _, names in GROUPS for name in names]
 # Where a list has less room than the title takes.
