@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.access.permissions import ANYONE, Actor
+from channels_app.authentication import api_keys
 from channels_app.models import Artifact, AuditEvent, Channel, Role, User
 from hub.errors import HubError
 from hub.storage import StoreError, store
@@ -21,7 +22,7 @@ from publishing.uploads import existing_artifacts, upload
 from publishing.uploads.values import Upload, UploadResult
 from tests.archives import make_conda, make_tar_bz2
 from tests.browsing import artifact_url
-from tests.builders import make_artifact, make_channel, make_member, make_user, received
+from tests.builders import make_artifact, make_channel, make_key, make_member, make_user, received
 
 
 @pytest.fixture
@@ -109,6 +110,31 @@ def test_force_replaces_where_the_channel_allows_it(olga: User, owner: Actor, tm
     second = publish(owner, channel, path, force=True).artifact
     assert (second.pk, second.sha256) == (first.pk, hashlib.sha256(path.read_bytes()).hexdigest())
     assert AuditEvent.objects.filter(action="artifact.overwrite").count() == 1
+
+
+def test_publish_other_bytes_under_one_name_gets_a_new_indexed_timestamp(
+    olga: User, owner: Actor, tmp_path: Path
+) -> None:
+    """CEP 47: cooldown policies must see new bytes as new. The same bytes keep their time."""
+    channel = make_channel(owner=olga, allow_overwrite=True)
+    path = make_conda(tmp_path)
+    first = publish(owner, channel, path).artifact
+    Artifact.objects.update(indexed_timestamp=1_500_000_000_000)
+    assert publish(owner, channel, path, force=True).artifact.indexed_timestamp == 1_500_000_000_000
+    second = publish(owner, channel, other_bytes(tmp_path / "other"), force=True).artifact
+    assert second.indexed_timestamp >= first.indexed_timestamp
+
+
+@pytest.mark.parametrize(("name", "is_let_through"), [("map-tiles", True), ("atlas", True), ("demo", False)])
+def test_publish_with_a_key_of_two_globs_takes_names_that_one_of_them_matches(
+    channel: Channel, olga: User, tmp_path: Path, name: str, is_let_through: bool
+) -> None:
+    key = api_keys.look_up(make_key(olga, channels=[channel], package_globs=("map-*", "atlas")))
+    actor, path = Actor(user=olga, key=key), make_conda(tmp_path, name=name)
+    if is_let_through:
+        assert publish(actor, channel, path).is_new
+    else:
+        assert refusal(actor, channel, path).code == "name_not_allowed"
 
 
 def test_force_is_refused_where_the_channel_does_not_allow_it(channel: Channel, owner: Actor, tmp_path: Path) -> None:
