@@ -1,4 +1,4 @@
-"""JSON that every parser reads alike: no NaN, no duplicate keys, no lone surrogates, no NUL, numbers of 64 bits."""
+"""JSON that every parser reads alike: no NaN, duplicate keys, lone surrogates or NUL; numbers fit into 64 bits."""
 
 import codecs
 import json
@@ -29,7 +29,7 @@ class TooDeepError(ValueError):
 
 
 def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
-    """Return the value of a whole document. Raise NotStrictJson, which calls the document `name`."""
+    """Return the value of a document. Raise NotStrictJson, whose reason calls the document `name`."""
     if len(data) > max_bytes:
         raise NotStrictJson(f"{name} is larger than the {human_size(max_bytes)} allowed")
     if not data.strip():
@@ -48,7 +48,7 @@ def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
 
 
 def loads_object(data: bytes, name: str, max_bytes: int, max_depth: int) -> dict[str, Any]:
-    """Return the value of a document that must be an object. Raise NotStrictJson."""
+    """Return the value of a document. Raise NotStrictJson if it is invalid or no object."""
     value = loads(data, name, max_bytes, max_depth)
     if not isinstance(value, dict):
         raise NotStrictJson(f"{name} holds {kind(value)}; expected an object")
@@ -56,13 +56,13 @@ def loads_object(data: bytes, name: str, max_bytes: int, max_depth: int) -> dict
 
 
 def check_no_mark(data: bytes, name: str) -> None:
-    """Refuse a byte order mark, which some readers of UTF-8 skip and others read as a character."""
+    """Refuse a byte order mark: some readers of UTF-8 skip it, others read it as a character."""
     if data.startswith(codecs.BOM_UTF8):
         raise NotStrictJson(f"{name} begins with a byte order mark; save it as UTF-8 without one")
 
 
 def kind(value: object) -> str:
-    """Return the name of `value`'s type in JSON."""
+    """Return the type of `value` in the terms of JSON."""
     match value:
         case None:
             return "null"
@@ -79,7 +79,7 @@ def kind(value: object) -> str:
 
 
 def check(value: Any, levels_left: int) -> None:
-    """Refuse depth and strings that the decoder lets through. Raise ValueError."""
+    """Raise ValueError for depth and for strings that the decoder accepts but other parsers refuse."""
     match value:
         case str():
             _check_string(value)
