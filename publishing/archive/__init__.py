@@ -1,1 +1,1 @@
-"""PURE: what an uploaded archive must be, one rule after another; `publishing.archive.reader` is the way in."""
+"""The checks of an uploaded archive, one module per layer; the entry point is `publishing.archive.reader.read`."""

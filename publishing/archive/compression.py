@@ -1,10 +1,10 @@
-"""From compressed bytes to bounded chunks of a tar: zstd (RFC 8878) and bz2.
+"""Decompression of zstd (RFC 8878) and bz2 into bounded chunks of a tar.
 
-Both decompressors can be asked for little and give a gigabyte. So zstd is fed one block at a time, which holds at most
-128 KiB (and the frame is seen to end, which zstandard's stream reader does not tell); bz2 is asked for a maximum.
+A few compressed bytes can become a gigabyte. So zstd gets one block at a time, which holds at most 128 KiB. This also
+shows the end of a frame, which zstandard's stream reader hides. bz2 gets a maximum length of output.
 
-zstd frames may follow each other, with skippable ones among them: every client reads them as one. A bz2 stream is
-alone: rattler stops after the first, conda and libarchive go on.
+zstd frames may follow each other, with skippable frames between them: every client reads them as one stream. A bz2 file
+must hold a single stream: rattler stops after the first, conda and libarchive continue.
 """
 
 import bz2
@@ -37,13 +37,13 @@ BZ2_CHUNK_BYTES = MIB
 
 
 class Source(Protocol):
-    """Compressed bytes: a file, or one entry of a ZIP."""
+    """A source of compressed bytes: a file, or one entry of a ZIP."""
 
     def read(self, size_bytes: int, /) -> bytes: ...
 
 
 class Part:
-    """One decompressed tar: its bytes in order, within its budget."""
+    """One decompressed tar, read in order and within its budget."""
 
     def __init__(self, chunks: Iterator[bytes], budget: Budget) -> None:
         self.budget = budget
@@ -51,7 +51,7 @@ class Part:
         self._chunk = memoryview(b"")
 
     def read(self, size_bytes: int) -> bytes:
-        """At least one byte and at most `size_bytes`; nothing at the end."""
+        """Return up to `size_bytes`, and at least one byte before the end of the tar."""
         if not self._chunk:
             self._next_chunk()
         data = self._chunk[:size_bytes]
@@ -59,7 +59,7 @@ class Part:
         return bytes(data)
 
     def take(self, size_bytes: int) -> bytes:
-        """Exactly `size_bytes`."""
+        """Return exactly `size_bytes`."""
         data = self.read(size_bytes)
         while len(data) < size_bytes:
             more = self.read(size_bytes - len(data))
@@ -77,7 +77,7 @@ class Part:
         self._chunk = self._chunk[size_bytes:]
 
     def at_once(self, size_bytes: int) -> memoryview | None:
-        """Exactly `size_bytes` where they are there already, without a copy."""
+        """Return exactly `size_bytes` without a copy, or None if the current chunk is shorter."""
         if size_bytes > len(self._chunk):
             return None
         piece = self._chunk[:size_bytes]
@@ -85,7 +85,7 @@ class Part:
         return piece
 
     def feed(self, size_bytes: int, take: Callable[[memoryview], None]) -> None:
-        """Hand `size_bytes` to `take`, piece by piece and without a copy."""
+        """Pass `size_bytes` to `take`, chunk by chunk and without a copy."""
         while size_bytes:
             if not self._chunk:
                 self._next_chunk()
@@ -102,9 +102,9 @@ class Part:
 
 
 def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int, *, may_skip: bool = True) -> Iterator[bytes]:
-    """The content of the zstd frames that `source` is, at most 128 KiB at a time (some chunks are empty).
+    """Yield the content of the zstd frames in `source`, at most 128 KiB at a time; some chunks are empty.
 
-    `may_skip`: skippable frames, which may hold anything, are allowed.
+    `may_skip` allows skippable frames, which may hold arbitrary bytes.
     """
     magic = source.read(len(ZSTD_MAGIC))
     if magic != ZSTD_MAGIC and not ZSTD_SKIPPABLE_MAGIC.match(magic):
@@ -134,7 +134,7 @@ def zstd_chunks(source: Source, budget: Budget, window_max_bytes: int, *, may_sk
 
 
 def _skip_zstd_frame(source: Source, budget: Budget) -> None:
-    """Read past a skippable frame, which has no content."""
+    """Read past a skippable frame."""
     left_bytes = int.from_bytes(_take(source, ZSTD_SKIPPABLE_SIZE_BYTES, budget), "little")
     while left_bytes:
         left_bytes -= len(_take(source, min(left_bytes, SKIP_BYTES), budget))
@@ -166,7 +166,7 @@ def _zstd_frame(
 
 
 def _zstd_frame_header(source: Source, budget: Budget) -> bytes:
-    """The frame header after the magic number: a descriptor and what it announces."""
+    """Return the frame header after the magic number: the descriptor and the fields that it declares."""
     descriptor = _take(source, 1, budget)
     is_single_segment = bool(descriptor[0] & ZSTD_SINGLE_SEGMENT_FLAG)
     window_bytes = 0 if is_single_segment else 1
@@ -176,7 +176,7 @@ def _zstd_frame_header(source: Source, budget: Budget) -> bytes:
 
 
 def _zstd_block(source: Source, budget: Budget) -> tuple[bool, bytes]:
-    """Whether it is the frame's last block, and the block with its header."""
+    """Return whether the block is the last of its frame, and the block with its header."""
     header = _take(source, ZSTD_BLOCK_HEADER_BYTES, budget)
     fields = int.from_bytes(header, "little")
     is_last, kind, content_bytes = bool(fields & 1), fields >> 1 & 0x03, fields >> 3
@@ -195,7 +195,7 @@ def _take(source: Source, size_bytes: int, budget: Budget) -> bytes:
 
 
 def bz2_chunks(source: Source, budget: Budget) -> Iterator[bytes]:
-    """The content of the one bz2 stream that `source` is, at most 1 MiB at a time (some chunks are empty)."""
+    """Yield the content of the single bz2 stream in `source`, at most 1 MiB at a time; some chunks are empty."""
     decompressor = bz2.BZ2Decompressor()
     while not decompressor.eof:
         budget.check_time()

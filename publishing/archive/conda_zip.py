@@ -1,8 +1,8 @@
-"""The ZIP around a `.conda` file (CEP 35), read so strictly that every ZIP reader must see the same three entries.
+"""The ZIP container of a `.conda` file (CEP 35), checked so that every ZIP reader sees the same three entries.
 
-The standard library reads a ZIP by its directory at the end alone and forgives what lies elsewhere; streaming clients
-read the local headers. So both are read here, compared, and no byte of the file may belong to neither.
-APPNOTE.TXT names the structures: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+The standard library reads the directory at the end and ignores the rest. Streaming clients read the local headers. So
+both are read here and compared, and every byte of the file must belong to one of them. APPNOTE.TXT defines the
+structures: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
 
 import struct
@@ -26,23 +26,23 @@ CENTRAL_SIGNATURE = b"PK\x01\x02"
 LOCAL = struct.Struct("<4s5H3L2H")
 LOCAL_SIGNATURE = b"PK\x03\x04"
 
-# As SATURATED_32, of a field of 16 bits.
+# Like SATURATED_32, for fields of 16 bits.
 SATURATED_16 = 0xFFFF
 
 STORED = 0
-# A name in UTF-8, how well a compressor did (bits 1, 2 and 4): none of them changes what a stored entry holds.
+# A name in UTF-8, and compression options (bits 1, 2 and 4): they don't change the content of a stored entry.
 HARMLESS_FLAGS = 0x0800 | 0x0016
-# What Python's zipfile reads.
+# The highest version that Python's zipfile reads.
 NEEDED_MAX = 63
 
 ENTRY_COUNT = 3
-# Three entries with short names; what is larger holds something else.
+# Enough for three entries with short names.
 DIRECTORY_MAX_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class ZipEntry:
-    """One stored entry; `offset` is that of its content."""
+    """A stored entry; `offset` is the position of its content in the file."""
 
     name: str
     offset: int
@@ -53,9 +53,10 @@ class ZipEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What the local and the central header of an entry must agree on.
+    """The fields on which the local and the central header of an entry must agree.
 
-    Not the version needed: where an offset alone takes ZIP64, the standard library writes it into the central one.
+    The version needed may differ: for an offset that needs ZIP64, the standard library writes it into the central
+    header alone.
     """
 
     flags: int
@@ -69,7 +70,7 @@ class _Header:
 
 
 def entries(file: BinaryIO, file_bytes: int) -> dict[str, ZipEntry]:
-    """The three entries by name. Raises BadPackage where two readers of ZIP could see different ones."""
+    """Return the three entries by name. Raise BadPackage if two ZIP readers could see different ones."""
     directory_offset, directory_bytes = _find_directory(file, file_bytes)
     directory = _read(file, directory_offset, directory_bytes)
     found: dict[str, ZipEntry] = {}
@@ -92,7 +93,7 @@ def entries(file: BinaryIO, file_bytes: int) -> dict[str, ZipEntry]:
 
 
 class EntryReader:
-    """The content of one entry as a file, its checksum verified when the last byte was read."""
+    """The content of one entry as a file. Reading the last byte verifies the checksum."""
 
     def __init__(self, file: BinaryIO, entry: ZipEntry) -> None:
         self._file = file
@@ -114,7 +115,7 @@ class EntryReader:
 
 
 def _find_directory(file: BinaryIO, file_bytes: int) -> tuple[int, int]:
-    """Offset and size of the central directory, which must end where the end record begins."""
+    """Return the offset and the size of the central directory, which must end where the end record begins."""
     end_offset = file_bytes - END.size
     if end_offset < 0:
         raise BadPackage(f"the file has {file_bytes} bytes: too short for the ZIP that a .conda file is")
@@ -137,14 +138,15 @@ def _find_directory(file: BinaryIO, file_bytes: int) -> tuple[int, int]:
 
 
 def _read_end64(file: BinaryIO, end_offset: int, stated: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Where the ZIP64 end record begins, and the fields that the old end record has too, in its order."""
+    """Return the offset of the ZIP64 end record, and the fields that replace those of the old end record, in its order.
+    """
     locator_offset = end_offset - END64_LOCATOR.size
     end64_offset = locator_offset - END64.size
     if end64_offset < 0:
-        raise BadPackage("the ZIP lacks the ZIP64 record that its end speaks of")
+        raise BadPackage("the ZIP lacks the ZIP64 record that its end announces")
     locator = END64_LOCATOR.unpack(_read(file, locator_offset, END64_LOCATOR.size))
     if locator != (END64_LOCATOR_SIGNATURE, 0, end64_offset, 1):
-        raise BadPackage("the ZIP lacks the ZIP64 locator that its end speaks of, or has bytes around it")
+        raise BadPackage("the ZIP lacks the ZIP64 locator that its end announces, or has bytes around it")
     signature, record_bytes, _, _, *fields = END64.unpack(_read(file, end64_offset, END64.size))
     if signature != END64_SIGNATURE or record_bytes != END64.size - 12:
         raise BadPackage("the ZIP's ZIP64 record is malformed")
@@ -155,14 +157,17 @@ def _read_end64(file: BinaryIO, end_offset: int, stated: tuple[int, ...]) -> tup
 
 
 def _check_no_locator(file: BinaryIO, end_offset: int) -> None:
-    """The standard library follows a ZIP64 locator wherever one precedes the end, be it within an extra field."""
+    """Refuse a ZIP64 locator before an end record without ZIP64.
+
+    The standard library follows a locator at this place even if it lies within an extra field.
+    """
     offset = max(end_offset - END64_LOCATOR.size, 0)
     if _read(file, offset, len(END64_LOCATOR_SIGNATURE)) == END64_LOCATOR_SIGNATURE:
-        raise BadPackage("the ZIP has a ZIP64 locator that its end does not speak of")
+        raise BadPackage("the ZIP has a ZIP64 locator that its end does not announce")
 
 
 def _central_headers(directory: bytes) -> list[tuple[_Header, int]]:
-    """Each entry's header and the offset of its local one; they fill the directory entirely."""
+    """Return each entry's central header and the offset of its local one. The headers must fill the directory."""
     headers = []
     position = 0
     for _ in range(ENTRY_COUNT):
@@ -196,7 +201,7 @@ def _central_header(directory: bytes, position: int) -> tuple[_Header, int, int]
 
 
 def _read_entry(file: BinaryIO, central: _Header, offset: int) -> ZipEntry:
-    """The entry, its local header compared with the central one."""
+    """Return the entry after comparing its local header with the central one."""
     fields = LOCAL.unpack(_read(file, offset, LOCAL.size))
     signature, needed, flags, method, dos_time, dos_date, crc, compressed, size, name_bytes, extra_bytes = fields
     if signature != LOCAL_SIGNATURE or name_bytes != len(central.name) or extra_bytes > DIRECTORY_MAX_BYTES:
@@ -207,7 +212,7 @@ def _read_entry(file: BinaryIO, central: _Header, offset: int) -> ZipEntry:
     size, compressed = zip_extras.real_sizes(name, extra, (size, compressed))
     has_descriptor = bool(flags & descriptors.FLAG)
     central_sizes = (central.compressed_bytes, central.size_bytes)
-    # libarchive leaves the checksum to the descriptor, and knows the sizes of what it stores.
+    # libarchive writes the checksum into the descriptor alone. It may write the sizes of a stored entry into both.
     if has_descriptor and not crc and (compressed, size) in ((0, 0), central_sizes):
         crc, (compressed, size) = central.crc, central_sizes
     local = _Header(flags, method, dos_time, dos_date, crc, compressed, size, name)
@@ -218,7 +223,7 @@ def _read_entry(file: BinaryIO, central: _Header, offset: int) -> ZipEntry:
 
 
 def _check_descriptor(file: BinaryIO, entry: ZipEntry, next_offset: int) -> int:
-    """The end of the data descriptor that states checksum and sizes once more, right up to what comes next."""
+    """Return the end of the data descriptor, which repeats checksum and sizes and must end at `next_offset`."""
     end = entry.offset + entry.size_bytes
     size_bytes = next_offset - end
     if 0 < size_bytes <= descriptors.MAX_BYTES:
@@ -233,7 +238,7 @@ def _check_descriptor(file: BinaryIO, entry: ZipEntry, next_offset: int) -> int:
 
 
 def _check_needed(name: bytes, needed: int) -> None:
-    """Refuse a version of ZIP that conda does not read; what is stored as it is needs 1.0, and 4.5 for ZIP64."""
+    """Refuse a ZIP version that conda can't read. Stored entries need 1.0, or 4.5 with ZIP64."""
     if needed > NEEDED_MAX:
         raise BadPackage(
             f"{quote(name)} needs version {needed / 10} of ZIP; at most {NEEDED_MAX / 10} is read by all clients"

@@ -1,6 +1,7 @@
-"""Sizes and SHA-256 that info/paths.json states: compared as the members pass by, in either order.
+"""Comparison of files with the sizes and SHA-256 that info/paths.json states.
 
-Half a million files must fit into memory, so a fact is packed: 8 bytes of size, and 32 of SHA-256 where it is known.
+The list and the files may come in either order. Half a million files must fit into memory, so each is packed: 8 bytes
+of size, then 32 bytes of SHA-256 if it is known.
 """
 
 from publishing.archive.listing import ListedPath, PathType
@@ -12,7 +13,7 @@ UNKNOWN_SIZE = b"\xff" * SIZE_BYTES
 
 
 class Contents:
-    """The stated and the held contents; `mismatch` is the first sentence about where they differ."""
+    """Stated and found contents; `mismatch` describes the first difference, and is empty without one."""
 
     def __init__(self) -> None:
         self.mismatch = ""
@@ -20,7 +21,7 @@ class Contents:
         self._found: dict[bytes, bytes] = {}
 
     def state(self, key: bytes, entry: ListedPath) -> None:
-        """Take in an entry of the list, whose path is `key`."""
+        """Record an entry of the list; `key` is its path."""
         if entry.path_type is not PathType.HARDLINK:
             return
         stated = _packed(entry.size_bytes, entry.sha256)
@@ -30,9 +31,9 @@ class Contents:
             self._stated[key] = stated
 
     def end(self, key: bytes, member: Member, target: str, reader: TarReader) -> None:
-        """Compare the member, or keep its fact: for a list that comes later, or for a hardlink that states more."""
+        """Compare the member with its entry, and keep its size and hash for a later entry or hardlink."""
         if member.kind is MemberKind.FILE:
-            # Before the size is packed: what does not fit into it is not in the archive either.
+            # Read the content before packing the size: this fails on a stated size that the archive does not hold.
             digest = reader.digest()
             found = member.size_bytes.to_bytes(SIZE_BYTES, "big") + digest
         elif member.kind is MemberKind.HARDLINK:
@@ -47,12 +48,12 @@ class Contents:
             self._found[key] = found
 
     def are_same(self, key: bytes, other: bytes) -> bool:
-        """Tell whether two paths are files of the same size and SHA-256."""
+        """Tell whether two paths are files of equal size and SHA-256."""
         fact = self._of(key)
         return len(fact) > SIZE_BYTES and fact == self._of(other)
 
     def _of(self, key: bytes) -> bytes:
-        """The fact of a file that came before: as it was found, or as it was stated and then found to be true."""
+        """Return size and hash of an earlier file: as found, or as stated if the file agreed."""
         return self._found.get(key) or self._stated.get(key, UNKNOWN_SIZE)
 
     def _compare(self, key: bytes, stated: bytes, found: bytes) -> None:

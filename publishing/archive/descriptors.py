@@ -1,4 +1,4 @@
-"""A ZIP entry's data descriptor: checksum and sizes behind the content, by which streaming readers find its end."""
+"""Data descriptors of ZIP entries: checksum and sizes after the content, where streaming readers find its end."""
 
 import re
 import struct
@@ -8,20 +8,20 @@ from publishing.wording import quote
 
 FLAG = 0x0008
 SIGNATURE = b"PK\x07\x08"
-# After the signature: a checksum and the two sizes, of 32 or of 64 bits.
+# After the signature: a checksum and two sizes, of 32 or 64 bits each.
 FORMS = (struct.Struct("<3L"), struct.Struct("<L2Q"))
 MAX_BYTES = len(SIGNATURE) + max(form.size for form in FORMS)
 
-# What a reader may take for the end of an entry: the descriptor itself, or the next header of either kind.
+# Bytes that a reader may take for the end of an entry: a descriptor, or the next header of either kind.
 MARK = re.compile(rb"PK(?:\x07\x08|\x03\x04|\x01\x02)")
 SIZE_BYTES = 4
 SIZE_MAX = 2**32
-# Where a size of either form has its lower half, behind the end of the content and the checksum.
+# Possible offsets of the low half of a size from the beginning of the descriptor's fields.
 SIZES_BEHIND_END = (4, 8, 12)
 
 
 def agrees(descriptor: bytes, crc: int, size_bytes: int) -> bool:
-    """Tell whether it states this checksum and size, with the signature that streaming readers look for."""
+    """Tell whether a descriptor has its signature, which streaming readers look for, and this checksum and size."""
     stated = descriptor.removeprefix(SIGNATURE)
     is_signed = len(stated) != len(descriptor)
     expected = (crc, size_bytes, size_bytes)
@@ -29,10 +29,11 @@ def agrees(descriptor: bytes, crc: int, size_bytes: int) -> bool:
 
 
 class Watch:
-    """The content of an entry with a descriptor, as it passes: none of it may look like an earlier descriptor.
+    """A check of an entry with a descriptor: its content must not look like an earlier descriptor.
 
-    A streaming reader would end the entry there and read its own entries from the rest. The sizes tell: those of a ZIP
-    within the package count from elsewhere. The checksum is not compared, since some readers do not either.
+    A streaming reader would end the entry there and read other entries from the rest. A false descriptor is recognized
+    by its size, which must equal the number of bytes before it. So a package may hold a ZIP, whose sizes count from
+    another position. The checksum is ignored, because some readers ignore it, too.
     """
 
     def __init__(self, name: str) -> None:
@@ -41,7 +42,7 @@ class Watch:
         self._kept_offset = 0
 
     def pass_by(self, data: bytes) -> None:
-        """Take in the next bytes. Raises BadPackage."""
+        """Check the next bytes. Raise BadPackage if a reader could end the entry in them."""
         window = self._kept + data
         for mark in MARK.finditer(window):
             if any(self._is_end(window, *end) for end in _ends(mark)):
@@ -50,19 +51,19 @@ class Watch:
                     f"{self._kept_offset + mark.start()}, where some readers would end it: "
                     "write the file with true sizes in its headers"
                 )
-        # A mark at the window's end is looked at once more, with what follows it.
+        # A mark near the end of the window is checked again together with the bytes that follow.
         dropped = max(len(window) - 2 * MAX_BYTES, 0)
         self._kept = window[dropped:]
         self._kept_offset += dropped
 
     def _is_end(self, window: bytes, content_end: int, stated_at: int) -> bool:
-        """Tell whether the checksum and sizes at `stated_at` of the window fit what precedes `content_end`."""
+        """Tell whether a size in the fields at `stated_at` equals the length of the content up to `content_end`."""
         expected = ((self._kept_offset + content_end) % SIZE_MAX).to_bytes(SIZE_BYTES, "little")
         return stated_at >= 0 and any(window.startswith(expected, stated_at + behind) for behind in SIZES_BEHIND_END)
 
 
 def _ends(mark: re.Match[bytes]) -> list[tuple[int, int]]:
-    """Return the end of the content before this mark, and the beginning of the descriptor's fields."""
+    """Return possible ends of the content before this mark, each with the beginning of the descriptor's fields."""
     if mark[0] == SIGNATURE:
         return [(mark.start(), mark.end())]
     starts = [mark.start() - form.size for form in FORMS]

@@ -14,20 +14,20 @@ from publishing.archive.tree import ABOUT_JSON, LINK_JSON, OLD_LINK_JSON, RUN_EX
 from publishing.wording import quote
 
 RUN_EXPORT_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
-# A page shows their warnings; more of them help no reader.
+# The package's page shows the warnings. More of them wouldn't help its readers.
 CHECKED_RUN_EXPORTS = 100
 
 LINK_VERSION = 1
 LINK_TYPES = ("python", "generic")
-# A command becomes a file in bin/ or Scripts/, module and function become Python source.
-# A file system holds 255 bytes of a name; on Windows "-script.py" follows.
+# Clients make a file in bin/ or Scripts/ from a command, and Python source from module and function.
+# File names have at most 255 bytes. On Windows clients append "-script.py".
 COMMAND = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,244}"
 DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
 ENTRY_POINT = re.compile(rf" *{COMMAND} *= *{DOTTED} *: *{DOTTED} *\Z")
 
 
 def check_link(found: Mapping[str, bytes], noarch_kind: str | None, limits: Limits) -> None:
-    """Refuse a link.json, also by its first name, that conda or rattler can't read, or that is of another kind."""
+    """Refuse a link.json, also under its old name, that a client can't read or that contradicts index.json."""
     for name in (LINK_JSON, OLD_LINK_JSON):
         if name in found:
             link = json_documents.document_object(found[name], name, limits, "link_json_bytes")
@@ -45,13 +45,13 @@ def _check_noarch_link(name: str, link: dict[str, Any], noarch_kind: str | None)
     if (noarch["type"] == "python") != (noarch_kind == "python"):
         raise BadPackage(
             f"{name} has the type {noarch['type']}, but index.json has the noarch {quote(noarch_kind)}: "
-            "conda goes by the one, rattler by the other"
+            "conda uses the first, rattler the second"
         )
     _check_entry_points(name, noarch.get("entry_points", []))
 
 
 def _check_entry_points(name: str, entry_points: object) -> None:
-    """Refuse entry points that could write elsewhere or run something else than the function that they name."""
+    """Refuse entry points that could write to other places or run other code than the named function."""
     if not isinstance(entry_points, list):
         raise BadPackage(f"{name} has {strict_json.kind(entry_points)} as entry_points; expected a list")
     for entry_point in entry_points:
@@ -60,7 +60,8 @@ def _check_entry_points(name: str, entry_points: object) -> None:
 
 
 def about(data: bytes | None, limits: Limits) -> tuple[dict[str, Any], str]:
-    """Read info/about.json. Adds a warning where it can't be read: no client needs it to install."""
+    """Return info/about.json and a warning. A file that can't be read is only a warning: no client needs it to install.
+    """
     if data is None:
         return {}, ""
     try:
@@ -70,7 +71,10 @@ def about(data: bytes | None, limits: Limits) -> tuple[dict[str, Any], str]:
 
 
 def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
-    """The dict of lists of CEP 12, without empty lists. A list alone is conda-build's oldest form: all weak."""
+    """Return the run exports in CEP 12's form, without empty lists.
+
+    A bare list is conda-build's oldest form: all its entries are weak.
+    """
     if data is None:
         return {}
     stated = json_documents.document(data, RUN_EXPORTS_JSON, limits, "run_exports_json_bytes")
@@ -86,7 +90,7 @@ def run_exports(data: bytes | None, limits: Limits) -> dict[str, list[str]]:
 
 
 def run_export_warnings(exports: dict[str, list[str]], specs: SpecReader) -> Iterator[str]:
-    """The run exports that a build with one client would read otherwise than a build with another."""
+    """Yield a warning for each run export that conda and rattler read differently."""
     entries = ((kind, spec) for kind, specs_of_kind in exports.items() for spec in specs_of_kind)
     for kind, spec in islice(entries, CHECKED_RUN_EXPORTS):
         if problem := specs.read(spec).problem:
@@ -94,7 +98,10 @@ def run_export_warnings(exports: dict[str, list[str]], specs: SpecReader) -> Ite
 
 
 def prefix_modes(has_prefix: bytes | None) -> set[str]:
-    """The file modes in info/has_prefix: lines of `placeholder mode path`, or of a path alone, which means text."""
+    """Return the file modes in info/has_prefix.
+
+    A line is `placeholder mode path`, or only a path, which means the mode text.
+    """
     modes = set()
     for line in (has_prefix or b"").splitlines():
         words = line.split(maxsplit=2)

@@ -1,8 +1,8 @@
-"""Refusals of packages."""
+"""Errors that refuse a package."""
 
 
 class BadPackage(Exception):  # noqa: N818 (its name is a sentence)
-    """The upload is not a package that every client reads alike; `reason` is one sentence for the uploader."""
+    """The upload is not a package that every client reads the same way; `reason` is one sentence for the uploader."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -10,5 +10,5 @@ class BadPackage(Exception):  # noqa: N818 (its name is a sentence)
 
 
 def over_limit(reason: str, *fields: str) -> BadPackage:
-    """The refusal because of a limit: what was found, what is allowed, and the `fields` of Limits that raise it."""
+    """Return the error for an exceeded limit. `reason` states found and allowed; `fields` are the Limits to raise."""
     return BadPackage(f"{reason}; an administrator can raise {' or '.join(fields)} in HUB_PACKAGE_LIMITS")

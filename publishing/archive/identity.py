@@ -1,4 +1,4 @@
-"""The identifiers of a package (CEP 26, CEP 33) and the file name that they make."""
+"""Name, version, build and subdir of a package (CEP 26, CEP 33), and its file name."""
 
 import re
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class FileName:
 
 
 def parse_file_name(file_name: str) -> FileName:
-    """The parts of `file_name`, each of them checked. Raises BadPackage."""
+    """Return the checked parts of `file_name`. Raise BadPackage if one of them is invalid."""
     if len(file_name) > identifiers.FILE_NAME_MAX_CHARACTERS:
         limit = identifiers.FILE_NAME_MAX_CHARACTERS
         raise BadPackage(f"the file name has {len(file_name)} characters; at most {limit} are allowed")

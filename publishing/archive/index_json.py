@@ -1,4 +1,4 @@
-"""info/index.json (CEP 34, 43, 44, 45): what becomes the package's record in repodata."""
+"""The checks of info/index.json (CEP 34, 43, 44, 45), which becomes the package's record in repodata."""
 
 import json
 import re
@@ -24,10 +24,10 @@ V3_SCHEMA_VERSION = 3
 
 NOARCH_KINDS = ("generic", "python")
 NOARCH_SUBDIR = "noarch"
-# conda's names of 2012 for the arch of a subdir.
+# conda's `arch` values of 2012, and the suffix of the subdir for each.
 OLD_ARCHS = {"x86": "32", "x86_64": "64"}
 
-# conda's names, and those that it takes from Python.
+# The values that conda accepts: its own names, and those of Python's sys.platform.
 CONDA_VALUES = {
     "platform": (
         "linux",
@@ -45,8 +45,8 @@ CONDA_VALUES = {
     "package_type": ("noarch_generic", "noarch_python"),
 }
 
-# Of all lists and objects together. A record of a million empty lists packs to a kilobyte, and takes 26 MiB of memory
-# in whatever reads the index, the hub and each client alike; the largest real ones have some hundreds.
+# The number of values in all lists and objects. A million empty lists compress to a kilobyte, and take 26 MiB of
+# memory in each reader of the index, that is in the hub and every client. The largest real records have hundreds.
 VALUES_MAX = 10_000
 
 FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?\Z")
@@ -54,7 +54,8 @@ EXTRA_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
 
 
 def parse(data: bytes | None, file_name: FileName, limits: Limits, specs: SpecReader) -> dict[str, Any]:
-    """The index, every key kept, checked in itself and against the file's name. Raises BadPackage."""
+    """Return the index with every key, checked in itself and against the file name. Raise BadPackage if it is invalid.
+    """
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
     index = json_documents.document_object(data, NAME, limits, "index_json_bytes")
@@ -75,9 +76,9 @@ def parse(data: bytes | None, file_name: FileName, limits: Limits, specs: SpecRe
 
 
 def revision(index: dict[str, Any], specs: SpecReader) -> int:
-    """The repodata revision that a checked index needs: 1, or 3 for CEP 43, 44 and 45.
+    """Return the repodata revision that a checked index needs: 1, or 3 for CEP 43, 44 and 45.
 
-    As rattler's required_repodata_revision, and as CEP 43 says of a schema_version of 3.
+    The rule is that of rattler's required_repodata_revision, and of CEP 43 for a schema_version of 3.
     """
     states_v3 = index.get("repodata_revision") == V3_REVISION or index.get("schema_version") == V3_SCHEMA_VERSION
     return V3_REVISION if states_v3 or _needs_v3(index, specs) else LEGACY_REVISION
@@ -107,7 +108,7 @@ def _check_values(index: dict[str, Any]) -> None:
 
 
 def _read_old_noarch(index: dict[str, Any]) -> None:
-    """Put the old values of noarch as clients read them: true is generic, false and '' are none."""
+    """Replace old values of noarch by their meaning for clients: true is generic; false and '' mean no noarch."""
     noarch = index.get("noarch")
     if noarch is True:
         index["noarch"] = "generic"
@@ -116,9 +117,9 @@ def _read_old_noarch(index: dict[str, Any]) -> None:
 
 
 def _old_subdir(index: dict[str, Any]) -> str:
-    """The subdir of a package from before 2017, which states platform and arch alone, both null for noarch.
+    """Return the subdir of a package from before 2017, which has only platform and arch, both null for noarch.
 
-    Such packages became .conda files, too.
+    Some of these packages were converted to .conda files.
     """
     platform, arch = index.get("platform"), index.get("arch")
     if index.get("noarch") or (platform is None and arch is None):
@@ -141,7 +142,10 @@ def _check_identity(index: dict[str, Any], file_name: FileName) -> None:
 
 
 def _renamed(index: dict[str, Any], file_name: FileName) -> str:
-    """The way out of a name that is another one's; the entries of a .conda file state its own and had agreed."""
+    """Return the remedy for a file name that contradicts index.json.
+
+    In a .conda file the names of the entries have agreed with the file name already, so that it wasn't renamed.
+    """
     parts = [index.get(key) for key in ("name", "version", "build")]
     if file_name.extension == ".conda" or not all(isinstance(part, str) for part in parts):
         return "build the package again"
@@ -185,7 +189,7 @@ def _check_site_packages(index: dict[str, Any]) -> None:
 
 
 def _check_conda_types(index: dict[str, Any]) -> None:
-    """Refuse values that conda fails on, and that rattler or the hub does not look at."""
+    """Refuse values on which conda fails, and which neither rattler nor another check of the hub refuses."""
     for key, allowed in CONDA_VALUES.items():
         value = index.get(key)
         if value is not None and value not in allowed:
@@ -232,7 +236,10 @@ def _check_specs(index: dict[str, Any], limits: Limits, specs: SpecReader) -> No
 
 
 def _check_stated_revision(index: dict[str, Any], specs: SpecReader) -> None:
-    """rattler-build states the revision in a key of its own, 0 for the legacy one, and rattler believes it."""
+    """Refuse a stated repodata revision that is unknown or too low.
+
+    rattler-build writes the key `repodata_revision`, with 0 for the legacy revision, and rattler trusts it.
+    """
     stated = index.get("repodata_revision")
     if stated not in (None, 0, V3_REVISION):
         raise BadPackage(f"{NAME} has the repodata_revision {quote(stated)}; known are 0 and 3")
@@ -241,7 +248,8 @@ def _check_stated_revision(index: dict[str, Any], specs: SpecReader) -> None:
 
 
 def _check_rattler_reads(index: dict[str, Any]) -> None:
-    """The types of all other keys, as the strictest client wants them: one bad record costs it the whole subdir."""
+    """Check the types of all other keys with rattler, the strictest client: one bad record costs it the whole subdir.
+    """
     try:
         rattler.package.IndexJson.from_str(json.dumps(index))
     except Exception as error:
@@ -256,7 +264,7 @@ def _required_string(index: dict[str, Any], key: str) -> str:
 
 
 def _strings(container: dict[str, Any], key: str) -> list[str]:
-    """A list of strings, empty where the key is missing."""
+    """Return the list of strings at `key`, or an empty one if the key is missing."""
     value = container.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise BadPackage(f"{NAME} has {strict_json.kind(value)} as {key}; expected a list of strings")

@@ -1,4 +1,4 @@
-"""The JSON documents of a package: each within its limits, and refused with BadPackage."""
+"""JSON documents of a package, read within their limits. Errors are raised as BadPackage."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from publishing.archive.limits import Limits
 
 
 def document(data: bytes, name: str, limits: Limits, field: str) -> Any:
-    """Parse a document of a package. `field` of `limits` bounds its length."""
+    """Return the value of a document. `field` names the limit of its length."""
     with _refusing():
         return strict_json.loads(data, name, getattr(limits, field), limits.json_depth)
 
 
 def document_object(data: bytes, name: str, limits: Limits, field: str) -> dict[str, Any]:
-    """Parse a document that must be an object."""
+    """Return the value of a document that must be an object. `field` names the limit of its length."""
     with _refusing():
         return strict_json.loads_object(data, name, getattr(limits, field), limits.json_depth)
 

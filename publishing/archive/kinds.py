@@ -1,4 +1,4 @@
-"""Kinds of files that are no conda package, told by the name and by the first and last bytes."""
+"""Recognition of files that are no conda package, by their name and their first and last bytes."""
 
 import re
 from typing import BinaryIO
@@ -8,14 +8,14 @@ from publishing.archive.errors import BadPackage
 from publishing.wording import KIB, human_size, quote
 
 HEAD_BYTES = 1 * KIB
-# The end of a ZIP with the names of its entries, as far as they are needed to tell what it is.
+# Enough of a ZIP's directory to recognize its kind by the names of its entries.
 TAIL_BYTES = 64 * KIB
 
 MAGIC = {".conda": b"PK\x03\x04", ".tar.bz2": b"BZh"}
 ZIP_END = b"PK\x05\x06"
 ZIP_END_BYTES = 22
 
-# Where the magic stands, the magic, and what the file is.
+# Offset of the magic bytes, the magic bytes, and a description of the file.
 BINARIES = (
     (0, b"\x1f\x8b", "compressed by gzip (.tar.gz)"),
     (0, b"\x28\xb5\x2f\xfd", "compressed by zstd (.tar.zst), without the ZIP around it"),
@@ -36,7 +36,7 @@ BINARIES = (
     (0, b"\x00" * 64, "nothing but zero bytes at its beginning; a download or a disk failed"),
     (0, b"PK\x05\x06", "an empty ZIP"),
 )
-# Each is matched with what a stranger sent, so none may backtrack: tests/archive/test_costs.py tries them all.
+# The patterns match untrusted bytes, so they must not backtrack: tests/archive/test_costs.py tries them all.
 TEXTS = (
     (rb"(?i)<(?:!doctype html|html|head)\b", "an HTML page, likely a sign-in or error page"),
     (rb"(?s)(?:<\?xml.*?\?>\s*)?<Error>.*<Code>", "the error message of an object store, as XML"),
@@ -50,7 +50,7 @@ TEXTS = (
 TEXT = re.compile(rb"[\t\r\n -~\x80-\xff]*\Z")
 SPACES = b" \t\r\n"
 COMMENT_BEGIN, COMMENT_END = b"<!--", b"-->"
-# Names in the directory of a ZIP.
+# Names of entries in the directory of a ZIP.
 ZIPS = (
     (rb"\.dist-info/", "a Python wheel; build a conda package from it"),
     (rb"EGG-INFO/", "a Python egg; build a conda package from it"),
@@ -82,7 +82,7 @@ OTHER_ENDS = {
 
 
 def name_problem(file_name: str) -> str:
-    """Why `file_name` does not end as a package's name does, and what to do, as the rest of a sentence; or nothing."""
+    """Return the fault of a file name and its remedy, as the end of a sentence; "" for a name that looks right."""
     if UNFINISHED.search(file_name):
         return "it is an unfinished download; wait for its end, or download it again"
     plain = COPY.sub("", file_name.partition("?")[0], count=1)
@@ -97,7 +97,7 @@ def name_problem(file_name: str) -> str:
 
 
 def check(file: BinaryIO, file_bytes: int, extension: str) -> None:
-    """Raise BadPackage where the file is something else than its `extension` says, as far as both its ends tell."""
+    """Raise BadPackage if the first and last bytes show that the file is no package with this `extension`."""
     if not file_bytes:
         raise BadPackage("the file is empty; build or download it again")
     file.seek(0)
@@ -130,14 +130,14 @@ def _other_kind(head: bytes, tail: bytes, file_bytes: int, extension: str) -> st
 
 
 def _zip_directory(tail: bytes) -> bytes:
-    """The directory of a ZIP as its end states it, or what of it lies in `tail`: the names of the entries."""
+    """Return the directory of a ZIP, with the names of the entries, as far as `tail` holds it."""
     end = tail.rfind(ZIP_END)
     directory_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
     return tail[max(end - directory_bytes, 0) : end]
 
 
 def _text_kind(head: bytes) -> str | None:
-    """Describe a text, with its beginning."""
+    """Return the kind of a text and its beginning, or None if the bytes are no text."""
     text = head.lstrip(b"\xef\xbb\xbf" + SPACES)
     markup = _after_comments(text)
     found = next((what for pattern, what in TEXTS if re.match(pattern, markup)), None)
@@ -148,7 +148,7 @@ def _text_kind(head: bytes) -> str | None:
 
 
 def _after_comments(text: bytes) -> bytes:
-    """The text after the comments at its beginning; all of it where one of them does not end."""
+    """Return the text after its leading comments, or all of it if one of them does not end."""
     rest = text
     while rest.startswith(COMMENT_BEGIN):
         _, end, rest = rest.removeprefix(COMMENT_BEGIN).partition(COMMENT_END)

@@ -1,18 +1,19 @@
-"""The texts of a package's licence files, as much of them as its page shows."""
+"""The texts of a package's licence files, up to the size that its page shows."""
 
 from publishing.archive.tar import Member, MemberKind, TarReader
 from publishing.wording import KIB
 
 LICENCE_FOLDER = "info/licenses/"
-# conda-build's single file, before it had a folder for them.
+# The single licence file of older versions of conda-build.
 OLD_LICENCE_FILE = "info/LICENSE.txt"
 FILES_KEPT = 50
-# Of all of a package's licence files together: two GPLs.
+# For all licence files of a package together: the size of two GPLs.
 TEXT_MAX_BYTES = 64 * KIB
 
 
 class Licences:
-    """Licence files in the order of the archive; `texts` has each one's path and text, cut where the room ends."""
+    """Licence files in the order of the archive. `texts` has the path and text of each, cut at TEXT_MAX_BYTES in total.
+    """
 
     def __init__(self) -> None:
         self.texts: list[tuple[str, str]] = []
@@ -31,6 +32,9 @@ class Licences:
 
 
 def _text(data: bytes) -> str:
-    """Characters that a page can show: no control characters but line ends and tabs, and no NUL, which JSON lacks."""
+    """Return the text for a page: control characters except line ends and tabs are replaced.
+
+    This also removes NUL, which JSON columns of PostgreSQL can't store.
+    """
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\f", "\n")
     return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text)

@@ -12,7 +12,7 @@ FRAME_BYTES = 64 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Every cap of docs/package-checks.md; an administrator may change them per channel."""
+    """Limits of docs/package-checks.md; an administrator may change them by HUB_PACKAGE_LIMITS."""
 
     compressed_bytes: int = 2 * GIB
     info_bytes: int = 256 * MIB
@@ -20,7 +20,7 @@ class Limits:
     ratio_free_bytes: int = 256 * MIB
     ratio: int = 100
     window_bytes: int = 128 * MIB
-    # Beyond one for each 64 KiB of the compressed part. Compressors write one frame, pzstd two for some MiB.
+    # In addition to one frame per 64 KiB of the compressed part. Compressors write one frame, pzstd two per some MiB.
     zstd_frames: int = 64
     info_members: int = 20_000
     pkg_members: int = 500_000
@@ -28,7 +28,7 @@ class Limits:
     pkg_seconds: float = 600
     path_bytes: int = 1024
     segment_bytes: int = 255
-    # Paths are held until the last member is seen, so that all of them together are what costs memory.
+    # All paths stay in memory until the last member was read, so their total length is limited, too.
     all_paths_bytes: int = 64 * MIB
     metadata_json_bytes: int = 4 * KIB
     index_json_bytes: int = MIB
@@ -44,9 +44,9 @@ class Limits:
 
 
 class Budget:
-    """The budget of one part of an archive: time, zstd frames, and bytes once decompressed.
+    """The budget of one part of an archive: time, zstd frames, and decompressed bytes.
 
-    `name` is how a sentence calls the part: 'the info archive'; `fields` are those of its seconds and bytes in Limits.
+    `name` is the part in messages, such as 'the info archive'. `fields` name its limits of seconds and of bytes.
     """
 
     def __init__(self, name: str, fields: tuple[str, str], compressed_bytes: int, limits: Limits) -> None:
@@ -76,7 +76,7 @@ class Budget:
             )
 
     def spend_frame(self) -> None:
-        """Counts a zstd frame, which costs time even where it holds nothing."""
+        """Count a zstd frame: even an empty one costs time. Raise BadPackage above the limit."""
         self._frames += 1
         if self._frames > self._max_frames:
             raise over_limit(
@@ -86,7 +86,7 @@ class Budget:
             )
 
     def spend(self, size_bytes: int) -> None:
-        """Counts bytes that were decompressed."""
+        """Count decompressed bytes. Raise BadPackage above a limit."""
         self._spent_bytes += size_bytes
         if self._spent_bytes > self._max_bytes:
             raise over_limit(

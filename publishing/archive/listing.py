@@ -1,4 +1,4 @@
-"""info/paths.json (CEP 34), read one entry at a time: 128 MiB of it would take a gigabyte of Python objects at once."""
+"""info/paths.json (CEP 34), read one entry at a time: as Python objects, 128 MiB of it would take a gigabyte."""
 
 import codecs
 import json
@@ -16,7 +16,7 @@ from publishing.archive.tar import MemberKind
 from publishing.wording import KIB, quote
 
 READ_BYTES = 64 * KIB
-# An entry has one path, one placeholder and one hash; a value that is longer than this is none.
+# An entry has one path, one placeholder and one hash, so valid values are shorter than this.
 VALUE_MAX_CHARACTERS = 64 * KIB
 KEYS_MAX = 64
 NOT_SPACE = re.compile(r"[^ \t\n\r]")
@@ -24,7 +24,7 @@ SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
 class PathType(Enum):
-    """The way in which clients link a path. info/files of old packages does not say it."""
+    """The way in which clients link a path; OLD for entries of info/files, which does not state it."""
 
     HARDLINK = "hardlink"
     SOFTLINK = "softlink"
@@ -43,7 +43,7 @@ FILE_MODES = ("binary", "text")
 
 @dataclass(frozen=True, slots=True)
 class ListedPath:
-    """An entry: `file_mode` is empty where the file holds no prefix; size and hash are as stated, if they are."""
+    """An entry of the list. `file_mode` is empty for files without a prefix; size and hash are optional."""
 
     path: str
     path_type: PathType
@@ -53,7 +53,7 @@ class ListedPath:
 
 
 def entries(read: Callable[[int], bytes], name: str, limits: Limits) -> Iterator[ListedPath]:
-    """The entries of the document that `read` gives in pieces. Raises BadPackage."""
+    """Yield the entries of the document, which `read` returns chunk by chunk. Raise BadPackage if it is invalid."""
     document = _Document(read, name, limits.json_depth)
     missing = {"paths", "paths_version"}
     for key in document.read_keys():
@@ -67,7 +67,7 @@ def entries(read: Callable[[int], bytes], name: str, limits: Limits) -> Iterator
 
 
 def _entry(value: Any, name: str) -> ListedPath:
-    """Checked so that rattler's PathsEntry, which every entry must become, takes it."""
+    """Return an entry that rattler's PathsEntry accepts. Raise BadPackage otherwise."""
     if not isinstance(value, dict) or not isinstance(value.get("_path"), str):
         raise BadPackage(f"{name} has the entry {quote(value)} without a _path")
     path = value["_path"]
@@ -99,7 +99,7 @@ def _entry(value: Any, name: str) -> ListedPath:
 
 
 def _check_installers_keys(value: dict[str, Any], path: str, name: str) -> None:
-    """Keys that only conda reads, and writes in records of its own."""
+    """Check the keys that only conda reads, and that it writes into its own records."""
     sha256_in_prefix, inode_paths = value.get("sha256_in_prefix"), value.get("inode_paths")
     if sha256_in_prefix is not None and not isinstance(sha256_in_prefix, str):
         raise BadPackage(f"{name} gives {quote(path)} the sha256_in_prefix {quote(sha256_in_prefix)}")
@@ -109,7 +109,7 @@ def _check_installers_keys(value: dict[str, Any], path: str, name: str) -> None:
 
 
 class _Document:
-    """A JSON object that is read value by value from text that arrives in pieces."""
+    """A JSON object that is parsed value by value while its text arrives in chunks."""
 
     def __init__(self, read: Callable[[int], bytes], name: str, max_depth: int) -> None:
         self._read = read
@@ -121,7 +121,7 @@ class _Document:
         self._is_at_end = False
 
     def read_keys(self) -> Iterator[str]:
-        """The keys of the object; the caller reads each key's value before the next key."""
+        """Yield the keys of the object. The caller must read each key's value before the next key."""
         seen: set[str] = set()
         json_documents.check_no_mark(self._next_character().encode(), self._name)
         self._expect("{")
@@ -136,13 +136,13 @@ class _Document:
             self._refuse("there is more after its end")
 
     def read_items(self) -> Iterator[Any]:
-        """The items of a list that comes next."""
+        """Yield the items of the list at the current position."""
         self._expect("[")
         for _ in self._separated("]"):
             yield self.read_value()
 
     def read_value(self) -> Any:
-        """The value that comes next, which is never a large one."""
+        """Return the value at the current position, which must be small."""
         self._next_character()
         try:
             value, end = strict_json.DECODER.raw_decode(self._text, self._position)
@@ -160,7 +160,7 @@ class _Document:
         return value
 
     def _separated(self, closing: str) -> Iterator[None]:
-        """Steps over the commas between values until `closing`."""
+        """Yield once per value, and skip the commas between values up to `closing`."""
         if self._next_character() == closing:
             self._expect(closing)
             return
@@ -178,7 +178,7 @@ class _Document:
         self._position += 1
 
     def _next_character(self) -> str:
-        """The next character that is no space, with all of a value's characters behind it; '' at the end."""
+        """Return the next character that is no space, or '' at the end. The buffer then holds a whole value."""
         while True:
             if len(self._text) - self._position <= VALUE_MAX_CHARACTERS and not self._is_at_end:
                 self._fill()
@@ -188,7 +188,7 @@ class _Document:
                 return found[0] if found else ""
 
     def _fill(self) -> None:
-        """Reads until a value's characters are there, or all."""
+        """Read until the buffer holds more than the longest value, or the whole rest."""
         pieces = [self._text[self._position :]]
         length = len(pieces[0])
         while length <= 2 * VALUE_MAX_CHARACTERS and not self._is_at_end:

@@ -1,4 +1,4 @@
-"""The places of the files of a noarch python package: two of its folders have another place in each environment."""
+"""Checks of the install paths of a noarch python package, whose `site-packages` and `python-scripts` clients move."""
 
 import re
 
@@ -7,9 +7,9 @@ from publishing.archive.tar import MemberKind
 from publishing.archive.tree import Tree
 from publishing.wording import quote
 
-# What conda and rattler put elsewhere; rattler the folder itself, too, where it is a file.
+# Folders that conda and rattler move. rattler also moves a file of this name.
 MOVED = ("site-packages", "python-scripts")
-# What comes to each place, moved or as it is, on some system and for some Python.
+# Paths that may end in the same place, moved or unchanged, on some system and for some Python version.
 BIN = re.compile(r"(?:(?P<moved>python-scripts)|bin|(?i:scripts))/(?P<rest>.+)", re.DOTALL)
 SITE_PACKAGES = re.compile(
     r"(?:(?P<moved>site-packages)|lib/python[^/]+/site-packages|(?i:lib)/site-packages)/(?P<rest>.+)", re.DOTALL
@@ -17,7 +17,7 @@ SITE_PACKAGES = re.compile(
 
 
 def check(tree: Tree) -> None:
-    """Refuse files in place of the two folders, and two files of which one would replace the other."""
+    """Refuse files instead of the two folders, and files of which one would replace another."""
     for folder in MOVED:
         kind = tree.kind_of(folder)
         if kind not in (None, MemberKind.DIRECTORY):
@@ -30,12 +30,12 @@ def check(tree: Tree) -> None:
 
 
 def _check_place(tree: Tree, folders: re.Pattern[str]) -> None:
-    """Refuse a file that comes to the place of one that is there already, or below it."""
+    """Refuse a moved file whose install path equals that of a fixed file or lies below it, and the reverse."""
     moved: set[bytes] = set()
     fixed: set[bytes] = set()
     for path, node in tree.members():
         if node.kind not in (None, MemberKind.DIRECTORY) and (found := folders.fullmatch(path)):
-            # With the slash first in order: what lies below another follows it.
+            # NUL instead of the slash, so that sorting puts the content of a folder right after the folder.
             (moved if found["moved"] else fixed).add(found["rest"].replace("/", "\x00").encode())
     above: list[bytes] = []
     for place in sorted(moved | fixed) if moved and fixed else ():

@@ -1,4 +1,4 @@
-"""The node at a path of a package: in the archive, by its list, or both."""
+"""Nodes: a path of a package as its archive and its list describe it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,7 +9,7 @@ from publishing.archive.tar import MemberKind
 
 
 class NodeSource(Enum):
-    """Which tar a member lies in, in the words of a sentence."""
+    """The tar that holds a member. The values are words for messages."""
 
     INFO = "the info archive"
     PKG = "the pkg archive"
@@ -18,7 +18,7 @@ class NodeSource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The entry at a path: in the archive, by info/paths.json, in which tar, and its permissions."""
+    """A path's kind in the archive, its type in the list, the tar that holds it, and its permissions."""
 
     kind: MemberKind | None
     listed: listing.PathType | None
@@ -26,6 +26,6 @@ class Node:
     mode: int = 0
 
 
-# Half a million paths share these few nodes.
+# Cached, since half a million paths share a few distinct nodes.
 node = cache(Node)
 NOTHING = node(None, None)

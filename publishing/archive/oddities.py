@@ -1,4 +1,4 @@
-"""Paths that trouble some system: refused where every client of the package has it, else a warning."""
+"""Paths that cause problems on some system: refused if every client of the package has the problem, else a warning."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from publishing.wording import quote
 
 NAMES_SHOWN = 3
 WINDOWS_SUBDIRS = "win-"
-# Where files that differ by case alone overwrite each other.
+# Subdirs whose clients may have a case-insensitive file system.
 CASE_BLIND_SUBDIRS = ("noarch", "osx-", "win-")
 ANY_SYSTEM = "noarch"
 
 
 def warnings(tree: Tree, subdir: str) -> Iterator[str]:
-    """The sentences for a package of `subdir`. Raises BadPackage for one of Windows that Windows can't hold."""
+    """Yield the warnings for a package of `subdir`. Raise BadPackage for a Windows package that Windows can't hold."""
     found: list[Iterator[str]] = []
     if subdir.startswith(WINDOWS_SUBDIRS):
         for problem in chain(_names_unfit_for_windows(tree, with_info=True), _short_names(tree), _collisions(tree)):
@@ -32,12 +32,12 @@ def warnings(tree: Tree, subdir: str) -> Iterator[str]:
 
 
 def _collisions(tree: Tree) -> Iterator[str]:
-    """Of two names that are one where case does not count, and hold different things."""
+    """Yield a sentence for each two paths that differ by case alone, unless both are files of the same content."""
     return (problem for problem, path, other in _names_of_other_case(tree) if not tree.have_same_bytes(path, other))
 
 
 def _names_of_other_case(tree: Tree) -> Iterator[tuple[str, str, str]]:
-    """Two paths that are one where case does not count, unless both are directories, and a sentence about them."""
+    """Yield a sentence and both paths for each two that differ by case alone, unless both are directories."""
     seen: dict[bytes, str] = {}
     for path, found in tree.members():
         other = seen.setdefault(system_names.case_blind(path).encode(), path)
@@ -53,7 +53,7 @@ def _names_unfit_for_windows(tree: Tree, *, with_info: bool) -> Iterator[str]:
 
 
 def _short_names(tree: Tree) -> Iterator[str]:
-    """Of names such as INDEX~1.JSO beside an index.json, which Windows may take for one."""
+    """Yield a sentence for each name such as INDEX~1.JSO that Windows may take for a neighbour such as index.json."""
     shorts: dict[str, list[str]] = defaultdict(list)
     for path, _ in tree.members():
         parent, _, name = path.rpartition("/") if "~" in path else ("", "", "")
@@ -67,7 +67,7 @@ def _short_names(tree: Tree) -> Iterator[str]:
 
 
 def _listed_below_info(tree: Tree) -> Iterator[str]:
-    """Of files below info/, which are the package's own and which clients leave out unless they are listed."""
+    """Yield a sentence for each listed file below info/: clients install these only if they are listed."""
     for path, found in tree.members():
         if found.listed and path.startswith(paths.INFO_PREFIX):
             yield f"{tree.listing_name} lists {quote(path)}, so that clients put it into the environment"

@@ -1,6 +1,6 @@
-"""The list of packages from before 2017, without info/paths.json: info/files with has_prefix, no_link and no_softlink.
+"""The lists of packages from before 2017, without paths.json: info/files, has_prefix, no_link and no_softlink.
 
-conda ends a line at a CR alone, strips blanks of every script and skips comments; rattler does none of this.
+conda ends a line at a bare CR, strips all Unicode blanks and skips comments. rattler does none of these.
 """
 
 import io
@@ -19,12 +19,12 @@ NO_LINK = "info/no_link"
 NO_SOFTLINK = "info/no_softlink"
 FILES_MAX_BYTES = 32 * MIB
 
-# A path alone, or placeholder, mode and path. conda takes quotes around each, rattler does not.
+# A path, or placeholder, mode and path. conda accepts quotes around each, rattler does not.
 PREFIX_LINE = re.compile(r"""[^\s"'#][^\s"']*(?:[ \t]+(?:text|binary)[ \t]+([^\s"']+))?\Z""")
 
 
 def entries(documents: Mapping[str, bytes], kind_of: Callable[[str], MemberKind | None]) -> Iterator[ListedPath]:
-    """The entries of info/files. Refuses lists that two clients read otherwise."""
+    """Yield the entries of info/files. Raise BadPackage for lists that conda and rattler read differently."""
     if FILES not in documents:
         raise BadPackage(
             f"the archive has neither info/paths.json nor an info/files of at most {human_size(FILES_MAX_BYTES)}; "
@@ -50,12 +50,12 @@ def _check_named(path: str, name: str, kind_of: Callable[[str], MemberKind | Non
 
 
 def _plain(path: str) -> str:
-    """The path that rattler compares: without empty segments and those of one dot."""
+    """Return the path as rattler compares it: without empty segments and '.' segments."""
     return "/".join(segment for segment in path.split("/") if segment not in {"", "."})
 
 
 def _paths(content: bytes, name: str) -> Iterator[str]:
-    """The lines that are not empty, each a path."""
+    """Yield the lines that are not empty; each is a path."""
     for line in _lines(content, name):
         if "\r" in line or line != line.strip() or line.startswith("#"):
             raise BadPackage(
@@ -64,7 +64,7 @@ def _paths(content: bytes, name: str) -> Iterator[str]:
             )
         if not line and name == FILES:
             raise BadPackage(
-                f"{name} has an empty line: rattler takes it for the environment itself, and puts away what other "
+                f"{name} has an empty line: rattler takes it for the environment itself, and moves away what other "
                 "packages have there; build it with paths.json"
             )
         if line:
@@ -72,7 +72,7 @@ def _paths(content: bytes, name: str) -> Iterator[str]:
 
 
 def _prefixed(content: bytes, name: str) -> Iterator[str]:
-    """The path of each line of info/has_prefix."""
+    """Yield the path of each line of info/has_prefix."""
     for line in _lines(content, name):
         found = PREFIX_LINE.match(line)
         if found is None:
@@ -84,7 +84,7 @@ def _prefixed(content: bytes, name: str) -> Iterator[str]:
 
 
 def _lines(content: bytes, name: str) -> Iterator[str]:
-    """The lines as rattler splits them: each ends by LF or CR LF, but for what stands behind the last."""
+    """Yield the lines as rattler splits them, at LF or CR LF; the last one may lack its end."""
     json_documents.check_no_mark(content, name)
     for raw_line in io.BytesIO(content):
         line = raw_line[:-1].removesuffix(b"\r") if raw_line.endswith(b"\n") else raw_line

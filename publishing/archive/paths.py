@@ -1,4 +1,4 @@
-"""Where a member may lie and where a link may point: names that mean one place, inside the tree, on every system."""
+"""Checks of member paths and link targets: each must mean one place inside the tree on every system."""
 
 import re
 import unicodedata
@@ -8,11 +8,11 @@ from publishing.archive.limits import Limits
 from publishing.archive.system_names import SHORT_NAME, fits_windows, folded, is_invisible, leaves
 from publishing.wording import quote
 
-# Cc of Unicode: C0, DEL and C1.
+# Unicode's category Cc: C0, DEL and C1.
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 WINDOWS_DRIVE = re.compile(r"[A-Za-z]:(?:/|\Z)")
 INFO_PREFIX = "info/"
-# What clients read below info/.
+# The documents below info/ that clients read.
 DOCUMENTS = frozenset(
     INFO_PREFIX + name
     for name in (
@@ -21,15 +21,15 @@ DOCUMENTS = frozenset(
     )
 )
 RESERVED_DIRECTORY = "conda-meta"
-# What Windows may call conda-meta in the environment, where the folder stands before the package comes.
+# Short names that Windows may give to conda-meta, which exists in the environment before the package is installed.
 RESERVED_SHORT_NAME = re.compile(r"conda-~[0-9]+\Z|co[0-9a-f]{4}~[0-9]+\Z")
 RESERVED_FILE = "info/repodata_record.json"
 
 
 def member_path(raw_path: bytes, limits: Limits) -> str:
-    """The path of a member without `.` segments and without a directory's slash; '' is the root itself.
+    """Return the path of a member without `.` segments and without a directory's slash; '' for the root.
 
-    Raises BadPackage where the path is not plainly below the root.
+    Raise BadPackage unless the path is plainly below the root.
     """
     path = _text(raw_path, "the member", limits)
     if not path:
@@ -55,7 +55,7 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
 
 
 def check_info_name(path: str) -> None:
-    """Refuse a name that is not that of a document below info/, but may be read or written as one."""
+    """Refuse a name below info/ that is no document, but that a file system may turn into one."""
     if path in DOCUMENTS:
         return
     if (document := folded(path)) in DOCUMENTS:
@@ -65,9 +65,9 @@ def check_info_name(path: str) -> None:
 
 
 def check_info_name_in_pkg(path: str) -> None:
-    """Refuse a document of clients in the pkg archive: of two, the order of unpacking would decide.
+    """Refuse a client's document in the pkg archive: with two, the order of unpacking would decide.
 
-    Refused, too, are names that Windows or macOS changes, since they may come to be those of the info archive.
+    Names that Windows or macOS changes are refused, too: they may become those of the info archive.
     """
     if folded(path) in DOCUMENTS:
         raise BadPackage(f"the pkg archive holds {quote(path)}, which clients read; put it into the info archive")
@@ -79,10 +79,10 @@ def check_info_name_in_pkg(path: str) -> None:
 
 
 def symlink_detours(path: str, raw_target: bytes, limits: Limits) -> set[str]:
-    """The directories that the symlink at `path` enters and leaves again by `..`.
+    """Return the directories that the symlink at `path` enters and leaves again by `..`.
 
-    Refuses a target that is absolute or leaves the tree. A detour must be a directory of the tree: were it a symlink,
-    the `..` would climb out of the place where it points.
+    Raise BadPackage if the target is absolute or leaves the tree. A detour must be a directory of the tree: if it were
+    a symlink, the `..` would start from the place to which it points.
     """
     target = _text(raw_target, f"the symlink {quote(path)} with the target", limits)
     if not target:
@@ -108,7 +108,7 @@ def symlink_detours(path: str, raw_target: bytes, limits: Limits) -> set[str]:
 
 
 def same_name(path: str) -> str:
-    """Equal for two paths that some file system takes for one: Unicode writes é in two ways."""
+    """Return a key that is equal for paths that differ in Unicode normalisation alone: é has two encodings."""
     return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 

@@ -1,7 +1,7 @@
-"""PURE: an uploaded archive → PackageInfo, or BadPackage with the reason. docs/package-checks.md has the rules.
+"""The reader of an uploaded archive: returns PackageInfo, or raises BadPackage. docs/package-checks.md has the rules.
 
-Nothing is extracted: the archive is read once, front to back, within `Limits`. The rules stand in `publishing.archive`,
-one file each for the ZIP, the compression, the tar, the tree and the documents.
+No file is extracted: the archive is read once, front to back, within `Limits`. The other modules of
+`publishing.archive` hold the checks of the ZIP, the compression, the tar, the tree and the documents.
 """
 
 import re
@@ -57,11 +57,12 @@ DESCRIPTOR_WARNING = (
 class PackageInfo:
     """The facts of a package that passed every check.
 
-    `index` and `about` hold every key of info/index.json (with the subdir that an old .tar.bz2 lacks) and
-    info/about.json; `run_exports` has CEP 12's form; `revision` is 1, or 3 where the record needs repodata's v3;
-    `features` are the facts of CEP 38 that hold; `warnings` are sentences for people; `files` are the first thousands
-    of the files outside info/, each with its bytes, of `file_count` in all; `licences` are licence files with their
-    texts.
+    `index` and `about` hold every key of info/index.json (with the subdir that an old .tar.bz2 lacks) and of
+    info/about.json. `run_exports` has CEP 12's form. `revision` is 1, or 3 if the record needs repodata's v3.
+    `features` are the facts of CEP 38 that hold. `warnings` are sentences for people.
+
+    `files` are paths and sizes of the first thousands of files outside info/; `file_count` counts all of them.
+    `licences` are licence files with their texts.
     """
 
     file_name: str
@@ -83,9 +84,9 @@ class PackageInfo:
 
 
 def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo:  # noqa: B008 (immutable)
-    """The facts of the archive at `path`. Whatever its bytes, raises BadPackage alone (and OSError for our own disk).
+    """Return the facts of the archive at `path`. Raise only BadPackage, or OSError for a failing disk of the hub.
 
-    Takes as long as decompressing takes: up to `limits.info_seconds` and `limits.pkg_seconds`.
+    This takes as long as decompressing: up to `limits.info_seconds` and `limits.pkg_seconds`.
     """
     with _only_bad_package(), path.open("rb", buffering=READ_BYTES) as file:
         file_bytes = path.stat().st_size
@@ -103,7 +104,7 @@ def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo: 
 
 @dataclass(frozen=True, slots=True)
 class _Documents:
-    """The checked documents of a package, each read within the time of the archive that holds it."""
+    """The checked documents of a package, each read within the time limit of the archive that holds it."""
 
     index: dict[str, Any]
     revision: int
@@ -114,9 +115,9 @@ class _Documents:
 
 @contextmanager
 def _only_bad_package() -> Iterator[None]:
-    """What no check foresaw is a bad package too: hostile bytes must not become a 500. The cause stays attached.
+    """Raise unforeseen errors as BadPackage, so that hostile bytes never cause a 500. The cause stays attached.
 
-    A panic of Rust code arrives as a BaseException of a class that cannot be imported.
+    A panic of Rust code arrives as a BaseException of a class that can't be imported.
     """
     try:
         yield
@@ -129,7 +130,10 @@ def _only_bad_package() -> Iterator[None]:
 
 
 def _parsed_name(file: BinaryIO, file_bytes: int, file_name: str) -> FileName:
-    """The parts of the file's name; where it is none, the refusal says also what the file is, or which name it has."""
+    """Return the parts of the file's name.
+
+    The error for an invalid name also says what the file is if it is no package, or its original name.
+    """
     try:
         return parse_file_name(file_name)
     except BadPackage as error:
@@ -144,7 +148,7 @@ def _parsed_name(file: BinaryIO, file_bytes: int, file_name: str) -> FileName:
 
 
 def _name_inside(file: BinaryIO, file_bytes: int) -> FileName | None:
-    """The file name that the entries of a `.conda` file state; None where it is no such file."""
+    """Return the file name that the entries of a `.conda` file state, or None if the file is no such ZIP."""
     try:
         return _name_of_entries(conda_zip.entries(file, file_bytes))
     except BadPackage:
@@ -170,7 +174,7 @@ def _check_size(file_bytes: int, limits: Limits) -> None:
 
 
 def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> _Documents:
-    """The documents of a `.conda` file (CEP 35), checked before its large part is read; fills `tree`."""
+    """Return the documents of a `.conda` file (CEP 35), checked before the pkg archive is read. Fill `tree`."""
     entries = conda_zip.entries(file, file_bytes)
     info_name, pkg_name = f"info-{file_name.stem}.tar.zst", f"pkg-{file_name.stem}.tar.zst"
     expected = {METADATA_JSON, info_name, pkg_name}
@@ -216,14 +220,14 @@ def _zstd_part(file: BinaryIO, entry: conda_zip.ZipEntry, budget: Budget, limits
 
 
 def _read_tar_bz2(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree, limits: Limits) -> _Documents:
-    """The documents of a `.tar.bz2` file, info/ and all else in one tar in any order; fills `tree`."""
+    """Return the documents of a `.tar.bz2` file, a single tar with its members in any order. Fill `tree`."""
     budget = Budget.for_pkg("the archive", file_bytes, limits)
     tree.read(Part(compression.bz2_chunks(file, budget), budget), NodeSource.WHOLE)
     return _read_documents(tree.documents, file_name, limits, budget)
 
 
 def _read_documents(found: Mapping[str, bytes], file_name: FileName, limits: Limits, budget: Budget) -> _Documents:
-    """The documents among those `found`, which must all have been read; their specs spend the time of `budget`."""
+    """Return the checked documents among those in `found`. Checking the specs spends the time of `budget`."""
     specs = SpecReader(budget)
     index = index_json.parse(found.get(INDEX_JSON), file_name, limits, specs)
     documents.check_link(found, index.get("noarch"), limits)
@@ -263,7 +267,7 @@ def _warnings(file_name: FileName, index: dict[str, Any], tree: Tree) -> Iterato
 
 
 def _features(name: str, tree: Tree) -> Iterator[str]:
-    """The facts of CEP 38 that hold for this package."""
+    """Yield the facts of CEP 38 that hold for this package."""
     for directory in ("activate.d", "deactivate.d"):
         if tree.holds_below(f"etc/conda/{directory}/"):
             yield directory

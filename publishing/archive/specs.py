@@ -1,7 +1,7 @@
 """MatchSpecs that conda and rattler read with one meaning: the intersection of their two grammars.
 
-Each client reads texts that the other can't read, or that mean something else to it. The grammar here holds what both
-read alike, among the texts that py-rattler reads; tests/specs compares it with both clients.
+Each client accepts texts that the other refuses or understands differently. The grammar here is the part that both
+understand alike, within the texts that py-rattler accepts. tests/specs compares it with both clients.
 """
 
 import re
@@ -15,25 +15,25 @@ from publishing.archive.limits import Budget
 from publishing.wording import quote
 
 ERROR_CHARACTERS = 100
-# rattler compiles a build that is a regular expression; one of 480 classes such as \w takes 80 ms.
+# rattler compiles a build that is a regular expression. One with 480 classes such as \w takes 80 ms.
 REGEX_CHARACTERS = 64
 SLOW_REGEX = re.compile(r"\\[^\Wd]|\{")
 
-# conda drops what follows "#", and what follows " if ".
+# conda drops the text after "#" and after " if ".
 COMMENT = "#"
 CONDITION = " if "
 
-# conda takes "pkgs/…" for a part of its "defaults", and drops a token from a URL.
+# conda reads "pkgs/…" as a part of its "defaults", and drops a token from a URL.
 CHANNEL = r"(?!pkgs/)(?:https?://(?!.*/t/)[A-Za-z0-9_.-]+(?::[0-9]+)?|[A-Za-z0-9_.-]+)(?:/[A-Za-z0-9_.-]+)*/?"
 NAMESPACE = rf"(?:(?:{CHANNEL})?:)?[A-Za-z0-9_.-]*:"
-# As conda has it: names of packages and of virtual packages, without regard to case.
+# conda's grammar of the names of packages and virtual packages, without regard to case.
 NAME = r"(?i:(?:_?[a-z0-9]|_(?![a-z0-9_])|__[a-z0-9])[._-]?(?:[a-z0-9]+[._-])*[a-z0-9]*)"
 HEAD = re.compile(rf"(?:{NAMESPACE})?{NAME}(?P<rest>[ =<>!~](?s:.*))?\Z")
 
 # A second blank, or a blank before "=", begins the build for conda, unless one of these characters follows.
 NO_BUILD = "(?=.*[-=,|<>~])"
 GAP = rf"(?:  +{NO_BUILD}| ?)"
-# Atomic: a second way through a term would double the time for each term.
+# An atomic group: a second way to match a term would double the time with each term.
 TERM = rf"(?>(?:(?!=)|(?<! )|(?==.*[-=,|<>~]))(?:[=!<>~]+{GAP})?[0-9A-Za-z_.+!*-]+)"
 JOINT = rf" *[,|]{GAP}"
 BUILD = r"[A-Za-z0-9_.+*]+|\^[A-Za-z0-9_.+*?]*\$"
@@ -45,7 +45,8 @@ CONSTRAINT = re.compile(
     rf"(?P<operator>==?|!=|[<>]=?|) ?(?:{VERSION})(?P<glob>\.?\*)?\Z|~= ?(?:[0-9]+!)?[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)+\Z"
 )
 ANY_VERSION = re.compile(r"(?:>= ?)?\*\Z")
-# Another glob is ignored by one of the two, or taken for a letter of the version. None stands for "~=".
+# The globs allowed after each operator. One client ignores other globs, or reads "*" as a letter of the version.
+# The operator None stands for "~=".
 GLOBS = {"": (None, ".*", "*"), ">": (None,), None: (None,)} | dict.fromkeys(
     ("=", "==", "!=", ">=", "<=", "<"), (None, ".*")
 )
@@ -66,26 +67,26 @@ VALUES = {
 
 
 class NotAlikeError(ValueError):
-    """The spec has one meaning for conda and another, or none, for rattler; the message says why and what to write."""
+    """conda and rattler read the spec differently, or rattler not at all. The message says why and how to write it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A spec as both clients read it: whether it needs repodata's v3, or why they read it differently."""
+    """A spec as both clients read it: whether it needs repodata's v3, or the `problem` on which they differ."""
 
     needs_v3: bool = False
     problem: str = ""
 
 
 class SpecReader:
-    """The specs of one package: each distinct one is read once, and all of them within `budget`."""
+    """The specs of one package. Each distinct spec is read once, and all of them within `budget`."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._readings: dict[str, Reading] = {}
 
     def read(self, spec: str) -> Reading:
-        """The reading of `spec`. Raises BadPackage where the time is over."""
+        """Return the reading of `spec`. Raise BadPackage if the time is over."""
         self._budget.check_time()
         if spec not in self._readings:
             self._readings[spec] = _reading(spec)
@@ -101,7 +102,7 @@ def _reading(spec: str) -> Reading:
 
 
 def _needs_v3(spec: str) -> bool:
-    """Tell whether a spec that parses needs `when`, `extras` or `flags`, which stand in brackets."""
+    """Tell whether a valid spec needs `when`, `extras` or `flags`, which stand in brackets."""
     if "[" not in spec:
         return False
     try:
@@ -112,7 +113,7 @@ def _needs_v3(spec: str) -> bool:
 
 
 def check(spec: str) -> None:
-    """Raise NotAlikeError unless conda and rattler read `spec` alike."""
+    """Raise NotAlikeError unless conda and rattler give `spec` the same meaning."""
     _check_cost(spec)
     try:
         rattler.MatchSpec(spec)
@@ -122,7 +123,7 @@ def check(spec: str) -> None:
 
 
 def _check_cost(spec: str) -> None:
-    """Refuse a regular expression that takes long to compile, before any client's code sees it."""
+    """Refuse a regular expression that takes long to compile, before a client's code compiles it."""
     begin, end = spec.find("^"), spec.rfind("$")
     if 0 <= begin < end and (end - begin >= REGEX_CHARACTERS or SLOW_REGEX.search(spec, begin, end)):
         raise NotAlikeError(
@@ -162,7 +163,7 @@ def _check_version_and_build(text: str) -> None:
     if version.startswith("==") and (is_single or not build):
         if build and version.endswith("*"):
             raise NotAlikeError(f"rattler drops the '*' of {quote(version)}; write it without '=='")
-        # Both read "==1.0.*" as "1.0.*" here, and as "==1.0" elsewhere.
+        # Both read "==1.0.*" as "1.0.*" in this position, and as "==1.0" elsewhere.
         version = version.removeprefix("==").removeprefix(" ")
     _check_version(version)
     _check_regex(build or "")
@@ -182,7 +183,7 @@ def _check_version(text: str) -> None:
 
 
 def _check_pairs(text: str) -> None:
-    """Check the `key=value` pairs between brackets: at least one, and each key once."""
+    """Check the `key=value` pairs between brackets. There must be one at least, and no key may repeat."""
     keys: list[str] = []
     position = 0
     while position < len(text) or not keys:
@@ -214,12 +215,12 @@ def _checked_pair(text: str, position: int) -> re.Match[str]:
 def _check_bracketed_version(text: str) -> None:
     if re.match(rf"==(?:(?!{JOINT}).)*\*", text):
         raise NotAlikeError(f"rattler drops the '*' of {quote(text)}; write it without '=='")
-    # Within brackets both read parentheses; rattler has found them balanced.
+    # Both clients read parentheses within brackets, and rattler has checked that they are balanced.
     _check_version(re.sub("[()]", "", text))
 
 
 def _check_condition(text: str) -> None:
-    """Check the specs of a condition (CEP 43), which ' and ', ' or ' and parentheses join."""
+    """Check the specs of a condition (CEP 43), which are joined by ' and ', ' or ' and parentheses."""
     for spec in re.split(" and | or ", text):
         _check(spec.strip(" ()"))
 

@@ -1,8 +1,8 @@
-"""The members of a tar, one after another, read so strictly that every tar reader must see the same ones.
+"""The members of a tar, read so strictly that every tar reader sees the same ones.
 
-The standard library's tarfile keeps every member it saw in memory, reads pax headers of any size, and forgives much
-that other readers take otherwise. What conda's build tools write is plain: ustar, GNU long names, or pax paths.
-POSIX pax: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13
+The standard library's tarfile keeps every member in memory, reads pax headers of any size, and accepts much that other
+readers understand differently. conda's build tools write plain tars: ustar, GNU long names, or pax paths. POSIX pax:
+https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13
 """
 
 import hashlib
@@ -37,19 +37,19 @@ PAX_HEADER = b"x"
 PAX_GLOBAL_HEADER = b"g"
 GNU_LONG_NAME = b"L"
 GNU_LONG_TARGET = b"K"
-# Each with the formats of a header in which every reader knows it.
+# Kinds of extension headers, each with the header formats in which every reader supports it.
 EXTENSIONS = {
     PAX_HEADER: (POSIX_MAGIC,),
     PAX_GLOBAL_HEADER: (POSIX_MAGIC,),
     GNU_LONG_NAME: (GNU_MAGIC, POSIX_MAGIC),
     GNU_LONG_TARGET: (GNU_MAGIC, POSIX_MAGIC),
 }
-# A long name needs 1 KiB; build tools add times and owners.
+# A long name needs 1 KiB. Build tools add times and owners.
 EXTENSION_MAX_BYTES = 64 * KIB
 
 
 class MemberKind(Enum):
-    """What a member is, in the words of a sentence."""
+    """The kind of a member. The values are words for messages."""
 
     FILE = "a file"
     DIRECTORY = "a directory"
@@ -57,7 +57,7 @@ class MemberKind(Enum):
     HARDLINK = "a hardlink"
 
 
-# POSIX wants a contiguous file (7) read as a file.
+# POSIX requires that a contiguous file (7) is read as a file.
 KINDS = {
     b"0": MemberKind.FILE,
     b"\x00": MemberKind.FILE,
@@ -68,9 +68,9 @@ KINDS = {
 }
 OLD_FILE = b"\x00"
 CONTIGUOUS_FILE = b"7"
-# What a client that is not root needs: it reads what it copies, and unpacks into a folder and removes from it.
+# The owner's permissions that a client needs unless it is root: to read files, and to fill and empty folders.
 OWNER_NEEDS = {MemberKind.FILE: 0o400, MemberKind.HARDLINK: 0o400, MemberKind.DIRECTORY: 0o700, MemberKind.SYMLINK: 0}
-# What `stat` has above the twelve bits of a mode, which some tools write along.
+# The bits of `stat` above the twelve bits of a mode, which some tools write, too.
 FILE_MODE_KINDS = {
     MemberKind.FILE: 0o100000,
     MemberKind.HARDLINK: 0o100000,
@@ -87,7 +87,7 @@ REFUSED_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member as the tar states it: its names not yet checked."""
+    """A member as the tar states it; its names are not checked yet."""
 
     raw_name: bytes
     kind: MemberKind
@@ -97,7 +97,7 @@ class Member:
 
 
 class TarReader:
-    """Iterates over members; between two steps `read` gives the content of the current one."""
+    """An iterator over members. Between two steps, `read` returns the content of the current one."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -113,7 +113,7 @@ class TarReader:
         self._check_end()
 
     def read(self, size_bytes: int) -> bytes:
-        """At least one byte of the current member and at most `size_bytes`; nothing at its end."""
+        """Return up to `size_bytes` of the current member; empty at its end only."""
         if not self._content_left:
             return b""
         data = self.part.read(min(size_bytes, self._content_left))
@@ -125,7 +125,7 @@ class TarReader:
         return data
 
     def digest(self) -> bytes:
-        """The SHA-256 of the current member, which is read to its end."""
+        """Return the SHA-256 of the current member, after reading it to its end."""
         left_bytes, self._content_left = self._content_left, 0
         if self._hash is None and (content := self.part.at_once(left_bytes)) is not None:
             return hashlib.sha256(content).digest()
@@ -134,7 +134,7 @@ class TarReader:
         return self._hash.digest()
 
     def _next_member(self) -> Member | None:
-        """The next member with what extension headers before it say, or None at the first zero block."""
+        """Return the next member with the fields of its extension headers, or None at the first zero block."""
         extended: dict[str, bytes] = {}
         seen: set[bytes] = set()
         while True:
@@ -150,7 +150,7 @@ class TarReader:
             self._read_extension(block, extended, seen)
 
     def _read_extension(self, block: bytes, extended: dict[str, bytes], seen: set[bytes]) -> None:
-        """Adds to `extended` what the extension header says about the next member, and to `seen` its kind."""
+        """Add the fields of an extension header to `extended`, and its kind to `seen`."""
         kind, name = block[TYPE], self.part.budget.name
         tar_fields.check(block)
         if block[MAGIC] not in EXTENSIONS[kind]:
@@ -163,17 +163,17 @@ class TarReader:
             raise BadPackage(f"{name} has an extension header of {size_bytes} bytes; expected a short one")
         content = self.part.take(size_bytes + -size_bytes % BLOCK_BYTES)[:size_bytes]
         if kind in (GNU_LONG_NAME, GNU_LONG_TARGET):
-            said = {PAX_NAME if kind == GNU_LONG_NAME else PAX_TARGET: content.removesuffix(b"\x00")}
+            fields = {PAX_NAME if kind == GNU_LONG_NAME else PAX_TARGET: content.removesuffix(b"\x00")}
         else:
-            said = tar_fields.pax_records(content)
-        if kind == PAX_GLOBAL_HEADER and said:
-            raise BadPackage(f"{name} has a global pax header with a {next(iter(said))}, which readers differ on")
-        if extended.keys() & said.keys():
+            fields = tar_fields.pax_records(content)
+        if kind == PAX_GLOBAL_HEADER and fields:
+            raise BadPackage(f"{name} has a global pax header with a {next(iter(fields))}, which readers differ on")
+        if extended.keys() & fields.keys():
             raise BadPackage(f"{name} has two extension headers that say different things about one member")
-        extended.update(said)
+        extended.update(fields)
 
     def _check_end(self) -> None:
-        """One zero block was read: a second one must follow, and then nothing but zeros."""
+        """Check that a second zero block follows the first one, and then only zeros."""
         if self.part.take(BLOCK_BYTES) != ZERO_BLOCK:
             raise BadPackage(f"{self.part.budget.name} does not end with two zero blocks, as a tar must")
         while data := self.part.read(BLOCK_BYTES * KIB):
@@ -190,7 +190,7 @@ def _member(block: bytes, extended: dict[str, bytes]) -> Member:
             f"the member {quote(raw_name)} is {found}; expected files, directories, symlinks and hardlinks"
         )
     if block[TYPE] == OLD_FILE and _header_name(block).endswith(b"/"):
-        # The tar of Unix V7 had no type for a directory. Readers differ where a header is of POSIX or has two names.
+        # The tar of Unix V7 has no type for directories. Readers differ if the header is of POSIX or has two names.
         if PAX_NAME in extended or block[MAGIC] == POSIX_MAGIC:
             raise BadPackage(
                 f"the member {quote(raw_name)} is a file by its type and a directory by a slash at the end of its name"
@@ -213,7 +213,7 @@ def _mode(block: bytes, raw_name: bytes) -> int:
 
 
 def _check_mode(mode: int, block: bytes, raw_name: bytes, kind: MemberKind) -> None:
-    """Refuse what one client keeps and another drops."""
+    """Refuse mode bits that clients treat differently, and modes with which a client fails."""
     if special := mode & SPECIAL_MODES if kind is not MemberKind.DIRECTORY else 0:
         raise BadPackage(
             f"the member {quote(raw_name)} is a setuid, setgid or sticky file ({special:04o}): conda keeps that, "
@@ -237,7 +237,7 @@ def _check_mode(mode: int, block: bytes, raw_name: bytes, kind: MemberKind) -> N
 
 
 def _header_name(block: bytes) -> bytes:
-    """The name in the header itself; only POSIX headers have a prefix, and some readers look for it in all."""
+    """Return the name in the header itself. Only POSIX headers have a prefix, but some readers look for it in all."""
     name, prefix = tar_fields.text(block[tar_fields.NAME]), tar_fields.text(block[tar_fields.PREFIX])
     if not prefix:
         return name

@@ -1,7 +1,7 @@
-"""The fields of a tar header and of a pax record, each read as strictly as the strictest client reads it.
+"""The fields of tar headers and pax records, each read as strictly as the strictest client reads it.
 
-Python's tarfile (conda) leaves out all that follows a number that it can't read. rattler has two readers: tar-rs
-unpacks, tokio-tar reads single files. What the three read alike is taken, whether or not a client needs it.
+Python's tarfile (conda) ignores everything after a number that it can't read. rattler has two readers: tar-rs unpacks
+archives, tokio-tar reads single files. Only values that all three read alike are accepted, even in unused fields.
 """
 
 import re
@@ -19,19 +19,19 @@ TARGET = slice(157, 257)
 MAGIC = slice(257, 265)
 DEVICES = slice(329, 345)
 PREFIX = slice(345, 500)
-# Mode, owner and group. No client keeps the latter two.
+# Mode, owner and group. Clients ignore the last two.
 SHORT_NUMBERS = (MODE, slice(108, 116), slice(116, 124))
 DEVICE_NUMBERS = (slice(329, 337), slice(337, 345))
 
 POSIX_MAGIC = b"ustar\x0000"
 GNU_MAGIC = b"ustar  \x00"
-# The tar of Unix V7 had none.
+# The last one is that of Unix V7, which has no magic.
 MAGICS = (POSIX_MAGIC, GNU_MAGIC, bytes(8))
 
 BASE_256_FLAG = 0x80
 NEGATIVE_BASE_256_FLAG = 0xFF
 OCTAL = re.compile(rb" *([0-7]*)[ \x00]*\Z")
-# As most tools write mode, ids, size and time, with no setuid, setgid or sticky file: looked at no further.
+# Mode, ids, size and time as most tools write them, without setuid, setgid and sticky: no further checks needed.
 PLAIN_NUMBERS = re.compile(rb"[0-7]{3}0[0-7]{3}\x00(?:[0-7]{7}\x00){2}(?:[0-7]{11}\x00){2}")
 PLAIN_DEVICES = (bytes(16), b"0000000\x000000000\x00")
 TIME_MAX = 2**63
@@ -39,14 +39,15 @@ TIME_MAX = 2**63
 PAX_NAME = "path"
 PAX_TARGET = "linkpath"
 PAX_SIZE = "size"
-# What a pax header may change about a member; a size below 8 GiB needs none.
+# The keys of pax records that change a member. Only sizes from 8 GiB on need one.
 PAX_MEANINGFUL = (PAX_NAME, PAX_TARGET, PAX_SIZE)
-# Real ones have times, an owner, names and a few attributes. Thousands would take long, and pack to nothing.
+# Real headers have times, an owner, names and a few attributes. Thousands of records would take long to read, and
+# compress to a few bytes.
 PAX_RECORDS_MAX = 64
 PAX_SPARSE_PREFIX = "GNU.sparse."
 PAX_RECORD_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
 WHOLE_NUMBER = re.compile(rb"[0-9]{1,19}\Z")
-# How its text is written. conda fails on a name of a charset that is none.
+# The charsets of POSIX. conda fails on a path of an unknown charset.
 PAX_CHARSETS = re.compile(rb"(?:BINARY|ISO-IR 10646 2000 UTF-8)\Z")
 PAX_FORMS = {
     "hdrcharset": PAX_CHARSETS,
@@ -56,9 +57,9 @@ PAX_FORMS = {
 
 
 def check(block: bytes) -> bool:
-    """Refuse a format, number or time of a header that one client reads and another does not.
+    """Refuse a format, number or time in a header that some client can't read.
 
-    Tells whether the mode has seven octal digits, and the other numbers are as plain.
+    Return True if the mode has seven octal digits and the other numbers are as plain.
     """
     if block[MAGIC] not in MAGICS:
         raise BadPackage(f"the archive has a member header of the unknown format {quote(block[MAGIC])}")
@@ -77,18 +78,18 @@ def check(block: bytes) -> bool:
 
 
 def check_checksum(block: bytes, part_name: str) -> None:
-    """Compare the header's own sum, its field counted as eight spaces."""
+    """Compare the checksum of the header. Its own field counts as eight spaces."""
     if octal(block[CHECKSUM]) != sum(block) - sum(block[CHECKSUM]) + 8 * ord(" "):
         raise BadPackage(f"{part_name} has a damaged member header: its checksum is wrong; upload it again")
 
 
 def number(field: bytes) -> int:
-    """A number: octal digits, or big-endian binary where it is too large for them (GNU)."""
+    """Return a number of octal digits, or of big-endian binary for numbers that don't fit (GNU)."""
     return int.from_bytes(field[1:], "big") if field[0] == BASE_256_FLAG else octal(field)
 
 
 def octal(field: bytes) -> int:
-    """A number of octal digits alone, as a mode and a checksum are."""
+    """Return a number of octal digits. Modes and checksums have no other form."""
     found = OCTAL.match(field)
     if found is None:
         raise BadPackage(f"the archive has a member header with {quote(field)} where a number should be")
@@ -96,12 +97,15 @@ def octal(field: bytes) -> int:
 
 
 def text(field: bytes) -> bytes:
-    """The bytes up to a NUL."""
+    """Return the bytes before the first NUL."""
     return field.split(b"\x00", 1)[0]
 
 
 def pax_records(content: bytes) -> dict[str, bytes]:
-    """The records of a pax header that change a member: `length key=value newline`, the length counting itself."""
+    """Return the records of a pax header that change a member.
+
+    A record is `length key=value newline`; the length includes itself.
+    """
     meaningful: dict[str, bytes] = {}
     count = 0
     while content:
@@ -134,7 +138,7 @@ def _check_pax_record(key: str, value: bytes) -> None:
 
 
 def _signed(field: bytes) -> int:
-    """A number that may also be a negative one in binary."""
+    """Return a number that may also be negative in binary."""
     if field[0] == NEGATIVE_BASE_256_FLAG:
         return int.from_bytes(field, "big", signed=True)
     return number(field)

@@ -1,4 +1,4 @@
-"""The tree that an archive unpacks to: each member checked as it passes, the whole compared with info/paths.json."""
+"""The tree of an archive's members: each is checked when it is read, the whole against info/paths.json."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ ABOUT_JSON = "info/about.json"
 LINK_JSON = "info/link.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 PATHS_JSON = "info/paths.json"
-# What link.json was called at first; conda still reads it.
+# The first name of link.json, which conda still reads.
 OLD_LINK_JSON = "info/package_metadata.json"
 
 # The documents that are read, each with the field of Limits that bounds it.
@@ -34,15 +34,15 @@ DOCUMENT_LIMITS = {
     old_lists.NO_SOFTLINK: "has_prefix_bytes",
 }
 
-# A symlink with `..` after a name costs some searches; real packages have a handful.
+# A symlink with `..` after a name costs several searches. Real packages have a handful.
 DETOURS_MAX = 10_000
 FILES_KEPT = 5_000
-# Of all their paths together: a page's row holds them.
+# Characters of all paths together, since one database row holds them.
 FILES_MAX_CHARACTERS = MIB // 8
 
 
 class Tree:
-    """What the members seen so far make. Paths are kept as UTF-8, since half a million must fit into memory."""
+    """The members read so far. Paths are kept as UTF-8, because half a million of them must fit into memory."""
 
     def __init__(self, limits: Limits) -> None:
         self.documents: dict[str, bytes] = {}
@@ -64,7 +64,7 @@ class Tree:
         self._contents = Contents()
 
     def read(self, part: Part, place: NodeSource) -> None:
-        """Take in every member of one tar."""
+        """Add every member of one tar."""
         reader = TarReader(part)
         for member in reader:
             path = paths.member_path(member.raw_name, self._limits)
@@ -81,7 +81,7 @@ class Tree:
                 raise BadPackage(f"the archive has {member.kind.value} as its root; expected a directory")
 
     def check_whole(self) -> None:
-        """What can be said only once all members were seen."""
+        """Run the checks that need all members."""
         whole.check(self._nodes, self._detours)
         if not self.has_paths_json:
             for entry in old_lists.entries(self.documents, self.kind_of):
@@ -98,7 +98,7 @@ class Tree:
         return self.kind_of(path) is not None
 
     def holds_below(self, directory: str) -> bool:
-        """Whether anything lies below `directory`, which ends with a slash."""
+        """Tell whether a path lies below `directory`, which ends with a slash."""
         prefix = directory.encode()
         return any(path.startswith(prefix) for path in self._nodes)
 
@@ -106,11 +106,11 @@ class Tree:
         return self._node(path).kind
 
     def have_same_bytes(self, path: str, other: str) -> bool:
-        """Tell whether both are files with the same content, as far as that is known."""
+        """Tell whether both paths are files of the same content, as far as it is known."""
         return self._contents.are_same(path.encode(), other.encode())
 
     def members(self) -> Iterator[tuple[str, Node]]:
-        """Each path of the archive and of its lists, with what is there."""
+        """Return each path of the archive and of its lists, with its node."""
         return ((path.decode(), found) for path, found in self._nodes.items())
 
     def _check_place(self, path: str, member: Member, place: NodeSource) -> None:
@@ -150,7 +150,7 @@ class Tree:
             )
 
     def _check_link(self, path: str, member: Member, place: NodeSource) -> str:
-        """The earlier file that a hardlink points to; '' for other members."""
+        """Return the earlier file to which a hardlink points; '' for other members."""
         if member.kind is MemberKind.SYMLINK:
             detours = paths.symlink_detours(path, member.raw_target, self._limits)
             self._detours += [(path, directory) for directory in sorted(detours)]
@@ -202,7 +202,10 @@ class Tree:
         return self._nodes.get(path.encode(), NOTHING)
 
     def _set(self, path: str, new: Node) -> bytes:
-        """The key, which other tables share where it is new: half a million of them take 40 MB."""
+        """Store the node, and return the key.
+
+        Other tables share this key: copies of half a million keys would take 40 MB.
+        """
         key = path.encode()
         if key not in self._nodes:
             self._paths_bytes += len(key)
@@ -221,7 +224,7 @@ class Tree:
         self.licences.take(path, member, reader)
 
     def _read_document(self, path: str, member: Member, reader: TarReader) -> None:
-        """Keeps the documents that `publishing.archive.reader` reads, and the entries of info/paths.json."""
+        """Keep the documents that `publishing.archive.reader` parses, and read the entries of info/paths.json."""
         field = DOCUMENT_LIMITS.get(path)
         if field is None:
             return

@@ -1,4 +1,4 @@
-"""Checks of a tree once all its members were seen: parents, detours of links, names, and its list."""
+"""Checks of a tree after all members were read: parents, detours of links, names, and its list."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -13,12 +13,12 @@ from publishing.wording import quote
 INFO_PREFIX = b"info/"
 
 Nodes = Mapping[bytes, Node]
-# A symlink, and a directory that its target enters and leaves.
+# A symlink, and a directory that its target enters and leaves again.
 Detour = tuple[str, str]
 
 
 def check(nodes: Nodes, detours: Iterable[Detour]) -> None:
-    """Refuse members below a file or a link, detours through none, and names that differ in normalisation alone."""
+    """Refuse members below a file or link, detours through other nodes than directories, and names equal in NFC."""
     ordered = _ordered(nodes)
     _check_parents(nodes, ordered)
     _check_detours(nodes, ordered, detours)
@@ -26,7 +26,7 @@ def check(nodes: Nodes, detours: Iterable[Detour]) -> None:
 
 
 def check_listing(nodes: Nodes, name: str) -> None:
-    """The paths of the list `name` are those of the members outside info/; directories have no entry."""
+    """Check that the list `name` has exactly the members outside info/, without directories."""
     for raw_path, found in nodes.items():
         is_info = raw_path == b"info" or raw_path.startswith(INFO_PREFIX)
         if why := "" if is_info and not found.listed else _mismatch(found):
@@ -34,12 +34,13 @@ def check_listing(nodes: Nodes, name: str) -> None:
 
 
 def _ordered(nodes: Nodes) -> list[bytes]:
-    """The members' paths, sorted with the slash first: what lies below another follows it at once."""
+    """Return the members' paths, sorted so that the content of a directory follows it at once: NUL replaces the slash.
+    """
     return sorted(path.replace(b"/", b"\x00") for path, found in nodes.items() if found.kind is not None)
 
 
 def _check_detours(nodes: Nodes, ordered: list[bytes], detours: Iterable[Detour]) -> None:
-    """A symlink's `..` leaves directories of the archive alone."""
+    """Refuse a symlink whose `..` leaves another node than a directory of the archive."""
     for path, directory in detours:
         found = nodes.get(directory.encode(), NOTHING).kind
         below = directory.encode().replace(b"/", b"\x00") + b"\x00"
@@ -74,7 +75,7 @@ def _check_composed_names(nodes: Nodes) -> None:
 
 
 def _mismatch(found: Node) -> str:
-    """The fault of the list about a path outside info/, its name left open; '' if there is none."""
+    """Return the fault of the list about a path outside info/, with `{}` for the path; '' if it is right."""
     if found.kind is None:
         return "lists {}, which the archive does not hold"
     if found.listed is None:

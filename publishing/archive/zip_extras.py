@@ -1,7 +1,7 @@
-"""The extra fields of a ZIP's headers: what some reader looks into is what every reader takes, or refused.
+"""Extra fields of ZIP headers: a field that some reader interprets must be valid for every reader, or is refused.
 
-rattler's zip crate ends at a field that it knows and can't read, in the local header and, for files with data
-descriptors, in the directory. Fields of unknown kinds are skipped by all.
+rattler's zip crate fails on a field that it knows but can't parse: in local headers and, for files with data
+descriptors, in the directory. All readers skip fields of unknown kinds.
 """
 
 import struct
@@ -11,7 +11,7 @@ from publishing.archive.errors import BadPackage
 from publishing.wording import quote
 
 FIELD = struct.Struct("<2H")
-# A field that holds this value holds its real one in a ZIP64 structure.
+# A size or offset of this value has its real value in a ZIP64 structure.
 SATURATED_32 = 0xFFFFFFFF
 
 ZIP64 = 0x0001
@@ -19,12 +19,12 @@ ZIP64_VALUE_BYTES = 8
 NTFS = 0x000A
 UNIX_TIMES = 0x5455
 NTFS_BYTES = 32
-# After four reserved bytes: the tag of three times, and their size.
+# After four reserved bytes: the tag for three times, and their size.
 NTFS_TIMES = struct.pack("<2H", 1, 24)
-# What the length of a field with times is where it holds that of the last change alone.
+# The length of a field of times that holds only the time of the last change.
 ONE_TIME_BYTES = 5
 
-# Names, comments, and how an entry is encrypted: some readers heed these, others don't.
+# Second names, comments, encryption and signatures: some readers interpret them, others don't.
 REFUSED = {
     0x7075: "a second name",
     0x6375: "a comment",
@@ -51,9 +51,10 @@ FORMS: dict[int, Callable[[bytes], bool]] = {NTFS: _is_ntfs, UNIX_TIMES: _is_uni
 def real_sizes(
     name: bytes, extra: bytes, stated: tuple[int, ...], *, is_read_by_rattler: bool = True
 ) -> tuple[int, ...]:
-    """`stated` (size, compressed size, maybe an offset) with the saturated ones taken from the ZIP64 field.
+    """Return `stated` (size, compressed size, maybe an offset) with saturated values replaced from the ZIP64 field.
 
-    The field holds these alone, in this order. rattler-build writes both sizes, or zeros, also where none is saturated.
+    The field holds only these values, in this order. rattler-build writes both sizes, or zeros, even if none is
+    saturated.
     """
     zip64 = _zip64(name, extra, is_read_by_rattler=is_read_by_rattler)
     saturated = sum(value == SATURATED_32 for value in stated)
@@ -66,7 +67,8 @@ def real_sizes(
 
 
 def _zip64(name: bytes, extra: bytes, *, is_read_by_rattler: bool) -> bytes:
-    """The content of the ZIP64 field, or nothing. Refuses fields that readers differ on."""
+    """Return the content of the ZIP64 field, or empty bytes. Raise BadPackage for fields that readers read differently.
+    """
     known: dict[int, bytes] = {}
     for kind, content in _fields(name, extra):
         if kind in REFUSED:
