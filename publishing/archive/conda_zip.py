@@ -138,8 +138,7 @@ def _find_directory(file: BinaryIO, file_bytes: int) -> tuple[int, int]:
 
 
 def _read_end64(file: BinaryIO, end_offset: int, stated: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Return the offset of the ZIP64 end record, and the fields that replace those of the old end record, in its order.
-    """
+    """Return the offset of the ZIP64 end record, and its fields that replace those of the old end record, in order."""
     locator_offset = end_offset - END64_LOCATOR.size
     end64_offset = locator_offset - END64.size
     if end64_offset < 0:

@@ -60,8 +60,7 @@ def _check_entry_points(name: str, entry_points: object) -> None:
 
 
 def about(data: bytes | None, limits: Limits) -> tuple[dict[str, Any], str]:
-    """Return info/about.json and a warning. A file that can't be read is only a warning: no client needs it to install.
-    """
+    """Return info/about.json and a warning. An unreadable file is only a warning: no client needs it to install."""
     if data is None:
         return {}, ""
     try:

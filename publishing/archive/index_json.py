@@ -54,8 +54,7 @@ EXTRA_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
 
 
 def parse(data: bytes | None, file_name: FileName, limits: Limits, specs: SpecReader) -> dict[str, Any]:
-    """Return the index with every key, checked in itself and against the file name. Raise BadPackage if it is invalid.
-    """
+    """Return the index with every key, after checking it and its file name. Raise BadPackage if it is invalid."""
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
     index = json_documents.document_object(data, NAME, limits, "index_json_bytes")
@@ -248,8 +247,7 @@ def _check_stated_revision(index: dict[str, Any], specs: SpecReader) -> None:
 
 
 def _check_rattler_reads(index: dict[str, Any]) -> None:
-    """Check the types of all other keys with rattler, the strictest client: one bad record costs it the whole subdir.
-    """
+    """Check the types of all other keys with rattler, the strictest client: a bad record costs it the whole subdir."""
     try:
         rattler.package.IndexJson.from_str(json.dumps(index))
     except Exception as error:

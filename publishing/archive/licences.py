@@ -12,8 +12,7 @@ TEXT_MAX_BYTES = 64 * KIB
 
 
 class Licences:
-    """Licence files in the order of the archive. `texts` has the path and text of each, cut at TEXT_MAX_BYTES in total.
-    """
+    """Licence files in the order of the archive. `texts` holds path and text of each, TEXT_MAX_BYTES in total."""
 
     def __init__(self) -> None:
         self.texts: list[tuple[str, str]] = []

@@ -34,8 +34,7 @@ def check_listing(nodes: Nodes, name: str) -> None:
 
 
 def _ordered(nodes: Nodes) -> list[bytes]:
-    """Return the members' paths, sorted so that the content of a directory follows it at once: NUL replaces the slash.
-    """
+    """Return the members' paths in an order in which a directory's content follows it: NUL replaces the slash."""
     return sorted(path.replace(b"/", b"\x00") for path, found in nodes.items() if found.kind is not None)
 
 

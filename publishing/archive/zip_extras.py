@@ -67,7 +67,8 @@ def real_sizes(
 
 
 def _zip64(name: bytes, extra: bytes, *, is_read_by_rattler: bool) -> bytes:
-    """Return the content of the ZIP64 field, or empty bytes. Raise BadPackage for fields that readers read differently.
+    """Return the content of the ZIP64 field, or empty bytes. Raise BadPackage for fields that readers interpret
+    variously.
     """
     known: dict[int, bytes] = {}
     for kind, content in _fields(name, extra):
