@@ -29,7 +29,7 @@ class TooDeepError(ValueError):
 
 
 def loads(data: bytes, name: str, max_bytes: int, max_depth: int) -> Any:
-    """Return the value of a document. Raise NotStrictJson, whose reason calls the document `name`."""
+    """Return the value of a document. Raise NotStrictJson; its reason calls the document `name`."""
     if len(data) > max_bytes:
         raise NotStrictJson(f"{name} is larger than the {human_size(max_bytes)} allowed")
     if not data.strip():

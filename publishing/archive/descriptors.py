@@ -38,27 +38,27 @@ class Watch:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._kept = b""
-        self._kept_offset = 0
+        self._tail = b""
+        self._tail_offset = 0
 
     def pass_by(self, data: bytes) -> None:
         """Check the next bytes. Raise BadPackage if a reader could end the entry in them."""
-        window = self._kept + data
+        window = self._tail + data
         for mark in MARK.finditer(window):
             if any(self._is_end(window, *end) for end in _ends(mark)):
                 raise BadPackage(
                     f"the ZIP entry {quote(self._name)} holds something like its own data descriptor at byte "
-                    f"{self._kept_offset + mark.start()}, where some readers would end it: "
+                    f"{self._tail_offset + mark.start()}, where some readers would end it: "
                     "write the file with true sizes in its headers"
                 )
         # A mark near the end of the window is checked again together with the bytes that follow.
         dropped = max(len(window) - 2 * MAX_BYTES, 0)
-        self._kept = window[dropped:]
-        self._kept_offset += dropped
+        self._tail = window[dropped:]
+        self._tail_offset += dropped
 
     def _is_end(self, window: bytes, content_end: int, stated_at: int) -> bool:
         """Tell whether a size in the fields at `stated_at` equals the length of the content up to `content_end`."""
-        expected = ((self._kept_offset + content_end) % SIZE_MAX).to_bytes(SIZE_BYTES, "little")
+        expected = ((self._tail_offset + content_end) % SIZE_MAX).to_bytes(SIZE_BYTES, "little")
         return stated_at >= 0 and any(window.startswith(expected, stated_at + behind) for behind in SIZES_BEHIND_END)
 
 

@@ -1,4 +1,4 @@
-"""Checks of the install paths of a noarch python package, whose `site-packages` and `python-scripts` clients move."""
+"""Checks of the install paths of a noarch python package: clients move `site-packages` and `python-scripts`."""
 
 import re
 
@@ -30,7 +30,7 @@ def check(tree: Tree) -> None:
 
 
 def _check_place(tree: Tree, folders: re.Pattern[str]) -> None:
-    """Refuse a moved file whose install path equals that of a fixed file or lies below it, and the reverse."""
+    """Refuse moved and fixed files with equal install paths, or with one below the other."""
     moved: set[bytes] = set()
     fixed: set[bytes] = set()
     for path, node in tree.members():

@@ -39,7 +39,7 @@ def _ordered(nodes: Nodes) -> list[bytes]:
 
 
 def _check_detours(nodes: Nodes, ordered: list[bytes], detours: Iterable[Detour]) -> None:
-    """Refuse a symlink whose `..` leaves another node than a directory of the archive."""
+    """Refuse a symlink with a `..` after something else than a directory of the archive."""
     for path, directory in detours:
         found = nodes.get(directory.encode(), NOTHING).kind
         below = directory.encode().replace(b"/", b"\x00") + b"\x00"

@@ -67,9 +67,7 @@ def real_sizes(
 
 
 def _zip64(name: bytes, extra: bytes, *, is_read_by_rattler: bool) -> bytes:
-    """Return the content of the ZIP64 field, or empty bytes. Raise BadPackage for fields that readers interpret
-    variously.
-    """
+    """Return the content of the ZIP64 field, or empty bytes. Raise BadPackage for refused and malformed fields."""
     known: dict[int, bytes] = {}
     for kind, content in _fields(name, extra):
         if kind in REFUSED:
