@@ -1,4 +1,4 @@
-"""May this upload bring an attestation, must it, and does it hold."""
+"""Acceptance of an upload's attestation: permission, requirement and verification."""
 
 from django.conf import settings
 
@@ -11,7 +11,10 @@ from publishing.trusted import issuers
 
 
 def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> VerifiedAttestation | None:
-    """The upload's attestation, verified; 422 where it does not hold, or where the channel needs one and has none."""
+    """Return the upload's attestation after verifying it, or None if it has none.
+
+    Raise HubError 422 if it is invalid or not allowed, or if it is missing and the channel requires one.
+    """
     if received.attestation is None:
         check_missing(channel)
         return None
@@ -19,10 +22,10 @@ def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> VerifiedAt
     if expected is None:
         raise unprocessable(
             "attestation_needs_trusted_publisher",
-            "An attestation is taken from a trusted publisher whose CI Sigstore certifies, and from nobody else, since "
-            "the hub compares the two. Upload from CI without an API key, or leave the attestation out.",
+            "The hub accepts attestations only from trusted publishers whose CI gets certificates from Sigstore, "
+            "because it compares both. Upload from CI without an API key, or leave the attestation out.",
         )
-    from publishing.attestations.verification import verify  # with sigstore, whose import takes a second
+    from publishing.attestations.verification import verify  # imports sigstore, which takes a second
 
     return verify(
         received.attestation,
@@ -34,16 +37,19 @@ def accept(actor: Actor, channel: Channel, received: ReceivedFile) -> VerifiedAt
 
 
 def check_missing(channel: Channel) -> None:
-    """422 where `channel` takes no upload without an attestation."""
+    """Raise HubError 422 if `channel` requires an attestation for each upload."""
     if channel.require_attestation:
         raise unprocessable(
             "attestation_missing",
-            f"'{channel}' takes no package without an attestation of where it was built (CEP 27). "
+            f"'{channel}' requires an attestation for each package (CEP 27). "
             "Publish from CI as a trusted publisher, with `--generate-attestation`.",
         )
 
 
 def _certificate(actor: Actor) -> dict[str, str] | None:
-    """What Sigstore's certificate of the same run must say; None where it makes none, or where nobody runs."""
+    """Return the certificate fields that must match this run.
+
+    Return None for uploads that are not from CI, and for providers without Sigstore certificates.
+    """
     minted = actor.minted_key
     return issuers.provider_of(minted.claims).certificate(minted.claims) if minted else None

@@ -1,4 +1,4 @@
-"""What a signing certificate of Fulcio says of the CI job that signed. PURE.
+"""The claims of Fulcio's signing certificates about the CI job that signed.
 
 Source: sigstore/fulcio, docs/oid-info.md; py-rattler's CertificateClaims has the same names.
 """
@@ -32,14 +32,14 @@ NAMES = {
 
 
 def check_key(certificate: Certificate) -> None:
-    """Fulcio certifies P-256 keys unless asked for others, and clients read no others."""
+    """Raise BadAttestation unless the key is P-256: Fulcio's default, and the only kind that clients read."""
     key = certificate.public_key()
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise BadAttestation("attestation_unverified", "its certificate is for another kind of key; expected P-256")
 
 
 def claims(certificate: Certificate) -> dict[str, str]:
-    """The claims by name; those that the certificate does not make are left out."""
+    """Return the claims by name, without those that the certificate lacks."""
     found = {}
     for number, name in NAMES.items():
         try:
@@ -52,9 +52,9 @@ def claims(certificate: Certificate) -> dict[str, str]:
 
 
 def check_claims(signed_claims: Mapping[str, str], expected: Mapping[str, str]) -> None:
-    """Raises BadAttestation unless the certificate is that of the run which `expected` describes.
+    """Raise BadAttestation unless the certificate is for the run with the claims in `expected`.
 
-    The build config is compared up to its `@`: what follows is the ref, which has a claim of its own.
+    The build config is compared up to its `@`. The ref after it is compared as a claim of its own.
     """
     for name, wanted in expected.items():
         value = signed_claims.get(name, "")

@@ -1,18 +1,18 @@
-"""What an attestation becomes: verified, or refused. PURE, as all that reads what arrived."""
+"""The result of verifying an attestation, and the error that refuses one."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAttestation:
-    """A bundle as it is kept and served from now on, and what its certificate and its log entry say."""
+    """A verified bundle as it is stored and served, and the claims of its certificate and log entry."""
 
     bundle: str
     claims: dict[str, str]
 
 
 class BadAttestation(Exception):  # noqa: N818
-    """An attestation that the hub does not accept: a `code` for programs, and why, to follow "was refused: "."""
+    """The hub refuses an attestation. `code` is for programs; `reason` is the sentence after "was refused: "."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -21,5 +21,5 @@ class BadAttestation(Exception):  # noqa: N818
 
 
 def shown(value: object) -> str:
-    """What somebody else has sent, short enough for a sentence."""
+    """Return untrusted text in one line of at most 300 characters."""
     return " ".join(str(value).split())[:300]

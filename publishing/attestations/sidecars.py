@@ -1,7 +1,8 @@
 """Sidecars (CEP 50): all attestations of one artifact as a JSON array, at `{file}.sigs.{sha256}` and at `{file}.sigs`.
 
-The rows are the truth; each state of a sidecar is put into the store before the row that names it is committed, the
-mutable `.sigs` after it, and the index follows. Only ever appended to: a bundle's bytes never change.
+The database is authoritative. Each new state of a sidecar is stored before the commit of the row that names it. The
+mutable `.sigs` is stored after the commit, and the index is built after that. Attestations are only appended; a
+bundle's bytes never change.
 """
 
 import hashlib
@@ -21,14 +22,17 @@ from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import builds
 from publishing.models import Attestation
 
-SIDECAR_MAX_BYTES = 4 * 1024 * 1024  # what rattler reads of one
+SIDECAR_MAX_BYTES = 4 * 1024 * 1024  # rattler reads no more
 CONTENT_TYPE = "application/json"
 TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """The next state of a sidecar, in the store already: the bundle that it adds, at which place, and its SHA-256."""
+    """The next state of a sidecar, which is stored already.
+
+    It has the bundle that this state adds, the position of that bundle, and the state's own SHA-256.
+    """
 
     verified: VerifiedAttestation
     position: int
@@ -36,14 +40,14 @@ class Sidecar:
 
 
 def key(artifact: Artifact, sha256: str = "") -> str:
-    """Where a state of the sidecar lies in the store; without `sha256`, the mutable one."""
+    """Return the key of a sidecar in the store: of the state with this SHA-256, or of the mutable one."""
     return f"{artifact}.sigs" + (f".{sha256}" if sha256 else "")
 
 
 def put(artifact: Artifact, verified: VerifiedAttestation) -> Sidecar | None:
-    """Put what the sidecar becomes with `verified`; None where it has that very bundle already.
+    """Store the sidecar with `verified` appended, and return it; None if the sidecar has that bundle already.
 
-    `artifact` may be one that has no row yet.
+    `artifact` may lack a row so far. Raise HubError 413 if the sidecar gets too large.
     """
     bundles = _bundles(artifact)
     if verified.bundle in bundles:
@@ -61,7 +65,10 @@ def put(artifact: Artifact, verified: VerifiedAttestation) -> Sidecar | None:
 
 
 def record(artifact: Artifact, sidecar: Sidecar) -> bool:
-    """Within a transaction: `artifact` has this sidecar from its commit on; False where another came in between."""
+    """Record the new state of the sidecar within the caller's transaction.
+
+    Return False if another attestation was added since `put`.
+    """
     locked = Artifact.objects.select_for_update().get(pk=artifact.pk)
     if locked.attestations.count() != sidecar.position:
         return False
@@ -74,7 +81,7 @@ def record(artifact: Artifact, sidecar: Sidecar) -> bool:
 
 
 def add(*, actor: Actor, artifact: Artifact, verified: VerifiedAttestation) -> Artifact:
-    """Add an attestation to an artifact that is published already; none is lost where several come at once."""
+    """Add an attestation to a published artifact; retry if others are added at the same time."""
     for _ in range(TRIES):
         sidecar = put(artifact, verified)
         if sidecar is None or _add(actor, artifact, sidecar):
@@ -83,7 +90,7 @@ def add(*, actor: Actor, artifact: Artifact, verified: VerifiedAttestation) -> A
 
 
 def remove(artifact: Artifact) -> None:
-    """Within a transaction: forget every attestation of `artifact`; the store follows after the commit."""
+    """Delete every attestation of `artifact` within the caller's transaction; their files follow after the commit."""
     found = states(_bundles(artifact))
     if found:
         Attestation.objects.filter(artifact=artifact).delete()
@@ -93,13 +100,13 @@ def remove(artifact: Artifact) -> None:
 
 
 def states(bundles: Sequence[str]) -> dict[str, bytes]:
-    """Every state that a sidecar has had, the last one last: SHA-256 → content. All of them are kept."""
+    """Return every state that a sidecar has had, the current one last, as SHA-256 → content. All of them are stored."""
     contents = [joined(bundles[:count]) for count in range(1, len(bundles) + 1)]
     return {hashlib.sha256(content).hexdigest(): content for content in contents}
 
 
 def rewrite(artifact: Artifact) -> None:
-    """Put every state into the store anew, from the rows, and have the artifact's row name the last one."""
+    """Store every state again from the rows, and correct the hash in the artifact's row."""
     for sha256, content in states(_bundles(artifact)).items():
         store().put(key(artifact, sha256), content, content_type=CONTENT_TYPE)
     publish(artifact)
@@ -112,7 +119,7 @@ def rewrite(artifact: Artifact) -> None:
 
 
 def take_in(artifact: Artifact, verified: Sequence[VerifiedAttestation]) -> None:
-    """Within a transaction: record the attestations of a sidecar that lies in the store already."""
+    """Record the attestations of a sidecar that is stored already, within the caller's transaction."""
     for position, each in enumerate(verified):
         artifact.attestations.create(position=position, bundle=each.bundle, claims=each.claims)
     artifact.attestations_sha256 = hashlib.sha256(joined([each.bundle for each in verified])).hexdigest()
@@ -120,7 +127,7 @@ def take_in(artifact: Artifact, verified: Sequence[VerifiedAttestation]) -> None
 
 
 def publish(artifact: Artifact) -> None:
-    """Bring the mutable `.sigs` in step with the rows; whoever finds newer ones after its put, puts them too."""
+    """Update the mutable `.sigs` from the rows, and repeat this if the rows changed meanwhile."""
     bundles = None
     while (newer := _bundles(artifact)) != bundles:
         bundles = newer
@@ -148,7 +155,7 @@ def _delete(artifact: Artifact, keys: Sequence[str]) -> None:
 
 
 def _bundles(artifact: Artifact) -> list[str]:
-    """By its place, not by its row, which may be yet to come or gone already."""
+    """Select by place instead of by row, since the row of the artifact may not exist yet or no more."""
     place = {"channel": artifact.channel_id, "subdir": artifact.subdir, "file_name": artifact.file_name}
     found = Attestation.objects.filter(**{f"artifact__{name}": value for name, value in place.items()})
     return list(found.values_list("bundle", flat=True))

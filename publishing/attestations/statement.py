@@ -1,4 +1,4 @@
-"""The in-toto statement of a publish attestation (CEP 27). PURE."""
+"""The in-toto statement of a publish attestation (CEP 27)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ STATEMENT_MAX_DEPTH = 16
 
 
 def check(payload_type: str, payload: bytes, *, file_name: str, sha256: str, channel_url: str) -> None:
-    """Raises BadAttestation unless the statement says that this very file was published to this very channel."""
+    """Raise BadAttestation unless the statement says that this file was published to this channel."""
     if payload_type != PAYLOAD_TYPE:
         raise BadAttestation(
             "attestation_wrong_type", f"it signs '{shown(payload_type)}'; expected the payload type '{PAYLOAD_TYPE}'"
@@ -52,7 +52,7 @@ def _check_subject(subjects: Any, file_name: str, sha256: str) -> None:
 
 
 def _check_channel(predicate: Any, channel_url: str) -> None:
-    """The predicate may be missing; with one, clients compare the channel, and refuse one that names none."""
+    """Check the optional predicate. If it exists, it must name the channel: clients refuse another one or none."""
     if predicate is None:
         return
     target = predicate.get("targetChannel") if isinstance(predicate, dict) else None

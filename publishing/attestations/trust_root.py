@@ -1,7 +1,7 @@
-"""The Sigstore instance that the hub trusts: whose keys and certificates, from when to when.
+"""The Sigstore instance that the hub trusts: its keys and certificates with their periods of validity.
 
-By default the public instance: its root comes by TUF and is refreshed daily; until then the hub uses the one that ships
-with the sigstore library. Or a private instance: HUB_TRUST_ROOT names its file, and nothing is fetched.
+By default this is the public instance. Its root is refreshed daily by TUF; before the first refresh the hub uses the
+root from the sigstore library. For a private instance, HUB_TRUST_ROOT names a file, and no root is downloaded.
 """
 
 import logging
@@ -39,14 +39,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry of a log, the transparency log or the certificates', and when it was made."""
+    """An entry of the transparency log or of the certificate log, and its times."""
 
     log_id: bytes
     times: Sequence[datetime]
 
 
 def current() -> TrustedRoot:
-    """The root as it is now, shared by threads; 503 where there is none, since nothing is verified without one."""
+    """Return the current root, shared by threads. Raise HubError 503 if none is readable."""
     for path in _paths():
         try:
             return _read(path, path.stat().st_mtime_ns)
@@ -56,14 +56,14 @@ def current() -> TrustedRoot:
 
 
 def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> TrustedRoot:
-    """The parts of `root` that these entries may be verified with: of the logs that they name, and valid at that time.
+    """Return the parts of `root` for verifying these entries: the logs that they name, valid at their time.
 
-    Verifiers take any key of the root, whenever it was in use; clients do not.
+    Verifiers accept every key of the root, whenever it was in use; clients don't.
     """
     inner = root._inner
     parts = {
-        "tlogs": list(_named(inner.tlogs, signature)),
-        "ctlogs": list(_named(inner.ctlogs, certificate)),
+        "tlogs": list(_valid_logs(inner.tlogs, signature)),
+        "ctlogs": list(_valid_logs(inner.ctlogs, certificate)),
         "certificate_authorities": [
             each for each in inner.certificate_authorities if _was_valid(each.valid_for, signature.times)
         ],
@@ -77,7 +77,7 @@ def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> Trust
 
 
 def refresh() -> None:
-    """Get the root by TUF, unless that was done within a day. What fails leaves the last good one in use."""
+    """Download the root by TUF unless that was done within a day. After a failure the last good one stays in use."""
     last = refreshed_at()
     if not is_refreshed_here() or (last and datetime.now(UTC) - last < REFRESH_AFTER):
         return
@@ -91,7 +91,7 @@ def refresh() -> None:
 
 
 def _log_failure(error: Exception, last: datetime | None) -> None:
-    """Log why no root came. A hub that never had network is no fault: the status page shows the root's age."""
+    """Log the failure. Before the first refresh a failed download is only info, since the hub may lack network."""
     if last is None and isinstance(error, DownloadError):
         logger.info("Sigstore's trust root could not be downloaded; the one shipped with the hub stays in use.")
         return
@@ -101,7 +101,7 @@ def _log_failure(error: Exception, last: datetime | None) -> None:
 
 
 def _fetch(target: Path) -> None:
-    """Put the newest root at `target`, once it is known to be readable."""
+    """Download the newest root, and move it to `target` after parsing it."""
     metadata = target.parent / "metadata"
     metadata.mkdir(parents=True, exist_ok=True)
     trusted = Path(settings.HUB_TUF_ROOT) if settings.HUB_TUF_ROOT else SHIPPED / "root.json"
@@ -125,7 +125,7 @@ def _fetch(target: Path) -> None:
 
 
 def _paths() -> list[Path]:
-    """Where a root may be, the best first."""
+    """Return the possible paths of the root, the preferred one first."""
     if settings.HUB_TRUST_ROOT:
         return [Path(settings.HUB_TRUST_ROOT)]
     return [*([refreshed_file()] if refreshed_file().exists() else []), SHIPPED / FILE_NAME]
@@ -133,11 +133,11 @@ def _paths() -> list[Path]:
 
 @lru_cache(maxsize=2)
 def _read(path: Path, modified_ns: int) -> TrustedRoot:
-    """The root in the file at `path`, read again only when the file is another."""
+    """Return the root in the file at `path`, cached until the file changes."""
     return TrustedRoot.from_file(str(path))
 
 
-def _named(logs: Iterable[TransparencyLogInstance], entry: Logged) -> Iterator[TransparencyLogInstance]:
+def _valid_logs(logs: Iterable[TransparencyLogInstance], entry: Logged) -> Iterator[TransparencyLogInstance]:
     for log in logs:
         valid = log.public_key.valid_for
         if log.log_id.key_id == entry.log_id and (valid is None or _was_valid(valid, entry.times)):

@@ -1,4 +1,4 @@
-"""How old the trust root is, for whoever watches: without the libraries that read it, whose import takes a second."""
+"""The age of the trust root, for monitoring; without sigstore, which takes a second to import."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ def is_refreshed_here() -> bool:
 
 
 def refreshed_at() -> datetime | None:
-    """When the root last came by TUF; None where it never did."""
+    """Return the time of the last refresh by TUF, or None if there was none."""
     try:
         return datetime.fromtimestamp(refreshed_file().stat().st_mtime, UTC)
     except FileNotFoundError:
@@ -26,6 +26,6 @@ def refreshed_at() -> datetime | None:
 
 
 def is_old() -> bool:
-    """Whether a root that should be refreshed has not been for 30 days."""
+    """Tell whether the root should be refreshed by this hub, but was not for 30 days."""
     last = refreshed_at()
     return is_refreshed_here() and (last is None or datetime.now(UTC) - last > OLD_AFTER)

@@ -1,7 +1,7 @@
-"""Does an attestation hold: a Sigstore bundle, about this file, for this channel, by the run that uploads it.
+"""Verification of an attestation: a Sigstore bundle about this file, for this channel, by the run that uploads it.
 
-The sigstore library verifies signatures and logs. The rest is the hub's: all that the library leaves to its caller, and
-all that clients (sigstore-rust, within rattler) refuse though the library accepts it.
+The sigstore library verifies signatures and logs. This module adds the checks that the library leaves to its callers,
+and those of clients (sigstore-rust in rattler) that the library lacks.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ CLOCK_LEEWAY = timedelta(seconds=30)
 
 
 class _AnyIdentity:
-    """No policy of the library's: who signed is compared by the hub, in its own words, once the rest has held."""
+    """A policy that accepts every identity: after the verification, the hub compares the claims itself."""
 
     def verify(self, cert: Certificate) -> None: ...
 
@@ -36,7 +36,7 @@ class _AnyIdentity:
 def verify(
     unverified_bundle: bytes, *, file_name: str, sha256: str, channel_url: str, expected_certificate: Mapping[str, str]
 ) -> VerifiedAttestation:
-    """422 with a code of its own says why it does not hold. Costs about a millisecond."""
+    """Return the verified attestation. Raise HubError 422 with a code for the reason. Takes about a millisecond."""
     try:
         bundle = _read(unverified_bundle)
         payload_type, payload = _verified_payload(bundle)
@@ -49,7 +49,10 @@ def verify(
 
 
 def _read(unverified_bundle: bytes) -> Bundle:
-    """The bundle as the library would write it: clients refuse a whole sidecar for a `null` or for base64 in lines."""
+    """Return the bundle as the library writes it.
+
+    Clients refuse a whole sidecar for a `null` or for base64 with line breaks.
+    """
     try:
         document = strict_json.loads_object(unverified_bundle, "it", BUNDLE_MAX_BYTES, BUNDLE_MAX_DEPTH)
     except strict_json.NotStrictJson as error:
@@ -61,12 +64,12 @@ def _read(unverified_bundle: bytes) -> Bundle:
         )
     try:
         return Bundle.from_json(Bundle.from_json(unverified_bundle).to_json())
-    except Exception as error:  # noqa: BLE001  the library's parsers throw much more than they say
-        raise BadAttestation("attestation_malformed", f"it is no whole Sigstore bundle: {shown(error)}") from None
+    except Exception as error:  # noqa: BLE001  the library's parsers raise more than they document
+        raise BadAttestation("attestation_malformed", f"it is not a valid Sigstore bundle: {shown(error)}") from None
 
 
 def _verified_payload(bundle: Bundle) -> tuple[str, bytes]:
-    """The payload's type and the payload, once the certificate, the logs and the signature have held."""
+    """Return type and content of the payload after verifying the certificate, the logs and the signature."""
     certificate.check_key(bundle.signing_certificate)
     root = trust_root.current()
     try:
@@ -77,7 +80,7 @@ def _verified_payload(bundle: Bundle) -> tuple[str, bytes]:
             trusted_root=trust_root.as_of(root, signature=signature, certificate=_certificate_logged(bundle))
         )
         payload = verifier.verify_dsse(bundle, _AnyIdentity())
-        # The library is content with one time that holds; clients verify every one.
+        # The library requires a single valid timestamp; clients require that all are valid.
         if len(verifier._verify_timestamp_authority(bundle)) != len(_timestamps(bundle)):
             raise BadAttestation(
                 "attestation_unverified", "not all of its timestamps are by an authority that we trust"
@@ -90,7 +93,7 @@ def _verified_payload(bundle: Bundle) -> tuple[str, bytes]:
 
 
 def _signing_times(bundle: Bundle) -> list[datetime]:
-    """When it was signed, by the log and by timestamp authorities, as far as the bundle says; not verified here."""
+    """Return the unverified times of signing, by the log and by timestamp authorities."""
     seconds = bundle.log_entry._inner.integrated_time
     logged = [datetime.fromtimestamp(seconds, UTC)] if seconds else []
     return logged + [each.tst_info.gen_time for each in _timestamps(bundle)]
@@ -106,7 +109,7 @@ def _check_not_ahead(times: list[datetime]) -> None:
     if ahead and ahead > datetime.now(UTC) + CLOCK_LEEWAY:
         raise BadAttestation(
             "attestation_unverified",
-            f"it says that it was signed at {ahead:%Y-%m-%d %H:%M:%S} UTC, which is yet to come",
+            f"it says that it was signed at {ahead:%Y-%m-%d %H:%M:%S} UTC, which is in the future",
         )
 
 
@@ -116,7 +119,7 @@ def _certificate_logged(bundle: Bundle) -> Logged:
 
 
 def _log_claims(bundle: Bundle) -> dict[str, str]:
-    """What pages tell of the signature besides its certificate."""
+    """Return the claims about the signature that pages show besides those of the certificate."""
     entry = bundle.log_entry._inner
     return {
         "signed_at": min(_signing_times(bundle)).isoformat(),

@@ -241,7 +241,7 @@ UNVERIFIED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "future time": (
         {"signed_at": NOW + timedelta(days=1)},
-        f"it says that it was signed at {NOW + timedelta(days=1):%Y-%m-%d %H:%M:%S} UTC, which is yet to come.",
+        f"it says that it was signed at {NOW + timedelta(days=1):%Y-%m-%d %H:%M:%S} UTC, which is in the future.",
     ),
     "time changed": (
         {"change": lambda document: entry(document).update(integratedTime=str(int(NOW.timestamp()) - 5))},
@@ -262,7 +262,7 @@ UNVERIFIED: dict[str, tuple[dict[str, Any], str]] = {
     "a log without times, no timestamp": ({"log_version": 2}, "an inclusion promise or signed timestamp(s)"),
     "no timestamp, no promise": (
         {"change": lambda document: entry(document).pop("inclusionPromise")},
-        "it is no whole Sigstore bundle: bundle must contain an inclusion promise or signed timestamp(s)",
+        "it is not a valid Sigstore bundle: bundle must contain an inclusion promise or signed timestamp(s)",
     ),
 }
 
@@ -303,24 +303,24 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     ),
     "no log entry": (
         bundle(change=lambda document: document["verificationMaterial"]["tlogEntries"].clear()),
-        "it is no whole Sigstore bundle: expected exactly one log entry in bundle",
+        "it is not a valid Sigstore bundle: expected exactly one log entry in bundle",
     ),
     "no proof": (
         bundle(change=lambda document: entry(document).pop("inclusionProof")),
-        "it is no whole Sigstore bundle",
+        "it is not a valid Sigstore bundle",
     ),
     "no certificate": (
         bundle(change=lambda document: document["verificationMaterial"].pop("certificate")),
-        "it is no whole Sigstore bundle",
+        "it is not a valid Sigstore bundle",
     ),
     "two signatures": (
         bundle(change=lambda document: document["dsseEnvelope"].update(signatures=2 * [{"sig": "eA=="}])),
         "Sigstore's verification failed: envelope must contain exactly one signature",
     ),
-    "an unknown key": (bundle(change=lambda document: document.update(more=1)), "it is no whole Sigstore bundle"),
+    "an unknown key": (bundle(change=lambda document: document.update(more=1)), "it is not a valid Sigstore bundle"),
     "number for a text": (
         bundle(change=lambda document: entry(document).update(logIndex=1)),
-        "it is no whole Sigstore bundle",
+        "it is not a valid Sigstore bundle",
     ),
 }
 
