@@ -1,1 +1,1 @@
-"""Upload and token protocols, one file each."""
+"""Protocols of clients for uploads and tokens, one module each."""

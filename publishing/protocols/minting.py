@@ -1,7 +1,7 @@
-"""`POST /api/oidc/mint_token`: a CI's identity token for a key that lives for minutes.
+"""`POST /api/oidc/mint_token`: exchanges a CI's identity token for a short-lived token.
 
 Source: conda/rattler, crates/rattler_networking/src/trusted_publishing.rs. The client takes the whole body of a 2xx as
-the key, and shows the body of everything else.
+the token, and shows the body of every other response.
 """
 
 import orjson
@@ -20,14 +20,14 @@ BODY_MAX_BYTES = 32 * 1024
 @csrf_exempt
 def mint_token(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
-        raise HubError(405, "wrong_method", "Identity tokens are exchanged by POST.", {"Allow": "POST"})
+        raise HubError(405, "wrong_method", "Method not allowed; use POST.", {"Allow": "POST"})
     counters.hit("mint-by-address", counters.address(request), "exchanges of tokens from this address")
     unverified_jwt = _token(Body(request))
     return HttpResponse(exchange(unverified_jwt), content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
 def _token(body: Body) -> str:
-    """The `token` of a JSON object of at most 32 KiB."""
+    """Return the `token` of a JSON object of at most 32 KiB. Raise HubError 422 if the body is something else."""
     content = b""
     for chunk in body.chunks():
         content += chunk

@@ -1,7 +1,7 @@
-"""The prefix protocol: `rattler-build upload prefix`, `pixi upload prefix`, `pixi publish`, and its deletion.
+"""The prefix protocol: `rattler-build upload prefix`, `pixi upload prefix`, `pixi publish`, and prefix.dev's deletion.
 
-Source: conda/rattler, crates/rattler_upload/src/upload/prefix.rs. The client shows the first 512 characters of a
-refusal's body, takes 409 for "exists", and sends everything again on any status that it does not know.
+Source: conda/rattler, crates/rattler_upload/src/upload/prefix.rs. The client shows the first 512 characters of an
+error's body, and reads 409 as "exists already". It sends the upload again after any status that it doesn't know.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -17,14 +17,17 @@ from publishing.removal import removal
 from publishing.uploads.upload import publish
 
 NOT_BY_POST = (
-    "Packages are uploaded by POST. If you sent POST, a redirect made another method of it: "
-    "use the hub's own address, with https where the hub has it."
+    "Method not allowed; use POST. If you sent POST, a redirect changed the method: "
+    "use the hub's own address, with https if the hub has it."
 )
 
 
 @csrf_exempt
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
-    """`POST /api/v1/upload/{channel}[?force=true]`, a form or the bare bytes; a key, never a cookie."""
+    """Handle `POST /api/v1/upload/{channel}[?force=true]` with a form or the bare bytes.
+
+    The request needs a key; cookies are ignored.
+    """
     if request.method != "POST":
         raise HubError(405, "wrong_method", NOT_BY_POST, {"Allow": "POST"})
     if not channel:
@@ -44,9 +47,9 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
 
 @csrf_exempt
 def delete(request: HttpRequest, channel: str, subdir: str, file_name: str) -> HttpResponse:
-    """`DELETE /api/v1/delete/{channel}/{subdir}/{file}`, as prefix.dev has it; a key with the scope `delete`."""
+    """Handle `DELETE /api/v1/delete/{channel}/{subdir}/{file}`, as on prefix.dev. The key needs the scope `delete`."""
     if request.method != "DELETE":
-        raise HubError(405, "wrong_method", "Packages are deleted by DELETE.", {"Allow": "DELETE"})
+        raise HubError(405, "wrong_method", "Method not allowed; use DELETE.", {"Allow": "DELETE"})
     actor = actors.key_actor(request)
     target = channel_for(actor, channel, Permission.DELETE)
     artifact = Artifact.objects.filter(channel=target, subdir=subdir, file_name=file_name).first()

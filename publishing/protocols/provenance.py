@@ -1,4 +1,4 @@
-"""`GET /api/v1/channels/{channel}/artifacts/{subdir}/{file}/provenance`: where a file was built, as JSON."""
+"""`GET /api/v1/channels/{channel}/artifacts/{subdir}/{file}/provenance`: the origin of a file as JSON."""
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -11,10 +11,10 @@ from channels_app.packages.queries import HEAVY
 from hub.errors import HubError, not_found
 
 
-@csrf_exempt  # it changes nothing, and says so itself
+@csrf_exempt  # read-only: it refuses unsafe methods itself
 def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) -> JsonResponse:
     if request.method not in ("GET", "HEAD"):
-        raise HubError(405, "wrong_method", "Provenance is read by GET and HEAD.", {"Allow": "GET, HEAD"})
+        raise HubError(405, "wrong_method", "Method not allowed; use GET or HEAD.", {"Allow": "GET, HEAD"})
     found = channel_for(actors.actor(request), channel, Permission.READ)
     artifacts = Artifact.objects.select_related("channel").defer(*HEAVY).exclude(removal=Removal.DELETED)
     artifact = artifacts.filter(channel=found, subdir=subdir, file_name=file_name).first()

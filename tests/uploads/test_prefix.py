@@ -112,7 +112,7 @@ def test_wrong_calls_are_told_the_right_one(client: Client, bearer: dict[str, st
     assert (status, text) == (400, "The URL names no channel; expected /api/v1/upload/<channel>.\n")
     answer = client.put("/api/v1/upload/demo")
     assert (answer.status_code, answer["Allow"], answer["X-Error-Code"]) == (405, "POST", "wrong_method")
-    assert "a redirect made another method of it" in answer.text
+    assert "a redirect changed the method" in answer.text
 
 
 def test_deleting_takes_a_key_for_it(client: Client, channel: Channel, olga: User, tmp_path: Path) -> None:
