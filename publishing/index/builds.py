@@ -1,9 +1,9 @@
-"""Keeping the index files of a channel in step with the database, the only truth.
+"""Builds of a channel's index files from the database, which is the only source of truth.
 
-A change raises the index's `wanted` in its own transaction and marks the name. A build, alone under the index's lock,
-makes the stale names' pieces, then writes every file in one pass over ready pieces. It raises `built` to the `wanted`
-that it read, unless its time was over before all names were made; then the next build goes on. Workers take stale
-indexes from the database (turns.py), so neither a lost message nor a killed worker leaves one behind.
+A change raises the index's `wanted` in its own transaction and marks the package name as stale. A build holds the
+index's lock. It makes the fragments of the stale names, then writes every file in one pass over all fragments. It sets
+`built` to the `wanted` that it read. If its time is over before all names are made, the next build continues. Workers
+find stale indexes in the database (turns.py), so a lost message or a killed worker leaves no index stale.
 """
 
 import secrets
@@ -29,18 +29,18 @@ from publishing.models import IndexedName, SubdirIndex
 
 WHOLE_CHANNEL = ""
 BUILD = "publishing.tasks.build_stale_indexes"
-ASKED_AGAIN_AFTER_S = 1.0
-# A build that failed is tried again after so long.
-TRIED_AGAIN_AFTER = timedelta(seconds=15)
-# The files of the whole channel take their time, and few clients read them: at most a 20th of a worker's time.
+WAKE_AGAIN_AFTER_S = 1.0
+# A failed build is retried after this time.
+RETRY_AFTER = timedelta(seconds=15)
+# The files of the whole channel are slow to build and few clients read them: at most 1/20 of a worker's time.
 WHOLE_CHANNEL_SHARE = 20
 WHOLE_CHANNEL_PAUSE_MAX_S = 60.0
-# More than a build has time for.
+# More names than one build has time for.
 NAMES_MAX = 5000
-# SQLite takes 999 values in a query where it is old.
+# Old versions of SQLite accept at most 999 values in a query.
 NAMES_AT_ONCE = 500
 
-# As SQL: each is one statement, within which nobody else comes.
+# SQL instead of the ORM: a single statement is atomic among concurrent changes.
 MARK_INDEX = """INSERT INTO publishing_subdirindex AS mine
 (channel_id, subdir, wanted, wanted_at, built, builds, etag, current_etag) VALUES (%s, %s, 1, %s, 0, 0, '', '')
 ON CONFLICT (channel_id, subdir) DO UPDATE SET wanted = mine.wanted + 1,
@@ -50,14 +50,14 @@ MARK_NAMES = """INSERT INTO publishing_indexedname AS mine (index_id, name, chan
 VALUES (%s, %s, %s, %s, '')
 ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed, removes = mine.removes OR excluded.removes"""
 
-_asked_again_at = 0.0
+_woken_again_at = 0.0
 
 
 @transaction.atomic(savepoint=False)
 def mark_stale(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> SubdirIndex:
-    """Wish for a new index because of `names`: in the transaction of the change.
+    """Mark the index stale for `names`, in the transaction of the change.
 
-    `removes`: something of theirs has to leave the index, which goes before what comes into one.
+    `removes`: the change takes artifacts out of the index. Such names are built before others.
     """
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     [index] = SubdirIndex.objects.raw(MARK_INDEX, [channel.pk, subdir, now])
@@ -68,28 +68,28 @@ def mark_stale(channel: Channel, subdir: str, names: Iterable[str], *, removes: 
 
 
 def schedule_build(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> None:
-    """Mark the index stale, and wake a worker after the commit unless one is known to be awake."""
+    """Mark the index stale and enqueue a build after the commit, unless one was enqueued a moment ago."""
     index = mark_stale(channel, subdir, names, removes=removes)
-    if index.wanted == index.built + 1 or _may_ask_again(index):
+    if index.wanted == index.built + 1 or _may_wake_again(index):
         transaction.on_commit(partial(wake, BUILD))
 
 
-def _may_ask_again(index: SubdirIndex) -> bool:
-    """Tell whether the index waits for so long that the worker that was woken for it may be dead.
+def _may_wake_again(index: SubdirIndex) -> bool:
+    """Tell whether the index has waited so long that the worker may have been killed.
 
-    A process says so once in this time: while a worker is at a burst of changes, nothing comes of it.
+    Each process returns True at most once in this time, so that a burst of changes doesn't enqueue a job for each.
     """
-    global _asked_again_at
+    global _woken_again_at
     now = time.monotonic()
-    is_late = index.wanted_at and (timezone.now() - index.wanted_at).total_seconds() > ASKED_AGAIN_AFTER_S
-    if not is_late or now - _asked_again_at < ASKED_AGAIN_AFTER_S:
+    is_late = index.wanted_at and (timezone.now() - index.wanted_at).total_seconds() > WAKE_AGAIN_AFTER_S
+    if not is_late or now - _woken_again_at < WAKE_AGAIN_AFTER_S:
         return False
-    _asked_again_at = now
+    _woken_again_at = now
     return True
 
 
 def open_channel(channel: Channel) -> list[SubdirIndex]:
-    """Wish for a new channel's empty files, so that its folder in the store is a valid channel before any upload."""
+    """Mark the indexes of a new channel stale, so that its folder is a valid channel before the first upload."""
     with transaction.atomic():
         return (
             []
@@ -99,13 +99,13 @@ def open_channel(channel: Channel) -> list[SubdirIndex]:
 
 
 def rebuild(index: SubdirIndex) -> None:
-    """Make every piece and file of `index` anew, from the database alone."""
+    """Rebuild every fragment and file of `index` from the database alone."""
     mark_stale(index.channel, index.subdir, all_names(index))
     build_until_current(index.pk)
 
 
 def all_names(index: SubdirIndex) -> list[str]:
-    """Every name that the index has or should have: of artifacts, and of pieces that may be left of others."""
+    """Return every name that the index has or should have: of artifacts, and of fragments without artifacts."""
     packages = Package.objects.filter(channel=index.channel)
     if index.subdir != WHOLE_CHANNEL:
         packages = packages.filter(artifacts__subdir=index.subdir)
@@ -114,7 +114,7 @@ def all_names(index: SubdirIndex) -> list[str]:
 
 
 def build_channel(channel: Channel) -> None:
-    """Build whatever is stale, the subdirs first: the files of the whole channel are made from them."""
+    """Build every stale index: first the subdirs, then the files of the whole channel, which are made from them."""
     for index in channel.indexes.exclude(subdir=WHOLE_CHANNEL):
         build_until_current(index.pk)
     for index in channel.indexes.filter(subdir=WHOLE_CHANNEL):
@@ -122,15 +122,15 @@ def build_channel(channel: Channel) -> None:
 
 
 def build_until_current(index_id: int) -> None:
-    """Build the index until it is not stale; nothing to do where another worker is at it."""
+    """Build the index until it is current. Do nothing if another worker is building it."""
     while build_once(index_id):
         pass
 
 
 def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[], object] | None = None) -> bool:
-    """One build, and whether there was one: the index may not be stale, or another worker may be at it.
+    """Build the index once. Return False if it is current or another worker is building it.
 
-    `begun` is called when it begins.
+    `begun` is called when the build begins.
     """
     try:
         with try_lock(lock_name(index_id)) as held:
@@ -142,11 +142,11 @@ def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[
             build(stale.select_related("channel").get(), bound_s=bound_s)
             return True
     except Exception:
-        # Where the lock went with a connection, this build's files may stand over those of a newer one.
+        # If the lock was lost with its connection, this build may have overwritten the files of a newer one.
         if not connection.is_usable():
             connection.close()
         _mark_stale_again(index_id)
-        SubdirIndex.objects.filter(pk=index_id).update(due_at=timezone.now() + TRIED_AGAIN_AFTER)
+        SubdirIndex.objects.filter(pk=index_id).update(due_at=timezone.now() + RETRY_AFTER)
         raise
 
 
@@ -155,10 +155,10 @@ def lock_name(index_id: int) -> str:
 
 
 def build(index: SubdirIndex, *, bound_s: float | None = None) -> None:
-    """One build. The caller holds the index's lock. A crash at any point leaves it stale, to be built again.
+    """Build the index. The caller holds its lock. A crash at any point leaves the index stale, to be built again.
 
-    With `bound_s` it makes no further names after so many seconds. It writes the files nevertheless; those of the whole
-    channel wait until all names are made.
+    `bound_s`: start no further names after this many seconds, but write the files. The files of the whole channel are
+    written only when all names are made.
     """
     began = datetime.now(UTC)
     deadline = None if bound_s is None else time.monotonic() + bound_s
@@ -181,13 +181,13 @@ def stale_names(index: SubdirIndex) -> QuerySet[IndexedName]:
 
 
 def _to_make(index: SubdirIndex, most: int | None) -> list[str]:
-    """The stale names, those with something to remove first; one that changes meanwhile is the next build's."""
+    """Return the stale names, those with removals first. Names that change after this build began are left out."""
     stale = stale_names(index).filter(changed__lte=index.wanted).order_by("-removes", "changed", "name")
     return list(stale.values_list("name", flat=True)[:most])
 
 
 def _mark_made(index: SubdirIndex, names: list[str]) -> None:
-    """The names are in the files as they were at the index's `wanted`; those that changed since then stay stale."""
+    """Mark `names` as made up to the index's `wanted`. Names that changed since then stay stale."""
     for start in range(0, len(names), NAMES_AT_ONCE):
         batch = index.names.filter(name__in=names[start : start + NAMES_AT_ONCE], changed__lte=index.wanted)
         batch.update(made=F("changed"), removes=False)
@@ -195,17 +195,17 @@ def _mark_made(index: SubdirIndex, names: list[str]) -> None:
 
 @transaction.atomic
 def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
-    """Lock the index's row before those of names, as changes do."""
+    """Record the end of a build. Locks the index's row before the rows of names, as changes do."""
     now = SubdirIndex.objects.select_for_update(no_key=True).filter(pk=index.pk).first()
     if now is None:
         return
     if now.etag != index.etag:
-        # Another build has ended since this one began: the files and pieces may be of both.
+        # Another build ended since this one began: files and fragments may be a mix of both.
         index.names.filter(name__in=names).update(made=0)
         _mark_stale_again(index.pk)
     else:
         _mark_made(index, names)
-        # What came meanwhile came after this build began, and what is left waits for the next one.
+        # Names that changed during this build, or that it left, have waited since it began.
         ended = {
             "builds": F("builds") + 1,
             "etag": secrets.token_hex(8),
@@ -220,12 +220,12 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
 
 
 def _mark_stale_again(index_id: int) -> None:
-    """Have the index built once more; nothing to do where it is stale anyway."""
+    """Mark a current index stale, so that it is built once more. A stale index needs no change."""
     SubdirIndex.objects.filter(pk=index_id, wanted=F("built")).update(wanted=F("wanted") + 1, wanted_at=Now())
 
 
 def _due_at(index: SubdirIndex, began: datetime) -> datetime:
-    """A moment after the last build: a hundred uploads at once need a handful of builds."""
+    """Return when the next build may begin. The pause lets a few builds serve a hundred uploads."""
     now = datetime.now(UTC)
     pause_s = settings.HUB_INDEX_PAUSE_MS / 1000
     if index.subdir == WHOLE_CHANNEL:
@@ -235,7 +235,7 @@ def _due_at(index: SubdirIndex, began: datetime) -> datetime:
 
 
 def _write_files(index: SubdirIndex) -> None:
-    """Write every file of the subdir, the shard index first: who sees the new one finds every shard already there."""
+    """Write every file of the subdir, the shard index first: all its shards are in the store already."""
     revision_3 = revision_3_of(index)
     prefix = f"{index.channel.name}/{index.subdir}"
     store().put(f"{prefix}/{repodata.SHARD_INDEX}", shard_index(index, revision_3))
@@ -250,7 +250,7 @@ def shard_index(index: SubdirIndex, revision_3: Revision | None) -> bytes:
 
 
 def layouts(index: SubdirIndex, revision_3: Revision | None) -> dict[str, Layout]:
-    """The JSON files of a subdir that are made of its fragments, in the order of writing."""
+    """Return the layouts of a subdir's JSON files that consist of fragments, in the order of writing."""
     return {
         repodata.REPODATA: repodata.repodata_layout(index.subdir, revision_3),
         repodata.RUN_EXPORTS: repodata.run_exports_layout(index.subdir),
@@ -258,7 +258,7 @@ def layouts(index: SubdirIndex, revision_3: Revision | None) -> dict[str, Layout
 
 
 def revision_3_of(index: SubdirIndex) -> Revision | None:
-    """What the index says of its revision-3 records; None where there are none."""
+    """Return the index's summary of its revision-3 records, or None if there are none."""
     found = Artifact.objects.filter(
         channel=index.channel, subdir=index.subdir, revision=3, removal="", set_aside_reason=""
     ).aggregate(n=Count("pk"), oldest=Min("indexed_timestamp"), newest=Max("indexed_timestamp"))

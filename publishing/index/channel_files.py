@@ -1,6 +1,6 @@
-"""The files that need a look at a whole channel: channeldata.json, notices.json, each subdir's current_repodata.json.
+"""Files that depend on the whole channel: channeldata.json, notices.json and each subdir's current_repodata.json.
 
-They come after the index files proper, by a build of their own: few clients read them.
+They have their own build, after the subdirs' builds, since few clients read them.
 """
 
 from collections import defaultdict
@@ -19,12 +19,12 @@ from publishing.models import Fragment, SubdirIndex
 
 SECTION = "channeldata"
 NAMES_AT_ONCE = 200
-# Wide, and in no record.
+# Large columns that no record contains.
 UNUSED = ("files", "licences", "warnings", "provenance")
 
 
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
-    """Make what channeldata.json says of `names` anew; returns those that were made before the deadline."""
+    """Rebuild the channeldata.json fragments of `names`. Return the names that were made before the deadline."""
     return in_batches(names, NAMES_AT_ONCE, partial(_remake_channeldata, index), deadline)
 
 
@@ -43,7 +43,7 @@ def channeldata_layout(channel: Channel) -> Layout:
 
 
 def channeldata(index: SubdirIndex, names: Sequence[str]) -> dict[str, str]:
-    """The fragments of those of `names` that are listed, from their artifacts."""
+    """Build the fragments of those of `names` that are listed, from their artifacts."""
     rows: dict[str, list[Artifact]] = defaultdict(list)
     found = Artifact.objects.filter(channel=index.channel, package__name__in=names, removal="", set_aside_reason="")
     for artifact in found.select_related("package").defer(*UNUSED):
@@ -52,7 +52,7 @@ def channeldata(index: SubdirIndex, names: Sequence[str]) -> dict[str, str]:
 
 
 def current_layout(index: SubdirIndex) -> Layout:
-    """current_repodata.json. Costs memory for the newest version of each name, not for the whole subdir."""
+    """Return the layout of current_repodata.json. Holds the newest version of each name in memory."""
     packages = current_repodata.select(
         {section: writer.entries(index, f"newest.{section}") for section in current_repodata.SECTIONS},
         lambda name: {section: writer.entries(index, section, name) for section in current_repodata.SECTIONS},

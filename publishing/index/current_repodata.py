@@ -1,7 +1,7 @@
-"""Which records current_repodata.json holds: the newest version of each name, and what those need. PURE.
+"""The records of current_repodata.json: the newest version of each name, and its dependencies.
 
-As conda-index chooses: where no chosen record satisfies a dependency, the newest older version that does comes in, with
-what it needs in turn. A client whose solve fails here goes on with repodata.json.
+The selection is that of conda-index. If no selected record satisfies a dependency, the newest older version that
+satisfies it is added, with its own dependencies. A client whose solve fails falls back to repodata.json.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ Packages = dict[str, dict[str, Record]]  # section → file name → record
 
 
 def select(newest: Packages, all_of: Callable[[str], Packages]) -> Packages:
-    """The chosen records, from the `newest` of each name; `all_of(name)` is asked where an older one is needed."""
+    """Select the records from the `newest` of each name; `all_of(name)` returns its older ones, if needed."""
     chosen: dict[str, Packages] = {}
     for section, file_name, record in _each(newest):
         _add(chosen, section, file_name, record)
@@ -35,7 +35,10 @@ def select(newest: Packages, all_of: Callable[[str], Packages]) -> Packages:
 def _missing(
     spec: str, chosen: dict[str, Packages], all_of: Callable[[str], Packages]
 ) -> list[tuple[str, str, Record]]:
-    """The newest records that satisfy `spec` where none of the chosen does; none where this subdir lacks the name."""
+    """Return the newest records that satisfy `spec`.
+
+    Returns an empty list if a chosen record satisfies it, or if this subdir lacks the name.
+    """
     match = MatchSpec(spec)
     name = match.name.normalized if match.name else ""
     if name not in chosen or any(_satisfies(record, match) for _, _, record in _each(chosen[name])):

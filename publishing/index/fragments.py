@@ -1,4 +1,4 @@
-"""The ready pieces of an index: for each package name its fragments (in the database) and its shard (in the store)."""
+"""Per-package parts of an index: the fragments of a package name (in the database) and its shard (in the store)."""
 
 import hashlib
 import logging
@@ -23,7 +23,7 @@ from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 
 NAMES_AT_ONCE = 200
 PUTS_AT_ONCE = 8
-# Wide, and in no record.
+# Large columns that no record contains.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PackageFragments:
-    """What one name contributes: section → ready JSON, and its shard, which is empty where nothing is listed."""
+    """The fragments of one package name, section → JSON, and its shard, which is empty if no artifact is listed."""
 
     fragments: dict[str, str]
     shard: bytes
@@ -40,15 +40,15 @@ class PackageFragments:
 
 
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
-    """Make the pieces of `names` anew: shards to the store first, then, in one transaction a batch, the rest.
+    """Rebuild the fragments of `names`: first put the shards into the store, then save the rows.
 
-    Returns the names that were made: all, or the first of them, where time.monotonic() passes `deadline`.
+    Each batch is one transaction. Returns the names that were made before time.monotonic() passed `deadline`.
     """
     return in_batches(names, NAMES_AT_ONCE, partial(_remake, index), deadline)
 
 
 def in_batches(names: list[str], size: int, make: Callable[[list[str]], object], deadline: float | None) -> list[str]:
-    """`make` batches of `names` until the deadline; at least one. Returns the names in them."""
+    """Call `make` with batches of `names` until the deadline, at least once. Return the names in these batches."""
     end = 0
     while end < len(names) and (end == 0 or deadline is None or time.monotonic() < deadline):
         make(names[end : end + size])
@@ -57,14 +57,14 @@ def in_batches(names: list[str], size: int, make: Callable[[list[str]], object],
 
 
 def _remake(index: SubdirIndex, names: list[str]) -> None:
-    made = _pieces(index, names)
-    _put_shards(index, [piece for piece in made.values() if piece.shard])
+    made = _package_fragments(index, names)
+    _put_shards(index, [each for each in made.values() if each.shard])
     _save(index, made)
 
 
 def expected(index: SubdirIndex, names: Sequence[str]) -> dict[str, PackageFragments]:
-    """The pieces of `names` as their artifacts would have them, whether or not clients can read them."""
-    return {name: _piece(artifacts) for name, artifacts in _rows(index, names).items()}
+    """Build the fragments of `names` from their artifacts, without a check that clients can read them."""
+    return {name: _build_fragments(artifacts) for name, artifacts in _rows(index, names).items()}
 
 
 def _rows(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Artifact]]:
@@ -76,51 +76,51 @@ def _rows(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Artifact]]
     return rows
 
 
-def _pieces(index: SubdirIndex, names: Sequence[str]) -> dict[str, PackageFragments]:
-    """The pieces of `names`, all of them readable by py-rattler; a record that is not is set aside and left out."""
+def _package_fragments(index: SubdirIndex, names: Sequence[str]) -> dict[str, PackageFragments]:
+    """Build the fragments of `names` and quarantine every record that py-rattler can't read."""
     rows = _rows(index, names)
     try:
-        return _readable_pieces(index.subdir, rows)
+        return _parsed_fragments(index.subdir, rows)
     except Exception:
         logger.exception("%s: a record can't be read by clients; looking for it", index)
-        return _readable_pieces(index.subdir, {name: _without_poison(index, rows[name]) for name in names})
+        return _parsed_fragments(index.subdir, {name: _readable_rows(index, rows[name]) for name in names})
 
 
-def _without_poison(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
-    """The artifacts whose record can be read; the others are set aside and the administrators told."""
+def _readable_rows(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
+    """Return the artifacts whose record can be read. Quarantine the others and notify the administrators."""
     readable = []
     for row in rows:
         try:
-            _readable_pieces(index.subdir, {row.package.name: [row]})
-        except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
-            _set_aside(row, f"{type(error).__name__}: {error}")
+            _parsed_fragments(index.subdir, {row.package.name: [row]})
+        except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
+            _quarantine(row, f"{type(error).__name__}: {error}")
         else:
             readable.append(row)
     return readable
 
 
 @transaction.atomic
-def _set_aside(artifact: Artifact, reason: str) -> None:
+def _quarantine(artifact: Artifact, reason: str) -> None:
     artifact.set_aside_reason = reason[:1000]
     artifact.save(update_fields=["set_aside_reason"])
     log.record("artifact.set_aside", channel=artifact.channel, target=f"{artifact}", detail={"reason": reason[:1000]})
     transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", reason, fail_silently=True))
 
 
-def _readable_pieces(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, PackageFragments]:
-    """Make the pieces and parse all of them once as the clients will; raises whatever the parser raises."""
-    made = {name: _piece(artifacts) for name, artifacts in rows.items()}
+def _parsed_fragments(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, PackageFragments]:
+    """Build the fragments and parse them together with py-rattler. Raise the parser's exception on failure."""
+    made = {name: _build_fragments(artifacts) for name, artifacts in rows.items()}
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
         for part in repodata.repodata_layout(subdir, CANARY):
             if isinstance(part, Section):
-                part = ",".join(filter(None, (piece.fragments.get(part.name) for piece in made.values())))
+                part = ",".join(filter(None, (each.fragments.get(part.name) for each in made.values())))
             file.write(part.encode())
         file.flush()
         RepoData.from_path(file.name)
     return made
 
 
-def _piece(artifacts: Sequence[Artifact]) -> PackageFragments:
+def _build_fragments(artifacts: Sequence[Artifact]) -> PackageFragments:
     fragments = repodata.fragments(artifacts)
     if not repodata.listed_rows(artifacts):
         return PackageFragments(fragments, b"", "")
@@ -131,20 +131,20 @@ def _piece(artifacts: Sequence[Artifact]) -> PackageFragments:
 def _put_shards(index: SubdirIndex, made: Sequence[PackageFragments]) -> None:
     folder = f"{index.channel.name}/{index.subdir}"
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
-        list(pool.map(lambda piece: store().put(f"{folder}/{repodata.shard_file(piece.sha256)}", piece.shard), made))
+        list(pool.map(lambda each: store().put(f"{folder}/{repodata.shard_file(each.sha256)}", each.shard), made))
 
 
 @transaction.atomic
 def _save(index: SubdirIndex, made: Mapping[str, PackageFragments]) -> None:
-    """Replace the fragments of these names, and retire the shards that no name has any more."""
+    """Replace the fragments of these names, and retire the shards that are no longer in use."""
     rows = list(index.names.filter(name__in=made))
     before = {row.shard_sha256 for row in rows if row.shard_sha256}
-    after = {piece.sha256 for piece in made.values() if piece.shard}
+    after = {each.sha256 for each in made.values() if each.shard}
     index.fragments.filter(name__in=made).delete()
     Fragment.objects.bulk_create(
         Fragment(index=index, section=section, name=name, body=body)
-        for name, piece in made.items()
-        for section, body in piece.fragments.items()
+        for name, each in made.items()
+        for section, body in each.fragments.items()
     )
     for row in rows:
         row.shard_sha256 = made[row.name].sha256

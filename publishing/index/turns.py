@@ -1,8 +1,8 @@
-"""Which stale index a worker builds next: it asks the database. The queue only says that there is something to build.
+"""Scheduler of index builds. It reads the stale indexes from the database; a message in the queue only starts it.
 
-A worker builds one index for a bounded time, then looks again for the one that is next. Channels take turns, so a burst
-of changes in one delays the index of another by one build. Something to remove goes before something to add, but every
-other turn is for additions where one waits.
+A worker builds one index for a bounded time, then selects the next one. Channels take turns, so a burst of changes in
+one channel delays the index of another by one build. Removals go before additions, but every other turn is for
+additions if any are waiting.
 """
 
 import logging
@@ -26,26 +26,26 @@ from publishing.index import builds
 from publishing.models import IndexedName, SubdirIndex
 
 QUEUE = "index"
-# What one build may spend on pieces before it writes the files.
+# Time that one build may spend on fragments before it writes the files.
 BUILD_S = 0.5
-# A job ends after so long and sends another one: jobs of other kinds have their turn, too.
+# A job ends after this time and enqueues another, so that jobs of other kinds also run.
 JOB_S = 2.0
 LOOK_S = 0.1
-# Longer waits are the schedule's.
+# Indexes that are due later are left to the schedule.
 WAIT_MAX_S = 1.0
 CHANNELS_OPENED_AT_ONCE = 20
-# The files of the whole channel wait for so long while other indexes are stale.
+# The files of the whole channel wait this long while other indexes are stale.
 WHOLE_CHANNEL_WAITS = timedelta(seconds=10)
-# A channel whose last turn is older goes first where it has something to remove.
+# A channel with removals goes first if its last turn is older than this.
 REMOVES_FIRST_AFTER = timedelta(seconds=2)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-# The name that failed builds have on the status page.
+# The name of failed builds on the status page.
 FAILED_BUILD = "publishing.tasks.build_index"
 
 logger = logging.getLogger(__name__)
-# One thread of a process waits for what is not due yet, and one builds files of whole channels, which may take long.
+# In each process one thread waits for builds that are due soon, and one builds whole-channel files, which may be slow.
 _waits, _builds_whole_channel = threading.Lock(), threading.Lock()
-# Whether the last turn that began in this process was one that went first.
+# Whether the last turn that began in this process was given priority for its removals.
 _went_first = False
 
 
@@ -63,7 +63,7 @@ class Turn:
 
 
 def work() -> None:
-    """Build stale indexes until none is left that could be built, or until it is the turn of another job."""
+    """Build stale indexes until none can be built, or until JOB_S is over."""
     _shorten_queue()
     ends = time.monotonic() + JOB_S
     _open_channels()
@@ -76,13 +76,13 @@ def work() -> None:
 
 
 def try_again(index_id: int) -> None:
-    """Let the index be due, and forget that it failed where there is nothing to build any more."""
+    """Make a stale index due now. If it is current, delete the record of its failure."""
     if not SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).update(due_at=None):
         failed_jobs.forget(FAILED_BUILD, [index_id])
 
 
 def stale() -> list[Turn]:
-    """Every stale index; one query."""
+    """Return every stale index, by one query."""
     subdirs = SubdirIndex.objects.exclude(subdir=builds.WHOLE_CHANNEL)
     of_channel = subdirs.filter(channel=OuterRef("channel")).order_by().values("channel")
     last = Subquery(of_channel.annotate(last=Max("turn_at")).values("last"), output_field=DateTimeField())
@@ -96,30 +96,30 @@ def stale() -> list[Turn]:
 
 
 def in_order(turns: Sequence[Turn], now: datetime, *, removals_first: bool) -> list[Turn]:
-    """Those of `turns` that are due, the next one first.
+    """Return those of `turns` that are due, the next one first.
 
-    Removals come first or last: by turns, since removals in many channels would put off additions for ever.
+    The caller alternates `removals_first`: otherwise removals in many channels could delay additions forever.
     """
     due = [turn for turn in turns if turn.due_at <= now]
     return sorted(due, key=lambda turn: (goes_first(turn, now) != removals_first, *_order(turn)))
 
 
 def goes_first(turn: Turn, now: datetime) -> bool:
-    """A channel has at most one turn by what it removes, then it comes in line with the others."""
+    """Tell whether the turn has priority for its removals. A channel gets that once, then waits like the others."""
     return turn.removes and turn.channel_turn_at < now - REMOVES_FIRST_AFTER
 
 
 def _order(turn: Turn) -> tuple[datetime, datetime, int]:
-    """By channel, the one whose last turn is the longest ago first."""
+    """Return the sort key: the channel with the oldest last turn comes first."""
     last = turn.channel_turn_at
     if turn.is_whole_channel:
-        # In a line of its own: it must not put off the subdirs of its channel.
+        # Ordered by its own last turn, so that it doesn't delay the subdirs of its channel.
         last = max(turn.turn_at, turn.wanted_at + WHOLE_CHANNEL_WAITS)
     return last, turn.turn_at, turn.index_id
 
 
 def _take_one(turns: Sequence[Turn]) -> bool:
-    """Build the first of `turns` that nobody else is at, and whether there was one."""
+    """Build the first of `turns` that no other worker is building. Return False if there is none."""
     for number, turn in enumerate(turns):
         place = _only_one(_builds_whole_channel) if turn.is_whole_channel else nullcontext(True)
         with place as is_free:
@@ -129,7 +129,7 @@ def _take_one(turns: Sequence[Turn]) -> bool:
 
 
 def _build(turn: Turn, *, has_more: bool) -> bool:
-    """Build the index once, and whether that was tried; one that fails stops no other."""
+    """Build the index once. Return whether a build was tried; its failure is recorded and doesn't stop others."""
     try:
         is_built = builds.build_once(turn.index_id, bound_s=BUILD_S, begun=partial(_begin, turn, has_more=has_more))
     except Exception as error:
@@ -149,7 +149,7 @@ def _begin(turn: Turn, *, has_more: bool) -> None:
 
 
 def _wait(turns: Sequence[Turn]) -> bool:
-    """Wait for the next of `turns` to be due, and whether that is worth it."""
+    """Wait a moment for the next of `turns` to be due. Return False if none is due soon."""
     now = timezone.now()
     soonest = min((turn.due_at for turn in turns if turn.due_at > now), default=None)
     if soonest is None or soonest > now + timedelta(seconds=WAIT_MAX_S):
@@ -162,7 +162,7 @@ def _wait(turns: Sequence[Turn]) -> bool:
 
 @contextmanager
 def _only_one(lock: threading.Lock) -> Iterator[bool]:
-    """Tell whether no other thread of this process is at it."""
+    """Yield whether this thread got the lock, without waiting for it."""
     is_free = lock.acquire(blocking=False)
     try:
         yield is_free
@@ -172,7 +172,7 @@ def _only_one(lock: threading.Lock) -> Iterator[bool]:
 
 
 def _open_channels() -> None:
-    """Channels that have no index yet: a few at a time, since each has a turn of its own then."""
+    """Mark indexes of channels that have none as stale, a few channels at a time: each then has its own turns."""
     new = Channel.objects.filter(~Exists(SubdirIndex.objects.filter(channel=OuterRef("pk"))))
     for channel in new.order_by("pk")[:CHANNELS_OPENED_AT_ONCE]:
         builds.open_channel(channel)

@@ -1,4 +1,4 @@
-"""Index files from ready fragments: one pass, flat memory, the store last."""
+"""Writer of index files: one pass over the fragments, with constant memory."""
 
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ FRAGMENTS_AT_ONCE = 1000
 
 
 def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
-    """Put `layout`, filled with the index's fragments, under `key`, and before it, compressed, under `key`.zst."""
+    """Fill `layout` with the index's fragments and put it, first compressed as `key`.zst, then plain as `key`."""
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="index-") as folder:
         plain, compressed = Path(folder, "json"), Path(folder, "zst")
         with plain.open("wb") as file:
@@ -28,7 +28,7 @@ def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
 
 
 def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
-    """The bytes of the file that `layout` becomes, in small pieces."""
+    """Yield the bytes of the file with this layout, in small chunks."""
     for part in layout:
         if isinstance(part, str):
             yield part.encode()
@@ -40,7 +40,7 @@ def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
 
 
 def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[str, Any]:
-    """The content of a section, parsed: of one name, or of all."""
+    """Return the parsed entries of a section, of one name or of all."""
     bodies = (
         _bodies(index, section)
         if name is None
@@ -53,7 +53,7 @@ def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[s
 
 
 def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
-    """The fragments of a section, name by name, in batches by key: neither a long transaction nor much memory."""
+    """Yield the fragments of a section by name. Reads batches by key, without a long transaction or much memory."""
     rows = Fragment.objects.filter(index=index, section=section).order_by("name").values_list("name", "body")
     after = ""
     while batch := list(rows.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
@@ -63,7 +63,7 @@ def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
 
 
 def _compress(source: Path, target: Path) -> None:
-    """One zstd frame that carries its content size; conda caps frames without it."""
+    """Write one zstd frame with its content size; conda limits frames that lack it."""
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=2)
     with source.open("rb") as plain, target.open("wb") as compressed:
         compressor.copy_stream(plain, compressed, size=source.stat().st_size)

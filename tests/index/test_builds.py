@@ -108,13 +108,13 @@ def test_a_further_build_touches_the_changed_name_alone(channel: Channel, monkey
     build(channel)
     before = dict(IndexedName.objects.filter(index__subdir="noarch").values_list("name", "shard_sha256"))
     made: list[str] = []
-    original = fragments._piece
+    original = fragments._build_fragments
 
     def counted(artifacts: list[Artifact]) -> fragments.PackageFragments:
         made.extend(artifact.file_name for artifact in artifacts)
         return original(artifacts)
 
-    monkeypatch.setattr(fragments, "_piece", counted)
+    monkeypatch.setattr(fragments, "_build_fragments", counted)
     make_artifact(channel, "lib3", "2.0")
     row = build(channel)
     assert sorted(made) == ["lib3-1.0-0.conda", "lib3-2.0-0.conda"]

@@ -426,11 +426,11 @@ def test_many_changes_wake_once_and_again_where_the_worker_may_be_dead(
             builds.schedule_build(channel, "noarch", ["demo"])
         return len(sent_jobs)
 
-    monkeypatch.setattr(builds, "_asked_again_at", -1e9)
+    monkeypatch.setattr(builds, "_woken_again_at", -1e9)
     assert [woken(), woken(), woken()] == [1, 0, 0]
     SubdirIndex.objects.update(wanted_at=timezone.now() - timedelta(seconds=2))
     assert [woken(), woken()] == [1, 0]
-    monkeypatch.setattr(builds, "_asked_again_at", -1e9)
+    monkeypatch.setattr(builds, "_woken_again_at", -1e9)
     assert woken() == 1
     work_all()
     assert [woken(), woken()] == [1, 0]
