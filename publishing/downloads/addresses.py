@@ -1,7 +1,7 @@
-"""Addresses that are no file's: a channel's own, a subdir's, and whatever else lies below the hub's own words.
+"""URLs of channels and subdirs, which are no files, and URLs below reserved words.
 
-A browser that opens the address of a channel or a subdir is led to the channel's page, whichever channel it is: the
-page alone decides what is shown, so private and missing channels are answered alike. Clients get a sentence.
+A browser that opens the URL of a channel or subdir is redirected to the channel's page, even if the channel is private
+or missing: only the page checks access, so the redirect reveals nothing. Clients get an error message.
 """
 
 from contextlib import suppress
@@ -24,18 +24,18 @@ from hub.errors import HubError, not_found
 from publishing.downloads.views import channel_file
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-# Routes that take any word: to match one of them says nothing about an address.
+# Catch-all routes: a match doesn't show that the URL exists.
 TAKES_ANYTHING = ("nowhere", "channel-address", "channel-file")
 
 
-@csrf_exempt  # it changes nothing, whatever is sent
+@csrf_exempt  # this view changes nothing
 def channel_address(request: HttpRequest, channel: str) -> HttpResponse:
-    """`/CHANNEL` and `/CHANNEL/`."""
+    """Answer `/CHANNEL` and `/CHANNEL/`."""
     return channel_page(request, channel) or _no_file(request, channel)
 
 
 def channel_page(request: HttpRequest, channel: str, subdir: str = "") -> HttpResponse | None:
-    """The way to a channel's page for a browser; None for clients, and for what can't be a channel's name."""
+    """Redirect a browser to the channel's page. Return None for clients and for names that no channel can have."""
     name = channel.lower()
     if request.method not in ("GET", "HEAD") or not is_browser(request) or not _is_name(name):
         return None
@@ -47,7 +47,7 @@ def channel_page(request: HttpRequest, channel: str, subdir: str = "") -> HttpRe
 
 @csrf_exempt
 def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
-    """`/CHANNEL/…`: a subdir's address leads a browser to the page, everything else is a file."""
+    """Answer `/CHANNEL/…`: redirect a browser from a subdir to the page, and treat every other path as a file."""
     if "/" not in path[:-1]:
         subdir = path.removesuffix("/").lower()
         if is_subdir(subdir) and (page := channel_page(request, channel, subdir)):
@@ -55,7 +55,7 @@ def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponse
     try:
         return channel_file(request, channel, path)
     except HubError as error:
-        # A person has sent no credential that a sentence about one could mean.
+        # A browser session sent no credential, so a message about one would mislead.
         if error.code == "no_access" and is_browser(request) and actors.way(request) == "session":
             raise Http404 from error
         raise
@@ -63,9 +63,9 @@ def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponse
 
 @csrf_exempt
 def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase:
-    """404 for what begins with a word of the hub's own and is none of its addresses.
+    """Answer 404 for an unknown URL that begins with a reserved word.
 
-    A channel may have such a name from before the word was reserved: then these are its addresses.
+    A channel that was created before the word was reserved may have this name; then its files and page are served.
     """
     if request.method in SAFE_METHODS and Channel.objects.filter(name=word, deleted_at=None).exists():
         try:
@@ -79,7 +79,7 @@ def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase
 
 
 def _named_like_a_word(request: HttpRequest, word: str, path: str) -> HttpResponseBase:
-    """A file of the channel. The way to a page is shown for a public one alone: it would tell of a private one."""
+    """Serve the channel. Redirect to the page only if the channel is public: it would reveal a private one."""
     is_public = visible_channels(ANYONE).filter(name=word).exists()
     if is_public and path:
         return below_channel(request, word, path)
@@ -91,7 +91,7 @@ def _named_like_a_word(request: HttpRequest, word: str, path: str) -> HttpRespon
 
 
 def _other_slash(request: HttpRequest) -> HttpResponse | None:
-    """The way to the address that differs by the slash at its end alone, where that is one; for browsers."""
+    """Redirect a browser to the same URL with or without the trailing slash, if that URL exists."""
     path = request.path_info
     other = path[:-1] if path.endswith("/") else f"{path}/"
     if request.method not in ("GET", "HEAD") or not is_browser(request):

@@ -1,8 +1,8 @@
-"""Conditions and ranges of a request (RFC 9110, sections 13 and 14), and the time of a file.
+"""Conditional requests and ranges (RFC 9110, sections 13 and 14), and the header Last-Modified.
 
-A tag comes before a time: two builds within one second share the time and differ in the tag. So the time is not told
-before its second is over (RFC 9110, section 8.8.2.2). Each encoding of a file
-has a tag of its own, `<tag>-<encoding>`. Whichever of them a client has, its content is still current.
+ETags take precedence over times: two builds within one second have the same time and different ETags. For the same
+reason Last-Modified is sent only when its second is over (RFC 9110, section 8.8.2.2). Each encoding of a file has its
+own ETag, `<tag>-<encoding>`. Any of them shows that the client's content is current.
 """
 
 import re
@@ -21,23 +21,23 @@ RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
 def tag_of(etag: str, encoding: str = "") -> str:
-    """The header ETag of a file with this tag, in this encoding."""
+    """Return the ETag header of a file with this tag, in this encoding."""
     return f'"{etag}-{encoding}"' if encoding else f'"{etag}"'
 
 
 def is_over(seconds: int) -> bool:
-    """Tell whether that second is over. Until then another build may end in it, with the same time."""
+    """Tell whether this second is over. Until then another build may end within it and get the same time."""
     return 0 < seconds < int(time.time())
 
 
 @lru_cache(maxsize=10_000)
 def last_modified(seconds: int) -> str:
-    """Format the header Last-Modified; `seconds` since 1970."""
+    """Return the header Last-Modified for `seconds` since 1970."""
     return http_date(seconds)
 
 
 def unchanged_tag(request: HttpRequest, etag: str, seconds: int) -> str | None:
-    """The tag of what the client has, where that is current, so that 304 is the answer; else None."""
+    """Return the tag of the client's copy if it is current, so that the answer is 304; else None."""
     asked = request.META.get("HTTP_IF_NONE_MATCH")
     if asked is None:
         since = request.META.get("HTTP_IF_MODIFIED_SINCE")
@@ -52,7 +52,10 @@ def unchanged_tag(request: HttpRequest, etag: str, seconds: int) -> str | None:
 
 
 def part(request: HttpRequest, etag: str, seconds: int, size_bytes: int) -> tuple[int, int] | None:
-    """The one range that a GET asks for, inclusive; None for the whole file, as also for several ranges."""
+    """Return the inclusive range that a GET requests, or None for the whole file and for several ranges.
+
+    Raise HubError 416 if the range begins after the end of the file.
+    """
     match = RANGE.match(request.headers.get("Range", ""))
     if request.method != "GET" or match is None or match[0] == "bytes=-":
         return None
@@ -76,11 +79,11 @@ def part(request: HttpRequest, etag: str, seconds: int, size_bytes: int) -> tupl
 
 
 def _number(digits: str) -> int:
-    """The number, or one behind the end of every file: Python refuses to read thousands of digits."""
+    """Return the number, or sys.maxsize for too many digits: Python refuses to parse thousands of digits."""
     return int(digits) if len(digits) <= DIGITS_MAX else sys.maxsize
 
 
 def _is_older(seconds: int, since: str) -> bool:
-    """Tell whether a file of that time was not changed since; a time in the future is no condition."""
+    """Tell whether a file with this time is unchanged since `since`. A time in the future is ignored."""
     asked = parse_http_date_safe(since)
     return asked is not None and seconds <= asked <= time.time()

@@ -1,8 +1,8 @@
-"""CORS (Fetch Standard): pages of other sites read the files of public channels, without credentials.
+"""CORS headers (Fetch Standard): pages of other sites may read files of public channels without credentials.
 
-Browsers send cookies along only where Access-Control-Allow-Credentials says so, which no answer here has. Files of
-private channels have none of these headers. Content-Encoding is not exposed: rattler's build for browsers would decode
-what the browser has decoded already.
+No response has Access-Control-Allow-Credentials, so scripts of other sites can't read responses to requests with
+cookies. Files of private channels have none of these headers. Content-Encoding is not exposed, because rattler's
+browser build would decode again the content that the browser has decoded.
 """
 
 from channels_app.models import Channel
@@ -15,16 +15,16 @@ PREFLIGHT = {
     ORIGIN: "*",
     "Access-Control-Allow-Methods": METHODS,
     "Access-Control-Allow-Headers": "Range, If-Range, If-None-Match, If-Modified-Since",
-    # Two hours: no browser keeps the answer for longer.
+    # Two hours, the longest time for which any browser caches a preflight response.
     "Access-Control-Max-Age": "7200",
 }
 
 
 def headers(channel: Channel) -> dict[str, str]:
-    """The headers of every answer about a file of `channel`."""
+    """Return the CORS headers for responses about files of `channel`."""
     return {} if channel.is_private else HEADERS
 
 
 def preflight_headers(channel: Channel) -> dict[str, str]:
-    """The headers of the answer to OPTIONS."""
+    """Return the headers of the response to OPTIONS."""
     return {"Allow": METHODS} | ({} if channel.is_private else PREFLIGHT)

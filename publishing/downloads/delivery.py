@@ -1,9 +1,9 @@
-"""A file of the store → an HTTP answer: 304, a redirect, a word to nginx, or a stream, of a part too (RFC 9110).
+"""HTTP responses for files of the store: 304, a redirect, X-Accel-Redirect for nginx, or a stream (RFC 9110).
 
-Index files are never redirected: conda refuses that on notices, and a HEAD fails on a URL that was signed for GET. But
+Index files are never redirected: conda refuses redirects of notices, and HEAD fails on a URL that is signed for GET.
 nginx may send them: a build writes its files before its ETag, so bytes that are read after the ETag are never older.
-Parts of them are never sent: two parts could be of two builds. Plain JSON may have a Content-Encoding, .zst never has:
-clients would unpack it twice.
+Ranges of index files are never sent, because two ranges could belong to two builds. Plain JSON may have a
+Content-Encoding. Files .zst never have one, because clients would decompress them twice.
 """
 
 import time
@@ -21,41 +21,41 @@ from hub.errors import not_found
 from hub.storage import NotInStore, store
 from publishing.downloads import conditions, encodings
 
-# A change is seen at the very next request; a client that has the file pays one round trip (304).
-# mamba reads max-age alone; without it an index counts as fresh for an hour, and shards for a day.
+# Clients revalidate at each request; an unchanged file costs one round trip (304).
+# mamba reads only max-age. Without it, mamba treats an index as fresh for an hour and shards for a day.
 CHECK_EACH_TIME = "no-cache, max-age=0"
 NEVER_CHANGES = "max-age=31536000, immutable"
 
-# Where nginx finds what the hub has allowed: deploy/nginx/accel.conf.template.
+# Internal locations of nginx, see deploy/nginx/accel.conf.template.
 NGINX_FOLDER = "/.files/folder"
 NGINX_STORE = "/.files/store"
-# In the address at a CDN, which asks the hub for the same one: the hub then sends the file itself.
+# Query parameter of URLs at the CDN. The CDN requests the same query from the hub, which then sends the file itself.
 CDN_QUERY = "sha256"
 
 
 class File(NamedTuple):
-    """What to answer with: a key of the store or, without one, the bytes themselves."""
+    """A file to send: a key of the store or, without a key, its content."""
 
     etag: str
     caching: str
     content_type: str = "application/octet-stream"
     key: str = ""
     content: bytes = b""
-    modified: int = 0  # seconds since 1970; 0: not known
+    modified: int = 0  # seconds since 1970; 0: unknown
     is_also_zst: bool = False  # whether the store has the same content as `<key>.zst`
-    may_be_gone: bool = False  # a shard that no index names any more; anything else that the store lacks is its fault
+    may_be_gone: bool = False  # true for old shards and sidecars; any other missing file is an error of the store
     artifact_id: int | None = None
-    artifact_bytes: int | None = None  # the size of an artifact, which may be redirected and read in parts
+    artifact_bytes: int | None = None  # size of an artifact, which may be redirected and requested by range
 
 
 def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
-    """The answer to GET or HEAD, with its ETag and what caches may do with it."""
+    """Return the response to GET or HEAD, with ETag and caching headers."""
     if tag := conditions.unchanged_tag(request, file.etag, file.modified):
         response: HttpResponseBase = HttpResponseNotModified(headers={"ETag": tag})
     elif not file.key:
         response = HttpResponse(file.content, content_type=file.content_type)
     elif url := _elsewhere(request, file, is_private=is_private):
-        # Its type is the file's: Django's is HTML, and below /t/<key>/ there is none.
+        # The file's type instead of Django's default HTML, which must not be served below /t/<key>/.
         return HttpResponseRedirect(url, content_type=file.content_type, headers={"Cache-Control": "no-store"})
     else:
         response = _sent(request, file, is_private=is_private)
@@ -72,12 +72,12 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
 
 
 def is_for_cdn(request: HttpRequest, file: File) -> bool:
-    """Whether this is a CDN that asks for what it was to have: these very bytes, by the query that led to it."""
+    """Tell whether a CDN requests this file: the query has the file's SHA-256."""
     return bool(settings.HUB_CDN_URL) and request.GET.get(CDN_QUERY) == file.etag
 
 
 def _elsewhere(request: HttpRequest, file: File, *, is_private: bool) -> str | None:
-    """Where else the client gets an artifact: from the CDN, but never what is private, or from the store."""
+    """Return the URL of an artifact at the CDN (public channels only) or in the store, or None."""
     if file.artifact_bytes is None or is_for_cdn(request, file):
         return None
     if settings.HUB_CDN_URL and not is_private:
@@ -103,7 +103,7 @@ def _sent(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponse
 
 
 def _sent_index(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
-    """A whole file, in the best encoding that the client takes and that costs little."""
+    """Return the whole index file, in the best cheap encoding that the client accepts."""
     encoding = encodings.wanted(request) if file.is_also_zst else ""
     if encoding == "zstd":
         file = file._replace(key=f"{file.key}.zst")
@@ -116,7 +116,7 @@ def _sent_index(request: HttpRequest, file: File, *, is_private: bool) -> HttpRe
 
 
 def _gzipped(file: File) -> HttpResponse | None:
-    """The file in gzip; None where it is too large for that."""
+    """Return the file compressed with gzip, or None if it is too large."""
     with closing(store().open(file.key)) as chunks:
         if chunks.size_bytes > encodings.GZIP_MAX_BYTES:
             return None
@@ -125,7 +125,7 @@ def _gzipped(file: File) -> HttpResponse | None:
 
 
 def _by_nginx(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponse | None:
-    """The word to nginx to send the file itself, which it does with the headers of this answer."""
+    """Return a response by which nginx sends the file, with the headers of this response (X-Accel-Redirect)."""
     if settings.HUB_DELIVERY != "accel" or _is_for_the_hub(request, file):
         return None
     if settings.HUB_STORAGE == "filesystem":
@@ -144,14 +144,14 @@ def _by_nginx(request: HttpRequest, file: File, *, is_private: bool) -> HttpResp
 
 
 def _is_for_the_hub(request: HttpRequest, file: File) -> bool:
-    """Whether nginx would judge otherwise: by the times and tags of its own file, or with parts of what has none."""
+    """Tell whether nginx would answer wrongly, by its own times and ETags, or with a range of an index file."""
     asked = request.headers
     return "If-Match" in asked or "If-Unmodified-Since" in asked or ("Range" in asked and file.artifact_bytes is None)
 
 
 @lru_cache(maxsize=10_000)
 def _nginx_url(key: str, period: int) -> str | None:
-    """A signed address that nginx alone sees; the same for one period, since signing takes longer than all the rest."""
+    """Return a signed URL for nginx. It is cached for one period, since signing is the slowest part of a request."""
     return _signed_url(key, "GET", 2 * settings.HUB_PRESIGNED_URL_S)
 
 

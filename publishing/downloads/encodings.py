@@ -1,7 +1,7 @@
-"""Content-Encoding of the JSON index files: zstd as the store has it anyway, gzip for what is small.
+"""Content-Encoding of the JSON index files: zstd from the store, gzip for small files.
 
-The frame that a build writes for `repodata.json.zst` is also `repodata.json` in zstd, so that costs nothing. gzip is
-made for each request, which takes 6 ms a MiB: clients that know no zstd get a large file as it is.
+The store has `repodata.json.zst`, which is also `repodata.json` with Content-Encoding zstd. gzip is computed for each
+request and takes 6 ms per MiB, so clients without zstd get large files uncompressed.
 """
 
 import gzip
@@ -16,14 +16,14 @@ GZIP_LEVEL = 1
 
 
 def wanted(request: HttpRequest) -> str:
-    """The best encoding that the client takes: "zstd", "gzip", or "" for none. Parts are parts of the plain file."""
+    """Return the best encoding that the client accepts: "zstd", "gzip" or "". Ranges are of the plain file."""
     if "HTTP_RANGE" in request.META:
         return ""
     return _best(request.META.get("HTTP_ACCEPT_ENCODING", ""))
 
 
 def gzipped(content: bytes) -> bytes:
-    """Compress with gzip. The same content gives the same bytes."""
+    """Compress with gzip. The result is deterministic."""
     return gzip.compress(content, GZIP_LEVEL, mtime=0)
 
 
@@ -35,7 +35,7 @@ def _best(accepted: str) -> str:
 
 
 def _weight(entry: str) -> tuple[str, float]:
-    """`gzip;q=0.5` → ("gzip", 0.5); a weight that is no number is none."""
+    """Parse an entry of Accept-Encoding: `gzip;q=0.5` → ("gzip", 0.5). An invalid weight counts as 0."""
     name, _, parameter = entry.partition(";")
     key, _, value = parameter.partition("=")
     try:

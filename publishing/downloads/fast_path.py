@@ -1,6 +1,6 @@
-"""The short way of clients to channel files: past sessions, forms and messages, which only browsers need.
+"""Fast path for clients that read channel files: it skips sessions, CSRF and messages, which only browsers need.
 
-Nothing is left out that protects anybody: what stands before it in MIDDLEWARE applies, and the view is the same.
+It skips no access check: the middleware before it in MIDDLEWARE applies, and the view is the same.
 """
 
 from django.contrib.auth.models import AnonymousUser
@@ -15,7 +15,7 @@ from publishing.downloads.addresses import below_channel
 
 
 def fast_path(get_response: GetResponse) -> GetResponse:
-    """Answer at once what reads a channel's file and carries neither cookies nor a body."""
+    """Answer requests for channel files that have neither cookies nor a body, without the rest of the middleware."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         channel, _, path = request.path_info.removeprefix("/").partition("/")

@@ -1,6 +1,6 @@
-"""The routes that are served below `/t/<key>/`: what clients read and send in that way, and nothing else.
+"""Routes that accept a key in the path, `/t/<key>/`: only those that clients need.
 
-A key in an address is read by whoever sees the address. So it opens no page, no account and no form.
+Anyone who sees the URL can read the key. So it gives no access to pages, accounts and forms.
 """
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from channels_app.site import misplaced
 from hub.errors import HubError
 from hub.http.middleware import NO_PAGE, PATH_KEY, PATH_KEY_PREFIX, SAFE_METHODS, GetResponse, answer
 
-# Files of channels, the two calls of the prefix protocol, what a key is, and feeds: their readers send no headers.
+# Channel files, the prefix protocol, whoami, and feeds, whose readers send no headers.
 SERVED = {
     "channel-file",
     "channel-address",
@@ -25,12 +25,12 @@ SERVED = {
     "channel-feed",
     "package-feed",
 }
-# The files of a channel whose name was reserved only after it was made; see addresses.nowhere.
+# Files of a channel whose name was reserved after it was created; see addresses.nowhere.
 OLD_CHANNELS = "nowhere"
 
 
 def allow_path_key_routes(get_response: GetResponse) -> GetResponse:
-    """Answer 404 where a key stands before anything but a route of SERVED."""
+    """Answer 404 if the path has a key and the route is not one of SERVED."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if PATH_KEY not in request.META or is_served(request.path_info):
@@ -41,7 +41,7 @@ def allow_path_key_routes(get_response: GetResponse) -> GetResponse:
 
 
 def is_served(path: str) -> bool:
-    """Tell whether the route of `path` is one of SERVED; the resolver is asked where it is no channel's file."""
+    """Tell whether the route of `path` is one of SERVED. Channel files are recognized without the URL resolver."""
     first, _, rest = path.removeprefix("/").partition("/")
     if rest and first not in ROUTED and CHANNEL.match(first):
         return True
@@ -53,5 +53,5 @@ def is_served(path: str) -> bool:
 
 
 def _refusal(request: HttpRequest) -> HubError:
-    """An upload is told its address; whatever reads learns that there are no pages."""
+    """Return the refusal: for writes with the right upload URL, for reads that keys open no pages."""
     return NO_PAGE if request.method in SAFE_METHODS else misplaced.refusal(request, is_there=False)

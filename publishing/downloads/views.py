@@ -1,4 +1,4 @@
-"""GET, HEAD and OPTIONS of everything below a channel's URL: who asks, may they read, which file is it."""
+"""GET, HEAD and OPTIONS below a channel's URL: authentication, access, and the lookup of the file."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,26 +23,29 @@ from publishing.downloads.cross_origin import preflight_headers
 from publishing.downloads.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 from publishing.index import repodata
 
-# As SQL: it is asked at every request, and to have the ORM make a query and a model takes ten times what this takes.
+# SQL, because it runs at every request: the ORM would take ten times as long to build the query and the model.
 PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, indexed_timestamp, removal FROM channels_app_artifact
 WHERE channel_id = %s AND subdir = %s AND file_name = %s"""
-# The time as text: SQLite's driver would parse it by regular expressions, for every 304 that has no use for it.
+# The time as text: SQLite's driver would parse it with regular expressions, which is wasted for a 304.
 BUILT = """SELECT etag, current_etag, CAST(built_at AS TEXT) FROM publishing_subdirindex
 WHERE channel_id = %s AND subdir = %s"""
 
 
 class StaleDecision(Exception):  # noqa: N818
-    """The decision by which something was looked up may not stand any more."""
+    """The cached access decision may no longer be current."""
 
 
 class ChannelLookup(NamedTuple):
-    """Where to look: a channel that may be read or, with an epoch, that might be as long as this is the current one."""
+    """Queries for one readable channel. With `epoch`, each query also checks that the cached decision is current."""
 
     channel: Channel
     epoch: int | None = None
 
     def row(self, sql: str, *values: str | int) -> tuple[Any, ...] | None:
-        """A row by a SELECT that ends in its WHERE; what a decision that stands does not find is Doubtful, too."""
+        """Run `sql`, which must end in its WHERE clause, and return one row or None.
+
+        Raise StaleDecision if there is no row and the access decision was cached.
+        """
         if self.epoch is not None:
             sql, values = f"{sql} AND {IS_CURRENT}", (*values, self.epoch)
         with prepared() as cursor:
@@ -54,7 +57,7 @@ class ChannelLookup(NamedTuple):
 
 
 class PublishedFile(NamedTuple):
-    """What a file's row says of it, as far as that is needed here."""
+    """The columns of an artifact's row that a download needs."""
 
     artifact_id: int
     sha256: str
@@ -64,13 +67,13 @@ class PublishedFile(NamedTuple):
 
 
 def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
-    """`/{channel}/{path}` for clients. Every error is one plain sentence."""
+    """Answer `/{channel}/{path}` for clients. Every error has one plain sentence."""
     if request.method == "OPTIONS":
         return HttpResponse(status=204, headers=preflight_headers(decision_cache.channel_to_read(request, channel)))
     if request.method not in ("GET", "HEAD"):
         raise misplaced.refusal(request)
     if decision := decision_cache.cached(request, channel, Permission.READ):
-        # Before anything is refused, all is asked anew.
+        # Check access again before any refusal.
         with suppress(StaleDecision, HubError):
             return _answer(request, ChannelLookup(decision.channel, decision.epoch), path)
     return _answer(request, ChannelLookup(decision_cache.channel_to_read(request, channel)), path)
@@ -86,14 +89,14 @@ def _answer(request: HttpRequest, among: ChannelLookup, path: str) -> HttpRespon
         raise
     for name, value in more.items():
         response.headers[name] = value
-    # What a CDN fetches was counted when the client was sent there.
+    # A CDN's own request is not counted: the download was counted at the redirect to the CDN.
     if file.artifact_id and _is_download(request, response) and not delivery.is_for_cdn(request, file):
         download_counts.count(file.artifact_id)
     return response
 
 
 def _is_download(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Whether this is the (first) part of a file being fetched, not a look at whether it is there."""
+    """Tell whether this is a download that counts: a GET of the whole file or of its first range."""
     is_from_start = response.headers.get("Content-Range", "bytes 0-").startswith("bytes 0-")
     return request.method == "GET" and response.status_code in (200, 206, 302) and is_from_start
 
@@ -115,7 +118,7 @@ def _find(among: ChannelLookup, path: str) -> File:
 
 
 def _hint(path: str) -> str:
-    """Which subdir may be meant, where another word stands in its place; as the rest of a sentence."""
+    """Return the end of a sentence that suggests a known subdir, or an empty string."""
     subdir, slash, _ = path.partition("/")
     if not slash:
         return ""
@@ -125,14 +128,14 @@ def _hint(path: str) -> str:
 
 
 def _index_file(among: ChannelLookup, subdir: str, name: str) -> File:
-    """The file of the last build; before the first one, an empty file of the same kind."""
+    """Return the file of the last build, or an empty index file before the first build."""
     content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
     is_also_zst = name in repodata.ALSO_AS_ZST
     newest, current, built_at = among.row(BUILT, among.channel.pk, subdir) or ("", "", None)
     etag = current if name in repodata.CURRENT_FILES else newest
     if etag:
         key = f"{among.channel.name}/{subdir}/{name}" if subdir else f"{among.channel.name}/{name}"
-        # When an older build of current_repodata.json was, no row says.
+        # The time of an older build of current_repodata.json is not stored.
         modified = _seconds(built_at) if etag == newest else 0
         return File(etag, CHECK_EACH_TIME, content_type, key=key, modified=modified, is_also_zst=is_also_zst)
     content = repodata.empty_file(subdir, name)
@@ -144,7 +147,7 @@ def _index_file(among: ChannelLookup, subdir: str, name: str) -> File:
 
 
 def _seconds(moment: str | None) -> int:
-    """A time of the database as seconds since 1970; PostgreSQL's has its zone, SQLite's is in UTC."""
+    """Convert a time of the database to seconds since 1970. PostgreSQL's has its zone, SQLite's is in UTC."""
     if not moment:
         return 0
     parsed = datetime.fromisoformat(moment)
@@ -152,7 +155,7 @@ def _seconds(moment: str | None) -> int:
 
 
 def _sidecar(among: ChannelLookup, subdir: str, name: str, sha256: str | None) -> File:
-    """The attestations of a file: any state of them by its SHA-256, or the state that its row names (CEP 50)."""
+    """Return the attestations sidecar of a file (CEP 50): the state with `sha256`, or the current one."""
     published = _published(among, subdir, name)
     if not published.attestations_sha256:
         raise not_found("no_attestation", f"'{subdir}/{name}' has no attestation.")
