@@ -1,4 +1,4 @@
-"""What the ways of removing an artifact ask for."""
+"""Forms to yank, delete, restore and release an artifact."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ REASON_MAX_CHARACTERS = 500
 
 
 class RestoreForm(forms.Form):
-    """Nothing is asked: whatever it does can be undone."""
+    """A form without fields: a restore can be undone, so it needs no confirmation."""
 
     def __init__(self, *args: Any, file_name: str, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -26,7 +26,7 @@ class YankForm(RestoreForm):
 
 
 class ReleaseForm(RestoreForm):
-    """The file's name typed, where something goes for good."""
+    """A form that requires the typed file name, because the action can't be undone."""
 
     confirmation = forms.CharField(
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),

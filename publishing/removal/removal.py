@@ -1,7 +1,8 @@
-"""Taking artifacts out of the index, and back in: yank, restore, delete, release. All end as an upload does.
+"""Removal of artifacts: yank, delete, restore and release. Each schedules an index build, as an upload does.
 
-Yanked: out of the index, still served by its URL (CEP 36's `removed`). Deleted: no longer served; for a while it can be
-restored, then its bytes go. The row stays, so that no other bytes come under the name unless an owner releases it.
+A yanked artifact is not in the index, but its URL still works (`removed` of CEP 36). A deleted artifact is not served.
+It can be restored during the grace period; then its bytes are purged. Its row stays, so no other bytes can be uploaded
+under the name until an owner releases it.
 """
 
 from datetime import datetime
@@ -24,23 +25,23 @@ from publishing.models import Reservation
 
 
 def yank(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
-    """Take `artifact` out of the index; who has its URL still gets it."""
+    """Take `artifact` out of the index. Its URL still works."""
     return _change(actor, artifact, Removal.YANKED, reason, "artifact.yank")
 
 
 def delete(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
-    """Take `artifact` out of the index and stop serving it; its bytes go when the grace period is over."""
+    """Take `artifact` out of the index and stop serving it. Its bytes are purged after the grace period."""
     return _change(actor, artifact, Removal.DELETED, reason, "artifact.delete")
 
 
 def restore(*, actor: Actor, artifact: Artifact) -> Artifact:
-    """Put `artifact` back into the index; 409 where its bytes are gone."""
+    """Put `artifact` back into the index. Raise HubError 409 if its bytes are purged."""
     return _change(actor, artifact, Removal.NONE, "", "artifact.restore")
 
 
 @transaction.atomic
 def release(*, actor: Actor, artifact: Artifact) -> None:
-    """Forget a deleted artifact, so that other bytes may come under its name. For owners alone."""
+    """Delete the row of a deleted artifact, so that its name is free for other bytes. Only owners may do this."""
     acts.check("artifact.release", actor, artifact.channel)
     locked = Artifact.objects.select_for_update().get(pk=artifact.pk)
     if locked.removal != Removal.DELETED:
@@ -49,7 +50,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
         raise conflict("being_uploaded", f"{artifact} is being uploaded again at this moment.")
     detail = {"sha256": locked.sha256, "size_bytes": locked.size_bytes}
     log.record("artifact.release", by=actor, channel=artifact.channel, target=_target(artifact), detail=detail)
-    # Before the name is free: afterwards these could be the bytes of another upload.
+    # Before the name is free: afterwards the key could hold the bytes of a new upload.
     store().delete(_key(locked))
     sidecars.remove(locked)
     locked.delete()
@@ -59,7 +60,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
 
 @transaction.atomic
 def set_damaged(*, artifact: Artifact, found: str) -> None:
-    """Leave `artifact` out of the index until its bytes, which are `found` instead, are right again."""
+    """Quarantine `artifact` until its bytes are correct again. `found` says what the store has instead."""
     locked = packages.locked_artifact(artifact)
     reason = f"{DAMAGED}{found}"
     if locked.set_aside_reason != reason:
@@ -69,7 +70,7 @@ def set_damaged(*, artifact: Artifact, found: str) -> None:
 
 @transaction.atomic
 def set_whole(*, artifact: Artifact) -> None:
-    """The bytes of `artifact` are right: put it back into the index where it was left out because of them."""
+    """Record that the bytes of `artifact` are correct. Put it back into the index if they had quarantined it."""
     locked = packages.locked_artifact(artifact)
     if locked.is_damaged:
         _set_aside(locked, "")
@@ -77,7 +78,7 @@ def set_whole(*, artifact: Artifact) -> None:
 
 
 def purge_deleted() -> None:
-    """Delete the bytes of what was deleted longer ago than the grace period."""
+    """Purge the bytes of artifacts whose grace period is over."""
     deleted = Artifact.objects.filter(removal=Removal.DELETED, is_purged=False)
     for artifact in deleted.filter(removed_at__lt=channels.purge_before()).select_related("channel"):
         with transaction.atomic():
@@ -90,7 +91,7 @@ def purge_deleted() -> None:
 
 
 def purge_at(artifact: Artifact) -> datetime | None:
-    """When the bytes of a deleted artifact go."""
+    """Return when the bytes of a deleted artifact are purged."""
     return artifact.removed_at + channels.grace() if artifact.removed_at else None
 
 
@@ -113,7 +114,7 @@ def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, act
 
 
 def is_own(actor: Actor, artifact: Artifact) -> bool:
-    """Tell whether `actor` uploaded it: a user by whatever means; for a robot, any robot of the channel."""
+    """Tell whether `actor` uploaded it: the same user with any credential or, for a channel key, any channel key."""
     if actor.user:
         return artifact.uploaded_by_id == actor.user.pk
     uploader = artifact.uploaded_with
@@ -122,7 +123,7 @@ def is_own(actor: Actor, artifact: Artifact) -> bool:
 
 
 def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
-    """The detail of a change for its event: how the artifact was removed before, and how it is now."""
+    """Return the event's detail: the artifact's removal state before and after."""
     return {"removal": {"from": artifact.removal, "to": removal.value}}
 
 
@@ -133,14 +134,14 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
 
 
 def _follow(artifact: Artifact) -> None:
-    """Bring lists and indexes up to date. An artifact that leaves an index goes before additions."""
+    """Update the package's row and mark the index stale. An artifact that leaves the index has priority."""
     packages.refresh(packages.package_for_update(artifact.channel, artifact.package.name))
     is_out = artifact.pk is None or bool(artifact.removal or artifact.set_aside_reason)
     builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)
 
 
 def _is_being_uploaded(artifact: Artifact) -> bool:
-    """Whether its bytes are on their way again, or there already. Whoever reserves the name holds the row meanwhile."""
+    """Tell whether an upload has reserved the file name. An upload locks the artifact's row while it reserves."""
     reserved = Reservation.of(artifact.channel, artifact.subdir, artifact.file_name)
     return reserved.filter(expires_at__gt=timezone.now()).exists()
 

@@ -17,16 +17,16 @@ from publishing.removal.forms import DeleteForm, ReleaseForm, RestoreForm, YankF
 
 FORMS = {"yank": YankForm, "restore": RestoreForm, "delete": DeleteForm, "release": ReleaseForm}
 DONE = {
-    "yank": "{} is yanked: out of the index, and still there for who has its address.",
+    "yank": "{} is yanked: it is no longer in the index, but its URL still works.",
     "restore": "{} is back in the index.",
-    "delete": "{} is deleted. It can be restored until its bytes go.",
+    "delete": "{} is deleted. It can be restored until its bytes are purged.",
     "release": "The name {} is free again.",
 }
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> HttpResponse:
-    """Yank, restore, delete or release one artifact: what is possible now, and what each of them means."""
+    """Show the actions that the artifact's state allows, or apply the posted one."""
     actor = actors.actor(request)
     if actor.user is None:
         return redirect_to_login(request.get_full_path())
@@ -49,7 +49,7 @@ def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
 
 
 def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[str, RestoreForm]:
-    """What can be done with `artifact` as it is, each with its form, the posted one filled in."""
+    """Return action → form for the actions that the artifact's state allows. The posted form is bound."""
     match artifact.removal:
         case Removal.YANKED:
             actions = ["restore", "delete"]
@@ -69,11 +69,11 @@ def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[s
 def _remove(
     request: HttpRequest, actor: Actor, artifact: Artifact, ways: dict[str, RestoreForm]
 ) -> HttpResponse | None:
-    """Do what was posted and lead on; None where its form has to be shown again."""
+    """Apply the posted action and redirect. Return None if the form has to be shown again."""
     action = request.POST.get("action", "")
     form = ways.get(action)
     if form is None:
-        messages.error(request, "That is not possible (any more): see below how the file is now, and what can be done.")
+        messages.error(request, "This action is not possible for the file as it is now. See below for what you can do.")
         return redirect(request.path)
     if not form.is_valid():
         return None

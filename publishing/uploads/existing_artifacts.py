@@ -1,4 +1,4 @@
-"""The artifact that has an upload's file name, and whether the upload may come under it."""
+"""Checks of an upload against the existing artifact with its file name."""
 
 from channels_app.access import acts
 from channels_app.models import Artifact, Removal
@@ -7,14 +7,14 @@ from hub.errors import conflict
 from publishing.removal import removal
 from publishing.uploads.values import Upload
 
-# As SQL: it is asked three times an upload, mostly in vain, and to have the ORM make it takes ten times as long.
+# SQL, because it runs three times per upload and mostly finds no row: the ORM takes ten times as long.
 OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
 
 
 def existing_artifact(upload: Upload, *, locked: bool = False) -> Artifact | None:
-    """The artifact that has this file name, in whatever capitals; a deleted one keeps it, too.
+    """Return the artifact with this file name, not case-sensitive, or None. Deleted artifacts count.
 
-    `locked`: its row, until the transaction ends, so that it can't be released meanwhile.
+    `locked`: lock its row until the transaction ends, so that the name can't be released meanwhile.
     """
     with database.prepared() as cursor:
         cursor.execute(OCCUPANT, [upload.channel.pk, upload.info.subdir, upload.info.file_name.lower()])
@@ -26,9 +26,10 @@ def existing_artifact(upload: Upload, *, locked: bool = False) -> Artifact | Non
 
 
 def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: bool) -> Artifact | None:
-    """The artifact that has the file name, where these very bytes are published already; 409 where others are.
+    """Return `artifact` if it has the same bytes and is not deleted, or None if the upload may proceed.
 
-    Where the upload would undo what somebody removed, it takes the right to restore.
+    Raise HubError 409 if it has other bytes that the upload may not replace. An upload that would restore a removed
+    artifact requires the right to restore.
     """
     if artifact is None:
         return None
@@ -56,29 +57,29 @@ def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: b
 
 
 def check_may_restore(upload: Upload, artifact: Artifact) -> None:
-    """Raise where the artifact was removed and would be back, by somebody who may upload but not restore."""
+    """Raise HubError 409 if the upload would restore a removed artifact without the right to restore."""
     if not artifact.removal:
         return
     if not upload.may_restore:
         raise conflict(
             "proof_needed",
-            f"{artifact} was {artifact.get_removal_display()}. Restore it on its page, which asks again who you are.",
+            f"{artifact} was {artifact.get_removal_display()}. Restore it on its page after you confirm your identity.",
         )
     if not acts.may("artifact.restore", upload.actor, upload.channel):
         raise conflict(
             "may_not_restore",
-            f"{artifact} was {artifact.get_removal_display()}. This upload would bring it back, which takes the right "
-            f"to delete and restore in '{upload.channel}'; {upload.actor} has none. Raise the build number instead, "
+            f"{artifact} was {artifact.get_removal_display()}. This upload would restore it, which requires the right "
+            f"to delete and restore in '{upload.channel}'; {upload.actor} lacks it. Raise the build number instead, "
             "or ask a maintainer of the channel to restore it.",
         )
 
 
 def check_may_replace(upload: Upload, artifact: Artifact) -> None:
-    """Raise where the bytes are another's, by somebody who may not take away what is another's: they would be gone."""
+    """Raise HubError 409 if the upload would replace bytes of another uploader without the right to delete."""
     if removal.is_own(upload.actor, artifact) or acts.may("artifact.restore", upload.actor, upload.channel):
         return
     raise conflict(
         "may_not_replace",
-        f"{artifact} was uploaded by somebody else. To replace its bytes takes the right to delete in "
-        f"'{upload.channel}'; {upload.actor} has none. Raise the build number instead.",
+        f"{artifact} was uploaded by somebody else. Replacing its bytes requires the right to delete in "
+        f"'{upload.channel}'; {upload.actor} lacks it. Raise the build number instead.",
     )

@@ -1,4 +1,4 @@
-"""What publishing counts for Prometheus, around what it does."""
+"""Prometheus metrics of uploads."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,7 @@ Publish = TypeVar("Publish", bound=Callable[..., UploadResult])
 
 
 def uploads(publish: Publish) -> Publish:
-    """Count each call with its bytes, as `published`, as `unchanged`, or by the code of its refusal."""
+    """Count each call and its bytes as `published`, `unchanged`, the error's code, or `failed`."""
 
     @wraps(publish)
     def counted(**arguments: Any) -> UploadResult:

@@ -1,4 +1,4 @@
-"""May an upload come into its channel at all: the bytes that were announced, and what the channel allows."""
+"""Checks of an upload's checksum and of the channel's policies."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def check_policies(upload: Upload) -> None:
 
 
 def check_again(upload: Upload) -> None:
-    """Ask rights and policies as they are now: an owner may have tightened them while the body arrived."""
+    """Check rights and policies again if the access revision rose: they may have changed while the body arrived."""
     if revision.is_current(upload.epoch):
         return
     check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD)

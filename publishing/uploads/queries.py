@@ -1,4 +1,4 @@
-"""Reads for the pages of uploading."""
+"""Queries of the upload pages."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ RECENT = 10
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """An artifact and how far it has come: published, indexed, set aside, yanked or deleted."""
+    """An artifact and its state: published, indexed, set aside, yanked or deleted."""
 
     artifact: Artifact
     state: str
 
 
 def recent_uploads(channel: Channel, user: User) -> list[Uploaded]:
-    """The last that `user` has uploaded to `channel`, the newest first; one query."""
-    # By the row's number, not by its time: then nothing has to be sorted.
+    """Return the last uploads of `user` to `channel`, newest first, by one query."""
+    # By primary key instead of by time, which would need a sort.
     newest = _uploads(channel).filter(uploaded_by=user).order_by("-pk")[:RECENT]
     return [_uploaded(artifact) for artifact in newest]
 
 
 def upload_states(channel: Channel, paths: Iterable[str]) -> dict[str, str]:
-    """For each of `paths` (`<subdir>/<file name>`) that the channel has: how far it has come; one query."""
+    """Return path → state for those of `paths` (`<subdir>/<file name>`) that the channel has, by one query."""
     places = {(subdir, file_name) for subdir, _, file_name in (path.partition("/") for path in paths)}
     subdirs, file_names = {subdir for subdir, _ in places}, {file_name for _, file_name in places}
     found = map(_uploaded, _uploads(channel).filter(subdir__in=subdirs, file_name__in=file_names))
@@ -39,7 +39,7 @@ def upload_states(channel: Channel, paths: Iterable[str]) -> dict[str, str]:
 
 
 def _uploads(channel: Channel) -> QuerySet[Artifact]:
-    """The channel's artifacts, light, each with `is_in_step`: whether the index has followed its last change."""
+    """Return the channel's artifacts with few columns and `is_in_step`: whether the index has their last change."""
     followed = IndexedName.objects.filter(
         index__channel=OuterRef("channel"),
         index__subdir=OuterRef("subdir"),

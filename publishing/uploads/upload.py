@@ -1,4 +1,4 @@
-"""An upload, as a list of named steps. Every protocol ends here."""
+"""The steps of an upload, for every upload protocol."""
 
 import secrets
 import time
@@ -45,10 +45,10 @@ def publish(
     payer: quotas.Payer | None = None,
     may_restore: bool = True,
 ) -> UploadResult:
-    """Check `received` and make it part of `channel`; 403, 409, 422 say why not. The index follows by a job.
+    """Check `received` and publish it in `channel`. A job updates the index. Raise HubError 403, 409, 422 or 503.
 
-    The file name is reserved before its bytes go to the store and recorded after, so that two uploads of one name
-    never meet there, and what the database has not committed is not served. `payer` is what quotas.check_room() told.
+    The file name is reserved before the bytes go to the store, and recorded after. So two uploads of one name never
+    write the same key, and no file is served before its row is committed. `payer`: the result of quotas.check_room().
     """
     check_checksum(received)
     upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer, may_restore)
@@ -62,7 +62,7 @@ def publish(
         else store_and_record(upload, verified, before)
     )
     if verified:
-        # Nothing is left to do for a new artifact, unless its old attestations were purged at this moment.
+        # A new artifact has its attestation already, unless a purge removed it at this moment.
         sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
     return published
 
@@ -78,15 +78,15 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
 
 
 def is_intact(artifact: Artifact) -> bool:
-    """Whether the store has the artifact's bytes, as far as one look tells."""
+    """Tell whether the store has a file of the artifact's size and no verification found it damaged."""
     found = store().stat(str(artifact))
     return found is not None and found.size_bytes == artifact.size_bytes and not artifact.is_damaged
 
 
 def store_and_record(upload: Upload, verified: VerifiedAttestation | None, before: Artifact | None) -> UploadResult:
-    """Reserve, put, record; a refusal on the way gives the name free again, and what was paid back.
+    """Reserve the name, put the bytes and record the artifact. On an error, release the name and refund the quota.
 
-    It is paid before one byte goes to the store: what is there is not to be replaced by what is then refused.
+    The quota is charged before any byte goes to the store: a refused upload must not replace existing bytes.
     """
     bill = bill_of(upload, before)
     token = reserve(upload, bill)
@@ -104,17 +104,16 @@ def store_and_record(upload: Upload, verified: VerifiedAttestation | None, befor
 
 
 def bill_of(upload: Upload, before: Artifact | None) -> quotas.Bill | None:
-    """The bill of what the upload adds to what the channel's payer has, where there is a quota."""
+    """Return the bytes that the upload adds to the payer's usage, or None if there is no quota."""
     payer = upload.payer or quotas.payer_of(upload.channel)
     replaced_bytes = before.size_bytes if before and not before.is_purged else 0
     return quotas.Bill(payer, upload.received.size_bytes - replaced_bytes) if payer else None
 
 
 def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
-    """Take the file name for these bytes, or join another upload of the same bytes; returns the upload's token.
+    """Reserve the file name for these bytes, or join another upload of the same bytes. Return the upload's token.
 
-    The artifact is looked for again after the reservation is ours: whoever held it before has committed by then, and
-    whoever purges it, too.
+    The artifact is read again once the name is reserved: a previous reservation or a purge has committed by then.
     """
     token = secrets.token_hex(16)
     mine = {"sha256": upload.received.sha256, "token": token, "expires_at": _reservation_end()}
@@ -136,14 +135,17 @@ def put(upload: Upload) -> None:
 
 
 def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
-    """One short transaction: rights and policies again, the artifact, its event, the wish for an index."""
+    """Check rights and policies again and record the artifact and its event, in one short transaction.
+
+    It also marks the index stale. Raise HubError if the reservation was lost or the rights have ended.
+    """
     with transaction.atomic():
         check_again(upload)
         reserved, _ = Reservation.of(**upload.place).filter(sha256=upload.received.sha256).delete()
         before = existing_artifact(upload, locked=True)
         if not reserved:
             return UploadResult(_recorded_by_another(upload, before), is_new=False)
-        # Another upload of the same bytes may have come to its end between our first look and our reservation.
+        # Another upload of the same bytes may have ended between the first check and the reservation.
         existing = check_duplicate(upload, before, may_replace=True)
         if existing:
             removal.set_whole(artifact=existing)
@@ -160,14 +162,15 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
 
 
 def release(token: str) -> None:
-    """Give the file name free again, unless another upload of the same bytes has joined."""
+    """Release the file name, unless another upload of the same bytes has joined the reservation."""
     Reservation.objects.filter(token=token).delete()
 
 
 def _take_over(upload: Upload, mine: dict[str, object]) -> None:
-    """Join a reservation for the same bytes, or take one whose upload must have died.
+    """Join a reservation for the same bytes, or take over an expired one or one of an import.
 
-    One that names no bytes is an import's claim of what lies in the store: it gives way, and the import notices.
+    A reservation without SHA-256 is an import's claim of bytes in the store. The import notices when it is lost.
+    Raise HubError 409 if another upload holds the name.
     """
     theirs = Reservation.of(**upload.place).select_for_update()
     file_name = upload.info.file_name
@@ -178,16 +181,16 @@ def _take_over(upload: Upload, mine: dict[str, object]) -> None:
 
 
 def _recorded_by_another(upload: Upload, found: Artifact | None) -> Artifact:
-    """The artifact that a joined upload of the same bytes recorded first."""
+    """Return the artifact that a joined upload of the same bytes recorded first. Raise HubError 503 if none did."""
     artifact = check_duplicate(upload, found, may_replace=False)
     if artifact is None:
         file_name = upload.info.file_name
-        raise unavailable("reservation_lost", f"The upload of {file_name} lost its place to another; try again.")
+        raise unavailable("reservation_lost", f"Another upload took over the file name {file_name}; try again.")
     return artifact
 
 
 def _save(upload: Upload, before: Artifact | None) -> Artifact:
-    """The artifact's row, new or made anew, and its event."""
+    """Create or update the artifact's row, and record its event."""
     actor, channel, info, received = upload.actor, upload.channel, upload.info, upload.received
     is_same = before is not None and before.sha256 == received.sha256
     was = removal.change(before, Removal.NONE) if before and before.removal else {}
@@ -195,7 +198,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
         sidecars.remove(before)
     values = facts(upload) | {
         "package": packages.package_for_update(channel, info.name),
-        # Kept for the same bytes (CEP 47); new bytes are new, also under an old name.
+        # The same bytes keep their time (CEP 47). Other bytes get a new time, even under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
         "uploaded_by": actor.user,
         "uploaded_with": actor.key,
@@ -217,7 +220,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
 
 
 def facts(upload: Upload) -> dict[str, Any]:
-    """What the row says of the file itself, with no trace of a removal or of a refusal by the index."""
+    """Return the columns that describe the file. They also reset a removal and a quarantine."""
     info, received = upload.info, upload.received
     of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")
     return {
@@ -237,7 +240,7 @@ def facts(upload: Upload) -> dict[str, Any]:
 
 
 def provenance(actor: Actor) -> dict[str, str]:
-    """Where the holder of a minted key runs, by its verified identity token; empty for others."""
+    """Return the CI run of the holder of a short-lived token, from its verified identity token; empty for others."""
     minted = actor.minted_key
     return issuers.provider_of(minted.claims).provenance(minted.claims).as_dict() if minted else {}
 

@@ -1,4 +1,4 @@
-"""The values that the steps of an upload pass on."""
+"""Values that the steps of an upload share."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,10 @@ from publishing.archive.reader import PackageInfo
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload: its actor, channel and file, and who pays for it, where there is a quota.
+    """An upload: its actor, channel, file, and the payer if there is a quota.
 
-    `epoch`: the access epoch from before their right was asked for. `may_restore`: not by a browser that would have to
-    prove first who it is.
+    `epoch`: the access revision read before the actor's right was checked. `may_restore`: False for a browser session
+    that must sign in again first.
     """
 
     actor: Actor
@@ -29,13 +29,13 @@ class Upload:
 
     @property
     def place(self) -> dict[str, Any]:
-        """The columns that name the file."""
+        """Return the columns that identify the file."""
         return {"channel": self.channel, "subdir": self.info.subdir, "file_name": self.info.file_name}
 
 
 @dataclass(frozen=True, slots=True)
 class UploadResult:
-    """The artifact, and whether this upload made it (or the same bytes were there already)."""
+    """The artifact. `is_new` is False if the same bytes were published already."""
 
     artifact: Artifact
     is_new: bool

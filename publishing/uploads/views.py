@@ -1,4 +1,4 @@
-"""The page that uploads packages, and the status of what was uploaded."""
+"""The upload page, and the state of uploaded files as JSON."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -22,15 +22,15 @@ from publishing.uploads.upload import publish
 from publishing.uploads.values import UploadResult
 
 STATUS_FILES_MAX = 200
-# What a row of the upload page can be; the words of queries.Uploaded among them.
+# States of a row of the upload page; they include the states of queries.Uploaded.
 ROW_STATES = ("waiting", "uploading", "checking", "published", "indexed", "exists", "refused")
 GONE_STATES = ("set aside", "yanked", "deleted")
 
 
-@csrf_exempt  # the token is checked by session_actor, which leaves the body to us
+@csrf_exempt  # session_actor checks the token, so that Django doesn't read the body
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
-    """Where packages are dropped: one POST a file, from the page's script or as a plain form."""
+    """Show the upload page, or publish the one file of a POST by the page's script or a plain form."""
     if request.method == "POST" and misplaced.carries_key(request):
         raise misplaced.refusal(request)
     if request.method == "POST":
@@ -49,7 +49,7 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
 
 @require_safe
 def status(request: HttpRequest, channel: str) -> HttpResponse:
-    """`?file=<subdir>/<file name>&file=…` → how far each has come, as JSON."""
+    """Answer `?file=<subdir>/<file name>&file=…` with path → state as JSON."""
     found = page_channel(actors.actor(request), channel, Permission.UPLOAD)
     paths = request.GET.getlist("file")
     if len(paths) > STATUS_FILES_MAX:
@@ -60,7 +60,7 @@ def status(request: HttpRequest, channel: str) -> HttpResponse:
 
 
 def _take_file(request: HttpRequest, channel: str) -> HttpResponse:
-    """Publish the file of a POST, and answer as whoever has sent it understands."""
+    """Publish the file of a POST. Answer the script with JSON, a form with a redirect."""
     is_script = "application/json" in request.headers.get("Accept", "")
     try:
         published = _publish(request, channel)
@@ -83,7 +83,7 @@ def _take_file(request: HttpRequest, channel: str) -> HttpResponse:
 
 
 def _publish(request: HttpRequest, channel: str) -> UploadResult:
-    """The script sends its token as a header, so that a refusal costs no body; a form has it within the body."""
+    """Publish the file of the body. The script sends the CSRF token as a header, so errors come before the body."""
     token = request.headers.get("X-CSRFToken", "")
     actor = actors.session_actor(request, token) if token else actors.signed_in(request)
     target = channel_for(actor, channel, Permission.UPLOAD)

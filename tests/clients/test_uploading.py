@@ -99,7 +99,7 @@ def test_what_was_deleted_comes_back_by_who_may_restore(hub: LiveHub, channel: s
     seconds_to_upload(hub, channel, [package], keys.olga)
     deletes = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload", "--scope", "delete")
     assert ask(hub, f"/api/v1/delete/{channel}/noarch/{package.name}", deletes, method="DELETE").status == 200
-    with refused("HTTP 409", f"small/noarch/{package.name} was deleted. This upload would bring it back"):
+    with refused("HTTP 409", f"small/noarch/{package.name} was deleted. This upload would restore it"):
         seconds_to_upload(hub, channel, [package], keys.olga)
     upload_package_to_prefix([str(package)], hub.url, channel, api_key=keys.olga, skip_existing=True)
     assert ask(hub, f"/{channel}/noarch/{package.name}", keys.olga).status == 404

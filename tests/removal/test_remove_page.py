@@ -80,7 +80,7 @@ def test_the_page_says_how_long_there_is_a_way_back(
 def test_yank_and_restore(owner: Client, artifact: Artifact) -> None:
     answer = owner.post(PAGE, {"action": "yank", "reason": "broken on win"})
     assert (answer.status_code, answer["Location"]) == (302, ARTIFACT)
-    assert message(answer) == f"noarch/{FILE} is yanked: out of the index, and still there for who has its address."
+    assert message(answer) == f"noarch/{FILE} is yanked: it is no longer in the index, but its URL still works."
     assert state(artifact) == ("yanked", "broken on win")
     answer = owner.post(PAGE, {"action": "restore"})
     assert (answer["Location"], message(answer)) == (ARTIFACT, f"noarch/{FILE} is back in the index.")
@@ -100,7 +100,7 @@ def test_deleting_takes_the_files_name(owner: Client, artifact: Artifact) -> Non
     assert state(artifact) == ("", "")
     answer = owner.post(PAGE, {"action": "delete", "reason": "secret inside", "confirmation": f" {FILE} "})
     assert (answer["Location"], state(artifact)) == (ARTIFACT, ("deleted", "secret inside"))
-    assert message(answer) == f"noarch/{FILE} is deleted. It can be restored until its bytes go."
+    assert message(answer) == f"noarch/{FILE} is deleted. It can be restored until its bytes are purged."
 
 
 def test_a_reason_has_its_length(owner: Client, artifact: Artifact) -> None:
@@ -122,7 +122,7 @@ def test_an_owner_releases_a_deleted_name(owner: Client, artifact: Artifact, olg
 def test_what_is_not_offered_is_not_done(owner: Client, artifact: Artifact, action: str) -> None:
     answer = owner.post(PAGE, {"action": action, "confirmation": FILE})
     assert (answer.status_code, answer["Location"]) == (302, PAGE)
-    assert message(answer).startswith("That is not possible (any more)")
+    assert message(answer).startswith("This action is not possible")
     assert state(artifact) == ("", "")
 
 

@@ -32,7 +32,7 @@ from tests.pages import signed_in
 
 pytestmark = pytest.mark.django_db
 
-SENTENCE = "which takes the right to delete and restore in 'demo'"
+SENTENCE = "which requires the right to delete and restore in 'demo'"
 Door = Callable[[Path], "tuple[int, str]"]
 
 
@@ -141,7 +141,7 @@ def test_the_page_restores_nothing_without_a_fresh_proof(world: Path) -> None:
         answer = browser.post("/channels/demo/settings/upload", sent, headers={"Accept": "application/json"})
         assert answer.status_code == expected
         assert (Artifact.objects.get().removal == "") is is_fresh
-        assert ("Restore it on its page, which asks again who you are." in answer.text) is not is_fresh
+        assert ("Restore it on its page after you confirm your identity." in answer.text) is not is_fresh
 
 
 @pytest.mark.parametrize("who", LOWER)
@@ -197,7 +197,9 @@ def test_overwriting_takes_away_nobody_elses_file(
     other = make_conda(tmp_path, name="nightly", files={"share/other": b"x"})
     status, text = by_bearer(second, "?force=true")(other)
     assert status == expected
-    assert ("was uploaded by somebody else. To replace its bytes takes the right to delete" in text) is (status == 409)
+    assert ("was uploaded by somebody else. Replacing its bytes requires the right to delete" in text) is (
+        status == 409
+    )
 
 
 @pytest.mark.parametrize("step", ["reserve", "put"])

@@ -237,7 +237,7 @@ def test_the_same_bytes_join_an_upload_under_way(channel: Channel, owner: Actor,
 
 
 def test_an_upload_whose_place_was_lost_may_try_again(channel: Channel, owner: Actor, tmp_path: Path) -> None:
-    with pytest.raises(HubError, match="lost its place to another") as caught:
+    with pytest.raises(HubError, match="took over the file name") as caught:
         upload.record(arriving(channel, make_conda(tmp_path), owner))
     assert caught.value.status == 503
 
