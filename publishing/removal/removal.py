@@ -60,7 +60,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
 
 @transaction.atomic
 def set_damaged(*, artifact: Artifact, found: str) -> None:
-    """Quarantine `artifact` until its bytes are correct again. `found` says what the store has instead."""
+    """Quarantine `artifact` until its bytes are correct again. `found` is the damage, as the end of the reason."""
     locked = packages.locked_artifact(artifact)
     reason = f"{DAMAGED}{found}"
     if locked.set_aside_reason != reason:
@@ -78,7 +78,7 @@ def set_whole(*, artifact: Artifact) -> None:
 
 
 def purge_deleted() -> None:
-    """Purge the bytes of artifacts whose grace period is over."""
+    """Purge the bytes of artifacts that were deleted longer ago than the grace period."""
     deleted = Artifact.objects.filter(removal=Removal.DELETED, is_purged=False)
     for artifact in deleted.filter(removed_at__lt=channels.purge_before()).select_related("channel"):
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""The state of the hub as an operator wants to know it: first what is not well, each with what to do."""
+"""State of the hub for operators, with a list of problems and their remedies."""
 
 import platform
 import shutil
@@ -26,7 +26,7 @@ from publishing.status import queries
 from publishing.status.queries import LISTED, Indexes, LastVerification
 
 ASK_WORKERS_S = 1.0
-# An index is there within seconds of an upload, a minute after a fault at most.
+# Normally an index is built within seconds of a change, and within a minute after a failure.
 LAG_S = 60
 FREE_SHARE = 0.1
 FREE_BYTES = 5 * 1024**3
@@ -34,7 +34,7 @@ FREE_BYTES = 5 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`tone` is error where people notice it, warning where they will."""
+    """A problem and its remedy. `tone`: "error" if it affects users now, "warning" if it will."""
 
     tone: str
     what: str
@@ -53,7 +53,10 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`waiting` is None where the broker is down, `workers` (name → its queues) where they can't be asked."""
+    """State of the hub. `waiting` is None if the broker is down.
+
+    `workers`: name → queues; None if workers can't be reached through the broker.
+    """
 
     health: dict[str, Answer]
     waiting: dict[str, Waiting] | None
@@ -70,13 +73,13 @@ class Status:
 
     @property
     def troubles(self) -> list[Trouble]:
-        """The worst first."""
+        """Return all problems, errors before warnings."""
         found = [*_services(self), *_work(self), *_checks(self), *_surroundings(self)]
         return sorted(found, key=lambda trouble: trouble.tone != "error")
 
 
 def status() -> Status:
-    """Everything at once: some ten queries, and two seconds at most for what does not answer."""
+    """Return the state of the hub. Costs about ten queries, and at most two seconds for services that don't answer."""
     answers = health.check()
     usage = shutil.disk_usage(settings.HUB_DATA_DIR)
     has_broker = not answers["broker"].trouble
@@ -115,7 +118,7 @@ def _waiting() -> dict[str, Waiting] | None:
 
 
 def _workers() -> dict[str, list[str]] | None:
-    """Who answers within a second: name → the queues that it takes jobs from."""
+    """Return worker → its queues, for workers that answer within a second, or None if the broker fails."""
     try:
         found = app.control.inspect(timeout=ASK_WORKERS_S).active_queues() or {}
     except (OperationalError, RedisError, OSError):
@@ -131,7 +134,7 @@ def _services(status: Status) -> Iterator[Trouble]:
             yield Trouble(
                 "error",
                 f"The broker fails: {answer.trouble}",
-                "Uploads and downloads go on; new packages show once it is back and the schedule has found them.",
+                "Uploads and downloads still work. New packages are indexed when the broker is back.",
             )
 
 
@@ -141,7 +144,7 @@ def _work(status: Status) -> Iterator[Trouble]:
             "error",
             f"{_count(status.indexes.stale_count, 'index waits', 'indexes wait')} for a build, the oldest for "
             f"{duration(status.indexes.lag_s)}.",
-            "Is a worker running that takes the queue index? Its log says what it is at.",
+            "Check that a worker takes the queue index, and read its log.",
         )
     taken = {name for names in (status.workers or {}).values() for name in names}
     idle = [name for name in queues.names() if name not in taken] if status.workers is not None else []
@@ -149,13 +152,13 @@ def _work(status: Status) -> Iterator[Trouble]:
         yield Trouble("error", f"No worker takes jobs from: {', '.join(idle)}.", "Start one; see docs/deployment.md.")
     for name, waiting in (status.waiting or {}).items():
         if (waiting.oldest_s or 0) > LAG_S:
-            told = f"A job waits in the queue {name} for {duration(waiting.oldest_s or 0)}."
-            yield Trouble("error", told, "Is a worker running?")
+            message = f"A job waits in the queue {name} for {duration(waiting.oldest_s or 0)}."
+            yield Trouble("error", message, "Check that a worker takes this queue.")
     if status.failed_count:
         yield Trouble(
             "error",
             f"{_count(status.failed_count, 'job has', 'jobs have')} failed.",
-            "Mend what the error names, then send them again below.",
+            "Fix the cause that the error names, then send the jobs again below.",
         )
 
 
@@ -165,13 +168,13 @@ def _checks(status: Status) -> Iterator[Trouble]:
             "error",
             f"{_count(status.verified.difference_count, 'difference', 'differences')} between database, index files "
             f"and store in {_count(status.verified.differing_count, 'channel', 'channels')}.",
-            "manage.py verify CHANNEL names them all, and mends them with --repair.",
+            "Run manage.py verify CHANNEL to list all of them, and with --repair to repair them.",
         )
     if status.verified.late_count:
         yield Trouble(
             "warning",
             f"{_count(status.verified.late_count, 'channel was', 'channels were')} not verified for two days.",
-            "It is done every night: is the schedule running, and a worker that takes the queue checks?",
+            "Verification runs every night: check that the schedule runs and that a worker takes the queue checks.",
         )
 
 
@@ -183,16 +186,18 @@ def _surroundings(status: Status) -> Iterator[Trouble]:
             "Uploads are refused when it is full: enlarge it, or move the store to S3.",
         )
     if status.issuers:
-        told = ", ".join(issuer.url for issuer in status.issuers)
+        urls = ", ".join(issuer.url for issuer in status.issuers)
         yield Trouble(
-            "warning", f"Keys could not be fetched of {told}.", "Their CI is refused once the last keys are a day old."
+            "warning",
+            f"Keys could not be fetched from {urls}.",
+            "Their CI is refused once the last keys are a day old.",
         )
     if trust_root_age.is_old():
         yield Trouble(
-            "warning", "The Sigstore trust root is older than 30 days.", "May the hub reach HUB_TUF_URL? The log says."
+            "warning", "The Sigstore trust root is older than 30 days.", "Check that the hub can reach HUB_TUF_URL."
         )
     if settings.DEBUG:
-        yield Trouble("error", "HUB_DEBUG is on: errors show the hub's insides to everybody.", "Unset it.")
+        yield Trouble("error", "HUB_DEBUG is on: error pages show code and settings to everybody.", "Unset it.")
     if settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
         yield Trouble("warning", "Mails are printed, not sent.", "Set EMAIL_URL.")
     if settings.HUB_PUBLIC_URL.startswith("http://") and settings.PUBLIC_HOST not in ("127.0.0.1", "localhost"):
@@ -200,7 +205,7 @@ def _surroundings(status: Status) -> Iterator[Trouble]:
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h`, `2 days`"""
+    """Return a duration for people: `45 s`, `12 min`, `3 h`, `2 days`."""
     for size, unit in ((172_800, "days"), (7_200, "h"), (120, "min")):
         if seconds >= size:
             return f"{seconds // {'days': 86_400, 'h': 3_600, 'min': 60}[unit]:.0f} {unit}"

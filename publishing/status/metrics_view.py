@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: what the processes measured, and what the database and the queue say at this moment."""
+"""`/metrics` for Prometheus: the metrics of all processes, and gauges of the database, the queues and the machine."""
 
 import logging
 import platform
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """For the bearer of HUB_METRICS_TOKEN; without the setting there is no such page."""
+    """Return the metrics to the bearer of HUB_METRICS_TOKEN. Without this setting, answer 404."""
     if not settings.HUB_METRICS_TOKEN:
         raise Http404
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -46,7 +46,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 class Now(Collector):
-    """Gauges that every process would answer alike. What can't be asked is left out, never made up."""
+    """Gauges that are read at the time of the request. A gauge is left out if its source can't be read."""
 
     def collect(self) -> Iterable[Metric]:
         yield _gauge(
@@ -61,14 +61,14 @@ class Now(Collector):
             try:
                 yield from list(part())
             except (DatabaseError, RedisError, OSError) as error:
-                logger.warning("metrics lack a part: %s", error)
+                logger.warning("some metrics are left out: %s", error)
 
 
 def _of_database() -> Iterable[Metric]:
     indexes, verified = queries.indexes(), queries.verified()
     yield _gauge("channelhub_stale_indexes", "Indexes that wait for a build.", indexes.stale_count)
-    yield _gauge("channelhub_index_lag_seconds", "How long the oldest of them has waited.", indexes.lag_s)
-    yield _gauge("channelhub_outbox_length", "Mails that have yet to go out.", Outgoing.objects.count())
+    yield _gauge("channelhub_index_lag_seconds", "How long the oldest stale index has waited.", indexes.lag_s)
+    yield _gauge("channelhub_outbox_length", "Mails that are not sent yet.", Outgoing.objects.count())
     yield _gauge("channelhub_failed_jobs", "Failed jobs that are on the status page.", FailedJob.objects.count())
     yield _gauge(
         "channelhub_issuers_failing", "Issuers whose keys could not be fetched.", queries.failing_issuers().count()
@@ -97,11 +97,11 @@ def _of_queues() -> Iterable[Metric]:
 def _of_machine() -> Iterable[Metric]:
     disk = shutil.disk_usage(settings.HUB_DATA_DIR)
     yield _gauge("channelhub_data_free_bytes", "Free space of the data folder's disk.", disk.free)
-    yield _gauge("channelhub_data_total_bytes", "The size of that disk.", disk.total)
+    yield _gauge("channelhub_data_total_bytes", "Size of the data folder's disk.", disk.total)
     refreshed_at = trust_root_age.refreshed_at()
     if refreshed_at and trust_root_age.is_refreshed_here():
         age = (timezone.now() - refreshed_at).total_seconds()
-        yield _gauge("channelhub_trust_root_age_seconds", "Since the Sigstore trust root was last fetched.", age)
+        yield _gauge("channelhub_trust_root_age_seconds", "Time since the Sigstore trust root was fetched.", age)
 
 
 def _gauge(name: str, documentation: str, value: float, **labels: str) -> Metric:

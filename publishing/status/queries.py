@@ -1,4 +1,4 @@
-"""What operators ask the database: how far the indexes are behind, what failed, what was verified."""
+"""Queries for operators: stale indexes, failed jobs, failing issuers and verifications."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,14 +10,14 @@ from django.utils import timezone
 from channels_app.models import Channel
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
 
-# The most of one kind that a page lists; how many there are, it says all the same.
+# Most rows of one kind that the status page lists. It shows the full count beside them.
 LISTED = 20
 VERIFIED_WITHIN = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """`lag_s` is since when the oldest of them waits."""
+    """Number of indexes and of stale ones. `lag_s`: how long the oldest stale index has waited."""
 
     count: int
     stale_count: int
@@ -26,7 +26,10 @@ class Indexes:
 
 @dataclass(frozen=True, slots=True)
 class LastVerification:
-    """`late_count` is of the channels whose last verification, where there is one, is older than VERIFIED_WITHIN."""
+    """Summary of each channel's last verification.
+
+    `late_count`: channels that were not verified within VERIFIED_WITHIN.
+    """
 
     channel_count: int
     late_count: int
@@ -53,18 +56,18 @@ def failed_jobs() -> QuerySet[FailedJob]:
 
 
 def failing_issuers() -> QuerySet[Issuer]:
-    """Those in use whose keys could not be fetched the last time."""
+    """Return the issuers in use for which the last fetch of keys failed."""
     return Issuer.objects.filter(is_enabled=True, publishers__isnull=False).exclude(failure="").distinct()
 
 
 def differing() -> QuerySet[Verification]:
-    """What was verified and differs, the most first."""
+    """Return verifications with differences, most differences first."""
     return Verification.objects.filter(difference_count__gt=0).select_related("channel").order_by("-difference_count")
 
 
 def verified() -> LastVerification:
     long_ago = timezone.now() - VERIFIED_WITHIN
-    # A channel that is younger has not missed its night.
+    # A younger channel had no nightly verification yet.
     is_late = Q(verification__ended_at__lt=long_ago) | Q(verification=None, created_at__lt=long_ago)
     found = Channel.objects.filter(deleted_at=None).aggregate(
         count=Count("pk"),
@@ -77,7 +80,7 @@ def verified() -> LastVerification:
 
 
 def database_connections() -> dict[str, int]:
-    """State → connections to this database, of all processes; empty where the database is a file."""
+    """Return state → number of connections to this database from all processes. Empty for SQLite."""
     if connection.vendor != "postgresql":
         return {}
     with connection.cursor() as cursor:

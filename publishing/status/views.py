@@ -1,4 +1,4 @@
-"""`/status`: how the hub does, for administrators; failed jobs are sent again or put away, a test mail is sent."""
+"""`/status` for administrators: the state of the hub, failed jobs and a test mail."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -22,7 +22,7 @@ ALL = "all"
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """To whoever is no administrator there is no such page."""
+    """Show the status page, or apply a posted action. Answer 404 to users without administrator rights."""
     user = actors.person(request)
     if not user.is_superuser:
         raise Http404
@@ -36,17 +36,17 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _act(request: HttpRequest, user: User) -> HttpResponse:
-    """`retry=` or `put_away=`, a failed job's id or all; what is gone by now is passed over."""
+    """Apply `retry=` or `put_away=` with a failed job's id or "all", or `test_mail=`. Ignore jobs that are gone."""
     actor = Actor(user=user)
     if "retry" in request.POST:
         sent, left = failed_jobs.retry(actor=actor, jobs=_chosen(request.POST["retry"]))
         if sent:
-            messages.success(request, f"Sent again: {sent}. What succeeds disappears from the list.")
+            messages.success(request, f"Sent again: {sent}. Jobs that succeed disappear from the list.")
         if left:
-            messages.error(request, f"The queue did not take {left}: the broker is down.")
+            messages.error(request, f"Not sent again: {left}, because the broker is down.")
     elif "put_away" in request.POST:
         messages.success(
-            request, f"Put away: {failed_jobs.dismiss(actor=actor, jobs=_chosen(request.POST['put_away']))}."
+            request, f"Dismissed: {failed_jobs.dismiss(actor=actor, jobs=_chosen(request.POST['put_away']))}."
         )
     elif "test_mail" in request.POST:
         _test_mail(request, user)

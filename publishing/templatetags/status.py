@@ -1,4 +1,4 @@
-"""Filters of the status page: spans of time in words."""
+"""Template filters of the status page: durations for people."""
 
 from django import template
 

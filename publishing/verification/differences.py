@@ -1,11 +1,11 @@
-"""What can differ between a channel's database, index files and store, and what becomes of it. PURE."""
+"""Kinds of differences between a channel's database, index files and store."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class DifferenceKind(StrEnum):
-    """What `verify --repair` does about each stands in docs/operating.md."""
+    """A kind of difference. docs/operating.md has the effect of `verify --repair` on each."""
 
     MISSING_BYTES = "missing bytes"
     WRONG_BYTES = "wrong bytes"
@@ -20,7 +20,7 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`key` is that of the store; `name` the package's, where one package name's part of an index differs."""
+    """A difference. `key`: the key in the store. `name`: the package name, if its part of an index differs."""
 
     kind: DifferenceKind
     key: str
@@ -29,6 +29,6 @@ class Difference:
 
     @property
     def subdir(self) -> str:
-        """Of the index that differs; empty for that of the whole channel."""
+        """Return the subdir of the index that differs, or an empty string for the index of the whole channel."""
         folders = self.key.split("/")[1:-1]
         return folders[0] if folders else ""

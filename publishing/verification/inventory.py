@@ -1,6 +1,6 @@
-"""What the store holds below a channel: listed once, into a temporary database, so that memory stays flat.
+"""Listing of the store below a channel, kept in a temporary database so that memory use is constant.
 
-A listing costs a bucket one request for a thousand keys, where a look at each of them would cost a request.
+A bucket lists a thousand keys per request. A separate stat of each key would cost a request per key.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ class Inventory:
     rows: sqlite3.Connection
 
     def sizes(self, keys: Iterable[str]) -> dict[str, int]:
-        """The sizes in bytes of those of `keys`, at most 500, that the store holds; from now on these are known."""
+        """Return key → size in bytes for those of at most 500 `keys` that the store has, and mark them as known."""
         wanted = list(keys)
         marks = ",".join("?" * len(wanted))
         self.rows.execute(f"UPDATE held SET is_known = 1 WHERE key IN ({marks})", wanted)  # noqa: S608  # nosec B608  # question marks
@@ -29,7 +29,7 @@ class Inventory:
         self.rows.executemany("UPDATE held SET is_known = 1 WHERE key = ?", ((key,) for key in keys))
 
     def unknown(self, *, before: datetime) -> Iterator[str]:
-        """The keys that nobody asked for and that were put `before`, in their order."""
+        """Return the sorted keys that are not marked as known and that were modified `before`."""
         query = "SELECT key FROM held WHERE NOT is_known AND modified_at < ? ORDER BY key"
         return (key for (key,) in self.rows.execute(query, [before.timestamp()]))
 
@@ -39,8 +39,8 @@ class Inventory:
 
 @contextmanager
 def taken(prefix: str) -> Iterator[Inventory]:
-    """The inventory of the folder `prefix`, or of the whole store where it is empty."""
-    rows = sqlite3.connect("")  # a temporary file that goes with the connection
+    """Yield the inventory of the folder `prefix`, or of the whole store if it is empty."""
+    rows = sqlite3.connect("")  # a temporary file, deleted when the connection closes
     try:
         rows.execute(
             "CREATE TABLE held (key TEXT PRIMARY KEY, size_bytes INTEGER, modified_at REAL, is_known DEFAULT 0)"
@@ -53,5 +53,5 @@ def taken(prefix: str) -> Iterator[Inventory]:
 
 
 def _text(key: str) -> str:
-    """A folder may have names that are no Unicode; none is the hub's own."""
+    """Return the key as valid Unicode. A folder may contain other names, which the hub never creates."""
     return key.encode(errors="backslashreplace").decode()

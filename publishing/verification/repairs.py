@@ -1,4 +1,4 @@
-"""What `verify --repair` does about each kind of difference. Safe to do again; packages are never removed."""
+"""Repairs of differences, for `verify --repair`. They are idempotent and never remove published packages."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -21,30 +21,30 @@ SHOWN_MAX = 20
 def repair(
     channel: Channel, differences: Sequence[Difference], kinds: Iterable[DifferenceKind] = tuple(DifferenceKind)
 ) -> list[Difference]:
-    """Mend what can be mended of these `kinds`; returns what is left."""
+    """Repair the differences of these `kinds`. Return the differences that are left."""
     left: list[Difference] = []
-    mended: list[Difference] = []
-    # In this order: the index follows what is set aside, and names the shards that are no leftovers.
-    for kind, mend in REPAIRS.items():
+    repaired: list[Difference] = []
+    # In this order: the index depends on the quarantined artifacts, and the leftovers depend on the index.
+    for kind, repair_kind in REPAIRS.items():
         found = [difference for difference in differences if difference.kind == kind]
-        still = mend(channel, found) if found and kind in kinds else found
+        still = repair_kind(channel, found) if found and kind in kinds else found
         left += still
-        mended += [difference for difference in found if difference not in still]
-    if mended:
+        repaired += [difference for difference in found if difference not in still]
+    if repaired:
         builds.build_channel(channel)
-        detail = {"mended": len(mended), "keys": [difference.key for difference in mended[:SHOWN_MAX]]}
+        detail = {"mended": len(repaired), "keys": [difference.key for difference in repaired[:SHOWN_MAX]]}
         log.record("channel.repair", channel=channel, target=channel.name, detail=detail)
     return left + [difference for difference in differences if difference.kind not in REPAIRS]
 
 
-def _set_aside(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
+def _quarantine(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     for difference, artifact in _artifacts(channel, differences):
         found = "missing" if difference.kind == DifferenceKind.MISSING_BYTES else "wrong"
         removal.set_damaged(artifact=artifact, found=f"{found}. {difference.sentence.partition('. ')[0]}.")
     return []
 
 
-def _put_back(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
+def _release(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     for _, artifact in _artifacts(channel, differences):
         removal.set_whole(artifact=artifact)
     return []
@@ -57,7 +57,7 @@ def _rewrite_sidecars(channel: Channel, differences: Sequence[Difference]) -> li
 
 
 def _rebuild(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
-    """Build every index that differs, its differing names from their rows; what differs even then is left."""
+    """Rebuild the differing names of every index that differs. Return the differences that are left."""
     names: dict[str, list[str]] = defaultdict(list)
     for difference in differences:
         names[difference.subdir] += [difference.name] if difference.name else []
@@ -74,7 +74,7 @@ def _remove_leftovers(channel: Channel, differences: Sequence[Difference]) -> li
             continue
         subdir, _, path = difference.key.removeprefix(f"{channel}/").partition("/")
         if unknown_files.PACKAGE.match(path):
-            # Left to the purge, which knows how to do it beside an upload.
+            # purge_deleted() below removes it safely beside concurrent uploads.
             Artifact.objects.filter(channel=channel, subdir=subdir, file_name=path).update(is_purged=False)
         else:
             store().delete(difference.key)
@@ -83,9 +83,9 @@ def _remove_leftovers(channel: Channel, differences: Sequence[Difference]) -> li
 
 
 REPAIRS: dict[DifferenceKind, Callable[[Channel, Sequence[Difference]], list[Difference]]] = {
-    DifferenceKind.MISSING_BYTES: _set_aside,
-    DifferenceKind.WRONG_BYTES: _set_aside,
-    DifferenceKind.RIGHT_AGAIN: _put_back,
+    DifferenceKind.MISSING_BYTES: _quarantine,
+    DifferenceKind.WRONG_BYTES: _quarantine,
+    DifferenceKind.RIGHT_AGAIN: _release,
     DifferenceKind.SIDECAR: _rewrite_sidecars,
     DifferenceKind.INDEX: _rebuild,
     DifferenceKind.LEFTOVER: _remove_leftovers,
@@ -93,7 +93,7 @@ REPAIRS: dict[DifferenceKind, Callable[[Channel, Sequence[Difference]], list[Dif
 
 
 def _artifacts(channel: Channel, differences: Sequence[Difference]) -> Iterable[tuple[Difference, Artifact]]:
-    """Each difference with its artifact, which may have gone meanwhile; of a sidecar, with the one that it is of."""
+    """Yield each difference with its artifact, also for a sidecar. Skip artifacts that are gone."""
     seen = set()
     for difference in differences:
         subdir, _, name = difference.key.removeprefix(f"{channel}/").partition("/")

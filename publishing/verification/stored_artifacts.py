@@ -1,6 +1,7 @@
-"""Does the store have every artifact's bytes, and every state of its attestations' sidecar, as their rows say?
+"""Comparison of the artifacts and attestation sidecars in the store with their rows.
 
-Uploads and deletions go on meanwhile: what seems to differ is looked at again, beside fresh rows, before it is told.
+Uploads and deletions may run at the same time. So each apparent difference is compared again with fresh rows before it
+is reported.
 """
 
 import hashlib
@@ -20,15 +21,15 @@ from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import KEYS_AT_ONCE, Inventory
 
 READS_AT_ONCE = 8
-# A sidecar follows its rows after their commit.
+# A sidecar is written after its rows are committed.
 SIDECAR_FOLLOWS = timedelta(minutes=1)
 FIELDS = ("channel__name", "subdir", "file_name", "size_bytes", "sha256", "set_aside_reason", "attestations_sha256")
 NOT_THERE = "nothing"
-MEND_PACKAGE = (
+REPAIR_PACKAGE = (
     "Put the file back from a backup, or upload it again; until then --repair leaves it out of the index and a later "
     "verification puts it back."
 )
-MEND_SIDECAR = "--repair writes it anew from the database."
+REPAIR_SIDECAR = "--repair rewrites it from the database."
 
 
 def check(channel: Channel, inventory: Inventory, *, is_hashed: bool) -> Iterator[Difference]:
@@ -37,12 +38,12 @@ def check(channel: Channel, inventory: Inventory, *, is_hashed: bool) -> Iterato
         rights = _are_right(batch, sizes, is_hashed=is_hashed)
         for artifact, is_right in zip(batch, rights, strict=True):
             if not is_right or artifact.is_damaged:
-                yield from _again(artifact.pk, is_hashed=is_hashed)
+                yield from _recheck(artifact.pk, is_hashed=is_hashed)
         yield from _sidecars(batch, inventory, is_hashed=is_hashed)
 
 
 def _batches(channel: Channel) -> Iterator[list[Artifact]]:
-    """Every artifact whose bytes should be there: yanked and deleted ones, too, until they are purged."""
+    """Yield every artifact that should have bytes, including yanked ones and deleted ones that are not purged."""
     rows = Artifact.objects.filter(channel=channel, is_purged=False).select_related("channel").only(*FIELDS)
     after = 0
     while batch := list(rows.filter(pk__gt=after).order_by("pk")[:KEYS_AT_ONCE]):
@@ -57,13 +58,13 @@ def _are_right(batch: Sequence[Artifact], sizes: Mapping[str, int], *, is_hashed
         return list(pool.map(lambda artifact: not _fault(artifact, is_hashed=True), batch))
 
 
-def _again(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]:
-    """What differs by the row and the store as they are now. A damaged one is news only where its bytes are right."""
+def _recheck(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]:
+    """Compare the artifact again and yield the difference. A damaged artifact differs only if its bytes are correct."""
     artifact = Artifact.objects.filter(pk=artifact_id, is_purged=False).select_related("channel", "package").first()
     if artifact is None:
         return
     fault = _fault(artifact, is_hashed=is_hashed or artifact.is_damaged)
-    if bool(fault) == artifact.is_damaged or not _is_still_so(artifact):
+    if bool(fault) == artifact.is_damaged or not _is_unchanged(artifact):
         return
     key = str(artifact)
     if not fault:
@@ -72,16 +73,16 @@ def _again(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]:
         )
     elif fault == NOT_THERE:
         yield Difference(
-            DifferenceKind.MISSING_BYTES, key, f"Found nothing, expected {_expected(artifact)}. {MEND_PACKAGE}"
+            DifferenceKind.MISSING_BYTES, key, f"Found nothing, expected {_expected(artifact)}. {REPAIR_PACKAGE}"
         )
     else:
         yield Difference(
-            DifferenceKind.WRONG_BYTES, key, f"Found {fault}, expected {_expected(artifact)}. {MEND_PACKAGE}"
+            DifferenceKind.WRONG_BYTES, key, f"Found {fault}, expected {_expected(artifact)}. {REPAIR_PACKAGE}"
         )
 
 
 def _fault(artifact: Artifact, *, is_hashed: bool) -> str:
-    """What the store has instead of the artifact's bytes; empty where they are right."""
+    """Describe the content that the store has instead of the artifact's bytes. Return "" if they are correct."""
     key = str(artifact)
     found = store().stat(key)
     if found is None:
@@ -100,8 +101,8 @@ def _expected(artifact: Artifact) -> str:
 
 
 @transaction.atomic
-def _is_still_so(artifact: Artifact) -> bool:
-    """Whether the row that was compared still holds: no upload is at it, no purge has ended since."""
+def _is_unchanged(artifact: Artifact) -> bool:
+    """Tell whether the compared row is unchanged, without an upload in progress or a purge."""
     place = {"channel": artifact.channel_id, "subdir": artifact.subdir, "file_name": artifact.file_name}
     same = Artifact.objects.select_for_update().filter(pk=artifact.pk, sha256=artifact.sha256, is_purged=False)
     return same.exists() and not Reservation.objects.filter(**place).exists()
@@ -118,11 +119,11 @@ def _sidecars(batch: Sequence[Artifact], inventory: Inventory, *, is_hashed: boo
         sizes = inventory.sizes(expected)
         is_whole = sizes == {key: len(content) for key, content in expected.items()}
         if is_hashed or not is_whole or not _names_last(artifact, expected):
-            yield from _sidecar_again(artifact.pk, is_hashed=is_hashed)
+            yield from _recheck_sidecar(artifact.pk, is_hashed=is_hashed)
 
 
 def _expected_sidecars(artifact: Artifact, bundles: Sequence[str]) -> dict[str, bytes]:
-    """Key → content: each state under its SHA-256, the last one under `.sigs`, too."""
+    """Return key → content: each state under its SHA-256, and the last state also under `.sigs`."""
     states = sidecars.states(bundles)
     found = {sidecars.key(artifact, sha256): content for sha256, content in states.items()}
     return found | ({sidecars.key(artifact): list(states.values())[-1]} if states else {})
@@ -134,7 +135,7 @@ def _names_last(artifact: Artifact, expected: Mapping[str, bytes]) -> bool:
     return (hashlib.sha256(last).hexdigest() if last else "") == sha256
 
 
-def _sidecar_again(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]:
+def _recheck_sidecar(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]:
     artifact = Artifact.objects.filter(pk=artifact_id, is_purged=False).select_related("channel").first()
     if artifact is None:
         return
@@ -144,12 +145,12 @@ def _sidecar_again(artifact_id: int, *, is_hashed: bool) -> Iterator[Difference]
     expected = _expected_sidecars(artifact, [each.bundle for each in attestations])
     if not _names_last(artifact, expected):
         yield Difference(
-            DifferenceKind.SIDECAR, str(artifact), f"Its row names another sidecar than its last. {MEND_SIDECAR}"
+            DifferenceKind.SIDECAR, str(artifact), f"Its row doesn't name its last sidecar. {REPAIR_SIDECAR}"
         )
     for key, content in expected.items():
         if fault := _sidecar_fault(key, content, is_hashed=is_hashed):
             yield Difference(
-                DifferenceKind.SIDECAR, key, f"Found {fault}, expected {len(content):,} bytes. {MEND_SIDECAR}"
+                DifferenceKind.SIDECAR, key, f"Found {fault}, expected {len(content):,} bytes. {REPAIR_SIDECAR}"
             )
 
 

@@ -1,8 +1,8 @@
-"""Is every index what its database says: pieces, shards, files?
+"""Comparison of every index with the database: fragments, shards and files.
 
-The names are compared beside running builds; what seems to differ, and the files, under the index's lock, after a build
-where it is stale. Where other builds hold the lock for a whole minute, the files are left out: each of these builds
-writes all of them.
+Names are compared while builds may run. Names that seem to differ, and the files, are compared under the index's lock,
+after a build if the index is stale. If other builds hold the lock for a minute, the index is skipped: each of these
+builds writes all files.
 """
 
 import hashlib
@@ -32,26 +32,26 @@ from publishing.verification.inventory import KEYS_AT_ONCE
 READS_AT_ONCE = 16
 LOCK_S = 60
 TRIES = 3
-MEND = "--repair makes it anew from the database."
+REPAIR = "--repair rebuilds it from the database."
 
 Faults = dict[str, str]  # key or package name → what was found and what was expected
 
 
 def check(channel: Channel) -> Iterator[Difference]:
     builds.open_channel(channel)
-    # In this order: an artifact's first row comes with its index's.
+    # Artifacts before indexes: a subdir's first artifact is committed together with its index.
     published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
     for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
-        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {MEND}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {REPAIR}")
     indexes = channel.indexes.select_related("channel")
     for row in indexes.exclude(subdir=builds.WHOLE_CHANNEL):
         yield from check_index(row)
-    # Last, since it is made from the others, and by the first build of the first of them.
+    # Last, because it is made from the others and created by the first build of one of them.
     whole = indexes.filter(subdir=builds.WHOLE_CHANNEL).first()
     if whole:
         yield from check_index(whole)
     else:
-        yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {MEND}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {REPAIR}")
 
 
 def check_index(row: SubdirIndex) -> list[Difference]:
@@ -59,21 +59,23 @@ def check_index(row: SubdirIndex) -> list[Difference]:
     with wait_for_lock(builds.lock_name(row.pk), timeout_s=LOCK_S) as held:
         if not held:
             return []
-        found = [Difference(DifferenceKind.INDEX, key, f"{fault}. {MEND}") for key, fault in _file_faults(row).items()]
+        found = [
+            Difference(DifferenceKind.INDEX, key, f"{fault}. {REPAIR}") for key, fault in _file_faults(row).items()
+        ]
         for batch in _batches(suspects):
             faults = _differing(row, batch)
-            told = sorted(faults.keys() - _unbuilt(row, batch))
+            confirmed = sorted(faults.keys() - _unbuilt(row, batch))
             found += [
-                Difference(DifferenceKind.INDEX, _key(row, name), f"{name}: {faults[name]}. {MEND}", name)
-                for name in told
+                Difference(DifferenceKind.INDEX, _key(row, name), f"{name}: {faults[name]}. {REPAIR}", name)
+                for name in confirmed
             ]
     return found
 
 
 def _unbuilt(row: SubdirIndex, names: Sequence[str]) -> set[str]:
-    """Those of `names` that have changed since the last build, for the whole channel that of any of its subdirs.
+    """Return those of `names` that changed since the last build; for the whole channel, of any of its subdirs.
 
-    Asked after the comparison, while no build can begin: whatever changed during it is among them.
+    Called after the comparison, while no build can begin, so it includes every name that changed during the comparison.
     """
     indexes = row.channel.indexes.all() if row.subdir == builds.WHOLE_CHANNEL else [row]
     changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("made"))
@@ -93,7 +95,7 @@ def _key(row: SubdirIndex, name: str = "") -> str:
 
 
 def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
-    """Those of `names` whose pieces are not what their artifacts say."""
+    """Return the faults of those of `names` that have wrong fragments or a wrong shard."""
     if row.subdir == builds.WHOLE_CHANNEL:
         return _differing_summary(row, names)
     expected = index_fragments.expected(row, names)
@@ -105,7 +107,7 @@ def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
     faults = {}
     for name in names:
         if fragments[name] != expected[name].fragments:
-            faults[name] = "its part of the index is not what its artifacts say"
+            faults[name] = "its part of the index does not match its artifacts"
         elif fault := _shard_fault(expected[name], named.get(name, ""), shards.get(name)):
             faults[name] = fault
     return faults
@@ -115,7 +117,7 @@ def _differing_summary(row: SubdirIndex, names: Sequence[str]) -> Faults:
     expected, fragments = channel_files.channeldata(row, names), _fragments(row, names)
     wanted = {name: {channel_files.SECTION: expected[name]} if name in expected else {} for name in names}
     return {
-        name: "its part of channeldata.json is not what its artifacts say"
+        name: "its part of channeldata.json does not match its artifacts"
         for name in names
         if fragments[name] != wanted[name]
     }
@@ -129,18 +131,21 @@ def _fragments(row: SubdirIndex, names: Sequence[str]) -> Mapping[str, dict[str,
 
 
 def _shard_fault(expected: index_fragments.PackageFragments, sha256: str, shard: bytes | None) -> str:
-    """`shard` is what lies in the store under `sha256`, which the index names; empty where nothing is listed."""
+    """Describe the fault of a shard, or return "" if it is correct.
+
+    `sha256`: the shard's name in the index, empty if the name has no shard. `shard`: its content in the store.
+    """
     if bool(expected.shard) != bool(sha256):
-        return "it has no shard though artifacts are listed" if expected.shard else "it has a shard of nothing"
+        return "it has artifacts but no shard" if expected.shard else "it has a shard but no artifacts"
     if not sha256:
         return ""
     if shard is None:
         return f"its shard {sha256[:16]}… is not in the store"
     if hashlib.sha256(shard).hexdigest() != sha256:
-        return f"its shard {sha256[:16]}… has other bytes than its name says"
-    # Not byte by byte: another release of the compressor, or another database's order of keys, is no fault.
+        return f"its shard {sha256[:16]}… has bytes with another SHA-256"
+    # Compared by content: the bytes may differ between releases of the compressor and orders of keys.
     if sha256 != expected.sha256 and _unpacked(shard) != _unpacked(expected.shard):
-        return f"its shard {sha256[:16]}… is not what its artifacts say"
+        return f"its shard {sha256[:16]}… does not match its artifacts"
     return ""
 
 
@@ -148,7 +153,7 @@ def _shard_fault(expected: index_fragments.PackageFragments, sha256: str, shard:
 
 
 def _file_faults(row: SubdirIndex) -> Faults:
-    """What differs once the index is not stale; nothing where it is stale again each time, and so written anew."""
+    """Return the faults of the files of a current index. Return none if each try finds it stale again."""
     for _ in range(TRIES):
         row.refresh_from_db()
         if row.wanted > row.built:
@@ -171,7 +176,7 @@ def _unlike(row: SubdirIndex) -> Iterator[tuple[str, str]]:
     yield from _shard_index_faults(row, builds.shard_index(row, revision_3))
     for file_name, layout in builds.layouts(row, revision_3).items():
         yield from _json_faults(row, file_name, layout)
-    # Otherwise the next build of the whole channel writes it.
+    # If the ETags differ, the next build of the whole channel writes the file.
     if row.current_etag == row.etag:
         yield from _json_faults(row, repodata.CURRENT, channel_files.current_layout(row))
 
@@ -187,7 +192,7 @@ def _shard_index_faults(row: SubdirIndex, expected: bytes) -> Iterator[tuple[str
 
 
 def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> Iterator[tuple[str, str]]:
-    """What is wrong with a file and with its .zst, which are compared with what the fragments make of them."""
+    """Yield the faults of a file and of its .zst, compared with the content from the fragments."""
     expected = hashed(writer.content(row, layout))
     key = _key(row, file_name)
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="verify-") as folder:
@@ -201,7 +206,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
                 yield each, _found(True)
             except zstandard.ZstdError as error:
                 yield each, f"It can't be read: {error}"
-            except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
+            except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
                 yield each, f"A client can't read it: {error}"
             else:
                 if found != expected:
@@ -209,7 +214,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
 
 
 def _found(is_missing: bool) -> str:
-    return "Found nothing, expected the file" if is_missing else "Found other content than the database says"
+    return "Found nothing, expected the file" if is_missing else "Found content that differs from the database"
 
 
 def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
@@ -221,7 +226,7 @@ def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
     for chunk in chunks:
         yield frame.decompress(chunk)
     if not frame.eof or frame.unused_data:
-        raise zstandard.ZstdError("it is not one whole frame")
+        raise zstandard.ZstdError("it is not one complete frame")
 
 
 def _bytes(key: str) -> bytes | None:

@@ -1,6 +1,6 @@
-"""What lies in the store and nobody knows: leftovers of the hub's own, packages without a row, and other files.
+"""Unknown files: leftovers of the hub, packages without a row in the database, and other files.
 
-Whatever is younger than a day may be on its way in, or out, and is no fault.
+Files younger than a day are ignored, since an upload or a deletion may still be in progress.
 """
 
 import re
@@ -19,7 +19,7 @@ from publishing.verification.inventory import Inventory
 
 FRESH = timedelta(days=1)
 PACKAGE = re.compile(r"[^/]+\.(?:conda|tar\.bz2)\Z")
-# The old index while packages are being taken in; see importing.py.
+# The old index during an import; see transfer/channel_import.py.
 OLD_REPODATA = "repodata_before_import.json"
 
 
@@ -32,7 +32,7 @@ def check(channel: Channel, inventory: Inventory) -> Iterator[Difference]:
 
 
 def unknown_channels() -> list[Difference]:
-    """The folders of the store that belong to no channel. Lists the whole store."""
+    """Return the folders of the store that belong to no channel. Lists the whole store."""
     folders = {key.partition("/")[0] for key in store().list("") if "/" in key}
     known = set(Channel.objects.values_list("name", flat=True))
     sentence = SENTENCES[DifferenceKind.UNKNOWN_CHANNEL]
@@ -43,7 +43,7 @@ def unknown_channels() -> list[Difference]:
 
 
 def classify(channel: Channel, key: str) -> DifferenceKind | None:
-    """What the key is by the rows as they are now; None for what is known, on its way, or gone."""
+    """Return the kind of an unknown key by the current rows. Return None if it is known, being uploaded or gone."""
     subdir, _, path = key.removeprefix(f"{channel}/").partition("/")
     if repodata.SHARD.match(path):
         kind = None if _is_shard(channel, subdir, path) else DifferenceKind.LEFTOVER
@@ -57,13 +57,12 @@ def classify(channel: Channel, key: str) -> DifferenceKind | None:
 
 
 SENTENCES = {
-    DifferenceKind.LEFTOVER: "The hub made it and nothing names it any more; --repair removes it.",
-    DifferenceKind.UNKNOWN_PACKAGE: "The database does not know it. `manage.py importchannel {channel} --owner USER` "
-    "takes it in; if it should not be there, remove it from the store.",
-    DifferenceKind.UNKNOWN_FILE: "The hub did not make it, and serves no such file; "
-    "if nothing of yours needs it, remove it.",
+    DifferenceKind.LEFTOVER: "The hub wrote it and no longer uses it; --repair removes it.",
+    DifferenceKind.UNKNOWN_PACKAGE: "The database has no row for it. `manage.py importchannel {channel} --owner USER` "
+    "imports it; if it should not be there, remove it from the store.",
+    DifferenceKind.UNKNOWN_FILE: "The hub did not write it and does not serve it; if you do not need it, remove it.",
     DifferenceKind.UNKNOWN_CHANNEL: "There is no channel '{channel}'. `manage.py importchannel {channel} --owner USER` "
-    "makes it from the packages there; if it should not be there, remove the folder from the store.",
+    "creates it from the packages there; if it should not be there, remove the folder from the store.",
 }
 
 
@@ -90,7 +89,7 @@ def _is_shard(channel: Channel, subdir: str, path: str) -> bool:
 
 
 def _sidecar(channel: Channel, subdir: str, file_name: str, sha256: str | None) -> DifferenceKind | None:
-    """Without a row, it belongs to its package, with which it is taken in."""
+    """Return LEFTOVER if no artifact has this sidecar. A sidecar of an unknown package is imported with the package."""
     artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=file_name).first()
     if artifact is None:
         return None if store().stat(f"{channel}/{subdir}/{file_name}") else DifferenceKind.LEFTOVER
@@ -105,5 +104,5 @@ def _package(channel: Channel, subdir: str, file_name: str) -> DifferenceKind | 
     artifact = Artifact.objects.filter(**place).first()
     if artifact is None:
         return DifferenceKind.UNKNOWN_PACKAGE
-    # Deleted for good, and here again by a restored backup.
+    # Purged before, and back again from a restored backup.
     return DifferenceKind.LEFTOVER if artifact.is_purged else None

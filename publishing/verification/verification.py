@@ -1,4 +1,4 @@
-"""Comparing a channel's database, index files and store; each night, and by `manage.py verify`."""
+"""Verification of a channel's database, index files and store, every night and by `manage.py verify`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from publishing.verification.inventory import taken
 NIGHT_HOUR_UTC = 3
 KEPT_MAX = 1000
 REPORTED_MAX = 20
-# By night nobody watches: only what the database alone can make anew.
-MENDED_BY_NIGHT = (DifferenceKind.INDEX,)
+# Without an operator, repair only differences that the database alone can correct.
+REPAIRED_BY_NIGHT = (DifferenceKind.INDEX,)
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationResult:
-    """How many artifacts there are, and what differs."""
+    """The number of artifacts, and the differences."""
 
     file_count: int
     differences: list[Difference]
 
 
 def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
-    """Look at everything; with `is_hashed` read every byte, too. StoreError where the store does not answer."""
+    """Compare everything; with `is_hashed`, also read every byte. Raise StoreError if the store does not answer."""
     with taken(f"{channel}/") as inventory:
         differences = [
             *stored_artifacts.check(channel, inventory, is_hashed=is_hashed),
@@ -43,12 +43,12 @@ def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
 
 
 def damaged_count(channel: Channel) -> int:
-    """How many artifacts are left out of the index until their bytes are right again."""
+    """Return the number of artifacts that are quarantined until their bytes are correct again."""
     return Artifact.objects.filter(channel=channel, set_aside_reason__startswith=DAMAGED).count()
 
 
 def keep(channel: Channel, verified: VerificationResult, left: Sequence[Difference], *, is_hashed: bool) -> None:
-    """Make it the channel's last verification, with what is `left` after repairs."""
+    """Save the channel's last verification, with the differences `left` after repairs."""
     result = {
         "ended_at": timezone.now(),
         "is_hashed": is_hashed,
@@ -60,7 +60,7 @@ def keep(channel: Channel, verified: VerificationResult, left: Sequence[Differen
 
 
 def send_due() -> None:
-    """Queue a job for each channel that was not verified since the last night began."""
+    """Enqueue a job for each channel that was not verified since the last night began."""
     for channel in Channel.objects.filter(deleted_at=None, created_at__lt=_night()).exclude(
         verification__ended_at__gte=_night()
     ):
@@ -68,28 +68,28 @@ def send_due() -> None:
 
 
 def verify_by_night(channel_id: int) -> None:
-    """Verify the channel, unless that was done, or is being done, this night; tell administrators what differs."""
+    """Verify the channel, unless this night's verification is done or running. Notify administrators of differences."""
     with try_lock(f"verify-{channel_id}") as held:
         channel = Channel.objects.filter(pk=channel_id, deleted_at=None).first()
         is_done = Verification.objects.filter(channel_id=channel_id, ended_at__gte=_night()).exists()
         if not held or channel is None or is_done:
             return
         verified = verify(channel)
-        left = repairs.repair(channel, verified.differences, MENDED_BY_NIGHT)
+        left = repairs.repair(channel, verified.differences, REPAIRED_BY_NIGHT)
         keep(channel, verified, left, is_hashed=False)
         if verified.differences:
-            _tell(channel, verified.differences, left)
+            _notify(channel, verified.differences, left)
 
 
 @transaction.atomic
-def _tell(channel: Channel, differences: Sequence[Difference], left: Sequence[Difference]) -> None:
-    told = [[each.kind, each.key, each.sentence] for each in differences[:REPORTED_MAX]]
-    detail = {"count": len(differences), "left": len(left), "differences": told}
+def _notify(channel: Channel, differences: Sequence[Difference], left: Sequence[Difference]) -> None:
+    reported = [[each.kind, each.key, each.sentence] for each in differences[:REPORTED_MAX]]
+    detail = {"count": len(differences), "left": len(left), "differences": reported}
     log.record("channel.differ", channel=channel, target=channel.name, detail=detail)
 
 
 def _night() -> datetime:
-    """When the last night began."""
+    """Return when the last night began."""
     now = timezone.now()
     begins = now.replace(hour=NIGHT_HOUR_UTC, minute=0, second=0, microsecond=0)
     return begins if begins <= now else begins - timedelta(days=1)

@@ -68,7 +68,7 @@ def test_a_folder_moves_into_a_bucket_and_back(hub: LiveHub, seaweed: S3Server, 
     hub.settings |= bucket | {"HUB_STORAGE": "filesystem"}
     hub.manage("movestore", "--to", "s3")
     hub.stop()
-    assert "Everything is there." in hub.manage("movestore", "--to", "s3")
+    assert "Everything is copied." in hub.manage("movestore", "--to", "s3")
     (hub.data_dir / "channels").rename(tmp_path / "out of the way")
 
     hub.settings |= {"HUB_STORAGE": "s3", "HUB_DELIVERY": "redirect"}
@@ -79,7 +79,7 @@ def test_a_folder_moves_into_a_bucket_and_back(hub: LiveHub, seaweed: S3Server, 
     check_working(hub, key)
 
     hub.stop()
-    assert "Everything is there." in hub.manage("movestore", "--to", "filesystem")
+    assert "Everything is copied." in hub.manage("movestore", "--to", "filesystem")
     hub.settings |= {"HUB_STORAGE": "filesystem", "HUB_DELIVERY": "stream"}
     check_clean(hub)
     hub.start()

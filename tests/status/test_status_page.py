@@ -143,13 +143,13 @@ def test_an_issuer_in_use_whose_keys_do_not_come_is_told(channel: Channel) -> No
     [(tone, what)] = troubles()
 
     assert tone == "warning"
-    assert what == "Keys could not be fetched of https://token.actions.githubusercontent.com."
+    assert what == "Keys could not be fetched from https://token.actions.githubusercontent.com."
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "tone", "what"),
     [
-        ("DEBUG", True, "error", "HUB_DEBUG is on: errors show the hub's insides to everybody."),
+        ("DEBUG", True, "error", "HUB_DEBUG is on: error pages show code and settings to everybody."),
         (
             "EMAIL_BACKEND",
             "django.core.mail.backends.console.EmailBackend",
@@ -217,7 +217,7 @@ def test_a_failed_job_is_sent_again(ada: Client, monkeypatch: pytest.MonkeyPatch
 
     assert (response.status_code, response.headers["Location"]) == (302, "/status")
     assert sent == [(BUILD, 7)]
-    assert said(response) == ["Sent again: 1. What succeeds disappears from the list."]
+    assert said(response) == ["Sent again: 1. Jobs that succeed disappear from the list."]
     ada.post("/status", {"retry": "all"})
     assert len(sent) == 3
 
@@ -226,7 +226,7 @@ def test_a_queue_that_takes_nothing_is_said(ada: Client, monkeypatch: pytest.Mon
     monkeypatch.setattr(failed_jobs, "send", lambda *job: False)
     fail(7)
 
-    assert said(ada.post("/status", {"retry": "all"})) == ["The queue did not take 1: the broker is down."]
+    assert said(ada.post("/status", {"retry": "all"})) == ["Not sent again: 1, because the broker is down."]
 
 
 @pytest.mark.parametrize(("which", "left"), [("one", 1), ("all", 0), ("999999", 2), ("x", 2), ("-1", 2), ("²", 2)])
@@ -235,7 +235,7 @@ def test_failed_jobs_are_put_away_one_or_all(ada: Client, which: str, left: int)
 
     response = ada.post("/status", {"put_away": one.pk if which == "one" else which})
 
-    assert said(response) == [f"Put away: {2 - left}."]
+    assert said(response) == [f"Dismissed: {2 - left}."]
     assert FailedJob.objects.count() == left
 
 

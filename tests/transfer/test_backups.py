@@ -125,7 +125,7 @@ def test_what_cannot_be_restored_is_refused_before_anything_changes(
     backup(folder)
     change(folder)
 
-    with pytest.raises(CommandError, match=f"The restore did not end. .*{sentence}"):
+    with pytest.raises(CommandError, match=f"The restore is not complete. .*{sentence}"):
         call_command("restore", str(folder))
 
     assert User.objects.get() == olga

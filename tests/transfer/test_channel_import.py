@@ -126,7 +126,7 @@ def test_interrupted_it_goes_on_where_it_ended(published: Channel, monkeypatch: 
 
     with monkeypatch.context() as patch:
         patch.setattr(channel_import, "_copied", die)
-        with pytest.raises(CommandError, match=r"gone\. Run the command again: it goes on where it ended\."):
+        with pytest.raises(CommandError, match=r"gone\. Run the command again: it continues where it stopped\."):
             run("demo", "--owner", "olga")
     for channel in Channel.objects.all():
         # As a worker does meanwhile.

@@ -170,7 +170,7 @@ def test_import_interrupted_goes_on_where_it_ended(
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, die)
-        with pytest.raises(CommandError, match="goes on where it ended") as stopped:
+        with pytest.raises(CommandError, match="continues where it stopped") as stopped:
             run("demo", "--owner", "olga")
     assert stopped.value.returncode == importchannel.INTERRUPTED
     assert (list(settings.UPLOAD_DIR.iterdir()), Reservation.objects.count()) == ([], 0)

@@ -85,7 +85,7 @@ def test_missing_bytes_leave_the_index_until_they_are_back(full: Channel) -> Non
         0,
         [
             "demo: 3 packages, 1 difference",
-            f"  mended: missing bytes: {LIB}",
+            f"  repaired: missing bytes: {LIB}",
             "Left out of the index until their bytes are right again: 1",
             "3 packages, 1 difference, 0 left.",
         ],
@@ -250,7 +250,7 @@ def test_sidecars_that_follow_at_this_moment_are_no_fault(full: Channel) -> None
 def test_only_given_kinds_are_repaired(full: Channel) -> None:
     store().delete(LIB)
     store().delete(REPODATA)
-    left = repairs.repair(full, verification.verify(full).differences, verification.MENDED_BY_NIGHT)
+    left = repairs.repair(full, verification.verify(full).differences, verification.REPAIRED_BY_NIGHT)
     assert [difference.kind for difference in left] == ["missing bytes"]
     assert listed() >= {"lib-1.0-0.conda"}
 

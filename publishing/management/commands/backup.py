@@ -1,4 +1,4 @@
-"""`manage.py backup FOLDER [--without-store]`: everything that a hub needs to come back, while it runs."""
+"""`manage.py backup FOLDER [--without-store]`: back up the database, packages and secrets of a running hub."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,12 +13,14 @@ from publishing.transfer.backups import BackupError
 
 
 class Command(commands.Command):
-    help = "Save the database, the packages and the secrets in FOLDER; what is there already is not copied again."
+    help = (
+        "Save the database, the packages and the secrets in FOLDER. Packages that it already has are not copied again."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path)
         parser.add_argument(
-            "--without-store", action="store_true", help="leave the packages out, where the bucket has its own backup"
+            "--without-store", action="store_true", help="don't copy the packages; for a bucket with its own backup"
         )
 
     def handle(self, **options: Any) -> None:

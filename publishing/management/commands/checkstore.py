@@ -1,4 +1,4 @@
-"""`manage.py checkstore`: probes of the configured store, and what follows from each result."""
+"""`manage.py checkstore`: probe the configured store and explain each result."""
 
 from typing import Any
 
@@ -11,9 +11,7 @@ from hub.storage.probes import ProbeOutcome
 
 
 class Command(commands.Command):
-    help = (
-        "Probe the configured store. Fails only where the hub can't work with it. --verbosity 0 prints problems alone."
-    )
+    help = "Probe the configured store. Fails only if the hub can't work with it. --verbosity 0 prints only problems."
 
     def handle(self, **options: Any) -> None:
         findings = check(store())

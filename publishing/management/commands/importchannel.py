@@ -1,4 +1,4 @@
-"""`manage.py importchannel CHANNEL --owner USER [--public]`: a channel from the packages that lie in the store."""
+"""`manage.py importchannel CHANNEL --owner USER [--public]`: import the packages in the store as a channel."""
 
 import os
 import time
@@ -19,20 +19,20 @@ from publishing.transfer import channel_import
 
 PROGRESS_S = 5
 NICE = 10
-AGAIN = "Run the command again: it goes on where it ended."
-INTERRUPTED = 130  # 128 and the number of SIGINT, as of shells
+AGAIN = "Run the command again: it continues where it stopped."
+INTERRUPTED = 130  # as shells exit: 128 plus the number of SIGINT
 
 
 class Command(commands.Command):
-    help = "Take in every package below CHANNEL/ in the store that the database does not know."
+    help = "Import every package below CHANNEL/ in the store that has no row in the database."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("channel")
-        parser.add_argument("--owner", required=True, metavar="USER", help="the owner, where the channel is new")
-        parser.add_argument("--public", action="store_true", help="anyone may read it, where it is new")
+        parser.add_argument("--owner", required=True, metavar="USER", help="the owner, if the channel is new")
+        parser.add_argument("--public", action="store_true", help="create a public channel, if it is new")
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run the import as a process of its own, with less priority than the hub."""
+        """Run the command with a lower process priority than the hub."""
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
         super().run_from_argv(argv)
 
@@ -50,7 +50,7 @@ class Command(commands.Command):
         except (StoreError, OperationalError) as error:
             raise CommandError(f"{str(error).strip()}. {AGAIN}") from None
         except KeyboardInterrupt:
-            raise CommandError(f"It was stopped. {AGAIN}", returncode=INTERRUPTED) from None
+            raise CommandError(f"The import was stopped. {AGAIN}", returncode=INTERRUPTED) from None
         if refused:
             raise SystemExit(1)
 
@@ -80,7 +80,7 @@ class Command(commands.Command):
 
 
 class Progress:
-    """Print the progress every few seconds."""
+    """Progress of the import, which is printed every few seconds."""
 
     def __init__(self, total: int) -> None:
         self.total = total

@@ -1,4 +1,4 @@
-"""`manage.py movedatabase --from URL`: every row of another database into the configured one, which must be new."""
+"""`manage.py movedatabase --from URL`: copy every row of another database into the configured, new database."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -18,8 +18,8 @@ class Command(commands.Command):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        told = "as DATABASE_URL is written; a password can be in PGPASSWORD or ~/.pgpass instead"
-        parser.add_argument("--from", required=True, dest="url", metavar="URL", help=told)
+        url_help = "in the form of DATABASE_URL; the password may be in PGPASSWORD or ~/.pgpass instead"
+        parser.add_argument("--from", required=True, dest="url", metavar="URL", help=url_help)
 
     def handle(self, **options: Any) -> None:
         try:
@@ -30,4 +30,4 @@ class Command(commands.Command):
         for table, count in counts.items():
             if count:
                 self.stdout.write(f"{table:45} {count:>12,}")
-        self.stdout.write(f"{sum(counts.values()):,} rows of {len(counts)} tables are there.")
+        self.stdout.write(f"{sum(counts.values()):,} rows of {len(counts)} tables are copied.")

@@ -1,4 +1,4 @@
-"""`manage.py movestore --to s3|filesystem`: what is in the one store into the other; the first is left as it is."""
+"""`manage.py movestore --to s3|filesystem`: copy the store into the other kind of store, without changes to it."""
 
 from argparse import ArgumentParser
 from typing import Any, cast
@@ -18,8 +18,8 @@ OTHER = {"s3": "filesystem", "filesystem": "s3"}
 
 class Command(commands.Command):
     help = (
-        "Copy the store of this hub into the other kind of store, as often as you like and while the hub runs; "
-        "the last time after it was stopped. Nothing is removed."
+        "Copy the store of this hub into the other kind of store. You can run it repeatedly while the hub runs; "
+        "stop the hub for the last run. Nothing is removed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,7 +28,7 @@ class Command(commands.Command):
     def handle(self, **options: Any) -> None:
         to = options["to"]
         if not settings.AWS_STORAGE_BUCKET_NAME:
-            raise CommandError("AWS_STORAGE_BUCKET_NAME is empty; expected it to name the bucket, whatever is moved.")
+            raise CommandError("AWS_STORAGE_BUCKET_NAME is empty; expected the name of the bucket to copy to or from.")
         source, target = store_of(OTHER[to]), store_of(to)
         check_target(target)
         totals = Totals()
@@ -36,11 +36,11 @@ class Command(commands.Command):
             for totals in copy(source, target):
                 self.stdout.write(f"{totals}")
         except StoreError as error:
-            raise CommandError(f"{error}. What was copied stays: run this again.") from None
+            raise CommandError(f"{error}. Run this command again; it keeps the files that were copied.") from None
         if totals.wrong:
-            raise CommandError(f"Not copied, since their bytes are not the database's: {', '.join(totals.wrong)}.")
+            raise CommandError(f"Not copied, since their bytes differ from the database: {', '.join(totals.wrong)}.")
         self.stdout.write(
-            "Everything is there. If the hub was running, stop it and run this once more; "
+            "Everything is copied. If the hub was running, stop it and run this command once more; "
             f"then set HUB_STORAGE={to}, start it, and run `manage.py verify --hash`."
         )
 

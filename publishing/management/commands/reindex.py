@@ -1,4 +1,4 @@
-"""`manage.py reindex CHANNEL`: every index file of a channel anew, from the database alone."""
+"""`manage.py reindex CHANNEL`: rebuild every index file of a channel from the database."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,7 +14,7 @@ WHOLE = builds.WHOLE_CHANNEL
 
 
 class Command(commands.Command):
-    help = "Make every index file of a channel anew, from the database alone."
+    help = "Rebuild every index file of a channel from the database."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("channel")
@@ -25,7 +25,7 @@ class Command(commands.Command):
             raise CommandError(f"There is no channel '{options['channel']}'.")
         builds.open_channel(channel)
         published = channel.artifacts.values_list("subdir", flat=True).distinct()
-        # The subdirs first: the files of the whole channel are made from them.
+        # Subdirs first, because the files of the whole channel are made from them.
         for subdir in [*sorted({*published, *channel.indexes.values_list("subdir", flat=True)} - {WHOLE}), WHOLE]:
             builds.rebuild(SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)[0])
             self.stdout.write(f"{subdir or 'the whole channel'}: done")

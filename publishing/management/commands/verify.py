@@ -1,4 +1,4 @@
-"""`manage.py verify [CHANNEL] [--hash] [--repair] [--json]`: do database, index files and store agree?"""
+"""`manage.py verify [CHANNEL] [--hash] [--repair] [--json]`: compare database, index files and store."""
 
 import json
 from argparse import ArgumentParser
@@ -16,12 +16,12 @@ from publishing.verification.differences import Difference
 
 
 class Command(commands.Command):
-    help = "Compare database, index files and store. Exit code 1 where differences are left."
+    help = "Compare database, index files and store. The exit code is 1 if differences are left."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("channel", nargs="?", help="all, without one")
-        parser.add_argument("--hash", action="store_true", help="read every byte, too")
-        parser.add_argument("--repair", action="store_true", help="mend what can be mended")
+        parser.add_argument("channel", nargs="?", help="the channel; default: all channels")
+        parser.add_argument("--hash", action="store_true", help="also read every byte")
+        parser.add_argument("--repair", action="store_true", help="repair the differences, if possible")
         parser.add_argument("--json", action="store_true", help="print one JSON document instead")
 
     def handle(self, **options: Any) -> None:
@@ -32,7 +32,7 @@ class Command(commands.Command):
             for channel in self._channels(options["channel"]):
                 self._verify(channel, is_hashed=options["hash"], is_repairing=options["repair"])
             if options["channel"] is None:
-                self._take(unknown_files.unknown_channels(), [])
+                self._report(unknown_files.unknown_channels(), [])
         except StoreError as error:
             raise CommandError(f"{error}. Nothing more was compared; try again when the store answers.") from None
         self._end(is_json=options["json"])
@@ -51,13 +51,13 @@ class Command(commands.Command):
         self.file_count += verified.file_count
         self.damaged_count += verification.damaged_count(channel)
         self._say(f"{channel}: {_counted(verified.file_count, 'package')}, {_counted(len(differences), 'difference')}")
-        self._take(left, [difference for difference in differences if difference not in left])
+        self._report(left, [difference for difference in differences if difference not in left])
 
-    def _take(self, left: list[Difference], mended: list[Difference]) -> None:
-        self.found_count += len(left) + len(mended)
+    def _report(self, left: list[Difference], repaired: list[Difference]) -> None:
+        self.found_count += len(left) + len(repaired)
         self.left += left
-        for difference in mended:
-            self._say(f"  mended: {difference.kind}: {difference.key}")
+        for difference in repaired:
+            self._say(f"  repaired: {difference.kind}: {difference.key}")
         for difference in left:
             self._say(f"  {difference.kind}: {difference.key}: {difference.sentence}")
 
