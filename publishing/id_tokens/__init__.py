@@ -1,1 +1,1 @@
-"""PURE: identity tokens of CI providers (OpenID Connect) → signed claims → which publisher they are."""
+"""Identity tokens of CI providers (OpenID Connect): verification, claims, and matching with publishers."""

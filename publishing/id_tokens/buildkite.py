@@ -4,7 +4,7 @@ from publishing.id_tokens.claims import Claims, Field, TokenProvenance, lower, t
 from publishing.id_tokens.provider import Provider, events_field
 
 SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*"
-# A fork's build is a webhook's, too; its branch is OWNER:BRANCH, as no branch of the repository itself can be.
+# Builds of forks are started by webhooks, too. Their branch is OWNER:BRANCH, which no branch of the repository can be.
 FORK = "fork"
 USUAL_SOURCES = ("webhook", "ui", "api", "schedule", "trigger_job")
 

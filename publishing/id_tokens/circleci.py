@@ -1,6 +1,7 @@
 """CircleCI, with its root issuer or an organization's own. https://circleci.com/docs/guides/permissions-authentication/openid-connect-tokens/
 
-py-rattler-build's client (ambient-id) asks for tokens of the root issuer; $CIRCLE_OIDC_TOKEN_V2 is of the other.
+py-rattler-build's client (ambient-id) requests tokens of the root issuer. $CIRCLE_OIDC_TOKEN_V2 is a token of the
+organization's issuer.
 """
 
 import re
@@ -11,7 +12,8 @@ from publishing.wording import quote
 
 PREFIX = "oidc.circleci.com/"
 ORIGIN = r"[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._-]+)+"
-# No claim says what started the pipeline, but the ref does. A custom webhook's has none, and takes its secret.
+# No claim states the event that started the pipeline, but the ref shows it. Only custom webhooks, which need a secret,
+# start pipelines without a ref.
 USUAL_EVENTS = ("branch", "tag", "webhook")
 PULL_REQUEST = "pull_request"
 EVENTS_OF_REFS = {"refs/heads/": "branch", "refs/tags/": "tag", "refs/pull/": PULL_REQUEST}
@@ -94,7 +96,7 @@ class CircleCI(Provider):
         is_ssh_rerun = claims.get(f"{PREFIX}ssh-rerun")
         if is_ssh_rerun is True:
             raise BadToken(
-                Code.EVENT_REFUSED, "The job was rerun with SSH, so that people can reach into it; rerun it without."
+                Code.EVENT_REFUSED, "The job was rerun with SSH, so people can log in to it; rerun it without SSH."
             )
         if is_ssh_rerun is not False:
             raise BadToken(Code.BAD_CLAIM, f"The claim {PREFIX}ssh-rerun is {quote(is_ssh_rerun)}; expected a boolean.")
@@ -121,7 +123,7 @@ class CircleCI(Provider):
         return next((event for start, event in EVENTS_OF_REFS.items() if ref.startswith(start)), ref)
 
     def provenance(self, claims: Claims) -> TokenProvenance:
-        """The run's address is the one that Fulcio certifies for CircleCI."""
+        """Return the provenance of the job. Its URL is the one that Fulcio certifies for CircleCI."""
         repository = text_claim(claims, f"{PREFIX}vcs-origin")
         workflow, job = text_claim(claims, f"{PREFIX}workflow-id"), text_claim(claims, f"{PREFIX}job-id")
         return TokenProvenance(
@@ -135,7 +137,10 @@ class CircleCI(Provider):
 
 
 def organization(claims: Claims) -> str:
-    """An organization's issuer has its id in the address, the root issuer in a claim; both must not differ."""
+    """Return the organization's id. Raise BadToken if issuer and claim differ.
+
+    The URL of an organization's issuer has the id; tokens of the root issuer have it in a claim.
+    """
     claimed = text_claim(claims, f"{PREFIX}org-id")
     issuer = re.fullmatch(rf".*/org/({UUID})", claims["iss"])
     issuers = issuer[1] if issuer else claimed

@@ -1,4 +1,4 @@
-"""The refusal of an identity token with its fixed list of codes, and the data that every provider speaks in."""
+"""The data that all providers share: error codes, fields of publishers, mismatches and provenance."""
 
 import string
 from collections.abc import Mapping
@@ -10,33 +10,33 @@ from publishing.wording import quote
 
 Claims: TypeAlias = Mapping[str, Any]
 
-# Only A to Z: str.lower() also turns a Kelvin sign into a k, and that would be somebody else's name.
+# Only A to Z: str.lower() also turns a Kelvin sign into a k, which makes another user's name.
 ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class Code(StrEnum):
-    """Why an exchange was refused; clients and the audit log know these words."""
+    """Reasons for refusing an exchange. They are part of the API and of the audit log."""
 
-    MALFORMED = "malformed"  # not a signed JSON Web Token of the one form that is read
+    MALFORMED = "malformed"  # not a signed JSON Web Token of the only accepted form
     UNKNOWN_ISSUER = "unknown_issuer"  # `iss` is not registered with this hub
-    UNKNOWN_KEY = "unknown_key"  # the issuer publishes no such signing key, or its keys can't be had
+    UNKNOWN_KEY = "unknown_key"  # the issuer publishes no such signing key, or its keys can't be fetched
     BAD_SIGNATURE = "bad_signature"  # the key did not sign these bytes
-    WRONG_AUDIENCE = "wrong_audience"  # made for another service
+    WRONG_AUDIENCE = "wrong_audience"  # issued for another service
     EXPIRED = "expired"  # `exp` is over, or `iat` too long ago
-    NOT_YET_VALID = "not_yet_valid"  # `nbf` or `iat` lies ahead
+    NOT_YET_VALID = "not_yet_valid"  # `nbf` or `iat` is in the future
     TOO_LONG_LIVED = "too_long_lived"  # from `iat` to `exp` is more than the issuer's cap
-    MISSING_CLAIM = "missing_claim"  # a claim that the provider always sends is not there
-    BAD_CLAIM = "bad_claim"  # a claim is of another kind or form than the provider's
-    EVENT_REFUSED = "event_refused"  # what started the run may be under a stranger's control, or is not let in
-    NO_PUBLISHER = "no_publisher"  # nobody registered this repository, project or account
+    MISSING_CLAIM = "missing_claim"  # a claim that the provider always sends is missing
+    BAD_CLAIM = "bad_claim"  # a claim has another type or form than the provider's
+    EVENT_REFUSED = "event_refused"  # a stranger may control the event that started the run, or it is not allowed
+    NO_PUBLISHER = "no_publisher"  # this repository, project or account is not registered
     PUBLISHER_DIFFERS = "publisher_differs"  # it is registered, but with another workflow, environment, …
     RESURRECTED = "resurrected"  # the names are the registered ones, the stable ids are not
     REPLAYED = "replayed"  # the token was exchanged before
-    CHANNEL_TAKEN = "channel_taken"  # the channel that a pending publisher would make can't be made
+    CHANNEL_TAKEN = "channel_taken"  # the channel of a pending publisher can't be created
 
 
 class BadToken(Exception):  # noqa: N818 (its name is a sentence)
-    """The identity token is refused; `reason` is one sentence for whoever runs the job."""
+    """The identity token is refused; `reason` is one sentence for the person running the job."""
 
     def __init__(self, code: Code, reason: str) -> None:
         super().__init__(reason)
@@ -45,7 +45,7 @@ class BadToken(Exception):  # noqa: N818 (its name is a sentence)
 
 
 class BadFields(Exception):  # noqa: N818
-    """A publisher's form was filled in wrongly; `reasons` has a sentence per field."""
+    """Values of a publisher's form are invalid; `reasons` has a sentence per field."""
 
     def __init__(self, reasons: dict[str, str]) -> None:
         super().__init__(" ".join(reasons.values()))
@@ -54,9 +54,9 @@ class BadFields(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a publisher's form. `choices`: nothing else may be entered; ("true",) alone is a check box.
+    """One field of a publisher's form. If `choices` is set, other values are invalid; ("true",) makes a check box.
 
-    `pattern` matches the whole value, and `form` says it in words after "expected".
+    `pattern` must match the whole value. `form` describes it in words, for messages after "expected".
     """
 
     name: str
@@ -69,14 +69,14 @@ class Field:
     choices: tuple[str, ...] = ()
     ignores_case: bool = False
     max_characters: int = 255
-    is_widening: bool = False  # filled in, it lets more pass, not less
+    is_widening: bool = False  # if filled in, it allows more tokens instead of fewer
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimMismatch:
-    """A field that a publisher has otherwise than the token.
+    """A field in which publisher and token differ.
 
-    `name` is a field's or, where `is_pin`, a stable id's claim. `is_event`: it is what started the run.
+    `name` is the name of the field or, if `is_pin`, the claim of the stable id. `is_event` marks the event of the run.
     """
 
     name: str
@@ -95,7 +95,7 @@ class ClaimMismatch:
 
 @dataclass(frozen=True, slots=True)
 class TokenProvenance:
-    """Where an artifact comes from, for people. "" where unknown; every URL is https."""
+    """The origin of an artifact, for people. Unknown values are ""; every URL is https."""
 
     provider: str
     repository: str = ""
@@ -114,12 +114,12 @@ class TokenProvenance:
 
 
 def lower(text: str) -> str:
-    """`text` as providers compare names that ignore case."""
+    """Return `text` in lower case as providers do it for names that are not case-sensitive."""
     return text.translate(ASCII_LOWER)
 
 
 def text_claim(claims: Claims, name: str) -> str:
-    """An optional claim; "" where it is absent or null. Raises BadToken where it is no string."""
+    """Return an optional claim, or "" if it is absent or null. Raise BadToken if it is no string."""
     value = claims.get(name)
     if value is None:
         return ""
@@ -129,7 +129,7 @@ def text_claim(claims: Claims, name: str) -> str:
 
 
 def needed_claim(claims: Claims, name: str, hint: str = "") -> str:
-    """A claim without which nothing can be said. Raises BadToken where it is absent, empty or no string."""
+    """Return a required claim. Raise BadToken if it is absent, empty or no string."""
     if claims.get(name) in (None, ""):
         raise BadToken(Code.MISSING_CLAIM, f"The token has no claim {name}{hint and f'; {hint}'}.")
     return text_claim(claims, name)

@@ -1,4 +1,4 @@
-"""Any other OpenID Connect issuer that an administrator added: publishers are conditions on claims."""
+"""OpenID Connect issuers that an administrator added; publishers are conditions on claims."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,9 @@ from publishing.id_tokens.provider import Provider
 from publishing.wording import quote
 
 CONDITIONS_MAX = 20
-# The hub checks these itself, or they are of one token alone.
+# Claims that the hub checks itself, or that differ in each token.
 OWN_CLAIMS = ("iss", "aud", "exp", "iat", "nbf", "jti")
-# Forges that speak as GitHub or GitLab does say what started the run: a condition on the claim lets others in.
+# Forges with tokens like those of GitHub or GitLab state the event of the run. A condition on the claim allows others.
 EVENT_CLAIMS = {"event_name": USUAL_EVENTS, "pipeline_source": USUAL_SOURCES}
 
 
@@ -47,7 +47,7 @@ class Generic(Provider):
         return {"conditions": "\n".join(f"{name} = {value}" for name, value in conditions)}
 
     def subject(self, fields: Mapping[str, str]) -> str:
-        """Nothing is common to all issuers: every publisher of the issuer may be the one."""
+        """Return "": generic tokens have no name in common, so all publishers of the issuer are compared."""
         return ""
 
     def claimed_subject(self, claims: Claims) -> str:
@@ -88,7 +88,7 @@ def condition(line: str) -> tuple[str, str]:
 
 
 def conditions_fault(lines: list[str]) -> str:
-    """What is wrong with the conditions, in a sentence; "" where nothing is."""
+    """Return the fault of the conditions in one sentence, or "" if they are valid."""
     if len(lines) > CONDITIONS_MAX:
         return f"Conditions has {len(lines)} lines; at most {CONDITIONS_MAX} are allowed."
     names = []

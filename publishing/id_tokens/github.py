@@ -10,16 +10,16 @@ from publishing.id_tokens.provider import Provider, document_id, events_field, h
 from publishing.wording import quote
 
 WORKFLOWS = ".github/workflows/"
-# Whoever can push starts these. https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows
+# Only users who can push start these. https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows
 USUAL_EVENTS = ("push", "release", "workflow_dispatch", "schedule", "repository_dispatch", "create")
-# These, too, but the code may be of a pull request, or another program's word starts them.
+# The same users start these, but the code may come from a pull request, or another program may start the run.
 FURTHER_EVENTS = ("pull_request", "merge_group", "deployment", "deployment_status", "registry_package")
-# Strangers start these, with the rights of the branch that they name: event → how.
+# Strangers can start these, with the rights of the branch that they name: event → how.
 STRANGERS_EVENTS = {
     **dict.fromkeys(("pull_request_target", "workflow_run"), "with a pull request"),
     **dict.fromkeys(("pull_request_review", "pull_request_review_comment"), "with a review"),
     **dict.fromkeys(("issue_comment", "pull_request_comment", "discussion_comment"), "with a comment"),
-    **dict.fromkeys(("issues", "discussion", "fork", "watch", "gollum"), "without any right here"),
+    **dict.fromkeys(("issues", "discussion", "fork", "watch", "gollum"), "without any permission"),
 }
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
@@ -174,7 +174,10 @@ def workflow_path(claims: Claims) -> str:
 
 
 def workflow_file(claims: Claims) -> str:
-    """FILE of `workflow_ref`, which is OWNER/NAME/.github/workflows/FILE@REF of the token's own repository and ref."""
+    """Return FILE of `workflow_ref`. Raise BadToken if it names another repository than the token's own.
+
+    The claim is OWNER/NAME/.github/workflows/FILE@REF of the token's repository and ref.
+    """
     path = workflow_path(claims)
     folder = f"{claims['repository']}/{WORKFLOWS}"
     file = path[len(folder) :]
@@ -186,7 +189,10 @@ def workflow_file(claims: Claims) -> str:
 
 
 def is_allowed_workflow(allowed: str, job_workflow_ref: str) -> bool:
-    """Repositories ignore case; files and refs don't. Without a ref in `allowed` any ref will do."""
+    """Tell whether a reusable workflow is the allowed one. Without a ref in `allowed`, every ref is allowed.
+
+    Repositories are not case-sensitive; files and refs are.
+    """
     wanted, found = lower_repository(allowed), lower_repository(job_workflow_ref)
     if re.fullmatch(WORKFLOW, wanted.partition(WORKFLOWS)[2]):
         return bool(re.fullmatch(rf"{re.escape(wanted)}@(?:{REF}|{COMMIT})", found))
@@ -199,7 +205,7 @@ def lower_repository(path: str) -> str:
 
 
 def server_url(issuer: str) -> str:
-    """The website of the GitHub whose token issuer this is: github.com, SUBDOMAIN.ghe.com or an Enterprise Server."""
+    """Return the website for an issuer of GitHub: github.com, SUBDOMAIN.ghe.com or an Enterprise Server."""
     address = parse.urlsplit(issuer)
     if address.netloc == "token.actions.githubusercontent.com":
         return "https://github.com"

@@ -12,9 +12,9 @@ from publishing.wording import quote
 PROJECT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"
 CONFIG = r"(?!/)(?!.*//)[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]\.ya?ml"
 MERGE_REQUEST = "merge_request_event"
-# Whoever may push, or was given a token, starts these. https://docs.gitlab.com/ci/jobs/job_rules/#ci_pipeline_source-predefined-variable
+# Only users who may push, or who have a token, start these. https://docs.gitlab.com/ci/jobs/job_rules/#ci_pipeline_source-predefined-variable
 USUAL_SOURCES = ("push", "web", "webide", "schedule", "api", "trigger", "pipeline")
-# A child pipeline may be a merge request's: its token does not say so.
+# A child pipeline may belong to a merge request, which its token does not state.
 FURTHER_SOURCES = ("parent_pipeline", "chat", "external_pull_request_event")
 
 
@@ -61,7 +61,7 @@ class GitLab(Provider):
             name="merge_requests",
             is_widening=True,
             title="Merge requests allowed",
-            help="Pipelines of merge requests may publish too; they run code that nobody has reviewed yet.",
+            help="Pipelines of merge requests may publish too; they run code that was not reviewed yet.",
             example="true",
             choices=("true",),
         ),
@@ -144,7 +144,10 @@ def config_path(claims: Claims) -> str:
 
 
 def config_file(claims: Claims) -> str:
-    """FILE of `ci_config_ref_uri`, which is HOST/PROJECT//FILE@REF of the token's own instance, project and ref."""
+    """Return FILE of `ci_config_ref_uri`. Raise BadToken if it names another project than the token's own.
+
+    The claim is HOST/PROJECT//FILE@REF of the token's instance, project and ref.
+    """
     uri, path = claims["ci_config_ref_uri"], config_path(claims)
     project = f"{claims['iss'].partition('://')[2]}/{claims['project_path']}//"
     file = path[len(project) :]

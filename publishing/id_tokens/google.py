@@ -22,7 +22,7 @@ class Google(Provider):
         ),
     )
     subject_field = "email"
-    # Addresses are given away again, and so is the azp of an account: only sub is one account's for ever.
+    # Email addresses are reused, and so is the azp of an account. Only sub belongs to one account forever.
     pins = ("sub",)
     needed_claims = ("email",)
     key_hosts = ("www.googleapis.com",)

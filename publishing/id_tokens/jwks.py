@@ -1,4 +1,4 @@
-"""An issuer's two public documents: discovery, which says where its keys are, and the keys."""
+"""The two public documents of an issuer: discovery, which states the URL of its keys, and the key set."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -22,7 +22,7 @@ JSON_MAX_DEPTH = 16
 
 
 class BadKeySet(Exception):  # noqa: N818 (its name is a sentence)
-    """An issuer's document can't be used; `reason` is one sentence for the administrator."""
+    """A document of an issuer is unusable; `reason` is one sentence for the administrator."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -30,7 +30,10 @@ class BadKeySet(Exception):  # noqa: N818 (its name is a sentence)
 
 
 def read_discovery(document: bytes, issuer: str, allowed_hosts: Collection[str] = ()) -> str:
-    """Where the issuer's keys are: on its host, or one of `allowed_hosts` ("host" or "host:port"). Raises BadKeySet."""
+    """Return the URL of the issuer's keys, on its host or on one of `allowed_hosts` ("host" or "host:port").
+
+    Raise BadKeySet if the document is invalid or names another host.
+    """
     discovery = read_object(document, "The discovery document")
     if discovery.get("issuer") != issuer:
         raise BadKeySet(f"The discovery document is of the issuer {quote(discovery.get('issuer'))}; expected {issuer}.")
@@ -43,14 +46,14 @@ def read_discovery(document: bytes, issuer: str, allowed_hosts: Collection[str] 
         raise BadKeySet(f"The discovery document's jwks_uri is {quote(keys_url)}; expected a URL.") from error
     if address.scheme not in {"https", origin.scheme}:
         raise BadKeySet(f"The discovery document's jwks_uri is {quote(keys_url)}; expected https.")
-    # The network location has port and user name too, so that neither can differ unseen.
+    # Compare the network location, which includes port and user name.
     if address.netloc.lower() not in {origin.netloc.lower(), *allowed_hosts}:
         raise BadKeySet(f"The discovery document's jwks_uri is {quote(keys_url)}; expected it on {origin.netloc}.")
     return keys_url
 
 
 def read_key_set(document: bytes) -> dict[str, dict[str, Any]]:
-    """Key id → public JWK, of the keys that may sign identity tokens; others are left out. Raises BadKeySet."""
+    """Return key id → public JWK of the keys that may sign identity tokens. Raise BadKeySet if there is none."""
     listed = read_object(document, "The key set").get("keys")
     if not isinstance(listed, list):
         raise BadKeySet("The key set has no list keys.")
@@ -82,7 +85,7 @@ def is_signing_key(jwk: object) -> bool:
 
 
 def public_key(jwk: Mapping[str, Any]) -> RSAPublicKey:
-    """Only the public numbers of `jwk` are read. Raises BadKeySet."""
+    """Return the key of the public numbers in `jwk`. Raise BadKeySet if they are invalid."""
     try:
         key = RSAAlgorithm.from_jwk({name: jwk[name] for name in ("kty", "n", "e")})
     except (InvalidKeyError, KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""An identity token from a stranger → its signed claims, or BadToken: one form, one algorithm, strict times."""
+"""Verification of identity tokens: one form, one algorithm, strict times. Returns signed claims, or raises BadToken."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """All that may be read of a token before its signature is verified: which key to look for."""
+    """The parts of a token that may be read before the verification of its signature: those that name the key."""
 
     jwt: str
     issuer: str
@@ -33,7 +33,7 @@ class Unverified:
 
 
 def look(unverified_jwt: str) -> Unverified:
-    """Checks the token's form and reads whose it claims to be. Raises BadToken."""
+    """Check the token's form, and return its issuer and key id. Raise BadToken if it is malformed."""
     header_bytes, payload_bytes, _ = decoded_segments(unverified_jwt)
     header = read_object(header_bytes, "header")
     check_header(header)
@@ -52,7 +52,10 @@ def verify(
     now: int,
     needs_token_id: bool,
 ) -> dict[str, Any]:
-    """The signed claims. `key` is the JWK named by `unverified.key_id`; `now` is in Unix seconds. Raises BadToken."""
+    """Return the signed claims. Raise BadToken if the token is invalid.
+
+    `key` is the JWK named by `unverified.key_id`; `now` is in Unix seconds.
+    """
     signed_claims = read_object(signed_payload(unverified.jwt, key), "payload")
     if signed_claims.get("iss") != unverified.issuer:
         raise BadToken(Code.UNKNOWN_ISSUER, f"The claim iss is not {quote(unverified.issuer)}, whose key was used.")
@@ -63,7 +66,7 @@ def verify(
 
 
 def replay_key(unverified_jwt: str, signed_claims: Claims) -> str:
-    """What a second exchange of this token has in common with the first; at most 100 characters."""
+    """Return an id that every use of this token has in common, of at most 100 characters."""
     token_id = signed_claims.get("jti")
     if token_id is None:
         return f"sha256:{hashlib.sha256(unverified_jwt.encode()).hexdigest()}"
@@ -74,12 +77,15 @@ def replay_key(unverified_jwt: str, signed_claims: Claims) -> str:
 
 
 def replayable_until(signed_claims: Claims) -> int:
-    """From when (Unix seconds) on no server of this hub accepts the token, even if its clock is slow by the leeway."""
+    """Return the time (Unix seconds) from which no server of this hub accepts the token.
+
+    The time allows for a server whose clock is slow by the leeway.
+    """
     return int(signed_claims["exp"]) + 2 * LEEWAY_S
 
 
 def decoded_segments(unverified_jwt: str) -> list[bytes]:
-    """Header, payload and signature."""
+    """Return the bytes of header, payload and signature. Raise BadToken if the form is wrong."""
     if len(unverified_jwt) > TOKEN_MAX_BYTES:
         raise BadToken(Code.MALFORMED, f"The token is larger than the {human_size(TOKEN_MAX_BYTES)} allowed.")
     segments = unverified_jwt.split(".")
@@ -95,7 +101,7 @@ def decode(segment: str, name: str) -> bytes:
         data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except binascii.Error:
         raise BadToken(Code.MALFORMED, f"The token's {name} is not base64url.") from None
-    # The last character may hold bits that mean nothing: other text, same token, and another hash to replay it under.
+    # The last character may hold unused bits: other texts for the same token would get other replay keys.
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != segment:
         raise BadToken(Code.MALFORMED, f"The token's {name} is not base64url in its one canonical form.")
     return data
@@ -109,7 +115,10 @@ def read_object(data: bytes, name: str) -> dict[str, Any]:
 
 
 def check_header(header: Mapping[str, Any]) -> None:
-    """`jku`, `jwk`, `x5u` and `x5c` bring a key of the sender's choice: they are never looked at."""
+    """Check algorithm, type and key id.
+
+    `jku`, `jwk`, `x5u` and `x5c` are ignored, because they name a key of the sender's choice.
+    """
     if header.get("alg") != ALGORITHM:
         raise BadToken(Code.MALFORMED, f"The token's alg is {quote(header.get('alg'))}; expected {ALGORITHM}.")
     if "crit" in header:
@@ -125,13 +134,13 @@ def check_header(header: Mapping[str, Any]) -> None:
 
 
 def signed_payload(unverified_jwt: str, key: Mapping[str, Any]) -> bytes:
-    """The payload's bytes, once `key` has signed them."""
+    """Return the payload after verifying its signature by `key`. Raise BadToken if the signature is wrong."""
     try:
         rsa_key = public_key(key)
     except BadKeySet as error:
         raise BadToken(Code.UNKNOWN_KEY, f"The issuer's key can't be used: {error.reason}") from error
     try:
-        # Whole tokens and claims are this module's business: PyJWT also takes several audiences, and times in strings.
+        # This module checks the claims itself, because PyJWT also accepts several audiences, and times in strings.
         payload: bytes = jwt.PyJWS(algorithms=[ALGORITHM]).decode(unverified_jwt, rsa_key, algorithms=[ALGORITHM])
     except jwt.InvalidTokenError as error:
         reason = "The token's signature does not belong to the issuer's key that it names."
@@ -185,6 +194,6 @@ def check_token_id(signed_claims: Claims, needs_token_id: bool) -> None:
     if "jti" not in signed_claims and not needs_token_id:
         return
     if token_id is None:
-        raise BadToken(Code.MISSING_CLAIM, "The token has no claim jti, by which a second use is noticed.")
+        raise BadToken(Code.MISSING_CLAIM, "The token has no claim jti, which is needed to detect a second use.")
     if not isinstance(token_id, str) or not token_id:
         raise BadToken(Code.BAD_CLAIM, f"The token's jti is {quote(token_id)}; expected a string that is not empty.")

@@ -1,4 +1,4 @@
-"""What every provider of identity tokens has in common; a provider's file says where it differs."""
+"""The common behaviour of all providers of identity tokens; the module of each provider overrides parts of it."""
 
 import re
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from publishing.id_tokens.claims import (
 )
 from publishing.wording import quote
 
-EVENTS = "events"  # the field of the further events that a publisher lets in
+EVENTS = "events"  # the field that allows further events
 
 
 class Provider:
-    """A service that signs identity tokens. Where a function takes `fields`, these are what `clean` returned."""
+    """A service that signs identity tokens. The argument `fields` is always the result of `clean`."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -32,15 +32,15 @@ class Provider:
     pins: ClassVar[tuple[str, ...]]
     needed_claims: ClassVar[tuple[str, ...]]
     optional_claims: ClassVar[tuple[str, ...]] = ()
-    key_hosts: ClassVar[tuple[str, ...]] = ()  # where its keys lie, if not on the issuer's host
-    claims_hint: ClassVar[str] = ""  # what to do where a needed claim is missing
-    # What may start a run that publishes, as its tokens say it; empty where they don't.
+    key_hosts: ClassVar[tuple[str, ...]] = ()  # hosts of its keys besides the issuer's host
+    claims_hint: ClassVar[str] = ""  # the remedy for a missing claim
+    # Events that may start a run that publishes, in the words of its tokens. Empty if the tokens don't state events.
     events: ClassVar[tuple[str, ...]] = ()
     max_lifetime_s: ClassVar[int]
     has_token_id: ClassVar[bool]
 
     def clean(self, values: Mapping[str, str]) -> dict[str, str]:
-        """The normalised value of every field, "" where left out. Raises BadFields."""
+        """Return the normalised value of every field, "" for empty ones. Raise BadFields if one is invalid."""
         cleaned = {field.name: clean_field(field, values.get(field.name, "")) for field in self.fields}
         if EVENTS in cleaned:
             cleaned[EVENTS] = ", ".join(words(cleaned[EVENTS]))
@@ -53,14 +53,14 @@ class Provider:
         return cleaned
 
     def subject(self, fields: Mapping[str, str]) -> str:
-        """The name by which publishers are looked up; equals `claimed_subject` of its tokens."""
+        """Return the name by which publishers are looked up. It equals `claimed_subject` of their tokens."""
         return lower(fields[self.subject_field])
 
     def claimed_subject(self, claims: Claims) -> str:
         return lower(self.found(claims)[self.subject_field])
 
     def check(self, claims: Claims) -> None:
-        """What needs no publisher: claims present and of their form, refused events. Raises BadToken."""
+        """Check the claims that need no publisher: presence, form, refused events. Raise BadToken if one is invalid."""
         for name in ("sub", *self.needed_claims):
             needed_claim(claims, name, self.claims_hint)
         for name in self.optional_claims:
@@ -69,14 +69,14 @@ class Provider:
         self.found(claims)
 
     def refuse(self, claims: Claims) -> None:
-        """Raises BadToken for runs that a stranger may control."""
+        """Raise BadToken for runs that a stranger may control."""
 
     def found(self, claims: Claims) -> dict[str, str]:
-        """What each field would hold for these claims, normalised. Raises BadToken."""
+        """Return the value of each field for these claims, normalised. Raise BadToken if a claim is malformed."""
         raise NotImplementedError
 
     def difference(self, fields: Mapping[str, str], pins: Mapping[str, str], claims: Claims) -> ClaimMismatch | None:
-        """The first thing that the publisher has otherwise; stable ids come first. None where all matches."""
+        """Return the first mismatch of publisher and token, stable ids first, or None if all fields match."""
         for name, pinned in pins.items():
             if claims.get(name) != pinned:
                 return ClaimMismatch(name, name, pinned, str(claims.get(name, "")), is_pin=True)
@@ -90,15 +90,15 @@ class Provider:
         return None
 
     def event(self, claims: Claims) -> str:
-        """The event that started the run, in the words of `events`; "" where another field decides on it."""
+        """Return the event that started the run, in the words of `events`, or "" if another field decides about it."""
         raise NotImplementedError
 
     def matches(self, name: str, expected: str, found: str) -> bool:
-        """Whether the field `name` lets `found` pass; an empty optional field lets everything pass."""
+        """Tell whether the field `name` allows `found`. An empty optional field allows every value."""
         return expected in ("", found)
 
     def specificity(self, fields: Mapping[str, str]) -> int:
-        """Of two publishers that match, the higher one wins."""
+        """Return the rank of a publisher: of two that match, the higher one is used."""
         narrowing = (field for field in self.fields if not field.is_required and not field.is_widening)
         return sum(1 for field in narrowing if fields[field.name])
 
@@ -109,33 +109,33 @@ class Provider:
         raise NotImplementedError
 
     def page_url(self, fields: Mapping[str, str], issuer: str) -> str:
-        """The page of what `fields` name, for people; "" where there is none, else https."""
+        """Return the https URL of the web page of the repository or project, or "" if there is none."""
         return ""
 
     def lookup_url(self, fields: Mapping[str, str], issuer: str) -> str:
-        """The provider's public API for the stable ids, "" where there is none."""
+        """Return the URL of the provider's public API for the stable ids, or "" if there is none."""
         return ""
 
     def pins_from(self, document: Mapping[str, Any]) -> dict[str, str]:
-        """The stable ids in that API's answer. Raises ValueError, KeyError or TypeError where it has none."""
+        """Return the stable ids in that API's response. Raise ValueError, KeyError or TypeError if it has none."""
         raise ValueError(f"{self.title} has no public API for stable ids.")
 
     def certificate(self, claims: Claims) -> dict[str, str] | None:
-        """What a Fulcio certificate of this very run says; None where Fulcio certifies no repository's id.
+        """Return the claims of a Fulcio certificate of this run, or None if Fulcio certifies no repository ids.
 
-        Keys: issuer, source_repository_identifier, source_repository_owner_identifier, build_config_uri (without
-        "@" and what follows), source_repository_ref. Source: sigstore/fulcio, config/identity/config.yaml.
+        Keys: issuer, source_repository_identifier, source_repository_owner_identifier, build_config_uri (without "@"
+        and the ref), source_repository_ref. Source: sigstore/fulcio, config/identity/config.yaml.
         """
         return None
 
 
 def events_field(usual: tuple[str, ...], further: tuple[str, ...]) -> Field:
-    """The box by which a publisher lets in further events than the `usual` ones."""
+    """Return the field by which a publisher allows further events than the `usual` ones."""
     one = f"(?:{'|'.join(further)})"
     return Field(
         name=EVENTS,
         title="Further events",
-        help=f"Besides {', '.join(usual)}. They may run code that nobody has reviewed yet.",
+        help=f"Besides {', '.join(usual)}. They may run code that was not reviewed yet.",
         example=further[0],
         pattern=f"{one}(?:, {one})*",
         form=f"some of {', '.join(further)}",
@@ -144,7 +144,7 @@ def events_field(usual: tuple[str, ...], further: tuple[str, ...]) -> Field:
 
 
 def words(text: str) -> list[str]:
-    """The names in a list by commas or blanks, each once."""
+    """Return the distinct words of a list that is separated by commas or blanks, sorted."""
     return sorted(set(text.replace(",", " ").split()))
 
 
@@ -154,7 +154,7 @@ def clean_field(field: Field, value: str) -> str:
 
 
 def fault(field: Field, value: str) -> str:
-    """What is wrong with a cleaned value, in a sentence; "" where nothing is."""
+    """Return the fault of a cleaned value in one sentence, or "" if it is valid."""
     if not value:
         return f"{field.title} is missing; expected {field.form}, such as {field.example}." if field.is_required else ""
     if len(value) > field.max_characters:
@@ -167,12 +167,15 @@ def fault(field: Field, value: str) -> str:
 
 
 def https_url(url: str) -> str:
-    """Pages link to nothing else; an issuer on plain http is a test's."""
+    """Return `url` if it is https, else "": pages link only to https. Issuers on plain http are those of tests."""
     return url if url.startswith("https://") else ""
 
 
 def strip_ref(value: str, refs: tuple[str, ...], name: str) -> str:
-    """`PATH` of a claim `PATH@REF` whose REF is one of `refs`: paths and refs may themselves hold an @."""
+    """Return `PATH` of a claim `PATH@REF`. Raise BadToken unless REF is one of `refs`.
+
+    Paths and refs may contain an @ themselves.
+    """
     for ref in refs:
         if ref and value.endswith(f"@{ref}"):
             return value.removesuffix(f"@{ref}")
@@ -181,7 +184,7 @@ def strip_ref(value: str, refs: tuple[str, ...], name: str) -> str:
 
 
 def document_id(value: object) -> str:
-    """A numeric id of an API's answer as the token's claims write it. Raises ValueError."""
+    """Return a numeric id of an API's response as the token's claims write it. Raise ValueError if it is no integer."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"the id is {quote(value)}; expected a number.")
     return str(value)

@@ -1,4 +1,4 @@
-"""The providers that a publisher may be of."""
+"""The providers to which a trusted publisher may belong."""
 
 from publishing.id_tokens.buildkite import Buildkite
 from publishing.id_tokens.circleci import CircleCI

@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
     "rerun with SSH": (
         {"ssh-rerun": True},
         {},
-        "event_refused: The job was rerun with SSH, so that people can reach into it; rerun it without.",
+        "event_refused: The job was rerun with SSH, so people can log in to it; rerun it without SSH.",
     ),
     "no word of SSH": ({"ssh-rerun": ABSENT}, {}, RERUN.format("None")),
     "rerun a string": ({"ssh-rerun": "false"}, {}, RERUN.format("'false'")),

@@ -188,7 +188,7 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     # The id.
     "no jti": (
         lambda: of_claims(jti=ABSENT),
-        "missing_claim: The token has no claim jti, by which a second use is noticed.",
+        "missing_claim: The token has no claim jti, which is needed to detect a second use.",
     ),
     "empty jti": (lambda: of_claims(jti=""), "bad_claim: The token's jti is ''; expected a string that is not empty."),
     "jti a number": (lambda: of_claims(jti=7), "bad_claim: The token's jti is 7; expected a string that is not empty."),
