@@ -1,1 +1,1 @@
-"""CI that publishes without a stored secret: issuers, the exchange of their tokens, publishers and their pages."""
+"""Trusted publishers, which publish from CI without a stored secret: issuers, token exchange, publishers and pages."""

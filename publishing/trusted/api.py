@@ -19,11 +19,11 @@ from publishing.trusted import publishers, queries
 
 
 def _is_text(value: Any) -> bool:
-    """What PostgreSQL keeps as one."""
+    """Tell whether `value` is a string that PostgreSQL can store."""
     return isinstance(value, str) and "\0" not in value
 
 
-# What may be sent, its kind in words and how to tell it.
+# Accepted members of the body: the type in words, and its check.
 MEMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "provider": ("a text", _is_text),
     "issuer": ("a text", _is_text),
@@ -37,9 +37,9 @@ MEMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 @csrf_exempt
 def collection(request: HttpRequest, channel: str) -> HttpResponse:
-    """GET: `{"publishers": […]}`. POST: adds one, and answers 201 with it."""
+    """List the publishers for GET: `{"publishers": […]}`. For POST, add one, and respond with 201 and the publisher."""
     if request.method not in ("GET", "HEAD", "POST"):
-        raise HubError(405, "wrong_method", "Publishers are listed by GET and added by POST.", {"Allow": "GET, POST"})
+        raise HubError(405, "wrong_method", "Method not allowed; use GET or POST.", {"Allow": "GET, POST"})
     actor, found = _channel(request, channel)
     if request.method == "POST":
         return _json(_described(publishers.add(actor=actor, channel=found, **_arguments(request.body))), status=201)
@@ -48,9 +48,9 @@ def collection(request: HttpRequest, channel: str) -> HttpResponse:
 
 @csrf_exempt
 def one(request: HttpRequest, channel: str, publisher_id: int) -> HttpResponse:
-    """DELETE: removes it, and answers 204."""
+    """Remove the publisher for DELETE, and respond with 204."""
     if request.method != "DELETE":
-        raise HubError(405, "wrong_method", "Publishers are removed by DELETE.", {"Allow": "DELETE"})
+        raise HubError(405, "wrong_method", "Method not allowed; use DELETE.", {"Allow": "DELETE"})
     actor, found = _channel(request, channel)
     publisher = found.publishers.select_related("channel", "issuer").filter(pk=publisher_id).first()
     if publisher is None:
@@ -65,7 +65,7 @@ def _channel(request: HttpRequest, name: str) -> tuple[Actor, Channel]:
 
 
 def _arguments(body: bytes) -> dict[str, Any]:
-    """What publishers.add() takes, of a JSON object with some of MEMBERS."""
+    """Return the arguments of publishers.add() from a JSON object with some of MEMBERS."""
     sent = _checked(body)
     provider = PROVIDERS.get(sent.pop("provider", ""))
     if provider is None:

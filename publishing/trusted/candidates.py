@@ -1,4 +1,4 @@
-"""The publishers that a token may speak for, of all users: what an exchange looks at, serves and tells is bounded."""
+"""The publishers of all users that may match a token. Numbers of compared, served and reported ones are limited."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -15,26 +15,26 @@ from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher
 from publishing.trusted.events import record, target
 
-# How many publishers one token serves: of one user, and in all.
+# The maximum number of publishers that one token serves: of one user, and in total.
 USERS_MAX = 50
 SERVED_MAX = 200
-# How many are compared with one token.
+# The maximum number that is compared with one token.
 COMPARED_MAX = 5000
-# How many users' publishers a refusal speaks of.
+# The maximum number of mismatches, each of another user, in an error.
 REPORTED_MAX = 3
 
-# Those in use before those that never were, then the oldest: what is added displaces nothing that was there.
+# Used publishers first, then the oldest: so a new publisher never displaces an existing one.
 OLDEST_FIRST = (F("last_used_at").asc(nulls_last=True), "pk")
 
-# A robot's publishers are of no user, and one user may have many channels.
+# Publishers that a channel key made have no user; they count for the first owner of the channel.
 FIRST_OWNER = Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER).order_by("pk").values("user")[:1]
 TENANT = Coalesce("created_by_id", Subquery(FIRST_OWNER), output_field=BigIntegerField())
 
 
 def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
-    """Those of the token's name, and those that are pinned to its id under another name; every user's first ones first.
+    """Return the publishers of the token's name, and those pinned to its id under another name, interleaved by user.
 
-    A generic issuer's tokens have no name in common: one user's publishers of it must not come before everybody's.
+    The tokens of a generic issuer have no name in common, so one user's publishers must not precede all others.
     """
     provider = PROVIDERS[issuer.provider]
     wanted = Q(subject=provider.claimed_subject(signed_claims))
@@ -51,22 +51,22 @@ def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
 
 
 def place(publisher: TrustedPublisher) -> tuple[object, ...]:
-    """The channel of a publisher, or the one that it would make for its user: one publisher of each place is served."""
+    """Return the existing channel of a publisher, or the one that it will create. One publisher per place is served."""
     if publisher.channel_id:
         return (publisher.channel_id,)
     return (publisher.channel_name, publisher.created_by_id)
 
 
 def tenant(publisher: TrustedPublisher) -> tuple[str, int | None]:
-    """Whose publisher it is: the user's who added it, else the first owner's of its channel, as `of` found it."""
+    """Return the tenant of a publisher: its user, else the first owner of its channel, as annotated by `of`."""
     user_id = getattr(publisher, "tenant_id", publisher.created_by_id)
     return ("user", user_id) if user_id else ("channel", publisher.channel_id)
 
 
 def bounded(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:
-    """Those that one token serves: every user's first, then every user's second, and so on.
+    """Return the publishers that one token serves: the first of every user, then the second of every user, and so on.
 
-    However many others have added the repository, too, each user has a share.
+    So each user has a share, however many others added the same repository.
     """
     own: dict[tuple[str, int | None], list[TrustedPublisher]] = {}
     for publisher in sorted(matched, key=lambda each: (each.last_used_at is None, each.pk)):
@@ -76,10 +76,13 @@ def bounded(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:
 
 
 def tell_of_resurrected(differences: Mapping[TrustedPublisher, ClaimMismatch | None]) -> None:
-    """Somebody else has the name now: its owners shall know, though the token is refused; at most `bounded` ones."""
+    """Record an event for the channel's owners if the repository name now belongs to a different id.
+
+    The token is refused in any case. At most the `bounded` publishers get an event.
+    """
     resurrected = {each: found for each, found in differences.items() if found and found.is_pin and each.channel}
     for publisher in bounded(resurrected):
-        if not _was_told(publisher):
+        if not _was_recorded(publisher):
             difference = resurrected[publisher]
             detail = {"expected": difference.expected, "found": difference.found}
             record("publisher.refuse", Actor(), publisher, **detail)
@@ -88,7 +91,7 @@ def tell_of_resurrected(differences: Mapping[TrustedPublisher, ClaimMismatch | N
 def refusal(
     issuer: Issuer, signed_claims: Claims, differences: Mapping[TrustedPublisher, ClaimMismatch | None]
 ) -> BadToken:
-    """Why no publisher has what the token says; of several users' publishers, each user's nearest is told of."""
+    """Return the error for a token that matches no publisher. It states the nearest mismatch of each user."""
     subject = PROVIDERS[issuer.provider].claimed_subject(signed_claims)
     nearest: dict[tuple[str, int | None], ClaimMismatch] = {}
     for publisher, difference in sorted(differences.items(), key=lambda each: not (each[1] and each[1].is_pin)):
@@ -105,15 +108,18 @@ def refusal(
 
 
 def _code(differences: Iterable[ClaimMismatch]) -> Code:
-    """Resurrected only where that is so of every user's: what one has typed in says nothing of another's."""
+    """Return the code of the error; RESURRECTED only if it holds for the publishers of every user.
+
+    One user's stable ids must not decide about the publishers of others.
+    """
     rest = [difference for difference in differences if not difference.is_pin]
     if not rest:
         return Code.RESURRECTED
     return Code.EVENT_REFUSED if all(difference.is_event for difference in rest) else Code.PUBLISHER_DIFFERS
 
 
-def _was_told(publisher: TrustedPublisher) -> bool:
-    """Tell whether the last day has such an event already: a CI tries again and again."""
+def _was_recorded(publisher: TrustedPublisher) -> bool:
+    """Tell whether the same event was recorded within the last day, since a CI tries repeatedly."""
     since = timezone.now() - timedelta(days=1)
     events = AuditEvent.objects.filter(channel=publisher.channel, created_at__gt=since)
     return events.filter(action="publisher.refuse", target=target(publisher)).exists()

@@ -1,4 +1,4 @@
-"""The record of what becomes of trusted publishers."""
+"""Audit events of trusted publishers."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any
 
 
 def rights(publisher: TrustedPublisher) -> dict[str, Any]:
-    """The rights of a publisher for its event, as they are or were until now."""
+    """Return the rights of a publisher for its event: the current ones, or those before its removal."""
     return {"upload": publisher.may_upload, "read": publisher.may_read, "package_globs": publisher.package_globs}
 
 

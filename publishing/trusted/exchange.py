@@ -1,4 +1,4 @@
-"""An identity token of a CI → a key for minutes, as a list of steps. Who may use it is settled by the publishers."""
+"""The exchange of a CI's identity token for a short-lived token, for the publishers that match it."""
 
 import logging
 import time
@@ -24,18 +24,18 @@ from publishing.models import Issuer, TrustedPublisher, UsedIdToken
 from publishing.trusted import candidates, issuers, publishers
 
 KEPT_AFTER_EXPIRY = timedelta(days=1)
-NOT_SETTLED = "No channel could be made for it. Whoever added the publisher can see why."
+NOT_SETTLED = "The channel can't be created. The user who added the trusted publisher can see why."
 
 logger = logging.getLogger(__name__)
 
 
 def exchange(unverified_jwt: str) -> str:
-    """A minted key for the bearer of this token; HubError 422 with one of id_tokens.rules.Code says why not."""
+    """Return a short-lived token for this identity token. Raise HubError 422 with one of claims.Code."""
     provider = "unknown"
     try:
         issuer, signed_claims = verified(unverified_jwt)
         provider = issuer.provider
-        counters.hit("mint-by-subject", _whose(issuer, signed_claims), "exchanges of this CI's tokens")
+        counters.hit("mint-by-subject", _rate_limit_key(issuer, signed_claims), "exchanges of this CI's tokens")
         matched = publishers.matching(issuer, signed_claims)
         minted = _mint(issuer, jwt_verification.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
     except BadToken as error:
@@ -47,7 +47,7 @@ def exchange(unverified_jwt: str) -> str:
 
 
 def verified(unverified_jwt: str) -> tuple[Issuer, Claims]:
-    """The issuer and what it signed. Raises BadToken."""
+    """Return the issuer and the signed claims. Raise BadToken if the token is invalid."""
     unverified = jwt_verification.look(unverified_jwt)
     issuer = issuers.registered(unverified.issuer)
     provider = PROVIDERS[issuer.provider]
@@ -64,27 +64,27 @@ def verified(unverified_jwt: str) -> tuple[Issuer, Claims]:
 
 
 def audiences() -> list[str]:
-    """Whom a token must be meant for: the hub's configured host, never what a request says."""
+    """Return the accepted audiences. They come from the settings, never from the request."""
     return [settings.PUBLIC_HOST, *(["prefix.dev"] if settings.HUB_PREFIX_DEV_AUDIENCE else [])]
 
 
 def forget_old() -> None:
-    """Remove what is of no use any more: tokens too old to come again, minted keys past their time."""
+    """Delete used identity tokens that have expired, and expired short-lived tokens after a day."""
     UsedIdToken.objects.filter(until__lt=timezone.now()).delete()
     ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
 
 
-def _whose(issuer: Issuer, signed_claims: Claims) -> str:
-    """The key of the count of exchanges. The subject alone won't do: GitHub lets each repository shape it."""
+def _rate_limit_key(issuer: Issuer, signed_claims: Claims) -> str:
+    """Return the key of the rate limit. The subject alone is not enough: a repository of GitHub can choose its form."""
     pins = PROVIDERS[issuer.provider].pins_in(signed_claims)
     return f"{issuer.pk} {signed_claims['sub']} {sorted(pins.items())}"
 
 
 @transaction.atomic
 def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[TrustedPublisher]) -> str:
-    _use_up(issuer, replay_key, signed_claims)
+    _mark_used(issuer, replay_key, signed_claims)
     provider = PROVIDERS[issuer.provider]
-    settled = _settled(_held(issuer, signed_claims, matched), signed_claims)
+    settled = _settled(_locked(issuer, signed_claims, matched), signed_claims)
     key, secret = api_keys.mint_for_publishers(
         publishers=settled,
         name=f"{provider.title}: {provider.claimed_subject(signed_claims) or signed_claims['sub']}",
@@ -96,18 +96,18 @@ def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[
     return secret
 
 
-def _held(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]) -> list[TrustedPublisher]:
-    """The publishers as they are now, locked, those of them that still match. Raises BadToken for none."""
+def _locked(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]) -> list[TrustedPublisher]:
+    """Lock the publishers, and return those that still match. Raise BadToken if there is none."""
     provider = PROVIDERS[issuer.provider]
-    # The names first and then their users, as whoever makes such a channel otherwise does.
+    # Lock the names first and then their users, in the order of every other code that creates such a channel.
     pending = [publisher for publisher in matched if publisher.channel_name]
     pending_names.lock(*(publisher.channel_name for publisher in pending))
     user_limits.lock_users(*(publisher.created_by_id for publisher in pending if publisher.created_by_id))
-    held = TrustedPublisher.objects.select_for_update(of=("self",)).select_related("channel", "issuer", "created_by")
-    # Compared again, now that nobody else can change it: another exchange may have pinned it to other ids meanwhile.
+    locked = TrustedPublisher.objects.select_for_update(of=("self",)).select_related("channel", "issuer", "created_by")
+    # Compare again under the lock: another exchange may have pinned the publisher to other ids meanwhile.
     current = [
         publisher
-        for publisher in held.filter(pk__in=[publisher.pk for publisher in matched])
+        for publisher in locked.filter(pk__in=[publisher.pk for publisher in matched])
         if provider.difference(publisher.fields, publisher.pins, signed_claims) is None
     ]
     if not current:
@@ -116,7 +116,7 @@ def _held(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]
 
 
 def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[TrustedPublisher]:
-    """Those of the publishers that could be settled: one that fails drops out. Raises BadToken where none is left."""
+    """Return the publishers that could be settled, without those that fail. Raise BadToken if all fail."""
     settled, failures = [], {}
     for publisher in current:
         try:
@@ -125,7 +125,7 @@ def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[Tru
         except BadToken as error:
             failures[candidates.tenant(publisher)] = error
         except (IntegrityError, DataError):
-            # Of one user's rows, whatever is wrong with them: the others' CI does not wait for it.
+            # An error in the rows of one user must not stop the exchange for others.
             logger.exception("publisher %s can't be settled", publisher.pk)
             failures[candidates.tenant(publisher)] = BadToken(Code.CHANNEL_TAKEN, NOT_SETTLED)
         else:
@@ -134,11 +134,11 @@ def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[Tru
         return settled
     if len(failures) == 1:
         raise next(iter(failures.values()))
-    # The names of the channels are their users' alone.
+    # With several users, the reasons would disclose the names of their pending channels.
     raise BadToken(Code.CHANNEL_TAKEN, NOT_SETTLED)
 
 
-def _use_up(issuer: Issuer, replay_key: str, signed_claims: Claims) -> None:
+def _mark_used(issuer: Issuer, replay_key: str, signed_claims: Claims) -> None:
     until = datetime.fromtimestamp(jwt_verification.replayable_until(signed_claims), UTC)
     try:
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""The form of a trusted publisher: what its provider asks for, and what all providers have in common."""
+"""The form of a trusted publisher: the fields of its provider, and those that all providers share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,17 +16,17 @@ from publishing.id_tokens.provider import Provider
 from publishing.models import Issuer
 
 CHECK_BOX = ("true",)
-# What is optional but recommended; whatever else is optional waits in a fold.
+# Optional fields that are recommended. The other optional fields are folded.
 RECOMMENDED = ("environment",)
 PIN_MAX_CHARACTERS = 100
 ONE_LINE_MAX_CHARACTERS = 255
 PIN = "pin-"
-# Where the refusals of publishers.add() belong; others stand above the form.
+# Fields that show certain errors of publishers.add(). Other errors stand above the form.
 FIELD_OF = {"bad_globs": "package_globs", "channel_exists": "channel_name", "name_pending": "channel_name"}
 
 
 class PublisherForm(forms.Form):
-    """`provider` says what is asked for. There is nothing to fill in while it has no issuer: see `issuers`."""
+    """The form for publishers of one provider. It can't be submitted while the hub has no issuer of that provider."""
 
     package_globs = GlobsField()
     may_upload = forms.BooleanField(
@@ -42,14 +42,17 @@ class PublisherForm(forms.Form):
         self.issuers = Issuer.objects.filter(provider=provider.name, is_enabled=True)
         if len(self.issuers) > 1:
             self.fields["issuer"] = forms.ModelChoiceField(
-                self.issuers, empty_label=None, initial=self.issuers[0], help_text="Whose identity tokens it shows."
+                self.issuers,
+                empty_label=None,
+                initial=self.issuers[0],
+                help_text="The issuer of the job's identity tokens.",
             )
         self.fields |= {field.name: _form_field(field) for field in provider.fields}
         self.fields |= {f"{PIN}{name}": _pin_field(name) for name in provider.pins}
 
     def clean(self) -> None:
         if not self.issuers:
-            raise ValidationError("There is no issuer that it could be of.")
+            raise ValidationError("No issuer of this type is registered. An administrator can add one.")
         try:
             self.values = self.provider.clean({field.name: self._typed(field) for field in self.provider.fields})
         except BadFields as error:
@@ -62,7 +65,7 @@ class PublisherForm(forms.Form):
         return CHECK_BOX[0] if value is True else value
 
     def arguments(self) -> dict[str, Any]:
-        """What publishers.add() takes of it."""
+        """Return the arguments of publishers.add()."""
         rights = {name: self.cleaned_data[name] for name in ("may_upload", "may_read") if name in self.fields}
         return rights | {
             "issuer": self.cleaned_data.get("issuer") or self.issuers[0],
@@ -72,17 +75,17 @@ class PublisherForm(forms.Form):
         }
 
     def refuse(self, error: HubError) -> None:
-        """Show why it could not be added, where that belongs."""
+        """Show an error of publishers.add() at the field that caused it."""
         field = FIELD_OF.get(error.code)
         self.add_error(field if field in self.fields else None, error.detail)
 
     def asked(self) -> list[BoundField]:
-        """What everybody fills in."""
+        """Return the fields that are always visible."""
         wanted = [field.name for field in self.provider.fields if field.is_required or field.name in RECOMMENDED]
         return [self[name] for name in ("issuer", *wanted) if name in self.fields]
 
     def folded(self) -> list[BoundField]:
-        """What few need: the other conditions, then the stable ids."""
+        """Return the folded fields: the other conditions, then the stable ids."""
         shown = {field.name for field in self.asked()}
         names_ = [field.name for field in self.provider.fields if field.name not in shown]
         return [self[name] for name in (*names_, *(f"{PIN}{name}" for name in self.provider.pins))]
@@ -92,7 +95,7 @@ class PublisherForm(forms.Form):
 
 
 class PendingForm(PublisherForm):
-    """The same for a channel that its first exchange will make: nothing is there to be read yet."""
+    """The form for a channel that the first exchange will create: it has a name for it, and no choice of rights."""
 
     channel_name = forms.CharField(
         label="Channel",
@@ -133,6 +136,6 @@ def _pin_field(name: str) -> forms.Field:
         label=name,
         max_length=PIN_MAX_CHARACTERS,
         widget=forms.TextInput(AS_TYPED),
-        help_text="The provider's own number, which nobody else ever gets. "
-        "Empty: the provider is asked, else the first use says it.",
+        help_text="The provider's stable id, which is never reused. "
+        "If empty, the hub asks the provider, or takes the id of the first use.",
     )

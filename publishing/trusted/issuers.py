@@ -1,7 +1,7 @@
-"""Whose identity tokens are taken, and their keys, kept in the database: all processes share one cache.
+"""Issuers of accepted identity tokens, and their keys: cached in the database for all processes.
 
-A key that is not there is asked for once a minute at most, whoever asks; a job refreshes within the hour. An issuer
-that does not answer keeps its old keys for a day, then its tokens are refused.
+A request for an unknown key fetches the keys at most once a minute over all processes. A job refreshes them within the
+hour. The keys of an issuer that doesn't respond stay valid for a day; then its tokens are refused.
 """
 
 import logging
@@ -27,13 +27,13 @@ REFRESH = timedelta(minutes=50)
 KEPT = timedelta(hours=24)
 POLL_S = 0.05
 ASKING = "being asked now"
-ASKING_MAX = timedelta(seconds=2 * fetching.TIMEOUT_S)  # for two documents; whoever asks for longer has died
+ASKING_MAX = timedelta(seconds=2 * fetching.TIMEOUT_S)  # for two documents; a longer fetch has died
 
 logger = logging.getLogger(__name__)
 
 
 def registered(url: str) -> Issuer:
-    """The issuer with this very URL; asks nobody. Raises BadToken."""
+    """Return the issuer with exactly this URL, without a request to it. Raise BadToken if it is not registered."""
     issuer = Issuer.objects.filter(url=url, is_enabled=True).first()
     if issuer is None:
         raise BadToken(
@@ -44,27 +44,30 @@ def registered(url: str) -> Issuer:
 
 
 def provider_of(signed_claims: Claims) -> Provider:
-    """The provider whose identity token, one that was taken, said this."""
+    """Return the provider that issued the token of these claims."""
     return PROVIDERS[Issuer.objects.get(url=signed_claims["iss"]).provider]
 
 
 def key(issuer: Issuer, key_id: str) -> dict[str, Any]:
-    """The issuer's key of that id, as a JWK. Raises BadToken; may ask the issuer once, for at most 10 seconds."""
-    found: dict[str, Any] | None = _kept(issuer).get(key_id)
+    """Return the issuer's key with that id, as a JWK. Raise BadToken if there is none.
+
+    An unknown id may fetch the keys once, which takes at most 10 seconds.
+    """
+    found: dict[str, Any] | None = _valid_keys(issuer).get(key_id)
     if found is None:
-        if _claim(issuer):
+        if _claim_fetch(issuer):
             refresh(issuer)
         _read_again(issuer)
-        found = _kept(issuer).get(key_id)
+        found = _valid_keys(issuer).get(key_id)
     if found is None:
-        # The reason is for administrators: it may name what is inside.
-        trouble = " It could not be asked for newer ones just now." if issuer.failure else ""
+        # Only administrators see the reason, which may name internal addresses.
+        trouble = " Its keys could not be refreshed just now." if issuer.failure else ""
         raise BadToken(Code.UNKNOWN_KEY, f"The token is signed with a key that {issuer} does not publish.{trouble}")
     return found
 
 
 def refresh(issuer: Issuer) -> None:
-    """Fetch the issuer's keys; where that fails, the old ones stay and the reason is noted."""
+    """Fetch the issuer's keys. If that fails, keep the old ones and store the reason."""
     now = timezone.now()
     try:
         address = keys_url(issuer.url, issuer.key_hosts)
@@ -77,35 +80,35 @@ def refresh(issuer: Issuer) -> None:
 
 
 def keys_url(url: str, key_hosts: Collection[str]) -> str:
-    """Where the issuer's keys are, by its discovery document. Raises FetchError, BadKeySet."""
+    """Return the URL of the issuer's keys from its discovery document. Raise FetchError or BadKeySet."""
     discovery = fetching.get(f"{url.rstrip('/')}/.well-known/openid-configuration")
     return jwks.read_discovery(discovery, url, key_hosts)
 
 
 def refresh_all() -> None:
-    """Refresh the keys of every issuer that has publishers and whose keys are nearly an hour old."""
+    """Refresh the keys of every issuer with publishers if its keys are older than 50 minutes."""
     old = Q(fetched_at=None) | Q(fetched_at__lt=timezone.now() - REFRESH)
     for issuer in Issuer.objects.filter(old, is_enabled=True, publishers__isnull=False).distinct():
         refresh(issuer)
 
 
-def _kept(issuer: Issuer) -> dict[str, Any]:
+def _valid_keys(issuer: Issuer) -> dict[str, Any]:
     is_fresh = issuer.fetched_at is not None and timezone.now() - issuer.fetched_at < KEPT
-    kept: dict[str, Any] = issuer.key_set
-    return kept if is_fresh else {}
+    keys: dict[str, Any] = issuer.key_set
+    return keys if is_fresh else {}
 
 
-def _claim(issuer: Issuer) -> bool:
-    """Whether it is for this request to ask: one in a minute, over all processes."""
+def _claim_fetch(issuer: Issuer) -> bool:
+    """Tell whether this request may fetch the keys: one request a minute may, over all processes."""
     now = timezone.now()
     if issuer.tried_at and now - issuer.tried_at < RETRY:
-        return False  # without a write, for which strangers' key ids would queue up
+        return False  # without a write: requests with unknown key ids would queue for the row's lock
     waited = Q(tried_at=None) | Q(tried_at__lte=now - RETRY)
     return bool(Issuer.objects.filter(waited, pk=issuer.pk).update(tried_at=now, failure=ASKING))
 
 
 def _read_again(issuer: Issuer) -> None:
-    """What is known of the issuer now; where another request is asking at this moment, what that one hears."""
+    """Reload the issuer. If another request is fetching its keys, wait for the result."""
     issuer.refresh_from_db()
     while issuer.failure == ASKING and issuer.tried_at and timezone.now() - issuer.tried_at < ASKING_MAX:
         time.sleep(POLL_S)

@@ -1,7 +1,7 @@
-"""Trusted publishers: adding, pinning and removing them, and finding those that a token speaks for.
+"""Trusted publishers: adding, pinning and removing them, and finding those that match a token.
 
-Any user may add any repository, for channels of their own. So what one user adds never changes what another user's CI
-gets: a pending name is one user's, and in an exchange each publisher is settled by itself.
+Any user may add any repository for their own channels. So a user's publishers never change the exchanges of another
+user's CI: a pending name belongs to one user, and each publisher is settled separately.
 """
 
 import hashlib
@@ -47,9 +47,9 @@ def add(
     package_globs: Iterable[str] = (),
     pins: Mapping[str, str] | None = None,
 ) -> TrustedPublisher:
-    """Let a CI publish to `channel`, or read it. `fields` are those of Provider.clean(), `pins` known stable ids.
+    """Add a CI as publisher of `channel`. `fields` are the result of Provider.clean(), `pins` known stable ids.
 
-    The provider is asked for its stable ids, which pin the publisher; else the first exchange pins it.
+    The provider is asked for its stable ids, which pin the publisher. Without them, the first exchange pins it.
     """
     pins = checked_pins(issuer, fields, pins or {})
     with transaction.atomic():
@@ -74,9 +74,9 @@ def add_pending(
     package_globs: Iterable[str] = (),
     pins: Mapping[str, str] | None = None,
 ) -> TrustedPublisher:
-    """Let a CI make the channel `channel_name`, as the user's own, by its first exchange within 30 days.
+    """Add a publisher for a channel that its first exchange, within 30 days, creates for the user.
 
-    The name is the user's alone until then.
+    Until then the name of the channel is reserved for the user.
     """
     channels.check_name(channel_name)
     pins = checked_pins(issuer, fields, pins or {})
@@ -97,7 +97,7 @@ def add_pending(
 
 @transaction.atomic
 def remove(*, actor: Actor, publisher: TrustedPublisher) -> None:
-    """From the next request on its CI may do nothing more here, with a key that was minted already neither."""
+    """Remove the publisher. Short-lived tokens that it already has stop working at the next request."""
     if publisher.channel:
         acts.lock_channel("publisher.remove", actor, publisher.channel)
     pending_names.lock(publisher.channel_name)
@@ -108,18 +108,18 @@ def remove(*, actor: Actor, publisher: TrustedPublisher) -> None:
 
 
 def checked_pins(issuer: Issuer, fields: Mapping[str, str], typed: Mapping[str, str]) -> dict[str, str]:
-    """The stable ids by the provider's word and by whoever typed them in; 400 where the two differ."""
+    """Return the provider's stable ids and the typed ones. Raise HubError 400 if they differ."""
     known, typed = stable_ids(issuer, fields), {name: value for name, value in typed.items() if value}
     for name, value in typed.items():
         if known.get(name, value) != value:
             raise bad_request(
-                "pins_differ", f"{name} is '{known[name]}' by the provider's own word, not '{value}'; leave it empty."
+                "pins_differ", f"{name} is '{value}', but the provider states '{known[name]}'; leave it empty."
             )
     return known | typed
 
 
 def stable_ids(issuer: Issuer, fields: Mapping[str, str]) -> dict[str, str]:
-    """The ids by which the provider knows what `fields` name; empty where it does not tell."""
+    """Return the stable ids from the provider's API; empty if it has none or doesn't respond."""
     provider = PROVIDERS[issuer.provider]
     url = provider.lookup_url(fields, issuer.url)
     try:
@@ -130,9 +130,9 @@ def stable_ids(issuer: Issuer, fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def matching(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
-    """The publishers that a token speaks for, in each channel the most specific one; of each user some, see `bounded`.
+    """Return the publishers that match a token: the most specific one of each channel, limited per user by `bounded`.
 
-    One that has no rights left, since its key has none, displaces no other. Raises BadToken for none.
+    A publisher without rights, because its key has none, displaces no other. Raise BadToken if none matches.
     """
     provider = PROVIDERS[issuer.provider]
     found = candidates.of(issuer, signed_claims)
@@ -146,9 +146,9 @@ def matching(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
 
 
 def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
-    """Settle a first exchange, within a transaction: the ids are pinned, a pending channel is made.
+    """Settle an exchange within the caller's transaction: pin the stable ids, and create a pending channel.
 
-    Raises BadToken where it can't be made.
+    Raise BadToken if the channel can't be created.
     """
     pins = PROVIDERS[publisher.issuer.provider].pins_in(signed_claims)
     is_first = publisher.last_used_at is None
@@ -164,7 +164,7 @@ def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
 
 
 def forget_expired() -> None:
-    """Remove the pending publishers that nobody has used in time, and those whose key has ended."""
+    """Remove pending publishers that were not used in time, and publishers of expired or revoked keys."""
     TrustedPublisher.objects.filter(expires_at__lt=timezone.now()).delete()
     pending_names.forget_expired()
     _remove_ended(TrustedPublisher.objects.all())
@@ -199,7 +199,7 @@ def _check_passed_on(actor: Actor, channel: Channel, values: Mapping[str, Any]) 
 
 
 def _remove_ended(publishers: QuerySet[TrustedPublisher]) -> None:
-    """Remove those whose key has ended: they could do nothing any more."""
+    """Remove publishers of expired or revoked keys: they have no rights any more."""
     for publisher in publishers.filter(delegation.ended()).select_related("channel", "issuer", "made_with"):
         record("publisher.remove", Actor(), publisher, reason=f"The key '{publisher.made_with}' has ended.")
         publisher.delete()
@@ -214,7 +214,7 @@ def _create(**values: Any) -> TrustedPublisher:
 
 
 def _is_for_a_new_package(channel: Channel, globs: list[str]) -> bool:
-    """Whether it is for package names that do not exist yet, and for nothing else."""
+    """Tell whether all globs are package names, and none of these packages exists."""
     if not globs or any(character in glob for glob in globs for character in "*?["):
         return False
     return not Package.objects.filter(channel=channel, name__in=globs).exists()
@@ -225,7 +225,7 @@ def _pending_until() -> datetime:
 
 
 def _waiting(user: User) -> int:
-    """How many of the user's publishers wait for their channel; those whose time is over make room."""
+    """Return the number of the user's pending publishers, after deleting expired ones."""
     waiting = user.trusted_publishers.filter(channel=None)
     waiting.filter(expires_at__lte=timezone.now()).delete()
     return waiting.count()
@@ -241,7 +241,7 @@ def _check_room(actor: Actor, channel: Channel) -> None:
 
 
 def _check_share(user: User | None, issuer: Issuer, subject: str) -> None:
-    """Refuse what an exchange would leave out; see candidates.bounded()."""
+    """Refuse a publisher that an exchange would never serve; see candidates.bounded()."""
     if user is None or not subject:
         return
     user_limits.lock_users(user)
@@ -249,7 +249,7 @@ def _check_share(user: User | None, issuer: Issuer, subject: str) -> None:
     if have >= most:
         raise forbidden(
             "publishers_limit",
-            f"You have {have} trusted publishers of '{subject}'; one token serves {most} of one user's. "
+            f"You have {have} trusted publishers of '{subject}'; one token serves at most {most} per user. "
             "Remove one that is not used.",
         )
 
@@ -258,7 +258,7 @@ def _make_channel(publisher: TrustedPublisher) -> Channel:
     owner = publisher.created_by
     try:
         if owner is None:
-            raise conflict("owner_gone", "Who wanted it has no account any more.")
+            raise conflict("owner_gone", "The user who added the publisher has no account any more.")
         return channels.create(name=publisher.channel_name, owner=owner, is_private=True)
     except HubError as error:
         raise BadToken(

@@ -1,4 +1,4 @@
-"""Reads for the pages of trusted publishers."""
+"""Queries for the pages of trusted publishers."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
 
-# The rows that a list shows along with each publisher.
+# The related rows that a list shows.
 SHOWN = ("issuer", "created_by", "made_with")
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A trusted publisher as lists show it. `conditions` are the fields beside its name: (title, value)."""
+    """A trusted publisher as lists show it. `conditions` are (title, value) of its other fields."""
 
     publisher: TrustedPublisher
     provider: Provider
@@ -28,18 +28,18 @@ class Listed:
 
 
 def channel_publishers(channel: Channel) -> list[Listed]:
-    """The trusted publishers of `channel`, those that wait for their package included; one query."""
+    """Return the publishers of `channel`, including those that wait for their package; one query."""
     return [listed(each) for each in living(channel)]
 
 
 def pending_publishers(user: User) -> list[Listed]:
-    """Those that `user` has added for channels that do not exist yet; one query."""
+    """Return the user's publishers for channels that do not exist yet; one query."""
     in_time = TrustedPublisher.objects.filter(created_by=user, channel=None, expires_at__gt=timezone.now())
     return [listed(each) for each in in_time.select_related(*SHOWN)]
 
 
 def living(channel: Channel) -> QuerySet[TrustedPublisher]:
-    """Those of `channel` that no key made, or one that still works, with the rows that a list shows."""
+    """Return the channel's publishers without those of keys that no longer work, with the rows that a list shows."""
     return channel.publishers.filter(delegation.living()).select_related(*SHOWN)
 
 

@@ -1,4 +1,4 @@
-"""What the CI of a trusted publisher has to run, ready to paste: the context of templates/trusted/ci/."""
+"""The configuration that the CI of a trusted publisher needs, ready to paste: the context of templates/trusted/ci/."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,9 +8,10 @@ from django.conf import settings
 from channels_app.docs.views import id_token_variable
 from publishing.models import TrustedPublisher
 
-# The providers whose jobs are files of their own form; those of all others are shell.
+# The providers with a job template of their own. All others get a shell script.
 OWN_TEMPLATES = ("github", "gitlab")
-# How a job asks for its identity token; {} is the audience. As the clients do: astral-sh/ambient-id, src/*.rs.
+# Commands that request an identity token; {} is the audience. Source: the clients' library, astral-sh/ambient-id,
+# src/*.rs.
 TOKEN_COMMANDS = {
     "google": 'curl -sSf -H "Metadata-Flavor: Google" "http://metadata.google.internal/computeMetadata/v1/instance/'
     'service-accounts/default/identity?audience={}&format=full"',
@@ -31,7 +32,7 @@ def context(publisher: TrustedPublisher) -> dict[str, Any]:
         "host": host,
         "id_token": id_token_variable(host),
         "token_command": TOKEN_COMMANDS.get(provider, "").format(host),
-        # Clients find the token of every provider by themselves, but of no issuer that they don't know.
+        # Clients request tokens of known providers themselves, but not those of other issuers.
         "publishes_with_key": provider == "generic",
         "publish_commands": publish_commands(channel),
         "minutes": settings.HUB_MINTED_KEY_MINUTES,
@@ -39,7 +40,7 @@ def context(publisher: TrustedPublisher) -> dict[str, Any]:
 
 
 def publish_commands(channel: str) -> list[str]:
-    """`prefix://` always means https: over http it takes two steps."""
+    """Return the commands that publish. `prefix://` always means https, so a hub on http needs two commands."""
     origin = urlsplit(settings.HUB_PUBLIC_URL)
     if origin.scheme == "https":
         return [f"pixi publish --to prefix://{origin.netloc}/{channel}"]

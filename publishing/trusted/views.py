@@ -1,4 +1,4 @@
-"""The pages of trusted publishers: a channel's own, and those for channels that do not exist yet."""
+"""The pages of trusted publishers: those of a channel, and those for channels that do not exist yet."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +28,11 @@ from publishing.trusted.queries import Listed
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_publishers(request: HttpRequest, channel: str) -> HttpResponse:
-    """`?provider=` chooses the form, `?remove=` asks once more, `?use=` shows what a publisher's CI has to run."""
+    """Show and change the publishers of a channel.
+
+    `?provider=` chooses the form, `?remove=` asks for confirmation, `?use=` shows the configuration of a publisher's
+    CI.
+    """
     actor = actors.actor(request)
     shown = page_channel(actor, channel, Permission.MANAGE)
     if "remove" in request.POST:
@@ -48,7 +52,7 @@ def channel_publishers(request: HttpRequest, channel: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def pending_publishers(request: HttpRequest) -> HttpResponse:
-    """Publishers for channels that their first use makes: the reader's own."""
+    """Show and change the user's publishers for channels that their first use creates."""
     user = actors.person(request)
     here = reverse("publisher-new")
     if "remove" in request.POST:
@@ -81,7 +85,7 @@ def _context(request: HttpRequest, form: PublisherForm, listed: list[Listed]) ->
 
 
 def _named(request: HttpRequest, listed: list[Listed], parameter: str) -> Listed | None:
-    """The publisher that a parameter of the address names by its id."""
+    """Return the publisher with the id in a parameter of the URL, or None."""
     return next((each for each in listed if str(each.publisher.pk) == request.GET.get(parameter)), None)
 
 

@@ -268,7 +268,7 @@ def test_several_users_failures_name_no_channel(client: Client, issuer: Issuer, 
         make_publisher(None, issuer, channel_name=f"hidden-{user}", created_by=user)
     answer = mint(client)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (422, "channel_taken")
-    assert answer.content == b"No channel could be made for it. Whoever added the publisher can see why.\n"
+    assert answer.content == b"The channel can't be created. The user who added the trusted publisher can see why.\n"
 
 
 def test_most_specific_of_another_user_does_not_displace_mine(

@@ -289,7 +289,7 @@ def test_unknown_key_of_an_issuer_that_does_not_answer(client: Client, channel: 
     assert (status, code) == (422, "unknown_key")
     assert text.startswith(
         "The token is signed with a key that https://token.actions.githubusercontent.com does not publish. "
-        "It could not be asked for newer ones just now."
+        "Its keys could not be refreshed just now."
     )
 
 

@@ -168,7 +168,7 @@ def test_keys_of_an_issuer_that_is_down_serve_for_a_day(ci: FakeIssuer, issuer: 
         issuers.refresh_all()
         assert outcome(ci.token()) == "unknown_key"
     assert sentence(ci.token()) == (
-        f"The token is signed with a key that {ci.url} does not publish. It could not be asked for newer ones just now."
+        f"The token is signed with a key that {ci.url} does not publish. Its keys could not be refreshed just now."
     )
 
     ci.is_down = False

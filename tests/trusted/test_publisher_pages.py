@@ -76,7 +76,7 @@ def test_typed_in_ids_pin_at_once(owner: Client) -> None:
 def test_typed_in_ids_that_the_provider_contradicts_are_refused(owner: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishers, "stable_ids", lambda issuer, fields: {"repository_id": "740510"})
     page = text(owner.post(PAGE, GITHUB | {"pin-repository_id": "7"}))
-    assert escape("repository_id is '740510' by the provider's own word, not '7'; leave it empty.") in page
+    assert escape("repository_id is '7', but the provider states '740510'; leave it empty.") in page
     assert '<details class="fold" open>' in page
 
 
