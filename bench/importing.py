@@ -64,7 +64,7 @@ def take_in(hub: LiveHub, count: int) -> tuple[float, float]:
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     said = hub.manage("importchannel", "taken", "--owner", "admin", "--public")
     seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert f"taken in: {count}, not taken in: 0" in said, said  # noqa: S101
+    assert f"imported: {count}, not imported: 0" in said, said  # noqa: S101
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return count / seconds, spent / count * 1000
 

@@ -1,1 +1,1 @@
-"""Publishing: everything that clients download, and everything that changes it."""
+"""Publishing: downloads, uploads, indexes, and the operation of a hub."""

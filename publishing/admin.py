@@ -1,4 +1,4 @@
-"""Django's admin: whose identity tokens the hub takes, and a look at every trusted publisher."""
+"""Django admin for the issuers of identity tokens and, read-only, for trusted publishers."""
 
 from django import forms
 from django.contrib import admin
@@ -15,7 +15,7 @@ from publishing.trusted import issuers
 
 
 class IssuerForm(forms.ModelForm):
-    """A new issuer is asked for its discovery document, once, while the administrator waits."""
+    """Form for an issuer. A new issuer's discovery document is fetched once during validation."""
 
     provider = forms.ChoiceField(choices=[(provider.name, provider.title) for provider in PROVIDERS.values()])
 
@@ -54,7 +54,7 @@ class IssuerAdmin(admin.ModelAdmin):
 
     @admin.display(description="keys")
     def keys(self, issuer: Issuer) -> str:
-        """How many there are, and how old."""
+        """Return the number of keys and their age."""
         if issuer.fetched_at is None:
             return "none yet"
         return f"{len(issuer.key_set)}, fetched {timesince(issuer.fetched_at)} ago"

@@ -1,4 +1,4 @@
-"""The app: the issuers that it knows by itself, and the checks of its settings."""
+"""App configuration: the built-in issuers, and the checks of settings."""
 
 from dataclasses import fields
 from typing import Any
@@ -20,7 +20,7 @@ class PublishingConfig(AppConfig):
 
 
 def add_known_issuers(**_: Any) -> None:
-    """Every provider's own issuer has a row, after each `migrate`; one that was switched off stays so."""
+    """Create the missing rows of built-in issuers after each `migrate`. Disabled issuers stay disabled."""
     from publishing.models import Issuer
 
     for provider in PROVIDERS.values():
@@ -44,7 +44,7 @@ def check_package_limits(**_: Any) -> list[Error]:
 def check_trust_root(**_: Any) -> list[Error]:
     if not settings.HUB_TRUST_ROOT:
         return []
-    from sigstore.errors import Error as SigstoreError  # slow to import, and needed where the setting is used alone
+    from sigstore.errors import Error as SigstoreError  # slow to import, and needed only for this setting
     from sigstore.models import TrustedRoot
 
     path: str = settings.HUB_TRUST_ROOT

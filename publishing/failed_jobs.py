@@ -1,6 +1,6 @@
-"""Failed jobs, kept until they succeed or somebody puts them away. Workers tell of them by Celery's signals.
+"""Failed jobs, kept until they succeed or an administrator dismisses them. Workers report them by Celery's signals.
 
-A job that Celery will try again by itself, as a mail's, has not failed yet.
+A job that Celery will retry, such as a mail, has not failed yet.
 """
 
 import logging
@@ -19,27 +19,30 @@ from hub.observability.redaction import redacted
 from publishing.models import FailedJob, SubdirIndex
 
 ERROR_MAX_CHARACTERS = 500
-NAME_MAX_CHARACTERS = 200  # an audit event, which keeps it as its target, takes 300
-# What the first argument of a job is the id of.
+NAME_MAX_CHARACTERS = 200  # the target of an audit event has at most 300
+# Task → the rows to which its first argument, an id, refers.
 ABOUT: dict[str, Callable[[], QuerySet[Any]]] = {
     "publishing.tasks.build_index": lambda: SubdirIndex.objects.select_related("channel"),
     "publishing.tasks.open_channel": Channel.objects.all,
     "publishing.tasks.verify_channel": Channel.objects.all,
     "channels_app.tasks.send_mail": AuditEvent.objects.all,
 }
-# Jobs that stand for one piece of a larger job's work, each with that piece's id.
+# Names for parts of a larger job's work, each with the id of that part.
 NAMES_OF_WORK = ("publishing.tasks.build_index",)
 
 logger = logging.getLogger(__name__)
 
 
 def note_failure(sender: Any, exception: BaseException, args: Any = (), **_: Any) -> None:
-    """Receiver of task_failure, in the worker, whose log Celery tells the whole trace."""
+    """Record the failure: receiver of task_failure, in the worker. Celery logs the traceback."""
     note(sender.name, list(args or ()), exception)
 
 
 def note_success(sender: Any, **_: Any) -> None:
-    """Receiver of task_success, in the worker. A job that names what others do is forgotten when that is done."""
+    """Delete the record of the job's failure: receiver of task_success, in the worker.
+
+    NAMES_OF_WORK are left out: their record is deleted when that part of the work succeeds.
+    """
     if sender.name not in NAMES_OF_WORK:
         forget(sender.name, list(sender.request.args or ()))
 
@@ -48,22 +51,22 @@ def note(task: str, args: list[Any], exception: BaseException) -> None:
     error = redacted(f"{type(exception).__name__}: {exception}")[:ERROR_MAX_CHARACTERS]
     try:
         _note(task, args, error)
-    except DatabaseError as trouble:
-        logger.warning("the failed job %s was not noted: %s", task, trouble)
+    except DatabaseError as failure:
+        logger.warning("could not record the failed job %s: %s", task, failure)
 
 
 def forget(task: str, args: list[Any]) -> None:
-    """It has succeeded. Most have not failed before, and reading costs less than writing."""
+    """Delete the record of a job that succeeded. Reads first: most jobs have no record, and a read is cheaper."""
     try:
         failed = FailedJob.objects.filter(task=task, args=args)
         if failed.exists():
             failed.delete()
-    except DatabaseError as trouble:
-        logger.warning("the job %s succeeded, which was not noted: %s", task, trouble)
+    except DatabaseError as failure:
+        logger.warning("could not delete the record of the failed job %s: %s", task, failure)
 
 
 def retry(*, actor: Actor, jobs: QuerySet[FailedJob]) -> tuple[int, int]:
-    """Send the jobs again: how many, and how many the queue did not take. Each stays until it has succeeded."""
+    """Enqueue the jobs again. Return how many were enqueued and how many were not. Each stays until it succeeds."""
     found = list(jobs)
     with transaction.atomic():
         for name, _ in named(found):
@@ -74,7 +77,7 @@ def retry(*, actor: Actor, jobs: QuerySet[FailedJob]) -> tuple[int, int]:
 
 @transaction.atomic
 def dismiss(*, actor: Actor, jobs: QuerySet[FailedJob]) -> int:
-    """Forget the jobs: how many."""
+    """Delete the records of the jobs. Return their number."""
     found = list(jobs.select_for_update())
     for name, _ in named(found):
         log.record("job.put_away", by=actor, target=name)
@@ -91,7 +94,7 @@ def _note(task: str, args: list[Any], error: str) -> None:
 
 
 def named(jobs: Sequence[FailedJob]) -> list[tuple[str, FailedJob]]:
-    """Each after its name, as `build_index demo/noarch`; by its arguments, `build_index 7`, where that row is gone."""
+    """Return (name, job) pairs. A name is `build_index demo/noarch` or, if the row is gone, `build_index 7`."""
     ids = {task: [pk for job in jobs if job.task == task for pk in job.args[:1] if type(pk) is int] for task in ABOUT}
     rows = {f"{task} {pk}": row for task in ABOUT for pk, row in ABOUT[task]().in_bulk(ids[task]).items()}
 

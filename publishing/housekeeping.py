@@ -1,4 +1,4 @@
-"""What is left over, and when it may go."""
+"""Deletion of expired and abandoned data."""
 
 import time
 from contextlib import ExitStack
@@ -45,9 +45,9 @@ def remove_leftovers() -> None:
 
 
 def _remove_deleted_channels() -> None:
-    """Delete channels whose grace is over, for good. One that is being indexed at this moment waits for the next time.
+    """Purge the deleted channels after their grace period. Skip a channel during a build of its index.
 
-    A build that ended after its channel would leave files behind, for whoever takes the name next.
+    A build that ends after the purge would leave files for the next channel of that name.
     """
     for channel in Channel.objects.filter(deleted_at__lt=channels.purge_before()):
         with ExitStack() as locks:
@@ -58,13 +58,13 @@ def _remove_deleted_channels() -> None:
 
 @transaction.atomic
 def _is_past_restoring(channel: Channel) -> bool:
-    """The lock waits for a restore that began in time; from then on none can begin."""
+    """Tell whether the grace period is over. The row lock waits for a restore in progress; no later one can begin."""
     over = Channel.objects.select_for_update().filter(pk=channel.pk, deleted_at__lt=channels.purge_before())
     return over.first() is not None
 
 
 def _remove_channel(channel: Channel) -> None:
-    """First the bytes, outside of any transaction; then the rows. The name stays reserved for the last owners."""
+    """Delete the files, outside a transaction, then the rows. The name stays reserved for the last owners."""
     for key in list(store().list(f"{channel.name}/")):
         store().delete(key)
     with transaction.atomic():
@@ -75,7 +75,7 @@ def _remove_channel(channel: Channel) -> None:
 
 
 def _remove_retired_shards() -> None:
-    """Delete shards that nobody can need any more: an index that names them is older than clients keep one."""
+    """Delete retired shards after HUB_RETIRED_SHARD_DAYS: clients no longer have an index that names them."""
     long_ago = timezone.now() - timedelta(days=settings.HUB_RETIRED_SHARD_DAYS)
     retired = RetiredShard.objects.filter(retired_at__lt=long_ago).select_related("index__channel")
     for shard in retired.iterator():
@@ -84,7 +84,7 @@ def _remove_retired_shards() -> None:
 
 
 def _remove_abandoned_files() -> None:
-    """Delete temporary files and folders whose process died."""
+    """Delete temporary files and folders of killed processes."""
     for path in Path(settings.UPLOAD_DIR).iterdir():
         if time.time() - path.stat().st_mtime > ABANDONED_S:
             rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

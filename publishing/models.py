@@ -1,4 +1,4 @@
-"""What publishing keeps for itself: names on their way in, the index as ready pieces, and who publishes from CI."""
+"""Models of publishing: reservations, indexes and their fragments, trusted publishers, attestations, failed jobs."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from channels_app.models import ApiKey, Artifact, Channel, User
 
 
 class Reservation(models.Model):
-    """A file name that an upload is putting into the store: no other bytes may come under it meanwhile."""
+    """A file name that an upload has reserved while it writes to the store. Other bytes are refused meanwhile."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="reservations")
     subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS)
@@ -29,14 +29,15 @@ class Reservation(models.Model):
 
     @classmethod
     def of(cls, channel: Channel, subdir: str, file_name: str) -> models.QuerySet["Reservation"]:
-        """The one reservation of a file name, in whatever capitals: found by the unique index."""
+        """Return the reservation of a file name, not case-sensitive, by the unique index."""
         return cls.objects.filter(channel=channel, subdir=subdir, file_name__lower=file_name.lower())
 
 
 class SubdirIndex(models.Model):
-    """The index files of one subdir, or, with an empty subdir, those of the whole channel.
+    """The index files of one subdir or, with an empty subdir, of the whole channel.
 
-    Each change raises `wanted`; a build raises `built` to the `wanted` that it read. Stale while wanted > built.
+    Each change raises `wanted`. A build sets `built` to the `wanted` that it read. The index is stale while
+    wanted > built.
     """
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="indexes")
@@ -66,9 +67,9 @@ class SubdirIndex(models.Model):
 
 
 class IndexedName(models.Model):
-    """A package name in an index, the `wanted` of its last change, and its shard.
+    """A package name in an index, with its shard. `changed`: the `wanted` of its last change.
 
-    The name is stale while changed > made; an index can be stale for a few of its names alone.
+    The name is stale while changed > made. A stale index may have few stale names.
     """
 
     index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="names")
@@ -95,7 +96,7 @@ class IndexedName(models.Model):
 
 
 class Fragment(models.Model):
-    """What one name contributes to one section of an index file: ready JSON, without the commas between names."""
+    """The JSON of one package name in one section of an index file, without the commas between names."""
 
     index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="fragments")
     section = models.CharField(max_length=40)
@@ -110,7 +111,7 @@ class Fragment(models.Model):
 
 
 class RetiredShard(models.Model):
-    """A shard that no index names any more; it is kept for readers who hold an older index (CEP 16)."""
+    """A shard that the current index no longer uses, kept for clients with an older index (CEP 16)."""
 
     index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="retired_shards")
     sha256 = models.CharField(max_length=64)
@@ -125,7 +126,7 @@ class RetiredShard(models.Model):
 
 
 class Issuer(models.Model):
-    """Whose identity tokens are taken: of the providers themselves, and what administrators add; see issuers.py."""
+    """An issuer of accepted identity tokens: built-in or added by an administrator; see trusted/issuers.py."""
 
     url = models.CharField(max_length=255, unique=True, help_text="Exactly as the tokens' `iss` says it.")
     provider = models.CharField(max_length=20, help_text="One of id_tokens.providers.PROVIDERS.")
@@ -146,9 +147,9 @@ class Issuer(models.Model):
 
 
 class TrustedPublisher(models.Model):
-    """A CI that may publish to a channel, or read it, without a stored secret; see publishers.py.
+    """A CI job that may publish to a channel, or read it, without a stored secret; see trusted/publishers.py.
 
-    It is pending while its channel does not exist, or while the one package that it is for does not.
+    It is pending while its channel does not exist, or while its only package does not exist.
     """
 
     channel = models.ForeignKey(Channel, null=True, on_delete=models.CASCADE, related_name="publishers")
@@ -198,13 +199,13 @@ class TrustedPublisher(models.Model):
 
     @property
     def ends_at(self) -> datetime | None:
-        """When it ends: as a pending one that nobody uses, or with the key that added it."""
+        """Return when it expires: as an unused pending publisher, or with the key that added it."""
         ends = [self.expires_at, self.made_with.expires_at if self.made_with else None]
         return min((end for end in ends if end), default=None)
 
 
 class UsedIdToken(models.Model):
-    """An identity token that was exchanged: no second time."""
+    """An identity token that was exchanged, and can't be exchanged again."""
 
     issuer = models.ForeignKey(Issuer, on_delete=models.CASCADE, related_name="used_tokens")
     replay_key = models.CharField(max_length=100)
@@ -218,7 +219,7 @@ class UsedIdToken(models.Model):
 
 
 class Attestation(models.Model):
-    """A verified Sigstore bundle, one element of its artifact's sidecar (CEP 50); its bytes never change."""
+    """A verified Sigstore bundle: one element of its artifact's sidecar (CEP 50). Its bytes never change."""
 
     artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="attestations")
     position = models.PositiveIntegerField()
@@ -235,7 +236,7 @@ class Attestation(models.Model):
 
 
 class FailedJob(models.Model):
-    """A job that ended in an error, until it succeeds or an administrator puts it away; see operations/jobs.py."""
+    """A job that failed, until it succeeds or an administrator dismisses it; see failed_jobs.py."""
 
     task = models.CharField(max_length=100)
     args = models.JSONField(default=list)
@@ -252,7 +253,7 @@ class FailedJob(models.Model):
 
 
 class Verification(models.Model):
-    """The last comparison of a channel's database, index files and store; see operations/verification.py."""
+    """The last comparison of a channel's database, index files and store; see verification/verification.py."""
 
     channel = models.OneToOneField(Channel, on_delete=models.CASCADE, related_name="verification")
     ended_at = models.DateTimeField(db_default=Now())

@@ -1,4 +1,4 @@
-"""The jobs. Each finds in the database what there is to do, and is safe to run twice."""
+"""Celery jobs of publishing. Each reads its work from the database and is idempotent."""
 
 from celery import shared_task
 from celery.signals import task_failure, task_success
@@ -19,20 +19,20 @@ def build_stale_indexes() -> None:
 
 @shared_task
 def wake_stale_indexes() -> None:
-    """The schedule's: whatever message was lost, and whichever worker died."""
+    """Build stale indexes by the schedule, in case a message was lost or a worker was killed."""
     turns.work()
 
 
 @shared_task
 def build_index(index_id: int) -> None:
-    """A failed build, tried again; an earlier version sent one for each change."""
+    """Retry a failed build. An earlier version also enqueued this job for each change."""
     turns.try_again(index_id)
     turns.work()
 
 
 @shared_task
 def open_channel(channel_id: int) -> None:
-    """Of an earlier version."""
+    """Run a job that an earlier version enqueued."""
     turns.work()
 
 
@@ -58,6 +58,6 @@ def refresh_issuer_keys() -> None:
 
 @shared_task
 def refresh_trust_root() -> None:
-    from publishing.attestations import trust_root  # with sigstore, whose import takes a second
+    from publishing.attestations import trust_root  # imports sigstore, which takes a second
 
     trust_root.refresh()

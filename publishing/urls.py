@@ -1,4 +1,4 @@
-"""What changes what clients download: uploading, removing, restoring; by pages and by the clients' protocols."""
+"""URLs of uploads, removal, trusted publishing, provenance, status and metrics."""
 
 from django.urls import path, re_path
 

@@ -122,7 +122,7 @@ def build_channel(channel: Channel) -> None:
 
 
 def build_until_current(index_id: int) -> None:
-    """Build the index until it is current. Do nothing if another worker is building it."""
+    """Build the index until it is current. Return at once if another worker is building it."""
     while build_once(index_id):
         pass
 

@@ -87,7 +87,7 @@ def _package_fragments(index: SubdirIndex, names: Sequence[str]) -> dict[str, Pa
 
 
 def _readable_rows(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
-    """Return the artifacts whose record can be read. Quarantine the others and notify the administrators."""
+    """Return the artifacts with readable records. Quarantine the others and notify the administrators."""
     readable = []
     for row in rows:
         try:

@@ -1,7 +1,8 @@
-"""A backup in a folder: the database, the packages, the secrets; and the way back.
+"""Backup of a hub into a folder (database, packages and secrets), and restore from it.
 
-The database is saved first, so that whatever it names is in the store when that is copied. Index files and shards are
-made anew from the database, and need no backup. What is put in place last is the manifest: it names a whole backup.
+The database is saved before the store is copied, so the copy has every file that the database names. Index files and
+shards are not saved: the restore rebuilds them from the database. The manifest is written last and marks the backup as
+complete.
 """
 
 import json
@@ -33,22 +34,22 @@ MANIFEST = "manifest.json"
 DATABASES = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
 PACKAGES = "channels"
 SECRETS = "secrets"
-# Whatever is restored, the database of before is there until all of it has been.
+# A single transaction: the old database stays until the restore is complete.
 PG_RESTORE = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--no-comments", "--single-transaction")
 
 
 class BackupError(Exception):
-    """Why there is no backup, or none that can be restored."""
+    """The backup failed, or it can't be restored."""
 
 
 def backup(folder: Path, *, with_store: bool) -> Iterator[str]:
-    """Bring the backup in `folder` up to date; yields what was done."""
+    """Create or update the backup in `folder`. Yield progress lines. Raise BackupError if another one runs."""
     with try_lock("backup") as held:
         if not held:
-            raise BackupError("Another backup is under way; wait for its end.")
+            raise BackupError("Another backup is running; wait until it ends.")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = folder / DATABASES[connection.vendor]
-        # Counted before the database is saved: never more than there is in it.
+        # Counted before the database is saved, so the counts never exceed its rows.
         manifest = _manifest(with_store=with_store)
         saved = database.with_suffix(".new")
         _save_database(saved)
@@ -61,7 +62,7 @@ def backup(folder: Path, *, with_store: bool) -> Iterator[str]:
 
 
 def restore(folder: Path, *, overwrite: bool, only_store: bool = False) -> Iterator[str]:
-    """Put the backup in `folder` in the place of this hub's data, and make the indexes anew; yields what was done."""
+    """Replace this hub's data with the backup in `folder` and rebuild the indexes. Yield progress lines."""
     manifest = _read_manifest(folder)
     if not only_store:
         if not overwrite:
@@ -74,7 +75,7 @@ def restore(folder: Path, *, overwrite: bool, only_store: bool = False) -> Itera
         yield from _copied(copy(FolderStore(folder / PACKAGES), store()))
     for name in Channel.objects.values_list("name", flat=True):
         call_command("reindex", name, stdout=StringIO())
-        yield f"The index of {name} is made anew."
+        yield f"The index of {name} is rebuilt."
 
 
 def _needs_backup(key: str) -> bool:
@@ -86,7 +87,7 @@ def _copied(running: Iterator[Totals]) -> Iterator[str]:
     for totals in running:
         yield f"Packages: {totals}."
     if totals.wrong:
-        raise BackupError(f"Not copied, since their bytes are not the database's: {', '.join(totals.wrong)}.")
+        raise BackupError(f"Not copied, since their bytes differ from the database: {', '.join(totals.wrong)}.")
 
 
 def _manifest(*, with_store: bool) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def _manifest(*, with_store: bool) -> dict[str, Any]:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a backup that can be restored here, or BackupError."""
+    """Return the manifest. Raise BackupError if the backup can't be restored into this hub."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
@@ -123,7 +124,7 @@ def _check_unused() -> None:
     if has_tables and (User.objects.exists() or Channel.objects.exists()):
         raise BackupError(
             f"This hub has {User.objects.count()} users and {Channel.objects.count()} channels, which the backup would "
-            "replace; if that is meant, say --overwrite."
+            "replace; use --overwrite to replace them."
         )
 
 
@@ -144,13 +145,13 @@ def _restore_database(path: Path) -> None:
 
 
 def _copy_sqlite(source: str | Path, target: str | Path) -> None:
-    """By SQLite's own means: whole, of one moment, whoever writes meanwhile."""
+    """Copy a consistent snapshot with SQLite's backup API, even during writes."""
     with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
         read.backup(written)
 
 
 def _run_postgres(program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL's on this hub's database, the password in its environment."""
+    """Run a PostgreSQL client program on this hub's database, with the password in its environment."""
     config = connection.settings_dict
     (_, *server, name), environment = DatabaseClient.settings_to_cmd_args_env(config, [])
     command = [program, "--no-password", *server, f"--dbname={name}", *arguments]
@@ -161,7 +162,7 @@ def _run_postgres(program: str, *arguments: str) -> None:
     except FileNotFoundError:
         raise BackupError(f"There is no program {program} here; install PostgreSQL's client programs.") from None
     except subprocess.CalledProcessError as error:
-        raise BackupError(f"{program} failed: {error.stderr.strip() or 'it says nothing of why'}") from None
+        raise BackupError(f"{program} failed: {error.stderr.strip() or 'it printed no reason'}") from None
 
 
 def _save_secrets(folder: Path) -> None:
@@ -171,7 +172,7 @@ def _save_secrets(folder: Path) -> None:
 
 
 def _restore_secrets(folder: Path) -> Iterator[str]:
-    """Those that are kept in the data folder; what the environment gives is the environment's."""
+    """Restore the secrets in the data folder. Yield a message for each secret that the environment sets instead."""
     for path in _secrets():
         if path.exists():
             _write_private(path, (folder / path.name).read_text())
@@ -180,7 +181,7 @@ def _restore_secrets(folder: Path) -> Iterator[str]:
 
 
 def _secrets() -> dict[Path, str]:
-    """Where each is kept unless the environment gives it, and what it is."""
+    """Return path → secret. The path is used unless the environment sets the secret."""
     data = Path(settings.HUB_DATA_DIR)
     return {
         data / "secret_key": settings.SECRET_KEY,
@@ -189,7 +190,7 @@ def _secrets() -> dict[Path, str]:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else may read, all of it or nothing."""
+    """Write a file atomically, readable only by its owner."""
     new = path.with_name(f"{path.name}.part")
     with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
         file.write(text)

@@ -1,10 +1,9 @@
-"""Taking packages in that lie in the store and that the database does not know: after it was lost, or after a copy.
+"""Import of packages that are in the store but not in the database, after a loss of the database or a copy.
 
-Each package is checked as an upload is, by some threads: what takes long there, the store, hashing and decompressing,
-lets the other threads go on. Their rows follow in batches; see import_records.py. The old index tells what packages
-themselves don't: when they were indexed (CEP 47), what was yanked, which attestations they have (CEP 50). Since the
-first build writes over it, it is put aside first, for as long as a package is not in: so this can be interrupted, and
-done again.
+Threads check each package as an upload is checked; store access, hashing and decompression release the interpreter's
+lock. The rows are written in batches; see import_records.py. The old index has facts that packages lack: when they were
+indexed (CEP 47), which were yanked, and their attestations (CEP 50). The first build would overwrite the old index, so
+it is copied first and kept until every package is imported. So an import can be interrupted and run again.
 """
 
 import hashlib
@@ -38,17 +37,17 @@ from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE
 
 __all__ = ["YANKED", "ImportOutcome", "put_old_indexes_aside", "take_in"]
 
-# Threads of a bucket, most of which wait for its answers; of a folder there are as many as processors, at most as many.
+# Threads for a bucket, which mostly wait for responses. A folder gets one thread per processor, up to this number.
 AT_ONCE = 8
-# Checked packages that wait for those before them, and for their rows.
+# Most packages that are submitted ahead of the next one to record.
 WAITING = 64
-# Of one transaction, which holds SQLite's only lock for some 35 ms.
+# Packages per transaction, which holds SQLite's only lock for about 35 ms.
 BATCH = 100
 BATCH_BYTES = 8 * 1024**2
 
 
 def put_old_indexes_aside(name: str) -> None:
-    """Keep the repodata.json of every subdir below the folder `name`, before a build writes over it."""
+    """Copy the repodata.json of every subdir below the folder `name`, before a build overwrites it."""
     for subdir in package_counts(name):
         target = f"{name}/{subdir}/{OLD_REPODATA}"
         if not store().stat(target):
@@ -57,14 +56,14 @@ def put_old_indexes_aside(name: str) -> None:
 
 
 def package_counts(name: str) -> dict[str, int]:
-    """The folders below `name` that can be subdirs, each with the number of its packages, by the store's listing."""
+    """Return subdir → number of packages for the folders below `name`, from the store's listing."""
     found = (key.split("/") for key in store().list(f"{name}/"))
     subdirs = (parts[1] for parts in found if len(parts) == 3 and is_subdir(parts[1]) and PACKAGE.match(parts[2]))
     return dict(sorted(Counter(subdirs).items()))
 
 
 def take_in(channel: Channel) -> Iterator[ImportOutcome]:
-    """Take in every package below the channel's folder that its database does not know, subdir by subdir."""
+    """Import every package below the channel's folder that has no row, subdir by subdir. Yield the outcomes."""
     at_once = AT_ONCE if settings.HUB_STORAGE == "s3" else min(AT_ONCE, os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once, "import") as pool:
         try:
@@ -90,7 +89,7 @@ def _take_in(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterato
 
 
 def _new(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
-    """The packages that the database does not know, claimed by batches: key, and whether it has a sidecar."""
+    """Yield the key of each package without a row, and whether it has a sidecar. Claims the names in batches."""
     found = (key for key in inventory.all_keys() if PACKAGE.match(key.rpartition("/")[2]))
     while keys := list(islice(found, BATCH)):
         attested = inventory.sizes(f"{key}.sigs" for key in keys)
@@ -120,20 +119,20 @@ def _batches(found: Iterator[Checked | ImportOutcome]) -> Iterator[list[Checked 
 
 
 def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOutcome:
-    """Check a package as soon as nothing is being written."""
+    """Check a package as soon as no batch is being written."""
     with gate:
         pass
     return _check(channel, key, has_sidecar)
 
 
 def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOutcome:
-    """Check one package in a thread, without the database."""
+    """Check one package. Runs in a thread and doesn't use the database."""
     _, subdir, file_name = key.split("/", 2)
     try:
         with _copied(key) as received:
             info = upload.read(channel, received)
         if (info.subdir, info.file_name) != (subdir, file_name):
-            raise unprocessable("wrong_place", f"Its own place is {info.subdir}/{info.file_name}, not here.")
+            raise unprocessable("wrong_place", f"Its path should be {info.subdir}/{info.file_name}.")
         verified, note = _attestations(channel, key, received) if has_sidecar else ([], "")
     except NotInStore:
         return ImportOutcome(key, "It was removed meanwhile.")
@@ -145,7 +144,7 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOut
 
 @contextmanager
 def _copied(key: str) -> Iterator[ReceivedFile]:
-    """A temporary copy of what lies at `key`, as if it had been uploaded."""
+    """Yield a temporary copy of the file at `key`, in the form of an uploaded file."""
     sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="import-") as file:
         for chunk in store().open(key):
@@ -160,7 +159,7 @@ def _copied(key: str) -> Iterator[ReceivedFile]:
 
 
 def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[VerifiedAttestation], str]:
-    """What the package's sidecar holds, each verified anew; and why it was left out, where it was."""
+    """Verify the attestations in the package's sidecar. Return them, and a note if they were left out."""
     try:
         with _copied(f"{key}.sigs") as sidecar:
             content = sidecar.path.read_bytes()
@@ -178,7 +177,7 @@ def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[l
 
 
 def _verified(channel: Channel, bundle: bytes, received: ReceivedFile) -> VerifiedAttestation:
-    from publishing.attestations.verification import verify  # with sigstore, whose import takes a second
+    from publishing.attestations.verification import verify  # imports sigstore, which takes a second
 
     channel_url = f"{settings.HUB_PUBLIC_URL}/{channel}"
     place = {"file_name": received.file_name, "sha256": received.sha256}
@@ -186,7 +185,7 @@ def _verified(channel: Channel, bundle: bytes, received: ReceivedFile) -> Verifi
 
 
 def _old_index(channel: Channel, subdir: str) -> OldIndex:
-    """Empty where there is none, or none that can be read. Costs memory for one subdir's repodata.json."""
+    """Read the old index. Return an empty one if it is missing or unreadable. Holds one repodata.json in memory."""
     try:
         content = orjson.loads(b"".join(store().open(f"{channel}/{subdir}/{OLD_REPODATA}")))
         revision_3 = content.get("v3", {})
@@ -205,7 +204,7 @@ def _old_index(channel: Channel, subdir: str) -> OldIndex:
 
 
 def _lost(channel: Channel, subdir: str, old: OldIndex) -> Iterator[ImportOutcome]:
-    """What the old index lists and neither the store nor the database has."""
+    """Yield an outcome for each file that the old index lists and neither the store nor the database has."""
     known = set(Artifact.objects.filter(channel=channel, subdir=subdir).values_list("file_name", flat=True))
     for file_name in sorted(old.records.keys() - known):
         key = f"{channel}/{subdir}/{file_name}"

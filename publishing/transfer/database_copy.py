@@ -1,4 +1,4 @@
-"""One database into another, SQLite or PostgreSQL: every row of every table as it is, in one transaction."""
+"""Copy of one database into another, SQLite or PostgreSQL: every row of every table, in one transaction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +24,12 @@ ROWS_AT_ONCE = 200
 
 
 class RefusedError(Exception):
-    """The two databases are not what they should be."""
+    """The databases don't meet the conditions for a copy."""
 
 
 @contextmanager
 def connected(url: str) -> Iterator[str]:
-    """The alias of the database at `url`, for as long as the block lasts."""
+    """Connect to the database at `url` and yield its alias, which is valid inside the block. Raise RefusedError."""
     if not url.startswith(SCHEMES):
         raise RefusedError(f"The URL of a database starts with {' or '.join(SCHEMES)}; this one does not.")
     config: dict[str, Any] = environ.Env.db_url_config(url)
@@ -45,11 +45,11 @@ def connected(url: str) -> Iterator[str]:
 
 
 def copy_rows(source: str) -> dict[str, int]:
-    """Copy everything from `source` into the default database; returns table → rows. RefusedError where it can't be."""
+    """Copy every row from `source` into the default database. Return table → number of rows. Raise RefusedError."""
     check_same_migrations(source)
     check_unused()
     target = connections[DEFAULT_DB_ALIAS]
-    # Foreign keys are deferred to the end of the transaction, so that the order of the tables does not matter.
+    # Foreign keys are checked at the end of the transaction, so the order of the tables does not matter.
     with _snapshot(source), transaction.atomic():
         _empty(target)
         counts = {model._meta.db_table: _copy_table(model, source) for model in _models()}
@@ -74,7 +74,7 @@ def check_unused() -> None:
     if User.objects.exists() or Channel.objects.exists():
         raise RefusedError(
             f"The database already has {User.objects.count()} users and {Channel.objects.count()} channels; "
-            "expected a new one, migrated but never started on."
+            "expected a new database, migrated but not used by a hub yet."
         )
 
 
@@ -84,7 +84,7 @@ def _models() -> list[type[Model]]:
 
 @contextmanager
 def _snapshot(source: str) -> Iterator[None]:
-    """All tables as of one moment, whoever writes meanwhile."""
+    """Read all tables from one snapshot, even during writes."""
     with transaction.atomic(using=source):
         if connections[source].vendor == "postgresql":
             with connections[source].cursor() as cursor:
@@ -93,7 +93,7 @@ def _snapshot(source: str) -> Iterator[None]:
 
 
 def _empty(target: BaseDatabaseWrapper) -> None:
-    """Also of what migrations put there: it comes with the other rows, under the ids that they refer to."""
+    """Delete all rows, including those that migrations added: the copied rows include them with the right ids."""
     tables = [model._meta.db_table for model in _models()]
     with target.cursor() as cursor:
         for statement in target.ops.sql_flush(no_style(), tables, reset_sequences=True):
@@ -107,7 +107,7 @@ def _copy_table(model: type[Model], source: str) -> int:
     count = 0
     at_once = min(ROWS_AT_ONCE, target.ops.bulk_batch_size(fields, [None] * ROWS_AT_ONCE))
     while batch := list(islice(rows, at_once)):
-        # "raw": without what fields do to a row that is saved, such as setting the time.
+        # raw=True skips the fields' pre_save, which would for example set the current time.
         query = InsertQuery(model)
         query.insert_values(fields, batch, raw=True)
         query.get_compiler(DEFAULT_DB_ALIAS).execute_sql()

@@ -1,8 +1,8 @@
-"""The rows of packages that are taken in: many in one short transaction, with one wish for an index.
+"""Rows of imported packages, written in batches: each batch is one short transaction that marks the index stale once.
 
-A name is claimed before its bytes are read, by a reservation that names no bytes: an upload takes it over at once. So
-where the claim still stands when the rows are written, no upload has put other bytes there meanwhile. Whoever dies
-leaves claims that stand in nobody's way; another import joins them.
+A name is claimed before its bytes are read, by a reservation without SHA-256, which an upload may take over at once. So
+if the claim is still valid when the rows are written, no upload has put other bytes there. An import that is killed
+leaves claims that block no upload; another import joins them.
 """
 
 import secrets
@@ -34,13 +34,13 @@ from publishing.uploads import existing_artifacts, upload
 from publishing.uploads.values import Upload
 
 YANKED = "It was not in the index that it was taken in with."
-# What a value does that no database column takes; the checks should have refused it.
+# Errors for values that a database column rejects; the checks should have refused them.
 UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
 
 
 @dataclass(slots=True)
 class OldIndex:
-    """The content of a subdir's old repodata.json: file name → record, and the names that were removed."""
+    """The content of a subdir's old repodata.json: file name → record, and the removed file names."""
 
     records: dict[str, Any] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
@@ -48,7 +48,7 @@ class OldIndex:
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """The result for one file: taken in, or why not. `note` says what was lost on the way."""
+    """The result for one file. `refusal`: the reason, or "" if it was imported. `note`: omitted parts."""
 
     key: str
     refusal: str = ""
@@ -58,7 +58,7 @@ class ImportOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A package that passed every check, with its attestations; `facts_bytes` is about what its row takes."""
+    """A package that passed every check, with its attestations. `facts_bytes`: approximate size of its row."""
 
     key: str
     upload: Upload
@@ -73,7 +73,7 @@ class Checked:
 
 @contextmanager
 def recording(channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> Iterator["Records"]:
-    """The rows of one subdir; what was claimed and not recorded is given free at the end."""
+    """Yield the writer of one subdir's rows. Release at the end the claims that were not recorded."""
     records = Records(channel, subdir, old, gate)
     try:
         yield records
@@ -82,7 +82,7 @@ def recording(channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> Itera
 
 
 class Records:
-    """Claims names, and writes rows, of one subdir. It holds `gate` while it writes."""
+    """Writer of one subdir's claims and rows. It holds `gate` while it writes."""
 
     def __init__(self, channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> None:
         self.channel = channel
@@ -90,13 +90,13 @@ class Records:
         self.old = old
         self.gate = gate
         self.token = secrets.token_hex(16)
-        # Lower-case file name → the token that its reservation had before its bytes were read.
+        # Lower-case file name → token of its reservation before its bytes were read.
         self._tokens: dict[str, str] = {}
 
     def claim(self, keys: Sequence[str]) -> list[str]:
-        """Claim the names of those of `keys` that the database does not know; returns these.
+        """Claim the names of those of `keys` that have no row. Return these keys.
 
-        A name that an upload has reserved stays the upload's, which may turn out to be of the same bytes.
+        A name that an upload has reserved stays reserved by it; the upload may have the same bytes.
         """
         self._check_channel()
         names = [key.rpartition("/")[2] for key in keys]
@@ -108,9 +108,9 @@ class Records:
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
 
     def add(self, found: Sequence[Checked | ImportOutcome]) -> list[ImportOutcome]:
-        """Record what was checked, all of it or, where the database refuses something, one after another.
+        """Record the checked packages together or, if the database rejects a value, one by one.
 
-        What was refused before passes through. What another import has recorded meanwhile is left out.
+        Refusals among `found` are passed through. Packages that another import recorded meanwhile are left out.
         """
         checked = [each for each in found if isinstance(each, Checked)]
         refused = [each for each in found if isinstance(each, ImportOutcome)]
@@ -123,7 +123,7 @@ class Records:
         except UNSTORABLE as error:
             self._check_channel()
             if len(checked) == 1:
-                return [ImportOutcome(checked[0].key, f"The database does not take it: {error}")]
+                return [ImportOutcome(checked[0].key, f"The database rejects it: {error}")]
             return [outcome for each in checked for outcome in self._add([each])]
         for artifact, each in zip(artifacts, new, strict=True):
             if each.verified:
@@ -132,9 +132,9 @@ class Records:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Write, and then let others write for as long: those who wait for SQLite's one lock stand in no queue.
+        """Hold `gate` for a write, then sleep as long as it took: SQLite has no queue for its write lock.
 
-        No check begins meanwhile. It would hold the interpreter while this thread holds that lock.
+        No check begins while `gate` is locked: it would hold the interpreter's lock while this thread holds SQLite's.
         """
         begun = time.monotonic()
         with self.gate:
@@ -153,10 +153,10 @@ class Records:
 
     def _check_channel(self) -> None:
         if not Channel.objects.filter(pk=self.channel.pk, deleted_at=None).exists():
-            raise not_found("channel_gone", f"The channel '{self.channel}' is deleted; expected one that is there.")
+            raise not_found("channel_gone", f"The channel '{self.channel}' was deleted during the import.")
 
     def _reserve(self, names: Sequence[str]) -> None:
-        """One that an import has claimed is joined, and one whose upload must have died is taken over."""
+        """Reserve `names`. Join the claims of other imports, and take over expired reservations of uploads."""
         now = timezone.now()
         mine = {"sha256": "", "token": self.token, "expires_at": now + timedelta(seconds=settings.HUB_RESERVATION_S)}
         place = {"channel": self.channel, "subdir": self.subdir}
@@ -168,7 +168,7 @@ class Records:
             theirs.exclude(sha256="").filter(expires_at__lte=now).update(**mine)
 
     def _sorted_out(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked]]:
-        """Split a batch into refusals and packages to record, by the rows as they are now."""
+        """Split a batch into refusals and packages to record, by the current rows."""
         names = [each.file_name for each in checked]
         reserved = {name: (token, sha256) for name, token, sha256 in self._reserved(names, locked=True)}
         artifacts = {artifact.file_name.lower(): artifact for artifact in self._artifacts(names)}
@@ -191,31 +191,31 @@ class Records:
             return
         if sha256 and sha256 != mine:
             raise conflict("being_uploaded", f"Other bytes are being uploaded as {file_name} at this moment.")
-        raise conflict("changed_meanwhile", "An upload came under its name meanwhile. Run the command again.")
+        raise conflict("changed_meanwhile", "An upload used its name during the import. Run the command again.")
 
     def _create(self, new: Sequence[Checked]) -> list[Artifact]:
-        """The rows, their events, what lists say of their packages, and the wish for an index."""
+        """Create the rows and their events, update their packages, and mark the index stale."""
         names = {each.upload.info.name for each in new}
-        held = packages.packages_for_update(self.channel, names)
-        artifacts = Artifact.objects.bulk_create(self._artifact(each.upload, held) for each in new)
+        locked = packages.packages_for_update(self.channel, names)
+        artifacts = Artifact.objects.bulk_create(self._artifact(each.upload, locked) for each in new)
         targets = {f"{self.subdir}/{each.file_name}": _event_detail(each.upload) for each in new}
         log.record_each("artifact.import", channel=self.channel, targets=targets)
         for artifact, each in zip(artifacts, new, strict=True):
             about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:
                 sidecars.take_in(artifact, each.verified)
-        packages.refresh_each(held.values())
+        packages.refresh_each(locked.values())
         builds.schedule_build(self.channel, self.subdir, sorted(names))
         return artifacts
 
-    def _artifact(self, found: Upload, held: Mapping[str, Package]) -> Artifact:
+    def _artifact(self, found: Upload, locked: Mapping[str, Package]) -> Artifact:
         info = found.info
         yanked = {"removal": Removal.YANKED, "removal_reason": YANKED, "removed_at": timezone.now()}
         values = found.place | upload.facts(found) | (yanked if info.file_name in self.old.removed else {})
-        return Artifact(**values, package=held[info.name], indexed_timestamp=self._indexed_timestamp(found.received))
+        return Artifact(**values, package=locked[info.name], indexed_timestamp=self._indexed_timestamp(found.received))
 
     def _indexed_timestamp(self, received: ReceivedFile) -> int:
-        """The old one where it is of these very bytes; else now, as of bytes that nobody has seen yet."""
+        """Return the time of the old index if it has the same bytes, else the current time. In ms since 1970."""
         now = time.time_ns() // 1_000_000
         record = self.old.records.get(received.file_name, {})
         before = record.get("indexed_timestamp")
@@ -223,7 +223,7 @@ class Records:
         return before if is_same else now
 
     def _artifacts(self, names: Iterable[str]) -> QuerySet[Artifact]:
-        """Those of `names`, in whatever capitals, that are there already."""
+        """Return the existing artifacts with these names, not case-sensitive."""
         of_subdir = Artifact.objects.filter(channel=self.channel, subdir=self.subdir)
         return of_subdir.filter(file_name__lower__in=[name.lower() for name in names])
 
@@ -232,7 +232,7 @@ class Records:
         return of_subdir.filter(file_name__lower__in=[name.lower() for name in names])
 
     def _reserved(self, names: Iterable[str], *, locked: bool = False) -> list[tuple[str, str, str]]:
-        """Of each of `names` that is reserved: the name in small letters, the token and the SHA-256."""
+        """Return (lower-case name, token, SHA-256) for each of `names` that is reserved."""
         found = self._reservations(names)
         if locked:
             found = found.select_for_update().order_by("pk")
@@ -240,7 +240,7 @@ class Records:
 
 
 def _can_be_a_package(file_name: str) -> bool:
-    """Tell whether there can be a row for it; the checks refuse all else."""
+    """Tell whether a package can have this file name. The checks refuse all others."""
     try:
         parse_file_name(file_name)
     except BadPackage:

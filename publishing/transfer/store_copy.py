@@ -1,6 +1,6 @@
-"""Copies one store into another: what is missing there or differs, and of packages only what the database vouches for.
+"""Copy of one store into another: missing and changed files, and only packages with the SHA-256 of the database.
 
-Safe at any time, as often as one likes: nothing is removed, and what is there already is not copied again.
+A copy removes nothing and skips files that the target has already, so it can run at any time and repeatedly.
 """
 
 import tempfile
@@ -22,7 +22,7 @@ KEYS_AT_ONCE = 500
 
 
 class WrongBytesError(Exception):
-    """A package's bytes are not those that the database names."""
+    """The SHA-256 of a package's bytes differs from the database."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,10 @@ class Copying:
     target: Store
 
     def copy(self, key: str, stat: Stat, sha256: str | None) -> int | None:
-        """The bytes that were copied; None where there was nothing to do, or where the key is gone meanwhile."""
+        """Copy the file at `key` and return its size. Return None if the target has it or the source lost it.
+
+        Raise WrongBytesError if its SHA-256 is not `sha256`.
+        """
         found = self.target.stat(key)
         is_same = found and found.size_bytes == stat.size_bytes and found.modified_at >= stat.modified_at
         if is_same and not is_rewritten(key):
@@ -67,7 +70,7 @@ class Copying:
 
 
 def copy(source: Store, target: Store, *, select: Callable[[str], bool] = bool) -> Iterator[Totals]:
-    """Copy every key that `select` takes; yields the totals after every few hundred keys."""
+    """Copy every key for which `select` is true. Yield the totals after every few hundred keys."""
     totals = Totals()
     entries = ((key, stat) for key, stat in source.stats("") if select(key) and not key.startswith(f"{PREFIX}/"))
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -77,12 +80,12 @@ def copy(source: Store, target: Store, *, select: Callable[[str], bool] = bool) 
 
 
 def is_index(key: str) -> bool:
-    """Whether the key is made from the database: an index file or a shard."""
+    """Tell whether the key is an index file or a shard, which can be rebuilt from the database."""
     return is_rewritten(key) or "/shards/" in key
 
 
 def is_rewritten(key: str) -> bool:
-    """Whether the key is written anew, perhaps with as many bytes as before."""
+    """Tell whether the key is an index file, which may change without a change of its size."""
     name = key.rpartition("/")[2]
     return not {name, name.removesuffix(".zst")}.isdisjoint((*repodata.SUBDIR_FILES, *repodata.CHANNEL_FILES))
 
@@ -90,12 +93,12 @@ def is_rewritten(key: str) -> bool:
 def _copy_batch(pool: ThreadPoolExecutor, copying: Copying, batch: Mapping[str, Stat], totals: Totals) -> None:
     totals.seen += len(batch)
     wrong = _copy_keys(pool, copying, batch, totals)
-    # Perhaps overwritten between the look at its row and the one at its bytes: then both agree by now.
+    # Second try: the package may have been overwritten after its row was read.
     totals.wrong += _copy_keys(pool, copying, {key: batch[key] for key in wrong}, totals)
 
 
 def _copy_keys(pool: ThreadPoolExecutor, copying: Copying, batch: Mapping[str, Stat], totals: Totals) -> list[str]:
-    """Returns the keys whose bytes are wrong."""
+    """Copy a batch of keys and return those with wrong bytes."""
     digests = _digests(list(batch))
     copies = {key: pool.submit(copying.copy, key, stat, digests.get(key)) for key, stat in batch.items()}
     wrong = []
@@ -111,7 +114,7 @@ def _copy_keys(pool: ThreadPoolExecutor, copying: Copying, batch: Mapping[str, S
 
 
 def _digests(keys: list[str]) -> dict[str, str]:
-    """Key → SHA-256, of the keys that are artifacts'."""
+    """Return key → SHA-256 for the keys that are artifacts."""
     parts = [key.split("/") for key in keys if key.count("/") == 2]
     found = Artifact.objects.filter(
         channel__name__in={channel for channel, _, _ in parts}, file_name__in={name for _, _, name in parts}

@@ -97,7 +97,7 @@ def test_a_damaged_package_fails_the_backup_and_replaces_nothing(channel: Channe
 def test_there_is_one_backup_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor == "postgresql":
         pytest.skip("one session may take its own advisory lock twice")
-    with try_lock("backup"), pytest.raises(CommandError, match=r"Another backup is under way; wait for its end."):
+    with try_lock("backup"), pytest.raises(CommandError, match=r"Another backup is running; wait until it ends."):
         backup(folder)
 
 
@@ -142,7 +142,7 @@ def test_packages_alone_come_back_with_their_indexes(channel: Channel, folder: P
 
     assert b"".join(store().open(KEY)) == b"package"
     assert b"demo-1.0-0.conda" in b"".join(store().open("demo/noarch/repodata.json"))
-    assert "The index of demo is made anew." in output.getvalue()
+    assert "The index of demo is rebuilt." in output.getvalue()
 
 
 def test_secrets_of_the_environment_stay(folder: Path, settings: Settings) -> None:

@@ -89,7 +89,7 @@ def test_a_lost_database_is_made_again(published: Channel, olga: User, store_fol
     lose_the_database()
     assert run("demo", "--owner", "olga", "--public") == (
         0,
-        ["demo: taken in: 5, not taken in: 0, yanked: 1."],
+        ["demo: imported: 5, not imported: 0, yanked: 1."],
     )
     after = facts(), records(), records("linux-64"), {key: read(key) for key in store().list("") if ".conda" in key}
     assert after == before
@@ -108,7 +108,7 @@ def test_the_second_time_there_is_nothing_to_do(published: Channel) -> None:
     lose_the_database()
     run("demo", "--owner", "olga")
     before = facts(), AuditEvent.objects.count()
-    assert run("demo", "--owner", "olga")[1][-1].startswith("demo: taken in: 0, not taken in: 0")
+    assert run("demo", "--owner", "olga")[1][-1].startswith("demo: imported: 0, not imported: 0")
     assert (facts(), AuditEvent.objects.count()) == before
 
 
@@ -142,7 +142,7 @@ def put(path: Path, key: str) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "no package": (lambda folder: Path(__file__), "noarch/lib-1.0-0.conda", "lib-1.0-0.conda was refused: "),
     "another name": (make_conda, "noarch/lib-1.0-0.conda", "lib-1.0-0.conda was refused: "),
-    "another subdir": (make_conda, "linux-64/demo-1.0-0.conda", "Its own place is noarch/demo-1.0-0.conda, not here."),
+    "another subdir": (make_conda, "linux-64/demo-1.0-0.conda", "Its path should be noarch/demo-1.0-0.conda."),
     "too large": (
         lambda folder: make_conda(folder, files={"big": bytes(range(256)) * 999}, compress=lambda data: data),
         "noarch/demo-1.0-0.conda",
@@ -157,7 +157,7 @@ def test_what_no_upload_could_bring_is_refused(olga: User, tmp_path: Path, case:
     make, place, reason = REFUSED[case]
     put(make(tmp_path), f"demo/{place}")
     code, lines = run("demo", "--owner", "olga")
-    assert (code, lines[-1]) == (1, "demo: taken in: 0, not taken in: 1, yanked: 0.")
+    assert (code, lines[-1]) == (1, "demo: imported: 0, not imported: 1, yanked: 0.")
     assert lines[0].startswith(f"demo/{place}: {reason}")
     assert store().stat(f"demo/{place}")
     assert not Artifact.objects.exists()
@@ -170,7 +170,7 @@ def test_a_plain_folder_is_taken_in(olga: User, tmp_path: Path) -> None:
         "plain/noarch/repodata.json", b'{"packages.conda": {"lib-1.0-0.conda": {"sha256": "00"}}, "removed": null'
     )
     store().put("plain/index.html", b"<html>")
-    assert run("plain", "--owner", "olga")[1][-1] == "plain: taken in: 2, not taken in: 0, yanked: 0."
+    assert run("plain", "--owner", "olga")[1][-1] == "plain: imported: 2, not imported: 0, yanked: 0."
     assert Artifact.objects.filter(indexed_timestamp__gt=1_750_000_000_000).count() == 2
     assert read("plain/index.html") == b"<html>"
 
@@ -178,7 +178,7 @@ def test_a_plain_folder_is_taken_in(olga: User, tmp_path: Path) -> None:
 def test_a_long_about_json_is_kept_whole(olga: User, tmp_path: Path) -> None:
     about = json.dumps({"description": "x" * 20_000}).encode()
     put(make_conda(tmp_path, name="lib", info={"about.json": about}), "demo/noarch/lib-1.0-0.conda")
-    assert run("demo", "--owner", "olga") == (0, ["demo: taken in: 1, not taken in: 0, yanked: 0."])
+    assert run("demo", "--owner", "olga") == (0, ["demo: imported: 1, not imported: 0, yanked: 0."])
     assert AboutDocument.objects.get().artifact == Artifact.objects.get()
 
 
@@ -193,7 +193,7 @@ def test_old_facts_of_other_bytes_are_not_believed(olga: User, tmp_path: Path) -
         1,
         [
             "demo/noarch/lost-1.0-0.conda: The old index lists it, and it is not in the store.",
-            "demo: taken in: 1, not taken in: 1, yanked: 0.",
+            "demo: imported: 1, not imported: 1, yanked: 0.",
         ],
     )
     assert Artifact.objects.get().indexed_timestamp < 99_999_999_999_999

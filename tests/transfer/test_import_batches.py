@@ -119,7 +119,7 @@ def test_batch_with_a_row_that_the_database_refuses_takes_the_others_in(
     monkeypatch.setattr(upload, "facts", too_large)
     code, lines = run("demo", "--owner", "olga")
     assert (code, known()) == (1, {"a", "c"})
-    assert lines[0].startswith("demo/noarch/b-1.0-0.conda: The database does not take it: ")
+    assert lines[0].startswith("demo/noarch/b-1.0-0.conda: The database rejects it: ")
     assert not Package.objects.filter(name="b").exists()
 
 
@@ -199,7 +199,7 @@ def test_upload_of_the_same_bytes_meanwhile_is_no_fault(
     channel = make_channel(owner=olga)
     lay(tmp_path, "app", "lib")
     meanwhile(lambda: publish(channel, tmp_path / "lib-1.0-0.conda"))
-    assert run("demo", "--owner", "olga") == (0, ["demo: taken in: 1, not taken in: 0, yanked: 0."])
+    assert run("demo", "--owner", "olga") == (0, ["demo: imported: 1, not imported: 0, yanked: 0."])
     assert known() == {"app", "lib"}
     assert not Reservation.objects.exists()
 
@@ -322,7 +322,7 @@ def test_progress_is_told_with_total_and_rate(olga: User, tmp_path: Path, monkey
     lay(tmp_path, "a", "b")
     lines = run("demo", "--owner", "olga")[1]
     assert lines[0].startswith("1 of 2 packages in 0 s, ")
-    assert lines[2].endswith("/s; now the index")
+    assert lines[2].endswith("/s; building the index")
 
 
 def test_refresh_each_does_what_refresh_does(channel: Channel, other_channel: Channel) -> None:

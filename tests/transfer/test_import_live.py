@@ -75,7 +75,7 @@ def test_import_killed_goes_on_where_it_ended(hub: LiveHub, delay_s: float) -> N
     process.wait(END_S)
     before = state(hub)
     assert before["rows"] == before["events"] == before["targets"]
-    assert "not taken in: 0" in hub.manage(*ARGUMENTS)
+    assert "not imported: 0" in hub.manage(*ARGUMENTS)
     assert state(hub) == WHOLE
 
 

@@ -43,8 +43,8 @@ class Command(commands.Command):
         try:
             channels.check_name(options["channel"])
             channel_import.put_old_indexes_aside(options["channel"])
-            channel = Channel.objects.filter(name=options["channel"]).first() or self._made(owner, options)
-            refused = self._take_in(channel)
+            channel = Channel.objects.filter(name=options["channel"]).first() or self._create_channel(owner, options)
+            refused = self._import_packages(channel)
         except HubError as error:
             raise CommandError(error.detail) from None
         except (StoreError, OperationalError) as error:
@@ -54,28 +54,28 @@ class Command(commands.Command):
         if refused:
             raise SystemExit(1)
 
-    def _made(self, owner: User, options: dict[str, Any]) -> Channel:
+    def _create_channel(self, owner: User, options: dict[str, Any]) -> Channel:
         name = options["channel"]
         if pending := pending_names.of_another(name, owner):
             self.stdout.write(f"{pending.user}'s CI can't make the channel any more; they are told by mail.")
         return channels.create(name=name, owner=owner, is_private=not options["public"], is_by_operator=True)
 
-    def _take_in(self, channel: Channel) -> int:
-        taken, refused = 0, 0
+    def _import_packages(self, channel: Channel) -> int:
+        imported, refused = 0, 0
         progress = Progress(sum(channel_import.package_counts(channel.name).values()))
         for outcome in channel_import.take_in(channel):
             refused += bool(outcome.refusal)
-            taken += not outcome.refusal
+            imported += not outcome.refusal
             if outcome.refusal or outcome.note:
                 self.stdout.write(one_line(f"{outcome.key}: {outcome.refusal or outcome.note}"))
             if progress.is_due():
-                self.stdout.write(one_line(f"{progress.line(taken + refused)}; {outcome.key} the last"))
+                self.stdout.write(one_line(f"{progress.line(imported + refused)}; last: {outcome.key}"))
         if progress.was_due:
-            self.stdout.write(f"{progress.line(taken + refused)}; now the index")
+            self.stdout.write(f"{progress.line(imported + refused)}; building the index")
         builds.open_channel(channel)
         builds.build_channel(channel)
         yanked = channel.artifacts.filter(removal_reason=channel_import.YANKED).count()
-        self.stdout.write(f"{channel}: taken in: {taken}, not taken in: {refused}, yanked: {yanked}.")
+        self.stdout.write(f"{channel}: imported: {imported}, not imported: {refused}, yanked: {yanked}.")
         return refused
 
 
