@@ -1,6 +1,6 @@
 """Every route of the hub, allauth's and the admin's among them, as the URL resolver knows them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.urls import get_resolver
@@ -8,13 +8,18 @@ from django.urls import get_resolver
 
 def every_route() -> dict[str, str]:
     """Name, with its namespace → pattern. A route without a name stands under its pattern."""
-    return {name or f"/{pattern}": pattern for name, pattern in _walk(get_resolver().url_patterns, "", "")}
+    return {name or f"/{pattern}": pattern for name, pattern, _ in _walk(get_resolver().url_patterns, "", "")}
 
 
-def _walk(patterns: list[Any], prefix: str, space: str) -> Iterator[tuple[str, str]]:
+def every_view() -> dict[str, Callable[..., Any]]:
+    """Name → view, for routes with a name."""
+    return {name: view for name, _, view in _walk(get_resolver().url_patterns, "", "") if name}
+
+
+def _walk(patterns: list[Any], prefix: str, space: str) -> Iterator[tuple[str, str, Callable[..., Any]]]:
     for entry in patterns:
         pattern = f"{prefix}{entry.pattern}"
         if hasattr(entry, "url_patterns"):
             yield from _walk(entry.url_patterns, pattern, f"{space}{entry.namespace}:" if entry.namespace else space)
         else:
-            yield f"{space}{entry.name}" if entry.name else "", pattern
+            yield f"{space}{entry.name}" if entry.name else "", pattern, entry.callback

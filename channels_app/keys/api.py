@@ -14,16 +14,16 @@ from channels_app.access import permissions
 from channels_app.access.permissions import Actor
 from channels_app.authentication import actors, api_keys
 from channels_app.models import ApiKey, Channel
-from hub.errors import HubError, bad_request, forbidden, unauthenticated
+from hub.errors import bad_request, forbidden, unauthenticated
+from hub.http.decorators import allow
 
 CHANNELS_MAX = 20
 
 
-@csrf_exempt  # it changes nothing, and says so itself
+@csrf_exempt
+@allow("GET", "HEAD")
 def whoami(request: HttpRequest) -> HttpResponse:
     """Never the credential itself. `?channel=` asks what it may do there; nothing, also where there is no such one."""
-    if request.method not in ("GET", "HEAD"):
-        raise HubError(405, "wrong_method", "Who you are is asked by GET.", {"Allow": "GET"})
     asked = request.GET.getlist("channel")
     if len(asked) > CHANNELS_MAX:
         raise bad_request(
@@ -37,10 +37,9 @@ def whoami(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
+@allow("DELETE")
 def current(request: HttpRequest) -> HttpResponse:
     """DELETE: the key that is shown is revoked, and answered with 204."""
-    if request.method != "DELETE":
-        raise HubError(405, "wrong_method", "A key is revoked by DELETE.", {"Allow": "DELETE"})
     actor = actors.key_actor(request)
     if actor.token:
         raise forbidden("not_a_key", "This is the token of an application; expected an API key.")

@@ -25,6 +25,7 @@ from graphql import (
 
 from channels_app.authentication import actors
 from hub.errors import HubError, bad_request, too_large
+from hub.http.decorators import allow
 
 BODY_MAX_BYTES = 16 * 1024
 # Five times what pixi sends, and enough for introspection, whose nesting graphql-core itself limits.
@@ -36,10 +37,9 @@ SCHEMA = GraphQLSchema(GraphQLObjectType("Query", {"viewer": GraphQLField(VIEWER
 
 
 @csrf_exempt
+@allow("POST")
 def endpoint(request: HttpRequest) -> HttpResponse:
     """By key alone; a browser's session is no viewer."""
-    if request.method != "POST":
-        raise HubError(405, "wrong_method", "GraphQL is spoken by POST.", {"Allow": "POST"})
     query, operation = _sent(request)
     result = _executed(query, operation, {"viewer": _viewer(request)})
     content = orjson.dumps(result.formatted)

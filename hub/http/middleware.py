@@ -49,9 +49,6 @@ NO_PERMISSIONS = ", ".join(
     for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "serial", "usb")
 )
 
-# The routes whose views read their body themselves, with bounds of their own, or read none.
-OWN_BOUNDS = {"upload", "channel-upload", "mint-token", "channel-file", "channel-address", "nowhere"}
-
 logger = logging.getLogger(__name__)
 
 
@@ -178,7 +175,7 @@ def bounded_body(get_response: GetResponse) -> GetResponse:
 
         def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
             match = request.resolver_match
-            if match is None or match.view_name in OWN_BOUNDS:
+            if match is None or getattr(match.func, "bounds_own_body", False):
                 return None
             if "Transfer-Encoding" in request.headers:
                 return answer(NO_LENGTH)

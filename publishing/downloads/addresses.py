@@ -21,6 +21,7 @@ from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from channels_app.models import Channel
 from channels_app.site.error_pages import is_browser
 from hub.errors import HubError, not_found
+from hub.http.decorators import bounds_own_body
 from publishing.downloads.views import channel_file
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -29,6 +30,7 @@ TAKES_ANYTHING = ("nowhere", "channel-address", "channel-file")
 
 
 @csrf_exempt  # this view changes nothing
+@bounds_own_body
 def channel_address(request: HttpRequest, channel: str) -> HttpResponse:
     """Answer `/CHANNEL` and `/CHANNEL/`."""
     return channel_page(request, channel) or _no_file(request, channel)
@@ -46,6 +48,7 @@ def channel_page(request: HttpRequest, channel: str, subdir: str = "") -> HttpRe
 
 
 @csrf_exempt
+@bounds_own_body
 def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
     """Answer `/CHANNEL/…`: redirect a browser from a subdir to the page, and treat every other path as a file."""
     if "/" not in path[:-1]:
@@ -62,6 +65,7 @@ def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponse
 
 
 @csrf_exempt
+@bounds_own_body
 def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase:
     """Answer 404 for an unknown URL that begins with a reserved word.
 

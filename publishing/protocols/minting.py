@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.rate_limits import counters
-from hub.errors import HubError, unprocessable
+from hub.errors import unprocessable
+from hub.http.decorators import allow, bounds_own_body
 from hub.http.request_body import Body
 from publishing.id_tokens.claims import Code
 from publishing.trusted.exchange import exchange
@@ -18,9 +19,9 @@ BODY_MAX_BYTES = 32 * 1024
 
 
 @csrf_exempt
+@bounds_own_body
+@allow("POST")
 def mint_token(request: HttpRequest) -> HttpResponse:
-    if request.method != "POST":
-        raise HubError(405, "wrong_method", "Method not allowed; use POST.", {"Allow": "POST"})
     counters.hit("mint-by-address", counters.address(request), "exchanges of tokens from this address")
     unverified_jwt = _token(Body(request))
     return HttpResponse(exchange(unverified_jwt), content_type="text/plain", headers={"Cache-Control": "no-store"})

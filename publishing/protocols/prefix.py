@@ -11,25 +11,25 @@ from channels_app.access.permissions import Permission, channel_for
 from channels_app.authentication import actors, decision_cache
 from channels_app.models import Artifact, Removal
 from channels_app.quotas import quotas
-from hub.errors import HubError, bad_request, not_found
+from hub.errors import bad_request, not_found
+from hub.http.decorators import allow, bounds_own_body
 from hub.http.request_body import Body, receive
 from publishing.removal import removal
 from publishing.uploads.upload import publish
 
-NOT_BY_POST = (
-    "Method not allowed; use POST. If you sent POST, a redirect changed the method: "
-    "use the hub's own address, with https if the hub has it."
+REDIRECT_HINT = (
+    "If you sent POST, a redirect changed the method: use the hub's own address, with https if the hub has it."
 )
 
 
 @csrf_exempt
+@bounds_own_body
+@allow("POST", hint=REDIRECT_HINT)
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
     """Handle `POST /api/v1/upload/{channel}[?force=true]` with a form or the bare bytes.
 
     The request needs a key; cookies are ignored.
     """
-    if request.method != "POST":
-        raise HubError(405, "wrong_method", NOT_BY_POST, {"Allow": "POST"})
     if not channel:
         raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
     to = decision_cache.upload_decision(request, channel)
@@ -46,10 +46,9 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
 
 
 @csrf_exempt
+@allow("DELETE")
 def delete(request: HttpRequest, channel: str, subdir: str, file_name: str) -> HttpResponse:
     """Handle `DELETE /api/v1/delete/{channel}/{subdir}/{file}`, as on prefix.dev. The key needs the scope `delete`."""
-    if request.method != "DELETE":
-        raise HubError(405, "wrong_method", "Method not allowed; use DELETE.", {"Allow": "DELETE"})
     actor = actors.key_actor(request)
     target = channel_for(actor, channel, Permission.DELETE)
     artifact = Artifact.objects.filter(channel=target, subdir=subdir, file_name=file_name).first()

@@ -8,13 +8,13 @@ from channels_app.authentication import actors
 from channels_app.models import Artifact, Removal
 from channels_app.packages import provenance
 from channels_app.packages.queries import HEAVY
-from hub.errors import HubError, not_found
+from hub.errors import not_found
+from hub.http.decorators import allow
 
 
-@csrf_exempt  # read-only: it refuses unsafe methods itself
+@csrf_exempt
+@allow("GET", "HEAD")
 def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) -> JsonResponse:
-    if request.method not in ("GET", "HEAD"):
-        raise HubError(405, "wrong_method", "Method not allowed; use GET or HEAD.", {"Allow": "GET, HEAD"})
     found = channel_for(actors.actor(request), channel, Permission.READ)
     artifacts = Artifact.objects.select_related("channel").defer(*HEAVY).exclude(removal=Removal.DELETED)
     artifact = artifacts.filter(channel=found, subdir=subdir, file_name=file_name).first()

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from channels_app.access.permissions import Permission, channel_for
 from channels_app.authentication import actors, decision_cache
 from hub.errors import HubError
+from hub.http.decorators import allow
 from hub.plain_text import one_line
 
 View = Callable[[HttpRequest, str], None]
@@ -22,10 +23,10 @@ View = Callable[[HttpRequest, str], None]
 def answered(check: View) -> Callable[..., HttpResponseBase]:
     """Make a view of `check`: respond with 204, or with 403 and the refusal in headers."""
 
+    @csrf_exempt
+    @allow("GET", "HEAD")
     @wraps(check)
     def view(request: HttpRequest, channel: str) -> HttpResponse:
-        if request.method not in ("GET", "HEAD"):
-            raise HubError(405, "wrong_method", "Method not allowed; use GET.", {"Allow": "GET, HEAD"})
         try:
             if _is_of_upload(request):
                 check(request, channel)
@@ -33,7 +34,7 @@ def answered(check: View) -> Callable[..., HttpResponseBase]:
             return HttpResponse(status=403, content_type="text/plain", headers=_refusal_headers(error))
         return HttpResponse(status=204, content_type="text/plain", headers={"Cache-Control": "no-store"})
 
-    return csrf_exempt(view)
+    return view
 
 
 @answered

@@ -10,7 +10,8 @@ from django.views.decorators.csrf import csrf_exempt
 from channels_app.access.permissions import Actor, Permission, channel_for
 from channels_app.authentication import actors
 from channels_app.models import Channel
-from hub.errors import HubError, bad_request, not_found, unprocessable
+from hub.errors import bad_request, not_found, unprocessable
+from hub.http.decorators import allow
 from publishing.id_tokens.claims import BadFields
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
@@ -36,10 +37,9 @@ MEMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 @csrf_exempt
+@allow("GET", "HEAD", "POST")
 def collection(request: HttpRequest, channel: str) -> HttpResponse:
     """List the publishers for GET: `{"publishers": […]}`. For POST, add one, and respond with 201 and the publisher."""
-    if request.method not in ("GET", "HEAD", "POST"):
-        raise HubError(405, "wrong_method", "Method not allowed; use GET or POST.", {"Allow": "GET, POST"})
     actor, found = _channel(request, channel)
     if request.method == "POST":
         return _json(_described(publishers.add(actor=actor, channel=found, **_arguments(request.body))), status=201)
@@ -47,10 +47,9 @@ def collection(request: HttpRequest, channel: str) -> HttpResponse:
 
 
 @csrf_exempt
+@allow("DELETE")
 def one(request: HttpRequest, channel: str, publisher_id: int) -> HttpResponse:
     """Remove the publisher for DELETE, and respond with 204."""
-    if request.method != "DELETE":
-        raise HubError(405, "wrong_method", "Method not allowed; use DELETE.", {"Allow": "DELETE"})
     actor, found = _channel(request, channel)
     publisher = found.publishers.select_related("channel", "issuer").filter(pk=publisher_id).first()
     if publisher is None:

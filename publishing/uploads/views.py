@@ -16,6 +16,7 @@ from channels_app.quotas import quotas
 from channels_app.site import misplaced
 from channels_app.ui import settings_page
 from hub.errors import HubError, bad_request
+from hub.http.decorators import bounds_own_body
 from hub.http.request_body import Body, receive
 from publishing.uploads import queries
 from publishing.uploads.upload import publish
@@ -28,6 +29,7 @@ GONE_STATES = ("set aside", "yanked", "deleted")
 
 
 @csrf_exempt  # session_actor checks the token, so that Django doesn't read the body
+@bounds_own_body
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
     """Show the upload page, or publish the one file of a POST by the page's script or a plain form."""

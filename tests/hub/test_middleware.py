@@ -10,20 +10,21 @@ from django.urls import ResolverMatch
 from pytest_django import Settings
 
 from channels_app.models import Channel, User
-from hub.http.middleware import OWN_BOUNDS, bounded_body
+from hub.http.middleware import bounded_body
 from tests.pages import signed_in
-from tests.routes import every_route
+from tests.routes import every_view
 
 pytestmark = pytest.mark.django_db
 
 MIB = 1024 * 1024
+OWN_BOUNDS = {"upload", "channel-upload", "mint-token", "channel-file", "channel-address", "nowhere"}
 
 
 def refused(route: str, **headers: str) -> HttpResponse | None:
-    """What a request to `route` is answered without its view; None where the view is next."""
+    """Return the answer of a request to `route` that its view never sees, or None."""
     request = RequestFactory().post("/", b"", content_type="application/octet-stream")
     request.META |= headers
-    request.resolver_match = ResolverMatch(_view, (), {}, url_name=route)
+    request.resolver_match = ResolverMatch(every_view()[route], (), {}, url_name=route)
     process_view: Callable[[HttpRequest], HttpResponse | None] = bounded_body(_view).process_view  # type: ignore[attr-defined]
     return process_view(request)
 
@@ -52,9 +53,13 @@ def test_bodies_without_a_length_are_refused() -> None:
     assert answer.content == b"The body is chunked; it is taken here with a Content-Length alone.\n"
 
 
+def test_routes_that_bound_their_own_body_are_these() -> None:
+    found = {name for name, view in every_view().items() if getattr(view, "bounds_own_body", False)}
+    assert found == OWN_BOUNDS
+
+
 @pytest.mark.parametrize("route", sorted(OWN_BOUNDS))
-def test_uploads_have_their_own_bounds(route: str) -> None:
-    assert route in every_route()
+def test_routes_that_bound_their_own_body_take_any_length(route: str) -> None:
     assert refused(route, CONTENT_LENGTH=str(1024 * MIB)) is None
     assert refused(route, HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH="") is None
 

@@ -89,7 +89,7 @@ def test_it_takes_a_key_for_managing(
 def test_other_methods_are_405(client: Client, key: str, method: str, path: str) -> None:
     answer = ask(client, method, path, key)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (405, "wrong_method")
-    assert answer.headers["Allow"] in ("GET, POST", "DELETE")
+    assert answer.headers["Allow"] in ("GET, HEAD, POST", "DELETE")
 
 
 @pytest.mark.parametrize(
