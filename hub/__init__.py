@@ -1,3 +1,3 @@
-"""Wiring, and a few leaf modules that know no domain."""
+"""Settings, wiring, and modules that depend on neither app."""
 
 VERSION = "0.1.0.dev0"

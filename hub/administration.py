@@ -1,4 +1,4 @@
-"""Django's administration on a site of the hub's own, which records every change."""
+"""Django's admin, on a site of the hub that records every change."""
 
 from django.contrib.admin.apps import AdminConfig
 

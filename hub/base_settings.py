@@ -1,4 +1,4 @@
-"""The settings that are the same for every hub: no environment variable changes them."""
+"""Settings that are the same for every hub. No environment variable changes them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from kombu import Queue
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# Applications, and what every request passes through
+# Applications and middleware
 
 INSTALLED_APPS = [
     "channels_app",
@@ -48,7 +48,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "hub.http.middleware.permissions_policy",
     "django.middleware.common.CommonMiddleware",
-    # Clients that read channel files are answered here; what follows is for browsers and for what changes something.
+    # The fast path answers reads of channel files. The middleware below serves browsers and requests that change data.
     "publishing.downloads.fast_path.fast_path",
     "hub.http.compression.compress",
     "hub.http.visible_pages.show_invisible_characters",
@@ -94,12 +94,12 @@ TEMPLATES = [
 
 # Database, queue and stores
 
-# Shared by all processes, and there whenever the database is: codes and limits of signing in live in it.
+# Shared by all processes and available whenever the database is. Sign-in codes and rate limits live in it.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "hub_cache",
-        # Beyond it living entries are thrown out, by default of 300: a few hundred requests would end others' sign-ins.
+        # Above this number Django culls live entries. Its default of 300 would end other people's sign-ins.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
@@ -107,9 +107,9 @@ CACHES = {
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
-# No job waits behind a long one in a worker's hands, while another worker has nothing to do.
+# A worker reserves one job at a time, so that no job waits behind a long one while another worker is idle.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# A worker takes all queues where it is not told which (`--queues index`).
+# A worker consumes all queues unless it gets `--queues index`.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("index", "checks", "housekeeping")]
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_ROUTES = {
@@ -120,7 +120,7 @@ CELERY_TASK_ROUTES = {
     "publishing.tasks.verify*": {"queue": "checks"},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# What is printed is a mail, whose links the log would hide.
+# Only mails are printed (console backend). The log would redact the links in them.
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
 
@@ -145,16 +145,16 @@ ACCOUNT_FORMS = {
 }
 ACCOUNT_USERNAME_VALIDATORS = "channels_app.accounts.forms.USERNAME_VALIDATORS"
 ACCOUNT_SESSION_REMEMBER = True
-# By codes, never by links: no secret stands in an address, and mail scanners that open links use nothing up.
+# E-mail verification uses codes, not links: no secret is in a URL, and mail scanners that open links use up no code.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
 ACCOUNT_CHANGE_EMAIL = ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# The adapter does the work of such a mail, and sends none: the hub writes to nobody who has no account.
+# The adapter suppresses this mail: the hub sends no mail to people without an account.
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Limits are those of channels_app.rate_limits.counters, in the database, for everything alike.
+# allauth's limits are off: channels_app.rate_limits.counters limits all of these in the database.
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = IDP_OIDC_RATE_LIMITS = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 AUTH_PASSWORD_VALIDATORS = [
@@ -170,27 +170,27 @@ SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 MFA_ADAPTER = "channels_app.accounts.adapters.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-# Whoever signed up has a verified address; an account that an administrator made may have none.
+# People who signed up have a verified address. Accounts that an administrator created may have none.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 
-# Signing in pixi and other applications: the hub as OAuth and OpenID provider
+# The hub as OAuth and OpenID Connect provider, for pixi and other applications
 
 IDP_OIDC_ADAPTER = "channels_app.accounts.oauth.adapter.HubAdapter"
-# Clients refresh 300 seconds before the end; what is revoked ends at once, however long it would have lived.
+# Clients refresh 300 seconds before expiry. A revoked token is refused at once, whatever its lifetime.
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
 IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 90 * 24 * 3600
 IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
 
 # Browser security
 
-# Of every body but an upload; see hub.http.middleware.bounded_body.
+# Limit of every body except uploads; see hub.http.middleware.bounded_body.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 CSRF_FAILURE_VIEW = "channels_app.site.error_pages.csrf_failed"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
-# HSTS for the other hosts of the domain is not the hub's to ask for.
+# W005 and W021 ask for HSTS on subdomains and for preloading, which is not the hub's decision.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
-# Not "no-referrer": with it browsers send `Origin: null` with forms, which fails Django's CSRF check at every sign-in.
+# Not "no-referrer": browsers would send `Origin: null` with forms, and Django's CSRF check would fail at sign-in.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

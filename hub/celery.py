@@ -1,4 +1,4 @@
-"""The Celery app, its schedule, and the two ways to send a job: `wake`, and `send` with arguments."""
+"""The Celery app, its schedule, and the functions that enqueue jobs: `wake`, and `send` with arguments."""
 
 import logging
 import os
@@ -37,50 +37,50 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "wake-stale-indexes": {"task": "publishing.tasks.wake_stale_indexes", "schedule": 15.0},
     "refresh-issuer-keys": {"task": "publishing.tasks.refresh_issuer_keys", "schedule": 600.0},
-    # It does nothing while the last one is younger than a day.
+    # The job returns at once if the last refresh is younger than a day.
     "refresh-trust-root": {"task": "publishing.tasks.refresh_trust_root", "schedule": 3600.0},
     "tell-waiting": {"task": "channels_app.tasks.tell_waiting", "schedule": 15.0},
-    # Daily would do, but beat forgets at its start when it last sent a job.
+    # Daily would suffice, but beat forgets at a restart when it last sent a job.
     "warn-of-expiring-keys": {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0},
-    # A channel that was done this night is left out.
+    # The job skips channels that were verified this night.
     "verify-channels": {"task": "publishing.tasks.verify_channels", "schedule": 600.0},
     "remove-leftovers": {"task": "publishing.tasks.remove_leftovers", "schedule": 600.0},
 }
 for entry in app.conf.beat_schedule.values():
-    # What piled up while no worker was there does its work once.
+    # Jobs that piled up while no worker ran expire, so that one of them does the work.
     entry["options"] = {"expires": entry["schedule"] if isinstance(entry["schedule"], float) else DAY_S}
 
 
 @worker_ready.connect
 def wake_at_start(**_: Any) -> None:
-    """What a worker that died left behind need not wait for the schedule."""
+    """Enqueue at the start of a worker the jobs that a killed worker left undone, before the schedule does."""
     wake("publishing.tasks.wake_stale_indexes")
     wake("channels_app.tasks.tell_waiting")
     send("publishing.tasks.refresh_trust_root")
 
 
 def wake(task: str) -> None:
-    """Queue the job `task`, which finds in the database what there is to do; not where enough jobs wait already.
+    """Enqueue the job `task` unless enough jobs wait already; it finds its work in the database.
 
-    Call it after the commit. A wake-up that is lost only delays: the schedule sends the same.
+    Call it after the commit. A lost job only delays the work: the schedule sends the same one.
     """
     try:
         if queues.is_full(app.amqp.router.route({}, task)["queue"].name):
             return
     except (RedisError, OSError) as error:
-        logger.warning("could not look into the queue for %s, the schedule will wake: %s", task, error)
+        logger.warning("could not read the length of the queue for %s, the schedule will send it: %s", task, error)
         return
     send(task)
 
 
 def send(task: str, *args: int) -> bool:
-    """Queue the job named `task`, and whether that could be done.
+    """Enqueue the job named `task` with `args`. Return False if the broker refused it.
 
-    A broker that is down only delays it: the schedule finds what was left undone.
+    The schedule sends jobs for work that was left undone, so a broker that is down only delays them.
     """
     try:
         app.send_task(task, args=args, retry=False)
     except (OperationalError, OSError) as error:
-        logger.warning("could not queue %s%s, the schedule will: %s", task, args, error)
+        logger.warning("could not enqueue %s%s, the schedule will: %s", task, args, error)
         return False
     return True

@@ -1,4 +1,4 @@
-"""The base of the hub's commands: their output moves no cursor and hides nothing, whatever it quotes."""
+"""The base class of the hub's commands: their output escapes control characters."""
 
 import sys
 from typing import Any
@@ -16,10 +16,10 @@ class PlainOutput(base.OutputWrapper):
 
 
 class Command(base.BaseCommand):
-    """Every command of the hub is one; names of files and people stand in what it prints."""
+    """The base of every command. The output can contain names of files and people, so it is escaped."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        # Django would put outputs of its own in the place of these, where a caller names some.
+        # Set here, because Django would replace them with its own wrapper if the caller passes streams.
         self.stdout = PlainOutput(options.pop("stdout", None) or sys.stdout)
         self.stderr = PlainOutput(options.pop("stderr", None) or sys.stderr)
         result: str | None = super().execute(*args, **options)

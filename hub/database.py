@@ -1,4 +1,4 @@
-"""The connections to PostgreSQL, which the threads of a process share: held while something is asked."""
+"""PostgreSQL connections from the pool that the threads of a process share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ from django.http.response import HttpResponseBase
 
 @receiver(connection_created)
 def replace_ended(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """A connection of the pool that the server has ended meanwhile is replaced before anything is asked.
+    """Replace a pooled connection that the server has closed, before the first query.
 
-    The pool's own check is a question to the server, a tenth of what a small answer costs. But on an idle connection
-    nothing arrives except for its end, and whether that has arrived this machine knows.
+    The pool's own check sends a query, which costs a tenth of a small response. But an idle connection receives only
+    its end, and this machine knows whether that has arrived.
     """
     if _is_pooled(connection) and _has_ended(connection.connection):
         connection.close()
@@ -27,17 +27,17 @@ def replace_ended(connection: BaseDatabaseWrapper, **_: Any) -> None:
 
 def _has_ended(session: psycopg.Connection) -> bool:
     try:
-        session.pgconn.consume_input()  # what the server said in the end
-        session.pgconn.consume_input()  # its end
+        session.pgconn.consume_input()  # the server's last message
+        session.pgconn.consume_input()  # the end of the stream
     except psycopg.OperationalError:
         session.close()
     return session.closed
 
 
 def prepared() -> CursorWrapper:
-    """A cursor for what is asked at every request: PostgreSQL plans it once a connection, by the text of the query.
+    """Return a cursor for a query of every request: PostgreSQL plans it once per connection, by its text.
 
-    A query that names its columns: a plan of `*` would fail when a migration adds one.
+    The query must name its columns: a plan of `*` would fail after a migration adds one.
     """
     if connection.vendor != "postgresql":
         return connection.cursor()
@@ -47,7 +47,7 @@ def prepared() -> CursorWrapper:
 
 
 def give_back() -> None:
-    """Before something that may take long: another thread may use this one's connection; the next query takes one."""
+    """Return this thread's connection to the pool before slow I/O. The next query takes one again."""
     if _is_pooled(connection) and not connection.in_atomic_block:
         connection.close()
 
@@ -59,7 +59,7 @@ def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
 def connection_released(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """The same before a stream goes out, at the pace of whoever reads it."""
+    """Return the connection to the pool before a streaming response, which lasts as long as its reader takes."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

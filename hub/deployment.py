@@ -1,4 +1,4 @@
-"""What `manage.py check --deploy` finds wrong with a hub for others, beside Django's own checks. "" is: nothing."""
+"""Checks of `manage.py check --deploy` for a public hub, besides Django's own. Each returns its warning, or ""."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,7 @@ from hub.storage.checks import check
 from hub.storage.probes import ProbeOutcome
 
 LOCAL_HOSTS = {None, "", "127.0.0.1", "::1", "localhost"}
-# What examples and images have in the place of a password.
+# Passwords of examples and images.
 KNOWN_PASSWORDS = {"", "admin", "changeme", "hub", "password", "postgres", "redis", "secret"}
 A_SECRET = "Authorization: Bearer chub-" + "0" * 40
 
@@ -40,7 +40,7 @@ def mails() -> str:
 
 
 def secret_key() -> str:
-    """Where the database and the store are elsewhere, there can be a second machine."""
+    """With a shared database and store, a second machine is possible; it needs the same key."""
     if connection.vendor != "postgresql" or settings.HUB_STORAGE == "filesystem":
         return ""
     kept = Path(settings.HUB_DATA_DIR) / "secret_key"
@@ -69,7 +69,7 @@ def redaction() -> str:
 
 
 def package_store() -> str:
-    """Asks the store itself; see `manage.py checkstore`."""
+    """Probe the store itself; see `manage.py checkstore`."""
     bad = [finding for finding in check(store()) if finding.outcome is not ProbeOutcome.WORKS]
     grave = [found for found in bad if found.outcome is ProbeOutcome.BROKEN or found.probe.startswith("private")]
     return " ".join(found.sentence for found in grave)
@@ -80,7 +80,7 @@ def files() -> str:
 
 
 def _weak(name: str, host: str | None, password: str | None) -> str:
-    """Servers of this machine alone may do without."""
+    """Return a warning if the password is known. Servers on this machine may have none."""
     if host in LOCAL_HOSTS or str(host).startswith("/") or (password or "") not in KNOWN_PASSWORDS:
         return ""
     return f"{name} has no password, or one that everybody knows; expected one of its own."

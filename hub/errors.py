@@ -1,8 +1,8 @@
-"""The one error that the hub answers on purpose: what was found, what was expected, what to do."""
+"""HubError, the only error that the hub answers on purpose: what was found, what was expected, what to do."""
 
 
 class HubError(Exception):
-    """An answer with `status` (HTTP), a `code` for programs and one sentence, `detail`, for people."""
+    """An error response: `status` (HTTP), `code` for programs, and `detail`, one sentence for people."""
 
     def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -17,7 +17,7 @@ def bad_request(code: str, detail: str) -> HubError:
 
 
 def unauthenticated(code: str, detail: str) -> HubError:
-    """401 that asks for both schemes that clients know (RFC 9110, section 11.6.1)."""
+    """Return a 401 with both challenges that clients know (RFC 9110, section 11.6.1)."""
     challenge = 'Bearer realm="channelhub", Basic realm="channelhub"'
     return HubError(401, code, detail, {"WWW-Authenticate": challenge})
 
@@ -43,11 +43,11 @@ def unprocessable(code: str, detail: str) -> HubError:
 
 
 def unavailable(code: str, detail: str) -> HubError:
-    """503: nothing was changed, the same request may go through later."""
+    """Return a 503 with Retry-After: nothing was changed, and the same request may succeed later."""
     return HubError(503, code, detail, {"Retry-After": "5"})
 
 
 def disk_full(*, is_upload: bool) -> HubError:
-    """413 for what has a body, as RFC 9110 allows where that is temporary: at 507 rattler sends it four times."""
+    """Return a 413 for uploads, else a 507. At 507 rattler sends a file four times; RFC 9110 allows a temporary 413."""
     sentence = "The hub's disk is full. Nothing was changed; an administrator has to make room on it."
     return HubError(413 if is_upload else 507, "disk_full", sentence, {"Retry-After": "60"})

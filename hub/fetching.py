@@ -1,8 +1,8 @@
-"""The one way in which the hub asks other servers for something: https, public addresses, bounded in time and size.
+"""Requests to other servers: https only, public addresses only, bounded in time and size.
 
-The address that was checked is the one that is connected to, so a name can't change its mind in between (SSRF by DNS
-rebinding). No redirects, no proxy from the environment. HUB_INTERNAL_HOSTS names the exceptions: hosts that may have a
-private address, and may be asked by plain http.
+It connects to the address that it checked, so DNS rebinding can't reach a private address (SSRF). It follows no
+redirect and uses no proxy from the environment. HUB_INTERNAL_HOSTS lists the exceptions: hosts that may have a private
+address or use http.
 """
 
 import socket
@@ -25,11 +25,11 @@ GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 
 class FetchError(Exception):
-    """Why there is no answer, in one sentence."""
+    """The fetch failed. The message is one sentence."""
 
 
 def get(url: str, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> bytes:
-    """The body of a 200 answer to GET `url`. Raises FetchError; costs at most `timeout_s` and a look-up."""
+    """Return the body of a 200 response to GET `url`. Raise FetchError after `timeout_s` and one DNS lookup."""
     deadline = time.monotonic() + timeout_s
     try:
         parts = urlsplit(url)
@@ -48,12 +48,12 @@ def get(url: str, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """The addresses of `host`. Raises OSError."""
+    """Return the addresses of `host`. Raise OSError if there are none."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def _connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
-    # With its port: a host that is internal for one port is not for the others.
+    # Compared with its port: a host that is internal for one port is not for the others.
     is_internal = parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if not parts.hostname or (parts.scheme != "https" and not (is_internal and parts.scheme == "http")):
         raise FetchError(f"{url} is no https address.")
@@ -67,7 +67,7 @@ def _connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
 
 
 def _address(host: str, port: int, *, is_internal: bool) -> str:
-    """The first address of `host`; every one of them must be public."""
+    """Return the first address of `host`. Raise FetchError if one of its addresses is private."""
     addresses = look_up(host, port)
     private = [address for address in addresses if not is_internal and not _is_public(address)]
     if private:
@@ -79,14 +79,14 @@ def _is_public(address: str) -> bool:
     number: IPv4Address | IPv6Address = ip_address(address)
     if isinstance(number, IPv6Address):
         number = number.ipv4_mapped or number.sixtofour or number
-    # What lies outside of global unicast can hold an IPv4 address too (NAT64), and Python calls it global.
+    # Addresses outside of global unicast can contain an IPv4 address too (NAT64), and Python calls them global.
     is_unicast = isinstance(number, IPv4Address) or number in GLOBAL_UNICAST
     return is_unicast and number.is_global and not number.is_multicast
 
 
 @contextmanager
 def _cut_off(connection: socket.socket, deadline: float) -> Iterator[None]:
-    """End the connection at `deadline`: a socket's own time-out begins anew with each byte that drips in."""
+    """Shut the connection down at `deadline`: a socket's own timeout starts again with each byte."""
 
     def shut_down() -> None:
         with suppress(OSError):
@@ -115,7 +115,7 @@ def _read(response: HTTPResponse, url: str, max_bytes: int, deadline: float) -> 
         body += chunk
         if len(body) > max_bytes:
             raise FetchError(f"{url} answers more than {max_bytes:,} bytes.")
-    _left_s(deadline)  # a body without a length that was cut off looks like a whole one
+    _left_s(deadline)  # a body without a length looks complete when it is cut off
     if response.length:
         raise FetchError(f"{url} breaks off after {len(body):,} bytes.")
     return body

@@ -1,6 +1,6 @@
-"""Whether this process is alive, and whether what it needs is there: database, broker, store.
+"""Liveness and readiness: the state of the database, the broker and the store.
 
-Each is asked in a thread of its own, for 2 seconds at most and once a second at most, however many ask.
+Each probe runs in its own thread, for 2 seconds at most. Its result is cached for one second.
 """
 
 import logging
@@ -21,7 +21,7 @@ from hub.storage import store
 
 TIMEOUT_S = 2.0
 CACHED_S = 1.0
-# Asked for, and there in no store: what counts is that the store says so.
+# A key that no store has: the store must answer that it is missing.
 NO_KEY = "channelhub-readiness/nothing"
 
 logger = logging.getLogger(__name__)
@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`trouble` is empty where all is well; else it says what is wrong, to administrators alone."""
+    """The result of a probe. `trouble` is empty if it succeeded, else the reason, for administrators only."""
 
     seconds: float
     trouble: str = ""
 
 
 class Probe:
-    """One question that may hang. While it does, nobody asks it a second time."""
+    """A check that may hang. A running check is not started a second time."""
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
@@ -55,7 +55,7 @@ class Probe:
             self._thread.start()
 
     def answer(self) -> Answer:
-        """What was found, within TIMEOUT_S of the start."""
+        """Return the result, or a timeout within TIMEOUT_S of the start."""
         self.start()
         thread, began = self._thread, self._began
         if thread:
@@ -67,9 +67,9 @@ class Probe:
     def _run(self) -> None:
         try:
             self._ask()
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is the answer)
+        except Exception as error:  # noqa: BLE001  (any error is the result)
             trouble = redacted(f"{type(error).__name__}: {error}")[:300]
-            logger.warning("a check of health failed: %s", trouble)
+            logger.warning("a health check failed: %s", trouble)
         else:
             trouble = ""
         self._answer = Answer(time.monotonic() - self._began, trouble)
@@ -88,7 +88,7 @@ def ask_broker() -> None:
         with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S) as redis:
             redis.ping()
     elif not os.access(settings.QUEUE_DIR, os.W_OK):
-        raise PermissionError("the folder of the queue can't be written to")
+        raise PermissionError("the queue folder is not writable")
 
 
 def ask_store() -> None:
@@ -96,12 +96,12 @@ def ask_store() -> None:
 
 
 PROBES = {"database": Probe(ask_database), "store": Probe(ask_store), "broker": Probe(ask_broker)}
-# Without a broker files are still taken and handed out, and the schedule builds their index when it is back.
+# Without a broker, uploads and downloads work, and the schedule builds the indexes when it is back.
 NEEDED = ("database", "store")
 
 
 def check() -> dict[str, Answer]:
-    """Everything that the hub needs, asked at the same time."""
+    """Run all probes at the same time and return their results."""
     for probe in PROBES.values():
         probe.start()
     return {name: probe.answer() for name, probe in PROBES.items()}
@@ -113,7 +113,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """A line each, and why it fails in nobody's hands but the log's."""
+    """Return one line per dependency. The reason for a failure is only logged."""
     answers = check()
     is_ready = not any(answers[name].trouble for name in NEEDED)
     return HttpResponse(

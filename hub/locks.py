@@ -1,4 +1,4 @@
-"""Locks that die with their holder: advisory locks of PostgreSQL, or file locks beside the SQLite database."""
+"""Locks that end with their holder: PostgreSQL's advisory locks, or file locks beside the SQLite database."""
 
 import fcntl
 import hashlib
@@ -15,14 +15,14 @@ WAIT_S = 0.05
 
 @contextmanager
 def try_lock(name: str) -> Iterator[bool]:
-    """Yield whether the lock `name` is now held here; never waits. It ends with the block, or with the process."""
+    """Yield whether this block got the lock `name`, without waiting. The lock ends with the block or the process."""
     with _advisory_lock(name) if connection.vendor == "postgresql" else _file_lock(name) as held:
         yield held
 
 
 @contextmanager
 def wait_for_lock(name: str, *, timeout_s: float) -> Iterator[bool]:
-    """The same, but wait for another holder; yields False where the lock was not free within `timeout_s`."""
+    """Wait for the lock `name`. Yield False if it was not free within `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         with try_lock(name) as held:
@@ -47,7 +47,7 @@ def _advisory_lock(name: str) -> Iterator[bool]:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
             except DatabaseError:
-                # Ended, the session holds no lock; back in the pool, it would for as long as the process lives.
+                # A closed session holds no lock. Back in the pool, it would hold the lock until the process ends.
                 session.close()
                 raise
 

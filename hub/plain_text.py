@@ -1,17 +1,17 @@
-"""Text of others made fit for a line of a log, for a terminal and for a page: nothing in it acts, or is unseen. PURE.
+"""Text of others, made safe for a log line, a terminal and a page.
 
-A newline would begin a line of its own, an escape would move the cursor, and a mark that turns the writing round would
-show another name than the one that is there. Each such character is written as its number.
+A newline would start a line of its own, an escape sequence would move the cursor, and a bidirectional mark would show
+another name. Each such character is replaced by its number.
 """
 
 import re
 
-# Beside what Unicode calls unprintable, each of these is blank, or changes how its neighbours look.
+# Characters that Unicode calls printable, but that are blank or change how their neighbours look.
 BLANK = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U0001d159\U000e0100-\U000e01ef"
 )
 CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
-# Cf of Unicode 16, but for signs that are seen (U+0600 to U+0605, U+06DD, U+070F, U+08E2 and the like), Zl and Zp.
+# Category Cf of Unicode 16 without visible signs (U+0600 to U+0605, U+06DD, U+070F, U+08E2 and the like), Zl and Zp.
 FORMATS = (
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
@@ -20,29 +20,29 @@ JOINERS = "\u200c\u200d"
 SURROGATES = "\ud800-\udfff"
 CONTROL_BYTES = bytes([*range(9), 11, 12, *range(14, 32), 127])
 ALONE = f"{CONTROLS}{FORMATS}{BLANK}{SURROGATES}"
-# Persian, the scripts of India and emoji are written with joiners, between two characters of theirs.
+# Persian, Indic scripts and emoji need joiners between two of their characters.
 OF_A_SCRIPT = rf"[^\x00-\x7f{ALONE}{JOINERS}]"
 UNSEEN = re.compile(f"[{ALONE}]|[{JOINERS}](?!{OF_A_SCRIPT})|(?<!{OF_A_SCRIPT})[{JOINERS}]")
 NOT_IN_A_LINE = re.compile(rf"[\t\n\r{ALONE}{JOINERS}]")
 
 
 def visible(text: str) -> str:
-    """`text` with every character that is unseen or turns the writing round as `[U+202E]`; its lines stay."""
+    """Return `text` with invisible and bidirectional characters as `[U+202E]`. Newlines stay."""
     return UNSEEN.sub(_as_number, text)
 
 
 def escaped(text: str) -> str:
-    """The same for a terminal, with escapes in place of numbers."""
+    """Return `text` for a terminal: invisible characters as escapes, newlines kept."""
     return UNSEEN.sub(_as_escape, text)
 
 
 def one_line(text: str) -> str:
-    r"""`text` as one line of a log or a terminal: `\n`, `\x1b`, `\u202e` stand for what may not be in it."""
+    r"""Return `text` as one line for a log or a terminal, with escapes such as `\n`, `\x1b` and `\u202e`."""
     return NOT_IN_A_LINE.sub(_as_escape, text)
 
 
 def lines(text: str) -> str:
-    """A text of several lines, such as a trace, each fit and indented: none can be taken for a line of the log."""
+    """Return a text of several lines, such as a traceback, escaped and indented: none looks like a log line."""
     return "\n".join(f"  {one_line(line)}" for line in text.split("\n"))
 
 

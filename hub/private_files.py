@@ -1,6 +1,6 @@
-"""Whose the hub's files are: its own user's alone, but for the packages, where a web server of another user sends them.
+"""File permissions: only the hub's user can read its files, except packages that a web server of another user sends.
 
-Whoever else has an account on the machine reads no database, no package, no upload and no key.
+Other accounts of the machine can read no database, package, upload or key.
 """
 
 import os
@@ -15,15 +15,15 @@ OTHERS = 0o077
 
 
 def be_private() -> None:
-    """Keep the files that this process and its children make for their user alone."""
+    """Restrict new files of this process and its children to their user."""
     os.umask(UMASK)
 
 
 def tighten(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> None:
-    """Close the data folder and what lies in it, as far as it is this user's.
+    """Restrict the data folder and its contents, as far as this user owns them.
 
-    `readers` is the group that reads the packages. Without one, where another program sends them, the way to them stays
-    open to all; see too_open().
+    `readers` is the group that may read packages. Without one, if another program sends the packages, the path to them
+    stays open to all; see too_open().
     """
     is_open = is_sent_by_others and readers is None
     mode = 0o710 if readers is not None else 0o711 if is_open else 0o700
@@ -37,16 +37,16 @@ def tighten(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> No
 
 
 def too_open(folder: Path, *, readers: int | None) -> str:
-    """Say what of the data folder others can read, and the command that mends it; empty where nothing is."""
-    wanted = OPEN_TO_ALL if readers is not None else OTHERS
+    """Return a warning with the files that others can read and the command to fix them; "" if there are none."""
+    forbidden = OPEN_TO_ALL if readers is not None else OTHERS
     paths = [folder, *(path for path in folder.iterdir() if not path.is_symlink())]
-    found = [path for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & wanted]
+    found = [path for path in paths if path.exists() and stat.S_IMODE(path.stat().st_mode) & forbidden]
     if not found:
         return ""
     shown = ", ".join(str(path) for path in found[:3])
     return (
-        f"Other users of this machine can read {shown}; expected the hub's user alone. "
-        f"Run: chmod -R go-rwx {folder}. Where nginx sends packages from there, set HUB_READERS_GROUP to its group."
+        f"Other users of this machine can read {shown}; expected only the hub's user. "
+        f"Run: chmod -R go-rwx {folder}. If nginx sends packages from there, set HUB_READERS_GROUP to its group."
     )
 
 

@@ -1,7 +1,8 @@
-"""Every setting, from environment variables; each limit carries its unit. A bad value stops the start with one line.
+"""Settings, read from environment variables.
 
-A new one is read by a function of hub/variables.py, with its default and meaning, in the section where it belongs; then
-`manage.py settings --write` brings docs/operating.md up to date. What nobody sets is in fixed_settings.py.
+The functions of hub/variables.py read them; each call gives the name, the default and the meaning. A bad value stops
+the start with one line. Names of limits end in their unit. After a change, run `manage.py settings --write` to update
+the tables of docs/operating.md. Settings that no variable changes are in base_settings.py.
 """
 
 from typing import Any
@@ -33,14 +34,19 @@ from hub.variables import (
 
 section("The hub and its address")
 
-HUB_DATA_DIR = folder("HUB_DATA_DIR", BASE_DIR / "data", "database, store, queue and temporary files", shown="`./data`")
+HUB_DATA_DIR = folder(
+    "HUB_DATA_DIR",
+    BASE_DIR / "data",
+    "folder of the database, the packages, the queue and temporary files",
+    shown="`./data`",
+)
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # nosec B104  # compared, not bound
-HUB_HOST = text("HUB_HOST", "127.0.0.1", "the address that `make run` listens on; `0.0.0.0` is every IPv4 address")
-HUB_PORT = positive("HUB_PORT", 8000, "the port that `make run` listens on", at_most=65535)
+HUB_HOST = text("HUB_HOST", "127.0.0.1", "address that `make run` listens on; `0.0.0.0` listens on all IPv4 addresses")
+HUB_PORT = positive("HUB_PORT", 8000, "port that `make run` listens on", at_most=65535)
 HUB_PUBLIC_URL = text(
     "HUB_PUBLIC_URL",
     f"http://{'127.0.0.1' if HUB_HOST == EVERY_ADDRESS else HUB_HOST}:{HUB_PORT}",
-    "the address that people and clients use",
+    "public URL of the hub, as browsers and clients use it",
     shown="`http://127.0.0.1:8000`",
 ).rstrip("/")
 public = urlsplit(HUB_PUBLIC_URL)
@@ -48,62 +54,65 @@ if public.scheme not in ("http", "https") or not public.hostname or public.path 
     raise ImproperlyConfigured(
         f"HUB_PUBLIC_URL is {HUB_PUBLIC_URL!r}; expected an origin such as https://hub.example.org."
     )
-# As clients write it: without the port, an international name in its ASCII form.
+# The host name as clients send it: without the port, an international name in its ASCII form (IDNA).
 PUBLIC_HOST: str = public.hostname.encode("idna").decode()
 HUB_PROXIES = positive(
     "HUB_PROXIES",
     0,
-    "how many proxies of yours stand before the hub; then `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
+    "number of reverse proxies in front of the hub; if above 0, `X-Forwarded-For` and `X-Forwarded-Proto` are trusted",
     at_least=0,
 )
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HUB_PROXIES else None
-HUB_ALLOWED_HOSTS = words("HUB_ALLOWED_HOSTS", "further host names that the hub answers for, by commas")
+HUB_ALLOWED_HOSTS = words("HUB_ALLOWED_HOSTS", "additional host names that the hub accepts, comma-separated")
 LISTENING_HOSTS = [] if HUB_HOST == EVERY_ADDRESS else [HUB_HOST]
 ALLOWED_HOSTS = [PUBLIC_HOST, *LISTENING_HOSTS, "localhost", "127.0.0.1", "[::1]", *HUB_ALLOWED_HOSTS]
 CSRF_TRUSTED_ORIGINS = [HUB_PUBLIC_URL]
 SECRET_KEY = text(
     "SECRET_KEY",
     "",
-    "signs sessions and [encrypts second factors](#second-factors-at-rest); on several machines the same",
+    "secret that signs sessions and [encrypts second factors](#second-factors-at-rest); the same on all machines",
     shown="kept in the data folder",
 ) or kept_secret(HUB_DATA_DIR / "secret_key")
 SECRET_KEY_FALLBACKS = words(
-    "SECRET_KEY_FALLBACKS", "earlier values of it, by commas: what they signed or encrypted is still read"
+    "SECRET_KEY_FALLBACKS", "earlier values of `SECRET_KEY` that are still accepted, comma-separated"
 )
-HUB_PATH_KEYS = switch(
-    "HUB_PATH_KEYS", True, "whether a key may come as `/t/KEY/` before the path, as from conda and mamba"
-)
+HUB_PATH_KEYS = switch("HUB_PATH_KEYS", True, "accept keys in the path, as `/t/KEY/`; conda and mamba send them so")
 HUB_SECURITY_CONTACT = contact(
     "HUB_SECURITY_CONTACT",
-    "who takes reports of security problems, for `/.well-known/security.txt`: an e-mail address or an `https://` page",
+    "contact for security reports, shown in `/.well-known/security.txt`: an e-mail address or an `https://` page",
 )
-HUB_ADMIN_USERNAME = text("HUB_ADMIN_USERNAME", "admin", "the administrator that the first start makes")
-HUB_ADMIN_PASSWORD = text("HUB_ADMIN_PASSWORD", "", "the same one's password", shown="printed once")
-DEBUG = switch("HUB_DEBUG", False, "Django's debug pages; never in production")
+HUB_ADMIN_USERNAME = text("HUB_ADMIN_USERNAME", "admin", "user name of the initial administrator")
+HUB_ADMIN_PASSWORD = text(
+    "HUB_ADMIN_PASSWORD", "", "password of the initial administrator", shown="generated, printed once"
+)
+DEBUG = switch("HUB_DEBUG", False, "show Django's debug pages; never in production")
 
 section("Limits and times")
 
 HUB_MAX_UPLOAD_BYTES = positive(
-    "HUB_MAX_UPLOAD_BYTES", 2 * 1024**3, "the largest package; a channel can have its own limit", shown="2 GiB"
+    "HUB_MAX_UPLOAD_BYTES",
+    2 * 1024**3,
+    "largest package that is accepted; a channel can have its own limit",
+    shown="2 GiB",
 )
 # The fields of publishing.archive.limits.Limits.
 HUB_PACKAGE_LIMITS = numbers(
     "HUB_PACKAGE_LIMITS",
-    "what a package may cost to check, as `name=number,…`",
+    "limits on the cost of checking a package, as `name=number,…`",
     shown="see [Package checks](package-checks.md)",
 )
-HUB_RESERVATION_S = positive("HUB_RESERVATION_S", 900, "how long a file name stays reserved for an upload's bytes")
-HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250, "the least time between two builds of one index")
-HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7, "how long an unused shard is kept")
-HUB_GRACE_HOURS = positive("HUB_GRACE_HOURS", 24, "how long what was deleted can be restored")
-HUB_DOWNLOAD_COUNT_S = positive("HUB_DOWNLOAD_COUNT_S", 5, "how often counted downloads are written")
-# The names of channels_app.rate_limits.counters.LIMITS.
-HUB_RATE_LIMITS = numbers(
-    "HUB_RATE_LIMITS", "how often what may be tried, as `name=number,…`", shown="see [Limits](#limits)"
+HUB_RESERVATION_S = positive(
+    "HUB_RESERVATION_S", 900, "seconds for which an upload reserves its file name until its bytes are stored"
 )
+HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250, "minimum milliseconds between two builds of one index")
+HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7, "days for which an unused shard is kept")
+HUB_GRACE_HOURS = positive("HUB_GRACE_HOURS", 24, "hours within which a deleted package or channel can be restored")
+HUB_DOWNLOAD_COUNT_S = positive("HUB_DOWNLOAD_COUNT_S", 5, "seconds between two writes of the download counts")
+# The names of channels_app.rate_limits.counters.LIMITS.
+HUB_RATE_LIMITS = numbers("HUB_RATE_LIMITS", "rate limits, as `name=number,…`", shown="see [Limits](#limits)")
 
 HUB_SHUTDOWN_S = positive(
-    "HUB_SHUTDOWN_S", 30, "how long a web process that is told to stop goes on with requests, such as a slow upload"
+    "HUB_SHUTDOWN_S", 30, "seconds that a stopping web process waits for running requests, such as a slow upload"
 )
 
 section("Trusted publishing")
@@ -111,30 +120,30 @@ section("Trusted publishing")
 HUB_MINTED_KEY_MINUTES = positive(
     "HUB_MINTED_KEY_MINUTES",
     15,
-    "how long a [trusted publisher's](trusted-publishing.md) key lives, 5 to 60",
+    "lifetime in minutes of a [trusted publisher's](trusted-publishing.md) short-lived token, 5 to 60",
     at_least=5,
     at_most=60,
 )
-# Clients from before June 2026 ask their CI for tokens meant for prefix.dev, whichever hub they talk to.
+# Clients released before June 2026 always request identity tokens for the audience prefix.dev.
 HUB_PREFIX_DEV_AUDIENCE = switch(
     "HUB_PREFIX_DEV_AUDIENCE",
     False,
-    "whether identity tokens made for `prefix.dev` are taken, as old clients ask for them",
+    "accept identity tokens with the audience `prefix.dev`, which old clients request",
 )
 HUB_INTERNAL_HOSTS = words(
     "HUB_INTERNAL_HOSTS",
-    "issuers that may have a private address or speak http: hosts, with their ports, by commas",
+    "hosts of issuers (with their ports) that may have a private address or use http, comma-separated",
 )
 HUB_TUF_URL = text(
     "HUB_TUF_URL",
     "https://tuf-repo-cdn.sigstore.dev",
-    "where the public Sigstore's trust root is fetched from; empty: nowhere, the one shipped with the hub is used",
+    "TUF repository of the Sigstore trust root; empty: use the trust root that is shipped with the hub",
 ).rstrip("/")
-HUB_TUF_ROOT = text("HUB_TUF_ROOT", "", "of another such place, the path of its first `root.json`")
+HUB_TUF_ROOT = text("HUB_TUF_ROOT", "", "path of the initial `root.json`, if `HUB_TUF_URL` is another repository")
 HUB_TRUST_ROOT = text(
     "HUB_TRUST_ROOT",
     "",
-    "a private Sigstore's `trusted_root.json`, by which [attestations](provenance.md) are verified; nothing is fetched",
+    "path of a private Sigstore's `trusted_root.json` to verify [attestations](provenance.md); disables TUF",
 )
 
 section("Database and queue")
@@ -142,17 +151,18 @@ section("Database and queue")
 database_url = text(
     "DATABASE_URL",
     f"sqlite:///{HUB_DATA_DIR / 'hub.sqlite3'}",
-    "`postgres://user:password@host/name`",
+    "database, as `postgres://user:password@host/name`",
     shown="SQLite in the data folder",
 )
 HUB_DATABASE_CONNECTIONS = positive(
     "HUB_DATABASE_CONNECTIONS",
     16,
-    "how many connections to PostgreSQL a process has at most, for all of its threads; see [Scaling](scaling.md)",
+    "maximum number of PostgreSQL connections per process; see [Scaling](scaling.md)",
 )
 DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(database_url)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE: a transaction that reads first and writes later would fail instead of waiting for its turn.
+    # IMMEDIATE takes the write lock at the start. A deferred transaction that reads and then writes would fail instead
+    # of waiting.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
@@ -160,21 +170,22 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     DATABASES["default"]["CONN_MAX_AGE"] = 60
 else:
-    # Who waits longer is told to come again. A server that is down is tried for 5 s, then by whoever asks next.
+    # A request that gets no connection within 10 s is answered with 503. A server that is down is retried for 5 s, and
+    # then again at the next request.
     pool = {
         "min_size": 1,
         "max_size": HUB_DATABASE_CONNECTIONS,
         "timeout": 10,
         "reconnect_timeout": 5,
     }
-    # Prepared are the queries of hub.database.prepared(), at once; Django's own cursors prepare none.
+    # The threshold 0 prepares queries of hub.database.prepared() on first use. Django's own cursors never prepare.
     DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {"pool": pool, "prepare_threshold": 0}
 
-REDIS_URL = text("REDIS_URL", "", "`redis://host:6379/0`", shown="a queue in the data folder")
+REDIS_URL = text("REDIS_URL", "", "job queue, as `redis://host:6379/0`", shown="a queue in the data folder")
 QUEUE_DIR = HUB_DATA_DIR / "queue"
 CELERY_BROKER_URL = REDIS_URL or "folder://localhost"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
-    # Of a worker that died: its jobs go to another one after an hour. A job that takes longer holds a lock.
+    # Redis redelivers the jobs of a dead worker after an hour. A job that runs longer holds a lock.
     {"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600}
     if REDIS_URL
     else {
@@ -189,16 +200,18 @@ if not REDIS_URL:
 
 section("Store and delivery")
 
-HUB_STORAGE = one_of("HUB_STORAGE", ("filesystem", "s3"), "or `s3`, with the variables below")
+HUB_STORAGE = one_of(
+    "HUB_STORAGE", ("filesystem", "s3"), "package store: `filesystem`, or `s3` with the `AWS_…` variables below"
+)
 HUB_DELIVERY = one_of(
     "HUB_DELIVERY",
     ("stream", "redirect", "accel"),
-    "or `redirect`: packages come from the store by signed URLs; or `accel`: nginx sends files, and keeps the store's",
+    "how packages are sent: `stream` (by the hub), `redirect` (signed URLs of the store), `accel` (by nginx, cached)",
 )
 HUB_CDN_URL = text(
-    "HUB_CDN_URL", "", "a CDN before the hub, `https://cdn.example.org`: packages of public channels come from it"
+    "HUB_CDN_URL", "", "CDN in front of the hub for packages of public channels, such as `https://cdn.example.org`"
 ).rstrip("/")
-HUB_PRESIGNED_URL_S = positive("HUB_PRESIGNED_URL_S", 60, "how long a signed URL lives")
+HUB_PRESIGNED_URL_S = positive("HUB_PRESIGNED_URL_S", 60, "lifetime of a signed URL in seconds")
 CHANNEL_STORES: dict[str, dict[str, Any]] = {
     "filesystem": {"BACKEND": "hub.storage.folder.FolderStore", "OPTIONS": {"root": HUB_DATA_DIR / "channels"}},
     "s3": {"BACKEND": "hub.storage.s3.S3Store"},
@@ -208,30 +221,32 @@ STORAGES: dict[str, dict[str, Any]] = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "channels": CHANNEL_STORES[HUB_STORAGE],
 }
-AWS_STORAGE_BUCKET_NAME = text("AWS_STORAGE_BUCKET_NAME", "", "the bucket")
+AWS_STORAGE_BUCKET_NAME = text("AWS_STORAGE_BUCKET_NAME", "", "S3 bucket")
 if HUB_STORAGE == "s3" and not AWS_STORAGE_BUCKET_NAME:
     raise ImproperlyConfigured("HUB_STORAGE is 's3'; expected AWS_STORAGE_BUCKET_NAME to name the bucket.")
-AWS_S3_ENDPOINT_URL = text("AWS_S3_ENDPOINT_URL", "", "where it is, unless at AWS") or None
-AWS_S3_REGION_NAME = text("AWS_S3_REGION_NAME", "", "its region", shown="as boto3 finds it") or None
-# Without an endpoint boto3 would sign "auto" addresses for the global host, whatever the region.
+AWS_S3_ENDPOINT_URL = text("AWS_S3_ENDPOINT_URL", "", "S3 endpoint URL; not needed for AWS") or None
+AWS_S3_REGION_NAME = text("AWS_S3_REGION_NAME", "", "S3 region", shown="as boto3 finds it") or None
+# Without an endpoint, boto3's "auto" would sign addresses for the global host instead of the region's.
 AWS_S3_ADDRESSING_STYLE = one_of(
     "AWS_S3_ADDRESSING_STYLE",
     ("auto", "path", "virtual") if AWS_S3_ENDPOINT_URL else ("virtual", "path", "auto"),
-    "or `path`",
-    shown="`auto` at an endpoint, else `virtual`",
+    "S3 addressing style: `auto`, `path` or `virtual`",
+    shown="`auto` with an endpoint URL, else `virtual`",
 )
-# Without keys boto3 looks where it always does: a profile, a role, the machine's own.
-AWS_S3_ACCESS_KEY_ID = text("AWS_ACCESS_KEY_ID", "", "the key to it", shown="as boto3 finds it") or None
-AWS_S3_SECRET_ACCESS_KEY = text("AWS_SECRET_ACCESS_KEY", "", "its secret", shown="as boto3 finds it") or None
-AWS_SESSION_TOKEN = text("AWS_SESSION_TOKEN", "", "of a temporary key", shown="as boto3 finds it") or None
+# Without these keys, boto3 uses its default credential chain: profile, role, instance metadata.
+AWS_S3_ACCESS_KEY_ID = text("AWS_ACCESS_KEY_ID", "", "S3 access key ID", shown="as boto3 finds it") or None
+AWS_S3_SECRET_ACCESS_KEY = text("AWS_SECRET_ACCESS_KEY", "", "S3 secret access key", shown="as boto3 finds it") or None
+AWS_SESSION_TOKEN = (
+    text("AWS_SESSION_TOKEN", "", "session token of temporary S3 credentials", shown="as boto3 finds it") or None
+)
 STATIC_ROOT = HUB_DATA_DIR / "static"
 UPLOAD_DIR = HUB_DATA_DIR / "uploads"
 UPLOAD_DIR.mkdir(exist_ok=True)
 STATIC_ROOT.mkdir(exist_ok=True)
 HUB_READERS_GROUP = group(
     "HUB_READERS_GROUP",
-    "the group that may read packages in the data folder, by name or number: nginx's, where it sends them",
-    shown="the hub's user alone",
+    "group (name or number) that may read packages in the data folder, such as nginx's group with `accel`",
+    shown="only the hub's user can read them",
 )
 IS_SENT_BY_OTHERS = HUB_DELIVERY == "accel" and HUB_STORAGE == "filesystem"
 private_files.tighten(HUB_DATA_DIR, readers=HUB_READERS_GROUP, is_sent_by_others=IS_SENT_BY_OTHERS)
@@ -241,25 +256,24 @@ section("People")
 HUB_SIGN_UP = one_of(
     "HUB_SIGN_UP",
     ("invitation", "open", "domains"),
-    "who may [make an account](#who-signs-in-and-by-what): `invitation`, `open` or `domains`",
+    "people who can [sign up](#who-signs-in-and-by-what): `invitation` (invited people), `open` (anybody), `domains`",
 )
 HUB_SIGN_UP_DOMAINS = [
-    domain.lower()
-    for domain in words("HUB_SIGN_UP_DOMAINS", "for `domains`: those of the e-mail addresses that may, by commas")
+    domain.lower() for domain in words("HUB_SIGN_UP_DOMAINS", "e-mail domains that may sign up, comma-separated")
 ]
 if HUB_SIGN_UP == "domains" and not HUB_SIGN_UP_DOMAINS:
     raise ImproperlyConfigured("HUB_SIGN_UP is 'domains'; expected HUB_SIGN_UP_DOMAINS to name at least one.")
-HUB_GITLAB_URL = text("HUB_GITLAB_URL", "https://gitlab.com", "a GitLab of one's own").rstrip("/")
+HUB_GITLAB_URL = text("HUB_GITLAB_URL", "https://gitlab.com", "URL of the GitLab instance for sign-in").rstrip("/")
 HUB_OIDC_PROVIDERS = words(
-    "HUB_OIDC_PROVIDERS", "[providers of OpenID Connect](#who-signs-in-and-by-what) that people sign in by, by commas"
+    "HUB_OIDC_PROVIDERS", "names of [OpenID Connect providers](#who-signs-in-and-by-what) for sign-in, comma-separated"
 )
 SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, Any]] = {
-    "github": {"APPS": client("HUB_GITHUB", "the client registered at GitHub")},
+    "github": {"APPS": client("HUB_GITHUB", "of the OAuth app registered at GitHub")},
     "gitlab": {
-        "APPS": client("HUB_GITLAB", "the one at GitLab, with the scope `read_user`"),
+        "APPS": client("HUB_GITLAB", "of the application registered at GitLab, with the scope `read_user`"),
         "GITLAB_URL": HUB_GITLAB_URL,
     },
-    "google": {"APPS": client("HUB_GOOGLE", "the one at Google"), "SCOPE": ["profile", "email"]},
+    "google": {"APPS": client("HUB_GOOGLE", "of the OAuth client registered at Google"), "SCOPE": ["profile", "email"]},
     "openid_connect": {"APPS": oidc_clients(HUB_OIDC_PROVIDERS)},
 }
 for provider in SOCIALACCOUNT_PROVIDERS.values():
@@ -268,77 +282,82 @@ for provider in SOCIALACCOUNT_PROVIDERS.values():
 HUB_OIDC_PRIVATE_KEY = text(
     "HUB_OIDC_PRIVATE_KEY",
     "",
-    "signs identity tokens: an RSA key, as PEM; on several machines the same",
+    "RSA private key (PEM) that signs identity tokens; the same on all machines",
     shown="kept in the data folder",
 ).replace("\\n", "\n")
 IDP_OIDC_PRIVATE_KEY = HUB_OIDC_PRIVATE_KEY or kept_secret(HUB_DATA_DIR / "oidc_private_key.pem", new_rsa_key)
 email_url = text(
-    "EMAIL_URL", "consolemail://", "`smtp+tls://user:password@mail.example.org:587`", shown="mails are printed"
+    "EMAIL_URL",
+    "consolemail://",
+    "mail server, as `smtp+tls://user:password@mail.example.org:587`",
+    shown="mails are printed",
 )
 vars().update(env.email_url_config(email_url))
 DEFAULT_FROM_EMAIL = text(
-    "HUB_MAIL_FROM", f"Channelhub <hub@{public.hostname}>", "whom mails are from", shown="`Channelhub <hub@HOST>`"
+    "HUB_MAIL_FROM", f"Channelhub <hub@{public.hostname}>", "sender address of mails", shown="`Channelhub <hub@HOST>`"
 )
 
 section("Limits of each user")
 
-# What strangers can use up is bounded where anybody can make an account.
+# With open sign-up, anybody can create an account, so default limits apply.
 IS_FOR_STRANGERS = HUB_SIGN_UP == "open"
 HUB_USER_CHANNELS = positive(
     "HUB_USER_CHANNELS",
     20 if IS_FOR_STRANGERS else 0,
-    "how many [channels](#limits-of-each-user) a user may have, those that CI may make included; 0: any number",
+    "maximum [channels](#limits-of-each-user) of a user, including those a pending publisher can create; 0: no limit",
     at_least=0,
     shown="20 where sign-up is `open`, else 0",
 )
 HUB_USER_BYTES = positive(
     "HUB_USER_BYTES",
     10 * 1024**3 if IS_FOR_STRANGERS else 0,
-    "how many bytes of packages a user's channels may hold; 0: any number",
+    "maximum bytes of packages in all channels of a user; 0: no limit",
     at_least=0,
     shown="10 GiB where sign-up is `open`, else 0",
 )
 HUB_USER_PACKAGES_A_DAY = positive(
     "HUB_USER_PACKAGES_A_DAY",
     500 if IS_FOR_STRANGERS else 0,
-    "how many packages a day (UTC) may come into a user's channels; 0: any number",
+    "maximum packages uploaded to a user's channels per day (UTC); 0: no limit",
     at_least=0,
     shown="500 where sign-up is `open`, else 0",
 )
 HUB_USER_PENDING_PUBLISHERS = positive(
     "HUB_USER_PENDING_PUBLISHERS",
     20,
-    "how many trusted publishers a user may have that wait for their channel; 0: any number",
+    "maximum pending trusted publishers (whose channel doesn't exist yet) of a user; 0: no limit",
     at_least=0,
 )
-HUB_USER_TEAMS = positive("HUB_USER_TEAMS", 50, "how many teams a user may make; 0: any number", at_least=0)
+HUB_USER_TEAMS = positive("HUB_USER_TEAMS", 50, "maximum teams that a user can create; 0: no limit", at_least=0)
 HUB_USER_KEYS = positive(
     "HUB_USER_KEYS",
     200,
-    "how many API keys that work a user may have, and a channel of its own; 0: any number",
+    "maximum active API keys of a user, and of a channel; 0: no limit",
     at_least=0,
 )
 HUB_CHANNEL_PUBLISHERS = positive(
-    "HUB_CHANNEL_PUBLISHERS", 100, "how many trusted publishers a channel may have; 0: any number", at_least=0
+    "HUB_CHANNEL_PUBLISHERS", 100, "maximum trusted publishers of a channel; 0: no limit", at_least=0
 )
 
 # Browser security
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = public.scheme == "https"
-# Behind a proxy that says by what the request came; the probes of health come from inside.
+# Redirect only behind a proxy that sets X-Forwarded-Proto. Health probes call the hub directly, by http.
 SECURE_SSL_REDIRECT = public.scheme == "https" and HUB_PROXIES > 0
 SECURE_HSTS_SECONDS = 31_536_000 if public.scheme == "https" else 0
 
 section("Logs and metrics")
 
 HUB_LOG_FORMAT = one_of(
-    "HUB_LOG_FORMAT", ("line", "json"), "or `json`: an object a line; see [Monitoring](monitoring.md#logs)"
+    "HUB_LOG_FORMAT",
+    ("line", "json"),
+    "log format: `line`, or `json` (one object per line); see [Monitoring](monitoring.md#logs)",
 )
-HUB_ACCESS_LOG = switch("HUB_ACCESS_LOG", False, "whether every request has its line in the log")
+HUB_ACCESS_LOG = switch("HUB_ACCESS_LOG", False, "log every request")
 HUB_METRICS_TOKEN = text(
-    "HUB_METRICS_TOKEN", "", "what Prometheus sends as a bearer token for `/metrics`, which nobody reads without it"
+    "HUB_METRICS_TOKEN", "", "bearer token that Prometheus sends to `/metrics`; without it, `/metrics` is disabled"
 )
-SENTRY_DSN = text("SENTRY_DSN", "", "where errors are reported to, such as `https://KEY@sentry.example.org/1`")
+SENTRY_DSN = text("SENTRY_DSN", "", "Sentry DSN for error reports, such as `https://KEY@sentry.example.org/1`")
 LOGGING_CONFIG = "hub.observability.logs.configure"
 LOGGING = {
     "version": 1,
@@ -348,14 +367,14 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django.request": {"level": "ERROR"},
-        # A wrong Host header is the client's fault: the access log has its 400, and needs no traceback.
+        # A wrong Host header is an error of the client. The access log shows its 400; a traceback would add nothing.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "celery": {"level": "WARNING"},
         "urllib3": {"level": "ERROR"},
     },
 }
 if SENTRY_DSN:
-    from hub.observability import sentry  # with the library, which a hub without the setting need not load
+    from hub.observability import sentry  # imported here, because loading the library costs time and memory
 
     sentry.start(SENTRY_DSN)
 

@@ -1,4 +1,4 @@
-"""The clients that the hub has at other providers of sign-in, from environment variables, as allauth takes them."""
+"""OAuth clients of the hub at other sign-in providers, from environment variables in allauth's form."""
 
 import re
 from typing import Any
@@ -7,14 +7,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 from hub.variables import switch, text
 
-# Providers that allauth knows by name, each with its own kind of client.
+# Providers with a class of their own in allauth.
 KNOWN_PROVIDERS = ("github", "gitlab", "google")
 
 
 def client(prefix: str, meaning: str, **values: Any) -> list[dict[str, Any]]:
-    """The client registered at a provider, by its two variables; none where they are empty."""
-    client_id = text(f"{prefix}_CLIENT_ID", "", meaning)
-    secret = text(f"{prefix}_CLIENT_SECRET", "", "its secret")
+    """Return the client registered at a provider, from its two variables; an empty list if they are empty."""
+    client_id = text(f"{prefix}_CLIENT_ID", "", f"client ID {meaning}")
+    secret = text(f"{prefix}_CLIENT_SECRET", "", f"client secret {meaning}")
     if bool(client_id) != bool(secret):
         raise ImproperlyConfigured(
             f"{prefix}_CLIENT_ID and {prefix}_CLIENT_SECRET belong together; expected both or neither."
@@ -23,26 +23,30 @@ def client(prefix: str, meaning: str, **values: Any) -> list[dict[str, Any]]:
 
 
 def oidc_client(name: str) -> list[dict[str, Any]]:
-    """The client at the provider of OpenID Connect called `name`, with what else it is told; none without a URL."""
+    """Return the client of the OpenID Connect provider `name` with its options; an empty list without a URL."""
     prefix = _oidc_prefix(name)
-    url = text(f"{prefix}_URL", "", "the issuer, below which `/.well-known/openid-configuration` lies").rstrip("/")
+    url = text(f"{prefix}_URL", "", "issuer URL, the part before `/.well-known/openid-configuration`").rstrip("/")
     has_trusted_mails = switch(
-        f"{prefix}_TRUST_EMAIL", False, "its addresses count as verified, and lead into the account that has the same"
+        f"{prefix}_TRUST_EMAIL",
+        False,
+        "treat its addresses as verified, and sign in to the account with the same address",
     )
     settings = {
         "server_url": url,
-        "groups_claim": text(f"{prefix}_GROUPS_CLAIM", "groups", "the claim with the groups that fill teams"),
-        "sign_up": switch(f"{prefix}_SIGN_UP", True, "whoever it signs in gets an account; else as `HUB_SIGN_UP` says"),
+        "groups_claim": text(f"{prefix}_GROUPS_CLAIM", "groups", "claim with the groups that fill teams"),
+        "sign_up": switch(
+            f"{prefix}_SIGN_UP", True, "create an account at the first sign-in; if `false`, apply `HUB_SIGN_UP`"
+        ),
         "verified_email": has_trusted_mails,
         "email_authentication": has_trusted_mails,
     }
-    title = text(f"{prefix}_TITLE", name, "what the button says", shown="the name")
-    found = client(prefix, "the client registered there", provider_id=name, name=title, settings=settings)
+    title = text(f"{prefix}_TITLE", name, "label of the sign-in button", shown="the name")
+    found = client(prefix, "of the client registered there", provider_id=name, name=title, settings=settings)
     return found if url else []
 
 
 def oidc_clients(names: list[str]) -> list[dict[str, Any]]:
-    """The clients at all providers that HUB_OIDC_PROVIDERS names."""
+    """Return the clients of all providers in HUB_OIDC_PROVIDERS. Raise ImproperlyConfigured if one is incomplete."""
     found = {name: oidc_client(name) for name in names}
     for name, clients in found.items():
         prefix = _oidc_prefix(name)

@@ -1,4 +1,4 @@
-"""Every path of the hub. A channel's own files come last: whatever is not the hub's is a channel's."""
+"""All URLs of the hub. The patterns for channels come last and match all other paths."""
 
 import re
 
@@ -15,9 +15,9 @@ handler403 = "channels_app.site.error_pages.denied"
 handler404 = "channels_app.site.error_pages.not_found"
 handler500 = "channels_app.site.error_pages.failed"
 
-# Django's own form would ask for no second factor.
+# Django's own login form would ask for no second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-# What is nowhere is 404 here, too; which models there are is no secret.
+# Unknown paths below /admin/ are 404 like others; the names of models are not secret.
 admin.site.final_catch_all_view = False
 
 words = "|".join(re.escape(word) for word in sorted(ROUTED))

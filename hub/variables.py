@@ -1,6 +1,7 @@
-"""How settings.py reads environment variables: each function one kind of value, or one line that says what is wrong.
+"""Readers of environment variables for settings.py: one function for each kind of value.
 
-Each takes the variable's name, its default, and what it means, in a table of docs/operating.md: `manage.py settings`.
+Each takes the variable's name, its default and its meaning for docs/operating.md (`manage.py settings`). A bad value
+raises ImproperlyConfigured with one line.
 """
 
 import grp
@@ -22,36 +23,36 @@ GROUP_DIGITS_MAX = 9
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`shown` is its default and `meaning` what it is for, both as Markdown."""
+    """An environment variable. `shown` is its default and `meaning` its description, both as Markdown."""
 
     name: str
     shown: str
     meaning: str
 
 
-# Section → its variables, in the order in which settings.py reads them.
+# Variables by section, in the order in which settings.py reads them.
 SECTIONS: dict[str, list[Variable]] = {}
 
 
 def section(title: str) -> None:
-    """What is read from here on stands under `title`."""
+    """Start the section `title` of the documentation for the variables that are read next."""
     SECTIONS[title] = []
 
 
 def text(name: str, default: str, meaning: str, *, shown: str | None = None) -> str:
-    """The variable `name`, or else `default`; `shown` says what that is where it differs from machine to machine."""
+    """Return the variable `name`, or `default`. `shown` documents a default that differs between machines."""
     list(SECTIONS.values())[-1].append(Variable(name, _code(default) if shown is None else shown, meaning))
     value: str = env.str(name, default=default)
     return value
 
 
 def words(name: str, meaning: str) -> list[str]:
-    """The variable `name`, as "one,two,…"; by default none."""
+    """Return the variable `name`, "one,two,…", as a list; empty by default."""
     return [word.strip() for word in text(name, "", meaning).split(",") if word.strip()]
 
 
 def one_of(name: str, allowed: tuple[str, ...], meaning: str, *, shown: str | None = None) -> str:
-    """The variable `name`, by default the first of `allowed`; anything else is an error."""
+    """Return the variable `name`, by default the first of `allowed`. Raise ImproperlyConfigured for other values."""
     value = text(name, allowed[0], meaning, shown=shown)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} is {value!r}; expected one of: {', '.join(allowed)}.")
@@ -67,7 +68,7 @@ def positive(
     at_most: int | None = None,
     shown: str | None = None,
 ) -> int:
-    """The variable `name`, a whole number, above zero where nothing else is said."""
+    """Return the variable `name` as a whole number of at least `at_least` and at most `at_most`."""
     value = text(name, str(default), meaning, shown=shown)
     number = int(value) if value.isascii() and value.isdigit() else -1
     if number < at_least or (at_most and number > at_most):
@@ -77,16 +78,18 @@ def positive(
 
 
 def contact(name: str, meaning: str) -> str:
-    """The variable `name`, an e-mail address or a URI, as a URI; empty by default."""
+    """Return the variable `name`, an e-mail address or a URI, as a URI; empty by default."""
     value = text(name, "", meaning).strip()
     uri = f"mailto:{value}" if re.fullmatch(r"[^\s:@/]+@[^\s@/]+", value) else value
     if value and not re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+|tel:\+?[\d-]+)", uri):
-        raise ImproperlyConfigured(f"{name} is {value!r}; expected an e-mail address or a URI by https, mailto or tel.")
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; expected an e-mail address, or an https:, mailto: or tel: URI."
+        )
     return uri
 
 
 def numbers(name: str, meaning: str, *, shown: str) -> dict[str, int]:
-    """The variable `name`, as "name=number,…"; by default empty."""
+    """Return the variable `name`, "name=number,…", as a dictionary; empty by default."""
     value = text(name, "", meaning, shown=shown)
     found = [entry.partition("=")[::2] for entry in value.split(",") if entry]
     for key, number in found:
@@ -96,12 +99,12 @@ def numbers(name: str, meaning: str, *, shown: str) -> dict[str, int]:
 
 
 def switch(name: str, default: bool, meaning: str) -> bool:
-    """The variable `name`, `true` or `false`."""
+    """Return whether the variable `name` is `true`; it must be `true` or `false`."""
     return one_of(name, ("true", "false") if default else ("false", "true"), meaning) == "true"
 
 
 def folder(name: str, default: Path, meaning: str, *, shown: str) -> Path:
-    """The folder that the variable `name` names, made where it is missing."""
+    """Return the folder that the variable `name` names. Create it if it is missing."""
     path = Path(text(name, str(default), meaning, shown=shown)).expanduser().resolve()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,7 +116,7 @@ def folder(name: str, default: Path, meaning: str, *, shown: str) -> Path:
 
 
 def group(name: str, meaning: str, *, shown: str) -> int | None:
-    """The group that the variable `name` names, as its number; None by default."""
+    """Return the number of the group that the variable `name` names; None by default."""
     value = text(name, "", meaning, shown=shown)
     if not value or (value.isascii() and value.isdigit()):
         return int(value[:GROUP_DIGITS_MAX]) if value else None
@@ -124,7 +127,7 @@ def group(name: str, meaning: str, *, shown: str) -> int | None:
 
 
 def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
-    """The secret in the file at `path`, made at the first start."""
+    """Return the secret in the file at `path`. Create the file at the first start."""
     if not path.exists():
         made = make()
         with (
@@ -136,8 +139,8 @@ def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urls
 
 
 def new_rsa_key() -> str:
-    """A private key for RS256, as PEM."""
-    from cryptography.hazmat.primitives import serialization  # needed at the first start alone
+    """Return a new RSA private key for RS256, as PEM."""
+    from cryptography.hazmat.primitives import serialization  # needed only at the first start
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     return (
@@ -148,7 +151,7 @@ def new_rsa_key() -> str:
 
 
 def warn_of_unknown() -> None:
-    """Warn of a HUB_… variable that nothing has read: a misspelt setting is without effect."""
+    """Warn about HUB_… variables that were not read: a misspelt setting has no effect."""
     known = {variable.name for variables in SECTIONS.values() for variable in variables}
     found = {name.removesuffix("_FILE") for name in os.environ if name.startswith("HUB_")}
     for name in sorted(found - known):
@@ -156,7 +159,7 @@ def warn_of_unknown() -> None:
 
 
 def markdown() -> str:
-    """Every variable with its default and meaning: a table for each section."""
+    """Return all variables with their defaults and meanings as Markdown: one table for each section."""
     head = "| variable | default | meaning |\n| --- | --- | --- |\n"
     tables = (
         f"### {title}\n\n{head}" + "".join(f"| `{row.name}` | {row.shown} | {row.meaning} |\n" for row in rows)

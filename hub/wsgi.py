@@ -1,4 +1,4 @@
-"""The WSGI application: WSGI and not ASGI, so that an upload can be refused before its body is read."""
+"""The WSGI application. It is WSGI, not ASGI, so that an upload can be refused before its body is read."""
 
 import os
 from importlib import import_module
@@ -9,5 +9,5 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 application = get_wsgi_application()
-# Every view, before the first request and not while it waits.
+# Import all views before the first request, which would wait for it.
 import_module(settings.ROOT_URLCONF)

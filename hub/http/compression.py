@@ -1,6 +1,6 @@
-"""Pages, feeds and JSON in gzip for whoever takes that: a third of the bytes for 0.2 ms.
+"""Gzip for pages, feeds and JSON if the client accepts it: a third of the bytes for 0.2 ms.
 
-Channel files have encodings of their own (publishing/downloads/encodings.py), static files are compressed by nginx.
+Channel files have their own encodings (publishing/downloads/encodings.py); nginx compresses static files.
 """
 
 from django.http import HttpRequest
@@ -13,7 +13,7 @@ TYPES = ("text/html", "application/json", "application/atom+xml")
 
 
 def compress(get_response: GetResponse) -> GetResponse:
-    """Compress answers of TYPES. Django adds bytes of random length, so that no secret is guessed by sizes (BREACH)."""
+    """Compress responses of TYPES. Django adds padding of random length against BREACH."""
     gzip = GZipMiddleware(get_response)
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""The Content-Security-Policy of every answer."""
+"""The Content-Security-Policy of every response."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from csp.utils import build_policy
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-# By which a view asks the library for a policy of its own, as its decorators do.
+# Attributes with which a view changes the policy; django-csp's decorators set them.
 OWN_POLICY = ("_csp_update", "_csp_config", "_csp_replace", "_csp_exempt")
 
 
 class ContentPolicy(CSPMiddleware):
-    """The library's, but for the policy of nearly all answers, which it makes once and not for each: 25 µs.
+    """django-csp's middleware, but the default policy is built once instead of for each response (25 µs).
 
-    There are no nonces: no page has a script or style of its own.
+    There are no nonces: no page has inline scripts or styles.
     """
 
     def __init__(self, get_response: Any) -> None:

@@ -1,4 +1,4 @@
-"""What every request passes through: keys out of paths first, errors into sentences last."""
+"""Middleware for every request: secrets in paths, limits on requests, headers, errors as plain text."""
 
 import errno
 import logging
@@ -19,27 +19,30 @@ from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-# In META because Django's error reports blank every entry whose name contains KEY; no header can set it.
+# META, because Django's error reports hide every entry whose name contains KEY. No header can set this name.
 PATH_KEY = "channelhub.path_key"
 PATH_KEY_PREFIX = "/t/"
 
-# The same for the secret of an invitation's link.
+# The same, for the secret of an invitation link.
 INVITATION_KEY = "channelhub.invitation_key"
 INVITATION_PREFIX = "/invitations/"
 
 PG_DISK_FULL = "53100"
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
-# Of digits in a row: Python turns no text of more than 4,300 into a number, and no name here has more than 300 letters.
+# Maximum digits in a row: Python converts at most 4,300 digits to a number, and no name here has more than 300
+# characters.
 DIGITS_MAX = 300
 LONG_NUMBER = re.compile(rf"(?:\d_?){{{DIGITS_MAX + 1}}}")
 NUMBER_TOO_LONG = bad_request("number_too_long", f"A number has more than {DIGITS_MAX} digits; expected a shorter one.")
-NUL = bad_request("nul", "The address holds a NUL character, which no name here has.")
+NUL = bad_request("nul", "The URL contains a NUL character, which no name here has.")
 STORE_DOWN = unavailable("store_unavailable", "The package store does not answer. Nothing was changed; try again.")
 DATABASE_DOWN = unavailable("database_unavailable", "The database does not answer just now; try again in a moment.")
-NO_LENGTH = HubError(411, "length_missing", "The body is chunked; it is taken here with a Content-Length alone.")
-TOO_LARGE = too_large("body_too_large", "The body is larger than anything that is sent here: at most 1 MiB is taken.")
+NO_LENGTH = HubError(
+    411, "length_missing", "The body is chunked; expected a Content-Length. Send the body with its length."
+)
+TOO_LARGE = too_large("body_too_large", "The body is too large; expected at most 1 MiB.")
 HTTPS_NEEDED = bad_request(
-    "https_needed", f"This came by http, and nothing was changed. Use the hub's address: {settings.HUB_PUBLIC_URL}"
+    "https_needed", f"The request came over http, so nothing was changed. Use the hub's URL: {settings.HUB_PUBLIC_URL}"
 )
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -53,9 +56,9 @@ logger = logging.getLogger(__name__)
 
 
 def path_key(get_response: GetResponse) -> GetResponse:
-    """Take the key out of `/t/<key>/…` before anything logs the path; conda and mamba send keys in that way.
+    """Move the key of `/t/<key>/…`, where conda and mamba send it, to META before anything logs the path.
 
-    No page is shown there: its links, and what it embeds, would carry the key on.
+    HTML pages are refused there: their links and embedded files would contain the key.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -73,7 +76,7 @@ def path_key(get_response: GetResponse) -> GetResponse:
 
 
 def invitation_key(get_response: GetResponse) -> GetResponse:
-    """Take the secret out of `/invitations/<secret>`, as path_key does with keys."""
+    """Move the secret of `/invitations/<secret>` to META, as path_key does with keys."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith(INVITATION_PREFIX):
@@ -85,7 +88,7 @@ def invitation_key(get_response: GetResponse) -> GetResponse:
 
 
 def client_address(get_response: GetResponse) -> GetResponse:
-    """REMOTE_ADDR as the outermost of our own proxies saw it; what stands before that, the client may have made up."""
+    """Set REMOTE_ADDR to the address that our outermost proxy saw. Earlier entries can be forged by the client."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         seen = request.headers.get("X-Forwarded-For", "").split(",")
@@ -98,7 +101,7 @@ def client_address(get_response: GetResponse) -> GetResponse:
 
 
 def reject_nul_bytes(get_response: GetResponse) -> GetResponse:
-    """Refuse a NUL in a path: nothing is named so, and PostgreSQL fails on a text that holds one."""
+    """Refuse paths with a NUL character: no name has one, and PostgreSQL rejects it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         return answer(NUL) if "\x00" in request.path_info else get_response(request)
@@ -107,12 +110,12 @@ def reject_nul_bytes(get_response: GetResponse) -> GetResponse:
 
 
 def bounded_numbers(get_response: GetResponse) -> GetResponse:
-    """Refuse an address with a number of hundreds of digits: whatever reads it as a number would fail."""
+    """Refuse URLs with a number of more than DIGITS_MAX digits, which int() could not convert."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         query: str = request.META.get("QUERY_STRING", "")
         if len(query) > DIGITS_MAX:
-            # In WSGI's form: each character is a byte.
+            # WSGI passes the query as Latin-1: each character is a byte.
             query = unquote_plus(query.encode("latin-1", "replace").decode("utf-8", "replace"))
         if _has_long_number(request.path_info) or _has_long_number(query):
             return answer(NUMBER_TOO_LONG)
@@ -126,7 +129,7 @@ def _has_long_number(text: str) -> bool:
 
 
 def head_as_get(get_response: GetResponse) -> GetResponse:
-    """Answer HEAD with the status and headers of GET, Content-Length among them, and without its body."""
+    """Answer HEAD with the status and headers of GET, including Content-Length, and without its body."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -140,7 +143,7 @@ def head_as_get(get_response: GetResponse) -> GetResponse:
 
 
 def permissions_policy(get_response: GetResponse) -> GetResponse:
-    """No page asks for what browsers can give; passkeys alone are needed, and are the hub's own by default."""
+    """Deny all browser features by Permissions-Policy. WebAuthn is allowed for the same origin by default."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -151,9 +154,9 @@ def permissions_policy(get_response: GetResponse) -> GetResponse:
 
 
 def https_for_changes(get_response: GetResponse) -> GetResponse:
-    """Refuse what changes something and came by http, where the hub has https.
+    """Refuse changes over http if the hub has https.
 
-    Clients would follow Django's redirect by GET and without the body.
+    Clients would follow Django's redirect with GET and without the body.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -164,9 +167,9 @@ def https_for_changes(get_response: GetResponse) -> GetResponse:
 
 
 def bounded_body(get_response: GetResponse) -> GetResponse:
-    """Refuse what no form of ours can be, before anything reads it: Django's parser would spool files of any size.
+    """Refuse bodies larger than any form, before they are read: Django's parser would spool files of any size.
 
-    A form that is small enough is read, and refused where it holds a number of hundreds of digits.
+    Forms below the limit are read, and refused if they contain a number of too many digits.
     """
 
     class Middleware:
@@ -188,7 +191,7 @@ def bounded_body(get_response: GetResponse) -> GetResponse:
 
 
 def is_number_up_to(digits: str, most: int) -> bool:
-    """Tell whether a header such as Content-Length is a whole number of at most `most`, however long it is."""
+    """Tell whether a header such as Content-Length is a whole number of at most `most`. It may have any length."""
     return digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX and int(digits) <= most
 
 
@@ -197,12 +200,12 @@ def _has_long_number_in_form(request: HttpRequest) -> bool:
         return False
     try:
         return any(_has_long_number(value) for _, values in request.POST.lists() for value in values)
-    except UnreadablePostError:  # the client has gone
+    except UnreadablePostError:  # the client closed the connection
         return False
 
 
 def no_store_for_authenticated(get_response: GetResponse) -> GetResponse:
-    """What somebody is answered who said who they are is kept by nobody, unless its view says otherwise."""
+    """Set `Cache-Control: private, no-store` on responses to authenticated requests, unless the view set the header."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -215,7 +218,7 @@ def no_store_for_authenticated(get_response: GetResponse) -> GetResponse:
 
 
 def plain_errors(get_response: GetResponse) -> GetResponse:
-    """Answer every HubError as one plain sentence: clients show the first 512 characters of it to people."""
+    """Answer HubErrors as one plain sentence: clients show people the first 512 characters of it."""
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -228,7 +231,7 @@ def plain_errors(get_response: GetResponse) -> GetResponse:
 
 
 def plain_answer(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """What is answered to an exception of the hub's own, or of a disk that is full."""
+    """Return the response to a HubError, a StoreError or a full disk; None for other exceptions."""
     if isinstance(exception, HubError):
         return answer(exception)
     is_full = _is_disk_full(exception)
@@ -243,7 +246,7 @@ def has_body(request: HttpRequest) -> bool:
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk, the store's or a database's, is what the error, or what led to it, was."""
+    """Tell whether a full disk of the store or the database caused the error."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     if (
@@ -255,7 +258,7 @@ def _is_disk_full(error: BaseException | None) -> bool:
 
 
 def answer(error: HubError) -> HttpResponse:
-    """The error as plain text."""
+    """Return the error as a plain-text response."""
     return HttpResponse(
         f"{error.detail}\n",
         status=error.status,
@@ -265,5 +268,5 @@ def answer(error: HubError) -> HttpResponse:
 
 
 def _show_path(request: HttpRequest, path: str) -> None:
-    """Make `path` the request's; RAW_URI is what gunicorn's access log shows."""
+    """Set the request's path, and RAW_URI, which gunicorn's access log shows."""
     request.META["PATH_INFO"] = request.META["RAW_URI"] = request.path = request.path_info = path

@@ -1,7 +1,7 @@
-"""An upload request, of any protocol, → one temporary file, hashed on its way in.
+"""Upload requests of any protocol → one temporary file, hashed while it is read.
 
-Read from the WSGI input itself: through Django's request a chunked body without Content-Length is empty, the headers
-of a multipart part are not to be seen, and the file is written twice.
+The body is read from the WSGI input. Through Django's request, a chunked body without Content-Length is empty, the
+headers of a multipart part are lost, and the file is written twice.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ FORM_OVERHEAD_BYTES = ATTESTATION_MAX_BYTES + 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """What arrived: the bytes at `path` (for as long as the request lasts) and what the client said of them."""
+    """A received file: its bytes at `path` until the request ends, and the client's statements about it."""
 
     path: Path
     file_name: str
@@ -40,34 +40,34 @@ class ReceivedFile:
     md5: str
     size_bytes: int
     attestation: bytes | None = None
-    fields: dict[str, str] = field(default_factory=dict)  # the other parts of a form
+    fields: dict[str, str] = field(default_factory=dict)  # the other fields of the form
 
 
-# Of a process's 32 threads, where no proxy takes bodies whole: slow senders leave the others free.
+# Of 32 threads per process. Without a proxy that buffers bodies, slow senders leave the others free.
 READING = BoundedSemaphore(20)
 READING_WAIT_S = 0.3
-# More than any file has bytes: of a longer number the beginning is too large already.
+# Longer numbers are cut; the first 30 digits already exceed every limit.
 LENGTH_DIGITS_MAX = 30
 
 
 class Body:
-    """The bytes of a request, read once, in chunks; it knows how many have arrived."""
+    """The body of a request: read once, in chunks, and counted."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.headers = request.headers
         self.content_type: str = request.META.get("CONTENT_TYPE", "")
         length: str = request.META.get("CONTENT_LENGTH") or ""
         self.declared_bytes = int(length[:LENGTH_DIGITS_MAX]) if length.isascii() and length.isdigit() else None
-        # Without a length, reading to the end is safe only where the server says so, as gunicorn and granian do.
+        # Without a length, the end is known only if the server marks it, as gunicorn and granian do.
         self._ends_by_itself = bool(request.META.get("wsgi.input_terminated"))
-        # What is left of the length without all that a form may add to the package.
+        # The minimum size of the package: the length without the largest form around it.
         overhead_bytes = FORM_OVERHEAD_BYTES if self.content_type.startswith("multipart/") else 0
-        self.package_bytes = max((self.declared_bytes or 0) - overhead_bytes, 0)  # at least
+        self.package_bytes = max((self.declared_bytes or 0) - overhead_bytes, 0)
         self._source: Readable = request.META["wsgi.input"]
         self._arrived_bytes = 0
 
     def chunks(self) -> Iterator[bytes]:
-        """What has not been read yet. 400 where the connection ends before the body does."""
+        """Yield the unread bytes. Raise a 400 if the connection ends before the body does."""
         if self.declared_bytes is None and not self._ends_by_itself:
             raise _length_missing()
         with _reading():
@@ -82,7 +82,7 @@ class Body:
                     break
                 self._arrived_bytes += len(chunk)
                 yield chunk
-        # gunicorn takes a body without any length for an empty one.
+        # gunicorn treats a body without a length as empty.
         if not self._arrived_bytes and self.declared_bytes is None and "Transfer-Encoding" not in self.headers:
             raise _length_missing()
         if self._next_bytes() and self.declared_bytes is not None:
@@ -99,12 +99,12 @@ class Body:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Hold one of the places of those that read bodies; 503 where slow senders have all of them."""
+    """Hold one of the slots for reading bodies. Raise a 503 if slow senders hold all of them."""
     if settings.HUB_PROXIES:
         yield
         return
     if not READING.acquire(timeout=READING_WAIT_S):
-        raise unavailable("too_many_uploads", "Too many uploads are under way here. Nothing was changed; try again.")
+        raise unavailable("too_many_uploads", "Too many uploads are running. Nothing was changed; try again.")
     try:
         yield
     finally:
@@ -113,11 +113,11 @@ def _reading() -> Iterator[None]:
 
 @contextmanager
 def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
-    """Read the body: a multipart form with a part `file`, or the bare bytes of one file. Costs one pass and one chunk.
+    """Read a multipart form with a part `file`, or the bare bytes of one file, in one pass.
 
-    Besides `file`, a form may have a part `attestation` and a few small text fields.
+    A form may also have a part `attestation` and a few small text fields.
 
-    400 where the body is broken or ends early, 413 where the file is larger than `limit_bytes` or than what is free.
+    Raise a 400 for a broken or incomplete body, a 413 if the file exceeds `limit_bytes` or the free disk space.
     """
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes + FORM_OVERHEAD_BYTES:
         raise _over_limit(limit_bytes)
@@ -135,7 +135,7 @@ def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
 
 
 def _check_space(needed_bytes: int) -> None:
-    """Refuse what does not fit before it is sent; what comes meanwhile may still fill the disk."""
+    """Refuse a body that exceeds the free disk space before it is sent. Concurrent uploads can still fill the disk."""
     folders = [settings.UPLOAD_DIR, getattr(store(), "root", settings.UPLOAD_DIR)]
     if any(Path(folder).is_dir() and shutil.disk_usage(folder).free < needed_bytes for folder in folders):
         raise disk_full(is_upload=True)
@@ -143,7 +143,7 @@ def _check_space(needed_bytes: int) -> None:
 
 @dataclass(slots=True)
 class _Sink:
-    """A file that hashes and counts what is written to it, up to a limit."""
+    """A file with a size limit that hashes and counts the written bytes."""
 
     file: IO[bytes]
     limit_bytes: int
@@ -193,7 +193,7 @@ def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
 
 
 class _Form:
-    """The parts of an upload form, as the parser's events come in: the file to the sink, small ones to memory."""
+    """Parts of an upload form from the parser's events: the file goes to the sink, small parts stay in memory."""
 
     def __init__(self, sink: _Sink, headers: Mapping[str, str]) -> None:
         self.sink = sink
@@ -235,7 +235,7 @@ class _Form:
         self.claimed_sha256 = self._announced(part, "X-File-SHA256", str.lower)
 
     def _announced(self, part: MultipartSegment, name: str, normal: Callable[[str], str]) -> str:
-        """A header of the part or of the request, in its normal form; 400 where both have it and differ."""
+        """Return a header of the part or of the request, normalized. Raise a 400 if both have it and they differ."""
         of_part, of_request = (normal(text.strip()) for text in (part.header(name, ""), self.headers.get(name, "")))
         if of_part and of_request and of_part != of_request:
             raise bad_request(
@@ -253,7 +253,7 @@ class _Form:
 
 
 def _last_segment(name: str) -> str:
-    """A file's name without the folders before it, which scripts send along; Windows has backslashes."""
+    """Return a file name without its folders, which some scripts send; Windows uses backslashes."""
     return name.replace("\\", "/").rpartition("/")[2]
 
 

@@ -1,4 +1,4 @@
-"""The outermost middleware: every request's id, its measures, its line in the access log, whatever else it skips."""
+"""The outermost middleware: request ids, request metrics and the access log, for every response."""
 
 import logging
 import time
@@ -12,14 +12,14 @@ from hub.http.middleware import GetResponse
 from hub.observability import metrics, request_ids
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-# Who asks, in words for the log, as channels_app.authentication.actors found out; in META no header can set it.
+# The caller, as text for the log; channels_app.authentication.actors sets it. No header can set this name in META.
 WHO = "channelhub.who"
 
 logger = logging.getLogger("hub.access")
 
 
 def request_metrics(get_response: GetResponse) -> GetResponse:
-    """An id that came is another proxy's of one's own, or it is not believed."""
+    """Measure and log requests. An incoming request id is accepted only from a configured proxy."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
@@ -39,13 +39,13 @@ def request_metrics(get_response: GetResponse) -> GetResponse:
 
 
 def _route(request: HttpRequest) -> str:
-    """The name of the route, never the path: names of channels and packages would be labels without end."""
+    """Return the name of the route, not the path: channel and package names would make unbounded labels."""
     match = request.resolver_match
     return match.view_name or match.route if match else "none"
 
 
 def _log(request: HttpRequest, response: HttpResponseBase, route: str, seconds: float) -> None:
-    # By now keys have been taken out of the path. Without the query: codes, states and searches are nobody's matter.
+    # Keys have been removed from the path. The query is not logged: it can hold codes, states and searches.
     found: dict[str, Any] = {
         "method": request.method,
         "path": request.path,

@@ -1,7 +1,7 @@
-"""A request's body that no view has read: the answer goes out first, then the rest is read and discarded.
+"""Request bodies that no view has read: the response is sent first, then the rest is read and discarded.
 
-A server that closes a connection with unread data resets it, and the client sees a broken pipe instead of the answer.
-curl and rattler stop sending as soon as they have an answer; others read it only after they have sent everything.
+A server that closes a connection with unread data resets it, and the client sees a broken pipe instead of the response.
+curl and rattler stop sending when a response arrives; other clients read it only after they sent the whole body.
 """
 
 import socket
@@ -21,7 +21,7 @@ from hub.http.middleware import GetResponse, has_body
 CHUNK_BYTES = 256 * 1024
 DISCARDED_S = 30
 SILENT_S = 3
-# A quarter of a process's threads, so that slow senders leave the others free.
+# A quarter of the threads of a process, so that slow senders leave the others free.
 DISCARDING = BoundedSemaphore(8)
 
 
@@ -30,13 +30,13 @@ class Readable(Protocol):
 
 
 def answer_before_body(get_response: GetResponse) -> GetResponse:
-    """Discard what is left of a body once the answer is sent."""
+    """Discard the rest of a body after the response is sent."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        # Reading to the end is safe only where the server says that there is one, as gunicorn and granian do.
+        # The end of the body is known only if the server marks it, as gunicorn and granian do.
         if has_body(request) and request.META.get("wsgi.input_terminated"):
-            # Django calls these in close(), which the server calls after the last byte of the answer.
+            # Django calls these in close(), and the server calls close() after the last byte of the response.
             closers: list[Callable[[], object]] = vars(response)["_resource_closers"]
             closers.append(lambda: discard(request.META["wsgi.input"], request.META.get("gunicorn.socket")))
         return response
@@ -45,9 +45,9 @@ def answer_before_body(get_response: GetResponse) -> GetResponse:
 
 
 def discard(rest: Readable, connection: socket.socket | None = None) -> None:
-    """Read on to the end, for at most 30 seconds, 3 of silence, and as much as the largest upload has.
+    """Read to the end of the body: at most 30 seconds, 3 without data, and the size of the largest upload.
 
-    The connection is shut where that is not enough, and where as many threads as may do this are at it.
+    Shut the connection down if that is not enough, or if DISCARDING has no free slot.
     """
     database.give_back()
     if not DISCARDING.acquire(blocking=False):
@@ -64,7 +64,7 @@ def discard(rest: Readable, connection: socket.socket | None = None) -> None:
 
 
 def _read_on(rest: Readable) -> bool:
-    """Tell whether the end was reached."""
+    """Read the rest and tell whether the end was reached."""
     left, deadline = settings.HUB_MAX_UPLOAD_BYTES, time.monotonic() + DISCARDED_S
     while left > 0 and time.monotonic() < deadline:
         chunk = rest.read(CHUNK_BYTES)
@@ -76,7 +76,7 @@ def _read_on(rest: Readable) -> bool:
 
 @contextmanager
 def _in_time(connection: socket.socket | None) -> Iterator[None]:
-    """Bound the reading from outside: one `read` waits until all its bytes are there, however slowly they come."""
+    """Limit the time of reads from outside: one `read` waits for all its bytes, however slowly they arrive."""
     if connection is None:
         yield
         return
@@ -93,7 +93,7 @@ def _in_time(connection: socket.socket | None) -> Iterator[None]:
 
 
 def _shut(connection: socket.socket | None) -> None:
-    """End both directions. A thread that waits for bytes is woken, and no later byte is taken for a request."""
+    """Shut down both directions. This wakes a waiting thread, and later bytes are not parsed as a request."""
     if connection is not None:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

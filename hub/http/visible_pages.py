@@ -1,7 +1,7 @@
-"""Pages and feeds show what is unseen: a name, a README or a path that turns writing round reads as what it is.
+"""Invisible characters in pages and feeds are shown as numbers, so that names and texts read as they are.
 
-Done to the whole answer, so that no template can forget it. What a form holds for its user to change is kept as it is:
-else the numbers would be stored.
+It changes the whole response, so that no template can forget it. Values of form fields keep their characters: otherwise
+the form would submit the numbers.
 """
 
 import re
@@ -14,12 +14,12 @@ from hub.plain_text import CONTROL_BYTES, UNSEEN, visible
 
 TYPES = ("text/html", "application/atom+xml")
 LAST_CONTROL = 0x9F
-# The text of a field, as Django writes it: `"` and `<` are escaped in it.
+# The value of a field as Django renders it: `"` and `<` are escaped in it.
 FIELD = re.compile(r'(<textarea\b[^>]*>[^<]*|<input\b[^>]*\bvalue="[^"]*")')
 
 
 def show_invisible_characters(get_response: GetResponse) -> GetResponse:
-    """Write every unseen character of a page as its number, such as `[U+202E]`."""
+    """Replace invisible characters of pages with their numbers, such as `[U+202E]`."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -36,13 +36,13 @@ def _make_visible(response: HttpResponse) -> None:
 
 
 def shown(page: str) -> str:
-    """`page` with its unseen characters as numbers, and in the text of fields as references, which browsers undo."""
+    """Return `page` with invisible characters as numbers; as character references in values of fields."""
     parts = enumerate(FIELD.split(page))
     return "".join(UNSEEN.sub(_as_reference, part) if number % 2 else visible(part) for number, part in parts)
 
 
 def _as_reference(found: re.Match[str]) -> str:
-    """A reference, but for controls: HTML has none of them."""
+    """Return a character reference; a number for control characters, which HTML can't reference."""
     code = ord(found[0])
     return f"&#x{code:X};" if code > LAST_CONTROL else visible(found[0])
 

@@ -1,4 +1,4 @@
-"""Receivers of Celery's signals: a job carries the id of the request that sent it, and its time is measured."""
+"""Receivers of Celery's signals: they pass the request id to jobs and measure the time of jobs."""
 
 import time
 from typing import Any
@@ -38,5 +38,5 @@ def measure(task: Any, state: str | None = None, **_: Any) -> None:
 
 
 def short_name(task: str) -> str:
-    """`build_index` for `publishing.tasks.build_index`."""
+    """Return `build_index` for `publishing.tasks.build_index`."""
     return task.rpartition(".")[2]

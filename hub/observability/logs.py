@@ -1,6 +1,6 @@
-"""Lines of the log: for people, or as JSON; each with the id of the request that it belongs to, none with a secret.
+"""Formatters of log lines, as text or as JSON: with the id of the request, and without secrets.
 
-What others wrote into a line can't end it, begin another, or move a terminal's cursor; see hub.plain_text.
+Text of others can't end a line, start another one, or move a terminal's cursor; see hub.plain_text.
 """
 
 import json
@@ -14,12 +14,12 @@ from hub.observability.redaction import redacted
 from hub.plain_text import lines, one_line
 
 LINE = "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"
-# What a line of the access log says besides its words, in JSON alone; see hub.http.request_metrics.
+# Extra fields of an access log line, only in JSON; see hub.http.request_metrics.
 EXTRA = ("method", "path", "route", "status", "ms", "bytes", "client", "who")
 
 
 class Line(logging.Formatter):
-    """For people: the words in one line, a trace below them."""
+    """Text for people: the message on one line, a traceback below it."""
 
     def __init__(self) -> None:
         super().__init__(LINE)
@@ -39,7 +39,7 @@ class Line(logging.Formatter):
 
 
 class Json(logging.Formatter):
-    """For machines: one object a line."""
+    """JSON for programs: one object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         found: dict[str, Any] = {
@@ -50,16 +50,18 @@ class Json(logging.Formatter):
             "message": record.getMessage(),
             **{name: getattr(record, name, None) for name in EXTRA},
         }
-        said = {name: one_line(value) if isinstance(value, str) else value for name, value in found.items()}
-        said["trace"] = lines(self.formatException(record.exc_info)) if record.exc_info else ""
-        kept = {name: value for name, value in said.items() if value not in (None, "")}
-        return json.dumps({name: redacted(value) if isinstance(value, str) else value for name, value in kept.items()})
+        one_lined = {name: one_line(value) if isinstance(value, str) else value for name, value in found.items()}
+        one_lined["trace"] = lines(self.formatException(record.exc_info)) if record.exc_info else ""
+        present = {name: value for name, value in one_lined.items() if value not in (None, "")}
+        return json.dumps(
+            {name: redacted(value) if isinstance(value, str) else value for name, value in present.items()}
+        )
 
 
 FORMATTERS: dict[str, type[logging.Formatter]] = {"line": Line, "json": Json}
 
 
 def configure(settings: dict[str, Any]) -> None:
-    """As Django's `LOGGING_CONFIG`. What libraries warn of is logged, too, instead of written to stderr as it is."""
+    """Configure logging, as Django's `LOGGING_CONFIG`. Warnings of libraries are logged, not written to stderr."""
     logging.config.dictConfig(settings)
     logging.captureWarnings(capture=True)

@@ -1,6 +1,6 @@
-"""What is measured for Prometheus, and the files by which several processes are measured as one.
+"""Prometheus metrics, and the files in which several processes share them.
 
-No label is a name that people choose: a metric has as many series at most as there are routes, verbs, jobs and codes.
+No label is a name that people choose, so the number of series is bounded by routes, verbs, jobs and codes.
 """
 
 import os
@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 REGISTRY = CollectorRegistry()
 FORGOTTEN_AFTER_S = 24 * 3600
-# Channel files are answered in milliseconds, uploads and builds of indexes in seconds.
+# Responses with channel files take milliseconds; uploads and index builds take seconds.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 JOB_BUCKETS = (0.05, 0.25, 1, 5, 15, 60, 300, 1800)
 STORE_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.25, 1, 5, 15, 60)
@@ -57,9 +57,9 @@ BUILDS = Histogram(
 
 
 def share(program: str) -> None:
-    """Write what this program and its children measure from now on to files, which whoever is asked adds up.
+    """Store the metrics of this process and its children in shared files. `/metrics` sums them over all processes.
 
-    Call it before anything is measured: a value that exists already stays this process's own.
+    Call it before the first measurement: an existing value stays local to this process.
     """
     folder = _folder()
     folder.mkdir(exist_ok=True)
@@ -69,10 +69,10 @@ def share(program: str) -> None:
 
 
 def forget(program: str) -> None:
-    """Remove what earlier runs of this program left, when it starts; and what no program has written to for a day.
+    """Remove the files of earlier runs when the program starts, and files unused for a day.
 
-    Only then: were the files of one dead process removed, its counts would be missing from the sums, and Prometheus
-    would take that for a restart and count all of the others' anew.
+    Files of a single dead process stay until then. Without its counts the sums would fall, and Prometheus would take
+    that for a restart and count the others again.
     """
     ours = _file_safe(f"{program}-{socket.gethostname()}-")
     for path in _folder().glob("*.db"):
@@ -81,7 +81,7 @@ def forget(program: str) -> None:
 
 
 def collected() -> CollectorRegistry:
-    """What all processes measured, where they share it, or else this one."""
+    """Return the registry that sums all processes, or this process's own if metrics are not shared."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
@@ -94,5 +94,5 @@ def _folder() -> Path:
 
 
 def _file_safe(name: str) -> str:
-    """Without `_`, which parts the names of prometheus_client's files."""
+    """Return `name` without `_`, which separates the parts of prometheus_client's file names."""
     return re.sub(r"[^\w.-]|_", "-", name)

@@ -1,4 +1,4 @@
-"""Errors to Sentry, where SENTRY_DSN says so: with their traces and the log before them, without secrets and people."""
+"""Error reports to Sentry if SENTRY_DSN is set: with traceback and log, without secrets and personal data."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ def start(dsn: str) -> None:
         integrations=[DjangoIntegration(), CeleryIntegration()],
         send_default_pii=False,
         max_request_body_size="never",
-        # They hold whatever a view was at: keys, bodies, mails.
+        # Local variables can hold keys, bodies and mails.
         include_local_variables=False,
         before_send=_cleaned,
     )
@@ -37,7 +37,7 @@ def _cleaned(event: "Event", hint: "Hint") -> "Event":
 
 
 def _redacted(value: Any) -> Any:
-    """The same with every text in it redacted."""
+    """Return `value` with all its texts redacted."""
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, dict):

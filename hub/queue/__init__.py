@@ -1,1 +1,1 @@
-"""The job queue: its transport without Redis, its length, its schedule."""
+"""The job queue: its transport without Redis, its length and its schedule."""

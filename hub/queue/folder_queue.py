@@ -1,9 +1,10 @@
 """Celery's queue in a folder, for a hub without Redis: kombu's filesystem transport, made safe for concurrent use.
 
-kombu writes a message under its final name, so that a worker may read half of it and die (kombu issue 1551), and shares
-its bindings in a file with the same weakness. Here a message appears whole, and each process keeps its own bindings.
-kombu also lists the folder of all queues anew for each message. Here each queue has a folder, and a list is used up
-before the next one is made.
+kombu writes a message under its final name, so a worker can read half of it and crash (kombu issue 1551). Its bindings
+are in a shared file with the same weakness. Here a message appears complete, and each process keeps its own bindings.
+
+kombu also lists one folder with all queues for each message. Here each queue has a folder, and a listing is used up
+before the next one.
 """
 
 import time
@@ -18,12 +19,12 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem, virtual
 from kombu.utils.json import dumps, loads
 
 SUFFIX = ".msg"
-LOOKS_FOR_OLD_S = 1.0
+OLD_MESSAGES_INTERVAL_S = 1.0
 
 
 class Channel(filesystem.Channel):
     supports_fanout = False
-    get_table = virtual.Channel.get_table  # type: ignore[assignment]  # other stubs for one tuple
+    get_table = virtual.Channel.get_table  # type: ignore[assignment]  # the stubs differ
     _delete = virtual.Channel._delete
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -44,7 +45,7 @@ class Channel(filesystem.Channel):
             path = self._folder(queue) / names.popleft()
             with suppress(FileNotFoundError):
                 message = path.read_text()
-                path.unlink()  # of several readers it succeeds for one
+                path.unlink()  # succeeds for only one of several readers
                 return loads(message)
         raise Empty
 
@@ -58,8 +59,8 @@ class Channel(filesystem.Channel):
         return len(names)
 
     def _list(self, queue: str) -> deque[str]:
-        """The names of all messages of a queue, the oldest first."""
-        if time.monotonic() - self._looked_for_old_at > LOOKS_FOR_OLD_S:
+        """Return the names of all messages of a queue, the oldest first."""
+        if time.monotonic() - self._looked_for_old_at > OLD_MESSAGES_INTERVAL_S:
             self._move_old()
             self._looked_for_old_at = time.monotonic()
         self._listed[queue] = deque(sorted(self._names(queue)))
@@ -74,7 +75,7 @@ class Channel(filesystem.Channel):
         return folder
 
     def _move_old(self) -> None:
-        """Put messages of an earlier version, `<nanoseconds>_<id>.<queue>.msg` in one folder, where they belong."""
+        """Move messages of an earlier version, `<nanoseconds>_<id>.<queue>.msg` in one folder, to their queues."""
         for path in Path(self.data_folder_in).glob(f"*{SUFFIX}"):
             with suppress(FileNotFoundError):
                 path.rename(self._folder(path.name.split(".")[-2]) / path.name)

@@ -1,6 +1,6 @@
-"""The jobs that wait in the queues, in Redis or in the folder.
+"""Waiting jobs of each queue, in Redis or in the folder.
 
-Few jobs have to wait: each finds in the database what there is to do.
+Few jobs need to wait: each job finds in the database all the work that there is.
 """
 
 import time
@@ -15,29 +15,32 @@ from django.conf import settings
 from redis import Redis
 
 TIMEOUT_S = 2.0
-# Each wake-up leads to all the work that there is. In the others jobs of several kinds wait.
+# One wake-up job does all the work of its kind. Other queues hold jobs of several kinds.
 MOST = {"index": 2}
 MOST_OF_OTHERS = 8
-# A queue of so many is one of an earlier version, which sent a job for each change.
+# A longer queue comes from an earlier version, which enqueued a job for each change.
 SURPLUS = 20
 SUFFIX = ".msg"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """`oldest_s` is None where that can't be told: Redis keeps no times."""
+    """The waiting jobs of a queue. `oldest_s` is None with Redis, which stores no times."""
 
     count: int
     oldest_s: float | None = None
 
 
 def names() -> list[str]:
-    """In order of how soon somebody misses what waits there."""
+    """Return the queues, the most urgent first."""
     return [queue.name for queue in settings.CELERY_TASK_QUEUES]
 
 
 def waiting() -> dict[str, Waiting]:
-    """Queue → what waits there, jobs that a worker has taken apart. Raises OSError, redis.RedisError."""
+    """Return the waiting jobs per queue, without those that a worker has reserved.
+
+    Raise OSError or redis.RedisError if the queue can't be read.
+    """
     if not settings.REDIS_URL:
         return {name: _in_folder(name) for name in names()}
     pipeline = _redis(settings.REDIS_URL).pipeline(transaction=False)
@@ -47,12 +50,12 @@ def waiting() -> dict[str, Waiting]:
 
 
 def is_full(name: str) -> bool:
-    """Tell whether no further job need be sent to the queue. Raises OSError, redis.RedisError."""
+    """Tell whether enough jobs wait. Raise OSError or redis.RedisError if the queue can't be read."""
     return _has(name, MOST.get(name, MOST_OF_OTHERS))
 
 
 def shorten(name: str) -> None:
-    """Leave the newest few jobs in a queue of wake-ups, where many wait: any of them stands for all of them."""
+    """Remove surplus jobs of a long queue except the newest few: any wake-up job does the work of all."""
     if not _has(name, SURPLUS):
         return
     most = MOST.get(name, MOST_OF_OTHERS)
@@ -64,7 +67,7 @@ def shorten(name: str) -> None:
 
 
 def _has(name: str, count: int) -> bool:
-    """Tell whether at least so many jobs wait. The look into the folder ends there."""
+    """Tell whether at least `count` jobs wait. The folder is read no further than that."""
     if settings.REDIS_URL:
         waiting_count: int = _redis(settings.REDIS_URL).llen(name)
         return waiting_count >= count
@@ -72,13 +75,13 @@ def _has(name: str, count: int) -> bool:
 
 
 def _in_folder(name: str) -> Waiting:
-    """By the names that hub.queue.folder_queue gives: `<queue>/<nanoseconds>_<id>.<queue>.msg`."""
+    """Return the waiting jobs by their file names, `<nanoseconds>_<id>.<queue>.msg` (hub.queue.folder_queue)."""
     times = [int(path.name.partition("_")[0]) for path in _files(name)]
     return Waiting(len(times), (time.time_ns() - min(times)) / 1e9 if times else None)
 
 
 def _files(name: str) -> Iterator[Path]:
-    """The messages of a queue; those beside its folder are of an earlier version."""
+    """Yield the messages of a queue, including those beside its folder, which an earlier version wrote."""
     for folder, suffix in ((settings.QUEUE_DIR / name, SUFFIX), (settings.QUEUE_DIR, f".{name}{SUFFIX}")):
         if folder.is_dir():
             with scandir(folder) as entries:

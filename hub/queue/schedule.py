@@ -1,4 +1,4 @@
-"""The schedule's program (beat): it sends no job to a queue that nobody empties."""
+"""The scheduler (Celery beat), which sends no job to a queue that is full."""
 
 from typing import Any
 

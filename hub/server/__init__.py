@@ -1,1 +1,1 @@
-"""The web server: gunicorn's settings and worker, and the processes of one machine."""
+"""The web server: gunicorn's settings and worker, and processes of one machine."""

@@ -1,9 +1,9 @@
-"""Requests on their way in: what has come of each, until a thread can answer it without waiting for its sender.
+"""Incoming requests, buffered until a thread can answer them without waiting for the sender.
 
-A thread that reads a header or a form waits as long as its sender likes, and a hundred of these held all threads. So
-what has arrived is put together between two looks of the poller, and a thread takes what is whole: the header, and with
-it the body of a form or of a question in JSON. Uploads are not waited for: they ask first who sends, and those who may
-not are answered before their body.
+A thread that reads a header or a form waits for its sender; a hundred slow senders occupied all threads. So the main
+loop collects the received bytes, and a thread gets a request when it is complete: the header, with the body of a form
+or of an API request in JSON. Uploads are not buffered: the hub authenticates the sender first, and refuses before the
+body is read.
 """
 
 import re
@@ -17,14 +17,14 @@ HEAD_S = 15
 SMALL_BODY_S = 60
 HEAD_MAX_BYTES = 64 * 1024
 BODY_MAX_BYTES = 1024 * 1024
-# Of all connections of a process together; beyond it only small requests are put together.
+# Maximum for all connections of a process. Above it, only small requests are buffered.
 HELD_MAX_BYTES = 64 * 1024 * 1024
 SMALL_BYTES = 16 * 1024
 CHUNK = 64 * 1024
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,7})[ \t]*\r?$")
 CHUNKED = re.compile(rb"(?im)^transfer-encoding:")
-# Whose body is read before it is known who sends it.
+# API requests, whose body is read before the sender is authenticated.
 ASKS = re.compile(rb"[A-Z]+ (?:/t/[^/ ]+)?/(?:api|identity)/")
 FORM = re.compile(
     rb"(?im)^content-type:[ \t]*"
@@ -42,7 +42,7 @@ class State(Enum):
 
 
 class Arrival:
-    """The part of one request that has come, and how much of it is needed."""
+    """The received part of one request, and the number of bytes that it needs."""
 
     _held_bytes = 0
     _lock = Lock()
@@ -54,7 +54,7 @@ class Arrival:
         self._add(begun)
 
     def take(self, connection: socket.socket) -> State:
-        """Read what is there, without waiting."""
+        """Read the available bytes without waiting."""
         while not self._is_whole(connection):
             if time.monotonic() > self.deadline or self._is_too_much():
                 return State.DROPPED
@@ -62,13 +62,13 @@ class Arrival:
                 chunk = connection.recv(CHUNK, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return State.PARTIAL
-            if not chunk:  # the sender has gone: the parser says so
+            if not chunk:  # the connection was closed: the parser reports it
                 break
             self._add(chunk)
         return State.WHOLE
 
     def end(self) -> bytes:
-        """All of it; it counts no more."""
+        """Return all bytes and release them from the limit of the process."""
         data = bytes(self.data)
         self._count(-len(data))
         self.data = bytearray()
@@ -90,7 +90,7 @@ class Arrival:
         if self._needed is None:
             end = self.data.find(END)
             if end < 0:
-                # What is longer is refused by the parser.
+                # The parser refuses longer headers.
                 return len(self.data) > HEAD_MAX_BYTES
             self._begin_body(end + len(END), connection)
         return self._needed is not None and len(self.data) >= self._needed
@@ -108,7 +108,7 @@ class Arrival:
             self._let_continue(head, connection)
 
     def _let_continue(self, head: bytes, connection: socket.socket) -> None:
-        """Whoever waits for a word before the body gets it here, once."""
+        """Send `100 Continue` to a client that waits for it before the body, once."""
         if EXPECT.search(head) and self._needed is not None:
             connection.send(CONTINUE)
             without = EXPECT.sub(b"", head)
@@ -118,7 +118,7 @@ class Arrival:
 
 
 def arrived(connection: Any) -> State:
-    """Take what has come on gunicorn's `connection`; once its request is whole, its parser has it."""
+    """Read the available bytes of gunicorn's `connection`. Hand a complete request over to its parser."""
     arrival = getattr(connection, "arrival", None)
     if arrival is None:
         arrival = connection.arrival = Arrival(connection.parser.unreader.take_buffered())
@@ -132,13 +132,13 @@ def arrived(connection: Any) -> State:
 
 
 def hand_over(connection: Any) -> None:
-    """Give the parser what has come so far of a request."""
+    """Give the received part of a request to the parser."""
     if begun := forget(connection):
         connection.parser.unreader.unread(begun)
 
 
 def forget(connection: Any) -> bytes:
-    """End the connection's arrival, if it has one, and return what has come."""
+    """End the connection's arrival, if there is one, and return its bytes."""
     arrival: Arrival | None = getattr(connection, "arrival", None)
     connection.arrival = None
     return arrival.end() if arrival else b""

@@ -15,13 +15,13 @@ from hub.server.processes import die_with_parent
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 worker_class = "hub.server.gunicorn_worker.Worker"
-umask = UMASK  # of a socket in the file system
+umask = UMASK  # for a socket in the file system
 workers = 2
 threads = 32
 graceful_timeout = settings.HUB_SHUTDOWN_S
 loglevel = "warning"
-# Longer than clients keep an idle connection (90 s in rattler's reqwest). If the hub closed one first, it could meet a
-# request that is just being sent, and the client would fail: "connection closed before message completed".
+# Longer than clients keep an idle connection (90 s in rattler's reqwest). If the hub closed it first, a request could
+# be on its way, and the client would fail with "connection closed before message completed".
 keepalive = 120
 
 
@@ -33,9 +33,9 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """A worker stops when the master is killed: else the next master would find the port in use.
+    """Stop the worker when the master is killed: otherwise the next master would find the port in use.
 
-    A worker's counts stay in the sums when it dies, until the server starts anew.
+    The counts of a worker that exits stay in the sums until the server restarts.
     """
     die_with_parent()
     if settings.HUB_METRICS_TOKEN:
@@ -43,12 +43,12 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def _program(server: Any) -> str:
-    """By its address: two of them on one machine are two programs."""
+    """Return the program's name with its address: two servers on one machine are two programs."""
     return f"web-{'-'.join(server.cfg.bind)}"
 
 
 class RedactingLogger(Logger):  # type: ignore[misc]
-    """Lines as all others of the hub; and an access log without secrets, for whoever wants gunicorn's own, too."""
+    """gunicorn's logger with the hub's line format; if its access log is enabled, secrets are redacted in it."""
 
     def setup(self, config: Any) -> None:
         super().setup(config)

@@ -1,7 +1,7 @@
-"""gunicorn's worker with threads, made to wait for nobody who is silent, and to drop nobody when it stops.
+"""A gthread worker that doesn't block a thread on idle connections and drains open ones on shutdown.
 
-gunicorn's own stops accepting, but leaves its socket open while it finishes: who connects meanwhile waits, and is reset
-in the end. Here the socket closes at once, so that a proxy turns to another process; who was already there is answered.
+gunicorn's own worker stops accepting but leaves its socket open: new connections wait and are reset in the end. Here
+the socket closes at once, so that a proxy uses another process; accepted connections are answered.
 """
 
 import select
@@ -15,16 +15,16 @@ from gunicorn.workers import gthread
 
 from hub.server import arrivals
 
-# A thread waits 5 s for the first byte of every new connection, and clients open some that they never use: 16 of them
-# stalled a hub of 16 threads. Such a connection goes back to the poller instead. (gunicorn's own constant would also
-# shorten the reading of a left-over body, and a busy hub then closes connections that clients still use.)
+# gunicorn waits 5 s in a thread for the first byte of a new connection, and clients open some that they never use: 16
+# of them stalled a hub of 16 threads. Here such a connection returns to the poller. (gunicorn's own constant would also
+# shorten the reading of a left-over body, and a busy hub would close connections that clients still use.)
 FIRST_BYTE_S = 0.01
-# So long a thread waits for the next bytes of a large body, or for a client to take some of its answer.
+# Timeout for the next bytes of a large body, and for a client to accept bytes of its response.
 SILENT_S = 60
 LOOK_S = 1
-# So long a thread stays with a connection on which it has just answered: a proxy that has much to ask sends the next
-# request on it by then, and the way over the poller to another thread takes longer than to find a small answer. Not
-# while others wait for a thread: whoever is fast would keep them out.
+# A thread waits this long for the next request on a connection that it has just answered. A busy proxy sends it by
+# then, and the way through the poller to another thread takes longer than a small response. It doesn't wait while
+# others need a thread: fast clients would keep them out.
 NEXT_REQUEST_MS = 1
 
 
@@ -41,11 +41,11 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         while is_kept is True and self.alive and self.tpool._work_queue.empty() and _asks_again(connection.sock):
             is_kept = self._answer(connection)
         if is_kept is False:
-            _expect_no_more(connection.sock)
+            _stop_receiving(connection.sock)
         return is_kept
 
     def _answer(self, connection: Any) -> Any:
-        """Answer a request that is whole; a part of one goes back to the poller, and no thread waits for the rest."""
+        """Answer a complete request. An incomplete one returns to the poller, so that no thread waits for the rest."""
         is_plain = hasattr(connection, "parser") and not connection.cfg.is_ssl
         if self.alive and is_plain:
             connection.init()
@@ -55,7 +55,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             if state is arrivals.State.DROPPED:
                 return False
         elif connection.initialized:
-            # While stopping, nothing is dropped: the parser waits for the rest.
+            # While stopping, no request is dropped: the parser waits for the rest.
             arrivals.hand_over(connection)
         return super().handle(connection)
 
@@ -69,7 +69,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             conn.timeout = min(conn.timeout or arrival.deadline, arrival.deadline)
 
     def murder_pending(self) -> None:
-        """Close what has waited too long; each has a deadline of its own, so all are looked at, once a second."""
+        """Close connections past their deadline. Deadlines differ, so all are checked, once a second."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -83,7 +83,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             connection.close()
 
     def _keepalive_after(self, connection: Any, keepalive: bool) -> bool:
-        """Nothing is left to read of a request without a body; to look for it costs a tenth of a small answer."""
+        """Skip the check for unread bytes after requests without a body; it costs a tenth of a small response."""
         body = connection.parser.mesg.body.reader
         if isinstance(body, LengthReader) and body.length == 0:
             return keepalive
@@ -98,7 +98,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             self.sockets = []
 
     def is_parent_alive(self) -> bool:
-        """Without a master it stops as if told to; gunicorn's own would go on with its socket open."""
+        """Stop if the master is gone; gunicorn's own worker would keep serving its open socket."""
         is_alive = bool(super().is_parent_alive())
         if not is_alive:
             self.alive = False
@@ -111,17 +111,17 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             self.accept(listener)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Nor does a connection on which nothing was ever asked hold up the end."""
+        """Also apply the shutdown deadline to connections that never sent a request."""
         super()._cap_keepalive(deadline)
         for connection in self.pending_conns:
             connection.timeout = min(connection.timeout, deadline)
 
 
-def _expect_no_more(connection: socket.socket) -> None:
-    """Let the worker close the connection without a wait.
+def _stop_receiving(connection: socket.socket) -> None:
+    """Shut down reading, so that the worker closes the connection without waiting.
 
-    gunicorn's main thread, which accepts all others, waits up to 2 s for each client to close first: 66 that did not
-    stopped a hub for a minute. It still reads what has arrived, so that the client gets its answer.
+    gunicorn's main thread, which accepts all connections, waits up to 2 s for each client to close first: 66 that did
+    not stopped a hub for a minute. It still reads the bytes that have arrived, so that the client gets its response.
     """
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RD)

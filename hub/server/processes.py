@@ -1,8 +1,8 @@
-"""Processes that are started here, and end with whoever started them. Knows no Django."""
+"""Child processes that end with their parent. This module does not import Django."""
 
 import ctypes
 import signal
-import subprocess  # nosec B404  # for its type; who uses it calls no shell
+import subprocess  # nosec B404  # for its type; callers use no shell
 import sys
 import time
 from collections.abc import Iterable
@@ -13,19 +13,19 @@ Process = subprocess.Popen[bytes]
 
 
 def die_with_parent() -> None:
-    """On Linux, have the kernel stop this process when its parent is killed; see prctl(2)."""
+    """Stop this process when its parent is killed (Linux only; see prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end_by_interrupt() -> None:
-    """SIGTERM and Ctrl-C alike raise KeyboardInterrupt. Both are set: a shell starts background jobs without SIGINT."""
+    """Make SIGTERM and Ctrl-C raise KeyboardInterrupt. Both are set: a shell starts background jobs without SIGINT."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
 def stop(processes: Iterable[Process], number: int, seconds: float) -> None:
-    """Let each finish what it is at, and kill what does not within `seconds`."""
+    """Send the signal `number` to each process, and kill those that don't end within `seconds`."""
     processes = list(processes)
     for process in processes:
         process.send_signal(number)

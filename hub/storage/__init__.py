@@ -1,6 +1,6 @@
-"""The object store in a handful of verbs, over a folder (folder.py) or over anything that speaks S3 (s3.py).
+"""The package store: one interface over a folder (folder.py) or an S3 bucket (s3.py).
 
-Keys are relative paths with `/` between their segments. Nothing but StoreError and NotInStore leaves a verb.
+Keys are relative paths with `/` between their segments. Every method raises only StoreError or NotInStore.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 class StoreError(Exception):
-    """The store could not do it: a time-out, a 5xx, no space, no permission, a body that ended short."""
+    """The operation failed: a timeout, a 5xx, no space, no permission, or a truncated body."""
 
 
 class NotInStore(StoreError):  # noqa: N818
-    """There is no such key."""
+    """The store has no object with this key."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -47,7 +47,7 @@ class Readable(Protocol):
 
 
 class Chunks(Iterator[bytes]):
-    """The bytes of one read. Close it where it is not read to its end: it holds a connection or a file."""
+    """Chunks of one read. Close it if you stop before the end: it holds a connection or a file."""
 
     def __init__(self, key: str, source: Readable, size_bytes: int, *faults: type[Exception]) -> None:
         self._key = key
@@ -73,39 +73,42 @@ class Chunks(Iterator[bytes]):
 
 class Store(Protocol):
     def put(self, key: str, source: Path | bytes, *, content_type: str = "application/octet-stream") -> None:
-        """Store `source` whole and durably: a reader sees all of the old bytes or all of the new.
+        """Store `source` atomically and durably: a reader sees all of the old bytes or all of the new.
 
-        A Path stays where it is, but the store may link to it and set its mode and time: don't write to it again.
+        The file of a Path stays. The store may link to it and set its mode and time, so don't write to it again.
         """
 
     def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
-        """The bytes `first` to `last`, inclusive, as in HTTP's Range; raises NotInStore here, not while reading."""
+        """Return the bytes `first` to `last`, inclusive, as in HTTP's Range.
+
+        NotInStore is raised here, not while reading.
+        """
 
     def stat(self, key: str) -> Stat | None: ...
 
     def url(self, key: str, *, method: str, expires_s: int, file_name: str) -> str | None:
-        """A signed address for that very method, GET or HEAD; None where the store can't sign one."""
+        """Return a signed URL for `method`, GET or HEAD; None if the store can't sign."""
 
     def delete(self, key: str) -> None:
-        """Remove the key; no error where it is not there."""
+        """Remove the key. A missing key is no error."""
 
     def list(self, prefix: str) -> Iterator[str]:
-        """All keys below the folder `prefix`, or all keys where it is empty; in no order."""
+        """Yield all keys below the folder `prefix`, or all keys if it is empty, in no order."""
 
     def stats(self, prefix: str) -> Iterator[tuple[str, Stat]]:
-        """The same keys, each with its Stat: a thousand at a request where the store is a bucket."""
+        """Yield the same keys with their Stat. A bucket returns a thousand per request."""
 
     def sweep(self, *, older_than_s: int) -> int:
-        """Remove what puts that were killed left behind, and say how many."""
+        """Remove leftovers of interrupted puts and return their number."""
 
 
 def store() -> Store:
-    """The configured store, one per process. Don't use it before a fork: its connections would be shared."""
+    """Return the configured store, one per process. Don't use it before a fork: its connections would be shared."""
     return cast(Store, storages["channels"])
 
 
 def checked(key: str) -> str:
-    """`key` itself, where it names the same object in a folder and in a bucket."""
+    """Return `key`. Raise StoreError unless it names the same object in a folder and in a bucket."""
     plain = key.isprintable() and "\\" not in key
     if not plain or any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in key.split("/")):
         raise StoreError(
@@ -125,7 +128,7 @@ def check_range(key: str, first: int, last: int | None) -> None:
 
 
 def kept(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    """The same chunks, which are written to `path` on their way."""
+    """Yield the chunks and also write them to `path`."""
     with path.open("wb") as file:
         for chunk in chunks:
             file.write(chunk)
@@ -133,7 +136,7 @@ def kept(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
 
 
 def hashed(chunks: Iterable[bytes]) -> str:
-    """The SHA-256 of what they are together, in hex."""
+    """Return the SHA-256 of all chunks together, in hex."""
     sha256 = hashlib.sha256()
     for chunk in chunks:
         sha256.update(chunk)

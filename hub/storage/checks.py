@@ -1,6 +1,7 @@
-"""Does a store keep its promises? Probes below a prefix that no channel can have; all of it is removed again.
+"""Probes that show whether a store works as the hub needs it.
 
-What every store must do is here, what is asked of a folder alone in folder_checks.py, of a bucket in s3_checks.py.
+The probes write below a prefix that no channel can have, and remove it again. Probes of a folder alone are in
+folder_checks.py, those of a bucket in s3_checks.py.
 """
 
 import os
@@ -19,10 +20,10 @@ from hub.storage import NotInStore, Store, StoreError
 from hub.storage.folder import FolderStore
 from hub.storage.probes import LimitError, Probe, ProbeOutcome, ProbeResult, ProbeTarget
 
-# Channels' names start with a letter, a digit or an underscore.
+# Names of channels start with a letter, a digit or an underscore.
 PREFIX = ".hub-check"
 MIB = 1024 * 1024
-# Above what boto3 puts in one piece (8 MiB), in parts as large as that.
+# Above boto3's limit for a single put (8 MiB), so the file is sent in parts of that size.
 LARGE_BYTES = 9 * MIB
 TIMES = 5
 SLOW_MS = 250
@@ -31,9 +32,9 @@ TEN_YEARS_S = 10 * 365 * 24 * 3600
 
 
 def check(store: Store) -> list[ProbeResult]:
-    """What the store does and what it does not, in the order of the probes; about a second, for a bucket three.
+    """Run the probes and return their results in order; it takes about 1 s, for a bucket 3 s.
 
-    Where not even a small put works, nothing else is tried.
+    If a small put fails, the other probes are skipped.
     """
     with _place(store) as place:
         first = _finding(place, "put and get", puts_and_gets)
@@ -49,14 +50,14 @@ def is_usable(findings: list[ProbeResult]) -> bool:
 def puts_and_gets(place: ProbeTarget) -> str:
     place.store.put(place.key("small"), b"0123456789")
     if place.read("small") != b"0123456789":
-        raise StoreError("What was read is not what was put.")
-    return "What was put is read back."
+        raise StoreError("The bytes that were read differ from those that were written.")
+    return "Written bytes are read back."
 
 
 def stats(place: ProbeTarget) -> str:
     found = place.store.stat(place.key("small"))
     if found is None or found.size_bytes != 10:
-        raise StoreError(f"A file of 10 bytes is said to be {found and found.size_bytes}; expected its size.")
+        raise StoreError(f"The store reports {found and found.size_bytes} bytes for a file of 10 bytes.")
     skew_s = (datetime.now(UTC) - found.modified_at).total_seconds()
     if abs(skew_s) > MAX_SKEW_S:
         raise LimitError(
@@ -68,16 +69,16 @@ def stats(place: ProbeTarget) -> str:
 
 def ranges(place: ProbeTarget) -> str:
     if place.read("small", first=2, last=4) != b"234" or place.read("small", first=7) != b"789":
-        raise StoreError("A part of a file came back as other bytes; clients could not resume downloads.")
-    return "Parts of a file can be read."
+        raise StoreError("A range read returned wrong bytes; clients could not resume downloads.")
+    return "Range reads work."
 
 
 def overwrites(place: ProbeTarget) -> str:
     for content in (b"first", b"second, and longer"):
         place.store.put(place.key("twice"), content)
     if place.read("twice") != b"second, and longer":
-        raise StoreError("After a second put the first bytes are still read; clients would see old indexes.")
-    return "A second put is seen at once."
+        raise StoreError("After an overwrite the old bytes are still read; clients would see old indexes.")
+    return "Overwrites are visible at once."
 
 
 def misses(place: ProbeTarget) -> str:
@@ -85,13 +86,13 @@ def misses(place: ProbeTarget) -> str:
         if place.store.stat(place.key("missing")) is None:
             place.store.open(place.key("missing")).close()
     except NotInStore:
-        return "What is not there is said not to be there."
+        return "Missing files are reported as missing."
     except StoreError as error:
         raise StoreError(
-            f"What is not there is refused instead of said not to be there ({error}). "
-            "Amazon's S3 does so without the permission s3:ListBucket."
+            f"A missing file is refused instead of reported as missing ({error}). "
+            "Amazon S3 does so without the permission s3:ListBucket; grant it."
         ) from None
-    raise StoreError("What was never put is said to be there.")
+    raise StoreError("A file that was never written is reported as existing.")
 
 
 def lists(place: ProbeTarget) -> str:
@@ -99,7 +100,7 @@ def lists(place: ProbeTarget) -> str:
         place.store.put(place.key(name), b"x")
     found = set(place.store.list(place.key("list/")))
     if found != {place.key("list/a"), place.key("list/b/c")}:
-        raise StoreError(f"A folder of two files is listed with {len(found)} that are not these two.")
+        raise StoreError(f"The list of a folder with two files has {len(found)} entries that are not these two.")
     return "Folders can be listed."
 
 
@@ -108,8 +109,8 @@ def deletes(place: ProbeTarget) -> str:
     for _ in range(2):
         place.store.delete(place.key("deleted"))
     if place.store.stat(place.key("deleted")) is not None:
-        raise StoreError("What was deleted is still there.")
-    return "What is deleted is gone."
+        raise StoreError("A deleted file still exists.")
+    return "Deletes work."
 
 
 def takes_large_files(place: ProbeTarget) -> str:
@@ -118,8 +119,8 @@ def takes_large_files(place: ProbeTarget) -> str:
     source.write_bytes(content)
     place.store.put(place.key("large"), source)
     if place.read("large") != content:
-        raise StoreError("A file that was put in several parts came back as other bytes.")
-    return f"{LARGE_BYTES // MIB} MiB, which a bucket takes in several parts, are read back."
+        raise StoreError("A file that was written in several parts came back with other bytes.")
+    return f"A file of {LARGE_BYTES // MIB} MiB, sent to a bucket in several parts, is read back."
 
 
 def sweeps(place: ProbeTarget) -> str:
@@ -127,10 +128,10 @@ def sweeps(place: ProbeTarget) -> str:
         place.store.sweep(older_than_s=TEN_YEARS_S)
     except StoreError as error:
         raise LimitError(
-            f"What interrupted uploads leave behind can't be found ({error}): have a lifecycle rule of the bucket "
-            "abort incomplete multipart uploads after a day."
+            f"Leftovers of interrupted uploads can't be listed ({error}). Add a lifecycle rule to the bucket that "
+            "aborts incomplete multipart uploads after a day."
         ) from None
-    return "What interrupted uploads leave behind can be found."
+    return "Leftovers of interrupted uploads can be listed."
 
 
 def answers_quickly(place: ProbeTarget) -> str:
@@ -138,7 +139,9 @@ def answers_quickly(place: ProbeTarget) -> str:
     get_ms = _median_ms(lambda: place.read("timed"))
     times = f"A put of 1 KiB takes {put_ms:.0f} ms, a get {get_ms:.0f} ms"
     if max(put_ms, get_ms) > SLOW_MS:
-        raise LimitError(f"{times}: every upload and every index waits for it. Bring hub and store closer together.")
+        raise LimitError(
+            f"{times}: every upload and index build waits for it. Move the hub and the store closer together."
+        )
     return f"{times}."
 
 
@@ -160,7 +163,7 @@ def _own_probes(store: Store) -> dict[str, Probe]:
         from hub.storage import folder_checks
 
         return folder_checks.PROBES
-    from hub.storage import s3_checks  # with boto3
+    from hub.storage import s3_checks  # imported here, because it loads boto3
 
     return s3_checks.PROBES
 
@@ -181,7 +184,7 @@ def _place(store: Store) -> Iterator[ProbeTarget]:
         try:
             yield ProbeTarget(store, folder, Path(scratch))
         finally:
-            with suppress(StoreError):  # of a store that can't list or delete a finding has said so
+            with suppress(StoreError):  # a probe has reported a store that can't list or delete
                 for key in list(store.list(folder)):
                     store.delete(key)
             if isinstance(store, FolderStore):

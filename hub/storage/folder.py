@@ -1,4 +1,4 @@
-"""The store as a folder of this machine, laid out as its keys are, so that a web server can serve it."""
+"""The store as a local folder. Its paths are the keys, so a web server can serve it."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ from hub.storage import (
     checked,
 )
 
-READABLE = 0o2055  # for a group, handed on to what is below, and for all
+READABLE = 0o2055  # readable for the group and for all; new entries inherit the group
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -38,7 +38,7 @@ class FolderStore:
                 _fill(temporary, source)
                 temporary.replace(target)
             finally:
-                # Still there after a success where both are links to one file: rename(2) then does nothing.
+                # After a success it still exists if both are links to one file: rename(2) then does nothing.
                 temporary.unlink(missing_ok=True)
             _flush(target.parent)
 
@@ -89,14 +89,14 @@ class FolderStore:
     def sweep(self, *, older_than_s: int) -> int:
         with as_store_error("sweep", self.root, OSError):
             temporaries = [path for path in self._walk("") if path.name.startswith(TEMPORARY_PREFIX)]
-            # A link's mtime may be as old as its source; its ctime is when it was made.
+            # A link's mtime can be as old as its source; its ctime is its creation.
             leftovers = [path for path in temporaries if _age_s(path) > older_than_s]
             for path in leftovers:
                 path.unlink(missing_ok=True)
         return len(leftovers)
 
     def remove_empty_folders(self, prefix: str) -> None:
-        """Remove the folder `prefix`, if there is nothing but folders in it."""
+        """Remove the folder `prefix` if it has nothing but empty folders."""
         folders = [folder for folder, _, _ in os.walk(self._path(prefix))]
         with suppress(OSError):
             for folder in reversed(folders):
@@ -115,16 +115,16 @@ class FolderStore:
 
 
 def _fill(temporary: Path, source: Path | bytes) -> None:
-    """Make `temporary` a durable file of `source`'s bytes, as new and as readable as what else the store makes."""
+    """Write the bytes of `source` durably to `temporary`, with the permissions and group of the store's other files."""
     if isinstance(source, bytes):
         temporary.write_bytes(source)
     else:
         try:
             temporary.hardlink_to(source.resolve())
-        except OSError:  # on another filesystem, of another owner, or on a filesystem without links
+        except OSError:  # other filesystem, other owner, or no support for links
             shutil.copyfile(source, temporary)
     above = temporary.parent.stat()
-    # A link has the group of its source.
+    # A link keeps the group of its source.
     if above.st_mode & stat.S_ISGID and temporary.stat().st_gid != above.st_gid:
         os.chown(temporary, -1, above.st_gid)
     temporary.chmod(above.st_mode & 0o644)
@@ -136,7 +136,7 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        # Whoever reads the folder above reads this one, whatever the umask: a web server sends packages from it.
+        # The new folder gets the read permissions of its parent, whatever the umask: a web server may send its files.
         above, made = folder.parent.stat().st_mode, folder.stat().st_mode
         if above & READABLE & ~made:
             folder.chmod((made | above & READABLE) & 0o7777)
@@ -144,7 +144,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Have the disk hold a file's bytes, or a folder's names."""
+    """Flush a file's bytes or a folder's entries to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -155,7 +155,7 @@ def _flush(path: Path) -> None:
 def _age_s(path: Path) -> float:
     try:
         return time.time() - path.stat().st_ctime
-    except FileNotFoundError:  # its put has just ended
+    except FileNotFoundError:  # its put has just finished
         return 0
 
 

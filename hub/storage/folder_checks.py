@@ -1,4 +1,4 @@
-"""What is asked of a folder alone: is there room, and do uploads reach it without being copied."""
+"""Probes of a folder store: free space, and hard links from the upload folder."""
 
 import shutil
 
@@ -17,19 +17,19 @@ def has_room(place: ProbeTarget) -> str:
     if free_bytes < needed_bytes:
         raise LimitError(
             f"{found}, less than one upload may have ({needed_bytes / GIB:.1f} GiB, HUB_MAX_UPLOAD_BYTES): "
-            "larger ones than that are refused."
+            "larger uploads are refused. Free some space on the disk."
         )
     return f"{found}."
 
 
 def links(place: ProbeTarget) -> str:
-    """Hard links: the received file becomes the stored one."""
+    """Probe hard links, with which the received file becomes the stored one without a copy."""
     (place.scratch / "linked").write_bytes(b"x")
     place.store.put(place.key("linked"), place.scratch / "linked")
     if (place.scratch / "linked").stat().st_nlink == 1:
         raise LimitError(
-            "The store's folder and the one of arriving uploads can't share a file, so that each upload is written "
-            "twice. Have both on one filesystem."
+            "The store's folder and the upload folder are on different filesystems, so each upload is written twice. "
+            "Put both on one filesystem."
         )
     return "Uploads are linked into the store, not copied."
 

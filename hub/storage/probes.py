@@ -1,4 +1,4 @@
-"""Probes of a store: their target, their outcome, and the limit that a probe can find."""
+"""Probes of a store: their target, outcome and result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from hub.storage import Store
 
 class ProbeOutcome(StrEnum):
     WORKS = "works"
-    LIMITED = "limited"  # the hub works, but for what the sentence says
+    LIMITED = "limited"  # the hub works, except for the limit in the sentence
     BROKEN = "broken"  # the hub can't work
 
 
@@ -23,7 +23,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class ProbeTarget:
-    """Where probes put what they need."""
+    """The place where probes write, in the store and in a local folder."""
 
     store: Store
     folder: str
@@ -37,7 +37,7 @@ class ProbeTarget:
 
 
 class LimitError(Exception):
-    """What a probe found that the hub can live with, and what follows from it."""
+    """A limitation that the hub can live with. The message describes it and its effect."""
 
 
 Probe = Callable[[ProbeTarget], str]

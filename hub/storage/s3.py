@@ -1,4 +1,4 @@
-"""The store as a bucket: whatever speaks S3, by the settings and options of django-storages."""
+"""The store as an S3 bucket, with the settings and options of django-storages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,19 +21,19 @@ from hub.storage import Chunks, NotInStore, Stat, StoreError, as_store_error, ch
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# What AWS_S3_CLIENT_CONFIG leaves open.
+# Defaults for options that AWS_S3_CLIENT_CONFIG does not set.
 CLIENT_DEFAULTS = Config(
     connect_timeout=5,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=64,
-    # Several stores other than Amazon's refuse the checksums that botocore sends by default since 1.36.
+    # Several S3 implementations refuse the checksums that botocore sends by default since 1.36.
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
 
-_ABSENT_CODES = ("NoSuchKey", "404")  # an answer to HEAD has no body to carry the name of an error
-# KeyError: an answer without a header that S3 promises.
+_ABSENT_CODES = ("NoSuchKey", "404")  # a response to HEAD has no body with the name of the error
+# KeyError: a response without a header that S3 promises.
 _FAULTS = (OSError, BotoCoreError, ClientError, Boto3Error, HTTPError, KeyError)
 
 
@@ -55,7 +55,7 @@ class S3Store:
                 self._client.upload_file(str(source), self._bucket, name, ExtraArgs=options, Config=config)
 
     def put_new(self, key: str, content: bytes) -> bool:
-        """Put `content` where there is no such key; False where there is one. Some stores ignore the condition."""
+        """Put `content` if the key is new; return False if it exists. Some stores ignore the condition."""
         name = self._location + checked(key)
         with _as_store_error("put", key):
             try:
@@ -75,7 +75,7 @@ class S3Store:
             options["Range"] = f"bytes={first}-{'' if last is None else last}"
         with _as_store_error("open", key):
             answer = self._client.get_object(Bucket=self._bucket, Key=name, **options)
-        # Known by its Content-Range, not by its status: rclone and lakeFS answer 200 to a range.
+        # Checked by Content-Range, not by status: rclone and lakeFS answer 200 to a range.
         in_range = not ranged or answer.get("ContentRange", "").startswith(f"bytes {first}-")
         if not in_range or "ContentLength" not in answer:
             answer["Body"].close()
@@ -102,7 +102,7 @@ class S3Store:
         return signed
 
     def unsigned_urls(self, key: str) -> tuple[str, str]:
-        """The addresses of the key and of the bucket's list, without credentials: a private bucket refuses both."""
+        """Return the URLs of the key and of the bucket's list without credentials. A private bucket refuses both."""
         name = self._location + checked(key)
         file = self._client.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": name})
         folder = self._client.generate_presigned_url("list_objects_v2", Params={"Bucket": self._bucket})
@@ -144,7 +144,7 @@ class S3Store:
 
     @property
     def _signs_urls(self) -> bool:
-        """Whether django-storages' addresses expire; a bare custom domain's don't, which would outlive a revocation."""
+        """Tell whether URLs expire. Those of a plain custom domain don't, and would outlive a revocation."""
         signer = self._storage.cloudfront_signer if self._storage.custom_domain else True
         return bool(signer and self._storage.querystring_auth)
 
@@ -158,7 +158,7 @@ class S3Store:
 
 
 class _OneConnectionS3Storage(S3Storage):  # type: ignore[misc]
-    """django-storages opens a connection per thread, of 0.1 s and 17 MiB each; boto3's clients serve all threads."""
+    """S3Storage with one client for all threads. django-storages opens one per thread, of 0.1 s and 17 MiB each."""
 
     @cached_property
     def connection(self) -> Any:

@@ -1,4 +1,4 @@
-"""What is asked of a bucket alone: are addresses signed as they should be, and is it private."""
+"""Probes of a bucket: signed URLs, privacy and CORS."""
 
 import time
 from typing import cast
@@ -14,13 +14,13 @@ from hub.storage.s3 import S3Store
 TIMEOUT_S = 10
 ADDRESS_S = 60
 SHORT_ADDRESS_S = 1
-# Past the end of a short address, and of the second in which it ends.
+# Longer than a short URL lives, plus the second in which it ends.
 EXPIRED_AFTER_S = 2.5
-# What browsers send after a redirect to another origin, and before a request for a part.
+# Headers of browsers: after a redirect to another origin, and in the preflight of a range request.
 FROM_ELSEWHERE = {"Origin": "null"}
 BEFORE_A_PART = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
-# Without conditions nothing is lost: no two uploads of one name reach the store.
-NO_CONDITIONS = "the hub's own reservations keep two uploads of one name apart without it."
+# Conditional puts are optional: the hub lets no two uploads of one name reach the store.
+NO_CONDITIONS = "the hub doesn't need them, because it reserves file names itself."
 
 
 def obeys_conditions(place: ProbeTarget) -> str:
@@ -28,41 +28,39 @@ def obeys_conditions(place: ProbeTarget) -> str:
     try:
         taken = [store.put_new(place.key("condition"), content) for content in (b"first", b"second")]
     except StoreError as error:
-        raise LimitError(f"Puts on condition (If-None-Match) are refused ({error}); {NO_CONDITIONS}") from None
+        raise LimitError(f"Conditional puts (If-None-Match) are refused ({error}); {NO_CONDITIONS}") from None
     if taken != [True, False]:
-        raise LimitError(f"Puts on condition (If-None-Match) are carried out in spite of it; {NO_CONDITIONS}")
-    return "Puts on condition (If-None-Match) are obeyed."
+        raise LimitError(f"Conditional puts (If-None-Match) overwrite existing files; {NO_CONDITIONS}")
+    return "Conditional puts (If-None-Match) work."
 
 
 def signs_get(place: ProbeTarget) -> str:
     address = _address(place, "GET")
     answer = _ask("GET", address)
     _expect(answer.status == 200 and answer.data == b"0123456789", f"a signed GET was answered with {answer.status}")
-    return f"Signed addresses work, where clients reach {urlsplit(address).netloc}."
+    return f"Signed URLs work, if clients can reach {urlsplit(address).netloc}."
 
 
 def signs_parts(place: ProbeTarget) -> str:
     answer = _ask("GET", _address(place, "GET"), {"Range": "bytes=2-4"})
     if answer.status != 206 or answer.data != b"234":
-        raise LimitError(
-            f"With redirects no client can resume a download: a part was answered with {answer.status}, expected 206."
-        )
-    return "Signed addresses work for parts."
+        raise LimitError(f"With redirects no client can resume a download: a range got {answer.status}; expected 206.")
+    return "Signed URLs work for ranges."
 
 
 def signs_head(place: ProbeTarget) -> str:
     answer = _ask("HEAD", _address(place, "HEAD"))
     _expect(answer.status == 200, f"a signed HEAD was answered with {answer.status}")
     _expect(answer.headers.get("Content-Length") == "10", "a signed HEAD was answered without the file's size")
-    return "Signed addresses for HEAD work."
+    return "Signed URLs work for HEAD."
 
 
 def needs_signature(place: ProbeTarget) -> str:
-    """Whether an address that was changed by one character is refused."""
+    """Probe that a URL with a changed signature is refused."""
     address = _address(place, "GET")
     forged = address[:-1] + ("0" if address[-1] != "0" else "1")
     if _ask("GET", forged).status < 400:
-        raise LimitError("A signed address works with a forged signature: private packages would be open to anyone.")
+        raise LimitError("A signed URL works with a forged signature: anyone could read private packages.")
     return "A forged signature is refused."
 
 
@@ -71,31 +69,31 @@ def ends(place: ProbeTarget) -> str:
     time.sleep(EXPIRED_AFTER_S)
     if _ask("GET", address).status < 400:
         raise LimitError(
-            f"A signed address still works {EXPIRED_AFTER_S - SHORT_ADDRESS_S} s after its end: with redirects, "
-            "whoever had access once may keep it."
+            f"A signed URL still works {EXPIRED_AFTER_S - SHORT_ADDRESS_S} s after it expired: with redirects, people "
+            "keep access after it is revoked."
         )
-    return "Signed addresses end when they should."
+    return "Signed URLs expire on time."
 
 
 def hides_files(place: ProbeTarget) -> str:
     if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[0]).status < 400:
         raise LimitError(
-            "Anyone can read the bucket without credentials: private channels are not private. Block public access, "
-            "unless every channel is public."
+            "Anyone can read the bucket without credentials: private channels are not private. Block public access "
+            "unless all channels are public."
         )
-    return "Nobody reads the bucket without credentials."
+    return "The bucket can't be read without credentials."
 
 
 def hides_its_list(place: ProbeTarget) -> str:
     if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[1]).status < 400:
         raise LimitError(
-            "Anyone can list the bucket without credentials, the names of private channels and packages included."
+            "Anyone can list the bucket without credentials, including names of private channels and packages."
         )
-    return "Nobody lists the bucket without credentials."
+    return "The bucket can't be listed without credentials."
 
 
 def allows_origins(place: ProbeTarget) -> str:
-    """Tell whether a page of any origin may read what the hub redirects it to."""
+    """Probe that pages of any origin may read redirected packages."""
     if settings.HUB_DELIVERY != "redirect":
         return "Pages of other origins get packages from the hub, not from the bucket."
     address = _address(place, "GET")
@@ -128,7 +126,7 @@ def _bucket(place: ProbeTarget) -> S3Store:
 def _address(place: ProbeTarget, method: str, expires_s: int = ADDRESS_S) -> str:
     address = place.store.url(place.key("small"), method=method, expires_s=expires_s, file_name="small")
     if address is None:
-        raise _no_redirects("the store signs no addresses")
+        raise _no_redirects("the store does not sign URLs")
     return address
 
 
@@ -138,7 +136,7 @@ def _expect(works: bool, found: str) -> None:
 
 
 def _no_redirects(found: str) -> Exception:
-    """What matters only where packages are delivered by signed addresses."""
+    """Return the error for failed redirects: a limit if HUB_DELIVERY is `stream`, else broken."""
     if settings.HUB_DELIVERY == "stream":
         return LimitError(f"Redirect delivery will not work: {found}. Leave HUB_DELIVERY at stream.")
     return StoreError(f"HUB_DELIVERY is {settings.HUB_DELIVERY}, and {found}. Set HUB_DELIVERY to stream.")
@@ -148,4 +146,4 @@ def _ask(method: str, address: str, headers: dict[str, str] | None = None) -> ur
     try:
         return urllib3.request(method, address, headers=headers, timeout=TIMEOUT_S, retries=False, redirect=False)
     except urllib3.exceptions.HTTPError as error:
-        raise StoreError(f"The store could not be asked without credentials: {type(error).__name__}.") from None
+        raise StoreError(f"The store could not be reached without credentials: {type(error).__name__}.") from None

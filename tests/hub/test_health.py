@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_to_is_no_broker(settings: Settings) -> 
     settings.REDIS_URL = ""
     settings.QUEUE_DIR = "/nonexistent"
 
-    assert Probe(health.ask_broker).answer().trouble == ("PermissionError: the folder of the queue can't be written to")
+    assert Probe(health.ask_broker).answer().trouble == "PermissionError: the queue folder is not writable"
 
 
 def test_a_redis_that_is_down_is_told_without_its_password(settings: Settings) -> None:

@@ -43,14 +43,14 @@ def test_larger_bodies_are_refused(length: str) -> None:
     answer = refused("channel-new", CONTENT_LENGTH=length)
     assert answer is not None
     assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    assert answer.content == b"The body is larger than anything that is sent here: at most 1 MiB is taken.\n"
+    assert answer.content == b"The body is too large; expected at most 1 MiB.\n"
 
 
 def test_bodies_without_a_length_are_refused() -> None:
     answer = refused("channel-new", HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH="")
     assert answer is not None
     assert answer.status_code == HTTPStatus.LENGTH_REQUIRED
-    assert answer.content == b"The body is chunked; it is taken here with a Content-Length alone.\n"
+    assert answer.content == b"The body is chunked; expected a Content-Length. Send the body with its length.\n"
 
 
 def test_routes_that_bound_their_own_body_are_these() -> None:

@@ -73,7 +73,7 @@ def test_secrets_are_hidden(before: str, secret: str, after: str) -> None:
     "text",
     [
         "GET /channels/demo/settings/danger HTTP/1.1",
-        "could not queue channels_app.tasks.tell(3,), the schedule will: no route",
+        "could not enqueue channels_app.tasks.tell(3,), the schedule will: no route",
         "GET /demo/noarch/chub-1.0-0.conda HTTP/1.1",
         "sha512 " + "0123456789abcdef" * 8,
         f"GET /demo/noarch/{'a-long-name-2-' * 8}.conda HTTP/1.1",

@@ -127,7 +127,7 @@ def test_a_broker_that_is_down_delays_a_job_and_fails_nothing(
 
     monkeypatch.setattr(celery.app, "send_task", refuse)
     celery.send("publishing.tasks.build_index", 7)
-    assert "could not queue publishing.tasks.build_index(7,), the schedule will" in caplog.text
+    assert "could not enqueue publishing.tasks.build_index(7,), the schedule will" in caplog.text
 
 
 def test_every_scheduled_and_sent_job_exists() -> None:

@@ -115,12 +115,22 @@ def check_bucket(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("bucket", "options", "probe", "sentence"),
     [
-        (Bucket(), {"conditions": (True, True)}, "conditional put", "are carried out in spite of it; the hub's own"),
-        (Bucket(), {"conditions": (StoreError("501"),)}, "conditional put", "are refused (501); the hub's own"),
-        (Bucket(has_range=False), {}, "signed range", "a part was answered with 200, expected 206."),
+        (
+            Bucket(),
+            {"conditions": (True, True)},
+            "conditional put",
+            "overwrite existing files; the hub doesn't need them",
+        ),
+        (
+            Bucket(),
+            {"conditions": (StoreError("501"),)},
+            "conditional put",
+            "are refused (501); the hub doesn't need them",
+        ),
+        (Bucket(has_range=False), {}, "signed range", "a range got 200; expected 206."),
         (Bucket(has_head_size=False), {}, "signed HEAD", "answered without the file's size. Leave HUB_DELIVERY"),
         (Bucket(is_signed=False), {}, "signature", "works with a forged signature"),
-        (Bucket(expires=False), {}, "expiry", "whoever had access once may keep it."),
+        (Bucket(expires=False), {}, "expiry", "people keep access after it is revoked."),
         (Bucket(is_private=False), {}, "private", "private channels are not private"),
         (Bucket(has_private_list=False), {}, "private list", "Anyone can list the bucket"),
     ],
@@ -195,4 +205,4 @@ def test_a_store_without_signed_addresses_is_told_of(tmp_path: Path, monkeypatch
 
     found = check_bucket(Bucket(), tmp_path, monkeypatch)["signed GET"]
 
-    assert "the store signs no addresses" in found[1]
+    assert "the store does not sign URLs" in found[1]

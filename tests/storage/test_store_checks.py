@@ -152,17 +152,17 @@ class SweepsNothing(FolderStore):
     ("broken", "probe", "outcome", "sentence"),
     [
         (PutsNothing, "put and get", BROKEN, "no space is left"),
-        (ForgetsBytes, "put and get", BROKEN, "What was read is not what was put."),
-        (WrongSize, "size and clock", BROKEN, "A file of 10 bytes is said to be 11; expected its size."),
+        (ForgetsBytes, "put and get", BROKEN, "The bytes that were read differ from those that were written."),
+        (WrongSize, "size and clock", BROKEN, "The store reports 11 bytes for a file of 10 bytes."),
         (WrongClock, "size and clock", LIMITED, "The store's clock differs from this machine's by 100 s"),
-        (NoRanges, "range", BROKEN, "A part of a file came back as other bytes"),
-        (WritesOnce, "overwrite", BROKEN, "After a second put the first bytes are still read"),
+        (NoRanges, "range", BROKEN, "A range read returned wrong bytes"),
+        (WritesOnce, "overwrite", BROKEN, "After an overwrite the old bytes are still read"),
         (RefusesMissing, "missing key", BROKEN, "without the permission s3:ListBucket"),
-        (InventsMissing, "missing key", BROKEN, "What was never put is said to be there."),
+        (InventsMissing, "missing key", BROKEN, "A file that was never written is reported as existing."),
         (ListsMore, "list", BROKEN, "A folder of two files is listed with"),
-        (DeletesNothing, "delete", BROKEN, "What was deleted is still there."),
-        (CutsLargeFiles, "large file", BROKEN, "A file that was put in several parts came back as other bytes."),
-        (SweepsNothing, "leftovers", LIMITED, "have a lifecycle rule of the bucket abort incomplete multipart uploads"),
+        (DeletesNothing, "delete", BROKEN, "A deleted file still exists."),
+        (CutsLargeFiles, "large file", BROKEN, "in several parts came back with other bytes."),
+        (SweepsNothing, "leftovers", LIMITED, "Add a lifecycle rule to the bucket that aborts"),
     ],
 )
 def test_each_broken_promise_is_found_and_said(
@@ -177,7 +177,9 @@ def test_each_broken_promise_is_found_and_said(
 def test_a_slow_store_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.storage.checks.SLOW_MS", 0)
 
-    assert "Bring hub and store closer together." in by_probe(check(FolderStore(tmp_path / "store")))["latency"][1]
+    assert (
+        "Move the hub and the store closer together." in by_probe(check(FolderStore(tmp_path / "store")))["latency"][1]
+    )
 
 
 def test_a_full_or_separate_disk_is_told_of(
@@ -192,7 +194,7 @@ def test_a_full_or_separate_disk_is_told_of(
 
     assert found.keys() == set(folder_checks.PROBES)
     assert "less than one upload may have" in found["free space"][1]
-    assert "Have both on one filesystem." in found["links"][1]
+    assert "Put both on one filesystem." in found["links"][1]
 
 
 def test_the_command_prints_every_probe() -> None:
@@ -202,7 +204,7 @@ def test_the_command_prints_every_probe() -> None:
 
     lines = output.getvalue().splitlines()
     assert len(lines) == 12
-    assert lines[0] == "put and get      works    What was put is read back."
+    assert lines[0] == "put and get      works    Written bytes are read back."
 
 
 def test_the_command_fails_where_the_hub_cannot_work(settings: Settings, tmp_path: Path) -> None:
@@ -213,4 +215,4 @@ def test_the_command_fails_where_the_hub_cannot_work(settings: Settings, tmp_pat
     with pytest.raises(CommandError, match=r"The hub can't work with this store; see what is broken above."):
         call_command("checkstore", stdout=output)
 
-    assert "delete           broken   What was deleted is still there." in output.getvalue()
+    assert "delete           broken   A deleted file still exists." in output.getvalue()
