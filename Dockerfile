@@ -1,13 +1,13 @@
-# The hub's image: web, workers and beat alike; docker-compose.yml says which command each runs.
+# The image of web server, workers and beat; docker-compose.yml has the command of each.
 FROM python:3.13.7-slim-trixie AS packages
 COPY requirements.txt /tmp/
-# Wheels alone, each with its hash, and no resolving: the lock decides what is installed, on any day.
+# Install only wheels with a known hash and without resolving, so that the lock alone decides what is installed.
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r /tmp/requirements.txt \
  && /venv/bin/pip check
 
 FROM python:3.13.7-slim-trixie
-# pg_dump and pg_restore for manage.py backup, of the same version as the server.
+# pg_dump and pg_restore for manage.py backup, in the version of the server.
 RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client-17 && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data hub && install --directory --owner hub --group hub /data
 COPY --from=packages /venv /venv

@@ -1,12 +1,12 @@
-# `make run` runs the hub, `make stack` all that production has, `make test` the tests; each installs what it needs into
-# .venv first.
+# `make run` runs the hub, `make stack` the services of production, `make test` the tests. Each installs its
+# requirements into .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 3600
-# Tests wait for servers and clients for a third of their time.
+# Tests spend a third of their time waiting for servers and clients.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
-# The locks are complete, so pip resolves nothing: releases after the lock can't change what is installed.
+# The lock files are complete, so pip resolves nothing, and releases after the lock don't change the installation.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
 DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
@@ -32,8 +32,8 @@ stack: .venv/dev.installed
 test: .venv/dev.installed
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-# The suite on the stack of production, then what reads and uploads with the other two deliveries. It leaves out what
-# `make test` covers and neither database nor queue can change (COVERED_BY_TEST), and the SLOWEST_TEST.
+# The suite on the production services, then reads and uploads with the other two deliveries. It skips COVERED_BY_TEST,
+# which neither database nor queue can change, and SLOWEST_TEST.
 test-services: .venv/dev.installed
 	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) --deselect $(SLOWEST_TEST)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
@@ -41,7 +41,7 @@ test-services: .venv/dev.installed
 redirect stream: .venv/dev.installed
 	TEST_DELIVERY=$@ .ci/services $(BIN)/python -m pytest $(DELIVERY_TESTS)
 
-# An hour of new cases beside the few thousand that `make test` has; a case that fails is kept in build/fuzz.
+# Runs new fuzz cases for an hour, besides the few thousand of `make test`. Failing cases are kept in build/fuzz.
 fuzz: .venv/dev.installed
 	nice $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
@@ -54,7 +54,7 @@ lint: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-cache
-	@# What it finds is on stdout; on stderr it counts the lines whose reasons say which of its checks don't apply.
+	@# Its findings are on stdout. Its stderr only counts the lines with a `nosec` comment.
 	$(BIN)/bandit --quiet --recursive hub channels_app publishing 2>/dev/null
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
@@ -71,19 +71,19 @@ lock: .venv/dev.installed
 clean:
 	rm -rf .venv build
 
-# A virtual environment that could not be completed is removed, so that the next try starts afresh.
+# An incomplete virtual environment is removed, so that the next run starts from scratch.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Channelhub needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/run.installed: requirements.txt | .venv/bin/python
-	@echo "Installing what the hub needs into .venv. This takes up to a minute."
+	@echo "Installing the hub's requirements into .venv. This takes up to a minute."
 	@$(PIP_INSTALL) -r requirements.txt
 	@$(PIP_CHECK)
 	@touch $@
 
 .venv/dev.installed: requirements-dev.txt .venv/run.installed
-	@echo "Installing what the tests need into .venv."
+	@echo "Installing the requirements of the tests into .venv."
 	@$(PIP_INSTALL) -r requirements-dev.txt
 	@$(PIP_CHECK)
 	@touch $@

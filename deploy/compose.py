@@ -1,4 +1,4 @@
-"""docker-compose.yml as data: what each service runs, with which settings, beside what."""
+"""docker-compose.yml as data: commands, settings, health checks and dependencies of its services."""
 
 import re
 import shlex
@@ -20,20 +20,20 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
 
 class ComposeError(ValueError):
-    """docker-compose.yml or its variables can't be used; the text says why."""
+    """docker-compose.yml or its variables are invalid. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service as the file has it, every ${…} filled in."""
+    """A service of the compose file with every ${…} filled in."""
 
     name: str
     image: str
     command: list[str]
     environment: dict[str, str]
     health_check: list[str]
-    conditions: dict[str, str]  # the services it waits for, and until what
-    ports: list[str]  # what it listens on, in its container
+    conditions: dict[str, str]  # the services that it waits for, with the condition
+    ports: list[str]  # ports in its container
     mounts: dict[str, str]  # path in the container → volume, ./folder, secret:NAME, config:NAME or tmpfs
     restarts: bool
     stop_signal: str
@@ -52,7 +52,7 @@ class Project:
 
 
 def read_variables(text: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The lines NAME=VALUE of an .env file; what is `given` goes first, as the shell's variables do."""
+    """Return the variables of an .env file. Values in `given` override them, as the shell's variables do."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         name, is_assignment, value = line.partition("=")
@@ -62,7 +62,7 @@ def read_variables(text: str, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def fill(text: str, variables: Mapping[str, str]) -> str:
-    """`text` with its ${…} filled in."""
+    """Return `text` with its ${…} filled in. Raise ComposeError if a required variable is empty."""
 
     def value(match: re.Match[str]) -> str:
         name, kind, other = match.groups()
@@ -77,7 +77,7 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
 
 
 def read(variables: Mapping[str, str], file: Path = FILE) -> Project:
-    """The compose file as `variables` fill it."""
+    """Return the compose file with `variables` filled in."""
     content = _filled(yaml.safe_load(file.read_text()), variables)
     return Project(
         services={name: _service(name, entry) for name, entry in content["services"].items()},

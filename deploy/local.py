@@ -1,4 +1,4 @@
-"""A service of docker-compose.yml on this machine: its address, paths and settings, and the program of its image."""
+"""A compose service as a plain process on this machine: its address, paths, settings and program."""
 
 import os
 import re
@@ -16,14 +16,14 @@ from deploy.compose import ROOT, Project, Service, read_variables
 
 INHERITED = ("HOME", "LANG", "TMPDIR", "TZ")
 DOCKERS_DNS = "127.0.0.11"
-# Below those that Linux gives to connections (ip_local_port_range).
+# Below the range that Linux uses for outgoing connections (ip_local_port_range).
 PORTS = range(20_000, 32_000)
 _asked = count(secrets.randbelow(len(PORTS)))
 DEBIANS_POSTGRES = "/usr/lib/postgresql"
 
 
 class Machine:
-    """Where a project's ports and paths are here. Below `folder` lies everything that its services keep."""
+    """The ports and paths of a project on this machine. All data of its services lies below `folder`."""
 
     def __init__(self, folder: Path, project: Project, ports: Mapping[tuple[str, str], int]) -> None:
         self.folder = folder
@@ -37,7 +37,7 @@ class Machine:
         return self.texts(service, service.health_check)
 
     def environment(self, service: Service) -> dict[str, str]:
-        """As in a container: nothing of this process's own settings."""
+        """Return the environment of a service. As in a container, it has none of this process's settings."""
         further = self.folder / "hub.env"
         settings = read_variables(further.read_text(), {}) if service.is_hub and further.exists() else {}
         own = {name: self.text(service, value) for name, value in service.environment.items()}
@@ -48,7 +48,7 @@ class Machine:
         return [self.text(service, text) for text in texts]
 
     def text(self, service: Service, text: str) -> str:
-        """`text`, of a service's command or settings, with the addresses and paths of this machine."""
+        """Return `text` of a service's command or settings with the addresses and paths of this machine."""
         text = self._addressed(text)
         for own in service.ports:
             text = re.sub(rf"(?<![\d.]){own}\b", str(self.ports[service.name, own]), text)
@@ -57,7 +57,7 @@ class Machine:
         return text.replace("0.0.0.0", "127.0.0.1").replace(DOCKERS_DNS, _name_server())  # noqa: S104
 
     def place(self, service: Service, target: str) -> Path:
-        """What a container has at `target`; a file is written, a folder made."""
+        """Return the local path for the container path `target`. Write the file or create the folder."""
         source = service.mounts[target]
         kind, _, name = source.partition(":")
         if kind in ("secret", "config"):
@@ -84,12 +84,12 @@ class Machine:
 
 
 def runs_as(service: Service) -> str | None:
-    """PostgreSQL alone refuses to run as root."""
+    """Return the user that runs the service if it isn't ours: PostgreSQL refuses to run as root."""
     return "postgres" if service.name == "postgres" and os.geteuid() == 0 else None
 
 
 def free_port() -> int:
-    """A port that nobody listens at, another one each time. Connections get theirs from above, so none will take it."""
+    """Return a free port, another one each time. Outgoing connections use ports above PORTS, so they don't take it."""
     while True:
         port = PORTS[next(_asked) % len(PORTS)]
         with suppress(OSError), socket.socket() as probe:
@@ -103,12 +103,12 @@ def _name_server() -> str:
 
 
 def _path() -> str:
-    """The programs of this Python first, and those of Debian's PostgreSQL, which are on nobody's PATH."""
+    """Return PATH with this Python's programs first, and those of Debian's PostgreSQL, which are on no PATH."""
     servers = sorted(Path(DEBIANS_POSTGRES).glob("*/bin"))[-1:]
     return ":".join(map(str, [Path(sys.executable).parent, os.environ["PATH"], *servers]))
 
 
-# What the images do at their start, in their entry points.
+# Equivalents of the images' entry points.
 
 
 def _as_it_is(machine: Machine, service: Service) -> list[str]:
@@ -123,15 +123,15 @@ def _postgres(machine: Machine, service: Service) -> list[str]:
 
 
 def _initialise(machine: Machine, service: Service, data: Path) -> None:
-    """A database system with the one role and the one database that the environment names."""
+    """Create the database cluster with the role and the database of the service's environment."""
     if user := runs_as(service):
         shutil.chown(data, user)
     role, database = service.environment["POSTGRES_USER"], service.environment["POSTGRES_DB"]
     password = machine.place(service, "/run/secrets/postgres_password").read_text()
     statements = f"ALTER ROLE {role} PASSWORD '{password}';\nCREATE DATABASE {database};\n"
-    what = ["--username", role, "--encoding", "UTF8", "--locale", "C.UTF-8"]
-    who = ["--auth-local", "trust", "--auth-host", "scram-sha-256"]
-    for command in (["initdb", *what, *who], ["postgres", "--single", "postgres"]):
+    cluster = ["--username", role, "--encoding", "UTF8", "--locale", "C.UTF-8"]
+    authentication = ["--auth-local", "trust", "--auth-host", "scram-sha-256"]
+    for command in (["initdb", *cluster, *authentication], ["postgres", "--single", "postgres"]):
         subprocess.run(
             command,
             cwd=data,
@@ -163,7 +163,7 @@ def _nginx(machine: Machine, service: Service) -> list[str]:
 
 
 def render(templates: Path, folder: Path, variables: Mapping[str, str]) -> None:
-    """As the image's envsubst does: ${NGINX_…} of every template, nothing else."""
+    """Render templates like the image's envsubst: only ${NGINX_…} is replaced."""
     for template in templates.glob("*.template"):
         text = re.sub(r"\$\{(NGINX_\w+)\}", lambda match: variables.get(match[1], match[0]), template.read_text())
         (folder / template.stem).write_text(text)

@@ -1,7 +1,7 @@
 """`python -m deploy.stack`: every service of docker-compose.yml as a plain process on 127.0.0.1.
 
-Commands, settings, order, health checks, restarts and stop signals are those of the file; names of services become
-127.0.0.1 with free ports, paths in containers become folders below `--folder`.
+Commands, settings, order, health checks, restarts and stop signals come from the file. Service names become 127.0.0.1
+with free ports, and container paths become folders below `--folder`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ HEALTH_CHECK_S = 30
 
 
 class Stack:
-    """The services of the compose file, but those `without` which it runs: they are elsewhere."""
+    """The services of the compose file, except those in `without`, which run elsewhere."""
 
     def __init__(self, folder: Path, port: int, without: Collection[str] = ()) -> None:
         variables = compose.read_variables((folder / ".env").read_text(), os.environ)
@@ -38,7 +38,7 @@ class Stack:
         self.processes: dict[str, Process] = {}
 
     def start(self) -> None:
-        """Start all, each once what it waits for is healthy or done."""
+        """Start all services, each after the services that it waits for are healthy or done."""
         for service in self.services.values():
             for other in service.conditions.keys() & self.services.keys():
                 self.wait(other, service.conditions[other])
@@ -46,7 +46,7 @@ class Stack:
         self.wait("nginx", "service_healthy")
 
     def run(self, service: Service) -> None:
-        """In a session of its own, so that Ctrl-C reaches it by way of `stop` alone."""
+        """Start one service in its own session, so that Ctrl-C reaches it only through `stop`."""
         self.processes[service.name] = subprocess.Popen(
             self.machine.command(service),
             cwd=compose.ROOT,
@@ -78,7 +78,7 @@ class Stack:
             return False
 
     def restart_stopped(self) -> list[str]:
-        """The names of the services that had stopped by themselves and were started again."""
+        """Restart services that stopped by themselves and return their names."""
         stopped = [name for name, process in self.processes.items() if process.poll() is not None]
         restarted = [name for name in stopped if self.services[name].restarts]
         for name in restarted:
@@ -86,7 +86,7 @@ class Stack:
         return restarted
 
     def stop(self) -> None:
-        """Those last that others need."""
+        """Stop all services, in the reverse order of their start."""
         for name, process in reversed(self.processes.items()):
             service = self.services[name]
             stop([process], signal.Signals[service.stop_signal], service.stop_s)
@@ -104,14 +104,14 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="deploy.stack", description="Run the services of docker-compose.yml.")
     data = Path(os.environ.get("HUB_DATA_DIR", compose.ROOT / "build" / "stack"))
-    parser.add_argument("--folder", type=Path, default=data, help="where .env and everything that is kept lies")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("HUB_PORT", "8000")), help="nginx's")
-    parser.add_argument("--without", nargs="*", default=[], help="services that run elsewhere, as .env says")
+    parser.add_argument("--folder", type=Path, default=data, help="folder of .env and of all data")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("HUB_PORT", "8000")), help="port of nginx")
+    parser.add_argument("--without", nargs="*", default=[], help="services to leave out, because they run elsewhere")
     return parser.parse_args()
 
 
 def prepare(folder: Path, port: int) -> None:
-    """At the first start, .env as an operator fills it: what is empty in the example gets a value."""
+    """Create .env at the first start, as an operator fills it: empty values of the example get a value."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".env").exists():
@@ -132,7 +132,7 @@ def run(stack: Stack) -> None:
     try:
         stack.start()
         print(f"Channelhub is ready at {environment['HUB_PUBLIC_URL']} (Ctrl-C stops it).", flush=True)  # noqa: T201
-        print(f"Its manage.py: (. {exported}; python manage.py …)", flush=True)  # noqa: T201
+        print(f"To run manage.py with its settings: (. {exported}; python manage.py …)", flush=True)  # noqa: T201
         while True:
             time.sleep(LOOK_S)
             for name in stack.restart_stopped():

@@ -83,7 +83,7 @@ def test_nginx_reads_large_bodies_for_upload_addresses_alone(
             headers = ("--header", f"Authorization: Bearer {keys.olga}")
             command = ["curl", "--silent", "--data-binary", f"@{large}", *headers, front.url + path]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-            assert "larger than this hub takes" in done.stdout
+            assert "The body is too large" in done.stdout
             assert "/api/v1/upload/CHANNEL" in done.stdout
         hub.manage("createchannel", "behind", "--owner", "olga")
         # The hub has read all of it: it is no package.

@@ -50,7 +50,7 @@ def test_what_is_larger_than_anything_is_refused_by_its_length(hub: LiveHub, cha
         connection.sendall(head.encode())
         answer = connection.recv(65536).decode()
     assert answer.startswith("HTTP/1.1 413 ")
-    assert "The body is larger than this hub takes: 2049m for a package, 2m for anything else." in answer
+    assert "The body is too large; expected at most 2049m for a package, 2m for anything else." in answer
 
 
 def test_slow_senders_hold_nobody_up(hub: LiveHub, channel: str, keys: Keys) -> None:
