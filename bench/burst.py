@@ -1,10 +1,12 @@
-"""A burst of changes in one channel, and how soon another channel's changes show: `python -m bench.burst`.
+"""Index latency of one channel during a burst of changes in another: `python -m bench.burst`.
 
-A hub as `make run` starts it: one worker, one process. One channel gets N changes, each with its own wish for an index,
+A hub as `make run` starts it: one worker, one web process. One channel gets N changes, each with its own index request,
 while the hub runs or while it is stopped. Meanwhile packages of another channel are uploaded, yanked and deleted, one
-after the other. Says how long each took to show in repodata.json and in the shards, and how many jobs waited at most.
-With --kill the worker is killed (-9) and the queue emptied every few seconds. On SQLite and a folder, or on what
-DATABASE_URL and REDIS_URL name.
+after the other.
+
+It prints the time until each change is in repodata.json and in the shards, and the maximum number of waiting jobs. With
+--kill, the worker is killed (-9) and the queue emptied every few seconds. It uses SQLite and a folder, or DATABASE_URL
+and REDIS_URL.
 """
 
 import argparse
@@ -40,7 +42,8 @@ KILL_EACH_S = 7.0
 LIMIT_S = 120.0
 SCOPES = [word for scope in ("read", "upload", "delete") for word in ("--scope", scope)]
 
-# What runs inside, beside the hub: changes of the burst, yanks, and how much is left to do. Each line is one command.
+# Script of the process inside: it makes the changes of the burst, yanks, and counts stale indexes. Each line is one
+# command.
 INSIDE = """
 import hashlib, sys
 from django.db import transaction
@@ -86,7 +89,7 @@ for line in sys.stdin:
 
 
 class Inside:
-    """The process inside; its commands one after the other."""
+    """A process in the hub's environment that runs commands, one after the other."""
 
     def __init__(self, hub: LiveHub) -> None:
         command = [*MANAGE, "shell", "--verbosity", "0", "--command", INSIDE]
@@ -107,7 +110,7 @@ class Inside:
 
 @dataclass
 class Burst:
-    """`seconds`: kind of change → how long each took to show."""
+    """The result. `seconds` maps the kind of change to the times until it was visible."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     waiting_max: int = 0
@@ -120,7 +123,7 @@ class Burst:
             figures = f"p50 {statistics.median(found):.2f}, p99 {p99:.2f}, max {max(found):.2f} s"
             yield f"{kind}: {len(found)} times, {figures}"
         yield f"jobs waiting at most: {self.waiting_max}; worker killed, queue emptied: {self.kills} times"
-        yield f"until all was worked off: {self.took_s:.0f} s"
+        yield f"time until all changes were indexed: {self.took_s:.0f} s"
 
 
 class Prober:
@@ -140,7 +143,7 @@ class Prober:
             connection.close()
 
     def listed(self) -> tuple[set[str], set[str]]:
-        """The file names in repodata.json, and those in the shards."""
+        """Return the file names in repodata.json and those in the shards."""
         _, plain = self.ask("GET", f"/{QUIET}/noarch/repodata.json")
         _, packed = self.ask("GET", f"/{QUIET}/noarch/repodata_shards.msgpack.zst")
         in_shards: set[str] = set()
@@ -159,7 +162,7 @@ class Prober:
         self.burst.seconds[kind].append(time.monotonic() - begun)
 
     def once(self) -> None:
-        """An upload that is yanked, and one that is deleted."""
+        """Upload and yank one package, and upload and delete another."""
         for kind in ("yank", "delete"):
             self.count += 1
             path = make_conda(self.folder, name=f"probe-{self.count}")
@@ -207,7 +210,7 @@ def empty_queue(hub: LiveHub) -> None:
 
 @contextmanager
 def meanwhile(each_s: float, work: Callable[[], None]) -> Iterator[None]:
-    """Do `work` again and again, in a thread."""
+    """Repeat `work` in a thread."""
     is_over = threading.Event()
 
     def again() -> None:
@@ -234,7 +237,7 @@ def live(
     is_together: bool = False,
     bound_s: float,
 ) -> Burst:
-    """Have the burst and probe until all of it is in the index, or until `bound_s` is over; a hub that just runs."""
+    """Run the burst and probe until all changes are indexed, or until `bound_s` is over. The hub must be new."""
     burst = Burst()
     for name in ("burst", QUIET):
         hub.manage("createchannel", name, "--owner", "admin")
@@ -283,10 +286,10 @@ def live(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--changes", type=int, default=100_000)
-    parser.add_argument("--stopped", action="store_true", help="the hub is stopped while the changes come")
-    parser.add_argument("--kill", action="store_true", help="kill the worker and empty the queue now and then")
-    parser.add_argument("--together", action="store_true", help="a hundred changes ask for an index by one wish")
-    parser.add_argument("--seconds", type=float, default=600, help="end after so long at the latest")
+    parser.add_argument("--stopped", action="store_true", help="make the changes while the hub is stopped")
+    parser.add_argument("--kill", action="store_true", help="kill the worker and empty the queue every few seconds")
+    parser.add_argument("--together", action="store_true", help="request the index once for a hundred changes")
+    parser.add_argument("--seconds", type=float, default=600, help="maximum duration")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, live_hub(Path(name)) as hub:
         burst = live(

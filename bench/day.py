@@ -1,8 +1,9 @@
-"""A day in minutes: `TEST_DELIVERY=accel .ci/services python -m bench.day [--minutes M] [--readers N] …`.
+"""A day of use in minutes: `TEST_DELIVERY=accel .ci/services python -m bench.day [--minutes M] [--readers N] …`.
 
-On the whole of docker-compose.yml as processes (PostgreSQL, Redis, S3, two web processes behind nginx) readers read and
-uploaders upload, while every 10 s a worker is killed and a web process replaced. Then: what was lost, stale, a phantom,
-vanished or resurrected, what failed for good, what went through at a later try, and how long it all took.
+Readers and uploaders use the services of docker-compose.yml as processes: PostgreSQL, Redis, S3, two web processes
+behind nginx. Every 10 s a worker is killed and a web process replaced.
+
+It reports lost, stale, phantom, vanished and resurrected files, errors, retries, and durations.
 """
 
 import argparse
@@ -29,10 +30,10 @@ from tests.live import LiveHub, running
 from tests.stack import client_hub, is_listening, web_processes
 
 FAULT_S = 10
-# A bit more than fail_timeout in nginx.conf.template.
+# A little more than fail_timeout in nginx.conf.template.
 LEFT_OUT_S = 3
 LOOK_S = 0.5
-# What the reliability of the hub promises, and how long is waited for it in the end.
+# The promised time until an upload is visible, and the maximum wait at the end.
 VISIBLE_WITHIN_S = 60
 RATTLER_READERS = 2
 JSON_INDEX = "repodata.json"
@@ -54,7 +55,7 @@ class Day:
 
 
 def live(hub: LiveHub, plan: Plan, folder: Path) -> Day:
-    """Everybody at once for `plan.seconds`; then a look at what is there when all is quiet."""
+    """Run all clients and faults for `plan.seconds`, then check the final state."""
     hub.manage("createchannel", CHANNEL, "--owner", "admin")
     scopes = [word for scope in ("read", "upload", "delete") for word in ("--scope", scope)]
     key = hub.manage("createapikey", "admin", "--name", "day", *scopes)
@@ -84,7 +85,7 @@ def in_thread(client: Client, work: Callable[..., None], *arguments: object) -> 
 
 
 def kill_workers(hub: LiveHub, is_over: threading.Event, faults: Counter[str]) -> None:
-    """One after the other; what runs the hub starts it again."""
+    """Kill one worker after the other. The stack starts it again."""
     for name in cycle(("indexer@", "worker@")):
         if is_over.wait(FAULT_S):
             return
@@ -94,7 +95,10 @@ def kill_workers(hub: LiveHub, is_over: threading.Event, faults: Counter[str]) -
 
 
 def replace_webs(hub: LiveHub, is_over: threading.Event, faults: Counter[str]) -> None:
-    """The same by SIGTERM, each once both have been answering for longer than nginx leaves one out."""
+    """Stop one web process after the other by SIGTERM.
+
+    Both must have answered for longer than nginx skips a failed one.
+    """
     for number in count():
         is_over.wait(FAULT_S - LEFT_OUT_S)
         while len(webs := web_processes(hub)) < 2 or not all(map(is_listening, webs.values())):
@@ -107,14 +111,14 @@ def replace_webs(hub: LiveHub, is_over: threading.Event, faults: Counter[str]) -
 
 
 def started(hub: LiveHub, word: str) -> list[int]:
-    """The processes, started by the stack itself, whose command has this word; always in the same order."""
+    """Return the pids of the stack's own processes whose command contains `word`, in a stable order."""
     rows = running(hub.parts()).items()
     ours = [(command, pid) for pid, (parent, command) in rows if parent == hub.process.pid and word in command]
     return [pid for _, pid in sorted(ours)]
 
 
 def settled(client: Client) -> Read:
-    """What every form of the index lists once they agree, and the packages are there; else as it is after a while."""
+    """Read all forms of the index until they agree and list all packages, or until the time is over."""
     deadline = time.monotonic() + VISIBLE_WITHIN_S
     expected = {name for name, life in client.notes.lives.items() if life.uploaded and not life.deletion_began}
     gone = {name for name, life in client.notes.lives.items() if life.deleted}

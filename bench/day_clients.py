@@ -1,4 +1,4 @@
-"""Who uses the hub in bench/day.py: readers and uploaders with the retries of real clients, and what they saw."""
+"""Clients of bench/day.py: readers and uploaders with the retries of real clients, and their observations."""
 
 import hashlib
 import random
@@ -34,7 +34,7 @@ RATTLER_PAUSE_S = 5
 
 @dataclass
 class Notes:
-    """What all clients saw, by time.monotonic(). `retries` are answers and breaks after which one tried again."""
+    """Observations of all clients, by time.monotonic(). `retries` counts responses and errors that led to a retry."""
 
     lives: dict[str, Life] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Notes:
 
 
 class Client:
-    """One client: a connection that it keeps, and tries again as rattler does."""
+    """A client that keeps its connection and retries as rattler does."""
 
     def __init__(self, hub: LiveHub, key: str, notes: Notes, is_over: threading.Event) -> None:
         self.hub = hub
@@ -57,7 +57,7 @@ class Client:
     def ask(
         self, kind: str, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, str, bytes]:
-        """Status, ETag and body of the first answer that is none to try again after."""
+        """Return status, ETag and body of the first response that needs no retry."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         begun = time.monotonic()
         for number in range(TRIES):
@@ -73,7 +73,7 @@ class Client:
     def _once(
         self, kind: str, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, str, bytes] | str:
-        """The answer, or why to try again."""
+        """Return the response, or the reason for a retry."""
         try:
             self.connection.request(method, path, body, {"Authorization": f"Bearer {self.key}"} | headers)
             answer = self.connection.getresponse()
@@ -91,7 +91,7 @@ class Client:
 
 
 def read_forever(client: Client, pace_s: float) -> None:
-    """The shard index again and again, where it changed; each time a shard and its package, down to the bytes."""
+    """Read the shard index again and again, if it changed; each time also a shard and its package."""
     etag, shards = "", {}
     while not client.is_over.wait(random.uniform(0, 2 * pace_s)):
         began = time.monotonic()
@@ -106,7 +106,7 @@ def read_forever(client: Client, pace_s: float) -> None:
 
 
 def read_package(client: Client, name: str, shard: bytes) -> None:
-    """What an index lists is there, and is what was uploaded; what is being deleted may be gone."""
+    """Check that a listed package exists and has the uploaded bytes. A package that is being deleted may be missing."""
     life = client.notes.lives.get(name)
     if life is None or life.deletion_began is not None:
         return
@@ -118,7 +118,7 @@ def read_package(client: Client, name: str, shard: bytes) -> None:
 
 
 def upload_forever(client: Client, pace_s: float, uploader: int, folder: Path) -> None:
-    """A small package, each tenth time a larger one; each twentieth time one of the earlier ones is deleted."""
+    """Upload small packages, each tenth a larger one. After each twentieth, delete one of the earlier ones."""
     for number in count():
         if client.is_over.wait(random.uniform(0, 2 * pace_s)):
             return
@@ -145,14 +145,14 @@ def delete(client: Client, name: str) -> None:
     life = client.notes.lives[name]
     life.deletion_began = time.monotonic()
     status, *_ = client.ask("deletion", "DELETE", f"/api/v1/delete/{CHANNEL}/{SUBDIR}/{name}-1.0-0.conda")
-    # 404: an earlier try had gone through, and its answer was lost.
+    # 404: an earlier try succeeded, but its response was lost.
     client.check(status in (0, 200, 404), f"deletion: {status}")
     if status:
         life.deleted = time.monotonic()
 
 
 def rattler_forever(client: Client) -> None:
-    """py-rattler, each time with cold caches: all records. It has tries of its own, then gives up."""
+    """Read all records with py-rattler and cold caches. It has its own retries."""
     while not client.is_over.wait(RATTLER_PAUSE_S):
         begun = time.monotonic()
         try:
@@ -172,7 +172,7 @@ def records_by_rattler(client: Client) -> frozenset[str]:
 def guarded(client: Client, work: Callable[..., None], *arguments: Any) -> None:
     try:
         work(client, *arguments)
-    except Exception as error:  # noqa: BLE001  (whatever a client fails of is an error of the day)
+    except Exception as error:  # noqa: BLE001  (any failure of a client is an error of the day)
         client.notes.errors.append(f"{work.__name__}: {type(error).__name__}: {error}"[:500])
 
 

@@ -1,4 +1,7 @@
-"""What became of files and what readers of the index saw, all by one clock in seconds → what was wrong with it."""
+"""Consistency check: the histories of files and the reads of the index → the wrong files.
+
+Times are seconds of one clock.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Life:
-    """When a file's upload began and was acknowledged; the same of its deletion. None: not (yet)."""
+    """The times when a file's upload began and was acknowledged, and those of its deletion. None: not (yet)."""
 
     upload_began: float
     uploaded: float | None = None
@@ -16,7 +19,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One answer with an index, and the names that it lists."""
+    """One response with an index, and the names that it lists."""
 
     began: float
     ended: float
@@ -25,13 +28,13 @@ class Read:
 
 @dataclass(slots=True)
 class Verdict:
-    """The names of files with which something was wrong, and the seconds from each 2xx to the first read with it."""
+    """The wrong files by kind, and the seconds from each 2xx to the first read that lists the file."""
 
-    lost: set[str] = field(default_factory=set)  # acknowledged, and in the end not there
-    stale: set[str] = field(default_factory=set)  # acknowledged, and not to be seen long after
-    phantom: set[str] = field(default_factory=set)  # to be seen before anybody uploaded it
-    vanished: set[str] = field(default_factory=set)  # seen, and not there when somebody looked later
-    resurrected: set[str] = field(default_factory=set)  # deleted, and to be seen long after
+    lost: set[str] = field(default_factory=set)  # acknowledged, but missing at the end
+    stale: set[str] = field(default_factory=set)  # acknowledged, but still not listed after the allowed time
+    phantom: set[str] = field(default_factory=set)  # listed before its upload began
+    vanished: set[str] = field(default_factory=set)  # listed, and missing in a later read
+    resurrected: set[str] = field(default_factory=set)  # deleted, but still listed after the allowed time
     visible_s: list[float] = field(default_factory=list)
 
     def wrong(self) -> dict[str, list[str]]:
@@ -40,7 +43,7 @@ class Verdict:
 
 
 def judge(lives: Mapping[str, Life], reads: Iterable[Read], final: Read, *, within_s: float) -> Verdict:
-    """`final` is the last of the reads, once all was quiet; `within_s` is how long an index may take to follow."""
+    """Judge all reads. `final` is the last one, after all changes; `within_s` is the allowed delay of the index."""
     reads = sorted([*reads, final], key=lambda read: read.began)
     verdict = Verdict(phantom=set().union(*(read.names for read in reads)) - lives.keys())
     for name, life in lives.items():
@@ -54,7 +57,7 @@ def judge(lives: Mapping[str, Life], reads: Iterable[Read], final: Read, *, with
 
 
 def _follow(name: str, life: Life, reads: Iterable[Read], verdict: Verdict, within_s: float) -> None:
-    """What each read says of one name, in the order of their beginnings."""
+    """Check what each read lists for one name, in the order of the reads."""
     first_seen = None
     for read in reads:
         is_before_deletion = life.deletion_began is None or read.ended < life.deletion_began

@@ -1,9 +1,10 @@
-"""Taking in a channel: `python -m bench.importing [--packages N] [--store rclone] [--before FOLDER] [--clients N]`.
+"""Import of a channel: `python -m bench.importing [--packages N] [--store rclone] [--before FOLDER] [--clients N]`.
 
-N small packages, 10 builds a name, lie in a folder or in a bucket of this machine; `manage.py importchannel` takes them
-in, on SQLite or on what DATABASE_URL names: packages a second of the whole command, and its processor time. `--before`
-is a checkout of another commit, which takes turns. With `--clients` a hub runs beside it, into which so many clients
-upload: uploads a second without and with the import.
+N small packages, 10 builds per name, are in a folder or in a local bucket. `manage.py importchannel` imports them, with
+SQLite or DATABASE_URL. It prints packages per second and processor time of the command.
+
+`--before` compares with a checkout of another commit, in turns. With `--clients`, N clients upload into a running hub;
+it prints their uploads per second without and with the import.
 """
 
 import argparse
@@ -60,30 +61,30 @@ def lay(hub: LiveHub, paths: list[Path], server: stores.S3Server | None) -> None
 
 
 def take_in(hub: LiveHub, count: int) -> tuple[float, float]:
-    """Packages a second, and milliseconds of processor time for each."""
+    """Import the channel. Return packages per second, and milliseconds of processor time per package."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    said = hub.manage("importchannel", "taken", "--owner", "admin", "--public")
+    output = hub.manage("importchannel", "taken", "--owner", "admin", "--public")
     seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert f"imported: {count}, not imported: 0" in said, said  # noqa: S101
+    assert f"imported: {count}, not imported: 0" in output, output  # noqa: S101
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return count / seconds, spent / count * 1000
 
 
 @contextmanager
 def store(kind: str, folder: Path) -> Iterator[stores.S3Server | None]:
-    """A bucket of its own, or None for a folder."""
+    """Start an S3 server for a bucket; None for a folder."""
     with STORES[kind](folder / kind) if kind else nullcontext() as server:
         yield server
 
 
 @contextmanager
 def stopped_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
-    """A hub's data with an administrator; none of its processes runs."""
+    """Prepare a hub's data with an administrator. None of its processes runs."""
     with own_services() as services:
         hub = LiveHub(folder / "data", **services, **settings)
         hub.data_dir.mkdir()
         hub.manage("migrate")
-        hub.settings["DJANGO_SUPERUSER_PASSWORD"] = "not for long"  # noqa: S105  (of a hub that goes at once)
+        hub.settings["DJANGO_SUPERUSER_PASSWORD"] = "not for long"  # noqa: S105  (of a temporary hub)
         hub.manage("createsuperuser", "--noinput", "--username", "admin", "--email", "admin@example.org")
         yield hub
 
@@ -97,7 +98,7 @@ def alone(paths: list[Path], kind: str, tree: Path) -> tuple[float, float]:
 
 
 def entered(stack: ExitStack, kind: str, tree: Path) -> tuple[Path, stores.S3Server | None]:
-    """A folder, and a store, for hubs of `tree`."""
+    """Enter a folder, and a store, for hubs of `tree`."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     stack.enter_context(of_tree(tree))
     return folder, stack.enter_context(store(kind, folder))
@@ -105,7 +106,7 @@ def entered(stack: ExitStack, kind: str, tree: Path) -> tuple[Path, stores.S3Ser
 
 @contextmanager
 def of_tree(tree: Path) -> Iterator[None]:
-    """Hubs are started from another checkout."""
+    """Start hubs from another checkout."""
     before = live.MANAGE, live.ROOT
     live.MANAGE, live.ROOT = (executable, str(tree / "manage.py")), tree
     try:
@@ -167,9 +168,9 @@ def beside(paths: list[Path], kind: str, tree: Path, clients: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packages", type=int, default=5000)
-    parser.add_argument("--store", choices=sorted(STORES), default="", help="a bucket instead of a folder")
+    parser.add_argument("--store", choices=sorted(STORES), default="", help="use a bucket instead of a folder")
     parser.add_argument("--before", type=Path, help="a checkout of another commit, with its .venv")
-    parser.add_argument("--clients", type=int, default=0, help="upload beside it into a running hub")
+    parser.add_argument("--clients", type=int, default=0, help="number of clients that upload during the import")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     trees = [tree.resolve() for tree in (options.before, live.ROOT) if tree]

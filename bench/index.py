@@ -1,9 +1,9 @@
-"""Indexing beside rattler-index, in one run: `python -m bench.index [--packages N]`.
+"""Indexing compared with rattler-index: `python -m bench.index [--packages N]`.
 
-N small packages, 10 versions a name: the first index, and one more package. The hub builds from database rows to files
-in a folder, on SQLite or what DATABASE_URL names; rattler-index reads the packages themselves the first time.
+N small packages, 10 versions per name: the first index, then one more package. The hub builds from database rows into a
+folder, with SQLite or DATABASE_URL. rattler-index reads the packages the first time.
 """
-# ruff: noqa: E402  (the models can be imported after the set-up alone)
+# ruff: noqa: E402  (models can be imported only after django.setup())
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import django
 
-import tests.environment  # noqa: F401  (a data folder of its own)
+import tests.environment  # noqa: F401  (its own data folder)
 
 os.environ |= {"DJANGO_SETTINGS_MODULE": "hub.settings", "HUB_INDEX_PAUSE_MS": "1"}
 django.setup()
@@ -80,7 +80,7 @@ def run(folder: Path, count: int) -> None:
     whole = seconds(lambda: build(channel, ""))
     print(f"{count} packages: {first:.2f} s; rattler-index {their_first:.2f} s; ratio {their_first / first:.1f}")
     print(f"one more: {one:.3f} s; rattler-index {their_one:.2f} s; ratio {their_one / one:.1f}")
-    print(f"the files of the whole channel, which follow by a job of their own: {whole:.2f} s")
+    print(f"the files of the whole channel, which a second job builds: {whole:.2f} s")
 
 
 def main() -> None:

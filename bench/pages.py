@@ -1,9 +1,9 @@
 """Server time of the pages of a large channel: `python -m bench.pages [--packages N]`.
 
-N packages of 3 versions for 2 platforms each, in SQLite or what DATABASE_URL names; the median of 20 requests of an
-owner, through every middleware, without the network. It asserts nothing.
+N packages with 3 versions for 2 platforms, in SQLite or DATABASE_URL. It prints the median of 20 requests of an owner,
+with all middleware and without the network. It asserts nothing.
 """
-# ruff: noqa: E402  (the models can be imported after the set-up alone)
+# ruff: noqa: E402  (models can be imported only after django.setup())
 
 import argparse
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any
 
 import django
 
-import tests.environment  # noqa: F401  (a data folder of its own)
+import tests.environment  # noqa: F401  (its own data folder)
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "hub.settings"
 django.setup()

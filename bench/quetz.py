@@ -1,6 +1,6 @@
-"""Small uploads a second by one client, into the hub and into quetz by turns: `python -m bench.quetz [--packages N]`.
+"""Small uploads per second of one client, to the hub and to quetz in turns: `python -m bench.quetz [--packages N]`.
 
-quetz comes from the package registry, into a virtualenv of its own, on SQLite; the hub has the embedded default.
+quetz is installed from PyPI into its own virtualenv and uses SQLite. The hub has its default settings.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tests.live import live_hub
 from tests.stores import UNTIL_STDIN_CLOSES, wait_until_listening
 
 ROUNDS = 3
-# What quetz 0.10 needs and does not say.
+# Versions that quetz 0.10 needs without declaring them.
 REQUIREMENTS = [
     "quetz-server", "fastapi<0.110", "starlette<0.36", "sqlalchemy<2", "sqlalchemy-utils<0.41", "alembic<1.13",
     "httpx<0.28",
@@ -33,15 +33,15 @@ Upload = Callable[[Path], None]
 
 @contextmanager
 def quetz(folder: Path) -> Iterator[Upload]:
-    """A running quetz; what uploads a package into its first channel."""
+    """Start quetz and yield a function that uploads a package to its first channel."""
     programs, deployment = folder / "venv" / "bin", folder / "quetz"
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     subprocess.run([str(programs / "pip"), "install", "--quiet", *REQUIREMENTS], check=True)
     create = [str(programs / "quetz"), "create", str(deployment), "--create-conf", "--dev"]
-    said = subprocess.run(create, check=True, capture_output=True, text=True, cwd=folder).stdout
-    key = re.search(r'Test API key created for user "\w+": (\w+)', said)
+    output = subprocess.run(create, check=True, capture_output=True, text=True, cwd=folder).stdout
+    key = re.search(r'Test API key created for user "\w+": (\w+)', output)
     if key is None:
-        raise RuntimeError(f"quetz made no key:\n{said}")
+        raise RuntimeError(f"quetz created no key:\n{output}")
     port = free_port()
     start = (str(programs / "quetz"), "start", str(deployment), "--port", str(port), "--log-level", "error")
     quiet = subprocess.DEVNULL

@@ -1,7 +1,8 @@
-"""Reading through nginx, beside nginx that serves the same files directly: `.ci/services python -m bench.serve`.
+"""Reads through nginx, compared with nginx that serves the same files directly: `.ci/services python -m bench.serve`.
 
-A private channel, a bearer key, HUB_DELIVERY=accel: conditional GETs of an index (304) and small packages a second, the
-slowest of a hundred at half of that load, and packages of 100 MB. By wrk, which shares the machine's cores with them.
+A private channel, a bearer key, HUB_DELIVERY=accel. It measures conditional GETs of an index (304) and small packages
+per second, their 99th percentile at half of that load, and packages of 100 MB. The load generator is wrk, on the same
+cores.
 """
 
 import argparse
@@ -43,23 +44,23 @@ def wrk(url: str, seconds: int, *headers: str, connections: int = CONNECTIONS, s
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s"]
     command += [word for header in headers for word in ("-H", header)]
     command += ["-s", str(script)] if script else []
-    said = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
-    errors = re.search(r"Non-2xx or 3xx responses: .*|Socket errors: .*", said)
+    output = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
+    errors = re.search(r"Non-2xx or 3xx responses: .*|Socket errors: .*", output)
     if errors:
         raise RuntimeError(f"{url}: {errors[0]}")
-    return Result(_number(said, r"Requests/sec:\s+([\d.]+)()"), _number(said, r"99%\s+([\d.]+)(us|ms|s)"),
-                  _number(said, r"Transfer/sec:\s+([\d.]+)(KB|MB|GB)"))  # fmt: skip
+    return Result(_number(output, r"Requests/sec:\s+([\d.]+)()"), _number(output, r"99%\s+([\d.]+)(us|ms|s)"),
+                  _number(output, r"Transfer/sec:\s+([\d.]+)(KB|MB|GB)"))  # fmt: skip
 
 
-def _number(said: str, pattern: str) -> float:
-    match = re.search(pattern, said)
+def _number(output: str, pattern: str) -> float:
+    match = re.search(pattern, output)
     if match is None:
-        raise RuntimeError(f"wrk said no such thing as {pattern}:\n{said}")
+        raise RuntimeError(f"The output of wrk has no {pattern}:\n{output}")
     return float(match[1]) * UNITS.get(match[2], 1)
 
 
 def small(name: str, url: str, peer: str, seconds: int, rounds: int, folder: Path, *headers: str) -> None:
-    """Answers a second, ours and the peer's by turns; then how long ours take at half of that."""
+    """Measure responses per second of hub and peer, in turns; then the hub's latency at half of that load."""
     pairs = [(wrk(url, seconds, *headers), wrk(peer, seconds)) for _ in range(rounds)]
     ours, floor = median(pair[0].per_s for pair in pairs), median(pair[1].per_s for pair in pairs)
     script = folder / "paced.lua"
@@ -83,7 +84,7 @@ def large(url: str, peer: str, seconds: int, rounds: int, *headers: str) -> None
 
 @contextmanager
 def filled(folder: Path) -> Iterator[tuple[LiveHub, str]]:
-    """A hub behind nginx with a private channel of 20 small packages and a large one; and a key that may read it."""
+    """Start a hub behind nginx with a private channel of 20 small packages and a large one. Yield it and a key."""
     noise = {"noise": os.urandom(LARGE_BYTES)}
     paths = [make_conda(folder, name=f"small-{number}") for number in range(20)]
     paths.append(make_conda(folder, name="large", files=noise, compress=_stored))
@@ -104,7 +105,7 @@ def _stored(content: bytes) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=8, help="of one measurement")
+    parser.add_argument("--seconds", type=int, default=8, help="duration of one measurement")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, filled(Path(name)) as (hub, key):

@@ -1,7 +1,7 @@
-"""Uploads through the real client into a hub with the embedded default: `python -m bench.upload [--packages N]`.
+"""Uploads with the real client to a hub with default settings: `python -m bench.upload [--packages N]`.
 
-Uploads a second of small packages by 1 and by 4 clients, beside a peer in the same run: the same server program that
-only writes the body to a file. Then one package of 1 GiB: MB/s, and by how much a web process grew.
+It prints uploads per second of small packages by 1 and by 4 clients, compared with a peer: the same server program that
+only writes the body to a file. Then it uploads one package of 1 GiB and prints MB/s and the growth of a web process.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def application(environ, start_response):
 
 @contextmanager
 def receiver(folder: Path) -> Iterator[str]:
-    """The floor: gunicorn as the hub runs it, with an application that writes the body to a file and says 201."""
+    """Start the peer: gunicorn as the hub runs it, with an application that only writes the body to a file."""
     (folder / "receiver.py").write_text(RECEIVER)
     port = free_port()
     server = ["-m", "gunicorn", "receiver", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
@@ -85,7 +85,7 @@ def resident_bytes(pid: int) -> int:
 
 @contextmanager
 def growth(hub: LiveHub) -> Iterator[dict[int, int]]:
-    """By how many bytes each web process has grown at the most meanwhile; sampled every 10 ms."""
+    """Yield the maximum growth of each web process in bytes, sampled every 10 ms."""
     webs = [pid for pid, command in hub.parts().items() if "gunicorn" in command]
     before, most = {pid: resident_bytes(pid) for pid in webs}, dict.fromkeys(webs, 0)
     stop = threading.Event()

@@ -1,9 +1,9 @@
-"""Verifying a large channel: `python -m bench.verify [--packages N] [--s3]`.
+"""Verification of a large channel: `python -m bench.verify [--packages N] [--s3]`.
 
-N artifacts of a few bytes, 10 versions a name: how long `manage.py verify` takes, without and with --hash, and the most
-memory that it needs. In a folder, or in a bucket of moto on this machine; on SQLite or what DATABASE_URL names.
+N artifacts of a few bytes, 10 versions per name. It measures the time of `manage.py verify` without and with --hash,
+and its memory. The store is a folder, or a bucket of moto; the database is SQLite or DATABASE_URL.
 """
-# ruff: noqa: E402  (the models can be imported after the set-up alone)
+# ruff: noqa: E402  (models can be imported only after django.setup())
 
 import argparse
 import hashlib
@@ -15,7 +15,7 @@ from contextlib import nullcontext
 
 import django
 
-import tests.environment  # noqa: F401  (a data folder of its own)
+import tests.environment  # noqa: F401  (its own data folder)
 
 os.environ |= {"DJANGO_SETTINGS_MODULE": "hub.settings", "HUB_INDEX_PAUSE_MS": "1"}
 django.setup()
@@ -42,7 +42,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def fill(channel: Channel, count: int) -> None:
-    """One real row as the model of all the others."""
+    """Create all rows as copies of one real artifact."""
     model = make_artifact(channel, "package-0", "1.0", index_json={"depends": DEPENDS})
     packages = [Package(channel=channel, name=f"package-{number}") for number in range(1, count // VERSIONS)]
     packages = [model.package, *Package.objects.bulk_create(packages)]
