@@ -1,9 +1,10 @@
-"""Package archives from keyword defaults: good ones by default, hostile ones by overriding the layer in question.
+"""Builders of package archives: valid by default, hostile by replacing one layer.
 
-`make_conda(directory)` and `make_tar_bz2(directory)` write a small good package and return its path. Every layer can be
-replaced: `index` (keys of index.json; None removes one), `info` (files under info/), `files` (files outside it),
-`members` and `listed` (raw tar members with their entries in paths.json), `info_tar`, `pkg_tar` or `tar` (a whole tar),
-`compress`, `metadata`, and for a `.conda` file `entries` and `zip_bytes`'s keywords.
+`make_conda(directory)` and `make_tar_bz2(directory)` write a small valid package and return its path.
+
+Arguments replace a layer: `index` (keys of index.json; None removes one), `info` (files under info/), `files` (files
+outside it), `info_tar`, `pkg_tar` or `tar` (a whole tar), `compress`, `metadata`. `members` are raw tar members and
+`listed` their entries in paths.json. A `.conda` file also takes `entries` and the keywords of `zip_bytes`.
 """
 
 import bz2
@@ -19,9 +20,9 @@ import zstandard
 from publishing.archive.reader import BadPackage, Limits, read
 from tests.zips import ZipEntry, zip_bytes
 
-# 175 real packages that lie beside the checkout where the project is developed and in CI.
+# 175 real packages, stored beside the checkout in development and in CI.
 SHARED_PACKAGES = Path(__file__).parents[2] / "shared" / "packages"
-# Eight more, as conda-build made them until June 2026: their licence files lie in the pkg archive.
+# Eight more, as conda-build made them until June 2026: with licence files in the pkg archive.
 CONDA_BUILD_PACKAGES = sorted(SHARED_PACKAGES.with_name("conda-build-packages").glob("*/*.conda"))
 
 FILES = {"share/demo.txt": b"hello\n"}
@@ -55,7 +56,7 @@ def make_conda(
     file_name: str | None = None,
     **zip_tweaks: Any,
 ) -> Path:
-    """Writes a `.conda` file; `entries` may change the three ZIP entries (metadata, pkg, info), `compress` is pkg's."""
+    """Write a `.conda` file. `entries` can change the three ZIP entries (metadata, pkg, info); `compress` is pkg's."""
     stem = f"{name}-{version}-{build}"
     identity = {"name": name, "version": version, "build": build, "subdir": subdir, "depends": list(depends)}
     document = index_json(**identity | dict(index or {}))
@@ -88,7 +89,7 @@ def make_tar_bz2(
     compress: Callable[[bytes], bytes] = bz2.compress,
     file_name: str | None = None,
 ) -> Path:
-    """Writes a `.tar.bz2` file, info/ first."""
+    """Write a `.tar.bz2` file with info/ first."""
     identity = {"name": name, "version": version, "build": build, "subdir": subdir, "depends": list(depends)}
     document = index_json(**identity | dict(index or {}))
     all_members = info_tar_members(document, files, listed, info)
@@ -99,14 +100,14 @@ def make_tar_bz2(
 
 
 def refusal(path: Path, limits: Limits = Limits()) -> str:  # noqa: B008 (immutable)
-    """Why the archive at `path` is refused."""
+    """Return the reason for which the archive at `path` is refused."""
     with pytest.raises(BadPackage) as caught:
         read(path, path.name, limits)
     return caught.value.reason
 
 
 def index_json(**keys: Any) -> dict[str, Any]:
-    """An info/index.json; a key that is given as None is left out."""
+    """Return an info/index.json without the keys whose value is None."""
     defaults = {
         "name": "demo",
         "version": "1.0",
@@ -128,7 +129,7 @@ def info_tar_members(
     listed: Sequence[Mapping[str, Any]] = (),
     info: Mapping[str, bytes | None] | None = None,
 ) -> list[bytes]:
-    """The members under info/; `info` adds, replaces or (with None) removes files, by their names below info/."""
+    """Return the members under info/. `info` adds, replaces or (with None) removes files by their names below info/."""
     paths = [paths_entry(path, content) for path, content in files.items()] + list(listed)
     contents: dict[str, bytes | None] = {
         "index.json": json.dumps(index).encode(),
@@ -140,7 +141,7 @@ def info_tar_members(
 
 
 def paths_entry(path: str, content: bytes = b"", path_type: str = "hardlink", **more: Any) -> dict[str, Any]:
-    """An entry of info/paths.json."""
+    """Return an entry of info/paths.json."""
     sha256 = hashlib.sha256(content).hexdigest()
     return {"_path": path, "path_type": path_type, "sha256": sha256, "size_in_bytes": len(content), **more}
 
@@ -162,10 +163,10 @@ def tar_member(
     checksum_field: bytes | None = None,
     fields: Sequence[tuple[int, bytes]] = (),
 ) -> bytes:
-    """One tar header and its content, padded; `fields` overwrite the header at their offsets.
+    """Return one tar header with its padded content. `fields` overwrite the header at their offsets.
 
-    Without a mode, it has that of a plain file or directory. Names above 100 bytes need `pax_header` or
-    `gnu_long_name` before it.
+    The default mode is that of a plain file or directory. Names above 100 bytes need `pax_header` or `gnu_long_name`
+    before it.
     """
     header = bytearray(TAR_BLOCK_BYTES)
     if mode is None:
@@ -199,18 +200,18 @@ def hardlink(name: str | bytes, target: str | bytes) -> bytes:
 
 
 def pax_header(records: Mapping[str, str | bytes], kind: bytes = b"x") -> bytes:
-    """A pax header, which says things about the member after it."""
+    """Return a pax header, which describes the member after it."""
     content = b"".join(_pax_record(key.encode(), _encoded(value)) for key, value in records.items())
     return tar_member("PaxHeaders/x", content, kind=kind)
 
 
 def gnu_long_name(name: str | bytes, kind: bytes = b"L") -> bytes:
-    """GNU's header for a name (or with kind K a link target) above 100 bytes."""
+    """Return GNU's header for a name above 100 bytes; with kind K, for a link target."""
     return tar_member("././@LongLink", _encoded(name) + b"\x00", kind=kind, magic=GNU_MAGIC)
 
 
 def _pax_record(key: bytes, value: bytes) -> bytes:
-    """`length key=value newline`, the length counting its own digits."""
+    """Return `length key=value newline`. The length includes its own digits."""
     rest = b" " + key + b"=" + value + b"\n"
     length = len(rest) + 1
     while len(b"%d" % length) + len(rest) != length:

@@ -1,4 +1,4 @@
-"""What the tests of the pages share: a page's text, a package that lists know of."""
+"""Helpers of page tests: the text of a page, and a listed package."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ from publishing.index import builds
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher
 from tests.id_tokens.builders import KEY_ID, github_claims, jwk
 
-# It has the form of a key and is none; always the same, since it stands in the names of tests.
+# A string in the form of a key that is no key; constant, because the names of tests contain it.
 NO_KEY = "chub-Example0Example1Example2XYUvTBo2"
 
 
@@ -63,20 +63,20 @@ def make_key(
     channels: list[Channel] | None = None,
     **fields: Any,
 ) -> str:
-    """A new key's secret."""
+    """Create a key of `owner` and return its secret."""
     return api_keys.mint(owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields)[1]
 
 
 def make_robot(
     channel: Channel, owner: User, *, scopes: tuple[str, ...] = (Permission.READ, Permission.UPLOAD), **fields: Any
 ) -> str:
-    """The secret of a new key of the channel's own, made by one of its owners."""
+    """Create a key of the channel and return its secret."""
     values = {"name": "nightly", "expires_at": None, **fields}
     return api_keys.mint_robot(actor=Actor(user=owner), channel=channel, scopes=scopes, **values)[1]
 
 
 def make_token(user: User, *scopes: str) -> str:
-    """The access token of an application that the user has let in."""
+    """Return the access token of an application that the user has authorized."""
     application, _ = Application.objects.get_or_create(id="tool", defaults={"name": "A tool"})
     secret = f"token-{secrets.token_hex(8)}"
     token = Token(client=application, user=user, type=Token.Type.ACCESS_TOKEN, hash=get_adapter().hash_token(secret))
@@ -87,7 +87,7 @@ def make_token(user: User, *scopes: str) -> str:
 
 
 def make_issuer(provider: str = "github") -> Issuer:
-    """The provider's own issuer, its keys those of tests.id_tokens.builders, just fetched."""
+    """Create the provider's default issuer with fresh keys of tests.id_tokens.builders."""
     issuer = Issuer.objects.get(url=PROVIDERS[provider].issuer)
     issuer.key_set, issuer.fetched_at = {KEY_ID: jwk()}, timezone.now()
     issuer.save()
@@ -97,7 +97,7 @@ def make_issuer(provider: str = "github") -> Issuer:
 def make_publisher(
     channel: Channel | None = None, issuer: Issuer | None = None, *, fields: dict[str, str] | None = None, **values: Any
 ) -> TrustedPublisher:
-    """One that tests.id_tokens.builders.github_claims() speaks for, unless `issuer` and `fields` say otherwise."""
+    """Create a publisher that matches tests.id_tokens.builders.github_claims(), unless `issuer` and `fields` differ."""
     issuer = issuer or make_issuer()
     provider = PROVIDERS[issuer.provider]
     cleaned = provider.clean(fields or {"repository": "octo-org/sample", "workflow": "release.yml"})
@@ -106,7 +106,7 @@ def make_publisher(
 
 
 def make_minted_key(*publishers: TrustedPublisher, claims: dict[str, Any] | None = None) -> tuple[ApiKey, str]:
-    """A key that was minted for these publishers, with claims of GitHub's."""
+    """Create a short-lived token of these publishers, with claims of GitHub, and return its secret."""
     return api_keys.mint_for_publishers(
         publishers=publishers,
         name="GitHub Actions: octo-org/sample",
@@ -116,7 +116,7 @@ def make_minted_key(*publishers: TrustedPublisher, claims: dict[str, Any] | None
 
 
 def make_package(channel: Channel, name: str, summary: str = "", **fields: Any) -> Package:
-    """What lists say of a package that has no artifact here."""
+    """Create a package as lists show it, without artifacts."""
     return Package.objects.create(channel=channel, name=name, summary=summary, **{"latest_version": "1.0", **fields})
 
 
@@ -132,7 +132,7 @@ def make_artifact(
     index_json: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Artifact:
-    """A published artifact without bytes in the store; its index is wanted but not built."""
+    """Create a published artifact without bytes in the store. Its index is stale."""
     package, _ = Package.objects.get_or_create(channel=channel, name=name)
     file_name = f"{name}-{version}-{build}{extension}"
     facts = {"name": name, "version": version, "build": build, "build_number": 0, "subdir": subdir, "depends": []}
@@ -159,7 +159,7 @@ def make_artifact(
 
 
 def make_files_old() -> None:
-    """Make channels and their files an hour old: within the second of a build no answer has Last-Modified."""
+    """Make channels and their files an hour old: responses within the second of a build have no Last-Modified."""
     an_hour_ago = timezone.now() - timedelta(hours=1)
     Channel.objects.update(created_at=an_hour_ago)
     Artifact.objects.update(indexed_timestamp=int(an_hour_ago.timestamp() * 1000))
@@ -167,7 +167,7 @@ def make_files_old() -> None:
 
 
 def received(path: Path, file_name: str = "", *, claimed_sha256: str | None = None) -> ReceivedFile:
-    """What an upload of the file at `path` arrives as."""
+    """Return the received file of an upload of `path`."""
     content = path.read_bytes()
     return ReceivedFile(
         path=path,

@@ -1,4 +1,4 @@
-"""Everybody who may ask, each as a client that sends what they have: for the authorisation matrix."""
+"""The callers of the authorisation matrix: each is a client with its credentials."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,11 +23,11 @@ from tests.builders import (
 )
 from tests.pages import signed_in
 
-PUBLISHER_ID = 1  # the same on every database, whatever it counted before
+PUBLISHER_ID = 1  # the same on every database, whatever its sequence
 
 
 def make_world() -> None:
-    """A private channel with a member of every role, a package, a publisher and a team of its owner's; a public one."""
+    """Create a private channel with a member of each role, a package, a publisher and a team; and a public channel."""
     owner = make_user("owner")
     channel = make_channel("demo", owner=owner)
     for role in (Role.VIEWER, Role.CONTRIBUTOR, Role.MAINTAINER):
@@ -53,7 +53,7 @@ def bearing(secret: str) -> Client:
 
 
 def by_key(*scopes: str, **changes: object) -> Callable[[], Client]:
-    """The owner's key, for all of the owner's channels."""
+    """Return a client with a key of the owner for all of the owner's channels."""
 
     def caller() -> Client:
         secret = make_key(somebody("owner"), scopes=scopes)
@@ -76,7 +76,7 @@ def by_minted_key() -> Client:
 
 
 def by_token(*scopes: str) -> Callable[[], Client]:
-    """An application that the owner has let in."""
+    """Return a client with a token of an application that the owner has authorized."""
 
     def caller() -> Client:
         return bearing(make_token(somebody("owner"), "openid", *scopes))

@@ -1,7 +1,7 @@
-"""What the clients' command lines accept, as far as the pages and the documentation use them.
+"""Options of the clients' command lines, as far as pages and documentation use them.
 
-These clients are no packages of PyPI, so nothing here can run them: what they accept was read in the named source. An
-option that is not in this table is either wrong or has to be looked up and added.
+The clients are not on PyPI, so the tests can't run them: the options come from the named sources. An option that is
+missing here is wrong, or has to be looked up and added.
 """
 
 import shlex
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: options that take a value, options that don't, how many arguments, and where that stands."""
+    """A subcommand: its options with and without a value, its number of arguments, and the source."""
 
     source: str
     valued: frozenset[str] = frozenset()
@@ -55,7 +55,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("pixi", "run"): _command(f"{PIXI}/run.rs", arguments=SOME),
     ("pixi", "workspace", "channel", "add"): _command(f"{PIXI}/workspace/channel.rs", "--priority", "--prepend", SOME),
     ("conda", "install"): _command(CONDA_INSTALL, "--channel", "--override-channels", SOME),
-    # `--add KEY VALUE`: what follows the key is an argument here.
+    # `--add KEY VALUE`: the value counts as an argument here.
     ("conda", "config"): _command("conda/conda conda/cli/main_config.py", "--add", arguments=ONE),
     ("mamba", "install"): _command(f"{MAMBA}/common_options.cpp", "--channel", "--override-channels", SOME),
     ("mamba", "auth", "login"): _command(f"{MAMBA}/login.cpp", "--bearer --token --username --password", "", ONE),
@@ -72,7 +72,7 @@ class Parsed:
 
 
 def parse(line: str) -> Parsed:
-    """The command line, where its client accepts it; an AssertionError where not."""
+    """Parse the command line. Raise AssertionError if its client does not accept it."""
     words = shlex.split(line)
     name = max((name for name in COMMANDS if tuple(words[: len(name)]) == name), key=len, default=None)
     assert name, f"{line!r} is no known command: look it up in the client's source, then add it to COMMANDS."
@@ -94,11 +94,11 @@ def parse(line: str) -> Parsed:
 
 
 def stored_host(address: str) -> str:
-    """Where rattler's `auth login --token` keeps the credential: get_url() of conda/rattler, cli/auth.rs."""
+    """Return the host that rattler's `auth login --token` stores: get_url() of conda/rattler, cli/auth.rs."""
     host = (urlsplit(address).hostname or "") if "://" in address else address
     return f"*.{host}" if host.count(".") == 1 else host
 
 
 def looked_up_host(address: str) -> str:
-    """Where it looks first for one: get_by_url_with_host() of conda/rattler, authentication_storage/storage.rs."""
+    """Return the first host that rattler looks up: get_by_url_with_host(), authentication_storage/storage.rs."""
     return urlsplit(address).hostname or ""

@@ -1,4 +1,4 @@
-"""What every test has: a store of its own, a queue that only remembers, and the three people."""
+"""Fixtures of every test: a store, a queue that records its jobs, and three people."""
 
 import shutil
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.verifying import furnish
 
 @pytest.fixture(autouse=True)
 def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
-    """An empty folder as the store, and another for what arrives."""
+    """Use an empty folder as the store, and another for uploads."""
     folder = tmp_path / "channels"
     settings.UPLOAD_DIR = tmp_path / "uploads"
     settings.UPLOAD_DIR.mkdir()
@@ -34,7 +34,7 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """The jobs that were queued, instead of a worker: (name, argument)…"""
+    """Record enqueued jobs as (name, argument)… instead of running them."""
     jobs: list[tuple[object, ...]] = []
     for module in (
         "channels_app.audit.outbox",
@@ -48,7 +48,7 @@ def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 
 @pytest.fixture(autouse=True)
 def counted_downloads(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """Downloads are counted, and written when a test says so, not by a thread of its own."""
+    """Count downloads, and write the counts when a test says so, not in a thread."""
     monkeypatch.setattr(download_counts, "_pending", Counter())
     monkeypatch.setattr(download_counts, "_timers", [object()])
     settings.HUB_DOWNLOAD_COUNT_S = 3600
@@ -56,7 +56,7 @@ def counted_downloads(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> No
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing but this machine is asked for anything."""
+    """Refuse connections to other machines."""
     looked_up = fetching.look_up
 
     def here_alone(host: str, port: int) -> list[str]:
@@ -69,36 +69,36 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def olga(db: None) -> User:
-    """Owns `channel`."""
+    """Return the owner of `channel`."""
     return make_user("olga")
 
 
 @pytest.fixture
 def max_(db: None) -> User:
-    """A member of `channel` where a test makes him one."""
+    """Return a user who is a member of `channel` only if a test adds him."""
     return make_user("max")
 
 
 @pytest.fixture
 def sam(db: None) -> User:
-    """A stranger."""
+    """Return a user without any relation to `channel`."""
     return make_user("sam")
 
 
 @pytest.fixture
 def channel(olga: User) -> Channel:
-    """A private channel of Olga's."""
+    """Return a private channel of Olga."""
     return make_channel(owner=olga)
 
 
 @pytest.fixture
 def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
-    """`channel` with packages, attestations and all of its index, for whoever verifies it."""
+    """Fill `channel` with packages, attestations and a complete index, for tests of verification."""
     furnish(channel, olga, tmp_path)
     return channel
 
 
 @pytest.fixture
 def aged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was just put counts as old."""
+    """Treat files that were just stored as old."""
     monkeypatch.setattr(unknown_files, "FRESH", timedelta(hours=-1))

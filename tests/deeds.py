@@ -1,4 +1,4 @@
-"""How each act of channels_app/access/acts.py is done at each of its places: for tests/access/test_acts.py."""
+"""One request for each act of channels_app/access/acts.py on each of its routes, for tests/access/test_acts.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ def nothing(_: Client) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """`posted` by `by`, who may; `lower` may not. `prepare` comes first, with the browser of whoever will post."""
+    """A POST of `posted`. `by` may do it, `lower` may not. `prepare` runs first, with the browser of the sender."""
 
     posted: Posted | Callable[[], Posted]
     by: str = "olga"
@@ -51,11 +51,14 @@ class Deed:
 
 
 def make_world() -> None:
-    """Olga and Ida own demo, Mia maintains it, Cora contributes, Vic looks; Sam is a stranger; Tim manages a team."""
+    """Create users and roles in demo: Olga and Ida own, Mia maintains, Cora contributes, Vic views; Sam is a stranger.
+
+    Tim manages a team.
+    """
     for name in ("olga", "ida", "mia", "cora", "vic", "sam", "tim"):
         user = make_user(name, email=f"{name}@example.org")
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-    User.objects.update(password="usable")  # hashing one takes longer than all else
+    User.objects.update(password="usable")  # password hashing takes longer than all else
     channel = make_channel(owner=somebody("olga"))
     roles = {"ida": Role.OWNER, "mia": Role.MAINTAINER, "cora": Role.CONTRIBUTOR, "vic": Role.VIEWER}
     for name, role in roles.items():
@@ -107,7 +110,7 @@ def own_team(_: Client) -> None:
 
 
 def administrator(_: Client) -> None:
-    """Tim is one: they alone put people into teams unasked."""
+    """Make Tim an administrator: only administrators add people to teams without an invitation."""
     User.objects.filter(username="tim").update(is_superuser=True)
 
 
@@ -131,9 +134,9 @@ def team_update() -> Posted:
 TEAM: Any = {"by": "tim", "lower": "vic", "arguments": ["mappers"]}
 OWN: Any = {"by": "vic", "lower": "", "arguments": []}
 ARTIFACT = ["demo", "noarch", FILE]
-# (action, route) → how. An empty `lower` is whoever is not signed in.
+# (action, route) → request. With an empty `lower`, an anonymous visitor may not do it.
 DEEDS = {
-    # Unasked only of a team that one manages.
+    # Without an invitation, only a team that the sender manages can be added.
     ("member.add", "channel-members"): Deed(
         {"action": "add", "team": "divers", "role": "viewer"}, lower="cora", prepare=own_team
     ),

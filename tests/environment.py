@@ -1,4 +1,4 @@
-"""Loaded before the settings are (`-p tests.environment`): each test process has a data folder of its own."""
+"""A plugin that runs before the settings load (`-p tests.environment`): each process has its own data folder."""
 
 import atexit
 import os
@@ -9,8 +9,8 @@ folder = tempfile.mkdtemp(prefix="channelhub-tests-")
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
 os.environ["HUB_DATA_DIR"] = folder
 os.environ.setdefault("SECRET_KEY", "only for tests")
-# Up to 40 threads of a test begin at the same moment, each with a connection (tests/threads.py).
+# Up to 40 threads of a test start at the same moment, each with a connection (tests/threads.py).
 os.environ.setdefault("HUB_DATABASE_CONNECTIONS", "48")
-# While a browser of Playwright is open, its event loop stands in this thread; tests of files that come later use the
-# database all the same, and nothing of it runs in that loop.
+# While a Playwright browser is open, its event loop is in this thread. Later tests use the database, but no code of
+# them runs in that loop.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

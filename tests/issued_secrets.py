@@ -1,6 +1,6 @@
-"""A plugin (`-p tests.issued_secrets`): the run fails where a secret that the tests issue stands in what the hub logs.
+"""A plugin (`-p tests.issued_secrets`) that fails the run if a secret issued by the tests is in the hub's log.
 
-Loaded before anything else is, since others take the makers of secrets by name. With xdist each worker reports its own.
+It is loaded first, because other modules import the makers of secrets by name. With xdist each worker reports its own.
 """
 
 import logging
@@ -18,8 +18,8 @@ import pytest
 SHORTEST = 16
 LEAK = "<- of a live hub, hidden here alone"
 OF_WORKERS = pytest.StashKey[list[str]]()
-ISSUED = pytest.StashKey[int]()  # by the workers
-# What a hub prints on purpose: the administrator's first password, and mails where no server is set.
+ISSUED = pytest.StashKey[int]()  # number from the workers
+# Printed on purpose: the administrator's first password, and mails without a mail server.
 PRINTED = re.compile(r"^Administrator: .*$|^Content-Type: text/plain; charset=.*?^-{79}$", re.MULTILINE | re.DOTALL)
 
 issued: set[str] = set()
@@ -27,7 +27,7 @@ logs: list[str] = []
 
 
 def remembered(make: Callable[..., Any]) -> Callable[..., Any]:
-    """`make`, whose results are secrets from now on."""
+    """Wrap `make` so that its results are recorded as secrets."""
 
     @wraps(make)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -49,14 +49,14 @@ for module, name in (
 
 
 class Listener(logging.Handler):
-    """Keeps every line as the hub itself would write it."""
+    """A log handler that stores every line in the hub's format."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logs.append(self.format(record))
 
 
 def pytest_sessionstart() -> None:
-    """Once Django is set up: the makers of the hub's own secrets, and its log."""
+    """Wrap the makers of secrets and the log, after Django is set up."""
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.tokens import PasswordResetTokenGenerator
     from django.core.signing import Signer
@@ -85,7 +85,7 @@ def pytest_sessionstart() -> None:
 
 
 def note_log(text: str) -> None:
-    """The whole log of a live hub, of whose secrets only their shapes are known here."""
+    """Record the log of a live hub. Its secrets are unknown here, so they are recognised by their shape."""
     from hub.observability.redaction import HIDDEN, redacted
 
     text = PRINTED.sub("", text)
@@ -95,7 +95,7 @@ def note_log(text: str) -> None:
 
 
 def leaks() -> Iterator[str]:
-    """The lines that hold a secret, which is shortened."""
+    """Yield the lines that contain a secret, which is shortened."""
     begins: dict[str, list[str]] = {}
     for secret in issued:
         begins.setdefault(secret[:SHORTEST], []).append(secret)
@@ -122,7 +122,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 class Workers:
-    """The controller's side, which xdist alone calls."""
+    """The hooks of the controller, which only xdist calls."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

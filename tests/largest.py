@@ -1,4 +1,4 @@
-"""The largest package that the hub takes: each document at its legal maximum, each list at its own."""
+"""The largest package that the hub accepts: each document and each list at its maximum."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from publishing.archive.tree import FILES_MAX_CHARACTERS
 from tests.builders import make_artifact
 
 LIMITS = Limits()
-# What takes the most bytes where it is escaped, or shown by its number.
+# Characters that take the most bytes when escaped or shown as numbers.
 DEAR = '"<&\U000e0041'
 
 
@@ -21,7 +21,7 @@ def text(characters: int) -> str:
 
 
 def about_json() -> dict[str, Any]:
-    """4 MiB of texts, lists and objects, in every key that is shown, and in others."""
+    """Return an about.json of 4 MiB: texts, lists and objects, in all keys that are shown and in others."""
     shown = {key: text(100_000) for key in about.KEYS}
     lists = {
         "keywords": [text(100)] * 5000,
@@ -33,7 +33,7 @@ def about_json() -> dict[str, Any]:
 
 
 def index_json(**fields: Any) -> dict[str, Any]:
-    """1 MiB: specs, and keys that nobody knows."""
+    """Return an index.json of 1 MiB, with specs and unknown keys."""
     specs = [f"pack{number} {'>=1,' * 60}<2" for number in range(1600)]
     keys = {f"key{number}{text(40)}": text(200) for number in range(400)}
     lists = {"nested": [[] for _ in range(100_000)], "license": text(20_000)}
@@ -46,7 +46,7 @@ def run_exports() -> dict[str, list[str]]:
 
 
 def make_largest(channel: Channel, name: str = "huge", *, builds: int = 1) -> list[Artifact]:
-    """As `upload` would record them, `builds` of one version; the documents of each are the largest."""
+    """Create `builds` artifacts of one version as `upload` records them, each with the largest documents."""
     said = about_json()
     values: dict[str, Any] = {
         "about_json": about.stored(said),

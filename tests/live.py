@@ -1,4 +1,4 @@
-"""A real hub for tests: `manage.py runhub` as a process of its own, with its own data, database and queue."""
+"""A real hub for tests: `manage.py runhub` as a process with its own data, database and queue."""
 
 import json
 import os
@@ -29,14 +29,14 @@ MANAGE = (sys.executable, str(ROOT / "manage.py"))
 READY_S = 300
 STOP_S = 180
 REDIS_DATABASES = 64
-# What a hub reads from its environment: a live hub gets it from its test alone.
+# Variables that a hub reads: a live hub gets them from its test only.
 HUB_VARIABLES = ("HUB_", "AWS_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY")
-# Stops the hub when this process ends, however that ends: the guard's standard input closes.
+# Stops the hub when this process ends in any way: the standard input of the guard closes.
 GUARD = ("sh", "-c", 'read -r _; kill "$0"')
 
 
 class LiveHub:
-    """A hub on 127.0.0.1. It may be stopped or killed and started again: its data stay."""
+    """A hub on 127.0.0.1. It can be stopped or killed and started again with the same data."""
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
@@ -51,7 +51,7 @@ class LiveHub:
         return self.inherited | {"HUB_DATA_DIR": str(self.data_dir)} | self.settings
 
     def start(self) -> float:
-        """Start the hub; returns the seconds until it was ready."""
+        """Start the hub and return the seconds until it was ready."""
         begun = time.monotonic()
         self.process = self.spawn()
         self._guard = subprocess.Popen([*GUARD, str(self.process.pid)], stdin=subprocess.PIPE, start_new_session=True)
@@ -63,11 +63,11 @@ class LiveHub:
         return time.monotonic() - begun
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        """The process alone."""
+        """Start the process without waiting."""
         return self.logged([*MANAGE, "runhub"], self.environment)
 
     def logged(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        """A process whose output is in the log. A session of its own: the terminal's Ctrl-C is for the tests."""
+        """Start a process with its output in the log. It has its own session, so that Ctrl-C reaches only the tests."""
         with self._log.open("ab") as log:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
 
@@ -79,7 +79,7 @@ class LiveHub:
         return True
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Stop the hub by a signal; returns its exit code."""
+        """Stop the hub by a signal and return its exit code."""
         self.process.send_signal(number)
         try:
             return self.process.wait(STOP_S)
@@ -89,20 +89,20 @@ class LiveHub:
             issued_secrets.note_log(self.log())
 
     def kill(self) -> None:
-        """End the hub and all of its parts at once, as a power cut would."""
+        """Kill the hub and all of its processes at once, like a power cut."""
         for pid in [self.process.pid, *self.parts()]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.stop()
 
     def restart(self, **settings: str) -> float:
-        """Kill the hub and start it on the same data, with some settings changed; returns the seconds until ready."""
+        """Kill the hub and start it with the same data and changed settings. Return the seconds until it was ready."""
         self.kill()
         self.settings |= settings
         return self.start()
 
     def parts(self) -> dict[int, str]:
-        """The living processes that the hub has started, theirs included, parents first: pid → command line."""
+        """Return the running processes of the hub with their children, parents first: pid → command line."""
         processes, found = running(), {self.process.pid: ""}
         while more := {
             pid: command for pid, (parent, command) in processes.items() if parent in found and pid not in found
@@ -112,23 +112,23 @@ class LiveHub:
         return found
 
     def part(self, word: str) -> list[int]:
-        """The pids of a part by a word of its command line, such as gunicorn, worker or beat; the eldest first."""
+        """Return the pids of a part by a word of its command, such as gunicorn, worker or beat; the oldest first."""
         return [pid for pid, command in self.parts().items() if word in re.split("[ /]", command)]
 
     def manage(self, *arguments: str) -> str:
-        """What `manage.py …` prints, on this hub's data."""
+        """Return the output of `manage.py …` with this hub's data."""
         done = subprocess.run([*MANAGE, *arguments], env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{done.stderr}")
         return done.stdout.strip()
 
     def shell(self, code: str) -> Any:
-        """Run `code` with every model imported; returns what it left in `answer`, by way of JSON."""
+        """Run `code` with all models imported. Return the value of its variable `answer`, passed as JSON."""
         code = f"import json\nanswer = None\n{code}\nprint(json.dumps(answer))"
         return json.loads(self.manage("shell", "--verbosity", "0", "--command", code))
 
     def stored(self, folder: str) -> dict[str, bytes]:
-        """What lies in the store, around the hub, whose keys begin with `folder`: name → bytes."""
+        """Return the objects of the store whose keys begin with `folder`, read without the hub: name → bytes."""
         code = "from base64 import b64encode\nfrom hub.storage import store\n"
         code += f"found = {{key: b''.join(store().open(key)) for key in store().list({folder!r})}}\n"
         code += "answer = {key: b64encode(content).decode() for key, content in found.items()}"
@@ -141,7 +141,7 @@ class LiveHub:
 
 @contextmanager
 def live_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
-    """A running hub; its data and its log are in `folder`. Its tables are there before its first start."""
+    """Run a hub with its data and log in `folder`. Its tables exist before the first start."""
     with own_services() as services:
         hub = LiveHub(folder / "data", **services, **settings)
         if "DATABASE_URL" not in hub.settings:
@@ -156,7 +156,7 @@ def live_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
 
 @contextmanager
 def own_services() -> Iterator[dict[str, str]]:
-    """A database and a Redis database of one's own, as variables, where DATABASE_URL and REDIS_URL name servers."""
+    """Return variables of an own PostgreSQL and Redis database if DATABASE_URL and REDIS_URL are set."""
     with ExitStack() as stack:
         services = {}
         if os.environ.get("DATABASE_URL", "").startswith("postgres"):
@@ -168,7 +168,7 @@ def own_services() -> Iterator[dict[str, str]]:
 
 @cache
 def _tables_of_sqlite() -> Path:
-    """A file with every table and nothing else. To make them takes seconds, so it is done once a process."""
+    """Return a file with empty tables. Migrations take seconds, so they run once per process."""
     maker = LiveHub(Path(environment.folder) / "tables")
     maker.manage("migrate")
     return maker.data_dir / "hub.sqlite3"
@@ -176,7 +176,7 @@ def _tables_of_sqlite() -> Path:
 
 @cache
 def _tables_of_postgresql(url: str) -> str:
-    """The same as a database of the server at `url`."""
+    """Return a database with empty tables on the server at `url`."""
     name = f"channelhub_tables_{os.getpid()}"
     server = urlsplit(url)
     with psycopg.connect(server._replace(path="/postgres").geturl(), autocommit=True) as connection:
@@ -187,7 +187,7 @@ def _tables_of_postgresql(url: str) -> str:
 
 
 def running(pids: Iterable[int] | None = None) -> dict[int, tuple[int, str]]:
-    """The living processes of this machine, or those of `pids`: pid → parent's pid and command line."""
+    """Return the running processes of this machine, or those of `pids`: pid → parent's pid and command line."""
     lines = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="], text=True).splitlines()
     rows = [line.split(maxsplit=3) for line in lines]
     wanted = None if pids is None else set(pids)
@@ -200,7 +200,7 @@ def running(pids: Iterable[int] | None = None) -> dict[int, tuple[int, str]]:
 
 @contextmanager
 def _new_database(url: str) -> Iterator[str]:
-    """A new database of the PostgreSQL server at `url`, with every table."""
+    """Create a database with all tables on the PostgreSQL server at `url` and return its URL."""
     name = f"channelhub_live_{secrets.token_hex(6)}"
     server = urlsplit(url)
     with psycopg.connect(server._replace(path="/postgres").geturl(), autocommit=True) as connection:
@@ -213,7 +213,10 @@ def _new_database(url: str) -> Iterator[str]:
 
 @contextmanager
 def _unused_redis(url: str) -> Iterator[str]:
-    """An empty database of the Redis server at `url`, marked as taken until it is emptied again; never the first."""
+    """Return an empty database of the Redis server at `url`, never the first.
+
+    It is marked as taken until it is emptied.
+    """
     for number in range(1, REDIS_DATABASES):
         own = urlsplit(url)._replace(path=f"/{number}").geturl()
         with Redis.from_url(own) as database:

@@ -1,4 +1,4 @@
-"""nginx before a hub, for tests: from the files that production has, on 127.0.0.1."""
+"""nginx in front of a hub for tests: with the configuration of production, on 127.0.0.1."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ TEMPLATES = Path(__file__).parent.parent / "deploy" / "nginx"
 
 @contextmanager
 def nginx(folder: Path, hub_port: int, channels: Path, **variables: str) -> Iterator[str]:
-    """Its URL. What it keeps and says lies in `folder`; `channels` is the hub's store, where that is a folder."""
+    """Start nginx and yield its URL. Its files are in `folder`; `channels` is the hub's store if that is a folder."""
     run, cache = folder / f"nginx-{secrets.token_hex(4)}", folder / "cache"
     for each in (run, cache):
         each.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def nginx(folder: Path, hub_port: int, channels: Path, **variables: str) -> Iter
 
 @contextmanager
 def fronted(hub: LiveHub, folder: Path) -> Iterator[LiveHub]:
-    """The same hub, asked through nginx."""
+    """Return the same hub, reached through nginx."""
     with nginx(folder, hub.port, hub.data_dir / "channels") as url:
         front = copy(hub)
         front.url, front.port = url, int(url.rpartition(":")[2])
@@ -58,7 +58,7 @@ def fronted(hub: LiveHub, folder: Path) -> Iterator[LiveHub]:
 
 @contextmanager
 def serving_folder(folder: Path, served: Path) -> Iterator[str]:
-    """The URL of an nginx that serves the folder `served`, and nothing else: the peer of benchmarks."""
+    """Start an nginx that only serves the folder `served`, and yield its URL: the peer of benchmarks."""
     run, port = folder / f"nginx-{secrets.token_hex(4)}", free_port()
     run.mkdir()
     (run / "nginx.conf").write_text(PLAIN.format(run=run, port=port, served=served))

@@ -1,4 +1,4 @@
-"""An issuer of identity tokens for tests, over HTTP on 127.0.0.1: discovery, keys, and the tokens that jobs ask for."""
+"""An issuer of identity tokens for tests, over HTTP on 127.0.0.1: discovery, keys, and tokens for jobs."""
 
 import json
 import secrets
@@ -21,25 +21,25 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 class FakeIssuer:
-    """Tests change it while it runs; `claims` makes its tokens' claims, as github_claims and gitlab_claims do."""
+    """An issuer that tests change while it runs. `claims` makes the claims of its tokens, like github_claims."""
 
     def __init__(self, port: int, claims: Claims) -> None:
         self.host = f"127.0.0.1:{port}"
         self.url = f"http://{self.host}"
         self.claims = claims
-        self.published = ["A"]  # the ids of the keys that it publishes
+        self.published = ["A"]  # ids of the published keys
         self.signs_with = "A"
-        self.answers: dict[str, Answer] = {}  # path → what is answered instead
+        self.answers: dict[str, Answer] = {}  # path → a different response
         self.is_down = False
         self.may_answer = Event()
         self.may_answer.set()
-        self.asked: list[str] = []  # the paths
+        self.asked: list[str] = []  # requested paths
         self.job_token = secrets.token_hex(16)
-        self.job_claims: dict[str, Any] = {}  # where the job's claims are others than `claims` makes
-        self.audiences: list[str] = []  # which its jobs asked tokens for
+        self.job_claims: dict[str, Any] = {}  # claims of the job that replace those of `claims`
+        self.audiences: list[str] = []  # audiences that jobs requested
 
     def token(self, audience: str = "127.0.0.1", **changes: Any) -> str:
-        """A token for `audience`, signed with its current key."""
+        """Return a token for `audience`, signed with the current key."""
         return signed(self.claims(issuer=self.url, aud=audience, **changes), key_id=self.signs_with)
 
     def key_fetches(self) -> int:
@@ -66,7 +66,7 @@ class FakeIssuer:
 
 @contextmanager
 def fake_issuer(claims: Claims = github_claims) -> Iterator[FakeIssuer]:
-    """A running issuer of its own."""
+    """Start an issuer and yield it."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.issuer = issuer = FakeIssuer(server.server_port, claims)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -88,7 +88,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # as the real ones: the connection stays open after the answer
+    protocol_version = "HTTP/1.1"  # like real issuers: the connection stays open after the response
     server: _Server
 
     def do_GET(self) -> None:

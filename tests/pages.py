@@ -1,4 +1,4 @@
-"""What tests of pages share: a signed-in browser, and what a page says."""
+"""Helpers of page tests: a signed-in browser, and the contents of a page."""
 
 import time
 from typing import Any, TypeAlias
@@ -8,11 +8,14 @@ from django.test import Client
 
 from channels_app.models import AuditEvent, User
 
-Response: TypeAlias = Any  # the test client's, which has no public name
+Response: TypeAlias = Any  # the test client's response, which has no public type
 
 
 def signed_in(user: User, *, is_fresh: bool = True, **defaults: str) -> Client:
-    """The user's browser; where `is_fresh`, they have just proved who they are. `defaults` are for every request."""
+    """Return the user's browser. If `is_fresh`, they have just confirmed their identity.
+
+    `defaults` apply to all requests.
+    """
     client = Client()
     client.defaults.update(defaults)
     client.force_login(user)
@@ -22,7 +25,7 @@ def signed_in(user: User, *, is_fresh: bool = True, **defaults: str) -> Client:
 
 
 def confirm(client: Client, user: User, *, at: float | None = None) -> None:
-    """What allauth remembers in the session of a user who proved who they are, now or at another time."""
+    """Mark in the session that the user confirmed their identity, now or at another time, as allauth does."""
     session = client.session
     session["account_authentication_methods"] = [{"method": "password", "at": at or time.time()}]
     session["account_authentication_methods_user"] = str(user.pk)
@@ -30,15 +33,15 @@ def confirm(client: Client, user: User, *, at: float | None = None) -> None:
 
 
 def text(response: Response) -> str:
-    """The page, every run of white space as one space."""
+    """Return the page with every run of white space as one space."""
     return " ".join(response.content.decode().split())
 
 
 def said(response: Response) -> list[str]:
-    """The messages that the next page will show."""
+    """Return the messages that the next page will show."""
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 def events() -> list[tuple[str, str, dict[str, Any]]]:
-    """Every audit event's action, target and detail, the first first."""
+    """Return action, target and detail of all audit events, the oldest first."""
     return list(AuditEvent.objects.order_by("pk").values_list("action", "target", "detail"))

@@ -1,4 +1,4 @@
-"""Refusals that tests of people expect of the code beneath the pages."""
+"""Refusals of changes to memberships, for tests of the functions behind the pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from hub.errors import HubError
 
 @contextmanager
 def refused(status: int, code: str, sentence: str) -> Iterator[None]:
-    """Expect an error by its status, its code and a part of its sentence, and everybody where they were."""
+    """Expect an error by status, code and a part of its sentence, and expect unchanged memberships and invitations."""
     before = _people()
     with pytest.raises(HubError) as caught:
         yield
@@ -21,7 +21,7 @@ def refused(status: int, code: str, sentence: str) -> Iterator[None]:
 
 
 def _people() -> tuple[list[object], ...]:
-    """List who is a member, who is in a team, and who is asked."""
+    """Return all members, team members and invitations."""
     return (
         list(Member.objects.order_by("pk").values_list("channel", "user", "team", "role")),
         list(TeamMember.objects.order_by("pk").values_list("team__name", "user", "is_manager")),

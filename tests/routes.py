@@ -1,4 +1,4 @@
-"""Every route of the hub, allauth's and the admin's among them, as the URL resolver knows them."""
+"""All routes of the hub from the URL resolver, including those of allauth and the admin."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from django.urls import get_resolver
 
 
 def every_route() -> dict[str, str]:
-    """Name, with its namespace → pattern. A route without a name stands under its pattern."""
+    """Return the pattern of each route by its name with namespace; a route without a name is listed by its pattern."""
     return {name or f"/{pattern}": pattern for name, pattern, _ in _walk(get_resolver().url_patterns, "", "")}
 
 

@@ -1,4 +1,4 @@
-"""A server of bytes for one connection: what it sends may be no HTTP at all."""
+"""A server of raw bytes for one connection; they may be invalid HTTP."""
 
 import socket
 import ssl
@@ -16,7 +16,7 @@ Serve = Callable[[socket.socket], None]
 
 @contextmanager
 def serving(settings: Settings, serve: Serve, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """A server for one connection, at an internal `host:port`. `serve` may fail: clients hang up on it."""
+    """Start a server for one connection at an internal `host:port`. `serve` may fail when the client hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         netloc = f"{host}:{listener.getsockname()[1]}"
         settings.HUB_INTERNAL_HOSTS = [netloc]
@@ -41,7 +41,7 @@ def answering(answer: bytes) -> Serve:
 
 
 def dripping(start: bytes, drop: bytes) -> Serve:
-    """Sends `drop` again and again, each well within the time-out, until the client hangs up."""
+    """Send `drop` again and again, each before the timeout, until the client hangs up."""
 
     def serve(connection: socket.socket) -> None:
         connection.recv(65536)

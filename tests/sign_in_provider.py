@@ -1,4 +1,4 @@
-"""A provider of OpenID Connect that people sign in by, for tests, over HTTP: its page, tokens, keys and userinfo."""
+"""An OpenID Connect provider for sign-in tests, over HTTP: its page, tokens, keys and userinfo."""
 
 import json
 import secrets
@@ -23,21 +23,21 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 class SignInProvider:
-    """Its page asks nothing but a click; then it says `person`. Tests change that while it runs."""
+    """A provider whose page needs one click; then it signs in `person`. Tests change that while it runs."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.person: dict[str, Any] = dict(MARA)
-        self.requests: list[dict[str, str]] = []  # the authorization requests
+        self.requests: list[dict[str, str]] = []  # authorization requests
         self.codes: dict[str, dict[str, str]] = {}  # code → its authorization request
 
     def settings(self, name: str = "acme", **more: str) -> dict[str, str]:
-        """The hub's variables for it."""
+        """Return the hub's variables for this provider."""
         own = {"URL": self.url, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TITLE": "Acme", **more}
         return {"HUB_OIDC_PROVIDERS": name} | {f"HUB_OIDC_{name.upper()}_{key}": value for key, value in own.items()}
 
     def app(self, name: str = "acme", **settings: Any) -> dict[str, Any]:
-        """The same as an entry of SOCIALACCOUNT_PROVIDERS."""
+        """Return this provider as an entry of SOCIALACCOUNT_PROVIDERS."""
         known = {"server_url": self.url, "groups_claim": "groups", "sign_up": True} | settings
         return {
             "provider_id": name,
@@ -63,7 +63,7 @@ class SignInProvider:
         return 404, b"", {}
 
     def back(self, request: dict[str, str]) -> str:
-        """Where somebody who says yes to `request` is sent."""
+        """Return the redirect after consent to `request`."""
         code = secrets.token_hex(8)
         self.codes[code] = request
         return f"{request['redirect_uri']}?{urlencode({'code': code, 'state': request['state']})}"
@@ -83,7 +83,7 @@ class SignInProvider:
 
 @contextmanager
 def sign_in_provider() -> Iterator[SignInProvider]:
-    """A running provider of its own."""
+    """Start a provider and yield it."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.provider = SignInProvider(server.server_port)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -1,6 +1,6 @@
-"""A private Sigstore instance for tests: its own CA, certificate log and transparency log, all within the process.
+"""A private Sigstore instance for tests, within the process: its CA, certificate log and transparency log.
 
-Made of nothing but `cryptography` and RFC 8785, so that what it says is no copy of what the verifiers think.
+It uses only `cryptography` and RFC 8785, so its output is independent of the verifiers' code.
 """
 
 import base64
@@ -32,7 +32,7 @@ LOG_NAME = "log.sigstore.test"
 LOG_INDEX = 4711
 LOG_ORIGIN = f"{LOG_NAME} - {LOG_INDEX}"
 
-# Fulcio's own numbers: github.com/sigstore/fulcio, docs/oid-info.md
+# Fulcio's object identifiers: github.com/sigstore/fulcio, docs/oid-info.md
 FULCIO_ARC = "1.3.6.1.4.1.57264.1"
 NUMBERS = {
     "issuer": 8,
@@ -67,7 +67,7 @@ class Authority:
 
 @dataclass(frozen=True)
 class Log:
-    """A log: whatever it signs counts as logged."""
+    """A log: every entry that it signs counts as logged."""
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
@@ -90,7 +90,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Instance:
-    """The whole instance; `bundle` signs as a CI job would, honestly or with a fault."""
+    """A Sigstore instance. `bundle` signs as a CI job does, correctly or with a fault."""
 
     root: Authority
     intermediate: Authority
@@ -109,7 +109,7 @@ class Instance:
         certificate_log_ends_at: datetime | None = None,
         authority_ends_at: datetime | None = None,
     ) -> str:
-        """trusted_root.json; a part may have ended."""
+        """Return trusted_root.json. Parts of it may have expired."""
         chain, stamps = (self.intermediate.certificate, self.root.certificate), self.timestamps
         root = {
             "mediaType": ROOT_TYPE,
@@ -134,9 +134,9 @@ class Instance:
         log_version: int = 1,
         change: Callable[[Document], object] = bool,
     ) -> bytes:
-        """A bundle as JSON. The certificate is `age` old when it signs; `change` may spoil what has come out.
+        """Return a bundle as JSON. The certificate is `age` old at signing; `change` may corrupt the result.
 
-        A log of version 2 tells no time, so it takes a timestamp.
+        A log of version 2 records no time, so the bundle has a timestamp.
         """
         signed_at = signed_at or datetime.now(UTC).replace(microsecond=0)
         key = leaf or ec.generate_private_key(ec.SECP256R1())
@@ -171,7 +171,7 @@ class Instance:
         begins_at: datetime,
         lifetime: timedelta,
     ) -> x509.Certificate:
-        """A leaf for `key`, with the certificate log's proof embedded."""
+        """Return a certificate for `key` with the embedded proof of the certificate log."""
         builder = self._leaf(key, claims, begins_at, lifetime)
         before = builder.sign(self.intermediate.key, SHA256())
         proof = self._certificate_proof(before, begins_at)
@@ -179,7 +179,7 @@ class Instance:
         return builder.add_extension(octets, critical=False).sign(self.intermediate.key, SHA256())
 
     def log_entry(self, body: bytes, logged_at: datetime) -> Document:
-        """As Rekor 1 answers: with a time, a promise and a proof."""
+        """Return an entry of Rekor 1: with a time, a promise and a proof."""
         seconds = int(logged_at.timestamp())
         promised = rfc8785.dumps(
             {"body": _b64(body), "integratedTime": seconds, "logID": self.log.log_id.hex(), "logIndex": LOG_INDEX}
@@ -190,11 +190,11 @@ class Instance:
         }
 
     def log_entry_2(self, body: bytes) -> Document:
-        """As Rekor 2 answers: with a proof alone, which counts as the entry does."""
+        """Return an entry of Rekor 2: with only a proof."""
         return self._proven(body, "hashedrekord", "0.0.2") | {"logIndex": "1"}
 
     def _proven(self, body: bytes, kind: str, version: str) -> Document:
-        """The second leaf of a tree of two."""
+        """Return the second leaf of a tree of two."""
         leaf, sibling = hashlib.sha256(b"\x00" + body).digest(), hashlib.sha256(b"sibling").digest()
         root = hashlib.sha256(b"\x01" + sibling + leaf).digest()
         return {
@@ -234,7 +234,7 @@ class Instance:
         return builder
 
     def _certificate_proof(self, before: x509.Certificate, logged_at: datetime) -> bytes:
-        """A list of one signed certificate timestamp (RFC 6962, sections 3.2 and 3.3)."""
+        """Return a list of one signed certificate timestamp (RFC 6962, sections 3.2 and 3.3)."""
         issuer_sha256 = hashlib.sha256(_public(self.intermediate.key)).digest()
         certificate, milliseconds = before.tbs_certificate_bytes, int(logged_at.timestamp() * 1000)
         entry = issuer_sha256 + len(certificate).to_bytes(3, "big") + certificate
@@ -248,19 +248,19 @@ class Instance:
 
 
 def instance(name: str = "own") -> Instance:
-    """The instance of that name."""
+    """Return the instance of that name."""
     return _made(name)
 
 
 @cache
 def _made(name: str) -> Instance:
-    """Once a process: keys cost time, and a `default` that is left out is no other key of a cache."""
+    """Create an instance once per process, because keys are slow. The cache needs one form of each argument."""
     root = _authority(f"{name} root", None)
     return Instance(root, _authority(f"{name} intermediate", root), make_authority(name))
 
 
 def certificate_claims(**changes: str) -> dict[str, str]:
-    """What Fulcio certifies of the run that tests.id_tokens.builders.github_claims() are of."""
+    """Return Fulcio's certificate claims for the run of tests.id_tokens.builders.github_claims()."""
     repository = "https://github.com/octo-org/sample"
     workflow = f"{repository}/.github/workflows/release.yml@refs/heads/main"
     return {
@@ -281,7 +281,7 @@ def certificate_claims(**changes: str) -> dict[str, str]:
 
 
 def statement(file_name: str, sha256: str, channel_url: str, **changes: Any) -> Document:
-    """A publish attestation (CEP 27); a key that is given as None is left out."""
+    """Return a publish attestation (CEP 27) without the keys whose value is None."""
     keys = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": file_name, "digest": {"sha256": sha256}}],
@@ -345,7 +345,7 @@ def _sign(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, data: bytes) -> b
 
 
 def _envelope_text(payload_type: str, payload: bytes) -> bytes:
-    """What a DSSE signature is over."""
+    """Return the bytes that a DSSE signature covers."""
     return f"DSSEv1 {len(payload_type)} {payload_type} {len(payload)} ".encode() + payload
 
 

@@ -1,6 +1,6 @@
-"""The whole stack as a live hub: nginx, two web processes, workers and beat, as docker-compose.yml has them.
+"""The services of docker-compose.yml as a live hub: nginx, two web processes, workers and beat.
 
-PostgreSQL, Redis and S3 are those of `.ci/services`, once for all; each stack has its own database, and its own bucket.
+PostgreSQL, Redis and S3 are those of `.ci/services`, shared by all tests. Each stack has its own database and bucket.
 """
 
 import os
@@ -18,13 +18,13 @@ from deploy import compose, stack
 from tests.live import LiveHub, live_hub, own_services, running
 from tests.stores import S3Server
 
-# A value of HUB_DELIVERY: the client tests' hubs are stacks that deliver so. Without it they are `manage.py runhub`.
+# A value of HUB_DELIVERY: client tests then use stacks with this delivery. Without it they use `manage.py runhub`.
 DELIVERY = os.environ.get("TEST_DELIVERY", "")
 ELSEWHERE = ("postgres", "redis", "s3")
 
 
 class LiveStack(LiveHub):
-    """What `python -m deploy.stack` runs, below `data_dir`, but for the services that are `elsewhere`."""
+    """The hub that `python -m deploy.stack` runs below `data_dir`, without the services that are `elsewhere`."""
 
     def __init__(self, data_dir: Path, *, elsewhere: Sequence[str] = ELSEWHERE, **settings: str) -> None:
         super().__init__(data_dir, **settings)
@@ -32,7 +32,7 @@ class LiveStack(LiveHub):
 
     @property
     def environment(self) -> dict[str, str]:
-        """That of the hub's processes, as the stack exported it; no setting of this process."""
+        """Return the exported environment of the hub's processes, without settings of this process."""
         lines = shlex.split((self.data_dir / "environment").read_text())
         return dict(word.split("=", 1) for word in lines if word != "export")
 
@@ -50,7 +50,7 @@ class LiveStack(LiveHub):
 
 @contextmanager
 def client_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
-    """The running hub that client tests talk to: the stack, where TEST_DELIVERY says how it delivers."""
+    """Run the hub for client tests: the stack if TEST_DELIVERY is set, else `manage.py runhub`."""
     if not DELIVERY:
         with live_hub(folder, **settings) as hub:
             yield hub
@@ -67,9 +67,9 @@ def client_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
 
 
 def web_processes(hub: LiveHub) -> dict[int, str]:
-    """The masters, each of which has workers of its own: pid → port, by their ports.
+    """Return pid → port of the two gunicorn masters, sorted by port.
 
-    One that is just starting or ending is none.
+    A process that is starting or ending is left out.
     """
     children = {pid: command for pid, (parent, command) in running().items() if parent == hub.process.pid}
     bound = {pid: re.search(r"gunicorn .*--bind 127.0.0.1:(\d+)", command) for pid, command in children.items()}

@@ -1,6 +1,6 @@
-"""S3 servers of this machine for tests.
+"""S3 servers on this machine for tests.
 
-moto honours conditional writes, rclone checks signatures; SeaweedFS does both, and takes some seconds to start.
+moto honours conditional writes, rclone checks signatures; SeaweedFS does both but takes some seconds to start.
 """
 
 import json
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 START_TIMEOUT_S = 180
-# The child ends with this process, however that ends: its standard input closes.
-# By force after 2 s: SeaweedFS takes longer, and for ever where its folder is gone by then.
+# The child ends with this process in any case: its standard input closes. After 2 s it is killed: SeaweedFS takes
+# longer, and never ends if its folder is gone.
 STOP = "read -r _; kill $server; (sleep 2; kill -9 $server) 2>/dev/null & wait $server"
 UNTIL_STDIN_CLOSES = ("sh", "-c", f'"$@" & server=$!; {STOP}', "sh")
 
@@ -40,7 +40,7 @@ class S3Server:
     region: str = "us-east-1"
 
     def options(self, **changed: Any) -> dict[str, Any]:
-        """What STORAGES["channels"]["OPTIONS"] of an S3Store holds for this server."""
+        """Return STORAGES["channels"]["OPTIONS"] of an S3Store for this server."""
         return {
             "endpoint_url": self.endpoint_url,
             "access_key": self.access_key,
@@ -53,7 +53,7 @@ class S3Server:
         }
 
     def environment(self) -> dict[str, str]:
-        """The same as the environment variables of a hub."""
+        """Return the same options as environment variables of a hub."""
         return {
             "HUB_STORAGE": "s3",
             "AWS_S3_ENDPOINT_URL": self.endpoint_url,
@@ -65,7 +65,7 @@ class S3Server:
         }
 
     def client(self) -> "S3Client":
-        """A client that goes around the hub."""
+        """Return a client that bypasses the hub."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
@@ -90,7 +90,7 @@ def moto_server() -> Iterator[S3Server]:
 
 @contextmanager
 def rclone_server(folder: Path) -> Iterator[S3Server]:
-    """rclone's S3 server over `folder`, one subfolder per bucket."""
+    """Start rclone's S3 server over `folder`, with one subfolder per bucket."""
     port = free_port()
     options = ("--addr", f"127.0.0.1:{port}", "--auth-key", "hub,hub-secret", "--config", "")
     with _running("rclone", "serve", "s3", *options, str(folder), port=port):
@@ -99,7 +99,7 @@ def rclone_server(folder: Path) -> Iterator[S3Server]:
 
 @contextmanager
 def seaweed_server(folder: Path) -> Iterator[S3Server]:
-    """SeaweedFS, with its data in `folder`; nobody reads anything without the key."""
+    """Start SeaweedFS with its data in `folder`. All access needs the key."""
     folder.mkdir(parents=True)
     credentials = [{"accessKey": "hub", "secretKey": "hub-secret"}]
     identity = {"name": "hub", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
@@ -117,7 +117,7 @@ def seaweed_server(folder: Path) -> Iterator[S3Server]:
 
 
 def _wait_until_writable(server: S3Server) -> None:
-    """SeaweedFS listens before there is a place for bytes."""
+    """Wait until SeaweedFS accepts bytes; it listens earlier."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
@@ -134,7 +134,7 @@ def _wait_until_writable(server: S3Server) -> None:
 def _running(program: str, *arguments: str, port: int) -> Iterator[None]:
     command = (*UNTIL_STDIN_CLOSES, str(Path(sys.executable).with_name(program)), *arguments)
     quiet = subprocess.DEVNULL
-    # A session of its own, so that Ctrl-C ends the shell by its standard input too, after the server.
+    # In its own session: Ctrl-C then ends the shell by its standard input, after the server.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True) as child:
         try:
             wait_until_listening(program, port)

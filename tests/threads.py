@@ -1,4 +1,4 @@
-"""Changes that happen at the same moment, each in a thread and with a database connection of its own."""
+"""Concurrent changes, each in its own thread with its own database connection."""
 
 import sqlite3
 import threading
@@ -15,7 +15,7 @@ START_S = 60
 
 @contextmanager
 def shared_database(folder: Path) -> Iterator[None]:
-    """Where the tests' database is in memory, a copy of it in a file: there nobody waits for a lock in memory."""
+    """Copy an in-memory test database to a file: SQLite does not wait for locks in memory."""
     if connection.vendor != "sqlite":
         yield
         return
@@ -23,7 +23,7 @@ def shared_database(folder: Path) -> Iterator[None]:
     name = database["NAME"]
     with closing(sqlite3.connect(folder / "copy.sqlite3")) as copy:
         connection.connection.backup(copy)
-        # As a hub's own: two connections that both want to switch to it at once would refuse each other.
+        # As for a hub. Two connections that switch to it at the same time would fail.
         copy.execute("PRAGMA journal_mode=WAL")
     database["NAME"] = folder / "copy.sqlite3"
     try:
@@ -33,7 +33,7 @@ def shared_database(folder: Path) -> Iterator[None]:
 
 
 def at_once(*changes: Callable[[], object]) -> list[object]:
-    """What each of `changes` returns or raises, all begun at the same moment, each with a connection of its own."""
+    """Run all `changes` at the same moment, each with its own connection. Return their results or exceptions."""
     barrier, results, failures = threading.Barrier(len(changes), timeout=START_S), [], []
 
     def run(change: Callable[[], object]) -> None:
@@ -43,7 +43,7 @@ def at_once(*changes: Callable[[], object]) -> list[object]:
             results.append(change())
         except HubError as error:
             results.append(error.code)
-        except Exception as error:  # noqa: BLE001  (raised again below, where the test can see it)
+        except Exception as error:  # noqa: BLE001  (raised again below, in the test's thread)
             failures.append(error)
             barrier.abort()
         finally:

@@ -1,4 +1,4 @@
-"""A timestamp authority (RFC 3161) for tests, written down to the bytes: nothing in Python issues timestamps."""
+"""A timestamp authority (RFC 3161) for tests, encoded byte by byte: no Python library issues timestamps."""
 
 import hashlib
 import secrets
@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 INTEGER, OCTETS, TIME, SEQUENCE, SET, CONTEXT_0 = 0x02, 0x04, 0x18, 0x30, 0x31, 0xA0
 
-# Object identifiers, encoded.
+# Encoded object identifiers.
 SHA_256 = bytes.fromhex("0609608648016503040201")
 ECDSA_SHA_256 = bytes.fromhex("06082a8648ce3d040302")
 SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
@@ -31,7 +31,7 @@ class TimestampAuthority:
     root: x509.Certificate
 
     def stamp(self, data: bytes, at: datetime) -> bytes:
-        """A TimeStampResp that grants: `data` was there `at` that second."""
+        """Return a TimeStampResp that grants a timestamp: `data` existed at the second `at`."""
         imprint = der(SEQUENCE, der(SEQUENCE, SHA_256), der(OCTETS, hashlib.sha256(data).digest()))
         info = der(
             SEQUENCE,

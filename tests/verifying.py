@@ -1,4 +1,4 @@
-"""A furnished channel, for whoever breaks it: two uploads, and an artifact with two attestations, all indexed."""
+"""A channel for tests of verification: two uploads and an artifact with two attestations, all indexed."""
 
 import hashlib
 from datetime import timedelta

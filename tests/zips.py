@@ -1,4 +1,4 @@
-"""ZIPs of which every field can be wrong."""
+"""ZIP files in which every field can be wrong."""
 
 import struct
 import zlib
@@ -10,9 +10,10 @@ DOS_DATE = 0x21  # 1980-01-01
 
 @dataclass(frozen=True)
 class ZipEntry:
-    """A ZIP entry; what differs from a good one is given. `content` is stored as it is, whatever `method` says.
+    """A ZIP entry. Arguments differ from a valid one. `content` is stored as it is, whatever `method` says.
 
-    `is_described`: the local header has no checksum, nor sizes unless `keeps_sizes`; `descriptor` follows the content.
+    `is_described`: the local header has no checksum, and sizes only with `keeps_sizes`; `descriptor` follows the
+    content.
     """
 
     name: str
@@ -53,7 +54,7 @@ def zip_bytes(
     count: int | None = None,
     is_zip64: bool = False,
 ) -> bytes:
-    """A ZIP of `entries`, their offsets true whatever is put between them."""
+    """Return a ZIP of `entries` whose offsets are correct with all inserted bytes."""
     body, directory, number = prefix, b"", 0
     for entry in entries:
         body += entry.gap_before
@@ -71,7 +72,7 @@ def zip_bytes(
 
 
 def zip64_extra(*sizes_bytes: int) -> bytes:
-    """ZIP64's extra field as it stands in a header."""
+    """Return ZIP64's extra field of a header."""
     return struct.pack(f"<2H{len(sizes_bytes)}Q", 1, 8 * len(sizes_bytes), *sizes_bytes)
 
 
