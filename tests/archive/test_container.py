@@ -1,4 +1,4 @@
-"""The ZIP, the compression and the tar of an archive: what readers could see differently is refused."""
+"""The ZIP, the compression and the tar of an archive. Forms that readers could read differently are refused."""
 
 import bz2
 import io
@@ -33,18 +33,18 @@ Entries = list[ZipEntry]
 
 
 def first(**changes: Any) -> Callable[[Entries], Entries]:
-    """Changes of the first ZIP entry, metadata.json."""
+    """Return a change of the first ZIP entry, metadata.json."""
     return lambda entries: [replace(entries[0], **changes), *entries[1:]]
 
 
 def last_with_locator(entries: Entries) -> Entries:
-    """The directory's last extra field ends as a ZIP64 locator, which the standard library would follow."""
+    """End the directory's last extra field with a ZIP64 locator, which the standard library would follow."""
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 7, 1)
     return [*entries[:2], replace(entries[2], extra=struct.pack("<2H", 0x5455, len(locator)) + locator)]
 
 
 def zeros(size_bytes: int) -> bytes:
-    """A tar of one file of zeros, without its end."""
+    """Return a tar with one file of zeros, without the end of the tar."""
     return tar_member("share/zeros", b"", size_field=b"%011o\x00" % size_bytes) + bytes(size_bytes)
 
 
@@ -159,7 +159,7 @@ def test_conda_files_that_are_refused(tmp_path: Path, shape: dict[str, Any], rea
 
 
 def test_zip_that_the_standard_library_streams_taken(tmp_path: Path) -> None:
-    """A file that cannot seek: its sizes are written behind the content."""
+    """The output file can't seek, so the library writes the sizes after the content."""
     path = make_conda(tmp_path)
     with zipfile.ZipFile(path) as stored:
         contents = {name: stored.read(name) for name in stored.namelist()}
@@ -173,7 +173,7 @@ def test_zip_that_the_standard_library_streams_taken(tmp_path: Path) -> None:
 
 
 class Streamed(io.RawIOBase):
-    """A file that can only be written to its end."""
+    """A file that can only be written from its beginning to its end."""
 
     def __init__(self) -> None:
         self.content = bytearray()

@@ -1,4 +1,4 @@
-"""Hostile packages of few bytes that cost a hub long: what publishing.archive pays for each is bounded."""
+"""Small hostile packages that could cost the hub much time or memory: the cost of each is bounded."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from publishing.wording import KIB
 from tests.archives import make_conda, make_tar_bz2, paths_entry, pax_header, refusal, tar_member
 
 ROOT = Path(__file__).parents[2]
-# All patterns on all inputs take a second; one pattern that backtracks exponentially takes longer than the universe.
+# All patterns on all inputs take a second. A pattern that backtracks exponentially would not finish.
 PATTERNS_CPU_SECONDS = 60
 NAME_BYTES = KIB
 UNITS = (
@@ -58,21 +58,21 @@ SPEC_FRAMES = (("n ", ""), ("n >=1", "@"), ("", "::n"), ("n[version='", "']"), (
 
 SLOW_BUILDS = (r"\w" * 480, r"(\w)" * 200, r"\pL" * 20, r"\W", "." * 100, ".{900}" * 20, "a{9}")
 EMPTY_FRAME = zstandard.ZstdCompressor().compress(b"")
-# A window of 128 MiB for one raw block without a byte.
+# A frame with a window of 128 MiB and one empty raw block.
 WIDE_FRAME = b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00"
 SKIPPABLE_FRAME = struct.pack("<4sL", b"\x50\x2a\x4d\x18", 0)
 Maker = Callable[..., Path]
 
 
 def repeated(size_bytes: int) -> Iterator[str]:
-    """Texts up to `size_bytes` long that repeat one or two of UNITS and end as no pattern expects."""
+    """Yield texts up to `size_bytes` long that repeat one or two of UNITS, with an end that fails every pattern."""
     for unit in (*UNITS, *map("".join, product(UNITS, UNITS))):
         for beginning in ("", "<?xml", "x"):
             yield (beginning + unit * size_bytes)[: size_bytes - 1] + "\x00"
 
 
 def patterns() -> Iterator[tuple[re.Pattern[Any], int]]:
-    """Every pattern of kinds.py, with the size of what it is matched with."""
+    """Yield every pattern of kinds.py with the size of its inputs."""
     for table, size_bytes in ((kinds.TEXTS, kinds.HEAD_BYTES), (kinds.ZIPS, kinds.TAIL_BYTES)):
         for pattern, _ in table:
             yield re.compile(pattern), size_bytes
@@ -94,7 +94,7 @@ def match_all() -> None:
 
 
 def check_all_specs() -> None:
-    """Check specs that repeat one or two of SPEC_UNITS, with the hub's grammar alone."""
+    """Check specs that repeat one or two of SPEC_UNITS, with the hub's grammar only."""
     for beginning, end in SPEC_FRAMES:
         for unit in (*SPEC_UNITS, *map("".join, product(SPEC_UNITS, SPEC_UNITS))):
             with suppress(specs.NotAlikeError):
@@ -103,7 +103,7 @@ def check_all_specs() -> None:
 
 @pytest.mark.parametrize("work", ["match_all", "check_all_specs"])
 def test_check_repeated_inputs_no_pattern_backtracks(work: str) -> None:
-    """A match holds the lock of the interpreter, so only the kernel can end one: it counts the CPU's time."""
+    """A match holds the interpreter's lock, so only the kernel can end it, by a limit of CPU time."""
 
     def bound() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (PATTERNS_CPU_SECONDS, PATTERNS_CPU_SECONDS))
@@ -194,7 +194,7 @@ def test_read_zstd_frames_of_a_large_archive_counted_by_its_size(tmp_path: Path)
 
 
 def test_folded_name_of_dots_and_blanks_takes_no_longer_than_another() -> None:
-    """Each member's path is folded, and 60,000 such ones pack to 300 kB."""
+    """Every member's path is folded, and 60,000 such paths compress to 300 kB."""
     seconds = {}
     for segment in ("ab" * 127 + "x", ". " * 127 + "x", "." * 254 + "x", " " * 254 + "x"):
         path = "/".join([segment] * 4)
@@ -209,7 +209,7 @@ def test_folded_name_of_dots_and_blanks_takes_no_longer_than_another() -> None:
 @pytest.mark.parametrize("kind", [b"x", b"g"])
 @pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
 def test_read_pax_header_of_many_records_refused(tmp_path: Path, make: Maker, kind: bytes) -> None:
-    """Each has up to 64 KiB, and 4,000 of them pack to 60 kB."""
+    """A header may have 64 KiB, and 4,000 of them compress to 60 kB."""
     header = pax_header({f"SCHILY.xattr.{number}": "x" for number in range(65)}, kind)
     path = make(tmp_path, files={}, members=[header + tar_member("a")], listed=[paths_entry("a")])
 
@@ -231,7 +231,7 @@ def test_read_pax_header_of_some_records_taken(tmp_path: Path, make: Maker) -> N
     ids=["lists", "numbers", "keys", "nested"],
 )
 def test_read_index_of_many_values_refused(tmp_path: Path, make: Maker, value: object) -> None:
-    """A kilobyte of package would be 26 MiB of memory, for each of its builds at once."""
+    """A package of one kilobyte would take 26 MiB of memory in each build that reads it."""
     assert "has more than 10000 values" in refusal(make(tmp_path, index={"x": value}))
 
 
@@ -245,7 +245,7 @@ def test_read_index_of_as_many_specs_as_allowed_taken(tmp_path: Path, make: Make
 
 @pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
 def test_read_list_of_more_paths_than_members_are_allowed_refused(tmp_path: Path, make: Maker) -> None:
-    """Two million of them, in 2 MB of package, took 14 s and 370 MiB before it was seen that none is there."""
+    """Without the limit, two million paths in 2 MB of package took 14 s and 370 MiB before the refusal."""
     path = make(tmp_path, listed=[paths_entry(str(number)) for number in range(20)])
 
     assert "pkg_members" in refusal(path, Limits(pkg_members=15, info_members=5))

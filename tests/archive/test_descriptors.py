@@ -1,4 +1,4 @@
-"""Data descriptors in the ZIP of a `.conda` file: taken, unless a streaming reader may see other entries."""
+"""Data descriptors in the ZIP of a `.conda` file: accepted, unless a streaming reader may see other entries."""
 
 import collections
 import io
@@ -26,7 +26,7 @@ BEFORE_DIRECTORY = b"%bPK\x01\x02"
 
 
 def holding(tmp_path: Path, *, form: str, around: bytes, wrong: int = 0) -> Path:
-    """A described package of a file that holds what describes the bytes before it."""
+    """Return a package with data descriptors that contains a false descriptor of the bytes before it."""
 
     def change(entries: Entries) -> Entries:
         content = entries[1].content

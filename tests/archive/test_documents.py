@@ -1,4 +1,4 @@
-"""info/index.json and the smaller documents: what clients or the index would trip over is refused."""
+"""info/index.json and the smaller documents: content on which clients or the index would fail is refused."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def link_json(*entry_points: object, **keys: object) -> bytes:
 
 
 def with_key(text: bytes) -> bytes:
-    """A good index.json with one more key and value, as `text` writes them."""
+    """Return a valid index.json with one more key and value, written as `text`."""
     return INDEX[:-1] + b", " + text + b"}"
 
 

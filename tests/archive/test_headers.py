@@ -1,4 +1,4 @@
-"""Fields of tar headers, pax records and extra fields of ZIPs: read as strictly as the strictest client does."""
+"""Fields of tar headers, pax records and extra fields of ZIPs: as strict as the strictest client."""
 
 import struct
 from collections.abc import Callable

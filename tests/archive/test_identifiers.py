@@ -1,4 +1,4 @@
-"""The known subdirs: those of every client, so that each finds an index file for each of its platforms."""
+"""The known subdirs include those of every client, so that each finds an index file for each of its platforms."""
 
 import pytest
 from rattler.platform import Subdir

@@ -1,4 +1,4 @@
-"""publishing.archive.kinds: a refusal says what the file is, where it is no package, and what raises a limit."""
+"""publishing.archive.kinds: the error for a file that is no package names its kind and the remedy."""
 
 import gzip
 import io
@@ -116,7 +116,7 @@ def test_check_zip_of_another_kind_is_told_from_a_conda_file_with_such_paths(tmp
 
 
 def stored(content: bytes) -> bytes:
-    """A zstd frame that is not compressed, so that its bytes show."""
+    """Return an uncompressed zstd frame, in which the content is visible."""
     block = (len(content) << 3 | 1).to_bytes(3, "little")
     assert len(content) < 128 * 1024
     return b"\x28\xb5\x2f\xfd\xa0" + len(content).to_bytes(4, "little") + block + content

@@ -1,4 +1,4 @@
-"""The list of a package, in either form, is what its archive holds: every path, and each file's size and hash."""
+"""Both forms of a package's list must agree with its archive: every path, and each file's size and hash."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Names that Windows or macOS takes for others: refused for packages of Windows, a warning for those of any system."""
+"""Names that Windows or macOS takes for others: refused in Windows packages, a warning in noarch packages."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files of a noarch python package that come to one place in an environment, where the client decides which counts."""
+"""Files of a noarch python package with equal install paths: the client would decide which one is kept."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""publishing.archive.reader: what becomes of a good archive, and that no bytes bring down the reading of one."""
+"""publishing.archive.reader: the facts of a good archive, and a clean refusal for any other bytes."""
 
 import bz2
 import json
@@ -354,7 +354,7 @@ def test_whatever_the_tar_it_is_read_or_refused(tmp_path: Path, data: st.DataObj
 
 
 def outcome(path: Path) -> str:
-    """The name of the package at `path`, or why it is refused."""
+    """Return the name of the package at `path`, or the reason of its refusal."""
     try:
         return read(path, path.name).name
     except BadPackage as bad:
@@ -363,7 +363,7 @@ def outcome(path: Path) -> str:
 
 @st.composite
 def mutations(draw: st.DrawFn, original: bytes) -> bytes:
-    """`original` with some bytes changed, something put into it, or its end cut off."""
+    """Return `original` with some bytes changed, some inserted, or its end cut off."""
     content = bytearray(original)
     for _ in range(draw(st.integers(0, 4))):
         content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""The members of an archive: where they may lie, where links may point, and that info/paths.json lists them all."""
+"""The members of an archive: allowed places, allowed link targets, and their entries in info/paths.json."""
 
 import json
 import os

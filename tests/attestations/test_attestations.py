@@ -1,4 +1,4 @@
-"""Which attestations hold, and what is said of those that do not."""
+"""Verification of attestations: valid and invalid ones, with the code and message of each refusal."""
 
 import base64
 import json
@@ -59,7 +59,7 @@ def verify(unverified_bundle: bytes, **expected: str) -> VerifiedAttestation:
 
 
 def refusal(unverified_bundle: bytes, **expected: str) -> tuple[str, str]:
-    """The code, and what follows "was refused: "."""
+    """Return the code of the error, and its detail after "was refused: "."""
     with pytest.raises(HubError) as caught:
         verify(unverified_bundle, **expected)
     assert caught.value.status == 422
@@ -74,14 +74,14 @@ def entry(document: Document) -> Document:
 
 
 def flipped(text: str) -> str:
-    """The base64 text with one bit of its last byte changed."""
+    """Return the base64 text with one bit of its last byte changed."""
     data = bytearray(base64.b64decode(text))
     data[-1] ^= 1
     return base64.b64encode(data).decode()
 
 
 def spoil(path: str) -> Change:
-    """A change that flips a bit of what lies at `path`, below the log entry or the envelope."""
+    """Return a change that flips a bit of the value at `path`, below the log entry or the envelope."""
 
     def change(document: Document) -> None:
         place: Any = entry(document) if not path.startswith("dsse") else document

@@ -1,4 +1,4 @@
-"""Attestations on their way through an upload into sidecars: stored, appended, served, and gone with their bytes."""
+"""Sidecars of attestations from upload to deletion: stored, appended, served, and deleted with their artifact."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ def trusted_root(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def ci(channel: Channel) -> Actor:
-    """A run of the CI that `channel` trusts."""
+    """Return an actor with a short-lived token of the CI that `channel` trusts."""
     return Actor(key=make_minted_key(make_publisher(channel))[0])
 
 
@@ -56,7 +56,7 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def publish(channel: Channel, settings: Settings, django_capture_on_commit_callbacks: RunCommits) -> Publish:
-    """Upload a file with a good attestation, or with the given one, up to what follows the commit."""
+    """Return a function that uploads a file, with a valid or the given attestation, and runs the commit's callbacks."""
 
     def do(actor: Actor, path: Path, *, force: bool = False, **given: bytes | None) -> UploadResult:
         arrived = received(path)
@@ -71,7 +71,7 @@ def publish(channel: Channel, settings: Settings, django_capture_on_commit_callb
 
 
 def stored() -> dict[str, bytes]:
-    """Everything in the store but packages."""
+    """Return all files in the store except packages."""
     return {key: read(key) for key in store().list("") if not key.endswith(".conda")}
 
 
@@ -84,7 +84,7 @@ def sha256_of(content: bytes) -> str:
 
 
 def verified(number: int, padding: str = "") -> VerifiedAttestation:
-    """What could have been verified, for tests that are not about that."""
+    """Return an attestation that counts as verified, for tests of other steps."""
     return VerifiedAttestation(json.dumps({"bundle": number, "padding": padding}), {"log_index": str(number)})
 
 
@@ -240,7 +240,7 @@ def test_a_store_that_fails_leaves_no_attestation(
 
 
 def test_what_came_in_between_is_not_lost(channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first finds that its sidecar is no longer the next, and makes it anew."""
+    """The first attestation finds that its sidecar is outdated, and builds it again."""
     artifact, put = make_artifact(channel), sidecars.put
 
     def put_after_another(*arguments: Any) -> Any:
@@ -257,7 +257,7 @@ def test_what_came_in_between_is_not_lost(channel: Channel, olga: User, monkeypa
 
 @pytest.fixture
 def served(channel: Channel, ci: Actor, package: Path, publish: Publish) -> Artifact:
-    """An artifact of a public channel, with two attestations."""
+    """Return an artifact of a public channel, with two attestations."""
     channel.is_private = False
     channel.save()
     publish(ci, package)

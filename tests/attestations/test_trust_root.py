@@ -1,4 +1,4 @@
-"""Which Sigstore the hub trusts, how it is kept fresh by TUF, and what stays where that fails."""
+"""The trust root: the Sigstore instance, its daily refresh by TUF, and the root in use after a failure."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from publishing.apps import check_trust_root
 from publishing.attestations import trust_root, trust_root_age
 from tests import sigstore
 
-# A refresh holds a lock, which is the database's where that is PostgreSQL.
+# A refresh holds a lock, which PostgreSQL provides if it is the database.
 pytestmark = pytest.mark.django_db
 
 LATER = datetime.now(UTC) + timedelta(days=365)
@@ -73,7 +73,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def repository(settings: Settings, tmp_path: Path) -> Iterator[Repository]:
-    """One that has this test's own instance, served over HTTP; the hub is set up for it."""
+    """Serve a TUF repository of this test's own Sigstore instance over HTTP, and set up the hub for it."""
     made = Repository(tmp_path / "tuf")
     made.publish(1, sigstore.instance().trusted_root_json)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=made.folder))

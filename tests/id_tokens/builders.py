@@ -1,4 +1,4 @@
-"""Signing keys, identity tokens and the claims that each provider puts into them."""
+"""Signing keys, identity tokens and the claims of each provider."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from publishing.id_tokens.claims import BadFields, BadToken, Code
 from publishing.id_tokens.provider import Provider
 
-ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()  # named alike in every process
+ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()  # the same name in every process
 KEY_ID = "key-1"
 AUDIENCE = "hub.example"
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
@@ -20,7 +20,7 @@ SHA = "3f786850e387550fdab836ed7e6dc881de23001b"
 
 
 def private_key(name: str = KEY_ID, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """A key per name, made once a session."""
+    """Return the key of this name, generated once per session."""
     return made_key(name, bits)
 
 
@@ -30,7 +30,7 @@ def made_key(name: str, bits: int) -> rsa.RSAPrivateKey:
 
 
 def jwk(key_id: str = KEY_ID, key: rsa.RSAPrivateKey | None = None, **changes: Any) -> dict[str, Any]:
-    """The public key as an issuer publishes it."""
+    """Return the public key in the form in which an issuer publishes it."""
     numbers = (key or private_key(key_id)).public_key().public_numbers()
     return {
         "kty": "RSA",
@@ -44,7 +44,7 @@ def jwk(key_id: str = KEY_ID, key: rsa.RSAPrivateKey | None = None, **changes: A
 
 
 def key_set(*key_ids: str) -> dict[str, Any]:
-    """A JWKS document."""
+    """Return a JWKS document."""
     return {"keys": [jwk(key_id) for key_id in key_ids or (KEY_ID,)]}
 
 
@@ -55,12 +55,12 @@ def signed(
     key: rsa.RSAPrivateKey | None = None,
     headers: dict[str, Any] | None = None,
 ) -> str:
-    """A token as the provider would sign it; `headers` replace its own."""
+    """Return a token as the provider would sign it. `headers` replace the usual ones."""
     return jwt.encode(claims, key or private_key(key_id), algorithm="RS256", headers={"kid": key_id, **(headers or {})})
 
 
 def signed_bytes(header: bytes, payload: bytes, key: rsa.RSAPrivateKey | None = None) -> str:
-    """A token with a good signature over any bytes whatsoever."""
+    """Return a token with a valid signature over arbitrary bytes."""
     signing_input = f"{segment(header)}.{segment(payload)}"
     signature = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(
         signing_input.encode(), key or private_key()
@@ -77,14 +77,14 @@ def json_bytes(value: object) -> bytes:
 
 
 def claims_of(issuer: str, lifetime_s: int, changes: dict[str, Any], **own: Any) -> dict[str, Any]:
-    """What every provider sends, its own claims, and `changes`; None among these leaves a claim out."""
+    """Return the common claims of all providers, the provider's own, and `changes`. A value of None removes a claim."""
     now = int(time.time())
     common = {"iss": issuer, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + lifetime_s}
     return {name: value for name, value in {**common, **own, **changes}.items() if value is not None}
 
 
 def github_claims(*, issuer: str = GITHUB_ISSUER, **changes: Any) -> dict[str, Any]:
-    """A push to main of octo-org/sample, in release.yml and the environment release."""
+    """Return the claims of a push to main of octo-org/sample, in release.yml and the environment release."""
     workflow_ref = "octo-org/sample/.github/workflows/release.yml@refs/heads/main"
     own = {
         "jti": unique_id(),
@@ -118,7 +118,7 @@ def github_claims(*, issuer: str = GITHUB_ISSUER, **changes: Any) -> dict[str, A
 
 
 def gitlab_claims(*, issuer: str = "https://gitlab.com", **changes: Any) -> dict[str, Any]:
-    """A push to main of group/sample, in .gitlab-ci.yml and the environment release."""
+    """Return the claims of a push to main of group/sample, in .gitlab-ci.yml and the environment release."""
     own = {
         "jti": unique_id(),
         "sub": "project_path:group/sample:ref_type:branch:ref:main",
@@ -150,7 +150,7 @@ def gitlab_claims(*, issuer: str = "https://gitlab.com", **changes: Any) -> dict
 
 
 def google_claims(*, issuer: str = "https://accounts.google.com", **changes: Any) -> dict[str, Any]:
-    """A service account's token; Google sends neither jti nor nbf."""
+    """Return the claims of a service account. Google sends neither jti nor nbf."""
     own = {
         "sub": "104029292853099978293",
         "azp": "104029292853099978293",
@@ -162,7 +162,7 @@ def google_claims(*, issuer: str = "https://accounts.google.com", **changes: Any
 
 
 def buildkite_claims(*, issuer: str = "https://agent.buildkite.com", **changes: Any) -> dict[str, Any]:
-    """A build of acme-inc/sample's main branch, in the step publish."""
+    """Return the claims of a build of acme-inc/sample's main branch, in the step publish."""
     own = {
         "jti": unique_id(),
         "sub": f"organization:acme-inc:pipeline:sample:ref:refs/heads/main:commit:{SHA}:step:publish",
@@ -183,7 +183,10 @@ def buildkite_claims(*, issuer: str = "https://agent.buildkite.com", **changes: 
 
 
 def circleci_claims(*, issuer: str = "https://oidc.circleci.com", **changes: Any) -> dict[str, Any]:
-    """A job on octo-org/sample's main branch; CircleCI's own claims are named in `changes` without their prefix."""
+    """Return the claims of a job on octo-org/sample's main branch.
+
+    `changes` name CircleCI's own claims without their prefix.
+    """
     own = {
         "org-id": "4f8d6dd2-0000-4a2d-8a0b-6c2f9a5e1c11",
         "project-id": "4f8d6dd2-1111-4a2d-8a0b-6c2f9a5e1c11",
@@ -204,7 +207,7 @@ def circleci_claims(*, issuer: str = "https://oidc.circleci.com", **changes: Any
 
 
 def generic_claims(*, issuer: str = "https://id.example.org", **changes: Any) -> dict[str, Any]:
-    """A workload of an issuer that an administrator added."""
+    """Return the claims of a workload, by an issuer that an administrator added."""
     own = {"jti": unique_id(), "sub": "workload:sample", "build.branch": "main", "team": "release"}
     return claims_of(issuer, 300, changes, **own)
 
@@ -214,14 +217,14 @@ def unique_id() -> str:
 
 
 def changed(claims: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`claims` with `changes`, ABSENT among these leaves a claim out."""
+    """Return `claims` with `changes`. A value of ABSENT removes a claim."""
     return {name: value for name, value in (claims | changes).items() if value is not ABSENT}
 
 
 def judged(
     provider: Provider, claims: dict[str, Any], fields: dict[str, str], pins: dict[str, str] | None = None
 ) -> str:
-    """Why a publisher with these fields refuses the claims: code and sentence, or what differs; else ""."""
+    """Return the reason for which a publisher with these fields refuses the claims, or "" if it matches."""
     try:
         provider.check(claims)
     except BadToken as error:
@@ -237,7 +240,7 @@ def judged(
 
 
 def faults(provider: Provider, values: dict[str, str]) -> dict[str, str]:
-    """What is wrong with a form, field by field; {} where nothing is."""
+    """Return the errors of a form by field; empty if it is valid."""
     try:
         provider.clean(values)
     except BadFields as error:

@@ -1,4 +1,4 @@
-"""Identity tokens as an attacker, or a careless issuer, would make them."""
+"""Identity tokens that an attacker or a faulty issuer could make."""
 
 import hmac
 import json
@@ -36,12 +36,12 @@ def refusal(token: str, **changes: Any) -> str:
 
 
 def of_header(**changes: Any) -> str:
-    """A token with a good signature over this header."""
+    """Return a token with this header and a valid signature."""
     return builders.signed_bytes(json_bytes(changed(HEADER, changes)), json_bytes(github_claims()))
 
 
 def of_payload(payload: bytes) -> str:
-    """A token with a good signature over this payload."""
+    """Return a token with this payload and a valid signature."""
     return builders.signed_bytes(json_bytes(HEADER), payload)
 
 
@@ -54,7 +54,7 @@ def unsigned() -> str:
 
 
 def signed_with_public_key() -> str:
-    """HMAC with the public key's PEM as the secret, which a careless verifier takes for RSA's."""
+    """Return a token with an HMAC by the public key's PEM as secret. A careless verifier accepts it as RSA."""
     pem = (
         builders.private_key()
         .public_key()
@@ -76,13 +76,13 @@ def with_segment(position: int, change: Callable[[str], str]) -> str:
 
 
 def other_last_character(segment: str) -> str:
-    """The same bytes with other unused bits in the last character."""
+    """Return other text for the same bytes, which differs in unused bits of the last character."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return segment[:-1] + alphabet[alphabet.index(segment[-1]) + 1]
 
 
 def swapped_payload() -> str:
-    """A good token's header and signature around other claims."""
+    """Return a valid token in which the payload is replaced by other claims."""
     head, _, signature = signed(github_claims()).split(".")
     return f"{head}.{builders.segment(json_bytes(github_claims(repository='evil/sample')))}.{signature}"
 

@@ -1,4 +1,4 @@
-"""Buildkite: whose build it is, which step and branch."""
+"""Buildkite: matching of pipeline, step and branch, refused builds, and the provenance of a build."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""CircleCI: whose job it is, by root or organization issuer, and what is refused."""
+"""CircleCI: matching of jobs by the root issuer and by those of organizations, refused jobs, and provenance."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ CLAIM = "oidc.circleci.com/"
 
 
 def named(changes: dict[str, Any]) -> dict[str, Any]:
-    """`changes` with CircleCI's prefix, but for the claims that every provider has."""
+    """Return `changes` with CircleCI's prefix, except for the claims of all providers."""
     return {name if name in ("iss", "sub") else CLAIM + name: value for name, value in changes.items()}
 
 

@@ -1,4 +1,4 @@
-"""Events that may start a run that publishes: a list for each provider, and a publisher's own box."""
+"""Events that may start a run that publishes: the usual ones of each provider, and a publisher's further events."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Any other issuer: conditions on claims."""
+"""Generic issuers: conditions on claims."""
 
 from typing import Any
 

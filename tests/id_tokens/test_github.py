@@ -1,4 +1,4 @@
-"""GitHub Actions: whose run it is, which workflow, environment and ref, and what is refused."""
+"""GitHub Actions: matching of repository, workflow, environment and ref, and refused runs."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ FORK = "octo-org/fork/.github/workflows/publish.yml"
 
 
 def of(repository: str) -> dict[str, Any]:
-    """The changes that make the claims another repository's."""
+    """Return the changes that make the claims belong to another repository."""
     return {"repository": repository, "workflow_ref": f"{repository}/.github/workflows/release.yml@refs/heads/main"}
 
 
@@ -171,7 +171,7 @@ def test_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) 
     assert judged(GITHUB, changed(github_claims(), changes), FIELDS | fields, PINS) == refusal
 
 
-# Files and refs may hold an @ and each other's look.
+# Files and refs may contain an @, and look like each other.
 FILES = {
     "release.yml@refs/heads/main": "release.yml",
     "release.yaml@refs/heads/main": "release.yaml",

@@ -1,4 +1,4 @@
-"""GitHub Actions: what a publisher's form takes, its stable ids, and what a run's provenance says."""
+"""GitHub Actions: the form of a publisher, its stable ids, and the provenance of a run."""
 
 from typing import Any
 

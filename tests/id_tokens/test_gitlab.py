@@ -1,4 +1,4 @@
-"""GitLab CI/CD: whose job it is, which configuration, environment and ref, and what is refused."""
+"""GitLab CI/CD: matching of project, configuration, environment and ref, and refused jobs."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ OWN = "https://git.example.org"
 
 
 def of(project: str) -> dict[str, Any]:
-    """The changes that make the claims another project's."""
+    """Return the changes that make the claims belong to another project."""
     return {"project_path": project, "ci_config_ref_uri": f"gitlab.com/{project}//.gitlab-ci.yml@refs/heads/main"}
 
 
@@ -115,7 +115,7 @@ def test_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) 
     assert judged(GITLAB, changed(gitlab_claims(), changes), FIELDS | fields, PINS) == refusal
 
 
-# Paths and refs may hold an @ and each other's look.
+# Paths and refs may contain an @, and look like each other.
 FILES = {
     ".gitlab-ci.yml@refs/heads/main": ".gitlab-ci.yml",
     "release.yaml@refs/heads/main": "release.yaml",

@@ -1,4 +1,4 @@
-"""Google Cloud: which service account it is."""
+"""Google Cloud: matching of service accounts."""
 
 from typing import Any
 

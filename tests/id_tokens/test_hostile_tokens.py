@@ -1,4 +1,4 @@
-"""Malformed and hostile identity tokens: every one is refused, and told why."""
+"""Malformed and hostile identity tokens: each is refused with its code and message."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""An issuer's discovery document and key set."""
+"""The discovery document and the key set of an issuer."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ KEYS_URL = f"{ISSUER}/jwks"
 
 
 def found(document: bytes, issuer: str = ISSUER, allowed: tuple[str, ...] = ()) -> str:
-    """The address of the keys, or why there is none."""
+    """Return the URL of the keys, or the reason of the refusal."""
     try:
         return jwks.read_discovery(document, issuer, allowed)
     except BadKeySet as error:

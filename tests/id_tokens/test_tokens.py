@@ -1,4 +1,4 @@
-"""Identity tokens: signature, audience, times and id, each at its limits, and by what a second use is noticed."""
+"""Identity tokens: signature, audience, times and id at their limits, and the detection of a second use."""
 
 import base64
 import hashlib

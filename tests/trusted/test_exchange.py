@@ -1,4 +1,4 @@
-"""The exchange of an identity token for a minted key, by HTTP and by its steps."""
+"""The exchange of an identity token for a short-lived token, over HTTP and step by step."""
 
 import json
 from datetime import timedelta

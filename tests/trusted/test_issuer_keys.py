@@ -1,4 +1,4 @@
-"""The keys of issuers over time: rotation, strangers' key ids, an issuer that is down, slow or says something else."""
+"""The keys of issuers over time: rotation, unknown key ids, and issuers that are down, slow or wrong."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ TIMEOUT_S = 2
 
 @pytest.fixture
 def ci(settings: Settings) -> Iterator[FakeIssuer]:
-    """The CI's side."""
+    """Start the fake issuer of a CI."""
     with fake_issuer() as ci:
         settings.HUB_INTERNAL_HOSTS = [ci.host]
         settings.PUBLIC_HOST = "127.0.0.1"
@@ -39,14 +39,14 @@ def ci(settings: Settings) -> Iterator[FakeIssuer]:
 
 @pytest.fixture
 def issuer(ci: FakeIssuer) -> Issuer:
-    """What the hub knows of it; it has a publisher, so its keys are refreshed."""
+    """Register the issuer with a publisher, so that its keys are refreshed."""
     issuer = Issuer.objects.create(url=ci.url, provider="github")
     make_publisher(issuer=issuer, channel_name="wanted")
     return issuer
 
 
 def outcome(token: str) -> str:
-    """`good` or the code of the refusal."""
+    """Return "good", or the code of the refusal."""
     try:
         exchange.verified(token)
     except BadToken as error:
@@ -65,7 +65,7 @@ def let_pass(time: timedelta) -> None:
 
 
 def ask_for_unknown_keys(ci: FakeIssuer, count: int) -> None:
-    """What any stranger can cause: the key is looked for before there is a signature to verify."""
+    """Look up unknown key ids, as any stranger can cause it: this happens before the signature is verified."""
     for number in range(count):
         with pytest.raises(BadToken, match="The token is signed with a key that"):
             issuers.key(issuers.registered(ci.url), f"unknown-{number}")

@@ -1,4 +1,4 @@
-"""Trusted publishers by the API: who may, what is answered, what is refused with which sentence."""
+"""Trusted publishers over the API: permissions, responses, and errors with their messages."""
 
 from typing import Any
 

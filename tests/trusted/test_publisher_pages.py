@@ -1,4 +1,4 @@
-"""The pages of trusted publishers: a channel's own, what their CI runs, and those for channels that don't exist yet."""
+"""The pages of trusted publishers: a channel's publishers, CI configuration, and publishers of future channels."""
 
 import re
 from html import unescape

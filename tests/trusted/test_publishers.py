@@ -1,4 +1,4 @@
-"""Adding, pinning, removing trusted publishers, and what their keys may upload."""
+"""Trusted publishers: adding, pinning and removing them, and the permissions of their tokens."""
 
 from datetime import timedelta
 from pathlib import Path
