@@ -1,4 +1,4 @@
-"""Variants on disk, each a channel of its own with one package: what both oracles read."""
+"""Variants on disk, each in a channel of its own with one package, which all oracles read."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ PYTHON = "python-3.12.1-0.conda"
 
 @dataclass(frozen=True)
 class Variant:
-    """A package with one thing changed; `layer` and `name` say what, `extension` in which of the two formats."""
+    """A package with one change, described by `layer` and `name`; `extension` is its format."""
 
     layer: str
     name: str
@@ -34,14 +34,14 @@ class Variant:
 
     @property
     def sha256(self) -> str:
-        """Of all that a client sees."""
+        """The hash of all bytes that a client sees: the file and its index record."""
         return hashlib.sha256(self.content() + json.dumps(self.record()).encode()).hexdigest()
 
     def content(self) -> bytes:
         return as_conda(self.shape) if self.extension == ".conda" else as_tar_bz2(self.shape)
 
     def record(self) -> dict[str, Any]:
-        """Make the index record: the keys of index.json, or of the good one where it can't be read."""
+        """Return the index record: the keys of index.json, or of the good one if it can't be read."""
         try:
             index = json.loads(as_json(self.shape.index))
         except (ValueError, TypeError, RecursionError):
@@ -51,7 +51,7 @@ class Variant:
 
 
 def write(variants: list[Variant], folder: Path) -> None:
-    """Each variant as `NUMBER/SUBDIR/FILE` with its repodata.json, one for all of a python, and a list of them."""
+    """Write each variant as `NUMBER/SUBDIR/FILE` with its repodata.json, a channel with a python, and the manifest."""
     listed = []
     for number, variant in enumerate(variants):
         place = {"folder": str(number), "subdir": variant.shape.subdir, "file": variant.file}

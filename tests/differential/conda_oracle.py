@@ -1,12 +1,13 @@
-"""conda's verdict on each variant, run by hand: conda is on no package index.
+"""conda's verdict on each variant. It is run by hand, because conda is on no package index.
 
-In a virtual environment of its own, with conda's dependencies, conda-package-handling and conda-package-streaming, and
-conda's sources on the path; docs/package-checks.md has the commands.
+Use a virtual environment with conda's dependencies, conda-package-handling and conda-package-streaming, and put conda's
+sources on the path. docs/package-checks.md has the commands:
 
     python -m tests.differential.variants /tmp/variants
     PYTHONPATH=CONDA_SOURCES:. CONDA_PYTHON -m tests.differential.conda_oracle /tmp/variants VERSION
 
-writes verdicts/conda.json: the versions, and each variant's key with its SHA-256 and its tree's digest or the error.
+They write verdicts/conda.json: the versions, and for each variant's key its SHA-256, and its tree's digest or the
+error.
 """
 
 import contextlib
@@ -26,14 +27,14 @@ from tests.differential import trees
 from tests.differential.files import MANIFEST, PYTHON_FOLDER, save
 
 PLATFORM = "linux-64"
-# conda waits more than it works.
+# conda spends most of its time waiting.
 AT_ONCE = 8
 ERROR_CHARACTERS = 160
 LIBRARIES = ("conda-package-handling", "conda-package-streaming")
 
 
 def configure(scratch: Path) -> None:
-    """conda as it comes, in folders of its own, for the platform of the variants."""
+    """Configure conda with its defaults, folders of its own, and the platform of the variants."""
     os.umask(trees.UMASK)
     os.environ |= {
         "HOME": str(scratch),
@@ -50,16 +51,16 @@ def configure(scratch: Path) -> None:
     from conda.core import package_cache_data  # type: ignore[import-not-found]
 
     reset_context(())
-    # In this process: a new one for each package costs more than all else.
+    # Extract in this process: starting one for each package would take most of the time.
     package_cache_data.EXTRACT_PROCESSES = 1
 
 
 def outcome(listed: dict[str, str], folder: Path, scratch: Path) -> dict[str, Any]:
-    """{"tree": …} of what was installed, or {"error": …}."""
+    """Return {"tree": …} of the installed files, or {"error": …}."""
     from conda.core.link import PrefixSetup, UnlinkLinkTransaction  # type: ignore[import-not-found]
     from conda.models.match_spec import MatchSpec  # type: ignore[import-not-found]
 
-    # conda keeps what it knows of a prefix by its path.
+    # conda caches the state of a prefix by its path, so each variant needs another path.
     prefix = scratch / "prefixes" / listed["folder"]
     prefix.mkdir(parents=True)
     shutil.rmtree(scratch / "pkgs", ignore_errors=True)
@@ -72,7 +73,7 @@ def outcome(listed: dict[str, str], folder: Path, scratch: Path) -> dict[str, An
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             setup = PrefixSetup(str(prefix), (), tuple(records), (), (), ())
             UnlinkLinkTransaction(setup).execute()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is the verdict
+    except (Exception, SystemExit) as error:  # noqa: BLE001  every error is a verdict
         return {"error": f"{type(error).__name__}: {error}".replace(str(scratch), "").strip()[:ERROR_CHARACTERS]}
     found = trees.tree(prefix)
     return {"tree": trees.digest(found)} | ({"files": found} if os.environ.get("SHOW_FILES") else {})
@@ -101,7 +102,7 @@ def outcomes(folder: Path, every: list[dict[str, str]]) -> dict[str, Any]:
 def main() -> None:
     folder, version = Path(sys.argv[1]), sys.argv[2]
     every = json.loads((folder / MANIFEST).read_text())
-    # No daemons, since conda extracts in processes of its own.
+    # Not daemons, which could not start the processes in which conda extracts.
     with ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("spawn")) as pool:
         shares = pool.map(outcomes, [folder] * AT_ONCE, [every[start::AT_ONCE] for start in range(AT_ONCE)])
     found = {key: verdict for share in shares for key, verdict in share.items()}

@@ -1,4 +1,4 @@
-"""Variants of the other documents below info/, and of paths.json against the archive."""
+"""Variants of the documents below info/ besides index.json, and of paths.json in relation to the archive."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ PATHS = {"paths": list(LISTED), "paths_version": 1}
 
 
 def entry(**keys: Any) -> Shape:
-    """A file `a` with these keys in its entry of paths.json; `...` leaves one out."""
+    """Return a package with a file `a` and these keys in its entry of paths.json. A value of `...` removes a key."""
     merged = {**A_LISTED, **keys}
     return with_members(A, listed=[{key: value for key, value in merged.items() if value is not ...}])
 
@@ -32,7 +32,7 @@ def with_info(name: str, content: Any, **changes: Any) -> Shape:
 
 
 def old(name: str, content: bytes, files: str = "", members: Sequence[bytes] = ()) -> Shape:
-    """A package from before paths.json: info/files lists its members, `content` is another list."""
+    """Return a package without paths.json: info/files lists its members, and `content` is another old list."""
     listed = files or ALL
     return Shape(paths=None, info={"files": listed.encode(), name: content}, members=[*members, *MEMBERS])
 

@@ -1,6 +1,6 @@
-"""The hub's verdict on each variant. `python -m tests.differential.hub_oracle FOLDER COMMIT` keeps it.
+"""The hub's verdict on each variant. `python -m tests.differential.hub_oracle FOLDER COMMIT` stores it.
 
-With another commit's `publishing` on the path, it is what that commit made of them: verdicts/hub_53b05ad.json.
+With another commit's `publishing` on the path it stores that commit's verdict: verdicts/hub_53b05ad.json.
 """
 
 import json
@@ -13,7 +13,7 @@ from tests.differential.files import MANIFEST, save
 
 
 def outcomes(folder: Path) -> dict[str, dict[str, Any]]:
-    """Of each variant by its key: its warnings, or why it is refused."""
+    """Return by the key of each variant its warnings, or the reason of the refusal."""
     listed = json.loads((folder / MANIFEST).read_text())
     return {each["key"]: outcome(folder / each["folder"] / each["subdir"] / each["file"]) for each in listed}
 

@@ -1,4 +1,4 @@
-"""Variants of info/index.json: types, values that older tools wrote, what must equal the file's name, JSON itself."""
+"""Variants of info/index.json: types, values of older tools, keys that must equal the file name, and JSON syntax."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ Named = dict[str, Shape]
 
 
 def index(**keys: Any) -> Shape:
-    """The good package with these keys of index.json; `...` leaves one out."""
+    """Return the good package with these keys of index.json. A value of `...` removes a key."""
     merged = {**INDEX, **keys}
     return Shape(index={key: value for key, value in merged.items() if value is not ...})
 
@@ -24,7 +24,7 @@ def raw(content: bytes) -> Shape:
 
 
 def raw_key(text: bytes) -> Shape:
-    """One more key, as text of JSON."""
+    """Return the good package with one more key of index.json, given as JSON text."""
     return raw(json.dumps(INDEX).encode()[:-1] + b", " + text + b"}")
 
 

@@ -1,4 +1,4 @@
-"""Variants of where members lie and where links lead."""
+"""Variants of the paths of members and the targets of links."""
 
 from tests.archives import hardlink, paths_entry, pax_header, symlink, tar_member
 from tests.differential.shapes import SETTING, TEXT, Shape

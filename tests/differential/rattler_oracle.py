@@ -1,6 +1,6 @@
 """py-rattler's verdict on variants, over HTTP and from a file: the digest of the installed tree, or the error.
 
-It runs in processes of its own: some packages abort it, and what it keeps in memory must touch no test.
+It runs in processes of its own: some packages abort the process, and its memory caches must not affect other tests.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ Outcomes = dict[str, dict[str, dict[str, Any]]]
 
 
 def outcomes(folder: Path, scratch: Path) -> Outcomes:
-    """Of each variant in `folder`, by its key: what came of "http" and "file"."""
+    """Return by the key of each variant in `folder` the outcomes of "http" and "file"."""
     keys = [each["key"] for each in json.loads((folder / MANIFEST).read_text())]
     with _served(folder) as base:
         run = functools.partial(_in_child, folder, base, scratch)
         found = run(keys)
         while missing := [key for key in keys if key not in found]:
-            # One of the first of these aborted the process that all shared.
+            # The shared process was aborted by one of the first missing variants.
             for key in missing[:AT_ONCE]:
                 found |= run([key]) or {key: ABORTED}
             found |= run(missing[AT_ONCE:])
@@ -55,14 +55,14 @@ def _served(folder: Path) -> Iterator[str]:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """Files, without a line of log for each."""
+    """A file server that logs no requests."""
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 def _in_child(folder: Path, base: str, scratch: Path, keys: Sequence[str]) -> Outcomes:
-    """The outcomes that another process came to before it ended."""
+    """Return the outcomes that a child process wrote before it ended."""
     if not keys:
         return {}
     done = subprocess.run(
@@ -79,7 +79,7 @@ def _in_child(folder: Path, base: str, scratch: Path, keys: Sequence[str]) -> Ou
 
 
 async def _outcome(listed: dict[str, str], folder: Path, base: str, scratch: Path) -> dict[str, Any]:
-    """{"tree": …} of what was installed from `base`, or {"error": …}."""
+    """Install a variant from `base`. Return {"tree": …} of the installed files, or {"error": …}."""
     with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as work:
         prefix = Path(work, "prefix")
         try:
@@ -113,7 +113,7 @@ def _records(channel: Path, url: str, subdir: str) -> list[rattler.RepoDataRecor
 
 
 async def _all(folder: Path, http: str, scratch: Path) -> None:
-    """One line for each variant that the input names, as soon as it is done."""
+    """Write one line for each variant that the input names as soon as it is finished."""
     wanted = set(json.load(sys.stdin))
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -131,5 +131,5 @@ async def _all(folder: Path, http: str, scratch: Path) -> None:
 if __name__ == "__main__":
     os.umask(trees.UMASK)
     asyncio.run(_all(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
-    # Not by sys.exit: rattler's threads, should they call Python while it shuts down, abort the process.
+    # Not sys.exit: a thread of rattler that calls Python during its shutdown aborts the process.
     os._exit(0)

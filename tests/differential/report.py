@@ -1,6 +1,6 @@
-"""The table of variants in docs/package-checks.md: `python -m tests.differential.report` writes it anew.
+"""The table of variants in docs/package-checks.md: `python -m tests.differential.report` writes it again.
 
-A row holds the variants of one layer for which everybody said the same.
+A row holds the variants of one layer with equal verdicts of all programs.
 """
 
 import re
@@ -19,7 +19,7 @@ from tests.differential.rule import Verdicts
 from tests.differential.variants import LAYERS, every
 
 PAGE = Path(__file__).parents[2] / "docs" / "package-checks.md"
-# The page's last section is made here.
+# The heading of the page's last section, which this module writes.
 HEADING = "\n## Variants\n"
 BEFORE = "hub_53b05ad"
 MEMORY = Path("/dev/shm")
@@ -46,9 +46,9 @@ python -m tests.differential.report
 
 
 def verdicts() -> list[Verdicts]:
-    """Of every variant: conda's and the hub's former verdicts as they are kept, rattler's and the hub's from now."""
+    """Return the verdicts on every variant: stored ones of conda and the former hub, and new ones."""
     variants, conda, before = every(), kept("conda"), kept(BEFORE)
-    # Tens of thousands of small files come and go.
+    # In memory, since tens of thousands of small files are written and deleted.
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         written, scratch = Path(folder, "variants"), Path(folder, "scratch")
         written.mkdir()
@@ -70,7 +70,7 @@ def verdicts() -> list[Verdicts]:
 
 
 def section(found: list[Verdicts]) -> str:
-    """Write the section below the heading: a lead, and a table for each layer."""
+    """Return the section below the heading: an introduction, and a table for each layer."""
     rows: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for each in found:
         cells = (_clients(each), _hub(each), each.exception)

@@ -1,4 +1,4 @@
-"""The rule that the hub's verdicts follow, and where the hub is stricter on purpose."""
+"""The rule for the hub's verdicts, and its exceptions: the variants for which the hub is stricter on purpose."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.differential.channel import Variant
 
-# By layer and name of the variant, as a regular expression → why the hub refuses what both clients install alike.
+# Regular expression for "LAYER: NAME" of a variant → the reason to refuse it, though both clients install it alike.
 STRICTER = {
     "ZIP: (.* deflated|.*entry|metadata.json (twice|in capitals)|a second pkg archive|no metadata.json)": (
         "CEP 35: three stored entries of these names, and no other"
@@ -59,7 +59,7 @@ STRICTER = {
     "depends: ": "installs alike here, but matches otherwise: see Specs",
     "paths.json: (sha256 of other|size_in_bytes another)": "the archive and its list must agree",
     "lists from before paths.json: info/files (empty|with an empty line)": (
-        "rattler takes an empty line for the environment itself: two packages at once, and one of them is put away"
+        "rattler takes an empty line for the environment itself: two packages at once, and one of them is moved away"
     ),
     "lists from before paths.json: info/files (without|with a path)": "the archive and its list must agree",
     "lists from before paths.json: (no_link with|has_prefix: a (line|comment|blank))": "conda strips, rattler does not",
@@ -69,7 +69,7 @@ STRICTER = {
     "link.json: an entry point with a space": "a command is one plain word",
     "run_exports.json: ": "builds read it, and the hub publishes it",
 }
-# What the hub takes although the clients differ: it does not look into files outside info/.
+# Variants that the hub accepts although the clients differ: it does not read the content of files outside info/.
 NOT_SEEN = {
     "paths.json: binary placeholder in a text": "only the file's content tells: conda replaces up to a NUL",
 }
@@ -77,7 +77,7 @@ NOT_SEEN = {
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The results for one variant: trees' digests or errors of both clients, the hub's verdict before and now."""
+    """The results for one variant: digests of trees or errors of both clients, and the hub's old and new verdict."""
 
     variant: Variant
     conda: dict[str, Any]
@@ -88,12 +88,12 @@ class Verdicts:
 
     @property
     def is_alike(self) -> bool:
-        """Tell whether conda and rattler, from the hub, install one and the same tree."""
+        """Tell whether conda and rattler, from the hub, install the same tree."""
         return "tree" in self.conda and self.conda["tree"] == self.http.get("tree")
 
     @property
     def is_odd(self) -> bool:
-        """Tell whether rattler makes something else of the same file in a folder."""
+        """Tell whether rattler installs another tree, or none, from the same file in a folder."""
         return self.is_alike and self.file.get("tree") != self.http["tree"]
 
     @property
@@ -102,7 +102,7 @@ class Verdicts:
 
     @property
     def exception(self) -> str:
-        """Why the hub's verdict is not that of the rule; '' where it is, or where no reason is stated."""
+        """The stated reason for an exception to the rule, or '' without one."""
         if self.is_taken == self.is_alike:
             return ""
         reasons = STRICTER if self.is_alike else NOT_SEEN
@@ -111,7 +111,7 @@ class Verdicts:
 
     @property
     def fault(self) -> str:
-        """Say what is wrong with the hub's verdict; '' if nothing is."""
+        """The fault of the hub's verdict, or '' if it is right."""
         if self.is_taken != self.is_alike and not self.exception:
             return f"conda: {self.conda}, rattler: {self.http}, the hub: {self.now}"
         if self.is_odd and self.is_taken and not self.now["taken"]:

@@ -1,4 +1,4 @@
-"""A good package as layers of bytes, each of which a variant replaces; the same bytes on every machine."""
+"""A good package as layers of bytes, of which a variant replaces one. The bytes are the same on every machine."""
 
 import bz2
 import json
@@ -55,18 +55,18 @@ METADATA = b'{"conda_pkg_format_version": 2}'
 
 
 def raw_zstd(content: bytes) -> bytes:
-    """One zstd frame of uncompressed blocks: no version of any library changes a byte of it."""
+    """Return one zstd frame of uncompressed blocks. Its bytes depend on no version of a library."""
     blocks = [content[start : start + ZSTD_BLOCK_BYTES] for start in range(0, len(content), ZSTD_BLOCK_BYTES)] or [b""]
     headers = [
         (len(block) << 3 | (number == len(blocks) - 1)).to_bytes(3, "little") for number, block in enumerate(blocks)
     ]
-    # A descriptor with neither checksum nor content size, and a window of 1 MiB.
+    # The descriptor states neither checksum nor content size; the window is 1 MiB.
     return ZSTD_MAGIC + b"\x00\x50" + b"".join(header + block for header, block in zip(headers, blocks, strict=True))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Every layer of a package; `index`, `paths` and each of `info` are JSON or bytes, None leaves one out."""
+    """Every layer of a package. `index`, `paths` and the values of `info` are JSON or bytes; None leaves one out."""
 
     index: Json | bytes | None = field(default_factory=lambda: INDEX)
     paths: Sequence[Json] | Json | bytes | None = LISTED

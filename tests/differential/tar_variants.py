@@ -1,4 +1,4 @@
-"""Variants of the compression and of the tars: headers, names, kinds of members, and where they lie."""
+"""Variants of the compression and of the tars: headers, names, kinds of members, and their places."""
 
 import bz2
 import gzip
@@ -29,12 +29,12 @@ MODE, UID, MTIME, CHECKSUM, OWNER, GROUP, DEVICE = 100, 108, 136, 148, 265, 297,
 
 
 def with_members(*members: bytes, listed: Sequence[Json] = (), **changes: Any) -> Shape:
-    """The good package with members after its own, which `listed` puts into paths.json."""
+    """Return the good package with more members after its own. `listed` adds entries to paths.json."""
     return Shape(members=[*MEMBERS, *members], paths=[*LISTED, *listed], **changes)
 
 
 def a_file(name: str | bytes, **tweaks: Any) -> Shape:
-    """The good package with one more file, listed under its name."""
+    """Return the good package with one more file, listed under its name."""
     text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
     return with_members(tar_member(name, TEXT, **tweaks), listed=[paths_entry(text, TEXT)])
 
@@ -48,12 +48,12 @@ def pax_name(name: str) -> bytes:
 
 
 def with_a(*members: bytes, listed: Sequence[Json] = (), **changes: Any) -> Shape:
-    """The good package, a file `a`, and more members that have to do with it."""
+    """Return the good package with a file `a` and more members that refer to it."""
     return with_members(A, *members, listed=[A_LISTED, *listed], **changes)
 
 
 def in_format(header: bytes, magic: bytes) -> bytes:
-    """Make an extension header as another format has it, its checksum true."""
+    """Return an extension header with another magic, and with its checksum updated."""
     block, content = bytearray(header[:512]), header[512:]
     block[257:265], block[CHECKSUM : CHECKSUM + 8] = magic, b" " * 8
     block[CHECKSUM : CHECKSUM + 8] = b"%06o\0 " % sum(block)
@@ -65,7 +65,7 @@ def by_parts(compress: Callable[[bytes], bytes], at: int) -> Callable[[bytes], b
 
 
 def by_zstd(**parameters: Any) -> Callable[[bytes], bytes]:
-    """By the library: its bytes may change with it, so these variants are few."""
+    """Compress with the library. Its output may change between versions, so these variants are few."""
     compressor = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(**parameters))
 
     def compress(content: bytes) -> bytes:
@@ -76,7 +76,7 @@ def by_zstd(**parameters: Any) -> Callable[[bytes], bytes]:
 
 
 def framed(descriptor: bytes, end: bytes = b"") -> Callable[[bytes], bytes]:
-    """A frame of raw blocks with another descriptor, and with `end` after its blocks."""
+    """Return a function that writes a frame of raw blocks with another descriptor, and with `end` after its blocks."""
     return lambda content: raw_zstd(content)[:4] + descriptor + raw_zstd(content)[6:] + end
 
 

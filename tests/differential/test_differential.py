@@ -1,6 +1,6 @@
-"""The hub takes what conda and rattler install alike, and nothing else, of a good package varied in each layer.
+"""The hub accepts exactly the variants that conda and rattler install alike, in each layer of a good package.
 
-conda's verdicts are kept in verdicts/conda.json; after a change of a variant, run conda_oracle.py once more.
+conda's verdicts are stored in verdicts/conda.json. After changing a variant, run conda_oracle.py again.
 """
 
 import pytest

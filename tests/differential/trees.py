@@ -1,6 +1,6 @@
-"""The content of a prefix, in a form that two clients' installs can be compared by. Standard library alone.
+"""The content of a prefix in a form that allows to compare the installs of two clients. Standard library only.
 
-conda's virtual environment imports this file, too, which has nothing of the project.
+conda's virtual environment imports this file, too, and it lacks the project's dependencies.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-# The prefix that is written into files: the same one for every client, wherever it installs.
+# The prefix that clients write into files. It is the same for all, wherever they install.
 PREFIX = "/opt/the-prefix"
 UMASK = 0o022
 OWN = ("conda-meta", "__pycache__", ".nonadmin", "CACHEDIR.TAG", ".condatmp")
@@ -19,7 +19,7 @@ Tree = dict[str, list[str]]
 
 
 def tree(prefix: Path) -> Tree:
-    """Each path that is no directory, and each empty directory: its kind, its mode, and its bytes' digest or target."""
+    """Return all paths except directories with content: kind, mode, and digest or target of each."""
     found: Tree = {}
     for folder, folders, files in os.walk(prefix):
         folders[:] = [name for name in folders if name not in OWN]
@@ -36,12 +36,12 @@ def tree(prefix: Path) -> Tree:
 
 
 def digest(found: Tree) -> str:
-    """One short word for a whole tree."""
+    """Return a short hash of a tree."""
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _digest(content: bytes) -> str:
-    """Of a file's content; clients word the scripts of entry points differently."""
+    """Return the hash of a file's content. For scripts of entry points it ignores each client's wording."""
     call = ENTRY_POINT.search(content) if content.startswith(b"#!") else None
     if call and b"sys.exit(" in content:
         return f"entry point {call[1].decode()}:{call[2].decode()}"

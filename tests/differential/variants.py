@@ -1,4 +1,4 @@
-"""Every variant of the good package. `python -m tests.differential.variants FOLDER` writes them, for conda."""
+"""All variants of the good package. `python -m tests.differential.variants FOLDER` writes them for conda."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Variants of a `.conda` file's ZIP and of its metadata.json."""
+"""Variants of the ZIP of a `.conda` file, and of its metadata.json."""
 
 import struct
 import zlib
@@ -51,7 +51,7 @@ def descriptor(entry: ZipEntry, *, signature: bytes = b"PK\x07\x08", size: str =
 
 
 def described(which: int | None = None, *, keeps_sizes: bool = False, **tweaks: Any) -> Callable[[Entries], Entries]:
-    """Entries with a data descriptor: the checksum, and sizes unless kept, are zero in front of the content."""
+    """Return a change that adds data descriptors: in the local headers, checksums are zero, and sizes unless kept."""
     changes: dict[str, Any] = {"flags": DESCRIPTOR_FLAG, "is_described": True, "keeps_sizes": keeps_sizes}
 
     def change(entries: Entries) -> Entries:
@@ -64,7 +64,7 @@ def described(which: int | None = None, *, keeps_sizes: bool = False, **tweaks: 
 
 
 def smuggled(entries: Entries) -> Entries:
-    """The pkg archive's descriptor comes early, in a skippable frame, and another info archive behind it."""
+    """Put the pkg archive's descriptor early, into a skippable frame, with another info archive after it."""
     metadata, pkg, info = entries
     hidden = zip_bytes([replace(info, content=raw_zstd(tar_bytes([])))]).partition(b"PK\x01\x02")[0]
     before = pkg.content + SKIPPABLE_MAGIC + struct.pack("<L", len(descriptor(pkg)) + len(hidden))
@@ -80,7 +80,7 @@ def deflated(which: tuple[int, ...]) -> Callable[[Entries], Entries]:
 
 
 def _deflated(entry: ZipEntry) -> ZipEntry:
-    """By blocks of deflate that store: the same on every machine."""
+    """Return the entry in stored blocks of deflate. Its bytes are the same on every machine."""
     content, blocks = entry.content, b""
     for start in range(0, len(content), 0xFFFF):
         block = content[start : start + 0xFFFF]

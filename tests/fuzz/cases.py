@@ -1,4 +1,4 @@
-"""A case of a seed and a number: a good package with one to three things changed, always the same one."""
+"""Cases of the fuzz test: seed and number determine a good package with one to three changes."""
 
 from collections.abc import Callable
 from random import Random
@@ -10,7 +10,7 @@ CHANGES_MOST = (1, 1, 1, 2, 2, 3)
 
 
 def case(seed: int, number: int) -> Draft:
-    """Case `number` of `seed`."""
+    """Return case `number` of `seed`."""
     random = Random(f"{seed} {number}")
     draft = good(random)
     for _ in range(random.choice(CHANGES_MOST)):
@@ -40,7 +40,7 @@ def _documents(random: Random, draft: Draft) -> str:
 
 
 def _flip(random: Random, draft: Draft) -> str:
-    """A bit or a byte of the whole file."""
+    """Flip a bit in the whole file."""
     seed = random.random()
 
     def change(content: bytes) -> bytes:

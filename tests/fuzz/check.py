@@ -1,4 +1,7 @@
-"""The rule: what the hub takes, every client unpacks, to one tree with one list, which is that of the tree."""
+"""The rule of the fuzz test: every client unpacks an accepted package to the same tree and reads the same list.
+
+The list must be that of the tree.
+"""
 
 import json
 from pathlib import Path
@@ -8,7 +11,7 @@ from tests.fuzz.clients import NOT_BY_SINGLE_FILES, Clients, Tree, Unpacked
 
 
 def problem(path: Path, clients: Clients) -> str | None:
-    """The fault of the hub's verdict on the file at `path`; None where it is refused, '' where nothing is."""
+    """Return the fault of the hub's verdict on the file at `path`: None if it is refused, '' if it is right."""
     try:
         info = read(path, path.name)
     except BadPackage as bad:
@@ -24,7 +27,7 @@ def problem(path: Path, clients: Clients) -> str | None:
 
 
 def _listing_problem(info: PackageInfo, tree: Tree, listing: list[tuple[str, str, bool, str, str]]) -> str:
-    """The paths that the list has and the tree has not, or the other way around; info/ may be listed."""
+    """Return the differences between the list and the tree. Files below info/ may be listed."""
     listed = [path for path, *_ in listing]
     held = {path for path in tree if not path.startswith("info/")}
     if len(set(listed)) != len(listed) or not held <= set(listed) <= set(tree):

@@ -1,7 +1,7 @@
-"""The tree that each client unpacks from a package, and the list of it that each reads there.
+"""The trees that the clients unpack from a package, and the lists that they read there.
 
-conda unpacks by conda-package-streaming. rattler unpacks a file of a folder, or what it gets over HTTP, by one reader,
-and gives single files by another one.
+conda unpacks by conda-package-streaming. rattler unpacks files and HTTP responses by one reader, and reads single files
+by another one.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from rattler.package_streaming import PackageArchive
 
 from tests.fuzz import listings
 
-# Of each path: its kind, whether it is executable, and its bytes' digest or its target.
+# Path → kind, whether it is executable, and the digest of its bytes or its target.
 Tree = dict[str, tuple[str, bool, str]]
 Unpacked = tuple[Tree, list[listings.Entry]]
 Outcome = Unpacked | str
-# What rattler's reader of single files can't read, though it unpacks that: ZIP64 fields that rattler-build wrote for
-# years, what follows the first of several zstd frames, and a member for the root.
+# Errors of rattler's reader of single files on packages that rattler unpacks: ZIP64 fields that rattler-build wrote for
+# years, data after the first of several zstd frames, and a member for the root.
 NOT_BY_SINGLE_FILES = (
     "(async)",
     "failed to read entire block",
@@ -33,7 +33,7 @@ NOT_BY_SINGLE_FILES = (
 
 
 class Clients:
-    """Asks all clients what they make of a file; `folder` holds what they unpack, and is emptied after each."""
+    """Runs all clients on a file. `folder` holds the unpacked files, and is emptied after each run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +44,10 @@ class Clients:
         self._port = server.sockets[0].getsockname()[1]
 
     def outcomes(self, path: Path, *, from_file: bool) -> dict[str, Outcome]:
-        """Each client's tree of the file at `path`, or its error. rattler reads some files over HTTP alone."""
+        """Return each client's tree and list of the file at `path`, or its error.
+
+        Without `from_file`, rattler reads the file only over HTTP.
+        """
         found = {
             "conda": self._outcome(lambda target: extract(str(path), str(target)), listings.by_conda),
             "rattler over HTTP": self._outcome(lambda target: self._by_http(path, target), listings.by_rattler),
@@ -55,7 +58,7 @@ class Clients:
         return found
 
     def single_files(self, path: Path) -> Tree | str:
-        """The tree that rattler's reader of single files finds, none of it executable."""
+        """Return the tree that rattler's reader of single files finds, without executable bits, or its error."""
         try:
             return self._loop.run_until_complete(_single_files(path))
         except (KeyboardInterrupt, SystemExit):
@@ -90,7 +93,7 @@ class Clients:
 
 
 def tree(folder: Path, package: Path) -> Tree:
-    """Every path below `folder` that is no directory, as seen from `package`: no client installs directories alone."""
+    """Return every path below `folder` except directories, relative to `package`: no client installs directories."""
     found: Tree = {}
     for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -114,7 +117,7 @@ async def _single_files(path: Path) -> Tree:
             if entry.is_symlink:
                 found[name] = ("symlink", False, entry.link_target or "")
             elif entry.is_hardlink:
-                # Of a contiguous file, which this reader takes for none.
+                # The target may be a contiguous file, which this reader skips.
                 if (target := os.path.normpath(entry.link_target or "")) in found:
                     found[name] = found[target]
             elif entry.is_file and not entry.name.endswith("/"):

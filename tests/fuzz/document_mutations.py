@@ -1,4 +1,4 @@
-"""Mutations of the documents below info/: the listing in either form, link.json, index.json."""
+"""Mutations of the documents below info/: both forms of the list, link.json and index.json."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ ENTRY_KEYS = (
 
 
 def paths_entry_key(random: Random, draft: Draft) -> str:
-    """One key of one entry of paths.json."""
+    """Change one key of one entry of paths.json."""
     if not draft.paths:
         return old_lists(random, draft)
     entry = random.choice(draft.paths)
@@ -58,7 +58,7 @@ def paths_entry_key(random: Random, draft: Draft) -> str:
 
 
 def paths_entries(random: Random, draft: Draft) -> str:
-    """Entries dropped, doubled, moved."""
+    """Drop, duplicate or move entries of paths.json."""
     if not draft.paths:
         return old_lists(random, draft)
     place = random.randrange(len(draft.paths))
@@ -71,7 +71,7 @@ def paths_entries(random: Random, draft: Draft) -> str:
 
 
 def old_lists(random: Random, draft: Draft) -> str:
-    """info/files and its companions, mostly instead of paths.json."""
+    """Write info/files and the other old lists, mostly instead of paths.json."""
     paths = [str(entry.get("_path")) for entry in draft.paths or []] or draft.info.get("files", b"").decode(
         "utf-8", "replace"
     ).splitlines()
@@ -115,7 +115,7 @@ OLD_LINES: tuple[Callable[[str], str], ...] = (
 
 
 def link(random: Random, draft: Draft) -> str:
-    """One value of link.json, in a package of noarch python."""
+    """Change one value of link.json, in a noarch python package."""
     if draft.subdir != "noarch":
         return index_key(random, draft)
     document: dict[str, Any] = copy.deepcopy(dict(LINK))
@@ -143,7 +143,7 @@ PREFERRED: tuple[Any, ...] = (
 
 
 def index_key(random: Random, draft: Draft) -> str:
-    """One key of index.json."""
+    """Change one key of index.json."""
     key = random.choice(
         (
             *draft.index,
@@ -166,7 +166,7 @@ def index_key(random: Random, draft: Draft) -> str:
 
 
 def raw_document(random: Random, draft: Draft) -> str:
-    """Bytes of one document changed, or one more file."""
+    """Change the bytes of one document, or add a file."""
     name = random.choice(
         (
             "paths.json",
@@ -197,7 +197,7 @@ def raw_document(random: Random, draft: Draft) -> str:
 
 
 def in_pkg(random: Random, draft: Draft) -> str:
-    """A member below info/ in the pkg archive."""
+    """Add a member below info/ to the pkg archive."""
     name = random.choice(
         ("info/index.json", "info/x", "info/licenses/x", "INFO/x", "info", "info/", "info./x", "info/files",
          "info/link.json", "info/INDEX.JSON",

@@ -1,4 +1,4 @@
-"""A small good package in pieces that mutations change: tar headers, documents, ZIP entries, compression."""
+"""A small good package in parts that mutations change: tar headers, documents, ZIP entries, compression."""
 
 import bz2
 import json
@@ -31,7 +31,7 @@ FILE, HARDLINK, SYMLINK, DIRECTORY = b"0", b"1", b"2", b"5"
 
 @dataclass
 class Block:
-    """A tar header with the content behind it; mutations of fields keep the checksum true unless they say otherwise."""
+    """A tar header with its content. Its checksum is updated after mutations unless `is_summed` is false."""
 
     header: bytearray
     content: bytes
@@ -46,7 +46,7 @@ class Block:
 
 @dataclass
 class Tar:
-    """One of a package's tars."""
+    """One of the tars of a package."""
 
     blocks: list[Block]
     end: bytes = TAR_END
@@ -58,7 +58,7 @@ class Tar:
 
 @dataclass
 class Draft:
-    """A whole package; `changes` says what was done to it."""
+    """A whole package; `changes` describes its mutations."""
 
     extension: str
     subdir: str
@@ -69,7 +69,7 @@ class Draft:
     zip: dict[str, Any] = field(default_factory=dict)
     entries: list[Callable[[list[ZipEntry]], list[ZipEntry]]] = field(default_factory=list)
     whole: list[Callable[[bytes], bytes]] = field(default_factory=list)
-    # Of the info tar, which is made only once its documents are known.
+    # Changes of the info tar, which is built after its documents.
     info_changes: list[Callable[[Tar], None]] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ class Draft:
 
 
 def blocks_of(*members: bytes) -> list[Block]:
-    """Split what `tests.archives` makes of a member, each header in front of its content."""
+    """Split members that `tests.archives` built into headers with their content."""
     found = []
     for member in members:
         rest = member
@@ -124,7 +124,7 @@ def blocks_of(*members: bytes) -> list[Block]:
 
 
 def good(random: Random) -> Draft:
-    """A good package: no two clients read it differently, and the hub takes it."""
+    """Return a good package, which all clients read alike and the hub accepts."""
     extension = random.choice((".conda", ".conda", ".tar.bz2"))
     subdir = random.choice(SUBDIRS)
     members, listed = _members(random)
@@ -147,7 +147,7 @@ LINK: Mapping[str, Any] = {
 
 
 def _members(random: Random) -> tuple[list[bytes], list[dict[str, Any]]]:
-    """Some files, and maybe a directory, a symlink, a hardlink, and names that need an extension header."""
+    """Return some files, and maybe a directory, a symlink, a hardlink, and names that need an extension header."""
     members, listed = [], []
     magic = random.choice(MAGICS)
     contents = {f"{random.choice(('bin', 'share/d', 'lib'))}/f{number}": _content(random) for number in range(3)}

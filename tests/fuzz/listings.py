@@ -1,6 +1,7 @@
-"""The list of an unpacked package as each client reads it: which paths it installs, and how.
+"""The list of an unpacked package as each client reads it: the paths that it installs, and their types.
 
-rattler's reader is py-rattler's own. conda is on no package index, so this is what conda/gateways/disk/read.py does.
+rattler's reader is that of py-rattler. conda is on no package index, so this module does the same as its
+conda/gateways/disk/read.py.
 """
 
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import rattler
 
-# A path, its type, whether it is copied, its placeholder and the mode of that one.
+# A path, its type, whether it is copied, its placeholder and the placeholder's mode.
 Entry = tuple[str, str, bool, str, str]
 DEFAULT_PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3"
 

@@ -1,6 +1,6 @@
-"""The fuzz by hand: `python -m tests.fuzz.run [--seed N] [--cases N] [--first N] [--seconds N] [--keep FOLDER]`.
+"""The fuzz test by hand: `python -m tests.fuzz.run [--seed N] [--cases N] [--first N] [--seconds N] [--keep FOLDER]`.
 
-Without a seed it takes a new one and prints it. A case that fails is kept as a file, with its number and what was done.
+Without a seed it chooses one and prints it. A failing case is stored as a file, and printed with its changes.
 """
 
 import argparse
@@ -23,7 +23,7 @@ REFUSED, TAKEN, WRONG = "refused", "taken", "wrong"
 
 
 def run(seed: int, numbers: Iterable[int], ends_at: float, keep: Path) -> Counter[str]:
-    """Try the cases until the time is over; say what is wrong with each that is."""
+    """Try the cases until `ends_at`, and print the fault of each failing one."""
     seen: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         clients = Clients(Path(folder))
@@ -33,7 +33,7 @@ def run(seed: int, numbers: Iterable[int], ends_at: float, keep: Path) -> Counte
             draft = case(seed, number)
             path = Path(folder, draft.file_name)
             path.write_bytes(draft.as_bytes())
-            # A client may end this process: what is begun stands here.
+            # A client may abort this process, so write the current case first.
             (keep / "begun").write_text(f"{seed} {number} {draft.changes}\n")
             found = problem(path, clients)
             seen[REFUSED if found is None else WRONG if found else TAKEN] += 1

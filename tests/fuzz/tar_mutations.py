@@ -57,7 +57,7 @@ PAX_VALUES = (
 
 
 def number(random: Random, size_bytes: int) -> bytes:
-    """A number as a tool, a sloppy tool or nobody would write it."""
+    """Return a number in a correct, a sloppy or an invalid form."""
     width = size_bytes - 1
     value = random.choice((0, 1, 5, 0o644, 0o755, 0o4755, 0o1644, 0o100644, 8 ** (width - 1), 8**width - 1))
     forms: list[Callable[[], bytes]] = [
@@ -87,7 +87,7 @@ def number(random: Random, size_bytes: int) -> bytes:
 
 
 def set_field(random: Random, tar: Tar) -> str:
-    """Give one field of one header another value."""
+    """Set one field of one header to another value."""
     block = random.choice(tar.blocks)
     name = random.choice(list(FIELDS))
     place = FIELDS[name]
@@ -111,7 +111,7 @@ def set_field(random: Random, tar: Tar) -> str:
 
 
 def _sum_as(block: Block, random: Random) -> None:
-    """A true checksum, unsigned or signed, in another form."""
+    """Write a correct checksum, unsigned or signed, in another form."""
     rest = bytes(block.header[: CHECKSUM.start]) + b" " * 8 + bytes(block.header[CHECKSUM.stop :])
     total = random.choice((sum(rest), sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest)))
     forms = (
@@ -131,7 +131,7 @@ def _sum_as(block: Block, random: Random) -> None:
 
 
 def set_bytes(random: Random, tar: Tar) -> str:
-    """Change some bytes of a header, its checksum true."""
+    """Change some bytes of a header, and update its checksum."""
     block = random.choice(tar.blocks)
     places = [random.randrange(512) for _ in range(random.randrange(1, 4))]
     for place in places:
@@ -140,7 +140,7 @@ def set_bytes(random: Random, tar: Tar) -> str:
 
 
 def insert_pax(random: Random, tar: Tar) -> str:
-    """A pax header of some records, now and then global, before a member."""
+    """Insert a pax header with some records, sometimes a global one."""
     records = {random.choice(PAX_KEYS): random.choice(PAX_VALUES) for _ in range(random.randrange(4))}
     kind = random.choice((b"x", b"x", b"x", b"g", b"X"))
     block = blocks_of(pax_header(records, kind))[0]
@@ -162,7 +162,7 @@ def _odd_records(random: Random, content: bytes) -> bytes:
 
 
 def insert_long(random: Random, tar: Tar) -> str:
-    """A long name or target of GNU before a member."""
+    """Insert a GNU header with a long name or target."""
     name = random.choice((*TEXTS, b"n" * 150, b"d/" * 60 + b"x"))
     kind = random.choice((b"L", b"K"))
     block = blocks_of(gnu_long_name(name, kind))[0]
@@ -175,7 +175,7 @@ def insert_long(random: Random, tar: Tar) -> str:
 
 
 def insert_member(random: Random, tar: Tar) -> str:
-    """One more member, mostly a strange one."""
+    """Insert one more member, mostly an unusual one."""
     kind = (
         bytes([random.choice(TYPES)]) if random.random() < 0.4 else random.choice((b"0", b"1", b"2", b"5", b"7", b"\0"))
     )
@@ -189,7 +189,7 @@ def insert_member(random: Random, tar: Tar) -> str:
 
 
 def set_type(random: Random, tar: Tar) -> str:
-    """The kind of a member, and its mode."""
+    """Change the kind of a member, and its mode."""
     block = random.choice(tar.blocks)
     block.header[156:157] = random.choice((b"0", b"1", b"2", b"5", b"7", b"\0"))
     block.header[100:108] = b"%07o\0" % random.choice((0o644, 0o755, 0o100, 0o611, 0))
@@ -199,7 +199,7 @@ def set_type(random: Random, tar: Tar) -> str:
 
 
 def reorder(random: Random, tar: Tar) -> str:
-    """A block of the tar is dropped, moved or doubled."""
+    """Drop, move or duplicate a block of the tar."""
     place = random.randrange(len(tar.blocks))
     block = tar.blocks[place]
     what = random.choice(("drop", "move", "double"))
@@ -213,7 +213,7 @@ def reorder(random: Random, tar: Tar) -> str:
 
 
 def set_end(random: Random, tar: Tar) -> str:
-    """Another end."""
+    """Change the end of the tar."""
     zeros = bytes(512)
     tar.end = random.choice(
         (b"", zeros, zeros * 3, zeros * 20, zeros * 2 + b"x", zeros + b"x" * 512, zeros * 2 + bytes(100), bytes(1023),
@@ -225,7 +225,7 @@ def set_end(random: Random, tar: Tar) -> str:
 
 
 def set_content(random: Random, tar: Tar) -> str:
-    """Content that is longer or shorter than the header says."""
+    """Make the content longer or shorter, in half of the cases without updating the size."""
     block = random.choice(tar.blocks)
     block.content = random.choice(
         (block.content + b"x", block.content[:-1], b"", bytes(512), block.content + bytes(512))

@@ -1,6 +1,6 @@
-"""The same cases each time, about a minute of one core: whatever the hub takes, all clients unpack alike.
+"""The fuzz test with a fixed seed, about a minute of one core: all clients unpack accepted packages alike.
 
-`make fuzz` tries new ones for an hour. A finding becomes a test in tests/archive/test_*.py, and a mended rule.
+`make fuzz` tries new cases for an hour. A finding becomes a test in tests/archive/test_*.py, and a corrected rule.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ import pytest
 
 SEED = 12
 CASES = 20_000
-# Were fewer taken, the clients would be asked too little.
+# With fewer accepted packages, the clients would be tested too little.
 TAKEN_LEAST = 3_000
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 1200
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_every_package_that_the_hub_takes_unpacked_alike_by_all_clients(tmp_path: Path) -> None:
-    """In another process, which a client may end."""
+    """Run the cases in another process, which a client may abort."""
     command = [sys.executable, "-m", "tests.fuzz.run", "--seed", str(SEED), "--cases", str(CASES)]
 
     done = subprocess.run(

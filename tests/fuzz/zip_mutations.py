@@ -1,4 +1,4 @@
-"""Mutations of the ZIP, and of what compresses the tars."""
+"""Mutations of the ZIP, and of the compression of the tars."""
 
 import bz2
 import struct
@@ -36,7 +36,7 @@ VERSIONS = (0, 10, 20, 45, 46, 51, 63, 99, 255, 0x0314, 0x0A14, 0xFFFF)
 
 
 def extra(random: Random, entry: ZipEntry) -> bytes:
-    """One extra field, of a kind that some reader knows, mostly of a length that it expects."""
+    """Return an extra field of a kind that some reader knows, mostly with a length that it expects."""
     kind = random.choice(EXTRA_KINDS)
     size = len(entry.content)
     name = entry.name.encode()
@@ -57,7 +57,7 @@ def extra(random: Random, entry: ZipEntry) -> bytes:
 
 
 def one_entry(random: Random, draft: Draft) -> str:
-    """One thing about one entry."""
+    """Change one property of one entry."""
     place = random.randrange(3)
     name = random.choice(list(ENTRY_CHANGES))
     seed = random.random()
@@ -110,7 +110,7 @@ ENTRY_CHANGES: dict[str, Callable[[Random, ZipEntry], ZipEntry]] = {
 
 
 def order(random: Random, draft: Draft) -> str:
-    """Entries in another order, doubled, dropped or added."""
+    """Reorder, duplicate, drop or add entries."""
     places = [random.randrange(3) for _ in range(3)] if random.random() < 0.3 else random.sample(range(3), 3)
     if random.random() < 0.2:
         places.append(random.randrange(3))
@@ -119,7 +119,7 @@ def order(random: Random, draft: Draft) -> str:
 
 
 def tail(random: Random, draft: Draft) -> str:
-    """Bytes in front, between and behind; another end."""
+    """Add bytes before, between or after the parts, or change the end record."""
     key, values = random.choice(
         (("prefix", (b"x", bytes(4), b"PK\x03\x04")), ("before_directory", (b"x", b"PK\x07\x08")), ("after_directory",
          (b"x", b"PK\x05\x05\0\0")),
@@ -131,7 +131,7 @@ def tail(random: Random, draft: Draft) -> str:
 
 
 def zstd(random: Random, draft: Draft) -> str:
-    """One of the two archives compressed in another way."""
+    """Compress one of the two archives in another way."""
     name = random.choice(list(COMPRESSIONS))
     seed = random.random()
 
@@ -146,7 +146,7 @@ def zstd(random: Random, draft: Draft) -> str:
 
 
 def frame(content: bytes, descriptor: int, head: bytes, end: bytes = b"") -> bytes:
-    """A zstd frame of raw blocks with a header of one's own."""
+    """Return a zstd frame of raw blocks with another header."""
     return raw_zstd(content)[:4] + bytes([descriptor]) + head + raw_zstd(content)[6:] + end
 
 
@@ -193,7 +193,7 @@ COMPRESSIONS: dict[str, Callable[[Random, bytes], bytes]] = {
 
 
 def bz2_stream(random: Random, draft: Draft) -> str:
-    """The one stream of a `.tar.bz2` file in another way."""
+    """Compress a `.tar.bz2` file in another way."""
     name = random.choice(list(STREAMS))
     seed = random.random()
     draft.pkg.compress = lambda content: STREAMS[name](Random(seed), content)

@@ -1,9 +1,9 @@
-"""conda's verdicts on specs, run by hand where conda and the checkout are on PYTHONPATH:
+"""conda's verdicts on specs. Run it by hand with conda and the checkout on PYTHONPATH:
 
     python -m tests.specs.conda_verdicts VERSION < SPECS > known.tsv
 
-SPECS are JSON strings, one a line; `python -m tests.specs.generator` writes random ones. The output's first line is
-conda's VERSION, since a checkout of conda does not know it. Each other line is a spec, a tab, and conda's verdict.
+SPECS are JSON strings, one per line; `python -m tests.specs.generator` writes random ones. The first line of the output
+is conda's VERSION, which a checkout of conda doesn't know. Each other line is a spec, a tab, and conda's verdict.
 """
 
 import json
@@ -15,12 +15,12 @@ from conda.models.match_spec import MatchSpec  # type: ignore[import-not-found]
 
 from tests.specs.probes import UNREADABLE, Probe, digest
 
-# conda has a parser of its own for its rattler solver.
+# conda has a second parser for its rattler solver.
 PARSERS = (match_spec._parse_spec_str, match_spec._parse_spec_str_v3)
 
 
 def verdict(spec: str) -> str:
-    """The verdict of both parsers; unreadable where they differ."""
+    """Return the verdict of both parsers, or UNREADABLE if they differ."""
     verdicts = set()
     for match_spec._parse_spec_str_dispatcher in PARSERS:
         match_spec._PARSE_CACHE.clear()
@@ -33,7 +33,7 @@ def verdict_of_one_parser(spec: str) -> str:
         parsed = MatchSpec(spec)
         place = {key: str(parsed._match_components[key]) for key in ("channel", "subdir") if key in parsed}
         return digest(spec, place, lambda probe: bool(parsed.match(record(probe) | place)))
-    except Exception:  # noqa: BLE001 (whatever conda raises, it does not read the spec)
+    except Exception:  # noqa: BLE001 (after any error, conda does not read the spec)
         return UNREADABLE
 
 

@@ -1,4 +1,4 @@
-"""Random specs, well formed or with a slip somewhere: `python -m tests.specs.generator COUNT SEED`, JSON lines."""
+"""Random specs, valid or with a mistake: `python -m tests.specs.generator COUNT SEED` prints JSON lines."""
 
 import json
 import random
@@ -41,7 +41,7 @@ ENDS = (
 
 
 def specs(count: int, seed: int) -> Iterator[str]:
-    """Different specs."""
+    """Yield `count` distinct specs."""
     pick = random.Random(seed)
     seen: set[str] = set()
     while len(seen) < count:

@@ -1,6 +1,7 @@
-"""Probe records for a spec, and the verdict of a client: the records that the spec matches, as a short digest.
+"""Probe records for a spec, and the verdict of a client: a short digest of the records that the spec matches.
 
-Used by the tests with py-rattler and by `conda_verdicts.py` with conda, so that both answer for the same records.
+The tests use them with py-rattler, and `conda_verdicts.py` with conda, so that both verdicts are about the same
+records.
 """
 
 import hashlib
@@ -45,7 +46,7 @@ class Probe(NamedTuple):
 
 
 def probes(spec: str) -> list[Probe]:
-    """Records around the versions and builds that stand in `spec`, in a fixed order."""
+    """Return records with the versions and builds in `spec` and similar ones, in a fixed order."""
     head, *rest = WORD.findall(BRACKETS.sub("", spec).rpartition(":")[2]) or [""]
     name = head.lower().rstrip("!")
     texts = [spec, *rest]
@@ -55,7 +56,7 @@ def probes(spec: str) -> list[Probe]:
 
 
 def digest(spec: str, place: Mapping[str, str], matches: Callable[[Probe], bool]) -> str:
-    """The client's answers to all probes of `spec`, and the channel and subdir that it reads, in a few characters."""
+    """Return a short hash of the client's matches with all probes, and of the channel and subdir that it reads."""
     answers = "".join("01"[matches(probe)] for probe in probes(spec))
     if "1" not in answers:
         return MATCHES_NONE
@@ -64,7 +65,7 @@ def digest(spec: str, place: Mapping[str, str], matches: Callable[[Probe], bool]
 
 
 def _near_versions(text: str) -> Iterator[str]:
-    """The versions in `text`, and for each some that are a little lower, higher or longer."""
+    """Yield the versions in `text`, and for each some that are a little lower, higher or longer."""
     for version in VERSION.findall(text.lower()):
         version = version.replace("-", "_")
         if len(version) > 40 or re.search(r"[0-9]{10}", version):
@@ -81,7 +82,7 @@ def _near_versions(text: str) -> Iterator[str]:
 
 
 def _near_builds(word: str) -> Iterator[str]:
-    """The build strings that `word` may stand for, and some that a glob in it matches."""
+    """Yield the build strings that `word` may mean, and some that a glob in it matches."""
     for filling in ("", "x", "_0"):
         build = word.strip(".!-").replace("*", filling).replace("-", "_").replace("!", "_")
         if build and len(build) < 64:

@@ -1,6 +1,6 @@
-"""publishing.archive.specs: the hub takes the MatchSpecs that conda and rattler read alike, and no other.
+"""publishing.archive.specs: the hub accepts only MatchSpecs that conda and rattler read alike.
 
-py-rattler answers here. conda's answers are kept in known.tsv and random.tsv (see conda_verdicts.py).
+py-rattler runs in the tests. conda's verdicts are stored in known.tsv and random.tsv (see conda_verdicts.py).
 """
 
 import csv
@@ -22,12 +22,12 @@ from tests.specs.probes import MATCHES_NONE, UNREADABLE, Probe, digest
 HERE = Path(__file__).parent
 CONDA_ALIAS = "https://conda.anaconda.org/"
 
-# Read alike by both, and refused all the same: no dependency needs them, and each would widen the grammar.
+# Specs that both read alike, but the hub refuses: no dependency needs them, and each would extend the grammar.
 REFUSED_THOUGH_ALIKE = {"file:///c::foo", "s3://b/c::foo", "*/linux-64::foo", "*::foo", "foo[subdir='*']"}
 
 
 def conda_verdicts(name: str) -> Iterator[tuple[str, str]]:
-    """Each spec of a file, and conda's verdict on it."""
+    """Yield each spec of a file with conda's verdict."""
     with (HERE / name).open(newline="") as file:
         next(file)
         for spec, verdict in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
@@ -66,7 +66,7 @@ def is_alike(spec: str, conda_verdict: str) -> bool:
 def test_check_known_spec_taken_where_both_read_it_alike(spec: str, conda_verdict: str) -> None:
     expected = is_alike(spec, conda_verdict) and spec not in REFUSED_THOUGH_ALIKE
     if conda_verdict == MATCHES_NONE:
-        # Two readings that match none of the probes may still differ.
+        # Specs that match none of the probes may still be read differently.
         assert not is_taken(spec) or expected
     else:
         assert is_taken(spec) == expected
@@ -83,7 +83,7 @@ def test_check_random_specs_takes_most_that_clients_read_alike() -> None:
     pairs = conda_verdicts("random.tsv")
     alike = [spec for spec, verdict in pairs if verdict != MATCHES_NONE and is_alike(spec, verdict)]
 
-    # The others are alike by chance: one alternative hides that another one is not.
+    # The others are alike by chance: one alternative hides a difference in another one.
     assert sum(map(is_taken, alike)) > 0.9 * len(alike)
 
 
@@ -127,7 +127,7 @@ def test_check_long_spec_refused_in_a_sentence_that_clients_show(spec: str) -> N
     with pytest.raises(NotAlikeError) as refused:
         specs.check(spec)
 
-    # Before it stand the file's name, the document, its key, and the beginning of the spec.
+    # Clients show 512 characters; the file's name, the document, its key, and the beginning of the spec come first.
     assert len(str(refused.value)) <= 512 - 270
 
 
