@@ -1,8 +1,9 @@
 """The ZIP container of a `.conda` file (CEP 35), checked so that every ZIP reader sees the same three entries.
 
 The standard library reads the directory at the end and ignores the rest. Streaming clients read the local headers. So
-both are read here and compared, and every byte of the file must belong to one of them. APPNOTE.TXT defines the
-structures: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+both are read here and compared, and every byte of the file must belong to one of them.
+
+APPNOTE.TXT defines the structures: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
 
 import struct

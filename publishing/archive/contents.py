@@ -59,14 +59,14 @@ class Contents:
     def _compare(self, key: bytes, stated: bytes, found: bytes) -> None:
         if self.mismatch:
             return
-        what = ""
+        field = ""
         if stated[:SIZE_BYTES] not in (UNKNOWN_SIZE, found[:SIZE_BYTES]):
-            what = "size_in_bytes"
+            field = "size_in_bytes"
         elif stated[SIZE_BYTES:] not in (b"", found[SIZE_BYTES:]):
-            what = "sha256"
-        if what:
+            field = "sha256"
+        if field:
             path = quote(key.decode())
-            self.mismatch = f"gives {path} another {what} than the archive's file has; build the package again"
+            self.mismatch = f"gives {path} another {field} than the archive's file has; build the package again"
 
 
 def _packed(size_bytes: int | None, sha256: bytes) -> bytes:

@@ -41,10 +41,12 @@ def parse_file_name(file_name: str) -> FileName:
         raise BadPackage(f"the file name has {len(file_name)} characters; at most {limit} are allowed")
     extension = next((known for known in identifiers.EXTENSIONS if file_name.endswith(known)), None)
     if extension is None:
-        why = kinds.name_problem(file_name)
-        raise BadPackage(f"the file name {quote(file_name)} ends in neither .conda nor .tar.bz2" + (why and f"; {why}"))
-    if why := kinds.name_problem(file_name):
-        raise BadPackage(f"the file name {quote(file_name)} is not of the form name-version-build{extension}; {why}")
+        fault = kinds.name_problem(file_name)
+        raise BadPackage(
+            f"the file name {quote(file_name)} ends in neither .conda nor .tar.bz2" + (fault and f"; {fault}")
+        )
+    if fault := kinds.name_problem(file_name):
+        raise BadPackage(f"the file name {quote(file_name)} is not of the form name-version-build{extension}; {fault}")
     match file_name.removesuffix(extension).rsplit("-", 2):
         case [name, version, build]:
             parsed = FileName(name, version, build, extension)

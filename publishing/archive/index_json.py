@@ -54,7 +54,7 @@ EXTRA_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}\Z")
 
 
 def parse(data: bytes | None, file_name: FileName, limits: Limits, specs: SpecReader) -> dict[str, Any]:
-    """Return the index with every key, after checking it and its file name. Raise BadPackage if it is invalid."""
+    """Return the index with every key, checked also against the file name. Raise BadPackage if it is invalid."""
     if data is None:
         raise BadPackage(f"the archive has no {NAME}")
     index = json_documents.document_object(data, NAME, limits, "index_json_bytes")

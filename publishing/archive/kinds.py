@@ -92,7 +92,7 @@ def name_problem(file_name: str) -> str:
         plain = next(plain[: -len(end)] + end for end in identifiers.EXTENSIONS if plain.lower().endswith(end))
     if plain != file_name and plain.endswith(identifiers.EXTENSIONS):
         return f"a browser or file manager renamed it; upload it as {quote(plain)}"
-    found = next((what for end, what in OTHER_ENDS.items() if file_name.lower().endswith(end)), None)
+    found = next((description for end, description in OTHER_ENDS.items() if file_name.lower().endswith(end)), None)
     return f"such a file is {found}, and the hub takes conda packages alone" if found else ""
 
 
@@ -104,8 +104,8 @@ def check(file: BinaryIO, file_bytes: int, extension: str) -> None:
     head = file.read(HEAD_BYTES)
     file.seek(max(file_bytes - TAIL_BYTES, 0))
     tail = file.read(TAIL_BYTES)
-    if what := _other_kind(head, tail, file_bytes, extension):
-        raise BadPackage(f"the file is no {extension} package: it is {what}")
+    if kind := _other_kind(head, tail, file_bytes, extension):
+        raise BadPackage(f"the file is no {extension} package: it is {kind}")
     file.seek(0)
 
 
@@ -114,7 +114,7 @@ def _other_kind(head: bytes, tail: bytes, file_bytes: int, extension: str) -> st
     if is_zip and len(tail) - tail.rfind(ZIP_END) not in range(ZIP_END_BYTES, len(tail) + 1):
         return f"a ZIP without its end, cut off after {human_size(file_bytes)}; build, download or upload it again"
     directory = _zip_directory(tail) if is_zip else b""
-    if found := next((what for pattern, what in ZIPS if re.search(pattern, directory)), None):
+    if found := next((description for pattern, description in ZIPS if re.search(pattern, directory)), None):
         return found
     has_prefix = tail[-ZIP_END_BYTES:].startswith(ZIP_END) and not head.startswith(ZIP_END)
     if head.startswith(MAGIC[extension]) or (extension == ".conda" and has_prefix):
@@ -123,9 +123,9 @@ def _other_kind(head: bytes, tail: bytes, file_bytes: int, extension: str) -> st
         return "a ZIP; if it is a .conda package, upload it under its name with .conda at the end"
     if head.startswith(MAGIC[".tar.bz2"]):
         return "compressed by bz2; if it is a .tar.bz2 package, upload it under its name with .tar.bz2 at the end"
-    for position, magic, what in BINARIES:
+    for position, magic, description in BINARIES:
         if head.startswith(magic, position):
-            return what
+            return description
     return _text_kind(head) or f"something that begins with {quote(head[:16])}"
 
 
@@ -140,7 +140,7 @@ def _text_kind(head: bytes) -> str | None:
     """Return the kind of a text and its beginning, or None if the bytes are no text."""
     text = head.lstrip(b"\xef\xbb\xbf" + SPACES)
     markup = _after_comments(text)
-    found = next((what for pattern, what in TEXTS if re.match(pattern, markup)), None)
+    found = next((description for pattern, description in TEXTS if re.match(pattern, markup)), None)
     if not found and not TEXT.match(text):
         return None
     beginning = quote(" ".join(text.decode("utf-8", "replace").split())[:60])

@@ -12,7 +12,7 @@ FRAME_BYTES = 64 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of docs/package-checks.md; an administrator may change them by HUB_PACKAGE_LIMITS."""
+    """The limits of docs/package-checks.md with their defaults; HUB_PACKAGE_LIMITS changes them."""
 
     compressed_bytes: int = 2 * GIB
     info_bytes: int = 256 * MIB

@@ -92,8 +92,8 @@ def _entry(value: Any, name: str) -> ListedPath:
     _check_installers_keys(value, path, name)
     path_type = PathType(value["path_type"])
     if path_type is PathType.SOFTLINK and (placeholder or no_link):
-        what = "prefix_placeholder" if placeholder else "no_link"
-        raise BadPackage(f"{name} gives the symlink {quote(path)} a {what}: conda keeps it, rattler copies its file")
+        key = "prefix_placeholder" if placeholder else "no_link"
+        raise BadPackage(f"{name} gives the symlink {quote(path)} a {key}: conda keeps it, rattler copies its file")
     digest = bytes.fromhex(sha256 or "")
     return ListedPath(path, path_type, str(file_mode) if placeholder else "", size_in_bytes, digest)
 
@@ -203,5 +203,5 @@ class _Document:
         self._text = "".join(pieces)
         self._position = 0
 
-    def _refuse(self, why: str) -> NoReturn:
-        raise BadPackage(f"{self._name} is not strict JSON: {why}")
+    def _refuse(self, reason: str) -> NoReturn:
+        raise BadPackage(f"{self._name} is not strict JSON: {reason}")

@@ -112,22 +112,23 @@ def same_name(path: str) -> str:
     return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
-def _text(raw_path: bytes, what: str, limits: Limits) -> str:
+def _text(raw_path: bytes, subject: str, limits: Limits) -> str:
     if len(raw_path) > limits.path_bytes:
         raise over_limit(
-            f"{what} {quote(raw_path)} has {len(raw_path)} bytes; at most {limits.path_bytes} are allowed", "path_bytes"
+            f"{subject} {quote(raw_path)} has {len(raw_path)} bytes; at most {limits.path_bytes} are allowed",
+            "path_bytes",
         )
     try:
         path = raw_path.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadPackage(f"{what} {quote(raw_path)} is not UTF-8") from error
+        raise BadPackage(f"{subject} {quote(raw_path)} is not UTF-8") from error
     if CONTROL_CHARACTER.search(path):
-        raise BadPackage(f"{what} {quote(path)} has a control character")
+        raise BadPackage(f"{subject} {quote(path)} has a control character")
     if "\\" in path:
-        raise BadPackage(f"{what} {quote(path)} has a backslash; expected '/' between directories, on Windows too")
+        raise BadPackage(f"{subject} {quote(path)} has a backslash; expected '/' between directories, on Windows too")
     return path
 
 
-def _check_absolute(path: str, what: str) -> None:
+def _check_absolute(path: str, subject: str) -> None:
     if path.startswith("/") or WINDOWS_DRIVE.match(path):
-        raise BadPackage(f"{what} {quote(path)} is absolute; expected a path relative to the package")
+        raise BadPackage(f"{subject} {quote(path)} is absolute; expected a path relative to the package")

@@ -1,8 +1,9 @@
 """The members of a tar, read so strictly that every tar reader sees the same ones.
 
 The standard library's tarfile keeps every member in memory, reads pax headers of any size, and accepts much that other
-readers understand differently. conda's build tools write plain tars: ustar, GNU long names, or pax paths. POSIX pax:
-https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13
+readers understand differently. conda's build tools write plain tars: ustar, GNU long names, or pax paths.
+
+POSIX pax: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13
 """
 
 import hashlib

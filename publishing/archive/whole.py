@@ -29,8 +29,8 @@ def check_listing(nodes: Nodes, name: str) -> None:
     """Check that the list `name` has exactly the members outside info/, without directories."""
     for raw_path, found in nodes.items():
         is_info = raw_path == b"info" or raw_path.startswith(INFO_PREFIX)
-        if why := "" if is_info and not found.listed else _mismatch(found):
-            raise BadPackage(f"{name} {why.format(quote(raw_path.decode()))}")
+        if fault := "" if is_info and not found.listed else _mismatch(found):
+            raise BadPackage(f"{name} {fault.format(quote(raw_path.decode()))}")
 
 
 def _ordered(nodes: Nodes) -> list[bytes]:
