@@ -53,7 +53,7 @@ def by_session(request: HttpRequest, channel: str) -> None:
 
 
 def _is_of_upload(request: HttpRequest) -> bool:
-    """Tell whether the request uploads: the page has the same address, and its views have no body."""
+    """Tell whether the request uploads. The page has the same address, and viewing it sends no body."""
     method, body = request.headers.get("X-Checked-Method", "POST"), request.headers.get("X-Checked-Body", "")
     return method not in ("GET", "HEAD", "OPTIONS") or body not in ("", "0")
 

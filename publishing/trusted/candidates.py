@@ -20,7 +20,7 @@ USERS_MAX = 50
 SERVED_MAX = 200
 # The maximum number that is compared with one token.
 COMPARED_MAX = 5000
-# The maximum number of mismatches, each of another user, in an error.
+# The maximum number of mismatches in an error.
 REPORTED_MAX = 3
 
 # Used publishers first, then the oldest: so a new publisher never displaces an existing one.

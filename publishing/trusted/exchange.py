@@ -69,7 +69,7 @@ def audiences() -> list[str]:
 
 
 def forget_old() -> None:
-    """Delete used identity tokens that have expired, and expired short-lived tokens after a day."""
+    """Delete used identity tokens that can't be replayed any more, and expired short-lived tokens after a day."""
     UsedIdToken.objects.filter(until__lt=timezone.now()).delete()
     ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
 
@@ -99,7 +99,7 @@ def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[
 def _locked(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]) -> list[TrustedPublisher]:
     """Lock the publishers, and return those that still match. Raise BadToken if there is none."""
     provider = PROVIDERS[issuer.provider]
-    # Lock the names first and then their users, in the order of every other code that creates such a channel.
+    # Lock the names before the users, in the same order as all code that creates such a channel.
     pending = [publisher for publisher in matched if publisher.channel_name]
     pending_names.lock(*(publisher.channel_name for publisher in pending))
     user_limits.lock_users(*(publisher.created_by_id for publisher in pending if publisher.created_by_id))
