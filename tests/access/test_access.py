@@ -1,4 +1,4 @@
-"""The permission table and the one way to a channel, for every caller."""
+"""Tests of the permission table and of `channel_for`, for every kind of caller."""
 
 from contextlib import suppress
 
@@ -34,7 +34,7 @@ def key_actor(owner: User, *scopes: str, channels: list[Channel] | None = None) 
 
 
 def allowed(actor: Actor, channel: Channel) -> set[Permission]:
-    """The permissions for which `channel_for` gives the channel."""
+    """Return the permissions for which `channel_for` returns the channel."""
     granted = set()
     for permission in Permission:
         with suppress(HubError):

@@ -1,4 +1,4 @@
-"""The table of acts: every route that changes something is in it, or is harmless; and each act is as the table says."""
+"""Tests of the table of acts: it has every route that changes something, and each act behaves as its row says."""
 
 import time
 from http import HTTPStatus
@@ -28,7 +28,7 @@ from tests.routes import every_route
 
 pytestmark = pytest.mark.django_db
 
-# What changes something, and is no act: route → why.
+# Routes that change something without being an act → the reason.
 HARMLESS = {
     "account_login": "begins a session by a password, with limits",
     "account_logout": "ends one's own session",
@@ -74,7 +74,7 @@ HARMLESS = {
     "mfa_view_recovery_codes": "changes nothing",
     "mfa_download_recovery_codes": "changes nothing",
 }
-# What is recorded, and is no act: action, or how it begins → why.
+# Recorded actions (or their prefixes) that are no acts → the reason.
 NO_ACTS = {
     "artifact.publish": "adds; the channel's policies say what may come",
     "artifact.attest": "adds a proof that was verified",
@@ -99,12 +99,12 @@ NO_ACTS = {
     "account.": "signing in, and what was tried",
     "job.": "sends failed jobs again; administrators alone",
 }
-# By allauth: tests/accounts/test_reauthentication.py shows that they ask, tests/accounts/test_events.py whom they tell.
+# allauth's acts: tests/accounts/test_reauthentication.py tests the confirmation, test_events.py the mails.
 ELSEWHERE = {act.action for act in acts.OF_ACCOUNTS} | {"oauth.grant"}
 DONE_HERE = [(act, place.route) for act in ACTS.values() for place in act.places if act.action not in ELSEWHERE]
 PLACES = [pytest.param(act, route, id=f"{act.action} at {route}") for act, route in DONE_HERE]
 PROVED = [pytest.param(act, route, id=f"{act.action} at {route}") for act, route in DONE_HERE if act.is_proved]
-# Those that change a state, whose event says how it was before.
+# Acts that change a state: their event has the previous value.
 BEFORE = {
     "member.change": "from",
     "channel.update": "from",
@@ -136,7 +136,7 @@ def done(action: str) -> list[AuditEvent]:
 
 
 def test_every_route_that_takes_more_than_looking_is_an_act_or_harmless() -> None:
-    """By the matrix, which has every route: one that answers 405 or 404 to everybody takes nothing."""
+    """Find the routes in the matrix, which has all: a route that answers 405 or 404 to everybody changes nothing."""
     takes_nothing = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
     changing = {
         route.partition("@")[0]
@@ -159,7 +159,7 @@ def test_every_recorded_action_is_an_act_or_none_for_a_reason() -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_no_other_method_does_what_a_post_does(method: str) -> None:
-    """Some of allauth's views take PUT for POST."""
+    """Check other methods too: some of allauth's views accept PUT as POST."""
     known = {(method, route) for method, route in rows()}
     browser, before = signed_in(somebody("olga"), is_fresh=False), AuditEvent.objects.count()
     for _, route in rows():
@@ -223,7 +223,7 @@ def test_an_act_is_recorded_and_told(act: Act, route: str) -> None:
     notifications.send(event.pk, notifications.recipients(event.pk)[0])
 
 
-# (action, route) → the method, the scopes that it takes, and the scope without which it is refused.
+# (action, route) → the method, its required scopes, and the scope without which it is refused.
 BY_CLIENTS = {
     ("artifact.restore", "upload"): ("POST", ("upload", "delete"), "delete"),
     ("publisher.add", "publishers"): ("POST", ("read", "upload", "manage"), "manage"),
@@ -255,7 +255,7 @@ def test_a_client_does_an_act_with_its_scopes_alone(action: str, route: str, tmp
 
 
 def prepare_client(action: str, folder: Path) -> tuple[str, bytes, str]:
-    """The request of a client: the address, the body and its type."""
+    """Return the request of a client: the URL, the body and its type."""
     if action == "artifact.restore":
         path = make_conda(folder)
         artifact = upload.publish(actor=Actor(user=somebody("ida")), channel=demo(), received=received(path)).artifact
@@ -286,10 +286,10 @@ def somebody_by(ids: list[int]) -> list[str]:
 
 
 def readers(act: Act, event: AuditEvent) -> set[str]:
-    """The users who at least have to read of it."""
+    """Return the users who must be notified of the event at least."""
     assert act.notice
     if event.channel or act.notice.told == Audience.TEAM:
-        # Olga has handed it on, where she did.
+        # Ida became an owner if Olga transferred the channel.
         return {"olga", "ida"}
     return {str(event.actor)}
 

@@ -1,4 +1,4 @@
-"""Users and teams are asked before they belong to anything; whoever asks learns nothing of who there is."""
+"""Tests of invitations of users and teams: they need consent, and the inviter learns of no account."""
 
 import re
 from datetime import timedelta
@@ -224,7 +224,7 @@ def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, 
     assert "The mail has not gone out yet: Connection refused" in text(client.get(MEMBERS))
     settings.EMAIL_BACKEND = working
     Outgoing.objects.update(due_at=timezone.now())
-    assert len(arrived()) == 2  # the owners are told of the invitation, too
+    assert len(arrived()) == 2  # the owners are notified of the invitation, too
     assert "The mail went out <time" in text(client.get(MEMBERS))
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
     again = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})

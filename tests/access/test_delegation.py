@@ -1,4 +1,4 @@
-"""Rights that keys pass on: at most their own rights and limits, to what ends with them."""
+"""Tests of delegated rights: a key grants at most its own rights and limits, and they end with the key."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -100,14 +100,14 @@ def test_an_application_adds_none(channel: Channel, olga: User) -> None:
 
 
 def made(secret: str) -> TrustedPublisher:
-    """The publisher that the key has added, and whose CI has been there once."""
+    """Return the publisher that the key added, after its first exchange."""
     assert post(secret, may_read=True).status_code == 201
     publisher = TrustedPublisher.objects.get()
     publishers.settle(publisher, github_claims())
     return publisher
 
 
-# How a key ends, or may less than before.
+# Ways in which a key ends or loses rights.
 ENDS: dict[str, Callable[[], object]] = {
     "revoked": lambda: ApiKey.objects.filter(claims={}).update(revoked_at=timezone.now()),
     "expired": lambda: ApiKey.objects.filter(claims={}).update(expires_at=timezone.now()),
@@ -150,13 +150,13 @@ def test_a_role_that_becomes_less_narrows_what_its_key_made(channel: Channel, ol
 def test_the_names_of_the_key_hold_for_what_it_made(channel: Channel, olga: User) -> None:
     secret = make_key(olga, scopes=ALL, package_globs=("a-*",))
     assert post(secret, package_globs=["a-*"]).status_code == 201
-    TrustedPublisher.objects.update(package_globs=[])  # whatever came to pass
+    TrustedPublisher.objects.update(package_globs=[])  # as if the limit was lost in any way
     minted = Actor(key=make_minted_key(TrustedPublisher.objects.get())[0])
     assert [may_upload_name(minted, channel, name) for name in ("a-one", "demo")] == [True, False]
 
 
 def test_what_ended_stands_in_nobodys_way(channel: Channel, olga: User) -> None:
-    """It gives way to the same one made anew, and housekeeping removes it."""
+    """Check that the same publisher can be added again, and that housekeeping removes it."""
     secret = make_key(olga, scopes=ALL)
     made(secret)
     ENDS["revoked"]()
@@ -191,7 +191,7 @@ def test_nothing_is_remembered_beyond_the_end_of_the_key(channel: Channel, olga:
 
 
 EMAIL = "ada@example.org"
-# Writes that leave something behind, each as whoever acts by a credential would call it.
+# Writes with lasting effects, each as a caller with a credential makes it.
 WRITES: dict[str, Callable[[Actor, Channel], object]] = {
     "member.add": lambda actor, channel: members.add(actor=actor, channel=channel, role="viewer", team="mappers"),
     "invitation.send": lambda actor, channel: invitations.invite(
@@ -236,7 +236,7 @@ def test_no_key_makes_a_robot(channel: Channel, olga: User) -> None:
         (["a?"], ["a*"], True),
         (["?a"], ["a*"], False),
         (["b"], ["[ab]"], True),
-        (["a*"], ["?*"], False),  # it would be true; the text does not tell
+        (["a*"], ["?*"], False),  # true in fact, but the patterns alone don't show it
         (["a", "b"], ["a"], False),
         (["a", "b"], ["a", "b*"], True),
     ],

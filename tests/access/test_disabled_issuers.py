@@ -1,4 +1,4 @@
-"""Short-lived tokens of an issuer that was disabled: they find no private channel in lists, search or feeds."""
+"""Tests of short-lived tokens whose issuer was disabled: they find no private channel in lists, search or feeds."""
 
 from collections.abc import Callable
 

@@ -1,8 +1,10 @@
-"""The authorisation matrix: what every caller is answered by every route, in one table (tests/access/matrix.txt).
+"""The authorisation matrix: the status of every route for every caller, from tests/access/matrix.txt.
 
-A route that the table does not name fails a test, the admin's apart, which have a rule of their own. `@open` is the
-same route for a public channel. A status says how far a request came: 401, 403 and 404 refuse it, 302 leads to the
-sign-in or on, and 400 or 422 are said to somebody who may, of a body that is empty here.
+A route that is missing in the table fails a test; the admin's routes have their own rule. `@open` is the same route for
+a public channel.
+
+401, 403 and 404 refuse the request, 302 leads to the sign-in or onwards. 400 and 422 mean that the caller is allowed:
+the body is empty here.
 """
 
 import re
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 TABLE = Path(__file__).with_name("matrix.txt")
 FILE = ["{}", "noarch", "pack-1.0-0.conda"]
-# Arguments of routes; without a row, those with a channel take its name. {} is the channel.
+# Arguments of routes; without an entry, a channel argument gets the channel's name, which {} stands for.
 ARGUMENTS = {
     "artifact": FILE,
     "artifact-document": [*FILE, "index.json"],
@@ -44,12 +46,12 @@ ARGUMENTS = {
     "publisher": ["{}", str(PUBLISHER_ID)],
     "team": ["team"],
 }
-# Addresses that were allauth's once, and lead to those of today.
+# Former paths of allauth that redirect to the current ones.
 OLD = "/accounts/social/"
 
 
 def rows() -> dict[tuple[str, str], list[int]]:
-    """(method, route) → the statuses of CALLERS, in their order."""
+    """Return (method, route) → the statuses in the order of CALLERS."""
     found: dict[tuple[str, str], list[int]] = {}
     lines = [line for line in TABLE.read_text().splitlines() if line and not line.startswith("#")]
     for line in lines:
@@ -93,7 +95,7 @@ def test_the_answers_are_those_of_the_table(caller: str) -> None:
 
 
 def answers(client: Client, asked: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """What each request is answered; each finds the world as it was."""
+    """Return the status of each request. Each runs on unchanged data."""
     client.raise_request_exception = False
     cookies, found = client.cookies.output(header="", sep=";"), {}
     for method, route in asked:
@@ -147,7 +149,7 @@ def test_private_and_missing_channels_are_answered_alike(caller: str, accept: st
 
 
 def comparable(response: Response, channel: str) -> tuple[int, str, dict[str, str]]:
-    """All of an answer, but for the channel's name, the request's id, and the CSRF token, masked anew each time."""
+    """Return the response without the channel's name, the request id, and the random mask of the CSRF token."""
     content = re.sub(r'(name="csrfmiddlewaretoken" value=)"\w+"', r"\1", response.content.decode())
     headers = {name: value.replace(channel, "") for name, value in response.headers.items() if name != "X-Request-ID"}
     return response.status_code, content.replace(channel, ""), headers

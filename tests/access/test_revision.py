@@ -1,4 +1,4 @@
-"""Rights that are remembered end with the next request: every way in which one can end, against the real triggers."""
+"""Tests of cached decisions: a revoked right ends with the next request, in every way, with the real triggers."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -36,12 +36,12 @@ from tests.builders import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILE = "/demo/noarch/pack-1.0-0.conda"
-READ = 304  # so that no bytes need to be there
+READ = 304  # so that the test needs no bytes in the store
 
 
 @pytest.fixture(autouse=True)
 def epoch() -> Iterator[None]:
-    """The row, which emptying the tables between tests takes away, and nothing remembered."""
+    """Create the row, which is lost when tables are emptied between tests, and clear the cache."""
     decision_cache.forget()
     AccessEpoch.objects.get_or_create(pk=1)
     yield
@@ -79,7 +79,7 @@ def by_publisher(demo: Channel) -> str:
 
 
 def by_publisher_of_a_key(demo: Channel) -> str:
-    """The minted key of a publisher that Max's key, which may manage, has added."""
+    """Return a token of a publisher that was added by Max's key with the scope manage."""
     make_member(demo, make_user("max"), Role.MAINTAINER)
     maker = api_keys.look_up(make_key(User.objects.get(username="max"), scopes=("read", "upload", "manage")))
     issuer = Issuer.objects.filter(provider="github").first()
@@ -101,7 +101,7 @@ def makers() -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(owner__username="max")
 
 
-# How a caller came to read, and what ends it.
+# The credential with which a caller reads, and the change that ends it.
 ENDS: list[tuple[Callable[[Channel], str], str, Callable[[], object]]] = [
     (by_member, "the membership goes", lambda: Member.objects.filter(user__username="max").delete()),
     (
@@ -169,7 +169,7 @@ def by_ci(demo: Channel) -> str:
     return make_minted_key(make_publisher(demo))[1]
 
 
-# How a caller came to upload, what ends or narrows that, and what the next upload is told.
+# The credential with which a caller uploads, the change that ends or narrows it, and the error of the next upload.
 UPLOAD_ENDS: list[tuple[Callable[[Channel], str], str, Callable[[], object], str]] = [
     (by_contributor, "lesser role", lambda: Member.objects.filter(user__username="max").update(role="viewer"), "403"),
     (by_contributor, "revoked", lambda: ApiKey.objects.update(revoked_at=timezone.now()), "401"),
@@ -192,7 +192,7 @@ UPLOAD_ENDS: list[tuple[Callable[[Channel], str], str, Callable[[], object], str
 
 
 def upload(secret: str, path: Path, query: str = "") -> str:
-    """What the upload was answered: its status and its sentence."""
+    """Upload the file and return status and sentence."""
     headers = {"Authorization": f"Bearer {secret}", "X-File-Name": path.name}
     content_type = "application/octet-stream"
     response = Client().post(f"/api/v1/upload/demo{query}", path.read_bytes(), content_type, headers=headers)

@@ -1,4 +1,4 @@
-"""What people may do by a team, and that it ends, as everything of a removed member's does, with the next request."""
+"""Tests of rights through teams: they end with the next request, like those of a removed member."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ PAGE = "/channels/demo"
 
 @pytest.fixture
 def team(channel: Channel, olga: User, max_: User) -> Team:
-    """Olga manages it, Max is in it; it contributes to `channel`."""
+    """Return a team of Olga's with Max as a member, which contributes to `channel`."""
     team = make_team("mappers", max_, manager=olga)
     make_team_member(channel, team, Role.CONTRIBUTOR)
     return team
@@ -55,14 +55,14 @@ def bearer(secret: str) -> Client:
 
 
 def statuses(client: Client) -> tuple[int, int]:
-    """What reading is answered, and uploading nothing: 400 where one may."""
+    """Return the statuses of a read and of an empty upload: 400 if it is allowed."""
     upload: Response = client.post(UPLOAD, b"", "application/octet-stream", headers={"x-file-name": "a.conda"})
     return client.get(INDEX).status_code, upload.status_code
 
 
 @pytest.fixture
 def credentials(max_: User) -> dict[str, Client]:
-    """Max as he reads and uploads."""
+    """Return Max's credentials for reading and uploading."""
     return {"key": bearer(make_key(max_)), "token": bearer(make_token(max_, "channel:read", "channel:upload"))}
 
 

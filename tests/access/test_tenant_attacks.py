@@ -1,4 +1,4 @@
-"""Tenants apart, as attackers with accounts of their own tried to break it."""
+"""Tests of the isolation of tenants against attacks by users with their own accounts."""
 
 from datetime import timedelta
 from functools import partial
@@ -35,7 +35,7 @@ def issuer(db: None) -> Issuer:
 
 
 def run_of(repository: str, repository_id: str) -> dict[str, str]:
-    """The claims of a run of another repository than the usual one."""
+    """Return the claims of a run of another repository than the default."""
     path = f"{repository}/.github/workflows/release.yml@refs/heads/main"
     names = {"repository": repository, "repository_id": repository_id, "sub": f"repo:{repository}"}
     return names | {"workflow_ref": path, "job_workflow_ref": path}
@@ -52,7 +52,7 @@ def minted(client: Client, **changes: Any) -> ApiKey:
 
 
 def robot_adds(channel: Channel, owner: User, issuer: Issuer) -> TrustedPublisher:
-    """Add a publisher by a key of the channel's own, which is of no user."""
+    """Add a publisher with a channel key, which belongs to no user."""
     scopes = (Permission.READ, Permission.UPLOAD, Permission.MANAGE)
     robot = api_keys.look_up(make_robot(channel, owner, scopes=scopes))
     return publishers.add(actor=Actor(key=robot), channel=channel, issuer=issuer, fields=GITHUB.clean(FIELDS))
@@ -61,7 +61,7 @@ def robot_adds(channel: Channel, owner: User, issuer: Issuer) -> TrustedPublishe
 def test_many_channels_of_one_user_are_one_tenant_whoever_added(
     client: Client, issuer: Issuer, olga: User, sam: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One user's robots took the place of every other user's new publisher of a repository."""
+    """Regression: channel keys of one user displaced the new publishers of a repository of all other users."""
     monkeypatch.setattr(candidates, "SERVED_MAX", 3)
     for number in range(4):
         robot_adds(make_channel(f"sams-{number}", owner=sam), sam, issuer)
@@ -74,7 +74,7 @@ def test_many_channels_of_one_user_are_one_tenant_whoever_added(
 def test_one_users_publishers_of_an_issuer_displace_no_other_users(
     client: Client, olga: User, sam: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All publishers of a generic issuer are looked at for each of its tokens: one user's came before everybody's."""
+    """Regression: publishers of a generic issuer are compared for each token, and one user's came before all others."""
     monkeypatch.setattr(candidates, "COMPARED_MAX", 3)
     forge = Issuer.objects.create(provider="generic", url="https://forge.example", is_enabled=True)
     channel = make_channel("sams", owner=sam)
@@ -90,7 +90,7 @@ def test_one_users_publishers_of_an_issuer_displace_no_other_users(
 def test_publisher_without_rights_displaces_none_that_has_some(
     client: Client, issuer: Issuer, channel: Channel, olga: User, max_: User
 ) -> None:
-    """A maintainer's key adds a more specific one, and the maintainer goes: the channel's CI could do nothing."""
+    """Regression: a former maintainer's more specific publisher displaced the channel's own, and CI had no rights."""
     member = make_member(channel, max_, Role.MAINTAINER)
     scopes = (Permission.READ, Permission.UPLOAD, Permission.MANAGE)
     key = api_keys.look_up(make_key(max_, scopes=scopes))
@@ -111,7 +111,7 @@ def test_pending_publisher_that_is_over_does_not_come_back_with_its_channel(issu
 def test_same_subject_of_another_repository_uses_up_no_exchanges(
     client: Client, issuer: Issuer, channel: Channel, settings: Settings
 ) -> None:
-    """A repository chooses what its tokens' subject is made of: a shared workflow makes it the same for all."""
+    """Count exchanges by repository, too: repositories choose their subject, and a shared workflow makes it equal."""
     settings.HUB_RATE_LIMITS = {"mint-by-subject": 2}
     make_publisher(channel, issuer)
     subject = "job_workflow_ref:octo-org/shared/.github/workflows/publish.yml@refs/heads/main"
@@ -123,7 +123,7 @@ def test_same_subject_of_another_repository_uses_up_no_exchanges(
 
 @pytest.mark.django_db(transaction=True)
 def test_exchanges_of_the_same_users_at_once_wait_for_each_other(settings: Settings, tmp_path: Path) -> None:
-    """Each made channels for both users, in another order: PostgreSQL ended one of the two."""
+    """Run exchanges that create channels of both users in another order: PostgreSQL reported a deadlock."""
     issuer, users = make_issuer(), [make_user("olga"), make_user("sam")]
     for number, order in enumerate((users, users[::-1], users)):
         fields = FIELDS | {"repository": f"octo-org/repository-{number}"}

@@ -1,4 +1,4 @@
-"""Tenants apart: what one user sets up never changes what another user's CI gets."""
+"""Tests of the isolation of tenants: a user's configuration never changes the result of another user's CI."""
 
 import json
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def owners(name: str) -> list[str]:
     return list(members.values_list("user__username", flat=True))
 
 
-# A pending name is one user's alone
+# A pending name belongs to one user
 
 
 def test_second_user_is_refused_the_name_and_the_first_one_gets_the_channel(
@@ -191,7 +191,7 @@ def test_whatever_happens_at_once_leaves_one_channel_and_nothing_pending(tmp_pat
             assert at_once(partial(left, name)) == [(1, False, False)]
 
 
-# Whatever makes the channel binds or ends it
+# Every way to create the channel binds or ends the publisher
 
 
 def test_own_channel_by_hand_takes_the_publisher_along(client: Client, issuer: Issuer, olga: User) -> None:
@@ -228,11 +228,11 @@ def test_operators_channel_for_the_same_user_takes_it_along(issuer: Issuer, olga
     assert str(TrustedPublisher.objects.get().channel) == "shared"
 
 
-# In an exchange each publisher is settled by itself
+# An exchange settles each publisher on its own
 
 
 def test_one_that_fails_drops_out(client: Client, issuer: Issuer, channel: Channel, sam: User) -> None:
-    """As they may be in a database from before names were one user's."""
+    """Use pending names of two users, as in a database from before names belonged to one user."""
     make_publisher(None, issuer, channel_name="demo", created_by=sam)
     make_publisher(None, issuer, channel_name="other", created_by=sam)
     make_publisher(channel, issuer)
@@ -413,7 +413,7 @@ def test_publishers_of_one_repository(
     add(actor=Actor(user=max_))
 
 
-# Rows of a hub that has been running
+# Rows of a hub from before this rule
 
 
 def migrate() -> None:

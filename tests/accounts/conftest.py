@@ -1,4 +1,4 @@
-"""What tests of accounts share: passwords that are hashed at once."""
+"""Fixtures for tests of accounts: a fast password hash."""
 
 import pytest
 from pytest_django import Settings

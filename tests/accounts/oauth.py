@@ -1,4 +1,4 @@
-"""A client of OAuth as applications are: Authlib's, which speaks to the hub in this process."""
+"""An OAuth client for tests: Authlib, which calls the hub within this process."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ REVOKE = "/identity/o/api/revoke"
 USERINFO = "/identity/o/api/userinfo"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
-# What rattler asks of a host that it does not know; its library says openid once more.
+# The scopes that rattler requests from an unknown host; its library adds openid a second time.
 SCOPES = "openid offline_access profile openid"
 ALL_SCOPES = {"openid", "profile", "offline_access", "channel:read", "channel:upload"}
 REDIRECT = "http://127.0.0.1:51423"
@@ -29,7 +29,7 @@ VERIFIER = "a-verifier-of-forty-three-characters-at-least-0"
 
 
 class _InProcess(httpx2.BaseTransport):
-    """Hands requests to Django's test client, which leaves the test's database connection open."""
+    """A transport that uses Django's test client, which keeps the test's database connection open."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         headers = dict(request.headers)
@@ -40,7 +40,7 @@ class _InProcess(httpx2.BaseTransport):
 
 
 def client(redirect_uri: str = REDIRECT, scope: str = SCOPES) -> OAuth2Client:
-    """Registered as pixi and rattler are: without a secret."""
+    """Return a client without a secret, as pixi and rattler are registered."""
     return OAuth2Client(
         "rattler",
         token_endpoint_auth_method="none",
@@ -53,7 +53,7 @@ def client(redirect_uri: str = REDIRECT, scope: str = SCOPES) -> OAuth2Client:
 
 
 def send(path: str, form: dict[str, str], headers: dict[str, str] | None = None) -> Response:
-    """A POST as every client of OAuth sends it."""
+    """Send a POST like every OAuth client."""
     return Client(headers=headers).post(path, urlencode(form), content_type="application/x-www-form-urlencoded")
 
 
@@ -62,13 +62,13 @@ def url(path: str) -> str:
 
 
 def consent_path(application: OAuth2Client, **more: str) -> str:
-    """Where the application sends its user's browser."""
+    """Return the path to which the application sends its user's browser."""
     address, _ = application.create_authorization_url(url(AUTHORIZE), code_verifier=VERIFIER, state="state-1", **more)
     return str(address).removeprefix(settings.HUB_PUBLIC_URL)
 
 
 def authorization_path(**query: str) -> str:
-    """The same by hand, for what no library would send."""
+    """Return the same path with any query, for requests that no library would send."""
     asked = {
         "response_type": "code",
         "client_id": "rattler",
@@ -82,7 +82,7 @@ def authorization_path(**query: str) -> str:
 
 
 def answer_consent(browser: Client, page: Response, action: str = "grant") -> Response:
-    """Send the form of a consent page, as it is."""
+    """Send the form of a consent page unchanged."""
     fields = re.findall(r'<input type="hidden" name="(request|scopes)" value="([^"]*)"', page.content.decode())
     form: dict[str, Any] = {"action": action}
     for name, value in fields:
@@ -91,13 +91,13 @@ def answer_consent(browser: Client, page: Response, action: str = "grant") -> Re
 
 
 def redirected(response: Response) -> dict[str, str]:
-    """What the redirect to the application says."""
+    """Return the parameters of the redirect to the application."""
     assert response.status_code == 302, response.content
     return dict(parse_qsl(urlsplit(response.headers["Location"]).query))
 
 
 def code_form(user: User) -> dict[str, str]:
-    """What the application sends for the code that the user's consent has given it."""
+    """Return the application's form that exchanges the code of the user's consent."""
     browser = signed_in(user)
     return {
         "grant_type": "authorization_code",
@@ -109,7 +109,7 @@ def code_form(user: User) -> dict[str, str]:
 
 
 def sign_in(user: User, application: OAuth2Client | None = None) -> dict[str, Any]:
-    """The application's tokens, by the user's consent."""
+    """Return the application's tokens after the user's consent."""
     application = application or client()
     browser = signed_in(user)
     answer = answer_consent(browser, browser.get(consent_path(application)))
@@ -121,7 +121,7 @@ def sign_in(user: User, application: OAuth2Client | None = None) -> dict[str, An
 
 
 def refresh(token: dict[str, Any], **form: str) -> Response:
-    """As rattler does (conda/rattler, crates/rattler_networking/src/oauth_refresh.rs)."""
+    """Refresh the token as rattler does (conda/rattler, crates/rattler_networking/src/oauth_refresh.rs)."""
     sent = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], "client_id": "rattler"}
     return send(TOKEN, sent | form)
 

@@ -1,4 +1,4 @@
-"""Signing in leads back to the page that asked for it, by every way in, and to no other site."""
+"""Tests of the redirect after sign-in: it leads back to the requested page, for every way in, and to no other site."""
 
 import re
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ ELSEWHERE = [
 
 @pytest.fixture
 def mara(channel: Channel) -> User:
-    """A member of the private channel demo."""
+    """Return a member of the private channel demo."""
     make_artifact(channel, "pack")
     user = make_user("mara", password=PASSWORD)
     make_member(channel, user, Role.OWNER)
@@ -82,7 +82,7 @@ def offers(answer: Response) -> set[str]:
 
 
 def sent(page: Response, button: str) -> dict[str, str]:
-    """The fields of the form that has `button`, as the page fills them."""
+    """Return the fields of the form with `button`, as the page fills them."""
     forms = re.findall(r"<form.*?</form>", page.text, re.DOTALL)
     [form] = [form for form in forms if button in form]
     fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form)
@@ -148,7 +148,7 @@ def test_second_factor_leads_back(client: Client, mara: User) -> None:
 
 
 def test_passkey_form_leads_back(client: Client, mara: User) -> None:
-    """The rest is in tests/browser/test_accounts.py: it takes a browser."""
+    """Check the form only; tests/browser/test_accounts.py tests the passkey in a browser."""
     [offer] = offers(client.get(PAGE, headers=HTML))
     assert sent(client.get(offer), "passkey_button")["next"] == PAGE
 

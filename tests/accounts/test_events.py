@@ -1,4 +1,4 @@
-"""What happens to an account: its events, the mails about them, and the page that shows them."""
+"""Tests of account events, of the mails about them, and of the page that shows them."""
 
 import re
 from html import unescape
@@ -53,7 +53,7 @@ def actions() -> list[str]:
 
 
 def told(sent_jobs: list[tuple[object, ...]]) -> list[Any]:
-    """The mails that come of the queued jobs."""
+    """Return the mails of the enqueued jobs."""
     for job, *arguments in sent_jobs:
         getattr(tasks, str(job).rpartition(".")[2])(*arguments)
     return mail.outbox
@@ -111,7 +111,7 @@ def authenticator(user: User, kind: str) -> Authenticator:
 
 
 def happen(user: User, what: str) -> None:
-    """What allauth sends where the page of the same name has done it."""
+    """Send the signal that allauth sends after the action."""
     request = RequestFactory().get("/")
     factors = {"added": mfa.authenticator_added, "removed": mfa.authenticator_removed, "reset": mfa.authenticator_reset}
     github = SocialAccount(user=user, provider="github", uid="1")
@@ -200,7 +200,7 @@ def test_what_happens_is_recorded_told_and_shown(
 
 
 def plain(page: str) -> str:
-    """The page without its tags and with one space between words."""
+    """Return the page without tags, and with one space between words."""
     return " ".join(unescape(re.sub("<[^>]+>", " ", page)).split())
 
 

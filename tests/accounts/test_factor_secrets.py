@@ -1,4 +1,4 @@
-"""Second factors at rest: what the database holds tells no code, and SECRET_KEY can be another one."""
+"""Tests of encrypted second factors: the database reveals no code, and SECRET_KEY can be rotated."""
 
 import json
 from io import StringIO
@@ -32,7 +32,7 @@ def mara(db: None) -> User:
 
 
 def plain_factors(user: User) -> None:
-    """Write as an earlier version did."""
+    """Store the factors as an earlier version did."""
     Authenticator.objects.create(user=user, type="totp", data={"secret": SECRET})
     Authenticator.objects.create(user=user, type="recovery_codes", data={"seed": SEED, "used_mask": 5})
 
@@ -42,7 +42,7 @@ def stored() -> str:
 
 
 def start(**options: str) -> str:
-    """The lines that the hub prints at its start."""
+    """Return the output of the hub's start."""
     err = StringIO()
     call_command("preparehub", verbosity=0, stdout=StringIO(), stderr=err)
     return err.getvalue()
@@ -121,7 +121,7 @@ def test_a_lost_secret_key_is_said_and_destroys_nothing(mara: User, settings: Se
 
 
 def test_another_use_of_the_secret_key_reads_nothing(settings: Settings) -> None:
-    """The key is derived for this purpose alone."""
+    """Check that the key is derived for this purpose only."""
     encrypted = factor_secrets.encrypt(SECRET)
     settings.SECRET_KEY = settings.SECRET_KEY + " "
     with pytest.raises(HubError):

@@ -1,4 +1,4 @@
-"""Visitors learn of no account: neither by text, nor by work, nor by a mail server that fails."""
+"""Tests against account enumeration: neither texts, nor the work done, nor a failing mail server reveal an account."""
 
 import re
 from collections import Counter
@@ -31,12 +31,12 @@ PASSWORD = "tungsten-Lantern-7"
 SIGN_UP, VERIFY = "/accounts/signup/", "/accounts/confirm-email/"
 LOGIN, RESET, CONFIRM = "/accounts/login/", "/accounts/password/reset/", "/accounts/password/reset/confirm/"
 KNOWN, UNKNOWN = "mara@example.org", "nora@example.org"
-# To begin, to commit and the like: the test's own transaction has others than the hub's.
+# Statements of transactions: the test's own transaction changes them.
 STEPS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
 
 class Work(BaseEmailBackend):
-    """Counts hashes of passwords; as a mail server, it is down."""
+    """A counter of password hashes, and a mail server that is down."""
 
     hashes = 0
 
@@ -60,7 +60,7 @@ def counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def mara(db: None, counted: None) -> User:
-    """A user with a verified address."""
+    """Return a user with a verified address."""
     mara = make_user("mara", password=PASSWORD, email=KNOWN)
     make_address(mara, KNOWN)
     make_user("ended", password=PASSWORD, email="ended@example.org", is_active=False)
@@ -69,7 +69,7 @@ def mara(db: None, counted: None) -> User:
 
 
 def work_of(ask: Callable[[], Response]) -> tuple[dict[str, int], str, int]:
-    """The database's work by kind, what the page says, and the letters; hashes are among the former."""
+    """Return the number of hashes and writes, the text of the page, and the number of queued mails."""
     RateCount.objects.all().delete()
     before, letters = Work.hashes, Letter.objects.count()
     with CaptureQueriesContext(
@@ -82,7 +82,7 @@ def work_of(ask: Callable[[], Response]) -> tuple[dict[str, int], str, int]:
 
 
 def plain(page: Response) -> str:
-    """All of the page but what is another one each time, and what was typed."""
+    """Return the page without random values and without the typed login."""
     body = re.sub(r'value="\w{64}"', "", page.content.decode())
     for typed in ("mara", "nora", "ended", "social", "nobody"):
         body = body.replace(f"{typed}@example.org", "TYPED").replace(f'value="{typed}"', 'value="TYPED"')
@@ -179,7 +179,7 @@ def test_a_code_that_is_void_is_not_sent(settings: Settings) -> None:
 
 
 def test_no_code_is_among_failed_jobs(settings: Settings) -> None:
-    """Administrators see what a failed job was to do."""
+    """Check the failed jobs, because administrators see their arguments."""
     app.loader.import_default_modules()
     settings.EMAIL_BACKEND = f"{__name__}.Work"
     post(RESET, email=KNOWN)()

@@ -1,4 +1,4 @@
-"""An authorization code that is sent twice: what came of it ends (RFC 6749, section 4.1.2)."""
+"""Tests of an authorization code that is used twice: its tokens are revoked (RFC 6749, section 4.1.2)."""
 
 from datetime import timedelta
 

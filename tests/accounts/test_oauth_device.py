@@ -1,4 +1,4 @@
-"""Signing in a device by a code: what it is told, what its user is asked, and that nobody else can answer."""
+"""Tests of the device flow: responses to the device, the user's consent page, and other users' attempts."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ CONFIRM, DENY = {"action": "confirm"}, {"action": "deny"}
 
 
 def begin(scope: str = SCOPES, **headers: str) -> dict[str, Any]:
-    """What a device is answered that asks for a code."""
+    """Return the response to a device that requests a code."""
     answer = send(DEVICE_CODE, {"client_id": "rattler", "scope": scope}, headers)
     assert answer.status_code == 200, answer.content
     return dict(answer.json())
 
 
 def poll(device: dict[str, Any]) -> Response:
-    """As the device asks again and again, without its waiting in between."""
+    """Poll as the device does, without its pauses."""
     key = f"allauth.idp.oidc.device_code[{device['device_code']}]"
     state = cache.get(key)
     if state:

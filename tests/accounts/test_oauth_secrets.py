@@ -1,4 +1,4 @@
-"""Applications that have a secret, and say by header alone who they are: their tokens are one sign-in, too."""
+"""Tests of confidential OAuth clients that authenticate by header: their tokens belong to one sign-in, too."""
 
 import base64
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def with_a_secret(user: User) -> tuple[dict[str, str], dict[str, Any]]:
-    """The header of an application that has a secret, and its tokens, which are one sign-in."""
+    """Return the header of an application with a secret, and its tokens."""
     grants = "\n".join([Application.GrantType.AUTHORIZATION_CODE, Application.GrantType.REFRESH_TOKEN])
     tool = Application(id="tool", name="A tool", type=Application.Type.CONFIDENTIAL, grant_types=grants)
     tool.set_secret("kept-by-the-tool")

@@ -1,4 +1,4 @@
-"""The authorization code with PKCE: what an application gets, what its user is asked, what is refused."""
+"""Tests of the authorization code flow with PKCE: tokens, the consent page, and refusals."""
 
 import jwt
 import pytest

@@ -1,4 +1,4 @@
-"""The life of tokens: refreshed, by many at once, used twice, revoked; and what a token may do here."""
+"""Tests of tokens: refresh, concurrent refresh, reuse, revocation, and their rights."""
 
 import re
 import time
@@ -32,7 +32,7 @@ def pair(answer: Any) -> tuple[str, str]:
 
 
 def age(**by: int) -> None:
-    """Let all tokens be older."""
+    """Make all tokens older."""
     for token in Token.objects.all():
         token.created_at -= timedelta(**by)
         if token.expires_at:

@@ -1,4 +1,4 @@
-"""Signing in by a provider of OpenID Connect: the first visit and the second, whose account it is, its groups."""
+"""Tests of sign-in through OpenID Connect: first and later visits, matching accounts, and groups."""
 
 import logging
 import re
@@ -44,12 +44,12 @@ def use(settings: Settings, provider: SignInProvider, **changes: Any) -> None:
 
 
 def sign_in(client: Client, acme: SignInProvider, path: str = LOGIN) -> Response:
-    """There and back; the answer to coming back."""
+    """Sign in through the provider and return the response to the callback."""
     return client.get(back(acme, request_of(client, path)))
 
 
 def request_of(client: Client, path: str = LOGIN) -> dict[str, str]:
-    """The authorization request that the hub's form leads to."""
+    """Return the authorization request of the hub's form."""
     leaving = text(client.post(path))
     found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', leaving)
     assert found, leaving
@@ -76,7 +76,7 @@ def test_the_first_visit_makes_an_account_and_the_second_finds_it(client: Client
 
 
 def test_a_form_leads_to_no_other_site_by_itself(client: Client, acme: SignInProvider) -> None:
-    """Browsers hold the redirects of a form against form-action, the provider's own ones, too."""
+    """Check the redirect: browsers apply form-action to all redirects of a form, including the provider's own."""
     answer = client.post(LOGIN)
     assert (answer.status_code, "form-action 'self'" in answer.headers["Content-Security-Policy"]) == (200, True)
     assert f"{acme.url}/authorization_endpoint?" in text(answer)
@@ -100,7 +100,7 @@ def test_the_request_is_bound_to_the_browser(client: Client, acme: SignInProvide
         ({"preferred_username": "mara@acme.example"}, "mara"),
         ({"preferred_username": None}, "mara"),
         ({"preferred_username": "OLGA"}, "mara"),
-        ({"preferred_username": "маra"}, "mara"),  # noqa: RUF001  (its first letters are Cyrillic)
+        ({"preferred_username": "маra"}, "mara"),  # noqa: RUF001  (the first letters are Cyrillic)
     ],
 )
 def test_names_are_made_of_what_is_said(

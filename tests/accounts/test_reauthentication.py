@@ -1,4 +1,4 @@
-"""Proving once more who one is: what waits for it, by what, and that it goes on afterwards."""
+"""Tests of the confirmation of one's identity: the pages that need it, the ways, and the redirect afterwards."""
 
 import time
 from http import HTTPStatus
@@ -27,14 +27,14 @@ PROOF = f"/accounts/reauthenticate/?next={DANGER.replace('/', '%2F')}"
 
 @pytest.fixture
 def pat(olga: User, channel: Channel) -> User:
-    """Olga, with a password."""
+    """Return Olga, with a password."""
     olga.set_password(PASSWORD)
     olga.save()
     return olga
 
 
 def stale(user: User) -> Client:
-    """The browser of somebody who signed in a while ago."""
+    """Return the browser of a user whose last sign-in is too old."""
     browser = signed_in(user, is_fresh=False)
     confirm(browser, user, at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
     return browser
@@ -113,7 +113,7 @@ def test_letting_an_application_in_waits_for_the_password_and_goes_on(pat: User)
     assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=")
     assert not AuditEvent.objects.filter(action="oauth.grant").exists()
     leaving = browser.post(answer.headers["Location"], {"password": PASSWORD})
-    # By a page that goes on: browsers hold a form's redirects against the policy of the page that it is on.
+    # Through a page in between: browsers apply the policy of the current page to a form's redirects.
     assert f"{REDIRECT}?" in text(leaving).replace("&amp;", "&")
     assert "code=" in text(leaving)
     assert AuditEvent.objects.filter(action="oauth.grant", actor=pat).exists()

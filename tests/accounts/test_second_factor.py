@@ -1,4 +1,4 @@
-"""Second factors without a browser: authenticator apps and recovery codes. Passkeys: tests/browser/test_accounts.py."""
+"""Tests of authenticator apps and recovery codes. tests/browser/test_accounts.py tests passkeys."""
 
 import re
 
@@ -30,7 +30,7 @@ def mara(db: None) -> User:
 
 @pytest.fixture
 def with_app(mara: User) -> User:
-    """Mara, with an authenticator app that has SECRET, and recovery codes."""
+    """Return Mara, with an authenticator app for SECRET and with recovery codes."""
     TOTP.activate(mara, SECRET)
     RecoveryCodes.activate(mara)
     return mara

@@ -1,4 +1,4 @@
-"""Signing in by password: by name or address, what it says where it fails, whose address must be verified first."""
+"""Tests of sign-in by password: by name or address, error messages, and unverified addresses."""
 
 import re
 
@@ -25,12 +25,12 @@ LOGIN, VERIFY = "/accounts/login/", "/accounts/confirm-email/"
 
 @pytest.fixture
 def mara(db: None) -> User:
-    """As an administrator makes users: with an address, verified by nobody."""
+    """Return a user as administrators create them, with an unverified address."""
     return make_user("Mara", password=PASSWORD, email="mara@example.org")
 
 
 def sign_in(client: Client, login: str = "Mara", password: str = PASSWORD) -> str:
-    """The form, sent; returns where it led, or the page that it came back with."""
+    """Send the form. Return the page it led to, or the form with its errors."""
     answer = client.post(LOGIN, {"login": login, "password": password})
     return str(answer.headers["Location"]) if answer.status_code == 302 else text(answer)
 
@@ -98,7 +98,7 @@ def test_the_page_says_how_to_get_an_account(client: Client, settings: Settings)
 
 
 def test_administration_is_entered_by_the_same_page(client: Client, mara: User) -> None:
-    """Django's own form would ask for no second factor."""
+    """Use the hub's sign-in page: Django's own form would ask for no second factor."""
     answer = client.post("/admin/login/", {"username": "Mara", "password": PASSWORD})
     assert answer.headers["Location"] == "/accounts/login/?next=%2Fadmin%2Flogin%2F"
     assert client.get("/admin/").status_code == 302

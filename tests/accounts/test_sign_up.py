@@ -1,4 +1,4 @@
-"""Signing up: who may, what is asked, and what nobody learns by it."""
+"""Tests of sign-up: permissions, the form, and protection against account enumeration."""
 
 import re
 
@@ -29,7 +29,7 @@ def is_open(settings: Settings) -> None:
 
 @pytest.fixture
 def invited(channel: Channel, olga: User) -> Client:
-    """The browser of somebody who followed the link of an invitation of ada@example.org."""
+    """Return a browser that followed the link of an invitation of ada@example.org."""
     actor = Actor(user=olga)
     invitation = invitations.invite(actor=actor, channel=channel, email="ada@example.org", role=Role.VIEWER)
     client = Client()

@@ -1,4 +1,4 @@
-"""Forms of an old page whose session has ended: their senders read that nothing was saved, and where to sign in."""
+"""Tests of forms sent after the session has ended: the page says that nothing was saved, and links the sign-in."""
 
 import re
 from html import unescape

@@ -1,4 +1,4 @@
-"""Too many wrong passwords for an account: strangers wait, its owner does not, and is told."""
+"""Tests of the limit of wrong passwords: strangers are locked out, the owner is not, and is notified."""
 
 import re
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def few(settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The time as limits.py knows it; it stands."""
+    """Stop the clock of the rate limits."""
     clock = SimpleNamespace(now=1_799_964_000 + 20)
     clock.time = lambda: clock.now
     monkeypatch.setattr(counters, "time", clock)
@@ -55,12 +55,12 @@ def sign_in(client: Client, password: str = PASSWORD, login: str = "mara", **for
 
 
 def lock(login: str = "mara", times: int = 3) -> Response:
-    """Do as strangers do; returns the last answer."""
+    """Send wrong passwords from another browser and return the last response."""
     return [sign_in(Client(), "wrong", login) for _ in range(times)][-1]
 
 
 def known_browser() -> Client:
-    """In which Mara has signed in, and out."""
+    """Return a browser in which Mara has signed in and out."""
     client = Client()
     assert sign_in(client).status_code == 302
     client.post("/accounts/logout/")
@@ -81,7 +81,7 @@ def test_a_known_browser_passes_and_an_unknown_one_does_not(mara: User) -> None:
 
 
 def test_a_known_browser_has_a_share_of_its_own(mara: User) -> None:
-    """A stolen cookie opens nothing, and buys no more tries than anybody has."""
+    """Check a stolen cookie: it signs in nobody, and its tries are limited as well."""
     client, other = known_browser(), known_browser()
     assert [sign_in(client, "wrong").status_code for _ in range(4)] == [200, 200, 429, 429]
     assert sign_in(client).status_code == 429
@@ -199,7 +199,7 @@ def test_strangers_who_know_the_password_lock_no_second_factor(mara: User) -> No
 
 @pytest.mark.parametrize("pk", [9, 10, 35, 36, 1_000_000])
 def test_second_factors_of_every_account_are_counted(pk: int) -> None:
-    """allauth writes primary keys to the base of 36."""
+    """allauth encodes primary keys to the base of 36."""
     make_user("late", pk=pk, password=PASSWORD)
     TOTP.activate(User.objects.get(pk=pk), SECRET)
     client = Client()
@@ -269,7 +269,7 @@ def test_mails_that_strangers_have_sent_keep_nobody_from_a_new_password(mara: Us
     nora = Client()
     sign_in(nora, login="nora")
     nora.post("/accounts/logout/")
-    # A device of somebody else's is nobody's here.
+    # Another user's device does not count for this account.
     assert nora.post(RESET, asked).status_code == 429
 
 

@@ -1,4 +1,4 @@
-"""The codes of an authenticator app (RFC 6238), reckoned apart from the hub's own."""
+"""Codes of an authenticator app (RFC 6238), computed independently of the hub."""
 
 import base64
 import hmac
@@ -10,7 +10,10 @@ TYPED_WITHIN_S = 8
 
 
 def code(secret: str, *, later_s: int = 0) -> str:
-    """What an app that was given `secret` shows now, or `later_s` seconds from now; now with time left to type it."""
+    """Return the code of `secret` in `later_s` seconds.
+
+    For the current code, wait until it stays valid for long enough.
+    """
     left_s = PERIOD_S - time.time() % PERIOD_S
     if not later_s and left_s < TYPED_WITHIN_S:
         time.sleep(left_s)

@@ -1,4 +1,4 @@
-"""A live hub and Debian's Chromium. Every page that a test opens is watched: what a console says fails the test."""
+"""A live hub and Debian's Chromium. Console errors of every page that a test opens fail the test."""
 
 import os
 import re
@@ -20,18 +20,18 @@ from tests.sign_in_provider import SignInProvider, sign_in_provider
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
 PASSWORD = "tungsten-Lantern-7"
-# A busy machine takes its time; what is there at once is seen at once.
+# Long, because a busy machine is slow; elements that exist are found at once.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 PEOPLE = ("olga", "max", "sam", "ada")
-# What the browser itself notes about an answer that the hub gave on purpose; scripts and policies speak otherwise.
+# The browser's own console messages about intended error responses. Messages of scripts and policies look different.
 EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of (403|404|409|422) ")
 
 NODE_MODULES = Path(__file__).parents[2] / "build" / "npm" / "node_modules"
 
 
 def needed(path: Path, what: str) -> Path:
-    """`path`, or a skip that says what installs it; in CI there are no skips."""
+    """Return `path`, or skip the test with the command that installs it. In CI, fail instead."""
     if not path.exists():
         assert "CI" not in os.environ, f"{what} is missing"
         pytest.skip(f"{what} is missing; `.ci/browser` installs it")
@@ -40,7 +40,7 @@ def needed(path: Path, what: str) -> Path:
 
 @dataclass
 class Person:
-    """Somebody in a browser of their own: `page` is signed in, unless they are nobody."""
+    """A user with their own browser. `page` is signed in, except for an anonymous visitor."""
 
     page: Page
     url: str
@@ -55,14 +55,14 @@ Visit = Callable[..., Person]
 
 @pytest.fixture(scope="session")
 def issuer() -> Iterator[FakeIssuer]:
-    """Of identity tokens as GitHub's, which `hub` may ask for its keys."""
+    """Run an issuer of GitHub-like identity tokens, whose keys `hub` may fetch."""
     with fake_issuer() as issuer:
         yield issuer
 
 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[SignInProvider]:
-    """What `hub` calls Acme, by which people can sign in there."""
+    """Run a sign-in provider that `hub` calls Acme."""
     with sign_in_provider() as provider:
         yield provider
 
@@ -70,7 +70,7 @@ def provider() -> Iterator[SignInProvider]:
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: SignInProvider) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("hub")
-    # All tests of a worker come from one address, and sign in as the same few people.
+    # All tests of a worker come from one address and sign in as the same few users.
     limits = "sign-in-by-address=1000,sign-in-by-account=1000,sign-up-by-address=1000"
     settings = {"HUB_DOWNLOAD_COUNT_S": "1", "HUB_INTERNAL_HOSTS": issuer.host, "HUB_SIGN_UP": "open"}
     settings["HUB_RATE_LIMITS"] = limits
@@ -81,7 +81,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: 
 
 @pytest.fixture(scope="session")
 def furnished(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> LiveHub:
-    """The hub with two channels, packages, members and downloads."""
+    """Return the hub with two channels, packages, members and downloads."""
     furnish(hub, tmp_path_factory.mktemp("packages"))
     return hub
 
@@ -92,14 +92,14 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
         yield browser
-        # Beside an open event loop Django has other connections than those that the end of the tests closes.
+        # Beside an open event loop, Django has other connections than those that it closes after the tests.
         connections.close_all()
         browser.close()
 
 
 @pytest.fixture
 def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
-    """`visit(username or None, javascript=…, width=…)` → Person, watched until the test ends."""
+    """Return `visit(username or None, javascript=…, width=…)` → Person. It is watched until the test ends."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
@@ -130,7 +130,7 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
 
 
 def copied(page: Page, beginning: str) -> str:
-    """What the clipboard has once it begins so: a click is over before the page's script is."""
+    """Return the clipboard once it begins with `beginning`; the page's script runs after the click."""
 
     def read() -> str:
         content: str = page.evaluate("navigator.clipboard.readText()")

@@ -1,4 +1,4 @@
-"""A hub with something in it, and the list of its pages: for axe, Lighthouse, and the screenshots."""
+"""A hub with data, and the list of its pages: for axe, Lighthouse and the screenshots."""
 
 import json
 from pathlib import Path
@@ -18,10 +18,10 @@ ABOUT = {
     "description": "# Strata\n\nReads *layers* of rasters lazily.\n\n```python\nimport strata\n```\n\n- tiles\n- masks",
 }
 COPYING = b"Redistribution and use in source and binary forms, with or without modification, are permitted.\n"
-# Windows cannot hold it, so the page of the artifact warns.
+# An invalid name on Windows, so the artifact's page shows a warning.
 ODD_FILE = "share/strata/aux.txt"
 RUN_EXPORTS = b'{"weak": ["strata >=1.4,<2"]}'
-# Ninety days of downloads that rise and fall by the week.
+# Ninety days of downloads in weekly waves.
 DOWNLOADS = """
 from datetime import date, timedelta
 artifact = Artifact.objects.get(file_name='strata-1.4.0-0.conda')
@@ -52,7 +52,7 @@ globs = ['strata', 'strata-*']
 publishers.add(actor=Actor(user=olga), channel=channel, issuer=gitlab, fields=project, package_globs=globs)
 publishers.add_pending(user=olga, channel_name='strata-next', issuer=github, fields=fields)
 """
-# Olga has signed in pixi, and a device of hers waits for its code.
+# Olga has authorized pixi, and a device of hers waits for its code.
 APPLICATIONS = """
 import time
 from datetime import timedelta
@@ -69,7 +69,7 @@ state = {'granted': None, 'client_id': 'rattler', 'scope': rattler.get_scopes(),
 cache.set(device_codes.cache_user_code_key('BCDF-GHJK'), 'waiting', 86400)
 cache.set(device_codes.cache_device_code_key('waiting'), state | {'expires_at': time.time() + 86400}, 86400)
 """
-# One key for long, one that ends soon, one that has ended; and one of CI's.
+# A key with a long lifetime, one that expires soon, one that has expired, and a token of CI.
 KEYS = """
 from datetime import timedelta
 from django.utils import timezone
@@ -84,7 +84,7 @@ ApiKey.objects.filter(pk=ended.pk).update(expires_at=timezone.now() - timedelta(
 robot = {'scopes': ['upload'], 'package_globs': globs, 'expires_at': soon + timedelta(days=300)}
 keys.mint_robot(actor=Actor(user=olga), channel=channel, name='nightly builds', **robot)
 """
-# A team of Olga's that contributes, and somebody who was invited by mail.
+# A team of Olga's that contributes, and an invitation by mail.
 TEAMS = """
 from channels_app.people import invitations, members, teams
 from channels_app.access import Actor
@@ -96,7 +96,7 @@ invitations.invite_into_team(user=olga, team=mappers, who='ada')
 members.add(actor=Actor(user=olga), channel=channel, team='mappers', role='contributor')
 invitations.invite(actor=Actor(user=olga), channel=channel, email='mara@example.org', role='maintainer')
 """
-# A night in which two things went wrong, as an administrator finds it.
+# A night with two problems, as an administrator sees it.
 STATUS = """
 from datetime import timedelta
 from django.utils import timezone
@@ -119,7 +119,7 @@ CONSENT = (
     "&scope=openid+profile+offline_access&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw_cM"
     "&code_challenge_method=S256"
 )
-# name: (who looks, path)
+# name: (user, path)
 PAGES: dict[str, tuple[str | None, str]] = {
     "home": (None, "/"),
     "home-signed-in": ("olga", "/"),
@@ -187,7 +187,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
 
 
 def furnish(hub: LiveHub, folder: Path) -> None:
-    """Two channels of Olga's, one with real packages, members and downloads, one empty."""
+    """Create two channels of Olga's: one with real packages, members and downloads, one empty."""
     hub.manage("createchannel", "geo-tools", "--owner", "olga", "--public", "--description", "Rasters and their layers")
     hub.manage("createchannel", "field-lab", "--owner", "olga")
     member = "channel=Channel.objects.get(name='geo-tools'), user=User.objects.get(username='max')"

@@ -1,4 +1,4 @@
-"""`make screenshots`: every page, light, dark and 360 px wide, as build/screenshots/<page>-<look>.png."""
+"""`make screenshots`: every page in light, dark and 360 px wide, as build/screenshots/<page>-<look>.png."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Accounts in Chromium: by a provider, by password and code, with an app, with a passkey of a virtual authenticator."""
+"""Tests of accounts in Chromium: by provider, by password and code, with an app, with a virtual passkey."""
 
 import re
 from dataclasses import replace
@@ -98,7 +98,7 @@ def test_an_app_is_set_up_and_a_recovery_code_used(hub: LiveHub, visit: Visit) -
 def test_a_passkey_is_added_and_signs_in_alone_or_as_the_second_factor(hub: LiveHub, visit: Visit) -> None:
     hub.shell(f"User.objects.create_user('pia', password='{PASSWORD}')")
     stranger = visit(None)
-    # Browsers give passkeys to names alone, not to addresses such as 127.0.0.1.
+    # Browsers allow passkeys only for host names, not for addresses such as 127.0.0.1.
     person = replace(stranger, url=stranger.url.replace("127.0.0.1", "localhost"))
     devices = person.page.context.new_cdp_session(person.page)
     devices.send("WebAuthn.enable")
@@ -127,7 +127,7 @@ def test_where_there_can_be_no_passkey_it_is_said(visit: Visit) -> None:
 
 
 def enter_password(person: Person, username: str) -> Page:
-    """As sign_in, but a second factor is asked for."""
+    """Sign in as sign_in does, up to the second factor."""
     page = person.open("/accounts/login/")
     page.get_by_label("User name").fill(username)
     page.get_by_label("Password").fill(PASSWORD)

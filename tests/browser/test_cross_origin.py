@@ -1,4 +1,4 @@
-"""A page of another origin reads a public channel in Chromium, however its packages are delivered."""
+"""Tests of a page of another origin that reads a public channel in Chromium, for each way of delivery."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -33,7 +33,7 @@ async ([url, headers]) => {
 
 @dataclass(frozen=True)
 class Notebook:
-    """A page at an origin that is not the hub's."""
+    """A page of an origin other than the hub's."""
 
     page: Page
     url: str
@@ -45,7 +45,7 @@ class Notebook:
         return answer | {"bytes": bytes(answer["bytes"])}
 
     def is_refused(self, path: str, **headers: str) -> bool:
-        """Tell whether the browser keeps the answer from the page."""
+        """Tell whether the browser hides the response from the page."""
         try:
             self.fetch(path, **headers)
         except Exception as error:  # noqa: BLE001  Playwright's own, of whatever the page threw
@@ -55,7 +55,7 @@ class Notebook:
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[str]:
-    """The URL of an empty page."""
+    """Run a server for an empty page and yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -75,7 +75,7 @@ def elsewhere() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["stream", "accel", "redirect"])
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveHub, bytes]]:
-    """A hub with the channels `open` and `private`, each with a package, and that package's bytes."""
+    """Run a hub with the channels `open` and `private`. Yield it with the bytes of the package in each."""
     folder, how = tmp_path_factory.mktemp("hub"), request.param
     path = make_conda(folder)
     with ExitStack() as stack:
@@ -121,7 +121,7 @@ def test_page_of_another_origin_reads_parts_of_a_package(notebook: Notebook, hub
     assert (part["status"], part["bytes"]) == (206, notebook.content[10:20])
     tail = notebook.fetch(f"/open/noarch/{FILE}", Range="bytes=-7", If_Range="x")
     assert tail["bytes"] in (notebook.content[-7:], notebook.content)
-    if ask(hub[0], f"/open/noarch/{FILE}").status != 302:  # elsewhere the bucket's rules say what is exposed
+    if ask(hub[0], f"/open/noarch/{FILE}").status != 302:  # with redirects, the bucket's CORS rules decide
         assert (part["range"], part["size"]) == (f"bytes 10-19/{len(notebook.content)}", "10")
 
 

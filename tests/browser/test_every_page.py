@@ -1,4 +1,4 @@
-"""Every page, as axe-core and Lighthouse judge it, light and dark, wide and narrow; and with hostile metadata."""
+"""Tests of every page with axe-core and Lighthouse: light and dark, wide and narrow, and with hostile metadata."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def test_axe_finds_nothing_and_nothing_overflows(furnished: LiveHub, visit: Visi
     found = []
     for name, (who, path) in PAGES.items():
         page = people[who].open(path)
-        # By evaluation, not as a script of the page, which its policy forbids.
+        # Evaluated, because the page's policy forbids other scripts.
         page.evaluate(axe)
         for width in (1280, NARROW):
             page.set_viewport_size({"width": width, "height": 900})
@@ -50,7 +50,7 @@ def test_axe_finds_nothing_and_nothing_overflows(furnished: LiveHub, visit: Visi
 
 
 def lighthouse(url: str, folder: Path) -> dict[str, int]:
-    """The scores of a page, 0 to 100; none where Chromium itself failed."""
+    """Return the scores of a page, 0 to 100; an empty result if Chromium itself failed."""
     program = needed(NODE_MODULES / "lighthouse" / "cli" / "index.js", "Lighthouse")
     flags = " ".join(f"--{flag}" for flag in (*FLAGS, "headless", f"user-data-dir={folder}/profile"))
     report = folder / "report.json"
@@ -68,7 +68,7 @@ def lighthouse(url: str, folder: Path) -> dict[str, int]:
 def test_lighthouse(
     furnished: LiveHub, path: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """The best of three looks: a busy machine can make a page slow, never fast."""
+    """Use the best of three runs: a busy machine can make a page slow, never fast."""
     best: dict[str, int] = {}
     for attempt in range(3):
         folder = tmp_path / str(attempt)

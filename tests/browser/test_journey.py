@@ -1,4 +1,4 @@
-"""One story, three ways: with JavaScript and drag and drop, without JavaScript, and by keyboard alone."""
+"""One user story in three ways: with JavaScript and drag and drop, without JavaScript, and by keyboard only."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ INDEXED_MS = 120_000
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Four real packages and one that was cut short."""
+    """Return four real packages and a truncated one."""
     broken = tmp_path / Path(BROKEN).name
     broken.write_bytes((SHARED_PACKAGES / BROKEN).read_bytes()[:-200])
     return [*(SHARED_PACKAGES / path for path in GOOD), broken]
@@ -38,7 +38,7 @@ def create_channel(person: Person, name: str) -> Page:
 
 
 def drop(page: Page, files: list[Path]) -> None:
-    """Drop files onto the page as a hand would: a DataTransfer, dragged over and let go."""
+    """Drop files onto the page with a DataTransfer, as a mouse does."""
     page.evaluate(
         "() => { window.chosen = document.createElement('input'); chosen.type = 'file'; chosen.multiple = true }"
     )
@@ -65,7 +65,7 @@ def make_public(page: Page) -> None:
 
 
 def leave(page: Page) -> None:
-    """Wait until the page for dangerous things is behind us: what was asked for is done."""
+    """Wait until the page of dangerous actions is left, because the action is done then."""
     page.wait_for_url(lambda url: not url.endswith("/danger"))
 
 
@@ -79,7 +79,7 @@ def transfer(person: Person, channel: str, username: str) -> None:
 
 
 def join(owner: Person, invited: Person, channel: str, name: str = "max") -> None:
-    """The owner invites another one, and the invited accepts."""
+    """Let the owner invite a user, and the user accept."""
     page = owner.open(f"/channels/{channel}/settings/members?find={name}")
     row = page.get_by_role("listitem").filter(has_text="The user of")
     row.get_by_role("combobox").select_option("owner")
@@ -173,7 +173,7 @@ NAMES = """() => {
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Press Tab until what has this name has the focus, and see that it shows."""
+    """Press Tab until the element with this name has the focus, and check that it is visible."""
     for _ in range(80):
         page.keyboard.press("Tab")
         if name in page.evaluate(NAMES):
@@ -188,7 +188,7 @@ def tab_to(page: Page, name: str) -> None:
 
 
 def press(page: Page, name: str, leads_to: str) -> None:
-    """Go to what has this name and press Enter."""
+    """Tab to the element with this name and press Enter."""
     tab_to(page, name)
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{leads_to}")
@@ -208,7 +208,7 @@ def test_by_keyboard_alone(visit: Visit, files: list[Path]) -> None:
 
     press(page, "Upload", "/channels/keys/settings/upload")
     tab_to(page, "Packages to upload")
-    # The dialog in which files are chosen is the system's own; this is what it answers.
+    # The file dialog belongs to the system; this replaces its answer.
     page.locator("input[type=file]:focus").set_input_files([files[0], files[-1]])
     expect(page.get_by_text(re.compile("^Indexed in")).locator("visible=true")).to_have_count(1, timeout=INDEXED_MS)
     expect(page.locator(".reason:visible")).to_contain_text("was refused: ")
@@ -216,7 +216,9 @@ def test_by_keyboard_alone(visit: Visit, files: list[Path]) -> None:
     olga.open("/channels/keys")
     press(page, "empty", "/channels/keys/packages/empty")
     tab_to(page, "Copy")
-    page.evaluate("window.setTimeout = () => 0")  # else the button says so for 1.6 s only, which could be missed
+    page.evaluate(
+        "window.setTimeout = () => 0"
+    )  # otherwise the button shows it for only 1.6 s, which a test could miss
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert "/keys" in copied(page, "pixi ")

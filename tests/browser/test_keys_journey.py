@@ -1,4 +1,4 @@
-"""A key's life in a browser: made, copied, used by real clients, examined by the doctor, revoked."""
+"""Tests of a key in the browser: created, copied, used by real clients, examined by the doctor, revoked."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.live import LiveHub
 
 
 def make_key(page: Page, name: str, channel: str) -> str:
-    """A key for reading and uploading in one channel, for 30 days; returns what the page shows of it."""
+    """Create a key for reading and uploading in one channel for 30 days. Return the secret that the page shows."""
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Upload").check()
     page.get_by_label("Some of them").check()

@@ -1,4 +1,4 @@
-"""An invitation's way in a browser: found nobody, invited by mail, signed up by the link in the mail, accepted."""
+"""Tests of an invitation in the browser: no such user, invited by mail, signed up by the mail's link, accepted."""
 
 import re
 
@@ -14,14 +14,14 @@ CODE = re.compile(r"^ {4}([A-Z0-9-]{6,9})$", re.MULTILINE)
 
 
 class Mails:
-    """The mails that the hub prints."""
+    """Mails that the hub prints."""
 
     def __init__(self, hub: LiveHub) -> None:
         self.hub = hub
         self.seen = len(hub.log())
 
     def next(self, wanted: re.Pattern[str]) -> str:
-        """What the next mail that has it says."""
+        """Return the match of `wanted` in the next mail that has one."""
         found: list[str] = []
 
         def is_there() -> bool:
@@ -89,7 +89,7 @@ def test_a_team_joins_and_whoever_leaves_it_is_out(hub: LiveHub, visit: Visit) -
     expect(invited.get_by_text("You are in the team cartographers now.")).to_be_visible()
 
     owner = visit("olga").open("/channels/mapped/settings/members")
-    # As one types, without a click.
+    # Typed without a click, as users do.
     owner.get_by_label("User, team or e-mail address").press_sequentially("cartographers")
     row = owner.get_by_role("listitem").filter(has_text="The team of exactly this name")
     row.get_by_role("button", name="Invite").click()

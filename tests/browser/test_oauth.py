@@ -1,4 +1,4 @@
-"""Signing in pixi in a browser, until it is back at the program that asked: Chromium holds it to the hub's policy."""
+"""Tests of pixi's sign-in in the browser, up to the redirect to the program, with the hub's policy enforced."""
 
 import httpx2
 import pytest

@@ -1,4 +1,4 @@
-"""A trusted publisher's life in a browser: added, not pinned yet, used by a real exchange, pinned, removed."""
+"""Tests of a trusted publisher in the browser: added, not pinned yet, used by a real exchange, pinned, removed."""
 
 import json
 from urllib.error import HTTPError
@@ -15,14 +15,14 @@ REGISTER = "from publishing.models import Issuer; Issuer.objects.get_or_create(u
 
 
 def exchange(hub: LiveHub, issuer: FakeIssuer) -> str:
-    """The key for a token of GitHub's kind."""
+    """Exchange a GitHub-like token for a short-lived token."""
     body = json.dumps({"token": issuer.token()}).encode()
     with urlopen(Request(f"{hub.url}/api/oidc/mint_token", body, {"Content-Type": "application/json"})) as answer:
         return str(answer.read().decode())
 
 
 def upload_status(hub: LiveHub, channel: str, key: str) -> int:
-    """What an upload of nothing is answered: 400 where the key is good."""
+    """Return the status of an empty upload: 400 if the key is valid."""
     try:
         urlopen(Request(f"{hub.url}/api/v1/upload/{channel}", b"", {"Authorization": f"Bearer {key}"}))
     except HTTPError as error:

@@ -1,4 +1,4 @@
-"""Pages that stay open while their session ends in another tab: uploads are sent again, forms say what happened."""
+"""Tests of open pages whose session ends in another tab: uploads are sent again, forms explain it."""
 
 import re
 from pathlib import Path

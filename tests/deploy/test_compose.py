@@ -1,4 +1,4 @@
-"""docker-compose.yml, its .env, the image and nginx's templates: valid, and of one mind with each other and the hub."""
+"""Tests of docker-compose.yml, .env.example, the image and nginx's templates: valid and consistent with the hub."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ from deploy.compose import ComposeError, Service
 from deploy.local import free_port
 from hub.variables import SECTIONS
 
-# Of the compose specification, what this file uses.
+# The part of the compose specification that this file uses.
 TOP_KEYS = {"name", "services", "volumes", "secrets", "configs"}
 SERVICE_KEYS = {
     "build", "cap_drop", "command", "configs", "depends_on", "env_file", "environment", "expose", "healthcheck",
@@ -61,7 +61,7 @@ def test_what_must_be_filled(name: str) -> None:
 def test_every_setting_is_one_of_the_hubs() -> None:
     known = {variable.name for variables in SECTIONS.values() for variable in variables}
     given = [name for service in SERVICES.values() if service.is_hub for name in service.environment]
-    # The bucket's are read where HUB_STORAGE is s3.
+    # Variables of the bucket are read only if HUB_STORAGE is s3.
     assert {name.removesuffix("_FILE") for name in given if not name.startswith("AWS_")} <= known
 
 
@@ -117,7 +117,7 @@ def test_workers_take_every_queue_once() -> None:
     [("web-1", "web"), ("web-2", "web"), ("indexer", "worker"), ("worker", "worker"), ("beat", "beat")],
 )
 def test_commands_are_those_of_runhub(name: str, part: str) -> None:
-    """But for where the web listens, and what a worker takes."""
+    """Compare the commands, except the web server's address and the workers' queues."""
     own = {"", "--pidfile", f"127.0.0.1:{settings.HUB_PORT}"}
     assert set(PARTS[part]) - own <= set(SERVICES[name].command)
 

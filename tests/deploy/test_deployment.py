@@ -1,4 +1,4 @@
-"""`manage.py check --deploy`: clean where a hub is set up as it should be, one warning for each thing that is not."""
+"""Tests of `manage.py check --deploy`: no warning for a correct hub, one warning for each mistake."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ PRODUCTION = {
     "EMAIL_URL": "smtp+tls://hub:word@mail.example.org:587",
     "SECRET_KEY": "",
 }
-# What is wrong, by which variables, and what is said of it.
+# Mistake → the variables that make it, and a part of its warning.
 WRONG = {
     "no https": (
         {"HUB_PUBLIC_URL": "http://hub.example.org"},
@@ -62,7 +62,7 @@ def test_what_is_wrong_is_the_one_warning(tmp_path: Path, changed: dict[str, str
     found = check(tmp_path, **changed)
     assert found.returncode != 0
     assert sentence in found.stderr
-    # Without TLS Django has warnings of its own.
+    # Without TLS, Django adds its own warnings.
     assert found.stderr.count("(hub.") == ("(hub." in sentence)
 
 

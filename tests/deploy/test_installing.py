@@ -1,4 +1,4 @@
-"""The locks install on any day: with old and new pips, and with a newer release of every locked package on offer."""
+"""Tests of the lock files: they install with old and new pips, and when newer releases of every package exist."""
 
 import os
 import re
@@ -14,14 +14,14 @@ from packaging.utils import canonicalize_name, canonicalize_version
 
 ROOT = Path(__file__).parents[2]
 LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
-# The pip that Python 3.11.0's ensurepip brings, that of Debian 12, and the newest one.
+# The pips of Python 3.11.0's ensurepip and of Debian 12, and the newest one.
 PIPS = {"pip==22.3": "dev", "pip==23.0.1": "run", "pip": "run"}
 INSTALL_S = 900
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
 def locked(lock: str) -> dict[str, str]:
-    """Name → version of every package that `lock` has for this Python and platform."""
+    """Return name → version of every package that `lock` has for this Python and platform."""
     lines = re.findall(r"^([\w.-]+==[^\\\n]+?) *\\$", (ROOT / lock).read_text(), re.MULTILINE)
     requirements = [Requirement(line) for line in lines]
     return {
@@ -33,7 +33,7 @@ def locked(lock: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def newer_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of wheels for pip's --find-links: a newer release of every package of both locks."""
+    """Return a folder of wheels for pip's --find-links with a newer release of every locked package."""
     folder = tmp_path_factory.mktemp("newer")
     for lock in LOCKS.values():
         for name, version in locked(lock).items():

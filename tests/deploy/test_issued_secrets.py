@@ -1,4 +1,4 @@
-"""The plugin that looks for secrets in logs finds them: a run of its own, of one test that logs one."""
+"""Tests of the plugin that looks for secrets in logs: its own run, with one test that logs a secret."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""How nginx sends what the hub allows: between a hub and a store that say what a test wants them to."""
+"""Tests of nginx between a fake hub and a fake store: responses, caching and errors of HUB_DELIVERY=accel."""
 
 import gzip
 import hashlib
@@ -40,7 +40,7 @@ SENTENCE = b"The package store does not answer. Nothing was changed; try again.\
 
 
 class Told(NamedTuple):
-    """What a server answers with."""
+    """A response that a server sends."""
 
     status: int
     headers: dict[str, str]
@@ -48,7 +48,7 @@ class Told(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a client got."""
+    """A response that the client received."""
 
     status: int
     headers: Message
@@ -65,7 +65,7 @@ class Asked(NamedTuple):
 
 
 class Server:
-    """Answers everything with `answer`, and remembers what it was asked."""
+    """A server that sends `answer` to every request and records the requests."""
 
     def __init__(self) -> None:
         self.answer = Told(200, {})
@@ -140,7 +140,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def world(servers: World, request: pytest.FixtureRequest) -> World:
-    """With a file in the folder and the same one in the store, of which nginx has nothing yet."""
+    """Put the same file in the folder and in the store; nginx has not cached it."""
     servers.hub.asked.clear()
     servers.store.asked.clear()
     servers.store.answer = Told(200, {"ETag": '"md5"', "Last-Modified": "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT)

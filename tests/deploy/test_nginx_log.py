@@ -1,4 +1,4 @@
-"""nginx's own log has no key, in whatever spelling the address or the Referer has it, even where the hub is down."""
+"""Tests of nginx's log: it has no key in any spelling of path or Referer, even if the hub is down."""
 
 import socket
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The documentation: every page shows, every link leads somewhere, every command does what it says."""
+"""Tests of the documentation: every page renders, every link has a target, every command works as described."""
 
 import re
 import shlex
@@ -34,7 +34,7 @@ HUB = f"https://{views.EXAMPLE_HOST}"
 FILE = "demo-1.0-0"
 
 REHEARSED = "tests/clients/test_rehearsals.py does it"
-# Commands that are not run here, and why. All others are: see run().
+# Commands that are not run here, with the reason. run() runs all others.
 NOT_RUN = {
     "make run": "tests/clients/test_runhub.py runs what it starts; make would install everything first",
     "make stack": "tests/clients/test_stack.py runs what it starts",
@@ -49,14 +49,14 @@ NOT_RUN = {
 
 @dataclass(frozen=True)
 class Place:
-    """A live hub with a package in a private channel, and everything that stands for the examples' blanks."""
+    """A live hub with a package in a private channel, and the values of the examples' placeholders."""
 
     hub: LiveHub
     key: str
     folder: Path
 
     def fill(self, line: str) -> str:
-        """The line with this hub's address and names."""
+        """Return the line with this hub's URL and names."""
         blanks = {"KEY": self.key, "CHANNEL": "demo", "PACKAGE": "demo", "FILE": FILE, "SUBDIR": "noarch"}
         blanks |= {"USER": "admin", "NAME": "another", "FOLDER": str(self.folder / "backup")}
         if "LEAKED" in line:
@@ -126,7 +126,7 @@ def manage(place: Place, words: list[str]) -> None:
 
 
 def with_environment(parsed: Parsed, environment: dict[str, str]) -> Parsed:
-    """What an upload takes from the environment (opt.rs, PrefixOpts)."""
+    """Add the options that an upload reads from the environment (opt.rs, PrefixOpts)."""
     if parsed.name[1:] != ("upload", "prefix"):
         return parsed
     variables = {"--url": "PREFIX_SERVER_URL", "--channel": "PREFIX_CHANNEL", "--api-key": "PREFIX_API_KEY"}
@@ -137,7 +137,7 @@ def with_environment(parsed: Parsed, environment: dict[str, str]) -> Parsed:
 def check_client(place: Place, command: Parsed) -> None:
     if command.name[1:] == ("upload", "prefix"):
         files = [str(place.folder / file) for file in command.arguments]
-        # Without a key of its own it takes what was stored at the login.
+        # Without --api-key, it uses the key that was stored at the login.
         key = command.options.get("--api-key", place.key)
         upload_package_to_prefix(files, command.options["--url"], command.options["--channel"], api_key=key)
     for word in [*command.options.values(), *command.arguments]:
@@ -149,7 +149,7 @@ def check_client(place: Place, command: Parsed) -> None:
 
 
 def publish(place: Place) -> None:
-    """The package is there, whatever the block before did."""
+    """Upload the package, whether or not the previous block did."""
     upload_package_to_prefix([str(place.folder / f"{FILE}.conda")], place.hub.url, "demo", api_key=place.key)
 
 
@@ -259,9 +259,10 @@ def test_every_error_code_is_documented_under_its_status() -> None:
     table = pages()["api"].split("## Errors")[1]
     documented = set(re.findall(r"`([a-z_]+)`", table))
 
-    # What only pages can be told; and what only removing by hand, too many requests, keys.py and hub/errors.py can.
+    # Codes of pages only; and codes that are raised elsewhere: removal by hand, rate limits, api_keys.py,
+    # hub/errors.py.
     only_on_pages = {"key_on_page", "signed_out", "not_from_here", "channel_exists", "owner_gone", "bytes_limit"}
-    only_on_pages |= {"packages_a_day"}  # the name of a limit
+    only_on_pages |= {"packages_a_day"}  # the name of a limit, not a code
     assert in_code - only_on_pages == documented - {"purged", "too_many", "bad_globs", "disk_full"}
 
 
@@ -273,12 +274,12 @@ def test_every_refusal_of_an_identity_token_is_documented() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """`manage.py settings --write` writes them."""
+    """Compare with the output of `manage.py settings`; `--write` updates the page."""
     assert tables() in pages()["operating"]
 
 
 def test_every_variable_of_a_store_is_read() -> None:
-    """`AWS_PROFILE` is boto3's own."""
+    """Compare the names, except `AWS_PROFILE`, which boto3 reads."""
     named = set(re.findall(r"\b((?:HUB|AWS)_[A-Z0-9_]+)\b", pages()["storage"])) - {"AWS_PROFILE"}
 
     assert named <= set(re.findall(r"^\| `(\w+)` \|", tables(), re.MULTILINE))

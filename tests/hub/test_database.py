@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: shared by threads, taken again after a failure, and a refusal where there is none."""
+"""Tests of PostgreSQL connections: shared by threads, replaced after a failure, and 503 if there is none."""
 
 import os
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ DOWN = "The database does not answer just now; try again in a moment.\n"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    """One connection for each of the two web processes."""
+    """Run a hub with one connection for each of its two web processes."""
     with live_hub(tmp_path_factory.mktemp("hub"), HUB_DATABASE_CONNECTIONS="1", HUB_ADMIN_PASSWORD="x" * 20) as hub:
         hub.manage("createchannel", "open", "--owner", "admin", "--public")
         yield hub
 
 
 def asked(hub: LiveHub) -> tuple[int, str | None, str]:
-    """The status, Retry-After and text of a page that needs the database."""
+    """Return status, Retry-After and text of a page that needs the database."""
     try:
         with urlopen(f"{hub.url}/channels/open", timeout=120) as answer:
             return answer.status, None, "a page"
@@ -41,7 +41,7 @@ def asked(hub: LiveHub) -> tuple[int, str | None, str]:
 
 
 def administrator(hub: LiveHub) -> psycopg.Connection:
-    """A connection to the same server, beside the hub's database."""
+    """Return a connection to the same server, outside of the hub's database."""
     server = urlsplit(hub.environment["DATABASE_URL"])
     return psycopg.connect(server._replace(path="/postgres").geturl(), autocommit=True)
 
@@ -49,7 +49,7 @@ def administrator(hub: LiveHub) -> psycopg.Connection:
 def end_sessions(hub: LiveHub) -> int:
     name = urlsplit(hub.environment["DATABASE_URL"]).path.strip("/")
     with administrator(hub) as session:
-        # Waits for each, at most 10 s: what it is told to do, a process of PostgreSQL does later.
+        # Waits up to 10 s for each session to end: PostgreSQL's processes end later than they are told to.
         end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
         found = session.execute(end, [name])
         return len(found.fetchall())
@@ -72,7 +72,7 @@ def test_a_database_that_is_down_is_a_clean_503_and_the_hub_recovers_by_itself(h
         session.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     assert refused == (503, "5", DOWN)
 
-    # A first one may still wait out the pool's last try.
+    # The first request may still wait for the pool's last try.
     asked(hub)
     assert [asked(hub)[0] for _ in range(6)] == [200] * 6
 
@@ -98,7 +98,7 @@ def end_own_session_while_taken(name: str) -> None:
 
 
 def is_free(name: str) -> bool:
-    """Whether another session of the server gets the lock."""
+    """Tell whether another session of the server gets the lock."""
 
     def attempt() -> bool:
         try:
@@ -123,7 +123,7 @@ def test_a_lock_ends_with_its_session() -> None:
 @ON_POSTGRESQL
 @pytest.mark.django_db(transaction=True)
 def test_no_lock_is_left_to_the_next_one_who_takes_the_connection() -> None:
-    """A lock outlives the transaction that it was taken in, and a failed one refuses to let it go."""
+    """Check a lock that was taken in a failed transaction: the lock outlives it, and unlocking fails."""
     with pytest.raises(InternalError), transaction.atomic(), try_lock("a"), connection.cursor() as cursor:
         cursor.execute("SELECT nonsense")
     connection.close()

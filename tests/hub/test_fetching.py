@@ -1,4 +1,4 @@
-"""Asking other servers: https alone, public addresses alone, and never for longer or for more than is allowed."""
+"""Tests of requests to other servers: only https, only public addresses, and the limits of time and size."""
 
 import socket
 import time
@@ -27,7 +27,7 @@ PRIVATE = (
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """What the resolver says, time after time; returns the names that it was asked for."""
+    """Replace the resolver's answers, one after the other. Return the looked-up names."""
     left, asked = list(answers), []
 
     def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
@@ -40,7 +40,7 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
 
 
 def failure(url: str, **limits: Any) -> str:
-    """Why there is no answer."""
+    """Return the message of the failed request."""
     with pytest.raises(FetchError) as caught:
         get(url, **limits)
     return str(caught.value)
@@ -48,7 +48,7 @@ def failure(url: str, **limits: Any) -> str:
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The addresses that were connected to; nobody answers there."""
+    """Record the addresses of connections, and refuse them."""
     found: list[Any] = []
 
     def create_connection(address: Any, timeout_s: float) -> None:
@@ -229,7 +229,7 @@ def test_proxies_of_the_environment_are_not_used(settings: Settings, monkeypatch
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The certificate of keys.example, of an authority that this process trusts."""
+    """Return the certificate of keys.example, from an authority that this process trusts."""
     file = certificate_for("keys.example", tmp_path / "keys.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     monkeypatch.setattr(fetching, "look_up", lambda host, port: ["127.0.0.1"])
@@ -265,7 +265,7 @@ def test_handshake_that_never_ends(settings: Settings, authority: Path) -> None:
 
 
 def certificate_for(host: str, file: Path) -> Path:
-    """A certificate for `host` that signs itself, and its key, in one file."""
+    """Write a self-signed certificate for `host` and its key to one file."""
     key, now = private_key(str(file)), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     certificate = (

@@ -1,4 +1,4 @@
-"""Readiness: what it says of database, store and broker, and how little it costs."""
+"""Tests of readiness: its text about database, store and broker, and its cost."""
 
 import threading
 import time
@@ -16,7 +16,10 @@ SECRET = "redis://:s3cret-of-redis@10.0.0.7/0"
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probes that nobody has asked yet, and a database that answers: a test's own connection is no other thread's."""
+    """Use new probes without cached results.
+
+    The database probe does nothing, because its thread can't use a test's connection.
+    """
     monkeypatch.setattr(health, "TIMEOUT_S", 60)
     monkeypatch.setattr(health, "CACHED_S", 60)
     asks = {"database": lambda: None, "store": health.ask_store, "broker": health.ask_broker}
@@ -33,7 +36,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 def words(client: Client) -> tuple[int, list[str]]:
-    """The status and each line without its time."""
+    """Return the status, and each line without its time."""
     answer = client.get("/readyz")
     return answer.status_code, [line.partition(",")[0] for line in answer.text.splitlines()]
 

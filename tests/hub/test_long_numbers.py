@@ -1,4 +1,4 @@
-"""A number of thousands of digits, wherever a request can hold one: 400 or 416, never a failure of the hub's."""
+"""Tests of numbers with thousands of digits wherever a request can have one: 400 or 416, never 500."""
 
 import re
 from http import HTTPStatus
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).parents[2]
 LONG = "9" * 5000
-# As Python's int() reads numbers.
+# Spellings that int() accepts.
 SPELLINGS = [LONG, "-" + LONG, "1_0" * 2500, "٣" * 5000, "%39" * 2000, "0x" + LONG, LONG + ".5"]
 FIELDS = ["id", "pk", "page", "revoke", "retry", "put_away", "code", "max_upload_bytes", "lifetime", "channels",
           "query", "token", "grant_type", "client_id", "user_code", "form-TOTAL_FORMS", "_selected_action", "action",
@@ -36,7 +36,7 @@ def world(settings: Settings) -> None:
 
 
 def parameters() -> set[str]:
-    """Every name that some view looks for in a query."""
+    """Return the names of all query parameters that views read."""
     found = set()
     for folder in ("channels_app", "publishing", "hub"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -58,7 +58,7 @@ def parameters() -> set[str]:
 
 
 def paths() -> list[str]:
-    """An address of every route; the administration by its pages of lists."""
+    """Return a path of every route; of the admin, only the list pages."""
     own = [address(route) for route in every_route() if not is_admins(route) and not route.startswith("/")]
     admin = [reverse(route) for route in every_route() if route.startswith("admin:") and route.endswith("_changelist")]
     return [*own, *admin]
@@ -99,7 +99,7 @@ def test_as_an_argument_of_every_route() -> None:
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json", "text/plain"])
 def test_in_bodies(content_type: str) -> None:
-    """Every name of a field that a form or a view of the hub has, at every route."""
+    """Send all field names of forms and views to every route."""
     for caller in ("admi", "owne", "kMan"):
         client = CALLERS[caller]()
         client.raise_request_exception = False

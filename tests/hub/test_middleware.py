@@ -1,4 +1,4 @@
-"""How large a body may be: no form's is read that is larger than any form of the hub."""
+"""Tests of the limit of request bodies: a body that is larger than any form is not read."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,7 +21,7 @@ OWN_BOUNDS = {"upload", "channel-upload", "mint-token", "channel-file", "channel
 
 
 def refused(route: str, **headers: str) -> HttpResponse | None:
-    """Return the answer of a request to `route` that its view never sees, or None."""
+    """Return the response to a request that its view never sees, or None."""
     request = RequestFactory().post("/", b"", content_type="application/octet-stream")
     request.META |= headers
     request.resolver_match = ResolverMatch(every_view()[route], (), {}, url_name=route)
@@ -69,7 +69,7 @@ def test_routes_that_bound_their_own_body_take_any_length(route: str) -> None:
     ["/accounts/login/", "/channels/demo/settings", "/admin/", "/identity/o/api/token", "/demo/noarch/repodata.json"],
 )
 def test_no_page_reads_a_large_body(channel: Channel, olga: User, settings: Settings, path: str) -> None:
-    settings.FILE_UPLOAD_HANDLERS = []  # none may be asked for
+    settings.FILE_UPLOAD_HANDLERS = []  # fail if the upload parser is used
     headers = {"accept": "text/html"}
     for browser in (Client(enforce_csrf_checks=True), signed_in(olga)):
         answer = browser.post(path, b"x" * (MIB + 1), content_type="multipart/form-data; boundary=x", headers=headers)

@@ -1,4 +1,4 @@
-"""Unseen characters, and those that act on a terminal: shown by their numbers, on pages and in lines of the log."""
+"""Tests of invisible and control characters: pages and log lines show their numbers."""
 
 import io
 import json
@@ -13,18 +13,18 @@ from hub.observability.logs import FORMATTERS
 from hub.plain_text import lines, one_line, visible
 from hub.server.gunicorn_conf import logger_class
 
-# Unseen in themselves, whatever Unicode calls them.
+# Blank characters, whatever their Unicode category.
 BLANK = "\u034f\u115f\u1160\u17b4\u180b\u2800\u3164\uffa0\ufe00\U000e0100"
 NASTY = (
     "\x00\x07\x08\x0b\x0c\x1b\x7f\x85\x9b\xad\u061c\u180e\u200b\u200d\u200e\u202a\u202e\u2060\u2066\u2069\ufeff"
     "\U000e0041"
 )
-# Of category Cf, and yet seen: signs of Arabic, Syriac and Kaithi before numbers.
+# Visible characters of category Cf: Arabic, Syriac and Kaithi signs before numbers.
 SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 
 
 def unseen() -> list[str]:
-    """Controls, formats, separators of lines and lone surrogates, of all of Unicode."""
+    """Return all controls, formats, line separators and lone surrogates of Unicode."""
     every = map(chr, range(sys.maxunicode + 1))
     return [each for each in every if unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
 

@@ -1,4 +1,4 @@
-"""`manage.py preparehub`: what happens before every start, and at the first one alone."""
+"""Tests of `manage.py preparehub`: its steps before every start, and those of the first start."""
 
 import re
 from io import StringIO
@@ -17,14 +17,14 @@ Calls = list[tuple[object, ...]]
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """The commands that it calls, instead of them."""
+    """Record the commands that it calls instead of running them."""
     calls: Calls = []
     monkeypatch.setattr(preparehub, "call_command", lambda *command, **_: calls.append(command))
     return calls
 
 
 def prepare() -> tuple[str, str]:
-    """What it prints, and what it warns of."""
+    """Return its output and its warnings."""
     out, err = StringIO(), StringIO()
     call_command("preparehub", stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()

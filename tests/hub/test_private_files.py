@@ -1,4 +1,4 @@
-"""Files that other users of the machine can read: none but packages, where a group is named for them."""
+"""Tests of file permissions: other users can read no file, except packages if a group is configured."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ from tests.live import MANAGE, ROOT, LiveHub, live_hub
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    """A hub that was started with the usual umask, in a folder that is open to all."""
+    """Run a hub that was started with the usual umask, in a folder that is open to all."""
     before = os.umask(0o022)
     try:
         folder = tmp_path_factory.mktemp("private")

@@ -1,4 +1,4 @@
-"""What no log line may hold, and what it may."""
+"""Tests of redaction: texts that a log line must hide, and those that it must keep."""
 
 import logging
 from base64 import b64encode
@@ -100,7 +100,7 @@ def test_traces_are_hidden_too() -> None:
 
 
 def test_an_access_log_hides_them() -> None:
-    """gunicorn writes none by default; whoever turns it on gets this one."""
+    """Check gunicorn's own access log, which is off by default."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET",
         "RAW_URI": "/invitations/Ab1_-cdef?code=0123",

@@ -1,4 +1,4 @@
-"""Errors to Sentry: they arrive, with the version and the request's id, and hold no secret and nobody's data."""
+"""Tests of error reports to Sentry: they arrive with version and request id, without secrets and personal data."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ from hub import VERSION
 from tests.builders import NO_KEY
 
 ROOT = Path(__file__).parents[2]
-# A request that fails, since this database has no tables; then a line of the log, and a job.
+# A request that fails, because the database has no tables; then a log line, and a job.
 PROGRAM = f"""
 import django
 django.setup()
@@ -37,7 +37,7 @@ sentry_sdk.flush(10)
 
 
 class Sentry(ThreadingHTTPServer):
-    """Keeps the events that come; an envelope is lines of JSON (develop.sentry.dev, "Envelopes")."""
+    """A server that records events. An envelope is lines of JSON (develop.sentry.dev, "Envelopes")."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def sentry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentry]:
-    """What a hub sent whose work failed in three ways."""
+    """Return the events of a hub with three failures."""
     with Sentry() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -1,4 +1,4 @@
-"""The settings: a bad value stops the start with one line that says what was found and what is expected."""
+"""Tests of the settings: a bad value stops the start with one line: what was found, and what is expected."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A web process under load, and one that is told to stop (SIGTERM): it finishes what it is at."""
+"""Tests of web processes and workers on SIGTERM: they finish their requests and jobs."""
 
 import os
 import signal
@@ -29,13 +29,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 @pytest.fixture(scope="module")
 def key(hub: LiveHub) -> str:
-    """Of the owner of the private channel `demo`."""
+    """Return a key of the owner of the private channel `demo`."""
     hub.manage("createchannel", "demo", "--owner", "admin")
     return hub.manage("createapikey", "admin", "--name", "key", "--scope", "read", "--scope", "upload")
 
 
 def begin(hub: LiveHub, key: str, package: Path) -> HTTPConnection:
-    """An upload of which only the first 10 bytes have been sent, and have arrived."""
+    """Begin an upload: its first 10 bytes have been sent and received."""
     connection = HTTPConnection("127.0.0.1", hub.port, timeout=60)
     connection.putrequest("POST", "/api/v1/upload/demo")
     connection.putheader("Authorization", f"Bearer {key}")
@@ -47,7 +47,7 @@ def begin(hub: LiveHub, key: str, package: Path) -> HTTPConnection:
 
 
 def tell_to_stop(hub: LiveHub, word: str) -> int:
-    """The pid of the part, the eldest of its processes."""
+    """Send SIGTERM to the part's oldest process and return its pid."""
     pid = hub.part(word)[0]
     os.kill(pid, signal.SIGTERM)
     return pid
@@ -58,7 +58,7 @@ def seconds_until_stopped(pid: int) -> float:
 
 
 def is_refused(hub: LiveHub) -> bool:
-    """Whether nobody new is let in, while those who are in go on."""
+    """Tell whether new connections are refused."""
     try:
         socket.create_connection(("127.0.0.1", hub.port), timeout=1).close()
     except OSError:
@@ -96,7 +96,7 @@ def test_a_build_under_way_is_finished(hub: LiveHub, key: str, tmp_path: Path) -
     for name in ("first", "second"):
         package = make_conda(tmp_path, name=name)
         assert upload(hub, "demo", package, key).status == 201
-    # The second waits for its build, under the index's lock, until the first is 4 s old.
+    # The second build waits under the index's lock until the first is 4 s old.
     pid = tell_to_stop(hub, "worker")
     seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
     seconds_until_stopped(pid)
@@ -106,7 +106,7 @@ def test_a_build_under_way_is_finished(hub: LiveHub, key: str, tmp_path: Path) -
 def test_a_thread_stays_with_who_asks_again_unless_others_wait(
     monkeypatch: pytest.MonkeyPatch, waiting: list[object], answered: int
 ) -> None:
-    """The third time the connection is not kept."""
+    """Count the requests that a thread answers on one connection, which is closed after the third."""
     kept = [False, True, True]
     monkeypatch.setattr(gthread.ThreadWorker, "handle", lambda *_: kept.pop())
     queue: SimpleQueue[object] = SimpleQueue()

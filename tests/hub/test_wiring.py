@@ -1,4 +1,4 @@
-"""The leaves of the hub: routes, middleware, locks, the queue in a folder, the way a job is sent."""
+"""Tests of routes, middleware, locks, the queue in a folder, and the sending of jobs."""
 
 import multiprocessing
 import os
@@ -61,7 +61,7 @@ def test_a_lock_is_held_once(db: None) -> None:
 
 
 def _in_another_thread(name: str) -> bool:
-    """Whether another connection gets the lock."""
+    """Tell whether another connection gets the lock."""
     found: list[bool] = []
 
     def attempt() -> None:

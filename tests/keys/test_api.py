@@ -1,4 +1,4 @@
-"""`/api/v1/whoami`, and keys that end themselves."""
+"""Tests of `/api/v1/whoami`, and of keys that revoke themselves."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""`POST /api/graphql`: whose key is it, and nothing that costs more than that question."""
+"""Tests of `POST /api/graphql`: the owner of a key; other and expensive queries are refused."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from tests.pages import Response
 pytestmark = pytest.mark.django_db
 
 PATH = "/api/graphql"
-# What prefix-dev/pixi sends.
+# The query that prefix-dev/pixi sends.
 QUERY = "query { viewer { login } }"
 
 

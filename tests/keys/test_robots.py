@@ -1,4 +1,4 @@
-"""The API keys of a channel's CI: who sees, makes and revokes them, what they can do, and what ends them."""
+"""Tests of channel keys: visibility, creation, revocation, rights and expiry."""
 
 import re
 from typing import Any
@@ -38,7 +38,7 @@ def status(secret: str, path: str = FILE) -> int:
 
 
 def upload(secret: str, channel: str = "demo") -> int:
-    """What an upload of nothing is answered: 400 where the key may."""
+    """Return the status of an empty upload: 400 if the key may upload."""
     kind = "application/octet-stream"
     return Client().post(f"/api/v1/upload/{channel}", b"", content_type=kind, headers=bearer(secret)).status_code
 

@@ -1,4 +1,4 @@
-"""The page of one's own API keys: what it offers, what it makes, where a key stands, and what a key can do."""
+"""Tests of the page of one's API keys: its form, the created keys, and their rights."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def owner(channel: Channel, olga: User) -> Client:
 
 
 def made(response: Response) -> str:
-    """The secret that the page shows."""
+    """Return the secret that the page shows."""
     assert response.status_code == 200
     found = set(SECRET.findall(response.content.decode()))
     assert len(found) == 1, strip_tags(text(response))[:2000]
@@ -43,7 +43,7 @@ def offered(client: Client, field: str) -> list[str]:
 
 
 def upload(secret: str) -> int:
-    """What an upload of nothing is answered: 400 where the key may."""
+    """Return the status of an empty upload: 400 if the key may upload."""
     headers = {"authorization": f"Bearer {secret}"}
     return (
         Client().post("/api/v1/upload/demo", b"", content_type="application/octet-stream", headers=headers).status_code

@@ -1,4 +1,4 @@
-"""Accounts that end: what they alone own is handed over first, at every door."""
+"""Tests of ending accounts: channels and teams that only they own must be handed over first."""
 
 from io import StringIO
 
@@ -21,7 +21,7 @@ ALONE = "The channel &#x27;demo&#x27; would have no owner."
 
 @pytest.fixture
 def root(db: None) -> Client:
-    """An administrator's browser."""
+    """Return the browser of an administrator."""
     return signed_in(make_user("root", is_superuser=True, is_staff=True))
 
 
@@ -30,7 +30,7 @@ def path_of(user: User, page: str = "change") -> str:
 
 
 def form_of(user: User, **changes: str) -> dict[str, str]:
-    """The form of a user as the page has it, with some fields changed; "" unticks one."""
+    """Return the form of a user as the page has it, with changed fields; "" unticks one."""
     form = {"username": user.username, "email": user.email, "is_active": "on", **changes}
     joined = user.date_joined
     form |= {"date_joined_0": f"{joined:%Y-%m-%d}", "date_joined_1": f"{joined:%H:%M:%S}"}
@@ -65,7 +65,7 @@ def test_the_delete_page_lists_what_would_be_left(root: Client, channel: Channel
 
 
 def test_neither_does_the_action_delete_several(root: Client, channel: Channel, olga: User, sam: User) -> None:
-    """Two owners who alone own it together go together, or not at all."""
+    """Check two users who are the only owners of a channel: they are deleted together or not at all."""
     make_member(channel, sam, Role.OWNER)
     form = {"action": "delete_selected", "_selected_action": [str(olga.pk), str(sam.pk)], "post": "yes"}
     page = text(root.post(USERS, form))

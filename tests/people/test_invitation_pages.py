@@ -1,4 +1,4 @@
-"""The page of an invitation: by its link alone, for the right account alone, and without the secret anywhere."""
+"""Tests of an invitation's page: only with its link, only for the right account, and without leaking the secret."""
 
 import re
 

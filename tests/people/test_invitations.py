@@ -1,4 +1,4 @@
-"""Invitations by mail: who may send, renew and withdraw them, whose they are, and when they end."""
+"""Tests of invitations by mail: sending, renewing and withdrawing, their recipient, and their expiry."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ ADDRESS = "ada@example.org"
 
 @pytest.fixture
 def ada(db: None) -> User:
-    """Whose verified address is ADDRESS."""
+    """Return a user whose verified address is ADDRESS."""
     ada = make_user("ada")
     make_address(ada, ADDRESS)
     return ada

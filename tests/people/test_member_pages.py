@@ -1,4 +1,4 @@
-"""The members' page: inviting, changing, removing, filtering, and what each says where it does not work."""
+"""Tests of the members' page: inviting, changing, removing and filtering, with their error messages."""
 
 import re
 
@@ -143,7 +143,7 @@ def test_members_cost_as_many_queries_for_20_as_for_2(
 
 
 def found(client: Client, query: str) -> list[tuple[str, str]]:
-    """What is found: (what it is added by, its name); of a member, the name alone."""
+    """Return the results: (the field that adds it, its name); of a member, only the name."""
     page = text(client.get(f"{MEMBERS}?find={query}"))
     part = page[page.index('id="found"') : page.index('aria-labelledby="members"')]
     return re.findall(r'name="(username|team|email)" value="([^"]+)"', part)
@@ -161,7 +161,7 @@ def test_administrators_find_everybody(admin_user: User, channel: Channel, max_:
 
 
 def test_others_find_whom_they_know_already(owner: Client, channel: Channel, olga: User, max_: User, sam: User) -> None:
-    """Whoever makes a channel can't read the list of users by it, nor ask whether there is one of a name."""
+    """Check that channel owners can't list users or probe for a name: only known people are found."""
     mate = make_user("max-of-team")
     make_team("max-team", olga, mate)
     make_user("max-stranger")
@@ -209,7 +209,7 @@ def test_who_may_not_invite_finds_nobody(channel: Channel, max_: User, sam: User
 
 
 def test_a_team_is_added_changed_and_removed(owner: Client, channel: Channel, olga: User) -> None:
-    """By whoever manages it; others ask its managers."""
+    """Use a manager of the team; other users invite its managers."""
     make_team("mappers", manager=olga)
     added = owner.post(MEMBERS, {"action": "add", "team": "mappers", "role": "viewer"})
     changed = owner.post(MEMBERS, {"action": "change", "team": "mappers", "role": "maintainer"})

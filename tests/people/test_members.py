@@ -1,4 +1,4 @@
-"""Who belongs to a channel: the rules of members.py, its events, and that a channel is never without an owner."""
+"""Tests of memberships: the rules of members.py, the events, and the last owner of a channel."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_only_users_that_can_sign_in_are_added(channel: Channel, admin_user: Use
 @pytest.mark.parametrize("username", ["max", "nobody", ""])
 @pytest.mark.parametrize("team", ["", "mappers", "nowhere"])
 def test_nobody_is_added_unasked(channel: Channel, olga: User, max_: User, username: str, team: str) -> None:
-    """Nor is told whether there is such a user or team."""
+    """Check that the caller does not learn whether the user or the team exists."""
     make_team("mappers", olga, manager=max_)
     with refused(403, "invited_first", "Nobody is made a member unasked: send an invitation, to be accepted."):
         members.add(actor=acting(olga), channel=channel, username=username, team=team, role=Role.VIEWER)
@@ -283,7 +283,7 @@ def test_who_belongs_by_a_team_alone_cannot_leave(channel: Channel, max_: User) 
 
 
 def test_nobody_owns_a_channel_unasked(channel: Channel, olga: User, admin_user: User, max_: User, sam: User) -> None:
-    """Neither strangers, nor members by a team or as something less: the first owner pays."""
+    """Check strangers, members by a team, and lower roles: the first owner pays, so an owner must agree."""
     make_team_member(channel, make_team("mappers", make_user("eve")))
     make_member(channel, max_, Role.MAINTAINER)
     for username in ("sam", "nobody", "eve", "max"):

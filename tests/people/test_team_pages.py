@@ -1,4 +1,4 @@
-"""The pages of teams: what who sees there, and what the forms do."""
+"""Tests of the pages of teams: their contents for each user, and their forms."""
 
 import re
 
@@ -18,7 +18,7 @@ TEAMS, TEAM = "/teams", "/teams/mappers"
 
 @pytest.fixture
 def team(olga: User, max_: User) -> Team:
-    """Olga manages it, Max is in it."""
+    """Return a team of Olga's with Max as a member."""
     return make_team("mappers", max_, manager=olga, description="Who draw")
 
 

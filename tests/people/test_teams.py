@@ -1,4 +1,4 @@
-"""Teams: who is in them, who says so, and groups of OpenID Connect."""
+"""Tests of teams: their members, their managers, and groups of OpenID Connect."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def team(olga: User, max_: User) -> Team:
-    """Olga manages it, Max is in it."""
+    """Return a team of Olga's with Max as a member."""
     return make_team("mappers", max_, manager=olga)
 
 
 def people(team: Team) -> dict[str, bool]:
-    """User name → whether a manager."""
+    """Return user name → whether a manager."""
     return dict(TeamMember.objects.filter(team=team).values_list("user__username", "is_manager"))
 
 
@@ -190,7 +190,7 @@ def test_who_was_added_by_hand_stays_without_the_group(olga: User, max_: User) -
 
 @pytest.mark.parametrize("group", ["acme:admins", "acme:maps ", "x", "evil:maps"])
 def test_who_manages_a_team_gives_it_no_group(olga: User, team: Team, group: str) -> None:
-    """All people of the group would be in the team, unasked."""
+    """Check that managers can't set a group: its people would be added without consent."""
     with refused(403, "administrators_only", f"Only an administrator makes '{group}' a team's group"):
         teams.update(user=olga, team=team, name="mappers", description="", group=group)
     Team.objects.update(group="acme:maps")

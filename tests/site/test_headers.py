@@ -1,4 +1,4 @@
-"""What every class of answer tells browsers and caches."""
+"""Tests of security and cache headers of every kind of response."""
 
 import pytest
 from django.test import Client
@@ -29,7 +29,7 @@ POLICY = {
     "base-uri 'none'",
     "frame-ancestors 'none'",
 }
-# An address of every class: who asks, and the status.
+# A path of every kind, with the caller and the status.
 ANSWERS = [
     ("anon", "/", 200),
     ("anon", "/accounts/login/", 200),

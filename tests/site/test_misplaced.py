@@ -1,4 +1,4 @@
-"""Requests to an address that does not take them: clients get a sentence, people a page."""
+"""Tests of uploads to wrong URLs: clients get a sentence, browsers get a page."""
 
 import pytest
 from django.test import Client
@@ -45,7 +45,7 @@ def hub(settings: Settings, channel: Channel) -> None:
 
 
 def clients(olga: User) -> dict[str, dict[str, str]]:
-    """The ways in which a client may show its key, or none."""
+    """Return the headers of each way to send a key, or none."""
     key = make_key(olga)
     return {
         "bearer": {"Authorization": f"Bearer {key}"},

@@ -1,4 +1,4 @@
-"""The pages: who sees what on them, what they cost, what they load."""
+"""Tests of pages: their contents for each user, their number of queries, and the files that they load."""
 
 import re
 from datetime import timedelta
@@ -199,7 +199,7 @@ def test_the_channels_page_costs_as_many_queries_for_20_channels_as_for_3(
         make_channel(f"channel-{n}", max_, packages=2)
     client = signed_in(max_)
 
-    with django_assert_num_queries(7):  # session, user, cards and how many, mine, all, deleted
+    with django_assert_num_queries(7):  # session, user, cards, number of cards, mine, all, deleted
         assert len(channels(client, "")) == number
 
 

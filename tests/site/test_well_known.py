@@ -1,4 +1,4 @@
-"""Files that browsers, crawlers and password managers ask of any site."""
+"""Tests of files that browsers, crawlers and password managers request from any site."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What Markdown becomes, and what it can't become."""
+"""Tests of Markdown: the HTML that it becomes, and the HTML that is removed."""
 
 import re
 import time

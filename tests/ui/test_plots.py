@@ -1,4 +1,4 @@
-"""Plots: counts become coordinates."""
+"""Tests of plots: counts become coordinates."""
 
 from datetime import date
 

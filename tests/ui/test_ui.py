@@ -1,4 +1,4 @@
-"""The tags of templates: states in words, times, pictures."""
+"""Tests of template tags: words for states, times, pictures."""
 
 from datetime import UTC, datetime, timedelta
 
