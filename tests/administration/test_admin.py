@@ -1,4 +1,4 @@
-"""What Django's administration shows."""
+"""Tests of the contents of Django's administration."""
 
 import pytest
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""Whatever the administration changes is in the activity, with how it was and how it is."""
+"""Tests of the audit log of the administration: every change is recorded with the old and the new value."""
 
 import json
 from typing import Any
@@ -135,7 +135,7 @@ def test_a_key_is_revoked_there_for_good(root: Client, olga: User) -> None:
     assert revoked_at
     event = AuditEvent.objects.get(action="key.revoke")
     assert notifications.recipients(event.pk) == [olga.pk]
-    # Nothing brings it back.
+    # A revoked key stays revoked.
     for form in ({"revoked_at_0": "", "revoked_at_1": ""}, {"revoked_at_0": "2099-01-01", "revoked_at_1": "00:00:00"}):
         assert root.post(f"{address}{key.pk}/change/", {"name": "test", **form}).status_code == 302
         assert olga.keys.get().revoked_at == revoked_at
@@ -143,7 +143,7 @@ def test_a_key_is_revoked_there_for_good(root: Client, olga: User) -> None:
 
 @pytest.mark.parametrize("codename", ["change_user", "view_user", "view_apikey", "change_apikey", "view_reservedname"])
 def test_staff_with_single_rights_do_nothing_there(root: Client, olga: User, codename: str) -> None:
-    """Else one of them would make themselves an administrator, or replace an administrator's password."""
+    """Check that Django's single permissions grant nothing: with one, staff could make themselves administrators."""
     pat = make_user("pat", is_staff=True)
     pat.user_permissions.add(Permission.objects.get(codename=codename))
     browser = signed_in(pat)
@@ -180,7 +180,7 @@ class TeamPages(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def test_rows_within_a_page_are_recorded(root: Client, olga: User, max_: User, sam: User) -> None:
-    """No page has such rows today."""
+    """Check inline rows, which no page has today."""
     team = make_team("mappers", max_, manager=olga)
     pages = audited(TeamPages)(Team, admin.site)
     first, second = team.people.order_by("pk")

@@ -1,4 +1,4 @@
-"""The administrators' pages of issuers and trusted publishers."""
+"""Tests of the administration of issuers and trusted publishers."""
 
 import json
 
@@ -21,12 +21,12 @@ FORM = {"url": OWN, "provider": "gitlab", "is_enabled": "on", "key_hosts": "[]"}
 
 @pytest.fixture
 def admin_client(admin_user: User) -> Client:
-    """The browser of an administrator who has just proved it."""
+    """Return the browser of an administrator who has just confirmed their identity."""
     return signed_in(admin_user)
 
 
 def discovery(monkeypatch: pytest.MonkeyPatch, **document: str) -> list[str]:
-    """What every issuer answers; returns the addresses that are asked."""
+    """Replace the discovery documents of all issuers. Return the requested URLs."""
     asked: list[str] = []
 
     def answer(url: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A channel's activity: events in words, narrowed to a kind, page by page."""
+"""Tests of a channel's activity page: descriptions, filters, and paging."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ def make_events(channel: Channel, olga: User) -> None:
 def sentences(client: Client, query: str = "") -> list[str]:
     page = text(client.get(f"{ACTIVITY}?{query}"))
     timeline = page[page.index('<ol class="timeline"') :]
-    # Each note is a line of its own.
+    # Each note is on its own line.
     lines = timeline.replace('<span class="sub">', " ")
     return [" ".join(re.sub(r"<[^>]+>", "", each).split()) for each in re.findall(r"<div>(.*?)</div>", lines)]
 
@@ -67,7 +67,7 @@ def test_every_action_has_its_words() -> None:
     folders = (Path(settings.BASE_DIR) / name for name in ("channels_app", "publishing"))
     sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
     found = {action for source in sources for action in recorded.findall(source) if not action.endswith(".html")}
-    # What happens when nobody is left to read it.
+    # The channel has no readers any more.
     assert found - set(ACTIONS) == {"channel.purge"}
 
 

@@ -1,4 +1,4 @@
-"""Mails about memberships: who is told what."""
+"""Tests of mails about memberships: their recipients and their text."""
 
 import pytest
 from django.core import mail
@@ -24,12 +24,12 @@ def addresses(olga: User, max_: User, sam: User, settings: Settings) -> None:
 
 @pytest.fixture
 def team(max_: User, sam: User) -> Team:
-    """Sam manages it, Max is in it."""
+    """Return a team of Sam's with Max as a member."""
     return make_team("mappers", max_, manager=sam)
 
 
 def told() -> dict[str, tuple[str, str]]:
-    """Readers of the mails on the last event: address → subject and text."""
+    """Return the mails of the latest event: address → subject and text."""
     event = AuditEvent.objects.latest("pk")
     for user_id in notifications.recipients(event.pk):
         notifications.send(event.pk, user_id)
@@ -121,7 +121,7 @@ def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olg
 
 
 def test_a_rename_at_once_keeps_no_mail_back(channel: Channel, olga: User, sam: User, team: Team) -> None:
-    """The worker looks for the readers later than the event."""
+    """Rename the team after the event: the worker looks the recipients up later."""
     make_team_member(channel, team)
     invitation = invitations.invite_into_team(user=sam, team=team, who=make_user("eve").username)
     invitations.accept(user=User.objects.get(username="eve"), invitation=invitation)

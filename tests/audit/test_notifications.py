@@ -1,4 +1,4 @@
-"""Mails about trusted publishers: who is told, what they read, and a mail server that is down."""
+"""Tests of mails about trusted publishers: recipients, text, and a mail server that is down."""
 
 from typing import Any
 
@@ -28,7 +28,10 @@ def address(settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def owners(channel: Channel, olga: User) -> None:
-    """Olga and Jo own the channel and have addresses; the others own it without one, shut out, or don't own it."""
+    """Make Olga and Jo owners with addresses.
+
+    The others have no address, are deactivated, or are not owners.
+    """
     User.objects.filter(pk=olga.pk).update(email="olga@example.org")
     for name, role, fields in (
         ("jo", Role.OWNER, {"email": "jo@example.org"}),
@@ -40,7 +43,7 @@ def owners(channel: Channel, olga: User) -> None:
 
 
 def sent(sent_jobs: list[tuple[object, ...]]) -> list[Any]:
-    """The mails that go once a worker was woken."""
+    """Run the worker's job and return the sent mails."""
     assert set(sent_jobs) == {(outbox.WAKE_UP,)}
     tasks.tell_waiting()
     return mail.outbox

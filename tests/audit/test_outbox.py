@@ -1,4 +1,4 @@
-"""The outbox: in order, once, tried again, and never lost with the queue."""
+"""Tests of the outbox: mails are sent in order, once, with retries, and survive the loss of the queue."""
 
 import smtplib
 from datetime import timedelta
@@ -37,7 +37,7 @@ class Down(BaseEmailBackend):
 
 
 class Connection(smtplib.SMTP):
-    """A connection to a mail server that refuses some recipients: at which command, and with which code."""
+    """An SMTP connection that refuses some recipients: at the given command, with the given code."""
 
     refusals: dict[str, tuple[str, int]] = {}
     taken: list[str] = []
@@ -77,14 +77,14 @@ class Connection(smtplib.SMTP):
 
 @pytest.fixture(autouse=True)
 def owners(channel: Channel, olga: User) -> None:
-    """Olga and Jo own the channel."""
+    """Make Olga and Jo owners of the channel."""
     User.objects.filter(pk=olga.pk).update(email="olga@example.org")
     make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def jobs_are_loaded() -> None:
-    """Load the jobs as a worker does: their modules note failed jobs."""
+    """Import the jobs as a worker does; their modules record failed jobs."""
     app.loader.import_default_modules()
 
 
@@ -109,7 +109,7 @@ def happen(channel: Channel, olga: User, target: str) -> AuditEvent:
 
 
 def told() -> list[tuple[str, str]]:
-    """Address and target, in the order of sending."""
+    """Return address and target of the mails, in the order of sending."""
     return [(each.to[0], str(each.subject).partition(" ")[0]) for each in mail.outbox]
 
 
@@ -142,7 +142,7 @@ def test_mails_of_a_burst_go_out_in_order(channel: Channel, olga: User) -> None:
 def test_lost_queue_loses_no_mail(channel: Channel, olga: User, sent_jobs: Jobs) -> None:
     happen(channel, olga, "a")
     sent_jobs.clear()
-    tasks.tell_waiting()  # the schedule's
+    tasks.tell_waiting()  # as the schedule does
     assert len(told()) == 2
 
 

@@ -1,4 +1,4 @@
-"""The test mail: what was tried and what failed is said, by the page and by the command."""
+"""Tests of the test mail: page and command report the settings and the error."""
 
 import smtplib
 import socket
@@ -42,12 +42,12 @@ def server(settings: Settings) -> None:
 
 @pytest.fixture
 def ada(db: None) -> Client:
-    """An administrator's browser."""
+    """Return the browser of an administrator."""
     return signed_in(make_user("ada", is_superuser=True, is_staff=True, email=TO))
 
 
 def by_command(address: str = TO) -> tuple[str, str]:
-    """The lines that it prints, and the error with which it fails."""
+    """Run the command. Return its output and its error."""
     out, failure = StringIO(), ""
     try:
         call_command("testmail", address, stdout=out)

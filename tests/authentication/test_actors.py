@@ -1,4 +1,4 @@
-"""How a credential arrives, and what is said of one that is not valid."""
+"""Tests of credentials: the ways to send one, and the errors for invalid ones."""
 
 import base64
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""Mails about keys: who is told of a new one, and who that one ends."""
+"""Tests of mails about API keys: new keys, and keys that expire soon."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ Jobs = list[tuple[object, ...]]
 
 @pytest.fixture(autouse=True)
 def addresses(settings: Settings, channel: Channel, olga: User) -> None:
-    """Olga and Jo own the channel, Tom maintains it; all have addresses."""
+    """Make Olga and Jo owners and Tom a maintainer, all with addresses."""
     settings.HUB_PUBLIC_URL = "https://hub.example.org"
     User.objects.filter(pk=olga.pk).update(email="olga@example.org")
     make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
@@ -29,14 +29,14 @@ def addresses(settings: Settings, channel: Channel, olga: User) -> None:
 
 
 def told(jobs: Jobs) -> list[tuple[list[str], str]]:
-    """To whom and with which subject the mails go once a worker was woken."""
+    """Run the worker's job. Return recipients and subjects of the mails."""
     assert (outbox.WAKE_UP,) in jobs
     tasks.tell_waiting()
     return [(each.to, str(each.subject)) for each in mail.outbox]
 
 
 def make_old(**fields: Any) -> None:
-    """Every key was made a year ago and ends in five days, where nothing else is said."""
+    """Make all keys a year old, with five days left, except for `fields`."""
     now = timezone.now()
     values = {"created_at": now - timedelta(days=360), "expires_at": now + timedelta(days=5)}
     ApiKey.objects.update(**values | fields)

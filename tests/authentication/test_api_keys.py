@@ -1,4 +1,4 @@
-"""Keys: their form, their hash, their end."""
+"""Tests of API keys: their form, their hash, their expiry."""
 
 import hashlib
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The routes that a key in the address opens: of all routes those of channels' files and of uploads, and no other."""
+"""Tests of keys in the path: they work for channel files and uploads, and for no other route."""
 
 import pytest
 from django.test import Client
@@ -25,7 +25,7 @@ def key() -> str:
 
 
 def path_of(route: str) -> str:
-    """An address of the route; of one without a name, the beginning of its pattern."""
+    """Return a path of the route; for a route without a name, the beginning of its pattern."""
     if route.startswith("/"):
         return "/" + route.lstrip("/").replace("<path:object_id>", "1").partition("^")[0]
     if is_admins(route):

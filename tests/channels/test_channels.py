@@ -1,4 +1,4 @@
-"""Making channels: names, first owner, the job that follows; the commands."""
+"""Tests of creating channels: names, first owner, the enqueued job, and the commands."""
 
 from io import StringIO
 

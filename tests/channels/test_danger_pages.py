@@ -1,4 +1,4 @@
-"""Transferring, deleting, restoring and leaving a channel, by their pages."""
+"""Tests of the pages that transfer, delete, restore and leave a channel."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What comes after deleting a channel: its grace, then its bytes, its rows, and its name again."""
+"""Tests of deleted channels: the grace period, the purge of bytes and rows, and the reuse of the name."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def published(channel: Channel, olga: User, tmp_path: Path) -> Channel:
-    """`channel`, with a package and its index, deleted."""
+    """Return `channel`, deleted, with a package and its index."""
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for each in SubdirIndex.objects.all():
         builds.build_until_current(each.pk)
@@ -95,7 +95,7 @@ def test_a_channel_that_is_being_indexed_waits_for_the_next_time(published: Chan
 
 
 def _is_locked_here() -> bool:
-    """PostgreSQL's advisory locks are the session's: one that this test holds, it could take once more."""
+    """Tell whether a second attempt in this test fails. PostgreSQL's session could take its own lock again."""
     with try_lock("index-0") as first, try_lock("index-0") as second:
         return first and not second
 

@@ -1,4 +1,4 @@
-"""The checker of histories: each kind of wrong is found, and nothing else is."""
+"""Tests of bench/history.py: each kind of inconsistency is found, and correct histories pass."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The name of a channel that is gone: its last owners' alone, at every way of making one, until it is freed."""
+"""Tests of reserved names: only the last owners can reuse a purged channel's name, in every way, until it is freed."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -31,7 +31,7 @@ SENTENCE = "'demo' was a channel that is gone; its name stays reserved for its l
 
 @pytest.fixture
 def gone(olga: User) -> None:
-    """demo, of Olga's and Ida's, with a maintainer, is deleted and purged."""
+    """Purge the channel demo of Olga and Ida, which had a maintainer."""
     channel = make_channel(owner=olga)
     make_member(channel, make_user("ida", email="ida@example.org"), Role.OWNER)
     make_member(channel, make_user("mia"), Role.MAINTAINER)
@@ -72,7 +72,7 @@ def by_pending_publisher(user: User) -> str:
 
 
 def by_exchange(user: User) -> str:
-    """One that was pending before there was such a rule."""
+    """Settle a publisher that was pending before this rule existed."""
     publisher = make_publisher(channel_name="demo", created_by=user, expires_at=timezone.now() + timedelta(days=1))
     with pytest.raises(BadToken) as caught:
         publishers.settle(publisher, github_claims())

@@ -1,4 +1,4 @@
-"""A channel's settings: who gets to which page; what General and Policies change, and what they refuse."""
+"""Tests of a channel's settings: access to each page, and the changes and errors of General and Policies."""
 
 import re
 from io import BytesIO
@@ -229,7 +229,7 @@ def test_only_an_administrator_sets_a_limit_above_the_hubs(owner: Client, admin_
     assert Channel.objects.get().max_upload_bytes is None
     signed_in(admin_user).post(POLICIES, {"max_upload_mib": "11"})
     assert Channel.objects.get().max_upload_bytes == 11 * MIB
-    # What an administrator has set does not keep an owner from changing something else.
+    # A limit set by an administrator does not prevent an owner's other changes.
     assert owner.post(POLICIES, {"max_upload_mib": "11", "allow_overwrite": "on"}).status_code == 302
 
 

@@ -1,4 +1,4 @@
-"""“Use this channel”: what it shows for a public and a private channel, over http and https, is what clients accept."""
+"""Tests of “Use this channel” for public and private channels, over http and https: clients accept its commands."""
 
 import re
 from html import unescape

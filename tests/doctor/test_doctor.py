@@ -1,4 +1,4 @@
-"""The connection doctor: each of its findings, and that nothing of what is pasted stays."""
+"""Tests of the connection doctor: each finding, and that pasted text is not kept."""
 
 import logging
 from datetime import timedelta
@@ -40,12 +40,12 @@ def address(settings: Settings) -> None:
 
 
 def told(text: str, channel: str = "", session: Actor = ANYONE) -> list[str]:
-    """What is found and how it is cured, each a line."""
+    """Return each finding with its fix, as a line."""
     return [f"{each.tone}: {each.found} {each.cure}".strip() for each in examine(text, channel, session)]
 
 
 def wrong(text: str) -> list[Finding]:
-    """What is wrong by addresses and options alone."""
+    """Return the findings about URLs and options."""
     return addresses.examine(pasted_text.read(text))
 
 

@@ -1,4 +1,4 @@
-"""The connection doctor, asked about the slips of newcomers."""
+"""Tests of the connection doctor with common mistakes of new users."""
 
 import pytest
 from pytest_django import Settings

@@ -1,4 +1,4 @@
-"""What the connection doctor reads out of a key, an address or a command."""
+"""Tests of the connection doctor's parser of pasted keys, URLs and commands."""
 
 import pytest
 

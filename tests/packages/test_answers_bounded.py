@@ -1,4 +1,4 @@
-"""One bound for the size, memory and queries of an answer, over all routes, beside the largest legal package."""
+"""Tests of the maximum size, memory and queries of a response, on all routes, with the largest legal package."""
 
 import json
 import tracemalloc
@@ -29,18 +29,18 @@ pytestmark = pytest.mark.django_db
 
 MIB = 1024**2
 ANSWER_MAX_BYTES = MIB
-# Beyond what is there before: most of it is the parser of templates and of JSON.
+# Above the memory in use before; most of it goes to the parsers of templates and JSON.
 MEMORY_MAX_BYTES = 12 * MIB
 QUERIES_MAX = 40
 BUILDS = 6
 QUERIES = ["", "?files=all", "?versions=all&dependents=all", "?version=1.0", "?page=1&q=huge", "?q=huge"]
-# These stream what is stored; see test_raw_documents_come_in_pieces.
+# These stream stored documents; see test_raw_documents_come_in_pieces.
 RAW = "artifact-document"
 
 
 @pytest.fixture
 def world(settings: Settings) -> None:
-    """The world of the matrix, in which every file is the largest that there can be, in a version of many builds."""
+    """Create the world of the matrix, with files of the largest size and a version of many builds."""
     settings.HUB_RATE_LIMITS = dict.fromkeys(LIMITS, 10**6)
     make_world()
     channel = Channel.objects.get(name="open")
@@ -53,8 +53,8 @@ def world(settings: Settings) -> None:
 
 
 def measured(client: Client, path: str) -> tuple[Any, int, int]:
-    """The answer, the peak of memory, the number of queries."""
-    client.get(path)  # what is made once, such as templates, is not the answer's
+    """Return the response, the peak of memory, and the number of queries."""
+    client.get(path)  # fill caches, such as templates
     tracemalloc.start()
     try:
         with CaptureQueriesContext(connection) as queries:

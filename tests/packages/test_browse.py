@@ -1,4 +1,4 @@
-"""The page of a channel and its logo, and who sees the pages of packages: what they say and what they cost."""
+"""Tests of the channel page, its logo, and access to package pages: contents and number of queries."""
 
 import re
 from datetime import timedelta
@@ -30,7 +30,7 @@ def open_channel(olga: User) -> Channel:
 
 @pytest.fixture
 def member(channel: Channel, max_: User) -> Client:
-    """Max, who may only read."""
+    """Return the browser of Max, who can only read."""
     make_member(channel, max_, Role.VIEWER)
     return signed_in(max_)
 
@@ -123,7 +123,7 @@ def test_an_empty_channel_says_how_to_publish_to_those_who_may(channel: Channel,
 
 @pytest.fixture
 def three(open_channel: Channel) -> Channel:
-    """zlib (noarch, newest), curl (linux-64, most downloads), bzip (both, oldest)."""
+    """Create zlib (noarch, newest), curl (linux-64, most downloads) and bzip (both, oldest)."""
     publish(open_channel, "bzip", indexed_timestamp=1_790_000_000_000, about_json={"summary": "Compresses blocks"})
     publish(open_channel, "bzip", subdir="linux-64", indexed_timestamp=1_790_000_000_000)
     publish(open_channel, "curl", subdir="linux-64", indexed_timestamp=1_790_000_001_000)

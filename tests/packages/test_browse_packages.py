@@ -1,4 +1,4 @@
-"""The pages of a package and of an artifact."""
+"""Tests of the pages of a package and of an artifact."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The Atom feeds: what is in them, who may read them, and that nothing in them is active."""
+"""Tests of the Atom feeds: their entries, access, and escaped content."""
 
 import base64
 from xml.etree import ElementTree
@@ -19,7 +19,7 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 
 def feed_in(response: Response) -> ElementTree.Element:
     assert response.status_code == 200
-    return ElementTree.fromstring(response.content)  # noqa: S314 (the hub's own)
+    return ElementTree.fromstring(response.content)  # noqa: S314  (written by the hub)
 
 
 def entries(response: Response) -> list[ElementTree.Element]:
@@ -132,7 +132,7 @@ def test_nothing_in_a_feed_is_active_or_breaks_it(client: Client, open_channel: 
         response = client.get(f"/channels/open/{path}")
         assert b"<script" not in response.content
         for entry in entries(response):
-            # It is HTML to readers: what they make of it is text, too.
+            # Feed readers parse it as HTML, and the result is text, too.
             assert (entry.findtext(f"{ATOM}summary") or "").startswith("&lt;script&gt;alert(1)&lt;/script&gt; &amp; ")
 
 

@@ -1,4 +1,4 @@
-"""The licence of everything in requirements.txt goes with the hub's own, BSD-3-Clause."""
+"""Tests of licences: those of all packages in requirements.txt are compatible with the hub's, BSD-3-Clause."""
 
 import re
 from importlib.metadata import PackageNotFoundError, metadata
@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 REQUIRED = re.findall(r"^([\w.-]+)==", (Path(settings.BASE_DIR) / "requirements.txt").read_text(), re.MULTILINE)
-# As SPDX says it, as PyPI's classifiers do, and as packages that have neither do.
+# In SPDX, as classifiers of PyPI, and in the free text of packages with neither.
 ALLOWED = {
     "Apache License 2.0",
     "Apache Software License",
@@ -44,7 +44,7 @@ EXCEPTIONS = {
 
 
 def licences(name: str) -> list[str]:
-    """What the package says of itself, every part of which has to be allowed; of alternatives the first that is."""
+    """Return the licences that apply, all of which must be allowed. Of alternatives, return the first allowed one."""
     found = metadata(name).json
     if "license_expression" in found:
         parts = [part.strip("() ").split(" OR ") for part in str(found["license_expression"]).split(" AND ")]

@@ -1,4 +1,4 @@
-"""What packages say of themselves: shown in any shape, and never active."""
+"""Tests of package metadata: any form is shown, and none is active."""
 
 import re
 from urllib.parse import quote

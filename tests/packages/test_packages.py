@@ -1,4 +1,4 @@
-"""What lists say of a package, how downloads are counted, and what becomes of a logo."""
+"""Tests of package rows: their summary in lists, download counts, and logos."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -207,7 +207,7 @@ def test_split_spec_keeps_channel_and_demands() -> None:
 def test_an_upload_that_depends_on_a_name_longer_than_any_package_has(
     channel: Channel, olga: User, tmp_path: Path
 ) -> None:
-    """PostgreSQL has no room for it in a row of names."""
+    """Check a name that is too long for a row in PostgreSQL."""
     path = make_conda(tmp_path, depends=["a" * 64, "b" * 65, f"{'c' * 1000} >=1"])
     artifact = upload.publish(actor=Actor(user=olga), channel=channel, received=received(path)).artifact
     assert {row.name for row in artifact.package.dependencies.all()} == {"a" * 64}

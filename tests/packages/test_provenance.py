@@ -1,4 +1,4 @@
-"""What is said of where an artifact was built: on its page, in the package's list of files, and to programs."""
+"""Tests of provenance: on the artifact's page, in the package's list of files, and in the API."""
 
 from typing import Any
 

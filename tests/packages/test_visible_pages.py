@@ -1,4 +1,4 @@
-"""Characters that are unseen or turn writing round: on every page their number stands where they are."""
+"""Tests of invisible and bidirectional characters: every page shows their numbers."""
 
 import html
 import io
@@ -29,7 +29,7 @@ SHOWN = "[U+202E]gpj.exe[U+2066][U+200B][U+200D][U+FEFF][U+00AD][U+001B][2J[U+E0
 
 @pytest.fixture
 def evil_world() -> None:
-    """A hub on which everybody has written the same, wherever they can."""
+    """Create a hub whose users have written such characters in every field."""
     make_world()
     User.objects.update(first_name=EVIL[:20], last_name=EVIL[:20])
     Channel.objects.update(description=EVIL)
@@ -63,7 +63,7 @@ def test_no_page_holds_one(evil_world: None) -> None:
                                   "/channels/demo/artifacts/noarch/pack-1.0-0.conda"])  # fmt: skip
 def test_they_are_shown_by_their_numbers(evil_world: None, path: str) -> None:
     text = CALLERS["owne"]().get(path).content.decode()
-    # What XML can't hold is left out of feeds.
+    # Feeds leave out characters that XML can't represent.
     assert (SHOWN if "feed" not in path else SHOWN.replace("[U+001B]", "")) in text
 
 

@@ -1,4 +1,4 @@
-"""The payer of a channel: nobody is made to by others, as attackers tried it."""
+"""Tests of the payer of a channel: others can't make a user pay. Each test repeats an attack."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def hand_over(channel: Channel, user: User) -> None:
 
 
 def test_promotion_puts_nobody_before_the_owners_who_were_there(olga: User, max_: User, sam: User) -> None:
-    """Max was a viewer before Sam was an owner, so a promotion made Max the first owner, who pays."""
+    """Promote Max, who was a viewer before Sam was an owner: he must not become the first owner, who pays."""
     channel = make_channel("demo", owner=olga)
     make_member(channel, max_)
     make_member(channel, sam, Role.OWNER)
@@ -68,7 +68,7 @@ def test_transfer_by_an_administrator_leaves_the_first_to_pay(olga: User, max_: 
 
 
 def test_member_is_asked_before_they_own(olga: User, max_: User) -> None:
-    """A viewer who was made an owner unasked was left with the channel, and with what it holds."""
+    """Invite a viewer to be an owner: without consent, they would pay for the channel."""
     channel = make_channel("demo", owner=olga)
     make_member(channel, max_)
     form = {"action": "change", "username": "max", "role": "owner"}
@@ -103,7 +103,7 @@ def test_nothing_less_is_asked_of_members(role: str, olga: User, max_: User) -> 
 
 @pytest.mark.parametrize("go", [leave, step_down, hand_over])
 def test_nobody_is_left_with_more_bytes_than_they_may_have(go: Any, olga: User, max_: User) -> None:
-    """An owner who is over the quota is refused every upload, also by CI, in every channel."""
+    """Check the bytes of a new payer: above the quota, every upload to all of their channels would be refused."""
     theirs, own = make_channel("theirs", owner=olga), make_channel("own", owner=max_)
     make_artifact(theirs, "large", size_bytes=6 * MIB, removal="deleted")
     make_artifact(own, "mine", size_bytes=5 * MIB)

@@ -1,4 +1,4 @@
-"""Quotas: what the channels of a user may hold, and how many packages a day may come into them."""
+"""Tests of quotas: bytes in the channels of a user, and packages per day."""
 
 import os
 import subprocess
@@ -86,7 +86,7 @@ def test_refusal_says_what_was_found_and_what_to_do(channel: Channel, olga: User
 
 
 class Unread(BytesIO):
-    """A body that nobody may read."""
+    """A body that fails the test if it is read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         raise AssertionError("the body was read")

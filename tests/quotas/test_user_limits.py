@@ -1,4 +1,4 @@
-"""How much a user may have: what counts for whom, and who is bound by nothing."""
+"""Tests of the limits of a user: the objects that count, and the exemptions."""
 
 from datetime import timedelta
 from functools import partial
@@ -62,7 +62,7 @@ def test_deleted_channel_counts_until_it_is_gone(olga: User) -> None:
 
 
 def test_channel_of_several_owners_counts_for_the_first(olga: User, sam: User) -> None:
-    """Whoever makes somebody an owner uses up nothing of theirs."""
+    """Count a channel for its first owner only: additional owners use up nothing."""
     for name in ("one", "two"):
         make_member(make(sam, name), olga, Role.OWNER)
     make(olga, "three")
@@ -70,7 +70,7 @@ def test_channel_of_several_owners_counts_for_the_first(olga: User, sam: User) -
 
 
 def test_two_users_have_twice_as_many_and_no_more(olga: User, sam: User) -> None:
-    """Whoever leaves a channel to another owner hands it to them, as far as that one may have it."""
+    """Leave a channel to another owner: it counts for them, and their limit applies."""
     for name in ("one", "two"):
         make_member(make(olga, name), sam, Role.OWNER)
         members.leave(actor=Actor(user=olga), channel=Channel.objects.get(name=name))

@@ -1,4 +1,4 @@
-"""How often something may be tried."""
+"""Tests of the rate limit counters."""
 
 import re
 from pathlib import Path
@@ -24,14 +24,14 @@ WINDOW_BEGINS = 1_800_000_000
 
 @pytest.fixture(autouse=True)
 def most(settings: Settings) -> int:
-    """So many are allowed here."""
+    """Set the limit of these tests."""
     settings.HUB_RATE_LIMITS = {NAME: 3}
     return 3
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What limits.py knows of the time: 20 seconds of a window are over; `now` may be changed."""
+    """Set the clock of the counters to 20 seconds into a window. Tests can change `now`."""
     clock = SimpleNamespace(now=WINDOW_BEGINS + 20.5)
     clock.time = lambda: clock.now
     monkeypatch.setattr(counters, "time", clock)
@@ -140,7 +140,7 @@ def test_no_count_is_lost(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_the_documentation_has_every_limit() -> None:
-    """docs/operating.md, in the order of the table."""
+    """Compare docs/operating.md with the table, in the same order."""
     text = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
     section = text.partition("\n## Limits\n")[2].partition("\n## ")[0]
     assert re.findall(r"`([a-z-]+-by-[a-z]+)`(?=[ ,])", section) == list(counters.LIMITS)

@@ -1,4 +1,4 @@
-"""Sign-ins are limited by the database alone: a real hub, whose Redis is down."""
+"""Tests of sign-in limits without Redis: a real hub counts them in its database."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from tests.live import LiveHub, own_services
 
 MOST = 3
 WINDOW_S = 300
-# For all tries to fall into one window.
+# Long enough for all tries to fall into one window.
 FAST_ENOUGH_S = 60
 
 
@@ -40,7 +40,7 @@ def test_sign_ins_are_limited_while_redis_is_down(tmp_path: Path) -> None:
 
 
 def sign_in(hub: LiveHub, password: str) -> tuple[int, str | None]:
-    """The status of a browser's try, and how long it is told to wait."""
+    """Return the status of a sign-in, and its Retry-After."""
     address = f"{hub.url}/accounts/login/"
     browser = build_opener(HTTPCookieProcessor(CookieJar()))
     page = browser.open(address, timeout=60).read().decode()

@@ -1,4 +1,4 @@
-"""Which requests are counted, by what, and how a browser is told that it was too often."""
+"""Tests of the rate limits of routes: what they count, by which key, and the page at the limit."""
 
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ WRONG = "wrong horse battery"
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What limits.py knows of the time: it stands, 20 seconds into every window."""
+    """Stop the clock of the counters at 20 seconds into every window."""
     clock = SimpleNamespace(now=1_799_964_000 + 20)
     clock.time = lambda: clock.now
     monkeypatch.setattr(counters, "time", clock)

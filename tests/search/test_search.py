@@ -1,4 +1,4 @@
-"""Searching: what is found, in which order, by whom, and that no input breaks it."""
+"""Tests of the search: results, order, access, and hostile input."""
 
 from typing import Any
 

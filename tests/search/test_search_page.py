@@ -1,4 +1,4 @@
-"""The page of a search: groups, marks, empty states, pages, what it costs, and what strangers don't see."""
+"""Tests of the search page: groups, marks, empty results, paging, number of queries, and access."""
 
 import pytest
 from django.test import Client
@@ -80,7 +80,7 @@ def test_the_page_costs_as_many_queries_for_20_packages_as_for_2(
         make_channel(f"science-of-{n}", is_private=False)
     client.force_login(olga)
 
-    with django_assert_num_queries(6):  # session, user; packages, how many; channels, how many
+    with django_assert_num_queries(6):  # session, user; packages, their number; channels, their number
         assert client.get("/search", {"q": "science"}).status_code == 200
 
 

@@ -159,7 +159,7 @@ class SweepsNothing(FolderStore):
         (WritesOnce, "overwrite", BROKEN, "After an overwrite the old bytes are still read"),
         (RefusesMissing, "missing key", BROKEN, "without the permission s3:ListBucket"),
         (InventsMissing, "missing key", BROKEN, "A file that was never written is reported as existing."),
-        (ListsMore, "list", BROKEN, "A folder of two files is listed with"),
+        (ListsMore, "list", BROKEN, "The list of a folder with two files has"),
         (DeletesNothing, "delete", BROKEN, "A deleted file still exists."),
         (CutsLargeFiles, "large file", BROKEN, "in several parts came back with other bytes."),
         (SweepsNothing, "leftovers", LIMITED, "Add a lifecycle rule to the bucket that aborts"),
