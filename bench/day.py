@@ -111,7 +111,7 @@ def replace_webs(hub: LiveHub, is_over: threading.Event, faults: Counter[str]) -
 
 
 def started(hub: LiveHub, word: str) -> list[int]:
-    """Return the pids of the stack's own processes whose command contains `word`, in a stable order."""
+    """Return the pids of the stack's own processes with `word` in their command, in a stable order."""
     rows = running(hub.parts()).items()
     ours = [(command, pid) for pid, (parent, command) in rows if parent == hub.process.pid and word in command]
     return [pid for _, pid in sorted(ours)]

@@ -57,7 +57,7 @@ def judge(lives: Mapping[str, Life], reads: Iterable[Read], final: Read, *, with
 
 
 def _follow(name: str, life: Life, reads: Iterable[Read], verdict: Verdict, within_s: float) -> None:
-    """Check what each read lists for one name, in the order of the reads."""
+    """Check each read, in order, for one name."""
     first_seen = None
     for read in reads:
         is_before_deletion = life.deletion_began is None or read.ended < life.deletion_began

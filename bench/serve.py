@@ -1,8 +1,8 @@
 """Reads through nginx, compared with nginx that serves the same files directly: `.ci/services python -m bench.serve`.
 
 A private channel, a bearer key, HUB_DELIVERY=accel. It measures conditional GETs of an index (304) and small packages
-per second, their 99th percentile at half of that load, and packages of 100 MB. The load generator is wrk, on the same
-cores.
+per second, and their 99th percentile at half of that load. It also measures packages of 100 MB. The load generator is
+wrk, on the same cores.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""HubError, the only error that the hub answers on purpose: what was found, what was expected, what to do."""
+"""HubError, the only error that the hub answers on purpose. It names the fact, the expectation and the remedy."""
 
 
 class HubError(Exception):
@@ -43,7 +43,7 @@ def unprocessable(code: str, detail: str) -> HubError:
 
 
 def unavailable(code: str, detail: str) -> HubError:
-    """Return a 503 with Retry-After: nothing was changed, and the same request may succeed later."""
+    """Return a 503 with Retry-After. The hub made no change, and the same request may succeed later."""
     return HubError(503, code, detail, {"Retry-After": "5"})
 
 

@@ -107,7 +107,7 @@ def refusal(path: Path, limits: Limits = Limits()) -> str:  # noqa: B008 (immuta
 
 
 def index_json(**keys: Any) -> dict[str, Any]:
-    """Return an info/index.json without the keys whose value is None."""
+    """Return an info/index.json without the keys that are None."""
     defaults = {
         "name": "demo",
         "version": "1.0",

@@ -75,7 +75,7 @@ def olga(db: None) -> User:
 
 @pytest.fixture
 def max_(db: None) -> User:
-    """Return a user who is a member of `channel` only if a test adds him."""
+    """Return a user, not a member of `channel` unless a test adds him."""
     return make_user("max")
 
 

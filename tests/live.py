@@ -128,7 +128,7 @@ class LiveHub:
         return json.loads(self.manage("shell", "--verbosity", "0", "--command", code))
 
     def stored(self, folder: str) -> dict[str, bytes]:
-        """Return the objects of the store whose keys begin with `folder`, read without the hub: name → bytes."""
+        """Return the objects of the store below `folder`, read without the hub: name → bytes."""
         code = "from base64 import b64encode\nfrom hub.storage import store\n"
         code += f"found = {{key: b''.join(store().open(key)) for key in store().list({folder!r})}}\n"
         code += "answer = {key: b64encode(content).decode() for key, content in found.items()}"

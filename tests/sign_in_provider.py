@@ -23,7 +23,7 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 class SignInProvider:
-    """A provider whose page needs one click; then it signs in `person`. Tests change that while it runs."""
+    """A provider with a page of one click, which signs in `person`. Tests change that while it runs."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"

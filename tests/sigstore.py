@@ -281,7 +281,7 @@ def certificate_claims(**changes: str) -> dict[str, str]:
 
 
 def statement(file_name: str, sha256: str, channel_url: str, **changes: Any) -> Document:
-    """Return a publish attestation (CEP 27) without the keys whose value is None."""
+    """Return a publish attestation (CEP 27) without the keys that are None."""
     keys = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": file_name, "digest": {"sha256": sha256}}],

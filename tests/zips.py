@@ -10,7 +10,7 @@ DOS_DATE = 0x21  # 1980-01-01
 
 @dataclass(frozen=True)
 class ZipEntry:
-    """A ZIP entry. Arguments differ from a valid one. `content` is stored as it is, whatever `method` says.
+    """A ZIP entry. Arguments differ from a valid one. `content` is stored as it is, with any `method`.
 
     `is_described`: the local header has no checksum, and sizes only with `keeps_sizes`; `descriptor` follows the
     content.
@@ -54,7 +54,7 @@ def zip_bytes(
     count: int | None = None,
     is_zip64: bool = False,
 ) -> bytes:
-    """Return a ZIP of `entries` whose offsets are correct with all inserted bytes."""
+    """Return a ZIP of `entries`, with correct offsets for all inserted bytes."""
     body, directory, number = prefix, b"", 0
     for entry in entries:
         body += entry.gap_before

@@ -96,7 +96,7 @@ class FolderStore:
         return len(leftovers)
 
     def remove_empty_folders(self, prefix: str) -> None:
-        """Remove the folder `prefix` if it has nothing but empty folders."""
+        """Remove the folder `prefix` if it has no files."""
         folders = [folder for folder, _, _ in os.walk(self._path(prefix))]
         with suppress(OSError):
             for folder in reversed(folders):

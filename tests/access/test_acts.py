@@ -136,7 +136,7 @@ def done(action: str) -> list[AuditEvent]:
 
 
 def test_every_route_that_takes_more_than_looking_is_an_act_or_harmless() -> None:
-    """Find the routes in the matrix, which has all: a route that answers 405 or 404 to everybody changes nothing."""
+    """Find the routes in the matrix, which has all: a route that answers 405 or 404 to everybody makes no change."""
     takes_nothing = {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
     changing = {
         route.partition("@")[0]
@@ -286,7 +286,7 @@ def somebody_by(ids: list[int]) -> list[str]:
 
 
 def readers(act: Act, event: AuditEvent) -> set[str]:
-    """Return the users who must be notified of the event at least."""
+    """Return the users that must be notified of the event at least."""
     assert act.notice
     if event.channel or act.notice.told == Audience.TEAM:
         # Ida became an owner if Olga transferred the channel.

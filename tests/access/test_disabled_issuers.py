@@ -1,4 +1,4 @@
-"""Tests of short-lived tokens whose issuer was disabled: they find no private channel in lists, search or feeds."""
+"""Tests of short-lived tokens of a disabled issuer: they find no private channel in lists, search or feeds."""
 
 from collections.abc import Callable
 

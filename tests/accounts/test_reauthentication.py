@@ -34,7 +34,7 @@ def pat(olga: User, channel: Channel) -> User:
 
 
 def stale(user: User) -> Client:
-    """Return the browser of a user whose last sign-in is too old."""
+    """Return the user's browser with an old sign-in."""
     browser = signed_in(user, is_fresh=False)
     confirm(browser, user, at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
     return browser

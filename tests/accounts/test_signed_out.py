@@ -1,4 +1,4 @@
-"""Tests of forms sent after the session has ended: the page says that nothing was saved, and links the sign-in."""
+"""Tests of forms sent after the session has ended: the page says that no data was saved, and links the sign-in."""
 
 import re
 from html import unescape

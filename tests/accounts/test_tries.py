@@ -81,7 +81,7 @@ def test_a_known_browser_passes_and_an_unknown_one_does_not(mara: User) -> None:
 
 
 def test_a_known_browser_has_a_share_of_its_own(mara: User) -> None:
-    """Check a stolen cookie: it signs in nobody, and its tries are limited as well."""
+    """Check a stolen cookie: it does not sign in, and its tries are limited as well."""
     client, other = known_browser(), known_browser()
     assert [sign_in(client, "wrong").status_code for _ in range(4)] == [200, 200, 429, 429]
     assert sign_in(client).status_code == 429

@@ -143,7 +143,7 @@ def test_a_key_is_revoked_there_for_good(root: Client, olga: User) -> None:
 
 @pytest.mark.parametrize("codename", ["change_user", "view_user", "view_apikey", "change_apikey", "view_reservedname"])
 def test_staff_with_single_rights_do_nothing_there(root: Client, olga: User, codename: str) -> None:
-    """Check that Django's single permissions grant nothing: with one, staff could make themselves administrators."""
+    """Check that Django's single permissions have no effect: with one, staff could make themselves administrators."""
     pat = make_user("pat", is_staff=True)
     pat.user_permissions.add(Permission.objects.get(codename=codename))
     browser = signed_in(pat)

@@ -21,7 +21,7 @@ FORM = {"url": OWN, "provider": "gitlab", "is_enabled": "on", "key_hosts": "[]"}
 
 @pytest.fixture
 def admin_client(admin_user: User) -> Client:
-    """Return the browser of an administrator who has just confirmed their identity."""
+    """Return the browser of an administrator with a recent confirmation."""
     return signed_in(admin_user)
 
 

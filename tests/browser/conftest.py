@@ -55,7 +55,7 @@ Visit = Callable[..., Person]
 
 @pytest.fixture(scope="session")
 def issuer() -> Iterator[FakeIssuer]:
-    """Run an issuer of GitHub-like identity tokens, whose keys `hub` may fetch."""
+    """Run an issuer of GitHub-like identity tokens. `hub` may fetch its keys."""
     with fake_issuer() as issuer:
         yield issuer
 

@@ -1,4 +1,4 @@
-"""Tests of open pages whose session ends in another tab: uploads are sent again, forms explain it."""
+"""Tests of open pages after a sign-out in another tab: uploads are sent again, forms explain it."""
 
 import re
 from pathlib import Path

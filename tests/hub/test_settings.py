@@ -1,4 +1,4 @@
-"""Tests of the settings: a bad value stops the start with one line: what was found, and what is expected."""
+"""Tests of the settings: a bad value stops the start with one line that names the value and the expected ones."""
 
 import os
 import subprocess

@@ -30,7 +30,7 @@ def open_channel(olga: User) -> Channel:
 
 @pytest.fixture
 def member(channel: Channel, max_: User) -> Client:
-    """Return the browser of Max, who can only read."""
+    """Return the browser of Max, with read access only."""
     make_member(channel, max_, Role.VIEWER)
     return signed_in(max_)
 

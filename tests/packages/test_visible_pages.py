@@ -29,7 +29,7 @@ SHOWN = "[U+202E]gpj.exe[U+2066][U+200B][U+200D][U+FEFF][U+00AD][U+001B][2J[U+E0
 
 @pytest.fixture
 def evil_world() -> None:
-    """Create a hub whose users have written such characters in every field."""
+    """Create a hub with such characters in every field."""
     make_world()
     User.objects.update(first_name=EVIL[:20], last_name=EVIL[:20])
     Channel.objects.update(description=EVIL)

@@ -65,7 +65,7 @@ def test_the_delete_page_lists_what_would_be_left(root: Client, channel: Channel
 
 
 def test_neither_does_the_action_delete_several(root: Client, channel: Channel, olga: User, sam: User) -> None:
-    """Check two users who are the only owners of a channel: they are deleted together or not at all."""
+    """Check two sole owners of a channel: they are deleted together or not at all."""
     make_member(channel, sam, Role.OWNER)
     form = {"action": "delete_selected", "_selected_action": [str(olga.pk), str(sam.pk)], "post": "yes"}
     page = text(root.post(USERS, form))

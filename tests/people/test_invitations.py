@@ -28,7 +28,7 @@ ADDRESS = "ada@example.org"
 
 @pytest.fixture
 def ada(db: None) -> User:
-    """Return a user whose verified address is ADDRESS."""
+    """Return a user with the verified address ADDRESS."""
     ada = make_user("ada")
     make_address(ada, ADDRESS)
     return ada

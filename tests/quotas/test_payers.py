@@ -41,7 +41,7 @@ def hand_over(channel: Channel, user: User) -> None:
 
 
 def test_promotion_puts_nobody_before_the_owners_who_were_there(olga: User, max_: User, sam: User) -> None:
-    """Promote Max, who was a viewer before Sam was an owner: he must not become the first owner, who pays."""
+    """Promote Max, a viewer since before Sam was an owner: he must not become the first owner, the payer."""
     channel = make_channel("demo", owner=olga)
     make_member(channel, max_)
     make_member(channel, sam, Role.OWNER)

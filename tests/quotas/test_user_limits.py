@@ -62,7 +62,7 @@ def test_deleted_channel_counts_until_it_is_gone(olga: User) -> None:
 
 
 def test_channel_of_several_owners_counts_for_the_first(olga: User, sam: User) -> None:
-    """Count a channel for its first owner only: additional owners use up nothing."""
+    """Count a channel for its first owner only, not for additional owners."""
     for name in ("one", "two"):
         make_member(make(sam, name), olga, Role.OWNER)
     make(olga, "three")

@@ -1,4 +1,4 @@
-"""Tests of the rate limits of routes: what they count, by which key, and the page at the limit."""
+"""Tests of the rate limits of routes: the counted requests, the key of each count, and the page at the limit."""
 
 from types import SimpleNamespace
 
