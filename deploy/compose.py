@@ -14,7 +14,7 @@ FILE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / ".env.example"
 HUB_IMAGE = "channelhub"
 
-# $$, ${NAME}, ${NAME:-default} and ${NAME:?what is expected}.
+# $$, ${NAME}, ${NAME:-default} and ${NAME:?message}.
 REFERENCE = re.compile(r"\$(?:\$|\{(\w+)(?::([-?])([^}]*))?\})")
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 

@@ -24,13 +24,15 @@ A_SECRET = "Authorization: Bearer chub-" + "0" * 40
 def public_url() -> str:
     if settings.HUB_PUBLIC_URL.startswith("https://"):
         return ""
-    return f"HUB_PUBLIC_URL is {settings.HUB_PUBLIC_URL}; expected https, or keys can be read on their way."
+    return (
+        f"HUB_PUBLIC_URL is {settings.HUB_PUBLIC_URL}; expected https, because over http keys can be read in transit."
+    )
 
 
 def proxies() -> str:
     if settings.HUB_PROXIES or not settings.HUB_PUBLIC_URL.startswith("https://"):
         return ""
-    return "HUB_PUBLIC_URL is https and HUB_PROXIES 0; expected how many there are: one has to speak TLS for the hub."
+    return "HUB_PUBLIC_URL is https and HUB_PROXIES 0; expected the number of proxies, one of which terminates TLS."
 
 
 def mails() -> str:
@@ -46,7 +48,7 @@ def secret_key() -> str:
     kept = Path(settings.HUB_DATA_DIR) / "secret_key"
     if not kept.exists() or kept.read_text() != settings.SECRET_KEY:
         return ""
-    return "SECRET_KEY is the one in the data folder; expected the variable, so that all machines have the same."
+    return "SECRET_KEY is the one in the data folder; set the variable, so that all machines use the same key."
 
 
 def broker() -> str:
@@ -65,7 +67,7 @@ def redaction() -> str:
     record = logging.makeLogRecord({"msg": A_SECRET, "levelno": logging.INFO, "levelname": "INFO"})
     if all(HIDDEN in handler.format(record) for handler in logging.root.handlers):
         return ""
-    return "A handler of the log shows secrets; expected those of hub.observability.logs alone, which hide them."
+    return "A log handler shows secrets; expected only handlers of hub.observability.logs, which redact them."
 
 
 def package_store() -> str:
@@ -83,7 +85,7 @@ def _weak(name: str, host: str | None, password: str | None) -> str:
     """Return a warning if the password is known. Servers on this machine may have none."""
     if host in LOCAL_HOSTS or str(host).startswith("/") or (password or "") not in KNOWN_PASSWORDS:
         return ""
-    return f"{name} has no password, or one that everybody knows; expected one of its own."
+    return f"{name} has no password or a well-known one; set a secret password."
 
 
 FINDERS = {

@@ -56,7 +56,7 @@ def _connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
     # Compared with its port: a host that is internal for one port is not for the others.
     is_internal = parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if not parts.hostname or (parts.scheme != "https" and not (is_internal and parts.scheme == "http")):
-        raise FetchError(f"{url} is no https address.")
+        raise FetchError(f"{url} is not an https URL.")
     host, port = parts.hostname, parts.port or PORTS[parts.scheme]
     address = _address(host, port, is_internal=is_internal)
     connection = HTTPConnection(host, port)
@@ -71,7 +71,9 @@ def _address(host: str, port: int, *, is_internal: bool) -> str:
     addresses = look_up(host, port)
     private = [address for address in addresses if not is_internal and not _is_public(address)]
     if private:
-        raise FetchError(f"{host} has the private address {private[0]}; an administrator can list it as internal.")
+        raise FetchError(
+            f"{host} has the private address {private[0]}; to allow it, add the host to HUB_INTERNAL_HOSTS."
+        )
     return addresses[0]
 
 
@@ -117,5 +119,5 @@ def _read(response: HTTPResponse, url: str, max_bytes: int, deadline: float) -> 
             raise FetchError(f"{url} answers more than {max_bytes:,} bytes.")
     _left_s(deadline)  # a body without a length looks complete when it is cut off
     if response.length:
-        raise FetchError(f"{url} breaks off after {len(body):,} bytes.")
+        raise FetchError(f"{url} ended the response early, after {len(body):,} bytes.")
     return body

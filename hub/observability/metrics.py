@@ -21,38 +21,36 @@ JOB_BUCKETS = (0.05, 0.25, 1, 5, 15, 60, 300, 1800)
 STORE_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.25, 1, 5, 15, 60)
 
 REQUESTS = Counter(
-    "channelhub_requests", "Requests that were answered.", ["route", "method", "status"], registry=REGISTRY
+    "channelhub_requests", "Requests that got a response.", ["route", "method", "status"], registry=REGISTRY
 )
 REQUEST_SECONDS = Histogram(
     "channelhub_request_seconds",
-    "From a request's arrival to the first byte of its answer.",
+    "Seconds from the arrival of a request to the first byte of its response.",
     ["route", "method"],
     buckets=REQUEST_BUCKETS,
     registry=REGISTRY,
 )
-UPLOADS = Counter("channelhub_uploads", "Uploads, by what became of them.", ["outcome"], registry=REGISTRY)
-UPLOAD_BYTES = Counter(
-    "channelhub_upload_bytes", "Bytes of uploads, by what became of them.", ["outcome"], registry=REGISTRY
-)
-DOWNLOADS = Counter("channelhub_downloads", "Packages that were handed out.", ["delivery"], registry=REGISTRY)
+UPLOADS = Counter("channelhub_uploads", "Uploads by outcome.", ["outcome"], registry=REGISTRY)
+UPLOAD_BYTES = Counter("channelhub_upload_bytes", "Bytes of uploads by outcome.", ["outcome"], registry=REGISTRY)
+DOWNLOADS = Counter("channelhub_downloads", "Packages that were delivered.", ["delivery"], registry=REGISTRY)
 MINTED = Counter(
     "channelhub_mint",
-    "Identity tokens of CI that were exchanged or refused.",
+    "Identity tokens of CI, exchanged or refused.",
     ["provider", "outcome"],
     registry=REGISTRY,
 )
 STORE = Histogram(
     "channelhub_store_seconds",
-    "Operations of the store; a read lasts until its first byte.",
+    "Seconds of store operations; a read is measured until its first byte.",
     ["verb", "outcome"],
     buckets=STORE_BUCKETS,
     registry=REGISTRY,
 )
 JOBS = Histogram(
-    "channelhub_job_seconds", "Jobs that ended.", ["task", "outcome"], buckets=JOB_BUCKETS, registry=REGISTRY
+    "channelhub_job_seconds", "Seconds of finished jobs.", ["task", "outcome"], buckets=JOB_BUCKETS, registry=REGISTRY
 )
 BUILDS = Histogram(
-    "channelhub_index_build_seconds", "Builds of index files.", ["kind"], buckets=JOB_BUCKETS, registry=REGISTRY
+    "channelhub_index_build_seconds", "Seconds of index builds.", ["kind"], buckets=JOB_BUCKETS, registry=REGISTRY
 )
 
 

@@ -63,7 +63,7 @@ class Chunks(Iterator[bytes]):
         with as_store_error("read", self._key, *self._faults):
             chunk = self._source.read(min(CHUNK_BYTES, self._left_bytes))
         if not chunk:
-            raise StoreError(f"The store could not read {self._key}: it ended {self._left_bytes} bytes short")
+            raise StoreError(f"The store could not read {self._key}: the body ended {self._left_bytes} bytes early")
         self._left_bytes -= len(chunk)
         return chunk
 
@@ -112,7 +112,7 @@ def checked(key: str) -> str:
     plain = key.isprintable() and "\\" not in key
     if not plain or any(part in ("", ".", "..") or part.startswith(TEMPORARY_PREFIX) for part in key.split("/")):
         raise StoreError(
-            f"The store does not take the key {key!r}: expected a relative path of printable characters without "
+            f"The store does not accept the key {key!r}: expected a relative path of printable characters without "
             f"backslashes, empty segments, '.', '..' and names that start with {TEMPORARY_PREFIX}"
         )
     return key
@@ -124,7 +124,7 @@ def checked_folder(prefix: str) -> str:
 
 def check_range(key: str, first: int, last: int | None) -> None:
     if first < 0 or (last is not None and last < first):
-        raise StoreError(f"The store could not open {key}: bytes {first} to {last} are no range")
+        raise StoreError(f"The store could not open {key}: bytes {first} to {last} are not a valid range")
 
 
 def kept(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:

@@ -105,7 +105,7 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         path = Path(self.root, checked(key))
         if not Path(os.path.realpath(path)).is_relative_to(self.root):
-            raise StoreError(f"The store does not take the key {key!r}: it leads out of the store's folder")
+            raise StoreError(f"The store does not accept the key {key!r}: it leads out of the store's folder")
         return path
 
     def _walk(self, prefix: str) -> Iterator[Path]:

@@ -82,11 +82,14 @@ def test_an_issuer_that_is_not_right_is_refused(
     [
         (
             "http://gitlab.example.org",
-            "http://gitlab.example.org/.well-known/openid-configuration is no https address.",
+            "http://gitlab.example.org/.well-known/openid-configuration is not an https URL.",
         ),
-        ("gitlab.example.org", "gitlab.example.org/.well-known/openid-configuration is no https address."),
+        ("gitlab.example.org", "gitlab.example.org/.well-known/openid-configuration is not an https URL."),
         (OWN, "gitlab.example.org is not asked by tests."),
-        ("https://127.0.0.1", "127.0.0.1 has the private address 127.0.0.1; an administrator can list it as internal."),
+        (
+            "https://127.0.0.1",
+            "127.0.0.1 has the private address 127.0.0.1; to allow it, add the host to HUB_INTERNAL_HOSTS.",
+        ),
     ],
 )
 def test_an_issuer_that_can_not_be_asked_is_refused(admin_client: Client, url: str, sentence: str) -> None:

@@ -48,7 +48,7 @@ class Notebook:
         """Tell whether the browser hides the response from the page."""
         try:
             self.fetch(path, **headers)
-        except Exception as error:  # noqa: BLE001  Playwright's own, of whatever the page threw
+        except Exception as error:  # noqa: BLE001  (Playwright's error for any exception of the page)
             return "Failed to fetch" in str(error)
         return False
 

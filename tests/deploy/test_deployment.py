@@ -23,16 +23,16 @@ PRODUCTION = {
 WRONG = {
     "no https": (
         {"HUB_PUBLIC_URL": "http://hub.example.org"},
-        "(hub.W001) HUB_PUBLIC_URL is http://hub.example.org; expected https, or keys can be read on their way.",
+        "(hub.W001) HUB_PUBLIC_URL is http://hub.example.org; expected https, because over http keys",
     ),
     "no proxy": (
         {"HUB_PROXIES": "0"},
-        "(hub.W002) HUB_PUBLIC_URL is https and HUB_PROXIES 0; expected how many there are: one has to speak TLS",
+        "(hub.W002) HUB_PUBLIC_URL is https and HUB_PROXIES 0; expected the number of proxies",
     ),
     "printed mails": ({"EMAIL_URL": "consolemail://"}, "(hub.W003) Mails are printed; expected EMAIL_URL, such as"),
     "a queue for everybody": (
         {"REDIS_URL": "redis://redis.example.org:6379/0"},
-        "(hub.W005) REDIS_URL has no password, or one that everybody knows; expected one of its own.",
+        "(hub.W005) REDIS_URL has no password or a well-known one; set a secret password.",
     ),
     "debugging": ({"HUB_DEBUG": "true"}, "(security.W018) You should not have DEBUG set to True in deployment."),
 }
@@ -99,7 +99,7 @@ def test_a_secret_key_of_one_machine_is_told_of_where_there_may_be_two(
 
 def test_a_log_that_shows_secrets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler()])
-    assert deployment.redaction().startswith("A handler of the log shows secrets")
+    assert deployment.redaction().startswith("A log handler shows secrets")
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_chunked_answer(settings: Settings) -> None:
     ],
 )
 def test_nothing_but_https(url: str, connected: list[Any]) -> None:
-    assert failure(url) == f"{url} is no https address."
+    assert failure(url) == f"{url} is not an https URL."
     assert connected == []
 
 
@@ -118,7 +118,7 @@ def test_address_that_is_none(url: str, connected: list[Any]) -> None:
 def test_private_addresses_are_not_asked(address: str, monkeypatch: pytest.MonkeyPatch, connected: list[Any]) -> None:
     names(monkeypatch, [address])
     assert failure("https://keys.example/") == (
-        f"keys.example has the private address {address}; an administrator can list it as internal."
+        f"keys.example has the private address {address}; to allow it, add the host to HUB_INTERNAL_HOSTS."
     )
     assert connected == []
 
@@ -189,7 +189,7 @@ def test_exactly_the_limit_is_allowed(settings: Settings) -> None:
 
 def test_half_an_answer(settings: Settings) -> None:
     with serving(settings, answering(ok(b"{}", b"Content-Length: 10"))) as host:
-        assert failure(f"http://{host}/") == f"http://{host}/ breaks off after 2 bytes."
+        assert failure(f"http://{host}/") == f"http://{host}/ ended the response early, after 2 bytes."
 
 
 @pytest.mark.parametrize(

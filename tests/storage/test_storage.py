@@ -202,7 +202,7 @@ def test_odd_keys_round_trip(any_store: Store, key: str) -> None:
 
 @pytest.mark.parametrize("key", BAD_KEYS)
 def test_bad_keys_are_refused_by_every_verb(any_store: Store, key: str) -> None:
-    expected = "does not take the key .*: expected a relative path of printable characters without"
+    expected = "does not accept the key .*: expected a relative path of printable characters without"
     with pytest.raises(StoreError, match=expected):
         any_store.put(key, b"x")
     with pytest.raises(StoreError, match=expected):
