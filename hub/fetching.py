@@ -29,7 +29,10 @@ class FetchError(Exception):
 
 
 def get(url: str, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> bytes:
-    """Return the body of a 200 response to GET `url`. Raise FetchError after `timeout_s` and one DNS lookup."""
+    """Return the body of a 200 response to GET `url`. Raise FetchError if it fails or exceeds `timeout_s`.
+
+    The DNS lookup is not included in the time.
+    """
     deadline = time.monotonic() + timeout_s
     try:
         parts = urlsplit(url)

@@ -1,6 +1,6 @@
 """Liveness and readiness: the state of the database, the broker and the store.
 
-Each probe runs in its own thread, for 2 seconds at most. Its result is cached for one second.
+Each probe runs in its own thread, and callers wait 2 seconds at most. Results are cached for one second.
 """
 
 import logging

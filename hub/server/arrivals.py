@@ -1,9 +1,10 @@
 """Incoming requests, buffered until a thread can answer them without waiting for the sender.
 
-A thread that reads a header or a form waits for its sender; a hundred slow senders occupied all threads. So the main
-loop collects the received bytes, and a thread gets a request when it is complete: the header, with the body of a form
-or of an API request in JSON. Uploads are not buffered: the hub authenticates the sender first, and refuses before the
-body is read.
+A thread that waits for the rest of a header or form is blocked by a slow sender; a hundred of them blocked all threads.
+Here a thread takes only the bytes that have arrived. A request returns to the poller until it is complete: the header,
+with the body of a form or of an API request in JSON.
+
+Uploads are not buffered: the hub authenticates the sender first, and refuses before the body is read.
 """
 
 import re

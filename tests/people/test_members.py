@@ -1,4 +1,4 @@
-"""Tests of memberships: the rules of members.py, the events, and the last owner of a channel."""
+"""Tests of memberships: their rules, their events, and the last owner of a channel."""
 
 from collections.abc import Callable
 from pathlib import Path
