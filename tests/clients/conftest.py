@@ -25,7 +25,7 @@ Figure = Callable[[str, object], None]
 
 @dataclass(frozen=True)
 class Keys:
-    """Whose key: Olga owns every channel, Vera may only view `private`, Sam is a stranger."""
+    """API keys of three users: Olga owns every channel, Vera may only read `private`, Sam has no rights."""
 
     olga: str
     olga_read_only: str
@@ -42,7 +42,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 @pytest.fixture(scope="session")
 def channels(hub: LiveHub) -> tuple[str, str]:
-    """A private and a public channel."""
+    """Create a private and a public channel."""
     hub.manage("createchannel", "private", "--owner", "olga")
     hub.manage("createchannel", "public", "--owner", "olga", "--public")
     vera = "channel=Channel.objects.get(name='private'), user=User.objects.get(username='vera')"
@@ -67,20 +67,20 @@ def keys(hub: LiveHub) -> Keys:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Every real package, and one that was built just now."""
+    """Return every real package, and one that was built for this run."""
     shared = sorted(path for path in SHARED_PACKAGES.glob("*/*") if path.name.endswith((".conda", ".tar.bz2")))
     return [*shared, *CONDA_BUILD_PACKAGES, *build_package(tmp_path_factory.mktemp("built")).packages]
 
 
 @pytest.fixture(scope="session")
 def filled(hub: LiveHub, channels: tuple[str, str], keys: Keys, packages: list[Path]) -> dict[str, float]:
-    """Both channels with all packages, by the real client: channel → seconds that the upload took."""
+    """Upload all packages to both channels with the real client. Return channel → seconds of the upload."""
     return {channel: seconds_to_upload(hub, channel, packages, keys.olga) for channel in channels}
 
 
 @pytest.fixture
 def figure(record_property: Figure, request: pytest.FixtureRequest) -> Figure:
-    """Note a measured figure: in the report's XML, and in what `pytest -rP` shows."""
+    """Return a function that reports a measured figure: in the XML report and in the output of `pytest -rP`."""
 
     def note(name: str, value: object) -> None:
         record_property(name, value)
@@ -90,7 +90,7 @@ def figure(record_property: Figure, request: pytest.FixtureRequest) -> Figure:
 
 
 def build_package(folder: Path) -> BuildResult:
-    """A package from a recipe, by rattler-build."""
+    """Build a package from a recipe with rattler-build."""
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE)
     [variant] = Stage0Recipe.from_file(recipe).render()

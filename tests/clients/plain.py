@@ -1,4 +1,4 @@
-"""A live hub by plain HTTP: what it answers, down to the bytes, and a channel's index in each of its forms."""
+"""Plain HTTP requests to a live hub, and a channel's index in each of its formats."""
 
 import json
 import time
@@ -16,7 +16,7 @@ import zstandard
 from tests.live import LiveHub
 
 ANSWER_S = 60
-# For a worker that has just been started on a busy machine; how long it took is noted as a figure.
+# Long enough for a worker that was just started on a busy machine. Tests report the real time as a figure.
 VISIBLE_S = 120
 POLL_S = 0.02
 
@@ -43,7 +43,7 @@ def ask(
     body: bytes | Iterable[bytes] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """One request. A body of bytes is sent with its length, any other chunked."""
+    """Send one request. A body of bytes is sent with its length, any other body chunked."""
     credential = {} if key is None else {"Authorization": f"Bearer {key}"}
     connection = HTTPConnection("127.0.0.1", hub.port, timeout=ANSWER_S)
     try:
@@ -55,7 +55,7 @@ def ask(
 
 
 def fetched(hub: LiveHub, path: str, key: str | None) -> bytes:
-    """The bytes of a file, from the hub or from where it sends its clients."""
+    """Return the bytes of a file, from the hub or from the URL to which it redirects."""
     answer = ask(hub, path, key)
     if answer.status != 302:
         return answer.body
@@ -65,7 +65,7 @@ def fetched(hub: LiveHub, path: str, key: str | None) -> bytes:
 
 
 def upload(hub: LiveHub, channel: str, file: Path, key: str | None) -> Answer:
-    """The prefix protocol with the file as the body, as scripts use it."""
+    """Upload by the prefix protocol with the file as the body, as scripts do."""
     return ask(
         hub,
         f"/api/v1/upload/{channel}",
@@ -77,17 +77,17 @@ def upload(hub: LiveHub, channel: str, file: Path, key: str | None) -> Answer:
 
 
 def records(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
-    """What repodata.json says: file name → record."""
+    """Return file name → record of repodata.json."""
     return from_json(json.loads(_body(hub, f"/{channel}/{subdir}/repodata.json", key)))
 
 
 def zst_records(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
-    """What repodata.json.zst says."""
+    """Return file name → record of repodata.json.zst."""
     return from_json(json.loads(zstandard.decompress(_body(hub, f"/{channel}/{subdir}/repodata.json.zst", key))))
 
 
 def shard_records(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
-    """What all shards together say, their checksums in hex as in repodata.json."""
+    """Return file name → record of all shards, with checksums in hex as in repodata.json."""
     index = _unpack(_body(hub, f"/{channel}/{subdir}/repodata_shards.msgpack.zst", key))
     found: Records = {}
     for sha256 in index["shards"].values():
@@ -99,7 +99,7 @@ def shard_records(hub: LiveHub, channel: str, subdir: str, key: str | None = Non
 
 
 def seconds_until(is_so: Callable[[], bool], limit_s: float = VISIBLE_S) -> float:
-    """Ask again and again; returns how long it took."""
+    """Poll `is_so` until it is true. Return the seconds that it took."""
     begun = time.monotonic()
     while not is_so():
         assert time.monotonic() < begun + limit_s, f"It was not so within {limit_s} s"
@@ -110,7 +110,7 @@ def seconds_until(is_so: Callable[[], bool], limit_s: float = VISIBLE_S) -> floa
 def seconds_until_indexed(
     hub: LiveHub, channel: str, subdir: str, names: Iterable[str], key: str | None, limit_s: float = VISIBLE_S
 ) -> float:
-    """How long it takes until repodata.json, its .zst and the shards all have the files `names`."""
+    """Return the seconds until repodata.json, its .zst and the shards all have the files `names`."""
     wanted = set(names)
     seconds = 0.0
     for form in (records, zst_records, shard_records):
@@ -119,7 +119,7 @@ def seconds_until_indexed(
 
 
 def until_settled(hub: LiveHub) -> None:
-    """Wait until no index is stale: until then a file can be there, and get its ETag when its build ends."""
+    """Wait until no index is stale: a build writes its files before their ETag."""
     stale = "answer = sum(index.wanted > index.built for index in SubdirIndex.objects.all())"
     seconds_until(lambda: hub.shell(stale) == 0)
 

@@ -1,6 +1,6 @@
-"""py-rattler as a reader of channels, each time in a process of its own with cold caches.
+"""py-rattler as a reader of channels, each time in a separate process with empty caches.
 
-rattler reads credentials and its environment once per process, and keeps what it knows of a channel.
+rattler reads credentials and its environment once per process, and caches data of a channel.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ CLIENT_S = 120
 
 
 class ReadError(Exception):
-    """What py-rattler says when it can't."""
+    """The error message of py-rattler."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How a channel is read. `credential` is in the form of rattler's auth file, such as {"BearerToken": "…"}."""
+    """Options to read a channel. `credential` has the form of rattler's auth file: {"BearerToken": "…"}."""
 
     channel: str
     credential: Any = None
@@ -40,27 +40,27 @@ class Reader:
     netrc_key: str = ""
 
     def records(self) -> dict[str, Any]:
-        """Every record of the channel: its URL, relative to the channel's → the rest of it."""
+        """Return path → record for every record of the channel. Paths are relative to the channel's URL."""
         found: dict[str, Any] = self._in_child("records", list(KNOWN_SUBDIRS))
         return found
 
     def solve(self, *specs: str) -> list[str]:
-        """The file names that `specs` resolve to, on linux-64."""
+        """Return the file names to which `specs` resolve on linux-64."""
         found: list[str] = self._in_child("solve", list(specs))
         return found
 
     def verify(self, file_name: str, trusted_root_json: str) -> dict[str, Any]:
-        """What py-rattler says of the one attestation that it requires of this file; ReadError where none holds."""
+        """Return py-rattler's result for the attestation that it requires. Raise ReadError if none is valid."""
         found: dict[str, Any] = self._in_child("verify", [file_name, trusted_root_json])
         return found
 
     def install(self, *specs: str) -> dict[str, str]:
-        """Resolve and install; returns every file of the new environment but the logs: path → text."""
+        """Resolve and install. Return path → text for every file of the new environment except logs."""
         found: dict[str, str] = self._in_child("install", list(specs))
         return found
 
     def install_files(self, subdir: str, *file_names: str) -> dict[str, str]:
-        """Install these files, unsolved, for the platform `subdir`; returns what `install` does."""
+        """Install these files for the platform `subdir` without a solve. Return the same as `install`."""
         found: dict[str, str] = self._in_child("install_files", [subdir, *file_names])
         return found
 
@@ -85,7 +85,7 @@ class Reader:
 
 
 def from_bucket(server: S3Server, channel: str, *, shards: bool = True) -> Reader:
-    """A reader of `s3://bucket/channel` that knows nothing of any hub."""
+    """Return a reader of `s3://bucket/channel`, which doesn't use a hub."""
     return Reader(
         f"s3://{server.bucket}/{channel}",
         shards=shards,
@@ -100,7 +100,7 @@ def from_bucket(server: S3Server, channel: str, *, shards: bool = True) -> Reade
 
 
 class _Child:
-    """The other side: the process that is the client."""
+    """The client in the child process."""
 
     def __init__(self, reader: Reader, folder: Path) -> None:
         self.folder = folder
@@ -153,7 +153,7 @@ class _Child:
 
 
 def _pop_path(record: dict[str, Any]) -> str:
-    """Take out of `record` what depends on where it was read."""
+    """Remove URL and channel from `record`. Return the path of its file."""
     path: str = record.pop("url").removeprefix(record.pop("channel"))
     return path
 
@@ -170,7 +170,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         try:
             answer = await getattr(_Child(Reader(**options), Path(folder)), action)(values)
-        except Exception as error:  # noqa: BLE001  whatever it is, the test reads it
+        except Exception as error:  # noqa: BLE001  the test reads the message of any exception
             sys.stderr.write(f"{type(error).__name__}: {error}")
             return 1
     json.dump(answer, sys.stdout)
@@ -179,5 +179,5 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    # Not by sys.exit: rattler's threads, should they call Python while it shuts down, abort the process.
+    # os._exit instead of sys.exit: rattler's threads may call Python during its shutdown and abort the process.
     os._exit(asyncio.run(main()))

@@ -1,4 +1,4 @@
-"""A relay before the hub that counts the connections of a client and the bytes that it sends on each."""
+"""A relay before the hub that counts a client's connections and the bytes sent on each."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass
 class Relay:
-    """`sent` has a number for each connection."""
+    """A relay. `sent`: the number of bytes that the client sent on each connection."""
 
     listener: socket.socket
     port: int  # the hub's

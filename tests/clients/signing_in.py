@@ -1,7 +1,6 @@
-"""`pixi auth login --oauth` re-enacted over HTTP: conda/rattler, crates/rattler/src/cli/auth/oauth.rs.
+"""`pixi auth login --oauth` reimplemented over HTTP: conda/rattler, crates/rattler/src/cli/auth/oauth.rs.
 
-The command line is no package of PyPI. What it leaves behind, an entry of rattler's auth file, is used by py-rattler
-and py-rattler-build as they are.
+pixi is not on PyPI. Its result, an entry of rattler's auth file, is used by the real py-rattler and py-rattler-build.
 """
 
 import re
@@ -19,20 +18,20 @@ from authlib.integrations.httpx_client import OAuth2Client
 CLIENT_ID = "rattler"
 SCOPES = "openid profile offline_access openid"
 ANSWER_S = 60
-# Without an icon of its own the browser would ask for one where nobody listens any more.
+# With an icon in the page, the browser doesn't request one from the closed listener.
 PAGE = b'<!doctype html><title>pixi</title><link rel="icon" href="data:,"><h1>Back at pixi</h1>'
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
-# Takes its user to an address, and returns once they have answered there.
+# Opens a URL for the user, and returns when the user has answered there.
 Browse = Callable[[str], object]
 
 
 class SignInError(Exception):
-    """What the hub told the program instead of a code."""
+    """The error that the hub returned instead of a code."""
 
 
 class Listener(HTTPServer):
-    """Where the browser comes back to: one request, on a free port of 127.0.0.1."""
+    """Server of the redirect URI, for one request on a free port of 127.0.0.1."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Callback)
@@ -56,7 +55,7 @@ class _Callback(BaseHTTPRequestHandler):
 
 
 def by_browser(url: str, browse: Browse) -> dict[str, Any]:
-    """The authorization code with PKCE; returns the credential. Raises SignInError."""
+    """Sign in by authorization code with PKCE. Return the credential. Raise SignInError."""
     found = discovered(url)
     with Listener() as listener:
         client = OAuth2Client(
@@ -85,7 +84,7 @@ def by_browser(url: str, browse: Browse) -> dict[str, Any]:
 
 
 def by_device(url: str, browse: Browse) -> dict[str, Any]:
-    """The flow of devices, which rattler takes unless it is told otherwise."""
+    """Sign in by the device flow, which is rattler's default. Return the credential."""
     found = discovered(url)
     asked = {"client_id": CLIENT_ID, "scope": SCOPES}
     device = posted(found["device_authorization_endpoint"], asked).json()
@@ -95,7 +94,7 @@ def by_device(url: str, browse: Browse) -> dict[str, Any]:
 
 
 def sign_out(entry: dict[str, Any]) -> None:
-    """`pixi auth logout`: both tokens, the refresh token first."""
+    """Revoke the refresh token and then the access token, as `pixi auth logout` does."""
     login = entry["OAuth"]
     for kind in ("refresh_token", "access_token"):
         form = {"token": login[kind], "token_type_hint": kind, "client_id": CLIENT_ID}
@@ -114,7 +113,7 @@ def discovered(url: str) -> dict[str, Any]:
 
 
 def credential(found: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """An entry of rattler's auth file."""
+    """Return an entry of rattler's auth file."""
     return {
         "OAuth": {
             "access_token": answer["access_token"],
@@ -128,7 +127,7 @@ def credential(found: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def consenting(session_cookie: str) -> Browse:
-    """A user without a browser, who is signed in to the hub and agrees to whatever is asked."""
+    """Return a user without a browser, signed in to the hub, that accepts every consent page."""
 
     def browse(address: str) -> None:
         with httpx2.Client(cookies={"sessionid": session_cookie}, follow_redirects=True, timeout=ANSWER_S) as browser:
@@ -143,7 +142,7 @@ def consenting(session_cookie: str) -> Browse:
 
 
 def _hidden(page: str) -> dict[str, list[str]]:
-    """The hidden fields of the page's form that asks."""
+    """Return the hidden fields of the consent form."""
     found: dict[str, list[str]] = {}
     for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.partition("<main")[2]):
         found.setdefault(name, []).append(value)

@@ -1,4 +1,4 @@
-"""A hub behind nginx that sends files itself (HUB_DELIVERY=accel), from a folder and from S3 servers."""
+"""A hub behind nginx that sends the files (HUB_DELIVERY=accel), from a folder and from S3 servers."""
 
 import gzip
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ CHANNELS = ("private", "open")
 @dataclass(frozen=True)
 class World:
     hub: LiveHub
-    front: LiveHub  # the same hub, asked through nginx
+    front: LiveHub  # the same hub behind nginx
     key: str
     content: bytes
 
@@ -37,7 +37,7 @@ class World:
 
 @contextmanager
 def store(kind: str, folder: Path) -> Iterator[dict[str, str]]:
-    """The settings of a hub for the store."""
+    """Start the store and yield the hub's settings for it."""
     if kind == "folder":
         yield {}
         return
@@ -45,7 +45,7 @@ def store(kind: str, folder: Path) -> Iterator[dict[str, str]]:
         yield server.environment()
 
 
-# The folder always; of the servers one with SQLite, the others with PostgreSQL.
+# The folder always; moto with SQLite, the other servers with PostgreSQL.
 @pytest.fixture(scope="module", params=["folder", "rclone", "seaweed"] if DELIVERY else ["folder", "moto"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp(request.param)

@@ -1,4 +1,4 @@
-"""Attestations from end to end: one is uploaded, the hub verifies and serves it, and py-rattler accepts it."""
+"""Attestations from end to end: the hub verifies and serves an uploaded one, and py-rattler accepts it."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 
 def publish(hub: LiveHub, folder: Path, name: str, **how: Any) -> str:
-    """Upload a new package with its attestation as CI does; returns its file name once it is indexed."""
+    """Upload a new package with its attestation as CI does. Return its file name when it is indexed."""
     file = make_conda(folder, name=name)
     answer = upload(hub, file, attest(hub, file, **how), hub.shell(MINT))
     assert answer.status == 201, answer.text
@@ -51,7 +51,7 @@ def attest(hub: LiveHub, file: Path, **how: Any) -> bytes:
 
 
 def upload(hub: LiveHub, file: Path, bundle: bytes, key: str) -> Answer:
-    """A form with the part `attestation`, as the client sends it after its own exchange of a token."""
+    """Upload a form with the part `attestation`, as the client does after it exchanged its identity token."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'.encode()
     parts = [
         head + f'file"; filename="{file.name}"\r\n\r\n'.encode() + file.read_bytes(),
@@ -69,7 +69,7 @@ def upload(hub: LiveHub, file: Path, bundle: bytes, key: str) -> Answer:
 
 
 def sidecars(hub: LiveHub, file_name: str) -> dict[str, bytes]:
-    """As they lie in the store, without and with their SHA-256: name → bytes."""
+    """Return name → bytes of the sidecars in the store, with and without SHA-256 in the name."""
     stored = hub.stored(f"{CHANNEL}/noarch/")
     return {name: content for name, content in stored.items() if name.startswith(f"{file_name}.sigs")}
 

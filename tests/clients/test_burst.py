@@ -1,4 +1,4 @@
-"""bench/burst.py with few changes: what a burst, a killed worker and an emptied queue do to another channel."""
+"""bench/burst.py with few changes: effects of a burst, a killed worker and an emptied queue on another channel."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.live import live_hub
 
 CHANGES = 1500
 BOUND_S = 90
-# As many as wait for the index, and as many as wait in the two other queues.
+# The limits of the queue index and of the two other queues.
 WAITING_MAX = queues.MOST["index"] + 2 * queues.MOST_OF_OTHERS
 HEALED_S = 60
 

@@ -1,4 +1,4 @@
-"""Packages of conda-build, their licences in the pkg archive: a client installs them from the hub and a folder."""
+"""Packages of conda-build with licences in the pkg archive: a client installs them from the hub and a folder."""
 
 import asyncio
 import shutil
@@ -20,7 +20,7 @@ PYTHON = "python-3.12.1-0.conda"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A python to install packages for; only its version counts."""
+    """Return a python package to install packages for. Only its version matters."""
     folder = tmp_path_factory.mktemp("python")
     return make_conda(folder, name="python", version="3.12.1", subdir="linux-64", files={"bin/python3.12": b""})
 
@@ -41,7 +41,7 @@ def in_folder(python: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         (folder / path.parent.name).mkdir(exist_ok=True)
         shutil.copy(path, folder / path.parent.name)
     shutil.copy(python, folder / "linux-64")
-    # Not in this thread, where the event loop of a browser's tests may stand.
+    # In another thread: this one may have the event loop of browser tests.
     with ThreadPoolExecutor(1) as other:
         other.submit(asyncio.run, index_fs(folder)).result()
     return folder.as_uri()

@@ -18,7 +18,7 @@ from tests.live import LiveHub
 
 PACKAGES = 100
 CLIENTS = 4
-# Between two builds of an index.
+# The pause between two builds of an index.
 PAUSE_S = 0.25
 AT_ONCE = 50
 

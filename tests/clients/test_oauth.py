@@ -1,4 +1,4 @@
-"""Signed in without a key: py-rattler and py-rattler-build with what `pixi auth login --oauth` leaves behind."""
+"""Clients without a key: py-rattler and py-rattler-build with the credential of `pixi auth login --oauth`."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,20 +38,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 @pytest.fixture(scope="module")
 def people(hub: LiveHub) -> dict[str, Browse]:
-    """Olga, who owns `closed`, and Vera, who may only see it; both agree to whatever they are asked."""
+    """Create Olga, owner of `closed`, and Vera, its viewer. Both accept every consent page."""
     cookies: dict[str, str] = hub.shell(SET_UP)
     return {name: consenting(cookie) for name, cookie in cookies.items()}
 
 
 @pytest.fixture(scope="module")
 def olga(hub: LiveHub, people: dict[str, Browse]) -> dict[str, Any]:
-    """Her credential on one of her machines."""
+    """Return Olga's credential on one machine."""
     return by_device(hub.url, people["olga"])
 
 
 @pytest.fixture(scope="module")
 def package(hub: LiveHub, olga: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Published by her credential."""
+    """Publish a package with Olga's credential."""
     path = make_conda(tmp_path_factory.mktemp("package"), name="signed-in", files={"share/in.txt": b"in\n"})
     upload_signed_in(hub, "closed", path, olga)
     seconds_until_indexed(hub, "closed", "noarch", [path.name], olga["OAuth"]["access_token"])
@@ -63,7 +63,7 @@ def reader(hub: LiveHub, credential: dict[str, Any]) -> Reader:
 
 
 def expired(credential: dict[str, Any]) -> dict[str, Any]:
-    """The same an hour later: its access token is worth nothing."""
+    """Return the credential with an expired access token."""
     return {"OAuth": credential["OAuth"] | {"access_token": "x" * 86, "expires_at": 1_700_000_000}}
 
 

@@ -1,4 +1,4 @@
-"""Channels as py-rattler reads them: the same code as in pixi and rattler-build."""
+"""Channels as py-rattler reads them, by the same code as pixi and rattler-build."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ CREDENTIALS: dict[str, Callable[[str], Any]] = {
     "basic": lambda key: {"BasicHTTP": {"username": "anyone", "password": key}},
     "conda token": lambda key: {"CondaToken": key},
 }
-# Linux and noarch, .conda and .tar.bz2, with and without dependencies, and the one that was built just now.
+# Linux and noarch, .conda and .tar.bz2, with and without dependencies, and the package built for this run.
 SPECS = ("package", "dummy-a", "clobber-1", "built-here")
 SOLVED = [
     "built-here-1.2.3-h4616a5c_0.conda",
@@ -38,7 +38,7 @@ SOLVED = [
     "dummy-c-0.1.0-hb0f4dca_0.conda",
     "package-0.2.0-hb0f4dca_0.conda",
 ]
-# Where rattler-index' records of the same files are others than the hub's.
+# Keys in which rattler-index's records of the same files differ from the hub's.
 DIFFERENCES = {
     "indexed_timestamp": "when each of the two first saw the file (CEP 47)",
     "run_exports": "rattler-index copies them into the record; the hub has them in run_exports.json alone (CEP 12)",
@@ -47,7 +47,7 @@ DIFFERENCES = {
 
 @pytest.fixture(scope="session")
 def subdirs(packages: list[Path]) -> dict[str, set[str]]:
-    """subdir → the names of its packages."""
+    """Return subdir → file names of its packages."""
     found: dict[str, set[str]] = {}
     for package in packages:
         found.setdefault(package.parent.name, set()).add(package.name)
@@ -56,7 +56,7 @@ def subdirs(packages: list[Path]) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="session")
 def indexed(hub: LiveHub, filled: dict[str, float], keys: Keys, subdirs: dict[str, set[str]]) -> None:
-    """Waits until every package is in every index of both channels."""
+    """Wait until every package is in every index of both channels."""
     for channel in filled:
         for subdir, names in subdirs.items():
             seconds_until_indexed(hub, channel, subdir, names, keys.olga)
@@ -90,7 +90,7 @@ def test_rattlers_own_indexer_makes_the_same_records(
     for package in packages:
         (tmp_path / package.parent.name).mkdir(exist_ok=True)
         shutil.copy(package, tmp_path / package.parent.name)
-    # Not in this thread, where the event loop of a browser's tests may stand.
+    # In another thread: this one may have the event loop of browser tests.
     with ThreadPoolExecutor(1) as other:
         other.submit(asyncio.run, index_fs(tmp_path)).result()
     for subdir in subdirs:
@@ -156,17 +156,17 @@ def test_wrong_key_is_refused_by_a_public_channel_too(hub: LiveHub, credential: 
 
 
 def as_rattler_writes(record: dict[str, Any]) -> dict[str, Any]:
-    """rattler leaves out what is null, and `constrains` where it is empty."""
+    """Return the record as rattler writes it, without null values and without an empty `constrains`."""
     return {name: value for name, value in record.items() if value is not None and (name, value) != ("constrains", [])}
 
 
 def in_milliseconds(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with its timestamp as the hub states it; rattler-index copies seconds as they are."""
+    """Return the record with its timestamp in ms, as the hub writes it. rattler-index copies seconds unchanged."""
     return {name: milliseconds(value) if name == "timestamp" else value for name, value in record.items()}
 
 
 def is_second_choice(name: str, found: Records) -> bool:
-    """From a repodata.json, but not from shards, rattler takes the .conda alone where there is a .tar.bz2 too."""
+    """Tell whether a .tar.bz2 also exists as .conda: rattler then reads only the .conda from repodata.json."""
     return name.endswith(".tar.bz2") and name.replace(".tar.bz2", ".conda") in found
 
 

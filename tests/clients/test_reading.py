@@ -1,4 +1,4 @@
-"""What a channel answers, header by header: conditions, ranges, HEAD, and who is told what."""
+"""Responses of a channel, header by header: conditional requests, ranges, HEAD, and access."""
 
 import json
 import os
@@ -33,19 +33,19 @@ SUBDIR_FILES = (
 )
 CHANNEL_FILES = ("channeldata.json", "notices.json")
 INDEX_FILES = (*CHANNEL_FILES, *(f"noarch/{name}" for name in SUBDIR_FILES))
-# rattler opens as many as it may need, and leaves some unused.
+# rattler opens connections in advance and leaves some unused.
 IDLE_CONNECTIONS = 32
-# One that held a thread would hold it for 5 s.
+# A connection that blocks a thread would block it for 5 s.
 UNHINDERED_S = 4
-# A redirected client reads the store's headers, not the hub's.
+# A redirected client gets the store's headers instead of the hub's.
 by_the_hub = pytest.mark.skipif(DELIVERY == "redirect", reason="with redirect the store answers for packages")
-# The same for every answer to one request but the moment of it.
+# Headers that differ between responses to the same request.
 CHANGING_HEADERS = ("Date", "Connection", "X-Request-ID")
 
 
 @pytest.fixture(scope="session")
 def file(hub: LiveHub, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one package of the private channel `reading`, in every index."""
+    """Publish the only package of the private channel `reading`, and wait for its indexes."""
     hub.manage("createchannel", "reading", "--owner", "olga")
     file = make_conda(tmp_path_factory.mktemp("reading"), name="read", files={"junk": bytes(range(256)) * 40})
     assert upload(hub, "reading", file, keys.olga).status == 201
@@ -56,7 +56,7 @@ def file(hub: LiveHub, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def paths(hub: LiveHub, keys: Keys, file: Path) -> list[str]:
-    """One URL for every kind of file that a channel has."""
+    """Return one URL for every kind of file of a channel."""
     index = unpack(ask(hub, "/reading/noarch/repodata_shards.msgpack.zst", keys.olga).body)
     shard = f"noarch/shards/{index['shards']['read'].hex()}.msgpack.zst"
     names = (*INDEX_FILES, shard, f"noarch/{file.name}", "linux-64/repodata.json", "win-64/repodata_shards.msgpack.zst")
@@ -177,13 +177,13 @@ def test_new_channel_is_whole_from_its_first_moment(hub: LiveHub, keys: Keys, *,
             check_empty(hub, channel, keys.olga)
     if is_built:
         seconds_until(lambda: "noarch/run_exports.json" in hub.stored(f"{channel}/"))
-        # Where two workers began at once, the files of the whole channel are made once more.
+        # If two workers began at once, the files of the whole channel are built once more.
         seconds_until(lambda: b"noarch" in ask(hub, f"/{channel}/channeldata.json", keys.olga).body)
         check_empty(hub, channel, keys.olga)
 
 
 def check_empty(hub: LiveHub, channel: str, key: str) -> None:
-    """Every file of every known subdir is there, valid, and has no packages."""
+    """Check that every file of every known subdir exists, is valid, and has no packages."""
 
     def read(path: str) -> bytes:
         answer = ask(hub, f"/{channel}/{path}", key)
@@ -207,10 +207,10 @@ def check_empty(hub: LiveHub, channel: str, key: str) -> None:
 
 @contextmanager
 def worker_stopped(hub: LiveHub) -> Iterator[None]:
-    """Nothing is indexed meanwhile."""
-    pids = hub.part("celery")  # nginx has workers, too
+    """Stop the worker inside the block, so that no index is built."""
+    pids = hub.part("celery")  # "worker" would also match nginx
     with closing(sqlite3.connect(hub.data_dir / "hub.sqlite3", timeout=30)) as database:
-        database.execute("BEGIN IMMEDIATE")  # a worker stopped in the midst of its own transaction would stop the hub
+        database.execute("BEGIN IMMEDIATE")  # a worker that stops inside its transaction would block the hub
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         seconds_until(lambda: all_stopped(pids))
@@ -227,7 +227,7 @@ def all_stopped(pids: list[int]) -> bool:
 
 
 def lasting(headers: HTTPMessage) -> dict[str, list[str]]:
-    """The order within the Content-Security-Policy differs from process to process."""
+    """Return the comparable headers. The order within the Content-Security-Policy differs between processes."""
     return {name: sorted(value.split("; ")) for name, value in headers.items() if name not in CHANGING_HEADERS}
 
 

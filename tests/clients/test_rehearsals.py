@@ -1,4 +1,4 @@
-"""What an operator does once a year: lose everything and restore it, move the store, move the database."""
+"""Rehearsals of rare operations: restore after a total loss, move the store, move the database."""
 
 import os
 import shutil
@@ -111,7 +111,7 @@ def test_the_database_moves(to: str, tmp_path: Path) -> None:
 
 
 def lose_everything(hub: LiveHub) -> None:
-    """The data folder, and the database of a server."""
+    """Delete the data folder and, with a database server, recreate an empty database."""
     shutil.rmtree(hub.data_dir)
     if url := hub.environment.get("DATABASE_URL"):
         server = urlsplit(url)
@@ -121,7 +121,7 @@ def lose_everything(hub: LiveHub) -> None:
 
 
 def check_clean(hub: LiveHub) -> None:
-    """Database, index files and store agree to the byte; where they don't, the command fails."""
+    """Check that database, index files and store agree. The command fails if they differ."""
     hub.manage("verify", "--hash")
 
 
@@ -133,7 +133,7 @@ def check_reading(hub: LiveHub, key: str, *more: str) -> None:
 
 
 def check_working(hub: LiveHub, key: str) -> None:
-    """An old key uploads, the index follows, and the administrator signs in."""
+    """Check that an old key can upload, the index is updated, and the administrator can sign in."""
     seconds_to_upload(hub, "demo", [SHARED_PACKAGES / "linux-64" / LATER], key)
     seconds_until_indexed(hub, "demo", "linux-64", [*FILES["linux-64"], LATER], key)
     signs_in = "from django.contrib.auth import authenticate"

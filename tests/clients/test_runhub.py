@@ -1,4 +1,4 @@
-"""The embedded hub as a person runs it: it starts, stops, survives kill -9, and says in one line why it can't start."""
+"""The embedded hub as a person runs it: start, stop, kill -9, and the one-line error if it can't start."""
 
 import os
 import shutil
@@ -25,19 +25,19 @@ from tests.live import MANAGE, ROOT, LiveHub, live_hub, running
 READY_S = 30
 NO_START_S = 120
 HEALED_S = 180
-# Each part of the hub and a word of its command line.
+# Part of the hub → a word of its command line.
 PARTS = {"web": "gunicorn", "worker": "worker", "beat": "beat"}
 UPLOADS = 200
 UPLOADS_UNTIL_THE_CUT = 12
 CLIENTS = 4
 SELDOM_MS = "5000"
-# Longer than the worker needs for the jobs that it sends at its start.
+# Longer than the worker needs for the jobs that are enqueued at its start.
 QUIET_S = 5
 
 
 @pytest.fixture(autouse=True)
 def signals_as_in_a_terminal() -> Iterator[None]:
-    """What a background job starts would ignore Ctrl-C, and so would these tests' hub."""
+    """Restore SIGINT for child processes: a shell's background jobs ignore it, and so would the tests' hub."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -45,14 +45,14 @@ def signals_as_in_a_terminal() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    """A hub of this module's own, which each test leaves running."""
+    """Start a hub for this module. Each test leaves it running."""
     with live_hub(tmp_path_factory.mktemp("hub")) as hub:
         yield hub
 
 
 @pytest.fixture(scope="module")
 def key(hub: LiveHub) -> str:
-    """Of the owner of the private channel `demo`."""
+    """Return a key of the owner of the private channel `demo`."""
     return open_channel(hub)
 
 
@@ -119,7 +119,7 @@ def test_killed_part_is_started_again(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 def test_killed_web_with_open_connections_is_back_at_once(hub: LiveHub, figure: Figure) -> None:
-    """One is idle, and on the other a request has begun: neither keeps the port."""
+    """One connection is idle, the other has an incomplete request. Neither keeps the port in use."""
     before = len(hub.log())
     idle, busy = (HTTPConnection("127.0.0.1", hub.port, timeout=READY_S) for _ in range(2))
     idle.request("GET", "/healthz")
@@ -130,7 +130,7 @@ def test_killed_web_with_open_connections_is_back_at_once(hub: LiveHub, figure: 
     old = hub.part("gunicorn")
     os.kill(old[0], signal.SIGKILL)
     seconds = seconds_until(lambda: "The web stopped by itself" in hub.log()[before:])
-    # The new master has all of its workers: no old one answers in their place.
+    # The new master has all of its workers, so no old worker answers.
     seconds += seconds_until(lambda: len(hub.part("gunicorn")) == len(old) and hub.is_ready())
     figure("seconds until the web answered again", round(seconds, 1))
     busy.close()
@@ -230,13 +230,13 @@ def test_bad_setting(tmp_path: Path, name: str, value: str, expected: str) -> No
 
 
 def open_channel(hub: LiveHub) -> str:
-    """Make a private channel `demo`; returns a key of its owner."""
+    """Create a private channel `demo`. Return a key of its owner."""
     hub.manage("createchannel", "demo", "--owner", "admin")
     return hub.manage("createapikey", "admin", "--name", "test", "--scope", "read", "--scope", "upload")
 
 
 def upload_and_note(hub: LiveHub, package: Path, key: str, acknowledged: list[Path]) -> bool:
-    """Whether the upload was answered by 2xx."""
+    """Upload the package. Return True, and append it to `acknowledged`, if the answer is 201."""
     try:
         is_done = upload(hub, "demo", package, key).status == 201
     except (OSError, HTTPException):
@@ -247,7 +247,7 @@ def upload_and_note(hub: LiveHub, package: Path, key: str, acknowledged: list[Pa
 
 
 def why_no_start(data_dir: Path, **settings: str) -> str:
-    """The one line that a hub says which does not start."""
+    """Return the one-line error of a hub that does not start."""
     hub = LiveHub(data_dir, **settings)
     command = [*MANAGE, "runhub"]
     done = subprocess.run(command, env=hub.environment, capture_output=True, text=True, check=False, timeout=NO_START_S)

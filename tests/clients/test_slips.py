@@ -1,4 +1,4 @@
-"""Uploads to a wrong address or onto a full disk: the client stops at once, and says why."""
+"""Uploads to a wrong URL or to a full disk: the client stops at once and shows the reason."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.nginx import fronted
 from tests.stack import DELIVERY
 
 LARGE_BYTES = 30_000_000
-# What a client may have sent before it sees an early answer: buffers of both ends.
+# Most bytes that a client sends before it reads an early response: the buffers of both ends.
 BUFFERS_BYTES = 12_000_000
 DISK_BYTES = 16 * 1024 * 1024
 
@@ -38,7 +38,7 @@ def test_address_with_a_path_stops_rattler_at_once_and_is_named(
     hub: LiveHub, keys: Keys, large: Path, path: str, figure: Figure
 ) -> None:
     said = stopped_at_once(hub, "slips", large, keys.olga, figure, path=path)
-    # nginx answers before the hub does: it takes large bodies for the addresses of uploads alone.
+    # nginx answers before the hub: it accepts large bodies only at upload URLs.
     named = ["HTTP 413", "/api/v1/upload/CHANNEL"] if DELIVERY else ["HTTP 404", "/api/v1/upload/slips", "without"]
     assert [words for words in named if words not in said] == []
 
@@ -86,7 +86,7 @@ def test_nginx_reads_large_bodies_for_upload_addresses_alone(
             assert "The body is too large" in done.stdout
             assert "/api/v1/upload/CHANNEL" in done.stdout
         hub.manage("createchannel", "behind", "--owner", "olga")
-        # The hub has read all of it: it is no package.
+        # The hub has read the whole body and found that it is not a package.
         assert upload(front, "behind", large, keys.olga).headers["X-Error-Code"] == "bad_package"
 
 
@@ -99,7 +99,7 @@ def test_full_disk_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Pat
         assert "HTTP 413" in said
         assert "The hub's disk is full." in said
 
-        # Without a length it is seen only when the disk is full.
+        # Without Content-Length the hub notices it only when the disk is full.
         answer = ask(hub, "/api/v1/upload/demo", key, method="POST", body=(bytes(100_000) for _ in range(300)))
         assert (answer.status, answer.headers["X-Error-Code"]) == (413, "disk_full")
         assert upload(hub, "demo", make_conda(tmp_path, name="small"), key).status == 201
@@ -114,7 +114,7 @@ def test_quota_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, f
         assert "HTTP 413" in said
         assert "The channels of olga hold 0 bytes, and this package has " in said
 
-        # Without a length it is seen when all of it has come.
+        # Without Content-Length the hub notices it at the end of the body.
         sound = make_conda(tmp_path, name="sound", files={"junk": os.urandom(2_000_000)})
         name = {"X-File-Name": sound.name}
         answer = ask(hub, "/api/v1/upload/demo", key, method="POST", body=iter([sound.read_bytes()]), headers=name)
@@ -127,7 +127,7 @@ def test_quota_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, f
 
 
 def stopped_at_once(hub: LiveHub, channel: str, large: Path, key: str, figure: Figure, *, path: str = "") -> str:
-    """Have rattler try a refused upload, once and not to the end; returns what it says."""
+    """Check that rattler stops a refused upload early and doesn't retry. Return its error message."""
     with relay(hub.port) as between:
         place = SimpleNamespace(url=between.url + path)
         with pytest.raises(UploadError) as caught:
@@ -140,7 +140,7 @@ def stopped_at_once(hub: LiveHub, channel: str, large: Path, key: str, figure: F
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of its own, of 16 MiB, at `folder`; skips where none can be mounted."""
+    """Mount a disk of 16 MiB at `folder`. Skip the test if that is not permitted."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("A disk can be mounted by root alone.")

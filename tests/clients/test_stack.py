@@ -1,4 +1,4 @@
-"""What production adds to a hub: nginx before it, two web processes that are replaced one by one, servers beside it."""
+"""A production hub: nginx, two web processes that are replaced one by one, and separate servers."""
 
 import os
 import re
@@ -80,7 +80,7 @@ def test_no_credential_is_in_nginxs_log(hub: LiveHub, channel: str, keys: Keys) 
 def test_web_processes_are_replaced_and_nobody_notices(
     hub: LiveHub, channel: str, keys: Keys, tmp_path: Path, figure: Figure
 ) -> None:
-    """One after the other, while two read and one uploads."""
+    """The processes are replaced one by one while two clients read and one uploads."""
     first = make_conda(tmp_path, name="first")
     assert upload(hub, channel, first, keys.olga).status == 201
     packages = (make_conda(tmp_path, name="next", version=str(number)) for number in count())
@@ -112,14 +112,14 @@ def test_web_processes_are_replaced_and_nobody_notices(
 
 
 def is_replaced(hub: LiveHub, old: int) -> bool:
-    """Whether it is gone, and another in its place answers."""
+    """Tell whether the old process is gone and a new one listens."""
     new = web_processes(hub)
     return old not in new and len(new) == WEB_PROCESSES and all(map(is_listening, new.values()))
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Where PostgreSQL's own user gets to, which it does not below the tests' folder."""
+    """Return a folder that PostgreSQL's user can read, unlike the tests' folder."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -127,7 +127,7 @@ def folder() -> Iterator[Path]:
 
 
 def test_the_stack_starts_every_service_and_stops_them_all(folder: Path, figure: Figure) -> None:
-    """As `make stack` does, its own database, queue and store included."""
+    """Start it as `make stack` does, with its own database, queue and store."""
     hub = LiveStack(folder / "data", elsewhere=(), HUB_DELIVERY=DELIVERY)
     figure("seconds until the stack was ready", round(hub.start(), 1))
     try:

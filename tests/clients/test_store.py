@@ -1,4 +1,4 @@
-"""The store is a plain conda channel: it can be read without the hub, from a folder and from buckets."""
+"""The store as a plain conda channel: clients read it without the hub, from a folder and from buckets."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -73,7 +73,7 @@ def check_reading_through(hub: LiveHub, key: str) -> None:
 
 
 def fill(hub: LiveHub) -> str:
-    """Upload FILES into a new private channel `demo`, and wait for its index; returns a key."""
+    """Upload FILES into a new private channel `demo` and wait for its index. Return a key."""
     hub.manage("createchannel", "demo", "--owner", "admin")
     key = hub.manage("createapikey", "admin", "--name", "test", "--scope", "read", "--scope", "upload")
     seconds_to_upload(hub, "demo", [SHARED_PACKAGES / path for path in sorted(PATHS)], key)
@@ -83,7 +83,7 @@ def fill(hub: LiveHub) -> str:
 
 
 def is_redirected(hub: LiveHub, server: S3Server, key: str) -> bool:
-    """Whether a package comes from the bucket itself; an index file never does."""
+    """Tell whether a package is redirected to the bucket. Index files are never redirected."""
     assert records(hub, "demo", "noarch", key)
     answer = ask(hub, f"/demo/noarch/{FILES['noarch'][0]}", key)
     if answer.status == 200:
@@ -96,7 +96,7 @@ def is_redirected(hub: LiveHub, server: S3Server, key: str) -> bool:
 
 @contextmanager
 def web_server(folder: Path) -> Iterator[str]:
-    """`python -m http.server` over `folder`; yields its URL."""
+    """Run `python -m http.server` over `folder`. Yield its URL."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...

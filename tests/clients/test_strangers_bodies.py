@@ -1,4 +1,4 @@
-"""nginx before a hub, and strangers: their bodies lie nowhere, and their slowness holds up nobody."""
+"""Unauthenticated clients before nginx: their bodies are not stored, and slow clients don't block others."""
 
 import secrets
 import socket
@@ -48,7 +48,7 @@ def head(path: str, hub: LiveHub, length: int, *more: str, method: str = "POST")
 
 
 def spooled(folder: Path) -> int:
-    """Bytes of bodies on the disk, deleted files that nginx still holds open among them."""
+    """Return the bytes of request bodies on the disk, including deleted files that nginx holds open."""
     named = sum(path.stat().st_size for path in (folder / "cache" / "bodies").rglob("*") if path.is_file())
     held = 0
     for link in Path("/proc").glob("[0-9]*/fd/*"):
@@ -61,7 +61,7 @@ def spooled(folder: Path) -> int:
 
 
 def refused(hub: LiveHub, folder: Path, start: bytes, length: int) -> tuple[bytes, int, int]:
-    """The answer to a client that sends on; what it had sent by then; the most that lay on the disk."""
+    """Send a body until the answer arrives. Return the answer, the bytes sent, and the most bytes on the disk."""
     sent, most, chunk = 0, 0, secrets.token_bytes(MIB)
     with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as client:
         client.sendall(start)
@@ -137,7 +137,7 @@ def test_the_page_is_still_a_page(front: LiveHub) -> None:
 
 
 def trickle(hub: LiveHub, start: bytes, stop: threading.Event) -> None:
-    """Send a byte a second."""
+    """Send a byte per second."""
     with socket.create_connection(("127.0.0.1", hub.port), timeout=60) as client:
         for position in range(len(start)):
             if stop.is_set():
@@ -150,7 +150,7 @@ def trickle(hub: LiveHub, start: bytes, stop: threading.Event) -> None:
 
 
 def stall(hub: LiveHub, start: bytes, stop: threading.Event) -> None:
-    """Send the beginning of a body, and no more."""
+    """Send the beginning of a body, then only wait."""
     with socket.create_connection(("127.0.0.1", hub.port), timeout=60) as client:
         client.sendall(start)
         stop.wait(60)
@@ -187,7 +187,7 @@ def test_slow_ones_hold_up_nobody(request: pytest.FixtureRequest, way: str, kind
         for thread in threads:
             thread.start()
         time.sleep(3)
-        # A busy machine holds up one of them now and then; a hub that is held up, each.
+        # A busy machine delays some of them; a blocked hub would delay all of them.
         slowest = [slowest_of_five(hub) for _ in range(3)]
         assert min(slowest) < 2, slowest
     finally:

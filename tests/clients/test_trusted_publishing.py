@@ -1,8 +1,8 @@
 """Publishing from CI without a key: py-rattler-build in jobs of GitHub Actions and GitLab, py-rattler as the reader.
 
-py-rattler-build 0.73 keeps to itself why no key was minted: rattler logs the hub's sentence as a warning, the Python
-package shows no log. So a refused exchange is looked at from three sides: the client fails, the hub's log has the code,
-and the same token by plain HTTP is answered with the sentence.
+py-rattler-build 0.73 doesn't show why it got no token: rattler logs the hub's message as a warning, but the Python
+package shows no log. So tests of a refused exchange check three things: the client fails, the hub's log has the code,
+and the same token by plain HTTP gets the message.
 """
 
 import json
@@ -34,7 +34,7 @@ OTHER_REPOSITORY = {
     "workflow_ref": "octo-org/other/.github/workflows/release.yml@refs/heads/main",
     "job_workflow_ref": "octo-org/other/.github/workflows/release.yml@refs/heads/main",
 }
-# Every channel trusts release.yml of octo-org/sample: channel → what its publisher may do.
+# Every channel trusts release.yml of octo-org/sample: channel → rights of its publisher.
 CHANNELS: dict[str, dict[str, Any]] = {
     "uploads": {},
     "reads": {"may_read": True},
@@ -75,7 +75,7 @@ def running_github() -> Iterator[FakeIssuer]:
 
 @pytest.fixture
 def github(running_github: FakeIssuer) -> FakeIssuer:
-    """GitHub, whose jobs run for octo-org/sample unless a test says otherwise."""
+    """Return a fake GitHub. Its jobs run for octo-org/sample unless a test sets other claims."""
     running_github.job_claims = {}
     return running_github
 
@@ -90,7 +90,7 @@ def gitlab() -> Iterator[FakeIssuer]:
 def ci_hub(
     running_github: FakeIssuer, gitlab: FakeIssuer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveHub]:
-    """A hub that asks both issuers, at rates that no test reaches."""
+    """Run a hub that trusts both issuers, with rate limits that no test reaches."""
     settings = {
         "HUB_INTERNAL_HOSTS": f"{running_github.host},{gitlab.host}",
         "HUB_RATE_LIMITS": "mint-by-address=10000,mint-by-subject=10000",
@@ -101,7 +101,7 @@ def ci_hub(
 
 @pytest.fixture(scope="module")
 def olgas_key(ci_hub: LiveHub, running_github: FakeIssuer, gitlab: FakeIssuer) -> str:
-    """Makes the channels and their publishers."""
+    """Create the channels and their publishers. Return Olga's key."""
     key: str = ci_hub.shell(SET_UP.format(channels=CHANNELS, github=running_github.url, gitlab=gitlab.url))
     return key
 
@@ -116,7 +116,7 @@ def mint(hub: LiveHub, token: str) -> Answer:
 
 
 def refusal(hub: LiveHub, file: Path, job: dict[str, str]) -> str:
-    """The code that the hub noted when it refused the token of a job, which then has nothing to upload with."""
+    """Upload in a job with a refused identity token. Return the error code from the hub's log."""
     seen = len(hub.log())
     with pytest.raises(UploadError, match=NO_KEY):
         upload_in_ci(hub, "uploads", file, job)

@@ -1,4 +1,4 @@
-"""Uploads by rattler-build, as `rattler-build upload prefix` and `pixi upload prefix` do them, and by plain HTTP."""
+"""Uploads by rattler-build, as with `rattler-build upload prefix` and `pixi upload prefix`, and by plain HTTP."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ LARGE_BYTES = 30_000_000
 
 @pytest.fixture(scope="session")
 def channel(hub: LiveHub) -> str:
-    """A private channel for a few small packages."""
+    """Create a private channel for a few small packages."""
     hub.manage("createchannel", "small", "--owner", "olga")
     return "small"
 
@@ -94,7 +94,7 @@ def test_force_replaces_where_the_channel_allows_it(hub: LiveHub, keys: Keys, tm
 
 
 def test_what_was_deleted_comes_back_by_who_may_restore(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:
-    """The client shows why not, or goes on where it skips what exists: a CI that builds everything is not stopped."""
+    """The client shows the reason. With skip_existing it continues, so a CI that builds everything doesn't fail."""
     package = make_conda(tmp_path, name="back")
     seconds_to_upload(hub, channel, [package], keys.olga)
     deletes = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload", "--scope", "delete")
@@ -201,7 +201,7 @@ def test_upload_without_a_channel(hub: LiveHub, keys: Keys) -> None:
 
 @contextmanager
 def refused(*parts: str) -> Iterator[None]:
-    """Expects the client's own exception, and all of `parts` in its text."""
+    """Expect the client's exception with all of `parts` in its text."""
     with pytest.raises(RattlerBuildError) as caught:
         yield
     for part in parts:

@@ -1,4 +1,4 @@
-"""py-rattler-build as a CI's uploader: without a key, in a process that has a job's environment and nothing else."""
+"""py-rattler-build as the uploader of a CI job: without a key, in a process with only the job's environment."""
 
 import json
 import os
@@ -19,16 +19,16 @@ UPLOAD = (
 
 
 class UploadError(Exception):
-    """What py-rattler-build says when it can't."""
+    """The error message of py-rattler-build."""
 
 
 def upload_in_ci(hub: LiveHub, channel: str, file: Path, job: dict[str, str]) -> None:
-    """Upload `file` in a job with the environment `job`. Raises UploadError."""
+    """Upload `file` in a job with the environment `job`. Raise UploadError."""
     _upload(hub, channel, file, {"CI": "true"} | job, {})
 
 
 def upload_signed_in(hub: LiveHub, channel: str, file: Path, credential: dict[str, Any]) -> None:
-    """Upload `file` with a credential in the form of rattler's auth file. Raises UploadError."""
+    """Upload `file` with a credential in the form of rattler's auth file. Raise UploadError."""
     _upload(hub, channel, file, {}, {"127.0.0.1": credential})
 
 
@@ -49,7 +49,7 @@ def _upload(hub: LiveHub, channel: str, file: Path, environment: dict[str, str],
 
 
 def github_job(issuer: FakeIssuer) -> dict[str, str]:
-    """What a job of GitHub Actions with `permissions: id-token: write` finds in its environment."""
+    """Return the environment of a GitHub Actions job with `permissions: id-token: write`."""
     return {
         "GITHUB_ACTIONS": "true",
         "ACTIONS_ID_TOKEN_REQUEST_URL": f"{issuer.url}{TOKENS}?api-version=2.0",
@@ -58,6 +58,6 @@ def github_job(issuer: FakeIssuer) -> dict[str, str]:
 
 
 def gitlab_job(token: str, audience: str = "127.0.0.1") -> dict[str, str]:
-    """What a job of GitLab finds: the token stands in a variable whose name is made of the audience."""
+    """Return the environment of a GitLab job. The name of the token's variable is derived from the audience."""
     name = "".join(letter.upper() if letter.isalnum() else "_" for letter in audience)
     return {"GITLAB_CI": "true", f"{name}_ID_TOKEN": token}

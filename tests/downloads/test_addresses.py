@@ -1,4 +1,4 @@
-"""Addresses that are no file's: a channel's own, a subdir's, and what lies below the hub's own words."""
+"""URLs of channels and subdirs, which are no files, and URLs below reserved words."""
 
 import json
 
@@ -26,7 +26,7 @@ NOWHERE = [
     *("/robots.txt/x", "/favicon.ico/x", "/t", "/search/x", "/channels/a/b/c/d", "/metrics/x", "/status/x", "/new"),
     *("/channels/demo/nothing", "/channels/open/nothing", "/teams/a/b"),
 ]
-# Below them are pages with a rule of their own for methods that they do not have.
+# Pages below these words have their own answer to wrong methods.
 PAGES = ("/docs/", "/channels/demo/")
 CLIENT_SHOWS_CHARACTERS = 512
 NAMES = ["open", "demo", "void", "my.channel", "_x", "index.html", "wp-login.php", "0", "a-b_c.d"]
@@ -34,7 +34,7 @@ NAMES = ["open", "demo", "void", "my.channel", "_x", "index.html", "wp-login.php
 
 @pytest.fixture(autouse=True)
 def world() -> None:
-    """The channels `demo` (private) and `open` (public)."""
+    """Create the channels `demo` (private) and `open` (public)."""
     make_world()
 
 
@@ -72,7 +72,7 @@ def test_unknown_path_is_a_page_for_browsers_and_a_problem_for_json() -> None:
 
 
 def test_unknown_path_below_every_routed_word_is_404() -> None:
-    for word in ROUTED - {"t", "invitations"}:  # below them are secrets, which are cut off
+    for word in ROUTED - {"t", "invitations"}:  # the paths of these have secrets, which are redacted
         for path in (f"/{word}/nothing/at/all.x", f"/{word}/noarch/repodata.json"):
             assert Client().get(path).status_code == 404, path
 

@@ -1,4 +1,4 @@
-"""Pages, feeds and JSON in gzip."""
+"""gzip compression of pages, feeds and JSON."""
 
 import gzip
 from pathlib import Path

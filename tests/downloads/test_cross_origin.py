@@ -1,4 +1,4 @@
-"""CORS: pages of other sites read the files of public channels, and learn nothing of private ones."""
+"""CORS: pages of other sites can read files of public channels, and can't detect private channels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +24,7 @@ ASKED = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET", "Access-Contr
 
 @pytest.fixture(autouse=True)
 def world() -> Iterator[None]:
-    """The channels `demo` (private) and, with a file, `open` (public)."""
+    """Create the channels `demo` (private) and, with a file, `open` (public)."""
     make_world()
     artifact = Artifact.objects.get(file_name=FILE)
     channel = Channel.objects.get(name="open")

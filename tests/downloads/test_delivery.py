@@ -1,4 +1,4 @@
-"""Who sends a file: the hub, nginx at its word, or a CDN; and that private ones go nowhere else."""
+"""Delivery of files by the hub, nginx, the store or a CDN, and that private files never go to a CDN."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ CDN = "https://cdn.example.org/hub"
 
 @pytest.fixture
 def content(olga: User, tmp_path: Path) -> bytes:
-    """A public channel `open` with one artifact, whose bytes these are, and a built index."""
+    """Create a public channel `open` with one artifact and a built index. Return the artifact's bytes."""
     channel = make_channel("open", owner=olga, is_private=False)
     path = make_conda(tmp_path, version="1!2.0+local")
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
@@ -35,7 +35,7 @@ def content(olga: User, tmp_path: Path) -> bytes:
 
 @pytest.fixture
 def bucket(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """A store that signs addresses, and what it was asked to sign."""
+    """Use a store that signs URLs. Return the list of its calls."""
     asked: list[dict[str, Any]] = []
 
     class Signing:

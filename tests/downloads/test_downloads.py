@@ -1,4 +1,4 @@
-"""Reading a channel by HTTP: what is found, how it may be cached, parts of it, and all the refusals."""
+"""Downloads from a channel: lookup, caching, ranges and errors."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ EVERY_SUBDIR_FILE = [*repodata.SUBDIR_FILES]
 
 @pytest.fixture
 def content(olga: User, tmp_path: Path) -> bytes:
-    """A public channel `open` with one artifact, whose bytes these are, and a built index."""
+    """Create a public channel `open` with one artifact and a built index. Return the artifact's bytes."""
     channel = make_channel("open", owner=olga, is_private=False)
     path = make_conda(tmp_path)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(path))
@@ -48,7 +48,7 @@ def get(client: Client, path: str, **headers: str) -> tuple[int, bytes, dict[str
 
 
 def headers_of(answer: Any) -> dict[str, str]:
-    """All but the request's id, which is another each time."""
+    """Return all headers except the request's id, which is different each time."""
     return {name: value for name, value in answer.headers.items() if name != "X-Request-ID"}
 
 

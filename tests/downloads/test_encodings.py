@@ -23,7 +23,7 @@ JSON = ["/open/channeldata.json", *(f"/open/noarch/{name}" for name in ("repodat
 JSON.append("/open/noarch/current_repodata.json")
 NEVER = [f"/open/noarch/{name}" for name in repodata.SUBDIR_FILES if not name.endswith(".json")]
 NEVER += ["/open/noarch/demo-1.0-0.conda", "/open/notices.json"]
-# conda (requests with zstandard), curl and mamba, Chromium, requests without more, a browser of 2020
+# conda (requests with zstandard), curl and mamba, Chromium, requests without extras, a browser of 2020
 ACCEPTED = [
     ("gzip, deflate, br, zstd", "zstd"),
     ("deflate, gzip, br, zstd", "zstd"),
@@ -47,7 +47,7 @@ MAX_WINDOW_BYTES = 8 * 1024**2  # RFC 9659: browsers refuse larger ones
 
 @pytest.fixture
 def channel(olga: User, tmp_path: Path) -> Channel:
-    """A public channel `open` with one artifact and built indexes."""
+    """Create a public channel `open` with one artifact and built indexes."""
     channel = make_channel("open", owner=olga, is_private=False)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for subdir in ("noarch", ""):

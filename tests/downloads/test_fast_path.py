@@ -1,4 +1,4 @@
-"""Clients that read channel files are answered without what browsers need, and exactly as by the long way."""
+"""The clients' fast path: it skips the middleware for browsers and gives the same responses."""
 
 import pytest
 from django.test import Client
@@ -30,7 +30,7 @@ def world() -> None:
 
 @pytest.fixture
 def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that were answered by the short way."""
+    """Return the list of paths that the fast path answered."""
     taken: list[str] = []
 
     def noted(request: object, channel: str, path: str) -> object:
@@ -42,7 +42,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def told(answer: Response) -> tuple[int, bytes, dict[str, str]]:
-    """All but the request's id, and that the long way has asked for a session."""
+    """Return the response without its request id and without the Vary header of sessions."""
     headers = {name: value for name, value in answer.headers.items() if name not in ("X-Request-ID", "Vary")}
     return answer.status_code, answer.getvalue(), headers
 

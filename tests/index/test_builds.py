@@ -1,4 +1,4 @@
-"""Building indexes: what a build writes, what it costs, and what happens where it is disturbed."""
+"""Index builds: the written files, their cost, and interruptions."""
 
 import json
 from contextlib import nullcontext
@@ -50,7 +50,7 @@ def read_msgpack(key: str) -> dict[str, Any]:
 
 
 def shards(subdir: str = "noarch") -> dict[str, dict[str, Any]]:
-    """Every shard that the index names, decoded."""
+    """Return name → decoded shard, for every shard that the index names."""
     names: dict[str, bytes] = read_msgpack(f"{subdir}/repodata_shards.msgpack.zst")["shards"]
     return {name: read_msgpack(f"{subdir}/shards/{sha256.hex()}.msgpack.zst") for name, sha256 in names.items()}
 

@@ -1,4 +1,4 @@
-"""Cache-Control, ETag and Last-Modified as clients read them: an upload is seen by the very next command."""
+"""Cache-Control, ETag and Last-Modified as clients read them: the next command of a client sees an upload."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ BUILT = datetime(2026, 5, 1, 12, 0, 0, 900_000, tzinfo=UTC)
 
 @pytest.fixture
 def channel(olga: User, tmp_path: Path) -> Channel:
-    """A public channel `open` with one artifact and built indexes, all of them of BUILT."""
+    """Create a public channel `open` with one artifact and indexes that were built at BUILT."""
     channel = make_channel("open", owner=olga, is_private=False)
     upload.publish(actor=Actor(user=olga), channel=channel, received=received(make_conda(tmp_path)))
     for subdir in ("noarch", ""):
@@ -36,7 +36,10 @@ def channel(olga: User, tmp_path: Path) -> Channel:
 
 
 def mamba_takes_its_copy(cache_control: str, age_s: int) -> bool:
-    """libmamba 2.8.1, SubdirIndexLoader::load_cache: `age < max-age`, by default of an hour; nothing else is read."""
+    """Tell whether mamba uses its cached copy.
+
+    As in libmamba 2.8.1, SubdirIndexLoader::load_cache: `age < max-age`; the default of max-age is an hour.
+    """
     match = re.search(r"max-age=(\d+)", cache_control)
     return age_s < (int(match[1]) if match else 60 * 60)
 

@@ -1,4 +1,4 @@
-"""Builds whose lock went to another while they were at it: one more build makes the files those of one state."""
+"""Builds that lose their lock to another build: one more build makes the files consistent."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def listed() -> set[str]:
 
 
 def overtaken(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
-    """The next build to put its repodata.json is stopped right before it, until `meanwhile` is over."""
+    """Run `meanwhile` right before the next build puts its repodata.json."""
     original = FolderStore.put
     stopped: list[str] = []
 

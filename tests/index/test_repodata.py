@@ -1,4 +1,4 @@
-"""Pure index bytes: records, their places, and py-rattler's own eye on them."""
+"""The bytes of index files: records, their sections, and that py-rattler can read them."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from publishing.index.repodata import Revision
 
 @dataclass
 class Row:
-    """A published artifact, as repodata.py sees one."""
+    """A published artifact with the columns that repodata.py reads."""
 
     file_name: str = "demo-1.0-0.conda"
     version: str = "1.0"

@@ -1,4 +1,4 @@
-"""Which index is built next, for how long, and what becomes of builds that fail, wait or end half-way."""
+"""Scheduler of index builds: order, time limits, and builds that fail, wait or stop half-way."""
 
 import json
 import time
@@ -32,7 +32,7 @@ def ago(seconds: float) -> datetime:
 
 
 def turn(index_id: int, *, last_s: float, **values: Any) -> Turn:
-    """Of a channel whose last turn was so many seconds ago."""
+    """Make a turn of a channel that had its last turn `last_s` seconds ago."""
     facts: dict[str, Any] = {"is_whole_channel": False, "removes": False, "wanted_at": ago(1), "due_at": ago(1)}
     return Turn(index_id, **{**facts, "turn_at": ago(last_s), "channel_turn_at": ago(last_s), **values})
 
@@ -47,7 +47,7 @@ def listed(channel: Channel, subdir: str = "noarch") -> set[str]:
 
 
 def work_all() -> None:
-    """Build as workers do, until nothing is stale."""
+    """Build as workers do, until no index is stale."""
     while SubdirIndex.objects.filter(pk__in=[each.index_id for each in turns.stale()]).exists():
         SubdirIndex.objects.update(due_at=None)
         turns.work()
@@ -55,13 +55,13 @@ def work_all() -> None:
 
 @pytest.fixture(autouse=True)
 def job_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine ends no job early; work() still ends where nothing is due."""
+    """Disable the time limit of jobs, which a busy machine would exceed. work() still ends if no index is due."""
     monkeypatch.setattr(turns, "JOB_S", 60.0)
 
 
 @pytest.fixture
 def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A build has time for two names."""
+    """Limit a build to two names."""
     monkeypatch.setattr(turns, "BUILD_S", 0.0)
     for module in (fragments, channel_files):
         monkeypatch.setattr(module, "NAMES_AT_ONCE", 2)
@@ -96,7 +96,7 @@ def test_order_removal_with_an_addition_waiting_has_every_other_turn(*, removals
 
 @pytest.mark.parametrize(("channels", "build_s"), [(60, 0.05), (10, 0.25), (200, 0.02), (200, 2.5)])
 def test_order_removals_in_many_channels_delay_an_addition_by_one_build(channels: int, build_s: float) -> None:
-    """Each channel has something to remove again by the time of its next turn."""
+    """Each channel has a new removal at each of its turns."""
     now, went_first = NOW, False
     begun: list[int] = []
     last = {number: ago(100 + number) for number in range(channels)}
@@ -134,7 +134,7 @@ def test_order_whole_channel_puts_off_no_subdir_of_its_own(channel: Channel) -> 
 
 
 def test_order_index_that_kills_its_workers_comes_last() -> None:
-    """Its turn is noted when it begins."""
+    """A turn is recorded when it begins."""
     assert ordered(turn(1, last_s=0.1), turn(2, last_s=30)) == [2, 1]
 
 
@@ -142,7 +142,7 @@ def test_order_leaves_out_what_is_not_due() -> None:
     assert ordered(turn(1, last_s=9, due_at=NOW + timedelta(seconds=1)), turn(2, last_s=9)) == [2]
 
 
-# What the database says
+# Stale indexes in the database
 
 
 def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None:
@@ -333,7 +333,7 @@ def test_files_of_a_whole_channel_take_a_small_share_of_the_time(
 def test_job_ends_after_its_time_and_sends_another(
     channel: Channel, sent_jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jobs end early, so that one worker with one thread does other jobs, too."""
+    """Jobs end early, so that one worker with one thread also runs other jobs."""
     monkeypatch.setattr(turns, "JOB_S", -1.0)
     make_artifact(channel)
     sent_jobs.clear()
@@ -360,7 +360,7 @@ def test_worker_leaves_what_another_builds(channel: Channel, monkeypatch: pytest
     monkeypatch.setattr(builds, "try_lock", lambda name: original(name if name != f"index-{busy.pk}" else "held"))
     with original("held") as held:
         assert held
-        if connection.vendor == "postgresql":  # whose locks can be held twice by one connection
+        if connection.vendor == "postgresql":  # one connection can hold an advisory lock twice
             pytest.skip("covered by live hubs")
         turns.work()
     assert listed(other)
@@ -411,7 +411,7 @@ def test_every_job_of_the_index_is_the_same_wake_up(channel: Channel) -> None:
     assert len(listed(channel)) == 4
 
 
-# Asking
+# Enqueueing
 
 
 def test_many_changes_wake_once_and_again_where_the_worker_may_be_dead(

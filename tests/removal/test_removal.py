@@ -1,4 +1,4 @@
-"""Yank, restore, delete, release: the index follows, the bytes have their grace, the name is kept."""
+"""Yank, restore, delete and release: the index update, the grace period and the reserved name."""
 
 import json
 from datetime import timedelta

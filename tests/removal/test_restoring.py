@@ -1,4 +1,4 @@
-"""Removed files come back only by whoever may restore, through whatever door the same bytes come."""
+"""Uploads that would restore a removed file: every protocol requires the right to restore."""
 
 import hashlib
 from collections.abc import Callable
@@ -38,7 +38,7 @@ Door = Callable[[Path], "tuple[int, str]"]
 
 @pytest.fixture
 def world(channel: Channel, olga: User, tmp_path: Path) -> Path:
-    """A published package, and Cora, a contributor, and Mia, a maintainer; returns the package's file."""
+    """Create a published package, the contributor Cora and the maintainer Mia. Return the package's file."""
     make_member(channel, make_user("cora"), Role.CONTRIBUTOR)
     make_member(channel, make_user("mia"), Role.MAINTAINER)
     path = make_conda(tmp_path)
@@ -79,7 +79,7 @@ def minted() -> str:
     return make_minted_key(make_publisher(Channel.objects.get(), may_read=True))[1]
 
 
-# Who may upload, and may not restore.
+# Actors that may upload but not restore.
 LOWER: dict[str, Callable[[], Door]] = {
     "a contributor by the page": lambda: by_page("cora"),
     "a contributor's key": lambda: by_bearer(make_key(user("cora"))),
@@ -206,7 +206,7 @@ def test_overwriting_takes_away_nobody_elses_file(
 def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
     world: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The bytes are damaged, so that the upload puts them again."""
+    """The stored bytes are damaged, so the upload puts them again."""
     Artifact.objects.update(set_aside_reason="Its bytes are wrong.")
     door, real = LOWER["a contributor's key"](), getattr(upload, step)
 

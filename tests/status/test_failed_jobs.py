@@ -1,4 +1,4 @@
-"""Failed jobs: noted by the worker's signals, sent again or put away by administrators."""
+"""Failed jobs: recorded by the worker's signals, enqueued again or dismissed by administrators."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 
     def send(*job: object) -> bool:
         found.append(job)
-        return job[1:] != (9,)  # of which the queue takes nothing
+        return job[1:] != (9,)  # the queue rejects this job
 
     monkeypatch.setattr(failed_jobs, "send", send)
     return found
@@ -41,7 +41,7 @@ def noted() -> list[tuple[str, list[Any], str, int]]:
 
 
 def run(task: Any, *args: int, retries: int = 0) -> None:
-    """As a worker runs it, with its signals."""
+    """Run the task as a worker does, with its signals."""
     request = {"id": "1", "args": [*args], "kwargs": {}, "retries": retries, "delivery_info": {}}
     build_tracer(task.name, task, app=celery.app)("1", [*args], {}, request)
 

@@ -1,4 +1,4 @@
-"""A running hub, watched: counts of several processes, ids that reach the worker's log, readiness."""
+"""Metrics of a running hub: counts of several processes, request ids in the worker's log, readiness."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def value(hub: LiveHub, name: str, **labels: str) -> float:
 
 
 def lines(hub: LiveHub) -> list[str]:
-    """Of its log, without one that is just being written."""
+    """Return the complete lines of the hub's log."""
     return hub.log().rpartition("\n")[0].splitlines()
 
 
@@ -119,7 +119,7 @@ def test_a_jobs_lines_carry_the_id_of_its_request_and_its_failure_is_noted(hub: 
 
 
 def test_every_line_of_a_hub_that_runs_is_an_object(hub: LiveHub) -> None:
-    # The last line of a first start.
+    # The last line that a first start prints.
     [started] = [number for number, line in enumerate(lines(hub)) if line.startswith("Administrator: ")]
     found = lines(hub)[started + 1 :]
     assert len(found) > 20
@@ -132,7 +132,7 @@ def test_it_is_ready(hub: LiveHub) -> None:
 
 def test_the_status_page_sees_the_workers_where_redis_is(hub: LiveHub) -> None:
     if "REDIS_URL" in hub.environment:
-        # A worker that is busy for a second does not answer.
+        # A busy worker does not answer within a second.
         seconds_until(lambda: {queue for taken in workers(hub).values() for queue in taken} == QUEUES)
     else:
         assert workers(hub) is None

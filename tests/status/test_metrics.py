@@ -1,4 +1,4 @@
-"""`/metrics`: who may read it, what it says, and that files of several processes add up."""
+"""`/metrics`: access, content, and sums over the files of several processes."""
 
 import os
 from collections.abc import Iterator
@@ -35,14 +35,14 @@ def with_token(settings: Settings) -> None:
 
 
 def read(client: Client) -> dict[str, Metric]:
-    """Name → what is said of it."""
+    """Return name → metric."""
     answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
     return {family.name: family for family in text_string_to_metric_families(answer.text)}
 
 
 def value(found: dict[str, Metric], name: str, **labels: str) -> float:
-    """Of the sample with these labels; 0 where there is none."""
+    """Return the value of the sample with these labels, or 0 if there is none."""
     samples = [sample for family in found.values() for sample in family.samples if sample.name == name]
     return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
@@ -164,7 +164,7 @@ def test_no_label_names_what_people_named(client: Client, channel: Channel, olga
 
 @pytest.fixture
 def shared(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Metrics in files, as programs share them; undone at the end."""
+    """Let the test share metrics by files, as programs do. Yield the folder, and restore the state at the end."""
     settings.HUB_DATA_DIR = tmp_path
     kept = values.ValueClass
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
@@ -174,7 +174,7 @@ def shared(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def count_as(program: str) -> None:
-    """What a program does that starts and counts one thing."""
+    """Act as a new process of `program` that counts one event."""
     metrics.share(program)
     Counter("channelhub_tried", "Tried.", ["outcome"], registry=CollectorRegistry()).labels("published").inc()
 

@@ -1,4 +1,4 @@
-"""The dashboard, the alerts and their page: every metric that they name exists, and every one that exists is named."""
+"""Dashboard, alerts and their documentation: every metric that they name exists, and every metric is named."""
 
 import json
 import re
@@ -17,12 +17,12 @@ FOLDER = settings.BASE_DIR / "deploy"
 NAMED = re.compile(r"\bchannelhub_\w+")
 LABELS = re.compile(r"(channelhub_\w+)\{([^}]*)\}")
 OF_HISTOGRAMS = ("_bucket", "_sum", "_count")
-# What Prometheus adds to every series.
+# Labels that Prometheus adds to every series.
 ADDED = {"job", "instance", "le"}
 
 
 def known() -> dict[str, set[str]]:
-    """Every series that `/metrics` may hold → its labels."""
+    """Return series → labels, for every series that `/metrics` may have."""
     found: dict[str, set[str]] = {}
     for metric in (metrics.REQUESTS, metrics.UPLOADS, metrics.UPLOAD_BYTES, metrics.DOWNLOADS, metrics.MINTED):
         found[f"{metric._name}_total"] = set(metric._labelnames)
@@ -30,7 +30,7 @@ def known() -> dict[str, set[str]]:
         found |= {histogram._name + suffix: set(histogram._labelnames) for suffix in OF_HISTOGRAMS}
     for gauge in metrics_view.Now().collect():
         found[gauge.name] = {label for sample in gauge.samples for label in sample.labels}
-    # Of what this machine has none: PostgreSQL, a root that was fetched.
+    # Metrics that this machine lacks: PostgreSQL, and a fetched trust root.
     return found | {"channelhub_database_connections": {"state"}, "channelhub_trust_root_age_seconds": set()}
 
 

@@ -1,4 +1,4 @@
-"""Which job goes into which queue, and what becomes of it with no worker there, or a dead one."""
+"""Queues of jobs, and jobs without a worker or with a killed worker."""
 
 import time
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ OF_THE_INDEX = {
 
 @pytest.fixture(params=["folder", "Redis"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Connection]:
-    """An empty queue in a folder, and one in Redis where there is one."""
+    """Yield a connection to an empty broker: a folder and, if available, Redis."""
     options = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path), "polling_interval": 0.01}
     if request.param == "folder":
         settings.REDIS_URL, settings.QUEUE_DIR = "", tmp_path
@@ -42,7 +42,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -
 
 @pytest.fixture
 def sends(broker: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub sends its jobs to `broker`."""
+    """Make the hub enqueue its jobs at `broker`."""
 
     def send_task(task: str, *_: Any, **__: Any) -> None:
         put(broker, queue_of(task), 1)
@@ -57,7 +57,7 @@ def put(broker: Connection, name: str, count: int) -> None:
 
 
 def take_all(broker: Connection, name: str) -> list[int]:
-    """By a connection of its own: one that has asked Redis for a message gets it even later."""
+    """Take all messages by a separate connection: one that waits at Redis could receive later messages."""
     found: list[int] = []
     with broker.clone() as own, own.SimpleQueue(name) as queue:
         while True:

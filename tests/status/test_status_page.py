@@ -1,4 +1,4 @@
-"""The status page: its first line, each trouble in words, failed jobs' buttons, and whom it is shown to."""
+"""The status page: its first line, the sentence of each problem, the buttons of failed jobs, and access."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ WELL = dict.fromkeys(("database", "store", "broker"), Answer(0.002))
 
 @pytest.fixture(autouse=True)
 def surroundings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything outside of the database as it should be."""
+    """Make everything outside the database appear healthy."""
     settings.REDIS_URL = ""
     settings.HUB_TUF_URL = ""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -36,7 +36,7 @@ def surroundings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ada() -> Client:
-    """An administrator's browser."""
+    """Sign in an administrator."""
     return signed_in(make_user("ada", is_superuser=True, is_staff=True))
 
 

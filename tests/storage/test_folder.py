@@ -1,4 +1,4 @@
-"""What only a folder has to get right: atomic replacement, links, modes, leftovers."""
+"""The folder store: atomic replacement, links, modes and leftovers."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What only a bucket has to get right: signatures, servers that fail halfway, what is sent and what is not."""
+"""The S3 store: signatures, servers that fail half-way, and the requests that it sends."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ verbs = pytest.mark.parametrize("verb", VERBS)
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """Answers every request with `status`, `headers` and `body`, then hangs up; or hangs before or after them."""
+    """A server that answers with `status`, `headers` and `body` and closes the connection, or hangs."""
 
     status = 200
     body = b""
@@ -48,7 +48,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.seen: list[tuple[str, dict[str, str]]] = []
 
     def handle_error(self, *args: Any) -> None:
-        """Clients that gave up waiting are no news."""
+        """Ignore clients that gave up waiting."""
 
     def bucket(self) -> S3Store:
         server = S3Server(f"http://127.0.0.1:{self.server_port}", "hub", "hub-secret", "bucket")
@@ -58,7 +58,7 @@ class FaultyServer(ThreadingHTTPServer):
 
 class FaultyHandler(BaseHTTPRequestHandler):
     server: FaultyServer
-    protocol_version = "HTTP/1.1"  # boto3 waits a second for the "100 Continue" that 1.0 does not have
+    protocol_version = "HTTP/1.1"  # with 1.0, boto3 waits a second for "100 Continue"
 
     def answer(self) -> None:
         self.server.seen.append((self.command, {name.lower(): value for name, value in self.headers.items()}))

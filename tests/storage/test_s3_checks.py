@@ -1,4 +1,4 @@
-"""What checkstore finds of a bucket alone: one that keeps its promises but for one each."""
+"""checkstore on buckets that each break one guarantee."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ LIMITED, BROKEN = ProbeOutcome.LIMITED, ProbeOutcome.BROKEN
 
 @dataclass
 class Bucket:
-    """What a bucket of this machine promises, and whether it keeps it; its files are a folder's."""
+    """A fake bucket with its settings, and the guarantees that it breaks. A folder has its files."""
 
     has_range: bool = True
     has_head_size: bool = True
@@ -37,7 +37,7 @@ class Bucket:
 
 
 class PromisingStore(FolderStore):
-    """A folder that says it is a bucket."""
+    """A folder store that claims to be a bucket."""
 
     def __init__(self, root: Path, address: str, conditions: Any = (True, False)) -> None:
         super().__init__(root)

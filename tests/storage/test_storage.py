@@ -1,4 +1,4 @@
-"""What every store must do, over a folder and over two S3 servers that differ in what they forgive."""
+"""Tests of every store: a folder, and two S3 servers of different strictness."""
 
 import os
 import tracemalloc

@@ -1,4 +1,4 @@
-"""What checkstore finds: of stores that keep every promise, and of stores that break one each."""
+"""checkstore on stores that keep every guarantee, and on stores that each break one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +25,12 @@ WORKS, LIMITED, BROKEN = ProbeOutcome.WORKS, ProbeOutcome.LIMITED, ProbeOutcome.
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine's disk is not what is being looked at."""
+    """Raise the limit for slow probes, since the disk of a busy machine may be slow."""
     monkeypatch.setattr("hub.storage.checks.SLOW_MS", 60_000)
 
 
 def by_probe(findings: list[ProbeResult], *, but: ProbeOutcome = WORKS) -> dict[str, tuple[ProbeOutcome, str]]:
-    """What did not come out as `but`."""
+    """Return probe → outcome and sentence, without findings with the outcome `but`."""
     return {finding.probe: (finding.outcome, finding.sentence) for finding in findings if finding.outcome is not but}
 
 

@@ -1,4 +1,4 @@
-"""Backups: what is refused and why; what is whole stays whole. tests/clients/test_rehearsals.py does it for real."""
+"""Backups: refusals, and complete backups stay complete. tests/clients/test_rehearsals.py runs real ones."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ KEY = "demo/noarch/demo-1.0-0.conda"
 
 @pytest.fixture
 def folder(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """For a backup, of a hub whose database is saved in a moment."""
+    """Return a folder for a backup. The save of the database is faked."""
     monkeypatch.setattr(backups, "_save_database", lambda path: path.write_text("rows"))
     settings.HUB_DATA_DIR = tmp_path / "data"
     settings.HUB_DATA_DIR.mkdir()

@@ -1,4 +1,4 @@
-"""Taking packages in from the store: after the database was lost, interrupted and again, and from a plain folder."""
+"""Import of packages from the store: after a loss of the database, after an interruption, and from a plain folder."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def run(*arguments: str) -> tuple[int, list[str]]:
 
 
 def facts() -> list[dict[str, Any]]:
-    """What the rows say; no index tells since when it had what was taken out of it."""
+    """Return the rows without the times of removed artifacts, which no index has."""
     rows = Artifact.objects.order_by("subdir", "file_name").values(*FACTS)
     return [row | ({"indexed_timestamp": 0} if row["removal"] else {}) for row in rows]
 
@@ -57,7 +57,7 @@ def published(
     channel: Channel, olga: User, tmp_path: Path, settings: Settings,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> Channel:  # fmt: skip
-    """Of both formats, one yanked, one with revision 3, one attested; uploaded long ago."""
+    """Publish packages of both formats long ago: one yanked, one of revision 3, one attested."""
     root = tmp_path / "trusted_root.json"
     root.write_text(sigstore.instance().trusted_root_json)
     settings.HUB_TRUST_ROOT = str(root)
@@ -129,7 +129,7 @@ def test_interrupted_it_goes_on_where_it_ended(published: Channel, monkeypatch: 
         with pytest.raises(CommandError, match=r"gone\. Run the command again: it continues where it stopped\."):
             run("demo", "--owner", "olga")
     for channel in Channel.objects.all():
-        # As a worker does meanwhile.
+        # As a worker does during the import.
         bring_up_to_date(channel)
     assert run("demo", "--owner", "olga")[0] == 0
     assert (facts(), records(), records("linux-64")) == before

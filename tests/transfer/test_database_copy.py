@@ -1,4 +1,4 @@
-"""Refusals of moving a database. tests/clients/test_rehearsals.py moves one for real."""
+"""Refusals to copy a database. tests/clients/test_rehearsals.py copies real ones."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.live import LiveHub, own_services
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    """One that has its tables and was never started."""
+    """Yield a migrated hub that was never started."""
     with own_services() as services:
         hub = LiveHub(tmp_path_factory.mktemp("moved") / "data", **services)
         hub.manage("migrate")

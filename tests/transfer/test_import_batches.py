@@ -1,4 +1,4 @@
-"""Taking packages in by batches: what one package does to the others, and what comes in between."""
+"""Import by batches: the effect of one package on the others, and of concurrent changes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -38,13 +38,13 @@ LIB = "demo/noarch/lib-1.0-0.conda"
 
 
 def lay(folder: Path, *names: str) -> None:
-    """Packages in the store that the database does not know."""
+    """Put packages into the store that have no row in the database."""
     for name in names:
         store().put(f"demo/noarch/{name}-1.0-0.conda", make_conda(folder, name=name))
 
 
 def other_lib(folder: Path) -> Path:
-    """lib-1.0-0.conda with other bytes."""
+    """Make lib-1.0-0.conda with other bytes."""
     (folder / "other").mkdir(exist_ok=True)
     return make_conda(folder / "other", name="lib", files={"share/other": b"other\n"})
 
@@ -55,7 +55,7 @@ def known() -> set[str]:
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Have something done once, after the packages were read and before their rows are written."""
+    """Return a function that sets an action to run once, after packages are read and before rows are written."""
 
     def set_up(work: Callable[[], object]) -> None:
         add, todo = Records.add, [work]
@@ -76,7 +76,7 @@ def publish(channel: Channel, path: Path) -> None:
 
 
 def reserved(channel: Channel, path: Path, *, sha256: str = "") -> values.Upload:
-    """Make the reservation of an upload that is under way."""
+    """Make the reservation of an upload in progress."""
     arrived = received(path)
     info = upload.read(channel, arrived)
     found = values.Upload(

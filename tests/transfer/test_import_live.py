@@ -1,4 +1,4 @@
-"""importchannel as processes of their own: killed, interrupted, and two at once."""
+"""importchannel in separate processes: killed, interrupted, and two at once."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ WHOLE = {"rows": COUNT, "events": COUNT, "targets": COUNT, "claims": 0, "stale":
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[LiveHub]:
-    """The data of a hub that does not run, with packages that its database does not know."""
+    """Yield a stopped hub with packages that have no row in its database."""
     with own_services() as services:
         hub = LiveHub(tmp_path / "data", **services)
         hub.data_dir.mkdir()
@@ -56,7 +56,7 @@ def state(hub: LiveHub) -> dict[str, Any]:
 
 
 def until_some_are_in(hub: LiveHub, process: subprocess.Popen[bytes]) -> None:
-    """Until a package has been read; soon after it, the first batch is in."""
+    """Wait until a package was read; the first batch is recorded soon after."""
     uploads = hub.data_dir / "uploads"
     deadline = time.monotonic() + END_S
     while time.monotonic() < deadline and process.poll() is None:

@@ -1,4 +1,4 @@
-"""Copying one store into another: what is copied, what is left as it is, and what is never taken."""
+"""Copy of one store into another: files that are copied, skipped or refused."""
 
 import hashlib
 import os
@@ -52,7 +52,7 @@ def test_everything_is_copied_once(channel: Channel, source: FolderStore, target
     assert sorted(target.list("")) == sorted(source.list(""))
     assert read(target) == b"package"
     assert (first.seen, first.copied, first.copied_bytes, first.wrong) == (4, 4, 28, [])
-    # Index files are rewritten in place, perhaps with as many bytes as before.
+    # Index files are overwritten, possibly by the same number of bytes.
     assert (second.seen, second.copied) == (4, 2)
     assert str(first) == "4 files seen, 4 copied (0.0 MB)"
 
@@ -112,7 +112,7 @@ def test_a_package_that_is_overwritten_during_the_copy_is_copied(
     class Overwritten(FolderStore):
         def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
             Artifact.objects.filter(pk=artifact.pk).update(sha256=hashlib.sha256(b"newer").hexdigest())
-            connection.close()  # that of one of the threads that copy
+            connection.close()  # the connection of a copying thread
             self.put(key, b"newer")
             return super().open(key)
 

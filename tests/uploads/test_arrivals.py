@@ -1,4 +1,4 @@
-"""Requests on their way in: whole ones go on, parts wait without a thread, what takes too long is dropped."""
+"""Incoming requests: complete ones are processed, incomplete ones wait without a thread, slow ones are dropped."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The prefix protocol at its edge: forms, answers, refusals. The real client is in tests/clients."""
+"""The prefix protocol: forms, responses and errors. tests/clients uses the real client."""
 
 import hashlib
 import tempfile
@@ -57,7 +57,7 @@ def test_force_needs_the_channels_policy(client: Client, bearer: dict[str, str],
 
 
 def test_a_full_disk(client: Client, bearer: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """/dev/full answers every write as a full disk does."""
+    """Every write to /dev/full fails as on a full disk."""
     path = make_conda(tmp_path)
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115
     form = {"file": SimpleUploadedFile(path.name, path.read_bytes())}

@@ -1,4 +1,4 @@
-"""The bodies of uploads: both forms, their ends, their limits, and what clients get to see."""
+"""Request bodies of uploads: both forms, their ends, limits and error messages."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ LIMIT = 10 * 1024 * 1024
 
 
 class Chunked(io.BytesIO):
-    """Input as a server gives it: never more than asked for, and often less."""
+    """Input of a server: a read returns at most the requested number of bytes, and often fewer."""
 
     def read(self, size: int | None = -1) -> bytes:
         assert size is not None

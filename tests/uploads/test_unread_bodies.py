@@ -1,4 +1,4 @@
-"""The rest of a body is read after the answer, so that the client sees the answer."""
+"""The rest of a body is read after the response, so that the client reads the response."""
 
 import io
 import socket
@@ -34,7 +34,7 @@ def request(*, ends: bool = True, chunked: bool = False) -> HttpRequest:
 
 
 def read_bytes(made: HttpRequest) -> tuple[int, int]:
-    """Return the bytes read when the answer is there, and once it is sent."""
+    """Return the number of bytes read before the response is sent, and after."""
     response = unread_bodies.answer_before_body(lambda _: HttpResponse("no", status=404))(made)
     before = made.META["wsgi.input"].tell()
     response.close()
@@ -62,7 +62,7 @@ def test_discarding_more_than_the_largest_upload_ends(settings: Settings) -> Non
 
 @contextmanager
 def sender(pause_s: float) -> Iterator[socket.socket]:
-    """The hub's end of a connection whose client sends a byte every so often."""
+    """Yield the hub's end of a connection to a client that sends a byte every `pause_s` seconds."""
     ours, client = socket.socketpair()
     over = Event()
 
@@ -87,7 +87,7 @@ def body_of(connection: socket.socket, size: int = 900_000) -> Any:
 
 
 def seconds_to_discard(connection: socket.socket, size: int = 900_000) -> float:
-    """Return the seconds that it takes. A timeout counts as any other end, as it does for Django."""
+    """Return the seconds that it takes. A timeout counts as an end, as for Django."""
     begun = time.monotonic()
     with suppress(TimeoutError):
         unread_bodies.discard(body_of(connection, size), connection)
@@ -154,7 +154,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 
 def refused(more: str = "") -> bytes:
-    """The beginning of a large upload to a wrong address."""
+    """Return the beginning of a large upload to a wrong URL."""
     head = f"POST /open/noarch/x.conda HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900000\r\n{more}\r\nx"
     return head.encode()
 
@@ -181,5 +181,5 @@ def test_hub_answers_others_beside_slow_clients(hub: LiveHub, sent: bytes) -> No
         for connection in slow:
             connection.settimeout(20)
             assert connection.recv(7) == b"HTTP/1."
-    # Held up, each took more than 8 s.
+    # Without the limit, each took more than 8 s.
     assert max(waits) < 6, waits

@@ -1,4 +1,4 @@
-"""The steps of an upload: what each refuses, what is left behind, and what meets at one name."""
+"""The steps of an upload: refusals, leftovers, and concurrent uploads of one name."""
 
 import hashlib
 from dataclasses import replace
@@ -41,7 +41,7 @@ def refusal(actor: Actor, channel: Channel, path: Path, *, force: bool = False) 
 
 
 def other_bytes(folder: Path) -> Path:
-    """The same file name as make_conda's, with other content."""
+    """Make a package with the file name of make_conda's and other content."""
     folder.mkdir(exist_ok=True)
     return make_conda(folder, files={"share/demo.txt": b"other\n"})
 
@@ -312,7 +312,7 @@ TIGHTENED = {
 
 @pytest.mark.parametrize("code", TIGHTENED)
 def test_policies_that_are_tightened_meanwhile_hold(channel: Channel, owner: Actor, tmp_path: Path, code: str) -> None:
-    """`channel` is as it was when the upload began."""
+    """`channel` has the values from the beginning of the upload."""
     channel.allow_overwrite = True
     channel.save()
     first = publish(owner, channel, make_conda(tmp_path)).artifact

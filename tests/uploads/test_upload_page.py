@@ -1,4 +1,4 @@
-"""The page for uploading: its POST by script and as a plain form, the token, the states that it follows."""
+"""The upload page: POST by script and by plain form, the CSRF token, and the states of files."""
 
 import io
 import re
@@ -243,7 +243,7 @@ def test_the_status_follows_an_upload_into_the_index(channel: Channel, olga: Use
     assert client.get(STATUS, asked).json() == {f"noarch/{FILE}": "indexed"}
     assert "Indexed</span>" in client.get(PAGE).text.rpartition("</upload-queue>")[2]
     make_artifact(channel, version="2.0")
-    assert client.get(STATUS, asked).json() == {f"noarch/{FILE}": "published"}  # its name is being indexed again
+    assert client.get(STATUS, asked).json() == {f"noarch/{FILE}": "published"}  # its name is stale again
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The nightly verification: when it is due, that it is done once, what it mends, whom it tells."""
+"""The nightly verification: when it is due, that it runs once, its repairs and notifications."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def full(full: Channel) -> Channel:
-    """It has been there for days."""
+    """Make the channel some days old."""
     Channel.objects.update(created_at=NOW - timedelta(days=9))
     return full
 

@@ -1,4 +1,4 @@
-"""What `verify` says and mends, what it leaves alone, and what comes back by itself."""
+"""Output and repairs of `verify`, differences that it leaves, and artifacts that return to the index."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ from tests.verifying import LIB, MINE, REPODATA, SIGS, bring_up_to_date, found, 
 
 
 def run(*arguments: str) -> tuple[int, list[str]]:
-    """The exit code and the lines of `manage.py verify …`."""
+    """Run `manage.py verify …`. Return its exit code and its lines."""
     out, code = StringIO(), 0
     try:
         call_command("verify", *arguments, stdout=out)
@@ -185,7 +185,7 @@ def test_what_is_on_its_way_is_no_fault(full: Channel, monkeypatch: pytest.Monke
     for file_name in ("fresh-1-0.conda", "lib-1.0-0.conda"):
         place = {"channel": full, "subdir": "noarch", "file_name": file_name}
         Reservation.objects.create(**place, sha256="0", token="t", expires_at=timezone.now())
-    # As while an overwriting upload has put its bytes.
+    # As after an overwriting upload has put its bytes and before it records them.
     store().put(LIB, b"other bytes")
     assert found(full, is_hashed=True) == []
 

@@ -1,4 +1,4 @@
-"""Verifying and repairing: each kind of fault is named, mended and gone, on a folder and on a bucket."""
+"""Verification and repair: each kind of difference is found and repaired, on a folder and on a bucket."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -70,14 +70,14 @@ def point_shard_index_elsewhere() -> None:
 
 
 def swap_shards() -> None:
-    """Consistent in itself: the name's shard is another name's, whose bytes have the right hash."""
+    """Swap the shards of two names. Each shard's bytes still match its hash."""
     lib, app = (IndexedName.objects.get(index__subdir="noarch", name=name) for name in ("lib", "app"))
     RetiredShard.objects.create(index=lib.index, sha256=lib.shard_sha256)
     lib.shard_sha256 = app.shard_sha256
     lib.save()
 
 
-# What is broken; whether it takes --hash to see it; the differences.
+# The damage; whether only --hash finds it; the differences.
 FAULTS: dict[str, tuple[Callable[[], object], bool, list[tuple[str, str]]]] = {
     "package gone": (lambda: store().delete(LIB), False, [("missing bytes", LIB)]),
     "package cut": (lambda: store().put(LIB, b"short"), False, [("wrong bytes", LIB)]),

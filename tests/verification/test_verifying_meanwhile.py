@@ -1,4 +1,4 @@
-"""Verifying while the channel lives on, which is no fault, or while the store dies, which is said."""
+"""Verification during changes, which are no differences, and during a failure of the store, which is reported."""
 
 from collections.abc import Callable
 from datetime import timedelta
