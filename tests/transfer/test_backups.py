@@ -87,7 +87,9 @@ def test_a_damaged_package_fails_the_backup_and_replaces_nothing(channel: Channe
     before = (folder / "manifest.json").read_text()
     store().put(KEY, b"flipped, and longer")
 
-    with pytest.raises(CommandError, match=f"not complete. Not copied, since their bytes .* database's: {KEY}."):
+    with pytest.raises(
+        CommandError, match=f"not complete. Not copied, since their bytes differ from the database: {KEY}."
+    ):
         backup(folder)
 
     assert (folder / "manifest.json").read_text() == before
@@ -166,5 +168,5 @@ def test_a_missing_program_of_postgresqls_is_told_of(monkeypatch: pytest.MonkeyP
 
 
 def test_what_a_program_of_postgresqls_says_is_passed_on() -> None:
-    with pytest.raises(backups.BackupError, match="false failed: it says nothing"):
+    with pytest.raises(backups.BackupError, match="false failed: it printed no reason"):
         backups._run_postgres("false")

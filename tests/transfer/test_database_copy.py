@@ -49,5 +49,5 @@ def test_a_database_of_another_version_is_refused(hub: LiveHub, tmp_path: Path) 
 
 
 def test_a_used_database_is_refused(olga: User) -> None:
-    with pytest.raises(RefusedError, match="already has 1 users and 0 channels; expected a new one"):
+    with pytest.raises(RefusedError, match="already has 1 users and 0 channels; expected a new database"):
         database_copy.check_unused()

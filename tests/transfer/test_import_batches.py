@@ -277,7 +277,7 @@ def test_channel_deleted_meanwhile_takes_in_nothing_more(
     channel = make_channel(owner=olga)
     lay(tmp_path, "lib")
     meanwhile(lambda: channels.delete(actor=Actor(user=olga), channel=channel))
-    with pytest.raises(CommandError, match="The channel 'demo' is deleted"):
+    with pytest.raises(CommandError, match="The channel 'demo' was deleted"):
         run("demo", "--owner", "olga")
     assert (known(), Reservation.objects.count(), list(settings.UPLOAD_DIR.iterdir())) == (set(), 0, [])
 
@@ -288,7 +288,7 @@ def test_channel_gone_meanwhile_takes_in_nothing_more(
     channel = make_channel(owner=olga)
     lay(tmp_path, "lib")
     meanwhile(channel.delete)
-    with pytest.raises(CommandError, match="The channel 'demo' is deleted"):
+    with pytest.raises(CommandError, match="The channel 'demo' was deleted"):
         run("demo", "--owner", "olga")
 
 
@@ -369,7 +369,7 @@ def described(channel: Channel) -> dict[str, tuple[Any, ...]]:
 def test_import_into_a_deleted_channel_is_refused(olga: User, tmp_path: Path) -> None:
     channels.delete(actor=Actor(user=olga), channel=make_channel(owner=olga))
     lay(tmp_path, "lib")
-    with pytest.raises(CommandError, match="The channel 'demo' is deleted"):
+    with pytest.raises(CommandError, match="The channel 'demo' was deleted"):
         run("demo", "--owner", "olga")
 
 
