@@ -145,9 +145,9 @@ STEPS = {
     "while a package is read": (channel_import, "_check"),
     "before a batch": (Records, "add"),
     "within a transaction": (log, "record_each"),
-    "before the commit": (builds, "request"),
+    "before the commit": (builds, "schedule_build"),
     "before the old index goes": (channel_import, "_lost"),
-    "before the index": (builds, "bring_channel_up_to_date"),
+    "before the index": (builds, "build_channel"),
 }
 
 
