@@ -1,4 +1,4 @@
-"""The largest package that the hub takes: each document at its legal maximum, each list at its own."""
+"""The largest package that any version of the hub took: each document at its maximum, each list at its own."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def about_json() -> dict[str, Any]:
 
 
 def index_json(**fields: Any) -> dict[str, Any]:
-    """1 MiB: specs, and keys that nobody knows."""
+    """1 MiB, as earlier versions took: specs, and keys that nobody knows."""
     specs = [f"pack{number} {'>=1,' * 60}<2" for number in range(1600)]
     keys = {f"key{number}{text(40)}": text(200) for number in range(400)}
     lists = {"nested": [[] for _ in range(100_000)], "license": text(20_000)}
