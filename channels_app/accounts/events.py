@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from channels_app import audit, limits
 from channels_app.access import Actor
 from channels_app.accounts import browsers, devices
-from channels_app.accounts.tries import account_named
+from channels_app.mail_addresses import account_named
 from channels_app.models import AuditEvent, User
 
 SIGN_IN = "account.sign_in"

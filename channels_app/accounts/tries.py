@@ -9,12 +9,12 @@ from allauth.account.utils import url_str_to_user_pk
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import validate_totp_code
-from django.db.models import Q
 from django.http import HttpRequest
 
 from channels_app import audit, limits, mails, outbox
 from channels_app.access import Actor
 from channels_app.accounts import devices
+from channels_app.mail_addresses import account_named, plain
 from channels_app.models import User
 
 TELL = "channels_app.tasks.tell_of_tries"
@@ -22,18 +22,11 @@ NO_SECRET = "A" * 32  # of nobody's app
 NOBODY = 0
 
 
-def account_named(name: str) -> User | None:
-    """The account with this user name or e-mail address."""
-    name = name.strip()
-    by_email = Q(email__iexact=name) | Q(emailaddress__email__iexact=name)
-    return User.objects.filter(Q(username__iexact=name) | by_email).order_by("pk").first() if name else None
-
-
 def counted(request: HttpRequest) -> str:
     """Against whom a try counts: the account, the same by name and by address; a device that it knows, by itself."""
     name = request.POST.get("login", "")
     user = account_named(name)
-    return _of(request, user) if user else name.strip().lower()
+    return _of(request, user) if user else plain(name)
 
 
 def half_signed_in(request: HttpRequest) -> str:
@@ -47,7 +40,7 @@ def recipient(request: HttpRequest, email: str) -> str:
 
     Else whoever has ten sent there each hour keeps its owner from a new password.
     """
-    address = email.strip().lower()
+    address = plain(email)
     user = account_named(address)
     device = devices.known(request, user) if user else ""
     return f"{address} device {device}" if device else address
@@ -68,7 +61,7 @@ def has_right_code(request: HttpRequest) -> bool:
 def too_many(request: HttpRequest) -> None:
     """Have the account's owner told, once a day."""
     user = account_named(request.POST.get("login", ""))
-    _warn(user, request.POST.get("login", "").strip().lower())
+    _warn(user, plain(request.POST.get("login", "")))
 
 
 def too_many_proofs(request: HttpRequest) -> None:

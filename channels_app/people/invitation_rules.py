@@ -1,8 +1,7 @@
 """For whom an invitation is, and until when it holds."""
 
-from allauth.account.models import EmailAddress
-
 from channels_app.access import Actor, Permission, permissions
+from channels_app.mail_addresses import verified
 from channels_app.models import Invitation, Member, Role, TeamMember, User
 from channels_app.people import members, teams
 from hub.errors import HubError, conflict, forbidden
@@ -37,7 +36,7 @@ def _not_asked(user: User, invitation: Invitation) -> HubError | None:
             return None
         return forbidden("not_your_team", f"Only managers of the team '{invitation.team}' answer this invitation.")
     if invitation.email:
-        if EmailAddress.objects.filter(user=user, email__iexact=invitation.email, verified=True).exists():
+        if verified(invitation.email).filter(user=user).exists():
             return None
         return forbidden(
             "not_your_address",

@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app import acts, audit, limits, outbox, quotas
+from channels_app import acts, audit, limits, mail_addresses, outbox, quotas
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
@@ -136,7 +136,7 @@ def mine(user: User) -> QuerySet[Invitation]:
     """Those that `user` may answer: by name, by a verified address, or for a team that `user` manages; newest first."""
     addresses = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
     managed = TeamMember.objects.filter(user=user, is_manager=True).values("team")
-    is_asked = Q(user=user) | Q(email__in=[address.lower() for address in addresses]) | Q(team__in=managed)
+    is_asked = Q(user=user) | Q(email__in=addresses) | Q(team__in=managed)
     found = waiting().filter(is_asked).select_related("channel", "into", "team", "invited_by")
     return found.defer("channel__logo").order_by("-expires_at")
 
@@ -148,7 +148,7 @@ def find(digest: str) -> Invitation | None:
 
 def is_invited(email: str) -> bool:
     """Whether an invitation waits for that address: it may sign up where that takes one."""
-    address = email.strip().lower()
+    address = mail_addresses.plain(email)
     return bool(address) and waiting().filter(email=address).exists()
 
 
@@ -220,7 +220,7 @@ def _person(who: str, *, is_address: bool) -> Asked:
     """By an address, or by exact user name: never both, a name can look like the address of somebody else."""
     if is_address:
         address = _address(who)
-        owner = EmailAddress.objects.filter(email__iexact=address, verified=True, user__is_active=True).first()
+        owner = mail_addresses.verified(address).filter(user__is_active=True).select_related("user").first()
         return Asked(address, email=address, user=owner.user if owner else None)
     name = who.strip()
     if not name or len(name) > NAME_MAX_CHARACTERS:
@@ -259,7 +259,7 @@ def _held(user: User, invitation: Invitation) -> Invitation:
 
 
 def _address(email: str) -> str:
-    address = email.strip().lower()
+    address = mail_addresses.plain(email)
     try:
         validate_email(address)
     except ValidationError:
