@@ -26,10 +26,9 @@ from channels_app import acts, audit, limits, mail_addresses, outbox, quotas
 from channels_app.access import Actor, Permission, hold
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
-from channels_app.people.invitation_rules import raises, refusal
+from channels_app.people.invitation_rules import LIFETIME, raises, refusal
 from hub.errors import bad_request, conflict, forbidden, not_found
 
-LIFETIME = timedelta(days=7)
 # Whoever has declined is not asked again by the same channel or team for so long.
 LEFT_ALONE = timedelta(days=30)
 SEND = "channels_app.tasks.send_invitation"
