@@ -1,24 +1,24 @@
 """Which stale index a worker builds next: it asks the database. The queue only says that there is something to build.
 
-A worker builds one index for a bounded time, then looks again for the one that is next. Channels take turns, so a burst
-of changes in one delays the index of another by one build. Something to remove goes before something to add, but every
-other turn is for additions where one waits.
+A worker builds one index for a bounded time, then looks again for the one that is next. Users take turns, and among the
+channels of each these do: a burst of changes in many channels of one user delays the index of another's by one build.
+Something to remove goes before something to add, but every other turn is for additions where one waits.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from django.db.models import DateTimeField, Exists, F, Max, OuterRef, Subquery
+from django.db.models import Case, DateTimeField, Exists, F, Max, OuterRef, Subquery, When
 from django.utils import timezone
 from redis import RedisError
 
-from channels_app.models import Channel
+from channels_app.models import Channel, Member, Role
 from hub import queues
 from hub.celery import wake
 from publishing import index
@@ -42,18 +42,33 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # The name that failed builds have on the status page.
 FAILED_BUILD = "publishing.tasks.build_index"
 
+# The first owner of an index's channel, unless that is an administrator.
+FIRST_OWNER = Subquery(
+    Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER)
+    .order_by("pk")
+    .annotate(payer=Case(When(user__is_superuser=False, then=F("user"))))
+    .values("payer")[:1]
+)
+
 logger = logging.getLogger(__name__)
 # One thread of a process waits for what is not due yet, and one builds files of whole channels, which may take long.
 _waits, _builds_whole_channel = threading.Lock(), threading.Lock()
 # Whether the last turn that began in this process was one that went first.
 _went_first = False
+# The last turns of users that began in this process; at most so many.
+_owners_turns: dict[int | None, datetime] = {}
+OWNERS_REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stale index. `channel_turn_at` is the last turn of any subdir of its channel."""
+    """A stale index. `channel_turn_at` is the last turn of any subdir of its channel.
+
+    `owner_id` is the first owner; None where the channel has a line of its own, as one of an administrator's has.
+    """
 
     index_id: int
+    owner_id: int | None
     is_whole_channel: bool
     removes: bool
     wanted_at: datetime
@@ -88,10 +103,10 @@ def stale() -> list[Turn]:
     last = Subquery(of_channel.annotate(last=Max("turn_at")).values("last"), output_field=DateTimeField())
     removed = IndexedName.objects.filter(index=OuterRef("pk"), removes=True, changed__gt=F("made"))
     found = SubdirIndex.objects.filter(wanted__gt=F("built")).annotate(channel_turn_at=last, removes=Exists(removed))
-    names = ("pk", "subdir", "removes", "wanted_at", "due_at", "turn_at", "channel_turn_at")
+    names = ("pk", FIRST_OWNER, "subdir", "removes", "wanted_at", "due_at", "turn_at", "channel_turn_at")
     return [
-        Turn(pk, subdir == index.WHOLE_CHANNEL, removes, *(moment or LONG_AGO for moment in moments))
-        for pk, subdir, removes, *moments in found.values_list(*names)
+        Turn(pk, owner_id, subdir == index.WHOLE_CHANNEL, removes, *(moment or LONG_AGO for moment in moments))
+        for pk, owner_id, subdir, removes, *moments in found.values_list(*names)
     ]
 
 
@@ -100,8 +115,9 @@ def in_order(turns: Sequence[Turn], now: datetime, *, removals_first: bool) -> l
 
     Removals come first or last: by turns, since removals in many channels would put off additions for ever.
     """
+    owners = _turns_of_owners(turns)
     due = [turn for turn in turns if turn.due_at <= now]
-    return sorted(due, key=lambda turn: (goes_first(turn, now) != removals_first, *_order(turn)))
+    return sorted(due, key=lambda turn: (goes_first(turn, now) != removals_first, *_order(turn, owners)))
 
 
 def goes_first(turn: Turn, now: datetime) -> bool:
@@ -109,13 +125,21 @@ def goes_first(turn: Turn, now: datetime) -> bool:
     return turn.removes and turn.channel_turn_at < now - REMOVES_FIRST_AFTER
 
 
-def _order(turn: Turn) -> tuple[datetime, datetime, int]:
-    """By channel, the one whose last turn is the longest ago first."""
+def _turns_of_owners(turns: Sequence[Turn]) -> dict[int | None, datetime]:
+    """The last turn of each user: by what is stale of theirs, and as far as this process has built the rest."""
+    owners = dict(_owners_turns)
+    for turn in turns:
+        owners[turn.owner_id] = max(owners.get(turn.owner_id, LONG_AGO), turn.channel_turn_at)
+    return owners | {None: LONG_AGO}
+
+
+def _order(turn: Turn, owners: Mapping[int | None, datetime]) -> tuple[datetime, datetime, datetime, int]:
+    """By user and then by channel, the one whose last turn is the longest ago first."""
     last = turn.channel_turn_at
     if turn.is_whole_channel:
         # In a line of its own: it must not put off the subdirs of its channel.
         last = max(turn.turn_at, turn.wanted_at + WHOLE_CHANNEL_WAITS)
-    return last, turn.turn_at, turn.index_id
+    return max(last, owners[turn.owner_id]), last, turn.turn_at, turn.index_id
 
 
 def _take_one(turns: Sequence[Turn]) -> bool:
@@ -143,7 +167,12 @@ def _build(turn: Turn, *, has_more: bool) -> bool:
 
 def _begin(turn: Turn, *, has_more: bool) -> None:
     global _went_first
-    _went_first = goes_first(turn, timezone.now())
+    now = timezone.now()
+    _went_first = goes_first(turn, now)
+    if turn.owner_id:
+        if len(_owners_turns) >= OWNERS_REMEMBERED:
+            _owners_turns.clear()
+        _owners_turns[turn.owner_id] = now
     if has_more:
         wake(index.BUILD)
 

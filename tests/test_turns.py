@@ -30,7 +30,13 @@ def ago(seconds: float) -> datetime:
 
 def turn(index_id: int, *, last_s: float, **values: Any) -> Turn:
     """Of a channel whose last turn was so many seconds ago."""
-    facts: dict[str, Any] = {"is_whole_channel": False, "removes": False, "wanted_at": ago(1), "due_at": ago(1)}
+    facts: dict[str, Any] = {
+        "owner_id": None,
+        "is_whole_channel": False,
+        "removes": False,
+        "wanted_at": ago(1),
+        "due_at": ago(1),
+    }
     return Turn(index_id, **{**facts, "turn_at": ago(last_s), "channel_turn_at": ago(last_s), **values})
 
 
@@ -52,7 +58,8 @@ def work_all() -> None:
 
 @pytest.fixture(autouse=True)
 def job_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine ends no job early; work() still ends where nothing is due."""
+    """A busy machine ends no job early; work() still ends where nothing is due. Nobody has had a turn yet."""
+    monkeypatch.setattr(turns, "_owners_turns", {})
     monkeypatch.setattr(turns, "JOB_S", 60.0)
 
 
