@@ -153,15 +153,14 @@ def _versions(request: HttpRequest, package: Package, *, with_deleted: bool) -> 
     """The matrix of the newest versions, or of all, and the files of the one that was chosen."""
     versions = browse_queries.versions(package, with_deleted=with_deleted)
     shown = versions[: VERSIONS_AT_MOST if request.GET.get("versions") == "all" else VERSIONS_AT_FIRST]
-    subdirs, rows = browse_queries.version_rows(package, shown, with_deleted=with_deleted)
+    matrix = browse_queries.version_matrix_of(package, shown, with_deleted=with_deleted)
     chosen = request.GET.get("version", "")
     if chosen not in versions:
         chosen = package.latest_version or next(iter(versions), "")
     return {
         "version_count": len(versions),
-        "more_versions": len(versions) - len(shown),
-        "subdirs": subdirs,
-        "rows": rows,
+        "more_versions": len(versions) - len(matrix.rows),
+        "matrix": matrix,
         "chosen": chosen,
         "files": browse_queries.files(package, chosen, with_deleted=with_deleted)[:BUILDS_AT_MOST],
     }
