@@ -207,9 +207,13 @@ def _send(invitation: Invitation, asked: Asked, by: User) -> None:
 
 
 def _count(user: User, asked: Asked) -> None:
-    """429 where `user` asks, or the same one is asked, too often; alike for whom there is and whom there is not."""
+    """429 where `user` asks, or the same one is asked, too often; alike for whom there is and whom there is not.
+
+    One inviter alone uses up little of what the same one may be asked by all.
+    """
     limits.hit("invitation-by-account", f"user {user.pk}", "invitations of yours")
     limits.hit("invitation-by-day", f"user {user.pk}", "invitations of yours")
+    limits.hit("invitation-by-pair", f"user {user.pk} {asked.who.lower()}", f"invitations of {asked.who} by you")
     limits.hit("invitation-by-recipient", asked.who.lower(), f"invitations of {asked.who}")
     if asked.email:
         limits.hit("mail-by-recipient", asked.email, "mails to this address")
