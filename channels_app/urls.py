@@ -17,13 +17,14 @@ from channels_app import (
     views,
     well_known,
 )
-from channels_app.accounts import activity_page
+from channels_app.accounts import activity_page, same_work
 from channels_app.accounts import pages as accounts
 from channels_app.doctor import page as doctor
 from channels_app.people import invitation_pages, member_pages, team_pages
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("accounts/confirm-email/", same_work.verify, name="account_email_verification_sent"),
     path("accounts/", include("allauth.urls")),
     path("", include("channels_app.accounts.oauth.urls")),
     path("robots.txt", well_known.robots, name="robots"),

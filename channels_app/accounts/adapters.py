@@ -19,7 +19,7 @@ from qrcode import QRCode
 from qrcode.image.svg import SvgPathFillImage
 
 from channels_app import limits, mailing
-from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, sign_up, tries
+from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, same_work, sign_up, tries
 from channels_app.models import User
 
 WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
@@ -66,8 +66,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         limits.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
         if self.request.user.is_anonymous:
             limits.hit("mail-by-visitors", "visitors", "mails that visitors ask for")
+        same_work.write(template_prefix, email)
         is_to_nobody = template_prefix == TO_NOBODY
-        template = "account/email/password_reset_code" if is_to_nobody else template_prefix
+        template = same_work.FORGOTTEN if is_to_nobody else template_prefix
         mail = self.render_mail(template, email, {"hub_url": settings.HUB_PUBLIC_URL, **context})
         mailing.put(to="" if is_to_nobody else email, subject=mail.subject, text=str(mail.body))
         self.request.META[HAS_WRITTEN] = True

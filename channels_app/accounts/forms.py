@@ -9,7 +9,8 @@ from django.core.validators import RegexValidator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
-from channels_app.accounts import sign_up
+from channels_app import limits
+from channels_app.accounts import same_work, sign_up
 from channels_app.forms import AS_TYPED
 from channels_app.models import User
 
@@ -59,9 +60,16 @@ class SignUpForm(_InOurWords, SignupForm):  # type: ignore[misc]
         self.account_already_exists = False
         with transaction.atomic():
             user = self.save(request)
+            if is_known:
+                same_work.go_on(user)
             transaction.set_rollback(is_known)
         self.account_already_exists = is_known
-        return super().try_save(request) if is_known else (user, None)
+        if not is_known:
+            return user, None
+        # What is taken back never reaches the disk; this does, as a new account would.
+        limits.count("sign-up-by-address", "nobody")
+        refused: tuple[None, HttpResponse] = super().try_save(request)
+        return refused
 
 
 class SocialSignUpForm(_InOurWords, SocialSignupForm):  # type: ignore[misc]
