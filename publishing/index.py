@@ -6,6 +6,7 @@ that it read, unless its time was over before all names were made; then the next
 indexes from the database (turns.py), so neither a lost message nor a killed worker leaves one behind.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -51,6 +52,10 @@ VALUES (%s, %s, %s, %s, '')
 ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed, removes = mine.removes OR excluded.removes"""
 
 _asked_again_at = 0.0
+# Index → when it is due, of builds whose failure could not be noted in the database.
+put_off: dict[int, datetime] = {}
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic(savepoint=False)
@@ -141,9 +146,19 @@ def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[
         # Where the lock went with a connection, this build's files may stand over those of a newer one.
         if not connection.is_usable():
             connection.close()
-        _want_again(index_id)
-        SubdirIndex.objects.filter(pk=index_id).update(due_at=timezone.now() + TRIED_AGAIN_AFTER)
+        _put_off(index_id)
         raise
+
+
+def _put_off(index_id: int) -> None:
+    """Have the index built once more, later; this process remembers it where the database can't, as on a full disk."""
+    due_at = timezone.now() + TRIED_AGAIN_AFTER
+    try:
+        _want_again(index_id)
+        SubdirIndex.objects.filter(pk=index_id).update(due_at=due_at)
+    except Exception as trouble:  # noqa: BLE001  what the build raised is what the caller is told
+        put_off[index_id] = due_at
+        logger.warning("the build of index %s failed, which could not be noted: %s", index_id, trouble)
 
 
 def lock_name(index_id: int) -> str:

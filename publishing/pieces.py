@@ -11,7 +11,7 @@ from functools import partial
 
 from django.conf import settings
 from django.core.mail import mail_admins
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from rattler import RepoData
 
 from channels_app import audit
@@ -26,6 +26,8 @@ PUTS_AT_ONCE = 8
 # Wide, and in no record.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
+# What the machine lacks says nothing of a record: a parser of clients raises none of these.
+MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,8 @@ def _pieces(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
     rows = _rows(index, names)
     try:
         return _readable_pieces(index.subdir, rows)
+    except MACHINE_ERRORS:
+        raise
     except Exception:
         logger.exception("%s: a record can't be read by clients; looking for it", index)
         return _readable_pieces(index.subdir, {name: _without_poison(index, rows[name]) for name in names})
@@ -92,6 +96,8 @@ def _without_poison(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
     for row in rows:
         try:
             _readable_pieces(index.subdir, {row.package.name: [row]})
+        except MACHINE_ERRORS:
+            raise
         except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
             _set_aside(row, f"{type(error).__name__}: {error}")
         else:
@@ -108,7 +114,10 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
 
 
 def _readable_pieces(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, Piece]:
-    """Make the pieces and parse all of them once as the clients will; raises whatever the parser raises."""
+    """Make the pieces and parse all of them once as the clients will.
+
+    Raises whatever the parser raises, and MACHINE_ERRORS where the file for it can't be written.
+    """
     made = {name: _piece(artifacts) for name, artifacts in rows.items()}
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
         for part in repodata.repodata_layout(subdir, CANARY):

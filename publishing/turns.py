@@ -92,6 +92,7 @@ def work() -> None:
 
 def try_again(index_id: int) -> None:
     """Let the index be due, and forget that it failed where there is nothing to build any more."""
+    index.put_off.pop(index_id, None)
     if not SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).update(due_at=None):
         jobs.forget(FAILED_BUILD, [index_id])
 
@@ -105,8 +106,16 @@ def stale() -> list[Turn]:
     found = SubdirIndex.objects.filter(wanted__gt=F("built")).annotate(channel_turn_at=last, removes=Exists(removed))
     names = ("pk", FIRST_OWNER, "subdir", "removes", "wanted_at", "due_at", "turn_at", "channel_turn_at")
     return [
-        Turn(pk, owner_id, subdir == index.WHOLE_CHANNEL, removes, *(moment or LONG_AGO for moment in moments))
-        for pk, owner_id, subdir, removes, *moments in found.values_list(*names)
+        Turn(
+            pk,
+            owner_id,
+            subdir == index.WHOLE_CHANNEL,
+            removes,
+            wanted_at or LONG_AGO,
+            max(due_at or LONG_AGO, index.put_off.get(pk, LONG_AGO)),
+            *(moment or LONG_AGO for moment in moments),
+        )
+        for pk, owner_id, subdir, removes, wanted_at, due_at, *moments in found.values_list(*names)
     ]
 
 
@@ -161,6 +170,7 @@ def _build(turn: Turn, *, has_more: bool) -> bool:
         jobs.note(FAILED_BUILD, [turn.index_id], error)
         return True
     if is_built:
+        index.put_off.pop(turn.index_id, None)
         jobs.forget(FAILED_BUILD, [turn.index_id])
     return is_built
 
