@@ -16,9 +16,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import acts, channels, keys, passing_on, pending_names, user_limits
+from channels_app import acts, channels, keys, limits, passing_on, pending_names, user_limits
 from channels_app.access import Actor, Permission, publisher_permissions
-from channels_app.models import Channel, Package, User
+from channels_app.models import Channel, Member, Package, Role, User
 from hub import fetching
 from hub.errors import HubError, bad_request, conflict, forbidden
 from hub.fetching import FetchError
@@ -48,6 +48,7 @@ def add(
 
     The provider is asked for its stable ids, which pin the publisher; else the first exchange pins it.
     """
+    _count(actor, channel)
     pins = checked_pins(issuer, fields, pins or {})
     with transaction.atomic():
         locked = acts.hold("publisher.add", actor, channel)
@@ -76,6 +77,7 @@ def add_pending(
     The name is the user's alone until then.
     """
     channels.check_name(channel_name)
+    _count(Actor(user=user))
     pins = checked_pins(issuer, fields, pins or {})
     values = _values(issuer, fields, pins, may_upload=True, may_read=False, globs=package_globs)
     values |= {"channel_name": channel_name, "created_by": user, "expires_at": _pending_until()}
@@ -165,6 +167,19 @@ def forget_expired() -> None:
     TrustedPublisher.objects.filter(expires_at__lt=timezone.now()).delete()
     pending_names.forget_expired()
     _remove_ended(TrustedPublisher.objects.all())
+
+
+def _count(actor: Actor, channel: Channel | None = None) -> None:
+    """429 where somebody adds too many: a provider is asked for each, and answers the whole hub so often an hour.
+
+    What a channel's own key adds counts for the first owner.
+    """
+    user = actor.user
+    if user is None and channel:
+        owner = Member.objects.filter(channel=channel, role=Role.OWNER).order_by("pk").select_related("user").first()
+        user = owner.user if owner else None
+    if user and not user.is_superuser:
+        limits.hit("publisher-by-account", f"user {user.pk}", "new trusted publishers of yours")
 
 
 def _values(
