@@ -161,6 +161,7 @@ def _versions(request: HttpRequest, package: Package, *, with_deleted: bool) -> 
         "version_count": len(versions),
         "more_versions": len(versions) - len(matrix.rows),
         "matrix": matrix,
+        "opened": "".join(f"{name}=all&" for name in ("versions", "dependents") if request.GET.get(name) == "all"),
         "chosen": chosen,
         "files": browse_queries.files(package, chosen, with_deleted=with_deleted)[:BUILDS_AT_MOST],
     }

@@ -59,6 +59,14 @@ def test_pages_of_a_crowded_package_are_bounded(client: Client, channel: Channel
         assert memory <= MEMORY_MAX_BYTES, (path, memory)
 
 
+def test_links_of_a_page_repeat_no_long_query(client: Client, channel: Channel) -> None:
+    places = [(f"{version}.0", f"linux-{number}") for version in range(40) for number in range(40)]
+    publish(channel, [(*place, build) for place in places for build in ("0", "1")])
+    path = "/channels/crowd/packages/pack?versions=all&dependents=all"
+    assert 'href="?versions=all&amp;dependents=all&amp;version=7.0#files"' in client.get(path).content.decode()
+    assert len(client.get(path + "&x=" + "'" * 3900).content) <= ANSWER_MAX_BYTES
+
+
 def test_first_subdirs_and_versions_are_shown_and_the_rest_counted(client: Client, channel: Channel) -> None:
     package = publish(channel, CROWDS["cells"])
     versions = [f"{number}.0" for number in reversed(range(60))]
