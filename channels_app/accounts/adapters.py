@@ -64,8 +64,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """By a job. To an address that has no account nothing is sent, by the same work."""
         limits.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
-        if self.request.user.is_anonymous:
-            limits.hit("mail-by-visitors", "visitors", "mails that visitors ask for")
+        if visitors := tries.visitors(self.request, email):
+            limits.hit("mail-by-visitors", visitors, "mails that visitors ask for")
         same_work.write(template_prefix, email)
         is_to_nobody = template_prefix == TO_NOBODY
         template = same_work.FORGOTTEN if is_to_nobody else template_prefix

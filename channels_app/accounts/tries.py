@@ -46,6 +46,17 @@ def recipient(request: HttpRequest, email: str) -> str:
     return f"{address} device {device}" if device else address
 
 
+def visitors(request: HttpRequest, email: str) -> str:
+    """By what mails count that visitors ask for, all of them together; empty in a browser that the account knows.
+
+    Else whoever uses up the share of all visitors keeps everybody from a new password.
+    """
+    if request.user.is_authenticated:
+        return ""
+    user = account_named(email)
+    return "" if user and devices.known(request, user) else "visitors"
+
+
 def has_right_code(request: HttpRequest) -> bool:
     """Tell whether the form has a code of the account's app. It is not used up: the next page asks for it.
 
