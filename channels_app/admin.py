@@ -105,6 +105,11 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Let a key go with its owner alone: deleted by itself, it would end without a word to whoever has it."""
+        match = request.resolver_match
+        return match is not None and "apikey" not in match.view_name
+
 
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):

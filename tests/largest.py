@@ -1,4 +1,4 @@
-"""The largest package that the hub accepts: each document and each list at its maximum."""
+"""The largest package that any version of the hub accepted: each document and each list at its maximum."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def about_json() -> dict[str, Any]:
 
 
 def index_json(**fields: Any) -> dict[str, Any]:
-    """Return an index.json of 1 MiB, with specs and unknown keys."""
+    """Return an index.json of 1 MiB, as earlier versions accepted, with specs and unknown keys."""
     specs = [f"pack{number} {'>=1,' * 60}<2" for number in range(1600)]
     keys = {f"key{number}{text(40)}": text(200) for number in range(400)}
     lists = {"nested": [[] for _ in range(100_000)], "license": text(20_000)}

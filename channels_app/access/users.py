@@ -1,16 +1,7 @@
 """Users by what names them."""
 
-from django.db.models import Q
-
 from channels_app.models import User
 from hub.errors import not_found
-
-
-def account_named(name: str) -> User | None:
-    """The account with this user name or e-mail address."""
-    name = name.strip()
-    by_email = Q(email__iexact=name) | Q(emailaddress__email__iexact=name)
-    return User.objects.filter(Q(username__iexact=name) | by_email).order_by("pk").first() if name else None
 
 
 def user_named(username: str) -> User:

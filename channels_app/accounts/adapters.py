@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from qrcode import QRCode
 from qrcode.image.svg import SvgPathFillImage
 
-from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, sign_up, tries
+from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, same_work, sign_up, tries
 from channels_app.audit import mailing
 from channels_app.models import User
 from channels_app.rate_limits import counters
@@ -65,10 +65,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """By a job. To an address that has no account nothing is sent, by the same work."""
         counters.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
-        if self.request.user.is_anonymous:
-            counters.hit("mail-by-visitors", "visitors", "mails that visitors ask for")
+        if visitors := tries.visitors(self.request, email):
+            counters.hit("mail-by-visitors", visitors, "mails that visitors ask for")
+        same_work.write(template_prefix, email)
         is_to_nobody = template_prefix == TO_NOBODY
-        template = "account/email/password_reset_code" if is_to_nobody else template_prefix
+        template = same_work.FORGOTTEN if is_to_nobody else template_prefix
         mail = self.render_mail(template, email, {"hub_url": settings.HUB_PUBLIC_URL, **context})
         mailing.put(to="" if is_to_nobody else email, subject=mail.subject, text=str(mail.body))
         self.request.META[HAS_WRITTEN] = True

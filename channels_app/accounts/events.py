@@ -16,8 +16,8 @@ from django.contrib.auth.signals import user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from channels_app.access.mail_addresses import account_named
 from channels_app.access.permissions import Actor
-from channels_app.access.users import account_named
 from channels_app.accounts import browsers, devices
 from channels_app.audit import log
 from channels_app.models import AuditEvent, User

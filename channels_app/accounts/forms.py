@@ -9,8 +9,9 @@ from django.core.validators import RegexValidator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
-from channels_app.accounts import sign_up
+from channels_app.accounts import same_work, sign_up
 from channels_app.models import User
+from channels_app.rate_limits import counters
 from channels_app.ui.form_fields import AS_TYPED
 
 # No name looks like another's, or like an address. Names that an administrator gives may be others.
@@ -59,9 +60,16 @@ class SignUpForm(_InOurWords, SignupForm):  # type: ignore[misc]
         self.account_already_exists = False
         with transaction.atomic():
             user = self.save(request)
+            if is_known:
+                same_work.go_on(user)
             transaction.set_rollback(is_known)
         self.account_already_exists = is_known
-        return super().try_save(request) if is_known else (user, None)
+        if not is_known:
+            return user, None
+        # What is taken back never reaches the disk; this does, as a new account would.
+        counters.count("sign-up-by-address", "nobody")
+        refused: tuple[None, HttpResponse] = super().try_save(request)
+        return refused
 
 
 class SocialSignUpForm(_InOurWords, SocialSignupForm):  # type: ignore[misc]

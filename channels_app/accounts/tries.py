@@ -11,8 +11,8 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import validate_totp_code
 from django.http import HttpRequest
 
+from channels_app.access.mail_addresses import account_named, plain
 from channels_app.access.permissions import Actor
-from channels_app.access.users import account_named
 from channels_app.accounts import devices
 from channels_app.audit import log, notifications, outbox
 from channels_app.models import User
@@ -27,7 +27,7 @@ def counted(request: HttpRequest) -> str:
     """Against whom a try counts: the account, the same by name and by address; a device that it knows, by itself."""
     name = request.POST.get("login", "")
     user = account_named(name)
-    return _of(request, user) if user else name.strip().lower()
+    return _of(request, user) if user else plain(name)
 
 
 def half_signed_in(request: HttpRequest) -> str:
@@ -41,10 +41,21 @@ def recipient(request: HttpRequest, email: str) -> str:
 
     Else whoever has ten sent there each hour keeps its owner from a new password.
     """
-    address = email.strip().lower()
+    address = plain(email)
     user = account_named(address)
     device = devices.known(request, user) if user else ""
     return f"{address} device {device}" if device else address
+
+
+def visitors(request: HttpRequest, email: str) -> str:
+    """By what mails count that visitors ask for, all of them together; empty in a browser that the account knows.
+
+    Else whoever uses up the share of all visitors keeps everybody from a new password.
+    """
+    if request.user.is_authenticated:
+        return ""
+    user = account_named(email)
+    return "" if user and devices.known(request, user) else "visitors"
 
 
 def has_right_code(request: HttpRequest) -> bool:
@@ -62,7 +73,7 @@ def has_right_code(request: HttpRequest) -> bool:
 def too_many(request: HttpRequest) -> None:
     """Have the account's owner told, once a day."""
     user = account_named(request.POST.get("login", ""))
-    _warn(user, request.POST.get("login", "").strip().lower())
+    _warn(user, plain(request.POST.get("login", "")))
 
 
 def too_many_proofs(request: HttpRequest) -> None:

@@ -12,11 +12,12 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.authentication import actors
-from channels_app.models import Channel
+from channels_app.models import Channel, User
 
 # What is told of these is that they changed.
 SECRETS = ("password", "secret", "digest", "hash", "token", "data", "key_set", "private_key")
@@ -42,6 +43,12 @@ class HubAdminSite(admin.AdminSite):
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         super().register(model_or_iterable, audited(admin_class or admin.ModelAdmin), **options)
+
+    def password_change(  # type: ignore[override]  # the stubs know one of its answers alone
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """By the hub's own page, which records it and tells of it."""
+        return redirect("account_change_password")
 
 
 class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -103,13 +110,14 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
         if not names and what == "change":
             return
         changes = {name: {"from": _shown(name, before), "to": _shown(name, now)} for name in names}
-        log.record(
-            f"{self.event}.{what}",
-            by=Actor(user=actors.person(request)),
-            channel=_channel(obj, what),
-            target=_title(obj, self.event)[:300],
-            detail={"model": obj._meta.label, "changes": changes},
-        )
+        detail = {"model": obj._meta.label, "changes": changes}
+        by = Actor(user=actors.person(request))
+        channel, target = _channel(obj, what), _title(obj, self.event)[:300]
+        log.record(f"{self.event}.{what}", by=by, channel=channel, target=target, detail=detail)
+        for user in _whose(obj, before, now):
+            # What belongs to an account is a part of it: the effect counts, and its user is told.
+            parts = {f"{obj._meta.verbose_name}, {name}": change for name, change in changes.items()}
+            log.record("user.change", by=by, target=user.username, detail={"changes": parts})
 
 
 def audited(admin_class: type[Any]) -> type[Any]:
@@ -155,6 +163,11 @@ def _rows_before(formset: Any) -> dict[int, Values]:
     objects = [form.instance for form in formset.initial_forms]
     rows = formset.model._default_manager.in_bulk([obj.pk for obj in objects])
     return {id(obj): values_of(rows[obj.pk]) for obj in objects if obj.pk in rows}
+
+
+def _whose(obj: Model, before: Values, now: Values) -> QuerySet[User]:
+    """The users whose row it was, and is; none where rows of its kind are nobody's."""
+    return User.objects.filter(pk__in=[values.get("user_id") for values in (before, now)])
 
 
 def _channel(obj: Model, what: str) -> Channel | None:

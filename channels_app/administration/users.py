@@ -36,8 +36,10 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         alone = handing_over.left_alone([before])
         if ends and alone.sentences():
             self.add_error("is_active", " ".join([*alone.sentences(), "Hand them over first: see above, right."]))
-        elif before.is_superuser and not values.get("is_superuser") and alone.is_hub:
-            self.add_error("is_superuser", "The hub would have no administrator. Make somebody else one first.")
+        elif alone.is_hub:
+            for right in handing_over.ADMINISTRATOR:
+                if getattr(before, right) and not values.get(right):
+                    self.add_error(right, "The hub would have no administrator. Make somebody else one first.")
         return values
 
 

@@ -30,9 +30,17 @@ def named(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(username=event.target)
 
 
-def address_before(event: AuditEvent, user: User) -> str:
-    """Where whoever lost the account still reads of it."""
-    return str(event.detail.get("before") or user.email)
+def address_of(event: AuditEvent, user: User) -> str:
+    """Where `user` reads of the event: where it gave them another address, at the one from before.
+
+    There whoever lost the account still reads of it.
+    """
+    told = MAILS[event.action].told
+    before = {
+        Audience.ADDRESS_BEFORE: event.detail.get("before"),
+        Audience.NAMED: event.detail.get("changes", {}).get("email", {}).get("from"),
+    }
+    return str(before.get(told) or user.email)
 
 
 def owners(event: AuditEvent) -> QuerySet[User]:
@@ -156,12 +164,17 @@ def lane(user_id: int) -> str:
 
 
 def recipients(event_id: int) -> list[int]:
-    """The ids of those who are told of the event and can be: they are active and have an address."""
+    """The ids of those who are told of the event and can be: they are active and have an address.
+
+    Whom an administrator's act is about is told in any case: it may have ended the account.
+    """
     event = AuditEvent.objects.select_related("channel").filter(pk=event_id).first()
     if event is None:
         return []
-    people = RECIPIENTS[MAILS[event.action].told](event)
-    return list(people.filter(is_active=True).exclude(email="").values_list("pk", flat=True))
+    told = MAILS[event.action].told
+    people = RECIPIENTS[told](event)
+    people = people if told == Audience.NAMED else people.filter(is_active=True)
+    return [user.pk for user in people.only("email") if address_of(event, user)]
 
 
 def send(event_id: int, user_id: int) -> None:
@@ -184,5 +197,4 @@ def send(event_id: int, user_id: int) -> None:
         "grace_hours": settings.HUB_GRACE_HOURS,
     }
     text = render_to_string(f"mail/{mail.template}.txt", context)
-    to = address_before(event, user) if mail.told == Audience.ADDRESS_BEFORE else user.email
-    mailing.deliver(subject, text, to)
+    mailing.deliver(subject, text, address_of(event, user))

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+import idna
 
 from channels_app.models import Artifact
 from channels_app.packages import packages, timestamps
@@ -77,15 +79,24 @@ def links(about: Mapping[str, Any]) -> list[Link]:
 def web_address(text: str) -> str:
     """`text` where it is an address of the web that a link may lead to, else ''.
 
-    No user names: `https://here.example@there.example/` leads elsewhere than it reads; neither do backslashes.
+    No user names: `https://here.example@there.example/` leads elsewhere than it reads; neither do backslashes. A host
+    of another script reads as what browsers ask for: `https://bücher.example/` as `https://xn--bcher-kva.example/`.
     """
     if not text.isprintable() or any(character in text for character in " \\@"):
         return ""
     try:
         parts = urlsplit(text)
-    except ValueError:
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return ""
+        return text if parts.netloc.isascii() else _with_ascii_host(parts)
+    except ValueError:  # idna.IDNAError is one, too
         return ""
-    return text if parts.scheme in ("http", "https") and parts.hostname else ""
+
+
+def _with_ascii_host(parts: SplitResult) -> str:
+    """The address with the host as DNS has it. Raises ValueError for characters that no host has, such as U+2044."""
+    host = idna.encode(parts.hostname or "", uts46=True).decode()
+    return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}").geturl()
 
 
 def dependencies(artifacts: Iterable[Artifact]) -> Excerpt[Dependency]:

@@ -1,8 +1,10 @@
 """What lists and searches say of a package: kept in its row, made anew whenever one of its artifacts changes."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import NamedTuple
 
 from rattler import Version
@@ -11,6 +13,10 @@ from channels_app.identifiers import NAME_MAX_CHARACTERS
 from channels_app.models import Artifact, Channel, Package, PackageDependency, Removal
 
 SPEC_NAME = re.compile(r"(?:[^ =<>!~\[]*:)?([A-Za-z0-9_.-]+)")
+# A document may have 128 KiB, in older rows 1 MiB.
+DOCUMENTS_AT_ONCE = 50
+# Of one package, however many builds its newest version has: as many as one build may name.
+DEPENDENCIES_MAX = 2000
 DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at")
 
 
@@ -56,12 +62,7 @@ def packages_for_update(channel: Channel, wanted: Iterable[str]) -> dict[str, Pa
 
 def refresh(package: Package) -> None:
     """Make the package's row fit its artifacts. Call it in the transaction of the change."""
-    listed = package.artifacts.filter(removal=Removal.NONE, set_aside_reason="")
-    found = set(listed.values_list("version", "subdir").distinct())
-    latest = latest_version({version for version, _ in found})
-    facts = listed.only("package", "index_json", "about_json", "indexed_timestamp")
-    newest = list(facts.filter(version=latest).order_by("-build_number", "-indexed_timestamp"))
-    _describe(package, latest, newest, {subdir for _, subdir in found})
+    refresh_each([package])
 
 
 def refresh_each(held: Collection[Package]) -> None:
@@ -72,24 +73,26 @@ def refresh_each(held: Collection[Package]) -> None:
         pk: sorted((build for build in found if build.version == latest[pk]), key=Build.rank, reverse=True)
         for pk, found in builds.items()
     }
-    facts = Artifact.objects.only("package", "index_json", "about_json", "indexed_timestamp")
-    artifacts = facts.in_bulk([build.pk for found in newest.values() for build in found])
+    speaking = Artifact.objects.only("about_json").in_bulk([found[0].pk for found in newest.values()])
     for package in held:
+        found = newest.get(package.pk, [])
+        text = summary(speaking[found[0].pk]) if found else ""
         subdirs = {build.subdir for build in builds.get(package.pk, ())}
-        speaking = [artifacts[build.pk] for build in newest.get(package.pk, ())]
-        _fill(package, latest.get(package.pk, ""), speaking, subdirs)
+        updated_at_ms = max((build.indexed_timestamp for build in found), default=None)
+        _fill(package, latest.get(package.pk, ""), text, subdirs, updated_at_ms)
     # Each has its row already, so that all of them are updates, in one statement.
     Package.objects.bulk_create(held, update_conflicts=True, unique_fields=("channel", "name"), update_fields=DESCRIBED)
-    _set_dependencies(
-        {pk: dependency_names(artifacts[build.pk] for build in newest.get(pk, ())) for pk in (each.pk for each in held)}
-    )
+    _set_dependencies({package.pk: set[str]() for package in held} | _dependencies(newest))
 
 
 def include(artifact: Artifact) -> None:
     """What refresh() does, where all that is new is `artifact`: the others are read only where one may be as new."""
     package = artifact.package
     if not package.latest_version or Version(artifact.version) > Version(package.latest_version):
-        _describe(package, artifact.version, [artifact], {*package.subdirs, artifact.subdir})
+        subdirs = {*package.subdirs, artifact.subdir}
+        _fill(package, artifact.version, summary(artifact), subdirs, artifact.indexed_timestamp)
+        package.save(update_fields=DESCRIBED)
+        _set_dependencies({package.pk: dependency_names(artifact.index_json.get("depends", ()))})
     else:
         refresh(package)
 
@@ -100,13 +103,13 @@ def latest_version(versions: Iterable[str]) -> str:
     return max(versions, key=lambda version: (Version(version), version), default="")
 
 
-def dependency_names(artifacts: Iterable[Artifact]) -> set[str]:
-    """The names of the packages that any of these depends on; a spec begins with its name (CEP 29).
+def dependency_names(depends: Iterable[str]) -> set[str]:
+    """The names of the packages that any of these specs is about, as many as are kept (CEP 29).
 
     No package has a name longer than a row of names holds, though a spec may.
     """
-    found = {name_of(spec) for artifact in artifacts for spec in artifact.index_json.get("depends", ())}
-    return {name for name in found if len(name) <= NAME_MAX_CHARACTERS}
+    found = (name for name in map(name_of, depends) if len(name) <= NAME_MAX_CHARACTERS)
+    return set(islice(dict.fromkeys(found), DEPENDENCIES_MAX))
 
 
 def name_of(spec: str) -> str:
@@ -122,21 +125,31 @@ def summary(artifact: Artifact) -> str:
 
 
 def indexed_at(artifact: Artifact) -> datetime:
-    return datetime.fromtimestamp(artifact.indexed_timestamp / 1000, UTC)
+    return moment(artifact.indexed_timestamp)
 
 
-def _describe(package: Package, latest: str, newest: list[Artifact], subdirs: set[str]) -> None:
-    """`newest`: the artifacts of the latest version, the one that speaks for the package first."""
-    _fill(package, latest, newest, subdirs)
-    package.save(update_fields=DESCRIBED)
-    _set_dependencies({package.pk: dependency_names(newest)})
+def moment(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
-def _fill(package: Package, latest: str, newest: list[Artifact], subdirs: set[str]) -> None:
+def _fill(package: Package, latest: str, text: str, subdirs: set[str], updated_at_ms: int | None) -> None:
     package.latest_version = latest
-    package.summary = summary(newest[0]) if newest else ""
+    package.summary = text
     package.subdirs = sorted(subdirs)
-    package.updated_at = max((indexed_at(artifact) for artifact in newest), default=None)
+    package.updated_at = None if updated_at_ms is None else moment(updated_at_ms)
+
+
+def _dependencies(newest: Mapping[int, Sequence["Build"]]) -> dict[int, set[str]]:
+    """Package → the names that its newest builds depend on; those that speak first, until there is room for no more."""
+    needed: dict[int, set[str]] = defaultdict(set)
+    left = [(pk, build.pk) for pk, builds in newest.items() for build in builds]
+    while batch := left[:DOCUMENTS_AT_ONCE]:
+        specs = Artifact.objects.filter(pk__in=[build for _, build in batch]).values_list("pk", "index_json__depends")
+        depends = dict(specs)
+        for pk, build in batch:
+            needed[pk] = dependency_names(chain(needed[pk], depends[build] or ()))
+        left = [each for each in left[DOCUMENTS_AT_ONCE:] if len(needed[each[0]]) < DEPENDENCIES_MAX]
+    return needed
 
 
 def _listed_builds(held: Collection[Package]) -> dict[int, list["Build"]]:

@@ -1,7 +1,6 @@
 """Reads for the pages of a channel, a package and an artifact: each a constant number of queries."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +11,8 @@ from django.db.models.lookups import LessThanOrEqual
 from rattler import Version
 
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, PackageDependency, Removal
+from channels_app.packages import version_matrix
+from channels_app.packages.version_matrix import Matrix
 
 LISTED = Q(removal=Removal.NONE, set_aside_reason="")
 # What a list of artifacts does without: up to megabytes a row.
@@ -37,16 +38,6 @@ ORDERS: dict[str, list[Any]] = {
     "name": ["name"],
     "downloads": ["-download_count", "name"],
 }
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRow:
-    """A version in the matrix: for each subdir its artifacts, the newest build first."""
-
-    version: str
-    cells: list[list[Artifact]]
-    indexed_timestamp: int
-    is_out: bool  # every file of it was yanked or deleted
 
 
 def channel_counts(channel: Channel) -> dict[str, Any]:
@@ -93,21 +84,9 @@ def versions(package: Package, *, with_deleted: bool) -> list[str]:
     return sorted(found, key=Version, reverse=True)
 
 
-def version_rows(package: Package, versions: list[str], *, with_deleted: bool) -> tuple[list[str], list[VersionRow]]:
-    """The matrix of these versions: its subdirs, and a row for each version."""
-    artifacts = _artifacts(package, with_deleted=with_deleted).filter(version__in=versions)
-    found: dict[str, dict[str, list[Artifact]]] = {version: {} for version in versions}
-    for artifact in artifacts.defer(*HEAVY).order_by("-build_number", "-indexed_timestamp"):
-        found[artifact.version].setdefault(artifact.subdir, []).append(artifact)
-    subdirs = sorted({subdir for cells in found.values() for subdir in cells}, key=_noarch_first)
-    rows = []
-    for version, cells in found.items():
-        builds = [artifact for cell in cells.values() for artifact in cell]
-        if builds:
-            newest = max(artifact.indexed_timestamp for artifact in builds)
-            is_out = all(artifact.removal for artifact in builds)
-            rows.append(VersionRow(version, [cells.get(subdir, []) for subdir in subdirs], newest, is_out))
-    return subdirs, rows
+def version_matrix_of(package: Package, versions: list[str], *, with_deleted: bool) -> Matrix:
+    """The matrix of these versions, without what is wide."""
+    return version_matrix.of(_artifacts(package, with_deleted=with_deleted).defer(*HEAVY), versions)
 
 
 def files(package: Package, version: str, *, with_deleted: bool) -> QuerySet[Artifact]:
@@ -190,7 +169,3 @@ def newest_in_feed(channel: Channel, package: Package | None = None) -> QuerySet
 def _artifacts(package: Package, *, with_deleted: bool) -> QuerySet[Artifact]:
     artifacts = Artifact.objects.filter(package=package)
     return artifacts if with_deleted else artifacts.exclude(removal=Removal.DELETED)
-
-
-def _noarch_first(subdir: str) -> tuple[bool, str]:
-    return subdir != "noarch", subdir

@@ -155,15 +155,15 @@ def _versions(request: HttpRequest, package: Package, *, with_deleted: bool) -> 
     """The matrix of the newest versions, or of all, and the files of the one that was chosen."""
     versions = queries.versions(package, with_deleted=with_deleted)
     shown = versions[: VERSIONS_AT_MOST if request.GET.get("versions") == "all" else VERSIONS_AT_FIRST]
-    subdirs, rows = queries.version_rows(package, shown, with_deleted=with_deleted)
+    matrix = queries.version_matrix_of(package, shown, with_deleted=with_deleted)
     chosen = request.GET.get("version", "")
     if chosen not in versions:
         chosen = package.latest_version or next(iter(versions), "")
     return {
         "version_count": len(versions),
-        "more_versions": len(versions) - len(shown),
-        "subdirs": subdirs,
-        "rows": rows,
+        "more_versions": len(versions) - len(matrix.rows),
+        "matrix": matrix,
+        "opened": "".join(f"{name}=all&" for name in ("versions", "dependents") if request.GET.get(name) == "all"),
         "chosen": chosen,
         "files": queries.files(package, chosen, with_deleted=with_deleted)[:BUILDS_AT_MOST],
     }

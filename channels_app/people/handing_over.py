@@ -3,7 +3,7 @@
 Whoever ends an account hands on first what it alone owns, in one act.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from channels_app.quotas import quotas
 from hub.errors import bad_request, conflict
 
 COMMAND = "manage.py"
+# What it takes to be an administrator, the most important first: by the second one comes to the administration.
+ADMINISTRATOR = ("is_superuser", "is_staff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,7 @@ class Alone:
 def left_alone(users: Collection[User]) -> Alone:
     """The channels and teams that nobody would own who can sign in, if all of these accounts ended."""
     ids = [user.pk for user in users]
-    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=ids)
-    is_hub = any(user.is_superuser and user.is_active for user in users) and not others.exists()
+    is_hub = any(_is_last(users, rights) for rights in (ADMINISTRATOR, ADMINISTRATOR[:1]))
     return Alone(list(_channels(ids)), list(_teams(ids)), is_hub)
 
 
@@ -78,6 +79,12 @@ def in_words(handed: Alone, username: str) -> str:
     """List the things that were handed over, for whoever did it."""
     names = [f"the channel {channel}" for channel in handed.channels] + [f"the team {team}" for team in handed.teams]
     return f"{username} has {', '.join(names)} now." if names else "There was nothing to hand over."
+
+
+def _is_last(users: Collection[User], rights: Sequence[str]) -> bool:
+    """Tell whether some of `users`, and nobody else who can sign in, have all of these rights."""
+    holders = User.objects.filter(is_active=True, **dict.fromkeys(rights, True))
+    return holders.exists() and not holders.exclude(pk__in=[user.pk for user in users]).exists()
 
 
 def _channels(user_ids: list[int]) -> QuerySet[Channel]:

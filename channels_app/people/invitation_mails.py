@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from channels_app.audit import mailing
 from channels_app.models import Invitation, User
-from channels_app.people import invitations, members
+from channels_app.people import invitation_rules, invitations, members
 
 ERROR_CHARACTERS = 200
 
@@ -51,5 +51,5 @@ def _subject(invitation: Invitation) -> str:
 
 
 def _context(invitation: Invitation) -> dict[str, object]:
-    days = invitations.LIFETIME.days
+    days = invitation_rules.LIFETIME.days
     return {"invitation": invitation, "link": link_of(invitation), "hub_url": settings.HUB_PUBLIC_URL, "days": days}

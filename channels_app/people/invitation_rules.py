@@ -1,11 +1,20 @@
 """For whom an invitation is, and until when it holds."""
 
-from allauth.account.models import EmailAddress
+from datetime import timedelta
+from itertools import combinations
 
+from django.db.models import Q, QuerySet
+
+from channels_app.access.mail_addresses import verified
 from channels_app.access.permissions import Actor, Permission, permissions
-from channels_app.models import Invitation, Member, Role, TeamMember, User
+from channels_app.models import AuditEvent, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
 from hub.errors import HubError, conflict, forbidden
+
+LIFETIME = timedelta(days=7)
+# By so much the clocks of the hub and of its database may differ.
+CLOCKS_DIFFER = timedelta(minutes=5)
+LOWERED = Q(*(Q(detail__from=high, detail__to=low) for low, high in combinations(Role.values, 2)), _connector=Q.OR)
 
 
 def refusal(user: User, invitation: Invitation) -> HubError | None:
@@ -23,7 +32,9 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
             verb = "is" if own.team else "are"
             sentence = f"{who} {verb} a member of '{invitation.channel}' already: {own.role}. Its owners change roles."
             return conflict("is_member", sentence)
-    return None if _inviter_may(invitation) else _ended(invitation)
+    if not _inviter_may(invitation):
+        return _ended(invitation)
+    return _taken_back(invitation) if _is_taken_back(user, invitation) else None
 
 
 def raises(role: str, member: Member) -> bool:
@@ -37,7 +48,7 @@ def _not_asked(user: User, invitation: Invitation) -> HubError | None:
             return None
         return forbidden("not_your_team", f"Only managers of the team '{invitation.team}' answer this invitation.")
     if invitation.email:
-        if EmailAddress.objects.filter(user=user, email__iexact=invitation.email, verified=True).exists():
+        if verified(invitation.email).filter(user=user).exists():
             return None
         return forbidden(
             "not_your_address",
@@ -67,4 +78,44 @@ def _ended(invitation: Invitation) -> HubError:
         "inviter_may_not",
         f"Whoever invited you may not give that role in '{invitation.channel}' any more. "
         "Ask an owner for a new invitation.",
+    )
+
+
+def _is_taken_back(user: User, invitation: Invitation) -> bool:
+    """Tell whether somebody else has taken away, since it was sent, what the invitation would give back.
+
+    By the record and not by ending the row: whoever sent it to an address would see whose that is.
+    """
+    since = invitation.expires_at - LIFETIME - CLOCKS_DIFFER
+    events = AuditEvent.objects.filter(channel=invitation.channel, created_at__gte=since)
+    if invitation.into:
+        names = _names(invitation.into, events)
+        sent = events.filter(action="team.invite", target__in=names, detail__user=invitation.who)
+        taken = events.filter(action="team.remove", target__in=names, detail__user=user.username)
+    else:
+        sent = events.filter(action="invitation.send", target=invitation.who)
+        teams_events = AuditEvent.objects.filter(channel=None, created_at__gte=since)
+        names = {f"team {name}" for name in _names(invitation.team, teams_events)} or {user.username}
+        is_member = Q(target__in=names) & (Q(action="member.remove") | Q(action="member.change") & LOWERED)
+        taken = events.filter(is_member | Q(action="channel.transfer", detail__before=user.username))
+    last = sent.order_by("-pk").values_list("pk", flat=True).first() or 0
+    return taken.filter(pk__gt=last).exclude(actor=user).exists()
+
+
+def _names(team: Team | None, events: QuerySet[AuditEvent]) -> set[str]:
+    """The names that the team has and had: whoever renames it brings nothing back."""
+    names = {team.name} if team else set()
+    updates = events.filter(action="team.update", detail__fields__has_key="name") if team else events.none()
+    for fields in updates.order_by("-pk").values_list("detail__fields", flat=True):
+        if fields["name"] in names:
+            names.add(fields["before"])
+    return names
+
+
+def _taken_back(invitation: Invitation) -> HubError:
+    whence = f"the team '{invitation.into}'" if invitation.into else f"'{invitation.channel}'"
+    return forbidden(
+        "taken_back",
+        f"This invitation holds no more: after it was sent, a role in {whence} was taken away or lowered. "
+        "Ask for a new one.",
     )

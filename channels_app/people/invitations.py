@@ -22,17 +22,16 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app.access import acts
+from channels_app.access import acts, mail_addresses
 from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log, outbox
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
-from channels_app.people.invitation_rules import raises, refusal
+from channels_app.people.invitation_rules import LIFETIME, raises, refusal
 from channels_app.quotas import quotas
 from channels_app.rate_limits import counters
 from hub.errors import bad_request, conflict, forbidden, not_found
 
-LIFETIME = timedelta(days=7)
 # Whoever has declined is not asked again by the same channel or team for so long.
 LEFT_ALONE = timedelta(days=30)
 SEND = "channels_app.tasks.send_invitation"
@@ -139,7 +138,7 @@ def mine(user: User) -> QuerySet[Invitation]:
     """Those that `user` may answer: by name, by a verified address, or for a team that `user` manages; newest first."""
     addresses = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
     managed = TeamMember.objects.filter(user=user, is_manager=True).values("team")
-    is_asked = Q(user=user) | Q(email__in=[address.lower() for address in addresses]) | Q(team__in=managed)
+    is_asked = Q(user=user) | Q(email__in=addresses) | Q(team__in=managed)
     found = waiting().filter(is_asked).select_related("channel", "into", "team", "invited_by")
     return found.defer("channel__logo").order_by("-expires_at")
 
@@ -151,7 +150,7 @@ def find(digest: str) -> Invitation | None:
 
 def is_invited(email: str) -> bool:
     """Whether an invitation waits for that address: it may sign up where that takes one."""
-    address = email.strip().lower()
+    address = mail_addresses.plain(email)
     return bool(address) and waiting().filter(email=address).exists()
 
 
@@ -211,9 +210,13 @@ def _send(invitation: Invitation, asked: Asked, by: User) -> None:
 
 
 def _count(user: User, asked: Asked) -> None:
-    """429 where `user` asks, or the same one is asked, too often; alike for whom there is and whom there is not."""
+    """429 where `user` asks, or the same one is asked, too often; alike for whom there is and whom there is not.
+
+    One inviter alone uses up little of what the same one may be asked by all.
+    """
     counters.hit("invitation-by-account", f"user {user.pk}", "invitations of yours")
     counters.hit("invitation-by-day", f"user {user.pk}", "invitations of yours")
+    counters.hit("invitation-by-pair", f"user {user.pk} {asked.who.lower()}", f"invitations of {asked.who} by you")
     counters.hit("invitation-by-recipient", asked.who.lower(), f"invitations of {asked.who}")
     if asked.email:
         counters.hit("mail-by-recipient", asked.email, "mails to this address")
@@ -223,7 +226,7 @@ def _person(who: str, *, is_address: bool) -> Asked:
     """By an address, or by exact user name: never both, a name can look like the address of somebody else."""
     if is_address:
         address = _address(who)
-        owner = EmailAddress.objects.filter(email__iexact=address, verified=True, user__is_active=True).first()
+        owner = mail_addresses.verified(address).filter(user__is_active=True).select_related("user").first()
         return Asked(address, email=address, user=owner.user if owner else None)
     name = who.strip()
     if not name or len(name) > NAME_MAX_CHARACTERS:
@@ -262,7 +265,7 @@ def _held(user: User, invitation: Invitation) -> Invitation:
 
 
 def _address(email: str) -> str:
-    address = email.strip().lower()
+    address = mail_addresses.plain(email)
     try:
         validate_email(address)
     except ValidationError:

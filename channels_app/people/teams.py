@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
+from channels_app.access import mail_addresses
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import Member, Team, TeamMember, User
@@ -188,7 +189,7 @@ def _in(team: Team, username: str) -> TeamMember:
 
 def _person(who: str) -> User:
     # Never both: a user name can look like the address of somebody else.
-    by_address = Q(emailaddress__email__iexact=who, emailaddress__verified=True)
+    by_address = Q(pk__in=mail_addresses.verified(who).values("user"))
     person = User.objects.filter(by_address if "@" in who else Q(username=who), is_active=True).first()
     if person is None:
         raise not_found(

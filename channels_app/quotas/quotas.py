@@ -1,8 +1,11 @@
 """Quotas: how much a user's channels may hold, and how many packages a day may come in, where settings say so.
 
 The first owner of a channel pays for it, whoever uploads. What they have is counted in one row, which each upload
-raises in the transaction that reserves its name: of uploads at once none passes the limit. Where the count may have
-become another one (owners change, bytes go, an import) the row goes, and whoever uploads next counts anew.
+raises in the transaction that reserves its name: of uploads at once none passes the limit. Where the bytes may have
+become others (owners change, bytes go, an import) the row is out of date, and whoever uploads next counts them anew.
+
+Packages of a day are never counted anew, only as they come: what was removed since has come all the same, and whoever
+comes to pay for a channel did not pay for what came before.
 """
 
 import json
@@ -11,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Q, Sum
+from django.db.models import Q, Sum
+from django.db.models.functions import Now
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
@@ -23,26 +27,30 @@ from hub.errors import HubError, forbidden, too_large
 # A row is counted anew after this time, whatever may have been missed.
 COUNTED_FOR = timedelta(days=1)
 NO_LIMIT = 2**62
+# When a row was counted whose bytes have to be counted anew.
+OUT_OF_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 RAISE = """UPDATE channels_app_usage SET
     stored_bytes = CASE WHEN stored_bytes + %s < 0 THEN 0 ELSE stored_bytes + %s END,
     day_packages = CASE WHEN day = %s THEN day_packages + 1 ELSE 1 END,
     day = %s
-WHERE user_id = %s AND (%s <= 0 OR stored_bytes + %s <= %s) AND (day <> %s OR day_packages < %s)
+WHERE user_id = %s AND counted_at > '1970-01-02'
+    AND (%s <= 0 OR stored_bytes + %s <= %s) AND (day <> %s OR day_packages < %s)
 RETURNING CAST(counted_at AS text)"""
 
 
 LOWER = """UPDATE channels_app_usage SET
-    stored_bytes = CASE WHEN stored_bytes - %s < 0 THEN 0 ELSE stored_bytes - %s END,
+    stored_bytes = CASE WHEN CAST(counted_at AS text) <> %s THEN stored_bytes
+        WHEN stored_bytes - %s < 0 THEN 0 ELSE stored_bytes - %s END,
     day_packages = CASE WHEN day = %s AND day_packages > 0 THEN day_packages - 1 ELSE day_packages END
-WHERE user_id = %s AND CAST(counted_at AS text) = %s"""
+WHERE user_id = %s"""
 
 # As SQL, since each upload asks it: the first owner, what they may have, and what they have been counted to have.
 PAYER = """SELECT payer.id, payer.username, payer.is_superuser, payer.limits,
     counted.stored_bytes, counted.day, counted.day_packages
 FROM channels_app_member owner
 JOIN channels_app_user payer ON payer.id = owner.user_id
-LEFT JOIN channels_app_usage counted ON counted.user_id = payer.id
+LEFT JOIN channels_app_usage counted ON counted.user_id = payer.id AND counted.counted_at > '1970-01-02'
 WHERE owner.channel_id = %s AND owner.role = 'owner' ORDER BY owner.id LIMIT 1"""
 
 
@@ -114,7 +122,7 @@ def pay(bill: Bill) -> None:
     payer = bill.payer
     if _raised(bill):
         return
-    if not Usage.objects.filter(user=payer.user_id).exists():
+    if not Usage.objects.filter(user=payer.user_id, counted_at__gt=OUT_OF_DATE).exists():
         _count(payer.user_id)
         if _raised(bill):
             return
@@ -124,9 +132,9 @@ def pay(bill: Bill) -> None:
 
 def pay_back(bill: Bill | None) -> None:
     """Count it no more: it was refused, or is there already. What a crash leaves counted is counted anew in a day."""
-    if bill:
+    if bill and bill.counted_at:
         with database.prepared() as cursor:
-            cursor.execute(LOWER, (bill.more_bytes, bill.more_bytes, _today(), bill.payer.user_id, bill.counted_at))
+            cursor.execute(LOWER, (bill.counted_at, bill.more_bytes, bill.more_bytes, _today(), bill.payer.user_id))
 
 
 def check_next_owner(member: Member) -> None:
@@ -147,18 +155,22 @@ def check_next_owner(member: Member) -> None:
 
 
 def forget(channel: Channel, *former: User | None) -> None:
-    """Have what the channel's owners have counted anew: bytes came or went, or one of them begins or ceases to pay.
+    """Have the bytes of the channel's owners counted anew: some came or went, or one of them begins or ceases to pay.
 
     `former` owners are counted anew, too.
     """
     owners = Member.objects.filter(channel=channel, role=Role.OWNER)
-    Usage.objects.filter(Q(user__in=owners.values("user")) | Q(user__in=[user for user in former if user])).delete()
+    payers = Q(user__in=owners.values("user")) | Q(user__in=[user for user in former if user])
+    Usage.objects.filter(payers).update(counted_at=OUT_OF_DATE)
 
 
 def forget_old() -> None:
-    """Remove counts that are a day old, and all of them while there is no quota: nothing is counted then."""
+    """Have bytes counted anew that were counted a day ago; without a quota nothing is counted, and every row goes."""
+    if not is_on():
+        Usage.objects.all().delete()
     old = Usage.objects.filter(counted_at__lt=timezone.now() - COUNTED_FOR)
-    (old if is_on() else Usage.objects.all()).delete()
+    old.exclude(day=_today()).delete()
+    old.update(counted_at=OUT_OF_DATE)
 
 
 def _raised(bill: Bill) -> bool:
@@ -173,16 +185,15 @@ def _raised(bill: Bill) -> bool:
 
 
 def _count(user_id: int) -> Counted:
-    """The counts of the user's row, which is counted from the artifacts where it is missing."""
-    day = _today()
-    begins_ms = int(datetime.combine(day, time(), UTC).timestamp() * 1000)
+    """The counts of the user's row, whose bytes are counted from the artifacts where it is missing or out of date."""
     usage = Usage.objects.filter(user=user_id).first()
-    if usage is None:
-        found = Artifact.objects.filter(channel__in=user_limits.channels_of(user_id)).aggregate(
-            stored_bytes=Sum("size_bytes", default=0, filter=Q(is_purged=False)),
-            day_packages=Count("pk", filter=Q(indexed_timestamp__gte=begins_ms)),
-        )
-        usage, _ = Usage.objects.get_or_create(user_id=user_id, defaults={"day": day, **found})
+    if usage is None or usage.counted_at <= OUT_OF_DATE:
+        stored_bytes = _bytes_of(user_limits.channels_of(user_id))
+        first = {"stored_bytes": stored_bytes, "day": _today(), "day_packages": 0}
+        Usage.objects.get_or_create(user_id=user_id, defaults=first)
+        old = Usage.objects.filter(user=user_id, counted_at__lte=OUT_OF_DATE)
+        old.update(stored_bytes=stored_bytes, counted_at=Now())
+        usage = Usage.objects.get(user=user_id)
     return Counted(usage.stored_bytes, usage.day, usage.day_packages)
 
 

@@ -29,8 +29,8 @@ def recipient(request: HttpRequest) -> str:
 
 
 def anybody(request: HttpRequest) -> str:
-    """All visitors together; who is signed in is none."""
-    return "" if request.user.is_authenticated else "visitors"
+    """All visitors together; who is signed in, or in a browser that the account knows, is none."""
+    return tries.visitors(request, request.POST.get("email", ""))
 
 
 def key_maker(request: HttpRequest) -> str:

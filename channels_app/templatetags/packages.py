@@ -1,14 +1,18 @@
 """What the pages of packages show in one way only: sizes, and links that a package asks for."""
 
+from collections.abc import Sequence
+
 from django import template
 from django.contrib.humanize.templatetags.humanize import intcomma
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from channels_app.packages.metadata import Link
 
 register = template.Library()
 
+# More than nearly all packages have; with 50 packages on a page, thousands of each would fill megabytes.
+SUBDIRS_OF_A_LINE = 12
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -24,6 +28,14 @@ def outside(link: Link) -> SafeString | str:
     if not link.href:
         return link.text
     return format_html('<a href="{}" rel="nofollow ugc noopener">{}</a>', link.href, link.text)
+
+
+@register.simple_tag
+def platforms(subdirs: Sequence[str], most: int = SUBDIRS_OF_A_LINE) -> SafeString:
+    """The first of a package's subdirs as chips, and how many more there are: `{% platforms package.subdirs %}`."""
+    chips = format_html_join("", '<span class="chip">{}</span>', ((subdir,) for subdir in subdirs[:most]))
+    more = len(subdirs) - most
+    return format_html('{}<span class="faint">and {} more</span>', chips, intcomma(more)) if more > 0 else chips
 
 
 def _rounded(size_bytes: int) -> str:

@@ -31,9 +31,10 @@ class Limits:
     # All paths stay in memory until the last member was read, so their total length is limited, too.
     all_paths_bytes: int = 64 * MIB
     metadata_json_bytes: int = 4 * KIB
-    index_json_bytes: int = MIB
+    # Of each record that readers of an index hold at once. 2,000 specs of 40 characters take 90 KiB.
+    index_json_bytes: int = 128 * KIB
     link_json_bytes: int = MIB
-    run_exports_json_bytes: int = MIB
+    run_exports_json_bytes: int = 128 * KIB
     about_json_bytes: int = 4 * MIB
     paths_json_bytes: int = 128 * MIB
     has_prefix_bytes: int = 4 * MIB

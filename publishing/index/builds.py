@@ -6,6 +6,7 @@ index's lock. It makes the fragments of the stale names, then writes every file 
 find stale indexes in the database (turns.py), so a lost message or a killed worker leaves no index stale.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -51,6 +52,10 @@ VALUES (%s, %s, %s, %s, '')
 ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed, removes = mine.removes OR excluded.removes"""
 
 _woken_again_at = 0.0
+# Index → when it is due, for builds whose failure the database could not record.
+put_off: dict[int, datetime] = {}
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic(savepoint=False)
@@ -145,9 +150,19 @@ def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[
         # If the lock was lost with its connection, this build may have overwritten the files of a newer one.
         if not connection.is_usable():
             connection.close()
-        _mark_stale_again(index_id)
-        SubdirIndex.objects.filter(pk=index_id).update(due_at=timezone.now() + RETRY_AFTER)
+        _put_off(index_id)
         raise
+
+
+def _put_off(index_id: int) -> None:
+    """Have the index built once more, later; this process remembers it where the database can't, as on a full disk."""
+    due_at = timezone.now() + RETRY_AFTER
+    try:
+        _mark_stale_again(index_id)
+        SubdirIndex.objects.filter(pk=index_id).update(due_at=due_at)
+    except Exception as trouble:  # noqa: BLE001  what the build raised is what the caller is told
+        put_off[index_id] = due_at
+        logger.warning("the build of index %s failed, which could not be noted: %s", index_id, trouble)
 
 
 def lock_name(index_id: int) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 
 from django.conf import settings
 from django.core.mail import mail_admins
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from rattler import RepoData
 
 from channels_app.audit import log
@@ -26,6 +26,8 @@ PUTS_AT_ONCE = 8
 # Large columns that no record contains.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
+# What the machine lacks says nothing of a record: a parser of clients raises none of these.
+MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,8 @@ def _package_fragments(index: SubdirIndex, names: Sequence[str]) -> dict[str, Pa
     rows = _rows(index, names)
     try:
         return _parsed_fragments(index.subdir, rows)
+    except MACHINE_ERRORS:
+        raise
     except Exception:
         logger.exception("%s: a record can't be read by clients; looking for it", index)
         return _parsed_fragments(index.subdir, {name: _readable_rows(index, rows[name]) for name in names})
@@ -92,6 +96,8 @@ def _readable_rows(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
     for row in rows:
         try:
             _parsed_fragments(index.subdir, {row.package.name: [row]})
+        except MACHINE_ERRORS:
+            raise
         except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
             _quarantine(row, f"{type(error).__name__}: {error}")
         else:
@@ -108,7 +114,10 @@ def _quarantine(artifact: Artifact, reason: str) -> None:
 
 
 def _parsed_fragments(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, PackageFragments]:
-    """Build the fragments and parse them together with py-rattler. Raise the parser's exception on failure."""
+    """Build the fragments and parse them together with py-rattler.
+
+    Raise the parser's exception on failure, and one of MACHINE_ERRORS if the file for it can't be written.
+    """
     made = {name: _build_fragments(artifacts) for name, artifacts in rows.items()}
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
         for part in repodata.repodata_layout(subdir, CANARY):

@@ -42,6 +42,11 @@ HUB_KEYS = {
     *("md5", "sha256", "size", "subdir", "indexed_timestamp", "attestations_sha256"),
     *("legacy_bz2_md5", "legacy_bz2_size", "url", "fn", "channel"),
 }
+# Keys that no CEP gives to info/index.json and that one client alone takes for its own, so that it fails on the record
+# or the whole subdir, or takes it otherwise than the others. conda: the first three, `record_version` above 1 or no
+# number; conda-libmamba-solver: the next two; libsolv, mamba 1: `requires`, more dependencies; rattler: `run_exports`.
+CLIENT_KEYS = {"record_version", "self", "cls", "signatures", "defaulted_keys", "requires", "run_exports"}
+LEFT_OUT = HUB_KEYS | CLIENT_KEYS
 ABOUT_KEYS = ("dev_url", "doc_url", "home", "license", "source_url", "summary")
 # Limits per package in channeldata.json, which every client reads completely.
 ABOUT_MAX_CHARACTERS, ABOUT_LIST_MAX = 1000, 10
@@ -100,7 +105,7 @@ Layout = tuple[str | Section, ...]
 
 def record(row: Row) -> dict[str, Any]:
     """Build the repodata record of one artifact: every key of its index.json, known or not, and the hub's keys."""
-    kept = {key: value for key, value in row.index_json.items() if key not in HUB_KEYS}
+    kept = {key: value for key, value in row.index_json.items() if key not in LEFT_OUT}
     if timestamp := timestamps.stated_ms(kept.get("timestamp")):
         kept["timestamp"] = timestamp
     attested = {"attestations_sha256": row.attestations_sha256} if row.attestations_sha256 else {}

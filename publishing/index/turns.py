@@ -1,24 +1,24 @@
 """Scheduler of index builds. It reads the stale indexes from the database; a message in the queue only starts it.
 
-A worker builds one index for a bounded time, then selects the next one. Channels take turns, so a burst of changes in
-one channel delays the index of another by one build. Removals go before additions, but every other turn is for
-additions if any are waiting.
+A worker builds one index for a bounded time, then selects the next one. Users take turns, and then the channels of each
+user: a burst of changes in many channels of one user delays another user's index by one build. Removals go before
+additions, but every other turn is for additions if any are waiting.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from django.db.models import DateTimeField, Exists, F, Max, OuterRef, Subquery
+from django.db.models import Case, DateTimeField, Exists, F, Max, OuterRef, Subquery, When
 from django.utils import timezone
 from redis import RedisError
 
-from channels_app.models import Channel
+from channels_app.models import Channel, Member, Role
 from hub.celery import wake
 from hub.queue import queues
 from publishing import failed_jobs
@@ -42,18 +42,33 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # The name of failed builds on the status page.
 FAILED_BUILD = "publishing.tasks.build_index"
 
+# The first owner of an index's channel, unless that is an administrator.
+FIRST_OWNER = Subquery(
+    Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER)
+    .order_by("pk")
+    .annotate(payer=Case(When(user__is_superuser=False, then=F("user"))))
+    .values("payer")[:1]
+)
+
 logger = logging.getLogger(__name__)
 # In each process one thread waits for builds that are due soon, and one builds whole-channel files, which may be slow.
 _waits, _builds_whole_channel = threading.Lock(), threading.Lock()
 # Whether the last turn that began in this process was given priority for its removals.
 _went_first = False
+# The last turns of users that began in this process; at most so many.
+_owners_turns: dict[int | None, datetime] = {}
+OWNERS_REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stale index. `channel_turn_at` is the last turn of any subdir of its channel."""
+    """A stale index. `channel_turn_at` is the last turn of any subdir of its channel.
+
+    `owner_id` is the first owner; None where the channel has a line of its own, as one of an administrator's has.
+    """
 
     index_id: int
+    owner_id: int | None
     is_whole_channel: bool
     removes: bool
     wanted_at: datetime
@@ -77,6 +92,7 @@ def work() -> None:
 
 def try_again(index_id: int) -> None:
     """Make a stale index due now. If it is current, delete the record of its failure."""
+    builds.put_off.pop(index_id, None)
     if not SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).update(due_at=None):
         failed_jobs.forget(FAILED_BUILD, [index_id])
 
@@ -88,10 +104,18 @@ def stale() -> list[Turn]:
     last = Subquery(of_channel.annotate(last=Max("turn_at")).values("last"), output_field=DateTimeField())
     removed = IndexedName.objects.filter(index=OuterRef("pk"), removes=True, changed__gt=F("made"))
     found = SubdirIndex.objects.filter(wanted__gt=F("built")).annotate(channel_turn_at=last, removes=Exists(removed))
-    names = ("pk", "subdir", "removes", "wanted_at", "due_at", "turn_at", "channel_turn_at")
+    names = ("pk", FIRST_OWNER, "subdir", "removes", "wanted_at", "due_at", "turn_at", "channel_turn_at")
     return [
-        Turn(pk, subdir == builds.WHOLE_CHANNEL, removes, *(moment or LONG_AGO for moment in moments))
-        for pk, subdir, removes, *moments in found.values_list(*names)
+        Turn(
+            pk,
+            owner_id,
+            subdir == builds.WHOLE_CHANNEL,
+            removes,
+            wanted_at or LONG_AGO,
+            max(due_at or LONG_AGO, builds.put_off.get(pk, LONG_AGO)),
+            *(moment or LONG_AGO for moment in moments),
+        )
+        for pk, owner_id, subdir, removes, wanted_at, due_at, *moments in found.values_list(*names)
     ]
 
 
@@ -100,8 +124,9 @@ def in_order(turns: Sequence[Turn], now: datetime, *, removals_first: bool) -> l
 
     The caller alternates `removals_first`: otherwise removals in many channels could delay additions forever.
     """
+    owners = _turns_of_owners(turns)
     due = [turn for turn in turns if turn.due_at <= now]
-    return sorted(due, key=lambda turn: (goes_first(turn, now) != removals_first, *_order(turn)))
+    return sorted(due, key=lambda turn: (goes_first(turn, now) != removals_first, *_order(turn, owners)))
 
 
 def goes_first(turn: Turn, now: datetime) -> bool:
@@ -109,13 +134,21 @@ def goes_first(turn: Turn, now: datetime) -> bool:
     return turn.removes and turn.channel_turn_at < now - REMOVES_FIRST_AFTER
 
 
-def _order(turn: Turn) -> tuple[datetime, datetime, int]:
-    """Return the sort key: the channel with the oldest last turn comes first."""
+def _turns_of_owners(turns: Sequence[Turn]) -> dict[int | None, datetime]:
+    """Return the last turn of each user, from stale indexes and from the turns that began in this process."""
+    owners = dict(_owners_turns)
+    for turn in turns:
+        owners[turn.owner_id] = max(owners.get(turn.owner_id, LONG_AGO), turn.channel_turn_at)
+    return owners | {None: LONG_AGO}
+
+
+def _order(turn: Turn, owners: Mapping[int | None, datetime]) -> tuple[datetime, datetime, datetime, int]:
+    """Return the sort key: the user, and then the channel, with the oldest last turn comes first."""
     last = turn.channel_turn_at
     if turn.is_whole_channel:
         # Ordered by its own last turn, so that it doesn't delay the subdirs of its channel.
         last = max(turn.turn_at, turn.wanted_at + WHOLE_CHANNEL_WAITS)
-    return last, turn.turn_at, turn.index_id
+    return max(last, owners[turn.owner_id]), last, turn.turn_at, turn.index_id
 
 
 def _take_one(turns: Sequence[Turn]) -> bool:
@@ -137,13 +170,19 @@ def _build(turn: Turn, *, has_more: bool) -> bool:
         failed_jobs.note(FAILED_BUILD, [turn.index_id], error)
         return True
     if is_built:
+        builds.put_off.pop(turn.index_id, None)
         failed_jobs.forget(FAILED_BUILD, [turn.index_id])
     return is_built
 
 
 def _begin(turn: Turn, *, has_more: bool) -> None:
     global _went_first
-    _went_first = goes_first(turn, timezone.now())
+    now = timezone.now()
+    _went_first = goes_first(turn, now)
+    if turn.owner_id:
+        if len(_owners_turns) >= OWNERS_REMEMBERED:
+            _owners_turns.clear()
+        _owners_turns[turn.owner_id] = now
     if has_more:
         wake(builds.BUILD)
 

@@ -80,7 +80,7 @@ def set_whole(*, artifact: Artifact) -> None:
 def purge_deleted() -> None:
     """Purge the bytes of artifacts that were deleted longer ago than the grace period."""
     deleted = Artifact.objects.filter(removal=Removal.DELETED, is_purged=False)
-    for artifact in deleted.filter(removed_at__lt=channels.purge_before()).select_related("channel"):
+    for artifact in deleted.filter(removed_at__lt=channels.purge_before()).only("channel").select_related("channel"):
         with transaction.atomic():
             locked = Artifact.objects.select_for_update().filter(pk=artifact.pk, removal=Removal.DELETED).first()
             if locked and not _is_being_uploaded(locked):

@@ -20,8 +20,9 @@ from channels_app.access import acts
 from channels_app.access.permissions import Actor, Permission, publisher_permissions
 from channels_app.authentication import api_keys, delegation
 from channels_app.channels import channels, pending_names
-from channels_app.models import Channel, Package, User
+from channels_app.models import Channel, Member, Package, Role, User
 from channels_app.quotas import user_limits
+from channels_app.rate_limits import counters
 from hub import fetching
 from hub.errors import HubError, bad_request, conflict, forbidden
 from hub.fetching import FetchError
@@ -51,6 +52,7 @@ def add(
 
     The provider is asked for its stable ids, which pin the publisher. Without them, the first exchange pins it.
     """
+    _count(actor, channel)
     pins = checked_pins(issuer, fields, pins or {})
     with transaction.atomic():
         locked = acts.lock_channel("publisher.add", actor, channel)
@@ -79,6 +81,7 @@ def add_pending(
     Until then the name of the channel is reserved for the user.
     """
     channels.check_name(channel_name)
+    _count(Actor(user=user))
     pins = checked_pins(issuer, fields, pins or {})
     values = _values(issuer, fields, pins, may_upload=True, may_read=False, globs=package_globs)
     values |= {"channel_name": channel_name, "created_by": user, "expires_at": _pending_until()}
@@ -168,6 +171,19 @@ def forget_expired() -> None:
     TrustedPublisher.objects.filter(expires_at__lt=timezone.now()).delete()
     pending_names.forget_expired()
     _remove_ended(TrustedPublisher.objects.all())
+
+
+def _count(actor: Actor, channel: Channel | None = None) -> None:
+    """429 where somebody adds too many: a provider is asked for each, and answers the whole hub so often an hour.
+
+    What a channel's own key adds counts for the first owner.
+    """
+    user = actor.user
+    if user is None and channel:
+        owner = Member.objects.filter(channel=channel, role=Role.OWNER).order_by("pk").select_related("user").first()
+        user = owner.user if owner else None
+    if user and not user.is_superuser:
+        counters.hit("publisher-by-account", f"user {user.pk}", "new trusted publishers of yours")
 
 
 def _values(

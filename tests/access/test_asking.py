@@ -1,6 +1,7 @@
 """Tests of invitations of users and teams: they need consent, and the inviter learns of no account."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from channels_app.access.permissions import Actor, permissions
 from channels_app.models import Channel, Invitation, Member, Outgoing, Role, Team, TeamMember, User
 from channels_app.people import invitations, members
 from hub.errors import HubError
-from tests.builders import make_address, make_member, make_team, make_user
+from tests.builders import make_address, make_channel, make_member, make_team, make_user
 from tests.mailbox import arrived
 from tests.pages import events, said, signed_in, text
 from tests.refusals import refused
@@ -193,7 +194,8 @@ def test_members_are_not_asked(channel: Channel, olga: User, max_: User, team: T
     [
         ("invitation-by-account", "other", "Too many invitations of yours"),
         ("invitation-by-day", "other", "Too many invitations of yours"),
-        ("invitation-by-recipient", "MAX", "Too many invitations of MAX"),
+        ("invitation-by-pair", "MAX", "Too many invitations of MAX by you"),
+        ("invitation-by-recipient", "MAX", "Too many invitations of MAX: "),
     ],
 )
 def test_asking_has_limits(
@@ -203,6 +205,18 @@ def test_asking_has_limits(
     ask(channel, olga, username="max")
     with refused(429, "too_many", sentence):
         ask(channel, olga, username=again)
+
+
+@pytest.mark.parametrize("who", [{"username": "max"}, {"email": "max@example.org"}])
+def test_whoever_asks_somebody_often_keeps_no_other_from_asking(
+    channel: Channel, olga: User, sam: User, who: dict[str, str]
+) -> None:
+    """Ten invitations by one user were all that anybody got in a day, or by mail in an hour."""
+    sams = make_channel("sams", owner=sam)
+    for _ in range(10):
+        with suppress(HubError):
+            ask(sams, sam, **who)
+    ask(channel, olga, **who)
 
 
 def test_only_managers_of_a_team_ask_into_it(olga: User, team: Team) -> None:

@@ -68,8 +68,8 @@ def mara(db: None, counted: None) -> User:
     return mara
 
 
-def work_of(ask: Callable[[], Response]) -> tuple[dict[str, int], str, int]:
-    """Return the number of hashes and writes, the text of the page, and the number of queued mails."""
+def work_of(ask: Callable[[], Response], *, with_reads: bool = True) -> tuple[dict[str, int], str, int]:
+    """Return the database's work by kind with the hashes, the text of the page, and the number of queued mails."""
     RateCount.objects.all().delete()
     before, letters = Work.hashes, Letter.objects.count()
     with CaptureQueriesContext(
@@ -78,6 +78,7 @@ def work_of(ask: Callable[[], Response]) -> tuple[dict[str, int], str, int]:
         page = ask()
     kinds = Counter(query["sql"].split()[0] for query in queries if not query["sql"].startswith(STEPS))
     done = {"hashes": Work.hashes - before, "writes": kinds["INSERT"] + kinds["UPDATE"] + kinds["DELETE"]}
+    done |= {"reads": kinds["SELECT"]} if with_reads else {}
     return done, plain(page), Letter.objects.count() - letters
 
 
@@ -95,8 +96,10 @@ def post(path: str, **form: str) -> Callable[[], Response]:
 
 @pytest.mark.parametrize("login", ["mara", KNOWN, "ended", "ended@example.org", "social", "social@example.org"])
 def test_a_wrong_password_costs_one_hash_whoever_is_named(login: str) -> None:
-    wrong = work_of(post(LOGIN, login=login, password="wrong"))
-    nobody = work_of(post(LOGIN, login="nobody@example.org" if "@" in login else "nobody", password="wrong"))
+    # allauth reads once more where an address is nobody's: that is lost beside a hash, of hundreds of milliseconds.
+    wrong = work_of(post(LOGIN, login=login, password="wrong"), with_reads=False)
+    name = "nobody@example.org" if "@" in login else "nobody"
+    nobody = work_of(post(LOGIN, login=name, password="wrong"), with_reads=False)
     assert wrong == nobody
     assert wrong[0]["hashes"] == 1
 
@@ -108,7 +111,7 @@ def test_signing_up_with_a_known_address_is_the_same_work() -> None:
     unknown = work_of(post(SIGN_UP, email=UNKNOWN, **form))
     assert known[1:] == unknown[1:]
     assert (known[0]["hashes"], known[2]) == (1, 1)
-    assert known[0]["hashes"] == unknown[0]["hashes"]
+    assert [known[0][kind] for kind in ("hashes", "reads")] == [unknown[0][kind] for kind in ("hashes", "reads")]
     assert abs(known[0]["writes"] - unknown[0]["writes"]) <= 1
     assert [each.to for each in arrived()] == [[KNOWN], [UNKNOWN]]
 
@@ -122,6 +125,17 @@ def test_another_code_is_the_same_work() -> None:
     assert found[0] == found[1]
     assert found[0][2] == 1
     assert [each.to for each in arrived()] == [[KNOWN], [UNKNOWN], [UNKNOWN]]
+
+
+def test_the_page_of_the_code_is_the_same_work() -> None:
+    """It is quick, and nothing limits how often it is shown: of 200 answers the median told."""
+    found = []
+    for email in (KNOWN, UNKNOWN):
+        client = Client()
+        client.post(SIGN_UP, {"username": "newcomer", "password1": "granite-Window-9", "email": email})
+        shown = work_of(lambda: client.get(VERIFY, follow=True))  # noqa: B023
+        found.append([shown, work_of(lambda: client.post(VERIFY, {"code": "WRONG1"}, follow=True))])  # noqa: B023
+    assert found[0] == found[1]
 
 
 def test_a_forgotten_password_is_the_same_work() -> None:

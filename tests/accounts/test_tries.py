@@ -273,6 +273,18 @@ def test_mails_that_strangers_have_sent_keep_nobody_from_a_new_password(mara: Us
     assert nora.post(RESET, asked).status_code == 429
 
 
+def test_what_all_visitors_have_sent_keeps_nobody_from_a_new_password(mara: User, settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"mail-by-visitors": 2}
+    client = known_browser()
+    asked = {"email": "mara@example.org"}
+    others = [Client().post(RESET, {"email": f"{n}@example.org"}).status_code for n in range(3)]
+    assert others == [302, 302, 429]
+    assert Client().post(RESET, asked).status_code == 429
+    assert client.post(RESET, asked).status_code == 302
+    # It is known to one account.
+    assert client.post(RESET, {"email": "other@example.org"}).status_code == 429
+
+
 def test_notices_hold_back_no_code(mara: User, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"delivery-by-recipient": 1, "delivery-by-hub": 1}
     for _ in range(2):

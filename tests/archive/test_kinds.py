@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import lzma
 import tarfile
 import zipfile
@@ -15,7 +16,7 @@ import zstandard
 
 from publishing.archive import kinds
 from publishing.archive.reader import BadPackage, Limits, parse_file_name, read
-from tests.archives import make_conda, make_tar_bz2, paths_entry, refusal, tar_member
+from tests.archives import index_json, make_conda, make_tar_bz2, paths_entry, refusal, tar_member
 
 CLIENT_SHOWS_CHARACTERS = 512
 S3_ERROR = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message>'
@@ -189,6 +190,21 @@ def test_read_beyond_a_limit_names_the_field_that_raises_it(
 
     assert next(iter(limits)) in reason
     assert "HUB_PACKAGE_LIMITS" in reason
+
+
+@pytest.mark.parametrize("make", [make_conda, make_tar_bz2])
+@pytest.mark.parametrize("name", ["index.json", "run_exports.json"])
+def test_read_documents_of_an_index_up_to_128_kib(tmp_path: Path, make: Callable[..., Path], name: str) -> None:
+    def padded(size_bytes: int) -> Path:
+        document = json.dumps(index_json()) if name == "index.json" else '{"weak": ["a"]}'
+        return make(tmp_path, info={name: document.encode().ljust(size_bytes)})
+
+    path = padded(128 * 1024)
+    assert read(path, path.name).name == "demo"
+    assert refusal(padded(130 * 1024)) == (
+        f"info/{name} has 130 KiB; at most 128 KiB are allowed; "
+        f"an administrator can raise {name.replace('.', '_')}_bytes in HUB_PACKAGE_LIMITS"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from publishing.index.repodata import HUB_KEYS
+from publishing.index.repodata import LEFT_OUT
 from tests.archives import index_json, paths_entry, tar_member
 from tests.differential.files import MANIFEST, PYTHON_FOLDER
 from tests.differential.shapes import INDEX, Shape, as_conda, as_json, as_tar_bz2
@@ -47,7 +47,7 @@ class Variant:
         except (ValueError, TypeError, RecursionError):
             index = None
         index = index if isinstance(index, dict) else INDEX
-        return {key: value for key, value in index.items() if key not in HUB_KEYS} | {"subdir": self.shape.subdir}
+        return {key: value for key, value in index.items() if key not in LEFT_OUT} | {"subdir": self.shape.subdir}
 
 
 def write(variants: list[Variant], folder: Path) -> None:

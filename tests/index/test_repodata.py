@@ -62,6 +62,21 @@ def test_a_record_says_of_itself_nothing_that_the_hub_alone_knows() -> None:
 
 
 @pytest.mark.parametrize(
+    "key", ["record_version", "self", "cls", "signatures", "defaulted_keys", "requires", "run_exports"]
+)
+def test_a_record_has_no_key_that_one_client_alone_takes_for_its_own(key: str) -> None:
+    row = Row(index_json={"name": "demo", "version": "1.0", key: ["x"], "x-new": 1})
+    assert repodata.record(row).keys() & {key, "x-new"} == {"x-new"}
+    record = msgpack.unpackb(zstandard.decompress(repodata.shard([row])))["packages.conda"][row.file_name]
+    assert key not in record
+    assert all(key not in orjson.loads(f"{{{body}}}")[row.file_name] for body in records_of(row))
+
+
+def records_of(row: Row) -> list[str]:
+    return [body for section, body in repodata.fragments([row]).items() if not section.startswith("run_exports.")]
+
+
+@pytest.mark.parametrize(
     ("file_name", "revision", "place"),
     [
         ("a-1-0.conda", 1, ("packages.conda", "a-1-0.conda")),

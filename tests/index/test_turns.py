@@ -1,13 +1,15 @@
 """Scheduler of index builds: order, time limits, and builds that fail, wait or stop half-way."""
 
+import errno
 import json
+import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
@@ -15,6 +17,7 @@ from channels_app.access.permissions import Actor
 from channels_app.models import Channel, User
 from hub.locks import try_lock
 from hub.storage import StoreError, store
+from hub.storage.folder import FolderStore
 from publishing import tasks
 from publishing.index import builds, channel_files, fragments, turns
 from publishing.index.turns import Turn
@@ -33,7 +36,13 @@ def ago(seconds: float) -> datetime:
 
 def turn(index_id: int, *, last_s: float, **values: Any) -> Turn:
     """Make a turn of a channel that had its last turn `last_s` seconds ago."""
-    facts: dict[str, Any] = {"is_whole_channel": False, "removes": False, "wanted_at": ago(1), "due_at": ago(1)}
+    facts: dict[str, Any] = {
+        "owner_id": None,
+        "is_whole_channel": False,
+        "removes": False,
+        "wanted_at": ago(1),
+        "due_at": ago(1),
+    }
     return Turn(index_id, **{**facts, "turn_at": ago(last_s), "channel_turn_at": ago(last_s), **values})
 
 
@@ -56,6 +65,7 @@ def work_all() -> None:
 @pytest.fixture(autouse=True)
 def job_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Disable the time limit of jobs, which a busy machine would exceed. work() still ends if no index is due."""
+    monkeypatch.setattr(turns, "_owners_turns", {})
     monkeypatch.setattr(turns, "JOB_S", 60.0)
 
 
@@ -391,6 +401,60 @@ def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypa
     tasks.build_index(broken.pk)  # as "Retry" does
     assert listed(channel)
     assert not FailedJob.objects.exists()
+
+
+class FullDisk:
+    """A database that reads, and whose disk is full."""
+
+    def __call__(self, execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith(("UPDATE", "INSERT", "DELETE")):
+            raise OperationalError("database or disk is full")
+        return execute(sql, *arguments)
+
+
+def raise_full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_build_whose_failure_can_not_be_noted_is_not_due_for_a_moment_either(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_artifact(channel)
+    [row] = SubdirIndex.objects.all()
+    tried: list[int] = []
+    original = builds.build_once
+
+    def build_once(index_id: int, **options: Any) -> bool:
+        tried.append(index_id)
+        assert len(tried) < 5
+        return original(index_id, **options)
+
+    monkeypatch.setattr(builds, "put_off", {})
+    monkeypatch.setattr(builds, "build_once", build_once)
+    with connection.execute_wrapper(FullDisk()):
+        turns.work()
+        turns.work()
+    assert tried == [row.pk]
+    [waiting] = turns.stale()
+    assert timedelta(seconds=5) < waiting.due_at - timezone.now() <= builds.RETRY_AFTER
+    tasks.build_index(row.pk)  # as "Retry" does
+    assert listed(channel)
+
+
+@pytest.mark.parametrize("target", [(FolderStore, "put"), (tempfile, "NamedTemporaryFile")])
+def test_full_disk_fails_the_build_alone_and_blames_no_record(
+    channel: Channel, target: tuple[Any, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact = make_artifact(channel)
+    with monkeypatch.context() as patch:
+        patch.setattr(*target, raise_full)
+        turns.work()
+    artifact.refresh_from_db()
+    assert artifact.set_aside_reason == ""
+    assert "can't be read by clients" not in caplog.text
+    assert "No space left on device" in FailedJob.objects.get().error
+    assert turns.in_order(turns.stale(), timezone.now(), removals_first=True) == []
 
 
 def test_failed_build_of_an_index_that_is_gone_is_forgotten(db: None) -> None:

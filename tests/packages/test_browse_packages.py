@@ -163,7 +163,7 @@ def test_a_package_costs_as_many_queries_for_18_versions_as_for_2(
         publish(open_channel, f"user-{n}", index_json={"depends": ["demo"]})
     client = signed_in(olga)
 
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         page(client, "/channels/open/packages/demo")
 
 

@@ -27,6 +27,8 @@ EVIL_ADDRESSES = (
         "https://a.example/ x",
         "ftp://a.b",
     ),
+    # A slash that is none: the host is another one.
+    *("https://github.com\u2044login.evil.example/", "https://github.com\u2215a.evil.example/", "https://\u00e9..com/"),
 )
 
 
@@ -94,6 +96,22 @@ def assert_nothing_active(found: str) -> None:
 @pytest.mark.parametrize("text", EVIL_ADDRESSES)
 def test_what_is_no_address_of_the_web(text: str) -> None:
     assert metadata.web_address(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://\u0430\u0440\u0440\u04cf\u0435.com/x", "https://xn--80ak6aa92e.com/x"),
+        ("https://evil.com\u3002apple.com/", "https://evil.com.apple.com/"),
+        ("http://B\u00fccher.example:8080/\u00fc?a#b", "http://xn--bcher-kva.example:8080/\u00fc?a#b"),
+        ("https://stra\u00dfe.example", "https://xn--strae-oqa.example"),
+        ("https://fine.example/\u00fc", "https://fine.example/\u00fc"),
+    ],
+)
+def test_a_host_of_another_script_reads_as_browsers_ask_for_it(text: str, shown: str) -> None:
+    assert metadata.web_address(text) == shown
+    (link,) = metadata.links({"home": text})
+    assert (link.href, link.text) == (shown, shown.removeprefix("https://").removeprefix("http://").rstrip("/"))
 
 
 def test_links_of_any_shape() -> None:

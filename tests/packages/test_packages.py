@@ -71,7 +71,7 @@ def test_many_files_of_a_version_cost_no_more_queries(
 ) -> None:
     for number in range(12):
         artifact = make_artifact(channel, "lib", "1.0", str(number))
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         packages.refresh(artifact.package)
 
 

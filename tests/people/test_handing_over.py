@@ -99,12 +99,21 @@ def test_who_else_is_there_counts_only_where_they_own_and_sign_in(channel: Chann
 
 def test_the_hub_keeps_an_administrator(root: Client, olga: User) -> None:
     admin = User.objects.get(username="root")
-    for changes in ({"is_active": "", "is_superuser": "on", "is_staff": "on"}, {"is_staff": "on"}):
+    all_rights = {"is_superuser": "on", "is_staff": "on"}
+    for changes in ({"is_active": "", **all_rights}, {"is_staff": "on"}, {"is_superuser": "on"}):
         assert "The hub would have no administrator." in text(root.post(path_of(admin), form_of(admin, **changes)))
     assert "The hub would have no administrator." in text(root.post(path_of(admin, "delete"), {"post": "yes"}))
     admin.refresh_from_db()
-    assert admin.is_superuser
-    assert admin.is_active
+    assert (admin.is_superuser, admin.is_staff, admin.is_active) == (True, True, True)
+
+
+def test_who_can_not_come_to_the_administration_is_no_administrator_left(root: Client) -> None:
+    admin, other = User.objects.get(username="root"), make_user("other", is_superuser=True)
+    assert handing_over.left_alone([admin]).is_hub
+    assert "The hub would have no administrator." in text(root.post(path_of(admin), form_of(admin, is_superuser="on")))
+    assert not handing_over.left_alone([other]).is_hub
+    User.objects.filter(pk=other.pk).update(is_staff=True)
+    assert not handing_over.left_alone([admin]).is_hub
 
 
 def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: User, sam: User) -> None:

@@ -273,7 +273,8 @@ def test_what_is_paid_back_is_taken_from_no_later_count(channel: Channel, olga: 
     time.sleep(0.01)
     quotas.check_room(channel, 0)
     quotas.pay_back(bill)
-    assert Usage.objects.get().stored_bytes == 5000
+    usage = Usage.objects.get()
+    assert (usage.stored_bytes, usage.day_packages) == (5000, 0)
 
 
 def raises(error: Exception) -> Any:
@@ -309,11 +310,17 @@ def test_counts_are_made_anew_each_day_and_go_with_the_quota(
     upload(channel, olga, tmp_path)
     quotas.forget_old()
     assert Usage.objects.exists()
-    Usage.objects.update(counted_at=timezone.now() - timedelta(days=1, seconds=1))
+    a_day_ago = timezone.now() - timedelta(days=1, seconds=1)
+    Usage.objects.update(counted_at=a_day_ago, stored_bytes=0)
+    quotas.forget_old()
+    second = upload(channel, olga, tmp_path, name="second")
+    usage = Usage.objects.get()
+    assert usage.day_packages == 2
+    assert usage.stored_bytes > second.size_bytes
+    Usage.objects.update(counted_at=a_day_ago, day=a_day_ago.date())
     quotas.forget_old()
     assert not Usage.objects.exists()
-    upload(channel, olga, tmp_path, name="second")
-    assert Usage.objects.get().day_packages == 2
+    upload(channel, olga, tmp_path, name="third")
     settings.HUB_USER_BYTES = settings.HUB_USER_PACKAGES_A_DAY = 0
     quotas.forget_old()
     assert not Usage.objects.exists()

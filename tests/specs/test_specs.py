@@ -144,3 +144,25 @@ def test_check_long_spec_refused_in_a_sentence_that_clients_show(spec: str) -> N
 )
 def test_check_spec_of_repodata_v3_judges_each_spec_within(spec: str, taken: bool) -> None:
     assert is_taken(spec) == taken
+
+
+@pytest.mark.parametrize(
+    ("build", "taken"),
+    [
+        ("*_cuda*_py3*", True),
+        ("*a*a*a*b", False),
+        ("a+b+c+d+e*", True),
+        ("^py.*_0$", True),
+        (r"^(cpu|cuda|rocm)_.*py(39|310|311|312)_\d+$", True),
+        ("^((a*)*)*b$", False),
+        ("^(a|aa)+b$", False),
+        ("^a*a*a*a*b$", False),
+        ("^a?a?a?a?b$", False),
+        ("^a*a*a*(a|a)(a|a)(a|a)b$", False),
+        ("^" + "(a|a)" * 12 + "$", True),
+    ],
+)
+@pytest.mark.parametrize("spec", ["foo 1.0 {}", "foo[build='{}']", "foo[when=\"b[build='{}']\"]"])
+def test_check_build_that_clients_match_slowly_is_refused(spec: str, build: str, taken: bool) -> None:
+    # Outside of brackets a regular expression has no groups.
+    assert is_taken(spec.format(build)) == (taken and ("[" in spec or "(" not in build))

@@ -1,0 +1,68 @@
+"""The matrix of a package's versions and subdirs, as much of it as a page has room for: two queries.
+
+Whoever may upload may make thousands of builds, versions and subdirs. What a cell says of its builds the database
+counts, so that no more rows are read than cells are shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count, F, Max, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from channels_app.models import Artifact
+
+# More than all subdirs that clients know (names.KNOWN_SUBDIRS).
+SUBDIRS_SHOWN = 40
+CELLS_SHOWN = 1600
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A version in the matrix: for each subdir the newest build, which knows how many `builds` there are, or None."""
+
+    version: str
+    cells: list[Artifact | None]
+    indexed_timestamp: int
+    is_out: bool  # every file of it was yanked or deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The first of the subdirs, with a row for each of the first versions."""
+
+    subdirs: list[str]
+    more_subdirs: int
+    rows: list[VersionRow]
+
+
+def of(artifacts: QuerySet[Artifact], versions: Sequence[str]) -> Matrix:
+    """The matrix of these `versions` of a package, whose artifacts are `artifacts`."""
+    there = set(artifacts.filter(version__in=versions).order_by().values_list("subdir", flat=True).distinct())
+    subdirs = sorted(there, key=lambda subdir: (subdir != "noarch", subdir))[:SUBDIRS_SHOWN]
+    shown = versions[: CELLS_SHOWN // max(len(subdirs), 1)]
+    found: dict[str, dict[str, Artifact]] = {version: {} for version in shown}
+    for artifact in _newest(artifacts.filter(version__in=shown)).filter(subdir__in=subdirs):
+        found[artifact.version][artifact.subdir] = artifact
+    rows = [_row(version, subdirs, cells) for version, cells in found.items() if cells]
+    return Matrix(subdirs, len(there) - len(subdirs), rows)
+
+
+def _newest(artifacts: QuerySet[Artifact]) -> QuerySet[Artifact]:
+    """The newest build of each version and subdir, with the facts of its cell and of its row."""
+    cell = [F("version"), F("subdir")]
+    return (
+        artifacts.order_by()
+        .annotate(
+            place=Window(RowNumber(), cell, [F("build_number").desc(), F("indexed_timestamp").desc()]),
+            builds=Window(Count("pk"), cell),
+            published=Window(Max("indexed_timestamp"), F("version")),
+            installable=Window(Count("pk", filter=Q(removal="")), F("version")),
+        )
+        .filter(place=1)
+    )
+
+
+def _row(version: str, subdirs: Sequence[str], cells: dict[str, Artifact]) -> VersionRow:
+    facts = next(iter(cells.values())).__dict__
+    return VersionRow(version, [cells.get(subdir) for subdir in subdirs], facts["published"], not facts["installable"])

@@ -1,0 +1,95 @@
+"""E-mail addresses: whose one is, by those who want to pass for its owner."""
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from channels_app.access import mail_addresses
+from channels_app.access.permissions import Actor
+from channels_app.models import AuditEvent, Channel, Invitation, Role, User
+from channels_app.people import invitations, teams
+from tests.builders import make_address, make_team, make_user
+from tests.pages import Response
+from tests.refusals import refused
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "tungsten-Lantern-7"
+# Addresses with letters that are others in capitals, on PostgreSQL: an i without a dot, a long s. And whose they seem.
+DOTLESS = "mi\N{LATIN SMALL LETTER DOTLESS I}a@example.org"
+MEANT = {DOTLESS: "miia@example.org", "mia@example\N{LATIN SMALL LETTER LONG S}.org": "mia@examples.org"}
+
+
+def invite(channel: Channel, owner: User, email: str) -> Invitation:
+    return invitations.invite(actor=Actor(user=owner), channel=channel, email=email, role=Role.MAINTAINER)
+
+
+@pytest.mark.parametrize("address", MEANT)
+def test_invitation_is_not_for_an_address_of_other_letters(
+    channel: Channel, olga: User, sam: User, address: str
+) -> None:
+    """It stood among the invitations of whoever had such an address, who could accept it."""
+    make_address(sam, address)
+    invitation = invite(channel, olga, MEANT[address])
+    assert invitation.user is None
+    assert not invitations.mine(sam)
+    with refused(403, "not_your_address", f"This invitation was sent to {MEANT[address]}, which is no verified"):
+        invitations.accept(user=sam, invitation=invitation)
+
+
+@pytest.mark.parametrize("address", MEANT)
+def test_team_adds_nobody_by_an_address_of_other_letters(admin_user: User, olga: User, sam: User, address: str) -> None:
+    team = make_team("mappers", manager=olga)
+    make_address(sam, address)
+    with refused(404, "no_such_user", "No user has exactly the name, or as a verified e-mail address"):
+        teams.add(user=admin_user, team=team, who=MEANT[address])
+
+
+def test_capitals_make_no_other_address(channel: Channel, olga: User, sam: User) -> None:
+    make_address(sam, "sam@example.org")
+    invitation = invite(channel, olga, " SAM@Example.org")
+    assert list(invitations.mine(sam)) == [invitation]
+    invitations.accept(user=sam, invitation=invitation)
+
+
+@pytest.fixture
+def mara(db: None) -> User:
+    """Has an account that is younger than that of Sam, who has typed in the same address."""
+    make_address(make_user("sam", password=PASSWORD), "mara@example.org", verified=False)
+    mara = make_user("mara", password=PASSWORD)
+    make_address(mara, "mara@example.org")
+    return mara
+
+
+@pytest.mark.parametrize("name", ["mara", "Mara", " MARA@example.org ", "mara@example.org"])
+def test_account_is_that_of_whoever_verified_the_address(mara: User, name: str) -> None:
+    assert mail_addresses.account_named(name) == mara
+
+
+def test_account_by_a_lookalike(mara: User) -> None:
+    make_address(make_user("first"), DOTLESS)
+    assert mail_addresses.account_named("miia@example.org") is None
+
+
+def test_address_that_several_have_only_typed_in_is_nobodys(db: None) -> None:
+    first = make_user("first", email="both@example.org")
+    assert mail_addresses.account_named("both@example.org") == first
+    make_address(make_user("second"), "both@example.org", verified=False)
+    assert mail_addresses.account_named("both@example.org") is None
+    assert mail_addresses.account_named("") is None
+
+
+def sign_in(client: Client, login: str, password: str = PASSWORD) -> Response:
+    return client.post("/accounts/login/", {"login": login, "password": password}, headers={"Accept": "text/html"})
+
+
+def test_wrong_passwords_by_address_count_for_its_owner(mara: User, settings: Settings) -> None:
+    """They counted for the first account that named the address: its device went on guessing, its owner was told."""
+    settings.HUB_RATE_LIMITS = {"sign-in-by-account": 2}
+    assert [sign_in(Client(), "mara@example.org", "wrong").status_code for _ in range(2)] == [200, 200]
+    guesser = Client()
+    assert sign_in(guesser, "sam").status_code == 302
+    guesser.post("/accounts/logout/")
+    assert sign_in(guesser, "mara@example.org", "wrong").status_code == 429
+    failed = AuditEvent.objects.filter(action="account.sign_in_failed")
+    assert set(failed.values_list("actor__username", flat=True)) == {"mara"}

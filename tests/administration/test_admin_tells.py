@@ -1,0 +1,94 @@
+"""Whom an administrator's act is about reads of it: also who was shut out, and at the address that they had."""
+
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.test import Client
+
+from channels_app.models import ApiKey, AuditEvent, User
+from channels_app.people import handing_over
+from tests.builders import make_address, make_key, make_user
+from tests.mailbox import arrived
+from tests.pages import events, signed_in
+from tests.people.test_handing_over import form_of, path_of
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD, NEW = "tungsten-Lantern-7", "granite-Window-9"
+SUBJECT = "An administrator changed your account"
+
+
+@pytest.fixture
+def root(db: None) -> Client:
+    return signed_in(make_user("root", password=PASSWORD, is_superuser=True, is_staff=True))
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return make_user("ada", email="ada@example.org")
+
+
+def mails() -> list[tuple[str, list[str]]]:
+    return [(str(mail.subject), mail.to) for mail in arrived()]
+
+
+def test_who_was_shut_out_reads_of_it(root: Client, ada: User) -> None:
+    assert root.post(path_of(ada), form_of(ada, is_active="")).status_code == 302
+    assert mails() == [(SUBJECT, ["ada@example.org"])]
+
+
+def test_who_was_shut_out_with_a_handover_reads_of_it(ada: User) -> None:
+    make_user("heir")
+    handing_over.hand_over(by=None, user=ada, username="heir", deactivate=True)
+    assert mails() == [(SUBJECT, ["ada@example.org"])]
+
+
+@pytest.mark.parametrize("address", ["other@example.org", ""])
+def test_who_has_another_address_reads_of_it_at_the_one_before(root: Client, ada: User, address: str) -> None:
+    assert root.post(path_of(ada), form_of(ada, email=address)).status_code == 302
+    assert mails() == [(SUBJECT, ["ada@example.org"])]
+
+
+def test_what_belongs_to_an_account_is_a_part_of_it(root: Client, ada: User) -> None:
+    """By another address, verified, whoever has it gets a new password for the account."""
+    form: dict[str, Any] = {"user": ada.pk, "email": "other@example.org", "verified": "on"}
+    assert root.post("/admin/account/emailaddress/add/", form).status_code == 302
+    [(mail, to)] = [(str(each.body), each.to) for each in arrived()]
+    assert to == ["ada@example.org"]
+    assert "email address, email: none → other@example.org" in mail
+
+
+def test_both_read_of_what_went_from_one_to_the_other(root: Client, ada: User) -> None:
+    address = make_address(ada, "ada@example.org")
+    eve = make_user("eve", email="eve@example.org")
+    form: dict[str, Any] = {"user": eve.pk, "email": "ada@example.org", "verified": "on", "primary": "on"}
+    assert root.post(f"/admin/account/emailaddress/{address.pk}/change/", form).status_code == 302
+    assert EmailAddress.objects.get().user == eve
+    assert sorted(to for _, to in mails()) == [["ada@example.org"], ["eve@example.org"]]
+
+
+def test_a_key_is_revoked_and_never_deleted(root: Client, ada: User) -> None:
+    """Deleted, it ended without a word to whoever had it."""
+    make_key(ada)
+    key = ada.keys.get()
+    address = f"/admin/channels_app/apikey/{key.pk}"
+    assert root.post(f"{address}/delete/", {"post": "yes"}).status_code == 403
+    form = {"action": "delete_selected", "_selected_action": [str(key.pk)], "post": "yes"}
+    root.post("/admin/channels_app/apikey/", form)
+    assert ApiKey.objects.exists()
+    assert root.get(f"{address}/change/").status_code == 200
+    # With its owner it goes.
+    assert root.post(path_of(ada, "delete"), {"post": "yes"}).status_code == 302
+    assert not ApiKey.objects.exists()
+
+
+def test_the_administration_has_no_other_page_for_ones_own_password(root: Client) -> None:
+    form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+    answer = root.post("/admin/password_change/", form)
+    assert answer.headers["Location"] == "/accounts/password/change/"
+    assert User.objects.get(username="root").check_password(PASSWORD)
+    own = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    assert root.post("/accounts/password/change/", own).status_code == 302
+    assert [event[0] for event in events()] == ["account.password"]
+    assert AuditEvent.objects.get().actor == User.objects.get(username="root")

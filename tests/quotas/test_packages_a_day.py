@@ -1,0 +1,47 @@
+"""Packages a day count for whoever paid when they came, whatever became of them and of their channel."""
+
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from channels_app.access.permissions import Actor
+from channels_app.models import Channel, Role, User
+from channels_app.people import members
+from channels_app.quotas import quotas
+from publishing.removal import removal
+from tests.builders import make_channel, make_member
+from tests.quotas.test_quotas import code_of, upload
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def quota(settings: Settings) -> None:
+    settings.HUB_USER_PACKAGES_A_DAY = 2
+
+
+def test_what_came_today_counts_whatever_became_of_it(channel: Channel, olga: User, tmp_path: Path) -> None:
+    """Whoever deleted and released each file had any number of packages a day."""
+    for version in ("1", "2"):
+        artifact = upload(channel, olga, tmp_path, version=version)
+        removal.delete(actor=Actor(user=olga), artifact=artifact, reason="")
+        removal.release(actor=Actor(user=olga), artifact=artifact)
+    assert code_of(lambda: upload(channel, olga, tmp_path, version="3")) == "quota_packages"
+    quotas.forget_old()
+    assert code_of(lambda: upload(channel, olga, tmp_path, version="3")) == "quota_packages"
+
+
+def test_packages_that_came_today_are_paid_for_by_who_paid_then(
+    channel: Channel, olga: User, sam: User, tmp_path: Path
+) -> None:
+    """A channel that was handed on with its owner's packages of the day kept the next owner's CI from uploading."""
+    for version in ("1", "2"):
+        upload(channel, olga, tmp_path, version=version)
+    make_member(channel, sam, Role.OWNER)
+    members.leave(actor=Actor(user=olga), channel=channel)
+    own, other = make_channel("own", owner=sam), make_channel("other", owner=olga)
+    upload(own, sam, tmp_path)
+    upload(channel, sam, tmp_path, version="3")
+    assert code_of(lambda: upload(own, sam, tmp_path, version="2")) == "quota_packages"
+    assert code_of(lambda: upload(other, olga, tmp_path)) == "quota_packages"
