@@ -73,16 +73,16 @@ def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase
     """
     if request.method in SAFE_METHODS and Channel.objects.filter(name=word, deleted_at=None).exists():
         try:
-            return _named_like_a_word(request, word, path)
+            return _channel_with_reserved_name(request, word, path)
         except HubError as error:
             if error.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise
-    if page := _other_slash(request):
+    if page := _redirect_by_slash(request):
         return page
     raise Http404
 
 
-def _named_like_a_word(request: HttpRequest, word: str, path: str) -> HttpResponseBase:
+def _channel_with_reserved_name(request: HttpRequest, word: str, path: str) -> HttpResponseBase:
     """Serve the channel. Redirect to the page only if the channel is public: it would reveal a private one."""
     is_public = visible_channels(ANYONE).filter(name=word).exists()
     if is_public and path:
@@ -94,7 +94,7 @@ def _named_like_a_word(request: HttpRequest, word: str, path: str) -> HttpRespon
     return channel_file(request, word, path)
 
 
-def _other_slash(request: HttpRequest) -> HttpResponse | None:
+def _redirect_by_slash(request: HttpRequest) -> HttpResponse | None:
     """Redirect a browser to the same URL with or without the trailing slash, if that URL exists."""
     path = request.path_info
     other = path[:-1] if path.endswith("/") else f"{path}/"

@@ -38,14 +38,14 @@ def last_modified(seconds: int) -> str:
 
 def unchanged_tag(request: HttpRequest, etag: str, seconds: int) -> str | None:
     """Return the tag of the client's copy if it is current, so that the answer is 304; else None."""
-    asked = request.META.get("HTTP_IF_NONE_MATCH")
-    if asked is None:
+    if_none_match = request.META.get("HTTP_IF_NONE_MATCH")
+    if if_none_match is None:
         since = request.META.get("HTTP_IF_MODIFIED_SINCE")
         return tag_of(etag) if since and seconds and _is_older(seconds, since) else None
     tag = tag_of(etag)
-    if asked == tag:
+    if if_none_match == tag:
         return tag
-    known = {each.removeprefix("W/") for each in parse_etags(asked)}
+    known = {each.removeprefix("W/") for each in parse_etags(if_none_match)}
     if "*" in known:
         return tag
     return next((each for each in (tag, *(tag_of(etag, encoding) for encoding in ENCODINGS)) if each in known), None)
@@ -72,7 +72,7 @@ def part(request: HttpRequest, etag: str, seconds: int, size_bytes: int) -> tupl
         raise HubError(
             416,
             "no_such_range",
-            f"The file has {size_bytes} bytes; the range asked for lies behind them.",
+            f"The file has {size_bytes} bytes; the requested range begins after its end.",
             {"Content-Range": f"bytes */{size_bytes}"},
         )
     return first, last
@@ -85,5 +85,5 @@ def _number(digits: str) -> int:
 
 def _is_older(seconds: int, since: str) -> bool:
     """Tell whether a file with this time is unchanged since `since`. A time in the future is ignored."""
-    asked = parse_http_date_safe(since)
-    return asked is not None and seconds <= asked <= time.time()
+    condition = parse_http_date_safe(since)
+    return condition is not None and seconds <= condition <= time.time()

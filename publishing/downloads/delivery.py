@@ -54,7 +54,7 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
         response: HttpResponseBase = HttpResponseNotModified(headers={"ETag": tag})
     elif not file.key:
         response = HttpResponse(file.content, content_type=file.content_type)
-    elif url := _elsewhere(request, file, is_private=is_private):
+    elif url := _redirect_url(request, file, is_private=is_private):
         # The file's type instead of Django's default HTML, which must not be served below /t/<key>/.
         return HttpResponseRedirect(url, content_type=file.content_type, headers={"Cache-Control": "no-store"})
     else:
@@ -76,7 +76,7 @@ def is_for_cdn(request: HttpRequest, file: File) -> bool:
     return bool(settings.HUB_CDN_URL) and request.GET.get(CDN_QUERY) == file.etag
 
 
-def _elsewhere(request: HttpRequest, file: File, *, is_private: bool) -> str | None:
+def _redirect_url(request: HttpRequest, file: File, *, is_private: bool) -> str | None:
     """Return the URL of an artifact at the CDN (public channels only) or in the store, or None."""
     if file.artifact_bytes is None or is_for_cdn(request, file):
         return None
@@ -126,7 +126,7 @@ def _gzipped(file: File) -> HttpResponse | None:
 
 def _by_nginx(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponse | None:
     """Return a response by which nginx sends the file, with the headers of this response (X-Accel-Redirect)."""
-    if settings.HUB_DELIVERY != "accel" or _is_for_the_hub(request, file):
+    if settings.HUB_DELIVERY != "accel" or _must_be_sent_by_hub(request, file):
         return None
     if settings.HUB_STORAGE == "filesystem":
         headers = {"X-Accel-Redirect": quote(f"{NGINX_FOLDER}/{file.key}")}
@@ -143,10 +143,14 @@ def _by_nginx(request: HttpRequest, file: File, *, is_private: bool) -> HttpResp
     return HttpResponse(content_type=file.content_type, headers=headers)
 
 
-def _is_for_the_hub(request: HttpRequest, file: File) -> bool:
+def _must_be_sent_by_hub(request: HttpRequest, file: File) -> bool:
     """Tell whether nginx would answer wrongly, by its own times and ETags, or with a range of an index file."""
-    asked = request.headers
-    return "If-Match" in asked or "If-Unmodified-Since" in asked or ("Range" in asked and file.artifact_bytes is None)
+    headers = request.headers
+    return (
+        "If-Match" in headers
+        or "If-Unmodified-Since" in headers
+        or ("Range" in headers and file.artifact_bytes is None)
+    )
 
 
 @lru_cache(maxsize=10_000)

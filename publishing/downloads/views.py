@@ -79,11 +79,11 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
     return _answer(request, ChannelLookup(decision_cache.channel_to_read(request, channel)), path)
 
 
-def _answer(request: HttpRequest, among: ChannelLookup, path: str) -> HttpResponseBase:
-    more = cross_origin_headers(among.channel)
+def _answer(request: HttpRequest, lookup: ChannelLookup, path: str) -> HttpResponseBase:
+    more = cross_origin_headers(lookup.channel)
     try:
-        file = _find(among, path)
-        response = delivery.answer(request, file, is_private=among.channel.is_private)
+        file = _find(lookup, path)
+        response = delivery.answer(request, file, is_private=lookup.channel.is_private)
     except HubError as error:
         error.headers = error.headers | more
         raise
@@ -101,20 +101,20 @@ def _is_download(request: HttpRequest, response: HttpResponseBase) -> bool:
     return request.method == "GET" and response.status_code in (200, 206, 302) and is_from_start
 
 
-def _find(among: ChannelLookup, path: str) -> File:
+def _find(lookup: ChannelLookup, path: str) -> File:
     if path in repodata.CHANNEL_FILES:
-        return _index_file(among, "", path)
+        return _index_file(lookup, "", path)
     subdir, _, name = path.partition("/")
     if not is_subdir(subdir):
-        raise not_found("no_such_file", f"'{among.channel}' has no '{path}'; expected <subdir>/<file>{_hint(path)}.")
+        raise not_found("no_such_file", f"'{lookup.channel}' has no '{path}'; expected <subdir>/<file>{_hint(path)}.")
     if name in repodata.SUBDIR_FILES:
-        return _index_file(among, subdir, name)
+        return _index_file(lookup, subdir, name)
     if shard := repodata.SHARD.match(name):
-        among.row("SELECT 1 WHERE TRUE")
-        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{among.channel.name}/{path}", may_be_gone=True)
+        lookup.row("SELECT 1 WHERE TRUE")
+        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{lookup.channel.name}/{path}", may_be_gone=True)
     if sidecar := repodata.SIDECAR.match(name):
-        return _sidecar(among, subdir, sidecar[1], sidecar[2])
-    return _artifact(among, subdir, name)
+        return _sidecar(lookup, subdir, sidecar[1], sidecar[2])
+    return _artifact(lookup, subdir, name)
 
 
 def _hint(path: str) -> str:
@@ -124,25 +124,25 @@ def _hint(path: str) -> str:
         return ""
     word = subdir[:SUBDIR_MAX_CHARACTERS]
     [near, *_] = [*get_close_matches(word.lower(), KNOWN_SUBDIRS, 1), "linux-64"]
-    return f", and '{word}' is no subdir, such as {near}"
+    return f", and '{word}' is not a subdir such as {near}"
 
 
-def _index_file(among: ChannelLookup, subdir: str, name: str) -> File:
+def _index_file(lookup: ChannelLookup, subdir: str, name: str) -> File:
     """Return the file of the last build, or an empty index file before the first build."""
     content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
     is_also_zst = name in repodata.ALSO_AS_ZST
-    newest, current, built_at = among.row(BUILT, among.channel.pk, subdir) or ("", "", None)
+    newest, current, built_at = lookup.row(BUILT, lookup.channel.pk, subdir) or ("", "", None)
     etag = current if name in repodata.CURRENT_FILES else newest
     if etag:
-        key = f"{among.channel.name}/{subdir}/{name}" if subdir else f"{among.channel.name}/{name}"
+        key = f"{lookup.channel.name}/{subdir}/{name}" if subdir else f"{lookup.channel.name}/{name}"
         # The time of an older build of current_repodata.json is not stored.
         modified = _seconds(built_at) if etag == newest else 0
         return File(etag, CHECK_EACH_TIME, content_type, key=key, modified=modified, is_also_zst=is_also_zst)
     content = repodata.empty_file(subdir, name)
     if content is None:
-        message = f"'{among.channel}' has no subdir '{subdir}': nothing was published there yet."
+        message = f"'{lookup.channel}' has no subdir '{subdir}': nothing was published there yet."
         raise not_found("no_such_subdir", message)
-    modified = int(among.channel.created_at.timestamp())
+    modified = int(lookup.channel.created_at.timestamp())
     return File("empty", CHECK_EACH_TIME, content_type, content=content, modified=modified, is_also_zst=is_also_zst)
 
 
@@ -154,9 +154,9 @@ def _seconds(moment: str | None) -> int:
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
 
 
-def _sidecar(among: ChannelLookup, subdir: str, name: str, sha256: str | None) -> File:
+def _sidecar(lookup: ChannelLookup, subdir: str, name: str, sha256: str | None) -> File:
     """Return the attestations sidecar of a file (CEP 50): the state with `sha256`, or the current one."""
-    published = _published(among, subdir, name)
+    published = _published(lookup, subdir, name)
     if not published.attestations_sha256:
         raise not_found("no_attestation", f"'{subdir}/{name}' has no attestation.")
     wanted = sha256 or published.attestations_sha256
@@ -164,28 +164,28 @@ def _sidecar(among: ChannelLookup, subdir: str, name: str, sha256: str | None) -
         etag=wanted,
         caching=NEVER_CHANGES if sha256 else CHECK_EACH_TIME,
         content_type="application/json",
-        key=f"{among.channel.name}/{subdir}/{name}.sigs.{wanted}",
+        key=f"{lookup.channel.name}/{subdir}/{name}.sigs.{wanted}",
         may_be_gone=True,
     )
 
 
-def _artifact(among: ChannelLookup, subdir: str, name: str) -> File:
-    published = _published(among, subdir, name)
+def _artifact(lookup: ChannelLookup, subdir: str, name: str) -> File:
+    published = _published(lookup, subdir, name)
     return File(
         etag=published.sha256,
-        caching=CHECK_EACH_TIME if among.channel.allow_overwrite else NEVER_CHANGES,
-        key=f"{among.channel.name}/{subdir}/{name}",
+        caching=CHECK_EACH_TIME if lookup.channel.allow_overwrite else NEVER_CHANGES,
+        key=f"{lookup.channel.name}/{subdir}/{name}",
         modified=published.indexed_timestamp // 1000,
         artifact_id=published.artifact_id,
         artifact_bytes=published.size_bytes,
     )
 
 
-def _published(among: ChannelLookup, subdir: str, name: str) -> PublishedFile:
-    row = among.row(PUBLISHED, among.channel.pk, subdir, name)
+def _published(lookup: ChannelLookup, subdir: str, name: str) -> PublishedFile:
+    row = lookup.row(PUBLISHED, lookup.channel.pk, subdir, name)
     if row is None:
-        raise not_found("no_such_file", f"'{among.channel}' has no file '{subdir}/{name}'.")
+        raise not_found("no_such_file", f"'{lookup.channel}' has no file '{subdir}/{name}'.")
     *values, removal = row
     if removal == Removal.DELETED:
-        raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{among.channel}'.")
+        raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{lookup.channel}'.")
     return PublishedFile(*values)

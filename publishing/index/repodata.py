@@ -239,7 +239,7 @@ def channeldata_layout(subdirs: Iterable[str]) -> Layout:
 def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
     """Build a package's channeldata.json fragment: texts of its newest artifact, facts of all listed artifacts."""
     newest = max(newest_version(rows), key=lambda row: (row.build_number, row.indexed_timestamp))
-    about = {key: kept for key in ABOUT_KEYS if (kept := _shown(newest.about_json.get(key)))}
+    about = {key: value for key in ABOUT_KEYS if (value := _truncated(newest.about_json.get(key)))}
     features = {feature for row in rows for feature in row.features}
     entry = {
         **about,
@@ -252,7 +252,7 @@ def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
     return _inside({name: entry})
 
 
-def _shown(value: object) -> object:
+def _truncated(value: object) -> object:
     """Return a string or a list of strings (CEP 38), truncated to the limits, or None for other types."""
     if isinstance(value, list):
         return [each[:ABOUT_MAX_CHARACTERS] for each in value[:ABOUT_LIST_MAX] if isinstance(each, str)]

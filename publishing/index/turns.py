@@ -85,7 +85,7 @@ def work() -> None:
     while time.monotonic() < ends:
         turns = stale()
         due = in_order(turns, timezone.now(), removals_first=not _went_first)
-        if not _take_one(due) and not _wait(turns):
+        if not _build_first_free(due) and not _wait(turns):
             return
     wake(builds.BUILD)
 
@@ -151,10 +151,10 @@ def _order(turn: Turn, owners: Mapping[int | None, datetime]) -> tuple[datetime,
     return max(last, owners[turn.owner_id]), last, turn.turn_at, turn.index_id
 
 
-def _take_one(turns: Sequence[Turn]) -> bool:
+def _build_first_free(turns: Sequence[Turn]) -> bool:
     """Build the first of `turns` that no other worker is building. Return False if there is none."""
     for number, turn in enumerate(turns):
-        place = _only_one(_builds_whole_channel) if turn.is_whole_channel else nullcontext(True)
+        place = _acquired(_builds_whole_channel) if turn.is_whole_channel else nullcontext(True)
         with place as is_free:
             if is_free and _build(turn, has_more=number + 1 < len(turns)):
                 return True
@@ -193,14 +193,14 @@ def _wait(turns: Sequence[Turn]) -> bool:
     soonest = min((turn.due_at for turn in turns if turn.due_at > now), default=None)
     if soonest is None or soonest > now + timedelta(seconds=WAIT_MAX_S):
         return False
-    with _only_one(_waits) as is_free:
+    with _acquired(_waits) as is_free:
         if is_free:
             time.sleep(min((soonest - now).total_seconds(), LOOK_S))
         return is_free
 
 
 @contextmanager
-def _only_one(lock: threading.Lock) -> Iterator[bool]:
+def _acquired(lock: threading.Lock) -> Iterator[bool]:
     """Yield whether this thread got the lock, without waiting for it."""
     is_free = lock.acquire(blocking=False)
     try:

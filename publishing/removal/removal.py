@@ -55,7 +55,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     sidecars.remove(locked)
     locked.delete()
     quotas.forget(artifact.channel)
-    _follow(artifact)
+    _update_package_and_index(artifact)
 
 
 @transaction.atomic
@@ -64,7 +64,7 @@ def set_damaged(*, artifact: Artifact, found: str) -> None:
     locked = packages.locked_artifact(artifact)
     reason = f"{DAMAGED}{found}"
     if locked.set_aside_reason != reason:
-        _set_aside(locked, reason)
+        _set_quarantine(locked, reason)
         log.record("artifact.damage", channel=locked.channel, target=_target(locked), detail={"reason": reason})
 
 
@@ -73,7 +73,7 @@ def set_whole(*, artifact: Artifact) -> None:
     """Record that the bytes of `artifact` are correct. Put it back into the index if they had quarantined it."""
     locked = packages.locked_artifact(artifact)
     if locked.is_damaged:
-        _set_aside(locked, "")
+        _set_quarantine(locked, "")
         log.record("artifact.mend", channel=locked.channel, target=_target(locked))
 
 
@@ -109,7 +109,7 @@ def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, act
     locked.removed_by = actor.user if removal else None
     locked.save(update_fields=["removal", "removal_reason", "removed_at", "removed_by"])
     log.record(action, by=actor, channel=locked.channel, target=_target(locked), detail=detail)
-    _follow(locked)
+    _update_package_and_index(locked)
     return locked
 
 
@@ -127,13 +127,13 @@ def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
     return {"removal": {"from": artifact.removal, "to": removal.value}}
 
 
-def _set_aside(artifact: Artifact, reason: str) -> None:
+def _set_quarantine(artifact: Artifact, reason: str) -> None:
     artifact.set_aside_reason = reason
     artifact.save(update_fields=["set_aside_reason"])
-    _follow(artifact)
+    _update_package_and_index(artifact)
 
 
-def _follow(artifact: Artifact) -> None:
+def _update_package_and_index(artifact: Artifact) -> None:
     """Update the package's row and mark the index stale. An artifact that leaves the index has priority."""
     packages.refresh(packages.package_for_update(artifact.channel, artifact.package.name))
     is_out = artifact.pk is None or bool(artifact.removal or artifact.set_aside_reason)

@@ -159,13 +159,13 @@ def _file_faults(row: SubdirIndex) -> Faults:
         if row.wanted > row.built:
             builds.build(row)
             row.refresh_from_db()
-        found = dict(_unlike(row))
+        found = dict(_different_files(row))
         if not found or SubdirIndex.objects.filter(pk=row.pk, wanted=row.built).exists():
             return found
     return {}
 
 
-def _unlike(row: SubdirIndex) -> Iterator[tuple[str, str]]:
+def _different_files(row: SubdirIndex) -> Iterator[tuple[str, str]]:
     if row.subdir == builds.WHOLE_CHANNEL:
         yield from _json_faults(row, repodata.CHANNELDATA, channel_files.channeldata_layout(row.channel))
         notices = _bytes(_key(row, repodata.NOTICES))
@@ -185,7 +185,7 @@ def _shard_index_faults(row: SubdirIndex, expected: bytes) -> Iterator[tuple[str
     key = _key(row, repodata.SHARD_INDEX)
     stored = _bytes(key)
     try:
-        if stored is None or _undated(stored) != _undated(expected):
+        if stored is None or _without_date(stored) != _without_date(expected):
             yield key, _found(stored is None)
     except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
         yield key, f"It can't be read: {error}"
@@ -242,6 +242,6 @@ def _unpacked(content: bytes) -> dict[str, object]:
     return unpacked
 
 
-def _undated(shard_index: bytes) -> dict[str, object]:
+def _without_date(shard_index: bytes) -> dict[str, object]:
     content = _unpacked(shard_index)
     return content | {"info": {**content["info"], "created_at": ""}}  # type: ignore[dict-item]

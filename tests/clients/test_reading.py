@@ -118,7 +118,7 @@ def test_part_behind_the_end(hub: LiveHub, keys: Keys, file: Path) -> None:
     answer = ask(hub, f"/reading/noarch/{file.name}", keys.olga, headers={"Range": f"bytes={size_bytes}-"})
     assert answer.status == 416
     assert answer.headers["Content-Range"] == f"bytes */{size_bytes}"
-    assert answer.text == f"The file has {size_bytes} bytes; the range asked for lies behind them.\n"
+    assert answer.text == f"The file has {size_bytes} bytes; the requested range begins after its end.\n"
 
 
 @by_the_hub

@@ -355,9 +355,9 @@ def test_worker_that_sees_more_stale_indexes_wakes_another(channel: Channel, sen
     for name in ("noarch", "linux-64"):
         make_artifact(channel, subdir=name)
     sent_jobs.clear()
-    turns._take_one(turns.stale())
+    turns._build_first_free(turns.stale())
     assert sent_jobs == [(builds.BUILD,)]
-    turns._take_one([each for each in turns.stale() if not each.is_whole_channel])
+    turns._build_first_free([each for each in turns.stale() if not each.is_whole_channel])
     assert sent_jobs == [(builds.BUILD,)]
 
 

@@ -67,7 +67,7 @@ MOMENTS = [
     (stored_artifacts, "_are_right"),
     (stored_indexes, "check"),
     (stored_indexes, "_differing"),
-    (stored_indexes, "_unlike"),
+    (stored_indexes, "_different_files"),
     (unknown_files, "_shards"),
     (unknown_files, "check"),
 ]
