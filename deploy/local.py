@@ -31,7 +31,7 @@ class Machine:
         self.ports = ports
 
     def command(self, service: Service) -> list[str]:
-        return ENTRY_POINTS.get(service.name, _as_it_is)(self, service)
+        return ENTRY_POINTS.get(service.name, _plain_command)(self, service)
 
     def health_check(self, service: Service) -> list[str]:
         return self.texts(service, service.health_check)
@@ -111,7 +111,7 @@ def _path() -> str:
 # Equivalents of the images' entry points.
 
 
-def _as_it_is(machine: Machine, service: Service) -> list[str]:
+def _plain_command(machine: Machine, service: Service) -> list[str]:
     return machine.texts(service, service.command)
 
 

@@ -38,7 +38,7 @@ def get(url: str, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -
         parts = urlsplit(url)
         connection = _connect(url, parts, deadline)
         try:
-            with _cut_off(connection.sock, deadline):
+            with _shut_down_at(connection.sock, deadline):
                 target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
                 connection.request("GET", target, headers={"Accept": "application/json", "User-Agent": "channelhub"})
                 return _read(connection.getresponse(), url, max_bytes, deadline)
@@ -90,7 +90,7 @@ def _is_public(address: str) -> bool:
 
 
 @contextmanager
-def _cut_off(connection: socket.socket, deadline: float) -> Iterator[None]:
+def _shut_down_at(connection: socket.socket, deadline: float) -> Iterator[None]:
     """Shut the connection down at `deadline`: a socket's own timeout starts again with each byte."""
 
     def shut_down() -> None:

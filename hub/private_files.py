@@ -27,13 +27,13 @@ def tighten(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> No
     """
     is_open = is_sent_by_others and readers is None
     mode = 0o710 if readers is not None else 0o711 if is_open else 0o700
-    _close(folder, mode, readers)
+    _restrict(folder, mode, readers)
     for path in folder.iterdir():
         if path.name != CHANNELS and not path.is_symlink():
-            _close(path, 0o700 if path.is_dir() else 0o600)
+            _restrict(path, 0o700 if path.is_dir() else 0o600)
     packages = folder / CHANNELS
     if not packages.is_symlink() and packages.is_dir() and not is_open:
-        _close(packages, 0o2750 if readers is not None else 0o700, readers)
+        _restrict(packages, 0o2750 if readers is not None else 0o700, readers)
 
 
 def too_open(folder: Path, *, readers: int | None) -> str:
@@ -50,7 +50,7 @@ def too_open(folder: Path, *, readers: int | None) -> str:
     )
 
 
-def _close(path: Path, mode: int, group: int | None = None) -> None:
+def _restrict(path: Path, mode: int, group: int | None = None) -> None:
     with suppress(OSError):
         found = path.stat()
         if found.st_uid != os.geteuid():

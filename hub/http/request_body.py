@@ -231,10 +231,10 @@ class _Form:
 
     def _begin_file(self, part: MultipartSegment) -> None:
         self.file = part
-        self.file_name = self._announced(part, "X-File-Name", _last_segment) or part.filename or ""
-        self.claimed_sha256 = self._announced(part, "X-File-SHA256", str.lower)
+        self.file_name = self._agreed_header(part, "X-File-Name", _last_segment) or part.filename or ""
+        self.claimed_sha256 = self._agreed_header(part, "X-File-SHA256", str.lower)
 
-    def _announced(self, part: MultipartSegment, name: str, normal: Callable[[str], str]) -> str:
+    def _agreed_header(self, part: MultipartSegment, name: str, normal: Callable[[str], str]) -> str:
         """Return a header of the part or of the request, normalized. Raise a 400 if both have it and they differ."""
         of_part, of_request = (normal(text.strip()) for text in (part.header(name, ""), self.headers.get(name, "")))
         if of_part and of_request and of_part != of_request:

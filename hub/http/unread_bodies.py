@@ -51,19 +51,19 @@ def discard(rest: Readable, connection: socket.socket | None = None) -> None:
     """
     database.give_back()
     if not DISCARDING.acquire(blocking=False):
-        _shut(connection)
+        _shut_down(connection)
         return
     is_read = False
     try:
-        with _in_time(connection):
-            is_read = _read_on(rest)
+        with _time_limit(connection):
+            is_read = _read_rest(rest)
     finally:
         DISCARDING.release()
         if not is_read:
-            _shut(connection)
+            _shut_down(connection)
 
 
-def _read_on(rest: Readable) -> bool:
+def _read_rest(rest: Readable) -> bool:
     """Read the rest and tell whether the end was reached."""
     left, deadline = settings.HUB_MAX_UPLOAD_BYTES, time.monotonic() + DISCARDED_S
     while left > 0 and time.monotonic() < deadline:
@@ -75,13 +75,13 @@ def _read_on(rest: Readable) -> bool:
 
 
 @contextmanager
-def _in_time(connection: socket.socket | None) -> Iterator[None]:
+def _time_limit(connection: socket.socket | None) -> Iterator[None]:
     """Limit the time of reads from outside: one `read` waits for all its bytes, however slowly they arrive."""
     if connection is None:
         yield
         return
     before = connection.gettimeout()
-    clock = Timer(DISCARDED_S, _shut, [connection])
+    clock = Timer(DISCARDED_S, _shut_down, [connection])
     clock.daemon = True
     clock.start()
     try:
@@ -92,7 +92,7 @@ def _in_time(connection: socket.socket | None) -> Iterator[None]:
         connection.settimeout(before)
 
 
-def _shut(connection: socket.socket | None) -> None:
+def _shut_down(connection: socket.socket | None) -> None:
     """Shut down both directions. This wakes a waiting thread, and later bytes are not parsed as a request."""
     if connection is not None:
         with suppress(OSError):

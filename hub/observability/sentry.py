@@ -23,11 +23,11 @@ def start(dsn: str) -> None:
         max_request_body_size="never",
         # Local variables can hold keys, bodies and mails.
         include_local_variables=False,
-        before_send=_cleaned,
+        before_send=_without_personal_data,
     )
 
 
-def _cleaned(event: "Event", hint: "Hint") -> "Event":
+def _without_personal_data(event: "Event", hint: "Hint") -> "Event":
     request: Any = event.get("request", {})
     for name in ("cookies", "headers", "env", "data"):
         request.pop(name, None)

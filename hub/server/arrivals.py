@@ -57,7 +57,7 @@ class Arrival:
     def take(self, connection: socket.socket) -> State:
         """Read the available bytes without waiting."""
         while not self._is_whole(connection):
-            if time.monotonic() > self.deadline or self._is_too_much():
+            if time.monotonic() > self.deadline or self._exceeds_limit():
                 return State.DROPPED
             try:
                 chunk = connection.recv(CHUNK, socket.MSG_DONTWAIT)
@@ -84,7 +84,7 @@ class Arrival:
         with Arrival._lock:
             Arrival._held_bytes += more_bytes
 
-    def _is_too_much(self) -> bool:
+    def _exceeds_limit(self) -> bool:
         return len(self.data) > SMALL_BYTES and Arrival._held_bytes > HELD_MAX_BYTES
 
     def _is_whole(self, connection: socket.socket) -> bool:
@@ -106,9 +106,9 @@ class Arrival:
         self._needed = head_bytes + body_bytes
         if len(self.data) < self._needed:
             self.deadline = time.monotonic() + SMALL_BODY_S
-            self._let_continue(head, connection)
+            self._send_continue(head, connection)
 
-    def _let_continue(self, head: bytes, connection: socket.socket) -> None:
+    def _send_continue(self, head: bytes, connection: socket.socket) -> None:
         """Send `100 Continue` to a client that waits for it before the body, once."""
         if EXPECT.search(head) and self._needed is not None:
             connection.send(CONTINUE)

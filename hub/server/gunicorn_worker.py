@@ -38,7 +38,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         if is_new and not connection.wait_for_data(wait_s):
             return gthread._DEFER
         is_kept = self._answer(connection)
-        while is_kept is True and self.alive and self.tpool._work_queue.empty() and _asks_again(connection.sock):
+        while is_kept is True and self.alive and self.tpool._work_queue.empty() and _has_next_request(connection.sock):
             is_kept = self._answer(connection)
         if is_kept is False:
             _stop_receiving(connection.sock)
@@ -127,7 +127,7 @@ def _stop_receiving(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RD)
 
 
-def _asks_again(connection: socket.socket) -> bool:
-    arrivals = select.poll()
-    arrivals.register(connection, select.POLLIN)
-    return bool(arrivals.poll(NEXT_REQUEST_MS))
+def _has_next_request(connection: socket.socket) -> bool:
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    return bool(poller.poll(NEXT_REQUEST_MS))

@@ -36,26 +36,26 @@ def check(store: Store) -> list[ProbeResult]:
 
     If a small put fails, the other probes are skipped.
     """
-    with _place(store) as place:
-        first = _finding(place, "put and get", puts_and_gets)
+    with _probe_target(store) as target:
+        first = _result(target, "put and get", puts_and_gets)
         if first.outcome is ProbeOutcome.BROKEN:
             return [first]
-        return [first, *(_finding(place, name, probe) for name, probe in (PROBES | _own_probes(store)).items())]
+        return [first, *(_result(target, name, probe) for name, probe in (PROBES | _own_probes(store)).items())]
 
 
 def is_usable(findings: list[ProbeResult]) -> bool:
     return all(finding.outcome is not ProbeOutcome.BROKEN for finding in findings)
 
 
-def puts_and_gets(place: ProbeTarget) -> str:
-    place.store.put(place.key("small"), b"0123456789")
-    if place.read("small") != b"0123456789":
+def puts_and_gets(target: ProbeTarget) -> str:
+    target.store.put(target.key("small"), b"0123456789")
+    if target.read("small") != b"0123456789":
         raise StoreError("The bytes that were read differ from those that were written.")
     return "Written bytes are read back."
 
 
-def stats(place: ProbeTarget) -> str:
-    found = place.store.stat(place.key("small"))
+def stats(target: ProbeTarget) -> str:
+    found = target.store.stat(target.key("small"))
     if found is None or found.size_bytes != 10:
         raise StoreError(f"The store reports {found and found.size_bytes} bytes for a file of 10 bytes.")
     skew_s = (datetime.now(UTC) - found.modified_at).total_seconds()
@@ -67,24 +67,24 @@ def stats(place: ProbeTarget) -> str:
     return "Sizes are right, and the clocks agree."
 
 
-def ranges(place: ProbeTarget) -> str:
-    if place.read("small", first=2, last=4) != b"234" or place.read("small", first=7) != b"789":
+def ranges(target: ProbeTarget) -> str:
+    if target.read("small", first=2, last=4) != b"234" or target.read("small", first=7) != b"789":
         raise StoreError("A range read returned wrong bytes; clients could not resume downloads.")
     return "Range reads work."
 
 
-def overwrites(place: ProbeTarget) -> str:
+def overwrites(target: ProbeTarget) -> str:
     for content in (b"first", b"second, and longer"):
-        place.store.put(place.key("twice"), content)
-    if place.read("twice") != b"second, and longer":
+        target.store.put(target.key("twice"), content)
+    if target.read("twice") != b"second, and longer":
         raise StoreError("After an overwrite the old bytes are still read; clients would see old indexes.")
     return "Overwrites are visible at once."
 
 
-def misses(place: ProbeTarget) -> str:
+def misses(target: ProbeTarget) -> str:
     try:
-        if place.store.stat(place.key("missing")) is None:
-            place.store.open(place.key("missing")).close()
+        if target.store.stat(target.key("missing")) is None:
+            target.store.open(target.key("missing")).close()
     except NotInStore:
         return "Missing files are reported as missing."
     except StoreError as error:
@@ -95,37 +95,37 @@ def misses(place: ProbeTarget) -> str:
     raise StoreError("A file that was never written is reported as existing.")
 
 
-def lists(place: ProbeTarget) -> str:
+def lists(target: ProbeTarget) -> str:
     for name in ("list/a", "list/b/c", "lists"):
-        place.store.put(place.key(name), b"x")
-    found = set(place.store.list(place.key("list/")))
-    if found != {place.key("list/a"), place.key("list/b/c")}:
+        target.store.put(target.key(name), b"x")
+    found = set(target.store.list(target.key("list/")))
+    if found != {target.key("list/a"), target.key("list/b/c")}:
         raise StoreError(f"The list of a folder with two files has {len(found)} entries that are not these two.")
     return "Folders can be listed."
 
 
-def deletes(place: ProbeTarget) -> str:
-    place.store.put(place.key("deleted"), b"x")
+def deletes(target: ProbeTarget) -> str:
+    target.store.put(target.key("deleted"), b"x")
     for _ in range(2):
-        place.store.delete(place.key("deleted"))
-    if place.store.stat(place.key("deleted")) is not None:
+        target.store.delete(target.key("deleted"))
+    if target.store.stat(target.key("deleted")) is not None:
         raise StoreError("A deleted file still exists.")
     return "Deletes work."
 
 
-def takes_large_files(place: ProbeTarget) -> str:
-    source = place.scratch / "large"
+def takes_large_files(target: ProbeTarget) -> str:
+    source = target.scratch / "large"
     content = os.urandom(LARGE_BYTES)
     source.write_bytes(content)
-    place.store.put(place.key("large"), source)
-    if place.read("large") != content:
+    target.store.put(target.key("large"), source)
+    if target.read("large") != content:
         raise StoreError("A file that was written in several parts came back with other bytes.")
     return f"A file of {LARGE_BYTES // MIB} MiB, sent to a bucket in several parts, is read back."
 
 
-def sweeps(place: ProbeTarget) -> str:
+def sweeps(target: ProbeTarget) -> str:
     try:
-        place.store.sweep(older_than_s=TEN_YEARS_S)
+        target.store.sweep(older_than_s=TEN_YEARS_S)
     except StoreError as error:
         raise LimitError(
             f"Leftovers of interrupted uploads can't be listed ({error}). Add a lifecycle rule to the bucket that "
@@ -134,9 +134,9 @@ def sweeps(place: ProbeTarget) -> str:
     return "Leftovers of interrupted uploads can be listed."
 
 
-def answers_quickly(place: ProbeTarget) -> str:
-    put_ms = _median_ms(lambda: place.store.put(place.key("timed"), b"x" * 1024))
-    get_ms = _median_ms(lambda: place.read("timed"))
+def answers_quickly(target: ProbeTarget) -> str:
+    put_ms = _median_ms(lambda: target.store.put(target.key("timed"), b"x" * 1024))
+    get_ms = _median_ms(lambda: target.read("timed"))
     times = f"A put of 1 KiB takes {put_ms:.0f} ms, a get {get_ms:.0f} ms"
     if max(put_ms, get_ms) > SLOW_MS:
         raise LimitError(
@@ -168,9 +168,9 @@ def _own_probes(store: Store) -> dict[str, Probe]:
     return s3_checks.PROBES
 
 
-def _finding(place: ProbeTarget, name: str, probe: Probe) -> ProbeResult:
+def _result(target: ProbeTarget, name: str, probe: Probe) -> ProbeResult:
     try:
-        return ProbeResult(name, ProbeOutcome.WORKS, probe(place))
+        return ProbeResult(name, ProbeOutcome.WORKS, probe(target))
     except LimitError as error:
         return ProbeResult(name, ProbeOutcome.LIMITED, str(error))
     except StoreError as error:
@@ -178,7 +178,7 @@ def _finding(place: ProbeTarget, name: str, probe: Probe) -> ProbeResult:
 
 
 @contextmanager
-def _place(store: Store) -> Iterator[ProbeTarget]:
+def _probe_target(store: Store) -> Iterator[ProbeTarget]:
     folder = f"{PREFIX}/{secrets.token_hex(8)}"
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="check-") as scratch:
         try:

@@ -10,8 +10,8 @@ from hub.storage.probes import LimitError, Probe, ProbeTarget
 GIB = 1024**3
 
 
-def has_room(place: ProbeTarget) -> str:
-    free_bytes = shutil.disk_usage(_folder(place).root).free
+def has_room(target: ProbeTarget) -> str:
+    free_bytes = shutil.disk_usage(_folder(target).root).free
     needed_bytes = settings.HUB_MAX_UPLOAD_BYTES
     found = f"{free_bytes / GIB:.1f} GiB are free"
     if free_bytes < needed_bytes:
@@ -22,11 +22,11 @@ def has_room(place: ProbeTarget) -> str:
     return f"{found}."
 
 
-def links(place: ProbeTarget) -> str:
+def links(target: ProbeTarget) -> str:
     """Probe hard links, with which the received file becomes the stored one without a copy."""
-    (place.scratch / "linked").write_bytes(b"x")
-    place.store.put(place.key("linked"), place.scratch / "linked")
-    if (place.scratch / "linked").stat().st_nlink == 1:
+    (target.scratch / "linked").write_bytes(b"x")
+    target.store.put(target.key("linked"), target.scratch / "linked")
+    if (target.scratch / "linked").stat().st_nlink == 1:
         raise LimitError(
             "The store's folder and the upload folder are on different filesystems, so each upload is written twice. "
             "Put both on one filesystem."
@@ -37,7 +37,7 @@ def links(place: ProbeTarget) -> str:
 PROBES: dict[str, Probe] = {"free space": has_room, "links": links}
 
 
-def _folder(place: ProbeTarget) -> FolderStore:
-    if not isinstance(place.store, FolderStore):
-        raise TypeError(f"{place.store!r} is no folder.")
-    return place.store
+def _folder(target: ProbeTarget) -> FolderStore:
+    if not isinstance(target.store, FolderStore):
+        raise TypeError(f"{target.store!r} is no folder.")
+    return target.store

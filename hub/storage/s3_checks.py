@@ -23,10 +23,10 @@ BEFORE_A_PART = {"Access-Control-Request-Method": "GET", "Access-Control-Request
 NO_CONDITIONS = "the hub doesn't need them, because it reserves file names itself."
 
 
-def obeys_conditions(place: ProbeTarget) -> str:
-    store = _bucket(place)
+def obeys_conditions(target: ProbeTarget) -> str:
+    store = _bucket(target)
     try:
-        taken = [store.put_new(place.key("condition"), content) for content in (b"first", b"second")]
+        taken = [store.put_new(target.key("condition"), content) for content in (b"first", b"second")]
     except StoreError as error:
         raise LimitError(f"Conditional puts (If-None-Match) are refused ({error}); {NO_CONDITIONS}") from None
     if taken != [True, False]:
@@ -34,38 +34,38 @@ def obeys_conditions(place: ProbeTarget) -> str:
     return "Conditional puts (If-None-Match) work."
 
 
-def signs_get(place: ProbeTarget) -> str:
-    address = _address(place, "GET")
+def signs_get(target: ProbeTarget) -> str:
+    address = _address(target, "GET")
     answer = _ask("GET", address)
     _expect(answer.status == 200 and answer.data == b"0123456789", f"a signed GET was answered with {answer.status}")
     return f"Signed URLs work, if clients can reach {urlsplit(address).netloc}."
 
 
-def signs_parts(place: ProbeTarget) -> str:
-    answer = _ask("GET", _address(place, "GET"), {"Range": "bytes=2-4"})
+def signs_parts(target: ProbeTarget) -> str:
+    answer = _ask("GET", _address(target, "GET"), {"Range": "bytes=2-4"})
     if answer.status != 206 or answer.data != b"234":
         raise LimitError(f"With redirects no client can resume a download: a range got {answer.status}; expected 206.")
     return "Signed URLs work for ranges."
 
 
-def signs_head(place: ProbeTarget) -> str:
-    answer = _ask("HEAD", _address(place, "HEAD"))
+def signs_head(target: ProbeTarget) -> str:
+    answer = _ask("HEAD", _address(target, "HEAD"))
     _expect(answer.status == 200, f"a signed HEAD was answered with {answer.status}")
     _expect(answer.headers.get("Content-Length") == "10", "a signed HEAD was answered without the file's size")
     return "Signed URLs work for HEAD."
 
 
-def needs_signature(place: ProbeTarget) -> str:
+def needs_signature(target: ProbeTarget) -> str:
     """Probe that a URL with a changed signature is refused."""
-    address = _address(place, "GET")
+    address = _address(target, "GET")
     forged = address[:-1] + ("0" if address[-1] != "0" else "1")
     if _ask("GET", forged).status < 400:
         raise LimitError("A signed URL works with a forged signature: anyone could read private packages.")
     return "A forged signature is refused."
 
 
-def ends(place: ProbeTarget) -> str:
-    address = _address(place, "GET", SHORT_ADDRESS_S)
+def ends(target: ProbeTarget) -> str:
+    address = _address(target, "GET", SHORT_ADDRESS_S)
     time.sleep(EXPIRED_AFTER_S)
     if _ask("GET", address).status < 400:
         raise LimitError(
@@ -75,8 +75,8 @@ def ends(place: ProbeTarget) -> str:
     return "Signed URLs expire on time."
 
 
-def hides_files(place: ProbeTarget) -> str:
-    if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[0]).status < 400:
+def hides_files(target: ProbeTarget) -> str:
+    if _ask("GET", _bucket(target).unsigned_urls(target.key("small"))[0]).status < 400:
         raise LimitError(
             "Anyone can read the bucket without credentials: private channels are not private. Block public access "
             "unless all channels are public."
@@ -84,19 +84,19 @@ def hides_files(place: ProbeTarget) -> str:
     return "The bucket can't be read without credentials."
 
 
-def hides_its_list(place: ProbeTarget) -> str:
-    if _ask("GET", _bucket(place).unsigned_urls(place.key("small"))[1]).status < 400:
+def hides_its_list(target: ProbeTarget) -> str:
+    if _ask("GET", _bucket(target).unsigned_urls(target.key("small"))[1]).status < 400:
         raise LimitError(
             "Anyone can list the bucket without credentials, including names of private channels and packages."
         )
     return "The bucket can't be listed without credentials."
 
 
-def allows_origins(place: ProbeTarget) -> str:
+def allows_origins(target: ProbeTarget) -> str:
     """Probe that pages of any origin may read redirected packages."""
     if settings.HUB_DELIVERY != "redirect":
         return "Pages of other origins get packages from the hub, not from the bucket."
-    address = _address(place, "GET")
+    address = _address(target, "GET")
     answers = [_ask("OPTIONS", address, FROM_ELSEWHERE | BEFORE_A_PART), _ask("GET", address, FROM_ELSEWHERE)]
     if not all(each.status < 300 and each.headers.get("Access-Control-Allow-Origin") == "*" for each in answers):
         raise LimitError(
@@ -119,12 +119,12 @@ PROBES: dict[str, Probe] = {
 }
 
 
-def _bucket(place: ProbeTarget) -> S3Store:
-    return cast(S3Store, place.store)
+def _bucket(target: ProbeTarget) -> S3Store:
+    return cast(S3Store, target.store)
 
 
-def _address(place: ProbeTarget, method: str, expires_s: int = ADDRESS_S) -> str:
-    address = place.store.url(place.key("small"), method=method, expires_s=expires_s, file_name="small")
+def _address(target: ProbeTarget, method: str, expires_s: int = ADDRESS_S) -> str:
+    address = target.store.url(target.key("small"), method=method, expires_s=expires_s, file_name="small")
     if address is None:
         raise _no_redirects("the store does not sign URLs")
     return address
