@@ -42,7 +42,7 @@ def mails() -> str:
 
 
 def secret_key() -> str:
-    """With a shared database and store, a second machine is possible; it needs the same key."""
+    """Warn about a local key with a shared database and store: a second machine would need the same key."""
     if connection.vendor != "postgresql" or settings.HUB_STORAGE == "filesystem":
         return ""
     kept = Path(settings.HUB_DATA_DIR) / "secret_key"

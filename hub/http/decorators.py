@@ -30,6 +30,6 @@ def allow(*methods: str, hint: str = "") -> Callable[[View], View]:
 
 
 def bounds_own_body(view: AnyView) -> AnyView:
-    """Mark a view that reads its body itself, within limits of its own, or reads none."""
+    """Mark a view that limits its body itself, or does not read it."""
     view.bounds_own_body = True  # type: ignore[attr-defined]
     return view

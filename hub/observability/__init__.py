@@ -1,1 +1,1 @@
-"""Logs, metrics, health checks and error reports."""
+"""Logs, metrics and error reports."""
