@@ -246,7 +246,7 @@ def test_every_error_code_is_documented_under_its_status() -> None:
     publishing += ["downloads/addresses"]
     people = ["access/permissions", "authentication/actors", "authentication/delegation", "keys/api", "keys/graphql"]
     people += ["quotas/quotas", "site/misplaced", "site/well_known"]
-    sources = ["hub/middleware", "hub/request_body", *(f"publishing/{name}" for name in publishing)]
+    sources = ["hub/http/*", *(f"publishing/{name}" for name in publishing)]
     sources += [f"channels_app/{name}" for name in people]
     files = [path for source in sources for path in Path(settings.BASE_DIR).glob(f"{source}.py")]
     raised = re.compile(r'\b(?:HubError\(\s*\d+[^,"]*,\s*|BadAttestation\(\s*|[a-z_]+\(\s*)"([a-z_]+)",')
