@@ -13,17 +13,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 
 class Request(WSGIRequest):
-    """A request whose texts are UTF-8, as all pages are, whatever charset its Content-Type names.
+    """A request that is always decoded as UTF-8, like all pages, not by the charset of its Content-Type.
 
-    Django would decode the address by that charset before any middleware runs. By some it can't, and the request ended
-    as an error of the server's, past the hub's own answer, measures and access log.
+    Django decodes the path by that charset before any middleware runs. Some charsets fail, and the request would end as
+    a server error without the hub's own response, metrics and access log.
     """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         try:
             self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
         except ValueError:
-            # Of a type that can't be read nothing is believed, here and by whatever reads it again.
+            # Ignore an unreadable Content-Type, here and in all code that reads it again.
             meta["CONTENT_TYPE"] = self.content_type = ""
             self.content_params = {}
 

@@ -211,7 +211,7 @@ def test_asking_has_limits(
 def test_whoever_asks_somebody_often_keeps_no_other_from_asking(
     channel: Channel, olga: User, sam: User, who: dict[str, str]
 ) -> None:
-    """Ten invitations by one user were all that anybody got in a day, or by mail in an hour."""
+    """Regression: ten invitations by one user used up all that a person could get in a day, or by mail in an hour."""
     sams = make_channel("sams", owner=sam)
     for _ in range(10):
         with suppress(HubError):

@@ -1,4 +1,4 @@
-"""E-mail addresses: whose one is, by those who want to pass for its owner."""
+"""Tests of e-mail addresses against similar addresses and unverified ones."""
 
 import pytest
 from django.test import Client
@@ -15,7 +15,7 @@ from tests.refusals import refused
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "tungsten-Lantern-7"
-# Addresses with letters that are others in capitals, on PostgreSQL: an i without a dot, a long s. And whose they seem.
+# Addresses with letters that PostgreSQL changes in upper case (dotless i, long s), and the addresses that they imitate.
 DOTLESS = "mi\N{LATIN SMALL LETTER DOTLESS I}a@example.org"
 MEANT = {DOTLESS: "miia@example.org", "mia@example\N{LATIN SMALL LETTER LONG S}.org": "mia@examples.org"}
 
@@ -28,7 +28,7 @@ def invite(channel: Channel, owner: User, email: str) -> Invitation:
 def test_invitation_is_not_for_an_address_of_other_letters(
     channel: Channel, olga: User, sam: User, address: str
 ) -> None:
-    """It stood among the invitations of whoever had such an address, who could accept it."""
+    """Regression: the invitation was listed for the owner of the similar address and could be accepted."""
     make_address(sam, address)
     invitation = invite(channel, olga, MEANT[address])
     assert invitation.user is None
@@ -54,7 +54,7 @@ def test_capitals_make_no_other_address(channel: Channel, olga: User, sam: User)
 
 @pytest.fixture
 def mara(db: None) -> User:
-    """Has an account that is younger than that of Sam, who has typed in the same address."""
+    """Return a user with a verified address, which Sam's older account has as an unverified one."""
     make_address(make_user("sam", password=PASSWORD), "mara@example.org", verified=False)
     mara = make_user("mara", password=PASSWORD)
     make_address(mara, "mara@example.org")
@@ -84,7 +84,7 @@ def sign_in(client: Client, login: str, password: str = PASSWORD) -> Response:
 
 
 def test_wrong_passwords_by_address_count_for_its_owner(mara: User, settings: Settings) -> None:
-    """They counted for the first account that named the address: its device went on guessing, its owner was told."""
+    """Regression: they counted for the first account with the address, so its known browser could go on guessing."""
     settings.HUB_RATE_LIMITS = {"sign-in-by-account": 2}
     assert [sign_in(Client(), "mara@example.org", "wrong").status_code for _ in range(2)] == [200, 200]
     guesser = Client()

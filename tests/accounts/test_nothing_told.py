@@ -96,7 +96,7 @@ def post(path: str, **form: str) -> Callable[[], Response]:
 
 @pytest.mark.parametrize("login", ["mara", KNOWN, "ended", "ended@example.org", "social", "social@example.org"])
 def test_a_wrong_password_costs_one_hash_whoever_is_named(login: str) -> None:
-    # allauth reads once more where an address is nobody's: that is lost beside a hash, of hundreds of milliseconds.
+    # allauth makes one more query for an unknown address. A password hash takes hundreds of milliseconds and hides it.
     wrong = work_of(post(LOGIN, login=login, password="wrong"), with_reads=False)
     name = "nobody@example.org" if "@" in login else "nobody"
     nobody = work_of(post(LOGIN, login=name, password="wrong"), with_reads=False)
@@ -128,7 +128,7 @@ def test_another_code_is_the_same_work() -> None:
 
 
 def test_the_page_of_the_code_is_the_same_work() -> None:
-    """It is quick, and nothing limits how often it is shown: of 200 answers the median told."""
+    """Count the reads, too: the page is quick and not limited, so 200 responses would show a difference."""
     found = []
     for email in (KNOWN, UNKNOWN):
         client = Client()

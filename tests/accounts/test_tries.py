@@ -281,7 +281,7 @@ def test_what_all_visitors_have_sent_keeps_nobody_from_a_new_password(mara: User
     assert others == [302, 302, 429]
     assert Client().post(RESET, asked).status_code == 429
     assert client.post(RESET, asked).status_code == 302
-    # It is known to one account.
+    # The browser is known for one account only.
     assert client.post(RESET, {"email": "other@example.org"}).status_code == 429
 
 

@@ -1,4 +1,4 @@
-"""Whom an administrator's act is about reads of it: also who was shut out, and at the address that they had."""
+"""Tests of mails about acts of administrators: affected users are notified, also if deactivated, at the old address."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_who_has_another_address_reads_of_it_at_the_one_before(root: Client, ada
 
 
 def test_what_belongs_to_an_account_is_a_part_of_it(root: Client, ada: User) -> None:
-    """By another address, verified, whoever has it gets a new password for the account."""
+    """Check a new verified address, with which a new password can be requested."""
     form: dict[str, Any] = {"user": ada.pk, "email": "other@example.org", "verified": "on"}
     assert root.post("/admin/account/emailaddress/add/", form).status_code == 302
     [(mail, to)] = [(str(each.body), each.to) for each in arrived()]
@@ -69,7 +69,7 @@ def test_both_read_of_what_went_from_one_to_the_other(root: Client, ada: User) -
 
 
 def test_a_key_is_revoked_and_never_deleted(root: Client, ada: User) -> None:
-    """Deleted, it ended without a word to whoever had it."""
+    """Check that keys can't be deleted: a deletion would not notify the owner."""
     make_key(ada)
     key = ada.keys.get()
     address = f"/admin/channels_app/apikey/{key.pk}"
@@ -78,7 +78,7 @@ def test_a_key_is_revoked_and_never_deleted(root: Client, ada: User) -> None:
     root.post("/admin/channels_app/apikey/", form)
     assert ApiKey.objects.exists()
     assert root.get(f"{address}/change/").status_code == 200
-    # With its owner it goes.
+    # Deleting the owner deletes the key.
     assert root.post(path_of(ada, "delete"), {"post": "yes"}).status_code == 302
     assert not ApiKey.objects.exists()
 

@@ -1,4 +1,4 @@
-"""Whatever Content-Type comes, a request is answered as any other: by the WSGI application itself."""
+"""Tests of Content-Type: no value changes the response or fails in the WSGI application."""
 
 import io
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.builders import make_channel
 
 pytestmark = pytest.mark.django_db
 
-# Codecs that are none of text, that fail on some text, that know other texts; and a name of none.
+# Codecs of bytes, codecs that fail on some text, other text codecs, and an unknown name.
 CHARSETS = ("base64", "zlib", "rot13", "idna", "punycode", "undefined", "utf-16", "utf-7", "cp037", "nonsense")
 SHAPES = (
     "text/html; charset={}",
@@ -31,7 +31,7 @@ def public(olga: User) -> None:
 
 
 def ask(path: str, content_type: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
-    """The status and the headers of the answer."""
+    """Return status and headers of the response."""
     path, _, query = path.partition("?")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST" if body else "GET",

@@ -1,4 +1,4 @@
-"""The matrix of versions and subdirs: counted by the database, and no larger than a page, whatever was uploaded."""
+"""Tests of the matrix of versions and subdirs: counted by the database, and no larger than a page."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -22,7 +22,7 @@ def channel() -> Channel:
 
 
 def publish(channel: Channel, places: Iterable[Place]) -> Package:
-    """Artifacts of one package, made at once."""
+    """Create artifacts of one package in one query."""
     first = make_artifact(channel, "pack", version="0.1")
     made = []
     for version, subdir, build in places:

@@ -1,4 +1,4 @@
-"""What was taken away or lowered does not come back by an invitation from before."""
+"""Tests of old invitations after a loss of rights: they don't restore a removed member or a lowered role."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def mia(channel: Channel) -> User:
-    """A maintainer of the channel, with a verified address."""
+    """Return a maintainer of the channel, with a verified address."""
     mia = make_user("mia")
     make_address(mia, "mia@example.org")
     make_member(channel, mia, Role.MAINTAINER)
@@ -36,7 +36,7 @@ def check_is_over(user: User, invitation: Invitation, whence: str = "'demo'") ->
 
 @pytest.mark.parametrize("who", [{"username": "mia"}, {"email": "mia@example.org"}])
 def test_who_has_a_lower_role_becomes_no_owner(channel: Channel, olga: User, mia: User, who: dict[str, str]) -> None:
-    """The other owner had invited them."""
+    """Regression: an invitation of another owner restored the role."""
     invitation = invite(olga, channel, **who)
     members.change(actor=Actor(user=olga), channel=channel, username="mia", role=Role.VIEWER)
     check_is_over(mia, invitation)
@@ -44,7 +44,7 @@ def test_who_has_a_lower_role_becomes_no_owner(channel: Channel, olga: User, mia
 
 
 def test_who_was_removed_does_not_come_back(channel: Channel, olga: User, mia: User) -> None:
-    """Another of their addresses was invited while they were members."""
+    """Check an invitation to another address of the member."""
     invitation = invite(olga, channel, Role.MAINTAINER, email="mia@example.org")
     members.remove(actor=Actor(user=olga), channel=channel, username="mia")
     check_is_over(mia, invitation)
@@ -65,7 +65,7 @@ def test_an_owner_who_was_replaced_stays_what_they_became(channel: Channel, olga
     invitation = invite(ida, channel, email="mia@example.org")
     invitations.accept(user=mia, invitation=invite(olga, channel, username="mia"))
     channels.transfer(actor=Actor(user=mia), channel=channel, username="olga")
-    # By themselves: that is no loss.
+    # She gave up the role herself, so the invitation stays valid.
     invitations.accept(user=mia, invitation=invitation)
     invitation = invite(olga, channel, email="mia@example.org")
     Member.objects.filter(user__in=[olga, ida]).delete()

@@ -1,4 +1,4 @@
-"""Packages a day count for whoever paid when they came, whatever became of them and of their channel."""
+"""Tests of packages per day: they count for the payer at upload time, also after a removal or a transfer."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def quota(settings: Settings) -> None:
 
 
 def test_what_came_today_counts_whatever_became_of_it(channel: Channel, olga: User, tmp_path: Path) -> None:
-    """Whoever deleted and released each file had any number of packages a day."""
+    """Regression: by deleting and releasing each file, a user could upload any number of packages a day."""
     for version in ("1", "2"):
         artifact = upload(channel, olga, tmp_path, version=version)
         removal.delete(actor=Actor(user=olga), artifact=artifact, reason="")
@@ -35,7 +35,7 @@ def test_what_came_today_counts_whatever_became_of_it(channel: Channel, olga: Us
 def test_packages_that_came_today_are_paid_for_by_who_paid_then(
     channel: Channel, olga: User, sam: User, tmp_path: Path
 ) -> None:
-    """A channel that was handed on with its owner's packages of the day kept the next owner's CI from uploading."""
+    """Regression: a transferred channel's packages of the day blocked the uploads of the new owner's CI."""
     for version in ("1", "2"):
         upload(channel, olga, tmp_path, version=version)
     make_member(channel, sam, Role.OWNER)
