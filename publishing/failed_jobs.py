@@ -11,6 +11,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import AuditEvent, Channel
@@ -70,7 +71,7 @@ def retry(*, actor: Actor, jobs: QuerySet[FailedJob]) -> tuple[int, int]:
     found = list(jobs)
     with transaction.atomic():
         for name, _ in named(found):
-            log.record("job.retry", by=actor, target=name)
+            log.record(Action.JOB_RETRY, by=actor, target=name)
     sent = sum(send(job.task, *job.args) for job in found)
     return sent, len(found) - sent
 
@@ -80,7 +81,7 @@ def dismiss(*, actor: Actor, jobs: QuerySet[FailedJob]) -> int:
     """Delete the records of the jobs. Return their number."""
     found = list(jobs.select_for_update())
     for name, _ in named(found):
-        log.record("job.put_away", by=actor, target=name)
+        log.record(Action.JOB_PUT_AWAY, by=actor, target=name)
     FailedJob.objects.filter(pk__in=[job.pk for job in found]).delete()
     return len(found)
 

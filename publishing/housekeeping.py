@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.accounts.oauth import token_families
 from channels_app.audit import log, mailing
 from channels_app.channels import channels, reserved_names
@@ -71,7 +72,7 @@ def _remove_channel(channel: Channel) -> None:
         quotas.forget(channel)
         reserved_names.keep(channel)
         channel.delete()
-        log.record("channel.purge", target=channel.name)
+        log.record(Action.CHANNEL_PURGE, target=channel.name)
 
 
 def _remove_retired_shards() -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from django.http import QueryDict
 
 from channels_app.access import permissions
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission
 from channels_app.models import Channel
 from hub.errors import forbidden
@@ -96,69 +97,69 @@ CHANGED = "account_changed"
 
 OF_CHANNELS = (
     Act(
-        "member.add",
+        Action.MEMBER_ADD,
         Permission.MANAGE,  # of an owner: OWN, see members.check_may_give()
         Notice("{target} is a member of {channel} now", Audience.OWNERS_AND_CONCERNED, "member_add"),
         (ActRoute(MEMBERS, "action", ("add",)),),
     ),
     Act(
-        "member.change",
+        Action.MEMBER_CHANGE,
         Permission.MANAGE,
         Notice("{target} has another role in {channel} now", Audience.OWNERS_AND_CONCERNED, "member_change"),
         (ActRoute(MEMBERS, "action", ("change",)),),
     ),
     Act(
-        "member.remove",
+        Action.MEMBER_REMOVE,
         Permission.MANAGE,
         Notice("{target} is no member of {channel} any more", Audience.OWNERS_AND_CONCERNED, "member_remove"),
         (ActRoute(MEMBERS, "action", ("remove",)),),
     ),
     Act(
-        "member.leave",
+        Action.MEMBER_LEAVE,
         Permission.READ,
         Notice("{target} has left {channel}"),
         (ActRoute("channel-leave"),),
     ),
     Act(
-        "invitation.send",
+        Action.INVITATION_SEND,
         Permission.MANAGE,
         Notice("{target} is invited to {channel}"),
         (ActRoute(MEMBERS, "action", ("add",)),),
     ),
     Act(
-        "invitation.accept",
+        Action.INVITATION_ACCEPT,
         Scope.ONESELF,
         Notice("{target} is a member of {channel} now"),
         (ActRoute("invitation"), ActRoute("account-invitations")),
         is_proved=False,  # the right was given before, by somebody who proved it
     ),
     Act(
-        "channel.update",  # of who can read it; the description and the logo are no act
+        Action.CHANNEL_UPDATE,  # of who can read it; the description and the logo are no act
         Permission.MANAGE,
         Notice("Who can read {channel} was changed", Audience.OWNERS_OF_VISIBILITY),
         (ActRoute("channel-settings", "confirm_visibility"),),
     ),
     Act(
-        "policy.change",
+        Action.POLICY_CHANGE,
         Permission.MANAGE,
         Notice("The policies of {channel} were changed"),
         (ActRoute("channel-policies"),),
     ),
     Act(
-        "channel.transfer",
+        Action.CHANNEL_TRANSFER,
         Permission.OWN,
         Notice("{channel} belongs to {target} now", Audience.OWNERS_AND_ACTOR, "channel_transfer"),
         (ActRoute("channel-danger", "action", ("transfer",)),),
     ),
     Act(
-        "channel.delete",
+        Action.CHANNEL_DELETE,
         Permission.OWN,
         Notice("{channel} was deleted", template="channel_delete"),
         (ActRoute("channel-danger", "action", ("delete",)),),
     ),
-    Act("channel.restore", Permission.OWN, Notice("{channel} was restored"), (ActRoute("channel-restore"),)),
+    Act(Action.CHANNEL_RESTORE, Permission.OWN, Notice("{channel} was restored"), (ActRoute("channel-restore"),)),
     Act(
-        "artifact.restore",
+        Action.ARTIFACT_RESTORE,
         Permission.DELETE,
         Notice("{target} is back in {channel}"),
         (ActRoute("artifact-remove", "action", ("restore",)),),
@@ -166,7 +167,7 @@ OF_CHANNELS = (
         api=("upload",),
     ),
     Act(
-        "artifact.release",
+        Action.ARTIFACT_RELEASE,
         Permission.OWN,
         Notice("The name {target} is free again in {channel}"),
         (ActRoute("artifact-remove", "action", ("release",)),),
@@ -175,13 +176,13 @@ OF_CHANNELS = (
 
 CREDENTIALS = (
     Act(
-        "key.create",
+        Action.KEY_CREATE,
         Scope.ONESELF,  # of a channel's own: OWN, see keys.mint_robot()
         Notice("A new API key: {target}", Audience.HOLDERS, "key_create"),
         (ActRoute("account-keys"), ActRoute("channel-robots")),
     ),
     Act(
-        "key.revoke",
+        Action.KEY_REVOKE,
         Scope.ONESELF,
         Notice("The API key {target} was revoked", Audience.HOLDERS),
         (ActRoute("account-keys"), ActRoute("channel-robots")),
@@ -189,7 +190,7 @@ CREDENTIALS = (
         api=("key-current",),
     ),
     Act(
-        "publisher.add",
+        Action.PUBLISHER_ADD,
         Permission.MANAGE,
         Notice("{target} is a trusted publisher of {channel} now", template="publisher_add"),
         PUBLISHERS,
@@ -197,7 +198,7 @@ CREDENTIALS = (
         api=("publishers",),
     ),
     Act(
-        "publisher.remove",
+        Action.PUBLISHER_REMOVE,
         Permission.MANAGE,
         Notice("{target} is no trusted publisher of {channel} any more", template="publisher_remove"),
         PUBLISHERS,
@@ -205,7 +206,7 @@ CREDENTIALS = (
         api=("publisher",),
     ),
     Act(
-        "oauth.grant",
+        Action.OAUTH_GRANT,
         Scope.ONESELF,
         Notice("{target} is signed in with your account", Audience.FIRST_TIME, "oauth_grant"),
         (
@@ -216,53 +217,53 @@ CREDENTIALS = (
 )
 
 OF_TEAMS = (
-    Act("team.update", Scope.TEAM_MANAGER, Notice("The team {target} was changed", Audience.TEAM), TEAM),
-    Act("team.delete", Scope.TEAM_MANAGER, None, TEAM),  # each channel's owners are told by member.remove
-    Act("team.invite", Scope.TEAM_MANAGER, None, TEAM),
-    Act("team.add", Scope.TEAM_MANAGER, Notice("Somebody else is in the team {target}", Audience.TEAM), TEAM),
-    Act("team.manager", Scope.TEAM_MANAGER, Notice("The team {target} has other managers", Audience.TEAM), TEAM),
-    Act("team.remove", Scope.TEAM_MANAGER, None, TEAM),
+    Act(Action.TEAM_UPDATE, Scope.TEAM_MANAGER, Notice("The team {target} was changed", Audience.TEAM), TEAM),
+    Act(Action.TEAM_DELETE, Scope.TEAM_MANAGER, None, TEAM),  # each channel's owners are told by member.remove
+    Act(Action.TEAM_INVITE, Scope.TEAM_MANAGER, None, TEAM),
+    Act(Action.TEAM_ADD, Scope.TEAM_MANAGER, Notice("Somebody else is in the team {target}", Audience.TEAM), TEAM),
+    Act(Action.TEAM_MANAGER, Scope.TEAM_MANAGER, Notice("The team {target} has other managers", Audience.TEAM), TEAM),
+    Act(Action.TEAM_REMOVE, Scope.TEAM_MANAGER, None, TEAM),
 )
 
 OF_ACCOUNTS = (
     Act(
-        "account.email",
+        Action.ACCOUNT_EMAIL,
         Scope.ONESELF,
         Notice("Your e-mail address was changed", Audience.ADDRESS_BEFORE, CHANGED),
         (ActRoute("account_email"),),
     ),
     Act(
-        "account.password",
+        Action.ACCOUNT_PASSWORD,
         Scope.ONESELF,
         Notice("Your password was changed", Audience.ONESELF, CHANGED),
         (ActRoute("account_set_password"),),
     ),
     Act(
-        "account.factor_add",
+        Action.ACCOUNT_FACTOR_ADD,
         Scope.ONESELF,
         Notice("You can sign in with {target} now", Audience.ONESELF, CHANGED),
         (ActRoute("mfa_activate_totp"), ActRoute("mfa_add_webauthn")),
     ),
     Act(
-        "account.factor_remove",
+        Action.ACCOUNT_FACTOR_REMOVE,
         Scope.ONESELF,
         Notice("You can't sign in with {target} any more", Audience.ONESELF, CHANGED),
         (ActRoute("mfa_deactivate_totp"), ActRoute("mfa_remove_webauthn")),
     ),
     Act(
-        "account.factor_reset",
+        Action.ACCOUNT_FACTOR_RESET,
         Scope.ONESELF,
         Notice("You have new recovery codes", Audience.ONESELF, CHANGED),
         (ActRoute("mfa_generate_recovery_codes"),),
     ),
     Act(
-        "account.connect",
+        Action.ACCOUNT_CONNECT,
         Scope.ONESELF,
         Notice("You can sign in with {target} now", Audience.ONESELF, CHANGED),
         (ActRoute("socialaccount_connections"),),
     ),
     Act(
-        "account.disconnect",
+        Action.ACCOUNT_DISCONNECT,
         Scope.ONESELF,
         Notice("You can't sign in with {target} any more", Audience.ONESELF, CHANGED),
         (ActRoute("socialaccount_connections"),),
@@ -270,19 +271,19 @@ OF_ACCOUNTS = (
 )
 
 OF_ADMINISTRATORS = (
-    Act("user.add", Scope.ADMINISTRATOR),
-    Act("user.change", Scope.ADMINISTRATOR, Notice("An administrator changed your account", Audience.NAMED)),
-    Act("user.delete", Scope.ADMINISTRATOR),
-    Act("admin.add", Scope.ADMINISTRATOR),
-    Act("admin.change", Scope.ADMINISTRATOR),
-    Act("admin.delete", Scope.ADMINISTRATOR),
+    Act(Action.USER_ADD, Scope.ADMINISTRATOR),
+    Act(Action.USER_CHANGE, Scope.ADMINISTRATOR, Notice("An administrator changed your account", Audience.NAMED)),
+    Act(Action.USER_DELETE, Scope.ADMINISTRATOR),
+    Act(Action.ADMIN_ADD, Scope.ADMINISTRATOR),
+    Act(Action.ADMIN_CHANGE, Scope.ADMINISTRATOR),
+    Act(Action.ADMIN_DELETE, Scope.ADMINISTRATOR),
     Act(
-        "channel.free_name",
+        Action.CHANNEL_FREE_NAME,
         Scope.ADMINISTRATOR,
         Notice("Everybody may use the channel's name {target} now", Audience.LAST_OWNERS, "name_free"),
     ),
     Act(
-        "user.factors_remove",
+        Action.USER_FACTORS_REMOVE,
         Scope.ADMINISTRATOR,
         Notice("Your second factors were removed", Audience.NAMED, CHANGED),
     ),

@@ -16,6 +16,7 @@ from django.contrib.auth.signals import user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from channels_app.access.actions import Action
 from channels_app.access.mail_addresses import account_named
 from channels_app.access.permissions import Actor
 from channels_app.accounts import browsers, devices
@@ -23,8 +24,8 @@ from channels_app.audit import log
 from channels_app.models import AuditEvent, User
 from channels_app.rate_limits import counters
 
-SIGN_IN = "account.sign_in"
-NEW_DEVICE = "account.new_device"
+SIGN_IN = Action.ACCOUNT_SIGN_IN
+NEW_DEVICE = Action.ACCOUNT_NEW_DEVICE
 FACTORS = {"totp": "an authenticator app", "webauthn": "a passkey", "recovery_codes": "recovery codes"}
 
 
@@ -49,7 +50,7 @@ def sign_in_failed(request: HttpRequest | None, credentials: dict[str, Any], **_
     user = account_named(name)
     if user and request:
         agent, network = browsers.device(request)
-        record("account.sign_in_failed", user, agent=agent, network=network)
+        record(Action.ACCOUNT_SIGN_IN_FAILED, user, agent=agent, network=network)
     else:
         counters.count("sign-in-by-account", f"nobody {name}")
 
@@ -59,45 +60,45 @@ def email_changed(
     user: User, from_email_address: EmailAddress | None, to_email_address: EmailAddress, **_: Any
 ) -> None:
     before = from_email_address.email if from_email_address else ""
-    record("account.email", user, to_email_address.email, before=before)
+    record(Action.ACCOUNT_EMAIL, user, to_email_address.email, before=before)
 
 
 @receiver([account.password_set, account.password_changed, account.password_reset])
 def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
-    record("account.password", user)
+    record(Action.ACCOUNT_PASSWORD, user)
     devices.remember(request, user)
 
 
 @receiver(mfa.authenticator_added)
 def factor_added(user: User, authenticator: Authenticator, **_: Any) -> None:
-    record("account.factor_add", user, FACTORS[authenticator.type])
+    record(Action.ACCOUNT_FACTOR_ADD, user, FACTORS[authenticator.type])
 
 
 @receiver(mfa.authenticator_removed)
 def factor_removed(user: User, authenticator: Authenticator, **_: Any) -> None:
-    record("account.factor_remove", user, FACTORS[authenticator.type])
+    record(Action.ACCOUNT_FACTOR_REMOVE, user, FACTORS[authenticator.type])
 
 
 @receiver(mfa.authenticator_reset)
 def factor_made_anew(user: User, authenticator: Authenticator, **_: Any) -> None:
-    record("account.factor_reset", user, FACTORS[authenticator.type])
+    record(Action.ACCOUNT_FACTOR_RESET, user, FACTORS[authenticator.type])
 
 
 @receiver(mfa.authenticator_used)
 def recovery_code_used(user: User, authenticator: Authenticator, **_: Any) -> None:
     if authenticator.type == Authenticator.Type.RECOVERY_CODES:
-        record("account.recovery_code", user)
+        record(Action.ACCOUNT_RECOVERY_CODE, user)
 
 
 @receiver(social.social_account_added)
 def connected(sociallogin: SocialLogin, **_: Any) -> None:
-    record("account.connect", sociallogin.user, str(sociallogin.account.get_provider().name))
+    record(Action.ACCOUNT_CONNECT, sociallogin.user, str(sociallogin.account.get_provider().name))
 
 
 @receiver(social.social_account_removed)
 def disconnected(socialaccount: SocialAccount, **_: Any) -> None:
-    record("account.disconnect", socialaccount.user, str(socialaccount.get_provider().name))
+    record(Action.ACCOUNT_DISCONNECT, socialaccount.user, str(socialaccount.get_provider().name))
 
 
-def record(action: str, user: User, target: str = "", **detail: str) -> None:
+def record(action: Action, user: User, target: str = "", **detail: str) -> None:
     log.record(action, by=Actor(user=user), target=target or user.username, detail=detail)

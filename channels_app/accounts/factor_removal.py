@@ -3,6 +3,7 @@
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.accounts.events import FACTORS
 from channels_app.audit import log
@@ -17,7 +18,7 @@ def remove_all(*, user: User, by: User | None = None) -> list[str]:
     if removed:
         factors.delete()
         detail = {"fields": {"factors": ", ".join(removed)}}
-        log.record("user.factors_remove", by=Actor(user=by), target=user.username, detail=detail)
+        log.record(Action.USER_FACTORS_REMOVE, by=Actor(user=by), target=user.username, detail=detail)
     return removed
 
 

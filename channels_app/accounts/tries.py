@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import validate_totp_code
 from django.http import HttpRequest
 
+from channels_app.access.actions import Action
 from channels_app.access.mail_addresses import account_named, plain
 from channels_app.access.permissions import Actor
 from channels_app.accounts import devices
@@ -92,7 +93,7 @@ def notify_owner(user_id: int) -> None:
     """Record that too many passwords were tried; the event is told by mail."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user:
-        log.record("account.tried_often", by=Actor(user=user), target=user.username)
+        log.record(Action.ACCOUNT_TRIED_OFTEN, by=Actor(user=user), target=user.username)
 
 
 def _half(request: HttpRequest) -> User | None:

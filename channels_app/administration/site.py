@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.authentication import actors
@@ -113,11 +114,11 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
         detail = {"model": obj._meta.label, "changes": changes}
         by = Actor(user=actors.person(request))
         channel, target = _channel(obj, what), _title(obj, self.event)[:300]
-        log.record(f"{self.event}.{what}", by=by, channel=channel, target=target, detail=detail)
+        log.record(Action(f"{self.event}.{what}"), by=by, channel=channel, target=target, detail=detail)
         for user in _whose(obj, before, now):
             # What belongs to an account is a part of it: the effect counts, and its user is told.
             parts = {f"{obj._meta.verbose_name}, {name}": change for name, change in changes.items()}
-            log.record("user.change", by=by, target=user.username, detail={"changes": parts})
+            log.record(Action.USER_CHANGE, by=by, target=user.username, detail={"changes": parts})
 
 
 def audited(admin_class: type[Any]) -> type[Any]:

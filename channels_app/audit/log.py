@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import ANYONE, Actor
 from channels_app.audit import notifications, outbox
 from channels_app.models import AuditEvent, Channel
 
 
 def record(
-    action: str,
+    action: Action,
     *,
     target: str,
     by: Actor = ANYONE,
@@ -30,7 +31,7 @@ def record(
     return event
 
 
-def record_each(action: str, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
+def record_each(action: Action, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
     """An event of the hub itself for each of `targets`, with its detail. Nobody is told by mail."""
     AuditEvent.objects.bulk_create(
         AuditEvent(action=action, channel=channel, target=target, detail=detail) for target, detail in targets.items()

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
 from channels_app.access import acts
+from channels_app.access.actions import Action
 from channels_app.access.acts import Audience, Notice
 from channels_app.audit import descriptions, mailing, outbox
 from channels_app.models import AuditEvent, Member, Outgoing, Role, User
@@ -112,7 +113,7 @@ def team_and_owners(event: AuditEvent) -> QuerySet[User]:
 
 def _team(event: AuditEvent, name: str) -> str:
     """The name that the team of the event has now: whoever renames it at once keeps no mail back."""
-    updates = AuditEvent.objects.filter(action="team.update", pk__gt=event.pk, detail__fields__has_key="name")
+    updates = AuditEvent.objects.filter(action=Action.TEAM_UPDATE, pk__gt=event.pk, detail__fields__has_key="name")
     for fields in updates.order_by("pk").values_list("detail__fields", flat=True):
         name = fields["name"] if fields["before"] == name else name
     return name
@@ -136,16 +137,18 @@ RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
 
 # What the hub itself tells of; acts of people, each by its own notice, stand in acts.ACTS.
 OF_THE_HUB = {
-    "account.new_device": Notice("A sign-in from a new device", Audience.ONESELF, "account_new_device"),
-    "account.tried_often": Notice("Somebody tries passwords for your account", Audience.ONESELF, "account_tried"),
-    "account.recovery_code": Notice("A recovery code was used", Audience.ONESELF, "account_changed"),
-    "channel.differ": Notice("{channel}: database, index and store differ", Audience.ADMINISTRATORS, "channel_differ"),
-    "key.expires": Notice("The API key {target} expires soon", Audience.HOLDERS, "key_expires"),
-    "publisher.end": Notice("{target} can't make the channel {channel} any more", Audience.LOSER, "publisher_end"),
-    "publisher.first_use": Notice(
+    Action.ACCOUNT_NEW_DEVICE: Notice("A sign-in from a new device", Audience.ONESELF, "account_new_device"),
+    Action.ACCOUNT_TRIED_OFTEN: Notice("Somebody tries passwords for your account", Audience.ONESELF, "account_tried"),
+    Action.ACCOUNT_RECOVERY_CODE: Notice("A recovery code was used", Audience.ONESELF, "account_changed"),
+    Action.CHANNEL_DIFFER: Notice(
+        "{channel}: database, index and store differ", Audience.ADMINISTRATORS, "channel_differ"
+    ),
+    Action.KEY_EXPIRES: Notice("The API key {target} expires soon", Audience.HOLDERS, "key_expires"),
+    Action.PUBLISHER_END: Notice("{target} can't make the channel {channel} any more", Audience.LOSER, "publisher_end"),
+    Action.PUBLISHER_FIRST_USE: Notice(
         "{target} was used for the first time in {channel}", Audience.OWNERS, "publisher_first_use"
     ),
-    "publisher.refuse": Notice("{target} was refused in {channel}", Audience.OWNERS, "publisher_refuse"),
+    Action.PUBLISHER_REFUSE: Notice("{target} was refused in {channel}", Audience.OWNERS, "publisher_refuse"),
 }
 MAILS = OF_THE_HUB | {act.action: act.notice for act in acts.ACTS.values() if act.notice}
 

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, KeyKind
@@ -30,4 +31,4 @@ def _warn_of(key: ApiKey) -> None:
     if ApiKey.objects.filter(pk=key.pk, warned_at=None, revoked_at=None).update(warned_at=timezone.now()):
         last_used = key.last_used_at and key.last_used_at.isoformat(timespec="seconds")
         detail = api_keys.described(key) | {"last_used_at": last_used}
-        log.record("key.expires", target=key.name, channel=key.robot_of, detail=detail)
+        log.record(Action.KEY_EXPIRES, target=key.name, channel=key.robot_of, detail=detail)

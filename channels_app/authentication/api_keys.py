@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from channels_app import identifiers
 from channels_app.access import acts
+from channels_app.access.actions import Action
 from channels_app.access.permissions import SCOPES, Actor, Permission, lock_channel
 from channels_app.audit import log
 from channels_app.models import ApiKey, Channel, KeyKind, User
@@ -54,7 +55,7 @@ def mint(
     user_limits.check(owner, "keys", usable().filter(owner=owner).count(), "API keys that work", "Revoke one")
     key, secret = _create(owner=owner, name=name, all_channels=channels is None, **limits)
     key.channels.set(channels or ())
-    log.record("key.create", by=Actor(user=owner), target=name, detail=described(key))
+    log.record(Action.KEY_CREATE, by=Actor(user=owner), target=name, detail=described(key))
     return key, secret
 
 
@@ -69,12 +70,12 @@ def mint_robot(
     package_globs: Iterable[str] = (),
 ) -> tuple[ApiKey, str]:
     """Make a key of the channel's own, which stays when whoever made it leaves; returns what mint() does."""
-    acts.check_means("key.create", actor)
+    acts.check_means(Action.KEY_CREATE, actor)
     locked = lock_channel(actor, channel, Permission.OWN)
     limits = _limits(scopes, package_globs, expires_at)
     _check_room_for_robot(actor, locked)
     key, secret = _create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits)
-    log.record("key.create", by=actor, channel=locked, target=name, detail=described(key))
+    log.record(Action.KEY_CREATE, by=actor, channel=locked, target=name, detail=described(key))
     return key, secret
 
 
@@ -119,7 +120,7 @@ def revoke(*, key: ApiKey, actor: Actor) -> None:
     if key != actor.key:
         _check_may_revoke(actor, key)
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        log.record("key.revoke", by=actor, channel=key.robot_of, target=key.name, detail=described(key))
+        log.record(Action.KEY_REVOKE, by=actor, channel=key.robot_of, target=key.name, detail=described(key))
 
 
 def described(key: ApiKey) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from channels_app import identifiers
 from channels_app.access import acts, users
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log
 from channels_app.channels import pending_names, reserved_names
@@ -54,7 +55,9 @@ def create(
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
     pending_names.bind(channel, owner)
     reserved_names.use_up(name)
-    log.record("channel.create", by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private})
+    log.record(
+        Action.CHANNEL_CREATE, by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private}
+    )
     transaction.on_commit(partial(wake, "publishing.tasks.build_stale_indexes"))
     return channel
 
@@ -65,17 +68,17 @@ def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
     locked = lock_channel(actor, channel, Permission.MANAGE)
     detail = _set(locked, values)
     if "is_private" in detail:
-        acts.check_means("channel.update", actor)
+        acts.check_means(Action.CHANNEL_UPDATE, actor)
     if "logo" in detail:
         detail["logo"] = {"to": "another" if locked.logo else "none"}
-    _record("channel.update", actor, locked, detail)
+    _record(Action.CHANNEL_UPDATE, actor, locked, detail)
     return locked
 
 
 @transaction.atomic
 def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
     """Set some of the rules for uploads; `max_upload_bytes` None is the hub's own limit."""
-    locked = acts.lock_channel("policy.change", actor, channel)
+    locked = acts.lock_channel(Action.POLICY_CHANGE, actor, channel)
     limit: int = values.get("max_upload_bytes") or 0
     is_too_high = limit > settings.HUB_MAX_UPLOAD_BYTES and limit != locked.max_upload_bytes
     if is_too_high and not (actor.user and actor.user.is_superuser):
@@ -84,14 +87,14 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
             f"The limit is {limit / MIB:.0f} MiB; expected at most the hub's own, "
             f"{settings.HUB_MAX_UPLOAD_BYTES / MIB:.0f} MiB. Only an administrator can set more.",
         )
-    _record("policy.change", actor, locked, _set(locked, values))
+    _record(Action.POLICY_CHANGE, actor, locked, _set(locked, values))
     return locked
 
 
 @transaction.atomic
 def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     """Leave the channel to the owner of that name, as a maintainer. An administrator makes anybody the owner."""
-    locked = acts.lock_channel("channel.transfer", actor, channel)
+    locked = acts.lock_channel(Action.CHANNEL_TRANSFER, actor, channel)
     if actor.user and username == actor.user.username:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
     named = members.named(locked, username)
@@ -111,18 +114,18 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     former.update(role=Role.MAINTAINER)
     quotas.forget(locked, actor.user)
     detail = {"before": actor.user.username} if actor.user else {}
-    log.record("channel.transfer", by=actor, channel=locked, target=username, detail=detail)
+    log.record(Action.CHANNEL_TRANSFER, by=actor, channel=locked, target=username, detail=detail)
     return owner
 
 
 @transaction.atomic
 def delete(*, actor: Actor, channel: Channel) -> Channel:
     """Make the channel as good as gone. It can be restored within the grace; then its rows, bytes and name go."""
-    locked = acts.lock_channel("channel.delete", actor, channel)
+    locked = acts.lock_channel(Action.CHANNEL_DELETE, actor, channel)
     locked.deleted_at = timezone.now()
     locked.save(update_fields=["deleted_at"])
     detail = {"deleted_at": {"from": None, "to": _second(locked.deleted_at)}}
-    log.record("channel.delete", by=actor, channel=locked, target=locked.name, detail=detail)
+    log.record(Action.CHANNEL_DELETE, by=actor, channel=locked, target=locked.name, detail=detail)
     return locked
 
 
@@ -135,8 +138,8 @@ def restore(*, actor: Actor, channel: Channel) -> Channel:
     detail = {"deleted_at": {"from": _second(locked.deleted_at), "to": None}}
     locked.deleted_at = None
     locked.save(update_fields=["deleted_at"])
-    acts.lock_channel("channel.restore", actor, locked)
-    log.record("channel.restore", by=actor, channel=locked, target=locked.name, detail=detail)
+    acts.lock_channel(Action.CHANNEL_RESTORE, actor, locked)
+    log.record(Action.CHANNEL_RESTORE, by=actor, channel=locked, target=locked.name, detail=detail)
     return locked
 
 
@@ -178,6 +181,6 @@ def _set(channel: Channel, values: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _record(action: str, actor: Actor, channel: Channel, changed: dict[str, Any]) -> None:
+def _record(action: Action, actor: Actor, channel: Channel, changed: dict[str, Any]) -> None:
     if changed:
         log.record(action, by=actor, channel=channel, target=channel.name, detail=changed)

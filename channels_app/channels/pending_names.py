@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.channels import reserved_names
@@ -45,7 +46,7 @@ def bind(channel: Channel, owner: User) -> None:
     waiting = waiting.exclude(expires_at__lte=timezone.now())
     for publisher in waiting.select_related("issuer"):
         target = publisher.subject or publisher.issuer.url
-        log.record("publisher.bind", by=Actor(user=owner), channel=channel, target=target)
+        log.record(Action.PUBLISHER_BIND, by=Actor(user=owner), channel=channel, target=target)
     waiting.update(channel=channel, channel_name="", expires_at=None)
     PendingName.objects.filter(name=channel.name).delete()
 
@@ -59,7 +60,7 @@ def end_of_others(name: str, user: User) -> None:
     waiting = held.user.trusted_publishers.filter(channel=None, channel_name=name)
     for publisher in waiting.select_related("issuer"):
         detail = {"channel": name, "fields": publisher.fields, "user": held.user.pk}
-        log.record("publisher.end", target=publisher.subject or publisher.issuer.url, detail=detail)
+        log.record(Action.PUBLISHER_END, target=publisher.subject or publisher.issuer.url, detail=detail)
     waiting.delete()
     held.delete()
 

@@ -5,6 +5,7 @@ Clients go on asking for the old address. So whoever could take the name would b
 
 from django.db import transaction
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import Channel, Member, ReservedName, Role, User
@@ -42,5 +43,5 @@ def free(*, name: str, actor: Actor) -> None:
     if reserved is None:
         raise not_found("not_reserved", f"The name '{name[:128]}' is not reserved.")
     owners = {"owners": list(reserved.owners.values_list("username", flat=True))}
-    log.record("channel.free_name", by=actor, target=name, detail=owners)
+    log.record(Action.CHANNEL_FREE_NAME, by=actor, target=name, detail=owners)
     reserved.delete()

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from channels_app.access import users
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
@@ -71,7 +72,7 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
     if deactivate:
         check_may_end([user])
         User.objects.filter(pk=user.pk).update(is_active=False)
-        _record("user.change", by, user.username, changes={"is_active": {"from": "True", "to": "False"}})
+        _record(Action.USER_CHANGE, by, user.username, changes={"is_active": {"from": "True", "to": "False"}})
     return found
 
 
@@ -106,16 +107,16 @@ def _hand_channel(by: User | None, user: User, heir: User, channel: Channel) -> 
     members.make_owner(owner)
     Member.objects.filter(channel=locked, user=user).update(role=Role.MAINTAINER)
     quotas.forget(locked, user)
-    _record("channel.transfer", by, heir.username, channel=locked, before=user.username)
+    _record(Action.CHANNEL_TRANSFER, by, heir.username, channel=locked, before=user.username)
 
 
 def _hand_team(by: User | None, heir: User, team: Team) -> None:
     locked = Team.objects.select_for_update().get(pk=team.pk)
     TeamMember.objects.update_or_create(team=locked, user=heir, defaults={"is_manager": True})
-    _record("team.manager", by, locked.name, user=heir.username, is_manager=True)
+    _record(Action.TEAM_MANAGER, by, locked.name, user=heir.username, is_manager=True)
 
 
-def _record(action: str, by: User | None, target: str, *, channel: Channel | None = None, **detail: Any) -> None:
+def _record(action: Action, by: User | None, target: str, *, channel: Channel | None = None, **detail: Any) -> None:
     made_by = {} if by else {"by": COMMAND}
     log.record(action, by=Actor(user=by), channel=channel, target=target, detail=detail | made_by)
 

@@ -5,6 +5,7 @@ from itertools import combinations
 
 from django.db.models import Q, QuerySet
 
+from channels_app.access.actions import Action
 from channels_app.access.mail_addresses import verified
 from channels_app.access.permissions import Actor, Permission, permissions
 from channels_app.models import AuditEvent, Invitation, Member, Role, Team, TeamMember, User
@@ -90,14 +91,14 @@ def _is_taken_back(user: User, invitation: Invitation) -> bool:
     events = AuditEvent.objects.filter(channel=invitation.channel, created_at__gte=since)
     if invitation.into:
         names = _names(invitation.into, events)
-        sent = events.filter(action="team.invite", target__in=names, detail__user=invitation.who)
-        taken = events.filter(action="team.remove", target__in=names, detail__user=user.username)
+        sent = events.filter(action=Action.TEAM_INVITE, target__in=names, detail__user=invitation.who)
+        taken = events.filter(action=Action.TEAM_REMOVE, target__in=names, detail__user=user.username)
     else:
-        sent = events.filter(action="invitation.send", target=invitation.who)
+        sent = events.filter(action=Action.INVITATION_SEND, target=invitation.who)
         teams_events = AuditEvent.objects.filter(channel=None, created_at__gte=since)
         names = {f"team {name}" for name in _names(invitation.team, teams_events)} or {user.username}
-        is_member = Q(target__in=names) & (Q(action="member.remove") | Q(action="member.change") & LOWERED)
-        taken = events.filter(is_member | Q(action="channel.transfer", detail__before=user.username))
+        is_member = Q(target__in=names) & (Q(action=Action.MEMBER_REMOVE) | Q(action=Action.MEMBER_CHANGE) & LOWERED)
+        taken = events.filter(is_member | Q(action=Action.CHANNEL_TRANSFER, detail__before=user.username))
     last = sent.order_by("-pk").values_list("pk", flat=True).first() or 0
     return taken.filter(pk__gt=last).exclude(actor=user).exists()
 
@@ -105,7 +106,7 @@ def _is_taken_back(user: User, invitation: Invitation) -> bool:
 def _names(team: Team | None, events: QuerySet[AuditEvent]) -> set[str]:
     """The names that the team has and had: whoever renames it brings nothing back."""
     names = {team.name} if team else set()
-    updates = events.filter(action="team.update", detail__fields__has_key="name") if team else events.none()
+    updates = events.filter(action=Action.TEAM_UPDATE, detail__fields__has_key="name") if team else events.none()
     for fields in updates.order_by("-pk").values_list("detail__fields", flat=True):
         if fields["name"] in names:
             names.add(fields["before"])

@@ -23,6 +23,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
 from channels_app.access import acts, mail_addresses
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log, outbox
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
@@ -57,7 +58,7 @@ def invite(
     asked = _team(team) if team else _person(email or username, is_address=bool(email))
     _count(actor.user, asked)
     with transaction.atomic():
-        locked = acts.lock_channel("invitation.send", actor, channel)
+        locked = acts.lock_channel(Action.INVITATION_SEND, actor, channel)
         members.check_may_give(actor, locked, role)
         members.check_no_team_owns(asked.who if team else "", locked, role)
         _check_is_no_member(locked, asked, role)
@@ -66,7 +67,7 @@ def invite(
             members.check_may_give(actor, locked, invitation.role)
         invitation.role = role
         _send(invitation, asked, actor.user)
-        _record("invitation.send", actor, invitation, asked.who)
+        _record(Action.INVITATION_SEND, actor, invitation, asked.who)
     return invitation
 
 
@@ -80,7 +81,7 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
             raise conflict("in_team", f"{asked.user} is in the team '{locked}' already.")
         invitation = Invitation.objects.filter(into=locked, who=asked.who).first() or Invitation(into=locked)
         _send(invitation, asked, user)
-        log.record("team.invite", by=Actor(user=user), target=locked.name, detail={"user": asked.who})
+        log.record(Action.TEAM_INVITE, by=Actor(user=user), target=locked.name, detail={"user": asked.who})
     return invitation
 
 
@@ -92,7 +93,7 @@ def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
     if invitation is None:
         raise not_found("no_invitation", f"No invitation of {who[:254]} to '{locked}' is waiting (any more).")
     members.check_may_give(actor, locked, invitation.role)
-    _record("invitation.withdraw", actor, invitation, invitation.who)
+    _record(Action.INVITATION_WITHDRAW, actor, invitation, invitation.who)
     invitation.delete()
 
 
@@ -102,7 +103,7 @@ def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
     invitation = waiting().filter(into=locked, who=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"No invitation of {who[:254]} into '{locked}' is waiting (any more).")
-    log.record("team.withdraw", by=Actor(user=user), target=locked.name, detail={"user": invitation.who})
+    log.record(Action.TEAM_WITHDRAW, by=Actor(user=user), target=locked.name, detail={"user": invitation.who})
     invitation.delete()
 
 
@@ -123,9 +124,9 @@ def decline(*, user: User, invitation: Invitation) -> None:
     current.expires_at = current.declined_at + LEFT_ALONE
     current.save(update_fields=["declined_at", "expires_at"])
     if current.into:
-        log.record("team.decline", by=Actor(user=user), target=current.into.name, detail={"user": user.username})
+        log.record(Action.TEAM_DECLINE, by=Actor(user=user), target=current.into.name, detail={"user": user.username})
     else:
-        _record("invitation.decline", Actor(user=user), current, current.who)
+        _record(Action.INVITATION_DECLINE, Actor(user=user), current, current.who)
 
 
 def waiting() -> QuerySet[Invitation]:
@@ -174,7 +175,7 @@ def digest_of(secret: str) -> str:
 
 
 def _join_team(user: User, team: Team) -> TeamMember:
-    log.record("team.add", by=Actor(user=user), target=team.name, detail={"user": user.username})
+    log.record(Action.TEAM_ADD, by=Actor(user=user), target=team.name, detail={"user": user.username})
     return TeamMember.objects.create(team=team, user=user)
 
 
@@ -188,7 +189,7 @@ def _join_channel(user: User, invitation: Invitation) -> Member:
     else:
         member.role = invitation.role
         member.save()
-    _record("invitation.accept", Actor(user=user), invitation, members.name_of(member))
+    _record(Action.INVITATION_ACCEPT, Actor(user=user), invitation, members.name_of(member))
     return member
 
 
@@ -273,5 +274,5 @@ def _address(email: str) -> str:
     return address
 
 
-def _record(action: str, actor: Actor, invitation: Invitation, target: str) -> None:
+def _record(action: Action, actor: Actor, invitation: Invitation, target: str) -> None:
     log.record(action, by=actor, channel=invitation.channel, target=target, detail={"role": invitation.role})

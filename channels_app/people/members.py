@@ -8,6 +8,7 @@ Members are named by `username` or by `team`.
 from django.db import transaction
 
 from channels_app.access import acts
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, permissions
 from channels_app.access.users import user_named
 from channels_app.audit import log
@@ -22,7 +23,7 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
 
     404 where there is none of that name, 409 where they are one already. Everybody else invites: invitations.py.
     """
-    locked = acts.lock_channel("member.add", actor, channel)
+    locked = acts.lock_channel(Action.MEMBER_ADD, actor, channel)
     check_may_give(actor, locked, role)
     if not may_add(actor, team=team):
         raise forbidden("invited_first", "Nobody is made a member unasked: send an invitation, to be accepted.")
@@ -35,14 +36,14 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
         member.user = user_named(username)
     _check_is_person(member, role)
     member.save()
-    _record("member.add", actor, member, {"role": role})
+    _record(Action.MEMBER_ADD, actor, member, {"role": role})
     return member
 
 
 @transaction.atomic
 def change(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
     """Give a member another role; that of an owner unasked for administrators alone, since owners come to pay."""
-    locked = acts.lock_channel("member.change", actor, channel)
+    locked = acts.lock_channel(Action.MEMBER_CHANGE, actor, channel)
     _check_role(role)
     member = _member(locked, username, team)
     before = member.role
@@ -58,25 +59,25 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
     else:
         member.role = role
         member.save(update_fields=["role"])
-    _record("member.change", actor, member, {"from": before, "to": role})
+    _record(Action.MEMBER_CHANGE, actor, member, {"from": before, "to": role})
     return member
 
 
 @transaction.atomic
 def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = "") -> None:
     """End a membership, and with it what keys may do here by it."""
-    locked = acts.lock_channel("member.remove", actor, channel)
+    locked = acts.lock_channel(Action.MEMBER_REMOVE, actor, channel)
     member = _member(locked, username, team)
     _check_may_touch(actor, locked, member.role)
     _check_an_owner_stays(member)
-    _record("member.remove", actor, member, {"role": member.role})
+    _record(Action.MEMBER_REMOVE, actor, member, {"role": member.role})
     member.delete()
 
 
 @transaction.atomic
 def leave(*, actor: Actor, channel: Channel) -> None:
     """End one's own membership, whatever the role; who belongs to the channel by a team alone has to leave that."""
-    locked = acts.lock_channel("member.leave", actor, channel)
+    locked = acts.lock_channel(Action.MEMBER_LEAVE, actor, channel)
     username = actor.user.username if actor.user else ""
     teams = teams_between(locked, username)
     if teams and named(locked, username) is None:
@@ -86,7 +87,7 @@ def leave(*, actor: Actor, channel: Channel) -> None:
         )
     member = _member(locked, username)
     _check_an_owner_stays(member)
-    _record("member.leave", actor, member, {"role": member.role})
+    _record(Action.MEMBER_LEAVE, actor, member, {"role": member.role})
     member.delete()
 
 
@@ -198,7 +199,7 @@ def _check_an_owner_stays(member: Member) -> None:
         quotas.check_next_owner(member)
 
 
-def _record(action: str, actor: Actor, member: Member, detail: dict[str, str]) -> None:
+def _record(action: Action, actor: Actor, member: Member, detail: dict[str, str]) -> None:
     if Role.OWNER in detail.values():
         quotas.forget(member.channel, member.user)
     if member.team:

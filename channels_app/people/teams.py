@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from channels_app.access import mail_addresses
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import Member, Team, TeamMember, User
@@ -31,7 +32,7 @@ def create(*, user: User, name: str, description: str = "") -> Team:
     user_limits.check(user, "teams", _made_by(user), "teams", "Delete one")
     team = Team.objects.create(name=name, description=description)
     TeamMember.objects.create(team=team, user=user, is_manager=True)
-    _record("team.create", user, team)
+    _record(Action.TEAM_CREATE, user, team)
     return team
 
 
@@ -52,7 +53,7 @@ def update(*, user: User, team: Team, name: str, description: str, group: str) -
     for field, value in changed.items():
         setattr(locked, field, value)
     locked.save(update_fields=list(changed))
-    _record("team.update", user, locked, {"fields": changed | {"before": before}})
+    _record(Action.TEAM_UPDATE, user, locked, {"fields": changed | {"before": before}})
     return locked
 
 
@@ -63,8 +64,8 @@ def delete(*, user: User, team: Team) -> None:
     for member in Member.objects.filter(team=locked).select_related("channel"):
         detail = {"role": member.role, "team": locked.name}
         target = f"team {locked}"
-        log.record("member.remove", by=Actor(user=user), channel=member.channel, target=target, detail=detail)
-    _record("team.delete", user, locked)
+        log.record(Action.MEMBER_REMOVE, by=Actor(user=user), channel=member.channel, target=target, detail=detail)
+    _record(Action.TEAM_DELETE, user, locked)
     locked.delete()
 
 
@@ -82,7 +83,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
         if TeamMember.objects.filter(team=locked, user=person).exists():
             raise conflict("in_team", f"{person} is in the team '{locked}' already.")
         member = TeamMember.objects.create(team=locked, user=person)
-        _record("team.add", user, locked, {"user": person.username})
+        _record(Action.TEAM_ADD, user, locked, {"user": person.username})
     return member
 
 
@@ -95,7 +96,7 @@ def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> T
         _check_a_manager_stays(member)
     member.is_manager = is_manager
     member.save(update_fields=["is_manager"])
-    _record("team.manager", user, member.team, {"user": username, "is_manager": is_manager})
+    _record(Action.TEAM_MANAGER, user, member.team, {"user": username, "is_manager": is_manager})
     return member
 
 
@@ -111,7 +112,7 @@ def remove(*, user: User, team: Team, username: str) -> None:
             "End it there, where the group is kept.",
         )
     _check_a_manager_stays(member)
-    _record("team.remove", user, held, {"user": username})
+    _record(Action.TEAM_REMOVE, user, held, {"user": username})
     member.delete()
 
 
@@ -128,7 +129,7 @@ def follow_groups(*, user: User, provider: str, groups: Iterable[str]) -> None:
         _take_out(user, member)
     for team in teams.exclude(people__user=user):
         TeamMember.objects.create(team=team, user=user, is_by_group=True)
-        _record("team.add", user, team, {"user": user.username, "group": team.group})
+        _record(Action.TEAM_ADD, user, team, {"user": user.username, "group": team.group})
 
 
 def is_last_manager(member: TeamMember) -> bool:
@@ -176,7 +177,7 @@ def _end_group(user: User, team: Team) -> None:
 
 
 def _take_out(user: User, member: TeamMember) -> None:
-    _record("team.remove", user, member.team, {"user": member.user.username, "group": member.team.group})
+    _record(Action.TEAM_REMOVE, user, member.team, {"user": member.user.username, "group": member.team.group})
     member.delete()
 
 
@@ -225,5 +226,5 @@ def _check_a_manager_stays(member: TeamMember) -> None:
         )
 
 
-def _record(action: str, user: User, team: Team, detail: dict[str, Any] | None = None) -> None:
+def _record(action: Action, user: User, team: Team, detail: dict[str, Any] | None = None) -> None:
     log.record(action, by=Actor(user=user), target=team.name, detail=detail)

@@ -12,6 +12,7 @@ from functools import partial
 
 from django.db import transaction
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, check_still_allowed
 from channels_app.audit import log
 from channels_app.models import Artifact
@@ -143,7 +144,7 @@ def _add(actor: Actor, artifact: Artifact, sidecar: Sidecar) -> bool:
     if not record(artifact, sidecar):
         return False
     target = f"{artifact.subdir}/{artifact.file_name}"
-    log.record("artifact.attest", by=actor, channel=artifact.channel, target=target)
+    log.record(Action.ARTIFACT_ATTEST, by=actor, channel=artifact.channel, target=target)
     builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name])
     return True
 

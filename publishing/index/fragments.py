@@ -14,6 +14,7 @@ from django.core.mail import mail_admins
 from django.db import DatabaseError, transaction
 from rattler import RepoData
 
+from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.models import Artifact
 from hub.storage import store
@@ -109,7 +110,9 @@ def _readable_rows(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
 def _quarantine(artifact: Artifact, reason: str) -> None:
     artifact.set_aside_reason = reason[:1000]
     artifact.save(update_fields=["set_aside_reason"])
-    log.record("artifact.set_aside", channel=artifact.channel, target=f"{artifact}", detail={"reason": reason[:1000]})
+    log.record(
+        Action.ARTIFACT_SET_ASIDE, channel=artifact.channel, target=f"{artifact}", detail={"reason": reason[:1000]}
+    )
     transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", reason, fail_silently=True))
 
 

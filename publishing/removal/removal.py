@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels_app.access import acts
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, check_name, check_still_allowed
 from channels_app.audit import log
 from channels_app.channels import channels
@@ -26,30 +27,30 @@ from publishing.models import Reservation
 
 def yank(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
     """Take `artifact` out of the index. Its URL still works."""
-    return _change(actor, artifact, Removal.YANKED, reason, "artifact.yank")
+    return _change(actor, artifact, Removal.YANKED, reason, Action.ARTIFACT_YANK)
 
 
 def delete(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
     """Take `artifact` out of the index and stop serving it. Its bytes are purged after the grace period."""
-    return _change(actor, artifact, Removal.DELETED, reason, "artifact.delete")
+    return _change(actor, artifact, Removal.DELETED, reason, Action.ARTIFACT_DELETE)
 
 
 def restore(*, actor: Actor, artifact: Artifact) -> Artifact:
     """Put `artifact` back into the index. Raise HubError 409 if its bytes are purged."""
-    return _change(actor, artifact, Removal.NONE, "", "artifact.restore")
+    return _change(actor, artifact, Removal.NONE, "", Action.ARTIFACT_RESTORE)
 
 
 @transaction.atomic
 def release(*, actor: Actor, artifact: Artifact) -> None:
     """Delete the row of a deleted artifact, so that its name is free for other bytes. Only owners may do this."""
-    acts.check("artifact.release", actor, artifact.channel)
+    acts.check(Action.ARTIFACT_RELEASE, actor, artifact.channel)
     locked = Artifact.objects.select_for_update().get(pk=artifact.pk)
     if locked.removal != Removal.DELETED:
         raise conflict("not_deleted", f"{artifact} is not deleted; only the name of a deleted file can be released.")
     if _is_being_uploaded(locked):
         raise conflict("being_uploaded", f"{artifact} is being uploaded again at this moment.")
     detail = {"sha256": locked.sha256, "size_bytes": locked.size_bytes}
-    log.record("artifact.release", by=actor, channel=artifact.channel, target=_target(artifact), detail=detail)
+    log.record(Action.ARTIFACT_RELEASE, by=actor, channel=artifact.channel, target=_target(artifact), detail=detail)
     # Before the name is free: afterwards the key could hold the bytes of a new upload.
     store().delete(_key(locked))
     sidecars.remove(locked)
@@ -65,7 +66,7 @@ def set_damaged(*, artifact: Artifact, found: str) -> None:
     reason = f"{DAMAGED}{found}"
     if locked.set_aside_reason != reason:
         _set_quarantine(locked, reason)
-        log.record("artifact.damage", channel=locked.channel, target=_target(locked), detail={"reason": reason})
+        log.record(Action.ARTIFACT_DAMAGE, channel=locked.channel, target=_target(locked), detail={"reason": reason})
 
 
 @transaction.atomic
@@ -74,7 +75,7 @@ def set_whole(*, artifact: Artifact) -> None:
     locked = packages.locked_artifact(artifact)
     if locked.is_damaged:
         _set_quarantine(locked, "")
-        log.record("artifact.mend", channel=locked.channel, target=_target(locked))
+        log.record(Action.ARTIFACT_MEND, channel=locked.channel, target=_target(locked))
 
 
 def purge_deleted() -> None:
@@ -96,7 +97,7 @@ def purge_at(artifact: Artifact) -> datetime | None:
 
 
 @transaction.atomic
-def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: str) -> Artifact:
+def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: Action) -> Artifact:
     check_still_allowed(actor, artifact.channel, Permission.DELETE)
     check_name(actor, artifact.channel, artifact.package.name, "remove or restore the package '{}' in")
     locked = packages.locked_artifact(artifact)

@@ -19,6 +19,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.models import Artifact, Channel, Package, Removal
 from channels_app.packages import about, packages
@@ -199,7 +200,7 @@ class Records:
         locked = packages.packages_for_update(self.channel, names)
         artifacts = Artifact.objects.bulk_create(self._artifact(each.upload, locked) for each in new)
         targets = {f"{self.subdir}/{each.file_name}": _event_detail(each.upload) for each in new}
-        log.record_each("artifact.import", channel=self.channel, targets=targets)
+        log.record_each(Action.ARTIFACT_IMPORT, channel=self.channel, targets=targets)
         for artifact, each in zip(artifacts, new, strict=True):
             about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:

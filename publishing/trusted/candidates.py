@@ -7,6 +7,7 @@ from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Window
 from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.authentication import delegation
 from channels_app.models import AuditEvent, Member, Role
@@ -85,7 +86,7 @@ def tell_of_resurrected(differences: Mapping[TrustedPublisher, ClaimMismatch | N
         if not _was_recorded(publisher):
             difference = resurrected[publisher]
             detail = {"expected": difference.expected, "found": difference.found}
-            record("publisher.refuse", Actor(), publisher, **detail)
+            record(Action.PUBLISHER_REFUSE, Actor(), publisher, **detail)
 
 
 def refusal(
@@ -122,4 +123,4 @@ def _was_recorded(publisher: TrustedPublisher) -> bool:
     """Tell whether the same event was recorded within the last day, since a CI tries repeatedly."""
     since = timezone.now() - timedelta(days=1)
     events = AuditEvent.objects.filter(channel=publisher.channel, created_at__gt=since)
-    return events.filter(action="publisher.refuse", target=target(publisher)).exists()
+    return events.filter(action=Action.PUBLISHER_REFUSE, target=target(publisher)).exists()

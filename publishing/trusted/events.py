@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
 
 
-def record(action: str, actor: Actor, publisher: TrustedPublisher, **detail: Any) -> None:
+def record(action: Action, actor: Actor, publisher: TrustedPublisher, **detail: Any) -> None:
     log.record(
         action,
         by=actor,

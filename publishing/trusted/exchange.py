@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.authentication import api_keys
@@ -92,7 +93,9 @@ def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[
         expires_at=timezone.now() + timedelta(minutes=settings.HUB_MINTED_KEY_MINUTES),
     )
     for publisher in settled:
-        log.record("key.mint", by=Actor(key=key), channel=publisher.channel, target=publisher.subject or issuer.url)
+        log.record(
+            Action.KEY_MINT, by=Actor(key=key), channel=publisher.channel, target=publisher.subject or issuer.url
+        )
     return secret
 
 

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.access import acts
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, publisher_permissions
 from channels_app.authentication import api_keys, delegation
 from channels_app.channels import channels, pending_names
@@ -55,7 +56,7 @@ def add(
     _count(actor, channel)
     pins = checked_pins(issuer, fields, pins or {})
     with transaction.atomic():
-        locked = acts.lock_channel("publisher.add", actor, channel)
+        locked = acts.lock_channel(Action.PUBLISHER_ADD, actor, channel)
         values = _values(issuer, fields, pins, may_upload, may_read, package_globs)
         _check_passed_on(actor, locked, values)
         _remove_ended(TrustedPublisher.objects.filter(channel=locked))
@@ -63,7 +64,7 @@ def add(
         _check_share(actor.user, issuer, values["subject"])
         values["expires_at"] = _pending_until() if _is_for_a_new_package(locked, values["package_globs"]) else None
         publisher = _create(channel=locked, created_by=actor.user, made_with=actor.key, **values)
-        record("publisher.add", actor, publisher, may=rights(publisher))
+        record(Action.PUBLISHER_ADD, actor, publisher, may=rights(publisher))
     return publisher
 
 
@@ -94,7 +95,7 @@ def add_pending(
         )
         _check_share(user, issuer, values["subject"])
         publisher = _create(**values)
-        record("publisher.add", Actor(user=user), publisher, may=rights(publisher))
+        record(Action.PUBLISHER_ADD, Actor(user=user), publisher, may=rights(publisher))
     return publisher
 
 
@@ -102,9 +103,9 @@ def add_pending(
 def remove(*, actor: Actor, publisher: TrustedPublisher) -> None:
     """Remove the publisher. Short-lived tokens that it already has stop working at the next request."""
     if publisher.channel:
-        acts.lock_channel("publisher.remove", actor, publisher.channel)
+        acts.lock_channel(Action.PUBLISHER_REMOVE, actor, publisher.channel)
     pending_names.lock(publisher.channel_name)
-    record("publisher.remove", actor, publisher, may=rights(publisher))
+    record(Action.PUBLISHER_REMOVE, actor, publisher, may=rights(publisher))
     publisher.delete()
     if publisher.created_by:
         pending_names.release(publisher.channel_name, publisher.created_by)
@@ -163,7 +164,7 @@ def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
         publisher.channel_name = ""
     publisher.save()
     if is_first:
-        record("publisher.first_use", Actor(), publisher, pins=publisher.pins)
+        record(Action.PUBLISHER_FIRST_USE, Actor(), publisher, pins=publisher.pins)
 
 
 def forget_expired() -> None:
@@ -217,7 +218,7 @@ def _check_passed_on(actor: Actor, channel: Channel, values: Mapping[str, Any]) 
 def _remove_ended(publishers: QuerySet[TrustedPublisher]) -> None:
     """Remove publishers of expired or revoked keys: they have no rights any more."""
     for publisher in publishers.filter(delegation.ended()).select_related("channel", "issuer", "made_with"):
-        record("publisher.remove", Actor(), publisher, reason=f"The key '{publisher.made_with}' has ended.")
+        record(Action.PUBLISHER_REMOVE, Actor(), publisher, reason=f"The key '{publisher.made_with}' has ended.")
         publisher.delete()
 
 

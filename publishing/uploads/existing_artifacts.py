@@ -1,6 +1,7 @@
 """Checks of an upload against the existing artifact with its file name."""
 
 from channels_app.access import acts
+from channels_app.access.actions import Action
 from channels_app.models import Artifact, Removal
 from hub import database
 from hub.errors import conflict
@@ -65,7 +66,7 @@ def check_may_restore(upload: Upload, artifact: Artifact) -> None:
             "proof_needed",
             f"{artifact} was {artifact.get_removal_display()}. Restore it on its page after you confirm your identity.",
         )
-    if not acts.may("artifact.restore", upload.actor, upload.channel):
+    if not acts.may(Action.ARTIFACT_RESTORE, upload.actor, upload.channel):
         raise conflict(
             "may_not_restore",
             f"{artifact} was {artifact.get_removal_display()}. This upload would restore it, which requires the right "
@@ -76,7 +77,7 @@ def check_may_restore(upload: Upload, artifact: Artifact) -> None:
 
 def check_may_replace(upload: Upload, artifact: Artifact) -> None:
     """Raise HubError 409 if the upload would replace bytes of another uploader without the right to delete."""
-    if removal.is_own(upload.actor, artifact) or acts.may("artifact.restore", upload.actor, upload.channel):
+    if removal.is_own(upload.actor, artifact) or acts.may(Action.ARTIFACT_RESTORE, upload.actor, upload.channel):
         return
     raise conflict(
         "may_not_replace",

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import Artifact, Channel, Removal
@@ -210,7 +211,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
     artifact.save(update_fields=values if before else None)
     about.keep_whole(artifact, info.about, is_new=before is None)
     log.record(
-        "artifact.restore" if is_same else "artifact.overwrite" if before else "artifact.publish",
+        Action.ARTIFACT_RESTORE if is_same else Action.ARTIFACT_OVERWRITE if before else Action.ARTIFACT_PUBLISH,
         by=actor,
         channel=channel,
         target=f"{info.subdir}/{info.file_name}",

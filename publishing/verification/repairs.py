@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from django.db import transaction
 
+from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.models import Artifact, Channel
 from hub.storage import store
@@ -33,7 +34,7 @@ def repair(
     if repaired:
         builds.build_channel(channel)
         detail = {"mended": len(repaired), "keys": [difference.key for difference in repaired[:SHOWN_MAX]]}
-        log.record("channel.repair", channel=channel, target=channel.name, detail=detail)
+        log.record(Action.CHANNEL_REPAIR, channel=channel, target=channel.name, detail=detail)
     return left + [difference for difference in differences if difference.kind not in REPAIRS]
 
 

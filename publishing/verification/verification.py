@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.models import DAMAGED, Artifact, Channel
 from hub.celery import send
@@ -85,7 +86,7 @@ def verify_by_night(channel_id: int) -> None:
 def _notify(channel: Channel, differences: Sequence[Difference], left: Sequence[Difference]) -> None:
     reported = [[each.kind, each.key, each.sentence] for each in differences[:REPORTED_MAX]]
     detail = {"count": len(differences), "left": len(left), "differences": reported}
-    log.record("channel.differ", channel=channel, target=channel.name, detail=detail)
+    log.record(Action.CHANNEL_DIFFER, channel=channel, target=channel.name, detail=detail)
 
 
 def _night() -> datetime:

@@ -87,6 +87,7 @@ NO_ACTS = {
     "artifact.mend": "by the hub",
     "channel.create": "gives nobody else a right",
     "channel.differ": "by the hub",
+    "channel.purge": "by the hub, after the grace",
     "channel.repair": "by whoever runs the hub",
     "invitation.": "declining and withdrawing give nothing",
     "key.expires": "by the hub",

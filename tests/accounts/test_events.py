@@ -18,6 +18,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
 from channels_app import tasks
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import AuditEvent, User
@@ -233,7 +234,7 @@ def test_a_first_password_is_recorded(sam: User) -> None:
 
 
 def test_the_page_is_ones_own(pat: User, sam: User) -> None:
-    log.record("account.password", by=Actor(user=sam), target="sam")
+    log.record(Action.ACCOUNT_PASSWORD, by=Actor(user=sam), target="sam")
     assert "Nothing yet" in text(signed_in(pat).get(ACTIVITY))
     assert Client().get(ACTIVITY).headers["Location"] == f"/accounts/login/?next={ACTIVITY}"
     assert signed_in(pat).post(ACTIVITY).status_code == 405
@@ -241,7 +242,7 @@ def test_the_page_is_ones_own(pat: User, sam: User) -> None:
 
 def test_queries_do_not_grow(pat: User, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     for _ in range(60):
-        log.record("account.password", by=Actor(user=pat), target="pat")
+        log.record(Action.ACCOUNT_PASSWORD, by=Actor(user=pat), target="pat")
     assert AuditEvent.objects.count() == 60
     browser = signed_in(pat)
     with django_assert_max_num_queries(8):

@@ -1,13 +1,12 @@
 """Tests of a channel's activity page: descriptions, filters, and paging."""
 
 import re
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.audit.descriptions import ACTIONS
@@ -46,7 +45,7 @@ def owner(channel: Channel, olga: User) -> Client:
 def make_events(channel: Channel, olga: User) -> None:
     actor = Actor(user=olga)
     make_member(channel, make_user("jo"))
-    log.record("member.add", by=actor, channel=channel, target="jo", detail={"role": "viewer"})
+    log.record(Action.MEMBER_ADD, by=actor, channel=channel, target="jo", detail={"role": "viewer"})
     members.change(actor=actor, channel=channel, username="jo", role=Role.MAINTAINER)
     channels.update(actor=actor, channel=channel, description="Maps", is_private=False)
     channels.change_policies(actor=actor, channel=channel, allow_overwrite=True, max_upload_bytes=5 * MIB)
@@ -61,14 +60,7 @@ def sentences(client: Client, query: str = "") -> list[str]:
 
 
 def test_every_action_has_its_words() -> None:
-    recorded = re.compile(
-        r"\"((?:account|artifact|channel|invitation|key|member|oauth|policy|publisher|team)\.[a-z_]+)\""
-    )
-    folders = (Path(settings.BASE_DIR) / name for name in ("channels_app", "publishing"))
-    sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
-    found = {action for source in sources for action in recorded.findall(source) if not action.endswith(".html")}
-    # The channel has no readers any more.
-    assert found - set(ACTIONS) == {"channel.purge"}
+    assert set(ACTIONS) == set(Action)
 
 
 def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) -> None:
@@ -89,8 +81,8 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
     publisher.refresh_from_db()
     publishers.settle(publisher, github_claims())
     key, _ = make_minted_key(publisher)
-    log.record("key.mint", by=Actor(key=key), channel=channel, target=publisher.subject)
-    log.record("artifact.publish", by=Actor(key=key), channel=channel, target="demo/noarch/a-1-0.conda")
+    log.record(Action.KEY_MINT, by=Actor(key=key), channel=channel, target=publisher.subject)
+    log.record(Action.ARTIFACT_PUBLISH, by=Actor(key=key), channel=channel, target="demo/noarch/a-1-0.conda")
     publishers.remove(actor=Actor(user=olga), publisher=publisher)
     key.delete()
     name, fields = "GitHub Actions: octo-org/sample", "repository: octo-org/sample workflow: release.yml"

@@ -7,6 +7,7 @@ from django.core import mail
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from channels_app import tasks
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log, notifications, outbox
 from channels_app.models import AuditEvent, Channel, Outgoing, Role, User
@@ -115,7 +116,7 @@ def test_who_adds_a_pending_publisher_is_told(sam: User) -> None:
 
 def test_names_are_not_escaped_and_stay_in_their_line(channel: Channel, olga: User) -> None:
     event = log.record(
-        "publisher.remove", target="a\n<b>&", by=Actor(user=olga), channel=channel, detail={"fields": {}}
+        Action.PUBLISHER_REMOVE, target="a\n<b>&", by=Actor(user=olga), channel=channel, detail={"fields": {}}
     )
     assert "a\n<b>&" in body_of(event)
     assert mail.outbox[-1].subject == "a <b>& is no trusted publisher of demo any more"
@@ -128,13 +129,13 @@ def test_other_events_are_no_mails(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        log.record("artifact.yank", target="demo", by=Actor(user=olga), channel=channel)
+        log.record(Action.ARTIFACT_YANK, target="demo", by=Actor(user=olga), channel=channel)
     assert sent_jobs == []
     assert not Outgoing.objects.exists()
 
 
 def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User) -> None:
-    event = log.record("publisher.remove", target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
+    event = log.record(Action.PUBLISHER_REMOVE, target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
     Outgoing.objects.all().delete()
     tasks.tell(0)
     tasks.send_mail(event.pk, 0)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from channels_app import tasks
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log, notifications, outbox
 from channels_app.models import AuditEvent, Channel, Outgoing, Role, User
@@ -105,7 +106,9 @@ def smtp(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[Connection
 
 
 def happen(channel: Channel, olga: User, target: str) -> AuditEvent:
-    return log.record("publisher.remove", target=target, by=Actor(user=olga), channel=channel, detail={"fields": {}})
+    return log.record(
+        Action.PUBLISHER_REMOVE, target=target, by=Actor(user=olga), channel=channel, detail={"fields": {}}
+    )
 
 
 def told() -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from allauth.idp.oidc.models import Client, Token
 from django.db import transaction
 from django.db.models import QuerySet
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.accounts.oauth import scopes
 from channels_app.audit import log
@@ -36,13 +37,13 @@ def note_grant(*, user: User, client: Client, scopes: list[str]) -> None:
     """Record that `user` has let `client` in, within the transaction of doing so."""
     is_first = not _living(user).filter(client=client).exists()
     detail = {"scopes": sorted(scopes), "is_first": is_first}
-    log.record("oauth.grant", target=client.name, by=Actor(user=user), detail=detail)
+    log.record(Action.OAUTH_GRANT, target=client.name, by=Actor(user=user), detail=detail)
 
 
 def note_end(token: Token, *, reason: str) -> None:
     """Record that the sign-in of `token` has ended, within the transaction of that."""
     if token.user and token.client:
-        log.record("oauth.revoke", target=token.client.name, by=Actor(user=token.user), detail={"reason": reason})
+        log.record(Action.OAUTH_REVOKE, target=token.client.name, by=Actor(user=token.user), detail={"reason": reason})
 
 
 @transaction.atomic
@@ -50,7 +51,7 @@ def revoke(*, user: User, client: Client) -> None:
     """Every token that `client` holds of `user` is worth nothing from now on."""
     deleted, _ = Token.objects.filter(user=user, client=client).delete()
     if deleted:
-        log.record("oauth.revoke", target=client.name, by=Actor(user=user), detail={"reason": "by the user"})
+        log.record(Action.OAUTH_REVOKE, target=client.name, by=Actor(user=user), detail={"reason": "by the user"})
 
 
 def _living(user: User) -> QuerySet[Token]:
