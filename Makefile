@@ -9,6 +9,14 @@ WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 # The lock files are complete, so pip resolves nothing, and releases after the lock don't change the installation.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
+# Tests that start servers, clients or browsers, walk every route, or compare with clients case by case.
+SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/docs tests/fuzz tests/specs \
+	tests/access/test_matrix.py tests/authentication/test_path_key_routes.py tests/hub/test_long_numbers.py \
+	tests/packages/test_answers_bounded.py
+# Rooms that judge what strangers send, and the share of their lines that their tests must run.
+JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.py,publishing/strict_json.py,channels_app/access/*
+JUDGES_TESTS := tests/archive tests/id_tokens tests/index/test_repodata.py tests/access tests/authentication
+COVERAGE_MIN := 95
 DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 SLOWEST_TEST := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
 COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
@@ -18,23 +26,33 @@ COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
 	$(addprefix tests/clients/test_,conda_build_packages.py runhub.py store.py strangers_bodies.py)
 
-.PHONY: run stack test test-services fuzz redirect stream screenshots lint format lock clean
+.PHONY: help run stack test test-fast test-services coverage fuzz redirect stream screenshots lint format lock clean
 
-run: .venv/run.installed
+help: ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+run: .venv/run.installed ## Run the hub: SQLite, a folder, no other server.
 	@$(BIN)/python manage.py runhub
 
-stack: .venv/dev.installed
+stack: .venv/dev.installed ## Run what production has: PostgreSQL, Redis, nginx, an S3 server.
 	.ci/need nginx nginx
 	.ci/need redis-server redis-server
 	.ci/need initdb postgresql
 	@$(BIN)/python -m deploy.stack
 
-test: .venv/dev.installed
+test: .venv/dev.installed ## Run all tests on SQLite and a folder.
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-fast: .venv/dev.installed ## Run the tests that need no server, client or browser.
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(SLOW_TESTS:%=--ignore=%)
+
+coverage: .venv/dev.installed ## Measure the coverage of the modules that judge what strangers send.
+	$(BIN)/coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
+	$(BIN)/coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
 
 # The suite on the production services, then reads and uploads with the other two deliveries. It skips COVERED_BY_TEST,
 # which neither database nor queue can change, and SLOWEST_TEST.
-test-services: .venv/dev.installed
+test-services: .venv/dev.installed ## Run the tests on PostgreSQL, Redis, nginx and SeaweedFS.
 	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) --deselect $(SLOWEST_TEST)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
 
@@ -42,14 +60,14 @@ redirect stream: .venv/dev.installed
 	TEST_DELIVERY=$@ .ci/services $(BIN)/python -m pytest $(DELIVERY_TESTS)
 
 # Runs new fuzz cases for an hour, besides the few thousand of `make test`. Failing cases are kept in build/fuzz.
-fuzz: .venv/dev.installed
+fuzz: .venv/dev.installed ## Try new hostile archives for an hour.
 	nice $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
-screenshots: .venv/dev.installed
+screenshots: .venv/dev.installed ## Take screenshots of the pages.
 	.ci/browser
 	$(BIN)/python -m tests.browser.screenshots
 
-lint: .venv/dev.installed
+lint: .venv/dev.installed ## Check format, types, imports, templates and migrations.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
@@ -59,16 +77,16 @@ lint: .venv/dev.installed
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-format: .venv/dev.installed
+format: .venv/dev.installed ## Format code and templates.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/djade --target-version 5.2 $$(git ls-files 'templates/*.html')
 
-lock: .venv/dev.installed
+lock: .venv/dev.installed ## Lock the requirements anew.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes requirements-dev.in -o requirements-dev.txt
 
-clean:
+clean: ## Remove .venv and build.
 	rm -rf .venv build
 
 # An incomplete virtual environment is removed, so that the next run starts from scratch.
