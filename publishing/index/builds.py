@@ -52,7 +52,7 @@ VALUES (%s, %s, %s, %s, '')
 ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed, removes = mine.removes OR excluded.removes"""
 
 _woken_again_at = 0.0
-# Index → when it is due, for builds whose failure the database could not record.
+# Index id → time when it is due, for failed builds that the database could not record.
 put_off: dict[int, datetime] = {}
 
 logger = logging.getLogger(__name__)
@@ -155,14 +155,14 @@ def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[
 
 
 def _put_off(index_id: int) -> None:
-    """Have the index built once more, later; this process remembers it where the database can't, as on a full disk."""
+    """Mark the index stale again and due after RETRY_AFTER. If the database fails, keep the time in this process."""
     due_at = timezone.now() + RETRY_AFTER
     try:
         _mark_stale_again(index_id)
         SubdirIndex.objects.filter(pk=index_id).update(due_at=due_at)
-    except Exception as trouble:  # noqa: BLE001  what the build raised is what the caller is told
+    except Exception as error:  # noqa: BLE001  the caller raises the exception of the build
         put_off[index_id] = due_at
-        logger.warning("the build of index %s failed, which could not be noted: %s", index_id, trouble)
+        logger.warning("could not record the failed build of index %s: %s", index_id, error)
 
 
 def lock_name(index_id: int) -> str:

@@ -27,7 +27,7 @@ PUTS_AT_ONCE = 8
 # Large columns that no record contains.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
-# What the machine lacks says nothing of a record: a parser of clients raises none of these.
+# Errors of the machine, not of a record: a client's parser raises none of these.
 MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 
 logger = logging.getLogger(__name__)

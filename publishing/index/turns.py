@@ -42,7 +42,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # The name of failed builds on the status page.
 FAILED_BUILD = "publishing.tasks.build_index"
 
-# The first owner of an index's channel, unless that is an administrator.
+# The first owner of an index's channel, or NULL if that is an administrator.
 FIRST_OWNER = Subquery(
     Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER)
     .order_by("pk")
@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 _waits, _builds_whole_channel = threading.Lock(), threading.Lock()
 # Whether the last turn that began in this process was given priority for its removals.
 _went_first = False
-# The last turns of users that began in this process; at most so many.
+# The last turns of users that began in this process, for at most OWNERS_REMEMBERED users.
 _owners_turns: dict[int | None, datetime] = {}
 OWNERS_REMEMBERED = 1000
 
@@ -64,7 +64,7 @@ OWNERS_REMEMBERED = 1000
 class Turn:
     """A stale index. `channel_turn_at` is the last turn of any subdir of its channel.
 
-    `owner_id` is the first owner; None where the channel has a line of its own, as one of an administrator's has.
+    `owner_id` is the first owner, or None if the channel takes turns by itself, such as an administrator's channel.
     """
 
     index_id: int

@@ -41,7 +41,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return taken
 
 
-def told(answer: Response) -> tuple[int, bytes, dict[str, str]]:
+def comparable(answer: Response) -> tuple[int, bytes, dict[str, str]]:
     """Return the response without its request id and without the Vary header of sessions."""
     headers = {name: value for name, value in answer.headers.items() if name not in ("X-Request-ID", "Vary")}
     return answer.status_code, answer.getvalue(), headers
@@ -55,7 +55,7 @@ def test_both_ways_answer_alike(path: str, key: str | None, ways: list[str]) -> 
     assert len(ways) == 1
     long = Client(headers={"Cookie": "other=1"}).get(path, headers=headers)
     assert len(ways) == 1
-    assert told(short) == told(long)
+    assert comparable(short) == comparable(long)
 
 
 @pytest.mark.parametrize(

@@ -404,7 +404,7 @@ def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypa
 
 
 class FullDisk:
-    """A database that reads, and whose disk is full."""
+    """A database on a full disk: reads work, writes fail."""
 
     def __call__(self, execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith(("UPDATE", "INSERT", "DELETE")):

@@ -1,4 +1,4 @@
-"""Turns of users: whoever changes many channels at once delays nobody else's by more than one build."""
+"""Turns of users: many changed channels of one user delay another user's channel by at most one build."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +20,7 @@ OLGA, SAM = 1, 2
 
 @pytest.fixture(autouse=True)
 def nothing_built_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has given nobody a turn."""
+    """Reset the users' last turns of this process."""
     monkeypatch.setattr(turns, "_owners_turns", {})
 
 
@@ -38,7 +38,7 @@ def test_order_of_one_users_channels_is_as_if_there_were_no_users() -> None:
 
 @pytest.mark.parametrize("removes", [False, True])
 def test_order_changes_in_all_channels_of_one_user_delay_anothers_by_one_build(removes: bool) -> None:
-    """Each of Sam's twenty channels has something new again by its next turn: Olga's waited for all of them."""
+    """Each of Sam's twenty channels has a new change at its next turn. Before, Olga's channel waited for all."""
     now, went_first = NOW, False
     last = {number: ago(100 + number) for number in range(10, 30)}
     begun: list[int] = []
