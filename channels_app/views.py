@@ -14,15 +14,11 @@ from channels_app.access import visible_channels
 from channels_app.accounts import signed_out
 from channels_app.names import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from hub.errors import HubError
-from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer
+from hub.full_disk import is_disk_full
+from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer, full_answer, is_browser, page_of
 
 RECENT_PACKAGES = 5
 PATH_MAX_CHARACTERS = 200
-
-
-def is_browser(request: HttpRequest) -> bool:
-    """Tell whether the request asks for a page."""
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -102,8 +98,12 @@ def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
 
 def failed(request: HttpRequest) -> HttpResponse:
     """The same for what nobody foresaw; without the request's context, which may be what failed."""
-    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
-        return answer(DATABASE_DOWN)
+    error = sys.exception()
+    if is_disk_full(error):
+        return full_answer(request)
+    if isinstance(error, (OperationalError, InterfaceError)):
+        down = DATABASE_DOWN
+        return page_of("503.html", down, status=down.status) if is_browser(request) else answer(down)
     if is_browser(request):
         return HttpResponse(render_to_string("500.html"), status=500)
     return _sentence("The hub failed to answer. The reason is in its log; try again, or tell an administrator.", 500)

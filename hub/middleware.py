@@ -1,9 +1,7 @@
 """What every request passes through: keys out of paths first, errors into sentences last."""
 
-import errno
 import logging
 import re
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -13,8 +11,10 @@ from urllib.parse import unquote_plus
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 
 from hub.errors import HubError, bad_request, disk_full, not_found, too_large, unavailable
+from hub.full_disk import is_disk_full
 from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -27,7 +27,6 @@ PATH_KEY_PREFIX = "/t/"
 INVITATION_KEY = "channelhub.invitation_key"
 INVITATION_PREFIX = "/invitations/"
 
-PG_DISK_FULL = "53100"
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
 # Of digits in a row: Python turns no text of more than 4,300 into a number, and no name here has more than 300 letters.
 DIGITS_MAX = 300
@@ -234,27 +233,32 @@ def plain_answer(request: HttpRequest, exception: Exception) -> HttpResponse | N
     """What is answered to an exception of the hub's own, or of a disk that is full."""
     if isinstance(exception, HubError):
         return answer(exception)
-    is_full = _is_disk_full(exception)
+    is_full = is_disk_full(exception)
     if not is_full and not isinstance(exception, StoreError):
         return None
     logger.error("%s", exception)
-    return answer(disk_full(is_upload=has_body(request)) if is_full else STORE_DOWN)
+    return full_answer(request) if is_full else answer(STORE_DOWN)
 
 
 def has_body(request: HttpRequest) -> bool:
     return request.META.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in request.META
 
 
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk, the store's or a database's, is what the error, or what led to it, was."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    if (
-        getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        or getattr(error, "sqlstate", "") == PG_DISK_FULL
-    ):
-        return True
-    return error is not None and _is_disk_full(error.__cause__)
+def full_answer(request: HttpRequest) -> HttpResponse:
+    """What is answered where a disk is full: a page to browsers."""
+    error = disk_full(is_upload=has_body(request))
+    return page_of("507.html", error, status=507) if is_browser(request) else answer(error)
+
+
+def is_browser(request: HttpRequest) -> bool:
+    """Tell whether the request asks for a page."""
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def page_of(template: str, error: HubError, *, status: int) -> HttpResponse:
+    """The error as a page, which needs neither the database nor the request's context: those may be what failed."""
+    headers = error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"}
+    return HttpResponse(render_to_string(template), status=status, headers=headers)
 
 
 def answer(error: HubError) -> HttpResponse:

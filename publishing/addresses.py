@@ -19,8 +19,8 @@ from channels_app import authentication
 from channels_app.access import ANYONE, visible_channels
 from channels_app.models import Channel
 from channels_app.names import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
-from channels_app.views import is_browser
 from hub.errors import HubError, not_found
+from hub.middleware import is_browser
 from publishing.downloads import channel_file
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
