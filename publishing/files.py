@@ -8,12 +8,15 @@ from typing import Any
 import orjson
 import zstandard
 from django.conf import settings
+from django.db.models import Case, When
 
 from hub.storage import store
 from publishing.models import Fragment, SubdirIndex
 from publishing.repodata import ZSTD_LEVEL, Layout
 
-FRAGMENTS_AT_ONCE = 1000
+# Of up to 64 KiB; a part ends with the record that makes it so long.
+FRAGMENTS_AT_ONCE = 500
+PARTS_AT_ONCE = 50
 
 
 def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
@@ -41,24 +44,31 @@ def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
 
 def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[str, Any]:
     """The content of a section, parsed: of one name, or of all."""
-    bodies = (
-        _bodies(index, section)
-        if name is None
-        else index.fragments.filter(section=section, name=name).values_list("body", flat=True)
-    )
     found: dict[str, Any] = {}
-    for body in bodies:
+    for body in _bodies(index, section) if name is None else parts(index, section, name):
         found |= orjson.loads(f"{{{body}}}")
     return found
 
 
-def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
-    """The fragments of a section, name by name, in batches by key: neither a long transaction nor much memory."""
-    rows = Fragment.objects.filter(index=index, section=section).order_by("name").values_list("name", "body")
-    after = ""
-    while batch := list(rows.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
+def parts(index: SubdirIndex, section: str, name: str) -> Iterator[str]:
+    """A fragment, in its parts where it is a large one."""
+    rows = Fragment.objects.filter(index=index, section=section, name=name).order_by("part")
+    after = -1
+    while batch := list(rows.filter(part__gt=after).values_list("part", "body")[:PARTS_AT_ONCE]):
         for _, body in batch:
             yield body
+        after = batch[-1][0]
+
+
+def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
+    """The fragments of a section, name by name, in batches by key: neither a long transaction nor much memory."""
+    # Each has either a part 0, which is small, or a part 1.
+    rows = Fragment.objects.filter(index=index, section=section, part__lte=1).order_by("name")
+    small = rows.annotate(small=Case(When(part=0, then="body"))).values_list("name", "small")
+    after = ""
+    while batch := list(small.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
+        for name, body in batch:
+            yield from parts(index, section, name) if body is None else (body,)
         after = batch[-1][0]
 
 

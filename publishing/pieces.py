@@ -1,13 +1,16 @@
 """The ready pieces of an index: for each package name its fragments (in the database) and its shard (in the store)."""
 
-import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.mail import mail_admins
@@ -20,9 +23,15 @@ from hub.storage import store
 from publishing import repodata
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 from publishing.repodata import Revision, Section
+from publishing.spool import Spool
 
 NAMES_AT_ONCE = 200
+# A document may have 128 KiB, in older rows 1 MiB.
+DOCUMENTS_AT_ONCE = 50
 PUTS_AT_ONCE = 8
+# In the order of a shard.
+SECTIONS = ("packages", "packages.conda", "v3.conda", "v3.tar.bz2")
+PLACE = ("file_name", "version", "revision", "removal")
 # Wide, and in no record.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
@@ -32,13 +41,31 @@ MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What one name contributes: section → ready JSON, and its shard, which is empty where nothing is listed."""
+@dataclass(slots=True)
+class Place:
+    """An artifact, as far as its place in an index goes."""
 
-    fragments: dict[str, str]
-    shard: bytes
-    sha256: str
+    pk: int
+    name: str
+    file_name: str
+    version: str
+    revision: int
+    removal: str
+
+    def order(self) -> tuple[int, str]:
+        section, key = repodata.section_of(self)
+        return SECTIONS.index(section), key
+
+
+class Entry(NamedTuple):
+    """What one artifact contributes: section → ready JSON, and its entry in the shard."""
+
+    texts: dict[str, str]
+    packed: bytes
+
+
+class _ChangedMeanwhile(Exception):  # noqa: N818  (its name is a sentence)
+    """An artifact has left the index while its name was made."""
 
 
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
@@ -59,50 +86,101 @@ def in_batches(names: list[str], size: int, make: Callable[[list[str]], object],
 
 
 def _remake(index: SubdirIndex, names: list[str]) -> None:
-    made = _pieces(index, names)
-    _put_shards(index, [piece for piece in made.values() if piece.shard])
-    _save(index, made)
+    with spooled(index, names) as spool:
+        _put_shards(index, spool)
+        _save(index, names, spool)
 
 
-def expected(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
-    """The pieces of `names` as their artifacts would have them, whether or not clients can read them."""
-    return {name: _piece(artifacts) for name, artifacts in _rows(index, names).items()}
+@contextmanager
+def spooled(index: SubdirIndex, names: Sequence[str], *, is_checked: bool = True) -> Iterator[Spool]:
+    """The pieces of `names` as their artifacts have them now.
+
+    `is_checked`: records that clients can't read are set aside, and left out.
+    """
+    while True:
+        with Spool() as spool:
+            try:
+                _make(index, names, spool, is_checked=is_checked)
+            except _ChangedMeanwhile:
+                continue
+            yield spool
+            return
 
 
-def _rows(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Artifact]]:
-    rows: dict[str, list[Artifact]] = {name: [] for name in names}
+def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked: bool) -> None:
+    """Fill the spool, from a batch of documents at a time."""
+    places = _places(index, names)
+    listed = {name: sorted((each for each in places[name] if not each.removal), key=Place.order) for name in names}
+    newest = {place.pk for found in listed.values() for place in repodata.newest_version(found)}
+    all_listed = [place.pk for found in listed.values() for place in found]
+    entries = _entries(index.subdir, all_listed, newest, is_checked=is_checked)
+    for name in names:
+        removed = sorted(place.file_name for place in places[name] if place.removal)
+        if removed:
+            spool.add("removed", repodata.removed_entry(removed))
+        if listed[name]:
+            counts = Counter(repodata.section_of(place)[0] for place in listed[name])
+            packed = _spooled(spool, islice(entries, len(listed[name])))
+            spool.add_shard(name, repodata.shard_chunks(counts, packed, removed))
+        spool.end(name)
+
+
+def _spooled(spool: Spool, entries: Iterator[Entry]) -> Iterator[bytes]:
+    """The entries of a shard; those of the fragments are added on the way."""
+    for entry in entries:
+        for section, text in entry.texts.items():
+            spool.add(section, text)
+        yield entry.packed
+
+
+def _places(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Place]]:
+    places: dict[str, list[Place]] = {name: [] for name in names}
     found = Artifact.objects.filter(channel=index.channel, subdir=index.subdir, package__name__in=names)
-    listed = found.filter(set_aside_reason="").select_related("package").defer(*UNUSED)
-    for artifact in listed.order_by("file_name"):
-        rows[artifact.package.name].append(artifact)
-    return rows
+    for values in found.filter(set_aside_reason="").values_list("pk", "package__name", *PLACE):
+        place = Place(*values)
+        places[place.name].append(place)
+    return places
 
 
-def _pieces(index: SubdirIndex, names: Sequence[str]) -> dict[str, Piece]:
-    """The pieces of `names`, all of them readable by py-rattler; a record that is not is set aside and left out."""
-    rows = _rows(index, names)
+def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_checked: bool) -> Iterator[Entry]:
+    """What these artifacts contribute, in this order, all of it readable by py-rattler."""
+    for start in range(0, len(pks), DOCUMENTS_AT_ONCE):
+        batch = pks[start : start + DOCUMENTS_AT_ONCE]
+        found = Artifact.objects.filter(set_aside_reason="").select_related("package").defer(*UNUSED).in_bulk(batch)
+        if len(found) < len(batch):
+            raise _ChangedMeanwhile
+        rows = [found[pk] for pk in batch]
+        yield from _readable(subdir, rows, newest) if is_checked else (_entry(row, newest) for row in rows)
+
+
+def _entry(row: Artifact, newest: Collection[int] = ()) -> Entry:
+    return Entry(repodata.entries(row, is_newest=row.pk in newest), repodata.shard_entry(row))
+
+
+def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) -> list[Entry]:
+    """Set aside those records that clients can't read, and tell the administrators."""
     try:
-        return _readable_pieces(index.subdir, rows)
+        made = [_entry(row, newest) for row in rows]
+        _parse(subdir, made)
     except MACHINE_ERRORS:
         raise
-    except Exception:
-        logger.exception("%s: a record can't be read by clients; looking for it", index)
-        return _readable_pieces(index.subdir, {name: _without_poison(index, rows[name]) for name in names})
-
-
-def _without_poison(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
-    """The artifacts whose record can be read; the others are set aside and the administrators told."""
-    readable = []
-    for row in rows:
-        try:
-            _readable_pieces(index.subdir, {row.package.name: [row]})
-        except MACHINE_ERRORS:
+    except Exception as error:
+        logger.exception("%s: a record can't be read by clients; looking for it", subdir)
+        if not [row for row in rows if _is_poison(subdir, row)]:
             raise
-        except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
-            _set_aside(row, f"{type(error).__name__}: {error}")
-        else:
-            readable.append(row)
-    return readable
+        raise _ChangedMeanwhile from error
+    return made
+
+
+def _is_poison(subdir: str, row: Artifact) -> bool:
+    try:
+        _parse(subdir, [_entry(row)])
+    except MACHINE_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
+        _set_aside(row, f"{type(error).__name__}: {error}")
+        return True
+    return False
 
 
 @transaction.atomic
@@ -113,50 +191,44 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
     transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", reason, fail_silently=True))
 
 
-def _readable_pieces(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, Piece]:
-    """Make the pieces and parse all of them once as the clients will.
+def _parse(subdir: str, entries: Sequence[Entry]) -> None:
+    """Parse the records once as the clients will.
 
     Raises whatever the parser raises, and MACHINE_ERRORS where the file for it can't be written.
     """
-    made = {name: _piece(artifacts) for name, artifacts in rows.items()}
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
         for part in repodata.repodata_layout(subdir, CANARY):
             if isinstance(part, Section):
-                part = ",".join(filter(None, (piece.fragments.get(part.name) for piece in made.values())))
+                part = ",".join(entry.texts[part.name] for entry in entries if part.name in entry.texts)
             file.write(part.encode())
         file.flush()
         RepoData.from_path(file.name)
-    return made
 
 
-def _piece(artifacts: Sequence[Artifact]) -> Piece:
-    fragments = repodata.fragments(artifacts)
-    if not repodata.listed_rows(artifacts):
-        return Piece(fragments, b"", "")
-    shard = repodata.shard(artifacts)
-    return Piece(fragments, shard, hashlib.sha256(shard).hexdigest())
-
-
-def _put_shards(index: SubdirIndex, made: Sequence[Piece]) -> None:
+def _put_shards(index: SubdirIndex, spool: Spool) -> None:
     folder = f"{index.channel.name}/{index.subdir}"
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
-        list(pool.map(lambda piece: store().put(f"{folder}/{repodata.shard_file(piece.sha256)}", piece.shard), made))
+        put = pool.map(
+            lambda shard: store().put(f"{folder}/{repodata.shard_file(shard.sha256)}", shard.content),
+            spool.shards.values(),
+        )
+        list(put)
 
 
 @transaction.atomic
-def _save(index: SubdirIndex, made: Mapping[str, Piece]) -> None:
+def _save(index: SubdirIndex, names: Sequence[str], spool: Spool) -> None:
     """Replace the fragments of these names, and retire the shards that no name has any more."""
-    rows = list(index.names.filter(name__in=made))
+    rows = list(index.names.filter(name__in=names))
     before = {row.shard_sha256 for row in rows if row.shard_sha256}
-    after = {piece.sha256 for piece in made.values() if piece.shard}
-    index.fragments.filter(name__in=made).delete()
-    Fragment.objects.bulk_create(
-        Fragment(index=index, section=section, name=name, body=body)
-        for name, piece in made.items()
-        for section, body in piece.fragments.items()
-    )
+    after = {shard.sha256 for shard in spool.shards.values()}
+    index.fragments.filter(name__in=names).delete()
+    for batch in spool.batches():
+        Fragment.objects.bulk_create(
+            Fragment(index=index, section=part.section, name=part.name, part=part.number, body=body)
+            for part, body in batch
+        )
     for row in rows:
-        row.shard_sha256 = made[row.name].sha256
+        row.shard_sha256 = spool.shards[row.name].sha256 if row.name in spool.shards else ""
     IndexedName.objects.bulk_update(rows, ["shard_sha256"], batch_size=NAMES_AT_ONCE)
     index.retired_shards.filter(sha256__in=after).delete()
     retired = [RetiredShard(index=index, sha256=sha256) for sha256 in before - after]

@@ -5,10 +5,11 @@ fragment for each section of that file: `"file name":{record},…`, ready to be 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import msgpack
@@ -58,21 +59,25 @@ EMPTY_NOTICES = b'{"notices":[]}'
 NEVER_BUILT = "1970-01-01T00:00:00Z"
 
 
-class Row(Protocol):
-    """What a record is made of: a published artifact."""
+class Listed(Protocol):
+    """What a record's place follows from."""
 
     file_name: str
-    subdir: str
     version: str
+    revision: int
+
+
+class Row(Listed, Protocol):
+    """What a record is made of: a published artifact."""
+
+    subdir: str
     index_json: Any
     run_exports: Any
-    revision: int
     md5: str
     sha256: str
     size_bytes: int
     indexed_timestamp: int
     attestations_sha256: str
-    removal: str
 
 
 class SummaryRow(Row, Protocol):
@@ -99,7 +104,7 @@ class Revision:
     newest: int
 
 
-AnyRow = TypeVar("AnyRow", bound=Row)
+AnyRow = TypeVar("AnyRow", bound=Listed)
 Layout = tuple[str | Section, ...]
 
 
@@ -122,7 +127,7 @@ def record(row: Row) -> dict[str, Any]:
     }
 
 
-def section_of(row: Row) -> tuple[str, str]:
+def section_of(row: Listed) -> tuple[str, str]:
     """Where a record goes and under which key: CEP 48 drops the extension in the sections of revision 3."""
     extension = "conda" if row.file_name.endswith(".conda") else "tar.bz2"
     if row.revision >= 3:
@@ -130,29 +135,17 @@ def section_of(row: Row) -> tuple[str, str]:
     return ("packages.conda" if extension == "conda" else "packages"), row.file_name
 
 
-def fragments(rows: Sequence[Row]) -> dict[str, str]:
-    """What one name's artifacts contribute: section → ready JSON. `newest.…` holds the newest version alone."""
-    removed, listed = removed_names(rows), listed_rows(rows)
-    newest = newest_version(listed)
-    sections: dict[str, dict[str, Any]] = {}
-    for row in listed:
-        section, key = section_of(row)
-        sections.setdefault(section, {})[key] = record(row)
-        sections.setdefault(f"run_exports.{section}", {})[key] = {"run_exports": row.run_exports}
-        if row in newest and row.revision < 3:
-            sections.setdefault(f"newest.{section}", {})[key] = sections[section][key]
-    texts = {section: _inside(entries) for section, entries in sections.items()}
-    return texts | ({"removed": _text(removed)[1:-1]} if removed else {})
+def entries(row: Row, *, is_newest: bool) -> dict[str, str]:
+    """What one artifact contributes: section → ready JSON. `newest.…` holds the newest version alone."""
+    section, key = section_of(row)
+    entry = _inside({key: record(row)})
+    newest = {f"newest.{section}": entry} if is_newest and row.revision < 3 else {}
+    return {section: entry, f"run_exports.{section}": _inside({key: {"run_exports": row.run_exports}})} | newest
 
 
-def listed_rows(rows: Iterable[AnyRow]) -> list[AnyRow]:
-    """The rows that are in the index."""
-    return [row for row in rows if not row.removal]
-
-
-def removed_names(rows: Iterable[Row]) -> list[str]:
-    """The file names that were taken out of the index (CEP 36)."""
-    return sorted(row.file_name for row in rows if row.removal)
+def removed_entry(names: Sequence[str]) -> str:
+    """What one name contributes to the file names that were taken out of the index (CEP 36)."""
+    return _text(names)[1:-1]
 
 
 def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
@@ -162,15 +155,29 @@ def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
     return [row for row, version in zip(rows, versions, strict=True) if version == last]
 
 
-def shard(rows: Sequence[Row]) -> bytes:
-    """One name's shard: msgpack, compressed; checksums as bytes (CEP 16)."""
-    content: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": removed_names(rows)}
-    for row in sorted(listed_rows(rows), key=lambda row: row.file_name):
-        section, key = section_of(row)
-        parent, _, extension = section.partition("v3.")
-        place = content.setdefault("v3", {}).setdefault(extension, {}) if extension else content[parent]
-        place[key] = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
-    return zstandard.compress(msgpack.packb(content))
+def shard_chunks(counts: Mapping[str, int], entries: Iterator[bytes], removed: Sequence[str]) -> Iterator[bytes]:
+    """One name's shard in msgpack, not yet compressed (CEP 16), of each section's count of `entries`, in that order."""
+    pack, v3 = msgpack.Packer(), {section[3:]: n for section, n in counts.items() if section.startswith("v3.")}
+
+    def section(key: str, count: int) -> Iterator[bytes]:
+        yield pack.pack(key) + pack.pack_map_header(count)
+        yield from islice(entries, count)
+
+    yield pack.pack_map_header(4 if v3 else 3)
+    yield from section("packages", counts.get("packages", 0))
+    yield from section("packages.conda", counts.get("packages.conda", 0))
+    yield pack.pack("removed") + pack.pack(removed)
+    if v3:
+        yield pack.pack("v3") + pack.pack_map_header(len(v3))
+        for extension, count in v3.items():
+            yield from section(extension, count)
+
+
+def shard_entry(row: Row) -> bytes:
+    """A record and its key, as a shard has them: checksums as bytes (CEP 16)."""
+    _, key = section_of(row)
+    packed = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
+    return bytes(msgpack.packb(key) + msgpack.packb(packed))
 
 
 def shard_file(sha256: str) -> str:

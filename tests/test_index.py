@@ -107,13 +107,13 @@ def test_a_further_build_touches_the_changed_name_alone(channel: Channel, monkey
     build(channel)
     before = dict(IndexedName.objects.filter(index__subdir="noarch").values_list("name", "shard_sha256"))
     made: list[str] = []
-    original = pieces._piece
+    original = pieces._entry
 
-    def counted(artifacts: list[Artifact]) -> pieces.Piece:
-        made.extend(artifact.file_name for artifact in artifacts)
-        return original(artifacts)
+    def counted(artifact: Artifact, *args: Any) -> pieces.Entry:
+        made.append(artifact.file_name)
+        return original(artifact, *args)
 
-    monkeypatch.setattr(pieces, "_piece", counted)
+    monkeypatch.setattr(pieces, "_entry", counted)
     make_artifact(channel, "lib3", "2.0")
     row = build(channel)
     assert sorted(made) == ["lib3-1.0-0.conda", "lib3-2.0-0.conda"]

@@ -9,9 +9,10 @@ import hashlib
 import io
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import zstandard
@@ -27,8 +28,11 @@ from publishing import files, index, pieces, repodata, summary
 from publishing.models import IndexedName, SubdirIndex
 from publishing.operations.differences import Difference, Kind
 from publishing.operations.inventory import KEYS_AT_ONCE
+from publishing.spool import PARTS_AT_ONCE, Spool
 
 READS_AT_ONCE = 16
+# Of a compressed file: each record has checksums of 48 bytes that don't compress, so this is less than 100 records.
+SLICE_BYTES = 4096
 LOCK_S = 60
 TRIES = 3
 MEND = "--repair makes it anew from the database."
@@ -92,52 +96,68 @@ def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
     """Those of `names` whose pieces are not what their artifacts say."""
     if row.subdir == index.WHOLE_CHANNEL:
         return _differing_summary(row, names)
-    expected = pieces.expected(row, names)
-    fragments = _fragments(row, names)
-    named = dict(row.names.filter(name__in=names).values_list("name", "shard_sha256"))
-    keys = {name: _key(row, repodata.shard_file(sha256)) for name, sha256 in named.items() if sha256}
+    found = _digests(_stored_parts(row, names))
+    named = dict(row.names.exclude(shard_sha256="").filter(name__in=names).values_list("name", "shard_sha256"))
+    keys = {name: _key(row, repodata.shard_file(sha256)) for name, sha256 in named.items()}
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        shards = dict(zip(keys, pool.map(_bytes, keys.values()), strict=True))
-    faults = {}
-    for name in names:
-        if fragments[name] != expected[name].fragments:
-            faults[name] = "its part of the index is not what its artifacts say"
-        elif fault := _shard_fault(expected[name], named.get(name, ""), shards.get(name)):
-            faults[name] = fault
-    return faults
+        hashes = dict(zip(keys, pool.map(_sha256, keys.values()), strict=True))
+    with pieces.spooled(row, names, is_checked=False) as spool:
+        expected = _digests((part.name, part.section, body) for batch in spool.batches() for part, body in batch)
+        faults = dict.fromkeys(names, "its part of the index is not what its artifacts say")
+        for name in names:
+            if found.get(name) == expected.get(name):
+                faults[name] = _shard_fault(keys.get(name, ""), named.get(name, ""), hashes.get(name), spool, name)
+        return {name: fault for name, fault in faults.items() if fault}
 
 
 def _differing_summary(row: SubdirIndex, names: Sequence[str]) -> Faults:
-    expected, fragments = summary.channeldata(row, names), _fragments(row, names)
-    wanted = {name: {summary.SECTION: expected[name]} if name in expected else {} for name in names}
-    return {
-        name: "its part of channeldata.json is not what its artifacts say"
-        for name in names
-        if fragments[name] != wanted[name]
-    }
+    bodies = summary.channeldata(row, names)
+    expected = _digests((name, summary.SECTION, body) for name, body in bodies.items())
+    found = _digests(_stored_parts(row, names))
+    fault = "its part of channeldata.json is not what its artifacts say"
+    return {name: fault for name in names if found.get(name) != expected.get(name)}
 
 
-def _fragments(row: SubdirIndex, names: Sequence[str]) -> Mapping[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, section, body in row.fragments.filter(name__in=names).values_list("name", "section", "body"):
-        found[name][section] = body
-    return found
+def _stored_parts(row: SubdirIndex, names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Name, section and JSON of each part of the fragments, some at a time, in the order of parts."""
+    pks = list(row.fragments.filter(name__in=names).order_by("part").values_list("pk", flat=True))
+    for start in range(0, len(pks), PARTS_AT_ONCE):
+        batch = row.fragments.filter(pk__in=pks[start : start + PARTS_AT_ONCE])
+        yield from batch.order_by("part").values_list("name", "section", "body")
 
 
-def _shard_fault(expected: pieces.Piece, sha256: str, shard: bytes | None) -> str:
-    """`shard` is what lies in the store under `sha256`, which the index names; empty where nothing is listed."""
-    if bool(expected.shard) != bool(sha256):
-        return "it has no shard though artifacts are listed" if expected.shard else "it has a shard of nothing"
-    if not sha256:
-        return ""
-    if shard is None:
+def _digests(parts: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    """Name → section → SHA-256 of its fragment, whatever its parts."""
+    hashes: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, section, body in parts:
+        if section in hashes[name]:
+            hashes[name][section].update(b",")
+        hashes[name].setdefault(section, hashlib.sha256()).update(body.encode())
+    return {name: {section: each.hexdigest() for section, each in found.items()} for name, found in hashes.items()}
+
+
+def _shard_fault(key: str, sha256: str, stored: str | None, spool: Spool, name: str) -> str:
+    """`stored` is the SHA-256 of what lies in the store at `key`, where the index names a shard by `sha256`."""
+    expected = spool.shards.get(name)
+    if expected is None or not sha256:
+        if expected:
+            return "it has no shard though artifacts are listed"
+        return "it has a shard of nothing" if sha256 else ""
+    if stored is None:
         return f"its shard {sha256[:16]}… is not in the store"
-    if hashlib.sha256(shard).hexdigest() != sha256:
+    if stored != sha256:
         return f"its shard {sha256[:16]}… has other bytes than its name says"
     # Not byte by byte: another release of the compressor, or another database's order of keys, is no fault.
-    if sha256 != expected.sha256 and _unpacked(shard) != _unpacked(expected.shard):
+    if sha256 != expected.sha256 and _unpacked(_bytes(key) or b"") != _unpacked(expected.read()):
         return f"its shard {sha256[:16]}… is not what its artifacts say"
     return ""
+
+
+def _sha256(key: str) -> str | None:
+    try:
+        return hashed(store().open(key))
+    except NotInStore:
+        return None
 
 
 # Files
@@ -215,7 +235,8 @@ def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
         return
     frame = zstandard.ZstdDecompressor().decompressobj()
     for chunk in chunks:
-        yield frame.decompress(chunk)
+        for start in range(0, len(chunk), SLICE_BYTES):
+            yield frame.decompress(chunk[start : start + SLICE_BYTES])
     if not frame.eof or frame.unused_data:
         raise zstandard.ZstdError("it is not one whole frame")
 
