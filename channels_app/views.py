@@ -16,6 +16,7 @@ from channels_app.names import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from hub.errors import HubError
 from hub.full_disk import is_disk_full
 from hub.middleware import DATABASE_DOWN, SAFE_METHODS, answer, full_answer, is_browser, page_of
+from hub.plain_text import one_line
 
 RECENT_PACKAGES = 5
 PATH_MAX_CHARACTERS = 200
@@ -110,4 +111,4 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 
 def _sentence(text: str, status: int) -> HttpResponse:
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
+    return HttpResponse(f"{one_line(text)}\n", status=status, content_type="text/plain; charset=utf-8")

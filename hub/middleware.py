@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 
 from hub.errors import HubError, bad_request, disk_full, not_found, too_large, unavailable
 from hub.full_disk import is_disk_full
+from hub.plain_text import one_line
 from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -262,9 +263,9 @@ def page_of(template: str, error: HubError, *, status: int) -> HttpResponse:
 
 
 def answer(error: HubError) -> HttpResponse:
-    """The error as plain text."""
+    """The error as plain text, which clients print to terminals."""
     return HttpResponse(
-        f"{error.detail}\n",
+        f"{one_line(error.detail)}\n",
         status=error.status,
         content_type="text/plain; charset=utf-8",
         headers=error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"},
