@@ -199,6 +199,8 @@ def _has_long_number_in_form(request: HttpRequest) -> bool:
     if request.method != "POST" or request.content_type not in FORMS:
         return False
     try:
+        # Whole, and before its fields: what they were read from could not be read again by the view.
+        _ = request.body
         return any(_has_long_number(value) for _, values in request.POST.lists() for value in values)
     except UnreadablePostError:  # the client has gone
         return False
