@@ -19,6 +19,7 @@ from rattler import RepoData
 
 from channels_app import audit
 from channels_app.models import Artifact
+from hub.plain_text import visible
 from hub.storage import store
 from publishing import repodata
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
@@ -188,7 +189,8 @@ def _set_aside(artifact: Artifact, reason: str) -> None:
     artifact.set_aside_reason = reason[:1000]
     artifact.save(update_fields=["set_aside_reason"])
     audit.record("artifact.set_aside", channel=artifact.channel, target=f"{artifact}", detail={"reason": reason[:1000]})
-    transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", reason, fail_silently=True))
+    text = visible(reason)
+    transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", text, fail_silently=True))
 
 
 def _parse(subdir: str, entries: Sequence[Entry]) -> None:
