@@ -14,7 +14,7 @@ from django.apps import apps
 
 from channels_app import packages
 from channels_app.models import Channel, Package
-from publishing import files, index, pieces, removal, spool
+from publishing import files, index, pieces, removal, spool, summary
 from publishing.models import Fragment
 from publishing.operations import stored_indexes
 from tests.builders import make_artifact
@@ -59,7 +59,11 @@ def compare(channel: Channel) -> None:
     assert stored_indexes.check_index(channel.indexes.get(subdir="noarch")) == []
 
 
-@pytest.mark.parametrize("read", [refresh, purge, rebuild, compare])
+def sum_up(channel: Channel) -> None:
+    summary.channeldata(channel.indexes.get(subdir="noarch"), ["lib"])
+
+
+@pytest.mark.parametrize("read", [refresh, purge, rebuild, compare, sum_up])
 def test_memory_does_not_grow_with_the_builds_of_a_package(
     channel: Channel, read: Callable[[Channel], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
