@@ -68,6 +68,11 @@ def first_time(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(events=event) if event.detail["is_first"] else User.objects.none()
 
 
+def whose_address_changed(event: AuditEvent) -> QuerySet[User]:
+    """Nobody where it is the first address: there is no other one at which to warn."""
+    return oneself(event) if event.detail.get("before") else User.objects.none()
+
+
 def concerned(event: AuditEvent) -> QuerySet[User]:
     """The member that the event is about, or who manages the team that is; not whoever did it."""
     if team := _team(event, event.detail.get("team", "")):
@@ -128,7 +133,7 @@ RECIPIENTS: dict[Told, Callable[[AuditEvent], QuerySet[User]]] = {
     Told.LAST_OWNERS: last_owners,
     Told.NAMED: named,
     Told.FIRST_TIME: first_time,
-    Told.ADDRESS_BEFORE: oneself,
+    Told.ADDRESS_BEFORE: whose_address_changed,
     Told.LOSER: loser,
     Told.ADMINISTRATORS: administrators,
 }
