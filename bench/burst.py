@@ -47,9 +47,10 @@ SCOPES = [word for scope in ("read", "upload", "delete") for word in ("--scope",
 INSIDE = """
 import hashlib, sys
 from django.db import transaction
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, Package, User
-from publishing import index, removal
+from publishing.index import builds
+from publishing.removal import removal
 from publishing.models import SubdirIndex
 
 admin = Actor(user=User.objects.get(username="admin"))
@@ -60,7 +61,7 @@ def change(numbers, is_together):
     packages = Package.objects.bulk_create(Package(channel=burst, name=f"package-{n}") for n in numbers)
     Artifact.objects.bulk_create(artifact(each) for each in packages)
     for names in [[each.name for each in packages]] if is_together else [[each.name] for each in packages]:
-        index.request(burst, "noarch", names)
+        builds.schedule_build(burst, "noarch", names)
 
 def artifact(package):
     facts = {"name": package.name, "version": "1.0", "build": "0", "build_number": 0}

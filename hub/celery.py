@@ -11,7 +11,8 @@ from celery.signals import beat_init, celeryd_init, worker_ready
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-import hub.observability.job_metrics  # noqa: F401  (its receivers)
+import hub.observability.job_metrics
+import hub.queue.folder_queue  # noqa: F401  (registers the queue of a hub without Redis)
 from hub.private_files import be_private
 from hub.queue import queues
 

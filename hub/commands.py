@@ -4,8 +4,11 @@ import sys
 from typing import Any
 
 from django.core.management import base
+from django.db import DatabaseError, InterfaceError, OperationalError
 
+from hub.full_disk import is_disk_full
 from hub.plain_text import escaped
+from hub.storage import StoreError
 
 
 class PlainOutput(base.OutputWrapper):
@@ -22,5 +25,18 @@ class Command(base.BaseCommand):
         # Set here, because Django would replace them with its own wrapper if the caller passes streams.
         self.stdout = PlainOutput(options.pop("stdout", None) or sys.stdout)
         self.stderr = PlainOutput(options.pop("stderr", None) or sys.stderr)
-        result: str | None = super().execute(*args, **options)
+        try:
+            result: str | None = super().execute(*args, **options)
+        except (OSError, StoreError, DatabaseError) as error:
+            raise _refusal(error) from None
         return result
+
+
+def _refusal(error: Exception) -> Exception:
+    """One line for what an operator can do something about; any other error as it is, with its trace."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    if is_disk_full(error):
+        return base.CommandError(f"The hub's disk is full ({reason}). Make room on it, then try again.")
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return base.CommandError(f"The database can't be used: {reason}")
+    return error

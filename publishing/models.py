@@ -96,15 +96,21 @@ class IndexedName(models.Model):
 
 
 class Fragment(models.Model):
-    """The JSON of one package name in one section of an index file, without the commas between names."""
+    """The JSON of one package name in one section of an index file, without the commas between names.
+
+    A large one has a row for each of its parts, with the same commas between them.
+    """
 
     index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="fragments")
     section = models.CharField(max_length=40)
     name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
+    part = models.PositiveIntegerField(default=0, db_default=0, help_text="0: it is whole; or its parts, from 1 on.")
     body = models.TextField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["index", "section", "name"], name="one_fragment_a_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["index", "section", "name", "part"], name="one_fragment_a_name_and_part")
+        ]
 
     def __str__(self) -> str:
         return f"{self.section} {self.name}"

@@ -71,6 +71,8 @@ class Actor:
 
 
 ANYONE = Actor()
+# In the place of a channel that is not there: rights in it are asked for all the same.
+NO_CHANNEL = Channel(pk=0, is_private=True)
 
 
 def channel_for(actor: Actor, name: str, permission: Permission) -> Channel:
@@ -84,7 +86,7 @@ def channel_for(actor: Actor, name: str, permission: Permission) -> Channel:
 def decide(actor: Actor, name: str, permission: Permission) -> tuple[Channel, frozenset[Permission]]:
     """The same, and everything that `actor` may do there."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
-    granted = permissions(actor, channel) if channel else frozenset()
+    granted = permissions_if_any(actor, channel)
     if channel is None or permission not in granted:
         raise _refusal(actor, name, permission, readable=Permission.READ in granted)
     return channel, granted
@@ -93,7 +95,7 @@ def decide(actor: Actor, name: str, permission: Permission) -> tuple[Channel, fr
 def page_channel(actor: Actor, name: str, permission: Permission = Permission.READ) -> Channel:
     """The channel for a page: what the actor can't see is 404, what they may not do there is 403."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
-    granted = permissions(actor, channel) if channel else frozenset()
+    granted = permissions_if_any(actor, channel)
     if channel is None or Permission.READ not in granted:
         raise Http404
     if permission not in granted:
@@ -135,9 +137,15 @@ def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     return granted if channel.is_private else granted | {Permission.READ}
 
 
-def sorted_permissions(actor: Actor, channel: Channel) -> list[Permission]:
+def permissions_if_any(actor: Actor, channel: Channel | None) -> frozenset[Permission]:
+    """The same, and nothing where there is no channel: by the same work, so that the time tells nothing."""
+    granted = permissions(actor, channel or NO_CHANNEL)
+    return granted if channel else frozenset()
+
+
+def sorted_permissions(actor: Actor, channel: Channel | None) -> list[Permission]:
     """The same from the least to the most, for people and programs to read."""
-    granted = permissions(actor, channel)
+    granted = permissions_if_any(actor, channel)
     return [permission for permission in Permission if permission in granted]
 
 

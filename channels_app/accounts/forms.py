@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from channels_app.accounts import same_work, sign_up
+from channels_app.audit import mailing
 from channels_app.models import User
 from channels_app.rate_limits import counters
 from channels_app.ui.form_fields import AS_TYPED
@@ -21,6 +22,8 @@ USERNAME_VALIDATORS = [
         "Expected letters from a to z, digits, '_', '.' and '-', beginning with a letter or digit.",
     )
 ]
+CODE_SENT = "A code is sent there, to see that it is yours."
+CODE_IN_LOG = "This hub sends no mail: a code is written to its log; ask an administrator for it."
 
 
 class _InOurWords(BaseSignupForm):  # type: ignore[misc]
@@ -31,7 +34,7 @@ class _InOurWords(BaseSignupForm):  # type: ignore[misc]
         name, email = self.fields["username"], self.fields["email"]
         name.label, name.help_text = "User name", "Shown beside what you publish. Capitals make no other name."
         name.widget.attrs |= AS_TYPED | {"autocomplete": "username"}
-        email.label, email.help_text = "E-mail", "A code is sent there, to see that it is yours."
+        email.label, email.help_text = "E-mail", CODE_SENT if mailing.is_set_up() else CODE_IN_LOG
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
 

@@ -70,6 +70,11 @@ def first_time(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(events=event) if event.detail["is_first"] else User.objects.none()
 
 
+def whose_address_changed(event: AuditEvent) -> QuerySet[User]:
+    """Nobody where it is the first address: there is no other one at which to warn."""
+    return oneself(event) if event.detail.get("before") else User.objects.none()
+
+
 def concerned(event: AuditEvent) -> QuerySet[User]:
     """The member that the event is about, or who manages the team that is; not whoever did it."""
     if team := _team(event, event.detail.get("team", "")):
@@ -130,7 +135,7 @@ RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
     Audience.LAST_OWNERS: last_owners,
     Audience.NAMED: named,
     Audience.FIRST_TIME: first_time,
-    Audience.ADDRESS_BEFORE: oneself,
+    Audience.ADDRESS_BEFORE: whose_address_changed,
     Audience.LOSER: loser,
     Audience.ADMINISTRATORS: administrators,
 }

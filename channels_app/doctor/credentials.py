@@ -48,7 +48,7 @@ def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
 def allowed(actor: Actor, name: str) -> str:
     """What `actor` may do in the channel `name`, as a list in words; empty also where there is no such channel."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
-    return ", ".join(permissions.sorted_permissions(actor, channel)) if channel else ""
+    return ", ".join(permissions.sorted_permissions(actor, channel))
 
 
 def _no_key(kind: str, text: str) -> Finding:

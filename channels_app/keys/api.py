@@ -88,4 +88,4 @@ def _rights(actor: Actor, names: list[str]) -> dict[str, list[permissions.Permis
     """What the actor may do in each channel of `names`."""
     found = Channel.objects.filter(name__in=[name for name in names if "\0" not in name], deleted_at=None)
     by_name = {channel.name: channel for channel in found.defer("logo")}
-    return {name: permissions.sorted_permissions(actor, by_name[name]) if name in by_name else [] for name in names}
+    return {name: permissions.sorted_permissions(actor, by_name.get(name)) for name in names}

@@ -1,5 +1,6 @@
 """Where an artifact was built, as far as it is proven: for its page and for programs."""
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -76,7 +77,10 @@ def verify_command(artifact: Artifact, found: BuildProvenance) -> str:
     claims = found.attestations[0].claims
     url = f"{settings.HUB_PUBLIC_URL}/{artifact.channel}/{artifact.subdir}/{artifact.file_name}"
     identity = f"{claims.get('source_repository_uri', '')}/*"
-    return f"rattler verify-attestation {url} \\\n  --identity '{identity}' --issuer {claims.get('issuer', '')}"
+    return (
+        f"rattler verify-attestation {shlex.quote(url)} \\\n"
+        f"  --identity {shlex.quote(identity)} --issuer {shlex.quote(claims.get('issuer', ''))}"
+    )
 
 
 def _attested(claims: dict[str, str]) -> Attested:

@@ -50,7 +50,9 @@ def channel_counts(channel: Channel) -> dict[str, Any]:
         .annotate(artifacts=Count("pk"))
     )
     index = channel.indexes.aggregate(
-        indexed_at=Max("built_at"), stale=Count("pk", filter=Q(wanted__gt=F("built")), distinct=True)
+        # The files of the whole channel come later, and hold back no package.
+        indexed_at=Max("built_at"),
+        stale=Count("pk", filter=Q(wanted__gt=F("built")) & ~Q(subdir=""), distinct=True),
     )
     subdirs = dict(by_subdir)
     return {

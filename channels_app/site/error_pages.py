@@ -13,14 +13,11 @@ from channels_app.accounts import signed_out
 from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from channels_app.site import misplaced
 from hub.errors import HubError
-from hub.http.middleware import DATABASE_DOWN, SAFE_METHODS, answer
+from hub.full_disk import is_disk_full
+from hub.http.middleware import DATABASE_DOWN, SAFE_METHODS, answer, full_answer, is_browser, page_of
+from hub.plain_text import one_line
 
 PATH_MAX_CHARACTERS = 200
-
-
-def is_browser(request: HttpRequest) -> bool:
-    """Tell whether the request asks for a page."""
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -88,12 +85,16 @@ def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
 
 def failed(request: HttpRequest) -> HttpResponse:
     """The same for what nobody foresaw; without the request's context, which may be what failed."""
-    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
-        return answer(DATABASE_DOWN)
+    error = sys.exception()
+    if is_disk_full(error):
+        return full_answer(request)
+    if isinstance(error, (OperationalError, InterfaceError)):
+        down = DATABASE_DOWN
+        return page_of("503.html", down, status=down.status) if is_browser(request) else answer(down)
     if is_browser(request):
         return HttpResponse(render_to_string("500.html"), status=500)
     return _sentence("The hub failed to answer. The reason is in its log; try again, or tell an administrator.", 500)
 
 
 def _sentence(text: str, status: int) -> HttpResponse:
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
+    return HttpResponse(f"{one_line(text)}\n", status=status, content_type="text/plain; charset=utf-8")

@@ -10,6 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.forms.boundfield import BoundField
 
 from channels_app.accounts import browsers
+from channels_app.audit import mailing
 
 register = template.Library()
 
@@ -39,6 +40,11 @@ def come_back(context: dict[str, Any]) -> str:
     request = context["request"]
     here = request.GET.get("next") if request.path.startswith("/accounts/") else request.get_full_path()
     return f"?{urlencode({'next': here})}" if here and here != "/" else ""
+
+
+@register.simple_tag
+def sends_mail() -> bool:
+    return mailing.is_set_up()
 
 
 @register.simple_tag(takes_context=True)

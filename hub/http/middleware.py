@@ -1,9 +1,7 @@
 """Middleware for every request: secrets in paths, limits on requests, headers, errors as plain text."""
 
-import errno
 import logging
 import re
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -13,8 +11,11 @@ from urllib.parse import unquote_plus
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 
 from hub.errors import HubError, bad_request, disk_full, not_found, too_large, unavailable
+from hub.full_disk import is_disk_full
+from hub.plain_text import one_line
 from hub.storage import StoreError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -27,7 +28,6 @@ PATH_KEY_PREFIX = "/t/"
 INVITATION_KEY = "channelhub.invitation_key"
 INVITATION_PREFIX = "/invitations/"
 
-PG_DISK_FULL = "53100"
 NO_PAGE = not_found("no_page", "There are no pages below /t/<key>/, only the files of channels.")
 # Maximum digits in a row: Python converts at most 4,300 digits to a number, and no name here has more than 300
 # characters.
@@ -199,6 +199,8 @@ def _has_long_number_in_form(request: HttpRequest) -> bool:
     if request.method != "POST" or request.content_type not in FORMS:
         return False
     try:
+        # Whole, and before its fields: what they were read from could not be read again by the view.
+        _ = request.body
         return any(_has_long_number(value) for _, values in request.POST.lists() for value in values)
     except UnreadablePostError:  # the client closed the connection
         return False
@@ -234,33 +236,38 @@ def plain_answer(request: HttpRequest, exception: Exception) -> HttpResponse | N
     """Return the response to a HubError, a StoreError or a full disk; None for other exceptions."""
     if isinstance(exception, HubError):
         return answer(exception)
-    is_full = _is_disk_full(exception)
+    is_full = is_disk_full(exception)
     if not is_full and not isinstance(exception, StoreError):
         return None
     logger.error("%s", exception)
-    return answer(disk_full(is_upload=has_body(request)) if is_full else STORE_DOWN)
+    return full_answer(request) if is_full else answer(STORE_DOWN)
 
 
 def has_body(request: HttpRequest) -> bool:
     return request.META.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in request.META
 
 
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk of the store or the database caused the error."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    if (
-        getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        or getattr(error, "sqlstate", "") == PG_DISK_FULL
-    ):
-        return True
-    return error is not None and _is_disk_full(error.__cause__)
+def full_answer(request: HttpRequest) -> HttpResponse:
+    """Return the answer to a request that met a full disk: a page for browsers."""
+    error = disk_full(is_upload=has_body(request))
+    return page_of("507.html", error, status=507) if is_browser(request) else answer(error)
+
+
+def is_browser(request: HttpRequest) -> bool:
+    """Tell whether the request asks for a page."""
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def page_of(template: str, error: HubError, *, status: int) -> HttpResponse:
+    """Return the error as a page that needs neither the database nor the request's context: those may have failed."""
+    headers = error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"}
+    return HttpResponse(render_to_string(template), status=status, headers=headers)
 
 
 def answer(error: HubError) -> HttpResponse:
-    """Return the error as a plain-text response."""
+    """Return the error as a plain-text response, which clients print to terminals."""
     return HttpResponse(
-        f"{error.detail}\n",
+        f"{one_line(error.detail)}\n",
         status=error.status,
         content_type="text/plain; charset=utf-8",
         headers=error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"},

@@ -1,11 +1,13 @@
 """Child processes that end with their parent. This module does not import Django."""
 
 import ctypes
+import os
 import signal
 import subprocess  # nosec B404  # for its type; callers use no shell
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 
@@ -25,13 +27,23 @@ def end_by_interrupt() -> None:
 
 
 def stop(processes: Iterable[Process], number: int, seconds: float) -> None:
-    """Send the signal `number` to each process, and kill those that don't end within `seconds`."""
+    """Send the signal `number` to each process. Kill those that don't end within `seconds`, or at once on Ctrl-C."""
     processes = list(processes)
-    for process in processes:
-        process.send_signal(number)
-    deadline = time.monotonic() + seconds
-    for process in processes:
-        try:
+    with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        for process in processes:
+            process.send_signal(number)
+        deadline = time.monotonic() + seconds
+        for process in processes:
             process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+    for process in processes:
+        if process.poll() is None:
+            _kill(process)
+
+
+def _kill(process: Process) -> None:
+    """Kill it with its children, where it leads a group of its own: those of a killed parent would go on."""
+    with suppress(ProcessLookupError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
             process.kill()

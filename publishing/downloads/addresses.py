@@ -19,9 +19,9 @@ from channels_app.access.permissions import ANYONE, visible_channels
 from channels_app.authentication import actors
 from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from channels_app.models import Channel
-from channels_app.site.error_pages import is_browser
 from hub.errors import HubError, not_found
 from hub.http.decorators import bounds_own_body
+from hub.http.middleware import is_browser
 from publishing.downloads.views import channel_file
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

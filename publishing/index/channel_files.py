@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from channels_app.models import Artifact, Channel
 from hub.storage import store
@@ -20,7 +20,7 @@ from publishing.models import Fragment, SubdirIndex
 SECTION = "channeldata"
 NAMES_AT_ONCE = 200
 # Large columns that no record contains.
-UNUSED = ("files", "licences", "warnings", "provenance")
+UNUSED = ("files", "index_json", "licences", "warnings", "provenance")
 
 
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
@@ -46,7 +46,9 @@ def channeldata(index: SubdirIndex, names: Sequence[str]) -> dict[str, str]:
     """Build the fragments of those of `names` that are listed, from their artifacts."""
     rows: dict[str, list[Artifact]] = defaultdict(list)
     found = Artifact.objects.filter(channel=index.channel, package__name__in=names, removal="", set_aside_reason="")
-    for artifact in found.select_related("package").defer(*UNUSED):
+    # Of a document that may be long, one number is needed.
+    for artifact in found.select_related("package").defer(*UNUSED).annotate(built_at=F("index_json__timestamp")):
+        artifact.index_json = {"timestamp": artifact.built_at}
         rows[artifact.package.name].append(artifact)
     return {name: repodata.channeldata_fragment(name, artifacts) for name, artifacts in rows.items()}
 

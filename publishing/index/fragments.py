@@ -1,13 +1,16 @@
-"""Per-package parts of an index: the fragments of a package name (in the database) and its shard (in the store)."""
+"""The ready pieces of an index: for each package name its fragments (in the database) and its shard (in the store)."""
 
-import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.mail import mail_admins
@@ -17,14 +20,21 @@ from rattler import RepoData
 from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.models import Artifact
+from hub.plain_text import visible
 from hub.storage import store
 from publishing.index import repodata
 from publishing.index.repodata import Revision, Section
+from publishing.index.spool import Spool
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 
 NAMES_AT_ONCE = 200
+# A document may have 128 KiB, in older rows 1 MiB.
+DOCUMENTS_AT_ONCE = 50
 PUTS_AT_ONCE = 8
-# Large columns that no record contains.
+# In the order of a shard.
+SECTIONS = ("packages", "packages.conda", "v3.conda", "v3.tar.bz2")
+PLACE = ("file_name", "version", "revision", "removal")
+# Wide, and in no record.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
 # Errors of the machine, not of a record: a client's parser raises none of these.
@@ -33,25 +43,43 @@ MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class PackageFragments:
-    """The fragments of one package name, section → JSON, and its shard, which is empty if no artifact is listed."""
+@dataclass(slots=True)
+class Place:
+    """An artifact, as far as its place in an index goes."""
 
-    fragments: dict[str, str]
-    shard: bytes
-    sha256: str
+    pk: int
+    name: str
+    file_name: str
+    version: str
+    revision: int
+    removal: str
+
+    def order(self) -> tuple[int, str]:
+        section, key = repodata.section_of(self)
+        return SECTIONS.index(section), key
+
+
+class Entry(NamedTuple):
+    """What one artifact contributes: section → ready JSON, and its entry in the shard."""
+
+    texts: dict[str, str]
+    packed: bytes
+
+
+class _ChangedMeanwhile(Exception):  # noqa: N818  (its name is a sentence)
+    """An artifact has left the index while its name was made."""
 
 
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
-    """Rebuild the fragments of `names`: first put the shards into the store, then save the rows.
+    """Make the pieces of `names` anew: shards to the store first, then, in one transaction a batch, the rest.
 
-    Each batch is one transaction. Returns the names that were made before time.monotonic() passed `deadline`.
+    Returns the names that were made: all, or the first of them, where time.monotonic() passes `deadline`.
     """
     return in_batches(names, NAMES_AT_ONCE, partial(_remake, index), deadline)
 
 
 def in_batches(names: list[str], size: int, make: Callable[[list[str]], object], deadline: float | None) -> list[str]:
-    """Call `make` with batches of `names` until the deadline, at least once. Return the names in these batches."""
+    """`make` batches of `names` until the deadline; at least one. Returns the names in them."""
     end = 0
     while end < len(names) and (end == 0 or deadline is None or time.monotonic() < deadline):
         make(names[end : end + size])
@@ -60,50 +88,101 @@ def in_batches(names: list[str], size: int, make: Callable[[list[str]], object],
 
 
 def _remake(index: SubdirIndex, names: list[str]) -> None:
-    made = _package_fragments(index, names)
-    _put_shards(index, [each for each in made.values() if each.shard])
-    _save(index, made)
+    with spooled(index, names) as spool:
+        _put_shards(index, spool)
+        _save(index, names, spool)
 
 
-def expected(index: SubdirIndex, names: Sequence[str]) -> dict[str, PackageFragments]:
-    """Build the fragments of `names` from their artifacts, without a check that clients can read them."""
-    return {name: _build_fragments(artifacts) for name, artifacts in _rows(index, names).items()}
+@contextmanager
+def spooled(index: SubdirIndex, names: Sequence[str], *, is_checked: bool = True) -> Iterator[Spool]:
+    """The pieces of `names` as their artifacts have them now.
+
+    `is_checked`: records that clients can't read are set aside, and left out.
+    """
+    while True:
+        with Spool() as spool:
+            try:
+                _make(index, names, spool, is_checked=is_checked)
+            except _ChangedMeanwhile:
+                continue
+            yield spool
+            return
 
 
-def _rows(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Artifact]]:
-    rows: dict[str, list[Artifact]] = {name: [] for name in names}
+def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked: bool) -> None:
+    """Fill the spool, from a batch of documents at a time."""
+    places = _places(index, names)
+    listed = {name: sorted((each for each in places[name] if not each.removal), key=Place.order) for name in names}
+    newest = {place.pk for found in listed.values() for place in repodata.newest_version(found)}
+    all_listed = [place.pk for found in listed.values() for place in found]
+    entries = _entries(index.subdir, all_listed, newest, is_checked=is_checked)
+    for name in names:
+        removed = sorted(place.file_name for place in places[name] if place.removal)
+        if removed:
+            spool.add("removed", repodata.removed_entry(removed))
+        if listed[name]:
+            counts = Counter(repodata.section_of(place)[0] for place in listed[name])
+            packed = _spooled(spool, islice(entries, len(listed[name])))
+            spool.add_shard(name, repodata.shard_chunks(counts, packed, removed))
+        spool.end(name)
+
+
+def _spooled(spool: Spool, entries: Iterator[Entry]) -> Iterator[bytes]:
+    """The entries of a shard; those of the fragments are added on the way."""
+    for entry in entries:
+        for section, text in entry.texts.items():
+            spool.add(section, text)
+        yield entry.packed
+
+
+def _places(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Place]]:
+    places: dict[str, list[Place]] = {name: [] for name in names}
     found = Artifact.objects.filter(channel=index.channel, subdir=index.subdir, package__name__in=names)
-    listed = found.filter(set_aside_reason="").select_related("package").defer(*UNUSED)
-    for artifact in listed.order_by("file_name"):
-        rows[artifact.package.name].append(artifact)
-    return rows
+    for values in found.filter(set_aside_reason="").values_list("pk", "package__name", *PLACE):
+        place = Place(*values)
+        places[place.name].append(place)
+    return places
 
 
-def _package_fragments(index: SubdirIndex, names: Sequence[str]) -> dict[str, PackageFragments]:
-    """Build the fragments of `names` and quarantine every record that py-rattler can't read."""
-    rows = _rows(index, names)
+def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_checked: bool) -> Iterator[Entry]:
+    """What these artifacts contribute, in this order, all of it readable by py-rattler."""
+    for start in range(0, len(pks), DOCUMENTS_AT_ONCE):
+        batch = pks[start : start + DOCUMENTS_AT_ONCE]
+        found = Artifact.objects.filter(set_aside_reason="").select_related("package").defer(*UNUSED).in_bulk(batch)
+        if len(found) < len(batch):
+            raise _ChangedMeanwhile
+        rows = [found[pk] for pk in batch]
+        yield from _readable(subdir, rows, newest) if is_checked else (_entry(row, newest) for row in rows)
+
+
+def _entry(row: Artifact, newest: Collection[int] = ()) -> Entry:
+    return Entry(repodata.entries(row, is_newest=row.pk in newest), repodata.shard_entry(row))
+
+
+def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) -> list[Entry]:
+    """Set aside those records that clients can't read, and tell the administrators."""
     try:
-        return _parsed_fragments(index.subdir, rows)
+        made = [_entry(row, newest) for row in rows]
+        _parse(subdir, made)
     except MACHINE_ERRORS:
         raise
-    except Exception:
-        logger.exception("%s: a record can't be read by clients; looking for it", index)
-        return _parsed_fragments(index.subdir, {name: _readable_rows(index, rows[name]) for name in names})
-
-
-def _readable_rows(index: SubdirIndex, rows: list[Artifact]) -> list[Artifact]:
-    """Return the artifacts with readable records. Quarantine the others and notify the administrators."""
-    readable = []
-    for row in rows:
-        try:
-            _parsed_fragments(index.subdir, {row.package.name: [row]})
-        except MACHINE_ERRORS:
+    except Exception as error:
+        logger.exception("%s: a record can't be read by clients; looking for it", subdir)
+        if not [row for row in rows if _is_poison(subdir, row)]:
             raise
-        except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
-            _quarantine(row, f"{type(error).__name__}: {error}")
-        else:
-            readable.append(row)
-    return readable
+        raise _ChangedMeanwhile from error
+    return made
+
+
+def _is_poison(subdir: str, row: Artifact) -> bool:
+    try:
+        _parse(subdir, [_entry(row)])
+    except MACHINE_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
+        _quarantine(row, f"{type(error).__name__}: {error}")
+        return True
+    return False
 
 
 @transaction.atomic
@@ -113,53 +192,48 @@ def _quarantine(artifact: Artifact, reason: str) -> None:
     log.record(
         Action.ARTIFACT_SET_ASIDE, channel=artifact.channel, target=f"{artifact}", detail={"reason": reason[:1000]}
     )
-    transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", reason, fail_silently=True))
+    text = visible(reason)
+    transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", text, fail_silently=True))
 
 
-def _parsed_fragments(subdir: str, rows: Mapping[str, list[Artifact]]) -> dict[str, PackageFragments]:
-    """Build the fragments and parse them together with py-rattler.
+def _parse(subdir: str, entries: Sequence[Entry]) -> None:
+    """Parse the records once as the clients will.
 
-    Raise the parser's exception on failure, and one of MACHINE_ERRORS if the file for it can't be written.
+    Raises whatever the parser raises, and MACHINE_ERRORS where the file for it can't be written.
     """
-    made = {name: _build_fragments(artifacts) for name, artifacts in rows.items()}
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
         for part in repodata.repodata_layout(subdir, CANARY):
             if isinstance(part, Section):
-                part = ",".join(filter(None, (each.fragments.get(part.name) for each in made.values())))
+                part = ",".join(entry.texts[part.name] for entry in entries if part.name in entry.texts)
             file.write(part.encode())
         file.flush()
         RepoData.from_path(file.name)
-    return made
 
 
-def _build_fragments(artifacts: Sequence[Artifact]) -> PackageFragments:
-    fragments = repodata.fragments(artifacts)
-    if not repodata.listed_rows(artifacts):
-        return PackageFragments(fragments, b"", "")
-    shard = repodata.shard(artifacts)
-    return PackageFragments(fragments, shard, hashlib.sha256(shard).hexdigest())
-
-
-def _put_shards(index: SubdirIndex, made: Sequence[PackageFragments]) -> None:
+def _put_shards(index: SubdirIndex, spool: Spool) -> None:
     folder = f"{index.channel.name}/{index.subdir}"
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
-        list(pool.map(lambda each: store().put(f"{folder}/{repodata.shard_file(each.sha256)}", each.shard), made))
+        put = pool.map(
+            lambda shard: store().put(f"{folder}/{repodata.shard_file(shard.sha256)}", shard.content),
+            spool.shards.values(),
+        )
+        list(put)
 
 
 @transaction.atomic
-def _save(index: SubdirIndex, made: Mapping[str, PackageFragments]) -> None:
-    """Replace the fragments of these names, and retire the shards that are no longer in use."""
-    rows = list(index.names.filter(name__in=made))
+def _save(index: SubdirIndex, names: Sequence[str], spool: Spool) -> None:
+    """Replace the fragments of these names, and retire the shards that no name has any more."""
+    rows = list(index.names.filter(name__in=names))
     before = {row.shard_sha256 for row in rows if row.shard_sha256}
-    after = {each.sha256 for each in made.values() if each.shard}
-    index.fragments.filter(name__in=made).delete()
-    Fragment.objects.bulk_create(
-        Fragment(index=index, section=section, name=name, body=body)
-        for name, each in made.items()
-        for section, body in each.fragments.items()
-    )
+    after = {shard.sha256 for shard in spool.shards.values()}
+    index.fragments.filter(name__in=names).delete()
+    for batch in spool.batches():
+        Fragment.objects.bulk_create(
+            Fragment(index=index, section=part.section, name=part.name, part=part.number, body=body)
+            for part, body in batch
+        )
     for row in rows:
-        row.shard_sha256 = made[row.name].sha256
+        row.shard_sha256 = spool.shards[row.name].sha256 if row.name in spool.shards else ""
     IndexedName.objects.bulk_update(rows, ["shard_sha256"], batch_size=NAMES_AT_ONCE)
     index.retired_shards.filter(sha256__in=after).delete()
     retired = [RetiredShard(index=index, sha256=sha256) for sha256 in before - after]

@@ -1,14 +1,15 @@
-"""Conversion of artifact rows into the bytes of index files, without I/O (CEP 12, 16, 36, 47, 48).
+"""Rows → the bytes of index files. PURE: it reads nothing and stores nothing.
 
-A record is an artifact's info/index.json plus the keys that only the hub knows. A package name has one fragment for
-each section of a file: `"file name":{record},…`. Fragments are joined by commas.
+A record is an artifact's own info/index.json plus what only the hub knows. What one name contributes to a file is a
+fragment for each section of that file: `"file name":{record},…`, ready to be joined by commas. CEP 12, 16, 36, 47, 48.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import msgpack
@@ -34,10 +35,10 @@ NOTICES = "notices.json"
 SUBDIR_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA, RUN_EXPORTS_ZST, RUN_EXPORTS, CURRENT_ZST, CURRENT)
 CURRENT_FILES = (CURRENT, CURRENT_ZST)
 CHANNEL_FILES = (CHANNELDATA, NOTICES)
-# The store also has each of these as one zstd frame, `<name>.zst`.
+# Each of these lies in the store beside the same content as one zstd frame, `<name>.zst`.
 ALSO_AS_ZST = (REPODATA, CURRENT, RUN_EXPORTS, CHANNELDATA)
 
-# Keys that only the hub may set, and keys by which a record could direct a client elsewhere.
+# What the hub alone says of an artifact, and keys by which a record could point a client elsewhere.
 HUB_KEYS = {
     *("md5", "sha256", "size", "subdir", "indexed_timestamp", "attestations_sha256"),
     *("legacy_bz2_md5", "legacy_bz2_size", "url", "fn", "channel"),
@@ -48,35 +49,39 @@ HUB_KEYS = {
 CLIENT_KEYS = {"record_version", "self", "cls", "signatures", "defaulted_keys", "requires", "run_exports"}
 LEFT_OUT = HUB_KEYS | CLIENT_KEYS
 ABOUT_KEYS = ("dev_url", "doc_url", "home", "license", "source_url", "summary")
-# Limits per package in channeldata.json, which every client reads completely.
+# Of one package in channeldata.json, which every client reads whole.
 ABOUT_MAX_CHARACTERS, ABOUT_LIST_MAX = 1000, 10
 RUN_EXPORTS_MAX_BYTES = 64 * 1024
 FEATURES = ("activate.d", "binary_prefix", "deactivate.d", "post_link", "pre_link", "pre_unlink", "text_prefix")
-# On repodata, level 1 is faster than level 3 and compresses better.
+# Level 1 is faster than 3 on repodata, and smaller.
 ZSTD_LEVEL = 1
 EMPTY_NOTICES = b'{"notices":[]}'
 NEVER_BUILT = "1970-01-01T00:00:00Z"
 
 
-class Row(Protocol):
-    """A published artifact: the columns that a record is built from."""
+class Listed(Protocol):
+    """What a record's place follows from."""
 
     file_name: str
-    subdir: str
     version: str
+    revision: int
+
+
+class Row(Listed, Protocol):
+    """What a record is made of: a published artifact."""
+
+    subdir: str
     index_json: Any
     run_exports: Any
-    revision: int
     md5: str
     sha256: str
     size_bytes: int
     indexed_timestamp: int
     attestations_sha256: str
-    removal: str
 
 
 class SummaryRow(Row, Protocol):
-    """A published artifact with the additional columns for channeldata.json."""
+    """What channeldata.json needs of an artifact besides."""
 
     build_number: int
     about_json: Any
@@ -85,26 +90,26 @@ class SummaryRow(Row, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A placeholder in a layout for the fragments of one section, ordered by name and joined by commas."""
+    """The place in a file where the fragments of this section go, name by name, joined by commas."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Summary of the records of one repodata revision: their number, and the first and last time in ms."""
+    """What an index says of the records of one repodata revision: how many, and the first and last time in ms."""
 
     n_packages: int
     oldest: int
     newest: int
 
 
-AnyRow = TypeVar("AnyRow", bound=Row)
+AnyRow = TypeVar("AnyRow", bound=Listed)
 Layout = tuple[str | Section, ...]
 
 
 def record(row: Row) -> dict[str, Any]:
-    """Build the repodata record of one artifact: every key of its index.json, known or not, and the hub's keys."""
+    """The repodata record of one artifact: every other key of its index.json, known or not, and the hub's own."""
     kept = {key: value for key, value in row.index_json.items() if key not in LEFT_OUT}
     if timestamp := timestamps.stated_ms(kept.get("timestamp")):
         kept["timestamp"] = timestamp
@@ -122,69 +127,68 @@ def record(row: Row) -> dict[str, Any]:
     }
 
 
-def section_of(row: Row) -> tuple[str, str]:
-    """Return the section and the key of a record. CEP 48 drops the extension in the sections of revision 3."""
+def section_of(row: Listed) -> tuple[str, str]:
+    """Where a record goes and under which key: CEP 48 drops the extension in the sections of revision 3."""
     extension = "conda" if row.file_name.endswith(".conda") else "tar.bz2"
     if row.revision >= 3:
         return f"v3.{extension}", row.file_name.removesuffix(f".{extension}")
     return ("packages.conda" if extension == "conda" else "packages"), row.file_name
 
 
-def fragments(rows: Sequence[Row]) -> dict[str, str]:
-    """Build the fragments of one name: section → JSON. The sections `newest.…` hold only the newest version."""
-    removed, listed = removed_names(rows), listed_rows(rows)
-    newest = newest_version(listed)
-    sections: dict[str, dict[str, Any]] = {}
-    for row in listed:
-        section, key = section_of(row)
-        sections.setdefault(section, {})[key] = record(row)
-        sections.setdefault(f"run_exports.{section}", {})[key] = {"run_exports": row.run_exports}
-        if row in newest and row.revision < 3:
-            sections.setdefault(f"newest.{section}", {})[key] = sections[section][key]
-    texts = {section: _inside(entries) for section, entries in sections.items()}
-    return texts | ({"removed": _text(removed)[1:-1]} if removed else {})
+def entries(row: Row, *, is_newest: bool) -> dict[str, str]:
+    """What one artifact contributes: section → ready JSON. `newest.…` holds the newest version alone."""
+    section, key = section_of(row)
+    entry = _inside({key: record(row)})
+    newest = {f"newest.{section}": entry} if is_newest and row.revision < 3 else {}
+    return {section: entry, f"run_exports.{section}": _inside({key: {"run_exports": row.run_exports}})} | newest
 
 
-def listed_rows(rows: Iterable[AnyRow]) -> list[AnyRow]:
-    """Return the rows that are not yanked or deleted."""
-    return [row for row in rows if not row.removal]
-
-
-def removed_names(rows: Iterable[Row]) -> list[str]:
-    """Return the names of files that were removed from the index (CEP 36)."""
-    return sorted(row.file_name for row in rows if row.removal)
+def removed_entry(names: Sequence[str]) -> str:
+    """What one name contributes to the file names that were taken out of the index (CEP 36)."""
+    return _text(names)[1:-1]
 
 
 def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
-    """Return the rows of the newest version, by conda's version order (CEP 33)."""
+    """The rows of the newest version, by conda's order of versions (CEP 33)."""
     versions = [Version(row.version) for row in rows]
     last = max(versions, default=None)
     return [row for row, version in zip(rows, versions, strict=True) if version == last]
 
 
-def shard(rows: Sequence[Row]) -> bytes:
-    """Build the shard of one name: compressed msgpack with checksums as bytes (CEP 16)."""
-    content: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": removed_names(rows)}
-    for row in sorted(listed_rows(rows), key=lambda row: row.file_name):
-        section, key = section_of(row)
-        parent, _, extension = section.partition("v3.")
-        place = content.setdefault("v3", {}).setdefault(extension, {}) if extension else content[parent]
-        place[key] = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
-    return zstandard.compress(msgpack.packb(content))
+def shard_chunks(counts: Mapping[str, int], entries: Iterator[bytes], removed: Sequence[str]) -> Iterator[bytes]:
+    """One name's shard in msgpack, not yet compressed (CEP 16), of each section's count of `entries`, in that order."""
+    pack, v3 = msgpack.Packer(), {section[3:]: n for section, n in counts.items() if section.startswith("v3.")}
+
+    def section(key: str, count: int) -> Iterator[bytes]:
+        yield pack.pack(key) + pack.pack_map_header(count)
+        yield from islice(entries, count)
+
+    yield pack.pack_map_header(4 if v3 else 3)
+    yield from section("packages", counts.get("packages", 0))
+    yield from section("packages.conda", counts.get("packages.conda", 0))
+    yield pack.pack("removed") + pack.pack(removed)
+    if v3:
+        yield pack.pack("v3") + pack.pack_map_header(len(v3))
+        for extension, count in v3.items():
+            yield from section(extension, count)
+
+
+def shard_entry(row: Row) -> bytes:
+    """A record and its key, as a shard has them: checksums as bytes (CEP 16)."""
+    _, key = section_of(row)
+    packed = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
+    return bytes(msgpack.packb(key) + msgpack.packb(packed))
 
 
 def shard_file(sha256: str) -> str:
-    """Return the path of the shard with this SHA-256, relative to its subdir (CEP 16)."""
+    """Where the shard with this SHA-256 lies, below its subdir (CEP 16)."""
     return f"shards/{sha256}.msgpack.zst"
 
 
 def shard_index(
     subdir: str, shards: Mapping[str, str], *, created_at: str, revision_3: Revision | None = None
 ) -> bytes:
-    """Build the shard index (CEP 16). `shards`: package name → SHA-256 of its shard in hex.
-
-    Both URLs are relative, because absolute URLs would drop `/t/<key>/`.
-    """
+    """`shards`: name → SHA-256 of its shard in hex. Both URLs relative: absolute ones would drop `/t/<key>/`."""
     info = {"subdir": subdir, "base_url": "./", "shards_base_url": "./shards/", "created_at": created_at}
     content = {
         "version": 1,
@@ -195,7 +199,7 @@ def shard_index(
 
 
 def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
-    """Return the layout of repodata.json: literal text and sections (CEP 36, CEP 48)."""
+    """repodata.json, as literal text and the sections between it (CEP 36, CEP 48)."""
     layout: Layout = (
         f'{{"info":{_text({"subdir": subdir} | _revisions(revision_3))},"packages":{{',
         Section("packages"),
@@ -211,7 +215,7 @@ def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
 
 
 def run_exports_layout(subdir: str) -> Layout:
-    """Return the layout of run_exports.json (CEP 12), with revision 3 in the form that rattler reads."""
+    """run_exports.json (CEP 12), with revision 3 as rattler reads it."""
     return (
         f'{{"info":{{"subdir":"{subdir}","version":1}},"packages":{{',
         Section("run_exports.packages"),
@@ -226,20 +230,20 @@ def run_exports_layout(subdir: str) -> Layout:
 
 
 def current_layout(subdir: str, packages: Mapping[str, Any]) -> Layout:
-    """Return the layout of current_repodata.json with the selected records."""
+    """current_repodata.json, from records that were chosen already."""
     content = {"info": {"subdir": subdir}, **packages, "removed": [], "repodata_version": 1}
     return (_text(content),)
 
 
 def channeldata_layout(subdirs: Iterable[str]) -> Layout:
-    """Return the layout of channeldata.json (CEP 38)."""
+    """channeldata.json (CEP 38)."""
     return (f'{{"channeldata_version":1,"subdirs":{_text(sorted(subdirs))},"packages":{{', Section("channeldata"), "}}")
 
 
 def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
-    """Build a package's channeldata.json fragment: texts of its newest artifact, facts of all listed artifacts."""
+    """What channeldata.json says of one package: texts from its newest artifact, facts from all that are listed."""
     newest = max(newest_version(rows), key=lambda row: (row.build_number, row.indexed_timestamp))
-    about = {key: value for key in ABOUT_KEYS if (value := _truncated(newest.about_json.get(key)))}
+    about = {key: kept for key in ABOUT_KEYS if (kept := _shown(newest.about_json.get(key)))}
     features = {feature for row in rows for feature in row.features}
     entry = {
         **about,
@@ -252,15 +256,15 @@ def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
     return _inside({name: entry})
 
 
-def _truncated(value: object) -> object:
-    """Return a string or a list of strings (CEP 38), truncated to the limits, or None for other types."""
+def _shown(value: object) -> object:
+    """Texts and lists of them, as CEP 38 has them, each cut; nothing of anything else."""
     if isinstance(value, list):
         return [each[:ABOUT_MAX_CHARACTERS] for each in value[:ABOUT_LIST_MAX] if isinstance(each, str)]
     return value[:ABOUT_MAX_CHARACTERS] if isinstance(value, str) else None
 
 
 def _newest_run_exports(rows: Sequence[SummaryRow]) -> dict[str, Any]:
-    """Return version → run exports, newest first, up to RUN_EXPORTS_MAX_BYTES."""
+    """Version → run exports, the newest first, of as many versions as there is room for."""
     stated = {row.version: row.run_exports for row in rows if row.run_exports}
     room, kept = RUN_EXPORTS_MAX_BYTES, {}
     for version in sorted(stated, key=lambda version: (Version(version), version), reverse=True):
@@ -272,7 +276,7 @@ def _newest_run_exports(rows: Sequence[SummaryRow]) -> dict[str, Any]:
 
 
 def empty_file(subdir: str, file_name: str) -> bytes | None:
-    """Return an empty but valid index file for a known subdir, or None if there is no such file."""
+    """A valid file with nothing in it, for a subdir that every channel has; None where there is no such file."""
     if subdir and subdir not in KNOWN_SUBDIRS:
         return None
     files = _empty_subdir_files(subdir) if subdir else empty_channel_files()
@@ -318,5 +322,5 @@ def _text(value: Any) -> str:
 
 
 def _inside(entries: dict[str, Any]) -> str:
-    """Return the JSON of an object without its braces."""
+    """The JSON of an object without its braces."""
     return _text(entries)[1:-1]

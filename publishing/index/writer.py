@@ -1,4 +1,4 @@
-"""Writer of index files: one pass over the fragments, with constant memory."""
+"""Index files from ready fragments: one pass, flat memory, the store last."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,16 +8,19 @@ from typing import Any
 import orjson
 import zstandard
 from django.conf import settings
+from django.db.models import Case, When
 
 from hub.storage import store
 from publishing.index.repodata import ZSTD_LEVEL, Layout
 from publishing.models import Fragment, SubdirIndex
 
-FRAGMENTS_AT_ONCE = 1000
+# Of up to 64 KiB; a part ends with the record that makes it so long.
+FRAGMENTS_AT_ONCE = 500
+PARTS_AT_ONCE = 50
 
 
 def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
-    """Fill `layout` with the index's fragments and put it, first compressed as `key`.zst, then plain as `key`."""
+    """Put `layout`, filled with the index's fragments, under `key`, and before it, compressed, under `key`.zst."""
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="index-") as folder:
         plain, compressed = Path(folder, "json"), Path(folder, "zst")
         with plain.open("wb") as file:
@@ -28,7 +31,7 @@ def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
 
 
 def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
-    """Yield the bytes of the file with this layout, in small chunks."""
+    """The bytes of the file that `layout` becomes, in small pieces."""
     for part in layout:
         if isinstance(part, str):
             yield part.encode()
@@ -40,30 +43,37 @@ def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
 
 
 def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[str, Any]:
-    """Return the parsed entries of a section, of one name or of all."""
-    bodies = (
-        _bodies(index, section)
-        if name is None
-        else index.fragments.filter(section=section, name=name).values_list("body", flat=True)
-    )
+    """The content of a section, parsed: of one name, or of all."""
     found: dict[str, Any] = {}
-    for body in bodies:
+    for body in _bodies(index, section) if name is None else parts(index, section, name):
         found |= orjson.loads(f"{{{body}}}")
     return found
 
 
-def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
-    """Yield the fragments of a section by name. Reads batches by key, without a long transaction or much memory."""
-    rows = Fragment.objects.filter(index=index, section=section).order_by("name").values_list("name", "body")
-    after = ""
-    while batch := list(rows.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
+def parts(index: SubdirIndex, section: str, name: str) -> Iterator[str]:
+    """A fragment, in its parts where it is a large one."""
+    rows = Fragment.objects.filter(index=index, section=section, name=name).order_by("part")
+    after = -1
+    while batch := list(rows.filter(part__gt=after).values_list("part", "body")[:PARTS_AT_ONCE]):
         for _, body in batch:
             yield body
         after = batch[-1][0]
 
 
+def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
+    """The fragments of a section, name by name, in batches by key: neither a long transaction nor much memory."""
+    # Each has either a part 0, which is small, or a part 1.
+    rows = Fragment.objects.filter(index=index, section=section, part__lte=1).order_by("name")
+    small = rows.annotate(small=Case(When(part=0, then="body"))).values_list("name", "small")
+    after = ""
+    while batch := list(small.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
+        for name, body in batch:
+            yield from parts(index, section, name) if body is None else (body,)
+        after = batch[-1][0]
+
+
 def _compress(source: Path, target: Path) -> None:
-    """Write one zstd frame with its content size; conda limits frames that lack it."""
+    """One zstd frame that carries its content size; conda caps frames without it."""
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=2)
     with source.open("rb") as plain, target.open("wb") as compressed:
         compressor.copy_stream(plain, compressed, size=source.stat().st_size)

@@ -44,6 +44,7 @@ class BackupError(Exception):
 
 def backup(folder: Path, *, with_store: bool) -> Iterator[str]:
     """Create or update the backup in `folder`. Yield progress lines. Raise BackupError if another one runs."""
+    check_apart(folder)
     with try_lock("backup") as held:
         if not held:
             raise BackupError("Another backup is running; wait until it ends.")
@@ -63,6 +64,7 @@ def backup(folder: Path, *, with_store: bool) -> Iterator[str]:
 
 def restore(folder: Path, *, overwrite: bool, only_store: bool = False) -> Iterator[str]:
     """Replace this hub's data with the backup in `folder` and rebuild the indexes. Yield progress lines."""
+    check_apart(folder)
     manifest = _read_manifest(folder)
     if not only_store:
         if not overwrite:
@@ -76,6 +78,24 @@ def restore(folder: Path, *, overwrite: bool, only_store: bool = False) -> Itera
     for name in Channel.objects.values_list("name", flat=True):
         call_command("reindex", name, stdout=StringIO())
         yield f"The index of {name} is rebuilt."
+
+
+def check_apart(folder: Path) -> None:
+    """Refuse a backup's folder that shares files with the hub's own: a loss of one would be a loss of both."""
+    asked = folder.resolve()
+    for word, own in _own_folders().items():
+        if asked.is_relative_to(own) or own.is_relative_to(asked):
+            where = "is" if asked == own else "is within" if asked.is_relative_to(own) else "holds"
+            raise BackupError(f"The folder {asked} {where} the hub's own {word}, {own}; expected one apart from it.")
+
+
+def _own_folders() -> dict[str, Path]:
+    found = {"data folder": Path(settings.HUB_DATA_DIR).resolve()}
+    if isinstance(own := store(), FolderStore):
+        found["store"] = Path(own.root)
+    if connection.vendor == "sqlite":
+        found["database"] = Path(settings.DATABASES["default"]["NAME"]).resolve()
+    return found
 
 
 def _needs_backup(key: str) -> bool:

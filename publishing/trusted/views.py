@@ -99,7 +99,8 @@ def _address(channel: Channel) -> str:
 
 def _added(request: HttpRequest, publisher: TrustedPublisher, address: str) -> HttpResponse:
     messages.success(request, f"{publisher.subject or publisher.issuer} is a trusted publisher now.")
-    return redirect(f"{address}?provider={publisher.issuer.provider}&use={publisher.pk}")
+    # The form's address ends in #add, where browsers would stay: the message and the job are at the top.
+    return redirect(f"{address}?provider={publisher.issuer.provider}&use={publisher.pk}#main")
 
 
 def _remove(request: HttpRequest, actor: Actor, among: QuerySet[TrustedPublisher], address: str) -> HttpResponse:

@@ -1,17 +1,18 @@
-"""Comparison of every index with the database: fragments, shards and files.
+"""Is every index what its database says: pieces, shards, files?
 
-Names are compared while builds may run. Names that seem to differ, and the files, are compared under the index's lock,
-after a build if the index is stale. If other builds hold the lock for a minute, the index is skipped: each of these
-builds writes all files.
+The names are compared beside running builds; what seems to differ, and the files, under the index's lock, after a build
+where it is stale. Where other builds hold the lock for a whole minute, the files are left out: each of these builds
+writes all of them.
 """
 
 import hashlib
 import io
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import zstandard
@@ -23,35 +24,37 @@ from rattler import SparseRepoData
 from channels_app.models import Artifact, Channel
 from hub.locks import wait_for_lock
 from hub.storage import NotInStore, hashed, kept, store
-from publishing.index import builds, channel_files, repodata, writer
-from publishing.index import fragments as index_fragments
+from publishing.index import builds, channel_files, fragments, repodata, writer
+from publishing.index.spool import PARTS_AT_ONCE, Spool
 from publishing.models import IndexedName, SubdirIndex
 from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import KEYS_AT_ONCE
 
 READS_AT_ONCE = 16
+# Of a compressed file: each record has checksums of 48 bytes that don't compress, so this is less than 100 records.
+SLICE_BYTES = 4096
 LOCK_S = 60
 TRIES = 3
-REPAIR = "--repair rebuilds it from the database."
+MEND = "--repair makes it anew from the database."
 
 Faults = dict[str, str]  # key or package name → what was found and what was expected
 
 
 def check(channel: Channel) -> Iterator[Difference]:
     builds.open_channel(channel)
-    # Artifacts before indexes: a subdir's first artifact is committed together with its index.
+    # In this order: an artifact's first row comes with its index's.
     published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
     for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
-        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {REPAIR}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {MEND}")
     indexes = channel.indexes.select_related("channel")
     for row in indexes.exclude(subdir=builds.WHOLE_CHANNEL):
         yield from check_index(row)
-    # Last, because it is made from the others and created by the first build of one of them.
+    # Last, since it is made from the others, and by the first build of the first of them.
     whole = indexes.filter(subdir=builds.WHOLE_CHANNEL).first()
     if whole:
         yield from check_index(whole)
     else:
-        yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {REPAIR}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {MEND}")
 
 
 def check_index(row: SubdirIndex) -> list[Difference]:
@@ -59,23 +62,21 @@ def check_index(row: SubdirIndex) -> list[Difference]:
     with wait_for_lock(builds.lock_name(row.pk), timeout_s=LOCK_S) as held:
         if not held:
             return []
-        found = [
-            Difference(DifferenceKind.INDEX, key, f"{fault}. {REPAIR}") for key, fault in _file_faults(row).items()
-        ]
+        found = [Difference(DifferenceKind.INDEX, key, f"{fault}. {MEND}") for key, fault in _file_faults(row).items()]
         for batch in _batches(suspects):
             faults = _differing(row, batch)
-            confirmed = sorted(faults.keys() - _unbuilt(row, batch))
+            told = sorted(faults.keys() - _unbuilt(row, batch))
             found += [
-                Difference(DifferenceKind.INDEX, _key(row, name), f"{name}: {faults[name]}. {REPAIR}", name)
-                for name in confirmed
+                Difference(DifferenceKind.INDEX, _key(row, name), f"{name}: {faults[name]}. {MEND}", name)
+                for name in told
             ]
     return found
 
 
 def _unbuilt(row: SubdirIndex, names: Sequence[str]) -> set[str]:
-    """Return those of `names` that changed since the last build; for the whole channel, of any of its subdirs.
+    """Those of `names` that have changed since the last build, for the whole channel that of any of its subdirs.
 
-    Called after the comparison, while no build can begin, so it includes every name that changed during the comparison.
+    Asked after the comparison, while no build can begin: whatever changed during it is among them.
     """
     indexes = row.channel.indexes.all() if row.subdir == builds.WHOLE_CHANNEL else [row]
     changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("made"))
@@ -95,77 +96,90 @@ def _key(row: SubdirIndex, name: str = "") -> str:
 
 
 def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
-    """Return the faults of those of `names` that have wrong fragments or a wrong shard."""
+    """Those of `names` whose pieces are not what their artifacts say."""
     if row.subdir == builds.WHOLE_CHANNEL:
         return _differing_summary(row, names)
-    expected = index_fragments.expected(row, names)
-    fragments = _fragments(row, names)
-    named = dict(row.names.filter(name__in=names).values_list("name", "shard_sha256"))
-    keys = {name: _key(row, repodata.shard_file(sha256)) for name, sha256 in named.items() if sha256}
+    found = _digests(_stored_parts(row, names))
+    named = dict(row.names.exclude(shard_sha256="").filter(name__in=names).values_list("name", "shard_sha256"))
+    keys = {name: _key(row, repodata.shard_file(sha256)) for name, sha256 in named.items()}
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        shards = dict(zip(keys, pool.map(_bytes, keys.values()), strict=True))
-    faults = {}
-    for name in names:
-        if fragments[name] != expected[name].fragments:
-            faults[name] = "its part of the index does not match its artifacts"
-        elif fault := _shard_fault(expected[name], named.get(name, ""), shards.get(name)):
-            faults[name] = fault
-    return faults
+        hashes = dict(zip(keys, pool.map(_sha256, keys.values()), strict=True))
+    with fragments.spooled(row, names, is_checked=False) as spool:
+        expected = _digests((part.name, part.section, body) for batch in spool.batches() for part, body in batch)
+        faults = dict.fromkeys(names, "its part of the index is not what its artifacts say")
+        for name in names:
+            if found.get(name) == expected.get(name):
+                faults[name] = _shard_fault(keys.get(name, ""), named.get(name, ""), hashes.get(name), spool, name)
+        return {name: fault for name, fault in faults.items() if fault}
 
 
 def _differing_summary(row: SubdirIndex, names: Sequence[str]) -> Faults:
-    expected, fragments = channel_files.channeldata(row, names), _fragments(row, names)
-    wanted = {name: {channel_files.SECTION: expected[name]} if name in expected else {} for name in names}
-    return {
-        name: "its part of channeldata.json does not match its artifacts"
-        for name in names
-        if fragments[name] != wanted[name]
-    }
+    bodies = channel_files.channeldata(row, names)
+    expected = _digests((name, channel_files.SECTION, body) for name, body in bodies.items())
+    found = _digests(_stored_parts(row, names))
+    fault = "its part of channeldata.json is not what its artifacts say"
+    return {name: fault for name in names if found.get(name) != expected.get(name)}
 
 
-def _fragments(row: SubdirIndex, names: Sequence[str]) -> Mapping[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, section, body in row.fragments.filter(name__in=names).values_list("name", "section", "body"):
-        found[name][section] = body
-    return found
+def _stored_parts(row: SubdirIndex, names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Name, section and JSON of each part of the fragments, some at a time, in the order of parts."""
+    pks = list(row.fragments.filter(name__in=names).order_by("part").values_list("pk", flat=True))
+    for start in range(0, len(pks), PARTS_AT_ONCE):
+        batch = row.fragments.filter(pk__in=pks[start : start + PARTS_AT_ONCE])
+        yield from batch.order_by("part").values_list("name", "section", "body")
 
 
-def _shard_fault(expected: index_fragments.PackageFragments, sha256: str, shard: bytes | None) -> str:
-    """Describe the fault of a shard, or return "" if it is correct.
+def _digests(parts: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    """Name → section → SHA-256 of its fragment, whatever its parts."""
+    hashes: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, section, body in parts:
+        if section in hashes[name]:
+            hashes[name][section].update(b",")
+        hashes[name].setdefault(section, hashlib.sha256()).update(body.encode())
+    return {name: {section: each.hexdigest() for section, each in found.items()} for name, found in hashes.items()}
 
-    `sha256`: the shard's name in the index, empty if the name has no shard. `shard`: its content in the store.
-    """
-    if bool(expected.shard) != bool(sha256):
-        return "it has artifacts but no shard" if expected.shard else "it has a shard but no artifacts"
-    if not sha256:
-        return ""
-    if shard is None:
+
+def _shard_fault(key: str, sha256: str, stored: str | None, spool: Spool, name: str) -> str:
+    """`stored` is the SHA-256 of what lies in the store at `key`, where the index names a shard by `sha256`."""
+    expected = spool.shards.get(name)
+    if expected is None or not sha256:
+        if expected:
+            return "it has no shard though artifacts are listed"
+        return "it has a shard of nothing" if sha256 else ""
+    if stored is None:
         return f"its shard {sha256[:16]}… is not in the store"
-    if hashlib.sha256(shard).hexdigest() != sha256:
-        return f"its shard {sha256[:16]}… has bytes with another SHA-256"
-    # Compared by content: the bytes may differ between releases of the compressor and orders of keys.
-    if sha256 != expected.sha256 and _unpacked(shard) != _unpacked(expected.shard):
-        return f"its shard {sha256[:16]}… does not match its artifacts"
+    if stored != sha256:
+        return f"its shard {sha256[:16]}… has other bytes than its name says"
+    # Not byte by byte: another release of the compressor, or another database's order of keys, is no fault.
+    if sha256 != expected.sha256 and _unpacked(_bytes(key) or b"") != _unpacked(expected.read()):
+        return f"its shard {sha256[:16]}… is not what its artifacts say"
     return ""
+
+
+def _sha256(key: str) -> str | None:
+    try:
+        return hashed(store().open(key))
+    except NotInStore:
+        return None
 
 
 # Files
 
 
 def _file_faults(row: SubdirIndex) -> Faults:
-    """Return the faults of the files of a current index. Return none if each try finds it stale again."""
+    """What differs once the index is not stale; nothing where it is stale again each time, and so written anew."""
     for _ in range(TRIES):
         row.refresh_from_db()
         if row.wanted > row.built:
             builds.build(row)
             row.refresh_from_db()
-        found = dict(_different_files(row))
+        found = dict(_unlike(row))
         if not found or SubdirIndex.objects.filter(pk=row.pk, wanted=row.built).exists():
             return found
     return {}
 
 
-def _different_files(row: SubdirIndex) -> Iterator[tuple[str, str]]:
+def _unlike(row: SubdirIndex) -> Iterator[tuple[str, str]]:
     if row.subdir == builds.WHOLE_CHANNEL:
         yield from _json_faults(row, repodata.CHANNELDATA, channel_files.channeldata_layout(row.channel))
         notices = _bytes(_key(row, repodata.NOTICES))
@@ -176,7 +190,7 @@ def _different_files(row: SubdirIndex) -> Iterator[tuple[str, str]]:
     yield from _shard_index_faults(row, builds.shard_index(row, revision_3))
     for file_name, layout in builds.layouts(row, revision_3).items():
         yield from _json_faults(row, file_name, layout)
-    # If the ETags differ, the next build of the whole channel writes the file.
+    # Otherwise the next build of the whole channel writes it.
     if row.current_etag == row.etag:
         yield from _json_faults(row, repodata.CURRENT, channel_files.current_layout(row))
 
@@ -185,14 +199,14 @@ def _shard_index_faults(row: SubdirIndex, expected: bytes) -> Iterator[tuple[str
     key = _key(row, repodata.SHARD_INDEX)
     stored = _bytes(key)
     try:
-        if stored is None or _without_date(stored) != _without_date(expected):
+        if stored is None or _undated(stored) != _undated(expected):
             yield key, _found(stored is None)
     except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
         yield key, f"It can't be read: {error}"
 
 
 def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> Iterator[tuple[str, str]]:
-    """Yield the faults of a file and of its .zst, compared with the content from the fragments."""
+    """What is wrong with a file and with its .zst, which are compared with what the fragments make of them."""
     expected = hashed(writer.content(row, layout))
     key = _key(row, file_name)
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="verify-") as folder:
@@ -206,7 +220,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
                 yield each, _found(True)
             except zstandard.ZstdError as error:
                 yield each, f"It can't be read: {error}"
-            except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
+            except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
                 yield each, f"A client can't read it: {error}"
             else:
                 if found != expected:
@@ -214,7 +228,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
 
 
 def _found(is_missing: bool) -> str:
-    return "Found nothing, expected the file" if is_missing else "Found content that differs from the database"
+    return "Found nothing, expected the file" if is_missing else "Found other content than the database says"
 
 
 def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
@@ -224,9 +238,10 @@ def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
         return
     frame = zstandard.ZstdDecompressor().decompressobj()
     for chunk in chunks:
-        yield frame.decompress(chunk)
+        for start in range(0, len(chunk), SLICE_BYTES):
+            yield frame.decompress(chunk[start : start + SLICE_BYTES])
     if not frame.eof or frame.unused_data:
-        raise zstandard.ZstdError("it is not one complete frame")
+        raise zstandard.ZstdError("it is not one whole frame")
 
 
 def _bytes(key: str) -> bytes | None:
@@ -242,6 +257,6 @@ def _unpacked(content: bytes) -> dict[str, object]:
     return unpacked
 
 
-def _without_date(shard_index: bytes) -> dict[str, object]:
+def _undated(shard_index: bytes) -> dict[str, object]:
     content = _unpacked(shard_index)
     return content | {"info": {**content["info"], "created_at": ""}}  # type: ignore[dict-item]

@@ -246,3 +246,6 @@ def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, 
         f"{email} is invited. No mail goes out, since no mail server is set up: hand over the link below."
     )
     assert "No mail went out: no mail server is set up." in text(client.get(MEMBERS))
+    found = text(client.get(f"{MEMBERS}?find=eve@example.org"))
+    assert "This hub sends no mail: you get a link to hand over" in found
+    assert "Gets a mail" not in found

@@ -51,6 +51,23 @@ def test_a_new_account_is_signed_in_once_its_address_is_verified(client: Client,
     assert "ada@example.org" in text(client.get("/account"))
 
 
+def test_where_no_mail_goes_out_no_page_says_so(client: Client, is_open: None, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    assert "This hub sends no mail: a code is written to its log" in text(client.get(SIGN_UP))
+    client.post(SIGN_UP, FORM)
+    asked = client.get(VERIFY)
+    assert "The code for <strong>ada@example.org</strong> is in its log: ask an administrator." in text(asked)
+    assert "was sent" not in text(asked)
+    assert "a code is written to the hub's log" in text(client.get("/accounts/password/reset/")).replace("&#x27;", "'")
+
+
+def test_first_address_of_a_new_account_alarms_nobody(client: Client, is_open: None) -> None:
+    client.post(SIGN_UP, FORM)
+    client.post(VERIFY, {"code": mailed_code()})
+    assert EmailAddress.objects.get().verified
+    assert [mail.subject for mail in arrived() if "changed" in mail.subject] == []
+
+
 def test_after_three_wrong_codes_the_right_one_is_void(client: Client, is_open: None) -> None:
     client.post(SIGN_UP, FORM)
     assert "This is not the code that was sent" in text(client.post(VERIFY, {"code": "wrong1"}))

@@ -35,7 +35,7 @@ Package.objects.filter(pk=artifact.package_id).update(download_count=total)
 # The first was used; the second waits for its first use, the third for its channel.
 PUBLISHERS = """
 from django.utils import timezone
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 from publishing.trusted import publishers
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer
@@ -73,8 +73,8 @@ cache.set(device_codes.cache_device_code_key('waiting'), state | {'expires_at': 
 KEYS = """
 from datetime import timedelta
 from django.utils import timezone
-from channels_app import keys
-from channels_app.access import Actor
+from channels_app.authentication import api_keys as keys
+from channels_app.access.permissions import Actor
 olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
 soon, globs = timezone.now() + timedelta(days=5), ['strata', 'strata-*']
 own = {'owner': olga, 'expires_at': soon, 'scopes': ['read', 'upload', 'delete']}
@@ -87,7 +87,7 @@ keys.mint_robot(actor=Actor(user=olga), channel=channel, name='nightly builds', 
 # A team of Olga's that contributes, and an invitation by mail.
 TEAMS = """
 from channels_app.people import invitations, members, teams
-from channels_app.access import Actor
+from channels_app.access.permissions import Actor
 olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
 mappers = teams.create(user=olga, name='mappers', description='Who draw the maps')
 max_ = User.objects.get(username='max')

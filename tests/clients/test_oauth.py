@@ -18,7 +18,7 @@ from tests.stack import client_hub
 AT_ONCE = 4
 SET_UP = """
 from django.test import Client
-from channels_app import channels
+from channels_app.channels import channels
 answer = {}
 for name in ("olga", "vera"):
     user = User.objects.create_user(name)

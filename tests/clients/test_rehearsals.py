@@ -143,5 +143,5 @@ def check_working(hub: LiveHub, key: str) -> None:
 
 def found_by_search(hub: LiveHub, name: str) -> bool:
     actor = "Actor(user=User.objects.get(username='admin'))"
-    code = "from channels_app.access.permissions import Actor\nfrom channels_app import search\n"
+    code = "from channels_app.access.permissions import Actor\nfrom channels_app.search import views as search\n"
     return bool(hub.shell(f"{code}answer = search.find_packages({actor}, '{name}').exists()"))

@@ -44,8 +44,9 @@ CHANNELS: dict[str, dict[str, Any]] = {
     "leaving": {},
 }
 SET_UP = """
-from channels_app import channels, keys
-from channels_app.access import Actor
+from channels_app.authentication import api_keys as keys
+from channels_app.channels import channels
+from channels_app.access.permissions import Actor
 from publishing.trusted import publishers
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer

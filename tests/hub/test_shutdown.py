@@ -91,6 +91,25 @@ def test_who_is_connected_and_silent_holds_nothing_up(hub: LiveHub) -> None:
         assert silent.recv(1) == b""
 
 
+def test_second_interrupt_stops_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with live_hub(tmp_path) as hub:
+        hub.manage("createchannel", "demo", "--owner", "admin")
+        key = hub.manage("createapikey", "admin", "--name", "key", "--scope", "upload")
+        connection = begin(hub, key, make_conda(tmp_path, name="slow"))
+        parts = list(hub.parts())
+        hub.process.send_signal(signal.SIGINT)
+        seconds_until(lambda: "Ctrl-C again" in hub.log())
+        assert running(parts)
+
+        hub.process.send_signal(signal.SIGINT)
+
+        assert hub.process.wait(5) == 0
+        seconds_until(lambda: not running(parts))
+        assert f"up to {settings.HUB_SHUTDOWN_S} seconds" in hub.log()
+        assert "Traceback" not in hub.log()
+        connection.close()
+
+
 def test_a_build_under_way_is_finished(hub: LiveHub, key: str, tmp_path: Path) -> None:
     seconds_until(hub.is_ready)
     for name in ("first", "second"):

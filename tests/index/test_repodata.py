@@ -33,7 +33,13 @@ class Row:
     size_bytes: int = 7
     indexed_timestamp: int = 1_790_000_000_000
     attestations_sha256: str = ""
-    removal: str = ""
+
+
+def shard(row: Row) -> dict[str, Any]:
+    section, _ = repodata.section_of(row)
+    chunks = repodata.shard_chunks({section: 1}, iter([repodata.shard_entry(row)]), [])
+    unpacked: dict[str, Any] = msgpack.unpackb(b"".join(chunks))
+    return unpacked
 
 
 def test_a_record_keeps_every_key_and_adds_what_the_hub_knows() -> None:
@@ -67,13 +73,13 @@ def test_a_record_says_of_itself_nothing_that_the_hub_alone_knows() -> None:
 def test_a_record_has_no_key_that_one_client_alone_takes_for_its_own(key: str) -> None:
     row = Row(index_json={"name": "demo", "version": "1.0", key: ["x"], "x-new": 1})
     assert repodata.record(row).keys() & {key, "x-new"} == {"x-new"}
-    record = msgpack.unpackb(zstandard.decompress(repodata.shard([row])))["packages.conda"][row.file_name]
-    assert key not in record
+    assert key not in shard(row)["packages.conda"][row.file_name]
     assert all(key not in orjson.loads(f"{{{body}}}")[row.file_name] for body in records_of(row))
 
 
 def records_of(row: Row) -> list[str]:
-    return [body for section, body in repodata.fragments([row]).items() if not section.startswith("run_exports.")]
+    entries = repodata.entries(row, is_newest=True)
+    return [body for section, body in entries.items() if not section.startswith("run_exports.")]
 
 
 @pytest.mark.parametrize(
@@ -88,12 +94,11 @@ def records_of(row: Row) -> list[str]:
 def test_each_record_has_its_place(file_name: str, revision: int, place: tuple[str, str]) -> None:
     row = Row(file_name=file_name, revision=revision)
     assert repodata.section_of(row) == place
-    shard = msgpack.unpackb(zstandard.decompress(repodata.shard([row])))
     section, key = place
     if revision == 3:
-        assert list(shard["v3"][section.removeprefix("v3.")]) == [key]
+        assert list(shard(row)["v3"][section.removeprefix("v3.")]) == [key]
     else:
-        assert list(shard[section]) == [key]
+        assert list(shard(row)[section]) == [key]
 
 
 def test_the_newest_version_is_by_condas_order() -> None:
@@ -101,11 +106,6 @@ def test_the_newest_version_is_by_condas_order() -> None:
     assert [row.version for row in repodata.newest_version(rows)] == ["1!0.5"]
     assert len(repodata.newest_version(rows[:4])) == 2
     assert repodata.newest_version([]) == []
-
-
-def test_a_shard_does_not_depend_on_the_order_of_its_rows() -> None:
-    rows = [Row(file_name=f"demo-1.0-{build}.conda") for build in range(5)]
-    assert repodata.shard(rows) == repodata.shard(rows[::-1])
 
 
 def test_the_shard_index_is_relative_and_carries_its_size() -> None:
@@ -156,7 +156,7 @@ json_values = st.recursive(
 @given(st.lists(st.dictionaries(st.text(max_size=10), json_values, max_size=5), max_size=5))
 def test_fragments_joined_are_the_records(index_jsons: list[dict[str, Any]]) -> None:
     rows = [Row(file_name=f"demo-1.0-{n}.conda", index_json=content) for n, content in enumerate(index_jsons)]
-    joined = {"packages.conda": ",".join(repodata.fragments([row])["packages.conda"] for row in rows)}
+    joined = {"packages.conda": ",".join(repodata.entries(row, is_newest=True)["packages.conda"] for row in rows)}
     layout = repodata.repodata_layout("noarch", Revision(1, 2, 3))
     whole = "".join(part if isinstance(part, str) else joined.get(part.name, "") for part in layout)
     parsed = json.loads(whole)

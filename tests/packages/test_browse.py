@@ -97,6 +97,7 @@ def test_a_channel_says_while_its_index_is_stale(open_channel: Channel, client: 
     assert "Indexing…" in page(client, "/channels/open")
 
     SubdirIndex.objects.update(built=10, built_at=timezone.now() - timedelta(minutes=5))
+    SubdirIndex.objects.create(channel=open_channel, subdir="", wanted=11, built=10)
 
     found = page(client, "/channels/open")
     assert "Indexing…" not in found

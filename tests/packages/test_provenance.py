@@ -1,5 +1,6 @@
 """Tests of provenance: on the artifact's page, in the package's list of files, and in the API."""
 
+import html
 from typing import Any
 
 import pytest
@@ -52,6 +53,13 @@ def test_the_page_shows_what_is_attested(client: Client, open_channel: Channel) 
     assert '<a href="https://search.sigstore.dev/?logIndex=4711" rel="nofollow">log entry 4711</a>' in page
     assert "rattler verify-attestation http://127.0.0.1:8000/demo/noarch/demo-1.0-0.conda" in page
     assert "--identity &#x27;https://github.com/octo-org/sample/*&#x27; --issuer https://token.actions" in page
+
+
+def test_the_command_to_verify_holds_nothing_that_a_shell_reads(client: Client, open_channel: Channel) -> None:
+    attest(make_artifact(open_channel, version="1!2.0"), source_repository_uri="https://github.com/a'$(b)")
+    command = html.unescape(text(client.get(PAGE.replace("1.0", "1!2.0"))))
+    assert "rattler verify-attestation 'http://127.0.0.1:8000/demo/noarch/demo-1!2.0-0.conda'" in command
+    assert """--identity 'https://github.com/a'"'"'$(b)/*' --issuer""" in command
 
 
 def test_the_page_says_what_is_missing_from_a_trusted_publishers_upload(client: Client, open_channel: Channel) -> None:

@@ -5,6 +5,7 @@ import io
 import re
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
@@ -121,3 +122,16 @@ def test_a_command_that_quotes_does(monkeypatch: pytest.MonkeyPatch) -> None:
     call_command("checkstore", stdout=stream)
     assert r"\u202egpj.exe" in stream.getvalue()
     assert not UNSEEN.search(stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    "place", ["/{}", "/open/{}", "/open/noarch/{}", "/open/{}/x.conda", "/channels/{}", "/api/v1/{}"]
+)
+@pytest.mark.parametrize("text", ["\x1b[31m", "x\r\nx", "\u202e", "\x9b2J"])
+def test_no_plain_sentence_holds_one(evil_world: None, place: str, text: str) -> None:
+    """Clients print what they are answered to terminals."""
+    for method in ("get", "put", "delete"):
+        sentence = getattr(Client(), method)(place.format(quote(text))).content.decode()
+        assert sentence.count("\n") <= 1 or "<!doctype html>" in sentence
+        assert not UNSEEN.search(sentence)
+        assert "\r" not in sentence

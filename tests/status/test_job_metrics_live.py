@@ -104,7 +104,7 @@ def test_a_proxys_id_is_answered_and_logged(hub: LiveHub) -> None:
 
 def test_a_jobs_lines_carry_the_id_of_its_request_and_its_failure_is_noted(hub: LiveHub) -> None:
     hub.shell(
-        "from hub import celery, request_ids\n"
+        "from hub import celery\nfrom hub.observability import request_ids\n"
         "request_ids.begin('sent-by-a-test-0002')\n"
         "celery.send('publishing.tasks.build_index', 'no number')"
     )

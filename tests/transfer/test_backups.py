@@ -49,6 +49,26 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+OWN_FOLDERS = ["data", "data/backup", "data/../data/backup", ".", "store", "store/demo", "link"]
+
+
+@pytest.mark.parametrize("name", OWN_FOLDERS)
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_folder_of_the_hubs_own_is_refused(
+    channel: Channel, folder: Path, name: str, command: str, store_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(store_folder)
+    (tmp_path / "store").symlink_to(store_folder)
+    put_package(channel)
+    before = files(tmp_path)
+
+    sentence = r"The folder \S+ (is|is within|holds) the hub's own \w+.*; expected one apart"
+    with pytest.raises(CommandError, match=sentence):
+        call_command(command, str(tmp_path / name))
+
+    assert files(tmp_path) == before
+
+
 def test_a_backup_has_all_that_cannot_be_made_anew(channel: Channel, folder: Path) -> None:
     put_package(channel)
 

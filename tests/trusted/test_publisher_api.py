@@ -160,3 +160,13 @@ def test_another_channels_publisher_stays(client: Client, key: str, sam: User) -
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_such_publisher")
     assert answer.content.decode() == f"'demo' has no trusted publisher {other.pk} (any more).\n"
     assert TrustedPublisher.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "text/plain"]
+)
+def test_what_is_no_json_is_refused_whatever_it_is_called(client: Client, key: str, content_type: str) -> None:
+    """A form had been read from the connection, and could not be read again: that was an error of the server's."""
+    form = b'--x\r\nContent-Disposition: form-data; name="provider"\r\n\r\ngithub\r\n--x--\r\n'
+    answer = client.generic("POST", URL, form, content_type, headers={"Authorization": f"Bearer {key}"})
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (400, "bad_json")

@@ -55,7 +55,7 @@ def test_publisher_is_added_and_its_ci_is_told_what_to_run(owner: Client, channe
     response = owner.post(PAGE, GITHUB | {"environment": "Release", "package_globs": "sample-*, other\nthird"})
     publisher = TrustedPublisher.objects.get()
     assert said(response) == ["octo-org/sample is a trusted publisher now."]
-    assert response.headers["Location"] == f"{PAGE}?provider=github&use={publisher.pk}"
+    assert response.headers["Location"] == f"{PAGE}?provider=github&use={publisher.pk}#main"
     assert (publisher.channel, publisher.created_by) == (channel, olga)
     assert (publisher.may_upload, publisher.may_read) == (True, False)
     assert publisher.fields["environment"] == "release"

@@ -44,6 +44,10 @@ ADVICE = {
     errno.EADDRINUSE: "Is a hub running already? Stop it, or choose another port with HUB_PORT.",
     errno.EACCES: "Choose a port above 1023 with HUB_PORT.",
 }
+STOPPING = (
+    f"Stopping. Uploads, downloads and jobs under way have up to {settings.HUB_SHUTDOWN_S} seconds to end. "
+    "Press Ctrl-C again to stop at once."
+)
 READY = """Next: sign in, make a channel and a key; {url}/docs/first-steps shows how. Ctrl-C stops the hub.
 Channelhub is ready at {url}{listens}"""
 
@@ -66,7 +70,7 @@ class Command(commands.Command):
                 for name in keep_running(parts):
                     self.stderr.write(f"The {name} stopped by itself; it was started again.")
         except KeyboardInterrupt:
-            self.stdout.write("Stopping.")
+            self.stdout.write(STOPPING)
         finally:
             stop(parts.values(), signal.SIGTERM, STOP_S)
 

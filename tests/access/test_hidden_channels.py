@@ -1,0 +1,83 @@
+"""A private channel costs whoever can't see it the same work as one that does not exist: the time tells nothing."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from channels_app.access.permissions import Permission
+from channels_app.models import Channel, User
+from tests.builders import (
+    make_artifact,
+    make_channel,
+    make_key,
+    make_minted_key,
+    make_publisher,
+    make_robot,
+    make_token,
+)
+from tests.callers import bearing
+from tests.pages import signed_in
+
+pytestmark = pytest.mark.django_db
+
+HIDDEN, MISSING = "hid-1", "mis-1"
+CALLERS = ("anybody", "session", "key", "key of one channel", "robot", "application", "minted")
+PLACES = (
+    ("get", "/{}/noarch/repodata.json"),
+    ("get", "/{}/noarch/pack-1.0-0.conda"),
+    ("get", "/channels/{}"),
+    ("get", "/channels/{}/packages/pack"),
+    ("get", "/channels/{}/settings/members"),
+    ("get", "/channels/{}/feed"),
+    ("get", "/api/v1/upload/{}/may"),
+    ("post", "/api/v1/upload/{}"),
+    ("delete", "/api/v1/delete/{}/noarch/pack-1.0-0.conda"),
+    ("get", "/api/v1/channels/{}/publishers"),
+    ("get", "/api/v1/channels/{}/artifacts/noarch/pack-1.0-0.conda/provenance"),
+    ("get", "/api/v1/whoami?channel={}"),
+)
+
+
+@pytest.fixture
+def own(olga: User, sam: User) -> Channel:
+    """The stranger's own channel, beside another's that is hidden."""
+    make_artifact(make_channel(HIDDEN, owner=olga), "pack")
+    return make_channel("sams", owner=sam)
+
+
+def caller(name: str, own: Channel, sam: User) -> Client:
+    scopes = (Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE)
+    match name:
+        case "anybody":
+            return Client()
+        case "session":
+            return signed_in(sam)
+        case "key":
+            return bearing(make_key(sam, scopes=scopes))
+        case "key of one channel":
+            return bearing(make_key(sam, scopes=scopes, channels=[own]))
+        case "robot":
+            return bearing(make_robot(own, sam, scopes=scopes))
+        case "application":
+            return bearing(make_token(sam, "channel:read", "channel:upload"))
+    return bearing(make_minted_key(make_publisher(own, may_read=True))[1])
+
+
+def asked(client: Client, method: str, address: str) -> list[str]:
+    """The statements of the second answer, without what they ask for."""
+    ask: Any = getattr(client, method)
+    ask(address)
+    with CaptureQueriesContext(connection) as found:
+        ask(address)
+    return [query["sql"].partition(" WHERE ")[0] for query in found.captured_queries]
+
+
+@pytest.mark.parametrize("name", CALLERS)
+def test_a_hidden_channel_costs_what_a_missing_one_does(own: Channel, sam: User, name: str) -> None:
+    client = caller(name, own, sam)
+    for method, address in PLACES:
+        hidden, missing = (asked(client, method, address.format(each)) for each in (HIDDEN, MISSING))
+        assert hidden == missing, f"{method} {address}"
