@@ -1,1 +1,1 @@
-"""Permissions, roles and acts: the rules of who may do what."""
+"""Access rules: roles, permissions, and acts that need a stronger check."""

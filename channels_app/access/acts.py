@@ -1,8 +1,8 @@
-"""Acts that last longer than a session, or that widen who may do what: one table of them.
+"""Acts: changes that outlast a session or widen somebody's access, in one table.
 
-Pages, API, protocols, the administration and commands ask this table. Re-authentication, notifications and
-tests/access/test_acts.py are derived from it. An act has the name of its audit event, whose detail holds the state
-before and after.
+Pages, the API, upload protocols, the admin site and commands check this table. Re-authentication, notifications and
+tests/access/test_acts.py are derived from it. An act has the name of its audit event. The event's detail holds the
+state before and after.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from hub.errors import forbidden
 
 
 class Scope(StrEnum):
-    """Whose an act is that lies in no channel."""
+    """Scopes of acts outside a channel: the users that may do them."""
 
     ONESELF = "one's own account"
     TEAM_MANAGER = "managers of the team"
@@ -26,34 +26,37 @@ class Scope(StrEnum):
 
 
 class KeyUse(StrEnum):
-    """Rules on whether a key or an application's token may do it."""
+    """Rules for acts by an API key or an application's token."""
 
-    NEVER = "never: a person has to be signed in"
-    WITHIN = "within its own rights and limits, and what it makes ends with it"
-    AS_NEEDED = "with the scope that the act needs: nothing is left behind that can do more"
+    NEVER = "never: a signed-in user is required"
+    WITHIN = "within its own rights and limits; the result expires with the key"
+    AS_NEEDED = "with the scope that the act needs: the act leaves no further rights behind"
 
 
 class Audience(StrEnum):
-    """Whom a mail tells of it; mails.py knows how to find them. All owners means: also whoever did it."""
+    """The recipients of a mail about an act; notifications.RECIPIENTS selects them. All owners include the actor."""
 
     OWNERS = "all owners of the channel"
-    OWNERS_OF_VISIBILITY = "all owners of the channel, where it was who can read it"
-    OWNERS_AND_ACTOR = "all owners of the channel, and whoever did it"
-    OWNERS_AND_CONCERNED = "all owners of the channel, and the member or the managers of the team that it is about"
-    TEAM = "the managers of the team, and all owners of the channels that it belongs to"
-    HOLDERS = "whose the key is: a user, or all owners of the channel"
-    ONESELF = "whoever did it"
-    LAST_OWNERS = "the last owners of a channel that is gone"
-    NAMED = "the user whom it is about"
-    FIRST_TIME = "whoever did it, the first time"
-    ADDRESS_BEFORE = "whoever did it, at the address from before"
-    LOSER = "whose pending publisher ended"
+    OWNERS_OF_VISIBILITY = "all owners of the channel, if its visibility changed"
+    OWNERS_AND_ACTOR = "all owners of the channel, and the user who did it"
+    OWNERS_AND_CONCERNED = "all owners of the channel, and the affected member or the managers of the affected team"
+    TEAM = "the managers of the team, and all owners of its channels"
+    HOLDERS = "the owner of the key, or all owners of the channel"
+    ONESELF = "the user who did it"
+    LAST_OWNERS = "the last owners of the deleted channel"
+    NAMED = "the affected user"
+    FIRST_TIME = "the user who did it, the first time"
+    ADDRESS_BEFORE = "the user who did it, at the previous address"
+    LOSER = "the owner of the pending publisher"
     ADMINISTRATORS = "administrators of the hub"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A mail: its subject, with {target} and {channel}, its readers, and its text, templates/mail/<template>.txt."""
+    """A mail: its subject with {target} and {channel}, its recipients, and its text.
+
+    The text is the template templates/mail/<template>.txt.
+    """
 
     subject: str
     told: Audience = Audience.OWNERS
@@ -62,7 +65,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class ActRoute:
-    """A route whose POST does an act; with `field`, only where that is posted, with one of `values` where given."""
+    """A route that does an act by POST.
+
+    With `field`, only a POST that has this field does it. With `values`, the field must hold one of them.
+    """
 
     route: str
     field: str = ""
@@ -76,9 +82,10 @@ class ActRoute:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`needs` is the right that the effect needs. `is_proved`: a session proves once more who it is, at `places`.
+    """An act and its rules.
 
-    `api` are the routes of clients, where keys may do it.
+    `needs` is the permission or scope that the act requires. If `is_proved` is set, a session must re-authenticate at
+    `places`. `api` lists the routes of the API at which keys may do it.
     """
 
     action: str
@@ -98,7 +105,7 @@ CHANGED = "account_changed"
 OF_CHANNELS = (
     Act(
         Action.MEMBER_ADD,
-        Permission.MANAGE,  # of an owner: OWN, see members.check_may_give()
+        Permission.MANAGE,  # for the role of owner: OWN, see members.check_may_give()
         Notice("{target} is a member of {channel} now", Audience.OWNERS_AND_CONCERNED, "member_add"),
         (ActRoute(MEMBERS, "action", ("add",)),),
     ),
@@ -131,10 +138,10 @@ OF_CHANNELS = (
         Scope.ONESELF,
         Notice("{target} is a member of {channel} now"),
         (ActRoute("invitation"), ActRoute("account-invitations")),
-        is_proved=False,  # the right was given before, by somebody who proved it
+        is_proved=False,  # the inviter has re-authenticated before
     ),
     Act(
-        Action.CHANNEL_UPDATE,  # of who can read it; the description and the logo are no act
+        Action.CHANNEL_UPDATE,  # of the visibility; changes of description and logo are not acts
         Permission.MANAGE,
         Notice("Who can read {channel} was changed", Audience.OWNERS_OF_VISIBILITY),
         (ActRoute("channel-settings", "confirm_visibility"),),
@@ -177,7 +184,7 @@ OF_CHANNELS = (
 CREDENTIALS = (
     Act(
         Action.KEY_CREATE,
-        Scope.ONESELF,  # of a channel's own: OWN, see keys.mint_robot()
+        Scope.ONESELF,  # for a channel key: OWN, see api_keys.mint_robot()
         Notice("A new API key: {target}", Audience.HOLDERS, "key_create"),
         (ActRoute("account-keys"), ActRoute("channel-robots")),
     ),
@@ -186,7 +193,7 @@ CREDENTIALS = (
         Scope.ONESELF,
         Notice("The API key {target} was revoked", Audience.HOLDERS),
         (ActRoute("account-keys"), ActRoute("channel-robots")),
-        by_key=KeyUse.AS_NEEDED,  # the key that asks ends itself
+        by_key=KeyUse.AS_NEEDED,  # a key may revoke only itself
         api=("key-current",),
     ),
     Act(
@@ -218,7 +225,7 @@ CREDENTIALS = (
 
 OF_TEAMS = (
     Act(Action.TEAM_UPDATE, Scope.TEAM_MANAGER, Notice("The team {target} was changed", Audience.TEAM), TEAM),
-    Act(Action.TEAM_DELETE, Scope.TEAM_MANAGER, None, TEAM),  # each channel's owners are told by member.remove
+    Act(Action.TEAM_DELETE, Scope.TEAM_MANAGER, None, TEAM),  # member.remove notifies the owners of each channel
     Act(Action.TEAM_INVITE, Scope.TEAM_MANAGER, None, TEAM),
     Act(Action.TEAM_ADD, Scope.TEAM_MANAGER, Notice("Somebody else is in the team {target}", Audience.TEAM), TEAM),
     Act(Action.TEAM_MANAGER, Scope.TEAM_MANAGER, Notice("The team {target} has other managers", Audience.TEAM), TEAM),
@@ -290,38 +297,47 @@ OF_ADMINISTRATORS = (
 )
 
 ACTS = {act.action: act for act in (*OF_CHANNELS, *CREDENTIALS, *OF_TEAMS, *OF_ACCOUNTS, *OF_ADMINISTRATORS)}
-# Whatever is posted to these routes is an administrator's act; only looking, and signing out, is none.
+# Every POST to the admin site is an act of an administrator, except on the routes of NO_ACT_OF_ADMINISTRATORS.
 ADMINISTRATION = "admin:"
 NO_ACT_OF_ADMINISTRATORS = frozenset({"admin:login", "admin:logout", "admin:jsi18n"})
 
 
 def places(route: str) -> list[ActRoute]:
-    """The places on `route` of acts that ask for a proof; in an At without a field, by every POST."""
+    """Return the places on `route` with acts that require re-authentication.
+
+    An ActRoute without a field stands for every POST to its route.
+    """
     if route.startswith(ADMINISTRATION) and route not in NO_ACT_OF_ADMINISTRATORS:
         return [ActRoute(route)]
     return [place for act in ACTS.values() if act.is_proved for place in act.places if place.route == route]
 
 
 def lock_channel(action: str, actor: Actor, channel: Channel) -> Channel:
-    """The channel as access.hold() has it, where `actor` may do the act there, by a credential that may."""
+    """Lock and return the channel, as permissions.lock_channel() does.
+
+    Raise an error if `actor` may not do the act there, or not with this kind of credential.
+    """
     locked = permissions.lock_channel(actor, channel, _needed(action))
     check_means(action, actor)
     return locked
 
 
 def check(action: str, actor: Actor, channel: Channel) -> None:
-    """The same for a transaction that locks another row than the channel's."""
+    """Check the same as lock_channel(), for a transaction that locks another row than the channel's."""
     permissions.check_still_allowed(actor, channel, _needed(action))
     check_means(action, actor)
 
 
 def may(action: str, actor: Actor, channel: Channel) -> bool:
-    """Tell whether `actor` may do the act in `channel`, as far as their right goes."""
+    """Tell whether the permissions of `actor` in `channel` suffice for the act."""
     return _needed(action) in permissions.permissions(actor, channel)
 
 
 def check_means(action: str, actor: Actor) -> None:
-    """Raise where it takes a person: what a key left behind would outlast it, or do more than it may."""
+    """Raise 403 if the act requires a signed-in user and `actor` uses a key or an application's token.
+
+    The effect of such an act could outlast the key, or exceed its rights.
+    """
     if ACTS[action].by_key == KeyUse.NEVER and (actor.key or actor.token):
         raise forbidden(
             "person_needed",

@@ -1,7 +1,7 @@
-"""E-mail addresses: whose one is. They are kept in small letters, and compared letter by letter.
+"""E-mail addresses and their accounts. Addresses are stored in lower case and compared byte by byte.
 
-A database that ignores capitals takes more letters for the same. To PostgreSQL an i without a dot is an I: anybody can
-have an address with such a letter, and it would be somebody else's.
+A case-insensitive comparison in the database equates more letters than that. PostgreSQL equates the dotless i with I:
+anybody could register such an address and be taken for another user.
 """
 
 from allauth.account.models import EmailAddress
@@ -11,20 +11,21 @@ from channels_app.models import User
 
 
 def plain(address: str) -> str:
-    """The address as it is kept."""
+    """Return the address in the form in which it is stored."""
     return address.strip().lower()
 
 
 def verified(address: str) -> QuerySet[EmailAddress]:
-    """The account's address that this is, if somebody has verified it."""
+    """Select the verified record of this address, if there is one."""
     found: QuerySet[EmailAddress] = EmailAddress.objects.filter(email=plain(address), verified=True)
     return found
 
 
 def account_named(name: str) -> User | None:
-    """The account that signs in by this user name or address; one query.
+    """Return the account that signs in by this user name or address; one query.
 
-    Whoever has verified an address comes before all who have only typed it in. Of several of those it is nobody's.
+    A user who has verified an address takes precedence over users who have only entered it. Return None if several
+    users have only entered it.
     """
     address = plain(name)
     if not address:

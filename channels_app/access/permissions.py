@@ -1,4 +1,4 @@
-"""Who may do what: one table, and one way to get at a channel."""
+"""Permissions: the table of roles, and the functions that look up a channel for an actor."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ from channels_app.access import revision
 from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, TeamMember, User
 from hub.errors import HubError, forbidden, not_found, unauthenticated
 
-# The most powerful first; and how members are ordered by it.
+# From the strongest to the weakest; RANK orders members by it.
 ROLES = (Role.OWNER, Role.MAINTAINER, Role.CONTRIBUTOR, Role.VIEWER)
 RANK = Case(*(When(role=role, then=Value(n)) for n, role in enumerate(ROLES)), output_field=IntegerField())
 
@@ -42,19 +42,19 @@ ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
 }
 
-# What applications that users have let in can do in their name (OAuth).
+# The OAuth scopes by which users authorize applications.
 TOKEN_SCOPES = {"channel:read": Permission.READ, "channel:upload": Permission.UPLOAD}
 
-# What a key can be for. To own (transfer, delete a channel) takes a person.
+# The scopes of API keys. OWN (transfer or delete a channel) requires a signed-in user.
 SCOPES = (Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: nobody, a user in a browser, a user by a key or a token, which only narrow the user's rights, or a key.
+    """The origin of a request: anonymous, a signed-in user, a user by key or token, or a key without a user.
 
-    A key without a user is a robot's, with rights in its channel alone, or minted: then its rights are those of the
-    trusted publishers that it was minted for.
+    A key or token only narrows the user's rights. A key without a user is a channel key or a short-lived token. A
+    channel key has rights only in its channel. A short-lived token has the rights of its trusted publishers.
     """
 
     user: User | None = None
@@ -66,7 +66,7 @@ class Actor:
 
     @property
     def minted_key(self) -> ApiKey | None:
-        """The key, where it was minted for trusted publishers."""
+        """Return the key if it is a short-lived token of trusted publishers."""
         return self.key if self.key and self.key.kind == KeyKind.MINTED else None
 
 
@@ -76,15 +76,16 @@ NO_CHANNEL = Channel(pk=0, is_private=True)
 
 
 def channel_for(actor: Actor, name: str, permission: Permission) -> Channel:
-    """The channel `name`, if `actor` has `permission` in it; else 401 (no credential was sent) or 403.
+    """Return the channel `name` if `actor` has `permission` in it.
 
-    A channel that the actor can't read and one that does not exist are answered alike, so names can't be probed.
+    Raise 401 if no credential was sent, else 403. The error does not tell whether a channel exists that the actor can't
+    read, so that names can't be probed.
     """
     return decide(actor, name, permission)[0]
 
 
 def decide(actor: Actor, name: str, permission: Permission) -> tuple[Channel, frozenset[Permission]]:
-    """The same, and everything that `actor` may do there."""
+    """Return the same channel, and all permissions of `actor` in it."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
     granted = permissions_if_any(actor, channel)
     if channel is None or permission not in granted:
@@ -93,7 +94,10 @@ def decide(actor: Actor, name: str, permission: Permission) -> tuple[Channel, fr
 
 
 def page_channel(actor: Actor, name: str, permission: Permission = Permission.READ) -> Channel:
-    """The channel for a page: what the actor can't see is 404, what they may not do there is 403."""
+    """Return the channel for a page.
+
+    Raise 404 if the actor can't read it, and 403 if `permission` is missing.
+    """
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
     granted = permissions_if_any(actor, channel)
     if channel is None or Permission.READ not in granted:
@@ -104,15 +108,16 @@ def page_channel(actor: Actor, name: str, permission: Permission = Permission.RE
 
 
 def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, *, epoch: int | None = None) -> None:
-    """Ask again, inside a committing transaction: rights, keys and channels can go while a body arrives.
+    """Check the permission again in the transaction that commits.
 
-    `epoch` is the access epoch from before this very right was asked for; nothing has to be where it still stands.
+    Rights, keys and channels can end while a body is received. `epoch` is the access revision that was read before the
+    permission was first checked. If it is still current, no further check is needed.
     """
     if revision.is_current(epoch):
         return
     if (actor.key and not _is_usable(actor.key)) or (actor.token and not _is_live(actor.token)):
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
-    if actor.user and not _is_as_before(actor.user):
+    if actor.user and not _is_still_active(actor.user):
         raise forbidden(
             "account_changed", f"The account '{actor.user}' has lost its rights meanwhile; nothing was changed."
         )
@@ -121,18 +126,21 @@ def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, 
 
 
 def lock_channel(actor: Actor, channel: Channel, permission: Permission) -> Channel:
-    """The channel as it is now, its row locked until the transaction ends, and the actor's right asked again.
+    """Lock the channel's row until the transaction ends, check the permission again, and return the row.
 
-    Whoever changes its members or its state calls it first, so that two changes never decide by the same old truth.
+    Every change of a channel's members or state calls it first, so that concurrent changes don't decide by stale data.
     """
-    # Without the key, which is never changed: uploads refer to it and need not wait.
+    # FOR NO KEY UPDATE: the primary key never changes, so uploads that refer to the row need not wait.
     locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
     check_still_allowed(actor, channel, permission)
     return locked or channel
 
 
 def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
-    """Everything that `actor` may do in `channel`, by membership as it is now and by the key's own limits."""
+    """Return all permissions of `actor` in `channel`.
+
+    They follow from the current memberships and from the key's own limits.
+    """
     granted = own_permissions(actor, channel)
     return granted if channel.is_private else granted | {Permission.READ}
 
@@ -150,21 +158,24 @@ def sorted_permissions(actor: Actor, channel: Channel | None) -> list[Permission
 
 
 def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
-    """Whether the key's package names, or those of its trusted publishers, let this one through."""
+    """Tell whether the name patterns of the key, or of its trusted publishers, match `package_name`."""
     if actor.key is None:
         return True
     if actor.minted_key is None:
-        return _lets_through(actor.key, package_name)
+        return _matches_globs(actor.key, package_name)
     publishers = actor.minted_key.publishers.filter(channel=channel).select_related("made_with")
     return any(
-        _lets_through(publisher, package_name)
-        and (publisher.made_with is None or _lets_through(publisher.made_with, package_name))
+        _matches_globs(publisher, package_name)
+        and (publisher.made_with is None or _matches_globs(publisher.made_with, package_name))
         for publisher in publishers
     )
 
 
 def check_name(actor: Actor, channel: Channel, package_name: str, deed: str) -> None:
-    """Raise 403 where the actor's key is limited to other package names. `deed` has {} where the name belongs."""
+    """Raise 403 if the actor's key is limited to other package names.
+
+    `deed` describes the action for the message, with {} in place of the name.
+    """
     if not may_upload_name(actor, channel, package_name):
         raise forbidden(
             "name_not_allowed",
@@ -173,26 +184,29 @@ def check_name(actor: Actor, channel: Channel, package_name: str, deed: str) -> 
 
 
 def is_member(user: User) -> Q:
-    """A condition on channels: `user` is a member, or in a team that is."""
+    """Return a condition on channels: `user` is a member, directly or by a team."""
     return Q(pk__in=memberships(user).values("channel"))
 
 
 def memberships(user: User | None) -> QuerySet[Member]:
-    """The user's own memberships and those of the user's teams; nobody has none."""
+    """Select the memberships of the user and of the user's teams; none without a user."""
     if user is None:
         return Member.objects.none()
     return Member.objects.filter(Q(user=user) | Q(team__in=TeamMember.objects.filter(user=user).values("team")))
 
 
 def attainable_scopes(user: User) -> list[Permission]:
-    """What a key of `user` could be of use for: to read, and what some role of theirs lets them do somewhere."""
+    """Return the scopes that are useful for a key of `user`.
+
+    These are `read`, and every permission that the user has in at least one channel.
+    """
     roles = memberships(user).values_list("role", flat=True).distinct()
     granted = ROLE_PERMISSIONS[Role.VIEWER].union(*(ROLE_PERMISSIONS[role] for role in roles))
     return [scope for scope in SCOPES if scope in granted or user.is_superuser]
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
-    """The channels whose existence `actor` may know of: those of the user, narrowed by the key."""
+    """Select the channels that `actor` may see: those of the user, narrowed by the key."""
     channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
     public = Q(is_private=False)
     if minted := actor.minted_key:
@@ -209,7 +223,7 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 
 
 def own_permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
-    """The permissions that `actor` holds in `channel`, without that anyone may read a public one."""
+    """Return the permissions of `actor` in `channel`, without the public right to read."""
     key = actor.key
     if minted := actor.minted_key:
         return _minted_permissions(minted, channel)
@@ -243,7 +257,7 @@ def _scopes(key: ApiKey) -> frozenset[Permission]:
 
 
 def channel_scopes(token: Token) -> list[str]:
-    """The scopes of an application's token that mean something in channels."""
+    """Return those scopes of an application's token that apply to channels."""
     return [scope for scope in token.get_scopes() if scope in TOKEN_SCOPES]
 
 
@@ -256,13 +270,13 @@ def _may_read(token: Token) -> bool:
 
 
 def _minted_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
-    """What the publishers that `key` was minted for may do in `channel`, as they are now."""
+    """Return the current permissions in `channel` of the publishers of the short-lived token `key`."""
     publishers = _publishers(key).filter(channel=channel)
     return frozenset().union(*(publisher_permissions(publisher) for publisher in publishers))
 
 
 def _read_by_publishers(key: ApiKey) -> list[int]:
-    """The ids of the channels that `key`, which was minted, may read by its publishers."""
+    """Return the ids of the channels that the short-lived token `key` may read by its publishers."""
     return [each.channel_id for each in _publishers(key) if Permission.READ in publisher_permissions(each)]
 
 
@@ -272,23 +286,26 @@ def _publishers(key: ApiKey) -> QuerySet[Any]:
 
 
 def publisher_permissions(publisher: Any) -> frozenset[Permission]:
-    """The permissions of one publisher: of what a key gave it, no more than that key still may itself."""
+    """Return the permissions of one publisher.
+
+    If a key created the publisher, they are limited to the current permissions of that key.
+    """
     rights = {Permission.UPLOAD: publisher.may_upload, Permission.READ: publisher.may_read}
     given = frozenset(permission for permission, has in rights.items() if has)
-    maker = publisher.made_with
-    if maker is None:
+    creator = publisher.made_with
+    if creator is None:
         return given
-    if not _is_usable(maker) or _is_over(maker):
+    if not _is_usable(creator) or _is_expired(creator):
         return frozenset()
-    return given & own_permissions(Actor(user=maker.owner, key=maker), publisher.channel)
+    return given & own_permissions(Actor(user=creator.owner, key=creator), publisher.channel)
 
 
-def _is_over(key: ApiKey) -> bool:
+def _is_expired(key: ApiKey) -> bool:
     return key.expires_at is not None and key.expires_at <= timezone.now()
 
 
-def _lets_through(holder: Any, package_name: str) -> bool:
-    """Tell whether the package names that a key or a publisher is limited to let this one through."""
+def _matches_globs(holder: Any, package_name: str) -> bool:
+    """Tell whether the name patterns of a key or a publisher match `package_name`."""
     return not holder.package_globs or any(fnmatchcase(package_name, glob) for glob in holder.package_globs)
 
 
@@ -300,8 +317,8 @@ def _is_usable(key: ApiKey) -> bool:
     return ApiKey.objects.filter(Q(owner=None) | Q(owner__is_active=True), pk=key.pk, revoked_at=None).exists()
 
 
-def _is_as_before(user: User) -> bool:
-    """Tell whether the account may still sign in, and is an administrator's still where it was one."""
+def _is_still_active(user: User) -> bool:
+    """Tell whether the account is still active, and still an administrator if it was one."""
     found = User.objects.filter(pk=user.pk, is_active=True)
     return (found.filter(is_superuser=True) if user.is_superuser else found).exists()
 
@@ -312,20 +329,20 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
             "credential_needed",
             f"No key was sent, and '{name}' is not a channel that anyone may {permission}. "
             "Send an API key of a member: as a bearer token, or as the password of basic authentication."
-            + _of_capitals(name),
+            + _case_hint(name),
         )
     if not readable:
         return forbidden(
             "no_access",
             f"'{name}' is no channel that {actor} may {permission} with this credential. "
-            "Check the name and the key's channels, or ask an owner of the channel to add you." + _of_capitals(name),
+            "Check the name and the key's channels, or ask an owner of the channel to add you." + _case_hint(name),
         )
     if actor.minted_key:
         return forbidden(
             "publisher_may_not", f"{actor} may read '{name}' but not {permission} there: its trusted publisher may not."
         )
     if actor.token and permission not in _token_permissions(actor.token):
-        return forbidden("scope_missing", _of_the_token(actor.token, permission))
+        return forbidden("scope_missing", _token_scope_detail(actor.token, permission))
     if actor.key and permission not in actor.key.scopes:
         return forbidden(
             "scope_missing",
@@ -337,13 +354,16 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
     )
 
 
-def _of_capitals(name: str) -> str:
-    """Say why no channel can have this name. Ignores which channels there are."""
+def _case_hint(name: str) -> str:
+    """Return a hint if the name has capital letters. It does not depend on the existing channels."""
     return f" Names of channels have small letters alone, such as '{name.lower()}'." if name != name.lower() else ""
 
 
-def _of_the_token(token: Token, permission: Permission) -> str:
-    """What an application's token is for; some things none is for."""
+def _token_scope_detail(token: Token, permission: Permission) -> str:
+    """Describe the scopes of an application's token, and the remedy.
+
+    Some permissions have no scope for tokens.
+    """
     granted = ", ".join(sorted(_token_permissions(token))) or "nothing in channels"
     wanted = next((scope for scope, each in TOKEN_SCOPES.items() if each == permission), None)
     remedy = f"sign it in again with the scope '{wanted}'" if wanted else "use the hub's pages"

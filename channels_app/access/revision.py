@@ -1,12 +1,12 @@
-"""When rights may have ended: a number in the database that triggers raise, so that decisions can be remembered.
+"""The access revision: a number in the database that rises when a right may have ended.
 
-Whatever could end or narrow somebody's right to read or to upload raises it within its own transaction, whoever changes
-the row and however: to compare the number is to know that a decision still stands. What only gives rights does not
-raise it. On PostgreSQL the triggers wait for the commit, where the one row is held for a moment and no two transactions
-wait for each other.
+It lets processes cache access decisions: a decision is valid as long as the revision is the same. Triggers raise the
+number in the transaction of every change that could end or narrow a right to read or to upload. Changes that only grant
+rights don't raise it. On PostgreSQL the triggers are deferred to the commit. There the single row is locked for a
+moment, so transactions can't deadlock on it.
 
-As with search_tables.py, whatever remakes one of these tables on SQLite drops its triggers: such a migration ends with
-`RunPython(access_epoch.install, access_epoch.remove)`. tests/access/test_revision.py says so where one forgot.
+As with search/indexes.py, a migration that recreates one of these tables on SQLite drops its triggers. Such a migration
+ends with `RunPython(revision.install, revision.remove)`. tests/access/test_revision.py fails if that is missing.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from hub import database
 
-# table: the columns whose change could end a right; that of a row's deletion always could
+# table: the columns whose change could end a right. The deletion of a row always could.
 NARROWING: dict[str, tuple[str, ...]] = {
     "channels_app_user": ("is_active", "is_superuser"),
     "channels_app_channel": (
@@ -37,7 +37,7 @@ NARROWING: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 BUMP = "UPDATE channels_app_accessepoch SET number = number + 1"
-# A condition for queries; its value is the epoch that should still be the current one.
+# A condition for queries; its parameter is the revision that is expected to be current.
 IS_CURRENT = "EXISTS (SELECT 1 FROM channels_app_accessepoch WHERE number = %s)"
 
 RAISE_FUNCTION = f"""
@@ -52,9 +52,10 @@ SQLITE = "CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {when} BEG
 
 
 def current() -> int | None:
-    """The number as it is now, by one query; None where nothing may be remembered.
+    """Return the current revision by one query; None if no decision may be cached.
 
-    So it is within a transaction: what that sees may never be, and what it changes raises the number only at its end.
+    Return None inside a transaction: its snapshot may be rolled back, and its own changes raise the revision only at
+    commit.
     """
     if connection.in_atomic_block:
         return None
@@ -65,7 +66,10 @@ def current() -> int | None:
 
 
 def is_current(number: int | None) -> bool:
-    """Whether the number is still this one, by one query, within a transaction, too; None is never."""
+    """Tell whether the revision is still `number`, by one query.
+
+    It also works inside a transaction. None is never current.
+    """
     if number is None:
         return False
     with database.prepared() as cursor:
@@ -74,7 +78,7 @@ def is_current(number: int | None) -> bool:
 
 
 def install(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Put the row and every trigger there, whatever there is already."""
+    """Create the row and every trigger; replace existing triggers."""
     remove(apps, schema_editor)
     is_postgresql = schema_editor.connection.vendor == "postgresql"
     if is_postgresql:
@@ -98,7 +102,6 @@ def remove(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 def trigger(table: str, event: str) -> str:
-    """A trigger's name."""
     return f"access_epoch_{table}_{event.lower()}"
 
 

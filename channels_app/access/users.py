@@ -1,11 +1,11 @@
-"""Users by what names them."""
+"""Lookup of users by name."""
 
 from channels_app.models import User
 from hub.errors import not_found
 
 
 def user_named(username: str) -> User:
-    """The user of exactly that name, who can still sign in; 404 where there is none."""
+    """Return the active user with exactly this name; raise 404 if there is none."""
     user = User.objects.filter(username=username, is_active=True).first()
     if user is None:
         raise not_found(

@@ -277,7 +277,7 @@ def test_the_docs_have_the_table() -> None:
     for act in ACTS.values():
         is_asked = act.places or act.needs == acts.Scope.ADMINISTRATOR
         proof = "yes" if act.is_proved and is_asked else "no"
-        told = act.notice.told if act.notice else "nobody"
+        told = act.notice.told if act.notice else "no one"
         by_key = act.by_key.partition(":")[0]
         assert f"| `{act.action}` | {act.needs} | {proof} | {by_key} | {told} |" in lines
 
