@@ -1,8 +1,8 @@
-"""A request's credential → who asks. Nowhere else reads credentials.
+"""Authentication: the credential of a request → its actor. Only this module reads credentials.
 
-A key arrives as a bearer token (pixi, rattler, mamba), by basic authentication as the password with any user name or as
-the user name (conda, curl), or before the path as `/t/<key>/` (conda, mamba; see hub.http.middleware).
-Browsers have a session.
+A key arrives as a bearer token (pixi, rattler, mamba) or by basic authentication (conda, curl): as the password with
+any user name, or as the user name. It also arrives in front of the path as `/t/<key>/` (conda, mamba; see
+hub.http.middleware). Browsers have a session.
 """
 
 import base64
@@ -30,7 +30,7 @@ NOT_FROM_HERE = (
     "Nothing was changed: the page is older than your last sign-in, or is none of this hub. "
     "Reload the page and try again. If that does not help, allow cookies for this hub."
 )
-# What is said of each kind of channels_app.authentication.placeholders.
+# Messages by kind of channels_app.authentication.placeholders.
 NO_KEY = {
     "empty": f"An empty key was sent. Is the variable that holds it set where the client runs? {YOUR_KEYS}",
     "variable": "The name of a variable was sent as the key, not its value. Write it as your shell or CI replaces it.",
@@ -43,29 +43,38 @@ NO_KEY = {
 
 
 def actor(request: HttpRequest) -> Actor:
-    """Who asks, by key or by session. A credential that is not valid is 401 everywhere, on public channels too."""
+    """Return the actor of the request, by key or by session.
+
+    Raise 401 for an invalid credential, even for public channels.
+    """
     secret = credential(request)
     if secret is not None:
-        return _looking(request, log_actor(request, _actor_by(secret)))
+        return _require_safe_method(request, log_actor(request, _actor_by(secret)))
     user = request.user
     return log_actor(request, ANYONE if isinstance(user, AnonymousUser) else Actor(user=user))
 
 
 def log_actor(request: HttpRequest, found: Actor) -> Actor:
-    """The actor, of whom the access log will tell."""
+    """Add the actor to the access log of this request, and return it."""
     request.META[WHO] = f"{found} with the key {found.key.pk}" if found.key else str(found)
     return found
 
 
-def _looking(request: HttpRequest, found: Actor) -> Actor:
-    """Pages let keys look; whoever changes something there is a person, whatever the key's scopes would allow."""
+def _require_safe_method(request: HttpRequest, found: Actor) -> Actor:
+    """Return the actor of a safe request; raise 403 for other methods.
+
+    A key may only read pages, whatever its scopes. Changes on pages need a session.
+    """
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return found
     raise forbidden("key_on_page", "A key only looks at pages. Sign in to change something here, or use the API.")
 
 
 def way(request: HttpRequest) -> str:
-    """How the credential that counts came: in the path, as bearer or basic authentication, by session, or not."""
+    """Name the source of the credential in use.
+
+    It is `path`, `bearer`, `basic`, `session` or `none`.
+    """
     if request.META.get(PATH_KEY) is not None:
         return "path"
     scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
@@ -73,40 +82,46 @@ def way(request: HttpRequest) -> str:
 
 
 def key_actor(request: HttpRequest) -> Actor:
-    """Who asks, by key alone: for the endpoints of clients that change something, where a cookie must not be enough."""
+    """Return the actor by key or token alone, and ignore the session.
+
+    Endpoints of clients that change something use it, because a cookie must not authorize them.
+    """
     secret = credential(request)
     return log_actor(request, ANYONE if secret is None else _actor_by(secret))
 
 
 def signed_in(request: HttpRequest) -> Actor:
-    """Who asks, by session alone; 403 where that is nobody. Enough to look, not to change anything."""
+    """Return the actor by session alone; raise 403 if the request has no signed-in user.
+
+    It does not check the CSRF token, so use it for reading only.
+    """
     user = request.user
     if isinstance(user, AnonymousUser):
-        # Not 401: its challenge would make the browser ask for a password by itself.
+        # Not 401: its challenge would make the browser open its own password dialog.
         raise forbidden("signed_out", "You are signed out. Sign in again in another tab, then try again.")
     return Actor(user=user)
 
 
 def person(request: HttpRequest) -> User:
-    """Who is signed in, for views that ask for that by `login_required`."""
+    """Return the signed-in user, for views with `login_required`."""
     assert isinstance(request.user, User)  # noqa: S101  # nosec B101  # tells mypy
     return request.user
 
 
 def session_actor(request: HttpRequest, csrf_token: str) -> Actor:
-    """Who asks, by session alone, for a view that reads its body itself and changes something; 403 says what is wrong.
+    """Return the actor by session alone, for a view that changes something and reads its body itself.
 
-    Django's own check looks for the token in request.POST, which would read the whole body first. So the view is
-    exempt from it, and what stands here in the place of request.POST is the token alone, however it has come.
+    Raise 403 with the reason if the CSRF check fails. Django's own check looks for the token in request.POST, which
+    would read the whole body first. So the view is exempt from it, and request.POST is replaced by the token alone.
     """
     actor = signed_in(request)
     request.POST = QueryDict.fromkeys(["csrfmiddlewaretoken"], csrf_token)  # type: ignore[assignment]
-    _Csrf(_nothing).process_view(request, _nothing, (), {})
+    _Csrf(_placeholder_view).process_view(request, _placeholder_view, (), {})
     return actor
 
 
 class _Csrf(CsrfViewMiddleware):
-    """Django's check of origin, cookie and token, with our way to refuse. Django's reason is for the log alone."""
+    """Django's check of origin, cookie and token, with the hub's error. Django's reason is only logged."""
 
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
         logger = logging.getLogger("django.security.csrf")
@@ -114,8 +129,8 @@ class _Csrf(CsrfViewMiddleware):
         raise forbidden("not_from_here", NOT_FROM_HERE)
 
 
-def _nothing(request: HttpRequest) -> HttpResponse:
-    """A view, where Django's check wants to know one."""
+def _placeholder_view(request: HttpRequest) -> HttpResponse:
+    """Return an empty response: Django's check takes a view as its argument."""
     return HttpResponse()
 
 
@@ -126,18 +141,18 @@ def _actor_by(secret: str) -> Actor:
         return Actor(user=key.owner, key=key)
     token = None if secret.startswith(api_keys.PREFIX) else live_token(secret)
     if token is None or token.user is None:
-        raise _wrong(secret)
+        raise _invalid_credential(secret)
     return Actor(user=token.user, token=token)
 
 
 def live_token(secret: str) -> Token | None:
-    """The live OAuth access token, of a user who may still sign in; one query."""
+    """Return the valid OAuth access token of an active user; one query."""
     tokens = Token.objects.select_related("user", "client").filter(user__is_active=True)
     return tokens.lookup(Token.Type.ACCESS_TOKEN, secret)
 
 
 def credential(request: HttpRequest) -> str | None:
-    """The key or token that was sent, which is nobody's yet; None where there is none."""
+    """Return the key or token of the request, not yet verified; None if there is none."""
     path_key: str | None = request.META.get(PATH_KEY)
     if path_key is not None:
         return path_key
@@ -149,7 +164,7 @@ def credential(request: HttpRequest) -> str | None:
         case "bearer":
             return value.strip()
         case "basic":
-            return _of_basic(value)
+            return _basic_credential(value)
         case _:
             # Without a scheme the first word is the key itself.
             found = f"is of the scheme '{scheme[:20]}'" if value else "names no scheme"
@@ -158,10 +173,11 @@ def credential(request: HttpRequest) -> str | None:
             )
 
 
-def _of_basic(value: str) -> str:
-    """The password is the key, with any user name. Else the user name is, as in `https://KEY@host` on anaconda.org.
+def _basic_credential(value: str) -> str:
+    """Return the key of a basic authentication.
 
-    Of two that look like keys the password counts.
+    The password is the key, with any user name. The user name is the key if the password is empty, as in
+    `https://KEY@host` on anaconda.org. If both look like keys, the password is used.
     """
     try:
         user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
@@ -174,21 +190,21 @@ def _of_basic(value: str) -> str:
 
 
 def looks_like_key(secret: str) -> bool:
-    """Tell whether it has the form of a key of the hub, damaged or not, or of an application's token."""
+    """Tell whether `secret` has the form of a hub key, even a damaged one, or of an application's token."""
     return secret.startswith(api_keys.PREFIX) or len(secret) == TOKEN_CHARACTERS
 
 
-def _wrong(secret: str) -> HubError:
+def _invalid_credential(secret: str) -> HubError:
     kind = placeholders.kind(secret)
     if kind == "empty":
         return unauthenticated("empty_key", NO_KEY[kind])
     if kind:
         return unauthenticated("placeholder_key", NO_KEY[kind])
-    return unauthenticated("invalid_key", _what_is_wrong(secret))
+    return unauthenticated("invalid_key", _invalid_key_detail(secret))
 
 
-def _what_is_wrong(secret: str) -> str:
-    """A sentence that never repeats the credential."""
+def _invalid_key_detail(secret: str) -> str:
+    """Describe the error of a key. The message never repeats the credential."""
     if len(secret) == TOKEN_CHARACTERS:
         return "The sign-in of this application has ended or was revoked. Sign in again: pixi auth login HUB --oauth."
     if not secret.startswith(api_keys.PREFIX):

@@ -1,4 +1,4 @@
-"""Whoever has a key that expires soon is told, once."""
+"""Notifications to the owners of API keys that expire soon, one for each key."""
 
 from datetime import timedelta
 
@@ -15,7 +15,10 @@ WARNED_BEFORE = timedelta(days=7)
 
 
 def warn() -> None:
-    """A key that lives no longer than the warning's time is not told of: whoever made it knows."""
+    """Notify the owners of keys that expire within WARNED_BEFORE.
+
+    Keys with a shorter lifetime than that are skipped: their owner chose the date recently.
+    """
     soon = api_keys.usable().filter(
         expires_at__lt=timezone.now() + WARNED_BEFORE,
         expires_at__gt=F("created_at") + WARNED_BEFORE,

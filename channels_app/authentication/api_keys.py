@@ -1,6 +1,7 @@
-"""API keys: `chub-`, 26 random letters and digits (155 bits), and a checksum of 6 by which scanners tell a real one.
+"""API keys: `chub-`, 26 random letters and digits (155 bits), and a checksum of 6 characters.
 
-conda cuts a key in a URL at the first character that is not a letter, a digit or a dash, mamba refuses it.
+Scanners recognize a real key by the checksum. conda cuts a key in a URL at the first character that is not a letter, a
+digit or a dash; mamba refuses such a key.
 """
 
 import hashlib
@@ -46,9 +47,10 @@ def mint(
     expires_at: datetime | None,
     package_globs: Iterable[str] = (),
 ) -> tuple[ApiKey, str]:
-    """Make a key; the second value is the key itself, kept nowhere. `channels` None: all of the owner's.
+    """Create a key; return its row and the key itself, which is not stored.
 
-    A scope that the owner's roles don't have yet is no mistake: what the key may do is asked at each request.
+    If `channels` is None, the key is valid for all channels of the owner. Scopes beyond the owner's present roles are
+    allowed: permissions are checked at each request.
     """
     limits = _limits(scopes, package_globs, expires_at)
     user_limits.lock_users(owner)
@@ -69,7 +71,10 @@ def mint_robot(
     expires_at: datetime | None,
     package_globs: Iterable[str] = (),
 ) -> tuple[ApiKey, str]:
-    """Make a key of the channel's own, which stays when whoever made it leaves; returns what mint() does."""
+    """Create a channel key, which stays valid if its creator leaves the channel.
+
+    Return the same as mint().
+    """
     acts.check_means(Action.KEY_CREATE, actor)
     locked = lock_channel(actor, channel, Permission.OWN)
     limits = _limits(scopes, package_globs, expires_at)
@@ -82,30 +87,36 @@ def mint_robot(
 def mint_for_publishers(
     *, publishers: Iterable[Any], name: str, claims: dict[str, Any], expires_at: datetime
 ) -> tuple[ApiKey, str]:
-    """Make a key that has the rights of trusted publishers, within the transaction of their exchange."""
+    """Create a short-lived token with the rights of trusted publishers.
+
+    Call it in the transaction of the token exchange.
+    """
     key, secret = _create(kind=KeyKind.MINTED, name=name[:300], claims=claims, expires_at=expires_at)
     key.publishers.set(publishers)
     return key, secret
 
 
 def look_up(secret: str) -> ApiKey | None:
-    """The usable key with this secret. Costs one query at most."""
+    """Return the usable key with this secret; at most one query."""
     return _find(usable(), secret)
 
 
 def look_up_any(secret: str) -> ApiKey | None:
-    """The key with this secret, ended ones too: for telling whoever holds it what became of it."""
+    """Return the key with this secret, even if it is expired or revoked, to tell its holder why it fails."""
     return _find(ApiKey.objects.all(), secret)
 
 
 def usable() -> QuerySet[ApiKey]:
-    """The keys that are not expired, not revoked, and not of somebody who was shut out."""
+    """Select the keys that are neither expired nor revoked, and that don't belong to an inactive user."""
     lives = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     return ApiKey.objects.filter(lives, Q(owner=None) | Q(owner__is_active=True), revoked_at=None)
 
 
 def note_use(key: ApiKey) -> None:
-    """Remember that `key` was used, to the minute, so that reading does not write at every request."""
+    """Store the time of use, to the minute.
+
+    The precision keeps read requests from writing to the database each time.
+    """
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at > LAST_USE_PRECISION:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
@@ -113,9 +124,9 @@ def note_use(key: ApiKey) -> None:
 
 @transaction.atomic
 def revoke(*, key: ApiKey, actor: Actor) -> None:
-    """End a key at once: one's own, a robot of a channel that one owns, or the very key that asks.
+    """Revoke a key at once: one's own, a channel key of a channel that one owns, or the key of the request.
 
-    Administrators end any. Without effect where it has been revoked already.
+    Administrators may revoke any key. A key that is already revoked is left as it is.
     """
     if key != actor.key:
         _check_may_revoke(actor, key)
@@ -124,7 +135,7 @@ def revoke(*, key: ApiKey, actor: Actor) -> None:
 
 
 def described(key: ApiKey) -> dict[str, Any]:
-    """What audit events keep of a key: enough to know it by when its row is gone."""
+    """Return the details of a key for audit events: enough to identify it after its row is deleted."""
     return {
         "key": key.pk,
         "hint": key.hint,
@@ -136,13 +147,16 @@ def described(key: ApiKey) -> dict[str, Any]:
 
 
 def has_shape(secret: str) -> bool:
-    """Whether `secret` looks like a key of ours and its checksum is right."""
+    """Tell whether `secret` has the form of a hub key and a valid checksum."""
     match = SHAPE.match(secret)
     return match is not None and match[2] == _checksum(match[1])
 
 
 def clean_globs(globs: Iterable[str], whose: str) -> list[str]:
-    """The package names that a key or a trusted publisher is limited to, checked; `whose` begins the refusal."""
+    """Validate and normalize the package names to which a key or a trusted publisher is limited.
+
+    `whose` is the subject of the error message.
+    """
     cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
     if len(cleaned) > GLOBS_MAX or any(len(glob) > identifiers.NAME_MAX_CHARACTERS for glob in cleaned):
         raise bad_request("bad_globs", f"{whose} takes at most {GLOBS_MAX} package names, each of a name's length.")
@@ -166,12 +180,12 @@ def _find(among: QuerySet[ApiKey], secret: str) -> ApiKey | None:
 
 
 def stored(secret: str) -> dict[str, str]:
-    """What is kept of a secret: the columns of its row."""
+    """Return the columns that are stored for a secret."""
     return {"digest": _digest(secret), "hint": secret[:HINT_CHARACTERS]}
 
 
 def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | None) -> dict[str, Any]:
-    """The columns that narrow a key, checked."""
+    """Validate the columns that restrict a key, and return them."""
     wanted = sorted(set(scopes))
     if not wanted or not set(wanted) <= set(SCOPES):
         raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
@@ -186,7 +200,10 @@ def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | 
 
 
 def _check_room_for_robot(actor: Actor, channel: Channel) -> None:
-    """A channel has as many keys of its own as a user may have: its owners change, and none of them pays for others."""
+    """Raise 403 if the channel has as many keys as a user may have.
+
+    The limit belongs to the channel, because its owners change.
+    """
     have, most = usable().filter(robot_of=channel).count(), settings.HUB_USER_KEYS
     if most and have >= most and not (actor.user and actor.user.is_superuser):
         raise forbidden("keys_limit", f"'{channel}' has {have:,} API keys that work; it may have {most:,}. Revoke one.")

@@ -1,8 +1,8 @@
-"""Who may do what in which channel, remembered by this process for seconds, and never beyond the end of the right.
+"""Access decisions, cached per process for 10 seconds at most.
 
-A decision is kept with the access epoch that was read before it was made, and stands while that is the current one,
-which each request asks together with what it looks up: a right that ends is gone with the very next request. Only what
-was granted is kept, and nothing of sessions.
+A decision is stored with the access revision that was read before it was made. It is valid while that revision is
+current. Each request checks this in the same query that selects its rows, so a revoked right ends with the next
+request. Only granted permissions are cached, and never those of sessions.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from channels_app.access.permissions import Actor, Permission, decide
 from channels_app.authentication import actors
 from channels_app.models import Channel
 
-# Less than what keys' last use is noted by (keys.LAST_USE_PRECISION): it is noted whenever a decision is made.
+# Less than api_keys.LAST_USE_PRECISION: the last use of a key is stored whenever a decision is made.
 REMEMBERED_S = 10
 DECISIONS_MAX = 10_000
 
@@ -28,7 +28,7 @@ class Decision:
     actor: Actor
     channel: Channel
     granted: frozenset[Permission]
-    epoch: int | None  # from before it was made; None: it is not remembered
+    epoch: int | None  # the access revision before the decision was made; None: not cached
     until: float  # seconds since 1970
 
 
@@ -36,7 +36,10 @@ _decisions: dict[tuple[str, str], Decision] = {}
 
 
 def cached(request: HttpRequest, name: str, permission: Permission) -> Decision | None:
-    """What was decided of the channel `name` and whoever asks; to be believed while its epoch is the current one."""
+    """Return the cached decision for the request's credential and the channel `name`.
+
+    The caller has to check that its revision is still current.
+    """
     decision = _decisions.get((_credential(request), name))
     if decision is None or decision.until < time.time() or request.user.is_authenticated:
         return None
@@ -47,12 +50,18 @@ def cached(request: HttpRequest, name: str, permission: Permission) -> Decision 
 
 
 def channel_to_read(request: HttpRequest, name: str) -> Channel:
-    """The channel `name`, if whoever asks may read it, else as channel_for refuses; remembered from here on."""
+    """Return the channel `name` if the actor may read it, and cache the decision.
+
+    Raise the errors of channel_for() otherwise.
+    """
     return decide_and_cache(request, name, Permission.READ, actors.actor).channel
 
 
 def upload_decision(request: HttpRequest, name: str) -> Decision:
-    """Who uploads, by key alone, and into what, else as channel_for refuses; costs one query while it is remembered."""
+    """Return the decision on an upload by key or token to the channel `name`.
+
+    Raise the errors of channel_for() if it is not allowed. A cached decision costs one query.
+    """
     decision = cached(request, name, Permission.UPLOAD)
     if decision and revision.is_current(decision.epoch):
         return decision
@@ -64,32 +73,32 @@ def decide_and_cache(
 ) -> Decision:
     epoch = revision.current()
     actor = who(request)
-    decision = Decision(actor, *decide(actor, name, permission), epoch, _end(actor))
+    decision = Decision(actor, *decide(actor, name, permission), epoch, _expires_at(actor))
     if epoch is not None and not request.user.is_authenticated:
-        _remember((_credential(request), name), decision)
+        _store((_credential(request), name), decision)
     return decision
 
 
 def forget() -> None:
-    """Forget every decision."""
+    """Clear the cache."""
     _decisions.clear()
 
 
 def _credential(request: HttpRequest) -> str:
-    """The digest of what was sent; empty where nothing was, which is not the same as an empty key."""
+    """Return the digest of the credential; empty if none was sent, which is not the same as an empty key."""
     secret = actors.credential(request)
     return "" if secret is None else hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _end(actor: Actor) -> float:
+def _expires_at(actor: Actor) -> float:
     ends: list[datetime | None] = [each.expires_at for each in (actor.key, actor.token) if each]
     if minted := actor.minted_key:
-        # What a key gave a publisher ends with that key.
+        # The rights of a publisher that a key created end with that key.
         ends += minted.publishers.values_list("made_with__expires_at", flat=True)
     return min([time.time() + REMEMBERED_S, *(end.timestamp() for end in ends if end)])
 
 
-def _remember(asked: tuple[str, str], decision: Decision) -> None:
+def _store(cache_key: tuple[str, str], decision: Decision) -> None:
     if len(_decisions) >= DECISIONS_MAX:
         forget()
-    _decisions[asked] = decision
+    _decisions[cache_key] = decision

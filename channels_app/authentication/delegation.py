@@ -1,7 +1,8 @@
-"""The rights that a credential passes on: at most its own, with its limits, and no longer than itself.
+"""Delegation: the rights that a credential passes on.
 
-It is checked twice: when something is made, so that whoever asks for more is told, and at each use, because what the
-maker may do can become less.
+They are at most its own rights and limits, and last no longer than the credential. They are checked twice. The check at
+creation refuses excessive requests with an error. The check at each use accounts for rights that the creator has lost
+since.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,10 @@ SPECIAL = "*?["
 
 
 def check(actor: Actor, channel: Channel, *, wanted: Iterable[Permission], globs: Iterable[str], what: str) -> None:
-    """Raise 403 where a key would give `what`, in words, more than it has; a person gives what the act allows."""
+    """Raise 403 if the actor's key would pass on more rights than it has.
+
+    `what` names the created object in the message. Signed-in users are limited by the act itself.
+    """
     key = actor.key
     if key is None:
         return
@@ -40,7 +44,10 @@ def check(actor: Actor, channel: Channel, *, wanted: Iterable[Permission], globs
 
 
 def is_within(globs: Iterable[str], limits: Iterable[str]) -> bool:
-    """Tell whether `limits` let every name through that `globs` do, as far as their text tells; none means all."""
+    """Tell whether every name that `globs` match is also matched by `limits`.
+
+    The patterns are compared as text, so the answer may be a false negative. No patterns match all names.
+    """
     globs, limits = list(globs), list(limits)
     if not limits:
         return True
@@ -48,12 +55,12 @@ def is_within(globs: Iterable[str], limits: Iterable[str]) -> bool:
 
 
 def living() -> Q:
-    """A condition on what has a `made_with`: no key made it, or one that still works."""
+    """Return a condition on objects with `made_with`: no key created them, or one that is still usable."""
     return Q(made_with=None) | Q(made_with__in=api_keys.usable())
 
 
 def ended() -> Q:
-    """A condition on the same: the key that made it has ended for good."""
+    """Return a condition on the same objects: their key is revoked or expired."""
     return Q(made_with__revoked_at__isnull=False) | Q(made_with__expires_at__lte=timezone.now())
 
 
