@@ -1,11 +1,12 @@
-"""Quotas: how much a user's channels may hold, and how many packages a day may come in, where settings say so.
+"""Quotas: limits on the stored bytes and daily packages of a user's channels.
 
-The first owner of a channel pays for it, whoever uploads. What they have is counted in one row, which each upload
-raises in the transaction that reserves its name: of uploads at once none passes the limit. Where the bytes may have
-become others (owners change, bytes go, an import) the row is out of date, and whoever uploads next counts them anew.
+The first owner of a channel pays for all its uploads. One row counts their usage. Each upload raises it in the
+transaction that reserves the file name, so concurrent uploads can't exceed the limit. If the stored bytes may have
+changed otherwise (new owners, purged files, an import), the row is marked as out of date. The next upload counts the
+bytes again.
 
-Packages of a day are never counted anew, only as they come: what was removed since has come all the same, and whoever
-comes to pay for a channel did not pay for what came before.
+The packages of a day are never counted again. Packages that were removed since still count, and a new payer does not
+pay for earlier packages.
 """
 
 import json
@@ -24,10 +25,10 @@ from channels_app.quotas import user_limits
 from hub import database
 from hub.errors import HubError, forbidden, too_large
 
-# A row is counted anew after this time, whatever may have been missed.
+# Rows are counted again after this time, in case a change was missed.
 COUNTED_FOR = timedelta(days=1)
 NO_LIMIT = 2**62
-# When a row was counted whose bytes have to be counted anew.
+# The value of counted_at that marks a row as out of date.
 OUT_OF_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 RAISE = """UPDATE channels_app_usage SET
@@ -45,7 +46,7 @@ LOWER = """UPDATE channels_app_usage SET
     day_packages = CASE WHEN day = %s AND day_packages > 0 THEN day_packages - 1 ELSE day_packages END
 WHERE user_id = %s"""
 
-# As SQL, since each upload asks it: the first owner, what they may have, and what they have been counted to have.
+# Each upload runs this query: the first owner, their limits and their counts. Raw SQL can be prepared.
 PAYER = """SELECT payer.id, payer.username, payer.is_superuser, payer.limits,
     counted.stored_bytes, counted.day, counted.day_packages
 FROM channels_app_member owner
@@ -56,7 +57,7 @@ WHERE owner.channel_id = %s AND owner.role = 'owner' ORDER BY owner.id LIMIT 1""
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The bytes that a user's channels hold, and how many packages came into them on which day (UTC)."""
+    """The bytes stored in a user's channels, and the number of packages uploaded on one day (UTC)."""
 
     stored_bytes: int
     day: date
@@ -65,7 +66,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """The user who pays for a channel, how much they may have (None: any amount), and what was counted, if it was."""
+    """The paying user of a channel, with their limits and counts.
+
+    A limit of None allows any amount. `counted` is None if there are no valid counts.
+    """
 
     user_id: int
     username: str
@@ -76,9 +80,10 @@ class Payer:
 
 @dataclass(slots=True)
 class Bill:
-    """One package more, and so many bytes: fewer than none, where it replaces a larger one.
+    """One more package, and the number of bytes to add.
 
-    `counted_at` is that of the row that it was added to, once it is paid: one counted later does not have it.
+    The number is negative if the package replaces a larger one. `counted_at` is the time at which the raised row was
+    counted. It tells whether the row has been counted again since.
     """
 
     payer: Payer
@@ -87,7 +92,10 @@ class Bill:
 
 
 def check_room(channel: Channel, least_bytes: int) -> Payer | None:
-    """Refuse an upload of at least so many bytes before they are sent; else tell who pays. Costs one query."""
+    """Raise 413 before the transfer of an upload of at least `least_bytes` that exceeds the quota.
+
+    Return the payer otherwise. Costs one query.
+    """
     payer = payer_of(channel)
     if payer:
         counted = payer.counted or _count(payer.user_id)
@@ -97,7 +105,7 @@ def check_room(channel: Channel, least_bytes: int) -> Payer | None:
 
 
 def payer_of(channel: Channel) -> Payer | None:
-    """The user who pays for the channel; None where there is no quota, and for administrators."""
+    """Return the paying user of the channel; None if there is no quota, and for administrators."""
     if not is_on():
         return None
     with database.prepared() as cursor:
@@ -118,27 +126,36 @@ def is_on() -> bool:
 
 
 def pay(bill: Bill) -> None:
-    """Count one more package, within the transaction that reserves its name; 413 where it is too much."""
+    """Count one more package; raise 413 if it exceeds the quota.
+
+    Call it in the transaction that reserves the file name.
+    """
     payer = bill.payer
-    if _raised(bill):
+    if _raise_counts(bill):
         return
     if not Usage.objects.filter(user=payer.user_id, counted_at__gt=OUT_OF_DATE).exists():
         _count(payer.user_id)
-        if _raised(bill):
+        if _raise_counts(bill):
             return
     counted = _count(payer.user_id)
     raise _refusal(payer, counted, bill.more_bytes) or _too_many(payer, counted)
 
 
 def pay_back(bill: Bill | None) -> None:
-    """Count it no more: it was refused, or is there already. What a crash leaves counted is counted anew in a day."""
+    """Subtract the package of a refused or duplicate upload.
+
+    If the process is killed before, the daily count corrects the bytes.
+    """
     if bill and bill.counted_at:
         with database.prepared() as cursor:
             cursor.execute(LOWER, (bill.counted_at, bill.more_bytes, bill.more_bytes, _today(), bill.payer.user_id))
 
 
 def check_next_owner(member: Member) -> None:
-    """403 where whoever pays once `member`, the first owner, is none any more has no room for the channel."""
+    """Raise 403 if the channel exceeds the quota of its next payer.
+
+    It is called before `member` loses the role of owner. The next payer is the second owner, if `member` is the first.
+    """
     owners = Member.objects.filter(channel=member.channel, role=Role.OWNER).order_by("pk").select_related("user")
     first, *others = owners[:2]
     if first != member or not others or others[0].user is None:
@@ -155,9 +172,9 @@ def check_next_owner(member: Member) -> None:
 
 
 def forget(channel: Channel, *former: User | None) -> None:
-    """Have the bytes of the channel's owners counted anew: some came or went, or one of them begins or ceases to pay.
+    """Mark the counts of the channel's owners and of `former` owners as out of date.
 
-    `former` owners are counted anew, too.
+    Call it if owners change, because the payer may change, too.
     """
     owners = Member.objects.filter(channel=channel, role=Role.OWNER)
     payers = Q(user__in=owners.values("user")) | Q(user__in=[user for user in former if user])
@@ -165,7 +182,10 @@ def forget(channel: Channel, *former: User | None) -> None:
 
 
 def forget_old() -> None:
-    """Have bytes counted anew that were counted a day ago; without a quota nothing is counted, and every row goes."""
+    """Mark counts that are older than a day as out of date.
+
+    Without quotas, delete all rows.
+    """
     if not is_on():
         Usage.objects.all().delete()
     old = Usage.objects.filter(counted_at__lt=timezone.now() - COUNTED_FOR)
@@ -173,7 +193,7 @@ def forget_old() -> None:
     old.update(counted_at=OUT_OF_DATE)
 
 
-def _raised(bill: Bill) -> bool:
+def _raise_counts(bill: Bill) -> bool:
     payer, size, day = bill.payer, bill.more_bytes, _today()
     most_bytes = NO_LIMIT if payer.most_bytes is None else payer.most_bytes
     most_packages = NO_LIMIT if payer.most_packages is None else payer.most_packages
@@ -185,7 +205,10 @@ def _raised(bill: Bill) -> bool:
 
 
 def _count(user_id: int) -> Counted:
-    """The counts of the user's row, whose bytes are counted from the artifacts where it is missing or out of date."""
+    """Return the counts of the user.
+
+    If the row is missing or out of date, sum up the sizes of the artifacts first.
+    """
     usage = Usage.objects.filter(user=user_id).first()
     if usage is None or usage.counted_at <= OUT_OF_DATE:
         stored_bytes = _bytes_of(user_limits.channels_of(user_id))
@@ -198,14 +221,14 @@ def _count(user_id: int) -> Counted:
 
 
 def _read(stored_bytes: int | None, day: date | str | None, day_packages: int | None) -> Counted | None:
-    """The columns of the row, if there is one; SQLite gives a date as text."""
+    """Convert the columns of the row, if there is one. SQLite returns dates as text."""
     if stored_bytes is None or day is None or day_packages is None:
         return None
     return Counted(stored_bytes, date.fromisoformat(day) if isinstance(day, str) else day, day_packages)
 
 
 def _bytes_of(channels: Iterable[Channel]) -> int:
-    """The bytes that the channels hold; what is deleted counts until its bytes go."""
+    """Sum up the stored bytes of the channels. Deleted files count until they are purged."""
     stored = Artifact.objects.filter(channel__in=channels, is_purged=False)
     total: int = stored.aggregate(total=Sum("size_bytes", default=0))["total"]
     return total
@@ -226,7 +249,7 @@ def _refusal(payer: Payer, counted: Counted, more_bytes: int) -> HubError | None
 
 
 def _too_many(payer: Payer, counted: Counted) -> HubError:
-    """413, as for a disk that is full: at 429 clients send the whole package again, several times."""
+    """Return a 413, as for a full disk: after a 429, clients would send the whole package again several times."""
     now, packages = timezone.now(), "package" if counted.day_packages == 1 else "packages"
     left_s = (datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now).seconds + 1
     return HubError(

@@ -1,6 +1,6 @@
-"""How much each user may have: one table, of settings. Administrators may have any amount.
+"""Limits per user, in one table of settings. Administrators have no limits.
 
-A channel counts for the first of its owners alone, so that nobody uses up what another one may have.
+A channel counts only for its first owner, so that a user can't use up the limits of another one.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from channels_app.models import Channel, Member, Role, User
 from hub.errors import HubError, forbidden
 
-# name: the setting, in which 0 is no limit. The names are also those of User.limits.
+# name: the setting; 0 means no limit. User.limits has the same names.
 SETTINGS = {
     "channels": "HUB_USER_CHANNELS",
     "pending_publishers": "HUB_USER_PENDING_PUBLISHERS",
@@ -24,26 +24,29 @@ SETTINGS = {
 
 
 def limit(name: str, user: User) -> int | None:
-    """How much `user` may have; None for any amount."""
+    """Return the limit of `user`; None for any amount."""
     return None if user.is_superuser else limit_by(name, user.limits or {})
 
 
 def limit_by(name: str, own: dict[str, int]) -> int | None:
-    """The same by the user's own limits."""
+    """Return the same limit, given the user's own limits."""
     return own.get(name, getattr(settings, SETTINGS[name])) or None
 
 
 def lock_users(*users: User | int) -> None:
-    """Lock users, or those of these ids, until the transaction ends, so that requests at once count one after another.
+    """Lock users, given as objects or ids, until the transaction ends.
 
-    Always in the same order, so that no two of them wait for each other.
+    Concurrent requests then count one after the other. The order of the locks is fixed, to avoid deadlocks.
     """
     ids = [user if isinstance(user, int) else user.pk for user in users]
     list(User.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
 
 
 def check(user: User, name: str, have: int, what: str, remedy: str) -> None:
-    """403 where `user` has as many as one may have already: `what` they are, and the `remedy`, for the message."""
+    """Raise 403 if `user` has reached the limit `name`.
+
+    `have` is the present number, `what` the plural and `remedy` the advice in the message.
+    """
     most = limit(name, user)
     if most is not None and have >= most:
         raise forbidden(
@@ -53,16 +56,16 @@ def check(user: User, name: str, have: int, what: str, remedy: str) -> None:
 
 
 def channels_of(user: User | int) -> QuerySet[Channel]:
-    """The channels that count for `user`, or the one of that id; deleted ones until they go."""
+    """Select the channels that count for `user`, an object or an id. Deleted ones count until they are purged."""
     earlier = Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER, pk__lt=OuterRef("pk"))
     first = Member.objects.filter(~Exists(earlier), user=user, role=Role.OWNER)
     return Channel.objects.filter(pk__in=first.values("channel"))
 
 
 def check_channels(user: User, *, name: str = "") -> None:
-    """403 where `user` may have no further channel, neither now nor by CI; `name` is none of those that are kept.
+    """Raise 403 if `user` has reached the limit of channels, including pending names of CI.
 
-    Call it within the transaction that makes the channel or keeps its name.
+    `name` is not counted as a pending name. Call it in the transaction that creates the channel or reserves the name.
     """
     lock_users(user)
     have = channels_of(user).count() + user.pending_names.exclude(name=name).count()
@@ -76,7 +79,10 @@ def check_channels(user: User, *, name: str = "") -> None:
 
 
 def check_heir(user: User) -> None:
-    """403 where a channel that others hand to `user` would be one too many; nothing else of theirs is told."""
+    """Raise 403 if `user` has no room for a channel that another user hands over.
+
+    The message does not reveal the numbers of `user`.
+    """
     try:
         check_channels(user)
     except HubError as error:
@@ -86,7 +92,7 @@ def check_heir(user: User) -> None:
 
 
 def validate(value: Any) -> None:
-    """Refuse what is no object of known names and whole numbers."""
+    """Raise ValidationError unless `value` is an object of known names and whole numbers."""
     expected = (
         f'Expected an object of whole numbers, such as {{"channels": 50}}; 0 is no limit. Names: {", ".join(SETTINGS)}.'
     )

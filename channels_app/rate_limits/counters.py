@@ -1,6 +1,6 @@
-"""How often something may be tried: one table, counted in the database, so that no cache has to be up for it.
+"""Rate limits: one table of limits, counted in the database, so that no cache server is needed.
 
-Fixed windows: at most twice the figure within any window's length.
+The windows are fixed. So at most twice the limit is possible within any period of a window's length.
 """
 
 import time
@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from channels_app.models import RateCount
 from hub.errors import HubError
 
-# name: (how many, in how many seconds)
+# name: (attempts, window in seconds)
 LIMITS = {
     "sign-in-by-address": (60, 60),
     "sign-in-by-account": (10, 300),
@@ -45,31 +45,34 @@ LIMITS = {
 
 
 def hit(name: str, by: str, what: str) -> None:
-    """Count one more try of `what` (for the message); 429 where `by` has had its share of the limit `name`."""
+    """Count one more attempt; raise 429 if `by` has exceeded the limit `name`.
+
+    `what` names the attempts in the message.
+    """
     if count(name, by) > _most(name):
         raise _too_many(name, what)
 
 
 def check(name: str, by: str, what: str) -> None:
-    """429 where one more try would be too many; counts nothing."""
+    """Raise 429 if `by` has reached the limit `name`, without counting an attempt."""
     found = RateCount.objects.filter(name=_row(name, by), window=_end(name)).values_list("count", flat=True).first()
     if (found or 0) >= _most(name):
         raise _too_many(name, what)
 
 
 def count(name: str, by: str) -> int:
-    """One more; returns how many that makes in this window."""
+    """Count one more attempt, and return the number of attempts in this window."""
     return _count(_row(name, by), _end(name))
 
 
 def address(request: HttpRequest) -> str:
-    """Who asks, for limits by address: of IPv6, the network of a household or a machine."""
+    """Return the client's address for limits. For IPv6 it is the /64 network, which one household or host has."""
     found = str(request.META["REMOTE_ADDR"])
     return str(IPv6Network((found, 64), strict=False)) if ":" in found else found
 
 
 def forget_old() -> None:
-    """Remove the counts of windows that are over."""
+    """Delete the counts of past windows."""
     RateCount.objects.filter(window__lt=time.time()).delete()
 
 
@@ -78,7 +81,7 @@ def _row(name: str, by: str) -> str:
 
 
 def _end(name: str) -> int:
-    """When the present window ends, in seconds since 1970."""
+    """Return the end of the present window, in seconds since 1970."""
     _, window_s = LIMITS[name]
     now = int(time.time())
     return now - now % window_s + window_s
@@ -101,7 +104,7 @@ def _too_many(name: str, what: str) -> HubError:
 
 
 def _count(name: str, window: int) -> int:
-    """One more in this window; returns how many it makes. One statement, so that none is lost."""
+    """Count one more attempt in this window, and return their number. One atomic statement loses no attempt."""
     table = RateCount._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
