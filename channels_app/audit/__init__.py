@@ -1,1 +1,1 @@
-"""The audit log, its descriptions, and the mails that it sends."""
+"""The audit log, its descriptions, and its notifications by mail."""

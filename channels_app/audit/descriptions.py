@@ -1,4 +1,4 @@
-"""Audit events in words: a table of actions, each one sentence, and what its detail says."""
+"""Audit events in words: a table of actions with one sentence each, and notes on the event's detail."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from channels_app.access.actions import Action
 from channels_app.models import AuditEvent, Channel
 
-# What can be asked for, and how its actions begin.
+# The filter's choices: label, and prefixes of the actions.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("Everything", ()),
     "packages": ("Packages", ("artifact.",)),
@@ -23,7 +23,7 @@ NOBODY = "Somebody whose account is gone"
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """An action's icon of static/icons.svg, its tone, and its sentence after the name of who did it."""
+    """The display of an action: its icon of static/icons.svg, its tone, and a sentence after the actor's name."""
 
     icon: str
     tone: str
@@ -120,14 +120,14 @@ ACTIONS: dict[str, Words] = {
     Action.OAUTH_GRANT: Words("terminal", "success", "let {target} in"),
     Action.OAUTH_REVOKE: Words("terminal", "error", "shut {target} out"),
 }
-# Where an event without an actor was nobody's, not that of a deleted account.
+# Actions of the hub itself. Other events without an actor belong to deleted users.
 OF_THE_HUB = {
     *(Action.ARTIFACT_SET_ASIDE, Action.ARTIFACT_DAMAGE, Action.ARTIFACT_MEND, Action.ARTIFACT_IMPORT),
     *(Action.CHANNEL_REPAIR, Action.CHANNEL_DIFFER, Action.CHANNEL_FREE_NAME, Action.CHANNEL_PURGE, Action.KEY_EXPIRES),
     *(Action.PUBLISHER_END, Action.PUBLISHER_FIRST_USE, Action.PUBLISHER_REFUSE, Action.USER_FACTORS_REMOVE),
 }
 
-# What an event's detail has as name → value.
+# Keys of an event's detail that hold pairs of name and value.
 PAIRS = ("fields", "pins")
 
 FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -144,7 +144,10 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def entry(event: AuditEvent, channel: Channel | None = None) -> ActivityEntry:
-    """An event of `channel`, or of an account, in words; an action that is not in the table is shown by its name."""
+    """Describe an event of `channel` or of an account.
+
+    An action that is not in the table is shown by its name.
+    """
     words = ACTIONS.get(event.action) or Words("activity", "", f"{event.action.replace('.', ': ')} {{target}}")
     before, has_target, after = words.sentence.partition("{target}")
     return ActivityEntry(
@@ -178,7 +181,7 @@ def _role(role: object) -> str:
 
 def _notes(event: AuditEvent) -> list[str]:
     detail = event.detail
-    # In the order of FIELDS: PostgreSQL keeps none.
+    # In the order of FIELDS: PostgreSQL does not keep the order of JSON keys.
     notes = [_change(name, detail[name]) for name in FIELDS if name in detail]
     notes += [f"{name}: {_from_to(change)}" for name, change in sorted(detail.get("changes", {}).items())]
     if "network" in detail:
@@ -200,7 +203,7 @@ def _notes(event: AuditEvent) -> list[str]:
 
 
 def _from_to(change: dict[str, Any]) -> str:
-    """A field that the administration has changed; a hidden one that differs says only that."""
+    """Describe the change of a field in the admin site. Hidden values look the same before and after."""
     before, now = change.get("from") or "none", change.get("to") or "none"
     return "another" if before == now else f"{before} → {now}"
 

@@ -1,4 +1,4 @@
-"""The record of who changed what. Call it inside the transaction of the change."""
+"""The audit log. Record an event in the transaction of its change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,29 +17,32 @@ def record(
     channel: Channel | None = None,
     detail: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """An event; without `by` it was the hub itself. Whom mails.MAILS names for the action is told after the commit."""
+    """Record an event; without `by`, the actor is the hub itself.
+
+    The recipients in notifications.MAILS are notified after the commit.
+    """
     event = AuditEvent.objects.create(
         action=action,
         target=target,
         actor=by.user,
         key=by.key,
         channel=channel,
-        detail={**(detail or {}), **_means(by)},
+        detail={**(detail or {}), **_credential_detail(by)},
     )
     if action in notifications.MAILS:
         outbox.put(notifications.TELL, event.pk, lane=notifications.EVENTS)
     return event
 
 
-def record_each(action: Action, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
-    """An event of the hub itself for each of `targets`, with its detail. Nobody is told by mail."""
+def record_each(action: str, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
+    """Record an event of the hub itself for each of `targets`, with its detail. No mails are sent."""
     AuditEvent.objects.bulk_create(
         AuditEvent(action=action, channel=channel, target=target, detail=detail) for target, detail in targets.items()
     )
 
 
-def _means(by: Actor) -> dict[str, str]:
-    """What else will tell, when a minted key or an application's token is long gone, who it was."""
+def _credential_detail(by: Actor) -> dict[str, str]:
+    """Return details that still identify the actor after its short-lived token or application token is deleted."""
     if by.key and by.user is None:
         return {"by": by.key.name}
     return {"application": by.token.client.name} if by.token and by.token.client else {}

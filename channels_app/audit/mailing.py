@@ -1,6 +1,6 @@
-"""The one place that sends mails: within limits, for each recipient and in all. Requests only write them down.
+"""Sending of mails, within limits for each recipient and for the hub. Requests only store mails; jobs send them.
 
-A request that writes to somebody and one that writes to nobody do the same work, and wait for no mail server.
+A request does the same work whether or not it causes a mail, and never waits for the mail server.
 """
 
 from datetime import timedelta
@@ -16,32 +16,35 @@ from channels_app.rate_limits import counters
 from hub.plain_text import one_line, visible
 
 SEND = "channels_app.tasks.send_letter"
-# Django's backends that hand no mail on.
+# Django's backends that don't send mails.
 NOWHERE = {f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy", "filebased")}
-# Codes are void then.
+# The codes in these mails expire after this time.
 KEPT = timedelta(minutes=15)
 
 
 @transaction.atomic
 def put(*, to: str, subject: str, text: str) -> None:
-    """Have a mail sent by a job; where `to` is empty, it goes nowhere."""
+    """Store a mail and enqueue it. If `to` is empty, the job sends no mail."""
     letter = Letter.objects.create(to=to, subject=subject, text=text)
     outbox.put(SEND, letter.pk, lane=lane(letter.pk))
 
 
 def send_letter(letter_id: int) -> None:
-    """Send what was written, unless it is too old. Raises OSError where the mail server does not take it."""
+    """Send a stored mail unless it is too old, and delete it.
+
+    Raise OSError if the mail server does not accept it.
+    """
     letter = Letter.objects.filter(pk=letter_id).first()
     if letter is None:
         return
     if letter.to and letter.created_at > timezone.now() - KEPT:
-        # Somebody waits for it, and asked for no more than they may: notices that others caused hold it back no longer.
+        # The recipient waits for this mail and was limited when they requested it. Other mails don't delay it.
         _send(letter.subject, letter.text, letter.to)
     letter.delete()
 
 
 def deliver(subject: str, text: str, to: str) -> None:
-    """Send one mail now; 429 where its recipient, or everybody together, has had so many that it has to wait."""
+    """Send one mail now; raise 429 if its recipient or the hub has reached the limit of mails."""
     counters.check("delivery-by-recipient", to.lower(), "mails to this address")
     counters.check("delivery-by-hub", "", "mails of this hub")
     _send(subject, text, to)
@@ -54,12 +57,12 @@ def _send(subject: str, text: str, to: str) -> None:
 
 
 def is_set_up() -> bool:
-    """Tell whether mails go to a mail server, rather than being printed or dropped."""
+    """Tell whether mails go to a mail server. Otherwise they are printed or dropped."""
     return settings.EMAIL_BACKEND not in NOWHERE
 
 
 def forget_old() -> None:
-    """Remove letters that are of no use any more."""
+    """Delete expired mails."""
     Letter.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
 
 

@@ -1,6 +1,6 @@
-"""Audit events that people are told of by mail: a table of actions, and what becomes of one.
+"""Notifications: audit events that are mailed to users, with their recipients and texts.
 
-An event waits in the outbox, then each of its mails does, so that one that fails does not send the others again.
+An event waits in the outbox, and then each of its mails does. So a mail that fails does not repeat the others.
 """
 
 from collections.abc import Callable
@@ -22,19 +22,20 @@ EVENTS = "events"
 
 
 def oneself(event: AuditEvent) -> QuerySet[User]:
-    """Whose account the event is about: whoever did it, or seems to have."""
+    """Select the user of the account that the event is about, which is its actor."""
     return User.objects.filter(events=event)
 
 
 def named(event: AuditEvent) -> QuerySet[User]:
-    """The user whom the event's target names, whoever did it."""
+    """Select the user that the event's target names."""
     return User.objects.filter(username=event.target)
 
 
 def address_of(event: AuditEvent, user: User) -> str:
-    """Where `user` reads of the event: where it gave them another address, at the one from before.
+    """Return the address for a mail to `user` about the event.
 
-    There whoever lost the account still reads of it.
+    If the event changed the address, it is the previous one, so that the former owner of a hijacked account is
+    notified.
     """
     told = MAILS[event.action].told
     before = {
@@ -45,7 +46,7 @@ def address_of(event: AuditEvent, user: User) -> str:
 
 
 def owners(event: AuditEvent) -> QuerySet[User]:
-    """The owners of the event's channel; where there is none yet, whoever did it."""
+    """Select the owners of the event's channel; the actor if there is no channel yet."""
     if event.channel is None:
         return User.objects.filter(events=event)
     return User.objects.filter(memberships__channel=event.channel, memberships__role=Role.OWNER)
@@ -56,17 +57,17 @@ def owners_of_visibility(event: AuditEvent) -> QuerySet[User]:
 
 
 def holders(event: AuditEvent) -> QuerySet[User]:
-    """Whose the event's API key is: a user, or for a robot the owners of its channel."""
+    """Select the owner of the event's API key; for a channel key, the owners of its channel."""
     return owners(event) if event.channel else User.objects.filter(keys=event.detail["key"])
 
 
 def loser(event: AuditEvent) -> QuerySet[User]:
-    """Whose pending publisher ended."""
+    """Select the user of the pending publisher that ended."""
     return User.objects.filter(pk=event.detail["user"])
 
 
 def first_time(event: AuditEvent) -> QuerySet[User]:
-    """Who let an application in, where that was the first time."""
+    """Select the actor of an application's first authorization."""
     return User.objects.filter(events=event) if event.detail["is_first"] else User.objects.none()
 
 
@@ -76,7 +77,7 @@ def whose_address_changed(event: AuditEvent) -> QuerySet[User]:
 
 
 def concerned(event: AuditEvent) -> QuerySet[User]:
-    """The member that the event is about, or who manages the team that is; not whoever did it."""
+    """Select the affected member or the managers of the affected team, without the actor."""
     if team := _team(event, event.detail.get("team", "")):
         people = User.objects.filter(teams__team__name=team, teams__is_manager=True)
     else:
@@ -85,7 +86,7 @@ def concerned(event: AuditEvent) -> QuerySet[User]:
 
 
 def owners_and_actor(event: AuditEvent) -> QuerySet[User]:
-    """The owners of the event's channel, and whoever did it."""
+    """Select the owners of the event's channel, and the actor."""
     return User.objects.filter(Q(pk__in=owners(event)) | Q(pk=event.actor_id))
 
 
@@ -94,7 +95,7 @@ def owners_and_concerned(event: AuditEvent) -> QuerySet[User]:
 
 
 def last_owners(event: AuditEvent) -> QuerySet[User]:
-    """Those whom the event names as the owners of a channel that is gone."""
+    """Select the owners of a deleted channel that the event names."""
     return User.objects.filter(username__in=event.detail["owners"])
 
 
@@ -103,9 +104,10 @@ def administrators(_: AuditEvent) -> QuerySet[User]:
 
 
 def team_and_owners(event: AuditEvent) -> QuerySet[User]:
-    """The managers of the team that the event is about, and the owners of the channels that it belongs to.
+    """Select the managers of the event's team, and the owners of the team's channels.
 
-    Nobody where a sign-in did it: its provider's group was given to the team once, and that was told.
+    Select none if the change came from a group at sign-in. The assignment of that group to the team was notified
+    before.
     """
     if event.detail.get("group"):
         return User.objects.none()
@@ -117,7 +119,7 @@ def team_and_owners(event: AuditEvent) -> QuerySet[User]:
 
 
 def _team(event: AuditEvent, name: str) -> str:
-    """The name that the team of the event has now: whoever renames it at once keeps no mail back."""
+    """Return the present name of the event's team, which may have been renamed since."""
     updates = AuditEvent.objects.filter(action=Action.TEAM_UPDATE, pk__gt=event.pk, detail__fields__has_key="name")
     for fields in updates.order_by("pk").values_list("detail__fields", flat=True):
         name = fields["name"] if fields["before"] == name else name
@@ -140,7 +142,7 @@ RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
     Audience.ADMINISTRATORS: administrators,
 }
 
-# What the hub itself tells of; acts of people, each by its own notice, stand in acts.ACTS.
+# Notices of events of the hub itself. The notices of users' acts are in acts.ACTS.
 OF_THE_HUB = {
     Action.ACCOUNT_NEW_DEVICE: Notice("A sign-in from a new device", Audience.ONESELF, "account_new_device"),
     Action.ACCOUNT_TRIED_OFTEN: Notice("Somebody tries passwords for your account", Audience.ONESELF, "account_tried"),
@@ -160,21 +162,21 @@ MAILS = OF_THE_HUB | {act.action: act.notice for act in acts.ACTS.values() if ac
 
 @transaction.atomic
 def address(event_id: int) -> None:
-    """Have a mail go to each who is told of the event, instead of the event."""
+    """Replace the event in the outbox by a mail to each of its recipients."""
     for user_id in recipients(event_id):
         outbox.put(SEND, event_id, user_id, lane=lane(user_id))
     Outgoing.objects.filter(task=TELL, args=[event_id]).delete()
 
 
 def lane(user_id: int) -> str:
-    """A user gets mails in the order of events."""
+    """Return the lane of a user. Mails of one lane are sent in the order of events."""
     return f"user {user_id}"
 
 
 def recipients(event_id: int) -> list[int]:
-    """The ids of those who are told of the event and can be: they are active and have an address.
+    """Return the ids of the recipients that are active and have an address.
 
-    Whom an administrator's act is about is told in any case: it may have ended the account.
+    The user of an administrator's act is notified even if inactive: the act may have deactivated the account.
     """
     event = AuditEvent.objects.select_related("channel").filter(pk=event_id).first()
     if event is None:
@@ -186,7 +188,7 @@ def recipients(event_id: int) -> list[int]:
 
 
 def send(event_id: int, user_id: int) -> None:
-    """Tell one user of one event. Raises OSError where the mail server does not take it."""
+    """Notify one user of one event. Raise OSError if the mail server does not accept the mail."""
     event = AuditEvent.objects.select_related("channel", "actor", "key").filter(pk=event_id).first()
     user = User.objects.filter(pk=user_id).first()
     if event is None or user is None:

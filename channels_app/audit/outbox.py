@@ -1,8 +1,8 @@
-"""Messages that wait to be sent: a row each, written in the transaction of its event. Jobs are wake-ups.
+"""The outbox: outgoing messages, each a row that is written in the transaction of its event. Jobs only wake it.
 
-A row goes once its message is out. One that fails is tried again for about an hour. Meanwhile what comes after it in
-its lane waits, and the other lanes go on. A mail that the server refuses for good is given up at once. One beyond a
-limit waits for the next window.
+A row is deleted when its message has been sent. A failed message is retried for about an hour. Later messages of its
+lane wait meanwhile; other lanes continue. A mail that the server refuses permanently is given up at once. A mail beyond
+a rate limit waits for the next window.
 """
 
 import logging
@@ -28,12 +28,12 @@ WAKE_UP = "channels_app.tasks.tell_waiting"
 RETRY_S = 60
 RETRIES_MAX = 6
 AT_ONCE = 50
-# Each may take as long as the mail server does not answer.
+# Each failure may take as long as the mail server's timeout.
 FAILURES_AT_ONCE_MAX = 3
-# RFC 5321, 4.2.1: to send the same again does not help from here on. 421: the server closes the connection.
+# RFC 5321, 4.2.1: replies from 500 are permanent. 421: the server closes the connection.
 PERMANENT = 500
 CLOSES = 421
-# A job ends after so long and sends another one: jobs of other kinds have their turn, too.
+# A job ends after this time and enqueues another one, so that jobs of other kinds are not delayed.
 JOB_S = 5.0
 
 Senders = Mapping[str, Callable[..., object]]
@@ -42,13 +42,13 @@ logger = logging.getLogger(__name__)
 
 
 def put(task: str, *args: int, lane: str) -> None:
-    """Have the sender of `task` called with `args` after the commit."""
+    """Enqueue a message: call the sender of `task` with `args` after the commit."""
     Outgoing.objects.create(task=task, args=[*args], lane=lane)
     transaction.on_commit(partial(wake, WAKE_UP))
 
 
 def due() -> QuerySet[Outgoing]:
-    """Select the messages that may go out now. A lane waits behind its failed message; lanes that failed come last."""
+    """Select the messages to send now. A lane waits behind its failed message; lanes that failed come last."""
     now = timezone.now()
     waiting = Outgoing.objects.filter(due_at__gt=now).values("lane")
     failed = Outgoing.objects.filter(tries__gt=0).values("lane")
@@ -57,7 +57,10 @@ def due() -> QuerySet[Outgoing]:
 
 
 def work(senders: Senders) -> None:
-    """Send what is due, one at a time in the whole hub: else two workers would send one mail, or in another order."""
+    """Send the messages that are due, under a lock for the whole hub.
+
+    Otherwise two workers could send a mail twice or out of order.
+    """
     ends = time.monotonic() + JOB_S
     while due().exists():
         if time.monotonic() > ends:
@@ -69,7 +72,10 @@ def work(senders: Senders) -> None:
 
 
 def _send_some(senders: Senders, ends: float) -> bool:
-    """Tell whether to go on: where the server takes no mail now, the rest waits for the schedule."""
+    """Send a batch; return False if the server accepts no mails at present.
+
+    The schedule then sends the rest later.
+    """
     failures = 0
     blocked: set[str] = set()
     for row in due()[:AT_ONCE]:
@@ -86,7 +92,7 @@ def _send_some(senders: Senders, ends: float) -> bool:
 
 
 def _send(senders: Senders, row: Outgoing) -> Exception | None:
-    """Send one; returns why that failed, if it did."""
+    """Send one message; return the error if it failed."""
     try:
         senders[row.task](*row.args)
     except OSError as error:
@@ -106,7 +112,7 @@ def _send(senders: Senders, row: Outgoing) -> Exception | None:
 
 
 def _put_off(row: Outgoing, error: OSError) -> None:
-    """Have the row tried again later; give it up where that does not help, or was done often enough."""
+    """Schedule a retry, or give up if the error is permanent or the retries are used up."""
     logger.warning("%s was not sent: %s", row, error)
     if _is_refused_for_good(error) or row.tries >= RETRIES_MAX:
         _give_up(row, error)
@@ -116,28 +122,31 @@ def _put_off(row: Outgoing, error: OSError) -> None:
 
 
 def _wait(row: Outgoing, error: HubError) -> None:
-    """Have the row tried once more mails may go out: a limit of limits.py is no failure."""
+    """Postpone the row to the next window of its rate limit. That does not count as a failure."""
     logger.warning("%s waits: %s", row, error)
     wait = timedelta(seconds=int(error.headers.get("Retry-After", RETRY_S)))
     Outgoing.objects.filter(pk=row.pk).update(due_at=timezone.now() + wait)
 
 
 def _is_refused_for_good(error: OSError) -> bool:
-    """The server refused this recipient or this message; a refused sender or password is a fault of the settings."""
+    """Tell whether the server refuses this recipient or this message permanently.
+
+    A refused sender or password does not count: it is an error of the settings.
+    """
     if isinstance(error, SMTPRecipientsRefused):
         return all(code >= PERMANENT for code, _ in error.recipients.values())
     return isinstance(error, SMTPDataError) and error.smtp_code >= PERMANENT
 
 
 def _server_takes_no_mail(error: Exception) -> bool:
-    """Tell whether other mails would fail, too. A refusal of one recipient says nothing of the next one's mail."""
+    """Tell whether other mails would fail, too. The refusal of one recipient does not affect others."""
     if isinstance(error, SMTPRecipientsRefused):
         return any(code == CLOSES for code, _ in error.recipients.values())
     return isinstance(error, OSError) and not _is_refused_for_good(error)
 
 
 def _give_up(row: Outgoing, error: Exception) -> None:
-    """It is a failed job from then on, which administrators see and can send again."""
+    """Turn the message into a failed job, which administrators can see and retry."""
     row.delete()
     task: Any = current_app.tasks[row.task]
     task_failure.send(sender=task, task_id="", exception=error, args=row.args, kwargs={}, traceback=None, einfo=None)

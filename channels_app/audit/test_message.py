@@ -1,4 +1,4 @@
-"""A mail that an administrator sends to see whether mails go out: what was tried, and what failed, in words."""
+"""The test mail of administrators: sends one mail, and describes the attempt and the error."""
 
 import smtplib
 import socket
@@ -13,7 +13,7 @@ from django.core.validators import validate_email
 from channels_app.audit import mailing
 
 TEXT = "Mails of the hub at {} arrive here. An administrator has tried it; there is nothing to do."
-# The first that fits says what to look at.
+# The first matching class gives the remedy.
 REMEDIES: tuple[tuple[type[Exception], str], ...] = (
     (smtplib.SMTPAuthenticationError, "It refused the user name or the password of EMAIL_URL."),
     (smtplib.SMTPSenderRefused, "It does not take mails from HUB_MAIL_FROM."),
@@ -29,7 +29,7 @@ REMEDIES: tuple[tuple[type[Exception], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TestMessageResult:
-    """`tried` and `found` are a sentence each."""
+    """The outcome of a test mail; `tried` and `found` are a sentence each."""
 
     is_sent: bool
     tried: str
@@ -37,7 +37,10 @@ class TestMessageResult:
 
 
 def send(to: str) -> TestMessageResult:
-    """Send one mail now, and say what came of it. It waits for the mail server, EMAIL_TIMEOUT at most for each step."""
+    """Send one mail now, and describe the result.
+
+    It waits for the mail server, for at most EMAIL_TIMEOUT at each step.
+    """
     try:
         validate_email(to)
     except ValidationError:
