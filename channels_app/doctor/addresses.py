@@ -1,4 +1,4 @@
-"""What is wrong with the addresses and options of a command, whatever the key."""
+"""Findings about the addresses and options of a command, independent of the key."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -52,7 +52,7 @@ def _scheme(address: SplitResult) -> Finding | None:
 def _port(address: SplitResult) -> Finding | None:
     hub = _hub()
     asked, expected = address.port or PORTS[address.scheme], hub.port or PORTS[hub.scheme]
-    # Another scheme has another port by itself; the scheme is what was said.
+    # Another scheme implies another default port; _scheme() reports that.
     if asked == expected or (address.port is None and address.scheme != hub.scheme):
         return None
     return error(f"The address has the port {asked}.", f"This hub is at {settings.HUB_PUBLIC_URL}, port {expected}.")
@@ -97,7 +97,7 @@ def _url_path(found: PastedText) -> Finding | None:
     """Find a path in --url. Clients append the endpoint's path to it."""
     url = found.option("--url") or ""
     address = urlsplit(url) if found.is_command("upload", "prefix") and "://" in url else None
-    if address is None or not address.path.strip("/") or _is_left_to_others(address):
+    if address is None or not address.path.strip("/") or _has_other_finding(address):
         return None
     channel = found.option("--channel", "-c") or pasted_text.place(address).channel or "CHANNEL"
     return error(
@@ -106,8 +106,8 @@ def _url_path(found: PastedText) -> Finding | None:
     )
 
 
-def _is_left_to_others(address: SplitResult) -> bool:
-    """Tell whether another finding says what is wrong with the address."""
+def _has_other_finding(address: SplitResult) -> bool:
+    """Tell whether another finding already describes the error of the address."""
     place = pasted_text.place(address)
     return place.path_key is not None or place.kind == "page" or (place.kind == "upload" and not place.channel)
 
@@ -119,7 +119,10 @@ def _two_schemes(found: PastedText) -> Finding | None:
 
 
 def _login_port(found: PastedText) -> Finding | None:
-    """Source: get_url() of conda/rattler, crates/rattler/src/cli/auth.rs: only of an address is the port taken away."""
+    """Find a port without a scheme in a login.
+
+    Source: get_url() of conda/rattler, crates/rattler/src/cli/auth.rs, removes the port only from full addresses.
+    """
     for program in LOGINS_WITHOUT_PORT:
         if found.is_command(program, "auth", "login"):
             host = found.words[found.words.index("login") + 1 :][:1]

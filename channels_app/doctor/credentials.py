@@ -1,4 +1,4 @@
-"""What a credential is, whose, and what became of it; and what it may do in a channel."""
+"""Findings about a credential: its kind, owner and state, and its permissions in a channel."""
 
 from django.utils import timezone
 
@@ -13,7 +13,7 @@ NEW_KEY = "Make a new one, and put it where this one was."
 
 
 def examine(secret: str) -> tuple[Finding, Actor | None]:
-    """What there is to say of a credential, and who asks with it where it is good."""
+    """Describe a credential, and return its actor if it is valid."""
     if kind := placeholders.kind(secret):
         return _no_key(kind, secret), None
     if not secret.startswith(api_keys.PREFIX):
@@ -28,7 +28,7 @@ def examine(secret: str) -> tuple[Finding, Actor | None]:
 
 
 def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
-    """What `actor` may do in the channel `name`, above all what is `needed`."""
+    """Describe the permissions of `actor` in the channel `name`, first of all the permission `needed`."""
     permission = Permission(needed)
     try:
         channel = permissions.channel_for(actor, name, permission)
@@ -46,13 +46,16 @@ def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
 
 
 def allowed(actor: Actor, name: str) -> str:
-    """What `actor` may do in the channel `name`, as a list in words; empty also where there is no such channel."""
+    """List the permissions of `actor` in the channel `name`; empty if there is no such channel."""
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
     return ", ".join(permissions.sorted_permissions(actor, channel))
 
 
 def _no_key(kind: str, text: str) -> Finding:
-    """A text in the place of a key, of a kind of channels_app.authentication.placeholders. It is no secret."""
+    """Describe a text that was sent instead of a key.
+
+    `kind` is one of channels_app.authentication.placeholders. The text is not secret.
+    """
     match kind:
         case "variable":
             return info(f"The key comes from {text}.", "Look whether that is set where the command runs.")
@@ -70,7 +73,7 @@ def _no_key(kind: str, text: str) -> Finding:
 
 
 def _token(secret: str) -> tuple[Finding, Actor | None]:
-    """An application's token, where it is one."""
+    """Describe an application's token, if it is one."""
     token = actors.live_token(secret)
     if token is None:
         return error(
@@ -85,7 +88,7 @@ def _token(secret: str) -> tuple[Finding, Actor | None]:
 
 
 def _key(key: ApiKey | None) -> tuple[Finding, Actor | None]:
-    """Whoever holds the key may know what became of it."""
+    """Describe the state of a key. Its holder may know it."""
     if key is None:
         return error(
             "The key has the right form, but this hub does not know it.", f"Is it another hub's? {NEW_KEY}"
@@ -109,7 +112,10 @@ def _name(key: ApiKey) -> str:
 
 
 def _narrowed(actor: Actor, name: str, permission: Permission) -> Finding | None:
-    """What the key's own limits say, without a look at the channel: nothing is betrayed of one that is hidden."""
+    """Find a limit of the key itself that denies the permission.
+
+    It does not look at the channel, so it reveals no private channel.
+    """
     key = actor.key
     if key is None or actor.minted_key:
         return None

@@ -1,11 +1,11 @@
-"""A finding of the connection doctor: what was found and, where something is wrong, its cure."""
+"""A finding of the connection doctor, and the remedy if something is wrong."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`tone` is that of an alert: success, info, warning or error."""
+    """A finding and its remedy; `tone` is that of an alert: success, info, warning or error."""
 
     tone: str
     found: str

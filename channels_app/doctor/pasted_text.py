@@ -1,4 +1,4 @@
-"""What a pasted key, address or command holds, by its looks alone. PURE: neither Django nor models."""
+"""Parsing of a pasted key, address or command by its form alone. It uses neither Django nor models."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from channels_app.authentication import placeholders
 
-# A pair of quotes with nothing between them is a word, too: an empty value. So is what stands in ${{ }} or < >.
+# An empty pair of quotes is a word, too: an empty value. So is a text within ${{ }} or < >.
 WORDS = re.compile(r"\$?\{\{[^}]*\}\}|\"\"|''|[^\s'\"]+")
 ADDRESS = re.compile(r"(?:https?|prefix)://(?:\$?\{\{[^}]*\}\}|<[^<>\s]*>|[^\s'\"<>])+", re.IGNORECASE)
 KEY = re.compile(r"chub[-_][0-9A-Za-z_-]*")
@@ -20,13 +20,13 @@ DELETES = re.compile(r"\bDELETE\b|/api/v1/delete/")
 
 PROGRAMS = {"conda", "mamba", "micromamba", "pixi", "rattler", "rattler-build", "curl", "wget", "export", "set"}
 STATUS_NAMES = {"unauthorized": "401", "forbidden": "403", "not found": "404", "conflict": "409"}
-# No number of a version, a port or a size.
+# Numbers in versions, ports and sizes are no status.
 STATUS = re.compile(rf"(?<![\w.:=-])(40[1349]|422)(?![\w.-]*\w)|\b({'|'.join(STATUS_NAMES)})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class AddressParts:
-    """Where an address leads: `kind` is channel, page, upload, delete or other."""
+    """The target of an address: `kind` is channel, page, upload, delete or other."""
 
     kind: str
     channel: str
@@ -35,9 +35,10 @@ class AddressParts:
 
 @dataclass(frozen=True, slots=True)
 class PastedText:
-    """`secret` is what stands where a key does, empty where an empty value does, None without such a place.
+    """The recognized parts of a text.
 
-    `needed` is what a client would do with it.
+    `secret` is the text in the place of a key: empty for an empty value, None if there is no such place. `needed` is
+    the permission that the command needs.
     """
 
     secret: str | None
@@ -48,23 +49,23 @@ class PastedText:
     status: str = ""  # of HTTP, by its number or name
 
     def option(self, *names: str) -> str | None:
-        """The value of the first option of `names` that is there, with a blank or `=` before it."""
+        """Return the value of the first option of `names` in the text, after a blank or `=`."""
         return _option(self.words, names)
 
     def is_command(self, *parts: str) -> bool:
-        """Tell whether `parts` stand in it one after the other, in whatever capitals."""
+        """Tell whether `parts` follow each other in the text; case is ignored."""
         words = [word.lower() for word in self.words]
         spans = (words[n : n + len(parts)] for n in range(len(words)))
         return any(tuple(span) == parts for span in spans)
 
     def is_prose(self) -> bool:
-        """Tell whether it is words alone: no key, address, channel, option or program."""
+        """Tell whether the text has no key, address, channel, option or program."""
         has_command = any(word.startswith("-") or word in PROGRAMS for word in self.words)
         return self.secret is None and not (self.addresses or self.channel or has_command)
 
 
 def read(text: str) -> PastedText:
-    """The clues of a text; what is not there is empty."""
+    """Parse a text; parts that are missing are empty."""
     words = ["" if word in ('""', "''") else word for word in WORDS.findall(text)]
     addresses = [address for found in ADDRESS.findall(text) if (address := _split(found))]
     places = [place(address) for address in addresses]
@@ -82,9 +83,9 @@ def read(text: str) -> PastedText:
 
 
 def place(address: SplitResult) -> AddressParts:
-    """Where an address leads on a hub, as its path says."""
+    """Classify an address of a hub by its path."""
     segments = [unquote(segment).replace("\0", "") for segment in address.path.split("/")[1:]]
-    # Of /t//channel, too, whose key is empty.
+    # The key is empty in /t//channel.
     path_key = segments[1] if segments[:1] == ["t"] and len(segments) > 1 else None
     rest = [segment for segment in (segments[2:] if path_key is not None else segments) if segment]
     match rest:
@@ -118,7 +119,7 @@ def _secret(text: str, words: list[str], addresses: list[SplitResult], places: l
     if (given := _option(words, USER_OPTIONS)) is not None:
         user, _, password = given.partition(":")
         pairs.append((user, password))
-    in_pairs = [_of_pair(unquote(user or ""), unquote(password or "")) for user, password in pairs]
+    in_pairs = [_key_of_pair(unquote(user or ""), unquote(password or "")) for user, password in pairs]
     candidates = [_option(words, KEY_OPTIONS), *after_bearer, *in_variables, *in_paths, *in_pairs]
     is_one_word = len(words) == 1 and not addresses
     if is_one_word and (len(text) >= TOKEN_MIN_CHARACTERS or placeholders.kind(words[0])):
@@ -127,8 +128,11 @@ def _secret(text: str, words: list[str], addresses: list[SplitResult], places: l
     return next((candidate for candidate in there if candidate), "" if there else None)
 
 
-def _of_pair(user: str, password: str) -> str:
-    """The key of a user name and a password; a user name that is a key was found before by its form."""
+def _key_of_pair(user: str, password: str) -> str:
+    """Return the key of a user name and a password.
+
+    A user name that has the form of a key was found before.
+    """
     is_left_out = password in ("", "x-oauth-basic")
     return user if is_left_out and placeholders.kind(user) else password
 
@@ -142,7 +146,7 @@ def _option(words: list[str], names: tuple[str, ...]) -> str | None:
 
 
 def _split(address: str) -> SplitResult | None:
-    """The address in its parts; None where it is none, such as with a port that is no number."""
+    """Split an address; return None if it is invalid, such as with a port that is not a number."""
     try:
         found = urlsplit(address)
         _ = found.port

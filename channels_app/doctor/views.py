@@ -1,4 +1,4 @@
-"""The connection doctor: a pasted key, address or command that fails → what is wrong with it. Nothing of it is kept."""
+"""The connection doctor: diagnoses a pasted key, address or command, and stores none of it."""
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +16,7 @@ from channels_app.ui.form_fields import AS_TYPED
 
 TEXT_MAX_CHARACTERS = 4000
 
-# What the hub means by an answer, and what to do then.
+# Meaning and remedy by HTTP status.
 STATUSES = {
     "401": (
         "401 means that no key was sent where one is needed, or that the key is not valid.",
@@ -56,7 +56,7 @@ class DoctorForm(forms.Form):
 @sensitive_post_parameters("text")
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """By session alone; the template never shows again what was pasted."""
+    """Show the form and the findings. The actor is that of the session. The pasted text is never shown again."""
     session = Actor(user=request.user) if isinstance(request.user, User) else ANYONE
     form = DoctorForm(request.POST if request.method == "POST" else None)
     findings = examine(form.cleaned_data["text"], form.cleaned_data["channel"], session) if form.is_valid() else []
@@ -66,7 +66,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def examine(text: str, channel: str, session: Actor) -> list[Finding]:
-    """Everything that there is to say: of addresses and options, of the key, of the channel, of this browser."""
+    """Return all findings: on addresses and options, the key, the channel, and this session."""
     found = pasted_text.read(text)
     findings = addresses.examine(found)
     actor: Actor | None = ANYONE

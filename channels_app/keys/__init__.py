@@ -1,1 +1,1 @@
-"""Pages and API of API keys."""
+"""API keys: pages, forms and API."""

@@ -1,6 +1,6 @@
-"""`/api/v1/whoami`: which credential came, whose it is and what it may do; `/api/v1/keys/current`: a key ends itself.
+"""The API of keys. `/api/v1/whoami` describes the credential; `/api/v1/keys/current` lets a key revoke itself.
 
-Keys are made and listed by people in a browser alone: a key that leaked must not make another that outlives it.
+Keys are created and listed only in a browser session: a leaked key must not create another that outlives it.
 """
 
 from typing import Any
@@ -23,7 +23,10 @@ CHANNELS_MAX = 20
 @csrf_exempt
 @allow("GET", "HEAD")
 def whoami(request: HttpRequest) -> HttpResponse:
-    """Never the credential itself. `?channel=` asks what it may do there; nothing, also where there is no such one."""
+    """Describe the credential of the request, without its secret.
+
+    `?channel=` adds its permissions in that channel: none if there is no such channel.
+    """
     asked = request.GET.getlist("channel")
     if len(asked) > CHANNELS_MAX:
         raise bad_request(
@@ -39,7 +42,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @allow("DELETE")
 def current(request: HttpRequest) -> HttpResponse:
-    """DELETE: the key that is shown is revoked, and answered with 204."""
+    """DELETE: revoke the key of the request, and answer with 204."""
     actor = actors.key_actor(request)
     if actor.token:
         raise forbidden("not_a_key", "This is the token of an application; expected an API key.")
@@ -50,7 +53,7 @@ def current(request: HttpRequest) -> HttpResponse:
 
 
 def described(actor: Actor) -> dict[str, Any]:
-    """What there is to say of who asks, without the secret; what does not apply is None."""
+    """Describe the actor without the secret. Values that don't apply are None."""
     nothing = dict.fromkeys(("kind", "name", "hint", "robot_of", "scopes", "channels", "package_globs", "expires_at"))
     return {**nothing, "user": actor.user and actor.user.username, **_described_credential(actor)}
 
@@ -85,7 +88,7 @@ def _described_token(token: Token) -> dict[str, Any]:
 
 
 def _rights(actor: Actor, names: list[str]) -> dict[str, list[permissions.Permission]]:
-    """What the actor may do in each channel of `names`."""
+    """Return the actor's permissions in each channel of `names`."""
     found = Channel.objects.filter(name__in=[name for name in names if "\0" not in name], deleted_at=None)
     by_name = {channel.name: channel for channel in found.defer("logo")}
     return {name: permissions.sorted_permissions(actor, by_name.get(name)) for name in names}

@@ -1,4 +1,4 @@
-"""The forms of API keys: a user's own, and those of a channel's CI."""
+"""Forms for API keys: a user's keys, and channel keys."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -30,12 +30,12 @@ SCOPES = {
     Permission.DELETE: ("Delete", "Yank, delete and restore files."),
     Permission.MANAGE: ("Manage", "Members, settings and trusted publishers."),
 }
-# Where the refusals of keys.mint() belong; others stand above the form.
+# The fields for the errors of api_keys.mint(); other errors are shown above the form.
 FIELD_OF = {"bad_globs": "package_globs", "bad_expiry": "expires_on", "bad_scope": "scopes"}
 
 
 class KeyForm(forms.Form):
-    """`present` are the keys that it will stand beside, `scopes` what can be chosen."""
+    """A form for a new key. `present` are the existing keys, `scopes` the choices."""
 
     name = forms.CharField(
         max_length=NAME_MAX_CHARACTERS,
@@ -56,7 +56,7 @@ class KeyForm(forms.Form):
 
     def clean_name(self) -> str:
         name = " ".join(self.cleaned_data["name"].split())
-        # A page that is loaded again sends its form again, and nobody would miss the first key.
+        # Reloading the page sends the form again and would create a second key unnoticed.
         if self.present.filter(name=name).exists():
             raise ValidationError(f"There is a key called '{name}' already; revoke it first, or choose another name.")
         return name
@@ -66,7 +66,7 @@ class KeyForm(forms.Form):
             self.add_error("expires_on", "Choose the last day on which it is to work.")
 
     def arguments(self) -> dict[str, Any]:
-        """What keys.mint() and keys.mint_robot() have in common."""
+        """Return the arguments that api_keys.mint() and api_keys.mint_robot() share."""
         return {
             "name": self.cleaned_data["name"],
             "scopes": self.cleaned_data["scopes"],
@@ -75,7 +75,7 @@ class KeyForm(forms.Form):
         }
 
     def refuse(self, error: HubError) -> None:
-        """Show why the key could not be made, where that belongs."""
+        """Show the error of a refused key, at its field if it has one."""
         self.add_error(FIELD_OF.get(error.code), error.detail)
 
     def _expires_at(self) -> datetime | None:
@@ -88,7 +88,7 @@ class KeyForm(forms.Form):
 
 
 class PersonalKeyForm(KeyForm):
-    """The same with `channels` to choose among."""
+    """A form for a new key of a user, with a choice of channels."""
 
     which = forms.ChoiceField(label="Channels", choices=[(ALL, "All"), (SOME, "Some")], initial=ALL)
     channels = forms.MultipleChoiceField(required=False)
@@ -110,6 +110,6 @@ class PersonalKeyForm(KeyForm):
             self.add_error("channels", "Choose at least one channel.")
 
     def arguments(self) -> dict[str, Any]:
-        """What keys.mint() takes, but for the owner."""
+        """Return the arguments of api_keys.mint(), without the owner."""
         chosen = [self.by_name[name] for name in self.cleaned_data["channels"]]
         return super().arguments() | {"channels": chosen if self.cleaned_data["which"] == SOME else None}

@@ -1,7 +1,7 @@
-"""`POST /api/graphql`: the one question that clients ask by GraphQL, whose key this is.
+"""`POST /api/graphql`: the only GraphQL query of clients, for the user of a key.
 
-Source: prefix-dev/pixi and conda/rattler, `auth login`, which ask it before they keep a key. A `viewer` of null is a
-key that is not valid, in an answer of status 200.
+Source: prefix-dev/pixi and conda/rattler, `auth login`, which send it before they store a key. For an invalid key,
+`viewer` is null and the status is 200.
 """
 
 from itertools import accumulate
@@ -28,7 +28,7 @@ from hub.errors import HubError, bad_request, too_large
 from hub.http.decorators import allow
 
 BODY_MAX_BYTES = 16 * 1024
-# Five times what pixi sends, and enough for introspection, whose nesting graphql-core itself limits.
+# Five times the size of pixi's query. It suffices for introspection, whose nesting graphql-core limits.
 TOKENS_MAX = 500
 DEPTH_MAX = 20
 
@@ -39,7 +39,7 @@ SCHEMA = GraphQLSchema(GraphQLObjectType("Query", {"viewer": GraphQLField(VIEWER
 @csrf_exempt
 @allow("POST")
 def endpoint(request: HttpRequest) -> HttpResponse:
-    """By key alone; a browser's session is no viewer."""
+    """Answer a query by key or token alone. A browser's session has no viewer."""
     query, operation = _sent(request)
     result = _executed(query, operation, {"viewer": _viewer(request)})
     content = orjson.dumps(result.formatted)
@@ -48,8 +48,8 @@ def endpoint(request: HttpRequest) -> HttpResponse:
 
 
 def _sent(request: HttpRequest) -> tuple[str, str | None]:
-    """The query, and which of its operations is meant. Variables have no place in this schema."""
-    # Not request.body, which would read up to Django's own limit first.
+    """Return the query and the name of its operation. The schema has no variables."""
+    # request.body would read up to Django's larger limit.
     body = request.read(BODY_MAX_BYTES + 1)
     if len(body) > BODY_MAX_BYTES:
         raise too_large("too_large", f"The body is over {BODY_MAX_BYTES:,} bytes; expected a query of a line or two.")
@@ -65,7 +65,7 @@ def _sent(request: HttpRequest) -> tuple[str, str | None]:
 
 
 def _viewer(request: HttpRequest) -> dict[str, str] | None:
-    """Whose the key is: a user's, else the key itself, such as a robot's."""
+    """Return the user of the key; for a key without a user, such as a channel key, the key's name."""
     try:
         actor = actors.key_actor(request)
     except HubError as error:
@@ -86,7 +86,7 @@ def _executed(query: str, operation: str | None, root: dict[str, Any]) -> Execut
 
 
 def _check_depth(query: str) -> None:
-    """By brackets, before anything descends into them."""
+    """Limit the nesting by counting brackets, before the recursive parser runs."""
     steps = ((character in "{[(") - (character in "}])") for character in query)
     if max(accumulate(steps), default=0) > DEPTH_MAX:
         raise GraphQLError(f"The query is nested deeper than {DEPTH_MAX} levels.")

@@ -1,4 +1,4 @@
-"""The pages of API keys: one's own, and those of a channel's CI. A key stands in one answer, and nowhere else."""
+"""Pages of API keys: a user's keys, and channel keys. A new key is shown in one response only."""
 
 from typing import Any
 
@@ -31,7 +31,10 @@ Made = tuple[ApiKey, str]
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def personal(request: HttpRequest) -> HttpResponse:
-    """`?revoke=` asks once more. By session alone: a key that leaked must not make others."""
+    """List, create and revoke the user's keys; `?revoke=` asks for confirmation.
+
+    It accepts sessions only: a leaked key must not create others.
+    """
     user = actors.person(request)
     present = user.keys.filter(revoked_at=None)
     if "revoke" in request.POST:
@@ -45,12 +48,15 @@ def personal(request: HttpRequest) -> HttpResponse:
         except HubError as error:
             form.refuse(error)
     context = _context(request, present, form, made)
-    return _kept_nowhere(render(request, "account/keys.html", context))
+    return _no_store(render(request, "account/keys.html", context))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def robots(request: HttpRequest, channel: str) -> HttpResponse:
-    """Managers see what there is; owners, who are always people in a browser, make and revoke."""
+    """List the channel keys for managers; create and revoke them for owners.
+
+    Only signed-in users are owners.
+    """
     actor = actors.actor(request)
     needed = Permission.OWN if request.method == "POST" else Permission.MANAGE
     shown = page_channel(actor, channel, needed)
@@ -67,7 +73,7 @@ def robots(request: HttpRequest, channel: str) -> HttpResponse:
             form.refuse(error)
     may_own = Permission.OWN in permissions(actor, shown)
     context = _context(request, present, form, made) | {"may_own": may_own}
-    return _kept_nowhere(page(request, shown, "robots", **context))
+    return _no_store(page(request, shown, "robots", **context))
 
 
 def _personal_form(user: User, data: Any = None) -> PersonalKeyForm:
@@ -92,6 +98,6 @@ def _revoke(request: HttpRequest, actor: Actor, among: QuerySet[ApiKey]) -> None
     messages.success(request, f"The key {key.name} is revoked.")
 
 
-def _kept_nowhere(response: HttpResponse) -> HttpResponse:
+def _no_store(response: HttpResponse) -> HttpResponse:
     patch_cache_control(response, no_store=True, private=True)
     return response
