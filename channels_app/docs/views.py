@@ -1,4 +1,4 @@
-"""The documentation, docs/*.md, as pages, every command of it with this hub's own address."""
+"""The documentation, docs/*.md, as pages. Commands in it have the address of this hub."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from django.views.decorators.http import require_safe
 from channels_app.ui import markdown
 
 FOLDER = Path(settings.BASE_DIR) / "docs"
-# What the files say in place of this hub's address.
+# The address in the files that stands for this hub.
 EXAMPLE_HOST = "hub.example.org"
 GROUPS = (
     (
@@ -32,7 +32,7 @@ GROUPS = (
     ("How it is built", ("architecture", "package-checks", "writing")),
 )
 ORDER = [name for _, names in GROUPS for name in names]
-# Where a list has less room than the title takes.
+# Shorter titles for narrow lists.
 LABELS = {"architecture": "Architecture", "package-checks": "Package checks"}
 MAX_CHARACTERS = 200_000
 
@@ -40,7 +40,7 @@ FENCE = re.compile(r"^```(\w*)$", re.MULTILINE)
 HEADING = re.compile(r"<h([23])>(.*?)</h\1>", re.DOTALL)
 CODE_BLOCK = re.compile(r'<pre tabindex="0"><code>(.*?)</code></pre>', re.DOTALL)
 LINK_TO_PAGE = re.compile(r'href="(?:docs/)?([a-z0-9-]+)\.md(#[\w-]*)?"')
-# An option stays with its value where a line is broken.
+# An option and its value are kept on one line.
 OPTION = re.compile(r"(?<= )--?[a-zA-Z][a-z-]*(?: [^-\s&]\S*)?")
 BLANK = re.compile(
     r"\b(KEY|CHANNEL|PACKAGE|FILE|USER|NAME|SUBDIR|BUCKET|ENDPOINT|REGION|LEAKED|FOLDER|ACCOUNT|SECRET)\b"
@@ -49,7 +49,7 @@ BLANK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A rendered page; `headings` are the second level's, as (id, text)."""
+    """A rendered page; `headings` are those of the second level, as (id, text)."""
 
     name: str
     title: str
@@ -61,7 +61,7 @@ class Page:
 
 @require_safe
 def page(request: HttpRequest, name: str = "") -> HttpResponse:
-    """`/docs/<name>`, or without a name what there is to read."""
+    """Show `/docs/<name>`, or the list of pages without a name."""
     if name and name not in ORDER:
         raise Http404
     groups = [(title, [read(each) for each in names]) for title, names in GROUPS]
@@ -82,7 +82,7 @@ def read(name: str) -> Page:
 
 
 def source(name: str, public_url: str) -> str:
-    """The Markdown of a page, with `public_url` for the example's address."""
+    """Return the Markdown of a page, with `public_url` in place of the example address."""
     origin = urlsplit(public_url)
     text = (FOLDER / f"{name}.md").read_text()
     for example, here in (
@@ -96,7 +96,7 @@ def source(name: str, public_url: str) -> str:
 
 
 def id_token_variable(audience: str) -> str:
-    """The variable in which clients look for GitLab's identity token: astral-sh/ambient-id, src/gitlab.rs."""
+    """Return the variable in which clients expect GitLab's identity token (astral-sh/ambient-id, src/gitlab.rs)."""
     return re.sub("[^A-Z0-9]", "_", audience.upper()) + "_ID_TOKEN"
 
 
@@ -110,14 +110,14 @@ def _read(name: str, public_url: str) -> Page:
     headings: list[tuple[str, str]] = []
     html = HEADING.sub(partial(_anchor, headings), html)
     html = CODE_BLOCK.sub(partial(_code, iter(FENCE.findall(body)[::2])), html)
-    # An empty corner heads nothing.
+    # An empty corner cell is not a header.
     html = html.replace("<th></th>", "<td></td>")
     html = html.replace(
         "<table>", '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table class="table">'
     )
     html = html.replace("</table>", "</table></div>")
     lead = strip_tags(markdown.render(lead, own_links=True)).strip()
-    # Safe since markdown.render has made it so, and what is put in is of this file and its templates.
+    # Safe: markdown.render sanitized it, and the insertions come from this module and its templates.
     return Page(name, title, LABELS.get(name, title), lead, mark_safe(html), tuple(headings))  # noqa: S308  # nosec B308, B703  # our own files
 
 
@@ -126,7 +126,7 @@ def _link(found: re.Match[str]) -> str:
 
 
 def _anchor(headings: list[tuple[str, str]], found: re.Match[str]) -> str:
-    """A heading with an id of its own and a link to itself; those of the second level are noted."""
+    """Add an id and a link to a heading; append headings of the second level to `headings`."""
     level, html = found.groups()
     words = strip_tags(html)
     anchor = slugify(words)
@@ -136,7 +136,7 @@ def _anchor(headings: list[tuple[str, str]], found: re.Match[str]) -> str:
 
 
 def _code(languages: Iterator[str], found: re.Match[str]) -> str:
-    """A block of code as the pages show it: of a shell each command by itself, with a button that copies."""
+    """Render a block of code. In a shell block each command gets its own button to copy it."""
     code = found[1].rstrip("\n")
     is_shell = next(languages) == "sh"
     lines = [OPTION.sub(r"<span>\g<0></span>", line) for line in code.split("\n")] if is_shell else [code]

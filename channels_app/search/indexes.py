@@ -1,8 +1,8 @@
-"""What makes searching fast, in the words of each database; migrations put it there.
+"""Search indexes of PostgreSQL and SQLite, created by migrations.
 
-PostgreSQL gets indexes. SQLite gets a full-text table beside each searched table, kept in step by triggers. Whatever
-remakes the searched table on SQLite, as most of Django's alterations do, drops its triggers: such a migration ends with
-`RunPython(search_tables.install, search_tables.remove)`. tests/search/test_search.py says so where one forgot.
+PostgreSQL gets indexes. SQLite gets a full-text table for each searched table, which triggers keep up to date. A
+migration that recreates the searched table on SQLite, as most alterations by Django do, drops its triggers. Such a
+migration ends with `RunPython(indexes.install, indexes.remove)`. tests/search/test_search.py fails if that is missing.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """A table with its column of prose beside `name`."""
+    """A searched table, and its text column beside `name`."""
 
     table: str
     prose: str
 
     @property
     def full_text(self) -> str:
-        """SQLite's full-text table."""
+        """Return the name of SQLite's full-text table."""
         return f"{self.table}_search"
 
 
 PACKAGES = Searched("channels_app_package", "summary")
 CHANNELS = Searched("channels_app_channel", "description")
 
-# Of one configuration, since nobody says in which language a summary is; the expression is the one of SearchVector.
+# The 'simple' configuration: the language of a summary is unknown. The expression equals that of SearchVector.
 POSTGRESQL = """
 CREATE INDEX {table}_name_trigrams ON {table} USING gin (name gin_trgm_ops);
 CREATE INDEX {table}_words ON {table} USING gin (to_tsvector('simple'::regconfig, COALESCE({prose}, '')))
@@ -40,20 +40,20 @@ DROP TRIGGER IF EXISTS {search}_update;
 DROP TRIGGER IF EXISTS {search}_delete;
 DROP TABLE IF EXISTS {search}
 """
-# https://sqlite.org/fts5.html#external_content_tables: a row is forgotten by the values that it was known by.
-FORGET = "INSERT INTO {search} ({search}, rowid, name, {prose}) VALUES ('delete', old.id, old.name, old.{prose})"
-LEARN = "INSERT INTO {search} (rowid, name, {prose}) VALUES (new.id, new.name, new.{prose})"
+# https://sqlite.org/fts5.html#external_content_tables: a row is removed by the values that it was indexed with.
+DELETE = "INSERT INTO {search} ({search}, rowid, name, {prose}) VALUES ('delete', old.id, old.name, old.{prose})"
+INSERT = "INSERT INTO {search} (rowid, name, {prose}) VALUES (new.id, new.name, new.{prose})"
 SQLITE = (
     "CREATE VIRTUAL TABLE {search} USING fts5(name, {prose}, content={table}, content_rowid=id, tokenize=trigram)",
-    "CREATE TRIGGER {search}_insert AFTER INSERT ON {table} BEGIN " + LEARN + "; END",
-    "CREATE TRIGGER {search}_update AFTER UPDATE OF id, name, {prose} ON {table} BEGIN " + f"{FORGET}; {LEARN}; END",
-    "CREATE TRIGGER {search}_delete AFTER DELETE ON {table} BEGIN " + FORGET + "; END",
+    "CREATE TRIGGER {search}_insert AFTER INSERT ON {table} BEGIN " + INSERT + "; END",
+    "CREATE TRIGGER {search}_update AFTER UPDATE OF id, name, {prose} ON {table} BEGIN " + f"{DELETE}; {INSERT}; END",
+    "CREATE TRIGGER {search}_delete AFTER DELETE ON {table} BEGIN " + DELETE + "; END",
     "INSERT INTO {search} ({search}) VALUES ('rebuild')",
 )
 
 
 def install(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Put everything there, whatever there is already, and fill it from the rows that there are."""
+    """Create the indexes, replace existing ones, and fill them from the rows."""
     remove(apps, schema_editor)
     if schema_editor.connection.vendor == "postgresql":
         _execute(schema_editor, *POSTGRESQL.split(";"))

@@ -1,4 +1,4 @@
-"""Finding packages and channels by their names and by what they say of themselves."""
+"""Search for packages and channels by their names and descriptions."""
 
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ Row = TypeVar("Row", Channel, Package)
 
 MAX_CHARACTERS = 100
 MAX_WORDS = 8
-TRIGRAM_CHARACTERS = 3  # what is shorter has no trigram to be found by
+TRIGRAM_CHARACTERS = 3  # shorter words have no trigram
 PAGE_SIZE = 25
 CHANNELS_ABOVE_PACKAGES = 6
 
@@ -50,19 +50,25 @@ def results(request: HttpRequest) -> HttpResponse:
 
 
 def find_packages(actor: Actor, text: str, channel: Channel | None = None) -> QuerySet[Package]:
-    """The packages that `actor` may see and `text` finds, each with its channel, the best first; one query."""
+    """Select the packages that match `text` and that `actor` may see.
+
+    Each comes with its channel, the best match first; one query.
+    """
     places = visible_channels(actor) if channel is None else visible_channels(actor).filter(pk=channel.pk)
     packages = Package.objects.filter(channel__in=places.values("pk")).select_related("channel").defer("channel__logo")
     return _best_first(packages, text, indexes.PACKAGES, "-download_count", "name", "channel__name")
 
 
 def find_channels(actor: Actor, text: str) -> QuerySet[Channel]:
-    """The channels that `actor` may know of and `text` finds, with their `package_count`, the best first; one query."""
+    """Select the channels that match `text` and that `actor` may see.
+
+    Each comes with its `package_count`, the best match first; one query.
+    """
     return _best_first(queries.channel_cards(actor), text, indexes.CHANNELS, "name")
 
 
 def normal(text: str) -> str:
-    """What is looked for: lower case, as names are, in one line, without what no database takes, of bounded length."""
+    """Normalize a search text: lower case as in names, one line, no NUL characters, bounded length."""
     return " ".join(text[: 4 * MAX_CHARACTERS].replace("\0", " ").lower().split())[:MAX_CHARACTERS].strip()
 
 
@@ -71,7 +77,10 @@ def words_of(text: str) -> list[str]:
 
 
 def _best_first(rows: QuerySet[Row], text: str, searched: Searched, *then_by: str) -> QuerySet[Row]:
-    """Exact name, names that begin so, names that contain it (the shorter the closer), then what is said of it."""
+    """Order the matches: exact names, prefixes, names that contain it, then descriptions.
+
+    Shorter names come first among names that contain the text.
+    """
     words, whole = words_of(text), normal(text)
     if not words:
         return rows.none()
@@ -88,7 +97,7 @@ def _best_first(rows: QuerySet[Row], text: str, searched: Searched, *then_by: st
 
 
 def _condition(words: list[str], searched: Searched) -> Q:
-    """Every word is in the name or the prose. One or two characters alone are the beginning of a name."""
+    """Require every word in the name or the description. A single short word is a prefix of a name."""
     long = [word for word in words if len(word) >= TRIGRAM_CHARACTERS]
     short = [word for word in words if len(word) < TRIGRAM_CHARACTERS]
     condition = _full_text(long, searched) if long else _begins(short.pop(0))
@@ -98,21 +107,21 @@ def _condition(words: list[str], searched: Searched) -> Q:
 
 
 def _begins(word: str) -> Q:
-    """The name begins with `word`: as a range on SQLite, whose LIKE uses no index of Django's."""
+    """Match names that begin with `word`. SQLite gets a range, because its LIKE can't use Django's indexes."""
     return Q(name__startswith=word) if connection.vendor == "postgresql" else Q(name__range=(word, f"{word}\U0010ffff"))
 
 
 def _full_text(words: list[str], searched: Searched) -> Q:
-    """Every word is in the name or the prose, by what search_tables.py has put there."""
+    """Require every word in the name or the description, by the indexes of search/indexes.py."""
     if connection.vendor == "postgresql":
-        return Q(*(Q(name__contains=word) | Q(_is_said(word, searched)) for word in words))
+        return Q(*(Q(name__contains=word) | Q(_description_matches(word, searched)) for word in words))
     phrases = " ".join('"{}"'.format(word.replace('"', '""')) for word in words)
     sql = f"SELECT rowid FROM {searched.full_text} WHERE {searched.full_text} MATCH %s"  # noqa: S608  # nosec B608  # a name of ours
     return Q(pk__in=RawSQL(sql, [phrases]))  # noqa: S611  # nosec B611  # the text is a parameter
 
 
-def _is_said(word: str, searched: Searched) -> SearchVectorExact:
-    """Whether a word of the prose begins with `word`, on PostgreSQL."""
+def _description_matches(word: str, searched: Searched) -> SearchVectorExact:
+    """Match descriptions with a word that begins with `word`, on PostgreSQL."""
     quoted = word.replace("\\", "\\\\").replace("'", "''")
     query = SearchQuery(f"'{quoted}':*", config="simple", search_type="raw")
     return SearchVectorExact(SearchVector(searched.prose, config="simple"), query)

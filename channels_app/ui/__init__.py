@@ -1,1 +1,1 @@
-"""Parts that pages share: Markdown, plots, the frame of settings pages."""
+"""Components that pages share: Markdown, plots, the frame of settings pages."""

@@ -1,4 +1,4 @@
-"""Form fields and forms that several rooms use."""
+"""Form fields and forms that several packages share."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -10,15 +10,15 @@ from django.utils.datastructures import MultiValueDict
 
 from channels_app.models import Channel, Team
 
-# Names and keys are typed as they are: no capital at the beginning, no red line below.
+# Attributes for names and keys: no automatic capitals, no completion, no spelling check.
 AS_TYPED = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
-# What a form is bound to; nothing where it is only shown.
+# The data that a form is bound to; None for an unbound form.
 Data = Mapping[str, Any] | None
 Files: TypeAlias = "MultiValueDict[str, UploadedFile[Any]] | None"
 
 
 class GlobsField(forms.CharField):
-    """Package names, apart by spaces, lines or commas; its clean value is a list of them."""
+    """Package names, separated by spaces, lines or commas; the cleaned value is a list."""
 
     def __init__(self, *, deed: str = "upload") -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class GlobsField(forms.CharField):
 
 
 class ConfirmForm(forms.Form):
-    """The name of what is concerned, typed, for what can't be taken back easily."""
+    """A confirmation of an act that is hard to undo: the user types the name of the object."""
 
     confirm = forms.CharField(max_length=200, widget=forms.TextInput(AS_TYPED))
 

@@ -1,4 +1,4 @@
-"""Markdown → HTML that a page may show, whoever wrote it: no HTML of theirs, no pictures, links to the web alone."""
+"""Safe HTML from untrusted Markdown: no raw HTML, no images, links to the web only."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,14 +12,14 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-# Brackets and wide tables take the parser time that grows faster than the text: this much takes 0.3 s at worst, once.
+# Brackets and wide tables take the parser superlinear time. This length takes 0.3 s at worst, and is then cached.
 MAX_CHARACTERS = 10_000
-# References to one long address, and cells that a table is filled up with, make much of little. What grows beyond this
-# is shown as it was written.
+# References to a long address and padded table cells expand a short text into long HTML. Text beyond this limit is
+# shown as source.
 HTML_MAX_CHARACTERS = 64 * 1024
 REFERENCES_MAX_CHARACTERS = 32 * 1024
-# The parser fills up each row of a table to the width of its head: 65,000 cells of 10,000 characters took 0.9 s and
-# 80 MiB. Where so many could come of it, tables stay text.
+# The parser pads each row of a table to the width of its head: 10,000 characters with 65,000 cells took 0.9 s and
+# 80 MiB. If a text could have more cells than this, its tables are not rendered.
 CELLS_MAX = 8192
 REMEMBERED = 128
 TAGS = {
@@ -37,10 +37,10 @@ def render(
     own_links: bool = False,
     max_characters: int = MAX_CHARACTERS,
 ) -> SafeString:
-    """`text` as HTML, its headings `heading_shift` levels down, since the page has its own.
+    """Return `text` as HTML; headings are moved down by `heading_shift` levels, to fit into the page.
 
-    Links lead outside, by http(s) alone, and vouch for nothing. `own_links` is for what the hub itself wrote: relative
-    links stay, too. What is longer than `max_characters` is cut off.
+    Links may use http(s) only, and are marked as nofollow and ugc. `own_links` is for texts of the hub itself: it also
+    allows relative links. Text beyond `max_characters` is cut off.
     """
     return _rendered(text[:max_characters], heading_shift, own_links)
 
@@ -59,20 +59,20 @@ def _rendered(text: str, heading_shift: int, own_links: bool) -> SafeString:
             url_schemes={"http", "https"},
             url_relative="pass_through" if own_links else "deny",
             link_rel=None if own_links else "nofollow ugc noopener",
-            # What scrolls is reached by the keyboard, too.
+            # Scrollable elements must be reachable by keyboard.
             set_tag_attribute_values={"pre": {"tabindex": "0"}},
         )
     )
 
 
 def _cells(text: str) -> int:
-    """How many cells the tables of a text have at most: each of its lines as wide as the widest."""
+    """Return an upper bound of the number of table cells: every line as wide as the widest one."""
     lines = text.split("\n")
     return max(line.count("|") for line in lines) * len(lines)
 
 
-def _bound_references(state: StateCore) -> None:
-    """Forget the references where, each named as often as there are brackets, they would fill a book."""
+def _drop_long_references(state: StateCore) -> None:
+    """Drop the references if their expansion, one for each bracket, could exceed the limit."""
     references = state.env.get("references", {})
     longest = max((len(each["href"]) + len(each["title"]) for each in references.values()), default=0)
     if longest * state.src.count("[") > REFERENCES_MAX_CHARACTERS:
@@ -86,18 +86,18 @@ def _shift_headings(state: StateCore) -> None:
             token.tag = f"h{min(level, SMALLEST_HEADING)}"
 
 
-def _words_of_picture(
+def _render_image_text(
     self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
 ) -> str:
-    """A picture's text in its place: from elsewhere the browser would not load it, and here there are none."""
+    """Render an image as its text. The CSP blocks images of other sites, and relative ones don't exist."""
     return escape(tokens[index].content)
 
 
 def _make_parser(*extensions: str) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", *extensions])
     parser.core.ruler.push("shift_headings", _shift_headings)
-    parser.core.ruler.after("block", "bound_references", _bound_references)
-    parser.add_render_rule("image", _words_of_picture)
+    parser.core.ruler.after("block", "bound_references", _drop_long_references)
+    parser.add_render_rule("image", _render_image_text)
     return parser
 
 

@@ -1,15 +1,15 @@
-"""PURE: counts → the coordinates of a plot in a square of 100 by 100, which the page stretches."""
+"""Plots: counts → coordinates in a square of 100 by 100, which the page scales. It uses neither Django nor models."""
 
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-# A plot's top is the first of these, times a power of ten, that holds everything.
+# The top of a plot is one of these times a power of ten.
 ROUND_TOPS = (1, 2, 4, 5, 8, 10)
 
 
 def area(days: Sequence[tuple[date, int]]) -> dict[str, Any]:
-    """Line, area, the columns that tell a day's count, the numbers beside and the dates below."""
+    """Return the line, the area, the columns of the days, the numbers of the axis, and the dates below."""
     counts = [count for _, count in days]
     top = round_top(max(counts, default=0))
     line = points(counts, top)
@@ -25,13 +25,13 @@ def area(days: Sequence[tuple[date, int]]) -> dict[str, Any]:
 
 
 def points(counts: Sequence[int], top: int) -> str:
-    """The counts from left to right as `x,y x,y …`, zero at the bottom."""
+    """Return the counts from left to right as `x,y x,y …`, with zero at the bottom."""
     step = 100 / max(len(counts) - 1, 1)
     return " ".join(f"{n * step:.2f},{100 - 100 * count / max(top, 1):.2f}" for n, count in enumerate(counts))
 
 
 def round_top(highest: int) -> int:
-    """The smallest round and even number, at least 4, that is not below `highest`."""
+    """Return the smallest round even number that is at least `highest` and at least 4."""
     scale = 1
     while True:
         for top in ROUND_TOPS:

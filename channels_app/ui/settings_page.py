@@ -1,4 +1,4 @@
-"""What every page within a channel's settings has around it: templates/settings/frame.html."""
+"""The frame of a channel's settings pages: templates/settings/frame.html."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from channels_app.models import Channel
 
 
 def frame_context(request: HttpRequest, channel: Channel, section: str) -> dict[str, Any]:
-    """For a template that extends the frame; `section` is the sidebar's entry that stands for this page."""
+    """Return the context of a template that extends the frame. `section` is the current entry of the sidebar."""
     actor = actors.actor(request)
     return {
         "channel": channel,
@@ -22,12 +22,15 @@ def frame_context(request: HttpRequest, channel: Channel, section: str) -> dict[
 
 
 def sent(request: HttpRequest, action: str = "") -> QueryDict | None:
-    """What a form is bound to, where it was sent; of several on a page, the one whose `action` it is."""
+    """Return the data for a form if it was posted.
+
+    If the page has several forms, `action` selects the posted one.
+    """
     is_sent = request.method == "POST" and (not action or request.POST.get("action") == action)
     return request.POST if is_sent else None
 
 
 def page(request: HttpRequest, channel: Channel, section: str, **context: Any) -> HttpResponse:
-    """templates/settings/<section>.html within the frame."""
+    """Render templates/settings/<section>.html within the frame."""
     frame = frame_context(request, channel, section)
     return render(request, f"settings/{section}.html", frame | context)

@@ -1,4 +1,4 @@
-"""/styleguide: every component in every state, for those who make pages. It exists only with HUB_DEBUG=true."""
+"""The style guide at /styleguide: every component in every state. It exists only with HUB_DEBUG=true."""
 
 from datetime import timedelta
 from typing import Any
