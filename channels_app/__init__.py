@@ -1,9 +1,9 @@
-"""Users, channels and packages: who may see or do what."""
+"""The app for users, channels, packages and permissions."""
 
 from importlib import import_module
 from types import ModuleType
 
-# Migrations 0003, 0009, 0010 and 0016 import these modules by the names that they had then.
+# Migrations 0003, 0009, 0010 and 0016 import these modules by their former names.
 FORMER_NAMES = {"about": "packages.about", "access_epoch": "access.revision", "search_tables": "search.indexes"}
 
 

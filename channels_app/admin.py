@@ -1,10 +1,10 @@
-"""Django's admin for administrators: people, channels, keys (which can be revoked, never read)."""
+"""Django's admin site for administrators: people, channels, keys (which can be revoked, but not read)."""
 
 from typing import Any
 
 import allauth.mfa.admin
 import allauth.socialaccount.admin
-import allauth.usersessions.admin  # noqa: F401  (each registers what is taken back below)
+import allauth.usersessions.admin  # noqa: F401  (each registers admin classes that are unregistered below)
 from allauth.account.decorators import secure_admin_login
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
@@ -22,10 +22,10 @@ from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, ReservedN
 
 admin.site.site_header = "Channelhub administration"
 admin.site.site_title = "Channelhub"
-# By the hub's own page, with its limits and second factors.
+# The admin site signs in by the hub's own page, with its rate limits and second factors.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.register(User, HubUserAdmin)
-# Their pages show secrets: seeds of second factors, tokens of providers, keys of sessions.
+# Their admin pages would show secrets: seeds of second factors, tokens of providers, keys of sessions.
 admin.site.unregister([Authenticator, SocialToken, UserSession])
 
 
@@ -38,7 +38,7 @@ class ChannelAdmin(Audited):
         return ["name"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
-        """As the channel's own pages do, so that its owners are told alike."""
+        """Save by the same functions as the channel's pages, so that its owners are notified."""
         values = {name: form.cleaned_data[name] for name in form.changed_data}
         described = {name: values.pop(name) for name in ("description", "is_private") if name in values}
         actor = Actor(user=actors.person(request))
@@ -48,7 +48,7 @@ class ChannelAdmin(Audited):
             channels.change_policies(actor=actor, channel=obj, **values)
 
     def record(self, request: HttpRequest, what: str, obj: Model, before: Values, now: Values) -> None:
-        """It was, in channels.py."""
+        """Record no event: channels.update() and channels.change_policies() do."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -89,7 +89,7 @@ class ReservedNameAdmin(ReadOnlyAdmin):
 class ApiKeyAdmin(admin.ModelAdmin):
     list_display = ["name", "hint", "owner", "scopes", "expires_at", "last_used_at", "revoked_at"]
     search_fields = ["name", "owner__username"]
-    # What is left is to rename it, and to revoke it for good.
+    # Only the name can be changed; the action revokes the key.
     readonly_fields = [
         *("kind", "owner", "robot_of", "hint", "scopes", "all_channels", "channels", "package_globs"),
         *("expires_at", "last_used_at", "revoked_at"),
@@ -106,7 +106,10 @@ class ApiKeyAdmin(admin.ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Let a key go with its owner alone: deleted by itself, it would end without a word to whoever has it."""
+        """Allow to delete a key only together with its owner.
+
+        Deleted by itself, it would end without a notification of its owner.
+        """
         match = request.resolver_match
         return match is not None and "apikey" not in match.view_name
 

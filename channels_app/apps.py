@@ -1,4 +1,4 @@
-"""The app: the applications that it knows by itself, and the checks of its settings."""
+"""The app configuration: registers the known OAuth applications and the checks of settings."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ class ChannelsConfig(AppConfig):
     name = "channels_app"
 
     def ready(self) -> None:
-        # Their receivers and checks.
+        # Connects signal receivers and registers checks.
         import channels_app.accounts.events  # noqa: F401
-        from channels_app.accounts.oauth.clients import add_known_clients  # models are there by now
+        from channels_app.accounts.oauth.clients import add_known_clients  # models are loaded now
         from hub import database, deployment  # noqa: F401
 
         post_migrate.connect(add_known_clients, sender=self)

@@ -1,4 +1,4 @@
-"""What may be called what: the identifiers of CEP 26, as patterns that match whole strings.
+"""Identifiers of CEP 26, as patterns that match whole strings.
 
 `\\Z` instead of `$` (which accepts a newline at the end), explicit ASCII classes instead of IGNORECASE (which accepts
 U+212A and U+017F).
@@ -19,8 +19,8 @@ CHANNEL_MAX_CHARACTERS = 128
 
 EXTENSIONS = (".conda", ".tar.bz2")
 
-# Every subdir that some client knows (rattler, conda, mamba): rattler and conda remember a missing index file for days.
-# tests/archive/test_identifiers.py compares the list with theirs.
+# Every subdir that a client (rattler, conda, mamba) knows: rattler and conda cache a missing index file for days.
+# tests/archive/test_identifiers.py compares the list with those of the clients.
 KNOWN_SUBDIRS = (
     "noarch",
     "linux-64",
@@ -60,5 +60,5 @@ KNOWN_SUBDIRS = (
 
 
 def is_subdir(name: str) -> bool:
-    """Whether CEP 26 allows `name` as a subdir."""
+    """Tell whether CEP 26 allows `name` as a subdir."""
     return len(name) <= SUBDIR_MAX_CHARACTERS and SUBDIR.match(name) is not None

@@ -1,4 +1,4 @@
-"""Who there is, what there is, and who belongs to what."""
+"""Models of users, channels, teams, keys and artifacts."""
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -7,7 +7,7 @@ from django.db.models.functions import Lower, Now
 
 from channels_app import identifiers
 
-# `field__lower=`: unlike `__iexact`, it is answered by the unique indexes that ignore capitals.
+# `field__lower=` uses the case-insensitive unique indexes, unlike `__iexact`.
 models.CharField.register_lookup(Lower)
 
 
@@ -23,7 +23,7 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         constraints = [
-            # Signing in ignores capitals, and nobody should be taken for somebody else.
+            # Signing in ignores case, and similar names would allow impersonation.
             models.UniqueConstraint(
                 Lower("username"),
                 name="one_name_in_all_capitals",
@@ -65,12 +65,12 @@ class Channel(models.Model):
 
     @property
     def upload_limit_bytes(self) -> int:
-        """The largest package that may be uploaded: the channel's own limit, else the hub's."""
+        """Return the maximal size of a package: the channel's own limit, else the hub's."""
         return self.max_upload_bytes or settings.HUB_MAX_UPLOAD_BYTES
 
 
 class PendingName(models.Model):
-    """A channel's name that is kept for one user's CI, which is about to make the channel; see pending_names.py."""
+    """A channel name that is reserved for one user's CI, which will create the channel; see pending_names.py."""
 
     name = models.CharField(max_length=identifiers.CHANNEL_MAX_CHARACTERS, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="pending_names")
@@ -81,7 +81,7 @@ class PendingName(models.Model):
 
 
 class ReservedName(models.Model):
-    """The name of a channel that is gone, for its last owners alone; see reserved_names.py."""
+    """The name of a deleted channel, reserved for its last owners; see reserved_names.py."""
 
     name = models.CharField(max_length=identifiers.CHANNEL_MAX_CHARACTERS, unique=True)
     owners = models.ManyToManyField(User, blank=True, related_name="reserved_names")
@@ -95,7 +95,7 @@ class ReservedName(models.Model):
 
 
 class Usage(models.Model):
-    """The bytes and packages of one user's channels, counted with each upload while there are quotas; see quotas.py."""
+    """The bytes and packages of one user's channels, counted at each upload if there are quotas; see quotas.py."""
 
     user = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="usage")
     stored_bytes = models.PositiveBigIntegerField()
@@ -115,7 +115,7 @@ class Role(models.TextChoices):
 
 
 class Team(models.Model):
-    """People who are members of channels together."""
+    """A group of users with shared memberships in channels."""
 
     name = models.CharField(max_length=100, unique=True)
     description = models.CharField(max_length=500, blank=True)
@@ -135,7 +135,7 @@ class Team(models.Model):
 
 
 class TeamMember(models.Model):
-    """Somebody in a team; its managers say who else is."""
+    """A user in a team; the managers of a team manage its members."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="people")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="teams")
@@ -151,7 +151,7 @@ class TeamMember(models.Model):
 
 
 class Member(models.Model):
-    """The role of a user, or of everybody in a team, in a channel."""
+    """The role of a user, or of all members of a team, in a channel."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="memberships")
@@ -165,7 +165,7 @@ class Member(models.Model):
             models.UniqueConstraint(fields=["channel", "team"], name="one_role_a_team"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="known_role"),
             models.CheckConstraint(condition=models.Q(user=None) ^ models.Q(team=None), name="member_is_user_or_team"),
-            # Whoever owns is a person, so that somebody can always be asked.
+            # Owners are users, so that there is always a person to contact.
             models.CheckConstraint(condition=models.Q(team=None) | ~models.Q(role="owner"), name="no_team_owns"),
         ]
 
@@ -174,7 +174,7 @@ class Member(models.Model):
 
 
 class Invitation(models.Model):
-    """A role in a channel, or a place in a team, for whoever was asked and accepts it; see invitations.py."""
+    """An offer of a role in a channel, or of a place in a team; see invitations.py."""
 
     channel = models.ForeignKey(Channel, null=True, on_delete=models.CASCADE, related_name="invitations")
     into = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="invitations")
@@ -208,12 +208,12 @@ class Invitation(models.Model):
 
 class KeyKind(models.TextChoices):
     PERSONAL = "personal"
-    ROBOT = "robot"  # of a channel: it stays when whoever made it leaves
-    MINTED = "minted"  # for minutes, by a trusted publisher's identity token
+    ROBOT = "robot"  # a channel key: it stays valid if its creator leaves
+    MINTED = "minted"  # a short-lived token, issued for a trusted publisher's identity token
 
 
 class ApiKey(models.Model):
-    """A key of a user, of a channel, or minted for trusted publishers. Its secret is never kept: see keys.py."""
+    """A key of a user, of a channel, or of trusted publishers. Its secret is not stored; see api_keys.py."""
 
     kind = models.CharField(max_length=10, choices=KeyKind, default=KeyKind.PERSONAL, db_default="personal")
     owner = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="keys")
@@ -222,7 +222,7 @@ class ApiKey(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the key, in hex.")
     hint = models.CharField(max_length=16, editable=False, help_text="The key's first characters.")
     scopes = models.JSONField(default=list, help_text="A list of: read, upload, delete, manage.")
-    # Explicit, so that a key for one channel does not become one for all when that channel goes.
+    # Explicit, so that the deletion of a key's only channel does not extend the key to all channels.
     all_channels = models.BooleanField(default=False, help_text="For every channel of its owner, now and later.")
     channels = models.ManyToManyField(Channel, blank=True, related_name="keys")
     package_globs = models.JSONField(
@@ -256,7 +256,7 @@ class ApiKey(models.Model):
 
 
 class Package(models.Model):
-    """All artifacts of one name in one channel, and what lists say of them; see packages.py."""
+    """All artifacts of one name in one channel, with the data that lists show; see packages.py."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="packages")
     name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
@@ -280,7 +280,7 @@ class Package(models.Model):
 
 
 class PackageDependency(models.Model):
-    """A name that a package's latest version depends on."""
+    """The name of a package that a package's latest version depends on."""
 
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="dependencies")
     name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
@@ -294,19 +294,19 @@ class PackageDependency(models.Model):
 
 
 class Removal(models.TextChoices):
-    """How an artifact was taken out of the index (CEP 36)."""
+    """The ways in which an artifact was removed from the index (CEP 36)."""
 
     NONE = "", "in the index"
     YANKED = "yanked", "yanked"  # out of the index, still served by its URL
-    DELETED = "deleted", "deleted"  # no longer served; the row keeps other bytes from taking its name
+    DELETED = "deleted", "deleted"  # no longer served; the row reserves the file name
 
 
-# How a reason begins that is of the store's making, not of the record's: verify puts such an artifact back one day.
+# The prefix of reasons that concern the store, not the record: verify reverts them once the bytes are intact.
 DAMAGED = "Its bytes are "
 
 
 class Artifact(models.Model):
-    """One published file. It is served unless it was deleted, and in the index unless it was yanked or deleted."""
+    """One published file. It is served unless it is deleted, and indexed unless it is yanked or deleted."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="artifacts")
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="artifacts")
@@ -355,13 +355,13 @@ class Artifact(models.Model):
 
     class Meta:
         constraints = [
-            # Some of the clients' file systems ignore case.
+            # File systems of some clients ignore case.
             models.UniqueConstraint("channel", "subdir", Lower("file_name"), name="one_artifact_a_file_name"),
         ]
         indexes = [
             models.Index(fields=["channel", "subdir", "file_name"], name="artifact_by_path"),
             models.Index(fields=["package", "subdir"], name="artifact_by_package"),
-            # What is in the index: counted by subdir, and by time for feeds, without a look at the wide rows.
+            # Indexed artifacts, by subdir for counts and by time for feeds, without reads of the wide rows.
             models.Index(
                 fields=["channel", "subdir", "package"],
                 name="listed_by_subdir",
@@ -379,12 +379,12 @@ class Artifact(models.Model):
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the index leaves it out because its bytes are missing or wrong."""
+        """Tell whether the artifact is quarantined because its bytes are missing or wrong."""
         return self.set_aside_reason.startswith(DAMAGED)
 
 
 class AboutDocument(models.Model):
-    """The whole info/about.json of an artifact where it is too long for the row; see about.py."""
+    """The complete info/about.json of an artifact if it is too long for the row; see about.py."""
 
     artifact = models.OneToOneField(Artifact, on_delete=models.CASCADE, related_name="about_document")
     body = models.BinaryField(help_text="JSON, as one zstd frame.")
@@ -394,7 +394,7 @@ class AboutDocument(models.Model):
 
 
 class DailyDownloads(models.Model):
-    """How often an artifact was downloaded on one day (UTC)."""
+    """The number of downloads of an artifact on one day (UTC)."""
 
     artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="daily_downloads")
     day = models.DateField()
@@ -409,7 +409,7 @@ class DailyDownloads(models.Model):
 
 
 class RateCount(models.Model):
-    """How often something was tried in one window of time; see limits.py."""
+    """The number of attempts in one window of a rate limit; see rate_limits/counters.py."""
 
     name = models.CharField(max_length=100)
     window = models.PositiveBigIntegerField(help_text="The window's end, in seconds since 1970.")
@@ -423,7 +423,7 @@ class RateCount(models.Model):
 
 
 class Outgoing(models.Model):
-    """A mail, or another message to somebody outside, that has yet to go out; see outbox.py."""
+    """An outgoing message, such as a mail; see outbox.py."""
 
     task = models.CharField(max_length=100, help_text="The name of what sends it: one of tasks.SENDERS.")
     args = models.JSONField(default=list)
@@ -437,7 +437,7 @@ class Outgoing(models.Model):
 
 
 class Letter(models.Model):
-    """A mail that a request has written, such as one with a code, until a job has sent it; see mailing.py."""
+    """A mail that a request has stored, such as one with a code, until a job sends it; see mailing.py."""
 
     to = models.CharField(max_length=254, blank=True, help_text="Empty where nobody is written to.")
     subject = models.CharField(max_length=300)
@@ -449,7 +449,7 @@ class Letter(models.Model):
 
 
 class AccessEpoch(models.Model):
-    """One row, whose number triggers raise whenever somebody's right to read may have ended; see access_epoch.py."""
+    """The access revision: one row with a number that triggers raise when a right may have ended; see revision.py."""
 
     number = models.PositiveBigIntegerField(db_default=0)
 
@@ -458,7 +458,7 @@ class AccessEpoch(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Something that changed, who changed it and with what; written in the transaction of the change itself."""
+    """A change, with its actor and credential; it is written in the transaction of the change."""
 
     channel = models.ForeignKey(Channel, null=True, on_delete=models.SET_NULL, related_name="events")
     actor = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="events")

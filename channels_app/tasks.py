@@ -1,4 +1,4 @@
-"""The jobs of people and channels. Each finds in the database what there is to do."""
+"""Jobs for people and channels. Each job reads its work from the database."""
 
 from celery import shared_task
 
@@ -26,7 +26,7 @@ def warn_of_expiring_keys() -> None:
     api_key_expiry.warn()
 
 
-# Messages that were given up and are tried again; an earlier version sent a job for each.
+# Jobs that retry messages that were given up. An earlier version also enqueued them for each message.
 
 
 @shared_task

@@ -1,4 +1,4 @@
-"""The pages for people. A channel's page is `/channels/<channel>`; its files lie at `/<channel>/…`."""
+"""Routes of the pages. A channel's page is `/channels/<channel>`; its files are at `/<channel>/…`."""
 
 from django.urls import include, path
 

@@ -34,7 +34,7 @@ def record(
     return event
 
 
-def record_each(action: str, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
+def record_each(action: Action, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
     """Record an event of the hub itself for each of `targets`, with its detail. No mails are sent."""
     AuditEvent.objects.bulk_create(
         AuditEvent(action=action, channel=channel, target=target, detail=detail) for target, detail in targets.items()
