@@ -71,7 +71,7 @@ class Actor:
 
 
 ANYONE = Actor()
-# In the place of a channel that is not there: rights in it are asked for all the same.
+# A stand-in for a missing channel, so that permissions are computed in either case.
 NO_CHANNEL = Channel(pk=0, is_private=True)
 
 
@@ -146,13 +146,16 @@ def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
 
 
 def permissions_if_any(actor: Actor, channel: Channel | None) -> frozenset[Permission]:
-    """The same, and nothing where there is no channel: by the same work, so that the time tells nothing."""
+    """Return the same; none if `channel` is None.
+
+    The work is the same in both cases, so that the time of the answer does not reveal whether a channel exists.
+    """
     granted = permissions(actor, channel or NO_CHANNEL)
     return granted if channel else frozenset()
 
 
 def sorted_permissions(actor: Actor, channel: Channel | None) -> list[Permission]:
-    """The same from the least to the most, for people and programs to read."""
+    """Return the same permissions from the weakest to the strongest, for output."""
     granted = permissions_if_any(actor, channel)
     return [permission for permission in Permission if permission in granted]
 

@@ -72,7 +72,7 @@ def first_time(event: AuditEvent) -> QuerySet[User]:
 
 
 def whose_address_changed(event: AuditEvent) -> QuerySet[User]:
-    """Nobody where it is the first address: there is no other one at which to warn."""
+    """Select the actor if there was a previous address; a first address needs no warning."""
     return oneself(event) if event.detail.get("before") else User.objects.none()
 
 
