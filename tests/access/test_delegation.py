@@ -187,7 +187,7 @@ def test_nothing_is_remembered_beyond_the_end_of_the_key(channel: Channel, olga:
     minted = Actor(key=make_minted_key(made(make_key(olga, scopes=ALL)))[0])
     soon = timezone.now() + timedelta(seconds=3)
     ApiKey.objects.filter(kind="personal").update(expires_at=soon)
-    assert decision_cache._end(minted) == soon.timestamp()
+    assert decision_cache._expires_at(minted) == soon.timestamp()
 
 
 EMAIL = "ada@example.org"
