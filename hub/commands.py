@@ -33,7 +33,7 @@ class Command(base.BaseCommand):
 
 
 def _refusal(error: Exception) -> Exception:
-    """One line for what an operator can do something about; any other error as it is, with its trace."""
+    """Print errors that an operator can resolve as one line; raise others with their traceback."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     if is_disk_full(error):
         return base.CommandError(f"The hub's disk is full ({reason}). Make room on it, then try again.")

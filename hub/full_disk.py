@@ -16,7 +16,7 @@ LITTLE_BYTES = 1024**2
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk is what the error, or what led to it, was."""
+    """Tell whether a full disk caused the error, directly or through its causes."""
     while error is not None:
         if _says_full(error):
             return True

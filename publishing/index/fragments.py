@@ -1,4 +1,4 @@
-"""The ready pieces of an index: for each package name its fragments (in the database) and its shard (in the store)."""
+"""Per-package parts of an index: the fragments of a package name (in the database) and its shard (in the store)."""
 
 import logging
 import tempfile
@@ -28,16 +28,16 @@ from publishing.index.spool import Spool
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 
 NAMES_AT_ONCE = 200
-# A document may have 128 KiB, in older rows 1 MiB.
+# A document has at most 128 KiB, or 1 MiB in older rows.
 DOCUMENTS_AT_ONCE = 50
 PUTS_AT_ONCE = 8
-# In the order of a shard.
+# The order of sections in a shard.
 SECTIONS = ("packages", "packages.conda", "v3.conda", "v3.tar.bz2")
 PLACE = ("file_name", "version", "revision", "removal")
-# Wide, and in no record.
+# Large columns that no record contains.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
 CANARY = Revision(0, 0, 0)
-# Errors of the machine, not of a record: a client's parser raises none of these.
+# Errors of this machine, not of a record: no client's parser raises them.
 MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Place:
-    """An artifact, as far as its place in an index goes."""
+    """The columns of an artifact that decide its place in an index."""
 
     pk: int
     name: str
@@ -60,26 +60,26 @@ class Place:
 
 
 class Entry(NamedTuple):
-    """What one artifact contributes: section → ready JSON, and its entry in the shard."""
+    """The part of one artifact: section → JSON, and its packed entry in the shard."""
 
     texts: dict[str, str]
     packed: bytes
 
 
-class _ChangedMeanwhile(Exception):  # noqa: N818  (its name is a sentence)
-    """An artifact has left the index while its name was made."""
+class _ChangedDuringBuild(Exception):  # noqa: N818  (its name is a sentence)
+    """An artifact left the index while the fragments of its name were built."""
 
 
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
-    """Make the pieces of `names` anew: shards to the store first, then, in one transaction a batch, the rest.
+    """Rebuild the fragments of `names`: first put the shards into the store, then save the rows.
 
-    Returns the names that were made: all, or the first of them, where time.monotonic() passes `deadline`.
+    Each batch is one transaction. Returns the names that were made before time.monotonic() passed `deadline`.
     """
     return in_batches(names, NAMES_AT_ONCE, partial(_remake, index), deadline)
 
 
 def in_batches(names: list[str], size: int, make: Callable[[list[str]], object], deadline: float | None) -> list[str]:
-    """`make` batches of `names` until the deadline; at least one. Returns the names in them."""
+    """Call `make` with batches of `names` until the deadline, at least once. Return the names in these batches."""
     end = 0
     while end < len(names) and (end == 0 or deadline is None or time.monotonic() < deadline):
         make(names[end : end + size])
@@ -95,22 +95,22 @@ def _remake(index: SubdirIndex, names: list[str]) -> None:
 
 @contextmanager
 def spooled(index: SubdirIndex, names: Sequence[str], *, is_checked: bool = True) -> Iterator[Spool]:
-    """The pieces of `names` as their artifacts have them now.
+    """Build the fragments and shards of `names` from their artifacts.
 
-    `is_checked`: records that clients can't read are set aside, and left out.
+    `is_checked`: quarantine records that clients can't read, and leave them out.
     """
     while True:
         with Spool() as spool:
             try:
                 _make(index, names, spool, is_checked=is_checked)
-            except _ChangedMeanwhile:
+            except _ChangedDuringBuild:
                 continue
             yield spool
             return
 
 
 def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked: bool) -> None:
-    """Fill the spool, from a batch of documents at a time."""
+    """Fill the spool from batches of documents."""
     places = _places(index, names)
     listed = {name: sorted((each for each in places[name] if not each.removal), key=Place.order) for name in names}
     newest = {place.pk for found in listed.values() for place in repodata.newest_version(found)}
@@ -128,7 +128,7 @@ def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked:
 
 
 def _spooled(spool: Spool, entries: Iterator[Entry]) -> Iterator[bytes]:
-    """The entries of a shard; those of the fragments are added on the way."""
+    """Yield the entries of a shard. Add those of the fragments to the spool."""
     for entry in entries:
         for section, text in entry.texts.items():
             spool.add(section, text)
@@ -145,12 +145,12 @@ def _places(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Place]]:
 
 
 def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_checked: bool) -> Iterator[Entry]:
-    """What these artifacts contribute, in this order, all of it readable by py-rattler."""
+    """Yield the entries of these artifacts in this order. With `is_checked`, py-rattler can read all of them."""
     for start in range(0, len(pks), DOCUMENTS_AT_ONCE):
         batch = pks[start : start + DOCUMENTS_AT_ONCE]
         found = Artifact.objects.filter(set_aside_reason="").select_related("package").defer(*UNUSED).in_bulk(batch)
         if len(found) < len(batch):
-            raise _ChangedMeanwhile
+            raise _ChangedDuringBuild
         rows = [found[pk] for pk in batch]
         yield from _readable(subdir, rows, newest) if is_checked else (_entry(row, newest) for row in rows)
 
@@ -160,7 +160,7 @@ def _entry(row: Artifact, newest: Collection[int] = ()) -> Entry:
 
 
 def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) -> list[Entry]:
-    """Set aside those records that clients can't read, and tell the administrators."""
+    """Quarantine records that clients can't read, and notify the administrators."""
     try:
         made = [_entry(row, newest) for row in rows]
         _parse(subdir, made)
@@ -168,18 +168,18 @@ def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) ->
         raise
     except Exception as error:
         logger.exception("%s: a record can't be read by clients; looking for it", subdir)
-        if not [row for row in rows if _is_poison(subdir, row)]:
+        if not [row for row in rows if _is_unreadable(subdir, row)]:
             raise
-        raise _ChangedMeanwhile from error
+        raise _ChangedDuringBuild from error
     return made
 
 
-def _is_poison(subdir: str, row: Artifact) -> bool:
+def _is_unreadable(subdir: str, row: Artifact) -> bool:
     try:
         _parse(subdir, [_entry(row)])
     except MACHINE_ERRORS:
         raise
-    except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
+    except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
         _quarantine(row, f"{type(error).__name__}: {error}")
         return True
     return False
@@ -197,9 +197,9 @@ def _quarantine(artifact: Artifact, reason: str) -> None:
 
 
 def _parse(subdir: str, entries: Sequence[Entry]) -> None:
-    """Parse the records once as the clients will.
+    """Parse the records as clients do.
 
-    Raises whatever the parser raises, and MACHINE_ERRORS where the file for it can't be written.
+    Raise the parser's exception on failure, and one of MACHINE_ERRORS if the file for it can't be written.
     """
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
         for part in repodata.repodata_layout(subdir, CANARY):

@@ -1,7 +1,7 @@
-"""Rows → the bytes of index files. PURE: it reads nothing and stores nothing.
+"""Conversion of artifact rows into the bytes of index files, without I/O (CEP 12, 16, 36, 47, 48).
 
-A record is an artifact's own info/index.json plus what only the hub knows. What one name contributes to a file is a
-fragment for each section of that file: `"file name":{record},…`, ready to be joined by commas. CEP 12, 16, 36, 47, 48.
+A record is an artifact's info/index.json plus the keys that only the hub knows. A package name has one fragment for
+each section of a file: `"file name":{record},…`. Fragments are joined by commas.
 """
 
 import re
@@ -35,10 +35,10 @@ NOTICES = "notices.json"
 SUBDIR_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA, RUN_EXPORTS_ZST, RUN_EXPORTS, CURRENT_ZST, CURRENT)
 CURRENT_FILES = (CURRENT, CURRENT_ZST)
 CHANNEL_FILES = (CHANNELDATA, NOTICES)
-# Each of these lies in the store beside the same content as one zstd frame, `<name>.zst`.
+# The store also has each of these as one zstd frame, `<name>.zst`.
 ALSO_AS_ZST = (REPODATA, CURRENT, RUN_EXPORTS, CHANNELDATA)
 
-# What the hub alone says of an artifact, and keys by which a record could point a client elsewhere.
+# Keys that only the hub may set, and keys by which a record could direct a client elsewhere.
 HUB_KEYS = {
     *("md5", "sha256", "size", "subdir", "indexed_timestamp", "attestations_sha256"),
     *("legacy_bz2_md5", "legacy_bz2_size", "url", "fn", "channel"),
@@ -49,18 +49,18 @@ HUB_KEYS = {
 CLIENT_KEYS = {"record_version", "self", "cls", "signatures", "defaulted_keys", "requires", "run_exports"}
 LEFT_OUT = HUB_KEYS | CLIENT_KEYS
 ABOUT_KEYS = ("dev_url", "doc_url", "home", "license", "source_url", "summary")
-# Of one package in channeldata.json, which every client reads whole.
+# Limits per package in channeldata.json, which every client reads completely.
 ABOUT_MAX_CHARACTERS, ABOUT_LIST_MAX = 1000, 10
 RUN_EXPORTS_MAX_BYTES = 64 * 1024
 FEATURES = ("activate.d", "binary_prefix", "deactivate.d", "post_link", "pre_link", "pre_unlink", "text_prefix")
-# Level 1 is faster than 3 on repodata, and smaller.
+# On repodata, level 1 is faster than level 3 and compresses better.
 ZSTD_LEVEL = 1
 EMPTY_NOTICES = b'{"notices":[]}'
 NEVER_BUILT = "1970-01-01T00:00:00Z"
 
 
 class Listed(Protocol):
-    """What a record's place follows from."""
+    """The columns that decide the section and key of a record."""
 
     file_name: str
     version: str
@@ -68,7 +68,7 @@ class Listed(Protocol):
 
 
 class Row(Listed, Protocol):
-    """What a record is made of: a published artifact."""
+    """The columns of a published artifact that make its record."""
 
     subdir: str
     index_json: Any
@@ -81,7 +81,7 @@ class Row(Listed, Protocol):
 
 
 class SummaryRow(Row, Protocol):
-    """What channeldata.json needs of an artifact besides."""
+    """A published artifact with the additional columns for channeldata.json."""
 
     build_number: int
     about_json: Any
@@ -90,14 +90,14 @@ class SummaryRow(Row, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The place in a file where the fragments of this section go, name by name, joined by commas."""
+    """A placeholder in a layout for the fragments of one section, ordered by name and joined by commas."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What an index says of the records of one repodata revision: how many, and the first and last time in ms."""
+    """Summary of the records of one repodata revision: their number, and the first and last time in ms."""
 
     n_packages: int
     oldest: int
@@ -109,7 +109,7 @@ Layout = tuple[str | Section, ...]
 
 
 def record(row: Row) -> dict[str, Any]:
-    """The repodata record of one artifact: every other key of its index.json, known or not, and the hub's own."""
+    """Build the repodata record of one artifact: every key of its index.json, known or not, and the hub's keys."""
     kept = {key: value for key, value in row.index_json.items() if key not in LEFT_OUT}
     if timestamp := timestamps.stated_ms(kept.get("timestamp")):
         kept["timestamp"] = timestamp
@@ -128,7 +128,7 @@ def record(row: Row) -> dict[str, Any]:
 
 
 def section_of(row: Listed) -> tuple[str, str]:
-    """Where a record goes and under which key: CEP 48 drops the extension in the sections of revision 3."""
+    """Return the section and the key of a record. CEP 48 drops the extension in the sections of revision 3."""
     extension = "conda" if row.file_name.endswith(".conda") else "tar.bz2"
     if row.revision >= 3:
         return f"v3.{extension}", row.file_name.removesuffix(f".{extension}")
@@ -136,7 +136,7 @@ def section_of(row: Listed) -> tuple[str, str]:
 
 
 def entries(row: Row, *, is_newest: bool) -> dict[str, str]:
-    """What one artifact contributes: section → ready JSON. `newest.…` holds the newest version alone."""
+    """Return the JSON of one artifact for each section. Sections `newest.…` hold only the newest version."""
     section, key = section_of(row)
     entry = _inside({key: record(row)})
     newest = {f"newest.{section}": entry} if is_newest and row.revision < 3 else {}
@@ -144,19 +144,19 @@ def entries(row: Row, *, is_newest: bool) -> dict[str, str]:
 
 
 def removed_entry(names: Sequence[str]) -> str:
-    """What one name contributes to the file names that were taken out of the index (CEP 36)."""
+    """Return the JSON of one name's file names that were removed from the index (CEP 36)."""
     return _text(names)[1:-1]
 
 
 def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
-    """The rows of the newest version, by conda's order of versions (CEP 33)."""
+    """Return the rows of the newest version, by conda's version order (CEP 33)."""
     versions = [Version(row.version) for row in rows]
     last = max(versions, default=None)
     return [row for row, version in zip(rows, versions, strict=True) if version == last]
 
 
 def shard_chunks(counts: Mapping[str, int], entries: Iterator[bytes], removed: Sequence[str]) -> Iterator[bytes]:
-    """One name's shard in msgpack, not yet compressed (CEP 16), of each section's count of `entries`, in that order."""
+    """Yield one name's shard in msgpack, uncompressed (CEP 16). `entries` come in the order of the sections' counts."""
     pack, v3 = msgpack.Packer(), {section[3:]: n for section, n in counts.items() if section.startswith("v3.")}
 
     def section(key: str, count: int) -> Iterator[bytes]:
@@ -174,21 +174,24 @@ def shard_chunks(counts: Mapping[str, int], entries: Iterator[bytes], removed: S
 
 
 def shard_entry(row: Row) -> bytes:
-    """A record and its key, as a shard has them: checksums as bytes (CEP 16)."""
+    """Pack a record and its key for a shard, with checksums as bytes (CEP 16)."""
     _, key = section_of(row)
     packed = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
     return bytes(msgpack.packb(key) + msgpack.packb(packed))
 
 
 def shard_file(sha256: str) -> str:
-    """Where the shard with this SHA-256 lies, below its subdir (CEP 16)."""
+    """Return the path of the shard with this SHA-256, relative to its subdir (CEP 16)."""
     return f"shards/{sha256}.msgpack.zst"
 
 
 def shard_index(
     subdir: str, shards: Mapping[str, str], *, created_at: str, revision_3: Revision | None = None
 ) -> bytes:
-    """`shards`: name → SHA-256 of its shard in hex. Both URLs relative: absolute ones would drop `/t/<key>/`."""
+    """Build the shard index (CEP 16). `shards`: package name → SHA-256 of its shard in hex.
+
+    Both URLs are relative, because absolute URLs would drop `/t/<key>/`.
+    """
     info = {"subdir": subdir, "base_url": "./", "shards_base_url": "./shards/", "created_at": created_at}
     content = {
         "version": 1,
@@ -199,7 +202,7 @@ def shard_index(
 
 
 def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
-    """repodata.json, as literal text and the sections between it (CEP 36, CEP 48)."""
+    """Return the layout of repodata.json: literal text and sections (CEP 36, CEP 48)."""
     layout: Layout = (
         f'{{"info":{_text({"subdir": subdir} | _revisions(revision_3))},"packages":{{',
         Section("packages"),
@@ -215,7 +218,7 @@ def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
 
 
 def run_exports_layout(subdir: str) -> Layout:
-    """run_exports.json (CEP 12), with revision 3 as rattler reads it."""
+    """Return the layout of run_exports.json (CEP 12), with revision 3 in the form that rattler reads."""
     return (
         f'{{"info":{{"subdir":"{subdir}","version":1}},"packages":{{',
         Section("run_exports.packages"),
@@ -230,20 +233,20 @@ def run_exports_layout(subdir: str) -> Layout:
 
 
 def current_layout(subdir: str, packages: Mapping[str, Any]) -> Layout:
-    """current_repodata.json, from records that were chosen already."""
+    """Return the layout of current_repodata.json with the selected records."""
     content = {"info": {"subdir": subdir}, **packages, "removed": [], "repodata_version": 1}
     return (_text(content),)
 
 
 def channeldata_layout(subdirs: Iterable[str]) -> Layout:
-    """channeldata.json (CEP 38)."""
+    """Return the layout of channeldata.json (CEP 38)."""
     return (f'{{"channeldata_version":1,"subdirs":{_text(sorted(subdirs))},"packages":{{', Section("channeldata"), "}}")
 
 
 def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
-    """What channeldata.json says of one package: texts from its newest artifact, facts from all that are listed."""
+    """Build a package's channeldata.json fragment: texts of its newest artifact, facts of all listed artifacts."""
     newest = max(newest_version(rows), key=lambda row: (row.build_number, row.indexed_timestamp))
-    about = {key: kept for key in ABOUT_KEYS if (kept := _shown(newest.about_json.get(key)))}
+    about = {key: value for key in ABOUT_KEYS if (value := _truncated(newest.about_json.get(key)))}
     features = {feature for row in rows for feature in row.features}
     entry = {
         **about,
@@ -256,15 +259,15 @@ def channeldata_fragment(name: str, rows: Sequence[SummaryRow]) -> str:
     return _inside({name: entry})
 
 
-def _shown(value: object) -> object:
-    """Texts and lists of them, as CEP 38 has them, each cut; nothing of anything else."""
+def _truncated(value: object) -> object:
+    """Return a string or a list of strings (CEP 38), truncated to the limits, or None for other types."""
     if isinstance(value, list):
         return [each[:ABOUT_MAX_CHARACTERS] for each in value[:ABOUT_LIST_MAX] if isinstance(each, str)]
     return value[:ABOUT_MAX_CHARACTERS] if isinstance(value, str) else None
 
 
 def _newest_run_exports(rows: Sequence[SummaryRow]) -> dict[str, Any]:
-    """Version → run exports, the newest first, of as many versions as there is room for."""
+    """Return version → run exports, newest first, up to RUN_EXPORTS_MAX_BYTES."""
     stated = {row.version: row.run_exports for row in rows if row.run_exports}
     room, kept = RUN_EXPORTS_MAX_BYTES, {}
     for version in sorted(stated, key=lambda version: (Version(version), version), reverse=True):
@@ -276,7 +279,7 @@ def _newest_run_exports(rows: Sequence[SummaryRow]) -> dict[str, Any]:
 
 
 def empty_file(subdir: str, file_name: str) -> bytes | None:
-    """A valid file with nothing in it, for a subdir that every channel has; None where there is no such file."""
+    """Return an empty but valid index file for a known subdir, or None if there is no such file."""
     if subdir and subdir not in KNOWN_SUBDIRS:
         return None
     files = _empty_subdir_files(subdir) if subdir else empty_channel_files()
@@ -322,5 +325,5 @@ def _text(value: Any) -> str:
 
 
 def _inside(entries: dict[str, Any]) -> str:
-    """The JSON of an object without its braces."""
+    """Return the JSON of an object without its braces."""
     return _text(entries)[1:-1]

@@ -1,4 +1,4 @@
-"""What names contribute to an index, on its way into the database and the store: on disk, however much it is."""
+"""A spool on disk for fragments and shards, between their artifacts and the database and the store."""
 
 import hashlib
 import tempfile
@@ -12,15 +12,15 @@ from django.conf import settings
 
 from hub.storage import hashed
 
-# A fragment of up to this size is whole; a larger one is in parts, each ended by the record that makes it so long.
+# A larger fragment is stored in parts. Each part ends with the record that exceeds this size.
 PART_BYTES = 64 * 1024
 PARTS_AT_ONCE = 200
-# Larger shards are compressed from file to file.
+# Larger shards are compressed from file to file, not in memory.
 SHARD_IN_MEMORY_BYTES = 128 * 1024
 
 
 class Part(NamedTuple):
-    """A fragment, 0, or one of the parts of a large one, from 1 on; and where its JSON lies in the file."""
+    """A fragment (number 0) or a part of a large one (numbers from 1), and the position of its JSON in the file."""
 
     name: str
     section: str
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """A name's shard, compressed, in memory or in a file."""
+    """The compressed shard of a name, in memory or in a file."""
 
     content: bytes | Path
     sha256: str
@@ -40,7 +40,7 @@ class Shard(NamedTuple):
 
 
 class Spool:
-    """The fragments and shards of names; entries are added name by name. Use it as a context manager."""
+    """The fragments and shards of names, added name by name. Use it as a context manager."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
@@ -50,7 +50,7 @@ class Spool:
         self._spans: dict[str, list[tuple[int, int]]] = {}
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="pieces-")
+        self._folder = tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="fragments-")
         self._file = Path(self._folder.name, "fragments").open("w+b")
         return self
 
@@ -59,14 +59,14 @@ class Spool:
         self._folder.cleanup()
 
     def add(self, section: str, entry: str) -> None:
-        """Add JSON to a section of the name that is being made, without the comma between it and the next one."""
+        """Add JSON to a section of the current name, without the comma between entries."""
         self._entries.setdefault(section, []).append(entry)
         self._characters[section] = self._characters.get(section, 0) + len(entry)
         if self._characters[section] >= PART_BYTES:
             self._write(section)
 
     def end(self, name: str) -> None:
-        """What was added since the last end is of `name`, and all that there is of it."""
+        """Close the current name: everything added since the last call belongs to `name`."""
         for section in [section for section, entries in self._entries.items() if entries]:
             self._write(section)
         for section, spans in self._spans.items():
@@ -76,9 +76,9 @@ class Spool:
         self._entries, self._characters, self._spans = {}, {}, {}
 
     def add_shard(self, name: str, chunks: Iterable[bytes]) -> None:
-        """Compress the shard of `name`, as one frame that carries its content's size."""
+        """Compress the shard of `name` into one zstd frame with its content size."""
         with tempfile.SpooledTemporaryFile(SHARD_IN_MEMORY_BYTES, dir=self._folder.name) as plain:
-            for chunk in chunks:  # writelines would take all of them into memory
+            for chunk in chunks:  # writelines would hold all of them in memory
                 plain.write(chunk)
             size_bytes = plain.tell()
             plain.seek(0)
@@ -92,7 +92,7 @@ class Spool:
             self.shards[name] = Shard(path, file_sha256(path))
 
     def batches(self) -> Iterator[list[tuple[Part, str]]]:
-        """All parts with their JSON, some at a time."""
+        """Yield all parts with their JSON, in batches."""
         for start in range(0, len(self.parts), PARTS_AT_ONCE):
             yield [(part, self._body(part)) for part in self.parts[start : start + PARTS_AT_ONCE]]
 

@@ -1,4 +1,4 @@
-"""Index files from ready fragments: one pass, flat memory, the store last."""
+"""Writer of index files: one pass over the fragments, with constant memory."""
 
 import tempfile
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from hub.storage import store
 from publishing.index.repodata import ZSTD_LEVEL, Layout
 from publishing.models import Fragment, SubdirIndex
 
-# Of up to 64 KiB; a part ends with the record that makes it so long.
+# Fragments of up to 64 KiB, or parts of larger ones.
 FRAGMENTS_AT_ONCE = 500
 PARTS_AT_ONCE = 50
 
 
 def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
-    """Put `layout`, filled with the index's fragments, under `key`, and before it, compressed, under `key`.zst."""
+    """Fill `layout` with the index's fragments and put it, first compressed as `key`.zst, then plain as `key`."""
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="index-") as folder:
         plain, compressed = Path(folder, "json"), Path(folder, "zst")
         with plain.open("wb") as file:
@@ -31,7 +31,7 @@ def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
 
 
 def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
-    """The bytes of the file that `layout` becomes, in small pieces."""
+    """Yield the bytes of the file with this layout, in small chunks."""
     for part in layout:
         if isinstance(part, str):
             yield part.encode()
@@ -43,7 +43,7 @@ def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
 
 
 def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[str, Any]:
-    """The content of a section, parsed: of one name, or of all."""
+    """Return the parsed entries of a section, of one name or of all."""
     found: dict[str, Any] = {}
     for body in _bodies(index, section) if name is None else parts(index, section, name):
         found |= orjson.loads(f"{{{body}}}")
@@ -51,7 +51,7 @@ def entries(index: SubdirIndex, section: str, name: str | None = None) -> dict[s
 
 
 def parts(index: SubdirIndex, section: str, name: str) -> Iterator[str]:
-    """A fragment, in its parts where it is a large one."""
+    """Yield a fragment, or the parts of a large one."""
     rows = Fragment.objects.filter(index=index, section=section, name=name).order_by("part")
     after = -1
     while batch := list(rows.filter(part__gt=after).values_list("part", "body")[:PARTS_AT_ONCE]):
@@ -61,8 +61,8 @@ def parts(index: SubdirIndex, section: str, name: str) -> Iterator[str]:
 
 
 def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
-    """The fragments of a section, name by name, in batches by key: neither a long transaction nor much memory."""
-    # Each has either a part 0, which is small, or a part 1.
+    """Yield the fragments of a section by name. Batches by key avoid a long transaction and much memory."""
+    # Each fragment has either a part 0, which is small, or a part 1.
     rows = Fragment.objects.filter(index=index, section=section, part__lte=1).order_by("name")
     small = rows.annotate(small=Case(When(part=0, then="body"))).values_list("name", "small")
     after = ""
@@ -73,7 +73,7 @@ def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
 
 
 def _compress(source: Path, target: Path) -> None:
-    """One zstd frame that carries its content size; conda caps frames without it."""
+    """Write one zstd frame with its content size; conda limits frames that lack it."""
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=2)
     with source.open("rb") as plain, target.open("wb") as compressed:
         compressor.copy_stream(plain, compressed, size=source.stat().st_size)

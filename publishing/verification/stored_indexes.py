@@ -1,8 +1,8 @@
-"""Is every index what its database says: pieces, shards, files?
+"""Comparison of every index with the database: fragments, shards and files.
 
-The names are compared beside running builds; what seems to differ, and the files, under the index's lock, after a build
-where it is stale. Where other builds hold the lock for a whole minute, the files are left out: each of these builds
-writes all of them.
+Names are compared while builds may run. Names that seem to differ, and the files, are compared under the index's lock,
+after a build if the index is stale. If other builds hold the lock for a minute, the index is skipped: each of these
+builds writes all files.
 """
 
 import hashlib
@@ -31,30 +31,30 @@ from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import KEYS_AT_ONCE
 
 READS_AT_ONCE = 16
-# Of a compressed file: each record has checksums of 48 bytes that don't compress, so this is less than 100 records.
+# Bytes of a compressed file: each record has 48 bytes of checksums that don't compress, so a slice has < 100 records.
 SLICE_BYTES = 4096
 LOCK_S = 60
 TRIES = 3
-MEND = "--repair makes it anew from the database."
+REPAIR = "--repair rebuilds it from the database."
 
 Faults = dict[str, str]  # key or package name → what was found and what was expected
 
 
 def check(channel: Channel) -> Iterator[Difference]:
     builds.open_channel(channel)
-    # In this order: an artifact's first row comes with its index's.
+    # Artifacts before indexes: a subdir's first artifact is committed together with its index.
     published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
     for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
-        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {MEND}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {REPAIR}")
     indexes = channel.indexes.select_related("channel")
     for row in indexes.exclude(subdir=builds.WHOLE_CHANNEL):
         yield from check_index(row)
-    # Last, since it is made from the others, and by the first build of the first of them.
+    # Last, because it is made from the others and created by the first build of one of them.
     whole = indexes.filter(subdir=builds.WHOLE_CHANNEL).first()
     if whole:
         yield from check_index(whole)
     else:
-        yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {MEND}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {REPAIR}")
 
 
 def check_index(row: SubdirIndex) -> list[Difference]:
@@ -62,21 +62,23 @@ def check_index(row: SubdirIndex) -> list[Difference]:
     with wait_for_lock(builds.lock_name(row.pk), timeout_s=LOCK_S) as held:
         if not held:
             return []
-        found = [Difference(DifferenceKind.INDEX, key, f"{fault}. {MEND}") for key, fault in _file_faults(row).items()]
+        found = [
+            Difference(DifferenceKind.INDEX, key, f"{fault}. {REPAIR}") for key, fault in _file_faults(row).items()
+        ]
         for batch in _batches(suspects):
             faults = _differing(row, batch)
-            told = sorted(faults.keys() - _unbuilt(row, batch))
+            confirmed = sorted(faults.keys() - _unbuilt(row, batch))
             found += [
-                Difference(DifferenceKind.INDEX, _key(row, name), f"{name}: {faults[name]}. {MEND}", name)
-                for name in told
+                Difference(DifferenceKind.INDEX, _key(row, name), f"{name}: {faults[name]}. {REPAIR}", name)
+                for name in confirmed
             ]
     return found
 
 
 def _unbuilt(row: SubdirIndex, names: Sequence[str]) -> set[str]:
-    """Those of `names` that have changed since the last build, for the whole channel that of any of its subdirs.
+    """Return those of `names` that changed since the last build; for the whole channel, of any of its subdirs.
 
-    Asked after the comparison, while no build can begin: whatever changed during it is among them.
+    Called after the comparison, while no build can begin, so it includes every name that changed during the comparison.
     """
     indexes = row.channel.indexes.all() if row.subdir == builds.WHOLE_CHANNEL else [row]
     changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("made"))
@@ -96,7 +98,7 @@ def _key(row: SubdirIndex, name: str = "") -> str:
 
 
 def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
-    """Those of `names` whose pieces are not what their artifacts say."""
+    """Return the faults of those of `names` that have wrong fragments or a wrong shard."""
     if row.subdir == builds.WHOLE_CHANNEL:
         return _differing_summary(row, names)
     found = _digests(_stored_parts(row, names))
@@ -122,7 +124,7 @@ def _differing_summary(row: SubdirIndex, names: Sequence[str]) -> Faults:
 
 
 def _stored_parts(row: SubdirIndex, names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Name, section and JSON of each part of the fragments, some at a time, in the order of parts."""
+    """Yield name, section and JSON of each part of the fragments, in the order of parts."""
     pks = list(row.fragments.filter(name__in=names).order_by("part").values_list("pk", flat=True))
     for start in range(0, len(pks), PARTS_AT_ONCE):
         batch = row.fragments.filter(pk__in=pks[start : start + PARTS_AT_ONCE])
@@ -130,7 +132,7 @@ def _stored_parts(row: SubdirIndex, names: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _digests(parts: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
-    """Name → section → SHA-256 of its fragment, whatever its parts."""
+    """Return name → section → SHA-256 of the fragment, independent of its division into parts."""
     hashes: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, section, body in parts:
         if section in hashes[name]:
@@ -140,7 +142,7 @@ def _digests(parts: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]
 
 
 def _shard_fault(key: str, sha256: str, stored: str | None, spool: Spool, name: str) -> str:
-    """`stored` is the SHA-256 of what lies in the store at `key`, where the index names a shard by `sha256`."""
+    """Describe the fault of a shard, or return "". `stored`: SHA-256 of the file at `key`; `sha256`: its name."""
     expected = spool.shards.get(name)
     if expected is None or not sha256:
         if expected:
@@ -150,7 +152,7 @@ def _shard_fault(key: str, sha256: str, stored: str | None, spool: Spool, name: 
         return f"its shard {sha256[:16]}… is not in the store"
     if stored != sha256:
         return f"its shard {sha256[:16]}… has other bytes than its name says"
-    # Not byte by byte: another release of the compressor, or another database's order of keys, is no fault.
+    # Compared by content: the bytes may differ between releases of the compressor and orders of keys.
     if sha256 != expected.sha256 and _unpacked(_bytes(key) or b"") != _unpacked(expected.read()):
         return f"its shard {sha256[:16]}… is not what its artifacts say"
     return ""
@@ -167,19 +169,19 @@ def _sha256(key: str) -> str | None:
 
 
 def _file_faults(row: SubdirIndex) -> Faults:
-    """What differs once the index is not stale; nothing where it is stale again each time, and so written anew."""
+    """Return the faults of the files of a current index. Return none if each try finds it stale again."""
     for _ in range(TRIES):
         row.refresh_from_db()
         if row.wanted > row.built:
             builds.build(row)
             row.refresh_from_db()
-        found = dict(_unlike(row))
+        found = dict(_different_files(row))
         if not found or SubdirIndex.objects.filter(pk=row.pk, wanted=row.built).exists():
             return found
     return {}
 
 
-def _unlike(row: SubdirIndex) -> Iterator[tuple[str, str]]:
+def _different_files(row: SubdirIndex) -> Iterator[tuple[str, str]]:
     if row.subdir == builds.WHOLE_CHANNEL:
         yield from _json_faults(row, repodata.CHANNELDATA, channel_files.channeldata_layout(row.channel))
         notices = _bytes(_key(row, repodata.NOTICES))
@@ -190,7 +192,7 @@ def _unlike(row: SubdirIndex) -> Iterator[tuple[str, str]]:
     yield from _shard_index_faults(row, builds.shard_index(row, revision_3))
     for file_name, layout in builds.layouts(row, revision_3).items():
         yield from _json_faults(row, file_name, layout)
-    # Otherwise the next build of the whole channel writes it.
+    # If the ETags differ, the next build of the whole channel writes the file.
     if row.current_etag == row.etag:
         yield from _json_faults(row, repodata.CURRENT, channel_files.current_layout(row))
 
@@ -199,14 +201,14 @@ def _shard_index_faults(row: SubdirIndex, expected: bytes) -> Iterator[tuple[str
     key = _key(row, repodata.SHARD_INDEX)
     stored = _bytes(key)
     try:
-        if stored is None or _undated(stored) != _undated(expected):
+        if stored is None or _without_date(stored) != _without_date(expected):
             yield key, _found(stored is None)
     except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
         yield key, f"It can't be read: {error}"
 
 
 def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> Iterator[tuple[str, str]]:
-    """What is wrong with a file and with its .zst, which are compared with what the fragments make of them."""
+    """Yield the faults of a file and of its .zst, compared with the content from the fragments."""
     expected = hashed(writer.content(row, layout))
     key = _key(row, file_name)
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="verify-") as folder:
@@ -220,7 +222,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
                 yield each, _found(True)
             except zstandard.ZstdError as error:
                 yield each, f"It can't be read: {error}"
-            except Exception as error:  # noqa: BLE001  whatever a client's parser may throw
+            except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
                 yield each, f"A client can't read it: {error}"
             else:
                 if found != expected:
@@ -228,7 +230,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
 
 
 def _found(is_missing: bool) -> str:
-    return "Found nothing, expected the file" if is_missing else "Found other content than the database says"
+    return "Found nothing, expected the file" if is_missing else "Found content that differs from the database"
 
 
 def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
@@ -241,7 +243,7 @@ def _plain(key: str, *, is_compressed: bool) -> Iterator[bytes]:
         for start in range(0, len(chunk), SLICE_BYTES):
             yield frame.decompress(chunk[start : start + SLICE_BYTES])
     if not frame.eof or frame.unused_data:
-        raise zstandard.ZstdError("it is not one whole frame")
+        raise zstandard.ZstdError("it is not one complete frame")
 
 
 def _bytes(key: str) -> bytes | None:
@@ -257,6 +259,6 @@ def _unpacked(content: bytes) -> dict[str, object]:
     return unpacked
 
 
-def _undated(shard_index: bytes) -> dict[str, object]:
+def _without_date(shard_index: bytes) -> dict[str, object]:
     content = _unpacked(shard_index)
     return content | {"info": {**content["info"], "created_at": ""}}  # type: ignore[dict-item]

@@ -1,4 +1,4 @@
-"""A private channel costs whoever can't see it the same work as one that does not exist: the time tells nothing."""
+"""Work for a hidden channel: it equals that for a missing one, so that the time gives nothing away."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def caller(name: str, own: Channel, sam: User) -> Client:
 
 
 def asked(client: Client, method: str, address: str) -> list[str]:
-    """The statements of the second answer, without what they ask for."""
+    """Return the SQL statements of the second answer, without their parameters."""
     ask: Any = getattr(client, method)
     ask(address)
     with CaptureQueriesContext(connection) as found:

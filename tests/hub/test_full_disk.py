@@ -1,4 +1,4 @@
-"""A full disk is named to whoever meets it: a page to browsers, a sentence to clients, one line to commands."""
+"""Errors on a full disk: a page for browsers, a sentence for clients, one line for commands."""
 
 import errno
 import shutil
@@ -22,7 +22,7 @@ SIGN_IN = {"login": "olga", "password": "x" * 20}
 
 
 class Refusing:
-    """A database that refuses what is written."""
+    """A database that refuses every write."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -129,7 +129,7 @@ def test_a_command_that_quotes_does(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.parametrize("text", ["\x1b[31m", "x\r\nx", "\u202e", "\x9b2J"])
 def test_no_plain_sentence_holds_one(evil_world: None, place: str, text: str) -> None:
-    """Clients print what they are answered to terminals."""
+    """Clients print answers to terminals."""
     for method in ("get", "put", "delete"):
         sentence = getattr(Client(), method)(place.format(quote(text))).content.decode()
         assert sentence.count("\n") <= 1 or "<!doctype html>" in sentence

@@ -1,4 +1,4 @@
-"""How often somebody has the hub ask a provider for stable ids: what GitHub answers in an hour is for all users."""
+"""Limit of requests for stable ids: all users share the answers that GitHub gives in an hour."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ MOST = 5
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> list[str]:
-    """What GitHub was asked, which answers MOST times and no more."""
+    """Requests to GitHub, which answers MOST times and then refuses."""
     settings.HUB_RATE_LIMITS = {"publisher-by-account": 2}
     make_issuer()
     asked: list[str] = []
