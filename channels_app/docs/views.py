@@ -136,9 +136,14 @@ def _anchor(headings: list[tuple[str, str]], found: re.Match[str]) -> str:
 
 
 def _code(languages: Iterator[str], found: re.Match[str]) -> str:
-    """Render a block of code. In a shell block each command gets its own button to copy it."""
-    code = found[1].rstrip("\n")
-    is_shell = next(languages) == "sh"
+    """Render a block of code. In a shell block each command gets its own button to copy it.
+
+    The Mermaid diagram, which code hosts render themselves, is a drawing of our own here.
+    """
+    language = next(languages)
+    if language == "mermaid":
+        return render_to_string("docs/architecture.svg")
+    code, is_shell = found[1].rstrip("\n"), language == "sh"
     lines = [OPTION.sub(r"<span>\g<0></span>", line) for line in code.split("\n")] if is_shell else [code]
     blanks = [mark_safe(BLANK.sub(r"<var>\1</var>", line)) for line in lines]  # noqa: S308  # nosec B308, B703  # escaped by markdown.render
     return render_to_string("docs/code.html", {"lines": blanks, "is_shell": is_shell})

@@ -232,6 +232,16 @@ def test_every_file_of_the_documentation_has_its_place() -> None:
     assert {path.stem for path in views.FOLDER.glob("*.md")} == set(views.ORDER)
 
 
+def test_the_diagram_has_every_label_of_its_mermaid_source() -> None:
+    [source] = re.findall(r"```mermaid\n(.*?)```", (views.FOLDER / "architecture.md").read_text(), re.DOTALL)
+    html = views.read("architecture").html
+
+    assert '<svg class="diagram"' in html
+    assert "flowchart" not in html
+    labels = {*re.findall(r'"([^"]+)"', source), "nginx", "browser"}
+    assert {label for label in labels if f">{label}</text>" not in unescape(html)} == set()
+
+
 def test_commands_stand_each_by_itself_with_its_blanks() -> None:
     html = views.read("first-steps").html
 
