@@ -1,4 +1,4 @@
-"""What happened to one's account: sign-ins, keys, applications, and whatever else is of no channel."""
+"""The page of an account's own activity: sign-ins, keys, applications, and other events without a channel."""
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -15,7 +15,7 @@ EVENTS_A_PAGE = 50
 @require_safe
 @login_required
 def account_activity(request: HttpRequest) -> HttpResponse:
-    """Newest first."""
+    """Show the events of the account, newest first."""
     found = AuditEvent.objects.filter(actor=request.user.pk, channel=None).select_related("actor", "key")
     events = Paginator(found, EVENTS_A_PAGE).get_page(request.GET.get("page"))
     context = {"events": events, "entries": [(descriptions.entry(event), None) for event in events]}

@@ -1,4 +1,4 @@
-"""Where allauth asks the hub: who may sign up, whose address must be verified, what happens at a sign-in."""
+"""allauth's adapters: rules for sign-up, verification of addresses, and actions at sign-in."""
 
 import logging
 from typing import Any
@@ -26,10 +26,10 @@ from channels_app.rate_limits import counters
 WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
 WRONG_CODE = "This is not the code that was sent or shown, or it was used or is too old."
 
-# What allauth would write to an address that has no account.
+# allauth's mail template for an address that has no account.
 TO_NOBODY = "account/email/unknown_account"
 CODE_SENT = "account/messages/email_confirmation_sent.txt"
-HAS_WRITTEN = "channelhub.has_written"  # in META: a mail was put down while the request was answered
+HAS_WRITTEN = "channelhub.has_written"  # in META: this request has queued a mail
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return sign_up.is_open(request)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
-        """allauth's own pages take a sign-in of the last minutes as a proof, too."""
+        """Tell whether allauth's own pages must ask for another sign-in; a recent one is enough."""
         return not reauthentication.is_fresh(context.request)
 
     def get_login_stages(self) -> list[str]:
@@ -63,13 +63,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return response
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """By a job. To an address that has no account nothing is sent, by the same work."""
+        """Queue the mail. For an address without an account, queue a mail without a recipient.
+
+        Both cases cost the same work, so that the response time doesn't reveal accounts.
+        """
         counters.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
         if visitors := tries.visitors(self.request, email):
             counters.hit("mail-by-visitors", visitors, "mails that visitors ask for")
         same_work.write(template_prefix, email)
         is_to_nobody = template_prefix == TO_NOBODY
-        template = same_work.FORGOTTEN if is_to_nobody else template_prefix
+        template = same_work.RESET_CODE if is_to_nobody else template_prefix
         mail = self.render_mail(template, email, {"hub_url": settings.HUB_PUBLIC_URL, **context})
         mailing.put(to="" if is_to_nobody else email, subject=mail.subject, text=str(mail.body))
         self.request.META[HAS_WRITTEN] = True
@@ -77,7 +80,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        """Do the same work where allauth says that it has sent another code and, for want of an account, has not."""
+        """Queue a mail without a recipient where allauth claims to have sent a code but has not.
+
+        allauth does so for addresses without an account; the work has to be the same.
+        """
         if message_template == CODE_SENT and HAS_WRITTEN not in request.META:
             context = kwargs.get("message_context") or args[0]
             self.send_mail(TO_NOBODY, context["email"], {"code": self.generate_password_reset_code()})
@@ -85,9 +91,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 
 class FirstSignIn(EmailVerificationStage):  # type: ignore[misc]
-    """Whoever signed up verifies the address before the first sign-in; whom an administrator made an account need not.
+    """Verification of the e-mail address before the first sign-in.
 
-    Only signing up makes an address before there was a sign-in; later ones may wait for their verification.
+    It applies to users who signed up. Accounts that an administrator created need none. Only sign-up stores an address
+    before the first sign-in; addresses that are added later may stay unverified.
     """
 
     def handle(self) -> tuple[HttpResponse | None, bool]:
@@ -105,14 +112,14 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     }
 
     def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> SocialApp:
-        """The address of a provider that is not set up is no page."""
+        """Return the provider's settings. Raise Http404 if the provider is not set up."""
         try:
             return super().get_app(request, provider, client_id)
         except SocialApp.DoesNotExist:
             raise Http404 from None
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
-        """By the provider's own setting, else by the addresses that it has verified, as for everybody."""
+        """Tell whether the provider's setting, or one of its verified addresses, allows sign-up."""
         if sociallogin.provider.app.settings.get("sign_up"):
             return True
         if settings.HUB_SIGN_UP == "open":
@@ -125,7 +132,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         logger.warning("A sign-in by %s failed: %s.", provider.sub_id, exception or error)
 
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:
-        """Providers call people by addresses, too; what stands before the @ is a name."""
+        """Derive the user name; providers may send an e-mail address, of which the part before the @ is taken."""
         name = str(data.get("username") or data.get("email") or "").partition("@")[0]
         user: User = super().populate_user(request, sociallogin, data | {"username": name})
         return user
@@ -144,8 +151,11 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return browsers.in_words(context.request.headers.get("User-Agent", ""))
 
     def build_totp_svg(self, url: str) -> SafeString:
-        """As a part of the page, which may show no data: address; on white, so that cameras read it in the dark."""
+        """Return the QR code as inline SVG, since the page's policy forbids `data:` URLs.
+
+        Its background is white, so that cameras can read it in dark mode.
+        """
         code = QRCode(image_factory=SvgPathFillImage)
         code.add_data(url)
         svg: str = code.make_image().to_string(encoding="unicode")
-        return mark_safe(svg)  # noqa: S308  # nosec B308, B703  # made here, of squares
+        return mark_safe(svg)  # noqa: S308  # nosec B308, B703  # generated here, of squares only

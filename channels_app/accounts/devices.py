@@ -1,6 +1,6 @@
-"""Browsers in which somebody has signed in before: what strangers try for the account counts against none of them.
+"""Known browsers: a user has signed in there before, so failed attempts from elsewhere don't block them.
 
-Each has a signed cookie, which opens nothing. It names the account and ends with its password.
+Each has a signed cookie with the account's id. The cookie gives no access, and expires when the password changes.
 """
 
 import secrets
@@ -18,28 +18,28 @@ COOKIE = "known_device"
 SALT = "known device"
 PATH = "/accounts/"
 LIFETIME_S = 365 * 24 * 3600
-# Of several people at one browser, those who signed in last.
+# A browser shared by several people keeps the accounts that signed in last.
 ACCOUNTS_MAX = 5
-TO_REMEMBER = "channelhub.known_device"  # in META: whose device the answer makes it
+TO_REMEMBER = "channelhub.known_device"  # in META: the id of the user to store in the cookie
 
 
 def known(request: HttpRequest, user: User) -> str:
-    """Which of the user's devices sends the request; empty where it is none."""
+    """Return the id of the user's device that sends the request; empty if the browser is not known."""
     device, password = _cookie(request).get(str(user.pk), ("", ""))
-    return str(device) if device and password == _password(user) else ""
+    return str(device) if device and password == _password_digest(user) else ""
 
 
 def remember(request: HttpRequest, user: User) -> None:
-    """Have the answer to the request make its browser a known one: the user has just proved who it is."""
+    """Have `known_devices` store the user in the browser's cookie. Call it after a successful sign-in."""
     request.META[TO_REMEMBER] = user.pk
 
 
 def known_devices(get_response: GetResponse) -> GetResponse:
-    """Set the cookie where it is due."""
+    """Set the cookie of known devices where `remember` was called."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        # As the database has it: a password that has just been replaced may be new there alone.
+        # Read the user again: the request's copy may still have the old password.
         user_id: int = request.META.get(TO_REMEMBER, 0)
         user = User.objects.filter(pk=user_id).first() if user_id else None
         if user:
@@ -52,7 +52,7 @@ def known_devices(get_response: GetResponse) -> GetResponse:
 def _set(request: HttpRequest, response: HttpResponseBase, user: User) -> None:
     device = known(request, user) or secrets.token_hex(8)
     others = [each for each in _cookie(request).items() if each[0] != str(user.pk)]
-    devices = dict([*others[-(ACCOUNTS_MAX - 1) :], (str(user.pk), (device, _password(user)))])
+    devices = dict([*others[-(ACCOUNTS_MAX - 1) :], (str(user.pk), (device, _password_digest(user)))])
     response.set_cookie(
         COOKIE,
         signing.dumps(devices, salt=SALT),
@@ -72,6 +72,6 @@ def _cookie(request: HttpRequest) -> dict[str, Any]:
     return devices
 
 
-def _password(user: User) -> str:
-    """A digest that changes with the password."""
+def _password_digest(user: User) -> str:
+    """Return a digest that changes with the password."""
     return user.get_session_auth_hash()[:16]

@@ -1,6 +1,6 @@
-"""What happens to an account, into the audit record: allauth's signals, each with one receiver.
+"""Receivers of allauth's signals, which record account events in the audit log.
 
-Whoever is told of it by mail stands in mails.py, the words for the account's activity in activity.py.
+audit/notifications.py sends mails about them; audit/descriptions.py words them for the account's activity.
 """
 
 from hashlib import sha256
@@ -31,7 +31,7 @@ FACTORS = {"totp": "an authenticator app", "webauthn": "a passkey", "recovery_co
 
 @receiver(account.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """A device is known by its browser, of whatever version, and its network; the very first one is no news."""
+    """Record a sign-in, as a new device if its browser or network is new. The first sign-in of all is no new device."""
     agent, network = browsers.device(request)
     digest = sha256(f"{agent} {network}".encode()).hexdigest()[:16]
     before = AuditEvent.objects.filter(actor=user, action__in=(SIGN_IN, NEW_DEVICE))
@@ -42,9 +42,10 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
 
 @receiver(user_login_failed)
 def sign_in_failed(request: HttpRequest | None, credentials: dict[str, Any], **_: Any) -> None:
-    """Of accounts that exist: what else was typed in as a name may be a password. limits.py says how many at most.
+    """Record a failed sign-in of an account that exists. Any other name may be a mistyped password and is not stored.
 
-    One row is written in any case, so that the time tells nothing.
+    rate_limits/counters.py limits the number of attempts. One row is written in any case, so that the response time
+    doesn't reveal accounts.
     """
     name = str(credentials.get("username") or credentials.get("email") or "")
     user = account_named(name)
@@ -80,7 +81,7 @@ def factor_removed(user: User, authenticator: Authenticator, **_: Any) -> None:
 
 
 @receiver(mfa.authenticator_reset)
-def factor_made_anew(user: User, authenticator: Authenticator, **_: Any) -> None:
+def factor_reset(user: User, authenticator: Authenticator, **_: Any) -> None:
     record(Action.ACCOUNT_FACTOR_RESET, user, FACTORS[authenticator.type])
 
 

@@ -1,4 +1,4 @@
-"""Taking away somebody's second factors: by administrators, for whoever has lost them."""
+"""Removal of second factors by an administrator, for users who have lost them."""
 
 from allauth.mfa.models import Authenticator
 from django.db import transaction
@@ -12,7 +12,10 @@ from channels_app.models import User
 
 @transaction.atomic
 def remove_all(*, user: User, by: User | None = None) -> list[str]:
-    """Remove every factor of `user`, who is told; returns what there was, in words. Without `by` a command did it."""
+    """Remove every second factor of `user`, who is notified. Return the names of the removed kinds.
+
+    `by` is None for a command.
+    """
     factors = Authenticator.objects.filter(user=user).order_by("pk")
     removed = list(dict.fromkeys(FACTORS[factor.type] for factor in factors))
     if removed:
@@ -23,5 +26,5 @@ def remove_all(*, user: User, by: User | None = None) -> list[str]:
 
 
 def in_words(user: User, removed: list[str]) -> str:
-    """The sentence that tells whoever did it what was removed."""
+    """Return the message for the administrator."""
     return f"{user} had {', '.join(removed)}; that is removed." if removed else f"{user} has none."

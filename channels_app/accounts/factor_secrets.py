@@ -1,7 +1,7 @@
-"""Seeds of authenticator apps and of recovery codes: encrypted in the database, by keys that follow from SECRET_KEY.
+"""Secrets of authenticator apps and recovery codes, encrypted in the database with keys derived from SECRET_KEY.
 
-Whoever reads the database alone can make no code from it. What an earlier key has encrypted is read by means of
-SECRET_KEY_FALLBACKS, and encrypted anew at the next start.
+A copy of the database alone can't generate codes. Secrets encrypted with an earlier key are read through
+SECRET_KEY_FALLBACKS, and encrypted again with the current key at the next start.
 """
 
 import base64
@@ -18,7 +18,7 @@ from django.db import transaction
 
 from hub.errors import HubError
 
-# What is encrypted begins so; seeds are letters and digits.
+# Marks encrypted text; plain seeds hold only letters and digits.
 PREFIX = "fernet:"
 PURPOSE = b"channelhub: second factors"
 
@@ -28,7 +28,10 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(text: str) -> str:
-    """The seed; one from before there was encryption is returned as it is. 500 where no key fits."""
+    """Return the seed. Text without the prefix is from before encryption and returned unchanged.
+
+    Raise HubError 500 if no key can decrypt it.
+    """
     if not text.startswith(PREFIX):
         return text
     try:
@@ -43,7 +46,7 @@ def decrypt(text: str) -> str:
 
 
 def encrypt_all() -> int:
-    """Encrypt by the present key what is plain or of an earlier one; returns how many can't be read by any key."""
+    """Encrypt plain secrets and those of earlier keys with the current key. Return the number of unreadable factors."""
     unreadable = 0
     for pk in Authenticator.objects.values_list("pk", flat=True).order_by("pk"):
         unreadable += not _encrypt_one(pk)
@@ -52,7 +55,7 @@ def encrypt_all() -> int:
 
 @transaction.atomic
 def _encrypt_one(pk: int) -> bool:
-    """Tell whether the factor can be read."""
+    """Encrypt one factor with the current key. Return False if no key can decrypt it."""
     factor = Authenticator.objects.select_for_update().filter(pk=pk).first()
     if factor is None:
         return True
@@ -67,7 +70,7 @@ def _encrypt_one(pk: int) -> bool:
 
 
 def _with_each_secret(data: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """The data of a factor with its secrets changed; a passkey's has none."""
+    """Return the factor's data with `change` applied to each secret; passkeys have none."""
     changed: dict[str, Any] = {name: change(data[name]) for name in ("secret", "seed") if name in data}
     if "migrated_codes" in data:
         changed["migrated_codes"] = [change(code) for code in data["migrated_codes"]]
@@ -75,7 +78,7 @@ def _with_each_secret(data: dict[str, Any], change: Callable[[str], str]) -> dic
 
 
 def _renewed(text: str) -> str:
-    """The same secret by the present key; unchanged where that is its key already."""
+    """Return the secret encrypted with the current key; unchanged if it is already."""
     try:
         _key_of(settings.SECRET_KEY).decrypt(text.removeprefix(PREFIX).encode())
     except InvalidToken:
@@ -84,7 +87,7 @@ def _renewed(text: str) -> str:
 
 
 def _cipher() -> MultiFernet:
-    """Encrypts by the present key, and decrypts by each."""
+    """Return a cipher that encrypts with the current key and decrypts with each."""
     return MultiFernet(_key_of(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 

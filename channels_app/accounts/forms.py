@@ -1,4 +1,4 @@
-"""The forms of signing up, in the hub's words; allauth does the rest."""
+"""Forms of sign-in and sign-up, with the hub's labels; allauth does the rest."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from channels_app.models import User
 from channels_app.rate_limits import counters
 from channels_app.ui.form_fields import AS_TYPED
 
-# No name looks like another's, or like an address. Names that an administrator gives may be others.
+# Excludes look-alike characters and names that look like e-mail addresses. Administrators may use other names.
 USERNAME_VALIDATORS = [
     RegexValidator(
         r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z",
@@ -26,8 +26,8 @@ CODE_SENT = "A code is sent there, to see that it is yours."
 CODE_IN_LOG = "This hub sends no mail: a code is written to its log; ask an administrator for it."
 
 
-class _InOurWords(BaseSignupForm):  # type: ignore[misc]
-    """What both forms share."""
+class _HubSignUpForm(BaseSignupForm):  # type: ignore[misc]
+    """Labels, help texts and the check of the address, for both sign-up forms."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,19 +46,22 @@ class _InOurWords(BaseSignupForm):  # type: ignore[misc]
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]
-    """allauth looks for a user name as for an address, too; with both it would hash one password twice."""
+    """allauth's sign-in form, without its second lookup by address: that would hash each password twice."""
 
     def user_credentials(self) -> dict[str, str]:
         return {"username": self.cleaned_data["login"], "password": self.cleaned_data["password"]}
 
 
-class SignUpForm(_InOurWords, SignupForm):  # type: ignore[misc]
-    """With a password."""
+class SignUpForm(_HubSignUpForm, SignupForm):  # type: ignore[misc]
+    """Sign-up with a password."""
 
     account_already_exists: bool
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
-        """Make the account; where its address has one, make it as well and take it back: the time tells nothing."""
+        """Create the account. For an address that has one, create it and roll back.
+
+        Both cases cost the same work, so that the response time doesn't reveal accounts.
+        """
         is_known: bool = self.account_already_exists
         self.account_already_exists = False
         with transaction.atomic():
@@ -69,11 +72,11 @@ class SignUpForm(_InOurWords, SignupForm):  # type: ignore[misc]
         self.account_already_exists = is_known
         if not is_known:
             return user, None
-        # What is taken back never reaches the disk; this does, as a new account would.
+        # A rollback writes nothing to disk; this write costs as much as that of a new account.
         counters.count("sign-up-by-address", "nobody")
         refused: tuple[None, HttpResponse] = super().try_save(request)
         return refused
 
 
-class SocialSignUpForm(_InOurWords, SocialSignupForm):  # type: ignore[misc]
-    """For whom a provider did not say all that an account needs."""
+class SocialSignUpForm(_HubSignUpForm, SocialSignupForm):  # type: ignore[misc]
+    """Sign-up with a provider that didn't send all required fields."""

@@ -1,4 +1,4 @@
-"""The groups that an OpenID Connect provider tells of at each sign-in; they fill teams."""
+"""Membership in teams by the groups that an OpenID Connect provider sends at each sign-in."""
 
 import logging
 
@@ -11,13 +11,13 @@ logger = logging.getLogger(__name__)
 
 
 def follow(*, user: User, account: SocialAccount) -> None:
-    """Let `user` be in the teams of the groups that were said now; where none were said rightly, nothing changes."""
+    """Update the user's teams to the groups of this sign-in. A malformed claim changes nothing and is logged."""
     claim = account.get_provider().app.settings.get("groups_claim")
     if claim is None:
         return
-    said = _said(account, claim)
-    if isinstance(said, list) and all(isinstance(group, str) for group in said):
-        teams.follow_groups(user=user, provider=account.provider, groups=said)
+    groups = _claim_value(account, claim)
+    if isinstance(groups, list) and all(isinstance(group, str) for group in groups):
+        teams.follow_groups(user=user, provider=account.provider, groups=groups)
     else:
         logger.warning(
             "%s signed in by %s, whose claim %r is no list of names; expected the groups. Teams stay as they are.",
@@ -27,7 +27,7 @@ def follow(*, user: User, account: SocialAccount) -> None:
         )
 
 
-def _said(account: SocialAccount, claim: str) -> object:
-    """The claim as the provider's userinfo has it, else its ID token."""
+def _claim_value(account: SocialAccount, claim: str) -> object:
+    """Return the claim from the provider's userinfo, else from its ID token."""
     parts = [account.extra_data.get(part) for part in ("userinfo", "id_token")]
     return next((part[claim] for part in parts if isinstance(part, dict) and claim in part), None)

@@ -1,4 +1,4 @@
-"""On to a provider, whose answer brings people back; and what is said where it gives none."""
+"""Redirects of forms to an identity provider, and the page for a provider that doesn't answer."""
 
 import logging
 from urllib.parse import urlsplit
@@ -14,15 +14,15 @@ logger = logging.getLogger(__name__)
 
 
 def external_redirect(get_response: GetResponse) -> GetResponse:
-    """Answer a form that leads to another site with a page that goes on there by itself.
+    """Replace a redirect to another site, as the response to a form, by a page that redirects there.
 
-    Forms may lead to the hub alone, and browsers hold the redirects that follow against that. To name the site in the
-    policy would not be enough: it may lead on to any other, such as a company's own sign-in.
+    The Content-Security-Policy allows forms only to the hub, and browsers apply it to redirects after a form, too.
+    Listing the provider in the policy is not enough: it may redirect to a third site, such as a company's sign-in.
     """
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
-            # Before: a form that waited for a proof goes on under its own path.
+            # Computed before the view: after re-authentication, allauth resumes a form under the form's own path.
             is_form = request.method == "POST" and request.path.startswith("/accounts/")
             response = get_response(request)
             target = response.headers.get("Location", "")

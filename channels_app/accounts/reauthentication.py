@@ -1,4 +1,4 @@
-"""Proving once more who one is, before what would hurt most in the hands of whoever finds an open browser."""
+"""Re-authentication: a recent sign-in, required before sensitive actions in a session."""
 
 import time
 from typing import Any
@@ -19,9 +19,9 @@ from hub.http.middleware import SAFE_METHODS, GetResponse
 
 
 def require_recent_login(get_response: GetResponse) -> GetResponse:
-    """Ask for the proof before an act of acts.ACTS; sessions alone are asked, keys and tokens reach no such route.
+    """Ask for re-authentication before an act of `acts.ACTS`. Keys and tokens reach no such route.
 
-    It is decided by what is posted alone: by what there is, the question would tell strangers of it.
+    The decision depends only on the posted data. If it depended on the database, the question would reveal its content.
     """
 
     class Middleware:
@@ -40,13 +40,13 @@ def require_recent_login(get_response: GetResponse) -> GetResponse:
 
 
 def is_fresh(request: HttpRequest) -> bool:
-    """Whether the user signed in, or proved again who they are, within ACCOUNT_REAUTHENTICATION_TIMEOUT."""
+    """Tell whether the user signed in or re-authenticated within ACCOUNT_REAUTHENTICATION_TIMEOUT."""
     oldest = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
     return any(record["at"] > oldest for record in get_authentication_records(request, request.user))
 
 
 def is_missing(request: HttpRequest) -> bool:
-    """Tell whether there is no fresh proof, and something to prove it by."""
+    """Tell whether there is no recent sign-in, and the user has a method to re-authenticate."""
     if is_fresh(request):
         return False
     has_account = SocialAccount.objects.filter(user=request.user.pk).exists()
@@ -54,16 +54,16 @@ def is_missing(request: HttpRequest) -> bool:
 
 
 def ask(request: HttpRequest) -> HttpResponse | None:
-    """To the page for it: by password or second factor, else by signing in with their provider once more.
+    """Redirect to re-authentication by password or second factor, else to the user's provider.
 
-    A provider's answer begins a new session, so the form has to be sent again; otherwise it goes on where it stopped.
-    None where there is nothing to prove it by: a dead end would keep them from ever getting a password.
+    After a password or second factor the form is resumed. After a provider it has to be sent again, since the session
+    is new. Return None if the user has no method: they could otherwise never set a password.
     """
     methods = get_adapter().get_reauthentication_methods(request.user)
     if methods:
         address = methods[0]["url"]
         suspend_request(request, address)
-        # Without the query, which is kept with the form: allauth goes on with a form only where there is none.
+        # Without the query, which is stored with the form: allauth resumes a form only if `next` has none.
         return redirect(f"{address}?{urlencode({'next': request.path})}")
     account = SocialAccount.objects.filter(user=request.user.pk).first()
     if account is None:

@@ -1,4 +1,4 @@
-"""Who may make an account: HUB_SIGN_UP, by e-mail address. Providers of OpenID Connect have a setting each."""
+"""Rules for sign-up: HUB_SIGN_UP, by e-mail address. Each OpenID Connect provider has a setting of its own."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -8,12 +8,12 @@ from channels_app.people.invitation_views import IN_SESSION
 
 
 def is_open(request: HttpRequest) -> bool:
-    """Whether there is a page of signing up at all: where it takes an invitation, for whoever followed its link."""
+    """Tell whether the sign-up page is available. With `invitation`, it takes the link of an invitation."""
     return settings.HUB_SIGN_UP != "invitation" or invitations.find(request.session.get(IN_SESSION, "")) is not None
 
 
 def may_sign_up(email: str) -> bool:
-    """Whether an account may be made for the address, which is verified before it is signed in to."""
+    """Tell whether the address may sign up. It is verified before the first sign-in."""
     if settings.HUB_SIGN_UP == "open" or invitations.is_invited(email):
         return True
     return settings.HUB_SIGN_UP == "domains" and email.rpartition("@")[2].lower() in settings.HUB_SIGN_UP_DOMAINS

@@ -1,4 +1,4 @@
-"""Forms that are sent after the session ended: their sender reads that nothing was saved, and how to sign in."""
+"""Forms sent after the session ended: a message says that nothing was saved, and how to sign in."""
 
 import re
 from urllib.parse import urlsplit
@@ -12,12 +12,12 @@ from django.urls import reverse
 from hub.http.middleware import GetResponse
 
 NOTHING_SAVED = "You are signed out. Nothing was saved: sign in, then send the form again."
-# The forms that are sent before one is signed in.
+# Forms for visitors who are not signed in.
 FOR_VISITORS = re.compile(r"/accounts/(?:(?:.+/)?(?:login|signup)/|password/reset/|confirm-email/|2fa/authenticate/)")
 
 
 def told(get_response: GetResponse) -> GetResponse:
-    """Show a sentence on the sign-in page where a form led there: its input is lost, and its sender must know."""
+    """Show a message on the sign-in page if a form led there, since its input is lost."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -29,14 +29,14 @@ def told(get_response: GetResponse) -> GetResponse:
 
 
 def way_in(request: HttpRequest) -> str:
-    """The address for signing in and coming back here; empty where one is signed in, or need not be."""
+    """Return the sign-in URL that leads back to this page; empty if signed in, or on a page for visitors."""
     if request.user.is_authenticated or FOR_VISITORS.match(request.path):
         return ""
     return redirect_to_login(request.get_full_path()).url
 
 
 def _leads_in_and_back(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Tell whether the page asks to sign in first and leads back to itself. The steps of signing in never lead so."""
+    """Tell whether the response redirects to sign-in and back to this page. The steps of signing in never do."""
     target = urlsplit(response.headers.get("Location", ""))
     is_sign_in = target.path in (reverse("account_login"), reverse("admin:login"))
     return is_sign_in and QueryDict(target.query).get("next") == request.get_full_path()

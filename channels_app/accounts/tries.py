@@ -1,6 +1,6 @@
-"""Too many wrong passwords for one account: who passes all the same, and how its owner is told.
+"""Failed sign-ins of one account: how they are counted, exceptions from the limit, and the mail to the owner.
 
-Accounts that exist and names of none cost the same work, and are answered alike.
+Names with and without an account cost the same work and get the same response.
 """
 
 from typing import Any
@@ -20,27 +20,30 @@ from channels_app.models import User
 from channels_app.rate_limits import counters
 
 TELL = "channels_app.tasks.tell_of_tries"
-NO_SECRET = "A" * 32  # of nobody's app
-NOBODY = 0
+NO_SECRET = "A" * 32  # a secret of no authenticator app
+NO_USER = 0
 
 
 def counted(request: HttpRequest) -> str:
-    """Against whom a try counts: the account, the same by name and by address; a device that it knows, by itself."""
+    """Return the counter of a sign-in attempt: the account, or one of its known devices.
+
+    User name and e-mail address of an account share one counter.
+    """
     name = request.POST.get("login", "")
     user = account_named(name)
     return _of(request, user) if user else plain(name)
 
 
 def half_signed_in(request: HttpRequest) -> str:
-    """The same of a second factor: the account whose password was right; where there is none, the address."""
-    user = _half(request)
+    """Return the counter of a second factor: the account with the right password, else the client's address."""
+    user = _user_before_factor(request)
     return _of(request, user) if user else counters.address(request)
 
 
 def recipient(request: HttpRequest, email: str) -> str:
-    """By what mails to the address count: those that its own account's device asks for, by themselves.
+    """Return the counter of mails to the address. A known device of its account has a counter of its own.
 
-    Else whoever has ten sent there each hour keeps its owner from a new password.
+    Otherwise anybody could use up the ten mails an hour and keep the owner from a new password.
     """
     address = plain(email)
     user = account_named(address)
@@ -49,9 +52,9 @@ def recipient(request: HttpRequest, email: str) -> str:
 
 
 def visitors(request: HttpRequest, email: str) -> str:
-    """By what mails count that visitors ask for, all of them together; empty in a browser that the account knows.
+    """Return the shared counter of mails requested by visitors; empty for users and known devices.
 
-    Else whoever uses up the share of all visitors keeps everybody from a new password.
+    Otherwise one visitor could use up the limit and keep everybody from a new password.
     """
     if request.user.is_authenticated:
         return ""
@@ -60,53 +63,53 @@ def visitors(request: HttpRequest, email: str) -> str:
 
 
 def has_right_code(request: HttpRequest) -> bool:
-    """Tell whether the form has a code of the account's app. It is not used up: the next page asks for it.
+    """Tell whether the form has a valid code of the account's app. It stays unused, since the next page asks for it.
 
-    Recovery codes are not taken here: they hold for years, so they could be found by trying.
+    Recovery codes are not accepted here: they are valid for years, so they could be guessed.
     """
     user = account_named(request.POST.get("login", ""))
-    factor = Authenticator.objects.filter(user=user.pk if user else NOBODY, type=Authenticator.Type.TOTP).first()
+    factor = Authenticator.objects.filter(user=user.pk if user else NO_USER, type=Authenticator.Type.TOTP).first()
     encrypted = factor.data["secret"] if factor else get_adapter().encrypt(NO_SECRET)
     is_right = validate_totp_code(get_adapter().decrypt(encrypted), request.POST.get("code", "")[:20])
     return bool(factor and is_right)
 
 
 def too_many(request: HttpRequest) -> None:
-    """Have the account's owner told, once a day."""
+    """Notify the account's owner, at most once a day."""
     user = account_named(request.POST.get("login", ""))
     _warn(user, plain(request.POST.get("login", "")))
 
 
 def too_many_proofs(request: HttpRequest) -> None:
-    """The same where the tries were in a session: somebody may have found it, and guesses the password."""
+    """Notify the session's user of too many failed re-authentications; the session may be stolen."""
     if request.user.is_authenticated:
         _warn(request.user)
 
 
 def too_many_factors(request: HttpRequest) -> None:
-    """The same where a password was right already: it is known to somebody who lacks the second factor."""
-    if user := _half(request):
+    """Notify the account's owner of too many wrong second factors; the password is known to an attacker."""
+    if user := _user_before_factor(request):
         _warn(user)
 
 
 def notify_owner(user_id: int) -> None:
-    """Record that too many passwords were tried; the event is told by mail."""
+    """Record too many failed sign-ins; the event is sent by mail."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user:
         log.record(Action.ACCOUNT_TRIED_OFTEN, by=Actor(user=user), target=user.username)
 
 
-def _half(request: HttpRequest) -> User | None:
-    # By allauth.account.internal.stagekit, which keeps there what it has so far.
+def _user_before_factor(request: HttpRequest) -> User | None:
+    # allauth.account.internal.stagekit stores the state of an unfinished sign-in there.
     login: dict[str, Any] = request.session.get("account_login") or {}
-    # Keys to the base of 36, as allauth writes them: that of 10 is "a".
-    user_id = url_str_to_user_pk(login["user_pk"]) if login.get("user_pk") else NOBODY
+    # allauth writes ids in base 36: 10 is "a".
+    user_id = url_str_to_user_pk(login["user_pk"]) if login.get("user_pk") else NO_USER
     return User.objects.filter(pk=user_id).first()
 
 
 def _warn(user: User | None, name: str = "") -> None:
     if counters.count("warning-by-account", f"user {user.pk}" if user else name) == 1:
-        outbox.put(TELL, user.pk if user else NOBODY, lane=notifications.EVENTS)
+        outbox.put(TELL, user.pk if user else NO_USER, lane=notifications.EVENTS)
 
 
 def _of(request: HttpRequest, user: User) -> str:

@@ -1,4 +1,4 @@
-"""The account's own page; its other sections are allauth's, the keys', the teams' and the applications'."""
+"""The account's profile page; allauth, keys, teams and applications provide the other sections."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse

@@ -1,1 +1,1 @@
-"""The administration: its site, and the pages of users."""
+"""The administration: its site and the admin pages of users."""

@@ -1,6 +1,6 @@
-"""The administration's site: whatever changes there is in the activity, with how it was before and how it is now.
+"""The administration's site, which records every change with the values before and after.
 
-Each model's pages, other apps' included, get the methods of Audited when they are registered.
+Registration adds the methods of Audited to each model's admin class, other apps' included.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from channels_app.audit import log
 from channels_app.authentication import actors
 from channels_app.models import Channel, User
 
-# What is told of these is that they changed.
+# Events record only that these fields changed, not their values.
 SECRETS = ("password", "secret", "digest", "hash", "token", "data", "key_set", "private_key")
 SECRET_NAMES = {"key", "claims"}
 HIDDEN = "hidden"
@@ -31,13 +31,13 @@ Values = dict[str, Any]
 
 
 class HubAdminSite(admin.AdminSite):
-    """For administrators alone: whoever may change accounts, and nothing else, has every right one step later."""
+    """A site for superusers only: a user who may edit accounts could give themselves every right."""
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and request.user.is_superuser
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """To sign in again gives nobody the right."""
+        """Refuse signed-in users without the right: another sign-in would not give it to them."""
         if request.user.is_authenticated and not self.has_permission(request):
             raise PermissionDenied("The administration is for administrators: accounts with all rights.")
         return super().login(request, extra_context)
@@ -45,27 +45,27 @@ class HubAdminSite(admin.AdminSite):
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         super().register(model_or_iterable, audited(admin_class or admin.ModelAdmin), **options)
 
-    def password_change(  # type: ignore[override]  # the stubs know one of its answers alone
+    def password_change(  # type: ignore[override]  # the stubs know one of its response types only
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """By the hub's own page, which records it and tells of it."""
+        """Redirect to the hub's own page, which records the change and notifies the user."""
         return redirect("account_change_password")
 
 
 class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Records additions, changes and deletions; `event` is how their actions begin."""
+    """Recording of additions, changes and deletions. `event` is the prefix of their actions."""
 
     event = "admin"
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = super().get_object(request, object_id, from_field)
         if found is not None and request.method == "POST":
-            _remember(request, found)
+            _store_before(request, found)
         return found
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
-            _remember(request, type(obj)._default_manager.filter(pk=obj.pk).first())
+            _store_before(request, type(obj)._default_manager.filter(pk=obj.pk).first())
         super().save_model(request, obj, form, change)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
@@ -74,7 +74,7 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         now = type(obj)._default_manager.get(pk=obj.pk)
-        self.record(request, "change", now, _remembered(request, obj), values_of(now))
+        self.record(request, "change", now, _values_before(request, obj), values_of(now))
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
@@ -83,7 +83,7 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().log_deletions(request, queryset)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """The rows below an object's own fields."""
+        """Record the changed inline rows."""
         before = _rows_before(formset)
         super().save_formset(request, form, formset, change)
         for obj in formset.new_objects:
@@ -94,10 +94,10 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
             self.record(request, "delete", obj, before[id(obj)], {})
 
     @transaction.atomic
-    def response_action(  # type: ignore[override]  # the stubs know an argument that Django has not
+    def response_action(  # type: ignore[override]  # the stubs have an argument that Django has not
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponseBase | None:
-        """An action on several objects: those that it changed are recorded, however it did so."""
+        """Run an action on the selected objects, and record those that it changed."""
         chosen = queryset.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
         before = {obj.pk: values_of(obj) for obj in chosen}
         response: HttpResponse | None = super().response_action(request, queryset)
@@ -106,7 +106,7 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
         return response
 
     def record(self, request: HttpRequest, what: str, obj: Model, before: Values, now: Values) -> None:
-        """Write what differs, if something does."""
+        """Record the differences, if there are any."""
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if not names and what == "change":
             return
@@ -115,21 +115,21 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
         by = Actor(user=actors.person(request))
         channel, target = _channel(obj, what), _title(obj, self.event)[:300]
         log.record(Action(f"{self.event}.{what}"), by=by, channel=channel, target=target, detail=detail)
-        for user in _whose(obj, before, now):
-            # What belongs to an account is a part of it: the effect counts, and its user is told.
+        for user in _users_of(obj, before, now):
+            # A row that belongs to a user is recorded as a change of the user, who is notified.
             parts = {f"{obj._meta.verbose_name}, {name}": change for name, change in changes.items()}
             log.record(Action.USER_CHANGE, by=by, target=user.username, detail={"changes": parts})
 
 
 def audited(admin_class: type[Any]) -> type[Any]:
-    """The class with the methods of Audited."""
+    """Return the class with the methods of Audited."""
     if issubclass(admin_class, Audited):
         return admin_class
     return type(admin_class.__name__, (Audited, admin_class), {"__module__": admin_class.__module__})
 
 
 def values_of(obj: Model) -> Values:
-    """Every field's value as the database has it; of many-to-many fields the names, in order."""
+    """Return every field's database value; for many-to-many fields the sorted names."""
     values = {field.attname: getattr(obj, field.attname) for field in obj._meta.concrete_fields}
     if obj.pk:
         for many in obj._meta.many_to_many:
@@ -138,7 +138,7 @@ def values_of(obj: Model) -> Values:
 
 
 def _shown(name: str, values: Values) -> str:
-    """A value as the activity may show it."""
+    """Return a value as an event may store it: secrets hidden, bytes as their size, long text cut."""
     value = values.get(name)
     if value is None or value == "":
         return ""
@@ -148,26 +148,26 @@ def _shown(name: str, values: Values) -> str:
     return text[:VALUE_CHARACTERS]
 
 
-def _remember(request: HttpRequest, obj: Model | None) -> None:
-    """Keep the values from before; the first that are seen are those."""
+def _store_before(request: HttpRequest, obj: Model | None) -> None:
+    """Store the values from before the change; only the first call for an object counts."""
     if obj is not None:
         request.META.setdefault(BEFORE, {}).setdefault((type(obj), obj.pk), values_of(obj))
 
 
-def _remembered(request: HttpRequest, obj: Model) -> Values:
+def _values_before(request: HttpRequest, obj: Model) -> Values:
     found: Values = request.META.get(BEFORE, {}).get((type(obj), obj.pk), {})
     return found
 
 
 def _rows_before(formset: Any) -> dict[int, Values]:
-    """The values in the database by the id() of the form's object, which has no key any more once it is deleted."""
+    """Return the rows' database values by the id() of the form's object, which has no key after its deletion."""
     objects = [form.instance for form in formset.initial_forms]
     rows = formset.model._default_manager.in_bulk([obj.pk for obj in objects])
     return {id(obj): values_of(rows[obj.pk]) for obj in objects if obj.pk in rows}
 
 
-def _whose(obj: Model, before: Values, now: Values) -> QuerySet[User]:
-    """The users whose row it was, and is; none where rows of its kind are nobody's."""
+def _users_of(obj: Model, before: Values, now: Values) -> QuerySet[User]:
+    """Return the users that the row belonged to or belongs to; none for rows without a user."""
     return User.objects.filter(pk__in=[values.get("user_id") for values in (before, now)])
 
 
@@ -177,5 +177,5 @@ def _channel(obj: Model, what: str) -> Channel | None:
 
 
 def _title(obj: Model, event: str) -> str:
-    """Users by their name alone, by which mails find them."""
+    """Return the user name for users, by which mails find them; else the object with its model's name."""
     return str(obj) if event == "user" else f"{obj._meta.verbose_name} {obj}"

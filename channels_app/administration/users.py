@@ -1,4 +1,4 @@
-"""The administration's pages of users: no account ends while it alone owns something; handing over; second factors."""
+"""Admin pages of users: handing over before an account ends, and removal of second factors."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from hub.errors import HubError
 
 
 class UserForm(UserChangeForm):  # type: ignore[type-arg]
-    """Says what would be left to nobody, before it is saved."""
+    """The user form, which reports channels and teams without an owner or manager before it saves."""
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
@@ -70,13 +70,13 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
         return [hand_over, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """The form has looked already; meanwhile another owner may have gone."""
+        """Check again before saving: since the form was validated, another owner may have left."""
         if change and not obj.is_active and "is_active" in form.changed_data:
             handing_over.check_may_end([User.objects.get(pk=obj.pk)])
         super().save_model(request, obj, form, change)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Protect the owner of what would be left to nobody from being deleted; the page lists it."""
+        """List the channels and teams that would lose their last owner or manager as protected."""
         deleted, counts, permissions, protected = super().get_deleted_objects(objs, request)
         return deleted, counts, permissions, [*protected, *_protected(list(objs))]
 
@@ -97,7 +97,7 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
             messages.success(request, factor_removal.in_words(user, removed))
 
     def hand_over(self, request: HttpRequest, user_id: int) -> HttpResponse:
-        """The page that names a new owner of all that the user alone has, and ends the account."""
+        """Show the form that hands over the user's channels and teams to a new owner, and deactivates the account."""
         user = get_object_or_404(User, pk=user_id)
         if not self.has_change_permission(request, user):
             raise PermissionDenied
@@ -124,7 +124,7 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
 
 
 def _protected(users: list[User]) -> list[str]:
-    """The sentences, each user's way to the page that helps at the end."""
+    """Return the reasons against a deletion, followed by each user's link to the hand-over page."""
     sentences = handing_over.left_alone(users).sentences()
     if not sentences:
         return []

@@ -1,4 +1,4 @@
-"""Tags of the pages of signing in."""
+"""Template tags of the sign-in pages."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ register = template.Library()
 
 @register.inclusion_tag("parts/field.html")
 def worded(field: BoundField, label: str, help_text: str = "") -> dict[str, Any]:
-    """A field of one of allauth's forms, in the hub's words: `{% worded form.login "User name or e-mail" %}`."""
+    """Render a field of an allauth form with a label of the hub: `{% worded form.login "User name or e-mail" %}`."""
     field.label, field.help_text, field.field.help_text = label, help_text, help_text
     field.field.widget.attrs.pop("placeholder", None)
     return {"field": field}
@@ -30,13 +30,13 @@ def browser(user_agent: str) -> str:
 
 @register.filter
 def as_json(value: object) -> str:
-    """For an attribute that a script reads."""
+    """Serialize a value for an attribute that a script reads."""
     return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 @register.simple_tag(takes_context=True)
 def come_back(context: dict[str, Any]) -> str:
-    """The query of a link to the sign-in that leads back here; pages of signing in keep their own `next`."""
+    """Return the query of a sign-in link that leads back to this page. Sign-in pages keep their own `next`."""
     request = context["request"]
     here = request.GET.get("next") if request.path.startswith("/accounts/") else request.get_full_path()
     return f"?{urlencode({'next': here})}" if here and here != "/" else ""

@@ -1,4 +1,4 @@
-"""Tags that know the hub's own things: what a search found in a text, how to use a channel."""
+"""Template tags for search results, client instructions and the expiry of keys."""
 
 import re
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ register = template.Library()
 
 @register.filter
 def marked(text: str, words: Sequence[str]) -> SafeString:
-    """`text`, escaped, with every occurrence of one of `words` in a <mark>."""
+    """Return `text`, escaped, with every occurrence of one of `words` in a <mark>."""
     if not words:
         return escape(text)
     longest_first = sorted(words, key=len, reverse=True)
     pieces = re.split("({})".format("|".join(re.escape(word) for word in longest_first)), text, flags=re.IGNORECASE)
-    # Every second piece is one that was found.
+    # Every second piece is a match.
     html = "".join(f"<mark>{escape(piece)}</mark>" if n % 2 else escape(piece) for n, piece in enumerate(pieces))
     return mark_safe(html)  # noqa: S308  # nosec B308, B703  # every piece is escaped above
 
 
 @register.inclusion_tag("channels/use.html")
 def use_channel(channel: Channel) -> dict[str, Any]:
-    """How to install from `channel` and publish to it with each client, ready to paste: `{% use_channel channel %}`."""
+    """Render install and upload commands of each client for the channel: `{% use_channel channel %}`."""
     return _origin() | {
         "channel": channel,
         "address": f"{settings.HUB_PUBLIC_URL}/{channel.name}",
@@ -42,7 +42,7 @@ def use_channel(channel: Channel) -> dict[str, Any]:
 
 @register.inclusion_tag("keys/use.html")
 def use_key(key: ApiKey, secret: str) -> dict[str, Any]:
-    """How each client gets to know a key, within the one answer that shows it: `{% use_key key secret %}`."""
+    """Render each client's setup with a new key, on the only page that shows it: `{% use_key key secret %}`."""
     channels = [key.robot_of] if key.robot_of else list(key.channels.all()[:2])
     return _origin() | {
         "secret": secret,
@@ -53,7 +53,7 @@ def use_key(key: ApiKey, secret: str) -> dict[str, Any]:
 
 @register.simple_tag
 def expiry(key: ApiKey) -> SafeString | str:
-    """Until when a key is good, with what is soon or over as a pill."""
+    """Return the day on which a key expires. If that is past or soon, return a pill."""
     if key.expires_at is None:
         return "never"
     day = f"{key.expires_at.day} {key.expires_at:%b %Y}"
@@ -63,7 +63,7 @@ def expiry(key: ApiKey) -> SafeString | str:
 
 
 def _origin() -> dict[str, Any]:
-    """The hub's own address, in the pieces that clients want."""
+    """Return the hub's public URL and its parts, as clients need them."""
     origin = urlsplit(settings.HUB_PUBLIC_URL)
     return {
         "hub_url": settings.HUB_PUBLIC_URL,

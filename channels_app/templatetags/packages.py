@@ -1,4 +1,4 @@
-"""What the pages of packages show in one way only: sizes, and links that a package asks for."""
+"""Template tags for sizes, links and platforms of packages."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ from channels_app.packages.metadata import Link
 
 register = template.Library()
 
-# More than nearly all packages have; with 50 packages on a page, thousands of each would fill megabytes.
+# Nearly all packages have fewer. A page lists 50 packages, and thousands of subdirs each would fill megabytes.
 SUBDIRS_OF_A_LINE = 12
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @register.filter
 def size(size_bytes: int) -> SafeString:
-    """`12.3 MB`, with the exact bytes as a title."""
+    """Return `12.3 MB`, with the exact bytes as a title."""
     return format_html('<span title="{} bytes">{}</span>', intcomma(size_bytes), _rounded(size_bytes))
 
 
 @register.filter
 def outside(link: Link) -> SafeString | str:
-    """A link that vouches for nothing; the bare text where none may lead there."""
+    """Render a package's link with `nofollow ugc noopener`; only its text if there is no safe URL."""
     if not link.href:
         return link.text
     return format_html('<a href="{}" rel="nofollow ugc noopener">{}</a>', link.href, link.text)
@@ -32,7 +32,7 @@ def outside(link: Link) -> SafeString | str:
 
 @register.simple_tag
 def platforms(subdirs: Sequence[str], most: int = SUBDIRS_OF_A_LINE) -> SafeString:
-    """The first of a package's subdirs as chips, and how many more there are: `{% platforms package.subdirs %}`."""
+    """Render the first subdirs of a package as chips, and the number of others: `{% platforms package.subdirs %}`."""
     chips = format_html_join("", '<span class="chip">{}</span>', ((subdir,) for subdir in subdirs[:most]))
     more = len(subdirs) - most
     return format_html('{}<span class="faint">and {} more</span>', chips, intcomma(more)) if more > 0 else chips

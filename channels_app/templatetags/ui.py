@@ -1,4 +1,4 @@
-"""The small parts that every page repeats: icons, states in words, times, logos, copy buttons. See /styleguide."""
+"""Template tags for icons, pills, times, logos, copy buttons and plots. See /styleguide."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -18,9 +18,9 @@ from channels_app.ui import plots
 
 register = template.Library()
 
-HUES = 12  # as many .hue-… as tokens.css has
+HUES = 12  # the number of .hue-… classes in tokens.css
 
-# A state → its icon and its tone. A state that is not here is a plain pill: a version, a role.
+# State → icon and CSS class. Any other text, such as a version or a role, is a plain pill.
 PILLS = {
     "private": ("lock", "warning"),
     "public": ("globe", ""),
@@ -46,7 +46,7 @@ PILLS = {
 
 @register.simple_tag
 def icon(name: str, kind: str = "") -> SafeString:
-    """A drawing of static/icons.svg, beside words that say the same; `kind` is one more class."""
+    """Render an icon of static/icons.svg, hidden from screen readers. `kind` is an additional class."""
     classes = f"icon {kind}" if kind else "icon"
     return format_html(
         '<svg class="{}" aria-hidden="true"><use href="{}#{}"/></svg>', classes, static("icons.svg"), name
@@ -55,25 +55,25 @@ def icon(name: str, kind: str = "") -> SafeString:
 
 @register.simple_tag
 def pill(state: str, text: str = "") -> SafeString:
-    """A state in words: `{% pill "private" %}`, `{% pill "indexed" "Indexed in 0.4 s" %}`, `{% pill member.role %}`."""
-    drawing, tone = PILLS.get(state, ("", ""))
+    """Render a state: `{% pill "private" %}`, `{% pill "indexed" "Indexed in 0.4 s" %}`, `{% pill member.role %}`."""
+    icon_name, css_class = PILLS.get(state, ("", ""))
     return format_html(
         '<span class="pill{}">{}{}</span>',
-        f" {tone}" if tone else "",
-        icon(drawing) if drawing else "",
+        f" {css_class}" if css_class else "",
+        icon(icon_name) if icon_name else "",
         text or state.capitalize(),
     )
 
 
 @register.simple_tag
 def visibility(channel: Channel) -> SafeString:
-    """Who may read a channel."""
+    """Render a channel's visibility as a pill."""
     return pill("private" if channel.is_private else "public")
 
 
 @register.simple_tag
 def ago(moment: datetime | int | None, otherwise: str = "never") -> SafeString | str:
-    """How long ago, with the moment itself as a title; an integer is milliseconds since 1970."""
+    """Render the time since `moment`, with the moment as a title. An integer is milliseconds since 1970."""
     if moment is None:
         return otherwise
     if isinstance(moment, int):
@@ -107,8 +107,8 @@ def _day(day: date) -> str:
 
 @register.inclusion_tag("parts/logo.html")
 def logo(channel: Channel, kind: str = "") -> dict[str, Any]:
-    """A channel's logo, or the strands that its name draws; `kind` is large, tiny or nothing."""
-    # Lists leave the logo's bytes in the database; see queries.with_has_logo.
+    """Render a channel's logo, or a picture generated from its name. `kind` is `large`, `tiny` or empty."""
+    # Lists don't load the logo's bytes; see channels.queries.with_has_logo.
     has_logo = getattr(channel, "has_logo", None)
     has_logo = channel.logo is not None if has_logo is None else has_logo
     return {"kind": kind, "channel": channel if has_logo else None, **_emblem(channel.name)}
@@ -116,18 +116,18 @@ def logo(channel: Channel, kind: str = "") -> dict[str, Any]:
 
 @register.inclusion_tag("parts/logo.html")
 def avatar(user: AbstractBaseUser) -> dict[str, Any]:
-    """A person's picture, drawn from the name."""
+    """Render a picture generated from the user name."""
     return emblem(user.get_username())
 
 
 @register.inclusion_tag("parts/logo.html")
 def emblem(name: str) -> dict[str, Any]:
-    """The picture of whoever has that name, a team for instance."""
+    """Render a picture generated from a name, such as that of a team."""
     return {"kind": "avatar", "channel": None, **_emblem(name)}
 
 
 def _emblem(name: str) -> dict[str, Any]:
-    """The same name, the same picture: a hue, an initial and three strands that meet."""
+    """Return the picture of a name, always the same: a hue, an initial and three strands."""
     draw = sha256(name.encode()).digest()
     end = 8 + draw[4] % 48
     starts = [draw[1] % 20, 24 + draw[2] % 16, 44 + draw[3] % 20]
@@ -137,13 +137,13 @@ def _emblem(name: str) -> dict[str, Any]:
 
 @register.inclusion_tag("parts/copy.html")
 def copy(value: str = "", label: str = "Copy") -> dict[str, str]:
-    """A button that copies `value`, or the `.code` that it stands in. Without JavaScript there is none."""
+    """Render a button that copies `value`, or the enclosing `.code`. It is hidden without JavaScript."""
     return {"value": value, "label": label}
 
 
 @register.inclusion_tag("parts/pagination.html", takes_context=True)
 def pagination(context: dict[str, Any], page: Page[Any]) -> dict[str, Any]:
-    """Links to the other pages of a list, with the rest of the address as it is; nothing where there is one page."""
+    """Render links to the other pages of a list, keeping the query; nothing if there is one page."""
     return {
         "request": context["request"],
         "page": page,
@@ -153,13 +153,13 @@ def pagination(context: dict[str, Any], page: Page[Any]) -> dict[str, Any]:
 
 @register.inclusion_tag("parts/plot.html")
 def plot(days: Sequence[tuple[date, int]], what: str) -> dict[str, Any]:
-    """How many a day, as an area with its numbers around it: `{% plot downloads "downloads" %}`."""
+    """Render daily counts as an area plot with numbers: `{% plot downloads "downloads" %}`."""
     return {"what": what, **plots.area(days)}
 
 
 @register.simple_tag
 def spark(counts: Sequence[int]) -> SafeString:
-    """The same as a line without numbers, for a row of a table that says them in words."""
+    """Render counts as a line without numbers, for a table row that gives them as text."""
     return format_html(
         '<svg class="spark" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
         '<polyline points="{}"/></svg>',

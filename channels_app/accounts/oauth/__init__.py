@@ -1,1 +1,1 @@
-"""The hub as OAuth and OpenID provider: clients such as pixi sign their users in here, by django-allauth."""
+"""The hub as OAuth 2 and OpenID Connect provider (django-allauth), for clients such as pixi."""

@@ -1,4 +1,4 @@
-"""What allauth's OpenID provider asks a project for: by which name it issues tokens."""
+"""The adapter of allauth's OpenID Connect provider: the issuer."""
 
 from allauth.idp.oidc.adapter import DefaultOIDCAdapter
 from django.conf import settings
@@ -6,5 +6,5 @@ from django.conf import settings
 
 class HubAdapter(DefaultOIDCAdapter):  # type: ignore[misc]
     def get_issuer(self) -> str:
-        """Clients compare it with the address that they were given, which has no slash at its end."""
+        """Return the public URL, without a slash at its end. Clients compare it with the URL that they were given."""
         return str(settings.HUB_PUBLIC_URL)

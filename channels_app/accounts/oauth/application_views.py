@@ -1,4 +1,4 @@
-"""The page of the applications that one has let in."""
+"""The page of applications that a user has authorized."""
 
 from allauth.idp.oidc.models import Client
 from django.conf import settings
@@ -15,7 +15,7 @@ from channels_app.authentication import actors
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """A POST revokes the application whose id is sent as `revoke`; `?revoke=` asks first."""
+    """List the applications. A POST revokes the one with the id `revoke`; `?revoke=` asks for confirmation."""
     user = actors.person(request)
     if request.method == "POST":
         client = get_object_or_404(Client, pk=request.POST.get("revoke", "").replace("\0", ""))

@@ -1,4 +1,4 @@
-"""The applications that a user has let in: which there are, letting in, revoking."""
+"""Applications that a user has authorized: list, audit events, revocation."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,10 @@ from channels_app.models import User
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application with all of its sign-ins of one user; `used_at` is when it last got tokens, hourly where used."""
+    """An application with all of its sign-ins of one user. `used_at` is the time of its newest token.
+
+    An application that is in use gets new tokens hourly.
+    """
 
     client: Client
     rights: list[str]
@@ -26,35 +29,35 @@ class Application:
 
 
 def authorised(user: User) -> list[Application]:
-    """Those that hold tokens of `user`, by name."""
+    """Return the applications that hold tokens of `user`, by name."""
     by_client: dict[Client, list[Token]] = {}
-    for token in _living(user).select_related("client").order_by("client__name", "created_at"):
+    for token in _valid_tokens(user).select_related("client").order_by("client__name", "created_at"):
         by_client.setdefault(token.client, []).append(token)
     return [_application(client, tokens) for client, tokens in by_client.items()]
 
 
 def note_grant(*, user: User, client: Client, scopes: list[str]) -> None:
-    """Record that `user` has let `client` in, within the transaction of doing so."""
-    is_first = not _living(user).filter(client=client).exists()
+    """Record that `user` authorized `client`. Call it in the transaction of that."""
+    is_first = not _valid_tokens(user).filter(client=client).exists()
     detail = {"scopes": sorted(scopes), "is_first": is_first}
     log.record(Action.OAUTH_GRANT, target=client.name, by=Actor(user=user), detail=detail)
 
 
 def note_end(token: Token, *, reason: str) -> None:
-    """Record that the sign-in of `token` has ended, within the transaction of that."""
+    """Record that the sign-in of `token` ended. Call it in the transaction of that."""
     if token.user and token.client:
         log.record(Action.OAUTH_REVOKE, target=token.client.name, by=Actor(user=token.user), detail={"reason": reason})
 
 
 @transaction.atomic
 def revoke(*, user: User, client: Client) -> None:
-    """Every token that `client` holds of `user` is worth nothing from now on."""
+    """Delete every token that `client` holds of `user`."""
     deleted, _ = Token.objects.filter(user=user, client=client).delete()
     if deleted:
         log.record(Action.OAUTH_REVOKE, target=client.name, by=Actor(user=user), detail={"reason": "by the user"})
 
 
-def _living(user: User) -> QuerySet[Token]:
+def _valid_tokens(user: User) -> QuerySet[Token]:
     tokens: QuerySet[Token] = Token.objects.valid().filter(
         user=user, type__in=[Token.Type.ACCESS_TOKEN, Token.Type.REFRESH_TOKEN]
     )
@@ -62,7 +65,7 @@ def _living(user: User) -> QuerySet[Token]:
 
 
 def _application(client: Client, tokens: list[Token]) -> Application:
-    """`tokens` are in the order in which they were made."""
+    """Return the application. `tokens` are in the order of their creation."""
     data = [token.data or {} for token in tokens]
     return Application(
         client=client,

@@ -1,4 +1,4 @@
-"""The applications that every hub knows: pixi, rattler and rattler-build sign in as one, `rattler`."""
+"""Clients registered on every hub: pixi, rattler and rattler-build share one, `rattler`."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ RATTLER = "rattler"
 
 
 def add_known_clients(**_: Any) -> None:
-    """The client has its row after each `migrate`; what an administrator changed there stays."""
+    """Create the client after each `migrate`. An existing row keeps an administrator's changes."""
     rattler = Client(
         id=RATTLER,
         name="pixi / rattler",
         type=Client.Type.PUBLIC,
         response_types="code",
-        # Any port matches, as RFC 8252 demands of loopback addresses.
+        # Any port matches, as RFC 8252 (section 7.3) requires for loopback addresses.
         redirect_uris="http://127.0.0.1\nhttp://[::1]",
         grant_types="\n".join(
             [Client.GrantType.AUTHORIZATION_CODE, Client.GrantType.DEVICE_CODE, Client.GrantType.REFRESH_TOKEN]

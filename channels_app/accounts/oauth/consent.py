@@ -1,4 +1,4 @@
-"""The page that asks whether an application may act in one's name (RFC 6749, section 4.1; PKCE by RFC 7636)."""
+"""The consent page of an application (RFC 6749, section 4.1; PKCE: RFC 7636)."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,14 +19,14 @@ class Consent(AuthorizationView):  # type: ignore[misc]
     template_name = "oauth/consent.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """allauth's page, for what the query means rather than says."""
+        """Render allauth's page with the scopes that the client may have, and with PKCE and consent enforced."""
         query = request.GET.copy()
         query["scope"] = scopes.meant(query.get("scope", ""), query.get("client_id", ""))
         if query.get("code_challenge_method") != "S256":
-            # oauthlib takes "plain", and nothing for "plain"; what it does not know, it refuses.
+            # oauthlib accepts "plain", and reads a missing method as "plain". It refuses an unknown method.
             query["code_challenge_method"] = "not S256"
         if "none" in query.get("prompt", "").split():
-            # Any program can pretend to be a client without a secret: nobody is let in unasked (RFC 8252, section 8.6).
+            # Any program can impersonate a client without a secret, so consent is always asked (RFC 8252, section 8.6).
             del query["prompt"]
         request.GET = query  # type: ignore[assignment]
         request.META["QUERY_STRING"] = query.urlencode()
@@ -34,13 +34,13 @@ class Consent(AuthorizationView):  # type: ignore[misc]
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """client, form, scopes; then what they allow, and the host that is answered to."""
+        """Add the scopes, their descriptions and the host of the redirect URI to allauth's `client` and `form`."""
         redirect = urlsplit(self._request_info["redirect_uri"])
-        shown = {"scopes": self._scopes, "rights": scopes.in_words(self._scopes), "host": redirect.hostname}
-        return {**super().get_context_data(**kwargs), **shown}
+        ours = {"scopes": self._scopes, "rights": scopes.in_words(self._scopes), "host": redirect.hostname}
+        return {**super().get_context_data(**kwargs), **ours}
 
     def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
-        """Chromium holds what a form's answer redirects to against form-action, too."""
+        """Allow the redirect URI in form-action: Chromium applies it to redirects after a form, too."""
         response: HttpResponse = super().render_to_response(context, **kwargs)
         source = form_action(self._request_info["redirect_uri"])
         setattr(response, "_csp_update", {"form-action": [source]})  # noqa: B010  (as django-csp's decorators do)
@@ -55,7 +55,7 @@ class Consent(AuthorizationView):  # type: ignore[misc]
 
 
 def form_action(redirect_uri: str) -> str:
-    """The origin as a source of the Content-Security-Policy; its scheme, where an origin can't be written as one."""
+    """Return the URI's origin as a Content-Security-Policy source; its scheme if the origin can't be one."""
     url = urlsplit(redirect_uri)
     host = url.hostname or ""
     if url.scheme not in ("http", "https") or ":" in host:

@@ -1,4 +1,4 @@
-"""Signing in a device that has no browser (RFC 8628): it asks for a code, and somebody confirms the code here."""
+"""Sign-in of a device without a browser (RFC 8628): it shows a code that the user confirms here."""
 
 import json
 import re
@@ -29,7 +29,7 @@ _make_code = DeviceCodeView.as_view()
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a user code stands for."""
+    """A user code's device code, client and requested scopes."""
 
     user_code: str
     device_code: str
@@ -41,9 +41,9 @@ class Device:
 @never_cache
 @require_POST
 def code(request: HttpRequest) -> HttpResponse:
-    """A code for a device; where to enter it is never taken from the request's host."""
+    """Issue a code for a device. The URL to enter it is the public URL, never the request's host."""
     if not request.content_type:
-        # oauthlib fails on it instead.
+        # oauthlib would raise an exception.
         raise bad_request("no_content_type", "The body has no type; expected application/x-www-form-urlencoded.")
     form = request.POST.copy()
     form["scope"] = scopes.meant(form.get("scope", ""), form.get("client_id", ""))
@@ -53,21 +53,21 @@ def code(request: HttpRequest) -> HttpResponse:
         return response
     answer = json.loads(response.content)
     page = settings.HUB_PUBLIC_URL + reverse("idp:oidc:device_authorization")
-    places = {"verification_uri": page, "verification_uri_complete": f"{page}?code={answer['user_code']}"}
-    return JsonResponse(answer | places)
+    urls = {"verification_uri": page, "verification_uri_complete": f"{page}?code={answer['user_code']}"}
+    return JsonResponse(answer | urls)
 
 
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """Where a code is entered; with `?code=`, what it stands for, and where it is confirmed."""
+    """Ask for a code. With `?code=`, show its application and ask for confirmation."""
     form = ConfirmCodeForm({"code": _dashed(request.GET["code"])} if "code" in request.GET else None)
     if not form.is_valid():
         return render(request, "oauth/device.html", {"form": form})
-    asked = cache.get(device_codes.cache_device_code_key(form.device_code)) or {}
-    scopes_asked = asked.get("scope") or form.client.get_default_scopes()
-    device = Device(form.cleaned_data["code"], form.device_code, form.client, scopes_asked)
+    cached = cache.get(device_codes.cache_device_code_key(form.device_code)) or {}
+    requested = cached.get("scope") or form.client.get_default_scopes()
+    device = Device(form.cleaned_data["code"], form.device_code, form.client, requested)
     if request.method == "POST":
         return _answer(request, device)
     return _render(request, "oauth/device_asked.html", device)
@@ -88,6 +88,6 @@ def _render(request: HttpRequest, template: str, device: Device, **context: Any)
 
 
 def _dashed(user_code: str) -> str:
-    """The code as the hub made it, however it was typed: BCDF-GHJK."""
+    """Return the code as BCDF-GHJK, however it was typed; empty if it can't be one."""
     letters = re.sub("[^A-Z]", "", user_code.upper())
     return f"{letters[:4]}-{letters[4:8]}" if len(letters) == 8 else ""

@@ -13,7 +13,7 @@ CLIENT_AUTHENTICATION = ["none", "client_secret_basic", "client_secret_post"]
 
 @require_safe
 def configuration(request: HttpRequest) -> JsonResponse:
-    """Every address begins with the public URL, whatever the request says of its host."""
+    """Return the metadata. Every URL begins with the public URL, never with the request's host."""
     return JsonResponse(
         {
             "issuer": settings.HUB_PUBLIC_URL,

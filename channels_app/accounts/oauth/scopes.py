@@ -1,4 +1,4 @@
-"""Scopes: what an application can ask for, in plain words, and what a client means that does not know this hub."""
+"""Scopes: their descriptions, and the scopes implied for clients that request only standard ones."""
 
 from allauth.idp.oidc.models import Client
 
@@ -10,13 +10,16 @@ WORDS = {
     "email": "See your e-mail address",
     "offline_access": "Stay signed in until you revoke it",
 }
-# What pixi and rattler ask of a host that they know nothing of (conda/rattler, crates/rattler/src/cli/auth/oauth.rs).
+# The scopes that pixi and rattler request from an unknown host (conda/rattler, crates/rattler/src/cli/auth/oauth.rs).
 ASKED_OF_ANY_HOST = {"openid", "profile", "offline_access"}
 IMPLIED = ("channel:read", "channel:upload")
 
 
 def meant(asked: str, client_id: str) -> str:
-    """The scopes, by spaces, that a request for the scopes `asked` means, each once."""
+    """Return the scopes to grant for the requested ones, space-separated and unique.
+
+    A request for exactly ASKED_OF_ANY_HOST also gets the scopes of IMPLIED that the client may have.
+    """
     scopes = list(dict.fromkeys(asked.split()))
     if set(scopes) == ASKED_OF_ANY_HOST:
         client = Client.objects.filter(pk=client_id).first()
@@ -25,6 +28,6 @@ def meant(asked: str, client_id: str) -> str:
 
 
 def in_words(scopes: list[str]) -> list[str]:
-    """What they allow, in the order of WORDS; those of other software by their names."""
+    """Return the descriptions of the scopes, in the order of WORDS. Scopes of other software keep their names."""
     known = [text for scope, text in WORDS.items() if scope in scopes]
     return known + [scope for scope in scopes if scope not in WORDS]

@@ -1,4 +1,4 @@
-"""The endpoints by which clients get, refresh and revoke tokens: allauth's, with families of tokens."""
+"""Endpoints that issue, refresh and revoke tokens: those of allauth, with token families."""
 
 import json
 from hashlib import sha256
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from channels_app.accounts.oauth import applications, token_families
 
-# An authorization code lives for a minute. Whoever sends it again within a day ends what came of it.
+# An authorization code lives for a minute. A second use within a day revokes the tokens of the first.
 CODE_REMEMBERED_S = 24 * 3600
 UNUSED_FAMILY = ""
 STAYS = "offline_access"
@@ -29,7 +29,7 @@ _revoke = RevokeView.as_view()
 @require_POST
 @transaction.atomic
 def token(request: HttpRequest) -> HttpResponse:
-    """Tokens for a code, for a confirmed device, or for a refresh token."""
+    """Issue tokens for a code, for a confirmed device, or for a refresh token."""
     grant = request.POST.get("grant_type")
     if grant == Client.GrantType.REFRESH_TOKEN:
         return _refresh(request)
@@ -46,7 +46,7 @@ def token(request: HttpRequest) -> HttpResponse:
 @require_POST
 @transaction.atomic
 def revoke(request: HttpRequest) -> HttpResponse:
-    """Ends the whole sign-in that the token belongs to, whichever of its tokens it is (RFC 7009, section 2.1)."""
+    """Revoke the whole sign-in that the token belongs to (RFC 7009, section 2.1)."""
     tokens = Token.objects.filter(client_id=_client_id(request)).select_related("user", "client")
     found = tokens.by_value(request.POST.get("token", "")).first()
     response: HttpResponse = _revoke(request)
@@ -57,15 +57,15 @@ def revoke(request: HttpRequest) -> HttpResponse:
 
 
 def _client_id(request: HttpRequest) -> str:
-    """Which client asks, as allauth reads it: those with a secret may say so by basic authentication alone."""
+    """Return the client's id as allauth reads it. Clients with a secret may send it in basic authentication only."""
     by_header, _ = extract_basic_auth(request.headers)
     return by_header or request.POST.get("client_id", "")
 
 
 def _redeem(request: HttpRequest) -> HttpResponse:
-    """Tokens for the first use of a code, were it the first of many at once; any later one ends them.
+    """Issue tokens for the first use of a code, also among concurrent uses. A later use revokes them.
 
-    Source: RFC 6749, section 4.1.2. A code that is sent twice was seen by somebody else.
+    Source: RFC 6749, section 4.1.2. A code that is sent twice has leaked.
     """
     use = f"oauth-code-{sha256(request.POST.get('code', '').encode()).hexdigest()}"
     if not cache.add(use, UNUSED_FAMILY, CODE_REMEMBERED_S):
@@ -78,9 +78,9 @@ def _redeem(request: HttpRequest) -> HttpResponse:
 
 
 def _begin(response: HttpResponse) -> str:
-    """Make the tokens of the answer a family, and return its name.
+    """Assign the tokens of the response to a new family, and return its name.
 
-    Whoever let the application in without "Stay signed in" gets none to refresh them by: it ends after an hour.
+    Without the scope "Stay signed in" the refresh token is removed, so that the sign-in ends after an hour.
     """
     answer = json.loads(response.content)
     first = Token.objects.by_value(answer["access_token"]).first()
@@ -100,17 +100,17 @@ def _end_all_of(family: str | None) -> None:
 
 def _refresh(request: HttpRequest) -> HttpResponse:
     secret, client_id = request.POST.get("refresh_token", ""), _client_id(request)
-    held = token_families.lock_family(secret, client_id)
-    if held is None:
+    unused = token_families.lock_family(secret, client_id)
+    if unused is None:
         return _repeat(request, secret, client_id)
     response: HttpResponse = _issue(request)
     if response.status_code == 200:
-        token_families.rotate(held, secret, json.loads(response.content))
+        token_families.rotate(unused, secret, json.loads(response.content))
     return response
 
 
 def _repeat(request: HttpRequest, secret: str, client_id: str) -> HttpResponse:
-    """The answer of a token that was used just now; of one that was used before that, the end of its family."""
+    """Return the stored response for a token used within the grace period. Revoke the family of one used earlier."""
     used = token_families.used(secret, client_id)
     answer = token_families.repeated(used, secret) if used else None
     if answer:

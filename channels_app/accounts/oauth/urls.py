@@ -1,4 +1,4 @@
-"""The paths of the provider, by the names that allauth looks for; what it has beyond them is not served."""
+"""URLs of the provider, with the names that allauth expects. allauth's other URLs are not served."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +14,7 @@ from hub.errors import bad_request
 
 
 def no_nul(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Refuse a NUL, which no parameter of OAuth holds: allauth looks for them in the database as they are."""
+    """Refuse NUL characters, which no OAuth parameter holds. allauth would pass them to the database."""
 
     @wraps(view)
     def checked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
