@@ -1,1 +1,1 @@
-"""Pages and middleware of the whole site: home, errors, well-known files, rate limits of routes."""
+"""Pages and middleware of the whole site: home, errors, misplaced requests, well-known files, route limits."""

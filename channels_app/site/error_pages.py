@@ -1,4 +1,4 @@
-"""Error pages: a page for browsers, a sentence or JSON for clients."""
+"""Error responses: a page for browsers, a sentence or JSON for clients."""
 
 import sys
 
@@ -21,7 +21,7 @@ PATH_MAX_CHARACTERS = 200
 
 
 def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A request that Django refuses to look at, by far most often one for a host name that the hub does not know."""
+    """Answer a bad request (400), which is mostly one with an unknown Host header."""
     if isinstance(exception, DisallowedHost):
         host = request.META.get("HTTP_HOST", "")[:100]
         return _sentence(
@@ -31,14 +31,14 @@ def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What the reader can see but may not do; the exception says what."""
+    """Answer an action that the user may not take (403), with the exception's text as the reason."""
     if is_browser(request):
         return render(request, "403.html", {"reason": str(exception)}, status=403)
     return _sentence(str(exception) or "That is not allowed.", 403)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A page for a form whose token is missing, wrong or too old; for clients, where to send what they sent."""
+    """Answer a form with a missing, wrong or old CSRF token. A client gets the correct upload address instead."""
     if not misplaced.is_from_page(request):
         return answer(misplaced.refusal(request))
     response = render(request, "site/csrf_failed.html", {"way_in": signed_out.way_in(request)}, status=403)
@@ -48,7 +48,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A page for browsers, a sentence for clients, as JSON where they ask for that (RFC 9457)."""
+    """Answer an unknown address (404): a page for browsers, else a sentence, or JSON if requested (RFC 9457)."""
     if request.method not in SAFE_METHODS and not misplaced.is_from_page(request):
         return answer(misplaced.refusal(request, is_there=False))
     if is_browser(request):
@@ -63,7 +63,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def _for_clients(path: str) -> str:
-    """The way out of the address of a channel's page, given to a client as that of the channel."""
+    """Return a hint for a client that uses the address of a channel's page instead of the channel's."""
     match path.split("/")[1:]:
         case ["channels", name, part, *_] if CHANNEL.match(name) and (is_subdir(part) or part == "channeldata.json"):
             channel = f"{settings.HUB_PUBLIC_URL}/{name[:CHANNEL_MAX_CHARACTERS]}"
@@ -72,7 +72,7 @@ def _for_clients(path: str) -> str:
 
 
 def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
-    """429 of channels_app.rate_limits.counters, which says how long to wait."""
+    """Answer 429 of rate_limits.counters, which tells how long to wait."""
     if not is_browser(request):
         return answer(error)
     match = request.resolver_match
@@ -84,7 +84,7 @@ def too_many(request: HttpRequest, error: HubError) -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The same for what nobody foresaw; without the request's context, which may be what failed."""
+    """Answer an unexpected error. The template gets no request context, which may itself be the cause."""
     error = sys.exception()
     if is_disk_full(error):
         return full_answer(request)

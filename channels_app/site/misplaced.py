@@ -1,6 +1,6 @@
-"""Requests that change something, sent to an address that takes none: each is told where uploads go.
+"""Writing requests to an address that accepts none: the response names the correct address.
 
-Clients send their uploads to a channel's own address, to one with a slash too many, or with a path before `/api`.
+Clients upload to a channel's own address, to one with an extra slash, or with a path before `/api`.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ PATH_MAX_CHARACTERS = 60
 
 
 def is_from_page(request: HttpRequest) -> bool:
-    """Tell whether a browser sent this from a page, with its session or as a form: without a key, and not to an API."""
+    """Tell whether a browser's page sent this, with a session or as a form: without a key, and not to an API."""
     if carries_key(request) or _is_for_clients(request):
         return False
     is_form = request.content_type in FORMS and "text/html" in request.headers.get("Accept", "")
@@ -32,7 +32,7 @@ def carries_key(request: HttpRequest) -> bool:
 
 
 def refuse_large_bodies(get_response: GetResponse) -> GetResponse:
-    """Refuse a client's upload at the address of a page before its size is: the place is what is wrong with it."""
+    """Answer a client's large upload to a page's address with the correct address, before its size is refused."""
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -49,9 +49,9 @@ def refuse_large_bodies(get_response: GetResponse) -> GetResponse:
 
 
 def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
-    """The answer to what would change something where nothing is changed: 405, or 404 where there is no such route.
+    """Return the error for a writing request: 404 if no route matches, else 405.
 
-    404 for uploads, too: rattler sends the whole file four times where it is answered 405.
+    An upload always gets 404: rattler sends the whole file four times after 405.
     """
     path = _shown(request.path)
     allowed = {"Allow": "GET, HEAD, OPTIONS" if _is_for_clients(request) else "GET, HEAD"}
@@ -74,7 +74,7 @@ def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
 
 
 def _command(request: HttpRequest, url: str, channel: str) -> str:
-    """The rest of the sentence: the address and a command, of curl where that has sent this."""
+    """Return the rest of the sentence: the address and a command, of curl if the client is curl."""
     endpoint = f"{url}/api/v1/upload/{channel}"
     if request.headers.get("User-Agent", "").startswith("curl/"):
         key = "Authorization: Bearer KEY"
@@ -83,13 +83,13 @@ def _command(request: HttpRequest, url: str, channel: str) -> str:
 
 
 def _is_for_clients(request: HttpRequest) -> bool:
-    """Tell whether the address is one below `/api` or below a channel."""
+    """Tell whether the address is below `/api` or below a channel."""
     first, _, rest = request.path.lstrip("/").partition("/")
     return first == "api" or (bool(rest) and _is_channel(first))
 
 
 def _cause(path: str, parts: list[str]) -> str:
-    """Say what is wrong with an address that is nearly the right one."""
+    """Return the mistake in an address that is nearly correct; empty if it is not recognized."""
     start = _endpoint(parts)
     if start is None:
         return ""
@@ -103,7 +103,7 @@ def _cause(path: str, parts: list[str]) -> str:
 
 
 def _channel(parts: list[str]) -> str:
-    """The channel that is meant, as far as the address says it; else the word."""
+    """Return the channel's name in the address, else the placeholder CHANNEL."""
     start = _endpoint(parts)
     if start is not None:
         named = [*parts[start + 3 : start + 4], *parts[:start]]
@@ -117,7 +117,7 @@ def _is_channel(name: str) -> bool:
 
 
 def _endpoint(parts: list[str]) -> int | None:
-    """Find the position of `api/v1/upload`."""
+    """Return the index of `api/v1/upload` in the path; None if it is not there."""
     starts = range(len(parts) - 2)
     return next((start for start in starts if parts[start : start + 3] == ENDPOINT), None)
 

@@ -1,6 +1,6 @@
-"""Which requests are counted, by what, and in which words they are refused; how many are allowed stands in limits.py.
+"""Rate limits of routes: the counters of each, and their wording. The numbers are in rate_limits/counters.py.
 
-allauth's own limits are off (hub/settings.py): they would be a second table, and answer without Retry-After.
+allauth's own limits are off (hub/base_settings.py): they would be a second table, and answer without Retry-After.
 """
 
 from collections.abc import Callable
@@ -18,32 +18,32 @@ from hub.http.middleware import GetResponse
 
 
 def user(request: HttpRequest) -> str:
-    """The account that is signed in, else the address."""
+    """Return the signed-in account, else the client's address."""
     return f"user {request.user.pk}" if request.user.is_authenticated else counters.address(request)
 
 
 def recipient(request: HttpRequest) -> str:
-    """Whom the request makes the hub send a mail to."""
+    """Return the counter of mails to the form's e-mail address; empty if it has none."""
     email = request.POST.get("email", "")
     return tries.recipient(request, email) if email else ""
 
 
 def anybody(request: HttpRequest) -> str:
-    """All visitors together; who is signed in, or in a browser that the account knows, is none."""
+    """Return the shared counter of visitors; empty for signed-in users and known devices."""
     return tries.visitors(request, request.POST.get("email", ""))
 
 
 def key_maker(request: HttpRequest) -> str:
-    """Who makes a key; revoking one is always possible."""
+    """Return the user for a new key; empty for a revocation, which is never limited."""
     return "" if "revoke" in request.POST else user(request)
 
 
 @dataclass(frozen=True, slots=True)
 class RouteLimit:
-    """`name` of limits.LIMITS, what tells those who are counted apart, and what they do, for the message.
+    """A limit of a route: its `name` in `counters.LIMITS`, the counter, and the wording of the message.
 
-    Beyond it, `passes` says who may go on, and `then` is called for who may not. What is counted elsewhere, where it is
-    done, is only looked up here.
+    Beyond the limit, `passes` exempts a request, and `then` is called for one that is refused. With `is_counted` False
+    the limit is only checked here, and counted elsewhere.
     """
 
     name: str
@@ -108,12 +108,12 @@ ROUTES = {
     "idp:oidc:revoke": (TOKENS,),
     "idp:oidc:userinfo": (TOKENS,),
 }
-# Where credentials are tried out: those that are wrong are counted.
+# Routes that check credentials: wrong ones are counted.
 TRIALS = {"whoami", "key-current", "graphql"}
 
 
 def rate_limit(get_response: GetResponse) -> GetResponse:
-    """Count what ROUTES names, before its view runs; whatever is too often is 429, for browsers as a page."""
+    """Count the requests of ROUTES before their view runs. Answer 429 beyond a limit, with a page for browsers."""
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -121,7 +121,7 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
 
         def process_view(self, request: HttpRequest, *_: Any) -> HttpResponseBase | None:
             match = request.resolver_match
-            # A GET with a code tries it too: the device page does.
+            # The device page also checks a code by GET.
             if match is None or not (request.method == "POST" or "code" in request.GET):
                 return None
             return refusal(request, ROUTES.get(match.view_name, ()))
@@ -138,7 +138,7 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
 
 
 def refusal(request: HttpRequest, by: tuple[RouteLimit, ...]) -> HttpResponse | None:
-    """One more of everything that is counted here; 429 where that is too many."""
+    """Count the request by each limit. Return 429 if one is exceeded."""
     for limit in by:
         if error := _exceeded(request, limit):
             return error_pages.too_many(request, error)
@@ -146,11 +146,11 @@ def refusal(request: HttpRequest, by: tuple[RouteLimit, ...]) -> HttpResponse | 
 
 
 def _exceeded(request: HttpRequest, limit: RouteLimit) -> HubError | None:
-    who = limit.by(request)
-    if not who:
+    counter = limit.by(request)
+    if not counter:
         return None
     try:
-        (counters.hit if limit.is_counted else counters.check)(limit.name, who, limit.what)
+        (counters.hit if limit.is_counted else counters.check)(limit.name, counter, limit.what)
     except HubError as error:
         if limit.passes(request):
             return None

@@ -12,7 +12,7 @@ RECENT_PACKAGES = 5
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """What this hub is, what is new on it, and how to log in: in one screen."""
+    """Show the home page: the hub's size, its newest packages, and how to sign in."""
     actor = actors.actor(request)
     context = {
         "recent": queries.recent_packages(actor, RECENT_PACKAGES),

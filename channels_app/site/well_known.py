@@ -1,4 +1,4 @@
-"""Files that browsers, crawlers and password managers look for on every site."""
+"""Well-known files for browsers, crawlers and password managers."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,9 +13,9 @@ from hub.errors import not_found
 
 ICON = Path(settings.BASE_DIR) / "static" / "favicon.ico"
 A_DAY = "public, max-age=86400"
-# RFC 9116 wants less than a year.
+# RFC 9116 (section 2.5.5) recommends less than a year.
 SECURITY_TXT_VALID = timedelta(days=180)
-# Pages of public channels may be found by search engines; packages are downloads, which would be counted.
+# Search engines may index pages of public channels. Packages are excluded, since downloads are counted.
 ROBOTS = """User-agent: *
 Disallow: /account
 Disallow: /admin/
@@ -34,19 +34,19 @@ Disallow: /*/repodata.json$
 
 @require_safe
 def robots(_: HttpRequest) -> HttpResponse:
-    """`/robots.txt` (RFC 9309)."""
+    """Serve `/robots.txt` (RFC 9309)."""
     return _text(ROBOTS)
 
 
 @require_safe
 def favicon(_: HttpRequest) -> HttpResponse:
-    """`/favicon.ico`, for what does not read the pages' own link to an icon."""
+    """Serve `/favicon.ico`, for clients that ignore the pages' link to an icon."""
     return HttpResponse(_icon(), content_type="image/x-icon", headers={"Cache-Control": A_DAY})
 
 
 @require_safe
 def security(_: HttpRequest) -> HttpResponse:
-    """`/.well-known/security.txt` (RFC 9116): who takes reports of security problems."""
+    """Serve `/.well-known/security.txt` (RFC 9116): the contact for security reports."""
     if not settings.HUB_SECURITY_CONTACT:
         raise not_found(
             "no_security_contact",
@@ -63,7 +63,7 @@ def security(_: HttpRequest) -> HttpResponse:
 
 @require_safe
 def change_password(_: HttpRequest) -> HttpResponse:
-    """`/.well-known/change-password`, where password managers send people (W3C)."""
+    """Redirect `/.well-known/change-password`, which password managers open (W3C), to the password page."""
     return redirect("account_change_password")
 
 

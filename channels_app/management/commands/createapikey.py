@@ -1,4 +1,4 @@
-"""`manage.py createapikey USER --name N [--channel C]… [--scope S]… [--package P]… [--days N]` prints the key alone."""
+"""`manage.py createapikey USER --name N [--channel C]… [--scope S]… [--package P]… [--days N]` prints an API key."""
 
 from argparse import ArgumentParser
 from datetime import timedelta

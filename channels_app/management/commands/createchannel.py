@@ -1,4 +1,4 @@
-"""`manage.py createchannel NAME --owner USER [--public]`."""
+"""`manage.py createchannel NAME --owner USER [--public] [--description TEXT]` creates a channel."""
 
 from argparse import ArgumentParser
 from typing import Any

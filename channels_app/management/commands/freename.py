@@ -1,4 +1,4 @@
-"""`manage.py freename NAME`: let everybody use the name of a channel that is gone."""
+"""`manage.py freename NAME` frees the reserved name of a deleted channel."""
 
 from argparse import ArgumentParser
 from typing import Any

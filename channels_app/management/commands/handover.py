@@ -1,4 +1,4 @@
-"""`manage.py handover USER --to OWNER [--deactivate]` hands on what a user alone owns, and ends the account."""
+"""`manage.py handover USER --to OWNER [--deactivate]` hands over channels and teams, and may deactivate the user."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,7 @@
-"""`manage.py preparehub`: tables, secrets, the first administrator, the store; before every start, safe twice."""
+"""`manage.py preparehub` prepares tables, secrets, the first administrator and the store.
+
+Run it before every start; a repeated run changes nothing.
+"""
 
 import secrets
 from typing import Any
@@ -26,7 +29,9 @@ class Command(commands.Command):
             self.check_store(options["verbosity"])
 
     def encrypt_factors(self) -> None:
-        """Encrypt second factors by the present SECRET_KEY. One that can't be read stops no start."""
+        """Encrypt second factors with the current SECRET_KEY. An unreadable one is reported, but doesn't stop the
+        start.
+        """
         if unreadable := factor_secrets.encrypt_all():
             self.stderr.write(
                 f"{unreadable} second factors can't be read: they were set up while SECRET_KEY was another one. "
@@ -34,14 +39,14 @@ class Command(commands.Command):
             )
 
     def make_administrator(self) -> None:
-        """Make the administrator from the settings. A password that is made here is printed this once."""
+        """Create the administrator from the settings. Print a generated password; it is not stored in plain text."""
         password = settings.HUB_ADMIN_PASSWORD or secrets.token_urlsafe(12)
         User.objects.create_superuser(settings.HUB_ADMIN_USERNAME, password=password)
         shown = "from HUB_ADMIN_PASSWORD" if settings.HUB_ADMIN_PASSWORD else f"{password} (shown this once)"
         self.stdout.write(f"Administrator: {settings.HUB_ADMIN_USERNAME}, password: {shown}")
 
     def check_store(self, verbosity: int) -> None:
-        """Print what the store can do. A store that fails stops no start: it may only be down at the moment."""
+        """Print the results of the store's checks. A failure doesn't stop the start: it may be temporary."""
         try:
             call_command("checkstore", verbosity=verbosity, stdout=self.stdout, stderr=self.stderr)
         except (CommandError, SystemExit) as error:

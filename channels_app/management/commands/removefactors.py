@@ -1,4 +1,4 @@
-"""`manage.py removefactors USER` takes away a user's second factors, for whoever has lost them."""
+"""`manage.py removefactors USER` removes a user's second factors, for example lost ones."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,6 +1,6 @@
-"""`manage.py runhub`: web, worker and beat together, for one machine. `make run` starts it.
+"""`manage.py runhub` runs web, worker and beat together, for one machine. `make run` starts it.
 
-Production starts the same three programs one by one. A part that dies is started again; Ctrl-C or SIGTERM stops all.
+In production the three programs are started separately. A process that exits is restarted; Ctrl-C or SIGTERM stops all.
 """
 
 import errno
@@ -37,7 +37,7 @@ PARTS = {
     "beat": [*CELERY, "beat", "--scheduler", "hub.queue.schedule:Scheduler", "--loglevel", "warning", "--pidfile", ""],
 }  # fmt: skip
 READY_S = 120
-# Beyond what the web server gives its requests.
+# Longer than the web server's own deadline for open requests.
 STOP_S = settings.HUB_SHUTDOWN_S + 5
 LOOK_S = 0.2
 ADVICE = {
@@ -61,7 +61,7 @@ class Command(commands.Command):
             self.run()
 
     def run(self) -> None:
-        """Run the parts until Ctrl-C or SIGTERM."""
+        """Run the programs until Ctrl-C or SIGTERM."""
         parts: dict[str, Process] = {}
         try:
             self.start(parts)
@@ -75,7 +75,7 @@ class Command(commands.Command):
             stop(parts.values(), signal.SIGTERM, STOP_S)
 
     def start(self, parts: dict[str, Process]) -> None:
-        """Start the parts. Print the administrator's password as the last line, also when the start fails."""
+        """Start the programs. Print the administrator's password as the last line, also when the start fails."""
         administrator = StringIO()
         try:
             call_command("preparehub", verbosity=0, stdout=administrator, stderr=self.stderr)
@@ -100,7 +100,10 @@ def check_port() -> None:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold the data folder's lock, which dies with this process: two hubs would share one database and one queue."""
+    """Hold the data folder's lock until the process ends. Raise CommandError if another hub holds it.
+
+    Two hubs would share one database and one queue.
+    """
     with (folder / "runhub.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -112,7 +115,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def keep_running(parts: dict[str, Process]) -> list[str]:
-    """Start every part that is not running; returns the names of those that had stopped."""
+    """Start every program that is not running; return the names of those that had stopped."""
     stopped = [name for name, part in parts.items() if part.poll() is not None]
     for name, command in PARTS.items():
         if name not in parts or name in stopped:
@@ -121,7 +124,7 @@ def keep_running(parts: dict[str, Process]) -> list[str]:
 
 
 def start(command: list[str]) -> Process:
-    """Start one part in a session of its own, so that Ctrl-C reaches it by way of `stop` alone, and only once."""
+    """Start one program in its own session, so that Ctrl-C reaches it only once, through `stop`."""
     program = Path(sys.executable).with_name(command[0])
     return subprocess.Popen(  # nosec B603  # a command of ours, as a list
         [program, *command[1:]], cwd=settings.BASE_DIR, start_new_session=True, preexec_fn=die_with_parent

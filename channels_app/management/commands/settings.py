@@ -1,4 +1,4 @@
-"""`manage.py settings [--write]`: every setting with its default and meaning, as docs/operating.md shows them."""
+"""`manage.py settings [--write]` prints every setting with its default and meaning, as in docs/operating.md."""
 
 import re
 from argparse import ArgumentParser
@@ -11,7 +11,7 @@ from hub import commands, variables
 from hub.social_providers import oidc_client
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "operating.md"
-# Everything below the first of the tables, up to the next chapter.
+# All tables, from the first heading up to the next chapter.
 TABLES = re.compile(r"^### The hub and its address\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 
 

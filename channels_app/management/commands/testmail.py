@@ -1,4 +1,4 @@
-"""`manage.py testmail ADDRESS` sends one mail and says what was tried and what failed; it fails where that does."""
+"""`manage.py testmail ADDRESS` sends a test mail and prints the steps. It exits with an error if sending fails."""
 
 from argparse import ArgumentParser
 from typing import Any
