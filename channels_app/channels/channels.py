@@ -1,4 +1,4 @@
-"""Making channels, changing them, handing them on, deleting them and bringing them back."""
+"""Channels: create, update, transfer, delete, restore."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from hub.errors import bad_request, conflict
 
 MIB = 1024**2
 
-# First segments of the hub's own paths; and `new`, since a channel's page is at /channels/<name>.
+# First path segments that the hub itself uses; and `new`, since a channel's page is at /channels/<name>.
 ROUTED = {
     *("account", "accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "doctor", "favicon.ico", "get"),
     *("healthz", "identity", "invitations", "media", "metrics", "new", "o", "readyz", "robots.txt", "search", "static"),
@@ -40,10 +40,10 @@ def create(
     logo: bytes | None = None,
     is_by_operator: bool = False,
 ) -> Channel:
-    """Make a channel with its first owner. Its empty index files follow by a job; the hub answers with them at once.
+    """Create a channel with its first owner. A job builds its empty index files; the hub serves them at once.
 
-    What the owner's CI has pending by the name moves to the channel; what another user's has, where the hub's operator
-    makes it, ends. An operator is bound by no limit.
+    The owner's pending trusted publishers of the name move to the channel. Those of another user end if an operator
+    creates it. An operator is not bound by limits.
     """
     check_name(name)
     if is_by_operator:
@@ -77,7 +77,7 @@ def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
 
 @transaction.atomic
 def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
-    """Set some of the rules for uploads; `max_upload_bytes` None is the hub's own limit."""
+    """Set some of the upload policies. `max_upload_bytes` None means the hub's own limit."""
     locked = acts.lock_channel(Action.POLICY_CHANGE, actor, channel)
     limit: int = values.get("max_upload_bytes") or 0
     is_too_high = limit > settings.HUB_MAX_UPLOAD_BYTES and limit != locked.max_upload_bytes
@@ -93,7 +93,7 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
 
 @transaction.atomic
 def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
-    """Leave the channel to the owner of that name, as a maintainer. An administrator makes anybody the owner."""
+    """Make the actor a maintainer, and leave the channel to another owner. An administrator may name any user."""
     locked = acts.lock_channel(Action.CHANNEL_TRANSFER, actor, channel)
     if actor.user and username == actor.user.username:
         raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
@@ -120,7 +120,10 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
 
 @transaction.atomic
 def delete(*, actor: Actor, channel: Channel) -> Channel:
-    """Make the channel as good as gone. It can be restored within the grace; then its rows, bytes and name go."""
+    """Mark the channel as deleted. It can be restored within the grace period.
+
+    After that its rows, files and name are removed.
+    """
     locked = acts.lock_channel(Action.CHANNEL_DELETE, actor, channel)
     locked.deleted_at = timezone.now()
     locked.save(update_fields=["deleted_at"])
@@ -131,7 +134,7 @@ def delete(*, actor: Actor, channel: Channel) -> Channel:
 
 @transaction.atomic
 def restore(*, actor: Actor, channel: Channel) -> Channel:
-    """Bring a deleted channel back as it was; 409 where its grace is over."""
+    """Restore a deleted channel. Raise HubError 409 if its grace period is over."""
     locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, deleted_at__gt=purge_before()).first()
     if locked is None:
         raise conflict("grace_over", f"'{channel}' can't be restored: its time is over, or it is there already.")
@@ -144,17 +147,17 @@ def restore(*, actor: Actor, channel: Channel) -> Channel:
 
 
 def grace() -> timedelta:
-    """How long what was deleted can be restored."""
+    """Return the time in which deleted channels and files can be restored."""
     return timedelta(hours=settings.HUB_GRACE_HOURS)
 
 
 def purge_before() -> datetime:
-    """What was deleted before this moment goes for good."""
+    """Return the moment before which deletions are final."""
     return timezone.now() - grace()
 
 
 def check_name(name: str) -> None:
-    """Raise where no channel can have this name (CEP 26, and what the hub routes itself)."""
+    """Raise HubError 400 if no channel can have this name (CEP 26, and the hub's own paths)."""
     if len(name) > identifiers.CHANNEL_MAX_CHARACTERS or not identifiers.CHANNEL.match(name):
         raise bad_request(
             "bad_channel_name",
@@ -172,7 +175,7 @@ def _second(moment: datetime | None) -> str | None:
 
 
 def _set(channel: Channel, values: dict[str, Any]) -> dict[str, Any]:
-    """Set what differs; returns field → what it was and what it is."""
+    """Save the values that differ. Return field → old and new value."""
     before = {name: getattr(channel, name) for name in values}
     changed = {name: {"from": before[name], "to": value} for name, value in values.items() if before[name] != value}
     for name in changed:

@@ -1,4 +1,4 @@
-"""The forms of the pages. What a form checks, the function that it feeds checks again."""
+"""The form of a new channel, and the field of a logo. The functions that they call check the values again."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from hub.errors import HubError
 
 
 class LogoField(forms.FileField):
-    """A picture; its clean value is the PNG that the hub makes of it, None where none was chosen."""
+    """An image. Its clean value is the hub's PNG of it, or None if no file was chosen."""
 
     def __init__(self, label: str = "Logo") -> None:
         super().__init__(
@@ -31,7 +31,7 @@ class LogoField(forms.FileField):
 
 
 class ChannelForm(forms.Form):
-    """What a channel is made of: the arguments of channels.create."""
+    """A new channel: the arguments of channels.create."""
 
     name = forms.CharField(
         max_length=identifiers.CHANNEL_MAX_CHARACTERS,

@@ -1,4 +1,4 @@
-"""Logos: whatever picture arrives is decoded and made anew, so that only our own PNG is ever served."""
+"""Logos: an uploaded image is decoded and encoded again, so that only the hub's own PNG is served."""
 
 from io import BytesIO
 from typing import IO
@@ -14,7 +14,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
 def encode(file: IO[bytes]) -> bytes:
-    """The picture in `file` as a square PNG of 128 pixels; never SVG, which can hold scripts."""
+    """Return the image in `file` as a square PNG of 128 pixels. SVG is refused, since it can contain scripts."""
     content = file.read(UPLOAD_MAX_BYTES + 1)
     if len(content) > UPLOAD_MAX_BYTES:
         raise _refusal(f"The logo is larger than {UPLOAD_MAX_BYTES // 1024} KiB; make it smaller.")

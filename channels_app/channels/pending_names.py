@@ -1,7 +1,7 @@
-"""Names of channels that CI may make: each is one user's alone, until the channel is there or its time is over.
+"""Names of channels that CI may create: reserved for one user until the channel exists or the reservation expires.
 
-Whoever makes a channel or keeps its name for CI writes the name's row first. The row is unique: of two who do so at
-once, the second waits until the first has committed, and sees what became of the name.
+Creating a channel or reserving a name first writes the name's row, which is unique. A concurrent transaction waits for
+the first to commit, and then sees the result.
 """
 
 from datetime import datetime, timedelta
@@ -16,20 +16,23 @@ from channels_app.channels import reserved_names
 from channels_app.models import Channel, PendingName, User
 from hub.errors import conflict
 
-# Of whoever makes the channel: the row goes in the same transaction.
+# For creating the channel itself: the row is deleted in the same transaction.
 WHILE_MADE = timedelta(hours=1)
 
 
 def claim(*, name: str, user: User, until: datetime | None = None) -> None:
-    """Keep a free name for `user`, within a transaction; 409 where it is a channel's or another user's."""
+    """Reserve a free name for `user`, within a transaction.
+
+    Raise HubError 409 if a channel or another user has the name.
+    """
     until = until or timezone.now() + WHILE_MADE
-    held = _hold(name, user, until)
+    locked = _lock_for(name, user, until)
     if Channel.objects.filter(name=name).exists():
         raise conflict("channel_exists", f"There is a channel '{name}' already; choose another name.")
     reserved_names.check(name, user)
-    if held.expires_at < until:
-        held.expires_at = until
-        held.save(update_fields=["expires_at"])
+    if locked.expires_at < until:
+        locked.expires_at = until
+        locked.save(update_fields=["expires_at"])
 
 
 def lock(*names: str) -> None:
@@ -38,41 +41,41 @@ def lock(*names: str) -> None:
 
 
 def bind(channel: Channel, owner: User) -> None:
-    """Move what its owner has pending by the channel's name to the channel, and end the name's row.
+    """Move the owner's pending trusted publishers of the name to the channel, and delete the name's row.
 
-    What is over stays over.
+    Expired publishers stay expired.
     """
-    waiting = owner.trusted_publishers.filter(channel=None, channel_name=channel.name)
-    waiting = waiting.exclude(expires_at__lte=timezone.now())
-    for publisher in waiting.select_related("issuer"):
+    pending = owner.trusted_publishers.filter(channel=None, channel_name=channel.name)
+    pending = pending.exclude(expires_at__lte=timezone.now())
+    for publisher in pending.select_related("issuer"):
         target = publisher.subject or publisher.issuer.url
         log.record(Action.PUBLISHER_BIND, by=Actor(user=owner), channel=channel, target=target)
-    waiting.update(channel=channel, channel_name="", expires_at=None)
+    pending.update(channel=channel, channel_name="", expires_at=None)
     PendingName.objects.filter(name=channel.name).delete()
 
 
 def end_of_others(name: str, user: User) -> None:
-    """End what others than `user` have pending by the name: the hub's operator makes the channel for this one."""
+    """End other users' pending publishers of the name: an operator creates the channel for `user`."""
     lock(name)
-    held = of_another(name, user)
-    if held is None:
+    other = of_another(name, user)
+    if other is None:
         return
-    waiting = held.user.trusted_publishers.filter(channel=None, channel_name=name)
-    for publisher in waiting.select_related("issuer"):
-        detail = {"channel": name, "fields": publisher.fields, "user": held.user.pk}
+    pending = other.user.trusted_publishers.filter(channel=None, channel_name=name)
+    for publisher in pending.select_related("issuer"):
+        detail = {"channel": name, "fields": publisher.fields, "user": other.user.pk}
         log.record(Action.PUBLISHER_END, target=publisher.subject or publisher.issuer.url, detail=detail)
-    waiting.delete()
-    held.delete()
+    pending.delete()
+    other.delete()
 
 
 def of_another(name: str, user: User) -> PendingName | None:
-    """The row of the name, where it is another's than `user` and not over."""
+    """Return the name's row if it is unexpired and of another user than `user`."""
     others = PendingName.objects.filter(name=name, expires_at__gt=timezone.now()).exclude(user=user)
     return others.select_related("user").first()
 
 
 def release(name: str, user: User) -> None:
-    """Give the name free once nothing of the user's is pending by it."""
+    """Delete the reservation if the user has no pending publisher of the name."""
     if not user.trusted_publishers.filter(channel=None, channel_name=name).exists():
         PendingName.objects.filter(name=name, user=user).delete()
 
@@ -81,17 +84,17 @@ def forget_expired() -> None:
     PendingName.objects.filter(expires_at__lte=timezone.now()).delete()
 
 
-def _hold(name: str, user: User, until: datetime) -> PendingName:
-    """The row of the name, locked until the transaction ends."""
+def _lock_for(name: str, user: User, until: datetime) -> PendingName:
+    """Return the name's row, created for `user` or locked until the transaction ends."""
     PendingName.objects.filter(name=name, expires_at__lte=timezone.now()).delete()
     try:
         with transaction.atomic():
             return PendingName.objects.create(name=name, user=user, expires_at=until)
     except IntegrityError:
-        held = PendingName.objects.select_for_update().filter(name=name, user=user).first()
-    if held is None:
+        locked = PendingName.objects.select_for_update().filter(name=name, user=user).first()
+    if locked is None:
         raise conflict(
             "name_pending",
             f"The name '{name}' is kept for a channel that another user's CI is about to make; choose another name.",
         )
-    return held
+    return locked

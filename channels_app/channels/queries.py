@@ -23,10 +23,10 @@ from channels_app.models import Artifact, AuditEvent, Channel, Package, Role
 
 
 def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QuerySet[Channel]:
-    """The channels that `actor` may know of, or is a member of, with `text` in name or description; by name.
+    """Return the channels that `actor` can see, or is a member of, with `text` in name or description; by name.
 
-    Each has `package_count`, `updated_at`, the actor's highest `role` and `has_logo`. One query, whose cost is that of
-    the rows that are taken: everything is counted in subqueries, since joins would multiply members by packages.
+    Each has `package_count`, `updated_at`, the actor's highest `role` and `has_logo`. Counts are subqueries, since
+    joins would multiply members by packages. One query, whose cost depends on the number of rows that are read.
     """
     packages = Package.objects.filter(channel=OuterRef("pk"), latest_version__gt="").order_by()
     count = packages.values("channel").annotate(count=Count("pk")).values("count")
@@ -43,9 +43,9 @@ def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QueryS
 
 
 def deleted_channels(actor: Actor) -> QuerySet[Channel]:
-    """The channels that `actor` may still restore, each with its `goes_at`, the last deleted first.
+    """Return the channels that `actor` may restore, with `goes_at`, the latest deletion first.
 
-    A key or a token restores nothing: to own takes a person.
+    Keys and tokens can't restore a channel: only a signed-in owner can.
     """
     deleted = with_has_logo().filter(deleted_at__gt=channels.purge_before()).order_by("-deleted_at")
     if actor.user is None or actor.key or actor.token:
@@ -57,12 +57,12 @@ def deleted_channels(actor: Actor) -> QuerySet[Channel]:
 
 
 def with_has_logo() -> QuerySet[Channel]:
-    """Channels that say whether they have a logo, without its bytes."""
+    """Return channels with `has_logo`, without the logo's bytes."""
     return Channel.objects.defer("logo").annotate(has_logo=Q(logo__isnull=False))
 
 
 def recent_packages(actor: Actor, count: int) -> QuerySet[Package]:
-    """What was updated last in channels that `actor` may know of, newest first, each with its channel; 2 queries."""
+    """Return the packages updated last in channels that `actor` can see, with their channels; 2 queries."""
     return (
         visible_packages(actor)
         .filter(updated_at__isnull=False)
@@ -72,13 +72,13 @@ def recent_packages(actor: Actor, count: int) -> QuerySet[Package]:
 
 
 def visible_packages(actor: Actor) -> QuerySet[Package]:
-    """The packages that can be installed from channels that `actor` may know of."""
+    """Return the installable packages of channels that `actor` can see."""
     return Package.objects.filter(channel__in=visible_channels(actor).values("pk"), latest_version__gt="")
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes with a channel."""
+    """Numbers of packages, files, bytes and members that a channel's deletion removes."""
 
     packages: int
     files: int
@@ -87,22 +87,22 @@ class Contents:
 
 
 def events(channel: Channel, *, prefixes: tuple[str, ...] = ()) -> QuerySet[AuditEvent]:
-    """What happened in `channel`, newest first; of the actions that begin with one of `prefixes`, where given."""
-    wanted = Q()
+    """Return the channel's events, newest first; only actions with one of `prefixes`, if given."""
+    matches = Q()
     for prefix in prefixes:
-        wanted |= Q(action__startswith=prefix)
-    return AuditEvent.objects.filter(wanted, channel=channel).select_related("actor", "key")
+        matches |= Q(action__startswith=prefix)
+    return AuditEvent.objects.filter(matches, channel=channel).select_related("actor", "key")
 
 
 def artifact_paths(channel: Channel, targets: set[str]) -> dict[str, tuple[str, str]]:
-    """Of those `targets` that have a page: target → subdir and file name."""
+    """Return target → subdir and file name, for the `targets` that have a page."""
     names = {target.rpartition("/")[2] for target in targets}
     found = Artifact.objects.filter(channel=channel, file_name__in=names).values_list("subdir", "file_name")
     return {f"{subdir}/{file_name}": (subdir, file_name) for subdir, file_name in found}
 
 
 def contents(channel: Channel) -> Contents:
-    """What a channel holds, in three queries."""
+    """Count the channel's contents, in three queries."""
     artifacts = Artifact.objects.filter(channel=channel, is_purged=False)
     files = artifacts.aggregate(n=Count("pk"), size_bytes=Sum("size_bytes", default=0))
     return Contents(

@@ -1,6 +1,6 @@
-"""Names of channels that are gone: each stays its last owners' until an administrator frees it.
+"""Names of purged channels, reserved for their last owners until an administrator frees them.
 
-Clients go on asking for the old address. So whoever could take the name would be trusted in the old channel's place.
+Clients keep requesting the old address, so a new owner of the name would inherit their trust.
 """
 
 from django.db import transaction
@@ -13,14 +13,17 @@ from hub.errors import conflict, forbidden, not_found
 
 
 def keep(channel: Channel) -> None:
-    """Reserve the name for the owners, within the transaction that removes the channel."""
+    """Reserve the name for the owners. Call it in the transaction that removes the channel."""
     owners = Member.objects.filter(channel=channel, role=Role.OWNER).values_list("user", flat=True)
     reserved, _ = ReservedName.objects.get_or_create(name=channel.name)
     reserved.owners.set(owners)
 
 
 def check(name: str, user: User) -> None:
-    """409 where the name is reserved for others. Ask it after whether the channel is there: a purge may end between."""
+    """Raise HubError 409 if the name is reserved for others. Check first whether the channel exists.
+
+    In the other order, a purge between the two checks would go unnoticed.
+    """
     if ReservedName.objects.filter(name=name).exclude(owners=user).exists():
         raise conflict(
             "name_reserved",
@@ -30,13 +33,13 @@ def check(name: str, user: User) -> None:
 
 
 def use_up(name: str) -> None:
-    """End the reservation, within the transaction that makes the channel again."""
+    """Delete the reservation. Call it in the transaction that creates the channel again."""
     ReservedName.objects.filter(name=name).delete()
 
 
 @transaction.atomic
 def free(*, name: str, actor: Actor) -> None:
-    """Let everybody use the name; for administrators, and for the hub's own commands, whose actor is nobody."""
+    """Free the name for every user. Only administrators and commands (an anonymous actor) may do so."""
     if actor.key or actor.token or (actor.user and not actor.user.is_superuser):
         raise forbidden("administrators_only", "Only administrators free a reserved name, signed in.")
     reserved = ReservedName.objects.select_for_update().filter(name=name).first()

@@ -1,4 +1,4 @@
-"""The forms of a channel's settings. Each knows the channel that it is for."""
+"""Forms of a channel's settings, each bound to its channel."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ class GeneralForm(forms.Form):
             )
 
     def values(self) -> dict[str, Any]:
-        """What channels.update() is to set."""
+        """Return the arguments of channels.update()."""
         values: dict[str, Any] = {
             "description": self.cleaned_data["description"],
             "is_private": self.cleaned_data["visibility"] == PRIVATE,
@@ -76,10 +76,10 @@ class PoliciesForm(forms.Form):
         )
 
     def values(self) -> dict[str, Any]:
-        """What channels.change_policies() is to set."""
+        """Return the arguments of channels.change_policies()."""
         values = dict(self.cleaned_data)
         limit = values.pop("max_upload_mib")
-        # A limit that is no whole number of MiB stays as it is where nobody changed it.
+        # An unchanged limit that is not a whole number of MiB stays as it is.
         if "max_upload_mib" in self.changed_data:
             values["max_upload_bytes"] = limit and limit * MIB
         return values

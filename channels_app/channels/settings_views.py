@@ -1,4 +1,4 @@
-"""A channel's settings: general, members, policies, activity, the dangerous ones; leaving and restoring it."""
+"""Pages of a channel's settings: general, policies, activity, transfer and deletion; and its restoration."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -22,7 +22,7 @@ EVENTS_A_PAGE = 50
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def general(request: HttpRequest, channel: str) -> HttpResponse:
-    """The front door of the settings: who may only upload is led to that page."""
+    """Show the general settings. Redirect members with the right to upload only to the upload page."""
     actor = actors.actor(request)
     shown = page_channel(actor, channel, Permission.UPLOAD)
     if request.method != "POST" and Permission.MANAGE not in permissions(actor, shown):
@@ -54,7 +54,7 @@ def policies(request: HttpRequest, channel: str) -> HttpResponse:
 
 @require_safe
 def activity(request: HttpRequest, channel: str) -> HttpResponse:
-    """What happened, newest first; `kind` narrows it."""
+    """Show the channel's events, newest first, filtered by `kind`."""
     shown = page_channel(actors.actor(request), channel, Permission.MANAGE)
     kind = request.GET.get("kind", "") if request.GET.get("kind") in words.KINDS else ""
     _, prefixes = words.KINDS[kind]
@@ -74,7 +74,7 @@ def activity(request: HttpRequest, channel: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def danger(request: HttpRequest, channel: str) -> HttpResponse:
-    """Two forms, each with the channel's name to type; `action` says which was sent."""
+    """Show the forms for transfer and deletion; `action` tells which was sent. Both require the channel's name."""
     actor = actors.actor(request)
     shown = page_channel(actor, channel, Permission.OWN)
     transfer = TransferForm(shown, sent(request, "transfer"), prefix="transfer")
@@ -100,7 +100,7 @@ def danger(request: HttpRequest, channel: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def restore(request: HttpRequest, channel: str) -> HttpResponse:
-    """A deleted channel, for its owners, within the grace; for everybody else there is nothing here."""
+    """Show a deleted channel to its owners within the grace period, and restore it. Everyone else gets 404."""
     actor = actors.actor(request)
     deleted = get_object_or_404(queries.deleted_channels(actor), name=channel)
     if request.method == "POST":

@@ -1,4 +1,4 @@
-"""The list of channels, and making one."""
+"""The list of channels, and the page for a new one."""
 
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ CHANNELS_A_PAGE = 24
 
 
 def listing(request: HttpRequest) -> HttpResponse:
-    """My channels, or with `?show=all` every channel that the reader may know of; `q` searches them."""
+    """List the user's channels, or with `?show=all` all visible ones; `q` searches them."""
     actor = actors.actor(request)
     mine = actor.user is not None and request.GET.get("show") != "all"
     text = request.GET.get("q", "").replace("\0", "").strip()
@@ -36,7 +36,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def new(request: HttpRequest) -> HttpResponse:
-    """The form for a channel; whoever sends it becomes its owner."""
+    """Show the form of a new channel. The user becomes its owner."""
     form = ChannelForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:

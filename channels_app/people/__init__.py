@@ -1,1 +1,1 @@
-"""Who belongs to channels: members, the teams and the invitations that make them."""
+"""People of channels: members, teams and invitations."""

@@ -1,6 +1,6 @@
-"""Accounts that end: no channel is left without an owner by it, and no team without a manager.
+"""Handing over: an account ends only if no channel loses its last owner, and no team its last manager.
 
-Whoever ends an account hands on first what it alone owns, in one act.
+The user's channels and teams are handed over to another user in one transaction.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,13 +20,13 @@ from channels_app.quotas import quotas
 from hub.errors import bad_request, conflict
 
 COMMAND = "manage.py"
-# What it takes to be an administrator, the most important first: by the second one comes to the administration.
+# The flags of an administrator, the most important first; `is_staff` gives access to the administration's site.
 ADMINISTRATOR = ("is_superuser", "is_staff")
 
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Channels and teams that would be left to nobody."""
+    """Channels and teams without another owner or manager. `is_hub`: the hub would lose its last administrator."""
 
     channels: list[Channel]
     teams: list[Team]
@@ -39,14 +39,17 @@ class Alone:
 
 
 def left_alone(users: Collection[User]) -> Alone:
-    """The channels and teams that nobody would own who can sign in, if all of these accounts ended."""
+    """Return the channels and teams that would have no active owner or manager if all these accounts ended."""
     ids = [user.pk for user in users]
     is_hub = any(_is_last(users, rights) for rights in (ADMINISTRATOR, ADMINISTRATOR[:1]))
     return Alone(list(_channels(ids)), list(_teams(ids)), is_hub)
 
 
 def check_may_end(users: Collection[User]) -> None:
-    """Raise with the list where something would be left to nobody; the channels and teams stay locked until then."""
+    """Raise HubError 409 with the list if a channel or team would be left without an owner or manager.
+
+    The channels and teams stay locked until the transaction ends.
+    """
     owned = Member.objects.filter(user__in=users, role=Role.OWNER).values("channel")
     list(Channel.objects.select_for_update(no_key=True).filter(pk__in=owned).order_by("pk").values_list("pk"))
     managed = TeamMember.objects.filter(user__in=users, is_manager=True).values("team")
@@ -57,9 +60,9 @@ def check_may_end(users: Collection[User]) -> None:
 
 @transaction.atomic
 def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -> Alone:
-    """Make the user of that name an owner and manager of all that `user` alone has; returns what that was.
+    """Make the named user owner and manager of all that only `user` owns or manages. Return these channels and teams.
 
-    Without `by` a command does it. `user` stays as a maintainer, and in the teams, or is deactivated.
+    `by` is None for a command. `user` becomes a maintainer and stays in the teams, or is deactivated.
     """
     heir = users.user_named(username)
     if heir == user:
@@ -77,19 +80,19 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
 
 
 def in_words(handed: Alone, username: str) -> str:
-    """List the things that were handed over, for whoever did it."""
+    """Return the message that lists the channels and teams that were handed over."""
     names = [f"the channel {channel}" for channel in handed.channels] + [f"the team {team}" for team in handed.teams]
     return f"{username} has {', '.join(names)} now." if names else "There was nothing to hand over."
 
 
 def _is_last(users: Collection[User], rights: Sequence[str]) -> bool:
-    """Tell whether some of `users`, and nobody else who can sign in, have all of these rights."""
+    """Tell whether `users` include all active users with all of these rights."""
     holders = User.objects.filter(is_active=True, **dict.fromkeys(rights, True))
     return holders.exists() and not holders.exclude(pk__in=[user.pk for user in users]).exists()
 
 
 def _channels(user_ids: list[int]) -> QuerySet[Channel]:
-    """Those that others can't own on: deleted ones count while they are there, since an owner may restore them."""
+    """Return the channels without another active owner. Deleted ones count, since an owner may restore them."""
     owners = Member.objects.filter(channel=OuterRef("pk"), role=Role.OWNER)
     others = owners.filter(user__is_active=True).exclude(user__in=user_ids)
     return Channel.objects.defer("logo").filter(Exists(owners.filter(user__in=user_ids)), ~Exists(others))

@@ -1,4 +1,4 @@
-"""The mail of an invitation: to whom it goes, its link, and what became of it."""
+"""The mail of an invitation: recipients, link and delivery state."""
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -12,7 +12,7 @@ ERROR_CHARACTERS = 200
 
 
 def send_mail(invitation_id: int) -> None:
-    """Send the link, unless the invitation is gone. Raises OSError where the mail server does not take it."""
+    """Send the link, unless the invitation is gone. Raise OSError if the mail server doesn't accept the mail."""
     found = invitations.waiting().filter(pk=invitation_id)
     invitation = found.select_related("channel", "into", "user", "team", "invited_by").first()
     if invitation is None:
@@ -29,12 +29,12 @@ def send_mail(invitation_id: int) -> None:
 
 
 def link_of(invitation: Invitation) -> str:
-    """The address to open; whoever opens it has to have the account that was invited."""
+    """Return the invitation's URL. It works only for the account that was invited."""
     return f"{settings.HUB_PUBLIC_URL}/invitations/{invitations.secret_of(invitation)}"
 
 
 def _addresses(invitation: Invitation) -> list[str]:
-    """Of a team, its managers'; of a name that is nobody's, none."""
+    """Return the recipients: for a team its managers; for an unknown user name none."""
     if invitation.email:
         return [invitation.email]
     if invitation.team:
@@ -46,8 +46,8 @@ def _addresses(invitation: Invitation) -> list[str]:
 def _subject(invitation: Invitation) -> str:
     if invitation.into:
         return f"You are invited to the team {invitation.into}"
-    whom = f"The {invitation.who} is" if invitation.team else "You are"
-    return f"{whom} invited to the channel {invitation.channel} as {members.with_article(invitation.role)}"
+    subject = f"The {invitation.who} is" if invitation.team else "You are"
+    return f"{subject} invited to the channel {invitation.channel} as {members.with_article(invitation.role)}"
 
 
 def _context(invitation: Invitation) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""For whom an invitation is, and until when it holds."""
+"""Rules of invitations: permission to accept one, and its validity."""
 
 from datetime import timedelta
 from itertools import combinations
@@ -13,21 +13,21 @@ from channels_app.people import members, teams
 from hub.errors import HubError, conflict, forbidden
 
 LIFETIME = timedelta(days=7)
-# By so much the clocks of the hub and of its database may differ.
+# The maximal difference between the clocks of the hub and of its database.
 CLOCKS_DIFFER = timedelta(minutes=5)
 LOWERED = Q(*(Q(detail__from=high, detail__to=low) for low, high in combinations(Role.values, 2)), _connector=Q.OR)
 
 
 def refusal(user: User, invitation: Invitation) -> HubError | None:
-    """Why the invitation is not for `user`, if it is not."""
-    if error := _not_asked(user, invitation):
+    """Return the error if `user` can't accept the invitation, else None."""
+    if error := _not_invited(user, invitation):
         return error
     if invitation.into:
         if TeamMember.objects.filter(team=invitation.into, user=user).exists():
             return conflict("in_team", f"You are in the team '{invitation.into}' already.")
     else:
-        whose = {"team": invitation.team} if invitation.team else {"user": user}
-        own = Member.objects.filter(channel=invitation.channel, **whose).first()
+        invited = {"team": invitation.team} if invitation.team else {"user": user}
+        own = Member.objects.filter(channel=invitation.channel, **invited).first()
         if own and not raises(invitation.role, own):
             who = members.name_of(own) if own.team else "You"
             verb = "is" if own.team else "are"
@@ -39,11 +39,11 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
 
 
 def raises(role: str, member: Member) -> bool:
-    """Tell whether an invitation as `role` is for a member, too: to become an owner is asked of everybody."""
+    """Tell whether the invitation promotes a member to owner. Even members must accept that."""
     return role == Role.OWNER and member.role != Role.OWNER and member.team is None
 
 
-def _not_asked(user: User, invitation: Invitation) -> HubError | None:
+def _not_invited(user: User, invitation: Invitation) -> HubError | None:
     if invitation.team:
         if teams.manages(user, invitation.team):
             return None
@@ -83,28 +83,29 @@ def _ended(invitation: Invitation) -> HubError:
 
 
 def _is_taken_back(user: User, invitation: Invitation) -> bool:
-    """Tell whether somebody else has taken away, since it was sent, what the invitation would give back.
+    """Tell whether another user removed or lowered the role after the invitation was sent.
 
-    By the record and not by ending the row: whoever sent it to an address would see whose that is.
+    The audit log is read instead of ending the row at the removal. Otherwise the sender of an invitation to an address
+    would learn its owner.
     """
     since = invitation.expires_at - LIFETIME - CLOCKS_DIFFER
     events = AuditEvent.objects.filter(channel=invitation.channel, created_at__gte=since)
     if invitation.into:
-        names = _names(invitation.into, events)
+        names = _team_names(invitation.into, events)
         sent = events.filter(action=Action.TEAM_INVITE, target__in=names, detail__user=invitation.who)
         taken = events.filter(action=Action.TEAM_REMOVE, target__in=names, detail__user=user.username)
     else:
         sent = events.filter(action=Action.INVITATION_SEND, target=invitation.who)
         teams_events = AuditEvent.objects.filter(channel=None, created_at__gte=since)
-        names = {f"team {name}" for name in _names(invitation.team, teams_events)} or {user.username}
+        names = {f"team {name}" for name in _team_names(invitation.team, teams_events)} or {user.username}
         is_member = Q(target__in=names) & (Q(action=Action.MEMBER_REMOVE) | Q(action=Action.MEMBER_CHANGE) & LOWERED)
         taken = events.filter(is_member | Q(action=Action.CHANNEL_TRANSFER, detail__before=user.username))
     last = sent.order_by("-pk").values_list("pk", flat=True).first() or 0
     return taken.filter(pk__gt=last).exclude(actor=user).exists()
 
 
-def _names(team: Team | None, events: QuerySet[AuditEvent]) -> set[str]:
-    """The names that the team has and had: whoever renames it brings nothing back."""
+def _team_names(team: Team | None, events: QuerySet[AuditEvent]) -> set[str]:
+    """Return the team's current and former names: renaming it must not make an invitation valid again."""
     names = {team.name} if team else set()
     updates = events.filter(action=Action.TEAM_UPDATE, detail__fields__has_key="name") if team else events.none()
     for fields in updates.order_by("-pk").values_list("detail__fields", flat=True):

@@ -1,7 +1,7 @@
-"""Invitations as the invited see them: what each is for, accepting, declining; and a list of one's own.
+"""Pages of invitations for their recipients: view, accept, decline, and the list of one's own.
 
-The link's secret goes out of the address at once: what is kept of it, in the session, is its SHA-256, so that the
-invitation is still there after signing in or up.
+The link redirects at once to an address without the secret. The session keeps its SHA-256, so that the invitation is
+still available after sign-in or sign-up.
 """
 
 from allauth.account.adapter import get_adapter
@@ -35,7 +35,7 @@ def invitation_page(request: HttpRequest) -> HttpResponse:
     user = request.user
     if request.method == "POST" and isinstance(user, User):
         try:
-            return _answered(request, user, invitation)
+            return _answer_and_forget(request, user, invitation)
         except HubError as error:
             messages.error(request, error.detail)
             return redirect("invitation")
@@ -59,13 +59,13 @@ def _followed(request: HttpRequest, secret: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def mine(request: HttpRequest) -> HttpResponse:
-    """The invitations that one has not answered; `invitation` says which one a POST answers."""
+    """List the user's open invitations. A POST answers the one with the id `invitation`."""
     user = actors.person(request)
     waiting = invitations.mine(user)
     if request.method != "POST":
         return render(request, "account/invitations.html", {"invitations": waiting})
-    which = request.POST.get("invitation", "")
-    invitation = waiting.filter(pk=int(which) if which.isdecimal() and len(which) < DIGITS_MAX else 0).first()
+    pk = request.POST.get("invitation", "")
+    invitation = waiting.filter(pk=int(pk) if pk.isdecimal() and len(pk) < DIGITS_MAX else 0).first()
     if invitation is None:
         messages.error(request, "The invitation is gone: it was used, withdrawn, sent again, or is too old.")
         return redirect("account-invitations")
@@ -76,22 +76,22 @@ def mine(request: HttpRequest) -> HttpResponse:
         return redirect("account-invitations")
 
 
-def _answered(request: HttpRequest, user: User, invitation: Invitation) -> HttpResponse:
+def _answer_and_forget(request: HttpRequest, user: User, invitation: Invitation) -> HttpResponse:
     response = _answer(request, user, invitation)
     del request.session[IN_SESSION]
     return response
 
 
 def _answer(request: HttpRequest, user: User, invitation: Invitation) -> HttpResponse:
-    whither = f"the team {invitation.into}" if invitation.into else str(invitation.channel)
+    target = f"the team {invitation.into}" if invitation.into else str(invitation.channel)
     if request.POST.get("action") == "decline":
         invitations.decline(user=user, invitation=invitation)
-        messages.success(request, f"You have declined the invitation to {whither}.")
+        messages.success(request, f"You have declined the invitation to {target}.")
         return redirect("home")
     joined = invitations.accept(user=user, invitation=invitation)
     if isinstance(joined, TeamMember):
-        messages.success(request, f"You are in {whither} now.")
+        messages.success(request, f"You are in {target} now.")
         return redirect("team", joined.team.name)
-    whom = members.name_of(joined).capitalize() + " is" if joined.team else "You are"
-    messages.success(request, f"{whom} a member of {joined.channel} now: {joined.role}.")
+    subject = members.name_of(joined).capitalize() + " is" if joined.team else "You are"
+    messages.success(request, f"{subject} a member of {joined.channel} now: {joined.role}.")
     return redirect("channel", joined.channel.name)

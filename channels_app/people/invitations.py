@@ -1,12 +1,14 @@
-"""Invitations: a role in a channel, or a place in a team, for whoever accepts it. Nobody is made a member unasked.
+"""Invitations to a role in a channel, or to a team. Members are added only by their consent.
 
-Who is asked is named by e-mail address, by user name, or as a team, whose managers answer. Whoever invites learns
-nothing of whether there is such a user or team: an invitation of a name that is none waits like any other.
+The invited are named by e-mail address, by user name, or as a team, whose managers answer. The inviter doesn't learn
+whether such a user or team exists: an invitation of an unknown name stays pending like any other.
 
-The link's secret (256 bits) is neither kept nor queued: it follows from the row and the hub's own secret, so that the
-job can write it into the mail. What is kept is its SHA-256, by which it is found again. A link gets forwarded and lies
-in archives; so it alone is not enough, the account has to be the one that was asked. And an invitation ends with the
-right of whoever sent it: else somebody who is about to be removed could come back by it.
+The link's secret (256 bits) is neither stored nor queued. It is derived from the row and the hub's own secret, so that
+the job can write it into the mail. Only its SHA-256 is stored, for finding the invitation.
+
+Links get forwarded and stay in archives. So the link alone is not enough: the account has to be the invited one.
+
+An invitation ends with the inviter's right. Otherwise members about to be removed could invite themselves back.
 """
 
 import hashlib
@@ -33,7 +35,7 @@ from channels_app.quotas import quotas
 from channels_app.rate_limits import counters
 from hub.errors import bad_request, conflict, forbidden, not_found
 
-# Whoever has declined is not asked again by the same channel or team for so long.
+# The time after a refusal in which the same channel or team can't invite again.
 LEFT_ALONE = timedelta(days=30)
 SEND = "channels_app.tasks.send_invitation"
 NAME_MAX_CHARACTERS = 150
@@ -41,7 +43,7 @@ NAME_MAX_CHARACTERS = 150
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The invited: `who` as it was typed; the rest as far as there is one."""
+    """The invited: the name as typed, and the address, user or team if there is one."""
 
     who: str
     email: str = ""
@@ -52,7 +54,7 @@ class Asked:
 def invite(
     *, actor: Actor, channel: Channel, role: str, email: str = "", username: str = "", team: str = ""
 ) -> Invitation:
-    """Ask an address, a user or a team; an invitation that waits already is renewed, and its link ends."""
+    """Invite an address, a user or a team. An open invitation is renewed, and its former link expires."""
     if actor.user is None:
         raise forbidden("person_needed", "Invitations come from people; a key without a user can't send any.")
     asked = _team(team) if team else _person(email or username, is_address=bool(email))
@@ -72,7 +74,7 @@ def invite(
 
 
 def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
-    """Ask somebody, by user name or e-mail address, to be in the team."""
+    """Invite somebody to the team, by user name or e-mail address."""
     asked = _person(who, is_address="@" in who)
     _count(user, asked)
     with transaction.atomic():
@@ -87,7 +89,7 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
 
 @transaction.atomic
 def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
-    """End an invitation and its link."""
+    """Delete an invitation, so that its link no longer works."""
     locked = lock_channel(actor, channel, Permission.MANAGE)
     invitation = waiting().filter(channel=locked, who=who).first()
     if invitation is None:
@@ -109,8 +111,8 @@ def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
 
 @transaction.atomic
 def accept(*, user: User, invitation: Invitation) -> Member | TeamMember:
-    """Make `user`, or the team that `user` manages, what the invitation speaks of; it is used up."""
-    current = _held(user, invitation)
+    """Add `user`, or the team that `user` manages, as invited; and delete the invitation."""
+    current = _lock_invitation(user, invitation)
     joined = _join_team(user, current.into) if current.into else _join_channel(user, current)
     current.delete()
     return joined
@@ -118,8 +120,8 @@ def accept(*, user: User, invitation: Invitation) -> Member | TeamMember:
 
 @transaction.atomic
 def decline(*, user: User, invitation: Invitation) -> None:
-    """Say no; the same channel or team can't ask again for LEFT_ALONE."""
-    current = _held(user, invitation)
+    """Decline the invitation. The same channel or team can't invite again for LEFT_ALONE."""
+    current = _lock_invitation(user, invitation)
     current.declined_at = timezone.now()
     current.expires_at = current.declined_at + LEFT_ALONE
     current.save(update_fields=["declined_at", "expires_at"])
@@ -130,17 +132,20 @@ def decline(*, user: User, invitation: Invitation) -> None:
 
 
 def waiting() -> QuerySet[Invitation]:
-    """The invitations that can still be accepted."""
-    there = Q(channel=None) | Q(channel__deleted_at=None)
-    return Invitation.objects.filter(there, expires_at__gt=timezone.now(), declined_at=None)
+    """Return the invitations that can still be accepted."""
+    is_reachable = Q(channel=None) | Q(channel__deleted_at=None)
+    return Invitation.objects.filter(is_reachable, expires_at__gt=timezone.now(), declined_at=None)
 
 
 def mine(user: User) -> QuerySet[Invitation]:
-    """Those that `user` may answer: by name, by a verified address, or for a team that `user` manages; newest first."""
+    """Return the invitations that `user` may answer, newest first.
+
+    Those are invitations of the name, of a verified address, or of a team that `user` manages.
+    """
     addresses = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
     managed = TeamMember.objects.filter(user=user, is_manager=True).values("team")
-    is_asked = Q(user=user) | Q(email__in=addresses) | Q(team__in=managed)
-    found = waiting().filter(is_asked).select_related("channel", "into", "team", "invited_by")
+    may_answer = Q(user=user) | Q(email__in=addresses) | Q(team__in=managed)
+    found = waiting().filter(may_answer).select_related("channel", "into", "team", "invited_by")
     return found.defer("channel__logo").order_by("-expires_at")
 
 
@@ -150,7 +155,7 @@ def find(digest: str) -> Invitation | None:
 
 
 def is_invited(email: str) -> bool:
-    """Whether an invitation waits for that address: it may sign up where that takes one."""
+    """Tell whether an open invitation of the address exists, so that it may sign up."""
     address = mail_addresses.plain(email)
     return bool(address) and waiting().filter(email=address).exists()
 
@@ -164,9 +169,9 @@ def lane(invitation_id: int) -> str:
 
 
 def secret_of(invitation: Invitation) -> str:
-    """The link's secret: 43 letters, digits, dashes and underscores; another one for every sending."""
-    whither = f"{invitation.channel_id}" if invitation.channel_id else f"team {invitation.into_id}"
-    sending = f"{whither} {invitation.who} {invitation.expires_at.isoformat()}"
+    """Return the link's secret: 43 letters, digits, dashes and underscores. Each sending has another one."""
+    target = f"{invitation.channel_id}" if invitation.channel_id else f"team {invitation.into_id}"
+    sending = f"{target} {invitation.who} {invitation.expires_at.isoformat()}"
     return urlsafe_base64_encode(salted_hmac("invitation", sending, algorithm="sha256").digest())
 
 
@@ -180,9 +185,9 @@ def _join_team(user: User, team: Team) -> TeamMember:
 
 
 def _join_channel(user: User, invitation: Invitation) -> Member:
-    there = Member.objects.filter(channel=invitation.channel, user=user).first() if invitation.team is None else None
-    member = there or Member(team=invitation.team, user=None if invitation.team else user)
-    member.channel_id = invitation.channel_id  # type: ignore[assignment]  # the constraint: it is there
+    existing = Member.objects.filter(channel=invitation.channel, user=user).first() if invitation.team is None else None
+    member = existing or Member(team=invitation.team, user=None if invitation.team else user)
+    member.channel_id = invitation.channel_id  # type: ignore[assignment]  # a constraint: without a team there is a channel
     if invitation.role == Role.OWNER:
         members.make_owner(member)
         quotas.forget(member.channel, user)
@@ -194,7 +199,7 @@ def _join_channel(user: User, invitation: Invitation) -> Member:
 
 
 def _send(invitation: Invitation, asked: Asked, by: User) -> None:
-    """Renew the row, and have its mail sent."""
+    """Renew the row and queue its mail."""
     if invitation.declined_at and invitation.expires_at > timezone.now():
         raise conflict(
             "declined",
@@ -211,9 +216,9 @@ def _send(invitation: Invitation, asked: Asked, by: User) -> None:
 
 
 def _count(user: User, asked: Asked) -> None:
-    """429 where `user` asks, or the same one is asked, too often; alike for whom there is and whom there is not.
+    """Raise HubError 429 if `user` invites, or the same recipient is invited, too often.
 
-    One inviter alone uses up little of what the same one may be asked by all.
+    Unknown recipients are counted, too. The counter of the pair keeps one inviter from using up the recipient's limit.
     """
     counters.hit("invitation-by-account", f"user {user.pk}", "invitations of yours")
     counters.hit("invitation-by-day", f"user {user.pk}", "invitations of yours")
@@ -224,7 +229,7 @@ def _count(user: User, asked: Asked) -> None:
 
 
 def _person(who: str, *, is_address: bool) -> Asked:
-    """By an address, or by exact user name: never both, a name can look like the address of somebody else."""
+    """Return the invited by address or by exact user name; never both, since a name can look like another's address."""
     if is_address:
         address = _address(who)
         owner = mail_addresses.verified(address).filter(user__is_active=True).select_related("user").first()
@@ -242,7 +247,10 @@ def _team(name: str) -> Asked:
 
 
 def _check_is_no_member(channel: Channel, asked: Asked, role: str) -> None:
-    """Of members alone, whom the inviter sees in the list; not of whose an address is."""
+    """Raise HubError 409 for members; the inviter can see their names.
+
+    Addresses are not checked: that would reveal their owner.
+    """
     if asked.email:
         return
     username, team = (asked.user.username if asked.user else ""), (asked.team.name if asked.team else "")
@@ -251,8 +259,11 @@ def _check_is_no_member(channel: Channel, asked: Asked, role: str) -> None:
         raise members.is_member_already(existing)
 
 
-def _held(user: User, invitation: Invitation) -> Invitation:
-    """The invitation as it is now, its channel or team locked; raises where it is gone or not for `user`."""
+def _lock_invitation(user: User, invitation: Invitation) -> Invitation:
+    """Return the current invitation, with its channel or team locked.
+
+    Raise HubError if it is gone or not for `user`.
+    """
     if invitation.channel:
         Channel.objects.select_for_update(no_key=True).filter(pk=invitation.channel.pk).first()
     if invitation.into:

@@ -13,9 +13,9 @@ CANDIDATES_MAX = 10
 
 
 def member_list(channel: Channel, *, text: str = "", role: str = "") -> QuerySet[Member]:
-    """The members whose name holds `text` and who have `role`, both where given; owners first, then by name.
+    """Return the members with `text` in their name and with `role`, if given; owners first, then by name.
 
-    Each has its `name`, of the user or the team, and of a team its `people`, who can sign in.
+    Each has its `name`, and a team also the number of its active `people`.
     """
     people = Count("team__people", filter=Q(team__people__user__is_active=True))
     members = Member.objects.filter(channel=channel).select_related("user", "team")
@@ -27,9 +27,10 @@ def member_list(channel: Channel, *, text: str = "", role: str = "") -> QuerySet
 
 
 def candidates(actor: Actor, channel: Channel, text: str) -> tuple[Sequence[User], Sequence[Team]]:
-    """Users and teams with `text` in their names, at most 10 together; exact names first. Each has its `role` here.
+    """Return at most 10 users and teams with `text` in their names, exact matches first. Each has its `role` here.
 
-    Of those that `actor` knows: who is in a channel or a team with them, and their own teams; administrators know all.
+    Only those that `actor` knows: people and teams of the actor's channels, and of the actor's teams. Administrators
+    know all.
     """
     role = Member.objects.filter(channel=channel).values("role")
     by_name = Q(username__icontains=text) | Q(first_name__icontains=text) | Q(last_name__icontains=text)
@@ -71,11 +72,11 @@ def _known_teams(actor: Actor) -> QuerySet[Team]:
 
 
 def pending_invitations(channel: Channel) -> QuerySet[Invitation]:
-    """The invitations that are not accepted yet, the last invited first."""
+    """Return the open invitations, the newest first."""
     waiting = Invitation.objects.filter(channel=channel, declined_at=None, expires_at__gt=timezone.now())
     return waiting.select_related("invited_by").order_by("-expires_at")
 
 
 def role_table() -> list[tuple[Role, list[bool]]]:
-    """Each role, and whether it may read, upload, delete, manage and own."""
+    """Return each role, and whether it may read, upload, delete, manage and own."""
     return [(role, [permission in ROLE_PERMISSIONS[role] for permission in Permission]) for role in ROLES]

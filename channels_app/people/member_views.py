@@ -1,4 +1,4 @@
-"""The members of a channel: the list, finding and adding, changing and removing, and invitations by mail."""
+"""Pages of a channel's members: list, search, add, change, remove, invite, leave."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ FIND_MIN_CHARACTERS = 2
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def members_page(request: HttpRequest, channel: str) -> HttpResponse:
-    """`action` says what a POST does, to the `username`, `team` or `email` beside it."""
+    """List the members. A POST does its `action` to the `username`, `team` or `email`."""
     actor = actors.actor(request)
     shown = page_channel(actor, channel, Permission.MANAGE)
     if request.method != "POST":
@@ -35,13 +35,13 @@ def members_page(request: HttpRequest, channel: str) -> HttpResponse:
         messages.success(request, _act(request, actor, shown))
     except HubError as error:
         messages.error(request, error.detail)
-    # Who has just given up managing has no business on this page any more.
+    # The user may just have given up the right to see this page.
     stays = Permission.MANAGE in permissions.permissions(actor, shown)
     return redirect("channel-members" if stays else "channel", channel)
 
 
 def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
-    """Do what was asked; returns the sentence that says so."""
+    """Do the posted action. Return the message for the user."""
     role, email = _text(request.POST, "role"), _text(request.POST, "email")
     who = {"username": _text(request.POST, "username"), "team": _text(request.POST, "team")}
     match request.POST.get("action"):
@@ -59,17 +59,17 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
             members.remove(actor=actor, channel=channel, **who)
             return _removed(channel, **who)
         case "withdraw":
-            asked = _text(request.POST, "who")
-            invitations.withdraw(actor=actor, channel=channel, who=asked)
-            return f"The invitation of {asked} is withdrawn; its link is good for nothing any more."
+            invited = _text(request.POST, "who")
+            invitations.withdraw(actor=actor, channel=channel, who=invited)
+            return f"The invitation of {invited} is withdrawn; its link is good for nothing any more."
     raise bad_request("bad_action", "The form says nothing that can be done; load the page again.")
 
 
 def _invited(invitation: Invitation) -> str:
-    """Say how it goes on: no mail is promised where no mail server is set up."""
+    """Return the message after an invitation. It promises no mail if no mail server is set up."""
     if not invitation.email:
-        whom = "an owner" if invitation.role == Role.OWNER else "a member"
-        return f"{invitation.who} is invited, and is {whom} once the invitation is accepted."
+        role = "an owner" if invitation.role == Role.OWNER else "a member"
+        return f"{invitation.who} is invited, and is {role} once the invitation is accepted."
     if not mailing.is_set_up():
         return (
             f"{invitation.who} is invited. No mail goes out, since no mail server is set up: hand over the link below."
@@ -110,7 +110,7 @@ def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
 
 
 def _found(request: HttpRequest, actor: Actor, channel: Channel) -> dict[str, Any]:
-    """What `?find=` finds: users and teams by name, or an address to invite."""
+    """Return the matches of `?find=`: users and teams by name, or an address to invite."""
     text = _text(request.GET, "find")
     if len(text) < FIND_MIN_CHARACTERS:
         return {"find": text}
@@ -130,8 +130,9 @@ def _is_email(text: str) -> bool:
 
 
 def _asked(request: HttpRequest, channel: Channel) -> dict[str, object] | None:
-    """What the reader is asked once more before it is done: ?remove=<user name>, ?remove-team=<team>, or
-    ?change=<user name>&to=<role>.
+    """Return the action to confirm.
+
+    `?remove=<user name>`, `?remove-team=<team>`, or `?change=<user name>&to=<role>`.
     """
     username, team = _text(request.GET, "remove") or _text(request.GET, "change"), _text(request.GET, "remove-team")
     member = members.named(channel, username, team) if username or team else None
@@ -143,13 +144,13 @@ def _asked(request: HttpRequest, channel: Channel) -> dict[str, object] | None:
 
 
 def _text(values: QueryDict, name: str) -> str:
-    """A value as it can be looked for in the database."""
+    """Return a value without NUL characters, at most 254 characters long."""
     return str(values.get(name, "")).replace("\0", "").strip()[:254]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def leave(request: HttpRequest, channel: str) -> HttpResponse:
-    """For members of every role: what leaving means, and doing it."""
+    """Show the consequences of leaving, and leave. For members of every role."""
     actor = actors.actor(request)
     shown = page_channel(actor, channel)
     username = actor.user.username if actor.user else ""

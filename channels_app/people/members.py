@@ -1,8 +1,8 @@
-"""Who belongs to a channel, users and teams: adding, changing, removing, leaving.
+"""Members of a channel, users and teams: add, change, remove, leave.
 
-A channel has several owners or one, never none. Only owners make or unmake owners; maintainers manage everyone else.
-Rights follow from membership at every request, so a removed member's keys end with it.
-Members are named by `username` or by `team`.
+A channel always has an owner. Only owners add or remove owners; maintainers manage all others. Rights follow from
+membership at every request, so a removed member's keys lose theirs at once. Members are named by `username` or by
+`team`.
 """
 
 from django.db import transaction
@@ -19,9 +19,9 @@ from hub.errors import HubError, bad_request, conflict, forbidden, not_found
 
 @transaction.atomic
 def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
-    """Make a user or a team a member unasked: for administrators, and for managers of the team.
+    """Add a user or a team without an invitation: for administrators, and for managers of the team.
 
-    404 where there is none of that name, 409 where they are one already. Everybody else invites: invitations.py.
+    Raise HubError 404 if there is no such user or team, and 409 if it is a member. Others use invitations.invite.
     """
     locked = acts.lock_channel(Action.MEMBER_ADD, actor, channel)
     check_may_give(actor, locked, role)
@@ -42,7 +42,10 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
 
 @transaction.atomic
 def change(*, actor: Actor, channel: Channel, role: str, username: str = "", team: str = "") -> Member:
-    """Give a member another role; that of an owner unasked for administrators alone, since owners come to pay."""
+    """Change a member's role. Only administrators may make an owner without an invitation.
+
+    A channel counts against its first owner's quota, so an owner has to agree.
+    """
     locked = acts.lock_channel(Action.MEMBER_CHANGE, actor, channel)
     _check_role(role)
     member = _member(locked, username, team)
@@ -65,7 +68,7 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
 
 @transaction.atomic
 def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = "") -> None:
-    """End a membership, and with it what keys may do here by it."""
+    """Delete a membership; the member's keys lose their rights in the channel."""
     locked = acts.lock_channel(Action.MEMBER_REMOVE, actor, channel)
     member = _member(locked, username, team)
     _check_may_touch(actor, locked, member.role)
@@ -76,7 +79,7 @@ def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = ""
 
 @transaction.atomic
 def leave(*, actor: Actor, channel: Channel) -> None:
-    """End one's own membership, whatever the role; who belongs to the channel by a team alone has to leave that."""
+    """Delete the actor's own membership. Raise HubError 409 if the actor belongs to the channel only through a team."""
     locked = acts.lock_channel(Action.MEMBER_LEAVE, actor, channel)
     username = actor.user.username if actor.user else ""
     teams = teams_between(locked, username)
@@ -92,8 +95,9 @@ def leave(*, actor: Actor, channel: Channel) -> None:
 
 
 def make_owner(member: Member) -> None:
-    """Make a member an owner, in a row of its own after all others: the first owner pays, and a promotion moves nobody
-    there.
+    """Make a member an owner, in a new row after all others.
+
+    The channel counts against the quota of its first owner, so a promotion must not change the first one.
     """
     if member.pk:
         Member.objects.filter(pk=member.pk).delete()
@@ -102,7 +106,7 @@ def make_owner(member: Member) -> None:
 
 
 def may_add(actor: Actor, *, team: str = "") -> bool:
-    """Tell whether `actor` may add members without asking them."""
+    """Tell whether `actor` may add members without an invitation."""
     user = actor.user
     if user is None:
         return False
@@ -117,7 +121,7 @@ def is_member_already(member: Member) -> HubError:
 
 
 def check_no_team_owns(team: str, channel: Channel, role: str) -> None:
-    """Raise where `team`, in words, would own."""
+    """Raise HubError 400 if `team`, in words, would become an owner."""
     if team and role == Role.OWNER:
         raise bad_request(
             "no_team_owns",
@@ -127,7 +131,7 @@ def check_no_team_owns(team: str, channel: Channel, role: str) -> None:
 
 
 def is_last_owner(member: Member) -> bool:
-    """Whether no other owner is left who can sign in."""
+    """Tell whether no other active owner is left."""
     owners = Member.objects.filter(channel=member.channel, role=Role.OWNER, user__is_active=True)
     return member.role == Role.OWNER and not owners.exclude(pk=member.pk).exists()
 
@@ -146,13 +150,13 @@ def with_article(role: str) -> str:
 
 
 def teams_between(channel: Channel, username: str) -> list[str]:
-    """The names of the teams by which a user belongs to `channel`."""
+    """Return the names of the teams through which a user belongs to `channel`."""
     teams = Team.objects.filter(memberships__channel=channel, people__user__username=username)
     return list(teams.values_list("name", flat=True))
 
 
 def check_may_give(actor: Actor, channel: Channel, role: str) -> None:
-    """Raise where `role` is none, or not the actor's to give."""
+    """Raise HubError if `role` does not exist, or the actor may not assign it."""
     _check_role(role)
     _check_may_touch(actor, channel, role)
 
@@ -183,7 +187,7 @@ def _check_role(role: str) -> None:
 
 
 def _check_may_touch(actor: Actor, channel: Channel, *roles: str) -> None:
-    """Raise where one of `roles`, given or taken, is an owner's and the actor is none."""
+    """Raise HubError 403 if one of `roles`, assigned or removed, is owner and the actor is not an owner."""
     if Role.OWNER in roles and Permission.OWN not in permissions(actor, channel):
         raise forbidden("owners_only", f"Only owners of '{channel}' make or unmake owners; you are none.")
 

@@ -1,4 +1,4 @@
-"""The form of a team. What it means is checked by teams.py."""
+"""The form of a team; teams.py checks the values."""
 
 from django import forms
 

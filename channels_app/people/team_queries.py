@@ -8,7 +8,7 @@ from channels_app.people import invitations
 
 
 def visible_teams(user: User) -> QuerySet[Team]:
-    """The teams that `user` is in, all for administrators; each with its `size`, and whether `user` manages it."""
+    """Return the user's teams, all for administrators; each with its `size`, and whether `user` manages it."""
     mine = TeamMember.objects.filter(team=OuterRef("pk"), user=user)
     teams = Team.objects.annotate(
         size=Count("people", filter=Q(people__user__is_active=True)), is_manager=Exists(mine.filter(is_manager=True))
@@ -17,17 +17,17 @@ def visible_teams(user: User) -> QuerySet[Team]:
 
 
 def people(team: Team) -> QuerySet[TeamMember]:
-    """Managers first, then by name."""
+    """Return the team's people, managers first, then by name."""
     return TeamMember.objects.filter(team=team).select_related("user").order_by("-is_manager", "user__username")
 
 
 def pending(team: Team) -> QuerySet[Invitation]:
-    """The invitations into the team that are not accepted yet."""
+    """Return the open invitations to the team."""
     return invitations.waiting().filter(into=team).select_related("invited_by").order_by("-expires_at")
 
 
 def channels_of(user: User, team: Team) -> QuerySet[Member]:
-    """The memberships of `team` in channels that `user` may know of, by name."""
+    """Return the team's memberships in channels that `user` can see, by name."""
     visible = visible_channels(Actor(user=user)).values("pk")
     found = Member.objects.filter(team=team, channel__in=visible)
     return found.select_related("channel").defer("channel__logo").order_by("channel__name")

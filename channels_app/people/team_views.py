@@ -1,4 +1,4 @@
-"""The teams of whoever is signed in: the list, making one, and a team's page with its people and what it belongs to."""
+"""Pages of the user's teams: the list, a new one, and a team's people and channels."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ PEOPLE_A_PAGE = 50
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def listing(request: HttpRequest) -> HttpResponse:
-    """The teams that one is in, for administrators all; and the form for another."""
+    """List the user's teams, all for administrators, and show the form for a new one."""
     user = actors.person(request)
     form = TeamForm(sent(request))
     if form.is_valid():
@@ -41,7 +41,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def team_page(request: HttpRequest, name: str) -> HttpResponse:
-    """`action` says what a POST does. Who is not in the team finds nothing here."""
+    """Show a team to its people, 404 to others. A POST does its `action`."""
     user = actors.person(request)
     team = get_object_or_404(team_queries.visible_teams(user), name=name)
     forms = _forms(request, team)
@@ -59,35 +59,35 @@ def team_page(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -> HttpResponse:
-    """Do what was asked, say so, and lead to where there is something to see."""
+    """Do the posted action, set its message, and redirect to a page that the user can see."""
     username, who = _text(request.POST, "username"), _text(request.POST, "who")
     match request.POST.get("action"):
         case "update":
             team = teams.update(user=user, team=team, **values)
-            said = "The team is saved."
+            message = "The team is saved."
         case "add":
-            said = _add(user, team, who)
+            message = _add(user, team, who)
         case "withdraw":
             invitations.withdraw_from_team(user=user, team=team, who=who)
-            said = f"The invitation of {who} is withdrawn."
+            message = f"The invitation of {who} is withdrawn."
         case "manager" | "no-manager" as action:
             teams.set_manager(user=user, team=team, username=username, is_manager=action == "manager")
-            said = f"{username} {'manages' if action == 'manager' else 'does not manage'} the team now."
+            message = f"{username} {'manages' if action == 'manager' else 'does not manage'} the team now."
         case "remove":
             teams.remove(user=user, team=team, username=username)
-            said = f"{username} is in the team no more; what came by it has ended."
+            message = f"{username} is in the team no more; what came by it has ended."
         case "delete":
             teams.delete(user=user, team=team)
-            said = f"The team {team} is deleted."
+            message = f"The team {team} is deleted."
         case _:
             raise bad_request("bad_action", "The form says nothing that can be done; load the page again.")
-    messages.success(request, said)
+    messages.success(request, message)
     stays = team_queries.visible_teams(user).filter(pk=team.pk).exists()
     return redirect("team", team.name) if stays else redirect("account-teams")
 
 
 def _add(user: User, team: Team, who: str) -> str:
-    """Administrators put people in; others invite them."""
+    """Add the user if an administrator asks, else invite them. Return the message."""
     if user.is_superuser:
         return f"{teams.add(user=user, team=team, who=who).user} is in the team now."
     invitation = invitations.invite_into_team(user=user, team=team, who=who)
@@ -117,5 +117,5 @@ def _page(request: HttpRequest, user: User, team: Team, forms: dict[str, Any]) -
 
 
 def _text(values: QueryDict, name: str) -> str:
-    """A value as it can be looked for in the database."""
+    """Return a value without NUL characters."""
     return values.get(name, "").replace("\0", "").strip()

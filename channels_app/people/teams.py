@@ -1,7 +1,7 @@
-"""Teams: people who are members of channels together. Whoever makes one manages it, and it is never without a manager.
+"""Teams: groups of users that are members of channels together. A team always has a manager, at first its creator.
 
-Administrators manage every team, and alone bind one to a provider's group. Nobody else learns of a team by its pages
-but its own people.
+Administrators manage every team, and only they bind one to a provider's group. A team's pages are visible only to its
+people and to administrators.
 """
 
 import re
@@ -26,7 +26,7 @@ NAME_MAX_CHARACTERS = 100
 
 @transaction.atomic
 def create(*, user: User, name: str, description: str = "") -> Team:
-    """Make a team, managed by `user`."""
+    """Create a team with `user` as its manager."""
     _check_name(name)
     user_limits.lock_users(user)
     user_limits.check(user, "teams", _made_by(user), "teams", "Delete one")
@@ -38,7 +38,7 @@ def create(*, user: User, name: str, description: str = "") -> Team:
 
 @transaction.atomic
 def update(*, user: User, team: Team, name: str, description: str, group: str) -> Team:
-    """`group`: `PROVIDER:GROUP`, whose people are in the team; empty for none. Those of another group before it go."""
+    """Update the team. `group` is `PROVIDER:GROUP`, or empty; people of a former group are removed."""
     locked = lock_team(user, team)
     values = {"name": name, "description": description, "group": group}
     changed = {field: value for field, value in values.items() if getattr(locked, field) != value}
@@ -59,7 +59,7 @@ def update(*, user: User, team: Team, name: str, description: str, group: str) -
 
 @transaction.atomic
 def delete(*, user: User, team: Team) -> None:
-    """End the team, and with it what its people may do by it alone."""
+    """Delete the team; its people lose the rights that came from it."""
     locked = lock_team(user, team)
     for member in Member.objects.filter(team=locked).select_related("channel"):
         detail = {"role": member.role, "team": locked.name}
@@ -70,9 +70,9 @@ def delete(*, user: User, team: Team) -> None:
 
 
 def add(*, user: User, team: Team, who: str) -> TeamMember:
-    """Put somebody into the team unasked, by exact user name or verified e-mail address: for administrators.
+    """Add a user without an invitation, by exact user name or verified e-mail address: for administrators.
 
-    Everybody else invites: invitations.py.
+    All others use invitations.invite_into_team.
     """
     counters.hit("invitation-by-account", f"user {user.pk}", "additions to teams by you")
     with transaction.atomic():
@@ -89,7 +89,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
 
 @transaction.atomic
 def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> TeamMember:
-    member = _in(lock_team(user, team), username)
+    member = _membership(lock_team(user, team), username)
     if member.is_manager == is_manager:
         return member
     if not is_manager:
@@ -102,27 +102,27 @@ def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> T
 
 @transaction.atomic
 def remove(*, user: User, team: Team, username: str) -> None:
-    """Take somebody out of the team, and with it what they may do by it; oneself, too."""
-    held = lock_team(user, team, by_manager=user.username != username)
-    member = _in(held, username)
+    """Remove a user from the team, and thereby the rights that came from it. Users may remove themselves."""
+    locked = lock_team(user, team, by_manager=user.username != username)
+    member = _membership(locked, username)
     if member.is_by_group:
         raise conflict(
             "by_group",
-            f"{username} is in '{held}' by the group '{held.group}' and would come back at the next sign-in. "
+            f"{username} is in '{locked}' by the group '{locked.group}' and would come back at the next sign-in. "
             "End it there, where the group is kept.",
         )
     _check_a_manager_stays(member)
-    _record(Action.TEAM_REMOVE, user, held, {"user": username})
+    _record(Action.TEAM_REMOVE, user, locked, {"user": username})
     member.delete()
 
 
 @transaction.atomic
 def follow_groups(*, user: User, provider: str, groups: Iterable[str]) -> None:
-    """Put `user`, who just signed in by `provider`, into the teams of these groups, and out of those of its others.
+    """Add `user` to the teams of these groups, and remove them from the teams of the provider's other groups.
 
-    A team's group is `PROVIDER:GROUP`: what one provider says moves nobody in a team of another's.
+    Call it at a sign-in through `provider`. A team's group is `PROVIDER:GROUP`, so other providers' teams don't change.
     """
-    User.objects.select_for_update().get(pk=user.pk)  # two sign-ins at once come one after the other
+    User.objects.select_for_update().get(pk=user.pk)  # serializes concurrent sign-ins
     teams = Team.objects.filter(group__in=[f"{provider}:{group}" for group in groups])
     others = TeamMember.objects.filter(team__group__startswith=f"{provider}:").exclude(team__in=teams)
     for member in others.filter(user=user, is_by_group=True).select_related("team", "user"):
@@ -133,7 +133,7 @@ def follow_groups(*, user: User, provider: str, groups: Iterable[str]) -> None:
 
 
 def is_last_manager(member: TeamMember) -> bool:
-    """Whether no other manager is left who can sign in."""
+    """Tell whether no other active manager is left."""
     managers = TeamMember.objects.filter(team=member.team, is_manager=True, user__is_active=True)
     return member.is_manager and not managers.exclude(pk=member.pk).exists()
 
@@ -143,13 +143,13 @@ def manages(user: User, team: Team) -> bool:
 
 
 def _made_by(user: User) -> int:
-    """How many teams have `user` as their first manager: whoever makes somebody a manager takes nothing from them."""
+    """Count the teams with `user` as their first manager. Later managers don't count: others may appoint them."""
     earlier = TeamMember.objects.filter(team=OuterRef("team"), is_manager=True, pk__lt=OuterRef("pk"))
     return TeamMember.objects.filter(~Exists(earlier), user=user, is_manager=True).count()
 
 
 def lock_team(user: User, team: Team, *, by_manager: bool = True) -> Team:
-    """The team as it is now, locked until the transaction ends, and the right of `user` asked again."""
+    """Return the current team, locked until the transaction ends, and check the right of `user` again."""
     locked = Team.objects.select_for_update().filter(pk=team.pk).first()
     if locked is None:
         raise not_found("no_such_team", f"There is no team '{team}' any more.")
@@ -159,7 +159,10 @@ def lock_team(user: User, team: Team, *, by_manager: bool = True) -> Team:
 
 
 def _check_may_bind(user: User, group: str) -> None:
-    """A group's name is its provider's: everybody in it would be in the team, unasked. To end that, a manager may."""
+    """Raise HubError 403 if `user` is no administrator: a group adds all its people without their consent.
+
+    Managers may unbind a group.
+    """
     if group and not user.is_superuser:
         raise forbidden(
             "administrators_only",
@@ -169,7 +172,7 @@ def _check_may_bind(user: User, group: str) -> None:
 
 
 def _end_group(user: User, team: Team) -> None:
-    """Take out who is in the team by its group; who does so stays, since that could be the last manager."""
+    """Remove the people of the team's group, except `user`: that could be the last manager."""
     by_group = TeamMember.objects.filter(team=team, is_by_group=True).select_related("team", "user")
     by_group.filter(user=user).update(is_by_group=False)
     for member in by_group:
@@ -181,7 +184,7 @@ def _take_out(user: User, member: TeamMember) -> None:
     member.delete()
 
 
-def _in(team: Team, username: str) -> TeamMember:
+def _membership(team: Team, username: str) -> TeamMember:
     member = TeamMember.objects.filter(team=team, user__username=username).select_related("user", "team").first()
     if member is None:
         raise not_found("not_in_team", f"{username[:150] or 'Nobody'} is not in the team '{team}' (any more).")
@@ -189,7 +192,7 @@ def _in(team: Team, username: str) -> TeamMember:
 
 
 def _person(who: str) -> User:
-    # Never both: a user name can look like the address of somebody else.
+    # By address or by name, never both: a user name can look like another user's address.
     by_address = Q(pk__in=mail_addresses.verified(who).values("user"))
     person = User.objects.filter(by_address if "@" in who else Q(username=who), is_active=True).first()
     if person is None:
@@ -202,7 +205,7 @@ def _person(who: str) -> User:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether a team can have this name."""
+    """Tell whether the name is valid for a team."""
     return len(name) <= NAME_MAX_CHARACTERS and bool(NAME.match(name))
 
 
