@@ -1,4 +1,4 @@
-"""Removal of second factors by an administrator, for users who have lost them."""
+"""Removal of a user's second factors by an administrator, for example lost ones."""
 
 from allauth.mfa.models import Authenticator
 from django.db import transaction
@@ -12,9 +12,9 @@ from channels_app.models import User
 
 @transaction.atomic
 def remove_all(*, user: User, by: User | None = None) -> list[str]:
-    """Remove every second factor of `user`, who is notified. Return the names of the removed kinds.
+    """Remove every second factor of `user`. Return the names of the removed kinds.
 
-    `by` is None for a command.
+    `by` is None for a command. The user is notified by mail.
     """
     factors = Authenticator.objects.filter(user=user).order_by("pk")
     removed = list(dict.fromkeys(FACTORS[factor.type] for factor in factors))

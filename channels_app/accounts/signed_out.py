@@ -1,4 +1,4 @@
-"""Forms sent after the session ended: a message says that nothing was saved, and how to sign in."""
+"""Forms sent after the session ended: a message says that the input was lost, and how to sign in."""
 
 import re
 from urllib.parse import urlsplit

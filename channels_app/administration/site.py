@@ -31,7 +31,7 @@ Values = dict[str, Any]
 
 
 class HubAdminSite(admin.AdminSite):
-    """A site for superusers only: a user who may edit accounts could give themselves every right."""
+    """A site for superusers only: a right to edit accounts would include every other right."""
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and request.user.is_superuser

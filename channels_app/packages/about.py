@@ -1,7 +1,7 @@
-"""The texts of info/about.json: in its row as much as pages and channeldata.json show of it.
+"""The texts of info/about.json: in the artifact's row, as far as pages and channeldata.json show them.
 
-The document may have 4 MiB, and packs to nothing: where it is long, the row holds the keys below, each cut, and the
-whole document lies compressed in a row of its own, which nothing reads but its download.
+The document may have 4 MiB, and compresses well. If it is long, the row holds the keys below, each cut. The whole
+document is then stored compressed in a row of its own, which is read only for its download.
 """
 
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ KEYS = (
 
 
 def stored(about: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document as its row holds it: whole, or else the keys that are shown, each cut."""
+    """Return the document as its row stores it: whole if it is small, else its shown keys, each cut."""
     if is_small(about):
         return about
-    return {key: kept for key in KEYS if (kept := _kept(key, about.get(key)))}
+    return {key: text for key in KEYS if (text := _cut_value(key, about.get(key)))}
 
 
 def is_small(about: Mapping[str, Any]) -> bool:
@@ -42,7 +42,7 @@ def is_small(about: Mapping[str, Any]) -> bool:
 
 
 def keep_whole(artifact: Artifact, about: Mapping[str, Any], *, is_new: bool) -> None:
-    """Keep a long document beside the row, within the transaction that writes the row; a former one goes."""
+    """Store a long document beside the row, and delete a former one. Call it in the transaction that writes the row."""
     if not is_new:
         AboutDocument.objects.filter(artifact=artifact).delete()
     if not is_small(about):
@@ -53,8 +53,8 @@ def packed(about: Mapping[str, Any]) -> bytes:
     return zstandard.compress(orjson.dumps(about))
 
 
-def _kept(key: str, value: object) -> str | list[str]:
-    """Texts, and lists of them, cut; of anything else nothing."""
+def _cut_value(key: str, value: object) -> str | list[str]:
+    """Return a text or a list of texts, cut; other values are dropped."""
     if isinstance(value, list):
         return [cut(each, TEXT_MAX_CHARACTERS) for each in value[:LIST_MAX] if isinstance(each, str)]
     most = DESCRIPTION_MAX_CHARACTERS if key == "description" else TEXT_MAX_CHARACTERS

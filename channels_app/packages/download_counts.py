@@ -1,6 +1,6 @@
-"""Counting downloads without slowing one: in memory, written once in a while, per file and day (UTC).
+"""Download counts: collected in memory and written at intervals, per file and day (UTC), off the path of a download.
 
-What a killed process had not written yet is lost: at most the last few seconds of it.
+A killed process loses the last few seconds of its counts.
 """
 
 import atexit
@@ -21,7 +21,7 @@ _timers: list[threading.Timer] = []
 
 
 def count(artifact_id: int) -> None:
-    """Note one download of an artifact."""
+    """Count one download of an artifact."""
     metrics.DOWNLOADS.labels(settings.HUB_DELIVERY).inc()
     with _lock:
         _pending[artifact_id, datetime.now(UTC).date()] += 1
@@ -33,7 +33,7 @@ def count(artifact_id: int) -> None:
 
 
 def write() -> None:
-    """Write what was counted since the last time."""
+    """Write the counts since the last time."""
     with _lock:
         counted = dict(_pending)
         _pending.clear()

@@ -1,4 +1,4 @@
-"""PURE: as much of a package's own words as a page shows; the rest stands in the raw documents that it links to."""
+"""Excerpts of a package's metadata, limited to the size of a page; the raw documents are complete."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Excerpt(Generic[Item]):
-    """The first of many items, and how many there are."""
+    """The first of many items, and the total number."""
 
     shown: list[Item]
     total: int
@@ -20,12 +20,12 @@ class Excerpt(Generic[Item]):
 
 
 def cut(text: str, most: int) -> str:
-    """`text`, with `…` at its end where it has more than `most` characters."""
+    """Return `text`, ending in `…` if it had more than `most` characters."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 
 def excerpt(items: Sequence[Item], *, most: int, characters: int, size: Callable[[Item], int]) -> Excerpt[Item]:
-    """At most `most` items, and no more of them than `characters` have room for, by the `size` of each."""
+    """Return at most `most` items with at most `characters` together, by the `size` of each."""
     shown: list[Item] = []
     for item in items[:most]:
         characters -= size(item)

@@ -1,4 +1,4 @@
-"""Atom feeds of what was published: of a channel, and of one package. Who may read the page may read its feed."""
+"""Atom feeds of published artifacts, of a channel or a package. A feed has the access rules of its page."""
 
 import re
 
@@ -53,16 +53,16 @@ def _add(feed: Atom1Feed, channel: Channel, artifact: Artifact) -> None:
     feed.add_item(
         title=f"{artifact.package.name} {artifact.version} ({artifact.subdir})",
         link=address,
-        # Readers take it for HTML.
+        # Feed readers interpret it as HTML.
         description=escape(_xml(artifact.package.summary)),
-        # Other bytes under the same name are another thing.
+        # A replaced file is a new entry.
         unique_id=f"{address}#{artifact.sha256}",
         updateddate=packages.indexed_at(artifact),
     )
 
 
 def _xml(text: str) -> str:
-    """`text` without the characters that XML can't hold."""
+    """Return `text` without the characters that XML can't hold."""
     return NOT_XML.sub("", text)
 
 

@@ -1,4 +1,4 @@
-"""What a package says of itself in info/index.json and info/about.json, made fit to show; all hostile."""
+"""Metadata of info/index.json and info/about.json, prepared for pages. All of it is untrusted input."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from channels_app.packages.excerpts import Excerpt, cut, excerpt
 LINKS = {"home": "Home", "doc_url": "Documentation", "dev_url": "Development", "source_url": "Source"}
 LINK_MAX_CHARACTERS = 500
 LINKS_OF_A_KIND = 5
-# How much of one thing a page shows, and of all things of a kind: characters are up to nine bytes each.
+# Limits of one shown item, and of all items of a kind. A character takes up to nine bytes on a page.
 LINE_MAX_CHARACTERS = 300
 SPECS_SHOWN, SPECS_MAX_CHARACTERS = 100, 8000
 CONSTRAINTS_SHOWN = 5
@@ -24,13 +24,13 @@ LICENCES_SHOWN, LICENCES_MAX_CHARACTERS = 20, 20_000
 WARNINGS_SHOWN, WARNINGS_MAX_CHARACTERS = 20, 6000
 PATHS_MAX_CHARACTERS = 20_000
 DOCUMENT_MAX_CHARACTERS = 8000
-# Of info/index.json: what the page shows in a place of its own. The rest is shown key by key.
+# Keys of info/index.json that the page shows in places of their own. The others are listed by key.
 SHOWN_KEYS = {"name", "version", "build", "build_number", "subdir", "timestamp", "license", "depends", "constrains"}
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address that a package gives; `href` is empty where a link must not lead there."""
+    """A URL of a package's metadata. `href` is empty if it is not safe to link."""
 
     label: str
     text: str
@@ -39,14 +39,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A package that another needs: its name, and each constraint with the subdirs where it holds, none for all."""
+    """A required package, and each constraint with the subdirs where it holds; an empty list means all."""
 
     name: str
     constraints: list[tuple[str, list[str]]]
 
 
 def words(value: object) -> str:
-    """What should be text, as one line: about.json has lists and other things there, too."""
+    """Return text as one line. Lists of texts are joined; other values of about.json become empty."""
     if isinstance(value, list):
         return ", ".join(part for part in map(words, value) if part)
     return " ".join(value.split()) if isinstance(value, str) else ""
@@ -58,13 +58,13 @@ def licence(artifact: Artifact) -> str:
 
 
 def description(about: Mapping[str, Any]) -> str:
-    """Markdown, more often than not; '' where it says no more than the summary."""
+    """Return the description, mostly Markdown; '' if it only repeats the summary."""
     text = about.get("description")
     return text if isinstance(text, str) and words(text) != words(about.get("summary")) else ""
 
 
 def links(about: Mapping[str, Any]) -> list[Link]:
-    """The addresses of about.json; each key has a string or a list of them."""
+    """Return the links of about.json; each key has a string or a list of them."""
     found = []
     for key, label in LINKS.items():
         values = about.get(key)
@@ -77,10 +77,11 @@ def links(about: Mapping[str, Any]) -> list[Link]:
 
 
 def web_address(text: str) -> str:
-    """`text` where it is an address of the web that a link may lead to, else ''.
+    """Return `text` if it is a web address that is safe to link, else ''.
 
-    No user names: `https://here.example@there.example/` leads elsewhere than it reads; neither do backslashes. A host
-    of another script reads as what browsers ask for: `https://bücher.example/` as `https://xn--bcher-kva.example/`.
+    User names are refused: `https://here.example@there.example/` leads elsewhere than it reads; so are backslashes. A
+    host of another script is shown as browsers request it: `https://bücher.example/` as
+    `https://xn--bcher-kva.example/`.
     """
     if not text.isprintable() or any(character in text for character in " \\@"):
         return ""
@@ -89,18 +90,20 @@ def web_address(text: str) -> str:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return ""
         return text if parts.netloc.isascii() else _with_ascii_host(parts)
-    except ValueError:  # idna.IDNAError is one, too
+    except ValueError:  # includes idna.IDNAError
         return ""
 
 
 def _with_ascii_host(parts: SplitResult) -> str:
-    """The address with the host as DNS has it. Raises ValueError for characters that no host has, such as U+2044."""
+    """Return the address with the host in its DNS form. Raise ValueError for characters invalid in hosts, such as
+    U+2044.
+    """
     host = idna.encode(parts.hostname or "", uts46=True).decode()
     return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}").geturl()
 
 
 def dependencies(artifacts: Iterable[Artifact]) -> Excerpt[Dependency]:
-    """What these artifacts, all of one version, depend on, by name."""
+    """Return the dependencies of these artifacts, all of one version, by name."""
     found: dict[str, dict[str, set[str]]] = {}
     subdirs = set()
     for artifact in artifacts:
@@ -121,13 +124,13 @@ def dependencies(artifacts: Iterable[Artifact]) -> Excerpt[Dependency]:
 
 
 def specs(found: object) -> Excerpt[tuple[str, str]]:
-    """The first of a list of match specs, each with its name."""
+    """Return the first match specs of a list, each split by split_spec."""
     every = [split_spec(spec) for spec in found] if isinstance(found, list) else []
     return excerpt(every, most=SPECS_SHOWN, characters=SPECS_MAX_CHARACTERS, size=lambda spec: len(spec[0] + spec[1]))
 
 
 def split_spec(spec: object) -> tuple[str, str]:
-    """A match spec's name, and what it demands of it: a channel, a version, a build; no more than fits a line."""
+    """Return a match spec's name, and its channel, version and build constraints; cut to a line."""
     text = cut(str(spec).strip(), LINE_MAX_CHARACTERS)
     found = packages.SPEC_NAME.match(text)
     if not found:
@@ -136,7 +139,7 @@ def split_spec(spec: object) -> tuple[str, str]:
 
 
 def run_exports(stated: Mapping[str, Sequence[str]]) -> Excerpt[tuple[str, list[str]]]:
-    """Kind by kind, the first of its specs."""
+    """Return the first specs of each kind."""
     entries = [(kind, cut(spec, LINE_MAX_CHARACTERS)) for kind, specs in stated.items() for spec in specs]
     found = excerpt(entries, most=SPECS_SHOWN, characters=SPECS_MAX_CHARACTERS, size=lambda entry: len(entry[1]))
     kinds: dict[str, list[str]] = {}
@@ -146,13 +149,13 @@ def run_exports(stated: Mapping[str, Sequence[str]]) -> Excerpt[tuple[str, list[
 
 
 def files(stated: Sequence[tuple[str, int]], *, most: int) -> list[tuple[str, int]]:
-    """The first of its paths with their sizes."""
+    """Return the first paths with their sizes."""
     lines = [(cut(path, LINE_MAX_CHARACTERS), size) for path, size in stated[:most]]
     return excerpt(lines, most=most, characters=PATHS_MAX_CHARACTERS, size=lambda line: len(line[0])).shown
 
 
 def licences(stated: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Its licence files with their texts; the last one that there is room for is cut, and so is each later one."""
+    """Return the licence files with their texts. The texts together are limited; those beyond are cut."""
     shown, room = [], LICENCES_MAX_CHARACTERS
     for path, text in stated[:LICENCES_SHOWN]:
         shown.append((cut(path, LINE_MAX_CHARACTERS), cut(text, room)))
@@ -166,14 +169,14 @@ def warnings(stated: Sequence[str]) -> list[str]:
 
 
 def built_at_ms(index: Mapping[str, Any]) -> int | None:
-    """When it was built, by its own account: milliseconds since 1970."""
+    """Return the build time that the package states, in milliseconds since 1970."""
     return timestamps.stated_ms(index.get("timestamp"))
 
 
 def other_fields(index: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The other keys of info/index.json, each with its value, as much as there is room for."""
+    """Return the other keys of info/index.json with their values, within the limits."""
     fields = [
-        (cut(key, LINE_MAX_CHARACTERS), cut(_in_words(value), LINE_MAX_CHARACTERS))
+        (cut(key, LINE_MAX_CHARACTERS), cut(_as_text(value), LINE_MAX_CHARACTERS))
         for key, value in sorted(index.items())
         if key not in SHOWN_KEYS
     ]
@@ -182,11 +185,11 @@ def other_fields(index: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def pretty(document: Mapping[str, Any]) -> str:
-    """The beginning of a document, indented."""
+    """Return the beginning of a document, indented."""
     return cut(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False), DOCUMENT_MAX_CHARACTERS)
 
 
-def _in_words(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,4 +1,7 @@
-"""What lists and searches say of a package: kept in its row, made anew whenever one of its artifacts changes."""
+"""Summaries of packages for lists and searches, stored in the package's row.
+
+They are updated when one of the package's artifacts changes.
+"""
 
 import re
 from collections import defaultdict
@@ -15,13 +18,13 @@ from channels_app.models import Artifact, Channel, Package, PackageDependency, R
 SPEC_NAME = re.compile(r"(?:[^ =<>!~\[]*:)?([A-Za-z0-9_.-]+)")
 # A document may have 128 KiB, in older rows 1 MiB.
 DOCUMENTS_AT_ONCE = 50
-# Of one package, however many builds its newest version has: as many as one build may name.
+# The maximum of a package, over all builds of its newest version; also the maximum of one build.
 DEPENDENCIES_MAX = 2000
 DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at")
 
 
 class Build(NamedTuple):
-    """An artifact, as far as the choice of the newest goes."""
+    """The columns of an artifact that decide which is the newest."""
 
     pk: int
     version: str
@@ -30,27 +33,28 @@ class Build(NamedTuple):
     indexed_timestamp: int
 
     def rank(self) -> tuple[int, int]:
-        """By this order, the last of a version speaks for its package."""
+        """Return the sort key of builds; the highest of a version represents its package."""
         return self.build_number, self.indexed_timestamp
 
 
 def locked_artifact(artifact: Artifact) -> Artifact:
-    """The artifact as it is now, its row alone locked until the transaction ends.
+    """Return the current artifact, with only its row locked until the transaction ends.
 
-    Not the channel's, which uploads lock first, nor its key, to which rows of others refer: both end in deadlocks.
+    The channel's row, which uploads lock first, and keys that other rows refer to stay unlocked: both would cause
+    deadlocks.
     """
     found = Artifact.objects.select_for_update(of=("self",), no_key=True).select_related("channel", "package")
     return found.get(pk=artifact.pk)
 
 
 def package_for_update(channel: Channel, name: str) -> Package:
-    """The package's row, locked until the transaction ends, so that no two changes decide by the same old truth."""
+    """Return the package's row, locked until the transaction ends. This serializes changes of one package."""
     return Package.objects.select_for_update(no_key=True).get_or_create(channel=channel, name=name)[0]
 
 
-def packages_for_update(channel: Channel, wanted: Iterable[str]) -> dict[str, Package]:
-    """Lock the packages of many names, in the order of the names, so that two such changes never deadlock."""
-    names = sorted(wanted)
+def packages_for_update(channel: Channel, requested: Iterable[str]) -> dict[str, Package]:
+    """Lock the packages of these names, sorted by name, so that two such changes never deadlock."""
+    names = sorted(requested)
     rows = Package.objects.select_for_update(no_key=True).filter(channel=channel, name__in=names).order_by("name")
     found = {package.name: package for package in rows}
     missing = [Package(channel=channel, name=name) for name in names if name not in found]
@@ -61,32 +65,32 @@ def packages_for_update(channel: Channel, wanted: Iterable[str]) -> dict[str, Pa
 
 
 def refresh(package: Package) -> None:
-    """Make the package's row fit its artifacts. Call it in the transaction of the change."""
+    """Update the package's row from its artifacts. Call it in the transaction of the change."""
     refresh_each([package])
 
 
 def refresh_each(held: Collection[Package]) -> None:
-    """Refresh many packages in a handful of statements; see refresh()."""
+    """Refresh many packages in a few statements; see refresh()."""
     builds = _listed_builds(held)
     latest = {pk: latest_version({build.version for build in found}) for pk, found in builds.items()}
     newest = {
         pk: sorted((build for build in found if build.version == latest[pk]), key=Build.rank, reverse=True)
         for pk, found in builds.items()
     }
-    speaking = Artifact.objects.only("about_json").in_bulk([found[0].pk for found in newest.values()])
+    representatives = Artifact.objects.only("about_json").in_bulk([found[0].pk for found in newest.values()])
     for package in held:
         found = newest.get(package.pk, [])
-        text = summary(speaking[found[0].pk]) if found else ""
+        text = summary(representatives[found[0].pk]) if found else ""
         subdirs = {build.subdir for build in builds.get(package.pk, ())}
         updated_at_ms = max((build.indexed_timestamp for build in found), default=None)
         _fill(package, latest.get(package.pk, ""), text, subdirs, updated_at_ms)
-    # Each has its row already, so that all of them are updates, in one statement.
+    # All rows exist already, so this is one UPDATE of them.
     Package.objects.bulk_create(held, update_conflicts=True, unique_fields=("channel", "name"), update_fields=DESCRIBED)
     _set_dependencies({package.pk: set[str]() for package in held} | _dependencies(newest))
 
 
 def include(artifact: Artifact) -> None:
-    """What refresh() does, where all that is new is `artifact`: the others are read only where one may be as new."""
+    """Update the package's row for the new `artifact`. Other artifacts are read only if one may be as new."""
     package = artifact.package
     if not package.latest_version or Version(artifact.version) > Version(package.latest_version):
         subdirs = {*package.subdirs, artifact.subdir}
@@ -98,28 +102,28 @@ def include(artifact: Artifact) -> None:
 
 
 def latest_version(versions: Iterable[str]) -> str:
-    """The newest by conda's order (CEP 33), '' where there is none."""
-    # Versions may be equal and yet spelt differently, as 1.0 and 1.0.0, or 1.0rc1 and 1.0RC1.
+    """Return the newest version in conda's order (CEP 33); '' if there is none."""
+    # Equal versions can differ in spelling, as 1.0 and 1.0.0, or 1.0rc1 and 1.0RC1.
     return max(versions, key=lambda version: (Version(version), version), default="")
 
 
 def dependency_names(depends: Iterable[str]) -> set[str]:
-    """The names of the packages that any of these specs is about, as many as are kept (CEP 29).
+    """Return the package names of these specs, at most DEPENDENCIES_MAX (CEP 29).
 
-    No package has a name longer than a row of names holds, though a spec may.
+    Names too long for the column are dropped: no package has one.
     """
     found = (name for name in map(name_of, depends) if len(name) <= NAME_MAX_CHARACTERS)
     return set(islice(dict.fromkeys(found), DEPENDENCIES_MAX))
 
 
 def name_of(spec: str) -> str:
-    """The name that a match spec is about, which may follow a channel and be in capitals."""
+    """Return the package name of a match spec, in lower case and without a channel."""
     match = SPEC_NAME.match(spec)
     return match[1].lower() if match else ""
 
 
 def summary(artifact: Artifact) -> str:
-    """One line of the artifact's own on what it is, '' where it has none."""
+    """Return the artifact's summary or description as one line; '' if it has neither."""
     text = artifact.about_json.get("summary") or artifact.about_json.get("description") or ""
     return " ".join(str(text).split())[:500]
 
@@ -140,7 +144,7 @@ def _fill(package: Package, latest: str, text: str, subdirs: set[str], updated_a
 
 
 def _dependencies(newest: Mapping[int, Sequence["Build"]]) -> dict[int, set[str]]:
-    """Package → the names that its newest builds depend on; those that speak first, until there is room for no more."""
+    """Return package → names that its newest builds depend on; the highest-ranked builds first, up to the limit."""
     needed: dict[int, set[str]] = defaultdict(set)
     left = [(pk, build.pk) for pk, builds in newest.items() for build in builds]
     while batch := left[:DOCUMENTS_AT_ONCE]:
@@ -153,7 +157,7 @@ def _dependencies(newest: Mapping[int, Sequence["Build"]]) -> dict[int, set[str]
 
 
 def _listed_builds(held: Collection[Package]) -> dict[int, list["Build"]]:
-    """Package → what of it is in the index, without the wide columns."""
+    """Return package → its builds in the index, without the wide columns."""
     listed = Artifact.objects.filter(package__in=held, removal=Removal.NONE, set_aside_reason="")
     found: dict[int, list[Build]] = {}
     for package_id, *build in listed.values_list("package", *Build._fields):
@@ -161,16 +165,16 @@ def _listed_builds(held: Collection[Package]) -> dict[int, list["Build"]]:
     return found
 
 
-def _set_dependencies(wanted: Mapping[int, set[str]]) -> None:
-    """Package → the names that it depends on."""
-    known = set(PackageDependency.objects.filter(package__in=wanted).values_list("package", "name", "pk"))
-    gone = [pk for package_id, name, pk in known if name not in wanted[package_id]]
+def _set_dependencies(needed: Mapping[int, set[str]]) -> None:
+    """Store package → names that it depends on."""
+    known = set(PackageDependency.objects.filter(package__in=needed).values_list("package", "name", "pk"))
+    gone = [pk for package_id, name, pk in known if name not in needed[package_id]]
     if gone:
         PackageDependency.objects.filter(pk__in=gone).delete()
-    there = {(package_id, name) for package_id, name, _ in known}
+    existing = {(package_id, name) for package_id, name, _ in known}
     PackageDependency.objects.bulk_create(
         PackageDependency(package_id=package_id, name=name)
-        for package_id, names in wanted.items()
+        for package_id, names in needed.items()
         for name in sorted(names)
-        if (package_id, name) not in there
+        if (package_id, name) not in existing
     )

@@ -1,4 +1,4 @@
-"""Where an artifact was built, as far as it is proven: for its page and for programs."""
+"""Provenance of an artifact: the proven facts of its build, for its page and for programs."""
 
 import shlex
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from django.conf import settings
 
 from channels_app.models import Artifact
 
-# The log of the public Sigstore that has a page for every entry, by the SHA-256 of its key.
+# The id (SHA-256 of the key) of the public Sigstore log, which has a web page for every entry.
 SEARCHABLE_LOG_ID = "c0d23d6ad406973f9559f3ba2d1ca01f84147d8ffc5b8445c224f98b9591801d"
 SEARCH_URL = "https://search.sigstore.dev/?logIndex="
 
 
 @dataclass(frozen=True, slots=True)
 class Attested:
-    """A verified attestation: what its certificate says, when it was signed, and where its log entry can be seen."""
+    """A verified attestation: the claims of its certificate, the time of signing, and its log entry."""
 
     claims: dict[str, str]
     signed_at: datetime
@@ -27,7 +27,7 @@ class Attested:
 
 @dataclass(frozen=True, slots=True)
 class BuildProvenance:
-    """`run` has the keys of an identity token's provenance: provider, repository, commit, workflow, run, …"""
+    """Provenance of a build. `run` has the keys of an identity token's provenance: provider, repository, commit, …"""
 
     state: str  # attested, published or unknown
     run: dict[str, str]
@@ -36,7 +36,10 @@ class BuildProvenance:
 
 
 def of(artifact: Artifact) -> BuildProvenance:
-    """By the identity token that uploaded it, else by the first certificate that attests it. Costs a query at most."""
+    """Return the provenance by the uploading identity token, else by the first attestation's certificate.
+
+    Costs at most one query.
+    """
     attested = []
     if artifact.attestations_sha256:
         attested = [_attested(each) for each in artifact.attestations.values_list("claims", flat=True)]
@@ -47,7 +50,7 @@ def of(artifact: Artifact) -> BuildProvenance:
 
 
 def as_json(artifact: Artifact) -> dict[str, Any]:
-    """What `GET …/provenance` answers; docs/api.md describes it."""
+    """Return the response of `GET …/provenance`; docs/api.md describes it."""
     found = of(artifact)
     return {
         "state": found.state,
@@ -68,9 +71,9 @@ def as_json(artifact: Artifact) -> dict[str, Any]:
 
 
 def verify_command(artifact: Artifact, found: BuildProvenance) -> str:
-    """The line by which anybody checks the first attestation (rattler's own command line); empty without any.
+    """Return the `rattler` command that verifies the first attestation; empty without one.
 
-    It trusts the public Sigstore, so it is of no use where the hub trusts a private one.
+    The command trusts the public Sigstore, so it is empty if the hub trusts a private one.
     """
     if not found.attestations or settings.HUB_TRUST_ROOT:
         return ""
@@ -91,7 +94,7 @@ def _attested(claims: dict[str, str]) -> Attested:
 
 
 def _certified_run(claims: dict[str, str]) -> dict[str, str]:
-    """What a certificate says of the run; Fulcio has the same claims for every provider."""
+    """Return the run's facts from a certificate; Fulcio has the same claims for every provider."""
     repository_url, run_url = (
         _https(claims.get(f"{name}_uri", "")) for name in ("source_repository", "run_invocation")
     )

@@ -1,4 +1,4 @@
-"""Reads for the pages of a channel, a package and an artifact: each a constant number of queries."""
+"""Reads for the pages of a channel, a package and an artifact, each with a constant number of queries."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -15,18 +15,18 @@ from channels_app.packages import version_matrix
 from channels_app.packages.version_matrix import Matrix
 
 LISTED = Q(removal=Removal.NONE, set_aside_reason="")
-# What a list of artifacts does without: up to megabytes a row.
+# Columns that lists of artifacts don't load: up to megabytes a row.
 HEAVY = ("about_json", "index_json", "files", "licences", "run_exports", "warnings", "features")
-SAID = ("files", "licences", "warnings", "features")
-# Of one version, as far as its page tells of them.
+UNUSED_BY_PACKAGE_PAGE = ("files", "licences", "warnings", "features")
+# The maximum of builds of the latest version whose dependencies the package page shows.
 BUILDS = 24
 LIGHT_MAX_CHARACTERS = 16 * 1024
 SHOWN_MAX_CHARACTERS = 256 * 1024
-# Document → what a page shows of it in a place of its own.
+# Document → its keys that a page shows in places of their own.
 OWN_KEYS = {
     "index_json": ("depends", "constrains", "license", "timestamp"),
     "about_json": ("summary", "description", "license", "home", "doc_url", "dev_url", "source_url"),
-    # Of long lists nothing: the page leads to the documents.
+    # Long lists are not shown: the page links to the documents.
     "run_exports": (),
     "files": (),
 }
@@ -41,7 +41,7 @@ ORDERS: dict[str, list[Any]] = {
 
 
 def channel_counts(channel: Channel) -> dict[str, Any]:
-    """`packages`, `downloads`, `artifacts`, `subdirs`; three queries, with `indexed_at` and `is_stale`."""
+    """Return `packages`, `downloads`, `artifacts`, `subdirs`, `indexed_at` and `is_stale`, by three queries."""
     counts: dict[str, Any] = installable(channel).aggregate(packages=Count("pk"), downloads=Sum("download_count"))
     by_subdir = (
         Artifact.objects.filter(LISTED, channel=channel)
@@ -65,46 +65,46 @@ def channel_counts(channel: Channel) -> dict[str, Any]:
 
 
 def installable(channel: Channel) -> QuerySet[Package]:
-    """The packages of which at least one file is in the index."""
+    """Return the packages with at least one file in the index."""
     return Package.objects.filter(channel=channel).exclude(latest_version="")
 
 
 def find_packages(channel: Channel, *, text: str, subdir: str, order: str, with_gone: bool) -> QuerySet[Package]:
-    """The packages whose name or summary has every word of `text`, and that are there for `subdir`."""
+    """Return the packages with every word of `text` in name or summary, and with a listed file in `subdir`."""
     packages = Package.objects.filter(channel=channel) if with_gone else installable(channel)
     for word in text.split()[:MAX_WORDS]:
         packages = packages.filter(Q(name__icontains=word) | Q(summary__icontains=word))
     if subdir:
-        there = Artifact.objects.filter(LISTED, channel=channel, subdir=subdir, package=OuterRef("pk"))
-        packages = packages.filter(Exists(there))
+        in_subdir = Artifact.objects.filter(LISTED, channel=channel, subdir=subdir, package=OuterRef("pk"))
+        packages = packages.filter(Exists(in_subdir))
     return packages.order_by(*ORDERS[order])
 
 
 def versions(package: Package, *, with_deleted: bool) -> list[str]:
-    """The versions of a package, the newest first by conda's order (CEP 33)."""
+    """Return the package's versions, the newest first in conda's order (CEP 33)."""
     found = _artifacts(package, with_deleted=with_deleted).order_by().values_list("version", flat=True).distinct()
     return sorted(found, key=Version, reverse=True)
 
 
 def version_matrix_of(package: Package, versions: list[str], *, with_deleted: bool) -> Matrix:
-    """The matrix of these versions, without what is wide."""
+    """Return the matrix of these versions, without the heavy columns."""
     return version_matrix.of(_artifacts(package, with_deleted=with_deleted).defer(*HEAVY), versions)
 
 
 def files(package: Package, version: str, *, with_deleted: bool) -> QuerySet[Artifact]:
-    """The artifacts of one version, subdir by subdir."""
+    """Return the artifacts of one version, by subdir."""
     artifacts = _artifacts(package, with_deleted=with_deleted).filter(version=version)
     return artifacts.defer(*HEAVY).order_by("subdir", "-build_number", "file_name")
 
 
 def newest_artifacts(package: Package) -> list[Artifact]:
-    """The newest builds of the version that the package's row calls the latest, the newest first.
+    """Return the newest builds of the package's latest version, the newest first.
 
-    A long document stays in the database: of the newest build its own keys are read, of the others nothing.
+    A long document is not loaded: only the shown keys for the newest build, and nothing for the others.
     """
     newest = package.artifacts.filter(LISTED, version=package.latest_version)
     newest = newest.annotate(has_licence_files=~Q(licences=[])).order_by("-build_number", "-indexed_timestamp")
-    found = list(with_light_documents(newest, LIGHT_MAX_CHARACTERS).defer(*SAID)[:BUILDS])
+    found = list(with_light_documents(newest, LIGHT_MAX_CHARACTERS).defer(*UNUSED_BY_PACKAGE_PAGE)[:BUILDS])
     for artifact in found[:1]:
         show_documents(artifact)
     for artifact in found[1:]:
@@ -113,7 +113,7 @@ def newest_artifacts(package: Package) -> list[Artifact]:
 
 
 def with_light_documents(artifacts: QuerySet[Artifact], most: int) -> QuerySet[Artifact]:
-    """The same, for show_documents(): what a package says at more length than `most` stays in the database."""
+    """Load documents of up to `most` characters, as annotations for show_documents(). Longer ones are not loaded."""
     light = {
         f"{name}_light": Case(
             When(condition=LessThanOrEqual(Length(Cast(name, TextField())), most), then=F(name)),
@@ -125,14 +125,14 @@ def with_light_documents(artifacts: QuerySet[Artifact], most: int) -> QuerySet[A
 
 
 def show_documents(artifact: Artifact) -> None:
-    """Set its documents: whole, or of a long one, which may be a million empty lists, the keys that a page shows."""
+    """Set the artifact's documents: whole, or for a long one only the shown keys; it may be a million empty lists."""
     for name, keys in OWN_KEYS.items():
         light = getattr(artifact, f"{name}_light")
-        setattr(artifact, name, light if light is not None else _of_long(artifact.pk, name, keys))
+        setattr(artifact, name, light if light is not None else _shown_keys(artifact.pk, name, keys))
     artifact.has_long_run_exports = getattr(artifact, "run_exports_light") is None  # type: ignore[attr-defined]  # noqa: B009
 
 
-def _of_long(pk: int, name: str, keys: Sequence[str]) -> dict[str, Any] | list[Any]:
+def _shown_keys(pk: int, name: str, keys: Sequence[str]) -> dict[str, Any] | list[Any]:
     if not keys:
         return [] if name == "files" else {}
     parts = [KeyTransform(key, name) for key in keys]
@@ -141,18 +141,18 @@ def _of_long(pk: int, name: str, keys: Sequence[str]) -> dict[str, Any] | list[A
 
 
 def names_in(channel: Channel, names: Iterable[str]) -> set[str]:
-    """Which of these packages are in the channel."""
+    """Return those of the names that are packages of the channel."""
     return set(Package.objects.filter(channel=channel, name__in=set(names)).values_list("name", flat=True))
 
 
 def dependents(package: Package) -> QuerySet[PackageDependency, str]:
-    """The names of the packages of the same channel that depend on this one."""
+    """Return the names of the channel's packages that depend on this one."""
     needing = PackageDependency.objects.filter(name=package.name, package__channel=package.channel_id)
     return needing.exclude(package=package).order_by("package__name").values_list("package__name", flat=True)
 
 
 def daily_downloads(package: Package) -> list[tuple[date, int]]:
-    """How often its files were downloaded on each of the last 90 days (UTC), today included."""
+    """Return the package's downloads on each of the last 90 days (UTC), today included."""
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=ago) for ago in reversed(range(PLOT_DAYS))]
     rows = DailyDownloads.objects.filter(artifact__package=package, day__gte=days[0])
@@ -161,7 +161,7 @@ def daily_downloads(package: Package) -> list[tuple[date, int]]:
 
 
 def newest_in_feed(channel: Channel, package: Package | None = None) -> QuerySet[Artifact]:
-    """What was published last, as far as it is in the index."""
+    """Return the artifacts published last that are in the index."""
     artifacts = Artifact.objects.filter(LISTED, channel=channel)
     if package:
         artifacts = artifacts.filter(package=package)

@@ -1,4 +1,4 @@
-"""The raw documents of an artifact, of which its page shows the beginning: as JSON, to be saved rather than shown."""
+"""Downloads of an artifact's complete metadata documents, of which its page shows the beginning."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from channels_app.access.permissions import page_channel
 from channels_app.authentication import actors
 from channels_app.models import AboutDocument, Artifact
 
-# The name in the address → the column; it is read as text, not parsed.
+# Name in the URL → column, which is read as text, not parsed.
 COLUMNS = {
     "index.json": "index_json",
     "about.json": "about_json",
@@ -26,7 +26,7 @@ CHUNK = 64 * 1024
 
 @require_safe
 def document(request: HttpRequest, channel: str, subdir: str, file_name: str, document: str) -> StreamingHttpResponse:
-    """Serve a document to whoever may read the artifact's page."""
+    """Serve a document as an attachment. It has the access rules of the artifact's page."""
     found = page_channel(actors.actor(request), channel)
     if document not in COLUMNS:
         raise Http404
@@ -48,7 +48,7 @@ def _column(pk: int, name: str) -> Iterator[bytes]:
 
 
 def _unpacked(body: bytes) -> Iterator[bytes]:
-    """Never more than a chunk of it in memory, but for what is stored."""
+    """Yield the decompressed document in chunks, so that only one chunk is in memory."""
     with zstandard.ZstdDecompressor().stream_reader(body) as reader:
         while chunk := reader.read(CHUNK):
             yield chunk

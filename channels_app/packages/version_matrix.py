@@ -1,7 +1,7 @@
-"""The matrix of a package's versions and subdirs, as much of it as a page has room for: two queries.
+"""The matrix of a package's versions and subdirs, limited to the size of a page: two queries.
 
-Whoever may upload may make thousands of builds, versions and subdirs. What a cell says of its builds the database
-counts, so that no more rows are read than cells are shown.
+Uploaders can create thousands of builds, versions and subdirs. The database counts the builds of a cell, so that only
+one row is read for each cell.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from django.db.models.functions import RowNumber
 
 from channels_app.models import Artifact
 
-# More than all subdirs that clients know (names.KNOWN_SUBDIRS).
+# More than all subdirs that clients know (identifiers.KNOWN_SUBDIRS).
 SUBDIRS_SHOWN = 40
 CELLS_SHOWN = 1600
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A version in the matrix: for each subdir the newest build, which knows how many `builds` there are, or None."""
+    """A version in the matrix. A cell is the newest build for a subdir, with its number of `builds`, or None."""
 
     version: str
     cells: list[Artifact | None]
     indexed_timestamp: int
-    is_out: bool  # every file of it was yanked or deleted
+    is_out: bool  # every file of the version was yanked or deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,19 @@ class Matrix:
 
 
 def of(artifacts: QuerySet[Artifact], versions: Sequence[str]) -> Matrix:
-    """The matrix of these `versions` of a package, whose artifacts are `artifacts`."""
-    there = set(artifacts.filter(version__in=versions).order_by().values_list("subdir", flat=True).distinct())
-    subdirs = sorted(there, key=lambda subdir: (subdir != "noarch", subdir))[:SUBDIRS_SHOWN]
+    """Return the matrix of these `versions` of the package with these `artifacts`."""
+    existing = set(artifacts.filter(version__in=versions).order_by().values_list("subdir", flat=True).distinct())
+    subdirs = sorted(existing, key=lambda subdir: (subdir != "noarch", subdir))[:SUBDIRS_SHOWN]
     shown = versions[: CELLS_SHOWN // max(len(subdirs), 1)]
     found: dict[str, dict[str, Artifact]] = {version: {} for version in shown}
     for artifact in _newest(artifacts.filter(version__in=shown)).filter(subdir__in=subdirs):
         found[artifact.version][artifact.subdir] = artifact
     rows = [_row(version, subdirs, cells) for version, cells in found.items() if cells]
-    return Matrix(subdirs, len(there) - len(subdirs), rows)
+    return Matrix(subdirs, len(existing) - len(subdirs), rows)
 
 
 def _newest(artifacts: QuerySet[Artifact]) -> QuerySet[Artifact]:
-    """The newest build of each version and subdir, with the facts of its cell and of its row."""
+    """Return the newest build of each version and subdir, with the counts of its cell and row."""
     cell = [F("version"), F("subdir")]
     return (
         artifacts.order_by()

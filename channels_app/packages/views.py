@@ -1,4 +1,4 @@
-"""The pages on which people look around: channel, package, artifact, and a channel's logo."""
+"""Pages of a channel, a package and an artifact, and a channel's logo."""
 
 import hashlib
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ PACKAGES_A_PAGE = 50
 VERSIONS_AT_FIRST = 20
 DEPENDENTS_AT_FIRST = 30
 FILES_AT_FIRST = 25
-# Where all are asked for.
+# Limits with `…=all` in the query.
 VERSIONS_AT_MOST = 200
 DEPENDENTS_AT_MOST = 500
 FILES_AT_MOST = 250
@@ -32,19 +32,19 @@ LOGO_CACHING_S = 300
 
 @require_safe
 def channel(request: HttpRequest, channel: str) -> HttpResponse:
-    """A channel: what it is and what is in it."""
+    """Show a channel and its packages."""
     actor = actors.actor(request)
     found = page_channel(actor, channel)
     may = permissions(actor, found)
     counts = queries.channel_counts(found)
-    wish = _wish(request, counts["subdirs"])
-    packages = queries.find_packages(found, **wish, with_gone=Permission.DELETE in may)
+    filters = _filters(request, counts["subdirs"])
+    packages = queries.find_packages(found, **filters, with_gone=Permission.DELETE in may)
     context = {
         "channel": found,
         "may": may,
         "counts": counts,
-        "wish": wish,
-        "is_narrowed": bool(wish["text"] or wish["subdir"]),
+        "wish": filters,
+        "is_narrowed": bool(filters["text"] or filters["subdir"]),
         "page": Paginator(packages, PACKAGES_A_PAGE).get_page(request.GET.get("page")),
         "public_url": settings.HUB_PUBLIC_URL,
     }
@@ -53,7 +53,7 @@ def channel(request: HttpRequest, channel: str) -> HttpResponse:
 
 @require_safe
 def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
-    """A package: its latest version, and all others."""
+    """Show a package: its latest version, and all others."""
     actor = actors.actor(request)
     found = page_channel(actor, channel)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
@@ -76,7 +76,7 @@ def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
 
 @require_safe
 def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) -> HttpResponse:
-    """One file: everything that the hub knows of it."""
+    """Show an artifact with all its metadata."""
     actor = actors.actor(request)
     found = page_channel(actor, channel)
     artifacts = Artifact.objects.select_related("channel", "package", "uploaded_by", "uploaded_with", "removed_by")
@@ -87,7 +87,7 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
         file_name=file_name,
     )
     queries.show_documents(artifact)
-    proven = provenance.of(artifact)
+    build = provenance.of(artifact)
     files = metadata.files(artifact.files, most=FILES_AT_MOST if "files" in request.GET else FILES_AT_FIRST)
     context = {
         "channel": found,
@@ -107,8 +107,8 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
         "warnings": metadata.warnings(artifact.warnings),
         "run_exports": metadata.run_exports(artifact.run_exports),
         "more_files": len(artifact.files) - len(files),
-        "provenance": proven,
-        "verify_command": provenance.verify_command(artifact, proven),
+        "provenance": build,
+        "verify_command": provenance.verify_command(artifact, build),
         **_specs(found, artifact),
     }
     return render(request, "packages/artifact.html", context)
@@ -116,7 +116,7 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
 
 @require_safe
 def logo(request: HttpRequest, channel: str) -> HttpResponseBase:
-    """The picture that an owner has uploaded."""
+    """Serve the logo that an owner uploaded."""
     found = page_channel(actors.actor(request), channel)
     if not found.logo:
         raise Http404
@@ -128,8 +128,8 @@ def logo(request: HttpRequest, channel: str) -> HttpResponseBase:
     return get_conditional_response(request, etag=etag, response=response) or response
 
 
-def _wish(request: HttpRequest, subdirs: Iterable[str]) -> dict[str, str]:
-    """Which packages the reader wants to see; what nobody can mean is as if it was not said."""
+def _filters(request: HttpRequest, subdirs: Iterable[str]) -> dict[str, str]:
+    """Return the reader's filters; invalid values are ignored."""
     subdir, order = request.GET.get("platform", ""), request.GET.get("order", "")
     return {
         "text": request.GET.get("q", "").replace("\0", "").strip()[:200],
@@ -139,7 +139,7 @@ def _wish(request: HttpRequest, subdirs: Iterable[str]) -> dict[str, str]:
 
 
 def _latest(newest: list[Artifact]) -> dict[str, Any]:
-    """What the newest build of the latest version says of itself."""
+    """Return the metadata of the latest version's newest build."""
     if not newest:
         return {}
     about = newest[0].about_json
@@ -152,7 +152,7 @@ def _latest(newest: list[Artifact]) -> dict[str, Any]:
 
 
 def _versions(request: HttpRequest, package: Package, *, with_deleted: bool) -> dict[str, Any]:
-    """The matrix of the newest versions, or of all, and the files of the one that was chosen."""
+    """Return the matrix of the newest versions, or of all, and the files of the selected version."""
     versions = queries.versions(package, with_deleted=with_deleted)
     shown = versions[: VERSIONS_AT_MOST if request.GET.get("versions") == "all" else VERSIONS_AT_FIRST]
     matrix = queries.version_matrix_of(package, shown, with_deleted=with_deleted)
@@ -184,7 +184,7 @@ def _dependencies(request: HttpRequest, package: Package, newest: list[Artifact]
 
 
 def _specs(channel: Channel, artifact: Artifact) -> dict[str, Any]:
-    """The match specs of an artifact, each with its name, and which of the names are in the channel."""
+    """Return the artifact's match specs, and those of their names that are in the channel."""
     lists = {
         "depends": metadata.specs(artifact.index_json.get("depends")),
         "constrains": metadata.specs(artifact.index_json.get("constrains")),

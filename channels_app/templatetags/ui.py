@@ -143,7 +143,7 @@ def copy(value: str = "", label: str = "Copy") -> dict[str, str]:
 
 @register.inclusion_tag("parts/pagination.html", takes_context=True)
 def pagination(context: dict[str, Any], page: Page[Any]) -> dict[str, Any]:
-    """Render links to the other pages of a list, keeping the query; nothing if there is one page."""
+    """Render links to the other pages of a list, keeping the query; empty if there is only one page."""
     return {
         "request": context["request"],
         "page": page,
