@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from hub.errors import unprocessable
 from hub.observability import metrics
 from publishing.id_tokens import jwt_verification
 from publishing.id_tokens.claims import BadToken, Claims, Code
+from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer, TrustedPublisher, UsedIdToken
 from publishing.trusted import candidates, issuers, publishers
@@ -30,15 +32,39 @@ NOT_SETTLED = "The channel can't be created. The user who added the trusted publ
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """A CI's identity token whose issuer is registered, and whose signature, times and claims were checked."""
+
+    issuer: Issuer
+    signed_claims: Claims
+    replay_key: str
+
+    @property
+    def provider(self) -> Provider:
+        return PROVIDERS[self.issuer.provider]
+
+    @property
+    def rate_limit_key(self) -> str:
+        """The key of the rate limit. The subject alone is not enough: a repository of GitHub can choose its form."""
+        pins = self.provider.pins_in(self.signed_claims)
+        return f"{self.issuer.pk} {self.signed_claims['sub']} {sorted(pins.items())}"
+
+    @property
+    def name(self) -> str:
+        """The name of the short-lived token, for people."""
+        subject = self.provider.claimed_subject(self.signed_claims) or self.signed_claims["sub"]
+        return f"{self.provider.title}: {subject}"
+
+
 def exchange(unverified_jwt: str) -> str:
     """Return a short-lived token for this identity token. Raise HubError 422 with one of claims.Code."""
     provider = "unknown"
     try:
-        issuer, signed_claims = verified(unverified_jwt)
-        provider = issuer.provider
-        counters.hit("mint-by-subject", _rate_limit_key(issuer, signed_claims), "exchanges of this CI's tokens")
-        matched = publishers.matching(issuer, signed_claims)
-        minted = _mint(issuer, jwt_verification.replay_key(unverified_jwt, signed_claims), signed_claims, matched)
+        token = verified(unverified_jwt)
+        provider = token.issuer.provider
+        counters.hit("mint-by-subject", token.rate_limit_key, "exchanges of this CI's tokens")
+        minted = _mint(token, publishers.matching(token.issuer, token.signed_claims))
     except BadToken as error:
         logger.info("identity token refused: %s", error.code)
         metrics.MINTED.labels(provider, error.code).inc()
@@ -47,8 +73,8 @@ def exchange(unverified_jwt: str) -> str:
     return minted
 
 
-def verified(unverified_jwt: str) -> tuple[Issuer, Claims]:
-    """Return the issuer and the signed claims. Raise BadToken if the token is invalid."""
+def verified(unverified_jwt: str) -> VerifiedToken:
+    """Verify an identity token. Raise BadToken if it is invalid."""
     unverified = jwt_verification.look(unverified_jwt)
     issuer = issuers.registered(unverified.issuer)
     provider = PROVIDERS[issuer.provider]
@@ -61,7 +87,7 @@ def verified(unverified_jwt: str) -> tuple[Issuer, Claims]:
         needs_token_id=provider.has_token_id,
     )
     provider.check(signed_claims)
-    return issuer, signed_claims
+    return VerifiedToken(issuer, signed_claims, jwt_verification.replay_key(unverified_jwt, signed_claims))
 
 
 def audiences() -> list[str]:
@@ -75,33 +101,24 @@ def forget_old() -> None:
     ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
 
 
-def _rate_limit_key(issuer: Issuer, signed_claims: Claims) -> str:
-    """Return the key of the rate limit. The subject alone is not enough: a repository of GitHub can choose its form."""
-    pins = PROVIDERS[issuer.provider].pins_in(signed_claims)
-    return f"{issuer.pk} {signed_claims['sub']} {sorted(pins.items())}"
-
-
 @transaction.atomic
-def _mint(issuer: Issuer, replay_key: str, signed_claims: Claims, matched: list[TrustedPublisher]) -> str:
-    _mark_used(issuer, replay_key, signed_claims)
-    provider = PROVIDERS[issuer.provider]
-    settled = _settled(_locked(issuer, signed_claims, matched), signed_claims)
+def _mint(token: VerifiedToken, matched: list[TrustedPublisher]) -> str:
+    _mark_used(token)
+    settled = _settled(_locked(token, matched), token.signed_claims)
     key, secret = api_keys.mint_for_publishers(
         publishers=settled,
-        name=f"{provider.title}: {provider.claimed_subject(signed_claims) or signed_claims['sub']}",
-        claims=dict(signed_claims),
+        name=token.name,
+        claims=dict(token.signed_claims),
         expires_at=timezone.now() + timedelta(minutes=settings.HUB_MINTED_KEY_MINUTES),
     )
     for publisher in settled:
-        log.record(
-            Action.KEY_MINT, by=Actor(key=key), channel=publisher.channel, target=publisher.subject or issuer.url
-        )
+        target = publisher.subject or token.issuer.url
+        log.record(Action.KEY_MINT, by=Actor(key=key), channel=publisher.channel, target=target)
     return secret
 
 
-def _locked(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublisher]) -> list[TrustedPublisher]:
+def _locked(token: VerifiedToken, matched: list[TrustedPublisher]) -> list[TrustedPublisher]:
     """Lock the publishers, and return those that still match. Raise BadToken if there is none."""
-    provider = PROVIDERS[issuer.provider]
     # Lock the names before the users, in the same order as all code that creates such a channel.
     pending = [publisher for publisher in matched if publisher.channel_name]
     pending_names.lock(*(publisher.channel_name for publisher in pending))
@@ -111,7 +128,7 @@ def _locked(issuer: Issuer, signed_claims: Claims, matched: list[TrustedPublishe
     current = [
         publisher
         for publisher in locked.filter(pk__in=[publisher.pk for publisher in matched])
-        if provider.difference(publisher.fields, publisher.pins, signed_claims) is None
+        if token.provider.difference(publisher.fields, publisher.pins, token.signed_claims) is None
     ]
     if not current:
         raise BadToken(Code.NO_PUBLISHER, "The trusted publisher was removed or pinned to other ids at this moment.")
@@ -141,11 +158,11 @@ def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[Tru
     raise BadToken(Code.CHANNEL_TAKEN, NOT_SETTLED)
 
 
-def _mark_used(issuer: Issuer, replay_key: str, signed_claims: Claims) -> None:
-    until = datetime.fromtimestamp(jwt_verification.replayable_until(signed_claims), UTC)
+def _mark_used(token: VerifiedToken) -> None:
+    until = datetime.fromtimestamp(jwt_verification.replayable_until(token.signed_claims), UTC)
     try:
         with transaction.atomic():
-            UsedIdToken.objects.create(issuer=issuer, replay_key=replay_key, until=until)
+            UsedIdToken.objects.create(issuer=token.issuer, replay_key=token.replay_key, until=until)
     except IntegrityError:
         raise BadToken(
             Code.REPLAYED, "This identity token was exchanged already; each can be used once. Ask the CI for a new one."
