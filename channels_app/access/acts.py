@@ -106,19 +106,19 @@ OF_CHANNELS = (
     Act(
         Action.MEMBER_ADD,
         Permission.MANAGE,  # for the role of owner: OWN, see members.check_may_give()
-        Notice("{target} is a member of {channel} now", Audience.OWNERS_AND_CONCERNED, "member_add"),
+        Notice("{target} is now a member of {channel}", Audience.OWNERS_AND_CONCERNED, "member_add"),
         (ActRoute(MEMBERS, "action", ("add",)),),
     ),
     Act(
         Action.MEMBER_CHANGE,
         Permission.MANAGE,
-        Notice("{target} has another role in {channel} now", Audience.OWNERS_AND_CONCERNED, "member_change"),
+        Notice("{target} has a new role in {channel}", Audience.OWNERS_AND_CONCERNED, "member_change"),
         (ActRoute(MEMBERS, "action", ("change",)),),
     ),
     Act(
         Action.MEMBER_REMOVE,
         Permission.MANAGE,
-        Notice("{target} is no member of {channel} any more", Audience.OWNERS_AND_CONCERNED, "member_remove"),
+        Notice("{target} is no longer a member of {channel}", Audience.OWNERS_AND_CONCERNED, "member_remove"),
         (ActRoute(MEMBERS, "action", ("remove",)),),
     ),
     Act(
@@ -136,14 +136,14 @@ OF_CHANNELS = (
     Act(
         Action.INVITATION_ACCEPT,
         Scope.ONESELF,
-        Notice("{target} is a member of {channel} now"),
+        Notice("{target} is now a member of {channel}"),
         (ActRoute("invitation"), ActRoute("account-invitations")),
         is_proved=False,  # the inviter has re-authenticated before
     ),
     Act(
         Action.CHANNEL_UPDATE,  # of the visibility; changes of description and logo are not acts
         Permission.MANAGE,
-        Notice("Who can read {channel} was changed", Audience.OWNERS_OF_VISIBILITY),
+        Notice("The visibility of {channel} was changed", Audience.OWNERS_OF_VISIBILITY),
         (ActRoute("channel-settings", "confirm_visibility"),),
     ),
     Act(
@@ -155,7 +155,7 @@ OF_CHANNELS = (
     Act(
         Action.CHANNEL_TRANSFER,
         Permission.OWN,
-        Notice("{channel} belongs to {target} now", Audience.OWNERS_AND_ACTOR, "channel_transfer"),
+        Notice("{channel} now belongs to {target}", Audience.OWNERS_AND_ACTOR, "channel_transfer"),
         (ActRoute("channel-danger", "action", ("transfer",)),),
     ),
     Act(
@@ -168,7 +168,7 @@ OF_CHANNELS = (
     Act(
         Action.ARTIFACT_RESTORE,
         Permission.DELETE,
-        Notice("{target} is back in {channel}"),
+        Notice("{target} was restored in {channel}"),
         (ActRoute("artifact-remove", "action", ("restore",)),),
         by_key=KeyUse.AS_NEEDED,
         api=("upload",),
@@ -176,7 +176,7 @@ OF_CHANNELS = (
     Act(
         Action.ARTIFACT_RELEASE,
         Permission.OWN,
-        Notice("The name {target} is free again in {channel}"),
+        Notice("The file name {target} can be used again in {channel}"),
         (ActRoute("artifact-remove", "action", ("release",)),),
     ),
 )
@@ -199,7 +199,7 @@ CREDENTIALS = (
     Act(
         Action.PUBLISHER_ADD,
         Permission.MANAGE,
-        Notice("{target} is a trusted publisher of {channel} now", template="publisher_add"),
+        Notice("{target} is now a trusted publisher of {channel}", template="publisher_add"),
         PUBLISHERS,
         by_key=KeyUse.WITHIN,
         api=("publishers",),
@@ -207,7 +207,7 @@ CREDENTIALS = (
     Act(
         Action.PUBLISHER_REMOVE,
         Permission.MANAGE,
-        Notice("{target} is no trusted publisher of {channel} any more", template="publisher_remove"),
+        Notice("{target} is no longer a trusted publisher of {channel}", template="publisher_remove"),
         PUBLISHERS,
         by_key=KeyUse.AS_NEEDED,
         api=("publisher",),
@@ -215,7 +215,7 @@ CREDENTIALS = (
     Act(
         Action.OAUTH_GRANT,
         Scope.ONESELF,
-        Notice("{target} is signed in with your account", Audience.FIRST_TIME, "oauth_grant"),
+        Notice("{target} can now use your account", Audience.FIRST_TIME, "oauth_grant"),
         (
             ActRoute("idp:oidc:authorization", "action", ("grant",)),
             ActRoute("idp:oidc:device_authorization", "action", ("confirm",)),
@@ -227,8 +227,13 @@ OF_TEAMS = (
     Act(Action.TEAM_UPDATE, Scope.TEAM_MANAGER, Notice("The team {target} was changed", Audience.TEAM), TEAM),
     Act(Action.TEAM_DELETE, Scope.TEAM_MANAGER, None, TEAM),  # member.remove notifies the owners of each channel
     Act(Action.TEAM_INVITE, Scope.TEAM_MANAGER, None, TEAM),
-    Act(Action.TEAM_ADD, Scope.TEAM_MANAGER, Notice("Somebody else is in the team {target}", Audience.TEAM), TEAM),
-    Act(Action.TEAM_MANAGER, Scope.TEAM_MANAGER, Notice("The team {target} has other managers", Audience.TEAM), TEAM),
+    Act(Action.TEAM_ADD, Scope.TEAM_MANAGER, Notice("The team {target} has a new member", Audience.TEAM), TEAM),
+    Act(
+        Action.TEAM_MANAGER,
+        Scope.TEAM_MANAGER,
+        Notice("The managers of the team {target} were changed", Audience.TEAM),
+        TEAM,
+    ),
     Act(Action.TEAM_REMOVE, Scope.TEAM_MANAGER, None, TEAM),
 )
 
@@ -248,31 +253,31 @@ OF_ACCOUNTS = (
     Act(
         Action.ACCOUNT_FACTOR_ADD,
         Scope.ONESELF,
-        Notice("You can sign in with {target} now", Audience.ONESELF, CHANGED),
+        Notice("You can now sign in with {target}", Audience.ONESELF, CHANGED),
         (ActRoute("mfa_activate_totp"), ActRoute("mfa_add_webauthn")),
     ),
     Act(
         Action.ACCOUNT_FACTOR_REMOVE,
         Scope.ONESELF,
-        Notice("You can't sign in with {target} any more", Audience.ONESELF, CHANGED),
+        Notice("You can no longer sign in with {target}", Audience.ONESELF, CHANGED),
         (ActRoute("mfa_deactivate_totp"), ActRoute("mfa_remove_webauthn")),
     ),
     Act(
         Action.ACCOUNT_FACTOR_RESET,
         Scope.ONESELF,
-        Notice("You have new recovery codes", Audience.ONESELF, CHANGED),
+        Notice("Your recovery codes were replaced", Audience.ONESELF, CHANGED),
         (ActRoute("mfa_generate_recovery_codes"),),
     ),
     Act(
         Action.ACCOUNT_CONNECT,
         Scope.ONESELF,
-        Notice("You can sign in with {target} now", Audience.ONESELF, CHANGED),
+        Notice("You can now sign in with {target}", Audience.ONESELF, CHANGED),
         (ActRoute("socialaccount_connections"),),
     ),
     Act(
         Action.ACCOUNT_DISCONNECT,
         Scope.ONESELF,
-        Notice("You can't sign in with {target} any more", Audience.ONESELF, CHANGED),
+        Notice("You can no longer sign in with {target}", Audience.ONESELF, CHANGED),
         (ActRoute("socialaccount_connections"),),
     ),
 )
@@ -287,7 +292,7 @@ OF_ADMINISTRATORS = (
     Act(
         Action.CHANNEL_FREE_NAME,
         Scope.ADMINISTRATOR,
-        Notice("Everybody may use the channel's name {target} now", Audience.LAST_OWNERS, "name_free"),
+        Notice("The channel name {target} is available to everybody", Audience.LAST_OWNERS, "name_free"),
     ),
     Act(
         Action.USER_FACTORS_REMOVE,
@@ -341,8 +346,8 @@ def check_means(action: str, actor: Actor) -> None:
     if ACTS[action].by_key == KeyUse.NEVER and (actor.key or actor.token):
         raise forbidden(
             "person_needed",
-            f"This takes a person ({action}): a key or an application can't leave behind what outlasts it. "
-            "Sign in and use the pages.",
+            f"API keys and applications can't do this ({action}), because the effect would outlast them. "
+            "Sign in and use the hub's pages.",
         )
 
 

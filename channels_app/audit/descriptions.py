@@ -18,7 +18,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.")),
 }
 HUB = "The hub"
-NOBODY = "Somebody whose account is gone"
+NOBODY = "Deleted user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +53,30 @@ ACTIONS: dict[str, Words] = {
         "triangle-alert", "warning", "left {target} out of the index: a client can't read it"
     ),
     Action.ARTIFACT_DAMAGE: Words("triangle-alert", "error", "left {target} out of the index: its bytes are damaged"),
-    Action.ARTIFACT_MEND: Words("rotate-ccw", "success", "put {target} back into the index: its bytes are right again"),
-    Action.ARTIFACT_IMPORT: Words("upload", "", "took {target} in from the store"),
+    Action.ARTIFACT_MEND: Words(
+        "rotate-ccw", "success", "put {target} back into the index: its bytes are intact again"
+    ),
+    Action.ARTIFACT_IMPORT: Words("upload", "", "imported {target} from the store"),
     Action.ARTIFACT_YANK: Words("ban", "error", "yanked {target}"),
     Action.ARTIFACT_DELETE: Words("trash-2", "error", "deleted {target}"),
     Action.ARTIFACT_RESTORE: Words("rotate-ccw", "success", "put {target} back into the index"),
     Action.ARTIFACT_RELEASE: Words("tag", "warning", "released the name {target} for other bytes"),
     Action.MEMBER_ADD: Words("users", "success", "added {target} as {role}"),
-    Action.MEMBER_CHANGE: Words("users", "warning", "made {target} {to}, before {from}"),
+    Action.MEMBER_CHANGE: Words("users", "warning", "changed {target} from {from} to {to}"),
     Action.MEMBER_REMOVE: Words("users", "error", "removed {target}, who was {role}"),
-    Action.MEMBER_LEAVE: Words("log-out", "", "left the channel and was {role}"),
+    Action.MEMBER_LEAVE: Words("log-out", "", "left the channel, where they were {role}"),
     Action.INVITATION_SEND: Words("mail", "", "invited {target} as {role}"),
     Action.INVITATION_WITHDRAW: Words("mail", "error", "withdrew the invitation of {target} as {role}"),
     Action.INVITATION_ACCEPT: Words("users", "success", "accepted an invitation and is {role}"),
     Action.INVITATION_DECLINE: Words("mail", "", "declined the invitation of {target} as {role}"),
-    Action.CHANNEL_CREATE: Words("plus", "success", "made this channel"),
+    Action.CHANNEL_CREATE: Words("plus", "success", "created this channel"),
     Action.CHANNEL_UPDATE: Words("settings", "", "changed the channel"),
-    Action.CHANNEL_TRANSFER: Words("arrow-left-right", "warning", "handed the channel to {target}"),
+    Action.CHANNEL_TRANSFER: Words("arrow-left-right", "warning", "transferred the channel to {target}"),
     Action.CHANNEL_DELETE: Words("trash-2", "error", "deleted the channel"),
     Action.CHANNEL_RESTORE: Words("rotate-ccw", "success", "restored the channel"),
-    Action.CHANNEL_REPAIR: Words("rotate-ccw", "warning", "repaired what differed between database, index and store"),
+    Action.CHANNEL_REPAIR: Words("rotate-ccw", "warning", "repaired differences between database, index and store"),
     Action.CHANNEL_DIFFER: Words("triangle-alert", "error", "found differences between database, index and store"),
-    Action.CHANNEL_FREE_NAME: Words("tag", "warning", "let everybody use the channel's name {target}"),
+    Action.CHANNEL_FREE_NAME: Words("tag", "warning", "made the channel name {target} available to everybody"),
     Action.CHANNEL_PURGE: Words("trash-2", "error", "purged the channel {target}"),
     Action.POLICY_CHANGE: Words("sliders-horizontal", "warning", "changed the policies"),
     Action.PUBLISHER_ADD: Words("shield-check", "warning", "added the trusted publisher {target}"),
@@ -82,43 +84,43 @@ ACTIONS: dict[str, Words] = {
     Action.PUBLISHER_BIND: Words("shield-check", "", "moved the pending trusted publisher {target} to the channel"),
     Action.PUBLISHER_END: Words("shield-check", "error", "ended the pending trusted publisher {target}"),
     Action.PUBLISHER_FIRST_USE: Words("lock", "success", "pinned {target} at its first use"),
-    Action.PUBLISHER_REFUSE: Words("triangle-alert", "error", "refused {target}: its stable id is another one now"),
-    Action.TEAM_CREATE: Words("users", "success", "made the team {target}"),
+    Action.PUBLISHER_REFUSE: Words("triangle-alert", "error", "refused {target}: its stable id has changed"),
+    Action.TEAM_CREATE: Words("users", "success", "created the team {target}"),
     Action.TEAM_UPDATE: Words("users", "", "changed the team {target}"),
     Action.TEAM_DELETE: Words("users", "error", "deleted the team {target}"),
     Action.TEAM_ADD: Words("users", "success", "added {user} to the team {target}"),
     Action.TEAM_INVITE: Words("mail", "", "invited {user} to the team {target}"),
     Action.TEAM_WITHDRAW: Words("mail", "error", "withdrew the invitation of {user} to the team {target}"),
     Action.TEAM_DECLINE: Words("mail", "", "declined an invitation to the team {target}"),
-    Action.TEAM_REMOVE: Words("users", "error", "took {user} out of the team {target}"),
+    Action.TEAM_REMOVE: Words("users", "error", "removed {user} from the team {target}"),
     Action.TEAM_MANAGER: Words("users", "warning", "changed whether {user} manages the team {target}"),
-    Action.KEY_CREATE: Words("key-round", "warning", "made the API key {target}"),
+    Action.KEY_CREATE: Words("key-round", "warning", "created the API key {target}"),
     Action.KEY_REVOKE: Words("key-round", "error", "revoked the API key {target}"),
-    Action.KEY_EXPIRES: Words("clock", "warning", "told the owners that the API key {target} expires soon"),
-    Action.KEY_MINT: Words("key-round", "", "got a key for minutes"),
+    Action.KEY_EXPIRES: Words("clock", "warning", "notified the owners that the API key {target} expires soon"),
+    Action.KEY_MINT: Words("key-round", "", "got a short-lived token"),
     Action.ACCOUNT_SIGN_IN: Words("log-in", "", "signed in"),
     Action.ACCOUNT_NEW_DEVICE: Words("log-in", "warning", "signed in from a new device"),
-    Action.ACCOUNT_SIGN_IN_FAILED: Words("circle-x", "error", "could not sign in: a wrong password"),
-    Action.ACCOUNT_TRIED_OFTEN: Words("circle-x", "error", "was told that somebody tries passwords for the account"),
+    Action.ACCOUNT_SIGN_IN_FAILED: Words("circle-x", "error", "could not sign in: wrong password"),
+    Action.ACCOUNT_TRIED_OFTEN: Words("circle-x", "error", "was notified of repeated wrong passwords for the account"),
     Action.ACCOUNT_EMAIL: Words("mail", "warning", "changed the e-mail address to {target}"),
     Action.ACCOUNT_PASSWORD: Words("lock", "warning", "changed the password"),
     Action.ACCOUNT_FACTOR_ADD: Words("shield-check", "success", "added {target} as a second factor"),
     Action.ACCOUNT_FACTOR_REMOVE: Words("shield-check", "error", "removed {target} as a second factor"),
-    Action.ACCOUNT_FACTOR_RESET: Words("rotate-ccw", "warning", "made new recovery codes"),
+    Action.ACCOUNT_FACTOR_RESET: Words("rotate-ccw", "warning", "generated new recovery codes"),
     Action.ACCOUNT_RECOVERY_CODE: Words("key-round", "warning", "signed in with a recovery code"),
     Action.ACCOUNT_CONNECT: Words("log-in", "success", "connected an account of {target}"),
     Action.ACCOUNT_DISCONNECT: Words("log-out", "error", "disconnected the account of {target}"),
     Action.USER_FACTORS_REMOVE: Words("shield-check", "error", "removed the second factors of {target}"),
-    Action.USER_ADD: Words("user-round", "success", "made the account {target}"),
+    Action.USER_ADD: Words("user-round", "success", "created the account {target}"),
     Action.USER_CHANGE: Words("user-round", "warning", "changed the account {target}"),
     Action.USER_DELETE: Words("user-round", "error", "deleted the account {target}"),
     Action.ADMIN_ADD: Words("plus", "success", "added in the administration: {target}"),
     Action.ADMIN_CHANGE: Words("settings", "warning", "changed in the administration: {target}"),
     Action.ADMIN_DELETE: Words("trash-2", "error", "deleted in the administration: {target}"),
-    Action.JOB_RETRY: Words("rotate-ccw", "", "sent the failed job {target} again"),
-    Action.JOB_PUT_AWAY: Words("check", "", "put away the failed job {target}"),
-    Action.OAUTH_GRANT: Words("terminal", "success", "let {target} in"),
-    Action.OAUTH_REVOKE: Words("terminal", "error", "shut {target} out"),
+    Action.JOB_RETRY: Words("rotate-ccw", "", "retried the failed job {target}"),
+    Action.JOB_PUT_AWAY: Words("check", "", "dismissed the failed job {target}"),
+    Action.OAUTH_GRANT: Words("terminal", "success", "authorized {target}"),
+    Action.OAUTH_REVOKE: Words("terminal", "error", "revoked the access of {target}"),
 }
 # Actions of the hub itself. Other events without an actor belong to deleted users.
 OF_THE_HUB = {
@@ -185,7 +187,7 @@ def _notes(event: AuditEvent) -> list[str]:
     notes = [_change(name, detail[name]) for name in FIELDS if name in detail]
     notes += [f"{name}: {_from_to(change)}" for name, change in sorted(detail.get("changes", {}).items())]
     if "network" in detail:
-        notes.append(f"{detail['agent'] or 'A browser without a name'}, from {detail['network']}")
+        notes.append(f"{detail['agent'] or 'Unknown browser'}, from {detail['network']}")
     if detail.get("before"):
         notes.append(f"Before: {detail['before']}")
     notes += [f"{name}: {value}" for group in PAIRS for name, value in sorted(detail.get(group, {}).items()) if value]
@@ -198,14 +200,14 @@ def _notes(event: AuditEvent) -> list[str]:
     if event.key and event.actor:
         notes.append(f"With the key “{event.key.name}”")
     if "application" in detail:
-        notes.append(f"By way of {detail['application']}")
+        notes.append(f"Via {detail['application']}")
     return notes
 
 
 def _from_to(change: dict[str, Any]) -> str:
     """Describe the change of a field in the admin site. Hidden values look the same before and after."""
     before, now = change.get("from") or "none", change.get("to") or "none"
-    return "another" if before == now else f"{before} → {now}"
+    return "changed" if before == now else f"{before} → {now}"
 
 
 def _change(name: str, change: dict[str, Any]) -> str:

@@ -145,13 +145,15 @@ RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
 # Notices of events of the hub itself. The notices of users' acts are in acts.ACTS.
 OF_THE_HUB = {
     Action.ACCOUNT_NEW_DEVICE: Notice("A sign-in from a new device", Audience.ONESELF, "account_new_device"),
-    Action.ACCOUNT_TRIED_OFTEN: Notice("Somebody tries passwords for your account", Audience.ONESELF, "account_tried"),
+    Action.ACCOUNT_TRIED_OFTEN: Notice("Repeated wrong passwords for your account", Audience.ONESELF, "account_tried"),
     Action.ACCOUNT_RECOVERY_CODE: Notice("A recovery code was used", Audience.ONESELF, "account_changed"),
     Action.CHANNEL_DIFFER: Notice(
         "{channel}: database, index and store differ", Audience.ADMINISTRATORS, "channel_differ"
     ),
     Action.KEY_EXPIRES: Notice("The API key {target} expires soon", Audience.HOLDERS, "key_expires"),
-    Action.PUBLISHER_END: Notice("{target} can't make the channel {channel} any more", Audience.LOSER, "publisher_end"),
+    Action.PUBLISHER_END: Notice(
+        "{target} can no longer create the channel {channel}", Audience.LOSER, "publisher_end"
+    ),
     Action.PUBLISHER_FIRST_USE: Notice(
         "{target} was used for the first time in {channel}", Audience.OWNERS, "publisher_first_use"
     ),

@@ -12,18 +12,21 @@ from django.core.validators import validate_email
 
 from channels_app.audit import mailing
 
-TEXT = "Mails of the hub at {} arrive here. An administrator has tried it; there is nothing to do."
+TEXT = "Mails of the hub at {} arrive here. An administrator sent this test; you don't need to do anything."
 # The first matching class gives the remedy.
 REMEDIES: tuple[tuple[type[Exception], str], ...] = (
     (smtplib.SMTPAuthenticationError, "It refused the user name or the password of EMAIL_URL."),
-    (smtplib.SMTPSenderRefused, "It does not take mails from HUB_MAIL_FROM."),
-    (smtplib.SMTPRecipientsRefused, "It does not take mails to this address."),
-    (smtplib.SMTPNotSupportedError, "It does not know what EMAIL_URL asks for, such as TLS or a password."),
+    (smtplib.SMTPSenderRefused, "It does not accept mails from HUB_MAIL_FROM."),
+    (smtplib.SMTPRecipientsRefused, "It does not accept mails to this address."),
+    (
+        smtplib.SMTPNotSupportedError,
+        "It does not support a feature that EMAIL_URL requires, such as TLS or a password.",
+    ),
     (smtplib.SMTPServerDisconnected, "It closed the connection: smtp+ssl is for port 465, smtp+tls for 587."),
     (ssl.SSLError, "TLS failed: smtp+ssl is for port 465, smtp+tls for 587, and the certificate has to be valid."),
     (socket.gaierror, "There is no host of that name."),
-    (TimeoutError, "It did not answer in time: a firewall may be between, or the port is another one."),
-    (ConnectionRefusedError, "Nothing listens at that port."),
+    (TimeoutError, "It did not answer in time. A firewall may block it, or the port may be wrong."),
+    (ConnectionRefusedError, "No program listens on that port."),
 )
 
 
@@ -47,7 +50,9 @@ def send(to: str) -> TestMessageResult:
         return TestMessageResult(False, "Nothing was tried.", f"'{to[:100]}' is no e-mail address.")
     if not mailing.is_set_up():
         return TestMessageResult(
-            False, "Nothing was tried.", "No mail server is set up: set EMAIL_URL. Until then mails are printed."
+            False,
+            "Nothing was tried.",
+            "No mail server is set up: set EMAIL_URL. Until then mails are only printed to the log.",
         )
     message = EmailMessage("A test mail of Channelhub", TEXT.format(settings.HUB_PUBLIC_URL), to=[to])
     try:
@@ -56,21 +61,19 @@ def send(to: str) -> TestMessageResult:
         return TestMessageResult(
             False, tried(to), f"It failed. {_remedy(error)} The error: {type(error).__name__}: {error}"
         )
-    return TestMessageResult(
-        True, tried(to), "The mail server took it. Whether it arrives is to be seen in the mailbox."
-    )
+    return TestMessageResult(True, tried(to), "The mail server accepted the mail. Check the mailbox for its arrival.")
 
 
 def tried(to: str) -> str:
     security = "TLS from the start" if settings.EMAIL_USE_SSL else "STARTTLS" if settings.EMAIL_USE_TLS else "no TLS"
     by = f"as {settings.EMAIL_HOST_USER}" if settings.EMAIL_HOST_USER else "without a password"
     return (
-        f"Tried to hand a mail to {to}, from {settings.DEFAULT_FROM_EMAIL}, to the mail server "
+        f"Tried to send a mail to {to}, from {settings.DEFAULT_FROM_EMAIL}, to the mail server "
         f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}, with {security}, {by}."
     )
 
 
 def _remedy(error: OSError) -> str:
     return next(
-        (sentence for kind, sentence in REMEDIES if isinstance(error, kind)), "The mail server did not take it."
+        (sentence for kind, sentence in REMEDIES if isinstance(error, kind)), "The mail server did not accept it."
     )

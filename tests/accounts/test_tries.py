@@ -223,10 +223,10 @@ def test_the_owner_is_told_once_a_day(mara: User, clock: SimpleNamespace) -> Non
     unlock(clock)
     lock(times=4)
     [mail] = arrived()
-    assert (mail.to, mail.subject) == (["mara@example.org"], "Somebody tries passwords for your account")
+    assert (mail.to, mail.subject) == (["mara@example.org"], "Repeated wrong passwords for your account")
     assert "Nobody got in by that." in mail.body
-    assert "Somebody tries passwords" not in text(signed_in(mara).get("/account/activity"))
-    assert "was told that somebody tries passwords" in text(signed_in(mara).get("/account/activity"))
+    assert "Repeated wrong passwords" not in text(signed_in(mara).get("/account/activity"))
+    assert "was notified of repeated wrong passwords" in text(signed_in(mara).get("/account/activity"))
     clock.now += 24 * 3600
     lock()
     assert len(arrived()) == 2
@@ -245,7 +245,7 @@ def test_who_guesses_the_password_within_a_session_is_told_of(mara: User, settin
     thief = signed_in(mara, is_fresh=False)
     tried = [thief.post("/accounts/reauthenticate/", {"password": "wrong"}).status_code for _ in range(5)]
     assert tried == [200, 200, 429, 429, 429]
-    assert [str(sent.subject) for sent in arrived()] == ["Somebody tries passwords for your account"]
+    assert [str(sent.subject) for sent in arrived()] == ["Repeated wrong passwords for your account"]
 
 
 def test_who_has_the_password_and_guesses_the_factor_is_told_of(mara: User) -> None:
@@ -254,7 +254,7 @@ def test_who_has_the_password_and_guesses_the_factor_is_told_of(mara: User) -> N
     assert sign_in(stranger).headers["Location"] == SECOND
     assert [stranger.post(SECOND, {"code": "000000"}).status_code for _ in range(4)] == [200, 200, 429, 429]
     subjects = [str(sent.subject) for sent in arrived()]
-    assert subjects.count("Somebody tries passwords for your account") == 1
+    assert subjects.count("Repeated wrong passwords for your account") == 1
 
 
 def test_mails_that_strangers_have_sent_keep_nobody_from_a_new_password(mara: User, settings: Settings) -> None:

@@ -68,7 +68,7 @@ def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) 
     assert sentences(owner) == [
         "olga changed the policies Overwriting: off → on Largest package: the hub&#x27;s limit → 5 MiB",
         "olga changed the channel Visibility: private → public Description: none → “Maps”",
-        "olga made jo a maintainer, before a viewer",
+        "olga changed jo from a viewer to a maintainer",
         "olga added jo as a viewer",
     ]
 
@@ -89,9 +89,9 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
     pins = "repository_id: 740510 repository_owner_id: 65"
     assert sentences(owner, "kind=settings") == [
         f"olga removed the trusted publisher {name} {fields}",
-        f"{name} got a key for minutes",
+        f"{name} got a short-lived token",
         f"The hub pinned {name} at its first use {fields} {pins}",
-        f"The hub refused {name}: its stable id is another one now {fields} Expected 1, found 740510",
+        f"The hub refused {name}: its stable id has changed {fields} Expected 1, found 740510",
     ]
     assert sentences(owner, "kind=packages") == [f"{name} published noarch/a-1-0.conda"]
 
@@ -139,7 +139,7 @@ def test_activity_names_the_key_the_reason_and_the_artifact_that_is_there(
     page = text(owner.get(ACTIVITY))
     assert sentences(owner) == [
         "olga token: dance x",
-        "Somebody whose account is gone deleted noarch/demo-1.0-0.conda",
+        "Deleted user deleted noarch/demo-1.0-0.conda",
         "The hub left noarch/demo-1.0-0.conda out of the index: a client can&#x27;t read it",
         "olga yanked noarch/gone-1.0-0.conda Reason: &lt;i&gt;broken&lt;/i&gt;",
         "olga published noarch/demo-1.0-0.conda 1.2 KB, SHA-256 0123456789abcdef… With the key “test”",

@@ -45,7 +45,7 @@ def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) 
     assert "olga made max a member of demo on" in mail_of["olga@example.org"][1]
     assert "You get this mail because you own demo." in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
-    assert subject == "max is a member of demo now"
+    assert subject == "max is now a member of demo"
     assert "olga made you a member of demo on https://hub.example.org.\nThe role: viewer.\n" in text
     assert "https://hub.example.org/channels/demo/leave" in text
 
@@ -56,7 +56,7 @@ def test_who_has_another_role_is_told(channel: Channel, olga: User, max_: User) 
     mail_of = told()
     assert "olga changed the role of max in demo" in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
-    assert subject == "max has another role in demo now"
+    assert subject == "max has a new role in demo"
     assert "It is maintainer now, before viewer, and holds at once." in text
 
 
@@ -66,7 +66,7 @@ def test_who_is_removed_is_told(channel: Channel, olga: User, max_: User) -> Non
     mail_of = told()
     assert "olga removed max from demo" in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
-    assert subject == "max is no member of demo any more"
+    assert subject == "max is no longer a member of demo"
     assert "olga removed you from demo on https://hub.example.org.\nThe role was maintainer." in text
     assert "/channels/demo" not in text
 
@@ -84,7 +84,7 @@ def test_of_a_team_its_managers_are_told(channel: Channel, olga: User, team: Tea
     mail_of = told()
     assert set(mail_of) == {"olga@example.org", "sam@example.org"}
     subject, text = mail_of["sam@example.org"]
-    assert subject == "team mappers is a member of demo now"
+    assert subject == "team mappers is now a member of demo"
     assert "olga made the team mappers a member of demo" in text
     assert "You get this mail because you manage the team, or own demo." in text
 
@@ -116,7 +116,7 @@ def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olg
     mail_of = told()
     assert set(mail_of) == {"olga@example.org", "max@example.org", "jo@example.org"}
     subject, text = mail_of["max@example.org"]
-    assert subject == "demo belongs to max now"
+    assert subject == "demo now belongs to max"
     assert "olga handed demo on https://hub.example.org to max,\nwho owns it now" in text
 
 

@@ -61,7 +61,7 @@ def test_owners_are_told_of_a_new_publisher(
         publishers.add(actor=Actor(user=olga), channel=channel, issuer=make_issuer(), fields=fields)
     first, second = sent(sent_jobs)
     assert (first.to, second.to) == (["olga@example.org"], ["jo@example.org"])
-    assert first.subject == "GitHub Actions: octo-org/sample is a trusted publisher of demo now"
+    assert first.subject == "GitHub Actions: octo-org/sample is now a trusted publisher of demo"
     assert "olga added a trusted publisher to demo on https://hub.example.org:" in first.body
     assert "    repository: octo-org/sample\n    workflow: release.yml\n\n" in first.body
     assert PUBLISHERS in first.body
@@ -80,7 +80,7 @@ def latest() -> AuditEvent:
 def test_owners_are_told_of_a_removal(channel: Channel, olga: User) -> None:
     publishers.remove(actor=Actor(user=olga), publisher=make_publisher(channel))
     assert "olga removed a trusted publisher of demo on https://hub.example.org:" in body_of(latest())
-    assert mail.outbox[-1].subject == "GitHub Actions: octo-org/sample is no trusted publisher of demo any more"
+    assert mail.outbox[-1].subject == "GitHub Actions: octo-org/sample is no longer a trusted publisher of demo"
 
 
 def test_owners_are_told_of_a_first_use_and_of_no_second(channel: Channel) -> None:
@@ -119,7 +119,7 @@ def test_names_are_not_escaped_and_stay_in_their_line(channel: Channel, olga: Us
         Action.PUBLISHER_REMOVE, target="a\n<b>&", by=Actor(user=olga), channel=channel, detail={"fields": {}}
     )
     assert "a\n<b>&" in body_of(event)
-    assert mail.outbox[-1].subject == "a <b>& is no trusted publisher of demo any more"
+    assert mail.outbox[-1].subject == "a <b>& is no longer a trusted publisher of demo"
 
 
 def test_other_events_are_no_mails(

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 TO = "ada@example.org"
 TRIED = (
-    f"Tried to hand a mail to {TO}, from Channelhub <hub@127.0.0.1>, to the mail server mail.example.org:587, "
+    f"Tried to send a mail to {TO}, from Channelhub <hub@127.0.0.1>, to the mail server mail.example.org:587, "
     "with STARTTLS, as hub."
 )
 
@@ -57,7 +57,7 @@ def by_command(address: str = TO) -> tuple[str, str]:
 
 
 def test_it_is_sent(ada: Client) -> None:
-    took = "The mail server took it. Whether it arrives is to be seen in the mailbox."
+    took = "The mail server accepted the mail. Check the mailbox for its arrival."
     assert by_command() == (f"{TRIED}\n{took}\n", "")
     assert f'value="{TO}"' in text(ada.get("/status"))
     assert said(ada.post("/status", {"test_mail": TO})) == [f"{TRIED} {took}"]
@@ -68,13 +68,13 @@ def test_it_is_sent(ada: Client) -> None:
     ("error", "sentence"),
     [
         (smtplib.SMTPAuthenticationError(535, b"no"), "It refused the user name or the password of EMAIL_URL."),
-        (smtplib.SMTPRecipientsRefused({TO: (550, b"no")}), "It does not take mails to this address."),
-        (smtplib.SMTPSenderRefused(550, b"no", "hub"), "It does not take mails from HUB_MAIL_FROM."),
+        (smtplib.SMTPRecipientsRefused({TO: (550, b"no")}), "It does not accept mails to this address."),
+        (smtplib.SMTPSenderRefused(550, b"no", "hub"), "It does not accept mails from HUB_MAIL_FROM."),
         (smtplib.SMTPServerDisconnected("closed"), "It closed the connection"),
         (socket.gaierror(-2, "unknown"), "There is no host of that name."),
         (TimeoutError("timed out"), "It did not answer in time"),
-        (ConnectionRefusedError(111, "Connection refused"), "Nothing listens at that port."),
-        (OSError("odd"), "The mail server did not take it. The error: OSError: odd"),
+        (ConnectionRefusedError(111, "Connection refused"), "No program listens on that port."),
+        (OSError("odd"), "The mail server did not accept it. The error: OSError: odd"),
     ],
 )
 def test_what_failed_is_said(
@@ -99,7 +99,7 @@ def test_without_a_mail_server_nothing_is_tried(settings: Settings) -> None:
     printed, failure = by_command()
     assert (printed, failure) == (
         "Nothing was tried.\n",
-        "No mail server is set up: set EMAIL_URL. Until then mails are printed.",
+        "No mail server is set up: set EMAIL_URL. Until then mails are only printed to the log.",
     )
 
 
