@@ -76,13 +76,13 @@ class ReservedNameAdmin(ReadOnlyAdmin):
 
     @admin.display(description="last owners")
     def last_owners(self, reserved: ReservedName) -> str:
-        return ", ".join(str(owner) for owner in reserved.owners.all()) or "nobody who has an account"
+        return ", ".join(str(owner) for owner in reserved.owners.all()) or "deleted users"
 
     @admin.action(description="Free the selected names for everybody")
     def free(self, request: HttpRequest, selected: QuerySet[ReservedName]) -> None:
         for reserved in selected:
             reserved_names.free(name=reserved.name, actor=Actor(user=actors.person(request)))
-        self.message_user(request, "The names are free. Their last owners are told by mail.")
+        self.message_user(request, "The names are free. Their last owners are notified by mail.")
 
 
 @admin.register(ApiKey)
@@ -100,7 +100,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def revoke(self, request: HttpRequest, selected: QuerySet[ApiKey]) -> None:
         for key in selected.select_related("robot_of"):
             api_keys.revoke(key=key, actor=Actor(user=actors.person(request)))
-        self.message_user(request, "The keys are revoked. Whoever they belong to is told by mail.")
+        self.message_user(request, "The keys are revoked. Their owners are notified by mail.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -27,6 +27,8 @@ def check_oidc_key(**_: Any) -> list[Error]:
     try:
         load_pem(settings.IDP_OIDC_PRIVATE_KEY)
     except (TypeError, ValueError):
-        text = "HUB_OIDC_PRIVATE_KEY is no readable private key; expected one for RSA, as PEM and without a password."
+        text = (
+            "HUB_OIDC_PRIVATE_KEY is not a readable private key; expected an RSA key in PEM format without a password."
+        )
         return [Error(text, id="hub.E004")]
     return []

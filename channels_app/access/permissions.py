@@ -62,7 +62,7 @@ class Actor:
     token: Token | None = None  # an OAuth access token of the user's
 
     def __str__(self) -> str:
-        return str(self.user or (self.key.name if self.key else "nobody"))
+        return str(self.user or (self.key.name if self.key else "anonymous"))
 
     @property
     def minted_key(self) -> ApiKey | None:
@@ -119,7 +119,7 @@ def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, 
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")
     if actor.user and not _is_still_active(actor.user):
         raise forbidden(
-            "account_changed", f"The account '{actor.user}' has lost its rights meanwhile; nothing was changed."
+            "account_changed", f"The account '{actor.user}' has lost its rights in the meantime; nothing was changed."
         )
     if channel_for(actor, channel.name, permission).pk != channel.pk:
         raise not_found("channel_gone", f"The channel '{channel}' was deleted while the upload was under way.")
@@ -182,7 +182,7 @@ def check_name(actor: Actor, channel: Channel, package_name: str, deed: str) -> 
     if not may_upload_name(actor, channel, package_name):
         raise forbidden(
             "name_not_allowed",
-            f"{actor} may not {deed.format(package_name)} '{channel}': it is limited to other names.",
+            f"{actor} may not {deed.format(package_name)} '{channel}': it is limited to other package names.",
         )
 
 
@@ -330,14 +330,14 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
     if actor == ANYONE:
         return unauthenticated(
             "credential_needed",
-            f"No key was sent, and '{name}' is not a channel that anyone may {permission}. "
+            f"No key was sent, and anonymous users have no {permission} access to '{name}'. "
             "Send an API key of a member: as a bearer token, or as the password of basic authentication."
             + _case_hint(name),
         )
     if not readable:
         return forbidden(
             "no_access",
-            f"'{name}' is no channel that {actor} may {permission} with this credential. "
+            f"{actor} has no {permission} access to '{name}' with this credential, or there is no such channel. "
             "Check the name and the key's channels, or ask an owner of the channel to add you." + _case_hint(name),
         )
     if actor.minted_key:
@@ -359,7 +359,7 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
 
 def _case_hint(name: str) -> str:
     """Return a hint if the name has capital letters. It does not depend on the existing channels."""
-    return f" Names of channels have small letters alone, such as '{name.lower()}'." if name != name.lower() else ""
+    return f" Channel names are lower case, such as '{name.lower()}'." if name != name.lower() else ""
 
 
 def _token_scope_detail(token: Token, permission: Permission) -> str:
@@ -371,4 +371,6 @@ def _token_scope_detail(token: Token, permission: Permission) -> str:
     wanted = next((scope for scope, each in TOKEN_SCOPES.items() if each == permission), None)
     remedy = f"sign it in again with the scope '{wanted}'" if wanted else "use the hub's pages"
     name = token.client.name if token.client else "The application"
-    return f"{name} was let in for {granted}; to {permission} there, {remedy} or send an API key with '{permission}'."
+    return (
+        f"{name} is authorized for {granted}; to {permission} there, {remedy} or send an API key with '{permission}'."
+    )

@@ -10,7 +10,7 @@ def user_named(username: str) -> User:
     if user is None:
         raise not_found(
             "no_such_user",
-            f"There is no user '{username[:150]}' on this hub. Names distinguish capital letters; "
-            "whoever has no account can be invited by e-mail.",
+            f"There is no user '{username[:150]}' on this hub. User names are case-sensitive here. "
+            "Invite people without an account by e-mail.",
         )
     return user

@@ -27,17 +27,17 @@ from hub.http.request_metrics import WHO
 TOKEN_CHARACTERS = 86
 YOUR_KEYS = f"Your keys are at {settings.HUB_PUBLIC_URL}/account/keys."
 NOT_FROM_HERE = (
-    "Nothing was changed: the page is older than your last sign-in, or is none of this hub. "
+    "Nothing was changed: the page is older than your last sign-in, or does not belong to this hub. "
     "Reload the page and try again. If that does not help, allow cookies for this hub."
 )
 # Messages by kind of channels_app.authentication.placeholders.
 NO_KEY = {
     "empty": f"An empty key was sent. Is the variable that holds it set where the client runs? {YOUR_KEYS}",
-    "variable": "The name of a variable was sent as the key, not its value. Write it as your shell or CI replaces it.",
+    "variable": "The name of a variable was sent as the key, not its value. Use your shell's or CI's syntax for it.",
     "unset": f"The key that was sent is the word for an unset value, such as None or null. Set it. {YOUR_KEYS}",
     "hidden": f"Dots, stars or the like were sent as the key. Copy the key itself: it is shown once. {YOUR_KEYS}",
-    "word": f"A placeholder was sent, as examples have it. Put your own key in its place. {YOUR_KEYS}",
-    "quoted": "The key was sent with quotes or brackets around it. Take them away: Authorization: Bearer KEY.",
+    "word": f"A placeholder from an example was sent as the key. Replace it by your own key. {YOUR_KEYS}",
+    "quoted": "The key was sent with quotes or brackets around it. Remove them: Authorization: Bearer KEY.",
     "prefixed": "The key was sent after another word, such as a second Bearer. Send it as: Authorization: Bearer KEY.",
 }
 
@@ -67,7 +67,9 @@ def _require_safe_method(request: HttpRequest, found: Actor) -> Actor:
     """
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return found
-    raise forbidden("key_on_page", "A key only looks at pages. Sign in to change something here, or use the API.")
+    raise forbidden(
+        "key_on_page", "API keys have read-only access to pages. Sign in to change something here, or use the API."
+    )
 
 
 def way(request: HttpRequest) -> str:
@@ -208,7 +210,7 @@ def _invalid_key_detail(secret: str) -> str:
     if len(secret) == TOKEN_CHARACTERS:
         return "The sign-in of this application has ended or was revoked. Sign in again: pixi auth login HUB --oauth."
     if not secret.startswith(api_keys.PREFIX):
-        return f"What was sent as a key is none of this hub's: they begin with '{api_keys.PREFIX}'."
+        return f"This is not a key of this hub: its keys begin with '{api_keys.PREFIX}'."
     if not api_keys.has_shape(secret):
         return "The key is damaged: its checksum does not fit. Was it cut off when it was copied?"
     return "The key is not valid here: it is unknown, expired or revoked. Make a new one."

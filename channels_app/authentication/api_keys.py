@@ -159,7 +159,10 @@ def clean_globs(globs: Iterable[str], whose: str) -> list[str]:
     """
     cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
     if len(cleaned) > GLOBS_MAX or any(len(glob) > identifiers.NAME_MAX_CHARACTERS for glob in cleaned):
-        raise bad_request("bad_globs", f"{whose} takes at most {GLOBS_MAX} package names, each of a name's length.")
+        raise bad_request(
+            "bad_globs",
+            f"{whose} takes at most {GLOBS_MAX} package names of at most {identifiers.NAME_MAX_CHARACTERS} characters.",
+        )
     return cleaned
 
 
@@ -191,7 +194,9 @@ def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | 
         raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
     cleaned = clean_globs(globs, "A key")
     if expires_at and expires_at <= timezone.now():
-        raise bad_request("bad_expiry", f"The key would expire on {expires_at:%Y-%m-%d}; expected a time to come.")
+        raise bad_request(
+            "bad_expiry", f"The key would expire on {expires_at:%Y-%m-%d}; expected a time in the future."
+        )
     return {
         "scopes": [scope for scope in SCOPES if scope in wanted],
         "package_globs": cleaned,
@@ -214,7 +219,7 @@ def _check_may_revoke(actor: Actor, key: ApiKey) -> None:
     if key.robot_of:
         lock_channel(actor, key.robot_of, Permission.OWN)
     elif person is None or not (person == key.owner or person.is_superuser):
-        raise forbidden("not_your_key", "Only whoever a key belongs to revokes it, signed in; or the key itself does.")
+        raise forbidden("not_your_key", "Only the key's owner (signed in) or the key itself can revoke it.")
 
 
 def _checksum(body: str) -> str:

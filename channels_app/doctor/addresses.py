@@ -34,14 +34,14 @@ def _hub() -> SplitResult:
 
 def _other_host(found: PastedText) -> Finding:
     hosts = ", ".join(sorted({str(address.hostname) for address in found.addresses}))
-    return error(f"It goes to {hosts}, which is not this hub.", f"This hub is at {settings.HUB_PUBLIC_URL}.")
+    return error(f"The address leads to {hosts}, which is not this hub.", f"This hub is at {settings.HUB_PUBLIC_URL}.")
 
 
 def _scheme(address: SplitResult) -> Finding | None:
     hub = _hub()
     if address.scheme == "prefix" and hub.scheme == "http":
         return error(
-            "prefix:// always speaks https, and this hub has http.",
+            "prefix:// always uses https, but this hub uses http.",
             f"Build, then upload: pixi upload prefix --url {settings.HUB_PUBLIC_URL} --channel CHANNEL FILE.conda",
         )
     if address.scheme in ("prefix", hub.scheme):
@@ -64,11 +64,11 @@ def _path_key(address: SplitResult) -> Finding | None:
         return None
     if not settings.HUB_PATH_KEYS:
         return error(
-            "The key stands in the address, as /t/KEY/, which this hub does not take.",
-            f"Take it out, and put the key into ~/.netrc: machine {settings.PUBLIC_HOST} login me password KEY",
+            "The key is in the address (/t/KEY/), which this hub does not accept.",
+            f"Remove it, and put the key into ~/.netrc: machine {settings.PUBLIC_HOST} login me password KEY",
         )
     if place.kind in ("page", "other"):
-        return error("There are no pages below /t/KEY/, only the files of channels.", "Sign in to see pages.")
+        return error("/t/KEY/ works only for the files of channels, not for pages.", "Sign in to see pages.")
     return None
 
 
@@ -77,10 +77,10 @@ def _page(address: SplitResult, found: PastedText) -> Finding | None:
     is_alone = len(found.words) == 1
     if place.kind != "page" or (is_alone and place.path_key is not None):
         return None
-    cure = f"For clients it is {settings.HUB_PUBLIC_URL}/{place.channel.lower()}"
+    cure = f"The address for clients is {settings.HUB_PUBLIC_URL}/{place.channel.lower()}"
     if is_alone:
-        return info(f"That is the address of the page of {place.channel}, for browsers.", cure)
-    return error(f"That is the address of the page of {place.channel}, which no client can read.", cure)
+        return info(f"This is the address of the page of {place.channel}, for browsers.", cure)
+    return error(f"This is the address of the page of {place.channel}, which clients can't read.", cure)
 
 
 def _no_channel(address: SplitResult) -> Finding | None:
@@ -89,7 +89,7 @@ def _no_channel(address: SplitResult) -> Finding | None:
         return None
     return error(
         "The address names no channel.",
-        f"It is {settings.HUB_PUBLIC_URL}/api/v1/{place.kind}/CHANNEL; with --url goes the hub's address alone.",
+        f"Use {settings.HUB_PUBLIC_URL}/api/v1/{place.kind}/CHANNEL, but only the hub's address after --url.",
     )
 
 
@@ -115,7 +115,7 @@ def _has_other_finding(address: SplitResult) -> bool:
 def _two_schemes(found: PastedText) -> Finding | None:
     if not found.is_command("bearer", "bearer"):
         return None
-    return error("The word Bearer stands there twice.", "Write it once: Authorization: Bearer KEY")
+    return error("The word Bearer occurs twice.", "Write it once: Authorization: Bearer KEY")
 
 
 def _login_port(found: PastedText) -> Finding | None:
@@ -128,8 +128,8 @@ def _login_port(found: PastedText) -> Finding | None:
             host = found.words[found.words.index("login") + 1 :][:1]
             if host and "://" not in host[0] and ":" in host[0]:
                 return error(
-                    f"{program} keeps the key under “{host[0]}”, port included, and never finds it again.",
-                    f"Write the address out: {program} auth login {settings.HUB_PUBLIC_URL} --token KEY",
+                    f"{program} stores the key for “{host[0]}”, with the port, and can't find it later.",
+                    f"Use the full address: {program} auth login {settings.HUB_PUBLIC_URL} --token KEY",
                 )
     return None
 
@@ -147,8 +147,8 @@ def _conda_channel(found: PastedText) -> Finding | None:
         return None
     program = programs.pop()
     return warning(
-        f"To {program}, the channel “{channel}” is one of anaconda.org.",
-        f"One of this hub is an address: {settings.HUB_PUBLIC_URL}/{channel.lower()}",
+        f"{program} looks for the channel “{channel}” on anaconda.org.",
+        f"A channel of this hub needs its address: {settings.HUB_PUBLIC_URL}/{channel.lower()}",
     )
 
 
@@ -158,6 +158,6 @@ def _conda_token(found: PastedText) -> Finding | None:
     if settings.HUB_PATH_KEYS or not found.option(option):
         return None
     return error(
-        f"{option} sends the key within the address, as /t/KEY/, which this hub does not take.",
+        f"{option} sends the key in the address (/t/KEY/), which this hub does not accept.",
         f"Use {'--bearer' if is_mamba else '--token'} instead.",
     )

@@ -9,7 +9,7 @@ from channels_app.doctor.findings import Finding, error, good, info
 from channels_app.models import ApiKey, Channel, KeyKind
 from hub.errors import HubError
 
-NEW_KEY = "Make a new one, and put it where this one was."
+NEW_KEY = "Create a new key, and replace this one by it."
 
 
 def examine(secret: str) -> tuple[Finding, Actor | None]:
@@ -22,7 +22,7 @@ def examine(secret: str) -> tuple[Finding, Actor | None]:
         length = len(api_keys.PREFIX) + api_keys.RANDOM_CHARACTERS + api_keys.CHECKSUM_CHARACTERS
         return error(
             f"The key is damaged: its checksum does not fit. It has {len(secret)} characters; a key has {length}.",
-            "Was it cut off when it was copied? Else make a new one: a key is shown once.",
+            "Was it cut off when it was copied? Otherwise create a new key: a key is shown only once.",
         ), None
     return _key(api_keys.look_up_any(secret))
 
@@ -35,13 +35,11 @@ def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
     except HubError as refusal:
         return [_narrowed(actor, name, permission) or error(refusal.detail, "")]
     if needed == Permission.UPLOAD and channel.only_trusted_publishers and not actor.minted_key:
-        return [
-            error(f"Into {name} only trusted publishers may upload.", "Its owners can change that, under Policies.")
-        ]
-    who = "anyone" if actor == ANYONE else "it"
-    findings = [good(f"In {name} {who} may: {allowed(actor, name)}.")]
+        return [error(f"Only trusted publishers may upload to {name}.", "Its owners can change that, under Policies.")]
+    who = "of everybody" if actor == ANYONE else "of this credential"
+    findings = [good(f"Permissions {who} in {name}: {allowed(actor, name)}.")]
     if actor.key and actor.key.package_globs and needed == Permission.UPLOAD:
-        findings.append(info(f"It uploads only names like {', '.join(actor.key.package_globs)}."))
+        findings.append(info(f"It may only upload packages named {', '.join(actor.key.package_globs)}."))
     return findings
 
 
@@ -58,18 +56,18 @@ def _no_key(kind: str, text: str) -> Finding:
     """
     match kind:
         case "variable":
-            return info(f"The key comes from {text}.", "Look whether that is set where the command runs.")
+            return info(f"The key comes from {text}.", "Check that it is set where the command runs.")
         case "empty":
             return error("The key is empty.", "Is the variable that holds it set where the command runs?")
         case "unset":
             return error(f"“{text}” is an unset value, not a key.", "Set the variable or secret that holds the key.")
         case "hidden":
-            return error("The key is hidden or cut: stars or dots stand in its place.", "Put the key itself there.")
+            return error("The key is masked: it was replaced by stars or dots.", "Use the key itself.")
         case "quoted":
-            return error("Quotes or brackets stand around the key.", "Send the key without them.")
+            return error("The key has quotes or brackets around it.", "Send the key without them.")
         case "prefixed":
-            return error("Another word stands before the key.", "Put the key alone there.")
-    return error("A placeholder stands there, as examples have it.", "Put your own key there.")
+            return error("Another word precedes the key.", "Use the key alone.")
+    return error("This is a placeholder from an example.", "Replace it by your own key.")
 
 
 def _token(secret: str) -> tuple[Finding, Actor | None]:
@@ -77,12 +75,12 @@ def _token(secret: str) -> tuple[Finding, Actor | None]:
     token = actors.live_token(secret)
     if token is None:
         return error(
-            f"What stands there as a key is none of this hub's: they begin with “{api_keys.PREFIX}”.",
-            "Is it another hub's? An application's token looks like that, too, and may be over: then log in again.",
+            f"This is not a key of this hub: its keys begin with “{api_keys.PREFIX}”.",
+            "It may be a key of another hub, or an expired token of an application. For a token, log in again.",
         ), None
     name = token.client.name if token.client else "an application"
     scopes = ", ".join(permissions.channel_scopes(token))
-    return good(f"This is a token of {name}, for {token.user}.", f"It is for: {scopes or 'signing in alone'}."), Actor(
+    return good(f"This is a token of {name}, for {token.user}.", f"It is for: {scopes or 'signing in only'}."), Actor(
         user=token.user, token=token
     )
 
@@ -91,23 +89,23 @@ def _key(key: ApiKey | None) -> tuple[Finding, Actor | None]:
     """Describe the state of a key. Its holder may know it."""
     if key is None:
         return error(
-            "The key has the right form, but this hub does not know it.", f"Is it another hub's? {NEW_KEY}"
+            "The key has the right form, but this hub does not know it.", f"It may be a key of another hub. {NEW_KEY}"
         ), None
     if key.revoked_at:
         return error(f"{_name(key)} was revoked on {key.revoked_at:%d %B %Y}.", NEW_KEY), None
     if key.expires_at and key.expires_at <= timezone.now():
         return error(f"{_name(key)} expired on {key.expires_at:%d %B %Y}.", NEW_KEY), None
     if key.owner and not key.owner.is_active:
-        return error(f"{_name(key)} is of a user who is shut out.", "An administrator can let them in again."), None
-    until = f"until {key.expires_at:%d %B %Y}" if key.expires_at else "without an end"
-    return good(f"{_name(key)} is good, {until}.", f"It is for: {', '.join(key.scopes)}."), Actor(
+        return error(f"{_name(key)} belongs to a deactivated user.", "An administrator can reactivate them."), None
+    until = f"until {key.expires_at:%d %B %Y}" if key.expires_at else "and does not expire"
+    return good(f"{_name(key)} is valid {until}.", f"It is for: {', '.join(key.scopes)}."), Actor(
         user=key.owner, key=key
     )
 
 
 def _name(key: ApiKey) -> str:
     if key.kind == KeyKind.MINTED:
-        return f"The key for minutes of {key.name}"
+        return f"The short-lived token of {key.name}"
     return f"The key “{key.name}” of {key.owner or key.robot_of}"
 
 
@@ -121,9 +119,9 @@ def _narrowed(actor: Actor, name: str, permission: Permission) -> Finding | None
         return None
     if permission not in key.scopes:
         scopes = ", ".join(key.scopes)
-        return error(f"The key is for {scopes}; this needs the scope {permission}.", "Make a key that has it.")
+        return error(f"The key is for {scopes}; this needs the scope {permission}.", "Create a key that has it.")
     channels = [str(key.robot_of)] if key.robot_of else [str(each) for each in key.channels.all()]
     if not key.all_channels and name not in channels:
-        listed = ", ".join(channels) or "no channel any more"
-        return error(f"The key is for {listed}, not for {name}.", "Make a key for that channel, or for all of yours.")
+        listed = ", ".join(channels) or "a deleted channel"
+        return error(f"The key is for {listed}, not for {name}.", "Create one for that channel, or for all channels.")
     return None

@@ -20,14 +20,14 @@ TEXT_MAX_CHARACTERS = 4000
 STATUSES = {
     "401": (
         "401 means that no key was sent where one is needed, or that the key is not valid.",
-        "Log in with a key of yours, or paste the key here: then it is told what is wrong with it.",
+        "Log in with one of your keys, or paste the key here to have it checked.",
     ),
     "403": (
-        "403 means that the key is good, but may not do this there; or that there is no such channel.",
+        "403 means that the key is valid but has no permission for this, or that there is no such channel.",
         "Check the channel's name, and which channels and scopes the key is for.",
     ),
     "404": (
-        "404 means that there is nothing at this address.",
+        "404 means that this address does not exist.",
         "Check it: files are at /CHANNEL/SUBDIR/FILE, and uploads go to /api/v1/upload/CHANNEL.",
     ),
     "409": (
@@ -43,13 +43,13 @@ class DoctorForm(forms.Form):
         label="What does not work",
         max_length=TEXT_MAX_CHARACTERS,
         widget=forms.Textarea(AS_TYPED | {"rows": 3}),
-        help_text="A key, an address, the command that fails, or its message. It is looked at and forgotten.",
+        help_text="A key, an address, the command that fails, or its message. The text is not stored.",
     )
     channel = forms.CharField(
         required=False,
         max_length=identifiers.CHANNEL_MAX_CHARACTERS,
         widget=forms.TextInput(AS_TYPED),
-        help_text="Which channel it is about, where the text does not name it.",
+        help_text="Only if the text does not name the channel.",
     )
 
 
@@ -74,14 +74,16 @@ def examine(text: str, channel: str, session: Actor) -> list[Finding]:
         finding, actor = credentials.examine(found.secret)
         findings.append(finding)
     elif found.is_prose():
-        findings.append(info("There is no key, address or command in it.", "Paste the command that fails, as it is."))
+        findings.append(info("The text has no key, address or command.", "Paste the failing command unchanged."))
     elif not findings or found.channel:
-        findings.append(info("No key stands in it.", "Clients that have logged in send the one that they keep."))
+        findings.append(info("The text has no key.", "Clients that are logged in send their stored key."))
     if found.status:
         findings.append(info(*STATUSES[found.status]))
     name = (channel or found.channel).lower()
     if name != (channel or found.channel):
-        findings.append(error("The channel's name has capital letters, which no channel here has.", f"Is it {name}?"))
+        findings.append(
+            error("The channel's name has capital letters, but channel names are lower case.", f"Is it {name}?")
+        )
     if name and actor:
         findings += credentials.rights(actor, name, found.needed)
     if name and session.user:
@@ -91,4 +93,4 @@ def examine(text: str, channel: str, session: Actor) -> list[Finding]:
 
 def _session(session: Actor, name: str) -> Finding:
     allowed = credentials.allowed(session, name)
-    return info(f"You yourself, signed in as {session.user}, may in {name}: {allowed or 'nothing'}.")
+    return info(f"Your own permissions in {name}, signed in as {session.user}: {allowed or 'none'}.")

@@ -47,7 +47,7 @@ def current(request: HttpRequest) -> HttpResponse:
     if actor.token:
         raise forbidden("not_a_key", "This is the token of an application; expected an API key.")
     if actor.key is None:
-        raise unauthenticated("credential_needed", "No key was sent; expected the one that is to be revoked.")
+        raise unauthenticated("credential_needed", "No key was sent; send the key that is to be revoked.")
     api_keys.revoke(key=actor.key, actor=actor)
     return HttpResponse(status=204)
 

@@ -40,12 +40,12 @@ class KeyForm(forms.Form):
     name = forms.CharField(
         max_length=NAME_MAX_CHARACTERS,
         widget=forms.TextInput(AS_TYPED),
-        help_text="Where it will be kept, so that you know it again.",
+        help_text="Where you will use it, so that you recognize it.",
     )
-    scopes = forms.MultipleChoiceField(error_messages={"required": "Choose at least one thing that it may do."})
+    scopes = forms.MultipleChoiceField(error_messages={"required": "Choose at least one permission."})
     package_globs = GlobsField(deed="upload or delete")
     lifetime = forms.ChoiceField(label="Expires", choices=LIFETIMES, initial="365")
-    expires_on = forms.DateField(required=False, label="Its last day, by UTC", widget=forms.DateInput({"type": "date"}))
+    expires_on = forms.DateField(required=False, label="Last day (UTC)", widget=forms.DateInput({"type": "date"}))
 
     def __init__(self, present: QuerySet[ApiKey], scopes: Sequence[Permission], data: Data = None) -> None:
         super().__init__(data, initial={"scopes": [Permission.READ]})
@@ -63,7 +63,7 @@ class KeyForm(forms.Form):
 
     def clean(self) -> None:
         if self.cleaned_data.get("lifetime") == ON_A_DATE and not self.cleaned_data.get("expires_on"):
-            self.add_error("expires_on", "Choose the last day on which it is to work.")
+            self.add_error("expires_on", "Choose the last day on which the key works.")
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that api_keys.mint() and api_keys.mint_robot() share."""

@@ -166,7 +166,7 @@ def check_next_owner(member: Member) -> None:
     if most_bytes is not None and _bytes_of(user_limits.channels_of(heir)) + _bytes_of([member.channel]) > most_bytes:
         raise forbidden(
             "bytes_limit",
-            f"{heir} has no room for what '{member.channel}' holds, and would be refused every upload. "
+            f"'{member.channel}' does not fit into the storage quota of {heir}, who would pay for it. "
             "Delete packages first, or ask an administrator.",
         )
 
@@ -255,8 +255,8 @@ def _too_many(payer: Payer, counted: Counted) -> HubError:
     return HubError(
         413,
         "quota_packages",
-        f"{counted.day_packages:,} {packages} came into the channels of {payer.username} today (UTC); "
-        f"{payer.most_packages:,} a day are allowed. Go on tomorrow, or ask an administrator for more.",
+        f"{counted.day_packages:,} {packages} uploaded to the channels of {payer.username} today (UTC); "
+        f"{payer.most_packages:,} a day are allowed. Continue tomorrow, or ask an administrator for more.",
         {"Retry-After": str(left_s)},
     )
 

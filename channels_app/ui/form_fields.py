@@ -25,7 +25,7 @@ class GlobsField(forms.CharField):
             required=False,
             label="Package names",
             widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
-            help_text=f"The only names that it may {deed}, one a line; * stands for anything. Empty: every name.",
+            help_text=f"Names of packages that it may {deed}, one per line; * matches any text. Empty: all packages.",
         )
 
     def clean(self, value: Any) -> list[str]:

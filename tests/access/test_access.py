@@ -108,7 +108,7 @@ def test_nobody_is_asked_for_a_key(channel: Channel) -> None:
     error = refusal(ANYONE, channel.name, U)
     assert (error.status, error.code) == (401, "credential_needed")
     assert error.headers["WWW-Authenticate"] == 'Bearer realm="channelhub", Basic realm="channelhub"'
-    assert "'demo' is not a channel that anyone may upload" in error.detail
+    assert "anonymous users have no upload access to 'demo'" in error.detail
 
 
 def test_a_refused_member_is_told_what_is_missing(channel: Channel, olga: User, max_: User) -> None:
@@ -127,7 +127,7 @@ def test_rights_are_asked_for_again_before_a_commit(channel: Channel, olga: User
     with pytest.raises(HubError, match="revoked while the upload was under way"):
         check_still_allowed(actor, channel, U)
     member.delete()
-    with pytest.raises(HubError, match="no channel that max may upload"):
+    with pytest.raises(HubError, match="max has no upload access to 'demo'"):
         check_still_allowed(Actor(user=max_), channel, U)
 
 

@@ -244,7 +244,7 @@ def test_letting_in_is_recorded_and_told_the_first_time(max_: User) -> None:
     assert (notifications.recipients(first.pk), notifications.recipients(second.pk)) == ([max_.pk], [])
     notifications.send(first.pk, max_.pk)
     [told] = mail.outbox
-    assert told.subject == "pixi / rattler is signed in with your account"
+    assert told.subject == "pixi / rattler can now use your account"
     assert f"{settings.HUB_PUBLIC_URL}/account/applications" in told.body
 
 
@@ -252,7 +252,7 @@ def test_key_that_is_none() -> None:
     with override_settings(IDP_OIDC_PRIVATE_KEY="not a key"):
         [error] = check_oidc_key()
     assert error.msg == (
-        "HUB_OIDC_PRIVATE_KEY is no readable private key; expected one for RSA, as PEM and without a password."
+        "HUB_OIDC_PRIVATE_KEY is not a readable private key; expected an RSA key in PEM format without a password."
     )
 
 

@@ -194,7 +194,7 @@ def test_token_that_may_only_read(channel: Channel, olga: User) -> None:
     answer = upload(token, channel)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "scope_missing")
     assert answer.text == (
-        "pixi / rattler was let in for read; to upload there, sign it in again with the scope 'channel:upload' "
+        "pixi / rattler is authorized for read; to upload there, sign it in again with the scope 'channel:upload' "
         "or send an API key with 'upload'.\n"
     )
 
@@ -210,7 +210,7 @@ def test_token_deletes_nothing(channel: Channel, olga: User) -> None:
     answer = delete(sign_in(olga), channel)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "scope_missing")
     assert answer.text == (
-        "pixi / rattler was let in for read, upload; to delete there, use the hub's pages "
+        "pixi / rattler is authorized for read, upload; to delete there, use the hub's pages "
         "or send an API key with 'delete'.\n"
     )
 

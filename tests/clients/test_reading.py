@@ -147,7 +147,7 @@ def test_challenge_names_both_schemes(hub: LiveHub) -> None:
     answer = ask(hub, "/missing/noarch/repodata.json")
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="channelhub", Basic realm="channelhub"'
     assert answer.text == (
-        "No key was sent, and 'missing' is not a channel that anyone may read. "
+        "No key was sent, and anonymous users have no read access to 'missing'. "
         "Send an API key of a member: as a bearer token, or as the password of basic authentication.\n"
     )
 

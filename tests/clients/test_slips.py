@@ -121,7 +121,7 @@ def test_quota_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, f
         assert (answer.status, answer.headers["X-Error-Code"]) == (413, "quota_bytes")
         upload_signed_in(hub, "demo", make_conda(tmp_path, name="small"), {"BearerToken": key})
         second = make_conda(tmp_path, name="second")
-        with relay(hub.port) as between, pytest.raises(UploadError, match="1 package came into the channels of olga"):
+        with relay(hub.port) as between, pytest.raises(UploadError, match="1 package uploaded to the channels of olga"):
             upload_signed_in(SimpleNamespace(url=between.url), "demo", second, {"BearerToken": key})  # type: ignore[arg-type]
         assert len(between.sent) == 1
 

@@ -192,7 +192,7 @@ def test_audience_is_never_taken_from_the_request(hub: LiveHub, gitlab: FakeIssu
 
 
 def test_channel_that_trusts_another_ci(hub: LiveHub, gitlab: FakeIssuer, tmp_path: Path) -> None:
-    with pytest.raises(UploadError, match="'reads' is no channel that GitLab CI/CD: group/sample may upload"):
+    with pytest.raises(UploadError, match="GitLab CI/CD: group/sample has no upload access to 'reads'"):
         upload_in_ci(hub, "reads", make_conda(tmp_path), gitlab_job(gitlab.token()))
 
 
@@ -205,7 +205,7 @@ def test_publisher_removed_after_the_exchange(hub: LiveHub, github: FakeIssuer, 
         "publisher = TrustedPublisher.objects.get(channel__name='leaving')\n"
         "publishers.remove(actor=Actor(user=User.objects.get(username='olga')), publisher=publisher)"
     )
-    with pytest.raises(RattlerBuildError, match="'leaving' is no channel that GitHub Actions: octo-org/sample may"):
+    with pytest.raises(RattlerBuildError, match="GitHub Actions: octo-org/sample has no upload access to 'leaving'"):
         upload_package_to_prefix([str(make_conda(tmp_path, name="after"))], hub.url, "leaving", api_key=key)
 
 

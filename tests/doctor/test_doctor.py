@@ -54,22 +54,22 @@ def wrong(text: str) -> list[Finding]:
     [
         (
             "https://repo.example.com/demo",
-            "It goes to repo.example.com, which is not this hub.",
+            "The address leads to repo.example.com, which is not this hub.",
             f"This hub is at {HUB}.",
         ),
         ("http://hub.example.org/demo", "The address begins with http://.", f"This hub is at {HUB}."),
         (f"{HUB}:8443/demo", "The address has the port 8443.", f"This hub is at {HUB}, port 443."),
-        (f"{HUB}/api/v1/upload/", "The address names no channel.", "with --url goes the hub's address alone."),
-        (f"{HUB}/t/{NO_KEY}/channels/demo", "There are no pages below /t/KEY/", "Sign in to see pages."),
-        (f"conda install -c {HUB}/channels/demo a", "That is the address of the page of demo", f"it is {HUB}/demo"),
+        (f"{HUB}/api/v1/upload/", "The address names no channel.", "only the hub's address after --url."),
+        (f"{HUB}/t/{NO_KEY}/channels/demo", "/t/KEY/ works only for the files of channels", "Sign in to see pages."),
+        (f"conda install -c {HUB}/channels/demo a", "This is the address of the page of demo", f"is {HUB}/demo"),
         (
             "pixi auth login hub.example.org:8443 --token KEY",
-            "pixi keeps the key under “hub.example.org:8443”, port included, and never finds it again.",
-            f"Write the address out: pixi auth login {HUB} --token KEY",
+            "pixi stores the key for “hub.example.org:8443”, with the port, and can't find it later.",
+            f"Use the full address: pixi auth login {HUB} --token KEY",
         ),
         ("rattler-build upload prefix --channel demo a.conda", "Without --url the package goes to", f"Add --url {HUB}"),
-        ("conda install -c demo numpy", "To conda, the channel “demo” is one of anaconda.org.", f"{HUB}/demo"),
-        ("mamba install --channel=demo numpy", "To mamba, the channel “demo” is one of anaconda.org.", f"{HUB}/demo"),
+        ("conda install -c demo numpy", "conda looks for the channel “demo” on anaconda.org.", f"{HUB}/demo"),
+        ("mamba install --channel=demo numpy", "mamba looks for the channel “demo” on anaconda.org.", f"{HUB}/demo"),
     ],
 )
 def test_what_is_wrong_with_an_address_or_an_option(text: str, found: str, cure: str) -> None:
@@ -84,7 +84,7 @@ def test_what_is_wrong_with_an_address_or_an_option(text: str, found: str, cure:
     [
         ("http://127.0.0.1:8000", "https://127.0.0.1:8000/demo", "The address begins with https://."),
         ("http://127.0.0.1:8000", "http://127.0.0.1/demo", "The address has the port 80."),
-        ("http://hub.example.org", "pixi publish --to prefix://hub.example.org/demo", "prefix:// always speaks https"),
+        ("http://hub.example.org", "pixi publish --to prefix://hub.example.org/demo", "prefix:// always uses https"),
     ],
 )
 def test_what_is_wrong_where_the_hub_has_http(settings: Settings, address: str, text: str, found: str) -> None:
@@ -97,15 +97,15 @@ def test_what_is_wrong_where_the_hub_has_http(settings: Settings, address: str, 
     [
         (
             f"conda install -c {HUB}/t/{NO_KEY}/demo a",
-            "The key stands in the address",
+            "The key is in the address",
             "machine hub.example.org login",
         ),
         (
             "pixi auth login hub --conda-token a",
-            "--conda-token sends the key within the address",
+            "--conda-token sends the key in the address",
             "Use --token instead.",
         ),
-        ("mamba auth login hub --token a", "--token sends the key within the address", "Use --bearer instead."),
+        ("mamba auth login hub --token a", "--token sends the key in the address", "Use --bearer instead."),
     ],
 )
 def test_keys_in_addresses_that_are_switched_off(settings: Settings, text: str, found: str, cure: str) -> None:
@@ -137,23 +137,23 @@ def test_what_is_right_is_left_alone(text: str) -> None:
     [
         (
             "pixi auth login hub --token KEY",
-            "error: A placeholder stands there, as examples have it. Put your own key there.",
+            "error: This is a placeholder from an example. Replace it by your own key.",
         ),
         (f"conda install -c {HUB}/t//demo x", "error: The key is empty."),
         (f'curl -H "Authorization: Bearer " {HUB}/demo', "error: The key is empty."),
-        (f"conda install -c {HUB}/t/<KEY>/demo x", "error: A placeholder stands there"),
-        ("curl -u YOUR_API_KEY: https://hub.example.org/demo", "error: A placeholder stands there"),
+        (f"conda install -c {HUB}/t/<KEY>/demo x", "error: This is a placeholder from an example."),
+        ("curl -u YOUR_API_KEY: https://hub.example.org/demo", "error: This is a placeholder from an example."),
         ("export PREFIX_API_KEY=None", "error: “None” is an unset value, not a key."),
-        ("pixi auth login hub --token ***", "error: The key is hidden or cut"),
+        ("pixi auth login hub --token ***", "error: The key is masked"),
         (
             f"conda install -c {HUB}/t/${{{{ secrets.HUB_KEY }}}}/demo x",
             "info: The key comes from ${{ secrets.HUB_KEY }}.",
         ),
-        ("pixi auth login hub --token $HUB_KEY", "info: The key comes from $HUB_KEY. Look whether that is set"),
-        ("pixi auth login hub --token pfx_abc", "error: What stands there as a key is none of this hub's: they begin"),
+        ("pixi auth login hub --token $HUB_KEY", "info: The key comes from $HUB_KEY. Check that it is set"),
+        ("pixi auth login hub --token pfx_abc", "error: This is not a key of this hub: its keys begin"),
         (NO_KEY[:-4], "error: The key is damaged: its checksum does not fit. It has 33 characters; a key has 37."),
-        (NO_KEY, "error: The key has the right form, but this hub does not know it. Is it another hub's?"),
-        (f"{HUB}/demo", "info: No key stands in it. Clients that have logged in send the one that they keep."),
+        (NO_KEY, "error: The key has the right form, but this hub does not know it. It may be a key of another hub."),
+        (f"{HUB}/demo", "info: The text has no key. Clients that are logged in send their stored key."),
     ],
 )
 def test_a_key_that_is_none(text: str, line: str) -> None:
@@ -163,28 +163,28 @@ def test_a_key_that_is_none(text: str, line: str) -> None:
 def test_what_became_of_a_key(olga: User) -> None:
     secret = make_key(olga)
     ApiKey.objects.update(expires_at=timezone.now() + timedelta(days=1))
-    assert told(secret)[0].startswith("success: The key “test” of olga is good, until ")
+    assert told(secret)[0].startswith("success: The key “test” of olga is valid until ")
     now = timezone.now()
     for fields, line in (
-        ({"expires_at": now}, f"error: The key “test” of olga expired on {now:%d %B %Y}. Make a new one"),
-        ({"revoked_at": now}, f"error: The key “test” of olga was revoked on {now:%d %B %Y}. Make a new one"),
+        ({"expires_at": now}, f"error: The key “test” of olga expired on {now:%d %B %Y}. Create a new key"),
+        ({"revoked_at": now}, f"error: The key “test” of olga was revoked on {now:%d %B %Y}. Create a new key"),
     ):
         ApiKey.objects.update(**fields)
         assert told(secret)[0].startswith(line)
     ApiKey.objects.update(expires_at=None, revoked_at=None)
     User.objects.update(is_active=False)
-    assert told(secret)[0].startswith("error: The key “test” of olga is of a user who is shut out.")
+    assert told(secret)[0].startswith("error: The key “test” of olga belongs to a deactivated user.")
 
 
 def test_every_kind_of_credential(channel: Channel, olga: User) -> None:
     _, minted = make_minted_key(make_publisher(channel))
     for secret, line in (
-        (make_key(olga), "success: The key “test” of olga is good, without an end. It is for: read, upload."),
+        (make_key(olga), "success: The key “test” of olga is valid and does not expire. It is for: read, upload."),
         (
             make_robot(channel, olga),
-            "success: The key “nightly” of demo is good, without an end. It is for: read, upload.",
+            "success: The key “nightly” of demo is valid and does not expire. It is for: read, upload.",
         ),
-        (f"Bearer {minted}", "success: The key for minutes of GitHub Actions: octo-org/sample is good, until "),
+        (f"Bearer {minted}", "success: The short-lived token of GitHub Actions: octo-org/sample is valid until "),
         (
             f"Bearer {make_token(olga, 'openid', 'channel:read')}",
             "success: This is a token of A tool, for olga. It is for: channel:read.",
@@ -199,14 +199,14 @@ def test_what_it_may_do_in_a_channel(channel: Channel, olga: User, sam: User) ->
     wide, narrow = make_key(olga), make_key(olga, scopes=("read",), channels=[channel])
     upload = "rattler-build upload prefix --url https://hub.example.org --api-key {} --channel {}"
     for pasted, name, line in (
-        (wide, "demo", "success: In demo it may: read, upload."),
-        (wide, "open", "success: In open it may: read."),
+        (wide, "demo", "success: Permissions of this credential in demo: read, upload."),
+        (wide, "open", "success: Permissions of this credential in open: read."),
         (upload.format(wide, "open"), "", "error: olga may read 'open' but not upload there. Ask an owner"),
-        (upload.format(narrow, "demo"), "", "error: The key is for read; this needs the scope upload. Make a key"),
-        (narrow, "hidden", "error: The key is for demo, not for hidden. Make a key for that channel"),
+        (upload.format(narrow, "demo"), "", "error: The key is for read; this needs the scope upload. Create a key"),
+        (narrow, "hidden", "error: The key is for demo, not for hidden. Create one for that channel"),
         (make_robot(channel, olga), "hidden", "error: The key is for demo, not for hidden."),
-        ("demo", "open", "success: In open anyone may: read."),
-        ("demo", "demo", "error: No key was sent, and 'demo' is not a channel that anyone may read."),
+        ("demo", "open", "success: Permissions of everybody in open: read."),
+        ("demo", "demo", "error: No key was sent, and anonymous users have no read access to 'demo'."),
     ):
         assert any(each.startswith(line) for each in told(pasted, name)), told(pasted, name)
 
@@ -222,24 +222,24 @@ def test_hidden_and_missing_channels_are_told_alike(olga: User, sam: User, text:
 def test_trusted_publishers_alone(channel: Channel, olga: User) -> None:
     Channel.objects.update(only_trusted_publishers=True)
     command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
-    assert "error: Into demo only trusted publishers may upload." in told(command + make_key(olga))[1]
+    assert "error: Only trusted publishers may upload to demo." in told(command + make_key(olga))[1]
     _, minted = make_minted_key(make_publisher(channel))
-    assert told(command + minted)[1] == "success: In demo it may: upload."
+    assert told(command + minted)[1] == "success: Permissions of this credential in demo: upload."
 
 
 def test_package_names_are_told_where_it_uploads(channel: Channel, olga: User) -> None:
     command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
     secret = make_key(olga, package_globs=["sample-*"])
-    assert told(command + secret)[-1] == "info: It uploads only names like sample-*."
+    assert told(command + secret)[-1] == "info: It may only upload packages named sample-*."
     assert "sample" not in str(told(secret, "demo"))
 
 
 def test_who_is_signed_in_is_told_of_themselves(channel: Channel, olga: User, max_: User, sam: User) -> None:
     make_member(channel, max_, Role.VIEWER)
     for user, line in (
-        (olga, "info: You yourself, signed in as olga, may in demo: read, upload, delete, manage, own."),
-        (max_, "info: You yourself, signed in as max, may in demo: read."),
-        (sam, "info: You yourself, signed in as sam, may in demo: nothing."),
+        (olga, "info: Your own permissions in demo, signed in as olga: read, upload, delete, manage, own."),
+        (max_, "info: Your own permissions in demo, signed in as max: read."),
+        (sam, "info: Your own permissions in demo, signed in as sam: none."),
     ):
         assert told("demo", "demo", Actor(user=user))[-1] == line
 
@@ -265,8 +265,8 @@ def test_what_was_pasted_is_not_shown_again(
 
 def test_the_page_shows_what_was_found(client: Client, channel: Channel, olga: User) -> None:
     page = text(client.post(PAGE, {"text": make_key(olga), "channel": "demo"}))
-    assert escape("The key “test” of olga is good, without an end.") in page
-    assert "In demo it may: read, upload." in page
+    assert escape("The key “test” of olga is valid and does not expire.") in page
+    assert "Permissions of this credential in demo: read, upload." in page
     assert "Ask again" in page
     assert 'value="demo"' in page
 

@@ -148,7 +148,7 @@ def test_who_asks_is_told_for_sessions_too(
     signed_in(olga).get("/channels/demo")
     client.get("/channels/demo")
 
-    assert [found["who"] for found in objects(caplog)] == ["olga", "nobody"]
+    assert [found["who"] for found in objects(caplog)] == ["olga", "anonymous"]
 
 
 def test_requests_are_counted_by_the_name_of_their_route(client: Client, channel: Channel) -> None:

@@ -45,7 +45,10 @@ def test_the_default_is_sound_and_keeps_its_secret(tmp_path: Path) -> None:
 def test_key_of_identity_tokens_is_checked(tmp_path: Path) -> None:
     found = check(tmp_path, HUB_OIDC_PRIVATE_KEY="not a key")
     assert found.returncode != 0
-    assert "(hub.E004) HUB_OIDC_PRIVATE_KEY is no readable private key; expected one for RSA, as PEM" in found.stderr
+    assert (
+        "(hub.E004) HUB_OIDC_PRIVATE_KEY is not a readable private key; expected an RSA key in PEM format"
+        in found.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_the_secret_is_never_repeated(client: Client, olga: User) -> None:
 @pytest.mark.parametrize(
     ("header", "sentence"),
     [
-        ("Bearer nonsense", "What was sent as a key is none of this hub's: they begin with 'chub-'."),
+        ("Bearer nonsense", "This is not a key of this hub: its keys begin with 'chub-'."),
         ("Bearer chub-short", "The key is damaged: its checksum does not fit."),
         ("Digest abc", "of the scheme 'Digest'; expected Bearer or Basic"),
         ("Basic !!!", "is not valid basic authentication"),

@@ -92,7 +92,7 @@ def test_a_robot_is_made_and_shown_once(owner: Client, channel: Channel, olga: U
     assert status(secret) == 403
     event = AuditEvent.objects.get()
     assert (event.action, event.channel, event.actor, event.target) == ("key.create", channel, olga, "nightly")
-    assert "made the API key" in text(owner.get("/channels/demo/settings/activity?kind=settings"))
+    assert "created the API key" in text(owner.get("/channels/demo/settings/activity?kind=settings"))
 
 
 def test_a_robot_is_of_its_channel_alone(channel: Channel, olga: User) -> None:
@@ -178,7 +178,7 @@ def test_ones_own_key_is_revoked_by_oneself_alone(channel: Channel, olga: User, 
     make_key(olga)
     other = ApiKey.objects.exclude(pk=key.pk).get()
     for actor in (Actor(), Actor(user=sam), Actor(user=olga, key=other)):
-        with pytest.raises(HubError, match="Only whoever a key belongs to revokes it"):
+        with pytest.raises(HubError, match="Only the key's owner"):
             api_keys.revoke(key=key, actor=actor)
     api_keys.revoke(key=key, actor=Actor(user=olga))
 
@@ -194,9 +194,9 @@ def test_the_policy_is_told_of(owner: Client, channel: Channel) -> None:
     ("form", "sentence"),
     [
         ({"name": "taken"}, "There is a key called 'taken' already"),
-        ({"scopes": []}, "Choose at least one thing that it may do."),
+        ({"scopes": []}, "Choose at least one permission."),
         ({"scopes": ["own"]}, "Select a valid choice. own is not one of the available choices."),
-        ({"lifetime": "date"}, "Choose the last day on which it is to work."),
+        ({"lifetime": "date"}, "Choose the last day on which the key works."),
         ({"package_globs": "x" * 300}, "A key takes at most 50 package names"),
     ],
 )

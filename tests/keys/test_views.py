@@ -185,17 +185,23 @@ def test_every_lifetime(owner: Client, lifetime: str, days: Any) -> None:
         ({"name": ""}, "This field is required."),
         ({"name": "x" * 101}, "Ensure this value has at most 100 characters (it has 101)."),
         ({"name": "a\0"}, "Null characters are not allowed."),
-        ({"scopes": []}, "Choose at least one thing that it may do."),
+        ({"scopes": []}, "Choose at least one permission."),
         ({"scopes": ["own"]}, "Select a valid choice. own is not one of the available choices."),
         ({"which": ""}, "This field is required."),
         ({"which": "some"}, "Choose at least one channel."),
         ({"which": "some", "channels": ["secret"]}, "Select a valid choice. secret is not one of the available"),
         ({"which": "some", "channels": ["\0"]}, "Select a valid choice."),
-        ({"package_globs": "x" * 300}, "A key takes at most 50 package names, each of a name's length."),
+        (
+            {"package_globs": "x" * 300},
+            "A key takes at most 50 package names of at most 64 characters.",
+        ),
         ({"lifetime": "7"}, "Select a valid choice. 7 is not one of the available choices."),
-        ({"lifetime": "date"}, "Choose the last day on which it is to work."),
+        ({"lifetime": "date"}, "Choose the last day on which the key works."),
         ({"lifetime": "date", "expires_on": "soon"}, "Enter a valid date."),
-        ({"lifetime": "date", "expires_on": "2020-01-31"}, "The key would expire on 2020-01-31; expected a time to"),
+        (
+            {"lifetime": "date", "expires_on": "2020-01-31"},
+            "The key would expire on 2020-01-31; expected a time in the future",
+        ),
     ],
 )
 def test_what_is_filled_in_wrongly_is_said(owner: Client, sam: User, form: dict[str, Any], sentence: str) -> None:

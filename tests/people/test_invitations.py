@@ -114,7 +114,7 @@ def test_others_invite_and_withdraw_nobody(channel: Channel, olga: User, max_: U
 
 def test_strangers_and_keys_without_the_scope_invite_nobody(channel: Channel, olga: User, sam: User) -> None:
     make_key(olga)
-    with refused(403, "no_access", "'demo' is no channel that sam may manage"):
+    with refused(403, "no_access", "sam has no manage access to 'demo'"):
         invite(channel, sam)
     with refused(403, "scope_missing", "this needs a key with 'manage'"):
         invitations.invite(

@@ -178,12 +178,12 @@ def test_a_key_without_the_scope_manages_nobody(channel: Channel, olga: User, ma
 def test_no_key_changes_who_is_a_member(channel: Channel, olga: User, max_: User) -> None:
     make_key(olga, scopes=(Permission.READ, Permission.MANAGE))
     actor = Actor(user=olga, key=olga.keys.get())
-    with refused(403, "person_needed", "This takes a person (member.add)"):
+    with refused(403, "person_needed", "API keys and applications can't do this (member.add)"):
         members.add(actor=actor, channel=channel, username="max", role=Role.VIEWER)
     make_member(channel, max_)
-    with refused(403, "person_needed", "This takes a person (member.change)"):
+    with refused(403, "person_needed", "API keys and applications can't do this (member.change)"):
         members.change(actor=actor, channel=channel, username="max", role=Role.OWNER)
-    with refused(403, "person_needed", "This takes a person (member.remove)"):
+    with refused(403, "person_needed", "API keys and applications can't do this (member.remove)"):
         members.remove(actor=actor, channel=channel, username="max")
 
 

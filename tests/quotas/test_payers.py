@@ -111,7 +111,7 @@ def test_nobody_is_left_with_more_bytes_than_they_may_have(go: Any, olga: User, 
     with pytest.raises(HubError) as refusal:
         go(theirs, olga)
     assert (refusal.value.status, refusal.value.code) == (403, "bytes_limit")
-    assert refusal.value.detail.startswith("max has no room for what 'theirs' holds")
+    assert refusal.value.detail.startswith("'theirs' does not fit into the storage quota of max")
     assert payer(theirs) == "olga"
 
 

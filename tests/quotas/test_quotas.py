@@ -125,8 +125,8 @@ def test_packages_a_day(channel: Channel, olga: User, tmp_path: Path, settings: 
         upload(channel, olga, tmp_path, name="package-3")
     assert (refusal.value.status, refusal.value.code) == (413, "quota_packages")
     assert refusal.value.detail == (
-        "2 packages came into the channels of olga today (UTC); 2 a day are allowed. "
-        "Go on tomorrow, or ask an administrator for more."
+        "2 packages uploaded to the channels of olga today (UTC); 2 a day are allowed. "
+        "Continue tomorrow, or ask an administrator for more."
     )
     assert 0 < int(refusal.value.headers["Retry-After"]) <= 86400
     Usage.objects.update(day=timezone.now().date() - timedelta(days=1))

@@ -99,7 +99,7 @@ def test_a_proxys_id_is_answered_and_logged(hub: LiveHub) -> None:
     seconds_until(lambda: any(line.get("request_id") == REQUEST_ID for line in objects(hub)))
     [line] = [line for line in objects(hub) if line.get("request_id") == REQUEST_ID]
     assert (line["logger"], line["method"], line["path"]) == ("hub.access", "GET", "/demo/noarch/repodata.json")
-    assert (line["route"], line["status"], line["who"]) == ("channel-file", 200, "nobody")
+    assert (line["route"], line["status"], line["who"]) == ("channel-file", 200, "anonymous")
 
 
 def test_a_jobs_lines_carry_the_id_of_its_request_and_its_failure_is_noted(hub: LiveHub) -> None:

@@ -78,7 +78,10 @@ def test_publisher_without_any_right(channel: Channel, olga: User) -> None:
 
 
 def test_too_many_names(channel: Channel, olga: User) -> None:
-    with pytest.raises(HubError, match=r"A publisher takes at most 50 package names, each of a name's length."):
+    with pytest.raises(
+        HubError,
+        match=r"A publisher takes at most 50 package names of at most 64 characters.",
+    ):
         add(channel, olga, package_globs=[f"name-{number}" for number in range(51)])
 
 
@@ -146,7 +149,8 @@ def test_package_names(channel: Channel, tmp_path: Path, globs: list[str], is_le
         upload(channel, tmp_path, publisher)
     assert refusal.value.code == "name_not_allowed"
     assert refusal.value.detail == (
-        "GitHub Actions: octo-org/sample may not upload the package 'demo' to 'demo': it is limited to other names."
+        "GitHub Actions: octo-org/sample may not upload the package 'demo' to 'demo': "
+        "it is limited to other package names."
     )
 
 
