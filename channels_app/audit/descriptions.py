@@ -18,7 +18,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.")),
 }
 HUB = "The hub"
-NOBODY = "Deleted user"
+DELETED_USER = "Deleted user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def entry(event: AuditEvent, channel: Channel | None = None) -> ActivityEntry:
 def _actor(event: AuditEvent) -> str:
     if event.actor:
         return event.actor.username
-    return event.detail.get("by") or (HUB if event.action in OF_THE_HUB else NOBODY)
+    return event.detail.get("by") or (HUB if event.action in OF_THE_HUB else DELETED_USER)
 
 
 def _filled(text: str, detail: dict[str, Any]) -> str:
