@@ -143,7 +143,7 @@ ACCOUNT_FORMS = {
     "login": "channels_app.accounts.forms.SignInForm",
     "signup": "channels_app.accounts.forms.SignUpForm",
 }
-ACCOUNT_USERNAME_VALIDATORS = "channels_app.accounts.forms.USERNAME_VALIDATORS"
+ACCOUNT_USERNAME_VALIDATORS = "channels_app.user_names.VALIDATORS"
 ACCOUNT_SESSION_REMEMBER = True
 # By codes, never by links: no secret stands in an address, and mail scanners that open links use nothing up.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"

@@ -5,7 +5,6 @@ from typing import Any
 from allauth.account.forms import BaseSignupForm, LoginForm, SignupForm
 from allauth.socialaccount.forms import SignupForm as SocialSignupForm
 from django import forms
-from django.core.validators import RegexValidator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -14,13 +13,6 @@ from channels_app.accounts import same_work, sign_up
 from channels_app.forms import AS_TYPED
 from channels_app.models import User
 
-# No name looks like another's, or like an address. Names that an administrator gives may be others.
-USERNAME_VALIDATORS = [
-    RegexValidator(
-        r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z",
-        "Expected letters from a to z, digits, '_', '.' and '-', beginning with a letter or digit.",
-    )
-]
 CODE_SENT = "A code is sent there, to see that it is yours."
 CODE_IN_LOG = "This hub sends no mail: a code is written to its log; ask an administrator for it."
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from channels_app import authentication, mailing, queries, settings_queries
+from channels_app import authentication, mailing, queries, settings_queries, user_names
 from channels_app.access import Actor, Permission, page_channel, permissions
 from channels_app.models import Channel, Invitation, Member, Role
 from channels_app.people import invitation_mails, invitations, members
@@ -114,7 +114,8 @@ def _found(request: HttpRequest, actor: Actor, channel: Channel) -> dict[str, An
         return {"find": text}
     users, teams = settings_queries.candidates(actor, channel, text)
     email = text if _is_email(text) else ""
-    name = "" if email or any(user.username == text for user in users) else text
+    is_listed = any(user.username.lower() == text.lower() for user in users)
+    name = "" if email or is_listed or not user_names.may_be(text) else text
     team = text if names_team(text) and not any(each.name == text for each in teams) else ""
     return {"find": text, "users": users, "teams": teams, "email": email, "name": name, "team": team}
 

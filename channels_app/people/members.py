@@ -7,7 +7,7 @@ Members are named by `username` or by `team`.
 
 from django.db import transaction
 
-from channels_app import acts, audit, quotas
+from channels_app import acts, audit, quotas, user_names
 from channels_app.access import Actor, Permission, permissions
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
@@ -123,13 +123,12 @@ def check_no_team_owns(team: str, channel: Channel, role: str) -> None:
 
 
 def user_named(username: str) -> User:
-    """The user of exactly that name, who can still sign in; 404 where there is none."""
-    user = User.objects.filter(username=username, is_active=True).first()
+    """The user of that name, who can still sign in; 404 where there is none."""
+    user = user_names.having(username).filter(is_active=True).first()
     if user is None:
         raise not_found(
             "no_such_user",
-            f"There is no user '{username[:150]}' on this hub. Names distinguish capital letters; "
-            "whoever has no account can be invited by e-mail.",
+            f"There is no user '{username[:150]}' on this hub; whoever has no account can be invited by e-mail.",
         )
     return user
 
