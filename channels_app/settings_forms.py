@@ -12,6 +12,7 @@ from django.utils.datastructures import MultiValueDict
 from channels_app.channels import MIB
 from channels_app.forms import AS_TYPED, LogoField
 from channels_app.models import Channel, Team
+from hub import sizes
 
 PRIVATE, PUBLIC = "private", "public"
 
@@ -79,7 +80,7 @@ class PoliciesForm(forms.Form):
         self.channel = channel
         self.fields["max_upload_mib"].help_text = (
             f"Larger files are refused with 413. Empty: the hub's own limit, "
-            f"{settings.HUB_MAX_UPLOAD_BYTES // MIB:,} MiB."
+            f"{sizes.in_words(settings.HUB_MAX_UPLOAD_BYTES)}."
         )
 
     def values(self) -> dict[str, Any]:
