@@ -10,6 +10,7 @@ import zstandard
 from django.conf import settings
 from django.db.models import Case, When
 
+from hub import temporary
 from hub.storage import store
 from publishing.models import Fragment, SubdirIndex
 from publishing.repodata import ZSTD_LEVEL, Layout
@@ -21,7 +22,7 @@ PARTS_AT_ONCE = 50
 
 def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
     """Put `layout`, filled with the index's fragments, under `key`, and before it, compressed, under `key`.zst."""
-    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="index-") as folder:
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("index")) as folder:
         plain, compressed = Path(folder, "json"), Path(folder, "zst")
         with plain.open("wb") as file:
             file.writelines(content(index, layout))

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import zstandard
 from django.conf import settings
 
+from hub import temporary
 from hub.storage import hashed
 
 # A fragment of up to this size is whole; a larger one is in parts, each ended by the record that makes it so long.
@@ -50,7 +51,7 @@ class Spool:
         self._spans: dict[str, list[tuple[int, int]]] = {}
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="pieces-")
+        self._folder = tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("pieces"))
         self._file = Path(self._folder.name, "fragments").open("w+b")
         return self
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from hub import temporary
 from hub.storage import NotInStore, Store, StoreError
 from hub.storage.folder import FolderStore
 
@@ -213,7 +214,7 @@ def _finding(place: Place, name: str, probe: Probe) -> Finding:
 @contextmanager
 def _place(store: Store) -> Iterator[Place]:
     folder = f"{PREFIX}/{secrets.token_hex(8)}"
-    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="check-") as scratch:
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("check")) as scratch:
         try:
             yield Place(store, folder, Path(scratch))
         finally:

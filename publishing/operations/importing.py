@@ -24,6 +24,7 @@ from django.conf import settings
 from channels_app.access import ANYONE
 from channels_app.models import Artifact, Channel
 from channels_app.names import is_subdir
+from hub import temporary
 from hub.errors import HubError, unprocessable
 from hub.storage import NotInStore, store
 from publishing import repodata, upload
@@ -146,7 +147,7 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | Outcome:
 def _copied(key: str) -> Iterator[ReceivedFile]:
     """A temporary copy of what lies at `key`, as if it had been uploaded."""
     sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="import-") as file:
+    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("import")) as file:
         for chunk in store().open(key):
             sha256.update(chunk)
             md5.update(chunk)

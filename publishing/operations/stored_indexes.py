@@ -22,6 +22,7 @@ from rattler import Channel as ChannelAddress
 from rattler import SparseRepoData
 
 from channels_app.models import Artifact, Channel
+from hub import temporary
 from hub.locks import wait_for_lock
 from hub.storage import NotInStore, hashed, kept, store
 from publishing import files, index, pieces, repodata, summary
@@ -206,7 +207,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
     """What is wrong with a file and with its .zst, which are compared with what the fragments make of them."""
     expected = hashed(files.content(row, layout))
     key = _key(row, file_name)
-    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="verify-") as folder:
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("verify")) as folder:
         for each, is_compressed in ((key, False), (f"{key}.zst", True)):
             path = Path(folder, "file")
             try:
