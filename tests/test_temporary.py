@@ -9,15 +9,17 @@ from hub import temporary
 
 
 def test_what_dead_processes_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "left"
+    folder.mkdir()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    (tmp_path / f"upload-{gone.pid}-abc").write_bytes(b"half")
-    (tmp_path / f"index-{gone.pid}-abc").mkdir()
-    (tmp_path / f"index-{gone.pid}-abc" / "repodata.json").write_bytes(b"{}")
+    (folder / f"upload-{gone.pid}-abc").write_bytes(b"half")
+    (folder / f"index-{gone.pid}-abc").mkdir()
+    (folder / f"index-{gone.pid}-abc" / "repodata.json").write_bytes(b"{}")
     kept = {f"{temporary.prefix('upload')}abc", "upload-abcdefgh", "1", f"upload-{os.getppid()}-x"}
     for name in kept:
-        (tmp_path / name).write_bytes(b"half")
+        (folder / name).write_bytes(b"half")
 
-    temporary.remove_orphans(tmp_path)
+    temporary.remove_orphans(folder)
 
-    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert {path.name for path in folder.iterdir()} == kept
