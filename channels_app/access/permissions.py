@@ -330,14 +330,14 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
     if actor == ANYONE:
         return unauthenticated(
             "credential_needed",
-            f"No key was sent, and '{name}' is not a channel that anyone may {permission}. "
+            f"No key was sent, and '{name}' is not a channel that anyone may {_in_words(permission)}. "
             "Send an API key of a member: as a bearer token, or as the password of basic authentication."
             + _case_hint(name),
         )
     if not readable:
         return forbidden(
             "no_access",
-            f"'{name}' is no channel that {actor} may {permission} with this credential. "
+            f"'{name}' is no channel that {actor} may {_in_words(permission)} with this credential. "
             "Check the name and the key's channels, or ask an owner of the channel to add you." + _case_hint(name),
         )
     if actor.minted_key:
@@ -355,6 +355,11 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
         "role_missing",
         f"{actor} may read '{name}' but not {permission} there. Ask an owner of the channel for a role that may.",
     )
+
+
+def _in_words(permission: Permission) -> str:
+    """Return the permission as a verb with its preposition."""
+    return "upload to" if permission == Permission.UPLOAD else permission
 
 
 def _case_hint(name: str) -> str:

@@ -192,7 +192,7 @@ def test_audience_is_never_taken_from_the_request(hub: LiveHub, gitlab: FakeIssu
 
 
 def test_channel_that_trusts_another_ci(hub: LiveHub, gitlab: FakeIssuer, tmp_path: Path) -> None:
-    with pytest.raises(UploadError, match="'reads' is no channel that GitLab CI/CD: group/sample may upload"):
+    with pytest.raises(UploadError, match="'reads' is no channel that GitLab CI/CD: group/sample may upload to"):
         upload_in_ci(hub, "reads", make_conda(tmp_path), gitlab_job(gitlab.token()))
 
 

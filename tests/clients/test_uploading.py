@@ -124,7 +124,7 @@ def test_viewers_key(hub: LiveHub, keys: Keys, packages: list[Path]) -> None:
 
 
 def test_strangers_key(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
-    with refused("HTTP 403", "'small' is no channel that sam may upload with this credential. Check the name"):
+    with refused("HTTP 403", "'small' is no channel that sam may upload to with this credential. Check the name"):
         seconds_to_upload(hub, channel, packages[:1], keys.sam)
 
 
@@ -134,7 +134,7 @@ def test_key_without_the_scope(hub: LiveHub, channel: str, keys: Keys, packages:
 
 
 def test_unknown_channel(hub: LiveHub, keys: Keys, packages: list[Path]) -> None:
-    with refused("HTTP 403", "'nowhere' is no channel that olga may upload with this credential. Check the name"):
+    with refused("HTTP 403", "'nowhere' is no channel that olga may upload to with this credential. Check the name"):
         seconds_to_upload(hub, "nowhere", packages[:1], keys.olga)
 
 
