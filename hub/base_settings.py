@@ -143,7 +143,7 @@ ACCOUNT_FORMS = {
     "login": "channels_app.accounts.forms.SignInForm",
     "signup": "channels_app.accounts.forms.SignUpForm",
 }
-ACCOUNT_USERNAME_VALIDATORS = "channels_app.accounts.forms.USERNAME_VALIDATORS"
+ACCOUNT_USERNAME_VALIDATORS = "channels_app.access.user_names.VALIDATORS"
 ACCOUNT_SESSION_REMEMBER = True
 # E-mail verification uses codes, not links: no secret is in a URL, and mail scanners that open links use up no code.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"

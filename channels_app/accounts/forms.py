@@ -5,7 +5,6 @@ from typing import Any
 from allauth.account.forms import BaseSignupForm, LoginForm, SignupForm
 from allauth.socialaccount.forms import SignupForm as SocialSignupForm
 from django import forms
-from django.core.validators import RegexValidator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -15,13 +14,6 @@ from channels_app.models import User
 from channels_app.rate_limits import counters
 from channels_app.ui.form_fields import AS_TYPED
 
-# Excludes look-alike characters and names that look like e-mail addresses. Administrators may use other names.
-USERNAME_VALIDATORS = [
-    RegexValidator(
-        r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z",
-        "Expected letters from a to z, digits, '_', '.' and '-', beginning with a letter or digit.",
-    )
-]
 CODE_SENT = "A code is sent there, to see that it is yours."
 CODE_IN_LOG = "This hub sends no mail: a code is written to its log; ask an administrator for it."
 

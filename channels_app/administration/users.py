@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
+from channels_app.access import user_names
 from channels_app.accounts import factor_removal
 from channels_app.administration.site import Audited
 from channels_app.authentication import actors
@@ -24,8 +25,26 @@ from channels_app.ui.form_fields import AS_TYPED
 from hub.errors import HubError
 
 
+def checked_name(name: str) -> str:
+    for validate in user_names.VALIDATORS:
+        validate(name)
+    return name
+
+
+class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    """Takes the names that signing up takes."""
+
+    def clean_username(self) -> str:
+        return checked_name(super().clean_username() or "")
+
+
 class UserForm(UserChangeForm):  # type: ignore[type-arg]
     """The user form, which reports channels and teams without an owner or manager before it saves."""
+
+    def clean_username(self) -> str:
+        """A name of before may stay."""
+        name: str = self.cleaned_data["username"]
+        return checked_name(name) if "username" in self.changed_data else name
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
@@ -53,6 +72,7 @@ class HandOverForm(forms.Form):
 class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
     event = "user"
     form = UserForm
+    add_form = NewUserForm
     actions = ["remove_factors"]
     change_form_template = "admin/hub_user_change.html"
     fieldsets = (*(UserAdmin.fieldsets or ()), ("Limits", {"fields": ["limits"]}))

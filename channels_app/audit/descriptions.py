@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
-
 from channels_app.access.actions import Action
 from channels_app.models import AuditEvent, Channel
+from hub import sizes
 
 # The filter's choices: label, and prefixes of the actions.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -141,7 +140,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "only_trusted_publishers": ("Only trusted publishers", lambda value: "on" if value else "off"),
     "require_attestation": ("Attestation required", lambda value: "on" if value else "off"),
     "removal": ("State", lambda value: str(value) or "in the index"),
-    "max_upload_bytes": ("Largest package", lambda value: f"{value / 2**20:,.0f} MiB" if value else "the hub's limit"),
+    "max_upload_bytes": ("Largest package", lambda value: sizes.in_words(value) if value else "the hub's limit"),
 }
 
 
@@ -192,7 +191,7 @@ def _notes(event: AuditEvent) -> list[str]:
         notes.append(f"Before: {detail['before']}")
     notes += [f"{name}: {value}" for group in PAIRS for name, value in sorted(detail.get(group, {}).items()) if value]
     if "size_bytes" in detail:
-        notes.append(f"{filesizeformat(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
+        notes.append(f"{sizes.in_words(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
     if detail.get("reason"):
         notes.append(f"Reason: {detail['reason']}")
     if "expected" in detail:

@@ -17,6 +17,7 @@ from channels_app.channels import pending_names, reserved_names
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
 from channels_app.quotas import quotas, user_limits
+from hub import sizes
 from hub.celery import wake
 from hub.errors import bad_request, conflict
 
@@ -84,8 +85,8 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
     if is_too_high and not (actor.user and actor.user.is_superuser):
         raise bad_request(
             "limit_too_high",
-            f"The limit is {limit / MIB:.0f} MiB; expected at most the hub's own, "
-            f"{settings.HUB_MAX_UPLOAD_BYTES / MIB:.0f} MiB. Only an administrator can set more.",
+            f"The limit is {sizes.in_words(limit)}; expected at most the hub's own, "
+            f"{sizes.in_words(settings.HUB_MAX_UPLOAD_BYTES)}. Only an administrator can set more.",
         )
     _record(Action.POLICY_CHANGE, actor, locked, _set(locked, values))
     return locked

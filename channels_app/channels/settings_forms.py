@@ -9,6 +9,7 @@ from channels_app.channels.channels import MIB
 from channels_app.channels.forms import LogoField
 from channels_app.models import Channel
 from channels_app.ui.form_fields import AS_TYPED, ConfirmForm, Data, Files
+from hub import sizes
 
 PRIVATE, PUBLIC = "private", "public"
 
@@ -72,7 +73,7 @@ class PoliciesForm(forms.Form):
         self.channel = channel
         self.fields["max_upload_mib"].help_text = (
             f"Larger files are refused with 413. Empty: the hub's own limit, "
-            f"{settings.HUB_MAX_UPLOAD_BYTES // MIB:,} MiB."
+            f"{sizes.in_words(settings.HUB_MAX_UPLOAD_BYTES)}."
         )
 
     def values(self) -> dict[str, Any]:

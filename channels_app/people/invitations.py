@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlsafe_base64_encode
 
-from channels_app.access import acts, mail_addresses
+from channels_app.access import acts, mail_addresses, user_names
 from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log, outbox
@@ -38,7 +38,6 @@ from hub.errors import bad_request, conflict, forbidden, not_found
 # The time after a refusal in which the same channel or team can't invite again.
 LEFT_ALONE = timedelta(days=30)
 SEND = "channels_app.tasks.send_invitation"
-NAME_MAX_CHARACTERS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +228,15 @@ def _count(user: User, asked: Asked) -> None:
 
 
 def _person(who: str, *, is_address: bool) -> Asked:
-    """Return the invited by address or by exact user name; never both, since a name can look like another's address."""
+    """Return the invited by address or by user name; never both, since a name can look like another's address."""
     if is_address:
         address = _address(who)
         owner = mail_addresses.verified(address).filter(user__is_active=True).select_related("user").first()
         return Asked(address, email=address, user=owner.user if owner else None)
     name = who.strip()
-    if not name or len(name) > NAME_MAX_CHARACTERS:
+    if not user_names.may_be(name):
         raise bad_request("bad_user_name", f"'{name[:60]}' can't be a user name; expected one, or an e-mail address.")
-    return Asked(name, user=User.objects.filter(username=name, is_active=True).first())
+    return Asked(name, user=user_names.having(name).filter(is_active=True).first())
 
 
 def _team(name: str) -> Asked:

@@ -45,7 +45,9 @@ def candidates(actor: Actor, channel: Channel, text: str) -> tuple[Sequence[User
             size=Count("people", filter=Q(people__user__is_active=True)),
         )
     )
-    found = list(users.order_by(Case(When(username=text, then=0), default=1), "username")[:CANDIDATES_MAX])
+    found = list(
+        users.order_by(Case(When(username__lower=text.lower(), then=0), default=1), "username")[:CANDIDATES_MAX]
+    )
     left = max(CANDIDATES_MAX - len(found), 0)
     return found, list(teams.order_by(Case(When(name=text, then=0), default=1), "name")[:left])
 

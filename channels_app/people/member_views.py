@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from channels_app.access import permissions
+from channels_app.access import permissions, user_names
 from channels_app.access.permissions import Actor, Permission, page_channel
 from channels_app.audit import mailing
 from channels_app.authentication import actors
@@ -116,7 +116,8 @@ def _found(request: HttpRequest, actor: Actor, channel: Channel) -> dict[str, An
         return {"find": text}
     users, teams = member_queries.candidates(actor, channel, text)
     email = text if _is_email(text) else ""
-    name = "" if email or any(user.username == text for user in users) else text
+    is_listed = any(user.username.lower() == text.lower() for user in users)
+    name = "" if email or is_listed or not user_names.may_be(text) else text
     team = text if names_team(text) and not any(each.name == text for each in teams) else ""
     return {"find": text, "users": users, "teams": teams, "email": email, "name": name, "team": team}
 

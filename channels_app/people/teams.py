@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
-from channels_app.access import mail_addresses
+from channels_app.access import mail_addresses, user_names
 from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
@@ -193,13 +193,12 @@ def _membership(team: Team, username: str) -> TeamMember:
 
 def _person(who: str) -> User:
     # By address or by name, never both: a user name can look like another user's address.
-    by_address = Q(pk__in=mail_addresses.verified(who).values("user"))
-    person = User.objects.filter(by_address if "@" in who else Q(username=who), is_active=True).first()
+    by_address = User.objects.filter(pk__in=mail_addresses.verified(who).values("user"))
+    person = (by_address if "@" in who else user_names.having(who)).filter(is_active=True).first()
     if person is None:
         raise not_found(
             "no_such_user",
-            f"No user has exactly the name, or as a verified e-mail address, '{who[:150]}'. "
-            "Names distinguish capital letters.",
+            f"No user has the name, or as a verified e-mail address, '{who[:150]}'.",
         )
     return person
 

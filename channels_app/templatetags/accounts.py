@@ -42,6 +42,13 @@ def come_back(context: dict[str, Any]) -> str:
     return f"?{urlencode({'next': here})}" if here and here != "/" else ""
 
 
+@register.simple_tag(takes_context=True)
+def whom_to_ask(context: dict[str, Any]) -> str:
+    """Whoever can give the right to what is refused: of the administration's pages no owner of a channel."""
+    of_hub = context["request"].path.split("/")[1] in ("admin", "status")
+    return "an administrator of the hub" if of_hub else "an owner of the channel"
+
+
 @register.simple_tag
 def sends_mail() -> bool:
     return mailing.is_set_up()

@@ -8,18 +8,18 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from channels_app.packages.metadata import Link
+from hub import sizes
 
 register = template.Library()
 
 # Nearly all packages have fewer. A page lists 50 packages, and thousands of subdirs each would fill megabytes.
 SUBDIRS_OF_A_LINE = 12
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @register.filter
 def size(size_bytes: int) -> SafeString:
-    """Return `12.3 MB`, with the exact bytes as a title."""
-    return format_html('<span title="{} bytes">{}</span>', intcomma(size_bytes), _rounded(size_bytes))
+    """Return `12.3 MiB`, with the exact bytes as a title."""
+    return format_html('<span title="{} bytes">{}</span>', intcomma(size_bytes), sizes.in_words(size_bytes))
 
 
 @register.filter
@@ -36,11 +36,3 @@ def platforms(subdirs: Sequence[str], most: int = SUBDIRS_OF_A_LINE) -> SafeStri
     chips = format_html_join("", '<span class="chip">{}</span>', ((subdir,) for subdir in subdirs[:most]))
     more = len(subdirs) - most
     return format_html('{}<span class="faint">and {} more</span>', chips, intcomma(more)) if more > 0 else chips
-
-
-def _rounded(size_bytes: int) -> str:
-    amount, steps = float(size_bytes), 0
-    while amount >= 999.5 and steps < len(UNITS) - 1:
-        amount, steps = amount / 1000, steps + 1
-    digits = 1 if steps and amount < 99.95 else 0
-    return f"{amount:.{digits}f} {UNITS[steps]}"

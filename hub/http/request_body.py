@@ -18,7 +18,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from hub import database
+from hub import database, temporary
 from hub.errors import HubError, bad_request, disk_full, too_large, unavailable
 from hub.http.unread_bodies import CHUNK_BYTES, Readable
 from hub.storage import store
@@ -123,7 +123,7 @@ def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
         raise _over_limit(limit_bytes)
     _check_space(body.declared_bytes or 0)
     database.give_back()
-    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="upload-") as file:
+    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upload")) as file:
         sink = _Sink(file, limit_bytes)
         content_type, options = parse_options_header(body.content_type)
         if content_type == "multipart/form-data":

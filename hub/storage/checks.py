@@ -16,6 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from hub import temporary
 from hub.storage import NotInStore, Store, StoreError
 from hub.storage.folder import FolderStore
 from hub.storage.probes import LimitError, Probe, ProbeOutcome, ProbeResult, ProbeTarget
@@ -180,7 +181,7 @@ def _result(target: ProbeTarget, name: str, probe: Probe) -> ProbeResult:
 @contextmanager
 def _probe_target(store: Store) -> Iterator[ProbeTarget]:
     folder = f"{PREFIX}/{secrets.token_hex(8)}"
-    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="check-") as scratch:
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("check")) as scratch:
         try:
             yield ProbeTarget(store, folder, Path(scratch))
         finally:

@@ -23,6 +23,7 @@ STRANGERS_EVENTS = {
 }
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
+COPIED_REPOSITORY = rf"https://github\.com/({REPOSITORY}?)(?:\.git)?/?"
 WORKFLOW = r"[^/\x00-\x1f\x7f]+\.ya?ml"
 REF = r"refs/[^\x00-\x20\x7f]+"
 COMMIT = r"[0-9a-f]{40,64}"
@@ -99,6 +100,15 @@ class GitHub(Provider):
     optional_claims = ("environment", "ref", "sha", "ref_type", "runner_environment", "run_id", "run_attempt")
     max_lifetime_s = 15 * 60
     has_token_id = True
+
+    def clean(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Takes what people copy, too: the address of the repository, and the workflow's path in it."""
+        copied = dict(values)
+        if found := re.fullmatch(COPIED_REPOSITORY, copied.get("repository", "").strip()):
+            copied["repository"] = found[1]
+        if "workflow" in copied:
+            copied["workflow"] = copied["workflow"].strip().removeprefix(WORKFLOWS)
+        return super().clean(copied)
 
     def refuse(self, claims: Claims) -> None:
         if how := STRANGERS_EVENTS.get(claims["event_name"]):

@@ -20,6 +20,7 @@ from rattler import RepoData
 from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.models import Artifact
+from hub import temporary
 from hub.plain_text import visible
 from hub.storage import store
 from publishing.index import repodata
@@ -201,7 +202,9 @@ def _parse(subdir: str, entries: Sequence[Entry]) -> None:
 
     Raise the parser's exception on failure, and one of MACHINE_ERRORS if the file for it can't be written.
     """
-    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="canary-", suffix=".json") as file:
+    with tempfile.NamedTemporaryFile(
+        dir=settings.UPLOAD_DIR, prefix=temporary.prefix("canary"), suffix=".json"
+    ) as file:
         for part in repodata.repodata_layout(subdir, CANARY):
             if isinstance(part, Section):
                 part = ",".join(entry.texts[part.name] for entry in entries if part.name in entry.texts)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import zstandard
 from django.conf import settings
 
+from hub import temporary
 from hub.storage import hashed
 
 # A larger fragment is stored in parts. Each part ends with the record that exceeds this size.
@@ -50,7 +51,7 @@ class Spool:
         self._spans: dict[str, list[tuple[int, int]]] = {}
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="fragments-")
+        self._folder = tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("fragments"))
         self._file = Path(self._folder.name, "fragments").open("w+b")
         return self
 

@@ -10,6 +10,7 @@ import zstandard
 from django.conf import settings
 from django.db.models import Case, When
 
+from hub import temporary
 from hub.storage import store
 from publishing.index.repodata import ZSTD_LEVEL, Layout
 from publishing.models import Fragment, SubdirIndex
@@ -21,7 +22,7 @@ PARTS_AT_ONCE = 50
 
 def write_json(index: SubdirIndex, key: str, layout: Layout) -> None:
     """Fill `layout` with the index's fragments and put it, first compressed as `key`.zst, then plain as `key`."""
-    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="index-") as folder:
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("index")) as folder:
         plain, compressed = Path(folder, "json"), Path(folder, "zst")
         with plain.open("wb") as file:
             file.writelines(content(index, layout))

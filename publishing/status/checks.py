@@ -10,11 +10,10 @@ from importlib.metadata import version
 import django
 from django.conf import settings
 from django.db import connection
-from django.template.defaultfilters import filesizeformat
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from hub import VERSION, health
+from hub import VERSION, health, sizes
 from hub.celery import app
 from hub.health import Answer
 from hub.queue import queues
@@ -182,7 +181,7 @@ def _surroundings(status: Status) -> Iterator[Trouble]:
     if status.disk.is_low:
         yield Trouble(
             "error",
-            f"The data folder's disk has {filesizeformat(status.disk.free_bytes)} left.",
+            f"The data folder's disk has {sizes.in_words(status.disk.free_bytes)} left.",
             "Uploads are refused when it is full: enlarge it, or move the store to S3.",
         )
     if status.issuers:

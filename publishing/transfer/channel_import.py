@@ -23,6 +23,7 @@ from django.conf import settings
 from channels_app.access.permissions import ANYONE
 from channels_app.identifiers import is_subdir
 from channels_app.models import Artifact, Channel
+from hub import temporary
 from hub.errors import HubError, unprocessable
 from hub.http.request_body import ReceivedFile
 from hub.storage import NotInStore, store
@@ -146,7 +147,7 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOut
 def _copied(key: str) -> Iterator[ReceivedFile]:
     """Yield a temporary copy of the file at `key`, in the form of an uploaded file."""
     sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix="import-") as file:
+    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("import")) as file:
         for chunk in store().open(key):
             sha256.update(chunk)
             md5.update(chunk)

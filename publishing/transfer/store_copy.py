@@ -13,6 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from channels_app.models import Artifact
+from hub import temporary
 from hub.storage import NotInStore, Stat, Store, StoreError, hashed, kept
 from hub.storage.checks import PREFIX
 from publishing.index import repodata
@@ -50,7 +51,7 @@ class Copying:
         is_same = found and found.size_bytes == stat.size_bytes and found.modified_at >= stat.modified_at
         if is_same and not is_rewritten(key):
             return None
-        with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="copy-") as folder:
+        with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("copy")) as folder:
             path = Path(folder, "file")
             try:
                 read_sha256 = hashed(kept(self.source.open(key), path))

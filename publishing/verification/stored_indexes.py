@@ -22,6 +22,7 @@ from rattler import Channel as ChannelAddress
 from rattler import SparseRepoData
 
 from channels_app.models import Artifact, Channel
+from hub import temporary
 from hub.locks import wait_for_lock
 from hub.storage import NotInStore, hashed, kept, store
 from publishing.index import builds, channel_files, fragments, repodata, writer
@@ -211,7 +212,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
     """Yield the faults of a file and of its .zst, compared with the content from the fragments."""
     expected = hashed(writer.content(row, layout))
     key = _key(row, file_name)
-    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix="verify-") as folder:
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("verify")) as folder:
         for each, is_compressed in ((key, False), (f"{key}.zst", True)):
             path = Path(folder, "file")
             try:

@@ -229,10 +229,11 @@ function parse(text) {
 }
 
 function size(bytes) {
-  const units = ["B", "kB", "MB", "GB"];
+  // As hub/sizes.py writes them.
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
-  for (; bytes >= 999.5 && unit < units.length - 1; unit++) bytes /= 1000;
-  return `${bytes.toFixed(unit && bytes < 99.95 ? 1 : 0)} ${units[unit]}`;
+  for (; bytes >= 1023.5 && unit < units.length - 1; unit++) bytes /= 1024;
+  return `${bytes.toFixed(unit && bytes < 99.95 ? 1 : 0).replace(/\.0$/, "")} ${units[unit]}`;
 }
 
 function duration(seconds) {

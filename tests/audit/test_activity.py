@@ -142,7 +142,7 @@ def test_activity_names_the_key_the_reason_and_the_artifact_that_is_there(
         "Deleted user deleted noarch/demo-1.0-0.conda",
         "The hub left noarch/demo-1.0-0.conda out of the index: a client can&#x27;t read it",
         "olga yanked noarch/gone-1.0-0.conda Reason: &lt;i&gt;broken&lt;/i&gt;",
-        "olga published noarch/demo-1.0-0.conda 1.2 KB, SHA-256 0123456789abcdef… With the key “test”",
+        "olga published noarch/demo-1.0-0.conda 1.2 KiB, SHA-256 0123456789abcdef… With the key “test”",
     ]
     assert page.count(f'href="{BASE}/artifacts/noarch/demo-1.0-0.conda"') == 3
     assert "artifacts/noarch/gone" not in page

@@ -155,12 +155,13 @@ def test_built_at_in_seconds_or_milliseconds(timestamp: object, milliseconds: in
     ("size_bytes", "text"),
     [
         (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (99_960, "100 kB"),
-        (999_500, "1.0 MB"),
-        (12_345_678, "12.3 MB"),
-        (5 * 10**15, "5000 TB"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (12_800, "12.5 KiB"),
+        (102_399, "100 KiB"),
+        (2**20 - 1, "1 MiB"),
+        (2**31, "2 GiB"),
+        (5 * 2**50, "5120 TiB"),
     ],
 )
 def test_sizes(size_bytes: int, text: str) -> None:

@@ -36,7 +36,12 @@ def test_a_member_is_added_with_a_role(channel: Channel, admin_user: User, max_:
     assert Permission.UPLOAD in permissions(acting(max_), channel)
 
 
-@pytest.mark.parametrize("username", ["nobody", "MAX", "gone", "", "max@example.org"])
+def test_capitals_make_no_other_name(channel: Channel, admin_user: User, max_: User) -> None:
+    members.add(actor=acting(admin_user), channel=channel, username="MAX", role=Role.VIEWER)
+    assert roles(channel) == {"olga": "owner", "max": "viewer"}
+
+
+@pytest.mark.parametrize("username", ["nobody", "gone", "", "max@example.org"])
 def test_only_users_that_can_sign_in_are_added(channel: Channel, admin_user: User, max_: User, username: str) -> None:
     make_user("gone", is_active=False)
     with refused(404, "no_such_user", f"There is no user '{username}' on this hub"):

@@ -58,7 +58,7 @@ def test_a_team_is_changed(admin_user: User, team: Team) -> None:
     assert len(events()) == 1
 
 
-@pytest.mark.parametrize("who", ["sam", "sam@example.org", "SAM@example.org"])
+@pytest.mark.parametrize("who", ["sam", "SAM", "sam@example.org", "SAM@example.org"])
 def test_people_are_added_by_exact_name_or_verified_address(admin_user: User, sam: User, team: Team, who: str) -> None:
     make_address(sam, "sam@example.org")
     teams.add(user=admin_user, team=team, who=who)
@@ -66,12 +66,12 @@ def test_people_are_added_by_exact_name_or_verified_address(admin_user: User, sa
     assert events() == [("team.add", "mappers", {"user": "sam"})]
 
 
-@pytest.mark.parametrize("who", ["", "sa", "SAM", "gone", "sam@example.org", "gone@example.org", "fake@example.org"])
+@pytest.mark.parametrize("who", ["", "sa", "gone", "sam@example.org", "gone@example.org", "fake@example.org"])
 def test_nobody_else_is_found(admin_user: User, sam: User, team: Team, who: str) -> None:
     make_address(sam, "sam@example.org", verified=False)
     make_address(make_user("gone", is_active=False), "gone@example.org")
     make_user("fake@example.org")
-    with refused(404, "no_such_user", f"No user has exactly the name, or as a verified e-mail address, '{who}'."):
+    with refused(404, "no_such_user", f"No user has the name, or as a verified e-mail address, '{who}'."):
         teams.add(user=admin_user, team=team, who=who)
 
 

@@ -80,8 +80,8 @@ def test_refusal_says_what_was_found_and_what_to_do(channel: Channel, olga: User
     with pytest.raises(HubError) as refusal:
         upload(channel, olga, tmp_path)
     assert (refusal.value.status, refusal.value.code) == (413, "quota_bytes")
-    assert refusal.value.detail.startswith("The channels of olga hold 10.0 MB, and this package has ")
-    assert refusal.value.detail.endswith("; 10.0 MB are allowed. Delete packages, or ask an administrator for more.")
+    assert refusal.value.detail.startswith("The channels of olga hold 10 MiB, and this package has ")
+    assert refusal.value.detail.endswith("; 10 MiB are allowed. Delete packages, or ask an administrator for more.")
     assert channel.artifacts.count() == 1
 
 
@@ -114,7 +114,7 @@ def test_client_reads_the_refusal(client: Client, channel: Channel, olga: User) 
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (413, "quota_bytes")
     page = signed_in(olga).post("/channels/demo/settings/upload", {}, headers={"Accept": "application/json"})
     assert page.status_code == 413
-    assert "10.0 MB are allowed" in page.json()["error"]
+    assert "10 MiB are allowed" in page.json()["error"]
 
 
 def test_packages_a_day(channel: Channel, olga: User, tmp_path: Path, settings: Settings) -> None:

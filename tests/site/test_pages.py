@@ -336,6 +336,15 @@ def test_nothing_here_escapes_the_address(client: Client) -> None:
     assert not INLINE.search(page.content.decode())
 
 
+@pytest.mark.parametrize(("path", "status"), [("/admin/", 403), ("/status", 404)])
+def test_refusal_of_the_hubs_own_pages_names_an_administrator(path: str, status: int, django_user_model: Any) -> None:
+    page = signed_in(django_user_model.objects.create_user("max")).get(path, headers=BROWSER, follow=True)
+
+    assert page.status_code == status
+    assert "Ask an administrator of the hub." in page.content.decode()
+    assert "owner of the channel" not in page.content.decode()
+
+
 def test_the_hubs_failure_is_a_page_that_needs_no_request() -> None:
     page = render_to_string("500.html")
 

@@ -51,6 +51,14 @@ def test_other_methods_are_not_for_pages(owner: Client, path: str) -> None:
     assert owner.put(path).status_code == owner.delete(path).status_code == 405
 
 
+@pytest.mark.parametrize("ending", ["", "/", ".git"])
+def test_what_people_copy_is_taken(owner: Client, ending: str) -> None:
+    repository, workflow = f"https://github.com/octo-org/sample{ending}", ".github/workflows/publish.yml"
+    owner.post(PAGE, GITHUB | {"repository": repository, "workflow": workflow})
+    fields = TrustedPublisher.objects.get().fields
+    assert (fields["repository"], fields["workflow"]) == ("octo-org/sample", "publish.yml")
+
+
 def test_publisher_is_added_and_its_ci_is_told_what_to_run(owner: Client, channel: Channel, olga: User) -> None:
     response = owner.post(PAGE, GITHUB | {"environment": "Release", "package_globs": "sample-*, other\nthird"})
     publisher = TrustedPublisher.objects.get()

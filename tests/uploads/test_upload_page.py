@@ -60,7 +60,7 @@ def test_the_page_shows_the_limit_and_what_was_uploaded_last(channel: Channel, o
     make_artifact(channel, name="other", uploaded_by=max_)
     page = signed_in(olga).get(PAGE).text
     assert 'limit="5242880"' in page
-    assert 'up to <span title="5,242,880 bytes">5.2 MB</span> each' in page
+    assert 'up to <span title="5,242,880 bytes">5 MiB</span> each' in page
     assert re.findall(r">demo-([\d.]+)-0.conda</a>", page) == [f"1.{n}" for n in range(11, 1, -1)]
     assert "other-" not in page
 

@@ -45,7 +45,7 @@ def listed() -> set[str]:
 
 
 def test_a_clean_channel_says_so(full: Channel) -> None:
-    assert run() == (0, ["demo: 3 packages, 0 differences", "3 packages, 0 differences, 0 left."])
+    assert run() == (0, ["demo: 3 artifacts, 0 differences", "3 artifacts, 0 differences, 0 left."])
     kept = Verification.objects.get()
     assert (kept.channel, kept.file_count, kept.difference_count, kept.is_hashed) == (full, 3, 0, False)
 
@@ -58,7 +58,7 @@ def test_a_difference_is_told_and_left_without_repair(full: Channel) -> None:
         f"{expected.sha256[:16]}…. Put the file back from a backup, or upload it again; until then --repair leaves it "
         "out of the index and a later verification puts it back."
     )
-    assert run("demo") == (1, ["demo: 3 packages, 1 difference", told, "3 packages, 1 difference, 1 left."])
+    assert run("demo") == (1, ["demo: 3 artifacts, 1 difference", told, "3 artifacts, 1 difference, 1 left."])
     assert listed() >= {"lib-1.0-0.conda"}
     assert Verification.objects.get().differences == [["missing bytes", LIB, told.split(": ", 2)[2]]]
 
@@ -84,10 +84,10 @@ def test_missing_bytes_leave_the_index_until_they_are_back(full: Channel) -> Non
     assert run("demo", "--repair") == (
         0,
         [
-            "demo: 3 packages, 1 difference",
+            "demo: 3 artifacts, 1 difference",
             f"  repaired: missing bytes: {LIB}",
             "Left out of the index until their bytes are right again: 1",
-            "3 packages, 1 difference, 0 left.",
+            "3 artifacts, 1 difference, 0 left.",
         ],
     )
     assert listed() == {"app-1.0-0.conda", "mine-1.0-0.conda"}
@@ -160,7 +160,7 @@ def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None)
     code, lines = run("--repair")
     assert code == 1
     assert lines == [
-        "demo: 3 packages, 5 differences",
+        "demo: 3 artifacts, 5 differences",
         *(
             f"  {kind}: demo/{key}: {unknown_files.SENTENCES[kind].format(channel='demo')}"
             for kind, key in (
@@ -172,7 +172,7 @@ def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None)
             )
         ),
         f"  unknown channel: old/: {unknown_files.SENTENCES[DifferenceKind.UNKNOWN_CHANNEL].format(channel='old')}",
-        "3 packages, 6 differences, 6 left.",
+        "3 artifacts, 6 differences, 6 left.",
     ]
     assert set(store().list("")) == before
 
@@ -258,7 +258,7 @@ def test_only_given_kinds_are_repaired(full: Channel) -> None:
 def test_a_deleted_channel_is_left_in_peace(full: Channel, olga: User) -> None:
     make_channel("gone", deleted_at=timezone.now())
     store().put("gone/noarch/a-1-0.conda", b"x")
-    assert run() == (0, ["demo: 3 packages, 0 differences", "3 packages, 0 differences, 0 left."])
+    assert run() == (0, ["demo: 3 artifacts, 0 differences", "3 artifacts, 0 differences, 0 left."])
 
 
 def test_reindex_makes_all_files_from_rows_alone(full: Channel) -> None:

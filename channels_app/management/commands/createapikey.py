@@ -7,9 +7,10 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from channels_app.access import user_names
 from channels_app.access.permissions import SCOPES, Permission
 from channels_app.authentication import api_keys
-from channels_app.models import Channel, User
+from channels_app.models import Channel
 from hub import commands
 from hub.errors import HubError
 
@@ -30,7 +31,7 @@ class Command(commands.Command):
         parser.add_argument("--days", type=int, default=DAYS, help=f"how long it lives, default {DAYS}")
 
     def handle(self, **options: Any) -> None:
-        owner = User.objects.filter(username=options["user"]).first()
+        owner = user_names.having(options["user"]).first()
         if owner is None:
             raise CommandError(f"There is no user '{options['user']}'.")
         if options["days"] < 1:

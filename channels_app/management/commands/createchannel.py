@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from channels_app.access import user_names
 from channels_app.channels import channels, pending_names
-from channels_app.models import User
 from hub import commands
 from hub.errors import HubError
 
@@ -21,7 +21,7 @@ class Command(commands.Command):
         parser.add_argument("--description", default="")
 
     def handle(self, **options: Any) -> None:
-        owner = User.objects.filter(username=options["owner"]).first()
+        owner = user_names.having(options["owner"]).first()
         if owner is None:
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         pending = pending_names.of_another(options["name"], owner)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from channels_app.models import User
+from channels_app.access import user_names
 from channels_app.people import handing_over
 from hub import commands
 from hub.errors import HubError
@@ -20,7 +20,7 @@ class Command(commands.Command):
         parser.add_argument("--deactivate", action="store_true", help="the account can't sign in any more")
 
     def handle(self, **options: Any) -> None:
-        user = User.objects.filter(username=options["user"]).first()
+        user = user_names.having(options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")
         try:

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from channels_app.access import user_names
 from channels_app.accounts import factor_removal
-from channels_app.models import User
 from hub import commands
 
 
@@ -17,7 +17,7 @@ class Command(commands.Command):
         parser.add_argument("user")
 
     def handle(self, **options: Any) -> None:
-        user = User.objects.filter(username=options["user"]).first()
+        user = user_names.having(options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")
         removed = factor_removal.remove_all(user=user)

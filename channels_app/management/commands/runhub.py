@@ -23,7 +23,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from hub import commands
+from hub import commands, temporary
 from hub.server.processes import Process, die_with_parent, end_by_interrupt, stop
 
 ADDRESS = f"{settings.HUB_HOST}:{settings.HUB_PORT}"
@@ -58,6 +58,7 @@ class Command(commands.Command):
     def handle(self, **options: Any) -> None:
         check_port()
         with alone_in(settings.HUB_DATA_DIR):
+            temporary.remove_orphans(settings.UPLOAD_DIR)
             self.run()
 
     def run(self) -> None:

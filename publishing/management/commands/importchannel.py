@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
+from channels_app.access import user_names
 from channels_app.channels import channels, pending_names
 from channels_app.models import Channel, User
 from hub import commands
@@ -37,7 +38,7 @@ class Command(commands.Command):
         super().run_from_argv(argv)
 
     def handle(self, **options: Any) -> None:
-        owner = User.objects.filter(username=options["owner"]).first()
+        owner = user_names.having(options["owner"]).first()
         if owner is None:
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         try:

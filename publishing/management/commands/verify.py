@@ -50,7 +50,7 @@ class Command(commands.Command):
         verification.keep(channel, verified, left, is_hashed=is_hashed)
         self.file_count += verified.file_count
         self.damaged_count += verification.damaged_count(channel)
-        self._say(f"{channel}: {_counted(verified.file_count, 'package')}, {_counted(len(differences), 'difference')}")
+        self._say(f"{channel}: {_counted(verified.file_count, 'artifact')}, {_counted(len(differences), 'difference')}")
         self._report(left, [difference for difference in differences if difference not in left])
 
     def _report(self, left: list[Difference], repaired: list[Difference]) -> None:
@@ -76,8 +76,8 @@ class Command(commands.Command):
             self.stdout.write(json.dumps(counts | {"differences_left": [asdict(each) for each in self.left]}))
         if self.damaged_count:
             self._say(f"Left out of the index until their bytes are right again: {self.damaged_count}")
-        packages, differences = _counted(self.file_count, "package"), _counted(self.found_count, "difference")
-        self._say(f"{packages}, {differences}, {len(self.left)} left.")
+        artifacts, differences = _counted(self.file_count, "artifact"), _counted(self.found_count, "difference")
+        self._say(f"{artifacts}, {differences}, {len(self.left)} left.")
         if self.left:
             raise SystemExit(1)
 
