@@ -1,8 +1,8 @@
-// Passkeys, by allauth's scripts: what its form has to know stands on the form; what goes wrong is said above it.
+// Passkeys with allauth's scripts: the form holds their data in attributes; errors are shown above the form.
 
 const ADDRESS = "Passkeys need a host name and https (or http://localhost): open the hub by its name.";
-const CANCELLED = "No passkey was used: it was cancelled, took too long, or none is known here.";
-const KNOWN = "This device has a passkey of this account already.";
+const CANCELLED = "No passkey was used: the request was cancelled or timed out, or this device has no passkey for this hub.";
+const KNOWN = "This device already has a passkey for this account.";
 const SENTENCES = { SecurityError: ADDRESS, TypeError: ADDRESS, NotAllowedError: CANCELLED, InvalidStateError: KNOWN };
 
 const form = document.querySelector("#passkey");
@@ -12,7 +12,7 @@ const ids = { login: button, add: button, authenticate: button, credential: "id_
 window.allauth.webauthn.forms[form.dataset.kind]({ ids, data: JSON.parse(form.dataset.options || "null") });
 
 document.addEventListener("allauth.error", (event) => {
-  event.preventDefault(); // else it is an error on the console
+  event.preventDefault(); // otherwise it is logged as an error on the console
   const { exception } = event.detail;
   document.querySelector("#passkey_problem")?.remove();
   const problem = document.createElement("div");

@@ -1,10 +1,10 @@
-// The chosen theme, before the first paint. hub.js changes it.
+// Apply the chosen theme before the first paint. hub.js changes it.
 {
   let theme = "";
   try {
     theme = localStorage.getItem("theme") ?? "";
   } catch {
-    // A browser that keeps nothing follows the system.
+    // Without storage, the page follows the theme of the system.
   }
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 }

@@ -90,7 +90,7 @@ def sent(page: Response, button: str) -> dict[str, str]:
 
 
 def by_password(client: Client, address: str) -> Response:
-    fields = sent(client.get(address), "Forgot the password?")
+    fields = sent(client.get(address), "Forgot your password?")
     return client.post(LOGIN, fields | {"login": "mara", "password": PASSWORD})
 
 

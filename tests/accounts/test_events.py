@@ -240,7 +240,7 @@ def test_a_first_password_is_recorded(sam: User) -> None:
 
 def test_the_page_is_ones_own(pat: User, sam: User) -> None:
     log.record(Action.ACCOUNT_PASSWORD, by=Actor(user=sam), target="sam")
-    assert "Nothing yet" in text(signed_in(pat).get(ACTIVITY))
+    assert "No activity yet" in text(signed_in(pat).get(ACTIVITY))
     assert Client().get(ACTIVITY).headers["Location"] == f"/accounts/login/?next={ACTIVITY}"
     assert signed_in(pat).post(ACTIVITY).status_code == 405
 

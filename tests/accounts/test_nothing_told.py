@@ -143,7 +143,7 @@ def test_a_forgotten_password_is_the_same_work() -> None:
     assert known == unknown == ended
     assert known[2] == 1
     assert [each.to for each in arrived()] == [[KNOWN]]
-    assert "for your account of the hub at" in str(mail.outbox[0].body)
+    assert "for your account on the hub at" in str(mail.outbox[0].body)
 
 
 def test_wrong_codes_are_answered_alike() -> None:

@@ -61,7 +61,7 @@ def test_page_shows_the_code_and_what_it_lets_in(max_: User) -> None:
     assert f'<h2 class="mono">{device["user_code"]}</h2>' in text(page)
     assert "Install from every channel that you can see" in text(page)
     assert "As <strong>max</strong>, pixi / rattler will be able to:" in text(page)
-    assert "Whoever sent you a code or a link to this page would act as you." in text(page)
+    assert "If somebody sent you the code or a link to this page, they would get access to your account." in text(page)
 
 
 def test_fewer_scopes_are_shown_and_granted(max_: User) -> None:
@@ -73,7 +73,7 @@ def test_fewer_scopes_are_shown_and_granted(max_: User) -> None:
 
 def test_denied_device(max_: User) -> None:
     device = begin()
-    assert "Nobody was signed in" in text(signed_in(max_).post(page_of(device), DENY))
+    assert "Sign-in cancelled" in text(signed_in(max_).post(page_of(device), DENY))
     assert poll(device).json()["error"] == "access_denied"
     assert events() == []
 
@@ -87,7 +87,7 @@ def test_code_is_typed_as_people_type(max_: User) -> None:
 @pytest.mark.parametrize("code", ["", "BCDF-GHJK", "BCDF", "€€€€-€€€€", "x" * 5000])
 def test_wrong_code(max_: User, code: str) -> None:
     page = signed_in(max_).get(DEVICE, {"code": code})
-    assert "There is no such code, or its time is over." in text(page)
+    assert "The code is wrong or has expired." in text(page)
 
 
 def test_page_without_a_code_asks_for_it(max_: User) -> None:
@@ -116,7 +116,7 @@ def test_who_is_not_signed_in_signs_in_first() -> None:
 def test_code_is_confirmed_once(max_: User, sam: User) -> None:
     device = begin()
     signed_in(max_).post(page_of(device), CONFIRM)
-    assert "There is no such code" in text(signed_in(sam).post(page_of(device), CONFIRM))
+    assert "The code is wrong or has expired" in text(signed_in(sam).post(page_of(device), CONFIRM))
     assert poll(device).status_code == 200
     assert poll(device).json()["error"] == "invalid_grant"
 

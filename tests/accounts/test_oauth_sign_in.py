@@ -98,7 +98,7 @@ def test_any_port_of_a_loopback_address(max_: User, redirect: str) -> None:
 def test_wrong_redirect_is_never_followed(max_: User, redirect: str) -> None:
     page = signed_in(max_).get(authorization_path(redirect_uri=redirect))
     assert page.status_code == 200
-    assert "The application asked for something that can't be" in text(page)
+    assert "Invalid sign-in request" in text(page)
 
 
 @pytest.mark.parametrize(

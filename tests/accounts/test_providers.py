@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 SECRET = "JBSWY3DPEHPK3PXP"
 LOGIN = "/accounts/oidc/acme/login/"
-CLOSED = "This hub makes accounts for those who were invited."
+CLOSED = "You need an invitation to sign up on this hub."
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_form_leads_to_no_other_site_by_itself(client: Client, acme: SignInPro
     assert (answer.status_code, "form-action 'self'" in answer.headers["Content-Security-Policy"]) == (200, True)
     assert f"{acme.url}/authorization_endpoint?" in text(answer)
     assert "https://github.com/login/oauth/authorize?" in text(client.post("/accounts/github/login/"))
-    assert "Go on to GitHub" in text(client.get("/accounts/github/login/"))
+    assert "Continue to GitHub" in text(client.get("/accounts/github/login/"))
 
 
 def test_the_request_is_bound_to_the_browser(client: Client, acme: SignInProvider) -> None:
@@ -89,7 +89,7 @@ def test_the_request_is_bound_to_the_browser(client: Client, acme: SignInProvide
     assert set(request["scope"].split()) == {"openid", "profile", "email"}
     assert request["code_challenge_method"] == "S256"
     stolen = Client().get(back(acme, request))
-    assert "The answer of the other site can't be used" in text(stolen)
+    assert "The response of the sign-in provider is not valid" in text(stolen)
     assert not User.objects.exists()
 
 
@@ -155,7 +155,7 @@ def test_a_known_address_leads_into_its_account_only_by_a_trusted_provider(
     client = Client()
     assert sign_in(client, acme).headers["Location"] == "/accounts/confirm-email/"
     assert (who(client), User.objects.count()) == ("", 1)
-    assert "To sign in by another provider in future, connect it first" in str(arrived()[-1].body)
+    assert "To sign in with another provider in future, connect it first" in str(arrived()[-1].body)
 
     use(settings, acme, email_authentication=True, verified_email=True)
     assert sign_in(client, acme).headers["Location"] == "/"
@@ -166,7 +166,7 @@ def test_by_hand_any_account_is_connected_and_disconnected(acme: SignInProvider,
     client = signed_in(olga)
     sign_in(client, acme, f"{LOGIN}?process=connect")
     page = text(client.get("/accounts/3rdparty/"))
-    assert "The account is connected; you can sign in by it from now on." in page
+    assert "The account is connected. You can now sign in with it." in page
     assert "Disconnect Acme" in page
     account = SocialAccount.objects.get(user=olga)
 
@@ -193,7 +193,7 @@ def test_ended_accounts_are_let_in_by_no_provider(client: Client, acme: SignInPr
 def test_a_provider_that_is_down_is_said(client: Client, settings: Settings) -> None:
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [SignInProvider(9).app()]}}
     answer = client.post(LOGIN)
-    assert (answer.status_code, "The other site does not answer." in text(answer)) == (502, True)
+    assert (answer.status_code, "The sign-in provider does not respond." in text(answer)) == (502, True)
 
 
 def test_a_refused_code_is_said_and_logged(
@@ -202,7 +202,7 @@ def test_a_refused_code_is_said_and_logged(
     request = request_of(client)
     path = back(acme, request)
     acme.codes.clear()
-    assert "The answer of the other site can't be used" in text(client.get(path))
+    assert "The response of the sign-in provider is not valid" in text(client.get(path))
     assert "A sign-in by acme failed" in caplog.text
 
 

@@ -56,7 +56,7 @@ def test_an_app_is_set_up(client: Client, mara: User) -> None:
     done = client.post(SET_UP, {"code": totp.code(secret)}, follow=True)
     assert "Recovery codes" in text(done)
     assert len(re.findall(r"<pre[^>]*>([\d\s]+)</pre>", done.content.decode())[0].split()) == 10
-    assert "10 left, each good for one sign-in" in text(client.get(INDEX))
+    assert "10 left. Each is valid for one sign-in" in text(client.get(INDEX))
 
 
 def test_the_password_alone_opens_nothing(client: Client, with_app: User) -> None:
@@ -98,7 +98,7 @@ def test_new_recovery_codes_end_the_old(client: Client, with_app: User) -> None:
     by_password(client)
     client.post(SECOND, {"code": totp.code(SECRET)})
     old = Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes()
-    assert "The 10 that are left are void from then on." in text(client.get(f"{CODES}generate/"))
+    assert "The 10 remaining codes stop working." in text(client.get(f"{CODES}generate/"))
     page = client.post(f"{CODES}generate/", follow=True)
     new = Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes()
     assert not set(old) & set(new)

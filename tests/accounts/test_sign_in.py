@@ -58,7 +58,7 @@ def test_ended_accounts_are_told_so_only_with_their_password(client: Client, mar
     User.objects.update(is_active=False)
     assert WRONG in sign_in(client, password="wrong")
     assert sign_in(client) == "/accounts/inactive/"
-    assert "An administrator has ended this account." in text(client.get("/accounts/inactive/"))
+    assert "An administrator deactivated this account." in text(client.get("/accounts/inactive/"))
 
 
 def test_accounts_of_an_administrators_making_need_no_address(client: Client) -> None:
@@ -92,7 +92,7 @@ def test_names_differ_by_more_than_capitals(mara: User) -> None:
 
 def test_the_page_says_how_to_get_an_account(client: Client, settings: Settings) -> None:
     page = text(client.get(LOGIN))
-    assert "New here? An administrator makes accounts, and owners of channels invite." in page
+    assert "No account yet? Ask an administrator, or ask an owner of a channel for an invitation." in page
     settings.HUB_SIGN_UP = "open"
     assert 'No account yet? <a href="/accounts/signup/">Sign up</a>' in text(client.get(LOGIN))
 
@@ -119,7 +119,7 @@ def test_every_other_session_can_be_ended(mara: User) -> None:
         sign_in(browser)
     assert "Firefox on Linux" in text(here.get("/accounts/sessions/"))
     page = here.post("/accounts/sessions/", follow=True)
-    assert "Every other session has ended." in text(page)
+    assert "All other sessions were signed out." in text(page)
     assert (who(here), who(there)) == ("Mara", "")
 
 
@@ -131,7 +131,7 @@ def test_a_forgotten_password_is_replaced_by_a_code(client: Client, mara: User) 
     client.post("/accounts/password/reset/confirm/", {"code": code})
     new = {"password1": "granite-Window-9", "password2": "granite-Window-9"}
     page = client.post("/accounts/password/reset/complete/", new, follow=True)
-    assert "Every session that was open has ended." in text(page)
+    assert "All sessions were signed out." in text(page)
     assert (who(old), sign_in(client, password="granite-Window-9")) == ("", "/")
 
 

@@ -42,7 +42,7 @@ def invited(channel: Channel, olga: User) -> Client:
 def test_a_new_account_is_signed_in_once_its_address_is_verified(client: Client, is_open: None) -> None:
     answer = client.post(f"{SIGN_UP}?next=/channels", FORM | {"next": "/channels"})
     assert answer.headers["Location"] == VERIFY
-    assert "Type the code that was sent to <strong>ada@example.org</strong>" in text(client.get(VERIFY))
+    assert "Enter the code that was sent to <strong>ada@example.org</strong>" in text(client.get(VERIFY))
     assert client.get("/account").status_code == 302
 
     assert client.post(VERIFY, {"code": mailed_code()}).headers["Location"] == "/channels"
@@ -92,7 +92,7 @@ def test_a_known_address_is_not_told_of_on_the_page(is_open: None) -> None:
         page = text(Client().post(SIGN_UP, FORM | {"email": email}, follow=True))
         pages.append(re.sub(r'value="\w{64}"', "", page).replace(email, "ADDRESS"))
     assert pages[0] == pages[1]
-    assert arrived()[0].subject == "You have an account on Channelhub already"
+    assert arrived()[0].subject == "You already have an account on Channelhub"
     assert "set another password: http://127.0.0.1:8000/accounts/password/reset/" in str(arrived()[0].body)
 
 
@@ -121,7 +121,7 @@ def test_what_is_wrong_stands_in_the_form(client: Client, is_open: None, change:
 
 def test_without_an_invitation_there_is_no_page(client: Client) -> None:
     for page in (client.get(SIGN_UP), client.post(SIGN_UP, FORM)):
-        assert "This hub makes accounts for those who were invited." in text(page)
+        assert "You need an invitation to sign up on this hub." in text(page)
     assert not User.objects.exists()
 
 
@@ -134,7 +134,7 @@ def test_whoever_was_invited_signs_up_with_that_address_alone(invited: Client) -
 
 def test_a_withdrawn_invitation_is_none(invited: Client, channel: Channel, olga: User) -> None:
     invitations.withdraw(actor=Actor(user=olga), channel=channel, who="ada@example.org")
-    assert "This hub makes accounts for those who were invited." in text(invited.get(SIGN_UP))
+    assert "You need an invitation to sign up on this hub." in text(invited.get(SIGN_UP))
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_the_page_tells_the_ways_and_not_whether_there_is_an_account(mara: User)
     TOTP.activate(mara, SECRET)
     pages = [re.sub(r'value="(\w{64}|mara|nobody)"', "", text(lock(name))) for name in ("mara", "nobody")]
     assert pages[0] == pages[1]
-    assert "in a browser where you have done so before" in pages[0]
+    assert "in a browser that you have signed in with before" in pages[0]
     assert 'name="code"' in pages[0]
 
 
@@ -224,7 +224,7 @@ def test_the_owner_is_told_once_a_day(mara: User, clock: SimpleNamespace) -> Non
     lock(times=4)
     [mail] = arrived()
     assert (mail.to, mail.subject) == (["mara@example.org"], "Repeated wrong passwords for your account")
-    assert "Nobody got in by that." in mail.body
+    assert "None of these attempts succeeded." in mail.body
     assert "Repeated wrong passwords" not in text(signed_in(mara).get("/account/activity"))
     assert "was notified of repeated wrong passwords" in text(signed_in(mara).get("/account/activity"))
     clock.now += 24 * 3600

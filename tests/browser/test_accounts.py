@@ -70,7 +70,7 @@ def test_signing_up_by_password_and_the_code_in_the_mail(hub: LiveHub, visit: Vi
     page.get_by_label("Password").fill(PASSWORD)
     press(page, "Sign up")
     expect(page.get_by_role("heading", level=1)).to_have_text("Verify your e-mail")
-    mail = hub.log().rpartition("gave this address for the account tova")[2]
+    mail = hub.log().rpartition("entered this address for the account tova")[2]
     code = re.findall(r"^ {4}(\S+)$", mail, re.MULTILINE)[0]
     page.get_by_label("Code").fill(code)
     press(page, "Confirm")
@@ -84,7 +84,7 @@ def test_an_app_is_set_up_and_a_recovery_code_used(hub: LiveHub, visit: Visit) -
     page.get_by_role("link", name="Set up").click()
     expect(page.get_by_role("img", name="QR code of the secret")).to_be_visible()
     page.get_by_label("Code", exact=True).fill(totp.code(page.get_by_role("textbox", name="Secret").input_value()))
-    press(page, "Turn it on")
+    press(page, "Turn on the app")
     codes = page.locator("pre").inner_text().split()
     assert len(codes) == 10
 

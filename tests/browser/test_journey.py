@@ -81,7 +81,7 @@ def transfer(person: Person, channel: str, username: str) -> None:
 def join(owner: Person, invited: Person, channel: str, name: str = "max") -> None:
     """Let the owner invite a user, and the user accept."""
     page = owner.open(f"/channels/{channel}/settings/members?find={name}")
-    row = page.get_by_role("listitem").filter(has_text="The user of")
+    row = page.get_by_role("listitem").filter(has_text="The user with")
     row.get_by_role("combobox").select_option("owner")
     row.get_by_role("button", name="Invite").click()
     invited.open("/account/invitations").get_by_role("button", name="Accept").click()
@@ -98,7 +98,7 @@ def delete(person: Person, channel: str, *, typed: str = "") -> None:
 def test_a_channels_life_with_drag_and_drop(visit: Visit, files: list[Path]) -> None:
     olga, sam = visit("olga"), visit("sam")
     page = create_channel(olga, "journey")
-    assert sam.open("/channels/journey").title().startswith("Nothing here")
+    assert sam.open("/channels/journey").title().startswith("Page not found")
 
     olga.open("/channels/journey/settings/upload")
     drop(page, files)
@@ -131,7 +131,7 @@ def test_a_channels_life_with_drag_and_drop(visit: Visit, files: list[Path]) -> 
     expect(max_.page.get_by_role("heading", name="Delete this channel")).to_be_visible()
     delete(max_, "journey")
     leave(max_.page)
-    assert sam.open("/channels/journey").title().startswith("Nothing here")
+    assert sam.open("/channels/journey").title().startswith("Page not found")
 
 
 def test_the_same_without_javascript(visit: Visit, files: list[Path]) -> None:
@@ -154,7 +154,7 @@ def test_the_same_without_javascript(visit: Visit, files: list[Path]) -> None:
     transfer(olga, "plain", "max")
     delete(max_, "plain")
     leave(max_.page)
-    assert sam.open("/channels/plain").title().startswith("Nothing here")
+    assert sam.open("/channels/plain").title().startswith("Page not found")
 
 
 LOOKS = """() => {
@@ -251,4 +251,4 @@ def test_by_keyboard_alone(visit: Visit, files: list[Path]) -> None:
     tab_to(danger, "Delete keys")
     danger.keyboard.press("Enter")
     leave(danger)
-    assert sam.open("/channels/keys").title().startswith("Nothing here")
+    assert sam.open("/channels/keys").title().startswith("Page not found")

@@ -72,7 +72,7 @@ def test_device(hub: LiveHub, visit: Visit) -> None:
         page.get_by_label("The code that your device shows").fill(code.replace("-", "").lower())
         page.get_by_role("button", name="Continue").click()
         expect(page.get_by_role("main")).to_contain_text(code)
-        expect(page.get_by_role("main")).to_contain_text("Whoever sent you a code or a link to this page")
+        expect(page.get_by_role("main")).to_contain_text("If somebody sent you the code or a link to this page")
         page.get_by_role("button", name="The code is mine, sign in").click()
         expect(page.get_by_role("heading", name="pixi / rattler is signed in")).to_be_visible()
 

@@ -99,7 +99,7 @@ def test_browsers_get_a_page_and_others_a_sentence(settings: Settings, pat: User
         assert answer.headers["Retry-After"] == "280"  # type: ignore[attr-defined]
         assert answer.headers["Cache-Control"] == "no-store"  # type: ignore[attr-defined]
         assert sentence in text(answer)
-    assert "That was tried too often</h1>" in text(page)
+    assert "Too many attempts</h1>" in text(page)
     assert plain.content.decode() == f"{sentence}\n"  # type: ignore[attr-defined]
 
 
