@@ -152,12 +152,12 @@ def test_activity_is_narrowed_to_a_kind(owner: Client, channel: Channel, olga: U
     make_events(channel, olga)
     assert len(sentences(owner, "kind=members")) == len(sentences(owner, "kind=settings")) == 2
     assert len(sentences(owner, "kind=nonsense")) == 4
-    assert "Nothing of this kind yet" in text(owner.get(f"{ACTIVITY}?kind=packages"))
+    assert "No activity of this kind yet" in text(owner.get(f"{ACTIVITY}?kind=packages"))
 
 
 def test_activity_is_that_of_the_channel_alone(owner: Client, channel: Channel, olga: User) -> None:
     make_events(make_channel("other", owner=olga), olga)
-    assert "Nothing of this kind yet" in text(owner.get(ACTIVITY))
+    assert "No activity of this kind yet" in text(owner.get(ACTIVITY))
 
 
 @pytest.mark.parametrize("count", [2, 120])

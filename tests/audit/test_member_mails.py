@@ -46,7 +46,7 @@ def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) 
     assert "You get this mail because you own demo." in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
     assert subject == "max is now a member of demo"
-    assert "olga made you a member of demo on https://hub.example.org.\nThe role: viewer.\n" in text
+    assert "olga made you a member of demo on https://hub.example.org.\nRole: viewer.\n" in text
     assert "https://hub.example.org/channels/demo/leave" in text
 
 
@@ -57,7 +57,7 @@ def test_who_has_another_role_is_told(channel: Channel, olga: User, max_: User) 
     assert "olga changed the role of max in demo" in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
     assert subject == "max has a new role in demo"
-    assert "It is maintainer now, before viewer, and holds at once." in text
+    assert "The role is now maintainer (before: viewer). This applies immediately." in text
 
 
 def test_who_is_removed_is_told(channel: Channel, olga: User, max_: User) -> None:
@@ -117,7 +117,7 @@ def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olg
     assert set(mail_of) == {"olga@example.org", "max@example.org", "jo@example.org"}
     subject, text = mail_of["max@example.org"]
     assert subject == "demo now belongs to max"
-    assert "olga handed demo on https://hub.example.org to max,\nwho owns it now" in text
+    assert "olga transferred demo on https://hub.example.org to max,\nwho is now its owner" in text
 
 
 def test_a_rename_at_once_keeps_no_mail_back(channel: Channel, olga: User, sam: User, team: Team) -> None:

@@ -52,9 +52,9 @@ def test_the_owner_of_a_new_key_is_told(
         secret = make_key(olga, channels=[channel], package_globs=["sample-*"])
     assert told(sent_jobs) == [(["olga@example.org"], "A new API key: test")]
     body = str(mail.outbox[0].body)
-    assert "olga made an API key on https://hub.example.org:" in body
+    assert "olga created an API key on https://hub.example.org:" in body
     assert (
-        f"    test ({secret[:11]}…)\n    for: read, upload\n    channels: demo\n    package names: sample-*\n"
+        f"    test ({secret[:11]}…)\n    permissions: read, upload\n    channels: demo\n    package names: sample-*\n"
         "    expires: never\n" in body
     )
     assert "https://hub.example.org/account/keys\n" in body
@@ -71,7 +71,7 @@ def test_the_owners_of_a_channel_are_told_of_its_new_key(
         make_robot(channel, olga)
     assert told(sent_jobs) == [([f"{name}@example.org"], "A new API key: nightly") for name in ("olga", "jo")]
     body = str(mail.outbox[1].body)
-    assert "olga made an API key of demo on https://hub.example.org:" in body
+    assert "olga created an API key of demo on https://hub.example.org:" in body
     assert "https://hub.example.org/channels/demo/settings/robots\n" in body
     assert "channels:" not in body
 
@@ -89,7 +89,7 @@ def test_who_has_a_key_that_ends_soon_is_told_once(
     body = str(mail.outbox[0].body)
     day = f"{ApiKey.objects.get().expires_at:%Y-%m-%d}"
     assert f"An API key on https://hub.example.org expires on {day}:" in body
-    assert f"    test ({secret[:11]}…)\n    for: read, upload\n    last used: never\n" in body
+    assert f"    test ({secret[:11]}…)\n    permissions: read, upload\n    last used: never\n" in body
     assert AuditEvent.objects.filter(action="key.expires").count() == 1
 
 

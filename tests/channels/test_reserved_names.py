@@ -124,7 +124,7 @@ def test_the_command_frees_it_and_its_owners_are_told(gone: None, sam: User) -> 
     (reader,) = notifications.recipients(event.pk)
     notifications.send(event.pk, reader)
     assert mail.outbox[-1].to == ["ida@example.org"]
-    assert "An administrator has freed it." in mail.outbox[-1].body
+    assert "An administrator released the name." in mail.outbox[-1].body
     channels.create(name="demo", owner=sam, is_private=True)
     with pytest.raises(CommandError, match="is not reserved"):
         call_command("freename", "demo")

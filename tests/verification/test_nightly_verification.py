@@ -93,7 +93,7 @@ def test_only_the_index_is_mended_by_night_and_administrators_are_told(
     assert (message.subject, message.to) == ("demo: database, index and store differ", ["root@example.org"])
     assert "found 2 differences" in message.body
     assert f"missing bytes: {LIB}\n" in message.body
-    assert "1 of them is left" in message.body
+    assert "1 of them remains" in message.body
     assert "manage.py verify demo --repair" in message.body
 
 
