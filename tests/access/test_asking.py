@@ -55,7 +55,7 @@ def test_a_user_is_a_member_once_they_accept(channel: Channel, olga: User, max_:
         ("invitation.send", "max", {"role": "contributor"}),
         ("invitation.accept", "max", {"role": "contributor"}),
     ]
-    assert "No invitation waits" in text(client.get(MINE))
+    assert "No pending invitations" in text(client.get(MINE))
 
 
 def test_a_team_is_a_member_once_a_manager_accepts(channel: Channel, olga: User, max_: User, team: Team) -> None:
@@ -77,7 +77,7 @@ def test_the_mail_leads_there_and_the_link_is_for_that_account_alone(channel: Ch
     invitation = ask(channel, olga, username="max")
     mail = arrived()[0]
     assert (mail.to, mail.subject) == (["max@example.org"], "You are invited to the channel demo as a viewer")
-    assert "for the account max alone" in mail.body
+    assert "only for the account max" in mail.body
     link = f"/invitations/{invitations.secret_of(invitation)}"
     assert link in mail.body
     assert "This invitation is for max, and you are signed in as" in text(signed_in(sam).get(link, follow=True))
@@ -127,8 +127,8 @@ def test_whoever_declines_is_left_alone_for_a_while(channel: Channel, olga: User
     assert said(answer) == ["You have declined the invitation to demo."]
     with refused(409, "declined", "max has declined an invitation, and is not asked again until"):
         ask(channel, olga, Role.OWNER, username="max")
-    assert "No invitation waits" in text(client.get(MINE))
-    assert "not yet accepted" not in text(signed_in(olga).get(MEMBERS))
+    assert "No pending invitations" in text(client.get(MINE))
+    assert "Pending invitations" not in text(signed_in(olga).get(MEMBERS))
     with refused(404, "no_invitation", "No invitation of max to 'demo' is waiting"):
         invitations.withdraw(actor=Actor(user=olga), channel=channel, who="max")
     invitations.forget_expired()
@@ -230,22 +230,22 @@ def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, 
     client, email = signed_in(olga), "ada@example.org"
     sent = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})
     assert said(sent) == [f"{email} is invited. The mail is sent in a moment; the list below says whether it went out."]
-    assert "The mail waits to be sent." in text(client.get(MEMBERS))
+    assert "The mail is queued." in text(client.get(MEMBERS))
     invitation = Invitation.objects.get()
     assert f"/invitations/{invitations.secret_of(invitation)}" in text(client.get(MEMBERS))
     working, settings.EMAIL_BACKEND = settings.EMAIL_BACKEND, "tests.people.test_invitations.Down"
     arrived()
-    assert "The mail has not gone out yet: Connection refused" in text(client.get(MEMBERS))
+    assert "The mail is not sent yet: Connection refused" in text(client.get(MEMBERS))
     settings.EMAIL_BACKEND = working
     Outgoing.objects.update(due_at=timezone.now())
     assert len(arrived()) == 2  # the owners are notified of the invitation, too
-    assert "The mail went out <time" in text(client.get(MEMBERS))
+    assert "The mail was sent <time" in text(client.get(MEMBERS))
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
     again = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})
     assert said(again)[-1] == (
         f"{email} is invited. No mail goes out, since no mail server is set up: hand over the link below."
     )
-    assert "No mail went out: no mail server is set up." in text(client.get(MEMBERS))
+    assert "No mail was sent: no mail server is configured." in text(client.get(MEMBERS))
     found = text(client.get(f"{MEMBERS}?find=eve@example.org"))
-    assert "This hub sends no mail: you get a link to hand over" in found
+    assert "This hub sends no mail: you get a link to pass on" in found
     assert "Gets a mail" not in found

@@ -17,11 +17,11 @@ def make_key(page: Page, name: str, channel: str) -> str:
     """Create a key for reading and uploading in one channel for 30 days. Return the secret that the page shows."""
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Upload").check()
-    page.get_by_label("Some of them").check()
+    page.get_by_label("Selected channels").check()
     page.get_by_label(channel, exact=True).check()
     page.get_by_label("Expires").select_option("In 30 days")
     page.get_by_role("button", name="Make the key").click()
-    expect(page.get_by_text("It is shown once.")).to_be_visible()
+    expect(page.get_by_text("The key is shown only once.")).to_be_visible()
     return page.locator("pre").first.inner_text()
 
 
@@ -45,10 +45,10 @@ def test_a_keys_life(hub: LiveHub, visit: Visit, tmp_path: Path, javascript: boo
     page.get_by_role("link", name="API keys", exact=True).click()
     expect(page.get_by_role("row", name=name)).to_contain_text("just now")
     assert secret not in page.content()
-    page.get_by_role("link", name="Does a key not work?").click()
+    page.get_by_role("link", name="Diagnose a key").click()
     page.get_by_label("What does not work").fill(f"pixi auth login {hub.url} --token {secret}")
     page.get_by_role("textbox", name="Channel").fill(f"keys-{name}")
-    page.get_by_role("button", name="Examine it").click()
+    page.get_by_role("button", name="Diagnose").click()
     expect(page.get_by_text(f"In keys-{name} it may: read, upload.")).to_be_visible()
     assert secret not in page.content()
 

@@ -70,7 +70,7 @@ def test_the_invited_signs_up_and_joins(hub: LiveHub, visit: Visit, javascript: 
     assert page.url == f"{hub.url}/channels/{channel}"
 
     owner.reload()
-    expect(owner.get_by_role("region", name="Invited, not yet accepted")).to_be_hidden()
+    expect(owner.get_by_role("region", name="Pending invitations")).to_be_hidden()
     expect(owner.get_by_role("row", name=name)).to_contain_text("Contributor")
     owner.get_by_role("link", name="Activity").click()
     expect(owner.get_by_role("main")).to_contain_text(f"{name} accepted an invitation and is a contributor")
@@ -82,8 +82,8 @@ def test_a_team_joins_and_whoever_leaves_it_is_out(hub: LiveHub, visit: Visit) -
     manager.get_by_label("Name").fill("cartographers")
     manager.get_by_role("button", name="Create team").click()
     manager.get_by_label("Exact user name or e-mail address").fill("max")
-    manager.get_by_role("button", name="Invite into the team").click()
-    expect(manager.get_by_role("region", name="Invited, not yet accepted")).to_contain_text("max")
+    manager.get_by_role("button", name="Invite to the team").click()
+    expect(manager.get_by_role("region", name="Pending invitations")).to_contain_text("max")
     invited = visit("max").open("/account/invitations")
     invited.get_by_role("button", name="Accept").click()
     expect(invited.get_by_text("You are in the team cartographers now.")).to_be_visible()
@@ -91,7 +91,7 @@ def test_a_team_joins_and_whoever_leaves_it_is_out(hub: LiveHub, visit: Visit) -
     owner = visit("olga").open("/channels/mapped/settings/members")
     # Typed without a click, as users do.
     owner.get_by_label("User, team or e-mail address").press_sequentially("cartographers")
-    row = owner.get_by_role("listitem").filter(has_text="The team of exactly this name")
+    row = owner.get_by_role("listitem").filter(has_text="The team with exactly this name")
     row.get_by_role("button", name="Invite").click()
     expect(owner.get_by_text("team cartographers is invited, and is a member once")).to_be_visible()
     manager.goto(f"{hub.url}/account/invitations")
@@ -100,9 +100,9 @@ def test_a_team_joins_and_whoever_leaves_it_is_out(hub: LiveHub, visit: Visit) -
 
     person = visit("max")
     page = person.open("/channels/mapped/leave")
-    expect(page.get_by_role("main")).to_contain_text("You belong to mapped by the team cartographers alone")
+    expect(page.get_by_role("main")).to_contain_text("You are a member of mapped only through the team cartographers")
     page.get_by_role("link", name="cartographers").click()
     page.get_by_role("link", name="Leave").click()
     page.get_by_role("button", name="Leave cartographers").click()
     expect(page.get_by_text("max is in the team no more")).to_be_visible()
-    expect(person.open("/channels/mapped").get_by_role("main")).to_contain_text("There is nothing at this address")
+    expect(person.open("/channels/mapped").get_by_role("main")).to_contain_text("Page not found")

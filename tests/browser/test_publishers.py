@@ -37,7 +37,7 @@ def test_a_publishers_life(hub: LiveHub, issuer: FakeIssuer, visit: Visit, javas
     hub.shell(REGISTER.format(issuer.url))
     page = visit("olga", javascript=javascript).open(f"/channels/{channel}/settings")
     page.get_by_role("link", name="Trusted publishers").click()
-    expect(page.get_by_text("No CI is trusted yet")).to_be_visible()
+    expect(page.get_by_text("No trusted publishers yet")).to_be_visible()
     page.get_by_role("link", name="GitHub Actions").click()
     page.get_by_label("Issuer", exact=True).select_option(issuer.url)
     page.get_by_label("Repository", exact=True).fill("octo-org/sample")

@@ -59,8 +59,8 @@ def test_the_danger_page_says_what_will_go(owner: Client, channel: Channel, max_
     make_artifact(channel, version="2.0", size_bytes=MIB)
     make_member(channel, max_)
     page = re.sub(r"</?(?:strong|span)[^>]*>", "", text(owner.get(DANGER)))
-    assert "It holds 1 package in 2 files, together 4 MiB, and has 2 members." in page
-    assert "For 24 hours every owner can restore it" in page
+    assert "It contains 1 package in 2 files, together 4 MiB, and has 2 members." in page
+    assert "Every owner can restore it with all of its contents for 24 hours" in page
 
 
 def test_a_channel_is_deleted_with_its_name_typed_and_restored(

@@ -67,7 +67,7 @@ def test_who_may_only_upload_is_led_to_the_upload_page(channel: Channel, max_: U
     assert (response.status_code, response.headers["Location"]) == (302, f"{BASE}/settings/upload")
 
 
-MANAGING = ["General", "Members", "Trusted publishers", "API keys of CI", "Upload package", "Policies", "Activity"]
+MANAGING = ["General", "Members", "Trusted publishers", "Channel keys", "Upload package", "Policies", "Activity"]
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def test_who_is_signed_in_is_told_of_themselves(channel: Channel, olga: User, ma
 
 
 def test_the_page_tells_of_this_browser(client: Client, olga: User) -> None:
-    assert "This browser is signed out: it sees public channels alone." in text(client.get(PAGE))
+    assert "This browser is not signed in and sees only public channels." in text(client.get(PAGE))
     assert "This browser is signed in as olga." in text(signed_in(olga).get(PAGE))
 
 
@@ -267,7 +267,7 @@ def test_the_page_shows_what_was_found(client: Client, channel: Channel, olga: U
     page = text(client.post(PAGE, {"text": make_key(olga), "channel": "demo"}))
     assert escape("The key “test” of olga is valid and does not expire.") in page
     assert "Permissions of this credential in demo: read, upload." in page
-    assert "Ask again" in page
+    assert "Diagnose another" in page
     assert 'value="demo"' in page
 
 

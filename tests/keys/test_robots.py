@@ -159,7 +159,7 @@ def test_revoking_is_asked_once_more_and_for_owners(owner: Client, channel: Chan
         ("key.create", "nightly"),
         ("key.revoke", "nightly"),
     ]
-    assert "No key of this channel" in text(owner.get(PAGE))
+    assert "No channel keys yet" in text(owner.get(PAGE))
 
 
 def test_another_channels_robot_stays(owner: Client, olga: User, sam: User) -> None:
@@ -184,7 +184,7 @@ def test_ones_own_key_is_revoked_by_oneself_alone(channel: Channel, olga: User, 
 
 
 def test_the_policy_is_told_of(owner: Client, channel: Channel) -> None:
-    sentence = "Only trusted publishers may upload here, by this channel"
+    sentence = "The policies of this channel accept uploads only from trusted publishers."
     assert sentence not in text(owner.get(PAGE))
     Channel.objects.update(only_trusted_publishers=True)
     assert sentence in text(owner.get(PAGE))

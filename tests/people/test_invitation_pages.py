@@ -135,7 +135,7 @@ def test_a_link_that_is_none_says_so_and_opens_no_session(link: str, path: str) 
     client = Client()
     response = client.get(path, follow=True)
     assert response.status_code == 404
-    assert "No invitation here" in text(response)
+    assert "Invitation not found" in text(response)
     assert "sessionid" not in client.cookies
 
 

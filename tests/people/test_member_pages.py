@@ -120,7 +120,9 @@ def test_members_are_filtered_by_name_and_role(owner: Client, channel: Channel, 
     assert listed(owner, "role=viewer") == ["sam"]
     assert listed(owner, "role=nonsense") == ["olga", "max", "sam"]
     assert listed(owner, "q=a%00&page=77") == ["olga", "max", "sam"]
-    assert "Nobody in demo has “zzz” in the name and the role owner." in text(owner.get(f"{MEMBERS}?q=zzz&role=owner"))
+    assert "No member of demo has “zzz” in the name and the role owner." in text(
+        owner.get(f"{MEMBERS}?q=zzz&role=owner")
+    )
 
 
 def test_members_page_is_escaped(owner: Client, channel: Channel) -> None:
@@ -180,7 +182,7 @@ def test_one_character_finds_nobody_and_ten_are_enough(owner: Client) -> None:
         make_member(Channel.objects.get(), make_user(f"person-{n}"))
         make_team(f"people-{n}", User.objects.get(username="olga"))
     assert found(owner, "p") == []
-    assert "Type at least two characters" in text(owner.get(f"{MEMBERS}?find=p"))
+    assert "Enter at least two characters" in text(owner.get(f"{MEMBERS}?find=p"))
     assert [name for name, _ in found(owner, "pe")] == ["team", "username", "team"]
     assert text(owner.get(f"{MEMBERS}?find=pe&q=nobody")).count('<span class="pill">Viewer</span>') == 9
 
@@ -227,7 +229,7 @@ def test_a_team_is_added_changed_and_removed(owner: Client, channel: Channel, ol
 def test_who_stays_by_a_team_is_said_before_and_after_the_removal(owner: Client, channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     make_team_member(channel, make_team("mappers", max_))
-    assert "max stays in demo by the team mappers" in text(owner.get(f"{MEMBERS}?remove=max"))
+    assert "max stays in demo through the team mappers" in text(owner.get(f"{MEMBERS}?remove=max"))
     removed = owner.post(MEMBERS, {"action": "remove", "username": "max"})
     assert said(removed) == ["max is a member of demo only by the team mappers now."]
 
@@ -246,7 +248,7 @@ def test_an_invitation_waits_is_sent_again_and_withdrawn(owner: Client, channel:
     assert (
         said(withdrawn)[-1] == "The invitation of ada@example.org is withdrawn; its link is good for nothing any more."
     )
-    assert "not yet accepted" not in text(owner.get(MEMBERS))
+    assert "Pending invitations" not in text(owner.get(MEMBERS))
     assert [action for action, _, _ in events()] == ["invitation.send", "invitation.send", "invitation.withdraw"]
 
 
@@ -270,7 +272,7 @@ def test_who_belongs_by_a_team_alone_is_told_what_to_leave(channel: Channel, max
     make_team_member(channel, make_team("mappers", max_))
     client = signed_in(max_)
     page = text(client.get(f"{BASE}/leave"))
-    assert "You belong to demo by the team mappers alone" in page
+    assert "You are a member of demo only through the team mappers" in page
     assert 'href="/teams/mappers"' in page
     response = client.post(f"{BASE}/leave")
     assert escape("You belong to 'demo' by the team mappers alone; leave that to leave the channel.") in text(response)
@@ -280,6 +282,6 @@ def test_who_leaves_but_stays_by_a_team_is_told(channel: Channel, max_: User) ->
     make_member(channel, max_)
     make_team_member(channel, make_team("mappers", max_))
     client = signed_in(max_)
-    assert "You stay in demo by the team mappers" in text(client.get(f"{BASE}/leave"))
+    assert "You stay in demo through the team mappers" in text(client.get(f"{BASE}/leave"))
     client.post(f"{BASE}/leave")
     assert client.get(BASE).status_code == 200

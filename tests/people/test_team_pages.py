@@ -46,7 +46,7 @@ def test_one_sees_the_teams_that_one_is_in_and_administrators_all(
     assert listed(signed_in(sam)) == ["divers"]
     assert listed(signed_in(admin_user)) == ["divers", "mappers"]
     assert "2 people · Who draw" in text(signed_in(max_).get(TEAMS))
-    assert "You are in no team yet" in text(signed_in(make_user("new")).get(TEAMS))
+    assert "You are not in a team yet" in text(signed_in(make_user("new")).get(TEAMS))
 
 
 @pytest.mark.parametrize("path", [TEAM, "/teams/nowhere"])
@@ -89,7 +89,7 @@ def test_people_are_invited(manager: Client, sam: User) -> None:
         response = manager.post(TEAM, {"action": "add", "who": who})
         assert said(response)[-1] == f"{who} is invited, and is in the team once the invitation is accepted."
     page = text(manager.get(TEAM))
-    assert "Invited, not yet accepted" in page
+    assert "Pending invitations" in page
     assert page.count("invited by olga, until") == 3
     withdrawn = manager.post(TEAM, {"action": "withdraw", "who": "sam@example.org"})
     assert said(withdrawn)[-1] == "The invitation of sam@example.org is withdrawn."
@@ -154,7 +154,7 @@ def test_a_team_is_renamed(manager: Client) -> None:
 def test_a_team_is_deleted_once_its_name_is_typed(manager: Client, team: Team, channel: Channel) -> None:
     make_team_member(channel, team)
     page = text(manager.get(TEAM))
-    assert "its 2 people lose what they may do by it" in page
+    assert "Its 2 people and their API keys immediately lose the access" in page
     assert "in <strong>demo</strong>." in page
     response = manager.post(TEAM, {"action": "delete", "delete-confirm": "mappers"})
     assert (response.headers["Location"], said(response)) == (TEAMS, ["The team mappers is deleted."])
@@ -184,7 +184,7 @@ def test_people_by_group_are_marked_and_have_no_button(manager: Client, team: Te
     Team.objects.update(group="acme")
     TeamMember.objects.create(team=team, user=sam, is_by_group=True)
     page = text(manager.get(TEAM))
-    assert "by the group acme, since" in page
+    assert "through the group acme, since" in page
     assert "?remove=sam" not in page
 
 

@@ -60,14 +60,14 @@ def test_what_is_offered_follows_what_the_file_is(owner: Client, artifact: Artif
     assert "Only an owner of demo can release it" in maintainer.get(PAGE).text
     Artifact.objects.update(is_purged=True)
     assert (offered(owner), offered(maintainer)) == (["release"], [])
-    assert "Its bytes are gone." in owner.get(PAGE).text
+    assert "It was deleted permanently." in owner.get(PAGE).text
 
 
 def test_the_page_says_how_long_there_is_a_way_back(
     owner: Client, artifact: Artifact, olga: User, settings: Settings
 ) -> None:
     settings.HUB_GRACE_HOURS = 36
-    assert "It can be restored for 36 hours" in owner.get(PAGE).text
+    assert "The file can be restored for 36 hours" in owner.get(PAGE).text
     deleted = removal.delete(actor=Actor(user=olga), artifact=artifact, reason="<secret>")
     assert deleted.removed_at
     goes_at = deleted.removed_at + timedelta(hours=36)

@@ -58,7 +58,7 @@ def troubles() -> list[tuple[str, str]]:
 
 
 def test_the_first_line_says_that_all_is_well(ada: Client) -> None:
-    assert headline(ada) == "All is well"
+    assert headline(ada) == "No problems"
     page = text(ada.get("/status"))
     assert page.count(">2 ms<") == 3
     assert "py-rattler" in page
@@ -75,7 +75,7 @@ def test_or_what_is_not(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_can_wait_does_not_take_the_first_line(ada: Client, settings: Settings) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
-    assert headline(ada) == "All is well for now"
+    assert headline(ada) == "No urgent problems"
     assert "<strong>Mails are printed, not sent.</strong> Set EMAIL_URL." in text(ada.get("/status"))
 
 

@@ -69,7 +69,7 @@ def test_publisher_is_added_and_its_ci_is_told_what_to_run(owner: Client, channe
     assert publisher.fields["environment"] == "release"
     assert publisher.package_globs == ["other", "sample-*", "third"]
     page = text(owner.get(response.headers["Location"]))
-    assert "What octo-org/sample runs" in page
+    assert "Set up octo-org/sample" in page
     assert "id-token: write" in page
     assert "Not pinned yet" in page
     assert 'href="https://github.com/octo-org/sample"' in page
@@ -128,10 +128,10 @@ def test_every_provider_has_a_form_that_works(owner: Client, channel: Channel, n
 
 def test_without_an_issuer_there_is_no_form(owner: Client) -> None:
     page = text(owner.get(f"{PAGE}?provider=generic"))
-    assert "This hub knows no issuer of OpenID Connect yet." in page
+    assert "This hub has no issuer for OpenID Connect yet." in page
     assert 'name="conditions"' not in page
     response = owner.post(f"{PAGE}?provider=generic", {"conditions": "sub = a", "may_upload": "on"})
-    assert "This hub knows no issuer of OpenID Connect yet." in text(response)
+    assert "This hub has no issuer for OpenID Connect yet." in text(response)
 
 
 def test_an_unknown_provider_is_the_first(owner: Client) -> None:
@@ -161,7 +161,7 @@ def test_removing_is_asked_once_more(owner: Client, channel: Channel) -> None:
     assert said(response) == ["octo-org/sample is no trusted publisher any more."]
     assert response.headers["Location"] == PAGE
     assert [action for action, _, _ in events()] == ["publisher.remove"]
-    assert "No CI is trusted yet" in text(owner.get(PAGE))
+    assert "No trusted publishers yet" in text(owner.get(PAGE))
 
 
 @pytest.mark.parametrize("value", ["x", "", "9" * 30, "\0", "²"])
@@ -172,7 +172,7 @@ def test_removing_what_is_not_there_is_404(owner: Client, value: str) -> None:
 def test_another_channels_publisher_stays(owner: Client, sam: User) -> None:
     other = make_publisher(make_channel("other", owner=sam))
     assert owner.post(PAGE, {"remove": str(other.pk)}).status_code == 404
-    assert "What octo-org/sample runs" not in text(owner.get(f"{PAGE}?use={other.pk}"))
+    assert "Set up octo-org/sample" not in text(owner.get(f"{PAGE}?use={other.pk}"))
 
 
 def test_use_pins_and_is_shown(owner: Client, channel: Channel) -> None:
@@ -276,7 +276,7 @@ def test_a_pending_publisher_is_added_listed_and_removed(owner: Client, sam: Use
     assert "--channel next-lab" in page
     assert "next-lab" not in text(signed_in(sam).get(PENDING))
     assert signed_in(sam).post(PENDING, {"remove": str(publisher.pk)}).status_code == 404
-    assert "can no longer make the channel next-lab" in text(owner.get(f"{PENDING}?remove={publisher.pk}"))
+    assert "can no longer create the channel next-lab" in text(owner.get(f"{PENDING}?remove={publisher.pk}"))
     assert owner.post(PENDING, {"remove": str(publisher.pk)}).headers["Location"] == PENDING
     assert [action for action, _, _ in events()] == ["publisher.add", "publisher.remove"]
 
