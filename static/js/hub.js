@@ -1,4 +1,4 @@
-// What every page has on top of HTML: the theme, copying, `/` to search, menus that close. All of it works without, too.
+// Enhancements of every page: theme, copy buttons, `/` to search, menus that close. Pages work without them.
 
 class ThemeMenu extends HTMLElement {
   connectedCallback() {
@@ -15,7 +15,7 @@ class ThemeMenu extends HTMLElement {
     try {
       localStorage.setItem("theme", theme);
     } catch {
-      // Then it holds for this page.
+      // Without storage, the theme applies to this page only.
     }
     this.show();
     close(this.querySelector("details"));
@@ -29,7 +29,7 @@ class ThemeMenu extends HTMLElement {
 
 class CopyButton extends HTMLElement {
   connectedCallback() {
-    // Browsers give the clipboard to https and localhost alone.
+    // Browsers offer the clipboard only on https and localhost.
     if (!navigator.clipboard) return this.remove();
     this.addEventListener("click", () => this.copy());
   }
@@ -78,7 +78,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Browsers from before 2025 know no `command` yet.
+// Browsers from before 2025 don't support `command`.
 if (!("commandForElement" in HTMLButtonElement.prototype)) {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[commandfor]");

@@ -1,15 +1,15 @@
-// Uploading by dropping: each file a row, three sent at once, each followed until the index holds it.
+// Upload queue: one row for each file, three uploads at once, each followed until it is indexed.
 
 const AT_ONCE = 3;
-const ASK_AT_ONCE = 15; // the longest names still fit into the 4,094 bytes that gunicorn reads of a request's line
+const ASK_AT_ONCE = 15; // 15 of the longest names fit into a request line, which gunicorn limits to 4,094 bytes
 const SOON_MS = 300;
 const LATER_MS = 3000;
-const CUT = "The connection broke off, or the file can't be read any more. What arrived was thrown away; try again.";
+const CUT = "The connection was lost, or the file can no longer be read. The partial upload was discarded. Try again.";
 
 class UploadQueue extends HTMLElement {
   waiting = [];
   sending = new Set();
-  published = []; // and not yet in the index
+  published = []; // only those not indexed yet
   rows = [];
   delay = SOON_MS;
 
@@ -18,11 +18,11 @@ class UploadQueue extends HTMLElement {
     this.input = this.form.elements.file;
     this.input.multiple = true;
     this.input.addEventListener("change", () => this.takeChosen());
-    // Anywhere on the page: a file that is dropped beside the zone would replace the page, and end what is under way.
+    // Accept drops anywhere on the page: a file dropped beside the zone would replace the page and abort running uploads.
     document.addEventListener("dragover", (event) => this.drag(event, true));
     document.addEventListener("dragleave", (event) => event.relatedTarget || this.drag(event, false));
     document.addEventListener("drop", (event) => this.drop(event));
-    // A hidden tab's timers are slowed down; nobody should wait for them who comes back.
+    // Browsers slow down the timers of a hidden tab. Ask immediately when it becomes visible again.
     document.addEventListener("visibilitychange", () => document.hidden || this.ask());
     this.takeChosen();
   }
@@ -48,7 +48,7 @@ class UploadQueue extends HTMLElement {
       const row = new Row(this, file);
       this.rows.push(row);
       const limit = Number(this.getAttribute("limit"));
-      if (file.size > limit) row.refuse(`It has ${size(file.size)}, and this channel takes files of up to ${size(limit)}.`);
+      if (file.size > limit) row.refuse(`The file has ${size(file.size)}; this channel accepts files of up to ${size(limit)}.`);
       else this.waiting.push(row);
     }
     this.go();
@@ -56,7 +56,7 @@ class UploadQueue extends HTMLElement {
 
   retry(row) {
     row.wait();
-    row.element.focus(); // The button is gone.
+    row.element.focus(); // The focused button is hidden now.
     this.waiting.push(row);
     this.go();
   }
@@ -122,7 +122,7 @@ class UploadQueue extends HTMLElement {
       const answer = await fetch(`${this.getAttribute("status")}?${new URLSearchParams(rows.map((row) => ["file", row.path]))}`);
       return answer.ok ? await answer.json() : {};
     } catch {
-      return {}; // The next time, perhaps.
+      return {}; // The next request may succeed.
     }
   }
 
@@ -189,7 +189,7 @@ class Row {
     this.show(state, size(this.file.size));
   }
 
-  // Whether the state is the last one that this file will come to.
+  // Show `state` and return true if it is final.
   settle(state) {
     if (!state || state === "published") return false;
     const passed_s = (performance.now() - this.published_ms) / 1000;
@@ -215,7 +215,7 @@ class Row {
   }
 }
 
-// From the cookie: a sign-in in any tab changes the token, and the one that this page was made with is invalid then.
+// Read the token from the cookie: a sign-in in any tab changes it and invalidates the token of this page.
 function csrfToken() {
   return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
 }

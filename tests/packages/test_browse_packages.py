@@ -243,7 +243,7 @@ def test_the_key_is_shown_to_those_who_upload_and_removing_to_those_who_may(
     for_anyone, for_owner = (page(each, artifact_url(artifact)) for each in (client, signed_in(olga)))
 
     seen = [
-        [text in found for text in ("With the key", remove, "rattler says no", "Set aside")]
+        [text in found for text in ("<dt>API key</dt>", remove, "rattler says no", "Quarantined")]
         for found in (for_anyone, for_owner)
     ]
     assert seen == [[False, False, False, True], [True, True, True, True]]
@@ -252,9 +252,9 @@ def test_the_key_is_shown_to_those_who_upload_and_removing_to_those_who_may(
 @pytest.mark.parametrize(
     ("fields", "words", "is_served"),
     [
-        ({"removal": Removal.YANKED}, "who has its address still gets it", True),
-        ({"removal": Removal.DELETED}, "for a while it can be restored", False),
-        ({"removal": Removal.DELETED, "is_purged": True}, "Its bytes are gone for good", False),
+        ({"removal": Removal.YANKED}, "It can still be downloaded from its address", True),
+        ({"removal": Removal.DELETED}, "It can be restored for a limited time", False),
+        ({"removal": Removal.DELETED, "is_purged": True}, "The file was deleted permanently", False),
     ],
 )
 def test_what_was_taken_out_says_why_by_whom_and_when(

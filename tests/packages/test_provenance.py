@@ -65,16 +65,14 @@ def test_the_command_to_verify_holds_nothing_that_a_shell_reads(client: Client, 
 def test_the_page_says_what_is_missing_from_a_trusted_publishers_upload(client: Client, open_channel: Channel) -> None:
     make_artifact(open_channel, provenance=RUN)
     page = text(client.get(PAGE))
-    assert "No attestation: the hub checked who uploaded it, but there is no proof to take along" in page
+    assert "The hub verified the uploader, but no attestation can be downloaded" in page
     assert f'href="{RUN["run_url"]}"' in page
     assert "verify-attestation" not in page
 
 
 def test_the_page_says_that_nothing_is_known(client: Client, open_channel: Channel) -> None:
     make_artifact(open_channel)
-    assert "Nothing but its uploader's word says where this file was built." in text(client.get(PAGE)).replace(
-        "&#x27;", "'"
-    )
+    assert "The origin of this file is not verified." in text(client.get(PAGE)).replace("&#x27;", "'")
 
 
 def test_an_attestation_alone_says_where_it_was_built(client: Client, open_channel: Channel) -> None:

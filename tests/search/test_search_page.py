@@ -28,10 +28,10 @@ def test_the_page_groups_marks_and_escapes(client: Client, public: Channel) -> N
 
 
 def test_the_page_without_a_question_and_without_an_answer(client: Client, public: Channel, sam: User) -> None:
-    assert "What are you looking for?" in client.get("/search").content.decode()
+    assert "<h2>Search packages and channels</h2>" in client.get("/search").content.decode()
     nothing = client.get("/search", {"q": "no-such-thing"}).content.decode()
-    assert "Nothing here is called “no-such-thing”" in nothing
-    assert "Private channels are searched for their members" in nothing
+    assert "No results for “no-such-thing”" in nothing
+    assert "Sign in to search private channels, too" in nothing
 
     client.force_login(sam)
     assert "Private channels" not in client.get("/search", {"q": "no-such-thing"}).content.decode()
@@ -43,8 +43,8 @@ def test_private_things_leave_no_trace_on_a_strangers_page(client: Client, chann
     page = client.get("/search", {"q": "secret-sauce"}).content.decode()
     by_channel = client.get("/search", {"q": channel.name}).content.decode()
 
-    assert "Nothing here is called" in page
-    assert "Nothing here is called" in by_channel
+    assert "No results for" in page
+    assert "No results for" in by_channel
 
 
 def test_many_packages_come_page_by_page(client: Client, public: Channel) -> None:

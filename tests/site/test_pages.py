@@ -205,8 +205,8 @@ def test_the_channels_page_costs_as_many_queries_for_20_channels_as_for_3(
 
 def test_an_empty_list_of_channels_says_what_to_do(client: Client, sam: User) -> None:
     assert "Sign in to see private ones" in page(client, "/channels")
-    assert "No channel of yours yet" in page(signed_in(sam), "/channels")
-    assert "The first channel is yours to make" in page(signed_in(sam), "/channels?show=all")
+    assert "You have no channels yet" in page(signed_in(sam), "/channels")
+    assert "Create the first channel of this hub" in page(signed_in(sam), "/channels?show=all")
 
 
 def test_only_an_owner_sees_what_was_deleted(max_: User, olga: User) -> None:
@@ -324,7 +324,7 @@ def test_nothing_here_is_a_page_for_browsers_and_a_sentence_for_clients(client: 
     sentence = client.get("/docs/a/b")
 
     assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
-    assert "<code>/docs/a/b</code> is no page of this hub, or only members may see it." in page.content.decode()
+    assert "<code>/docs/a/b</code> does not exist, or only members may see it." in page.content.decode()
     assert (sentence.status_code, sentence.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
     assert sentence.content.decode() == "There is no page, file or endpoint at /docs/a/b.\n"
 

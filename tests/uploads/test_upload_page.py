@@ -67,7 +67,7 @@ def test_the_page_shows_the_limit_and_what_was_uploaded_last(channel: Channel, o
 
 def test_the_page_without_uploads_says_how_else(channel: Channel, olga: User) -> None:
     page = signed_in(olga).get(PAGE).text
-    assert "Nothing uploaded by you yet" in page
+    assert "You have not uploaded any files yet" in page
     assert f"--url {settings.HUB_PUBLIC_URL}</span> <span>--channel demo</span>" in page
 
 
