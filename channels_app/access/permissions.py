@@ -368,8 +368,8 @@ def _token_scope_detail(token: Token, permission: Permission) -> str:
     Some permissions have no scope for tokens.
     """
     granted = ", ".join(sorted(_token_permissions(token))) or "nothing in channels"
-    wanted = next((scope for scope, each in TOKEN_SCOPES.items() if each == permission), None)
-    remedy = f"sign it in again with the scope '{wanted}'" if wanted else "use the hub's pages"
+    needed_scope = next((scope for scope, each in TOKEN_SCOPES.items() if each == permission), None)
+    remedy = f"sign it in again with the scope '{needed_scope}'" if needed_scope else "use the hub's pages"
     name = token.client.name if token.client else "The application"
     return (
         f"{name} is authorized for {granted}; to {permission} there, {remedy} or send an API key with '{permission}'."

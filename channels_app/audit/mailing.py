@@ -38,7 +38,7 @@ def send_letter(letter_id: int) -> None:
     if letter is None:
         return
     if letter.to and letter.created_at > timezone.now() - KEPT:
-        # The recipient waits for this mail and was limited when they requested it. Other mails don't delay it.
+        # Not by deliver(): the request for this mail was limited, and other mails must not delay it.
         _send(letter.subject, letter.text, letter.to)
     letter.delete()
 

@@ -37,12 +37,12 @@ def address_of(event: AuditEvent, user: User) -> str:
     If the event changed the address, it is the previous one, so that the former owner of a hijacked account is
     notified.
     """
-    told = MAILS[event.action].told
+    audience = MAILS[event.action].told
     before = {
         Audience.ADDRESS_BEFORE: event.detail.get("before"),
         Audience.NAMED: event.detail.get("changes", {}).get("email", {}).get("from"),
     }
-    return str(before.get(told) or user.email)
+    return str(before.get(audience) or user.email)
 
 
 def owners(event: AuditEvent) -> QuerySet[User]:
@@ -183,9 +183,9 @@ def recipients(event_id: int) -> list[int]:
     event = AuditEvent.objects.select_related("channel").filter(pk=event_id).first()
     if event is None:
         return []
-    told = MAILS[event.action].told
-    people = RECIPIENTS[told](event)
-    people = people if told == Audience.NAMED else people.filter(is_active=True)
+    audience = MAILS[event.action].told
+    people = RECIPIENTS[audience](event)
+    people = people if audience == Audience.NAMED else people.filter(is_active=True)
     return [user.pk for user in people.only("email") if address_of(event, user)]
 
 

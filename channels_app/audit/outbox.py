@@ -66,8 +66,8 @@ def work(senders: Senders) -> None:
         if time.monotonic() > ends:
             wake(WAKE_UP)
             return
-        with try_lock("outbox") as held:
-            if not held or not _send_some(senders, ends):
+        with try_lock("outbox") as is_locked:
+            if not is_locked or not _send_some(senders, ends):
                 return
 
 

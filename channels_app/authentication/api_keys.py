@@ -189,16 +189,16 @@ def stored(secret: str) -> dict[str, str]:
 
 def _limits(scopes: Iterable[str], globs: Iterable[str], expires_at: datetime | None) -> dict[str, Any]:
     """Validate the columns that restrict a key, and return them."""
-    wanted = sorted(set(scopes))
-    if not wanted or not set(wanted) <= set(SCOPES):
-        raise bad_request("bad_scope", f"The scopes are {wanted}; expected some of: {', '.join(SCOPES)}.")
+    requested = sorted(set(scopes))
+    if not requested or not set(requested) <= set(SCOPES):
+        raise bad_request("bad_scope", f"The scopes are {requested}; expected some of: {', '.join(SCOPES)}.")
     cleaned = clean_globs(globs, "A key")
     if expires_at and expires_at <= timezone.now():
         raise bad_request(
             "bad_expiry", f"The key would expire on {expires_at:%Y-%m-%d}; expected a time in the future."
         )
     return {
-        "scopes": [scope for scope in SCOPES if scope in wanted],
+        "scopes": [scope for scope in SCOPES if scope in requested],
         "package_globs": cleaned,
         "expires_at": expires_at,
     }

@@ -51,11 +51,11 @@ def _scheme(address: SplitResult) -> Finding | None:
 
 def _port(address: SplitResult) -> Finding | None:
     hub = _hub()
-    asked, expected = address.port or PORTS[address.scheme], hub.port or PORTS[hub.scheme]
+    port, expected = address.port or PORTS[address.scheme], hub.port or PORTS[hub.scheme]
     # Another scheme implies another default port; _scheme() reports that.
-    if asked == expected or (address.port is None and address.scheme != hub.scheme):
+    if port == expected or (address.port is None and address.scheme != hub.scheme):
         return None
-    return error(f"The address has the port {asked}.", f"This hub is at {settings.HUB_PUBLIC_URL}, port {expected}.")
+    return error(f"The address has the port {port}.", f"This hub is at {settings.HUB_PUBLIC_URL}, port {expected}.")
 
 
 def _path_key(address: SplitResult) -> Finding | None:

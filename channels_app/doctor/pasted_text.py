@@ -124,8 +124,8 @@ def _secret(text: str, words: list[str], addresses: list[SplitResult], places: l
     is_one_word = len(words) == 1 and not addresses
     if is_one_word and (len(text) >= TOKEN_MIN_CHARACTERS or placeholders.kind(words[0])):
         candidates.append(words[0])
-    there = [candidate for candidate in candidates if candidate is not None]
-    return next((candidate for candidate in there if candidate), "" if there else None)
+    present = [candidate for candidate in candidates if candidate is not None]
+    return next((candidate for candidate in present if candidate), "" if present else None)
 
 
 def _key_of_pair(user: str, password: str) -> str:

@@ -27,13 +27,13 @@ def whoami(request: HttpRequest) -> HttpResponse:
 
     `?channel=` adds its permissions in that channel: none if there is no such channel.
     """
-    asked = request.GET.getlist("channel")
-    if len(asked) > CHANNELS_MAX:
+    names = request.GET.getlist("channel")
+    if len(names) > CHANNELS_MAX:
         raise bad_request(
-            "too_many_channels", f"{len(asked)} channels were asked for; expected at most {CHANNELS_MAX}."
+            "too_many_channels", f"{len(names)} channels were asked for; expected at most {CHANNELS_MAX}."
         )
     actor = actors.actor(request)
-    document = {"credential": actors.way(request), **described(actor), "may": _rights(actor, asked)}
+    document = {"credential": actors.way(request), **described(actor), "may": _rights(actor, names)}
     content = orjson.dumps(document, option=orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z | orjson.OPT_INDENT_2)
     headers = {"Cache-Control": "no-store", "Vary": "Authorization, Cookie"}
     return HttpResponse(content + b"\n", content_type="application/json", headers=headers)

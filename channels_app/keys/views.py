@@ -92,8 +92,8 @@ def _context(request: HttpRequest, present: QuerySet[ApiKey], form: KeyForm, mad
 
 
 def _revoke(request: HttpRequest, actor: Actor, among: QuerySet[ApiKey]) -> None:
-    wanted = request.POST["revoke"]
-    key = get_object_or_404(among.select_related("robot_of"), pk=wanted if wanted.isdecimal() else 0)
+    key_id = request.POST["revoke"]
+    key = get_object_or_404(among.select_related("robot_of"), pk=key_id if key_id.isdecimal() else 0)
     api_keys.revoke(key=key, actor=actor)
     messages.success(request, f"The key {key.name} is revoked.")
 

@@ -21,7 +21,7 @@ REFERENCES_MAX_CHARACTERS = 32 * 1024
 # The parser pads each row of a table to the width of its head: 10,000 characters with 65,000 cells took 0.9 s and
 # 80 MiB. If a text could have more cells than this, its tables are not rendered.
 CELLS_MAX = 8192
-REMEMBERED = 128
+CACHED_TEXTS_MAX = 128
 TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code"),
     *("em", "strong", "s", "a", "table", "thead", "tbody", "tr", "th", "td"),
@@ -45,7 +45,7 @@ def render(
     return _rendered(text[:max_characters], heading_shift, own_links)
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHED_TEXTS_MAX)
 def _rendered(text: str, heading_shift: int, own_links: bool) -> SafeString:
     parser = _parser if own_links or _cells(text) <= CELLS_MAX else _parser_without_tables
     html = parser.render(text, {"heading_shift": heading_shift})
