@@ -112,7 +112,7 @@ def test_quota_stops_rattler_at_once_and_is_named(tmp_path: Path, large: Path, f
         key = hub.manage("createapikey", "olga", "--name", "test", "--scope", "upload")
         said = stopped_at_once(hub, "demo", large, key, figure)
         assert "HTTP 413" in said
-        assert "The channels of olga hold 0 bytes, and this package has " in said
+        assert "The channels of olga hold 0 B, and this package has " in said
 
         # Without Content-Length the hub notices it at the end of the body.
         sound = make_conda(tmp_path, name="sound", files={"junk": os.urandom(2_000_000)})

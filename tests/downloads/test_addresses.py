@@ -45,7 +45,7 @@ def test_unknown_path_below_a_word_of_the_hub_is_404(method: str) -> None:
             continue
         answer = Client().generic(method, path)
         assert (answer.status_code, answer["Content-Type"]) == (404, "text/plain; charset=utf-8"), path
-        assert "is not a channel" not in answer.text
+        assert "anonymous users have no" not in answer.text
         assert method == "HEAD" or path in answer.text
 
 
