@@ -15,7 +15,7 @@ from tests.pages import signed_in, text
 pytestmark = pytest.mark.django_db
 
 FIND = "/channels/demo/settings/members?find="
-PHANTOM = "The user of this name, if there is one"
+PHANTOM = "The user with this name, if one exists"
 NEW = {"usable_password": "true", "password1": "granite-Window-9", "password2": "granite-Window-9"}
 
 

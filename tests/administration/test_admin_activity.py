@@ -71,7 +71,7 @@ def test_a_password_is_told_of_but_not_told(root: Client, olga: User) -> None:
     form = {"usable_password": "true", "password1": NEW, "password2": NEW}
     assert root.post(f"{USERS}{olga.pk}/password/", form).status_code == 302
     assert changes() == [("user.change", "olga", {"password": {"from": "hidden", "to": "hidden"}})]
-    assert notes() == ["password: another"]
+    assert notes() == ["password: changed"]
     assert "pbkdf2" not in json.dumps(events())
 
 

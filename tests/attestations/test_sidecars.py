@@ -208,7 +208,7 @@ def test_the_same_bytes_after_a_deletion_keep_what_was_attested(
 ) -> None:
     artifact = publish(ci, package).artifact
     removal.delete(actor=Actor(user=olga), artifact=artifact, reason="")
-    with pytest.raises(HubError, match="takes the right to delete and restore"):
+    with pytest.raises(HubError, match="requires the right to delete and restore"):
         publish(ci, package)
     assert publish(Actor(user=olga), package, attestation=None).is_new
     publish(ci, package)
