@@ -23,8 +23,8 @@ from channels_app.audit import mailing
 from channels_app.models import User
 from channels_app.rate_limits import counters
 
-WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
-WRONG_CODE = "This is not the code that was sent or shown, or it was used or is too old."
+WRONG = "Wrong user name or password. Passwords are case-sensitive."
+WRONG_CODE = "Wrong code, or the code was already used or has expired."
 
 # allauth's mail template for an address that has no account.
 TO_NOBODY = "account/email/unknown_account"
@@ -38,10 +38,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     error_messages = DefaultAccountAdapter.error_messages | {
         "username_password_mismatch": WRONG,
         "email_password_mismatch": WRONG,
-        "username_taken": "Somebody has this name, in these or other capitals. Choose another.",
+        "username_taken": "This user name is taken, perhaps in other capitals. Choose another one.",
         "incorrect_code": WRONG_CODE,
-        "incorrect_password": "This is not your password.",  # nosec B105  # a message
-        "enter_current_password": "This is not your password.",  # nosec B105  # a message
+        "incorrect_password": "Wrong password.",  # nosec B105  # a message
+        "enter_current_password": "Wrong password.",  # nosec B105  # a message
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -107,7 +107,7 @@ class FirstSignIn(EmailVerificationStage):  # type: ignore[misc]
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     error_messages = DefaultSocialAccountAdapter.error_messages | {
-        "no_password": "This is the only way into your account. Set a password first.",  # nosec B105  # a message
+        "no_password": "This is the only way to sign in to your account. Set a password first.",  # nosec B105  # a message
         "no_verified_email": "Verify your e-mail address first: without one, a forgotten password can't be replaced.",
     }
 

@@ -27,4 +27,6 @@ def remove_all(*, user: User, by: User | None = None) -> list[str]:
 
 def in_words(user: User, removed: list[str]) -> str:
     """Return the message for the administrator."""
-    return f"{user} had {', '.join(removed)}; that is removed." if removed else f"{user} has none."
+    if removed:
+        return f"Removed the second factors of {user}: {', '.join(removed)}."
+    return f"{user} has no second factors."

@@ -40,7 +40,7 @@ def decrypt(text: str) -> str:
         raise HubError(
             500,
             "factor_unreadable",
-            "The hub can't read your second factor: it was set up while SECRET_KEY was another one. "
+            "The hub can't read your second factor: it was set up with a different SECRET_KEY. "
             "Sign in with a passkey, or ask an administrator to remove your second factors.",
         ) from None
 

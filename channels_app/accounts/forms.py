@@ -14,7 +14,7 @@ from channels_app.models import User
 from channels_app.rate_limits import counters
 from channels_app.ui.form_fields import AS_TYPED
 
-CODE_SENT = "A code is sent there, to see that it is yours."
+CODE_SENT = "A code is sent to this address to verify it."
 CODE_IN_LOG = "This hub sends no mail: a code is written to its log; ask an administrator for it."
 
 
@@ -24,7 +24,7 @@ class _HubSignUpForm(BaseSignupForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name, email = self.fields["username"], self.fields["email"]
-        name.label, name.help_text = "User name", "Shown beside what you publish. Capitals make no other name."
+        name.label, name.help_text = "User name", "Shown next to your uploads. Not case-sensitive."
         name.widget.attrs |= AS_TYPED | {"autocomplete": "username"}
         email.label, email.help_text = "E-mail", CODE_SENT if mailing.is_set_up() else CODE_IN_LOG
         for field in self.fields.values():

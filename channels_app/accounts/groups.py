@@ -20,7 +20,7 @@ def follow(*, user: User, account: SocialAccount) -> None:
         teams.follow_groups(user=user, provider=account.provider, groups=groups)
     else:
         logger.warning(
-            "%s signed in by %s, whose claim %r is no list of names; expected the groups. Teams stay as they are.",
+            "%s signed in by %s, whose claim %r is not a list of group names. The user's teams were not changed.",
             user,
             account.provider,
             claim,

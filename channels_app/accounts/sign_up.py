@@ -21,6 +21,6 @@ def may_sign_up(email: str) -> bool:
 
 def refusal(email: str) -> str:
     if settings.HUB_SIGN_UP == "invitation":
-        return f"No invitation of {email} is waiting. Sign up with the address that the invitation was sent to."
+        return f"There is no pending invitation for {email}. Sign up with the address that the invitation was sent to."
     domains = ", ".join(settings.HUB_SIGN_UP_DOMAINS)
-    return f"{email} is of another domain; expected an address of {domains}, or one that was invited."
+    return f"{email} has another domain; expected an address of {domains}, or one that was invited."

@@ -39,7 +39,7 @@ class HubAdminSite(admin.AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Refuse signed-in users without the right: another sign-in would not give it to them."""
         if request.user.is_authenticated and not self.has_permission(request):
-            raise PermissionDenied("The administration is for administrators: accounts with all rights.")
+            raise PermissionDenied("Only administrators (superusers) can use the administration.")
         return super().login(request, extra_context)
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:

@@ -32,7 +32,7 @@ def checked_name(name: str) -> str:
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
-    """Takes the names that signing up takes."""
+    """The form of a new user, with the rules for names at sign-up."""
 
     def clean_username(self) -> str:
         return checked_name(super().clean_username() or "")
@@ -42,7 +42,7 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
     """The user form, which reports channels and teams without an owner or manager before it saves."""
 
     def clean_username(self) -> str:
-        """A name of before may stay."""
+        """Check a changed name. An unchanged one may be older than the rules."""
         name: str = self.cleaned_data["username"]
         return checked_name(name) if "username" in self.changed_data else name
 
@@ -54,11 +54,13 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         ends = before.is_active and not values.get("is_active")
         alone = handing_over.left_alone([before])
         if ends and alone.sentences():
-            self.add_error("is_active", " ".join([*alone.sentences(), "Hand them over first: see above, right."]))
+            self.add_error("is_active", " ".join([*alone.sentences(), "Hand them over first: “Hand over”, above."]))
         elif alone.is_hub:
             for right in handing_over.ADMINISTRATOR:
                 if getattr(before, right) and not values.get(right):
-                    self.add_error(right, "The hub would have no administrator. Make somebody else one first.")
+                    self.add_error(
+                        right, "The hub would have no administrator. Make another user an administrator first."
+                    )
         return values
 
 
@@ -133,7 +135,7 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
                 return redirect("admin:channels_app_user_change", user.pk)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Hand over what {user} alone has",
+            "title": f"Hand over channels and teams of {user}",
             "subtitle": None,
             "opts": self.opts,
             "original": user,
@@ -150,7 +152,9 @@ def _protected(users: list[User]) -> list[str]:
         return []
     links = [
         format_html(
-            '<a href="{}">Hand over what {} has</a>', reverse("admin:channels_app_user_hand_over", args=[u.pk]), u
+            '<a href="{}">Hand over channels and teams of {}</a>',
+            reverse("admin:channels_app_user_hand_over", args=[u.pk]),
+            u,
         )
         for u in users
         if handing_over.left_alone([u]).sentences()

@@ -97,13 +97,13 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     """Make the actor a maintainer, and leave the channel to another owner. An administrator may name any user."""
     locked = acts.lock_channel(Action.CHANNEL_TRANSFER, actor, channel)
     if actor.user and username == actor.user.username:
-        raise bad_request("transfer_to_self", "That is yourself; give the name of somebody else.")
+        raise bad_request("transfer_to_self", "You can't transfer the channel to yourself. Enter another user name.")
     named = members.named(locked, username)
     if not members.may_add(actor) and (named is None or named.role != Role.OWNER):
         raise conflict(
             "no_owner_yet",
-            f"'{username[:150]}' is no owner of '{locked}'. Nobody owns a channel unasked: invite them as an "
-            "owner, and hand it over once they have accepted.",
+            f"'{username[:150]}' is not an owner of '{locked}'. Invite them as an owner first, and transfer the "
+            "channel after they have accepted.",
         )
     user = users.user_named(username)
     owner = named or Member(channel=locked, user=user)
@@ -138,7 +138,9 @@ def restore(*, actor: Actor, channel: Channel) -> Channel:
     """Restore a deleted channel. Raise HubError 409 if its grace period is over."""
     locked = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, deleted_at__gt=purge_before()).first()
     if locked is None:
-        raise conflict("grace_over", f"'{channel}' can't be restored: its time is over, or it is there already.")
+        raise conflict(
+            "grace_over", f"'{channel}' can't be restored: the time for that is over, or it was restored already."
+        )
     detail = {"deleted_at": {"from": _second(locked.deleted_at), "to": None}}
     locked.deleted_at = None
     locked.save(update_fields=["deleted_at"])

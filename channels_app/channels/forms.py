@@ -40,7 +40,10 @@ class ChannelForm(forms.Form):
         widget=forms.TextInput(AS_TYPED | {"autofocus": True}),
     )
     description = forms.CharField(
-        max_length=500, required=False, widget=forms.Textarea({"rows": 3}), help_text="What is in it, and for whom."
+        max_length=500,
+        required=False,
+        widget=forms.Textarea({"rows": 3}),
+        help_text="What the channel contains, and who it is for.",
     )
     logo = LogoField()
     is_private = forms.TypedChoiceField(

@@ -95,6 +95,6 @@ def _lock_for(name: str, user: User, until: datetime) -> PendingName:
     if locked is None:
         raise conflict(
             "name_pending",
-            f"The name '{name}' is kept for a channel that another user's CI is about to make; choose another name.",
+            f"The name '{name}' is reserved for a channel that another user's CI may create; choose another name.",
         )
     return locked

@@ -27,8 +27,8 @@ def check(name: str, user: User) -> None:
     if ReservedName.objects.filter(name=name).exclude(owners=user).exists():
         raise conflict(
             "name_reserved",
-            f"'{name}' was a channel that is gone; its name stays reserved for its last owners. Choose another name, "
-            "or ask an administrator to free it.",
+            f"The channel '{name}' was deleted; its name is reserved for its last owners. "
+            "Choose another name, or ask an administrator to free it.",
         )
 
 
@@ -41,7 +41,7 @@ def use_up(name: str) -> None:
 def free(*, name: str, actor: Actor) -> None:
     """Free the name for every user. Only administrators and commands (an anonymous actor) may do so."""
     if actor.key or actor.token or (actor.user and not actor.user.is_superuser):
-        raise forbidden("administrators_only", "Only administrators free a reserved name, signed in.")
+        raise forbidden("administrators_only", "Only administrators can free a reserved name; sign in as one.")
     reserved = ReservedName.objects.select_for_update().filter(name=name).first()
     if reserved is None:
         raise not_found("not_reserved", f"The name '{name[:128]}' is not reserved.")

@@ -19,7 +19,7 @@ class GeneralForm(forms.Form):
         required=False,
         max_length=500,
         widget=forms.Textarea({"rows": 3}),
-        help_text="What is in it and whom to ask, in up to 500 characters; shown wherever the channel is.",
+        help_text="What the channel contains and whom to ask, in up to 500 characters.",
     )
     logo = LogoField("New logo")
     remove_logo = forms.BooleanField(required=False, label="Remove the logo")
@@ -39,7 +39,7 @@ class GeneralForm(forms.Form):
         if is_private != self.channel.is_private and not self.cleaned_data.get("confirm_visibility"):
             self.add_error(
                 "confirm_visibility",
-                f"The channel would become {'private' if is_private else 'public'}. Tick this box if you mean it.",
+                f"This makes the channel {'private' if is_private else 'public'}. Tick this box to confirm.",
             )
 
     def values(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class TransferForm(ConfirmForm):
     username = forms.CharField(
         label="User name of the new owner",
         max_length=150,
-        help_text="Exactly as that user signs in; there is no list to choose from.",
+        help_text="The exact user name with which they sign in.",
         widget=forms.TextInput(AS_TYPED),
     )
     field_order = ["username", "confirm"]

@@ -47,7 +47,7 @@ def policies(request: HttpRequest, channel: str) -> HttpResponse:
         except HubError as error:
             form.add_error("max_upload_mib", error.detail)
         else:
-            messages.success(request, "The policies are saved; they hold from the next upload on.")
+            messages.success(request, "The policies are saved and apply from the next upload.")
             return redirect("channel-policies", channel)
     return page(request, shown, "policies", form=form)
 
@@ -105,7 +105,7 @@ def restore(request: HttpRequest, channel: str) -> HttpResponse:
     deleted = get_object_or_404(queries.deleted_channels(actor), name=channel)
     if request.method == "POST":
         channels.restore(actor=actor, channel=deleted)
-        messages.success(request, f"{deleted} is back, as it was.")
+        messages.success(request, f"{deleted} was restored.")
         return redirect("channel-danger", channel)
     contents = queries.contents(deleted)
     return render(request, "settings/restore.html", {"channel": deleted, "contents": contents})
@@ -119,5 +119,5 @@ def _transferred(request: HttpRequest, actor: Actor, channel: Channel, username:
 
 def _deleted(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
     channels.delete(actor=actor, channel=channel)
-    messages.success(request, f"{channel} is deleted. Nobody can see it any more.")
+    messages.success(request, f"{channel} was deleted and is no longer visible.")
     return redirect("channel-restore", channel.name)

@@ -44,6 +44,6 @@ def new(request: HttpRequest) -> HttpResponse:
         except HubError as error:
             form.add_error("name", error.detail)
         else:
-            messages.success(request, f"The channel {channel} is there, and you are its owner.")
+            messages.success(request, f"Channel {channel} created. You are its owner.")
             return redirect("channel", channel.name)
     return render(request, "channels/new.html", {"form": form, "host": urlsplit(settings.HUB_PUBLIC_URL).netloc})

@@ -50,7 +50,7 @@ def channel_counts(channel: Channel) -> dict[str, Any]:
         .annotate(artifacts=Count("pk"))
     )
     index = channel.indexes.aggregate(
-        # The files of the whole channel come later, and hold back no package.
+        # Without the files of the whole channel: they are built later and don't delay packages.
         indexed_at=Max("built_at"),
         stale=Count("pk", filter=Q(wanted__gt=F("built")) & ~Q(subdir=""), distinct=True),
     )

@@ -66,7 +66,7 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
     """
     heir = users.user_named(username)
     if heir == user:
-        raise bad_request("hand_over_to_self", f"That is '{user}' again; give the name of somebody else.")
+        raise bad_request("hand_over_to_self", f"'{user}' can't be their own successor. Enter another user name.")
     found = left_alone([user])
     for channel in found.channels:
         _hand_channel(by, user, heir, channel)
@@ -82,7 +82,7 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
 def in_words(handed: Alone, username: str) -> str:
     """Return the message that lists the channels and teams that were handed over."""
     names = [f"the channel {channel}" for channel in handed.channels] + [f"the team {team}" for team in handed.teams]
-    return f"{username} has {', '.join(names)} now." if names else "There was nothing to hand over."
+    return f"Handed over to {username}: {', '.join(names)}." if names else "There was nothing to hand over."
 
 
 def _is_last(users: Collection[User], rights: Sequence[str]) -> bool:

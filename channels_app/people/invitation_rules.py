@@ -31,7 +31,9 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
         if own and not raises(invitation.role, own):
             who = members.name_of(own) if own.team else "You"
             verb = "is" if own.team else "are"
-            sentence = f"{who} {verb} a member of '{invitation.channel}' already: {own.role}. Its owners change roles."
+            sentence = (
+                f"{who} {verb} a member of '{invitation.channel}' already: {own.role}. Its owners can change roles."
+            )
             return conflict("is_member", sentence)
     if not _inviter_may(invitation):
         return _ended(invitation)
@@ -47,13 +49,14 @@ def _not_invited(user: User, invitation: Invitation) -> HubError | None:
     if invitation.team:
         if teams.manages(user, invitation.team):
             return None
-        return forbidden("not_your_team", f"Only managers of the team '{invitation.team}' answer this invitation.")
+        return forbidden("not_your_team", f"Only managers of the team '{invitation.team}' can answer this invitation.")
     if invitation.email:
         if verified(invitation.email).filter(user=user).exists():
             return None
         return forbidden(
             "not_your_address",
-            f"This invitation was sent to {invitation.email}, which is no verified address of your account '{user}'. "
+            f"This invitation was sent to {invitation.email}, which is not a verified address of your account "
+            f"'{user}'. "
             "Sign in with the account that has it, verify it as yours, or ask for an invitation to your own address.",
         )
     if invitation.user_id == user.pk:
@@ -74,10 +77,14 @@ def _inviter_may(invitation: Invitation) -> bool:
 
 def _ended(invitation: Invitation) -> HubError:
     if invitation.into:
-        return forbidden("inviter_may_not", f"Whoever invited you manages the team '{invitation.into}' no more.")
+        return forbidden(
+            "inviter_may_not",
+            f"The person who invited you no longer manages the team '{invitation.into}'. "
+            "Ask a manager for a new invitation.",
+        )
     return forbidden(
         "inviter_may_not",
-        f"Whoever invited you may not give that role in '{invitation.channel}' any more. "
+        f"The person who invited you may no longer give that role in '{invitation.channel}'. "
         "Ask an owner for a new invitation.",
     )
 
@@ -118,6 +125,6 @@ def _taken_back(invitation: Invitation) -> HubError:
     whence = f"the team '{invitation.into}'" if invitation.into else f"'{invitation.channel}'"
     return forbidden(
         "taken_back",
-        f"This invitation holds no more: after it was sent, a role in {whence} was taken away or lowered. "
+        f"This invitation is no longer valid: a role in {whence} was removed or lowered after it was sent. "
         "Ask for a new one.",
     )

@@ -59,7 +59,7 @@ def _followed(request: HttpRequest, secret: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def mine(request: HttpRequest) -> HttpResponse:
-    """List the user's open invitations. A POST answers the one with the id `invitation`."""
+    """List the user's pending invitations. A POST answers the one with the id `invitation`."""
     user = actors.person(request)
     waiting = invitations.mine(user)
     if request.method != "POST":
@@ -67,7 +67,9 @@ def mine(request: HttpRequest) -> HttpResponse:
     pk = request.POST.get("invitation", "")
     invitation = waiting.filter(pk=int(pk) if pk.isdecimal() and len(pk) < DIGITS_MAX else 0).first()
     if invitation is None:
-        messages.error(request, "The invitation is gone: it was used, withdrawn, sent again, or is too old.")
+        messages.error(
+            request, "The invitation is no longer valid: it was used, withdrawn or sent again, or it has expired."
+        )
         return redirect("account-invitations")
     try:
         return _answer(request, user, invitation)

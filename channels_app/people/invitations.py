@@ -53,9 +53,9 @@ class Asked:
 def invite(
     *, actor: Actor, channel: Channel, role: str, email: str = "", username: str = "", team: str = ""
 ) -> Invitation:
-    """Invite an address, a user or a team. An open invitation is renewed, and its former link expires."""
+    """Invite an address, a user or a team. A pending invitation is renewed, and its former link expires."""
     if actor.user is None:
-        raise forbidden("person_needed", "Invitations come from people; a key without a user can't send any.")
+        raise forbidden("person_needed", "Only users can send invitations; this key belongs to no user.")
     asked = _team(team) if team else _person(email or username, is_address=bool(email))
     _count(actor.user, asked)
     with transaction.atomic():
@@ -92,7 +92,7 @@ def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
     locked = lock_channel(actor, channel, Permission.MANAGE)
     invitation = waiting().filter(channel=locked, who=who).first()
     if invitation is None:
-        raise not_found("no_invitation", f"No invitation of {who[:254]} to '{locked}' is waiting (any more).")
+        raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to '{locked}'.")
     members.check_may_give(actor, locked, invitation.role)
     _record(Action.INVITATION_WITHDRAW, actor, invitation, invitation.who)
     invitation.delete()
@@ -103,7 +103,7 @@ def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
     locked = teams.lock_team(user, team)
     invitation = waiting().filter(into=locked, who=who).first()
     if invitation is None:
-        raise not_found("no_invitation", f"No invitation of {who[:254]} into '{locked}' is waiting (any more).")
+        raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to the team '{locked}'.")
     log.record(Action.TEAM_WITHDRAW, by=Actor(user=user), target=locked.name, detail={"user": invitation.who})
     invitation.delete()
 
@@ -154,7 +154,7 @@ def find(digest: str) -> Invitation | None:
 
 
 def is_invited(email: str) -> bool:
-    """Tell whether an open invitation of the address exists, so that it may sign up."""
+    """Tell whether a pending invitation of the address exists, so that it may sign up."""
     address = mail_addresses.plain(email)
     return bool(address) and waiting().filter(email=address).exists()
 
@@ -202,8 +202,7 @@ def _send(invitation: Invitation, asked: Asked, by: User) -> None:
     if invitation.declined_at and invitation.expires_at > timezone.now():
         raise conflict(
             "declined",
-            f"{asked.who} has declined an invitation, and is not asked again until "
-            f"{invitation.expires_at:%-d %B %Y}. Whoever changes their mind can ask you.",
+            f"{asked.who} declined an invitation and can't be invited again until {invitation.expires_at:%-d %B %Y}.",
         )
     invitation.who, invitation.email, invitation.user, invitation.team = asked.who, asked.email, asked.user, asked.team
     invitation.invited_by, invitation.declined_at = by, None
@@ -235,7 +234,7 @@ def _person(who: str, *, is_address: bool) -> Asked:
         return Asked(address, email=address, user=owner.user if owner else None)
     name = who.strip()
     if not user_names.may_be(name):
-        raise bad_request("bad_user_name", f"'{name[:60]}' can't be a user name; expected one, or an e-mail address.")
+        raise bad_request("bad_user_name", f"'{name[:60]}' is not a user name; expected one, or an e-mail address.")
     return Asked(name, user=user_names.having(name).filter(is_active=True).first())
 
 
@@ -269,7 +268,10 @@ def _lock_invitation(user: User, invitation: Invitation) -> Invitation:
         Team.objects.select_for_update().filter(pk=invitation.into.pk).first()
     current = find(invitation.digest)
     if current is None:
-        raise not_found("no_invitation", "The invitation is gone: it was used, withdrawn, sent again, or is too old.")
+        raise not_found(
+            "no_invitation",
+            "The invitation is no longer valid: it was used, withdrawn or sent again, or it has expired.",
+        )
     if error := refusal(user, current):
         raise error
     return current
@@ -280,7 +282,7 @@ def _address(email: str) -> str:
     try:
         validate_email(address)
     except ValidationError:
-        raise bad_request("bad_email", f"'{email[:100]}' is no e-mail address.") from None
+        raise bad_request("bad_email", f"'{email[:100]}' is not an e-mail address.") from None
     return address
 
 

@@ -74,7 +74,7 @@ def _known_teams(actor: Actor) -> QuerySet[Team]:
 
 
 def pending_invitations(channel: Channel) -> QuerySet[Invitation]:
-    """Return the open invitations, the newest first."""
+    """Return the pending invitations, the newest first."""
     waiting = Invitation.objects.filter(channel=channel, declined_at=None, expires_at__gt=timezone.now())
     return waiting.select_related("invited_by").order_by("-expires_at")
 

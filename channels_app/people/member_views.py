@@ -49,40 +49,43 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
             return _invited(invitations.invite(actor=actor, channel=channel, role=role, email=email, **who))
         case "add":
             member = members.add(actor=actor, channel=channel, role=role, **who)
-            return f"{members.name_of(member)} is a member now: {member.role}."
+            return f"{members.name_of(member)} is now a member: {member.role}."
         case "change" if role == Role.OWNER and who["username"] and not members.may_add(actor):
             return _invited(invitations.invite(actor=actor, channel=channel, role=role, **who))
         case "change":
             member = members.change(actor=actor, channel=channel, role=role, **who)
-            return f"The role of {members.name_of(member)} is {member.role} now; it holds from the next request on."
+            return f"The role of {members.name_of(member)} is now {member.role} and applies from the next request."
         case "remove":
             members.remove(actor=actor, channel=channel, **who)
             return _removed(channel, **who)
         case "withdraw":
             invited = _text(request.POST, "who")
             invitations.withdraw(actor=actor, channel=channel, who=invited)
-            return f"The invitation of {invited} is withdrawn; its link is good for nothing any more."
-    raise bad_request("bad_action", "The form says nothing that can be done; load the page again.")
+            return f"The invitation of {invited} was withdrawn; its link no longer works."
+    raise bad_request("bad_action", "Unknown action. Reload the page.")
 
 
 def _invited(invitation: Invitation) -> str:
-    """Return the message after an invitation. It promises no mail if no mail server is set up."""
+    """Return the message after an invitation. It promises no mail if no mail server is configured."""
     if not invitation.email:
         role = "an owner" if invitation.role == Role.OWNER else "a member"
         return f"{invitation.who} is invited, and is {role} once the invitation is accepted."
     if not mailing.is_set_up():
         return (
-            f"{invitation.who} is invited. No mail goes out, since no mail server is set up: hand over the link below."
+            f"{invitation.who} is invited. No mail is sent, since no mail server is configured: "
+            "send them the link below."
         )
-    return f"{invitation.who} is invited. The mail is sent in a moment; the list below says whether it went out."
+    return f"{invitation.who} is invited. The mail is sent in a moment; the list below shows whether that succeeded."
 
 
 def _removed(channel: Channel, username: str, team: str) -> str:
     if team:
-        return f"team {team} is no member of {channel} any more; what its people could do by it alone has ended."
+        return (
+            f"team {team} is no longer a member of {channel}; its people lose the rights that came only from the team."
+        )
     if teams := members.teams_between(channel, username):
-        return f"{username} is a member of {channel} only by the team {' and '.join(teams)} now."
-    return f"{username} is no member of {channel} any more, and nor are the keys of {username}."
+        return f"{username} is now a member of {channel} only through the team {' and '.join(teams)}."
+    return f"{username} is no longer a member of {channel}; keys of {username} lose their rights there."
 
 
 def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
@@ -157,7 +160,7 @@ def leave(request: HttpRequest, channel: str) -> HttpResponse:
     username = actor.user.username if actor.user else ""
     member, teams = members.named(shown, username), members.teams_between(shown, username)
     if member is None and not teams:
-        raise PermissionDenied(f"You are no member of '{shown}', so there is nothing to leave.")
+        raise PermissionDenied(f"You are not a member of '{shown}', so you can't leave it.")
     error = None
     if request.method == "POST":
         try:

@@ -26,7 +26,7 @@ def add(*, actor: Actor, channel: Channel, role: str, username: str = "", team: 
     locked = acts.lock_channel(Action.MEMBER_ADD, actor, channel)
     check_may_give(actor, locked, role)
     if not may_add(actor, team=team):
-        raise forbidden("invited_first", "Nobody is made a member unasked: send an invitation, to be accepted.")
+        raise forbidden("invited_first", "Members have to accept an invitation first: send one.")
     if existing := named(locked, username, team):
         raise is_member_already(existing)
     member = Member(channel=locked, role=role)
@@ -55,7 +55,7 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
     _check_may_touch(actor, locked, before, role)
     _check_is_person(member, role)
     if role == Role.OWNER and not may_add(actor):
-        raise forbidden("invited_first", "Nobody is made an owner unasked: send an invitation, to be accepted.")
+        raise forbidden("invited_first", "Owners have to accept an invitation first: send one.")
     _check_an_owner_stays(member)
     if role == Role.OWNER:
         make_owner(member)
@@ -86,7 +86,8 @@ def leave(*, actor: Actor, channel: Channel) -> None:
     if teams and named(locked, username) is None:
         raise conflict(
             "member_by_team",
-            f"You belong to '{locked}' by the team {' and '.join(teams)} alone; leave that to leave the channel.",
+            f"You belong to '{locked}' only through the team {' and '.join(teams)}; "
+            "leave the team to leave the channel.",
         )
     member = _member(locked, username)
     _check_an_owner_stays(member)
@@ -125,8 +126,8 @@ def check_no_team_owns(team: str, channel: Channel, role: str) -> None:
     if team and role == Role.OWNER:
         raise bad_request(
             "no_team_owns",
-            f"{team} can't own '{channel}': an owner is a person, so that somebody can be asked. "
-            f"Make it a {Role.MAINTAINER}, or one of its people an owner.",
+            f"{team} can't own '{channel}': only a user can be an owner. "
+            f"Make the team a {Role.MAINTAINER}, or one of its people an owner.",
         )
 
 
@@ -171,9 +172,7 @@ def _team_named(name: str) -> Team:
 def _member(channel: Channel, username: str, team: str = "") -> Member:
     member = named(channel, username, team)
     if member is None:
-        raise not_found(
-            "no_such_member", f"{(team or username)[:150] or 'Nobody'} is no member of '{channel}' (any more)."
-        )
+        raise not_found("no_such_member", f"{(team or username)[:150] or 'The user'} is not a member of '{channel}'.")
     return member
 
 
@@ -183,13 +182,13 @@ def _check_is_person(member: Member, role: str) -> None:
 
 def _check_role(role: str) -> None:
     if role not in Role.values:
-        raise bad_request("bad_role", f"'{role[:20]}' is no role; expected one of: {', '.join(Role.values)}.")
+        raise bad_request("bad_role", f"'{role[:20]}' is not a role; expected one of: {', '.join(Role.values)}.")
 
 
 def _check_may_touch(actor: Actor, channel: Channel, *roles: str) -> None:
     """Raise HubError 403 if one of `roles`, assigned or removed, is owner and the actor is not an owner."""
     if Role.OWNER in roles and Permission.OWN not in permissions(actor, channel):
-        raise forbidden("owners_only", f"Only owners of '{channel}' make or unmake owners; you are none.")
+        raise forbidden("owners_only", f"Only owners of '{channel}' can add or remove owners; you are not an owner.")
 
 
 def _check_an_owner_stays(member: Member) -> None:

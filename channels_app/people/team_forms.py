@@ -10,14 +10,14 @@ class TeamForm(forms.Form):
     name = forms.CharField(
         max_length=NAME_MAX_CHARACTERS,
         widget=forms.TextInput(AS_TYPED),
-        help_text="By it owners of channels find the team. Lower-case letters, digits, '_', '.' and '-'.",
+        help_text="Channel owners find the team by this name. Lower-case letters, digits, '_', '.' and '-'.",
     )
-    description = forms.CharField(required=False, max_length=500, help_text="Who is in it, and what for.")
+    description = forms.CharField(required=False, max_length=500, help_text="Who is in the team, and what it is for.")
     group = forms.CharField(
         label="OpenID Connect group",
         required=False,
         max_length=200,
         widget=forms.TextInput(AS_TYPED),
-        help_text="As PROVIDER:GROUP, the provider by its id on this hub. Whoever signs in there with this group is in "
-        "the team, and only for as long. Only administrators set it; to empty it takes out who came by it.",
+        help_text="PROVIDER:GROUP, with the provider's id on this hub. Users who sign in there with this group are in "
+        "the team as long as they have the group. Only administrators can set it. Emptying it removes those users.",
     )

@@ -22,7 +22,7 @@ def people(team: Team) -> QuerySet[TeamMember]:
 
 
 def pending(team: Team) -> QuerySet[Invitation]:
-    """Return the open invitations to the team."""
+    """Return the pending invitations to the team."""
     return invitations.waiting().filter(into=team).select_related("invited_by").order_by("-expires_at")
 
 

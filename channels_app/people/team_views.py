@@ -32,7 +32,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         except HubError as error:
             form.add_error("name", error.detail)
         else:
-            messages.success(request, f"The team {team} is there, and you manage it.")
+            messages.success(request, f"Team {team} created. You are its manager.")
             return redirect("team", team.name)
     found = Paginator(team_queries.visible_teams(user), PEOPLE_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "people/teams.html", {"form": form, "teams": found})
@@ -72,15 +72,16 @@ def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -
             message = f"The invitation of {who} is withdrawn."
         case "manager" | "no-manager" as action:
             teams.set_manager(user=user, team=team, username=username, is_manager=action == "manager")
-            message = f"{username} {'manages' if action == 'manager' else 'does not manage'} the team now."
+            change = "is now" if action == "manager" else "is no longer"
+            message = f"{username} {change} a manager of the team."
         case "remove":
             teams.remove(user=user, team=team, username=username)
-            message = f"{username} is in the team no more; what came by it has ended."
+            message = f"{username} was removed from the team and loses the rights that came from it."
         case "delete":
             teams.delete(user=user, team=team)
             message = f"The team {team} is deleted."
         case _:
-            raise bad_request("bad_action", "The form says nothing that can be done; load the page again.")
+            raise bad_request("bad_action", "Unknown action. Reload the page.")
     messages.success(request, message)
     stays = team_queries.visible_teams(user).filter(pk=team.pk).exists()
     return redirect("team", team.name) if stays else redirect("account-teams")

@@ -70,7 +70,7 @@ def delete(*, user: User, team: Team) -> None:
 
 
 def add(*, user: User, team: Team, who: str) -> TeamMember:
-    """Add a user without an invitation, by exact user name or verified e-mail address: for administrators.
+    """Add a user without an invitation, by user name or verified e-mail address: for administrators.
 
     All others use invitations.invite_into_team.
     """
@@ -78,7 +78,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
     with transaction.atomic():
         locked = lock_team(user, team)
         if not user.is_superuser:
-            raise forbidden("invited_first", "Nobody is put into a team unasked: send an invitation, to be accepted.")
+            raise forbidden("invited_first", "People have to accept an invitation to a team first: send one.")
         person = _person(who)
         if TeamMember.objects.filter(team=locked, user=person).exists():
             raise conflict("in_team", f"{person} is in the team '{locked}' already.")
@@ -108,8 +108,8 @@ def remove(*, user: User, team: Team, username: str) -> None:
     if member.is_by_group:
         raise conflict(
             "by_group",
-            f"{username} is in '{locked}' by the group '{locked.group}' and would come back at the next sign-in. "
-            "End it there, where the group is kept.",
+            f"{username} is in '{locked}' through the group '{locked.group}' and would be added again at the next "
+            "sign-in. Remove them from the group at the provider.",
         )
     _check_a_manager_stays(member)
     _record(Action.TEAM_REMOVE, user, locked, {"user": username})
@@ -154,7 +154,7 @@ def lock_team(user: User, team: Team, *, by_manager: bool = True) -> Team:
     if locked is None:
         raise not_found("no_such_team", f"There is no team '{team}' any more.")
     if by_manager and not manages(user, locked):
-        raise forbidden("managers_only", f"Only managers of the team '{locked}' may do that; you are none.")
+        raise forbidden("managers_only", f"Only managers of the team '{locked}' may do that; you are not a manager.")
     return locked
 
 
@@ -166,8 +166,7 @@ def _check_may_bind(user: User, group: str) -> None:
     if group and not user.is_superuser:
         raise forbidden(
             "administrators_only",
-            f"Only an administrator makes '{group[:100]}' a team's group: all of its people would be in the team "
-            "unasked. Ask one, or leave the field empty.",
+            f"Only an administrator can set a team's group, here '{group[:100]}'. Ask one, or leave the field empty.",
         )
 
 
@@ -187,7 +186,7 @@ def _take_out(user: User, member: TeamMember) -> None:
 def _membership(team: Team, username: str) -> TeamMember:
     member = TeamMember.objects.filter(team=team, user__username=username).select_related("user", "team").first()
     if member is None:
-        raise not_found("not_in_team", f"{username[:150] or 'Nobody'} is not in the team '{team}' (any more).")
+        raise not_found("not_in_team", f"{username[:150] or 'The user'} is not in the team '{team}'.")
     return member
 
 
@@ -198,7 +197,7 @@ def _person(who: str) -> User:
     if person is None:
         raise not_found(
             "no_such_user",
-            f"No user has the name, or as a verified e-mail address, '{who[:150]}'.",
+            f"No user has the user name or verified e-mail address '{who[:150]}'.",
         )
     return person
 

@@ -60,17 +60,17 @@ def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
         url, channel, cause = settings.HUB_PUBLIC_URL, _channel(parts), _cause(request.path, parts)
         return not_found(
             "no_upload_here",
-            f"Nothing is taken by {request.method} at {path}{cause}. "
-            f"Packages are uploaded by POST{_command(request, url, channel)}",
+            f"{request.method} is not supported at {path}{cause}. "
+            f"Upload packages by POST{_command(request, url, channel)}",
         )
     if request.method == "DELETE":
         named = parts[3:] if parts[:3] == ["api", "v1", "delete"] else parts
         place = "/".join(named) if len(named) == 3 and _is_channel(named[0]) else "CHANNEL/SUBDIR/FILE"
-        where = f"A package is deleted by DELETE at {settings.HUB_PUBLIC_URL}/api/v1/delete/{_shown(place)}."
-        return HubError(405 if is_there else 404, "no_delete_here", f"Nothing is deleted at {path}. {where}", allowed)
-    return HubError(
-        405 if is_there else 404, "wrong_method", f"Nothing is changed by {request.method} at {path}.", allowed
-    )
+        where = f"Delete a package by DELETE at {settings.HUB_PUBLIC_URL}/api/v1/delete/{_shown(place)}."
+        return HubError(
+            405 if is_there else 404, "no_delete_here", f"DELETE is not supported at {path}. {where}", allowed
+        )
+    return HubError(405 if is_there else 404, "wrong_method", f"{request.method} is not supported at {path}.", allowed)
 
 
 def _command(request: HttpRequest, url: str, channel: str) -> str:

@@ -44,7 +44,7 @@ def come_back(context: dict[str, Any]) -> str:
 
 @register.simple_tag(takes_context=True)
 def whom_to_ask(context: dict[str, Any]) -> str:
-    """Whoever can give the right to what is refused: of the administration's pages no owner of a channel."""
+    """Return the person to ask for the missing right: an administrator on their pages, else a channel's owner."""
     of_hub = context["request"].path.split("/")[1] in ("admin", "status")
     return "an administrator of the hub" if of_hub else "an owner of the channel"
 

@@ -62,7 +62,7 @@ def test_a_team_is_a_member_once_a_manager_accepts(channel: Channel, olga: User,
     TeamMember.objects.create(team=team, user=max_)
     invitation = ask(channel, olga, team="mappers")
     sam = User.objects.get(username="sam")
-    with refused(403, "not_your_team", "Only managers of the team 'mappers' answer this invitation."):
+    with refused(403, "not_your_team", "Only managers of the team 'mappers' can answer this invitation."):
         invitations.accept(user=max_, invitation=invitation)
     assert "demo" not in text(signed_in(max_).get(MINE)).partition("<main")[2]
     assert "olga invites your team mappers" in text(signed_in(sam).get(MINE))
@@ -125,11 +125,11 @@ def test_whoever_declines_is_left_alone_for_a_while(channel: Channel, olga: User
     client = signed_in(max_)
     answer = client.post(MINE, {"action": "decline", "invitation": str(ask(channel, olga, username="max").pk)})
     assert said(answer) == ["You have declined the invitation to demo."]
-    with refused(409, "declined", "max has declined an invitation, and is not asked again until"):
+    with refused(409, "declined", "max declined an invitation and can't be invited again until"):
         ask(channel, olga, Role.OWNER, username="max")
     assert "No pending invitations" in text(client.get(MINE))
     assert "Pending invitations" not in text(signed_in(olga).get(MEMBERS))
-    with refused(404, "no_invitation", "No invitation of max to 'demo' is waiting"):
+    with refused(404, "no_invitation", "There is no pending invitation of max to 'demo'"):
         invitations.withdraw(actor=Actor(user=olga), channel=channel, who="max")
     invitations.forget_expired()
     assert Invitation.objects.exists()
@@ -144,9 +144,9 @@ def test_so_it_is_for_teams_and_addresses(channel: Channel, olga: User, sam: Use
     invitations.decline(user=max_, invitation=ask(channel, olga, email="max@example.org"))
     invitations.decline(user=max_, invitation=invitations.invite_into_team(user=sam, team=team, who="max"))
     for who in ({"team": "mappers"}, {"email": "MAX@example.org"}):
-        with refused(409, "declined", "has declined an invitation"):
+        with refused(409, "declined", "declined an invitation"):
             ask(channel, olga, **who)
-    with refused(409, "declined", "max has declined an invitation"):
+    with refused(409, "declined", "max declined an invitation"):
         invitations.invite_into_team(user=sam, team=team, who="max")
     assert events()[-1][:2] == ("team.decline", "mappers")
 
@@ -155,7 +155,9 @@ def test_one_answers_ones_own_invitations_alone(channel: Channel, olga: User, sa
     invitation = ask(channel, olga, username="max")
     for which in (str(invitation.pk), "0", "x", "", "9" * 30):
         answer = signed_in(sam).post(MINE, {"action": "accept", "invitation": which})
-        assert said(answer) == ["The invitation is gone: it was used, withdrawn, sent again, or is too old."]
+        assert said(answer) == [
+            "The invitation is no longer valid: it was used, withdrawn or sent again, or it has expired."
+        ]
     assert Member.objects.count() == 1
 
 
@@ -229,7 +231,9 @@ def test_only_managers_of_a_team_ask_into_it(olga: User, team: Team) -> None:
 def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, settings: Settings) -> None:
     client, email = signed_in(olga), "ada@example.org"
     sent = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})
-    assert said(sent) == [f"{email} is invited. The mail is sent in a moment; the list below says whether it went out."]
+    assert said(sent) == [
+        f"{email} is invited. The mail is sent in a moment; the list below shows whether that succeeded."
+    ]
     assert "The mail is queued." in text(client.get(MEMBERS))
     invitation = Invitation.objects.get()
     assert f"/invitations/{invitations.secret_of(invitation)}" in text(client.get(MEMBERS))
@@ -243,7 +247,7 @@ def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, 
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
     again = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})
     assert said(again)[-1] == (
-        f"{email} is invited. No mail goes out, since no mail server is set up: hand over the link below."
+        f"{email} is invited. No mail is sent, since no mail server is configured: send them the link below."
     )
     assert "No mail was sent: no mail server is configured." in text(client.get(MEMBERS))
     found = text(client.get(f"{MEMBERS}?find=eve@example.org"))

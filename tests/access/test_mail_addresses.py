@@ -33,7 +33,7 @@ def test_invitation_is_not_for_an_address_of_other_letters(
     invitation = invite(channel, olga, MEANT[address])
     assert invitation.user is None
     assert not invitations.mine(sam)
-    with refused(403, "not_your_address", f"This invitation was sent to {MEANT[address]}, which is no verified"):
+    with refused(403, "not_your_address", f"This invitation was sent to {MEANT[address]}, which is not a verified"):
         invitations.accept(user=sam, invitation=invitation)
 
 
@@ -41,7 +41,7 @@ def test_invitation_is_not_for_an_address_of_other_letters(
 def test_team_adds_nobody_by_an_address_of_other_letters(admin_user: User, olga: User, sam: User, address: str) -> None:
     team = make_team("mappers", manager=olga)
     make_address(sam, address)
-    with refused(404, "no_such_user", "No user has the name, or as a verified e-mail address"):
+    with refused(404, "no_such_user", "No user has the user name or verified e-mail address"):
         teams.add(user=admin_user, team=team, who=MEANT[address])
 
 

@@ -31,7 +31,7 @@ from tests.threads import at_once, shared_database
 pytestmark = pytest.mark.django_db
 FIELDS = {"repository": "octo-org/sample", "workflow": "release.yml"}
 GITHUB = PROVIDERS["github"]
-KEPT = "is kept for a channel that another user's CI is about to make; choose another name."
+KEPT = "is reserved for a channel that another user's CI may create; choose another name."
 
 
 @pytest.fixture(autouse=True)

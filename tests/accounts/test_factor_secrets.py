@@ -112,7 +112,7 @@ def test_a_lost_secret_key_is_said_and_destroys_nothing(mara: User, settings: Se
     before = stored()
     settings.SECRET_KEY = "new"
     said = start()
-    assert said.startswith("1 second factors can't be read: they were set up while SECRET_KEY was another one.")
+    assert said.startswith("1 second factors can't be read: they were set up with a different SECRET_KEY.")
     assert stored() == before
     with pytest.raises(HubError, match="The hub can't read your second factor"):
         factor_secrets.decrypt(Authenticator.objects.get().data["secret"])
@@ -133,7 +133,7 @@ def test_an_administrator_removes_lost_factors_by_command(mara: User) -> None:
     RecoveryCodes.activate(mara)
     out = StringIO()
     call_command("removefactors", "mara", stdout=out)
-    assert out.getvalue() == "mara had an authenticator app, recovery codes; that is removed.\n"
+    assert out.getvalue() == "Removed the second factors of mara: an authenticator app, recovery codes.\n"
     assert not Authenticator.objects.exists()
     event = AuditEvent.objects.get(action="user.factors_remove")
     assert (event.target, event.actor, event.detail["fields"]) == (
@@ -143,6 +143,6 @@ def test_an_administrator_removes_lost_factors_by_command(mara: User) -> None:
     )
     assert notifications.recipients(event.pk) == [mara.pk]
     call_command("removefactors", "mara", stdout=out)
-    assert out.getvalue().endswith("mara has none.\n")
+    assert out.getvalue().endswith("mara has no second factors.\n")
     with pytest.raises(CommandError, match="There is no user 'nobody'"):
         call_command("removefactors", "nobody")

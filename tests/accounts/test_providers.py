@@ -171,7 +171,7 @@ def test_by_hand_any_account_is_connected_and_disconnected(acme: SignInProvider,
     account = SocialAccount.objects.get(user=olga)
 
     refused = client.post("/accounts/3rdparty/", {"account": account.pk})
-    assert "This is the only way into your account. Set a password first." in text(refused)
+    assert "This is the only way to sign in to your account. Set a password first." in text(refused)
 
     make_address(olga, "olga@example.org")
     olga.set_password("granite-Window-9")
@@ -265,7 +265,7 @@ def test_malformed_groups_change_nothing(
     with caplog.at_level(logging.WARNING):
         sign_in(Client(), acme)
     assert teams_of("mara") == {"mappers"}
-    assert "mara signed in by acme, whose claim 'groups' is no list of names" in caplog.text
+    assert "mara signed in by acme, whose claim 'groups' is not a list of group names" in caplog.text
 
 
 def test_groups_that_are_missing_change_nothing(client: Client, acme: SignInProvider, settings: Settings) -> None:

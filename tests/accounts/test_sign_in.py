@@ -19,7 +19,7 @@ from tests.pages import signed_in, text
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "tungsten-Lantern-7"
-WRONG = "No active user has this name and password. Mind that the password distinguishes capital letters."
+WRONG = "Wrong user name or password. Passwords are case-sensitive."
 LOGIN, VERIFY = "/accounts/login/", "/accounts/confirm-email/"
 
 

@@ -72,7 +72,7 @@ def test_first_address_of_a_new_account_alarms_nobody(client: Client, is_open: N
 
 def test_after_three_wrong_codes_the_right_one_is_void(client: Client, is_open: None) -> None:
     client.post(SIGN_UP, FORM)
-    assert "This is not the code that was sent" in text(client.post(VERIFY, {"code": "wrong1"}))
+    assert "Wrong code" in text(client.post(VERIFY, {"code": "wrong1"}))
     for _ in range(2):
         client.post(VERIFY, {"code": "wrong1"})
     client.post(VERIFY, {"code": mailed_code()})
@@ -98,7 +98,7 @@ def test_a_known_address_is_not_told_of_on_the_page(is_open: None) -> None:
     assert "set another password: http://127.0.0.1:8000/accounts/password/reset/" in str(arrived()[0].body)
 
 
-TAKEN = "Somebody has this name, in these or other capitals. Choose another."
+TAKEN = "This user name is taken, perhaps in other capitals. Choose another one."
 SHAPE = "Expected letters from a to z, digits"
 
 
@@ -129,7 +129,7 @@ def test_without_an_invitation_there_is_no_page(client: Client) -> None:
 
 def test_whoever_was_invited_signs_up_with_that_address_alone(invited: Client) -> None:
     other = invited.post(SIGN_UP, FORM | {"email": "other@example.org"})
-    assert "No invitation of other@example.org is waiting." in text(other)
+    assert "There is no pending invitation for other@example.org." in text(other)
     assert invited.post(SIGN_UP, FORM).headers["Location"] == VERIFY
     assert User.objects.filter(username="ada").exists()
 
@@ -159,4 +159,4 @@ def test_who_may(db: None, settings: Settings, policy: str, email: str, may: boo
 def test_another_domain_is_refused_in_words(client: Client, settings: Settings) -> None:
     settings.HUB_SIGN_UP, settings.HUB_SIGN_UP_DOMAINS = "domains", ["corp.example"]
     page = text(client.post(SIGN_UP, FORM))
-    assert "ada@example.org is of another domain; expected an address of corp.example" in page
+    assert "ada@example.org has another domain; expected an address of corp.example" in page

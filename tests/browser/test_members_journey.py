@@ -49,7 +49,9 @@ def test_the_invited_signs_up_and_joins(hub: LiveHub, visit: Visit, javascript: 
     row = owner.get_by_role("listitem").filter(has_text=email)
     row.get_by_label(f"Role of {email}").select_option("contributor")
     row.get_by_role("button", name="Invite").click()
-    expect(owner.get_by_text(f"{email} is invited. No mail goes out, since no mail server is set up")).to_be_visible()
+    expect(
+        owner.get_by_text(f"{email} is invited. No mail is sent, since no mail server is configured")
+    ).to_be_visible()
     expect(owner.get_by_role("row", name=email)).to_contain_text("Contributor")
 
     page = visit(None, javascript=javascript).open(mails.next(LINK))
@@ -104,5 +106,5 @@ def test_a_team_joins_and_whoever_leaves_it_is_out(hub: LiveHub, visit: Visit) -
     page.get_by_role("link", name="cartographers").click()
     page.get_by_role("link", name="Leave").click()
     page.get_by_role("button", name="Leave cartographers").click()
-    expect(page.get_by_text("max is in the team no more")).to_be_visible()
+    expect(page.get_by_text("max was removed from the team")).to_be_visible()
     expect(person.open("/channels/mapped").get_by_role("main")).to_contain_text("Page not found")

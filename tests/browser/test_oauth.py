@@ -45,7 +45,7 @@ def test_from_the_program_to_the_hub_and_back(hub: LiveHub, visit: Visit, javasc
     expect(row).to_contain_text("Upload packages to every channel that you may upload to")
     row.get_by_role("link", name="Revoke").click()
     page.get_by_role("button", name="Revoke pixi / rattler").click()
-    expect(page.get_by_text("pixi / rattler can do nothing in your name any more.")).to_be_visible()
+    expect(page.get_by_text("pixi / rattler can no longer access your account.")).to_be_visible()
     assert read_status(hub, channel, token) == 401
 
 

@@ -38,9 +38,9 @@ def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, m
 @pytest.mark.parametrize(
     ("username", "typed", "sentence"),
     [
-        ("nobody", "demo", "'nobody' is no owner of 'demo'. Nobody owns a channel unasked"),
-        ("max", "demo", "'max' is no owner of 'demo'. Nobody owns a channel unasked"),
-        ("olga", "demo", "That is yourself; give the name of somebody else."),
+        ("nobody", "demo", "'nobody' is not an owner of 'demo'. Invite them as an owner first"),
+        ("max", "demo", "'max' is not an owner of 'demo'. Invite them as an owner first"),
+        ("olga", "demo", "You can't transfer the channel to yourself. Enter another user name."),
         ("max", "Demo", "That is 'Demo'; expected the channel's name, 'demo'."),
         ("max", "", "This field is required."),
         ("", "demo", "This field is required."),

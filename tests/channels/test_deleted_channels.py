@@ -72,7 +72,7 @@ def test_the_name_is_taken_until_then(published: Channel, sam: User) -> None:
 
 def test_after_the_grace_nothing_is_restored(published: Channel, olga: User) -> None:
     age(published, 25)
-    with pytest.raises(HubError, match="'demo' can't be restored: its time is over"):
+    with pytest.raises(HubError, match="'demo' can't be restored: the time for that is over"):
         channels.restore(actor=Actor(user=olga), channel=published)
     assert not queries.deleted_channels(Actor(user=olga)).exists()
 

@@ -26,7 +26,7 @@ from tests.pages import signed_in, text
 
 pytestmark = pytest.mark.django_db
 
-SENTENCE = "'demo' was a channel that is gone; its name stays reserved for its last owners."
+SENTENCE = "The channel 'demo' was deleted; its name is reserved for its last owners."
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_nobody_but_its_last_owners_takes_the_name(gone: None, sam: User, way: s
 
 
 def test_an_administrator_frees_it_first(gone: None, admin_user: User) -> None:
-    with pytest.raises(HubError, match="stays reserved"):
+    with pytest.raises(HubError, match="is reserved"):
         channels.create(name="demo", owner=admin_user, is_private=True)
 
 
@@ -111,14 +111,14 @@ def test_each_of_its_last_owners_makes_it_again(gone: None, name: str) -> None:
 
 def test_it_is_reserved_for_nobody_where_its_owners_are_gone(gone: None, sam: User) -> None:
     User.objects.filter(username__in=["olga", "ida"]).delete()
-    with pytest.raises(HubError, match="stays reserved"):
+    with pytest.raises(HubError, match="is reserved"):
         channels.create(name="demo", owner=sam, is_private=True)
 
 
 def test_the_command_frees_it_and_its_owners_are_told(gone: None, sam: User) -> None:
     out = StringIO()
     call_command("freename", "demo", stdout=out)
-    assert "Everybody may make a channel 'demo' now." in out.getvalue()
+    assert "Any user can now create a channel 'demo'." in out.getvalue()
     event = AuditEvent.objects.get(action="channel.free_name")
     assert (event.target, sorted(event.detail["owners"])) == ("demo", ["ida", "olga"])
     (reader,) = notifications.recipients(event.pk)
@@ -163,6 +163,6 @@ def test_a_channel_that_is_made_again_and_deleted_again_is_the_new_owners(gone: 
     channels.delete(actor=Actor(user=sam), channel=channel)
     Channel.objects.update(deleted_at=timezone.now() - timedelta(days=2))
     housekeeping.remove_leftovers()
-    with pytest.raises(HubError, match="stays reserved"):
+    with pytest.raises(HubError, match="is reserved"):
         channels.create(name="demo", owner=olga, is_private=True)
     channels.create(name="demo", owner=sam, is_private=True)

@@ -129,7 +129,7 @@ def test_saving_what_is_there_is_no_event(owner: Client) -> None:
 
 def test_a_channel_becomes_public_only_with_the_box_ticked(owner: Client) -> None:
     response = owner.post(GENERAL, {"visibility": "public"})
-    assert "The channel would become public. Tick this box if you mean it." in text(response)
+    assert "This makes the channel public. Tick this box to confirm." in text(response)
     assert Channel.objects.get().is_private
     owner.post(GENERAL, {"visibility": "public", "confirm_visibility": "on"})
     assert not Channel.objects.get().is_private
@@ -138,7 +138,7 @@ def test_a_channel_becomes_public_only_with_the_box_ticked(owner: Client) -> Non
 
 def test_a_channel_becomes_private_only_with_the_box_ticked(owner: Client) -> None:
     Channel.objects.update(is_private=False)
-    assert "The channel would become private." in text(owner.post(GENERAL, {"visibility": "private"}))
+    assert "This makes the channel private." in text(owner.post(GENERAL, {"visibility": "private"}))
     owner.post(GENERAL, {"visibility": "private", "confirm_visibility": "on"})
     assert Channel.objects.get().is_private
 
@@ -189,7 +189,7 @@ def test_policies_are_changed(owner: Client) -> None:
         "max_upload_mib": "5",
     }
     response = owner.post(POLICIES, form)
-    assert said(response) == ["The policies are saved; they hold from the next upload on."]
+    assert said(response) == ["The policies are saved and apply from the next upload."]
     channel = Channel.objects.get()
     assert (channel.allow_overwrite, channel.allow_revision_3) == (True, False)
     assert (channel.only_trusted_publishers, channel.require_attestation) == (True, True)

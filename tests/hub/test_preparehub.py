@@ -61,7 +61,10 @@ def test_a_store_that_fails_stops_nobody(db: None, monkeypatch: pytest.MonkeyPat
             raise CommandError("The hub can't work with this store.")
 
     monkeypatch.setattr(preparehub, "call_command", call)
-    assert prepare()[1] == "The store: The hub can't work with this store. `manage.py checkstore` looks again.\n"
+    assert (
+        prepare()[1]
+        == "Check of the store failed: The hub can't work with this store. Run `manage.py checkstore` to repeat it.\n"
+    )
     assert User.objects.exists()
 
 

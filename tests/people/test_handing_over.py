@@ -126,7 +126,7 @@ def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: Use
     assert "shared" not in page
     answer = root.post(path_of(olga, "hand-over"), {"username": "sam", "deactivate": "on"})
     assert answer.status_code == 302
-    assert said(answer) == ["sam has the channel demo, the channel second, the team mappers now."]
+    assert said(answer) == ["Handed over to sam: the channel demo, the channel second, the team mappers."]
     owners = Member.objects.filter(role=Role.OWNER).values_list("channel__name", "user__username")
     assert sorted(owners) == [("demo", "sam"), ("second", "sam"), ("shared", "jo"), ("shared", "olga")]
     assert Member.objects.get(channel=channel, user=olga).role == Role.MAINTAINER
@@ -140,7 +140,9 @@ def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: Use
     ]
 
 
-@pytest.mark.parametrize(("username", "sentence"), [("olga", "is &#x27;olga&#x27; again"), ("x", "There is no user")])
+@pytest.mark.parametrize(
+    ("username", "sentence"), [("olga", "&#x27;olga&#x27; can&#x27;t be their own"), ("x", "There is no user")]
+)
 def test_nothing_is_handed_to_nobody(root: Client, channel: Channel, olga: User, username: str, sentence: str) -> None:
     page = text(root.post(path_of(olga, "hand-over"), {"username": username, "deactivate": "on"}))
     assert sentence in page
@@ -158,7 +160,7 @@ def test_handing_over_is_for_administrators(olga: User, sam: User, channel: Chan
 def test_the_command_does_the_same(channel: Channel, olga: User, sam: User) -> None:
     out = StringIO()
     call_command("handover", "olga", "--to", "sam", "--deactivate", stdout=out)
-    assert out.getvalue() == "sam has the channel demo now.\nolga is deactivated.\n"
+    assert out.getvalue() == "Handed over to sam: the channel demo.\nolga is deactivated.\n"
     assert events()[0] == ("channel.transfer", "sam", {"before": "olga", "by": "manage.py"})
     for arguments, sentence in ((("x", "--to", "sam"), "no user 'x'"), (("sam", "--to", "x"), "no user 'x'")):
         with pytest.raises(CommandError, match=sentence):

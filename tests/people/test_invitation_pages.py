@@ -98,7 +98,7 @@ def test_it_is_declined(link: str, ada: User) -> None:
 def test_another_account_is_told_whose_it_is(link: str, sam: User) -> None:
     client = signed_in(sam)
     page = text(client.get(link, follow=True))
-    sentence = "This invitation was sent to ada@example.org, which is no verified address of your account 'sam'."
+    sentence = "This invitation was sent to ada@example.org, which is not a verified address of your account 'sam'."
     assert escape(sentence) in page
     assert 'value="accept"' not in page
     refused = client.post(PAGE, {"action": "accept"}, follow=True)

@@ -59,7 +59,11 @@ def test_it_is_used_once(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     invitations.accept(user=ada, invitation=invitation)
     members.remove(actor=Actor(user=olga), channel=channel, username="ada")
-    with refused(404, "no_invitation", "The invitation is gone: it was used, withdrawn, sent again, or is too old."):
+    with refused(
+        404,
+        "no_invitation",
+        "The invitation is no longer valid: it was used, withdrawn or sent again, or it has expired.",
+    ):
         invitations.accept(user=ada, invitation=invitation)
 
 
@@ -85,20 +89,20 @@ def test_the_secret_follows_from_the_row_as_it_is_read_again(channel: Channel, o
 
 @pytest.mark.parametrize("email", ["ada", "a@b", "ada@example.org\nBcc: all@example.org", "a b@example.org"])
 def test_only_addresses_are_invited(channel: Channel, olga: User, email: str) -> None:
-    with refused(400, "bad_email", "is no e-mail address."):
+    with refused(400, "bad_email", "is not an e-mail address."):
         invite(channel, olga, email)
 
 
 def test_owners_alone_invite_owners_and_touch_their_invitations(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
-    with refused(403, "owners_only", "Only owners of 'demo' make or unmake owners"):
+    with refused(403, "owners_only", "Only owners of 'demo' can add or remove owners"):
         invite(channel, max_, role=Role.OWNER)
     invite(channel, olga, role=Role.OWNER)
     with refused(403, "owners_only", "Only owners"):
         invite(channel, max_, role=Role.VIEWER)
     with refused(403, "owners_only", "Only owners"):
         invitations.withdraw(actor=Actor(user=max_), channel=channel, who=ADDRESS)
-    with refused(400, "bad_role", "'boss' is no role"):
+    with refused(400, "bad_role", "'boss' is not a role"):
         invite(channel, olga, role="boss")
 
 
@@ -120,16 +124,16 @@ def test_strangers_and_keys_without_the_scope_invite_nobody(channel: Channel, ol
         invitations.invite(
             actor=Actor(user=olga, key=olga.keys.get()), channel=channel, email=ADDRESS, role=Role.VIEWER
         )
-    with refused(403, "person_needed", "Invitations come from people"):
+    with refused(403, "person_needed", "Only users can send invitations"):
         invitations.invite(actor=Actor(key=olga.keys.get()), channel=channel, email=ADDRESS, role=Role.VIEWER)
 
 
 def test_a_withdrawn_one_is_gone(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS)
-    with refused(404, "no_invitation", "The invitation is gone"):
+    with refused(404, "no_invitation", "The invitation is no longer valid"):
         invitations.accept(user=ada, invitation=invitation)
-    with refused(404, "no_invitation", "No invitation of ada@example.org to 'demo' is waiting (any more)."):
+    with refused(404, "no_invitation", "There is no pending invitation of ada@example.org to 'demo'."):
         invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS)
 
 
@@ -140,7 +144,7 @@ def test_the_link_alone_is_not_enough(channel: Channel, olga: User, sam: User, a
     elif address:
         make_address(sam, address)
     invitation = invite(channel, olga)
-    sentence = "This invitation was sent to ada@example.org, which is no verified address of your account 'sam'."
+    sentence = "This invitation was sent to ada@example.org, which is not a verified address of your account 'sam'."
     with refused(403, "not_your_address", sentence):
         invitations.accept(user=sam, invitation=invitation)
     with refused(403, "not_your_address", sentence):
@@ -150,7 +154,7 @@ def test_the_link_alone_is_not_enough(channel: Channel, olga: User, sam: User, a
 def test_it_ends_after_seven_days_and_is_forgotten(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    with refused(404, "no_invitation", "The invitation is gone"):
+    with refused(404, "no_invitation", "The invitation is no longer valid"):
         invitations.accept(user=ada, invitation=invitation)
     assert not invitations.is_invited(ADDRESS)
     housekeeping.remove_leftovers()
@@ -160,7 +164,7 @@ def test_it_ends_after_seven_days_and_is_forgotten(channel: Channel, olga: User,
 def test_it_ends_with_the_right_of_who_sent_it(channel: Channel, olga: User, max_: User, ada: User) -> None:
     make_member(channel, max_, Role.OWNER)
     invitation = invite(channel, max_, role=Role.OWNER)
-    sentence = "Whoever invited you may not give that role in 'demo' any more."
+    sentence = "The person who invited you may no longer give that role in 'demo'."
     members.change(actor=Actor(user=olga), channel=channel, username="max", role=Role.MAINTAINER)
     with refused(403, "inviter_may_not", sentence):
         invitations.accept(user=ada, invitation=invitation)
@@ -175,7 +179,7 @@ def test_it_ends_with_the_right_of_who_sent_it(channel: Channel, olga: User, max
 def test_it_ends_with_the_account_of_who_sent_it(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     User.objects.filter(pk=olga.pk).update(is_active=False)
-    with refused(403, "inviter_may_not", "Whoever invited you may not give that role"):
+    with refused(403, "inviter_may_not", "The person who invited you may no longer give that role"):
         invitations.accept(user=ada, invitation=invitation)
 
 
@@ -189,7 +193,7 @@ def test_a_member_stays_what_they_are(channel: Channel, olga: User, ada: User) -
 def test_a_deleted_channel_invites_nobody(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     Channel.objects.update(deleted_at=timezone.now())
-    with refused(404, "no_invitation", "The invitation is gone"):
+    with refused(404, "no_invitation", "The invitation is no longer valid"):
         invitations.accept(user=ada, invitation=invitation)
     assert not invitations.is_invited(ADDRESS)
 

@@ -27,9 +27,9 @@ def test_a_member_is_added_changed_and_removed(admin_client: Client, channel: Ch
     added = owner.post(MEMBERS, {"action": "add", "username": " max ", "role": "viewer"})
     changed = owner.post(MEMBERS, {"action": "change", "username": "max", "role": "maintainer"})
     removed = owner.post(MEMBERS, {"action": "remove", "username": "max"})
-    assert said(added) == ["max is a member now: viewer."]
-    assert said(changed)[-1] == "The role of max is maintainer now; it holds from the next request on."
-    assert said(removed)[-1] == "max is no member of demo any more, and nor are the keys of max."
+    assert said(added) == ["max is now a member: viewer."]
+    assert said(changed)[-1] == "The role of max is now maintainer and applies from the next request."
+    assert said(removed)[-1] == "max is no longer a member of demo; keys of max lose their rights there."
     assert {response.headers["Location"] for response in (added, changed, removed)} == {MEMBERS}
     assert [action for action, _, _ in events()] == ["member.add", "member.change", "member.remove"]
 
@@ -38,14 +38,14 @@ def test_a_member_is_added_changed_and_removed(admin_client: Client, channel: Ch
     ("form", "sentence"),
     [
         ({"team": "No Team", "role": "viewer"}, "'No Team' can't name a team."),
-        ({"team": "mappers", "role": "owner"}, "team mappers can't own 'demo': an owner is a person"),
-        ({"email": "a@b", "role": "viewer"}, "'a@b' is no e-mail address."),
-        ({"email": "a@example.org", "role": "boss"}, "'boss' is no role"),
+        ({"team": "mappers", "role": "owner"}, "team mappers can't own 'demo': only a user can be an owner"),
+        ({"email": "a@b", "role": "viewer"}, "'a@b' is not an e-mail address."),
+        ({"email": "a@example.org", "role": "boss"}, "'boss' is not a role"),
         ({"username": "olga", "role": "viewer"}, "olga is a member already: owner."),
-        ({"username": "max", "role": "boss"}, "'boss' is no role; expected one of"),
-        ({"username": "", "role": "viewer"}, "'' can't be a user name; expected one, or an e-mail address."),
-        ({"username": "\0", "role": "viewer"}, "'' can't be a user name"),
-        ({"username": "x" * 151, "role": "viewer"}, "can't be a user name"),
+        ({"username": "max", "role": "boss"}, "'boss' is not a role; expected one of"),
+        ({"username": "", "role": "viewer"}, "'' is not a user name; expected one, or an e-mail address."),
+        ({"username": "\0", "role": "viewer"}, "'' is not a user name"),
+        ({"username": "x" * 151, "role": "viewer"}, "is not a user name"),
     ],
 )
 def test_an_invitation_that_does_not_work_says_why(
@@ -62,11 +62,11 @@ def test_an_invitation_that_does_not_work_says_why(
     [
         ({"action": "remove", "username": "olga"}, "olga is the last owner of 'demo'"),
         ({"action": "change", "username": "olga", "role": "viewer"}, "olga is the last owner of 'demo'"),
-        ({"action": "change", "username": "olga", "role": "boss"}, "'boss' is no role"),
-        ({"action": "remove", "username": "max"}, "max is no member of 'demo'"),
-        ({"action": "remove", "username": "o\0"}, "o is no member of 'demo'"),
-        ({"action": "dance"}, "The form says nothing that can be done"),
-        ({}, "The form says nothing that can be done"),
+        ({"action": "change", "username": "olga", "role": "boss"}, "'boss' is not a role"),
+        ({"action": "remove", "username": "max"}, "max is not a member of 'demo'"),
+        ({"action": "remove", "username": "o\0"}, "o is not a member of 'demo'"),
+        ({"action": "dance"}, "Unknown action"),
+        ({}, "Unknown action"),
     ],
 )
 def test_a_change_that_does_not_work_says_why(owner: Client, max_: User, form: dict[str, str], sentence: str) -> None:
@@ -87,9 +87,9 @@ def test_a_maintainer_can_make_no_owners(channel: Channel, max_: User, sam: User
         not in text(client.get(f"{MEMBERS}?find=sam")).partition('aria-labelledby="members"')[0]
     )
     response = client.post(MEMBERS, {"action": "add", "username": "sam", "role": "owner"}, follow=True)
-    assert escape("Only owners of 'demo' make or unmake owners; you are none.") in text(response)
+    assert escape("Only owners of 'demo' can add or remove owners; you are not an owner.") in text(response)
     response = client.post(MEMBERS, {"action": "change", "username": "max", "role": "owner"}, follow=True)
-    assert escape("Only owners of 'demo' make or unmake owners; you are none.") in text(response)
+    assert escape("Only owners of 'demo' can add or remove owners; you are not an owner.") in text(response)
     assert Member.objects.filter(role=Role.OWNER).count() == 1
 
 
@@ -218,12 +218,12 @@ def test_a_team_is_added_changed_and_removed(owner: Client, channel: Channel, ol
     page = text(owner.get(MEMBERS))
     asked = text(owner.get(f"{MEMBERS}?remove-team=mappers"))
     removed = owner.post(MEMBERS, {"action": "remove", "team": "mappers"})
-    assert said(added) == ["team mappers is a member now: viewer."]
-    assert said(changed)[-1] == "The role of team mappers is maintainer now; it holds from the next request on."
+    assert said(added) == ["team mappers is now a member: viewer."]
+    assert said(changed)[-1] == "The role of team mappers is now maintainer and applies from the next request."
     assert "team, 1 person<" in page
     assert page.count('<button name="role" value="owner">') == 0
     assert "Remove team mappers?" in asked
-    assert "team mappers is no member of demo any more" in said(removed)[-1]
+    assert "team mappers is no longer a member of demo" in said(removed)[-1]
 
 
 def test_who_stays_by_a_team_is_said_before_and_after_the_removal(owner: Client, channel: Channel, max_: User) -> None:
@@ -231,7 +231,7 @@ def test_who_stays_by_a_team_is_said_before_and_after_the_removal(owner: Client,
     make_team_member(channel, make_team("mappers", max_))
     assert "max stays in demo through the team mappers" in text(owner.get(f"{MEMBERS}?remove=max"))
     removed = owner.post(MEMBERS, {"action": "remove", "username": "max"})
-    assert said(removed) == ["max is a member of demo only by the team mappers now."]
+    assert said(removed) == ["max is now a member of demo only through the team mappers."]
 
 
 def test_an_invitation_waits_is_sent_again_and_withdrawn(owner: Client, channel: Channel) -> None:
@@ -241,13 +241,11 @@ def test_an_invitation_waits_is_sent_again_and_withdrawn(owner: Client, channel:
     again = owner.post(MEMBERS, {"action": "add", "email": "ada@example.org", "role": "contributor"})
     withdrawn = owner.post(MEMBERS, {"action": "withdraw", "who": "ada@example.org"})
     assert said(sent) == [
-        "ada@example.org is invited. The mail is sent in a moment; the list below says whether it went out."
+        "ada@example.org is invited. The mail is sent in a moment; the list below shows whether that succeeded."
     ]
     assert '<strong>ada@example.org</strong><span class="sub">invited by olga</span>' in page
     assert said(again)[-1] == said(sent)[0]
-    assert (
-        said(withdrawn)[-1] == "The invitation of ada@example.org is withdrawn; its link is good for nothing any more."
-    )
+    assert said(withdrawn)[-1] == "The invitation of ada@example.org was withdrawn; its link no longer works."
     assert "Pending invitations" not in text(owner.get(MEMBERS))
     assert [action for action, _, _ in events()] == ["invitation.send", "invitation.send", "invitation.withdraw"]
 
@@ -275,7 +273,9 @@ def test_who_belongs_by_a_team_alone_is_told_what_to_leave(channel: Channel, max
     assert "You are a member of demo only through the team mappers" in page
     assert 'href="/teams/mappers"' in page
     response = client.post(f"{BASE}/leave")
-    assert escape("You belong to 'demo' by the team mappers alone; leave that to leave the channel.") in text(response)
+    assert escape("You belong to 'demo' only through the team mappers; leave the team to leave the channel.") in text(
+        response
+    )
 
 
 def test_who_leaves_but_stays_by_a_team_is_told(channel: Channel, max_: User) -> None:

@@ -53,7 +53,7 @@ def test_only_users_that_can_sign_in_are_added(channel: Channel, admin_user: Use
 def test_nobody_is_added_unasked(channel: Channel, olga: User, max_: User, username: str, team: str) -> None:
     """Check that the caller does not learn whether the user or the team exists."""
     make_team("mappers", olga, manager=max_)
-    with refused(403, "invited_first", "Nobody is made a member unasked: send an invitation, to be accepted."):
+    with refused(403, "invited_first", "Members have to accept an invitation first: send one."):
         members.add(actor=acting(olga), channel=channel, username=username, team=team, role=Role.VIEWER)
 
 
@@ -68,7 +68,7 @@ def test_roles_are_the_four(channel: Channel, olga: User, max_: User, role: str)
     make_member(channel, max_)
     with refused(400, "bad_role", "expected one of: viewer, contributor, maintainer, owner"):
         members.change(actor=acting(olga), channel=channel, username="max", role=role)
-    with refused(400, "bad_role", f"'{role}' is no role"):
+    with refused(400, "bad_role", f"'{role}' is not a role"):
         members.add(actor=acting(olga), channel=channel, username="olga", role=role)
 
 
@@ -104,12 +104,12 @@ def test_one_can_leave_whatever_the_role(channel: Channel, olga: User, max_: Use
 
 
 def test_who_is_no_member_is_neither_changed_nor_removed_nor_leaves(channel: Channel, olga: User, sam: User) -> None:
-    with refused(404, "no_such_member", "sam is no member of 'demo'"):
+    with refused(404, "no_such_member", "sam is not a member of 'demo'"):
         members.change(actor=acting(olga), channel=channel, username="sam", role=Role.VIEWER)
-    with refused(404, "no_such_member", "sam is no member of 'demo'"):
+    with refused(404, "no_such_member", "sam is not a member of 'demo'"):
         members.remove(actor=acting(olga), channel=channel, username="sam")
     public = make_channel("open", is_private=False)
-    with refused(404, "no_such_member", "sam is no member of 'open'"):
+    with refused(404, "no_such_member", "sam is not a member of 'open'"):
         members.leave(actor=acting(sam), channel=public)
 
 
@@ -143,7 +143,7 @@ def test_an_administrator_leaves_no_channel_without_owner_either(channel: Channe
 def test_only_owners_make_or_unmake_owners(channel: Channel, olga: User, max_: User, sam: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     make_member(channel, make_user("olaf"), Role.OWNER)
-    sentence = "Only owners of 'demo' make or unmake owners"
+    sentence = "Only owners of 'demo' can add or remove owners"
     with refused(403, "owners_only", sentence):
         members.add(actor=acting(max_), channel=channel, username="sam", role=Role.OWNER)
     with refused(403, "owners_only", sentence):
@@ -250,10 +250,10 @@ def test_the_higher_role_counts(channel: Channel, max_: User) -> None:
 
 def test_no_team_owns(channel: Channel, olga: User, max_: User) -> None:
     make_team("mappers", max_, manager=olga)
-    with refused(400, "no_team_owns", "team mappers can't own 'demo': an owner is a person"):
+    with refused(400, "no_team_owns", "team mappers can't own 'demo': only a user can be an owner"):
         members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.OWNER)
     make_team_member(channel, Team.objects.get())
-    with refused(400, "no_team_owns", "Make it a maintainer, or one of its people an owner."):
+    with refused(400, "no_team_owns", "Make the team a maintainer, or one of its people an owner."):
         members.change(actor=acting(olga), channel=channel, team="mappers", role=Role.OWNER)
 
 
@@ -265,7 +265,7 @@ def test_a_team_is_added_once_and_only_where_it_is(channel: Channel, olga: User,
         members.add(actor=acting(admin_user), channel=channel, team="olga", role=Role.VIEWER)
     with refused(404, "no_such_user", "There is no user 'mappers' on this hub"):
         members.add(actor=acting(admin_user), channel=channel, username="mappers", role=Role.VIEWER)
-    with refused(404, "no_such_member", "divers is no member of 'demo'"):
+    with refused(404, "no_such_member", "divers is not a member of 'demo'"):
         members.remove(actor=acting(olga), channel=channel, team="divers")
 
 
@@ -283,7 +283,7 @@ def test_a_team_of_maintainers_does_not_save_a_channel_from_its_last_owner(
 def test_who_belongs_by_a_team_alone_cannot_leave(channel: Channel, max_: User) -> None:
     make_team_member(channel, make_team("divers", max_))
     make_team_member(channel, make_team("mappers", max_))
-    with refused(409, "member_by_team", "by the team divers and mappers alone; leave that to leave the channel."):
+    with refused(409, "member_by_team", "through the team divers and mappers; leave the team to leave the channel."):
         members.leave(actor=acting(max_), channel=channel)
 
 
@@ -292,9 +292,9 @@ def test_nobody_owns_a_channel_unasked(channel: Channel, olga: User, admin_user:
     make_team_member(channel, make_team("mappers", make_user("eve")))
     make_member(channel, max_, Role.MAINTAINER)
     for username in ("sam", "nobody", "eve", "max"):
-        with refused(409, "no_owner_yet", f"'{username}' is no owner of 'demo'. Nobody owns a channel unasked"):
+        with refused(409, "no_owner_yet", f"'{username}' is not an owner of 'demo'. Invite them as an owner first"):
             channels.transfer(actor=acting(olga), channel=channel, username=username)
-    with refused(403, "invited_first", "Nobody is made an owner unasked: send an invitation, to be accepted."):
+    with refused(403, "invited_first", "Owners have to accept an invitation first: send one."):
         members.change(actor=acting(olga), channel=channel, username="max", role=Role.OWNER)
     channels.transfer(actor=acting(admin_user), channel=channel, username="sam")
     assert roles(channel)["sam"] == "owner"

@@ -29,7 +29,7 @@ def invite(by: User, channel: Channel, role: str = Role.OWNER, **who: str) -> In
 
 
 def check_is_over(user: User, invitation: Invitation, whence: str = "'demo'") -> None:
-    words = f"This invitation holds no more: after it was sent, a role in {whence} was taken away or lowered."
+    words = f"This invitation is no longer valid: a role in {whence} was removed or lowered after it was sent."
     with refused(403, "taken_back", f"{words} Ask for a new one."):
         invitations.accept(user=user, invitation=invitation)
 

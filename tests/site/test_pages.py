@@ -305,7 +305,7 @@ def test_a_member_signs_in_and_sees_the_private_channels(client: Client, max_: U
     assert channels(client) == []
 
     wrong = client.post("/accounts/login/", {"login": "max", "password": "wrong"})
-    assert "No active user has this name and password" in wrong.content.decode()
+    assert "Wrong user name or password" in wrong.content.decode()
     right = client.post("/accounts/login/", {"login": "max", "password": "tungsten-Lantern"})
 
     assert (right.status_code, right.headers["Location"]) == (302, "/")

@@ -20,7 +20,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         client = get_object_or_404(Client, pk=request.POST.get("revoke", "").replace("\0", ""))
         applications.revoke(user=user, client=client)
-        messages.success(request, f"{client.name} can do nothing in your name any more.")
+        messages.success(request, f"{client.name} can no longer access your account.")
         return redirect("account-applications")
     listed = applications.authorised(user)
     asked = next((each for each in listed if each.client.pk == request.GET.get("revoke")), None)

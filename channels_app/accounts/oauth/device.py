@@ -44,7 +44,9 @@ def code(request: HttpRequest) -> HttpResponse:
     """Issue a code for a device. The URL to enter it is the public URL, never the request's host."""
     if not request.content_type:
         # oauthlib would raise an exception.
-        raise bad_request("no_content_type", "The body has no type; expected application/x-www-form-urlencoded.")
+        raise bad_request(
+            "no_content_type", "The request has no Content-Type; expected application/x-www-form-urlencoded."
+        )
     form = request.POST.copy()
     form["scope"] = scopes.meant(form.get("scope", ""), form.get("client_id", ""))
     request.POST = form  # type: ignore[assignment]

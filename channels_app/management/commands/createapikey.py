@@ -27,7 +27,12 @@ class Command(commands.Command):
         parser.add_argument(
             "--scope", action="append", dest="scopes", choices=[str(scope) for scope in SCOPES], help="default: read"
         )
-        parser.add_argument("--package", action="append", dest="globs", help="a name that it may upload; default: all")
+        parser.add_argument(
+            "--package",
+            action="append",
+            dest="globs",
+            help="a package that it may upload, such as numpy or 'py-*'; default: all",
+        )
         parser.add_argument("--days", type=int, default=DAYS, help=f"how long it lives, default {DAYS}")
 
     def handle(self, **options: Any) -> None:

@@ -22,4 +22,6 @@ class Command(commands.Command):
             reserved_names.free(name=options["name"], actor=ANYONE)
         except HubError as error:
             raise CommandError(error.detail) from None
-        self.stdout.write(f"Everybody may make a channel '{options['name']}' now. Its last owners are told by mail.")
+        self.stdout.write(
+            f"Any user can now create a channel '{options['name']}'. Its last owners are notified by mail."
+        )

@@ -12,12 +12,12 @@ from hub.errors import HubError
 
 
 class Command(commands.Command):
-    help = "Hand on the channels that a user alone owns, and the teams that a user alone manages."
+    help = "Hand over the channels that a user alone owns, and the teams that a user alone manages."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user")
         parser.add_argument("--to", required=True, help="the user name of the new owner")
-        parser.add_argument("--deactivate", action="store_true", help="the account can't sign in any more")
+        parser.add_argument("--deactivate", action="store_true", help="also deactivate the account of the user")
 
     def handle(self, **options: Any) -> None:
         user = user_names.having(options["user"]).first()

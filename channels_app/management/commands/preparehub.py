@@ -34,8 +34,8 @@ class Command(commands.Command):
         """
         if unreadable := factor_secrets.encrypt_all():
             self.stderr.write(
-                f"{unreadable} second factors can't be read: they were set up while SECRET_KEY was another one. "
-                "Set that one in SECRET_KEY_FALLBACKS and start again, or remove them with `manage.py removefactors`."
+                f"{unreadable} second factors can't be read: they were set up with a different SECRET_KEY. "
+                "Add that one to SECRET_KEY_FALLBACKS and start again, or remove them with `manage.py removefactors`."
             )
 
     def make_administrator(self) -> None:
@@ -50,4 +50,4 @@ class Command(commands.Command):
         try:
             call_command("checkstore", verbosity=verbosity, stdout=self.stdout, stderr=self.stderr)
         except (CommandError, SystemExit) as error:
-            self.stderr.write(f"The store: {error} `manage.py checkstore` looks again.")
+            self.stderr.write(f"Check of the store failed: {error} Run `manage.py checkstore` to repeat it.")
