@@ -122,8 +122,8 @@ class Team(models.Model):
     group = models.CharField(
         max_length=200,
         blank=True,
-        help_text="As PROVIDER:GROUP. Whoever signs in by that provider of OpenID Connect with this group is in the "
-        "team, and only for as long.",
+        help_text="As PROVIDER:GROUP. Users who sign in by this OpenID Connect provider with this group are in the "
+        "team, as long as they have the group.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -439,7 +439,7 @@ class Outgoing(models.Model):
 class Letter(models.Model):
     """A mail that a request has stored, such as one with a code, until a job sends it; see mailing.py."""
 
-    to = models.CharField(max_length=254, blank=True, help_text="Empty where nobody is written to.")
+    to = models.CharField(max_length=254, blank=True, help_text="Empty if there is no recipient.")
     subject = models.CharField(max_length=300)
     text = models.TextField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)

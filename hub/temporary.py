@@ -13,7 +13,7 @@ def prefix(kind: str) -> str:
 
 
 def remove_orphans(folder: Path) -> None:
-    """Delete what processes of this machine that are gone left behind: for a folder of this machine's alone."""
+    """Delete temporary files of dead processes of this machine. Use it only for a folder that no other machine uses."""
     for path in folder.iterdir():
         found = OF_A_PROCESS.match(path.name)
         if found and not _is_running(int(found[1])):

@@ -102,7 +102,7 @@ class GitHub(Provider):
     has_token_id = True
 
     def clean(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Takes what people copy, too: the address of the repository, and the workflow's path in it."""
+        """Accept also the URL of the repository, and the workflow's path in it, as people copy them."""
         copied = dict(values)
         if found := re.fullmatch(COPIED_REPOSITORY, copied.get("repository", "").strip()):
             copied["repository"] = found[1]
