@@ -38,7 +38,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     error_messages = DefaultAccountAdapter.error_messages | {
         "username_password_mismatch": WRONG,
         "email_password_mismatch": WRONG,
-        "username_taken": "This user name is taken, perhaps in other capitals. Choose another one.",
+        "username_taken": "This user name is taken, perhaps in other capitals. Choose another.",
         "incorrect_code": WRONG_CODE,
         "incorrect_password": "Wrong password.",  # nosec B105  # a message
         "enter_current_password": "Wrong password.",  # nosec B105  # a message

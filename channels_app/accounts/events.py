@@ -42,7 +42,7 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
 
 @receiver(user_login_failed)
 def sign_in_failed(request: HttpRequest | None, credentials: dict[str, Any], **_: Any) -> None:
-    """Record a failed sign-in of an account that exists. Any other name may be a mistyped password and is not stored.
+    """Record a failed sign-in of an account that exists. Any other name may be a mistyped password and is not recorded.
 
     rate_limits/counters.py limits the number of attempts. One row is written in any case, so that the response time
     doesn't reveal accounts.

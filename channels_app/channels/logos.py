@@ -21,7 +21,7 @@ def encode(file: IO[bytes]) -> bytes:
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise _refusal(f"The logo has {picture.width} by {picture.height} pixels; at most 4 million are taken.")
+                raise _refusal(f"The logo has {picture.width} by {picture.height} pixels; the maximum is 4 million.")
             square = ImageOps.fit(picture.convert("RGBA"), (SIZE_PIXELS, SIZE_PIXELS))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise _refusal("The logo can't be read as a picture; expected PNG, JPEG, WebP or GIF.") from None

@@ -69,24 +69,25 @@ def refresh(package: Package) -> None:
     refresh_each([package])
 
 
-def refresh_each(held: Collection[Package]) -> None:
+def refresh_each(packages: Collection[Package]) -> None:
     """Refresh many packages in a few statements; see refresh()."""
-    builds = _listed_builds(held)
+    builds = _listed_builds(packages)
     latest = {pk: latest_version({build.version for build in found}) for pk, found in builds.items()}
     newest = {
         pk: sorted((build for build in found if build.version == latest[pk]), key=Build.rank, reverse=True)
         for pk, found in builds.items()
     }
     representatives = Artifact.objects.only("about_json").in_bulk([found[0].pk for found in newest.values()])
-    for package in held:
+    for package in packages:
         found = newest.get(package.pk, [])
         text = summary(representatives[found[0].pk]) if found else ""
         subdirs = {build.subdir for build in builds.get(package.pk, ())}
         updated_at_ms = max((build.indexed_timestamp for build in found), default=None)
         _fill(package, latest.get(package.pk, ""), text, subdirs, updated_at_ms)
     # All rows exist already, so this is one UPDATE of them.
-    Package.objects.bulk_create(held, update_conflicts=True, unique_fields=("channel", "name"), update_fields=DESCRIBED)
-    _set_dependencies({package.pk: set[str]() for package in held} | _dependencies(newest))
+    unique = ("channel", "name")
+    Package.objects.bulk_create(packages, update_conflicts=True, unique_fields=unique, update_fields=DESCRIBED)
+    _set_dependencies({package.pk: set[str]() for package in packages} | _dependencies(newest))
 
 
 def include(artifact: Artifact) -> None:
@@ -156,9 +157,9 @@ def _dependencies(newest: Mapping[int, Sequence["Build"]]) -> dict[int, set[str]
     return needed
 
 
-def _listed_builds(held: Collection[Package]) -> dict[int, list["Build"]]:
+def _listed_builds(packages: Collection[Package]) -> dict[int, list["Build"]]:
     """Return package → its builds in the index, without the wide columns."""
-    listed = Artifact.objects.filter(package__in=held, removal=Removal.NONE, set_aside_reason="")
+    listed = Artifact.objects.filter(package__in=packages, removal=Removal.NONE, set_aside_reason="")
     found: dict[int, list[Build]] = {}
     for package_id, *build in listed.values_list("package", *Build._fields):
         found.setdefault(package_id, []).append(Build(*build))

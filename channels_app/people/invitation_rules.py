@@ -29,10 +29,10 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
         invited = {"team": invitation.team} if invitation.team else {"user": user}
         own = Member.objects.filter(channel=invitation.channel, **invited).first()
         if own and not raises(invitation.role, own):
-            who = members.name_of(own) if own.team else "You"
+            name = members.name_of(own) if own.team else "You"
             verb = "is" if own.team else "are"
             sentence = (
-                f"{who} {verb} a member of '{invitation.channel}' already: {own.role}. Its owners can change roles."
+                f"{name} {verb} a member of '{invitation.channel}' already: {own.role}. Its owners can change roles."
             )
             return conflict("is_member", sentence)
     if not _inviter_may(invitation):
@@ -122,9 +122,9 @@ def _team_names(team: Team | None, events: QuerySet[AuditEvent]) -> set[str]:
 
 
 def _taken_back(invitation: Invitation) -> HubError:
-    whence = f"the team '{invitation.into}'" if invitation.into else f"'{invitation.channel}'"
+    source = f"the team '{invitation.into}'" if invitation.into else f"'{invitation.channel}'"
     return forbidden(
         "taken_back",
-        f"This invitation is no longer valid: a role in {whence} was removed or lowered after it was sent. "
+        f"This invitation is no longer valid: a role in {source} was removed or lowered after it was sent. "
         "Ask for a new one.",
     )

@@ -43,21 +43,21 @@ def members_page(request: HttpRequest, channel: str) -> HttpResponse:
 def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
     """Do the posted action. Return the message for the user."""
     role, email = _text(request.POST, "role"), _text(request.POST, "email")
-    who = {"username": _text(request.POST, "username"), "team": _text(request.POST, "team")}
+    names = {"username": _text(request.POST, "username"), "team": _text(request.POST, "team")}
     match request.POST.get("action"):
-        case "add" if email or not members.may_add(actor, team=who["team"]):
-            return _invited(invitations.invite(actor=actor, channel=channel, role=role, email=email, **who))
+        case "add" if email or not members.may_add(actor, team=names["team"]):
+            return _invited(invitations.invite(actor=actor, channel=channel, role=role, email=email, **names))
         case "add":
-            member = members.add(actor=actor, channel=channel, role=role, **who)
+            member = members.add(actor=actor, channel=channel, role=role, **names)
             return f"{members.name_of(member)} is now a member: {member.role}."
-        case "change" if role == Role.OWNER and who["username"] and not members.may_add(actor):
-            return _invited(invitations.invite(actor=actor, channel=channel, role=role, **who))
+        case "change" if role == Role.OWNER and names["username"] and not members.may_add(actor):
+            return _invited(invitations.invite(actor=actor, channel=channel, role=role, **names))
         case "change":
-            member = members.change(actor=actor, channel=channel, role=role, **who)
+            member = members.change(actor=actor, channel=channel, role=role, **names)
             return f"The role of {members.name_of(member)} is now {member.role} and applies from the next request."
         case "remove":
-            members.remove(actor=actor, channel=channel, **who)
-            return _removed(channel, **who)
+            members.remove(actor=actor, channel=channel, **names)
+            return _removed(channel, **names)
         case "withdraw":
             invited = _text(request.POST, "who")
             invitations.withdraw(actor=actor, channel=channel, who=invited)
@@ -107,7 +107,7 @@ def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
         pending=[(each, invitation_mails.link_of(each)) for each in member_queries.pending_invitations(channel)],
         has_mail=mailing.is_set_up(),
         adds=members.may_add(actor),
-        asked=_asked(request, channel),
+        asked=_to_confirm(request, channel),
         **_found(request, actor, channel),
     )
 
@@ -133,7 +133,7 @@ def _is_email(text: str) -> bool:
     return True
 
 
-def _asked(request: HttpRequest, channel: Channel) -> dict[str, object] | None:
+def _to_confirm(request: HttpRequest, channel: Channel) -> dict[str, object] | None:
     """Return the action to confirm.
 
     `?remove=<user name>`, `?remove-team=<team>`, or `?change=<user name>&to=<role>`.

@@ -152,7 +152,7 @@ def lock_team(user: User, team: Team, *, by_manager: bool = True) -> Team:
     """Return the current team, locked until the transaction ends, and check the right of `user` again."""
     locked = Team.objects.select_for_update().filter(pk=team.pk).first()
     if locked is None:
-        raise not_found("no_such_team", f"There is no team '{team}' any more.")
+        raise not_found("no_such_team", f"The team '{team}' was deleted.")
     if by_manager and not manages(user, locked):
         raise forbidden("managers_only", f"Only managers of the team '{locked}' may do that; you are not a manager.")
     return locked

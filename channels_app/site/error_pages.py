@@ -63,7 +63,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def _for_clients(path: str) -> str:
-    """Return a hint for a client that uses the address of a channel's page instead of the channel's."""
+    """Return a hint with the channel's address, for a client that requests an address of its page."""
     match path.split("/")[1:]:
         case ["channels", name, part, *_] if CHANNEL.match(name) and (is_subdir(part) or part == "channeldata.json"):
             channel = f"{settings.HUB_PUBLIC_URL}/{name[:CHANNEL_MAX_CHARACTERS]}"

@@ -98,7 +98,7 @@ def test_a_known_address_is_not_told_of_on_the_page(is_open: None) -> None:
     assert "set another password: http://127.0.0.1:8000/accounts/password/reset/" in str(arrived()[0].body)
 
 
-TAKEN = "This user name is taken, perhaps in other capitals. Choose another one."
+TAKEN = "This user name is taken, perhaps in other capitals. Choose another."
 SHAPE = "Expected letters from a to z, digits"
 
 

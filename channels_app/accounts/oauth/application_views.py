@@ -23,6 +23,6 @@ def page(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"{client.name} can no longer access your account.")
         return redirect("account-applications")
     listed = applications.authorised(user)
-    asked = next((each for each in listed if each.client.pk == request.GET.get("revoke")), None)
-    context = {"listed": listed, "asked": asked, "hub_url": settings.HUB_PUBLIC_URL}
+    to_confirm = next((each for each in listed if each.client.pk == request.GET.get("revoke")), None)
+    context = {"listed": listed, "asked": to_confirm, "hub_url": settings.HUB_PUBLIC_URL}
     return render(request, "account/applications.html", context)

@@ -80,7 +80,7 @@ def _redeem(request: HttpRequest) -> HttpResponse:
 def _begin(response: HttpResponse) -> str:
     """Assign the tokens of the response to a new family, and return its name.
 
-    Without the scope "Stay signed in" the refresh token is removed, so that the sign-in ends after an hour.
+    Without the scope `offline_access` the refresh token is removed, so that the sign-in ends after an hour.
     """
     answer = json.loads(response.content)
     first = Token.objects.by_value(answer["access_token"]).first()

@@ -18,7 +18,7 @@ DAYS = 365
 
 
 class Command(commands.Command):
-    help = "Make an API key and print it. It is shown this once: the hub keeps only its hash."
+    help = "Create an API key and print it, this once: the hub stores only its hash."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user")
@@ -33,7 +33,7 @@ class Command(commands.Command):
             dest="globs",
             help="a package that it may upload, such as numpy or 'py-*'; default: all",
         )
-        parser.add_argument("--days", type=int, default=DAYS, help=f"how long it lives, default {DAYS}")
+        parser.add_argument("--days", type=int, default=DAYS, help=f"days until the key expires, default {DAYS}")
 
     def handle(self, **options: Any) -> None:
         owner = user_names.having(options["user"]).first()

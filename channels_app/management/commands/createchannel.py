@@ -12,7 +12,7 @@ from hub.errors import HubError
 
 
 class Command(commands.Command):
-    help = "Make a channel. It is private unless --public is given."
+    help = "Create a channel. It is private unless --public is given."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")

@@ -16,7 +16,7 @@ from hub import commands
 
 
 class Command(commands.Command):
-    help = "Make or upgrade the tables; at the first start make the administrator and check the store."
+    help = "Create or upgrade the tables. At the first start, create the administrator and check the store."
 
     def handle(self, **options: Any) -> None:
         try:

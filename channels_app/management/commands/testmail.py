@@ -10,7 +10,7 @@ from hub import commands
 
 
 class Command(commands.Command):
-    help = "Send a test mail, to see whether mails go out."
+    help = "Send a test mail, to check the settings of the mail server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("address")
