@@ -1,4 +1,4 @@
-"""Invitations to a role in a channel, or to a team. Members are added only by their consent.
+"""Invitations to a role in a channel, or to a team. Without one, only members.add and teams.add add people.
 
 The invited are named by e-mail address, by user name, or as a team, whose managers answer. The inviter doesn't learn
 whether such a user or team exists: an invitation of an unknown name stays pending like any other.
