@@ -49,7 +49,7 @@ def test_a_keys_life(hub: LiveHub, visit: Visit, tmp_path: Path, javascript: boo
     page.get_by_label("What does not work").fill(f"pixi auth login {hub.url} --token {secret}")
     page.get_by_role("textbox", name="Channel").fill(f"keys-{name}")
     page.get_by_role("button", name="Diagnose").click()
-    expect(page.get_by_text(f"In keys-{name} it may: read, upload.")).to_be_visible()
+    expect(page.get_by_text(f"Permissions of this credential in keys-{name}: read, upload.")).to_be_visible()
     assert secret not in page.content()
 
     page.get_by_role("link", name="Your API keys").click()
