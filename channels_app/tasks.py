@@ -18,7 +18,7 @@ SENDERS: outbox.Senders = {
 
 @shared_task
 def tell_waiting() -> None:
-    outbox.work(SENDERS)
+    outbox.send_due(SENDERS)
 
 
 @shared_task

@@ -19,7 +19,7 @@ from channels_app.ui import styleguide
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("accounts/confirm-email/", same_work.verify, name="account_email_verification_sent"),
+    path("accounts/confirm-email/", same_work.verification_page, name="account_email_verification_sent"),
     path("accounts/", include("allauth.urls")),
     path("", include("channels_app.accounts.oauth.urls")),
     path("robots.txt", well_known.robots, name="robots"),

@@ -62,7 +62,7 @@ MIDDLEWARE = [
     "hub.http.middleware.no_store_for_authenticated",
     "django.contrib.messages.middleware.MessageMiddleware",
     "channels_app.accounts.leaving.external_redirect",
-    "channels_app.accounts.signed_out.told",
+    "channels_app.accounts.signed_out.warn_of_lost_form",
     "channels_app.accounts.devices.known_devices",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",

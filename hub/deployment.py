@@ -78,7 +78,7 @@ def package_store() -> str:
 
 
 def files() -> str:
-    return private_files.too_open(Path(settings.HUB_DATA_DIR), readers=settings.HUB_READERS_GROUP)
+    return private_files.open_files_warning(Path(settings.HUB_DATA_DIR), readers=settings.HUB_READERS_GROUP)
 
 
 def _weak(name: str, host: str | None, password: str | None) -> str:

@@ -19,7 +19,7 @@ def be_private() -> None:
     os.umask(UMASK)
 
 
-def tighten(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> None:
+def restrict(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> None:
     """Restrict the data folder and its contents, as far as this user owns them.
 
     `readers` is the group that may read packages. Without one, if another program sends the packages, the path to them
@@ -36,7 +36,7 @@ def tighten(folder: Path, *, readers: int | None, is_sent_by_others: bool) -> No
         _restrict(packages, 0o2750 if readers is not None else 0o700, readers)
 
 
-def too_open(folder: Path, *, readers: int | None) -> str:
+def open_files_warning(folder: Path, *, readers: int | None) -> str:
     """Return a warning with the files that others can read and the command to fix them; "" if there are none."""
     forbidden = OPEN_TO_ALL if readers is not None else OTHERS
     paths = [folder, *(path for path in folder.iterdir() if not path.is_symlink())]

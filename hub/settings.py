@@ -249,7 +249,7 @@ HUB_READERS_GROUP = group(
     shown="only the hub's user can read them",
 )
 IS_SENT_BY_OTHERS = HUB_DELIVERY == "accel" and HUB_STORAGE == "filesystem"
-private_files.tighten(HUB_DATA_DIR, readers=HUB_READERS_GROUP, is_sent_by_others=IS_SENT_BY_OTHERS)
+private_files.restrict(HUB_DATA_DIR, readers=HUB_READERS_GROUP, is_sent_by_others=IS_SENT_BY_OTHERS)
 
 section("People")
 

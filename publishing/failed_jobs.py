@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 def note_failure(sender: Any, exception: BaseException, args: Any = (), **_: Any) -> None:
     """Record the failure: receiver of task_failure, in the worker. Celery logs the traceback."""
-    note(sender.name, list(args or ()), exception)
+    record_failure(sender.name, list(args or ()), exception)
 
 
 def note_success(sender: Any, **_: Any) -> None:
@@ -45,10 +45,10 @@ def note_success(sender: Any, **_: Any) -> None:
     NAMES_OF_WORK are left out: their record is deleted when that part of the work succeeds.
     """
     if sender.name not in NAMES_OF_WORK:
-        forget(sender.name, list(sender.request.args or ()))
+        delete_record(sender.name, list(sender.request.args or ()))
 
 
-def note(task: str, args: list[Any], exception: BaseException) -> None:
+def record_failure(task: str, args: list[Any], exception: BaseException) -> None:
     error = redacted(f"{type(exception).__name__}: {exception}")[:ERROR_MAX_CHARACTERS]
     try:
         _note(task, args, error)
@@ -56,7 +56,7 @@ def note(task: str, args: list[Any], exception: BaseException) -> None:
         logger.warning("could not record the failed job %s: %s", task, failure)
 
 
-def forget(task: str, args: list[Any]) -> None:
+def delete_record(task: str, args: list[Any]) -> None:
     """Delete the record of a job that succeeded. Reads first: most jobs have no record, and a read is cheaper."""
     try:
         failed = FailedJob.objects.filter(task=task, args=args)

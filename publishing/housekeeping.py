@@ -36,8 +36,8 @@ def remove_leftovers() -> None:
     store().sweep(older_than_s=ABANDONED_S)
     Reservation.objects.filter(expires_at__lt=timezone.now() - timedelta(seconds=ABANDONED_S)).delete()
     _remove_deleted_channels()
-    exchange.forget_old()
-    publishers.forget_expired()
+    exchange.delete_expired()
+    publishers.delete_expired()
     invitations.forget_expired()
     counters.forget_old()
     quotas.forget_old()
@@ -69,8 +69,8 @@ def _remove_channel(channel: Channel) -> None:
     for key in list(store().list(f"{channel.name}/")):
         store().delete(key)
     with transaction.atomic():
-        quotas.forget(channel)
-        reserved_names.keep(channel)
+        quotas.mark_outdated(channel)
+        reserved_names.reserve(channel)
         channel.delete()
         log.record(Action.CHANNEL_PURGE, target=channel.name)
 

@@ -72,7 +72,7 @@ def make_robot(
 ) -> str:
     """Create a key of the channel and return its secret."""
     values = {"name": "nightly", "expires_at": None, **fields}
-    return api_keys.mint_robot(actor=Actor(user=owner), channel=channel, scopes=scopes, **values)[1]
+    return api_keys.create_channel_key(actor=Actor(user=owner), channel=channel, scopes=scopes, **values)[1]
 
 
 def make_token(user: User, *scopes: str) -> str:

@@ -64,7 +64,7 @@ def by_key(*scopes: str, **changes: object) -> Callable[[], Client]:
 
 
 def stored(secret: str) -> dict[str, str]:
-    return api_keys.stored(secret)
+    return api_keys.secret_columns(secret)
 
 
 def by_robot() -> Client:

@@ -10,14 +10,14 @@ from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from channels_app.models import User
 
 
-def plain(address: str) -> str:
+def normalize(address: str) -> str:
     """Return the address in the form in which it is stored."""
     return address.strip().lower()
 
 
 def verified(address: str) -> QuerySet[EmailAddress]:
     """Select the verified record of this address, if there is one."""
-    found: QuerySet[EmailAddress] = EmailAddress.objects.filter(email=plain(address), verified=True)
+    found: QuerySet[EmailAddress] = EmailAddress.objects.filter(email=normalize(address), verified=True)
     return found
 
 
@@ -27,7 +27,7 @@ def account_named(name: str) -> User | None:
     A user who has verified an address takes precedence over users who have only entered it. Return None if several
     users have only entered it.
     """
-    address = plain(name)
+    address = normalize(name)
     if not address:
         return None
     own = EmailAddress.objects.filter(email=address)

@@ -70,7 +70,7 @@ class Actor:
         return self.key if self.key and self.key.kind == KeyKind.MINTED else None
 
 
-ANYONE = Actor()
+ANONYMOUS = Actor()
 # A stand-in for a missing channel, so that permissions are computed in either case.
 NO_CHANNEL = Channel(pk=0, is_private=True)
 
@@ -327,7 +327,7 @@ def _is_still_active(user: User) -> bool:
 
 
 def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool) -> HubError:
-    if actor == ANYONE:
+    if actor == ANONYMOUS:
         return unauthenticated(
             "credential_needed",
             f"No key was sent, and anonymous users have no {permission} access to '{name}'. "

@@ -1,4 +1,4 @@
-"""User names: what can be one, and who has it. Capitals make no other name, here as in signing in."""
+"""User names: the rule for new ones, and the search for a user, both case-insensitive."""
 
 import re
 
@@ -18,11 +18,11 @@ VALIDATORS = [
 ]
 
 
-def may_be(text: str) -> bool:
+def is_possible(text: str) -> bool:
     return POSSIBLE.match(text) is not None
 
 
-def having(name: str) -> QuerySet[User]:
-    """The one user of that name, in whatever capitals."""
+def with_name(name: str) -> QuerySet[User]:
+    """Return the user of this name, in any capitals."""
     exactly = Case(When(username=name, then=0), default=1)
     return User.objects.filter(Q(username__lower=name.lower()) | Q(username=name)).order_by(exactly)

@@ -7,7 +7,7 @@ from hub.errors import not_found
 
 def user_named(username: str) -> User:
     """Return the active user of this name, in any capitals. Raise HubError 404 if there is none."""
-    user = user_names.having(username).filter(is_active=True).first()
+    user = user_names.with_name(username).filter(is_active=True).first()
     if user is None:
         raise not_found(
             "no_such_user",

@@ -70,7 +70,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         counters.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
         if visitors := tries.visitors(self.request, email):
             counters.hit("mail-by-visitors", visitors, "mails that visitors ask for")
-        same_work.write(template_prefix, email)
+        same_work.mail_queries(template_prefix, email)
         is_to_nobody = template_prefix == TO_NOBODY
         template = same_work.RESET_CODE if is_to_nobody else template_prefix
         mail = self.render_mail(template, email, {"hub_url": settings.HUB_PUBLIC_URL, **context})

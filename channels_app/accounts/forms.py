@@ -59,7 +59,7 @@ class SignUpForm(_HubSignUpForm, SignupForm):  # type: ignore[misc]
         with transaction.atomic():
             user = self.save(request)
             if is_known:
-                same_work.go_on(user)
+                same_work.address_queries(user)
             transaction.set_rollback(is_known)
         self.account_already_exists = is_known
         if not is_known:

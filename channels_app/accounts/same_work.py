@@ -14,7 +14,7 @@ NO_USER = 0
 RESET_CODE = "account/email/password_reset_code"
 
 
-def go_on(user: User) -> None:
+def address_queries(user: User) -> None:
     """Run the queries of a new address, within the transaction that is rolled back."""
     of_user = EmailAddress.objects.filter(user=user)
     address = EmailAddress.objects.create(user=user, email=f"{user.pk}@new.invalid", verified=False)
@@ -25,7 +25,7 @@ def go_on(user: User) -> None:
     of_user.filter(email=address.email).first()
 
 
-def verify(request: HttpRequest) -> HttpResponse:
+def verification_page(request: HttpRequest) -> HttpResponse:
     """Show the page for the code that verifies an address, with the queries of an account that waits for it."""
     state = request.session.get(EMAIL_VERIFICATION_CODE_SESSION_KEY)
     if state and "user_id" not in state:
@@ -37,7 +37,7 @@ def verify(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def write(template: str, email: str) -> None:
+def mail_queries(template: str, email: str) -> None:
     """Run the query that precedes a mail to an address with an account."""
     if template == RESET_CODE:
         User.objects.filter(email=email).first()

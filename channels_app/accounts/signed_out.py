@@ -16,7 +16,7 @@ NOTHING_SAVED = "You are signed out. Nothing was saved: sign in, then send the f
 FOR_VISITORS = re.compile(r"/accounts/(?:(?:.+/)?(?:login|signup)/|password/reset/|confirm-email/|2fa/authenticate/)")
 
 
-def told(get_response: GetResponse) -> GetResponse:
+def warn_of_lost_form(get_response: GetResponse) -> GetResponse:
     """Show a message on the sign-in page if a form led there, since its input is lost."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -28,7 +28,7 @@ def told(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def way_in(request: HttpRequest) -> str:
+def sign_in_url(request: HttpRequest) -> str:
     """Return the sign-in URL that leads back to this page; empty if signed in, or on a page for visitors."""
     if request.user.is_authenticated or FOR_VISITORS.match(request.path):
         return ""

@@ -12,7 +12,7 @@ from allauth.mfa.totp.internal.auth import validate_totp_code
 from django.http import HttpRequest
 
 from channels_app.access.actions import Action
-from channels_app.access.mail_addresses import account_named, plain
+from channels_app.access.mail_addresses import account_named, normalize
 from channels_app.access.permissions import Actor
 from channels_app.accounts import devices
 from channels_app.audit import log, notifications, outbox
@@ -31,7 +31,7 @@ def counted(request: HttpRequest) -> str:
     """
     name = request.POST.get("login", "")
     user = account_named(name)
-    return _of(request, user) if user else plain(name)
+    return _of(request, user) if user else normalize(name)
 
 
 def half_signed_in(request: HttpRequest) -> str:
@@ -45,7 +45,7 @@ def recipient(request: HttpRequest, email: str) -> str:
 
     Otherwise anybody could use up the ten mails an hour and keep the owner from a new password.
     """
-    address = plain(email)
+    address = normalize(email)
     user = account_named(address)
     device = devices.known(request, user) if user else ""
     return f"{address} device {device}" if device else address
@@ -77,7 +77,7 @@ def has_right_code(request: HttpRequest) -> bool:
 def too_many(request: HttpRequest) -> None:
     """Notify the account's owner, at most once a day."""
     user = account_named(request.POST.get("login", ""))
-    _warn(user, plain(request.POST.get("login", "")))
+    _warn(user, normalize(request.POST.get("login", "")))
 
 
 def too_many_proofs(request: HttpRequest) -> None:

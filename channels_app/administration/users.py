@@ -52,7 +52,7 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         if before is None:
             return values
         ends = before.is_active and not values.get("is_active")
-        alone = handing_over.left_alone([before])
+        alone = handing_over.sole_ownership([before])
         if ends and alone.sentences():
             self.add_error("is_active", " ".join([*alone.sentences(), "Hand them over first: “Hand over”, above."]))
         elif alone.is_hub:
@@ -140,14 +140,14 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
             "opts": self.opts,
             "original": user,
             "form": form,
-            "alone": handing_over.left_alone([user]),
+            "alone": handing_over.sole_ownership([user]),
         }
         return render(request, "admin/hand_over.html", context)
 
 
 def _protected(users: list[User]) -> list[str]:
     """Return the reasons against a deletion, followed by each user's link to the hand-over page."""
-    sentences = handing_over.left_alone(users).sentences()
+    sentences = handing_over.sole_ownership(users).sentences()
     if not sentences:
         return []
     links = [
@@ -157,6 +157,6 @@ def _protected(users: list[User]) -> list[str]:
             u,
         )
         for u in users
-        if handing_over.left_alone([u]).sentences()
+        if handing_over.sole_ownership([u]).sentences()
     ]
     return [*sentences, *links]

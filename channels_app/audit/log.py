@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from channels_app.access.actions import Action
-from channels_app.access.permissions import ANYONE, Actor
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.audit import notifications, outbox
 from channels_app.models import AuditEvent, Channel
 
@@ -13,7 +13,7 @@ def record(
     action: Action,
     *,
     target: str,
-    by: Actor = ANYONE,
+    by: Actor = ANONYMOUS,
     channel: Channel | None = None,
     detail: dict[str, Any] | None = None,
 ) -> AuditEvent:

@@ -19,7 +19,7 @@ SEND = "channels_app.tasks.send_letter"
 # Django's backends that don't send mails.
 NOWHERE = {f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy", "filebased")}
 # The codes in these mails expire after this time.
-KEPT = timedelta(minutes=15)
+LETTER_TTL = timedelta(minutes=15)
 
 
 @transaction.atomic
@@ -37,7 +37,7 @@ def send_letter(letter_id: int) -> None:
     letter = Letter.objects.filter(pk=letter_id).first()
     if letter is None:
         return
-    if letter.to and letter.created_at > timezone.now() - KEPT:
+    if letter.to and letter.created_at > timezone.now() - LETTER_TTL:
         # Not by deliver(): the request for this mail was limited, and other mails must not delay it.
         _send(letter.subject, letter.text, letter.to)
     letter.delete()
@@ -63,7 +63,7 @@ def is_set_up() -> bool:
 
 def forget_old() -> None:
     """Delete expired mails."""
-    Letter.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    Letter.objects.filter(created_at__lt=timezone.now() - LETTER_TTL).delete()
 
 
 def lane(letter_id: int) -> str:

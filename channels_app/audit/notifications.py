@@ -21,7 +21,7 @@ SEND = "channels_app.tasks.send_mail"
 EVENTS = "events"
 
 
-def oneself(event: AuditEvent) -> QuerySet[User]:
+def actor_of(event: AuditEvent) -> QuerySet[User]:
     """Select the user of the account that the event is about, which is its actor."""
     return User.objects.filter(events=event)
 
@@ -61,7 +61,7 @@ def holders(event: AuditEvent) -> QuerySet[User]:
     return owners(event) if event.channel else User.objects.filter(keys=event.detail["key"])
 
 
-def loser(event: AuditEvent) -> QuerySet[User]:
+def publisher_owner(event: AuditEvent) -> QuerySet[User]:
     """Select the user of the pending publisher that ended."""
     return User.objects.filter(pk=event.detail["user"])
 
@@ -73,7 +73,7 @@ def first_time(event: AuditEvent) -> QuerySet[User]:
 
 def whose_address_changed(event: AuditEvent) -> QuerySet[User]:
     """Select the actor if there was a previous address; a first address needs no warning."""
-    return oneself(event) if event.detail.get("before") else User.objects.none()
+    return actor_of(event) if event.detail.get("before") else User.objects.none()
 
 
 def concerned(event: AuditEvent) -> QuerySet[User]:
@@ -133,12 +133,12 @@ RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
     Audience.OWNERS_AND_CONCERNED: owners_and_concerned,
     Audience.TEAM: team_and_owners,
     Audience.HOLDERS: holders,
-    Audience.ONESELF: oneself,
+    Audience.ONESELF: actor_of,
     Audience.LAST_OWNERS: last_owners,
     Audience.NAMED: named,
     Audience.FIRST_TIME: first_time,
     Audience.ADDRESS_BEFORE: whose_address_changed,
-    Audience.LOSER: loser,
+    Audience.LOSER: publisher_owner,
     Audience.ADMINISTRATORS: administrators,
 }
 

@@ -56,7 +56,7 @@ def due() -> QuerySet[Outgoing]:
     return ready.annotate(has_failed=Q(lane__in=failed)).order_by("has_failed", "pk")
 
 
-def work(senders: Senders) -> None:
+def send_due(senders: Senders) -> None:
     """Send the messages that are due, under a lock for the whole hub.
 
     Otherwise two workers could send a mail twice or out of order.

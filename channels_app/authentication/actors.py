@@ -16,12 +16,12 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.log import log_message
 
-from channels_app.access.permissions import ANYONE, Actor
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys, placeholders
 from channels_app.models import User
 from hub.errors import HubError, forbidden, unauthenticated
 from hub.http.middleware import PATH_KEY
-from hub.http.request_metrics import WHO
+from hub.http.request_metrics import LOG_ACTOR
 
 # An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
 TOKEN_CHARACTERS = 86
@@ -51,12 +51,12 @@ def actor(request: HttpRequest) -> Actor:
     if secret is not None:
         return _require_safe_method(request, log_actor(request, _actor_by(secret)))
     user = request.user
-    return log_actor(request, ANYONE if isinstance(user, AnonymousUser) else Actor(user=user))
+    return log_actor(request, ANONYMOUS if isinstance(user, AnonymousUser) else Actor(user=user))
 
 
 def log_actor(request: HttpRequest, found: Actor) -> Actor:
     """Add the actor to the access log of this request, and return it."""
-    request.META[WHO] = f"{found} with the key {found.key.pk}" if found.key else str(found)
+    request.META[LOG_ACTOR] = f"{found} with the key {found.key.pk}" if found.key else str(found)
     return found
 
 
@@ -72,7 +72,7 @@ def _require_safe_method(request: HttpRequest, found: Actor) -> Actor:
     )
 
 
-def way(request: HttpRequest) -> str:
+def credential_source(request: HttpRequest) -> str:
     """Name the source of the credential in use.
 
     It is `path`, `bearer`, `basic`, `session` or `none`.
@@ -89,7 +89,7 @@ def key_actor(request: HttpRequest) -> Actor:
     Endpoints of clients that change something use it, because a cookie must not authorize them.
     """
     secret = credential(request)
-    return log_actor(request, ANYONE if secret is None else _actor_by(secret))
+    return log_actor(request, ANONYMOUS if secret is None else _actor_by(secret))
 
 
 def signed_in(request: HttpRequest) -> Actor:

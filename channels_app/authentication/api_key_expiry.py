@@ -33,5 +33,5 @@ def warn() -> None:
 def _warn_of(key: ApiKey) -> None:
     if ApiKey.objects.filter(pk=key.pk, warned_at=None, revoked_at=None).update(warned_at=timezone.now()):
         last_used = key.last_used_at and key.last_used_at.isoformat(timespec="seconds")
-        detail = api_keys.described(key) | {"last_used_at": last_used}
+        detail = api_keys.audit_detail(key) | {"last_used_at": last_used}
         log.record(Action.KEY_EXPIRES, target=key.name, channel=key.robot_of, detail=detail)

@@ -57,12 +57,12 @@ def mint(
     user_limits.check(owner, "keys", usable().filter(owner=owner).count(), "API keys that work", "Revoke one")
     key, secret = _create(owner=owner, name=name, all_channels=channels is None, **limits)
     key.channels.set(channels or ())
-    log.record(Action.KEY_CREATE, by=Actor(user=owner), target=name, detail=described(key))
+    log.record(Action.KEY_CREATE, by=Actor(user=owner), target=name, detail=audit_detail(key))
     return key, secret
 
 
 @transaction.atomic
-def mint_robot(
+def create_channel_key(
     *,
     actor: Actor,
     channel: Channel,
@@ -80,7 +80,7 @@ def mint_robot(
     limits = _limits(scopes, package_globs, expires_at)
     _check_room_for_robot(actor, locked)
     key, secret = _create(kind=KeyKind.ROBOT, robot_of=locked, name=name, **limits)
-    log.record(Action.KEY_CREATE, by=actor, channel=locked, target=name, detail=described(key))
+    log.record(Action.KEY_CREATE, by=actor, channel=locked, target=name, detail=audit_detail(key))
     return key, secret
 
 
@@ -131,10 +131,10 @@ def revoke(*, key: ApiKey, actor: Actor) -> None:
     if key != actor.key:
         _check_may_revoke(actor, key)
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        log.record(Action.KEY_REVOKE, by=actor, channel=key.robot_of, target=key.name, detail=described(key))
+        log.record(Action.KEY_REVOKE, by=actor, channel=key.robot_of, target=key.name, detail=audit_detail(key))
 
 
-def described(key: ApiKey) -> dict[str, Any]:
+def audit_detail(key: ApiKey) -> dict[str, Any]:
     """Return the details of a key for audit events: enough to identify it after its row is deleted."""
     return {
         "key": key.pk,
@@ -168,7 +168,7 @@ def clean_globs(globs: Iterable[str], whose: str) -> list[str]:
 
 def _create(**columns: Any) -> tuple[ApiKey, str]:
     secret = new_secret()
-    return ApiKey.objects.create(**columns, **stored(secret)), secret
+    return ApiKey.objects.create(**columns, **secret_columns(secret)), secret
 
 
 def new_secret() -> str:
@@ -182,7 +182,7 @@ def _find(among: QuerySet[ApiKey], secret: str) -> ApiKey | None:
     return among.filter(digest=_digest(secret)).select_related("owner").first()
 
 
-def stored(secret: str) -> dict[str, str]:
+def secret_columns(secret: str) -> dict[str, str]:
     """Return the columns that are stored for a secret."""
     return {"digest": _digest(secret), "hint": secret[:HINT_CHARACTERS]}
 

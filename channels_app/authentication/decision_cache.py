@@ -19,7 +19,7 @@ from channels_app.authentication import actors
 from channels_app.models import Channel
 
 # Less than api_keys.LAST_USE_PRECISION: the last use of a key is stored whenever a decision is made.
-REMEMBERED_S = 10
+CACHED_S = 10
 DECISIONS_MAX = 10_000
 
 
@@ -95,7 +95,7 @@ def _expires_at(actor: Actor) -> float:
     if minted := actor.minted_key:
         # The rights of a publisher that a key created end with that key.
         ends += minted.publishers.values_list("made_with__expires_at", flat=True)
-    return min([time.time() + REMEMBERED_S, *(end.timestamp() for end in ends if end)])
+    return min([time.time() + CACHED_S, *(end.timestamp() for end in ends if end)])
 
 
 def _store(cache_key: tuple[str, str], decision: Decision) -> None:

@@ -54,12 +54,12 @@ def is_within(globs: Iterable[str], limits: Iterable[str]) -> bool:
     return bool(globs) and all(any(_covers(limit, glob) for limit in limits) for glob in globs)
 
 
-def living() -> Q:
+def made_with_usable() -> Q:
     """Return a condition on objects with `made_with`: no key created them, or one that is still usable."""
     return Q(made_with=None) | Q(made_with__in=api_keys.usable())
 
 
-def ended() -> Q:
+def made_with_ended() -> Q:
     """Return a condition on the same objects: their key is revoked or expired."""
     return Q(made_with__revoked_at__isnull=False) | Q(made_with__expires_at__lte=timezone.now())
 

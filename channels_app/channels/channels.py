@@ -55,7 +55,7 @@ def create(
     channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
     pending_names.bind(channel, owner)
-    reserved_names.use_up(name)
+    reserved_names.end_reservation(name)
     log.record(
         Action.CHANNEL_CREATE, by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private}
     )
@@ -113,7 +113,7 @@ def transfer(*, actor: Actor, channel: Channel, username: str) -> Member:
     for member in former.exclude(user__is_superuser=True):
         quotas.check_next_owner(member)
     former.update(role=Role.MAINTAINER)
-    quotas.forget(locked, actor.user)
+    quotas.mark_outdated(locked, actor.user)
     detail = {"before": actor.user.username} if actor.user else {}
     log.record(Action.CHANNEL_TRANSFER, by=actor, channel=locked, target=username, detail=detail)
     return owner

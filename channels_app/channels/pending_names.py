@@ -17,7 +17,7 @@ from channels_app.models import Channel, PendingName, User
 from hub.errors import conflict
 
 # For creating the channel itself: the row is deleted in the same transaction.
-WHILE_MADE = timedelta(hours=1)
+CREATION_TIME = timedelta(hours=1)
 
 
 def claim(*, name: str, user: User, until: datetime | None = None) -> None:
@@ -25,7 +25,7 @@ def claim(*, name: str, user: User, until: datetime | None = None) -> None:
 
     Raise HubError 409 if a channel or another user has the name.
     """
-    until = until or timezone.now() + WHILE_MADE
+    until = until or timezone.now() + CREATION_TIME
     locked = _lock_for(name, user, until)
     if Channel.objects.filter(name=name).exists():
         raise conflict("channel_exists", f"There is a channel '{name}' already; choose another name.")

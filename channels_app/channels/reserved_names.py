@@ -12,7 +12,7 @@ from channels_app.models import Channel, Member, ReservedName, Role, User
 from hub.errors import conflict, forbidden, not_found
 
 
-def keep(channel: Channel) -> None:
+def reserve(channel: Channel) -> None:
     """Reserve the name for the owners. Call it in the transaction that removes the channel."""
     owners = Member.objects.filter(channel=channel, role=Role.OWNER).values_list("user", flat=True)
     reserved, _ = ReservedName.objects.get_or_create(name=channel.name)
@@ -32,7 +32,7 @@ def check(name: str, user: User) -> None:
         )
 
 
-def use_up(name: str) -> None:
+def end_reservation(name: str) -> None:
     """Delete the reservation. Call it in the transaction that creates the channel again."""
     ReservedName.objects.filter(name=name).delete()
 

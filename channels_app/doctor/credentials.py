@@ -3,7 +3,7 @@
 from django.utils import timezone
 
 from channels_app.access import permissions
-from channels_app.access.permissions import ANYONE, Actor, Permission
+from channels_app.access.permissions import ANONYMOUS, Actor, Permission
 from channels_app.authentication import actors, api_keys, placeholders
 from channels_app.doctor.findings import Finding, error, good, info
 from channels_app.models import ApiKey, Channel, KeyKind
@@ -36,7 +36,7 @@ def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
         return [_narrowed(actor, name, permission) or error(refusal.detail, "")]
     if needed == Permission.UPLOAD and channel.only_trusted_publishers and not actor.minted_key:
         return [error(f"Only trusted publishers may upload to {name}.", "Its owners can change that, under Policies.")]
-    who = "of everybody" if actor == ANYONE else "of this credential"
+    who = "of everybody" if actor == ANONYMOUS else "of this credential"
     findings = [good(f"Permissions {who} in {name}: {allowed(actor, name)}.")]
     if actor.key and actor.key.package_globs and needed == Permission.UPLOAD:
         findings.append(info(f"It may only upload packages named {', '.join(actor.key.package_globs)}."))

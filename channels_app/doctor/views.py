@@ -8,7 +8,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from channels_app import identifiers
-from channels_app.access.permissions import ANYONE, Actor
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.doctor import addresses, credentials, pasted_text
 from channels_app.doctor.findings import Finding, error, info
 from channels_app.models import User
@@ -57,7 +57,7 @@ class DoctorForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
     """Show the form and the findings. The actor is that of the session. The pasted text is never shown again."""
-    session = Actor(user=request.user) if isinstance(request.user, User) else ANYONE
+    session = Actor(user=request.user) if isinstance(request.user, User) else ANONYMOUS
     form = DoctorForm(request.POST if request.method == "POST" else None)
     findings = examine(form.cleaned_data["text"], form.cleaned_data["channel"], session) if form.is_valid() else []
     response = render(request, "doctor/page.html", {"form": form, "findings": findings})
@@ -69,7 +69,7 @@ def examine(text: str, channel: str, session: Actor) -> list[Finding]:
     """Return all findings: on addresses and options, the key, the channel, and this session."""
     found = pasted_text.read(text)
     findings = addresses.examine(found)
-    actor: Actor | None = ANYONE
+    actor: Actor | None = ANONYMOUS
     if found.secret is not None:
         finding, actor = credentials.examine(found.secret)
         findings.append(finding)

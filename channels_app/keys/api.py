@@ -33,7 +33,7 @@ def whoami(request: HttpRequest) -> HttpResponse:
             "too_many_channels", f"{len(names)} channels were asked for; expected at most {CHANNELS_MAX}."
         )
     actor = actors.actor(request)
-    document = {"credential": actors.way(request), **described(actor), "may": _rights(actor, names)}
+    document = {"credential": actors.credential_source(request), **described(actor), "may": _rights(actor, names)}
     content = orjson.dumps(document, option=orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z | orjson.OPT_INDENT_2)
     headers = {"Cache-Control": "no-store", "Vary": "Authorization, Cookie"}
     return HttpResponse(content + b"\n", content_type="application/json", headers=headers)

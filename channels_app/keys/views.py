@@ -67,7 +67,7 @@ def robots(request: HttpRequest, channel: str) -> HttpResponse:
     form, made = KeyForm(present, SCOPES, sent(request)), None
     if form.is_valid():
         try:
-            made = api_keys.mint_robot(actor=actor, channel=shown, **form.arguments())
+            made = api_keys.create_channel_key(actor=actor, channel=shown, **form.arguments())
             form = KeyForm(present, SCOPES)
         except HubError as error:
             form.refuse(error)

@@ -25,7 +25,7 @@ ADMINISTRATOR = ("is_superuser", "is_staff")
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class SoleOwnership:
     """Channels and teams without another owner or manager. `is_hub`: the hub would lose its last administrator."""
 
     channels: list[Channel]
@@ -38,11 +38,11 @@ class Alone:
         return found + ["The hub would have no administrator."] * self.is_hub
 
 
-def left_alone(users: Collection[User]) -> Alone:
+def sole_ownership(users: Collection[User]) -> SoleOwnership:
     """Return the channels and teams that would have no active owner or manager if all these accounts ended."""
     ids = [user.pk for user in users]
     is_hub = any(_is_last(users, rights) for rights in (ADMINISTRATOR, ADMINISTRATOR[:1]))
-    return Alone(list(_channels(ids)), list(_teams(ids)), is_hub)
+    return SoleOwnership(list(_channels(ids)), list(_teams(ids)), is_hub)
 
 
 def check_may_end(users: Collection[User]) -> None:
@@ -54,12 +54,12 @@ def check_may_end(users: Collection[User]) -> None:
     list(Channel.objects.select_for_update(no_key=True).filter(pk__in=owned).order_by("pk").values_list("pk"))
     managed = TeamMember.objects.filter(user__in=users, is_manager=True).values("team")
     list(Team.objects.select_for_update().filter(pk__in=managed).order_by("pk").values_list("pk"))
-    if sentences := left_alone(users).sentences():
+    if sentences := sole_ownership(users).sentences():
         raise conflict("left_alone", f"{' '.join(sentences)} Hand them over first; nothing was changed.")
 
 
 @transaction.atomic
-def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -> Alone:
+def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -> SoleOwnership:
     """Make the named user owner and manager of all that only `user` owns or manages. Return these channels and teams.
 
     `by` is None for a command. `user` becomes a maintainer and stays in the teams, or is deactivated.
@@ -67,7 +67,7 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
     heir = users.user_named(username)
     if heir == user:
         raise bad_request("hand_over_to_self", f"'{user}' can't be their own successor. Enter another user name.")
-    found = left_alone([user])
+    found = sole_ownership([user])
     for channel in found.channels:
         _hand_channel(by, user, heir, channel)
     for team in found.teams:
@@ -79,7 +79,7 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
     return found
 
 
-def in_words(handed: Alone, username: str) -> str:
+def in_words(handed: SoleOwnership, username: str) -> str:
     """Return the message that lists the channels and teams that were handed over."""
     names = [f"the channel {channel}" for channel in handed.channels] + [f"the team {team}" for team in handed.teams]
     return f"Handed over to {username}: {', '.join(names)}." if names else "There was nothing to hand over."
@@ -109,7 +109,7 @@ def _hand_channel(by: User | None, user: User, heir: User, channel: Channel) -> 
     owner = members.named(locked, heir.username) or Member(channel=locked, user=heir)
     members.make_owner(owner)
     Member.objects.filter(channel=locked, user=user).update(role=Role.MAINTAINER)
-    quotas.forget(locked, user)
+    quotas.mark_outdated(locked, user)
     _record(Action.CHANNEL_TRANSFER, by, heir.username, channel=locked, before=user.username)
 
 

@@ -13,7 +13,7 @@ ERROR_CHARACTERS = 200
 
 def send_mail(invitation_id: int) -> None:
     """Send the link, unless the invitation is gone. Raise OSError if the mail server doesn't accept the mail."""
-    found = invitations.waiting().filter(pk=invitation_id)
+    found = invitations.pending().filter(pk=invitation_id)
     invitation = found.select_related("channel", "into", "user", "team", "invited_by").first()
     if invitation is None:
         return

@@ -28,7 +28,7 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
     else:
         invited = {"team": invitation.team} if invitation.team else {"user": user}
         own = Member.objects.filter(channel=invitation.channel, **invited).first()
-        if own and not raises(invitation.role, own):
+        if own and not promotes_to_owner(invitation.role, own):
             name = members.name_of(own) if own.team else "You"
             verb = "is" if own.team else "are"
             sentence = (
@@ -40,7 +40,7 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
     return _taken_back(invitation) if _is_taken_back(user, invitation) else None
 
 
-def raises(role: str, member: Member) -> bool:
+def promotes_to_owner(role: str, member: Member) -> bool:
     """Tell whether the invitation promotes a member to owner. Even members must accept that."""
     return role == Role.OWNER and member.role != Role.OWNER and member.team is None
 

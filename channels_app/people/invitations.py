@@ -30,18 +30,18 @@ from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log, outbox
 from channels_app.models import Channel, Invitation, Member, Role, Team, TeamMember, User
 from channels_app.people import members, teams
-from channels_app.people.invitation_rules import LIFETIME, raises, refusal
+from channels_app.people.invitation_rules import LIFETIME, promotes_to_owner, refusal
 from channels_app.quotas import quotas
 from channels_app.rate_limits import counters
 from hub.errors import bad_request, conflict, forbidden, not_found
 
 # The time after a refusal in which the same channel or team can't invite again.
-LEFT_ALONE = timedelta(days=30)
+DECLINED_FOR = timedelta(days=30)
 SEND = "channels_app.tasks.send_invitation"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Invitee:
     """The invited: the name as typed, and the address, user or team if there is one."""
 
     who: str
@@ -90,7 +90,7 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
 def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
     """Delete an invitation, so that its link no longer works."""
     locked = lock_channel(actor, channel, Permission.MANAGE)
-    invitation = waiting().filter(channel=locked, who=who).first()
+    invitation = pending().filter(channel=locked, who=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to '{locked}'.")
     members.check_may_give(actor, locked, invitation.role)
@@ -101,7 +101,7 @@ def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
 @transaction.atomic
 def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
     locked = teams.lock_team(user, team)
-    invitation = waiting().filter(into=locked, who=who).first()
+    invitation = pending().filter(into=locked, who=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to the team '{locked}'.")
     log.record(Action.TEAM_WITHDRAW, by=Actor(user=user), target=locked.name, detail={"user": invitation.who})
@@ -122,7 +122,7 @@ def decline(*, user: User, invitation: Invitation) -> None:
     """Decline the invitation. The same channel or team can't invite again for LEFT_ALONE."""
     current = _lock_invitation(user, invitation)
     current.declined_at = timezone.now()
-    current.expires_at = current.declined_at + LEFT_ALONE
+    current.expires_at = current.declined_at + DECLINED_FOR
     current.save(update_fields=["declined_at", "expires_at"])
     if current.into:
         log.record(Action.TEAM_DECLINE, by=Actor(user=user), target=current.into.name, detail={"user": user.username})
@@ -130,7 +130,7 @@ def decline(*, user: User, invitation: Invitation) -> None:
         _record(Action.INVITATION_DECLINE, Actor(user=user), current, current.who)
 
 
-def waiting() -> QuerySet[Invitation]:
+def pending() -> QuerySet[Invitation]:
     """Return the invitations that can still be accepted."""
     is_reachable = Q(channel=None) | Q(channel__deleted_at=None)
     return Invitation.objects.filter(is_reachable, expires_at__gt=timezone.now(), declined_at=None)
@@ -144,19 +144,19 @@ def mine(user: User) -> QuerySet[Invitation]:
     addresses = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
     managed = TeamMember.objects.filter(user=user, is_manager=True).values("team")
     may_answer = Q(user=user) | Q(email__in=addresses) | Q(team__in=managed)
-    found = waiting().filter(may_answer).select_related("channel", "into", "team", "invited_by")
+    found = pending().filter(may_answer).select_related("channel", "into", "team", "invited_by")
     return found.defer("channel__logo").order_by("-expires_at")
 
 
 def find(digest: str) -> Invitation | None:
-    found = waiting().filter(digest=digest)
+    found = pending().filter(digest=digest)
     return found.select_related("channel", "into", "team", "invited_by").first()
 
 
 def is_invited(email: str) -> bool:
     """Tell whether a pending invitation of the address exists, so that it may sign up."""
-    address = mail_addresses.plain(email)
-    return bool(address) and waiting().filter(email=address).exists()
+    address = mail_addresses.normalize(email)
+    return bool(address) and pending().filter(email=address).exists()
 
 
 def forget_expired() -> None:
@@ -189,7 +189,7 @@ def _join_channel(user: User, invitation: Invitation) -> Member:
     member.channel_id = invitation.channel_id  # type: ignore[assignment]  # a constraint: without a team there is a channel
     if invitation.role == Role.OWNER:
         members.make_owner(member)
-        quotas.forget(member.channel, user)
+        quotas.mark_outdated(member.channel, user)
     else:
         member.role = invitation.role
         member.save()
@@ -197,7 +197,7 @@ def _join_channel(user: User, invitation: Invitation) -> Member:
     return member
 
 
-def _send(invitation: Invitation, asked: Asked, by: User) -> None:
+def _send(invitation: Invitation, asked: Invitee, by: User) -> None:
     """Renew the row and queue its mail."""
     if invitation.declined_at and invitation.expires_at > timezone.now():
         raise conflict(
@@ -213,7 +213,7 @@ def _send(invitation: Invitation, asked: Asked, by: User) -> None:
     outbox.put(SEND, invitation.pk, lane=lane(invitation.pk))
 
 
-def _count(user: User, asked: Asked) -> None:
+def _count(user: User, asked: Invitee) -> None:
     """Raise HubError 429 if `user` invites, or the same recipient is invited, too often.
 
     Unknown recipients are counted, too. The counter of the pair keeps one inviter from using up the recipient's limit.
@@ -226,25 +226,25 @@ def _count(user: User, asked: Asked) -> None:
         counters.hit("mail-by-recipient", asked.email, "mails to this address")
 
 
-def _person(who: str, *, is_address: bool) -> Asked:
+def _person(who: str, *, is_address: bool) -> Invitee:
     """Return the invited by address or by user name; never both, since a name can look like another's address."""
     if is_address:
         address = _address(who)
         owner = mail_addresses.verified(address).filter(user__is_active=True).select_related("user").first()
-        return Asked(address, email=address, user=owner.user if owner else None)
+        return Invitee(address, email=address, user=owner.user if owner else None)
     name = who.strip()
-    if not user_names.may_be(name):
+    if not user_names.is_possible(name):
         raise bad_request("bad_user_name", f"'{name[:60]}' is not a user name; expected one, or an e-mail address.")
-    return Asked(name, user=user_names.having(name).filter(is_active=True).first())
+    return Invitee(name, user=user_names.with_name(name).filter(is_active=True).first())
 
 
-def _team(name: str) -> Asked:
+def _team(name: str) -> Invitee:
     if not teams.is_name(name):
         raise bad_request("bad_team_name", f"'{name[:60]}' can't name a team.")
-    return Asked(f"team {name}", team=Team.objects.filter(name=name).first())
+    return Invitee(f"team {name}", team=Team.objects.filter(name=name).first())
 
 
-def _check_is_no_member(channel: Channel, asked: Asked, role: str) -> None:
+def _check_is_no_member(channel: Channel, asked: Invitee, role: str) -> None:
     """Raise HubError 409 for members; the inviter can see their names.
 
     Addresses are not checked: that would reveal their owner.
@@ -253,7 +253,7 @@ def _check_is_no_member(channel: Channel, asked: Asked, role: str) -> None:
         return
     username, team = (asked.user.username if asked.user else ""), (asked.team.name if asked.team else "")
     existing = members.named(channel, username, team) if username or team else None
-    if existing and not raises(role, existing):
+    if existing and not promotes_to_owner(role, existing):
         raise members.is_member_already(existing)
 
 
@@ -278,7 +278,7 @@ def _lock_invitation(user: User, invitation: Invitation) -> Invitation:
 
 
 def _address(email: str) -> str:
-    address = mail_addresses.plain(email)
+    address = mail_addresses.normalize(email)
     try:
         validate_email(address)
     except ValidationError:

@@ -120,7 +120,7 @@ def _found(request: HttpRequest, actor: Actor, channel: Channel) -> dict[str, An
     users, teams = member_queries.candidates(actor, channel, text)
     email = text if _is_email(text) else ""
     is_listed = any(user.username.lower() == text.lower() for user in users)
-    name = "" if email or is_listed or not user_names.may_be(text) else text
+    name = "" if email or is_listed or not user_names.is_possible(text) else text
     team = text if names_team(text) and not any(each.name == text for each in teams) else ""
     return {"find": text, "users": users, "teams": teams, "email": email, "name": name, "team": team}
 

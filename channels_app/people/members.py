@@ -204,7 +204,7 @@ def _check_an_owner_stays(member: Member) -> None:
 
 def _record(action: Action, actor: Actor, member: Member, detail: dict[str, str]) -> None:
     if Role.OWNER in detail.values():
-        quotas.forget(member.channel, member.user)
+        quotas.mark_outdated(member.channel, member.user)
     if member.team:
         detail["team"] = member.team.name
     log.record(action, by=actor, channel=member.channel, target=name_of(member), detail=detail)

@@ -193,7 +193,7 @@ def _membership(team: Team, username: str) -> TeamMember:
 def _person(who: str) -> User:
     # By address or by name, never both: a user name can look like another user's address.
     by_address = User.objects.filter(pk__in=mail_addresses.verified(who).values("user"))
-    person = (by_address if "@" in who else user_names.having(who)).filter(is_active=True).first()
+    person = (by_address if "@" in who else user_names.with_name(who)).filter(is_active=True).first()
     if person is None:
         raise not_found(
             "no_such_user",

@@ -124,7 +124,7 @@ def is_on() -> bool:
     return bool(settings.HUB_USER_BYTES or settings.HUB_USER_PACKAGES_A_DAY)
 
 
-def pay(bill: Bill) -> None:
+def charge(bill: Bill) -> None:
     """Count one more package; raise 413 if it exceeds the quota.
 
     Call it in the transaction that reserves the file name.
@@ -140,7 +140,7 @@ def pay(bill: Bill) -> None:
     raise _refusal(payer, counted, bill.more_bytes) or _too_many(payer, counted)
 
 
-def pay_back(bill: Bill | None) -> None:
+def refund(bill: Bill | None) -> None:
     """Subtract the package of a refused or duplicate upload.
 
     If the process is killed before, the daily count corrects the bytes.
@@ -170,7 +170,7 @@ def check_next_owner(member: Member) -> None:
         )
 
 
-def forget(channel: Channel, *former: User | None) -> None:
+def mark_outdated(channel: Channel, *former: User | None) -> None:
     """Mark the counts of the channel's owners and of `former` owners as out of date.
 
     Call it if owners change, because the payer may change, too.

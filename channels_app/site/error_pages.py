@@ -41,7 +41,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form with a missing, wrong or old CSRF token. A client gets the correct upload address instead."""
     if not misplaced.is_from_page(request):
         return answer(misplaced.refusal(request))
-    response = render(request, "site/csrf_failed.html", {"way_in": signed_out.way_in(request)}, status=403)
+    response = render(request, "site/csrf_failed.html", {"way_in": signed_out.sign_in_url(request)}, status=403)
     for name, value in {"X-Error-Code": "not_from_here", "Cache-Control": "no-store"}.items():
         response.headers[name] = value
     return response

@@ -13,7 +13,7 @@ from hub.observability import metrics, request_ids
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # The caller, as text for the log; channels_app.authentication.actors sets it. No header can set this name in META.
-WHO = "channelhub.who"
+LOG_ACTOR = "channelhub.who"
 
 logger = logging.getLogger("hub.access")
 
@@ -54,7 +54,7 @@ def _log(request: HttpRequest, response: HttpResponseBase, route: str, seconds: 
         "ms": round(seconds * 1000, 1),
         "bytes": int(response.headers.get("Content-Length") or 0),
         "client": request.META.get("REMOTE_ADDR"),
-        "who": request.META.get(WHO, "-"),
+        "who": request.META.get(LOG_ACTOR, "-"),
     }
     logger.info(
         "%(method)s %(path)s %(status)s %(ms)s ms %(bytes)s bytes from %(client)s by %(who)s", found, extra=found

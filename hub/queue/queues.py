@@ -16,7 +16,7 @@ from redis import Redis
 
 TIMEOUT_S = 2.0
 # One wake-up job does all the work of its kind. Other queues hold jobs of several kinds.
-MOST = {"index": 2}
+MAX_WAITING = {"index": 2}
 MOST_OF_OTHERS = 8
 # A longer queue comes from an earlier version, which enqueued a job for each change.
 SURPLUS = 20
@@ -51,14 +51,14 @@ def waiting() -> dict[str, Waiting]:
 
 def is_full(name: str) -> bool:
     """Tell whether enough jobs wait. Raise OSError or redis.RedisError if the queue can't be read."""
-    return _has(name, MOST.get(name, MOST_OF_OTHERS))
+    return _has(name, MAX_WAITING.get(name, MOST_OF_OTHERS))
 
 
-def shorten(name: str) -> None:
+def trim(name: str) -> None:
     """Remove surplus jobs of a long queue except the newest few: any wake-up job does the work of all."""
     if not _has(name, SURPLUS):
         return
-    most = MOST.get(name, MOST_OF_OTHERS)
+    most = MAX_WAITING.get(name, MOST_OF_OTHERS)
     if settings.REDIS_URL:
         _redis(settings.REDIS_URL).ltrim(name, 0, most - 1)
         return

@@ -26,7 +26,7 @@ END = b"\r\n\r\n"
 LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,7})[ \t]*\r?$")
 CHUNKED = re.compile(rb"(?im)^transfer-encoding:")
 # API requests, whose body is read before the sender is authenticated.
-ASKS = re.compile(rb"[A-Z]+ (?:/t/[^/ ]+)?/(?:api|identity)/")
+API_REQUEST = re.compile(rb"[A-Z]+ (?:/t/[^/ ]+)?/(?:api|identity)/")
 FORM = re.compile(
     rb"(?im)^content-type:[ \t]*"
     rb"(?:application/x-www-form-urlencoded|multipart/form-data|application/(?:[\w.-]+\+)?json)"
@@ -100,7 +100,7 @@ class Arrival:
         head = bytes(self.data[:head_bytes])
         lengths = LENGTH.findall(head)
         body_bytes = int(lengths[0]) if len(lengths) == 1 and not CHUNKED.search(head) else 0
-        is_waited_for = not UPLOAD.match(head) and (ASKS.match(head) or FORM.search(head))
+        is_waited_for = not UPLOAD.match(head) and (API_REQUEST.match(head) or FORM.search(head))
         if body_bytes > BODY_MAX_BYTES or not is_waited_for:
             body_bytes = 0
         self._needed = head_bytes + body_bytes
@@ -118,7 +118,7 @@ class Arrival:
             self._count(len(without) - len(head))
 
 
-def arrived(connection: Any) -> State:
+def receive(connection: Any) -> State:
     """Read the available bytes of gunicorn's `connection`. Hand a complete request over to its parser."""
     arrival = getattr(connection, "arrival", None)
     if arrival is None:

@@ -9,7 +9,7 @@ from gunicorn.glogging import Logger
 from hub.observability import logs, metrics
 from hub.observability.redaction import redacted
 from hub.plain_text import one_line
-from hub.private_files import UMASK, be_private, too_open
+from hub.private_files import UMASK, be_private, open_files_warning
 from hub.server.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -27,7 +27,7 @@ keepalive = 120
 
 def on_starting(server: Any) -> None:
     be_private()
-    if sentence := too_open(settings.HUB_DATA_DIR, readers=settings.HUB_READERS_GROUP):
+    if sentence := open_files_warning(settings.HUB_DATA_DIR, readers=settings.HUB_READERS_GROUP):
         server.log.warning("%s", sentence)
     metrics.forget(_program(server))
 

@@ -49,7 +49,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         is_plain = hasattr(connection, "parser") and not connection.cfg.is_ssl
         if self.alive and is_plain:
             connection.init()
-            state = arrivals.arrived(connection)
+            state = arrivals.receive(connection)
             if state is arrivals.State.PARTIAL:
                 return gthread._DEFER
             if state is arrivals.State.DROPPED:

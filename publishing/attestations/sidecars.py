@@ -119,7 +119,7 @@ def rewrite(artifact: Artifact) -> None:
             builds.schedule_build(locked.channel, locked.subdir, [locked.package.name])
 
 
-def take_in(artifact: Artifact, verified: Sequence[VerifiedAttestation]) -> None:
+def record_stored(artifact: Artifact, verified: Sequence[VerifiedAttestation]) -> None:
     """Record the attestations of a sidecar that is stored already, within the caller's transaction."""
     for position, each in enumerate(verified):
         artifact.attestations.create(position=position, bundle=each.bundle, claims=each.claims)

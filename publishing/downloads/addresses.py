@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.urls import Resolver404, resolve, reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app.access.permissions import ANYONE, visible_channels
+from channels_app.access.permissions import ANONYMOUS, visible_channels
 from channels_app.authentication import actors
 from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from channels_app.models import Channel
@@ -59,14 +59,14 @@ def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponse
         return channel_file(request, channel, path)
     except HubError as error:
         # A browser session sent no credential, so a message about one would mislead.
-        if error.code == "no_access" and is_browser(request) and actors.way(request) == "session":
+        if error.code == "no_access" and is_browser(request) and actors.credential_source(request) == "session":
             raise Http404 from error
         raise
 
 
 @csrf_exempt
 @bounds_own_body
-def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase:
+def reserved_word(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase:
     """Answer 404 for an unknown URL that begins with a reserved word.
 
     A channel that was created before the word was reserved may have this name; then its files and page are served.
@@ -84,7 +84,7 @@ def nowhere(request: HttpRequest, word: str, path: str = "") -> HttpResponseBase
 
 def _channel_with_reserved_name(request: HttpRequest, word: str, path: str) -> HttpResponseBase:
     """Serve the channel. Redirect to the page only if the channel is public: it would reveal a private one."""
-    is_public = visible_channels(ANYONE).filter(name=word).exists()
+    is_public = visible_channels(ANONYMOUS).filter(name=word).exists()
     if is_public and path:
         return below_channel(request, word, path)
     if is_public and (page := channel_page(request, word)):

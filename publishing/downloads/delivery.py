@@ -104,7 +104,7 @@ def _sent(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponse
 
 def _sent_index(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
     """Return the whole index file, in the best cheap encoding that the client accepts."""
-    encoding = encodings.wanted(request) if file.is_also_zst else ""
+    encoding = encodings.best_encoding(request) if file.is_also_zst else ""
     if encoding == "zstd":
         file = file._replace(key=f"{file.key}.zst")
     elif encoding == "gzip" and (small := _gzipped(file)):

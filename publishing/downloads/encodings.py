@@ -15,7 +15,7 @@ GZIP_MAX_BYTES = 4 * 1024**2
 GZIP_LEVEL = 1
 
 
-def wanted(request: HttpRequest) -> str:
+def best_encoding(request: HttpRequest) -> str:
     """Return the best encoding that the client accepts: "zstd", "gzip" or "". Ranges are of the plain file."""
     if "HTTP_RANGE" in request.META:
         return ""

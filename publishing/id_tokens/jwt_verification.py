@@ -32,7 +32,7 @@ class Unverified:
     key_id: str
 
 
-def look(unverified_jwt: str) -> Unverified:
+def parse_unverified(unverified_jwt: str) -> Unverified:
     """Check the token's form, and return its issuer and key id. Raise BadToken if it is malformed."""
     header_bytes, payload_bytes, _ = decoded_segments(unverified_jwt)
     header = read_object(header_bytes, "header")

@@ -53,7 +53,7 @@ ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed, removes =
 
 _woken_again_at = 0.0
 # Index id → time when it is due, for failed builds that the database could not record.
-put_off: dict[int, datetime] = {}
+delayed_builds: dict[int, datetime] = {}
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def _put_off(index_id: int) -> None:
         _mark_stale_again(index_id)
         SubdirIndex.objects.filter(pk=index_id).update(due_at=due_at)
     except Exception as error:  # noqa: BLE001  the caller raises the exception of the build
-        put_off[index_id] = due_at
+        delayed_builds[index_id] = due_at
         logger.warning("could not record the failed build of index %s: %s", index_id, error)
 
 

@@ -92,9 +92,9 @@ def work() -> None:
 
 def try_again(index_id: int) -> None:
     """Make a stale index due now. If it is current, delete the record of its failure."""
-    builds.put_off.pop(index_id, None)
+    builds.delayed_builds.pop(index_id, None)
     if not SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).update(due_at=None):
-        failed_jobs.forget(FAILED_BUILD, [index_id])
+        failed_jobs.delete_record(FAILED_BUILD, [index_id])
 
 
 def stale() -> list[Turn]:
@@ -112,7 +112,7 @@ def stale() -> list[Turn]:
             subdir == builds.WHOLE_CHANNEL,
             removes,
             wanted_at or LONG_AGO,
-            max(due_at or LONG_AGO, builds.put_off.get(pk, LONG_AGO)),
+            max(due_at or LONG_AGO, builds.delayed_builds.get(pk, LONG_AGO)),
             *(moment or LONG_AGO for moment in moments),
         )
         for pk, owner_id, subdir, removes, wanted_at, due_at, *moments in found.values_list(*names)
@@ -167,11 +167,11 @@ def _build(turn: Turn, *, has_more: bool) -> bool:
         is_built = builds.build_once(turn.index_id, bound_s=BUILD_S, begun=partial(_begin, turn, has_more=has_more))
     except Exception as error:
         logger.exception("the build of index %s failed", turn.index_id)
-        failed_jobs.note(FAILED_BUILD, [turn.index_id], error)
+        failed_jobs.record_failure(FAILED_BUILD, [turn.index_id], error)
         return True
     if is_built:
-        builds.put_off.pop(turn.index_id, None)
-        failed_jobs.forget(FAILED_BUILD, [turn.index_id])
+        builds.delayed_builds.pop(turn.index_id, None)
+        failed_jobs.delete_record(FAILED_BUILD, [turn.index_id])
     return is_built
 
 
@@ -219,6 +219,6 @@ def _open_channels() -> None:
 
 def _shorten_queue() -> None:
     try:
-        queues.shorten(QUEUE)
+        queues.trim(QUEUE)
     except (RedisError, OSError) as error:
         logger.warning("could not look into the queue %s: %s", QUEUE, error)

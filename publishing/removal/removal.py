@@ -55,12 +55,12 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     store().delete(_key(locked))
     sidecars.remove(locked)
     locked.delete()
-    quotas.forget(artifact.channel)
+    quotas.mark_outdated(artifact.channel)
     _update_package_and_index(artifact)
 
 
 @transaction.atomic
-def set_damaged(*, artifact: Artifact, found: str) -> None:
+def quarantine(*, artifact: Artifact, found: str) -> None:
     """Quarantine `artifact` until its bytes are correct again. `found` is the damage, as the end of the reason."""
     locked = packages.locked_artifact(artifact)
     reason = f"{DAMAGED}{found}"
@@ -70,7 +70,7 @@ def set_damaged(*, artifact: Artifact, found: str) -> None:
 
 
 @transaction.atomic
-def set_whole(*, artifact: Artifact) -> None:
+def release_quarantine(*, artifact: Artifact) -> None:
     """Record that the bytes of `artifact` are correct. Put it back into the index if they had quarantined it."""
     locked = packages.locked_artifact(artifact)
     if locked.is_damaged:
@@ -88,7 +88,7 @@ def purge_deleted() -> None:
                 store().delete(_key(locked))
                 sidecars.remove(locked)
                 Artifact.objects.filter(pk=locked.pk).update(is_purged=True)
-                quotas.forget(artifact.channel)
+                quotas.mark_outdated(artifact.channel)
 
 
 def purge_at(artifact: Artifact) -> datetime | None:

@@ -20,7 +20,7 @@ from threading import Lock
 import orjson
 from django.conf import settings
 
-from channels_app.access.permissions import ANYONE
+from channels_app.access.permissions import ANONYMOUS
 from channels_app.identifiers import is_subdir
 from channels_app.models import Artifact, Channel
 from hub import temporary
@@ -140,7 +140,7 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOut
     except HubError as error:
         return ImportOutcome(key, error.detail)
     facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
-    return Checked(key, Upload(ANYONE, channel, received, info), verified, note, facts_bytes)
+    return Checked(key, Upload(ANONYMOUS, channel, received, info), verified, note, facts_bytes)
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class Records:
         self._check_channel()
         refusals, new = self._sorted_out(checked)
         artifacts = self._create(new) if new else []
-        quotas.forget(self.channel)
+        quotas.mark_outdated(self.channel)
         self._reservations([each.file_name for each in new]).delete()
         return refusals, new, artifacts
 
@@ -204,7 +204,7 @@ class Records:
         for artifact, each in zip(artifacts, new, strict=True):
             about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:
-                sidecars.take_in(artifact, each.verified)
+                sidecars.record_stored(artifact, each.verified)
         packages.refresh_each(locked.values())
         builds.schedule_build(self.channel, self.subdir, sorted(names))
         return artifacts

@@ -43,7 +43,7 @@ def collection(request: HttpRequest, channel: str) -> HttpResponse:
     actor, found = _channel(request, channel)
     if request.method == "POST":
         return _json(_described(publishers.add(actor=actor, channel=found, **_arguments(request.body))), status=201)
-    return _json({"publishers": [_described(publisher) for publisher in queries.living(found)]})
+    return _json({"publishers": [_described(publisher) for publisher in queries.active(found)]})
 
 
 @csrf_exempt

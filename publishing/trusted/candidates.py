@@ -32,7 +32,7 @@ FIRST_OWNER = Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER
 TENANT = Coalesce("created_by_id", Subquery(FIRST_OWNER), output_field=BigIntegerField())
 
 
-def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
+def find(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
     """Return the publishers of the token's name, and those pinned to its id under another name, interleaved by user.
 
     The tokens of a generic issuer have no name in common, so one user's publishers must not precede all others.
@@ -44,7 +44,7 @@ def of(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
         wanted |= Q(**{f"pins__{provider.pins[0]}": pins[provider.pins[0]]})
     in_time = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     reachable = Q(channel=None, created_by__is_active=True) | Q(channel__deleted_at=None, channel__isnull=False)
-    found = issuer.publishers.filter(wanted, in_time, reachable, delegation.living())
+    found = issuer.publishers.filter(wanted, in_time, reachable, delegation.made_with_usable())
     of_tenants = found.annotate(tenant_id=TENANT)
     ranked = of_tenants.annotate(rank=Window(RowNumber(), partition_by="tenant_id", order_by=OLDEST_FIRST))
     related = ranked.select_related("channel", "issuer", "made_with__owner")
@@ -64,7 +64,7 @@ def tenant(publisher: TrustedPublisher) -> tuple[str, int | None]:
     return ("user", user_id) if user_id else ("channel", publisher.channel_id)
 
 
-def bounded(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:
+def limited_per_user(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:
     """Return the publishers that one token serves: the first of every user, then the second of every user, and so on.
 
     So each user has a share, however many others added the same repository.
@@ -76,13 +76,13 @@ def bounded(matched: Iterable[TrustedPublisher]) -> list[TrustedPublisher]:
     return [publisher for _, publisher in sorted(ranked, key=lambda each: each[0])[:SERVED_MAX]]
 
 
-def tell_of_resurrected(differences: Mapping[TrustedPublisher, ClaimMismatch | None]) -> None:
+def record_resurrected(differences: Mapping[TrustedPublisher, ClaimMismatch | None]) -> None:
     """Record an event for the channel's owners if the repository name now belongs to a different id.
 
     The token is refused in any case. At most the `bounded` publishers get an event.
     """
     resurrected = {each: found for each, found in differences.items() if found and found.is_pin and each.channel}
-    for publisher in bounded(resurrected):
+    for publisher in limited_per_user(resurrected):
         if not _was_recorded(publisher):
             difference = resurrected[publisher]
             detail = {"expected": difference.expected, "found": difference.found}

@@ -27,7 +27,7 @@ from publishing.models import Issuer, TrustedPublisher, UsedIdToken
 from publishing.trusted import candidates, issuers, publishers
 
 KEPT_AFTER_EXPIRY = timedelta(days=1)
-NOT_SETTLED = "The channel can't be created. The user who added the trusted publisher can see why."
+CHANNEL_NOT_CREATED = "The channel can't be created. The user who added the trusted publisher can see why."
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def exchange(unverified_jwt: str) -> str:
 
 def verified(unverified_jwt: str) -> VerifiedToken:
     """Verify an identity token. Raise BadToken if it is invalid."""
-    unverified = jwt_verification.look(unverified_jwt)
+    unverified = jwt_verification.parse_unverified(unverified_jwt)
     issuer = issuers.registered(unverified.issuer)
     provider = PROVIDERS[issuer.provider]
     signed_claims = jwt_verification.verify(
@@ -95,7 +95,7 @@ def audiences() -> list[str]:
     return [settings.PUBLIC_HOST, *(["prefix.dev"] if settings.HUB_PREFIX_DEV_AUDIENCE else [])]
 
 
-def forget_old() -> None:
+def delete_expired() -> None:
     """Delete used identity tokens that can't be replayed any more, and expired short-lived tokens after a day."""
     UsedIdToken.objects.filter(until__lt=timezone.now()).delete()
     ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
@@ -147,7 +147,7 @@ def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[Tru
         except (IntegrityError, DataError):
             # An error in the rows of one user must not stop the exchange for others.
             logger.exception("publisher %s can't be settled", publisher.pk)
-            failures[candidates.tenant(publisher)] = BadToken(Code.CHANNEL_TAKEN, NOT_SETTLED)
+            failures[candidates.tenant(publisher)] = BadToken(Code.CHANNEL_TAKEN, CHANNEL_NOT_CREATED)
         else:
             settled.append(publisher)
     if settled:
@@ -155,7 +155,7 @@ def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[Tru
     if len(failures) == 1:
         raise next(iter(failures.values()))
     # With several users, the reasons would disclose the names of their pending channels.
-    raise BadToken(Code.CHANNEL_TAKEN, NOT_SETTLED)
+    raise BadToken(Code.CHANNEL_TAKEN, CHANNEL_NOT_CREATED)
 
 
 def _mark_used(token: VerifiedToken) -> None:

@@ -139,14 +139,14 @@ def matching(issuer: Issuer, signed_claims: Claims) -> list[TrustedPublisher]:
     A publisher without rights, because its key has none, displaces no other. Raise BadToken if none matches.
     """
     provider = PROVIDERS[issuer.provider]
-    found = candidates.of(issuer, signed_claims)
+    found = candidates.find(issuer, signed_claims)
     differences = {each: provider.difference(each.fields, each.pins, signed_claims) for each in found}
-    candidates.tell_of_resurrected(differences)
+    candidates.record_resurrected(differences)
     matched = [each for each, found in differences.items() if found is None and publisher_permissions(each)]
     if not matched:
         raise candidates.refusal(issuer, signed_claims, differences)
     matched.sort(key=lambda each: (provider.specificity(each.fields), each.last_used_at is not None, -each.pk))
-    return candidates.bounded({candidates.place(each): each for each in matched}.values())
+    return candidates.limited_per_user({candidates.place(each): each for each in matched}.values())
 
 
 def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
@@ -167,7 +167,7 @@ def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
         record(Action.PUBLISHER_FIRST_USE, Actor(), publisher, pins=publisher.pins)
 
 
-def forget_expired() -> None:
+def delete_expired() -> None:
     """Remove pending publishers that were not used in time, and publishers of expired or revoked keys."""
     TrustedPublisher.objects.filter(expires_at__lt=timezone.now()).delete()
     pending_names.forget_expired()
@@ -217,7 +217,7 @@ def _check_passed_on(actor: Actor, channel: Channel, values: Mapping[str, Any]) 
 
 def _remove_ended(publishers: QuerySet[TrustedPublisher]) -> None:
     """Remove publishers of expired or revoked keys: they have no rights any more."""
-    for publisher in publishers.filter(delegation.ended()).select_related("channel", "issuer", "made_with"):
+    for publisher in publishers.filter(delegation.made_with_ended()).select_related("channel", "issuer", "made_with"):
         record(Action.PUBLISHER_REMOVE, Actor(), publisher, reason=f"The key '{publisher.made_with}' has ended.")
         publisher.delete()
 

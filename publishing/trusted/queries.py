@@ -29,7 +29,7 @@ class Listed:
 
 def channel_publishers(channel: Channel) -> list[Listed]:
     """Return the publishers of `channel`, including those that wait for their package; one query."""
-    return [listed(each) for each in living(channel)]
+    return [listed(each) for each in active(channel)]
 
 
 def pending_publishers(user: User) -> list[Listed]:
@@ -38,9 +38,9 @@ def pending_publishers(user: User) -> list[Listed]:
     return [listed(each) for each in in_time.select_related(*SHOWN)]
 
 
-def living(channel: Channel) -> QuerySet[TrustedPublisher]:
+def active(channel: Channel) -> QuerySet[TrustedPublisher]:
     """Return the channel's publishers without those of keys that no longer work, with the rows that a list shows."""
-    return channel.publishers.filter(delegation.living()).select_related(*SHOWN)
+    return channel.publishers.filter(delegation.made_with_usable()).select_related(*SHOWN)
 
 
 def listed(publisher: TrustedPublisher) -> Listed:

@@ -45,7 +45,7 @@ def check_policies(upload: Upload) -> None:
         )
 
 
-def check_again(upload: Upload) -> None:
+def recheck(upload: Upload) -> None:
     """Check rights and policies again if the access revision rose: they may have changed while the body arrived."""
     if revision.is_current(upload.epoch):
         return

@@ -30,7 +30,7 @@ from publishing.removal import removal
 from publishing.trusted import issuers
 from publishing.uploads import metrics
 from publishing.uploads.existing_artifacts import check_duplicate, existing_artifact
-from publishing.uploads.policies import check_again, check_checksum, check_policies
+from publishing.uploads.policies import check_checksum, check_policies, recheck
 from publishing.uploads.values import Upload, UploadResult
 from publishing.wording import QUOTE_MAX_CHARACTERS
 
@@ -97,10 +97,10 @@ def store_and_record(upload: Upload, verified: VerifiedAttestation | None, befor
         published = record(upload, sidecar)
     except (HubError, StoreError):
         release(token)
-        quotas.pay_back(bill)
+        quotas.refund(bill)
         raise
     if not published.is_new:
-        quotas.pay_back(bill)
+        quotas.refund(bill)
     return published
 
 
@@ -126,7 +126,7 @@ def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
             _take_over(upload, mine)
         check_duplicate(upload, existing_artifact(upload, locked=True), may_replace=upload.force)
         if bill:
-            quotas.pay(bill)
+            quotas.charge(bill)
     return token
 
 
@@ -141,7 +141,7 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
     It also marks the index stale. Raise HubError if the reservation was lost or the rights have ended.
     """
     with transaction.atomic():
-        check_again(upload)
+        recheck(upload)
         reserved, _ = Reservation.of(**upload.place).filter(sha256=upload.received.sha256).delete()
         before = existing_artifact(upload, locked=True)
         if not reserved:
@@ -149,7 +149,7 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
         # Another upload of the same bytes may have ended between the first check and the reservation.
         existing = check_duplicate(upload, before, may_replace=True)
         if existing:
-            removal.set_whole(artifact=existing)
+            removal.release_quarantine(artifact=existing)
             return UploadResult(existing, is_new=False)
         artifact = _save(upload, before)
         if sidecar and not sidecars.record(artifact, sidecar):

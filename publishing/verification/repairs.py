@@ -41,13 +41,13 @@ def repair(
 def _quarantine(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     for difference, artifact in _artifacts(channel, differences):
         found = "missing" if difference.kind == DifferenceKind.MISSING_BYTES else "wrong"
-        removal.set_damaged(artifact=artifact, found=f"{found}. {difference.sentence.partition('. ')[0]}.")
+        removal.quarantine(artifact=artifact, found=f"{found}. {difference.sentence.partition('. ')[0]}.")
     return []
 
 
 def _release(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     for _, artifact in _artifacts(channel, differences):
-        removal.set_whole(artifact=artifact)
+        removal.release_quarantine(artifact=artifact)
     return []
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from channels_app.access.permissions import (
-    ANYONE,
+    ANONYMOUS,
     ROLE_PERMISSIONS,
     Actor,
     Permission,
@@ -65,7 +65,7 @@ def test_a_member_may_what_the_role_may(olga: User, max_: User, role: Role, is_p
 
 def test_strangers_and_nobody_may_read_what_is_public_alone(olga: User, sam: User) -> None:
     private, public = make_channel("a", owner=olga), make_channel("b", owner=olga, is_private=False)
-    for caller in (ANYONE, Actor(user=sam), key_actor(sam)):
+    for caller in (ANONYMOUS, Actor(user=sam), key_actor(sam)):
         assert allowed(caller, private) == set()
         assert allowed(caller, public) == {R}
 
@@ -98,14 +98,14 @@ def test_a_key_for_one_channel_is_for_no_other(olga: User) -> None:
 
 @pytest.mark.parametrize("permission", Permission)
 def test_private_and_missing_channels_are_refused_alike(channel: Channel, sam: User, permission: Permission) -> None:
-    for caller in (ANYONE, Actor(user=sam), key_actor(sam)):
+    for caller in (ANONYMOUS, Actor(user=sam), key_actor(sam)):
         private, missing = refusal(caller, channel.name, permission), refusal(caller, "nowhere", permission)
         assert private.detail.replace(channel.name, "nowhere") == missing.detail
         assert (private.status, private.code, private.headers) == (missing.status, missing.code, missing.headers)
 
 
 def test_nobody_is_asked_for_a_key(channel: Channel) -> None:
-    error = refusal(ANYONE, channel.name, U)
+    error = refusal(ANONYMOUS, channel.name, U)
     assert (error.status, error.code) == (401, "credential_needed")
     assert error.headers["WWW-Authenticate"] == 'Bearer realm="channelhub", Basic realm="channelhub"'
     assert "anonymous users have no upload access to 'demo'" in error.detail
@@ -145,7 +145,7 @@ def test_lists_show_what_may_be_known(channel: Channel, olga: User, sam: User) -
     shown = {
         name: [channel.name for channel in visible_channels(actor)]
         for name, actor in {
-            "nobody": ANYONE, "owner": Actor(user=olga), "stranger": Actor(user=sam), "root": Actor(user=root),
+            "nobody": ANONYMOUS, "owner": Actor(user=olga), "stranger": Actor(user=sam), "root": Actor(user=root),
         }.items()
     }  # fmt: skip
     assert shown == {

@@ -163,7 +163,7 @@ def test_what_ended_stands_in_nobodys_way(channel: Channel, olga: User) -> None:
     again = make_key(olga, scopes=ALL)
     assert post(again).status_code == 201
     ENDS["revoked"]()
-    publishers.forget_expired()
+    publishers.delete_expired()
     assert not TrustedPublisher.objects.exists()
 
 
@@ -172,7 +172,7 @@ def test_what_a_person_adds_stays_when_their_keys_end(channel: Channel, olga: Us
     make_key(olga)
     publisher = publishers.add(actor=Actor(user=olga), channel=channel, issuer=make_issuer(), fields=fields)
     ENDS["revoked"]()
-    publishers.forget_expired()
+    publishers.delete_expired()
     assert permissions(Actor(key=make_minted_key(publisher)[0]), channel) == {Permission.UPLOAD}
 
 
@@ -218,7 +218,7 @@ def test_a_key_to_manage_leaves_nothing_else_behind(channel: Channel, olga: User
 def test_no_key_makes_a_robot(channel: Channel, olga: User) -> None:
     actor = Actor(user=olga, key=api_keys.look_up(make_key(olga, scopes=ALL)))
     with pytest.raises(HubError) as caught:
-        api_keys.mint_robot(actor=actor, channel=channel, name="x", scopes=["read"], expires_at=None)
+        api_keys.create_channel_key(actor=actor, channel=channel, name="x", scopes=["read"], expires_at=None)
     assert caught.value.status == 403
 
 

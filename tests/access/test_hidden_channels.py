@@ -1,4 +1,4 @@
-"""Work for a hidden channel: it equals that for a missing one, so that the time gives nothing away."""
+"""Work for a hidden channel: it equals that for a missing one, so the time discloses nothing."""
 
 from typing import Any
 

@@ -174,7 +174,7 @@ UPLOAD_ENDS: list[tuple[Callable[[Channel], str], str, Callable[[], object], str
     (by_contributor, "lesser role", lambda: Member.objects.filter(user__username="max").update(role="viewer"), "403"),
     (by_contributor, "revoked", lambda: ApiKey.objects.update(revoked_at=timezone.now()), "401"),
     (by_contributor, "scopes", lambda: ApiKey.objects.update(scopes=["read"]), "403"),
-    (by_contributor, "globs", lambda: ApiKey.objects.update(package_globs=["other"]), "limited to other names"),
+    (by_contributor, "globs", lambda: ApiKey.objects.update(package_globs=["other"]), "limited to other package names"),
     (
         by_contributor,
         "CI alone",
@@ -322,7 +322,7 @@ def test_without_the_row_nothing_is_remembered(demo: Channel) -> None:
 
 
 def test_what_expires_is_remembered_no_longer(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decision_cache, "REMEMBERED_S", 7200)
+    monkeypatch.setattr(decision_cache, "CACHED_S", 7200)
     end = timezone.now() + timedelta(hours=1)
     _, secret = api_keys.mint(
         owner=User.objects.get(username="olga"), name="short", scopes=["read"], channels=None, expires_at=end

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app.access.permissions import ANYONE, Actor
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys
 from channels_app.channels import queries
 from channels_app.models import Channel, Member, Role, Team, TeamMember, User
@@ -194,7 +194,7 @@ def test_nobody_has_the_role_of_a_team(channel: Channel, max_: User, olga: User)
     make_team_member(public, make_team("mappers", max_))
     make_team_member(public, make_team("divers", max_))
     robot = Actor(key=api_keys.look_up(make_robot(channel, olga)))
-    for actor in (ANYONE, robot):
+    for actor in (ANONYMOUS, robot):
         assert {card.role for card in queries.channel_cards(actor)} == {None}  # type: ignore[attr-defined]
 
 

@@ -82,7 +82,7 @@ def test_one_users_publishers_of_an_issuer_displace_no_other_users(
         fields = {"conditions": f"sub = other:{number}"}
         make_publisher(channel, forge, created_by=sam, fields=fields, last_used_at=timezone.now())
     make_publisher(make_channel("olgas", owner=olga), forge, created_by=olga, fields={"conditions": "sub = mine"})
-    found = candidates.of(forge, {"sub": "mine"})
+    found = candidates.find(forge, {"sub": "mine"})
     assert "olgas" in {str(publisher.channel) for publisher in found}
     assert len(found) == 3
 

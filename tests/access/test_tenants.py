@@ -152,7 +152,7 @@ def test_what_is_over_is_forgotten(issuer: Issuer, olga: User) -> None:
     pend(olga, "shared", issuer)
     TrustedPublisher.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     PendingName.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    publishers.forget_expired()
+    publishers.delete_expired()
     assert not PendingName.objects.exists()
 
 

@@ -186,7 +186,7 @@ def test_a_mail_that_failed_is_tried_again_while_its_code_holds(settings: Settin
 
 def test_a_code_that_is_void_is_not_sent(settings: Settings) -> None:
     post(RESET, email=KNOWN)()
-    Letter.objects.update(created_at=timezone.now() - mailing.KEPT - timedelta(seconds=1))
+    Letter.objects.update(created_at=timezone.now() - mailing.LETTER_TTL - timedelta(seconds=1))
     assert arrived() == []
     assert not Letter.objects.exists()
     assert not Outgoing.objects.exists()

@@ -12,7 +12,7 @@ from tests.live import live_hub
 CHANGES = 1500
 BOUND_S = 90
 # The limits of the queue index and of the two other queues.
-WAITING_MAX = queues.MOST["index"] + 2 * queues.MOST_OF_OTHERS
+WAITING_MAX = queues.MAX_WAITING["index"] + 2 * queues.MOST_OF_OTHERS
 HEALED_S = 60
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import Settings
 
-from channels_app.access.permissions import ANYONE, Actor
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.doctor import addresses, pasted_text
 from channels_app.doctor.findings import Finding
 from channels_app.doctor.views import examine
@@ -39,7 +39,7 @@ def address(settings: Settings) -> None:
     settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = HUB, "hub.example.org"
 
 
-def told(text: str, channel: str = "", session: Actor = ANYONE) -> list[str]:
+def told(text: str, channel: str = "", session: Actor = ANONYMOUS) -> list[str]:
     """Return each finding with its fix, as a line."""
     return [f"{each.tone}: {each.found} {each.cure}".strip() for each in examine(text, channel, session)]
 

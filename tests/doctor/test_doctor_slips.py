@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from channels_app.access.permissions import ANYONE
+from channels_app.access.permissions import ANONYMOUS
 from channels_app.doctor import addresses, pasted_text
 from channels_app.doctor.findings import Finding
 from channels_app.doctor.views import examine
@@ -63,15 +63,15 @@ def test_examine_channel_in_capitals_gives_the_small_ones_whatever_exists(olga: 
     told = []
     for name in ("closed", "absent"):
         typed = name.title() if form == "{}" else ""
-        found = examine(form.format(name.title()), typed, ANYONE)
+        found = examine(form.format(name.title()), typed, ANONYMOUS)
         assert f"Is it {name}?" in cures(found)
         told.append([(each.tone, each.found.replace(name, "X").replace(name.title(), "X")) for each in found])
-        assert "Is it" not in cures(examine(form.format(name), name, ANYONE))
+        assert "Is it" not in cures(examine(form.format(name), name, ANONYMOUS))
     assert told[0] == told[1]
 
 
 def test_examine_channel_in_capitals_tells_what_the_key_may_in_the_small_ones(olga: User, channel: Channel) -> None:
-    found = examine(f"{UPLOAD} --url {HUB} --channel DEMO --api-key {make_key(olga)} a.conda", "", ANYONE)
+    found = examine(f"{UPLOAD} --url {HUB} --channel DEMO --api-key {make_key(olga)} a.conda", "", ANONYMOUS)
     assert [each.tone for each in found] == ["success", "error", "success"]
 
 
@@ -91,7 +91,7 @@ def test_examine_channel_in_capitals_tells_what_the_key_may_in_the_small_ones(ol
 def test_examine_words_alone_says_that_and_what_the_status_means(text: str, status: str) -> None:
     read = pasted_text.read(text)
     assert (read.is_prose(), read.status) == (True, status)
-    found = examine(text, "", ANYONE)
+    found = examine(text, "", ANONYMOUS)
     assert [each.tone for each in found] == ["info"] * (2 if status else 1)
     assert found[-1].found.startswith(status)
 

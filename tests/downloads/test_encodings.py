@@ -60,7 +60,7 @@ def channel(olga: User, tmp_path: Path) -> Channel:
 def test_wanted_encoding_of_an_accept_encoding(accepted: str, expected: str) -> None:
     request = HttpRequest()
     request.META["HTTP_ACCEPT_ENCODING"] = accepted
-    assert encodings.wanted(request) == expected
+    assert encodings.best_encoding(request) == expected
 
 
 @pytest.mark.parametrize("path", JSON)

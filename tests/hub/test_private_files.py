@@ -50,9 +50,9 @@ def test_a_folder_that_is_open_is_closed(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(mode=0o755)
     (tmp_path / "hub.sqlite3").touch(0o644)
     tmp_path.chmod(0o755)
-    assert "chmod -R go-rwx" in private_files.too_open(tmp_path, readers=None)
-    private_files.tighten(tmp_path, readers=None, is_sent_by_others=False)
-    assert private_files.too_open(tmp_path, readers=None) == ""
+    assert "chmod -R go-rwx" in private_files.open_files_warning(tmp_path, readers=None)
+    private_files.restrict(tmp_path, readers=None, is_sent_by_others=False)
+    assert private_files.open_files_warning(tmp_path, readers=None) == ""
     assert mode(tmp_path / "hub.sqlite3") == 0o600
     assert {mode(tmp_path / name) for name in ("queue", "channels")} == {0o700}
 
@@ -61,7 +61,7 @@ def test_a_folder_that_is_open_is_closed(tmp_path: Path) -> None:
 def test_a_group_reads_the_packages_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "channels").mkdir()
     (tmp_path / "hub.sqlite3").touch(0o644)
-    private_files.tighten(tmp_path, readers=12345, is_sent_by_others=True)
+    private_files.restrict(tmp_path, readers=12345, is_sent_by_others=True)
     before = os.umask(0o077)
     try:
         source = tmp_path / "upload"
@@ -79,14 +79,14 @@ def test_a_group_reads_the_packages_and_nothing_else(tmp_path: Path) -> None:
         path = tmp_path / "channels" / "demo" / "noarch" / name
         assert (mode(path), path.stat().st_gid) == (0o640, 12345)
     assert mode(tmp_path / "hub.sqlite3") == 0o600
-    assert private_files.too_open(tmp_path, readers=12345) == ""
+    assert private_files.open_files_warning(tmp_path, readers=12345) == ""
 
 
 def test_without_a_group_nginx_still_reads_packages_and_the_check_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "channels").mkdir()
     (tmp_path / "channels").chmod(0o755)
-    private_files.tighten(tmp_path, readers=None, is_sent_by_others=True)
+    private_files.restrict(tmp_path, readers=None, is_sent_by_others=True)
     before = os.umask(0o077)
     try:
         FolderStore(tmp_path / "channels").put("demo/noarch/a.json", b"x")
@@ -95,13 +95,13 @@ def test_without_a_group_nginx_still_reads_packages_and_the_check_says_so(tmp_pa
     assert mode(tmp_path) == 0o711
     assert mode(tmp_path / "channels" / "demo" / "noarch" / "a.json") == 0o644
     assert mode(tmp_path / "channels" / "demo" / "noarch") == 0o755
-    assert "HUB_READERS_GROUP" in private_files.too_open(tmp_path, readers=None)
+    assert "HUB_READERS_GROUP" in private_files.open_files_warning(tmp_path, readers=None)
 
 
 def test_what_is_anothers_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setattr("os.geteuid", lambda: 54321)
-    private_files.tighten(tmp_path, readers=None, is_sent_by_others=False)
+    private_files.restrict(tmp_path, readers=None, is_sent_by_others=False)
     assert mode(tmp_path) == 0o755
 
 

@@ -25,7 +25,7 @@ def verified(
 ) -> dict[str, Any]:
     options: dict[str, Any] = {"audiences": [AUDIENCE], "max_lifetime_s": LIFETIME_S, "needs_token_id": True} | changes
     return jwt_verification.verify(
-        jwt_verification.look(token), key or builders.jwk(), now=now or int(time.time()), **options
+        jwt_verification.parse_unverified(token), key or builders.jwk(), now=now or int(time.time()), **options
     )
 
 

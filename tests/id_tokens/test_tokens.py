@@ -46,7 +46,7 @@ def test_other_good_tokens(make: Callable[[], str]) -> None:
 
 def test_before_verification_only_issuer_and_key_id_are_read() -> None:
     token = signed(github_claims())
-    assert jwt_verification.look(token) == jwt_verification.Unverified(token, GITHUB_ISSUER, KEY_ID)
+    assert jwt_verification.parse_unverified(token) == jwt_verification.Unverified(token, GITHUB_ISSUER, KEY_ID)
 
 
 TIMES: dict[str, tuple[dict[str, float], str]] = {

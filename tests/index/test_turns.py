@@ -430,7 +430,7 @@ def test_build_whose_failure_can_not_be_noted_is_not_due_for_a_moment_either(
         assert len(tried) < 5
         return original(index_id, **options)
 
-    monkeypatch.setattr(builds, "put_off", {})
+    monkeypatch.setattr(builds, "delayed_builds", {})
     monkeypatch.setattr(builds, "build_once", build_once)
     with connection.execute_wrapper(FullDisk()):
         turns.work()

@@ -91,7 +91,7 @@ def test_it_is_declined(link: str, ada: User) -> None:
     client.get(link)
     response = client.post(PAGE, {"action": "decline"})
     assert said(response) == ["You have declined the invitation to demo."]
-    assert not invitations.waiting().exists()
+    assert not invitations.pending().exists()
     assert not Member.objects.filter(user=ada).exists()
 
 

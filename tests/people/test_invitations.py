@@ -201,7 +201,7 @@ def test_a_deleted_channel_invites_nobody(channel: Channel, olga: User, ada: Use
 def test_it_is_declined(channel: Channel, olga: User, ada: User) -> None:
     invitations.decline(user=ada, invitation=invite(channel, olga))
     assert role_of(ada) is None
-    assert not invitations.waiting().exists()
+    assert not invitations.pending().exists()
     assert events()[-1] == ("invitation.decline", ADDRESS, {"role": "contributor"})
 
 

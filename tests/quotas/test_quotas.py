@@ -267,12 +267,12 @@ def test_what_is_paid_back_is_taken_from_no_later_count(channel: Channel, olga: 
     payer = quotas.payer_of(channel)
     assert payer is not None
     bill = quotas.Bill(payer, 3000)
-    quotas.pay(bill)
+    quotas.charge(bill)
     assert Usage.objects.get().stored_bytes == 8000
-    quotas.forget(channel)
+    quotas.mark_outdated(channel)
     time.sleep(0.01)
     quotas.check_room(channel, 0)
-    quotas.pay_back(bill)
+    quotas.refund(bill)
     usage = Usage.objects.get()
     assert (usage.stored_bytes, usage.day_packages) == (5000, 0)
 
@@ -334,7 +334,7 @@ def test_it_costs_one_query_before_the_body_and_one_after(
         payer = quotas.check_room(channel, 100)
     assert payer is not None
     with django_assert_num_queries(1):
-        quotas.pay(quotas.Bill(payer, 100))
+        quotas.charge(quotas.Bill(payer, 100))
 
 
 def test_without_quota_it_costs_nothing(

@@ -232,5 +232,5 @@ def test_a_narrowed_key_removes_no_other_package(world: Path, channel: Channel, 
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "name_not_allowed")
     actor = Actor(user=olga, key=api_keys.look_up(secret))
     Artifact.objects.update(removal="yanked", removed_at=timezone.now())
-    with pytest.raises(HubError, match="limited to other names"):
+    with pytest.raises(HubError, match="limited to other package names"):
         removal.restore(actor=actor, artifact=Artifact.objects.get())

@@ -8,7 +8,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from channels_app.access.permissions import ANYONE, Actor
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys
 from channels_app.models import Channel, Package, Role, User
 from channels_app.search import indexes
@@ -65,7 +65,7 @@ def numpies(public: Channel) -> Channel:
 
 
 def test_the_exact_name_comes_first_then_prefixes_then_the_closest_then_what_is_said(numpies: Channel) -> None:
-    assert names(ANYONE, "numpy") == [
+    assert names(ANONYMOUS, "numpy") == [
         "numpy",
         "numpy-base",
         "xnumpy",
@@ -76,22 +76,22 @@ def test_the_exact_name_comes_first_then_prefixes_then_the_closest_then_what_is_
 
 @pytest.mark.parametrize("text", ["NumPy", "  numpy  ", "\tnumpy\n"])
 def test_capital_letters_and_blanks_around_do_not_matter(numpies: Channel, text: str) -> None:
-    assert names(ANYONE, text)[0] == "numpy"
+    assert names(ANONYMOUS, text)[0] == "numpy"
 
 
 def test_every_word_must_be_found_in_the_name_or_the_summary(numpies: Channel) -> None:
-    assert names(ANYONE, "numpy arrays") == ["numpy", "xarray"]
-    assert names(ANYONE, "arrays nothing") == []
+    assert names(ANONYMOUS, "numpy arrays") == ["numpy", "xarray"]
+    assert names(ANONYMOUS, "arrays nothing") == []
 
 
 def test_one_or_two_characters_find_names_that_begin_so(numpies: Channel) -> None:
-    assert names(ANYONE, "x") == ["xarray", "xnumpy"]
-    assert names(ANYONE, "xa") == ["xarray"]
-    assert names(ANYONE, "of") == []
+    assert names(ANONYMOUS, "x") == ["xarray", "xnumpy"]
+    assert names(ANONYMOUS, "xa") == ["xarray"]
+    assert names(ANONYMOUS, "of") == []
 
 
 def test_short_words_beside_long_ones_narrow_the_search(numpies: Channel) -> None:
-    assert names(ANYONE, "numpy bu") == ["xarray"]
+    assert names(ANONYMOUS, "numpy bu") == ["xarray"]
 
 
 def test_of_equally_good_packages_the_more_downloaded_comes_first(public: Channel, olga: User) -> None:
@@ -99,21 +99,21 @@ def test_of_equally_good_packages_the_more_downloaded_comes_first(public: Channe
     make_package(public, "same", download_count=1)
     make_package(other, "same", download_count=7)
 
-    assert [package.channel.name for package in find_packages(ANYONE, "same")] == ["other", "science"]
+    assert [package.channel.name for package in find_packages(ANONYMOUS, "same")] == ["other", "science"]
 
 
 def test_like_has_no_wildcards_here(public: Channel) -> None:
     make_package(public, "under_score")
     make_package(public, "underxscore")
 
-    assert names(ANYONE, "under_score") == ["under_score"]
-    assert names(ANYONE, "%") == []
+    assert names(ANONYMOUS, "under_score") == ["under_score"]
+    assert names(ANONYMOUS, "%") == []
 
 
 @pytest.mark.parametrize("text", ["", " ", "\0", "\n"])
 def test_nothing_finds_nothing(numpies: Channel, text: str) -> None:
-    assert names(ANYONE, text) == []
-    assert list(find_channels(ANYONE, text)) == []
+    assert names(ANONYMOUS, text) == []
+    assert list(find_channels(ANONYMOUS, text)) == []
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
@@ -127,8 +127,8 @@ def test_no_text_breaks_it(client: Client, numpies: Channel, text: str) -> None:
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=150))
 def test_no_generated_text_breaks_it(numpies: Channel, text: str) -> None:
-    list(find_packages(ANYONE, text))
-    list(find_channels(ANYONE, text))
+    list(find_packages(ANONYMOUS, text))
+    list(find_channels(ANONYMOUS, text))
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -136,8 +136,8 @@ def test_no_generated_text_breaks_it(numpies: Channel, text: str) -> None:
 def test_whatever_its_name_a_package_is_found_by_it(public: Channel, name: str) -> None:
     package = make_package(public, name)
     try:
-        assert names(ANYONE, name)[0] == name
-        assert names(ANYONE, name[1:] if len(name) > 3 else name) == [name]
+        assert names(ANONYMOUS, name)[0] == name
+        assert names(ANONYMOUS, name[1:] if len(name) > 3 else name) == [name]
     finally:
         package.delete()
 
@@ -170,28 +170,28 @@ def test_a_key_finds_no_more_than_it_may_read(channel: Channel, olga: User, admi
 def test_a_search_within_a_channel_stays_there(numpies: Channel) -> None:
     make_package(make_channel("other", is_private=False), "numpy-elsewhere")
 
-    assert "numpy-elsewhere" in names(ANYONE, "numpy")
-    assert "numpy-elsewhere" not in names(ANYONE, "numpy", numpies)
+    assert "numpy-elsewhere" in names(ANONYMOUS, "numpy")
+    assert "numpy-elsewhere" not in names(ANONYMOUS, "numpy", numpies)
 
 
 def test_channels_are_found_by_name_and_description_with_their_packages(numpies: Channel, channel: Channel) -> None:
     for text in ("science", "SCI", "physic", "arrays plots", "sc"):
-        [found] = find_channels(ANYONE, text)
+        [found] = find_channels(ANONYMOUS, text)
         assert (found.name, vars(found)["package_count"]) == ("science", 6), text
-    assert list(find_channels(ANYONE, channel.name)) == []
+    assert list(find_channels(ANONYMOUS, channel.name)) == []
 
 
 def test_deleted_channels_are_not_found(numpies: Channel) -> None:
     Channel.objects.update(deleted_at="2026-01-01T00:00Z")
 
-    assert names(ANYONE, "numpy") == []
-    assert list(find_channels(ANYONE, "science")) == []
+    assert names(ANONYMOUS, "numpy") == []
+    assert list(find_channels(ANONYMOUS, "science")) == []
 
 
 def test_the_search_follows_every_change(public: Channel) -> None:
     package = make_package(public, "before-the-change", "alpha beta")
     Package.objects.filter(pk=package.pk).update(name="after-it", summary="gamma delta")
-    assert [names(ANYONE, text) for text in ("before", "alpha", "after", "gamma")] == [
+    assert [names(ANONYMOUS, text) for text in ("before", "alpha", "after", "gamma")] == [
         [],
         [],
         ["after-it"],
@@ -199,13 +199,13 @@ def test_the_search_follows_every_change(public: Channel) -> None:
     ]
 
     Package.objects.filter(pk=package.pk).update(download_count=5)
-    assert names(ANYONE, "gamma") == ["after-it"]
+    assert names(ANONYMOUS, "gamma") == ["after-it"]
 
     package.delete()
     Channel.objects.filter(pk=public.pk).update(name="renamed", description="epsilon")
-    assert names(ANYONE, "after") == []
-    assert [list(find_channels(ANYONE, text)) for text in ("science", "arrays")] == [[], []]
-    assert find_channels(ANYONE, "epsilon").get().name == "renamed"
+    assert names(ANONYMOUS, "after") == []
+    assert [list(find_channels(ANONYMOUS, text)) for text in ("science", "arrays")] == [[], []]
+    assert find_channels(ANONYMOUS, "epsilon").get().name == "renamed"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -218,7 +218,7 @@ def test_the_migration_fills_in_what_is_there_already(public: Channel) -> None:
     with connection.schema_editor() as editor:
         indexes.install(None, editor)
 
-    found = [names(ANYONE, text) for text in ("older", "before", "made-without")]
+    found = [names(ANONYMOUS, text) for text in ("older", "before", "made-without")]
     assert found == [["older-than-the-search"], ["older-than-the-search"], ["made-without-it"]]
 
 

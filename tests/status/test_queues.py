@@ -114,7 +114,7 @@ def test_the_folder_keeps_queues_apart(tmp_path: Path) -> None:
 def test_wake_leaves_a_bounded_number_of_jobs(broker: Connection, sends: None) -> None:
     for _ in range(50):
         celery.wake(builds.BUILD)
-    assert queues.waiting()["index"].count == queues.MOST["index"]
+    assert queues.waiting()["index"].count == queues.MAX_WAITING["index"]
 
 
 def test_wake_where_a_job_was_taken_sends_another(broker: Connection, sends: None) -> None:
@@ -142,20 +142,20 @@ def test_schedule_sends_nothing_to_a_queue_that_nobody_empties(broker: Connectio
         for _ in range(20):
             beat.apply_async(entry, advance=False)
         name = queue or "housekeeping"
-        assert queues.waiting()[name].count == queues.MOST.get(name, queues.MOST_OF_OTHERS)
+        assert queues.waiting()[name].count == queues.MAX_WAITING.get(name, queues.MOST_OF_OTHERS)
 
 
 def test_shorten_many_waiting_jobs_leaves_the_newest(broker: Connection) -> None:
     put(broker, "index", 500)
     put(broker, "housekeeping", 30)
-    queues.shorten("index")
+    queues.trim("index")
     assert take_all(broker, "index") == [498, 499]
     assert take_all(broker, "housekeeping") == list(range(30))
 
 
 def test_shorten_few_waiting_jobs_leaves_all(broker: Connection) -> None:
     put(broker, "index", queues.SURPLUS - 1)
-    queues.shorten("index")
+    queues.trim("index")
     assert queues.waiting()["index"].count == queues.SURPLUS - 1
 
 

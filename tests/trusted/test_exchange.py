@@ -256,17 +256,17 @@ def test_pending_publisher_is_over_in_time(client: Client) -> None:
     nora = make_user("nora")
     make_publisher(None, channel_name="late", created_by=nora, expires_at=timezone.now() - timedelta(seconds=1))
     assert refusal(mint(client, signed(github_claims())))[1] == "no_publisher"
-    publishers.forget_expired()
+    publishers.delete_expired()
     assert not TrustedPublisher.objects.exists()
 
 
 def test_what_is_old_is_forgotten(client: Client, publisher: TrustedPublisher) -> None:
     mint(client, signed(github_claims()))
-    exchange.forget_old()
+    exchange.delete_expired()
     assert UsedIdToken.objects.count() == ApiKey.objects.count() == 1
     UsedIdToken.objects.update(until=timezone.now() - timedelta(seconds=1))
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=1, seconds=1))
-    exchange.forget_old()
+    exchange.delete_expired()
     assert UsedIdToken.objects.count() == ApiKey.objects.count() == 0
 
 

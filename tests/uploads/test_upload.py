@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app.access.permissions import ANYONE, Actor
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys
 from channels_app.models import Artifact, AuditEvent, Channel, Role, User
 from hub.errors import HubError
@@ -204,7 +204,7 @@ def test_a_store_that_fails_leaves_the_name_free(
     assert publish(owner, channel, other_bytes(tmp_path / "other")).is_new
 
 
-def arriving(channel: Channel, path: Path, actor: Actor = ANYONE) -> Upload:
+def arriving(channel: Channel, path: Path, actor: Actor = ANONYMOUS) -> Upload:
     file = received(path)
     return Upload(actor, channel, file, upload.read(channel, file))
 

@@ -13,7 +13,7 @@ from channels_app.accounts.oauth import application_views, consent, device, disc
 from hub.errors import bad_request
 
 
-def no_nul(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def reject_nul_bytes(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Refuse NUL characters, which no OAuth parameter holds. allauth would pass them to the database."""
 
     @wraps(view)
@@ -30,11 +30,11 @@ oidc = [
     path(".well-known/openid-configuration", discovery.configuration, name="configuration"),
     path(".well-known/oauth-authorization-server", discovery.configuration, name="server_metadata"),
     path(".well-known/jwks.json", views.jwks, name="jwks"),
-    path("identity/o/authorize", no_nul(consent.Consent.as_view()), name="authorization"),
-    path("identity/o/device", no_nul(device.page), name="device_authorization"),
-    path("identity/o/api/device/code", no_nul(device.code), name="device_code"),
-    path("identity/o/api/token", no_nul(tokens.token), name="token"),
-    path("identity/o/api/revoke", no_nul(tokens.revoke), name="revoke"),
+    path("identity/o/authorize", reject_nul_bytes(consent.Consent.as_view()), name="authorization"),
+    path("identity/o/device", reject_nul_bytes(device.page), name="device_authorization"),
+    path("identity/o/api/device/code", reject_nul_bytes(device.code), name="device_code"),
+    path("identity/o/api/token", reject_nul_bytes(tokens.token), name="token"),
+    path("identity/o/api/revoke", reject_nul_bytes(tokens.revoke), name="revoke"),
     path("identity/o/api/userinfo", views.user_info, name="userinfo"),
 ]
 idp = [path("", include((oidc, "oidc")))]

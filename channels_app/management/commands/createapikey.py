@@ -36,7 +36,7 @@ class Command(commands.Command):
         parser.add_argument("--days", type=int, default=DAYS, help=f"days until the key expires, default {DAYS}")
 
     def handle(self, **options: Any) -> None:
-        owner = user_names.having(options["user"]).first()
+        owner = user_names.with_name(options["user"]).first()
         if owner is None:
             raise CommandError(f"There is no user '{options['user']}'.")
         if options["days"] < 1:

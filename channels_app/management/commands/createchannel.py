@@ -21,7 +21,7 @@ class Command(commands.Command):
         parser.add_argument("--description", default="")
 
     def handle(self, **options: Any) -> None:
-        owner = user_names.having(options["owner"]).first()
+        owner = user_names.with_name(options["owner"]).first()
         if owner is None:
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         pending = pending_names.of_another(options["name"], owner)

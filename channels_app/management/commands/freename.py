@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from channels_app.access.permissions import ANYONE
+from channels_app.access.permissions import ANONYMOUS
 from channels_app.channels import reserved_names
 from hub import commands
 from hub.errors import HubError
@@ -19,7 +19,7 @@ class Command(commands.Command):
 
     def handle(self, **options: Any) -> None:
         try:
-            reserved_names.free(name=options["name"], actor=ANYONE)
+            reserved_names.free(name=options["name"], actor=ANONYMOUS)
         except HubError as error:
             raise CommandError(error.detail) from None
         self.stdout.write(

@@ -20,7 +20,7 @@ class Command(commands.Command):
         parser.add_argument("--deactivate", action="store_true", help="also deactivate the account of the user")
 
     def handle(self, **options: Any) -> None:
-        user = user_names.having(options["user"]).first()
+        user = user_names.with_name(options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")
         try:

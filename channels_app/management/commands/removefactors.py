@@ -17,7 +17,7 @@ class Command(commands.Command):
         parser.add_argument("user")
 
     def handle(self, **options: Any) -> None:
-        user = user_names.having(options["user"]).first()
+        user = user_names.with_name(options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")
         removed = factor_removal.remove_all(user=user)

@@ -38,7 +38,7 @@ class Command(commands.Command):
         super().run_from_argv(argv)
 
     def handle(self, **options: Any) -> None:
-        owner = user_names.having(options["owner"]).first()
+        owner = user_names.with_name(options["owner"]).first()
         if owner is None:
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         try:
