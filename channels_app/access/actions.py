@@ -11,7 +11,7 @@ class Action(StrEnum):
     ACCOUNT_FACTOR_REMOVE = "account.factor_remove"
     ACCOUNT_FACTOR_RESET = "account.factor_reset"
     ACCOUNT_NEW_DEVICE = "account.new_device"
-    ACCOUNT_PASSWORD = "account.password"  # noqa: S105  an action, no password
+    ACCOUNT_PASSWORD = "account.password"  # noqa: S105  # nosec B105  # an action, no password
     ACCOUNT_RECOVERY_CODE = "account.recovery_code"
     ACCOUNT_SIGN_IN = "account.sign_in"
     ACCOUNT_SIGN_IN_FAILED = "account.sign_in_failed"

@@ -21,12 +21,15 @@ View = Callable[[HttpRequest, str], None]
 
 
 def answered(check: View) -> Callable[..., HttpResponseBase]:
-    """Make a view of `check`: respond with 204, or with 403 and the refusal in headers."""
+    """Make a view of `check`: respond with 204, or with 403 and the refusal in headers.
+
+    Parts of the path other than the channel are ignored.
+    """
 
     @csrf_exempt
     @allow("GET", "HEAD")
     @wraps(check)
-    def view(request: HttpRequest, channel: str) -> HttpResponse:
+    def view(request: HttpRequest, channel: str, **_: str) -> HttpResponse:
         try:
             if _is_of_upload(request):
                 check(request, channel)

@@ -40,16 +40,13 @@ BAD_FIELDS = [
     ("repository", "a/b%", "Repository is 'a/b%'; expected OWNER/NAME, such as octo-org/sample."),
     (
         "repository",
-        "https://github.com/a/b",
-        "Repository is 'https://github.com/a/b'; expected OWNER/NAME, such as octo-org/sample.",
+        "https://gitlab.com/a/b",
+        "Repository is 'https://gitlab.com/a/b'; expected OWNER/NAME, such as octo-org/sample.",
     ),
     (
         "workflow",
-        ".github/workflows/release.yml",
-        (
-            "Workflow is '.github/workflows/release.yml'; "
-            "expected a file name that ends in .yml or .yaml, such as release.yml."
-        ),
+        "workflows/release.yml",
+        ("Workflow is 'workflows/release.yml'; expected a file name that ends in .yml or .yaml, such as release.yml."),
     ),
     (
         "workflow",
