@@ -82,7 +82,7 @@ keys.mint(**own, name='workstation in the basement', channels=[channel], package
 ended, _ = keys.mint(**own, name='old laptop', channels=None)
 ApiKey.objects.filter(pk=ended.pk).update(expires_at=timezone.now() - timedelta(days=2))
 robot = {'scopes': ['upload'], 'package_globs': globs, 'expires_at': soon + timedelta(days=300)}
-keys.mint_robot(actor=Actor(user=olga), channel=channel, name='nightly builds', **robot)
+keys.create_channel_key(actor=Actor(user=olga), channel=channel, name='nightly builds', **robot)
 """
 # A team of Olga's that contributes, and an invitation by mail.
 TEAMS = """

@@ -15,7 +15,7 @@ import jwt
 from django.contrib.auth.models import User
 from django.utils.crypto import get_random_string
 
-from channels_app import keys
+from channels_app.authentication import api_keys as keys
 from tests import issued_secrets
 
 
