@@ -78,7 +78,7 @@ def work_of(ask: Callable[[], Response], *, with_reads: bool = True) -> tuple[di
         page = ask()
     kinds = Counter(query["sql"].split()[0] for query in queries if not query["sql"].startswith(STEPS))
     done = {"hashes": Work.hashes - before, "writes": kinds["INSERT"] + kinds["UPDATE"] + kinds["DELETE"]}
-    done |= {"reads": kinds["SELECT"]} if with_reads else {}
+    done |= {"reads": kinds["SELECT"] + kinds["DECLARE"], "cursors": kinds["DECLARE"]} if with_reads else {}
     return done, plain(page), Letter.objects.count() - letters
 
 

@@ -1,11 +1,13 @@
 """Tests of Content-Type: no value changes the response or fails in the WSGI application."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 
 from channels_app.models import User
 from hub.wsgi import application
@@ -28,6 +30,17 @@ PART = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nchub-\xff\r\n
 @pytest.fixture(autouse=True)
 def public(olga: User) -> None:
     make_channel("open", owner=olga, is_private=False)
+
+
+@pytest.fixture(autouse=True)
+def open_connection() -> Iterator[None]:
+    """Keep the test's connection, as Django's own test client does; on PostgreSQL each request would close it."""
+    signals = request_started, request_finished
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 def ask(path: str, content_type: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
