@@ -1,11 +1,11 @@
-"""How sizes are written for people: in binary units, as the documentation has them."""
+"""Sizes for people: in binary units, as the documentation has them."""
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 STEP = 1024
 
 
 def in_words(size_bytes: float) -> str:
-    """`12.3 MiB`; without the digit where it is zero. static/js/upload.js has the same."""
+    """Return a size such as `12.3 MiB`, without a zero digit. static/js/upload.js has the same function."""
     amount, steps = float(size_bytes), 0
     while amount >= STEP - 0.5 and steps < len(UNITS) - 1:
         amount, steps = amount / STEP, steps + 1
