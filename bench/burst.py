@@ -84,7 +84,8 @@ for line in sys.stdin:
         removal.yank(actor=admin, artifact=Artifact.objects.get(channel__name="quiet", file_name=words[0]), reason="")
         answer = ""
     elif verb == "stale":
-        answer = sum(row.wanted > row.built for row in SubdirIndex.objects.filter(channel=burst, subdir="noarch"))
+        rows = SubdirIndex.objects.filter(channel=burst, subdir="noarch")
+        answer = sum(row.requested_revision > row.built_revision for row in rows)
     print(answer, flush=True)
 """
 

@@ -4,7 +4,11 @@ from importlib import import_module
 from types import ModuleType
 
 # Migrations 0003, 0009, 0010 and 0016 import these modules by their former names.
-FORMER_NAMES = {"about": "packages.about", "access_epoch": "access.revision", "search_tables": "search.indexes"}
+FORMER_NAMES = {
+    "about": "packages.about",
+    "access_epoch": "migrations._access_epoch",
+    "search_tables": "search.indexes",
+}
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -116,7 +116,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
-    list_display = ["file_name", "channel", "subdir", "size_bytes", "uploaded_by", "set_aside_reason"]
+    list_display = ["file_name", "channel", "subdir", "size_bytes", "uploaded_by", "quarantine_reason"]
     search_fields = ["file_name", "sha256"]
     list_filter = ["subdir"]
 

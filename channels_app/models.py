@@ -177,13 +177,13 @@ class Invitation(models.Model):
     """An offer of a role in a channel, or of a place in a team; see invitations.py."""
 
     channel = models.ForeignKey(Channel, null=True, on_delete=models.CASCADE, related_name="invitations")
-    into = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="invitations")
-    who = models.CharField(
+    to_team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="invitations")
+    invitee_name = models.CharField(
         max_length=254, help_text="As the inviter named them: an e-mail address, a user name, or `team NAME`."
     )
     email = models.EmailField(blank=True, help_text="In small letters; empty where a user or a team was named.")
-    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="asked")
-    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="asked")
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="received_invitations")
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE, related_name="received_invitations")
     role = models.CharField(max_length=20, choices=Role, blank=True, help_text="Empty where it is into a team.")
     digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the link's secret.")
     invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="invitations")
@@ -195,15 +195,15 @@ class Invitation(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["channel", "who"], name="asked_once_for_a_channel"),
-            models.UniqueConstraint(fields=["into", "who"], name="asked_once_for_a_team"),
+            models.UniqueConstraint(fields=["channel", "invitee_name"], name="one_invitation_to_a_channel"),
+            models.UniqueConstraint(fields=["to_team", "invitee_name"], name="one_invitation_to_a_team"),
             models.CheckConstraint(
-                condition=models.Q(channel=None) ^ models.Q(into=None), name="invitation_to_channel_or_team"
+                condition=models.Q(channel=None) ^ models.Q(to_team=None), name="invitation_to_channel_or_team"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.who}, to {self.channel or self.into}"
+        return f"{self.invitee_name}, to {self.channel or self.to_team}"
 
 
 class KeyKind(models.TextChoices):
@@ -327,7 +327,7 @@ class Artifact(models.Model):
     features = models.JSONField(default=list, help_text="CEP 38's facts that hold, for channeldata.json.")
     warnings = models.JSONField(default=list, help_text="What is allowed but may trouble some client.")
     indexed_timestamp = models.PositiveBigIntegerField(help_text="CEP 47: milliseconds, by the hub's clock.")
-    set_aside_reason = models.TextField(
+    quarantine_reason = models.TextField(
         blank=True, help_text="Why the index leaves it out: a client could not read it."
     )
     removal = models.CharField(max_length=10, choices=Removal, blank=True, default=Removal.NONE)
@@ -365,12 +365,12 @@ class Artifact(models.Model):
             models.Index(
                 fields=["channel", "subdir", "package"],
                 name="listed_by_subdir",
-                condition=models.Q(removal="", set_aside_reason=""),
+                condition=models.Q(removal="", quarantine_reason=""),
             ),
             models.Index(
                 fields=["channel", "-indexed_timestamp"],
                 name="listed_by_time",
-                condition=models.Q(removal="", set_aside_reason=""),
+                condition=models.Q(removal="", quarantine_reason=""),
             ),
         ]
 
@@ -380,7 +380,7 @@ class Artifact(models.Model):
     @property
     def is_damaged(self) -> bool:
         """Tell whether the artifact is quarantined because its bytes are missing or wrong."""
-        return self.set_aside_reason.startswith(DAMAGED)
+        return self.quarantine_reason.startswith(DAMAGED)
 
 
 class AboutDocument(models.Model):
@@ -448,7 +448,7 @@ class Letter(models.Model):
         return f"letter {self.pk}"
 
 
-class AccessEpoch(models.Model):
+class AccessRevision(models.Model):
     """The access revision: one row with a number that triggers raise when a right may have ended; see revision.py."""
 
     number = models.PositiveBigIntegerField(db_default=0)

@@ -36,17 +36,17 @@ class Reservation(models.Model):
 class SubdirIndex(models.Model):
     """The index files of one subdir or, with an empty subdir, of the whole channel.
 
-    Each change raises `wanted`. A build sets `built` to the `wanted` that it read. The index is stale while
-    wanted > built.
+    Each change raises `requested_revision`. A build sets `built_revision` to the `requested_revision` that it read. The
+    index is stale while requested_revision > built_revision.
     """
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="indexes")
     subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS, blank=True)
-    wanted = models.PositiveBigIntegerField(default=0)
-    wanted_at = models.DateTimeField(
+    requested_revision = models.PositiveBigIntegerField(default=0)
+    requested_at = models.DateTimeField(
         null=True, help_text="Since when there is something to build; without meaning while there is nothing."
     )
-    built = models.PositiveBigIntegerField(default=0)
+    built_revision = models.PositiveBigIntegerField(default=0)
     builds = models.PositiveBigIntegerField(default=0, help_text="How many builds there have been.")
     etag = models.CharField(max_length=32, blank=True, help_text="Of every file of the last build.")
     current_etag = models.CharField(
@@ -59,7 +59,11 @@ class SubdirIndex(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "subdir"], name="one_index_a_subdir")]
         indexes = [
-            models.Index(fields=["id"], name="stale_indexes", condition=models.Q(wanted__gt=models.F("built"))),
+            models.Index(
+                fields=["id"],
+                name="stale_indexes",
+                condition=models.Q(requested_revision__gt=models.F("built_revision")),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -67,7 +71,7 @@ class SubdirIndex(models.Model):
 
 
 class IndexedName(models.Model):
-    """A package name in an index, with its shard. `changed`: the `wanted` of its last change.
+    """A package name in an index, with its shard. `changed`: the `requested_revision` of its last change.
 
     The name is stale while changed > made. A stale index may have few stale names.
     """
@@ -215,7 +219,7 @@ class UsedIdToken(models.Model):
 
     issuer = models.ForeignKey(Issuer, on_delete=models.CASCADE, related_name="used_tokens")
     replay_key = models.CharField(max_length=100)
-    until = models.DateTimeField(db_index=True, help_text="From then on the token is refused for its age.")
+    expires_at = models.DateTimeField(db_index=True, help_text="From then on the token is refused for its age.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["issuer", "replay_key"], name="one_use_a_token")]

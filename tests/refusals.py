@@ -25,5 +25,5 @@ def _people() -> tuple[list[object], ...]:
     return (
         list(Member.objects.order_by("pk").values_list("channel", "user", "team", "role")),
         list(TeamMember.objects.order_by("pk").values_list("team__name", "user", "is_manager")),
-        list(Invitation.objects.order_by("pk").values_list("channel", "into", "who", "role")),
+        list(Invitation.objects.order_by("pk").values_list("channel", "to_team", "invitee_name", "role")),
     )

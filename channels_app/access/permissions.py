@@ -107,13 +107,15 @@ def page_channel(actor: Actor, name: str, permission: Permission = Permission.RE
     return channel
 
 
-def check_still_allowed(actor: Actor, channel: Channel, permission: Permission, *, epoch: int | None = None) -> None:
+def check_still_allowed(
+    actor: Actor, channel: Channel, permission: Permission, *, access_revision: int | None = None
+) -> None:
     """Check the permission again in the transaction that commits.
 
-    Rights, keys and channels can end while a body is received. `epoch` is the access revision that was read before the
-    permission was first checked. If it is still current, no further check is needed.
+    Rights, keys and channels can end while a body is received. `access_revision` was read before the permission was
+    first checked. If it is still current, no further check is needed.
     """
-    if revision.is_current(epoch):
+    if revision.is_current(access_revision):
         return
     if (actor.key and not _is_usable(actor.key)) or (actor.token and not _is_live(actor.token)):
         raise unauthenticated("invalid_key", "The key was revoked while the upload was under way.")

@@ -17,7 +17,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from hub import database
 
 # table: the columns whose change could end a right. The deletion of a row always could.
-NARROWING: dict[str, tuple[str, ...]] = {
+REVOKING_COLUMNS: dict[str, tuple[str, ...]] = {
     "channels_app_user": ("is_active", "is_superuser"),
     "channels_app_channel": (
         "name", "is_private", "deleted_at", "allow_overwrite", "allow_revision_3", "only_trusted_publishers",
@@ -36,17 +36,17 @@ NARROWING: dict[str, tuple[str, ...]] = {
     "allauth_idp_oidc_token": ("type", "hash", "client_id", "user_id", "scopes", "expires_at"),
 }  # fmt: skip
 
-BUMP = "UPDATE channels_app_accessepoch SET number = number + 1"
+BUMP = "UPDATE channels_app_accessrevision SET number = number + 1"
 # A condition for queries; its parameter is the revision that is expected to be current.
-IS_CURRENT = "EXISTS (SELECT 1 FROM channels_app_accessepoch WHERE number = %s)"
+IS_CURRENT = "EXISTS (SELECT 1 FROM channels_app_accessrevision WHERE number = %s)"
 
-RAISE_FUNCTION = f"""
-CREATE OR REPLACE FUNCTION raise_access_epoch() RETURNS trigger LANGUAGE plpgsql AS
+BUMP_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION bump_access_revision() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN {BUMP}; RETURN NULL; END $$
 """
 POSTGRESQL = (
     "CREATE CONSTRAINT TRIGGER {name} AFTER {event} ON {table} DEFERRABLE INITIALLY DEFERRED "
-    "FOR EACH ROW {when} EXECUTE FUNCTION raise_access_epoch()"
+    "FOR EACH ROW {when} EXECUTE FUNCTION bump_access_revision()"
 )
 SQLITE = "CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {when} BEGIN " + BUMP + "; END"
 
@@ -60,7 +60,7 @@ def current() -> int | None:
     if connection.in_atomic_block:
         return None
     with database.prepared() as cursor:
-        cursor.execute("SELECT number FROM channels_app_accessepoch")
+        cursor.execute("SELECT number FROM channels_app_accessrevision")
         row = cursor.fetchone()
     return None if row is None else int(row[0])
 
@@ -82,27 +82,27 @@ def install(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     remove(apps, schema_editor)
     is_postgresql = schema_editor.connection.vendor == "postgresql"
     if is_postgresql:
-        schema_editor.execute(RAISE_FUNCTION)
-    for table, columns in NARROWING.items():
+        schema_editor.execute(BUMP_FUNCTION)
+    for table, columns in REVOKING_COLUMNS.items():
         when = f"WHEN ({' OR '.join(_differs(column, is_postgresql) for column in columns)})"
         for event, condition in (("UPDATE", when), ("DELETE", "")):
             sql = POSTGRESQL if is_postgresql else SQLITE
             schema_editor.execute(sql.format(name=trigger(table, event), event=event, table=table, when=condition))
-    schema_editor.execute("INSERT INTO channels_app_accessepoch (id, number) VALUES (1, 0) ON CONFLICT DO NOTHING")
+    schema_editor.execute("INSERT INTO channels_app_accessrevision (id, number) VALUES (1, 0) ON CONFLICT DO NOTHING")
 
 
 def remove(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     is_postgresql = schema_editor.connection.vendor == "postgresql"
-    for table in NARROWING:
+    for table in REVOKING_COLUMNS:
         for event in ("UPDATE", "DELETE"):
             on = f" ON {table}" if is_postgresql else ""
             schema_editor.execute(f"DROP TRIGGER IF EXISTS {trigger(table, event)}{on}")
     if is_postgresql:
-        schema_editor.execute("DROP FUNCTION IF EXISTS raise_access_epoch")
+        schema_editor.execute("DROP FUNCTION IF EXISTS bump_access_revision")
 
 
 def trigger(table: str, event: str) -> str:
-    return f"access_epoch_{table}_{event.lower()}"
+    return f"access_revision_{table}_{event.lower()}"
 
 
 def _differs(column: str, is_postgresql: bool) -> str:

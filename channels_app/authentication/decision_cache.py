@@ -28,8 +28,8 @@ class Decision:
     actor: Actor
     channel: Channel
     granted: frozenset[Permission]
-    epoch: int | None  # the access revision before the decision was made; None: not cached
-    until: float  # seconds since 1970
+    access_revision: int | None  # the access revision before the decision was made; None: not cached
+    expires_at: float  # seconds since 1970
 
 
 _decisions: dict[tuple[str, str], Decision] = {}
@@ -41,7 +41,7 @@ def cached(request: HttpRequest, name: str, permission: Permission) -> Decision 
     The caller has to check that its revision is still current.
     """
     decision = _decisions.get((_credential(request), name))
-    if decision is None or decision.until < time.time() or request.user.is_authenticated:
+    if decision is None or decision.expires_at < time.time() or request.user.is_authenticated:
         return None
     if permission not in decision.granted:
         return None
@@ -63,18 +63,18 @@ def upload_decision(request: HttpRequest, name: str) -> Decision:
     Raise the errors of channel_for() if it is not allowed. A cached decision costs one query.
     """
     decision = cached(request, name, Permission.UPLOAD)
-    if decision and revision.is_current(decision.epoch):
+    if decision and revision.is_current(decision.access_revision):
         return decision
     return decide_and_cache(request, name, Permission.UPLOAD, actors.key_actor)
 
 
 def decide_and_cache(
-    request: HttpRequest, name: str, permission: Permission, who: Callable[[HttpRequest], Actor]
+    request: HttpRequest, name: str, permission: Permission, authenticate: Callable[[HttpRequest], Actor]
 ) -> Decision:
-    epoch = revision.current()
-    actor = who(request)
-    decision = Decision(actor, *decide(actor, name, permission), epoch, _expires_at(actor))
-    if epoch is not None and not request.user.is_authenticated:
+    access_revision = revision.current()
+    actor = authenticate(request)
+    decision = Decision(actor, *decide(actor, name, permission), access_revision, _expires_at(actor))
+    if access_revision is not None and not request.user.is_authenticated:
         _store((_credential(request), name), decision)
     return decision
 

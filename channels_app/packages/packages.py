@@ -159,7 +159,7 @@ def _dependencies(newest: Mapping[int, Sequence["Build"]]) -> dict[int, set[str]
 
 def _listed_builds(packages: Collection[Package]) -> dict[int, list["Build"]]:
     """Return package → its builds in the index, without the wide columns."""
-    listed = Artifact.objects.filter(package__in=packages, removal=Removal.NONE, set_aside_reason="")
+    listed = Artifact.objects.filter(package__in=packages, removal=Removal.NONE, quarantine_reason="")
     found: dict[int, list[Build]] = {}
     for package_id, *build in listed.values_list("package", *Build._fields):
         found.setdefault(package_id, []).append(Build(*build))

@@ -14,7 +14,7 @@ from channels_app.models import Artifact, Channel, DailyDownloads, Package, Pack
 from channels_app.packages import version_matrix
 from channels_app.packages.version_matrix import Matrix
 
-LISTED = Q(removal=Removal.NONE, set_aside_reason="")
+LISTED = Q(removal=Removal.NONE, quarantine_reason="")
 # Columns that lists of artifacts don't load: up to megabytes a row.
 HEAVY = ("about_json", "index_json", "files", "licences", "run_exports", "warnings", "features")
 UNUSED_BY_PACKAGE_PAGE = ("files", "licences", "warnings", "features")

@@ -14,7 +14,7 @@ ERROR_CHARACTERS = 200
 def send_mail(invitation_id: int) -> None:
     """Send the link, unless the invitation is gone. Raise OSError if the mail server doesn't accept the mail."""
     found = invitations.pending().filter(pk=invitation_id)
-    invitation = found.select_related("channel", "into", "user", "team", "invited_by").first()
+    invitation = found.select_related("channel", "to_team", "user", "team", "invited_by").first()
     if invitation is None:
         return
     text = render_to_string("mail/invitation.txt", _context(invitation))
@@ -44,9 +44,9 @@ def _addresses(invitation: Invitation) -> list[str]:
 
 
 def _subject(invitation: Invitation) -> str:
-    if invitation.into:
-        return f"You are invited to the team {invitation.into}"
-    subject = f"The {invitation.who} is" if invitation.team else "You are"
+    if invitation.to_team:
+        return f"You are invited to the team {invitation.to_team}"
+    subject = f"The {invitation.invitee_name} is" if invitation.team else "You are"
     return f"{subject} invited to the channel {invitation.channel} as {members.with_article(invitation.role)}"
 
 

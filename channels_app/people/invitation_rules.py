@@ -22,9 +22,9 @@ def refusal(user: User, invitation: Invitation) -> HubError | None:
     """Return the error if `user` can't accept the invitation, else None."""
     if error := _not_invited(user, invitation):
         return error
-    if invitation.into:
-        if TeamMember.objects.filter(team=invitation.into, user=user).exists():
-            return conflict("in_team", f"You are in the team '{invitation.into}' already.")
+    if invitation.to_team:
+        if TeamMember.objects.filter(team=invitation.to_team, user=user).exists():
+            return conflict("in_team", f"You are in the team '{invitation.to_team}' already.")
     else:
         invited = {"team": invitation.team} if invitation.team else {"user": user}
         own = Member.objects.filter(channel=invitation.channel, **invited).first()
@@ -61,25 +61,25 @@ def _not_invited(user: User, invitation: Invitation) -> HubError | None:
         )
     if invitation.user_id == user.pk:
         return None
-    return forbidden("not_you", f"This invitation is for {invitation.who}, and you are signed in as '{user}'.")
+    return forbidden("not_you", f"This invitation is for {invitation.invitee_name}, and you are signed in as '{user}'.")
 
 
 def _inviter_may(invitation: Invitation) -> bool:
     inviter = invitation.invited_by
     if inviter is None or not inviter.is_active:
         return False
-    if invitation.into:
-        return teams.manages(inviter, invitation.into)
+    if invitation.to_team:
+        return teams.manages(inviter, invitation.to_team)
     needed = Permission.OWN if invitation.role == Role.OWNER else Permission.MANAGE
     channel = invitation.channel
     return channel is not None and needed in permissions(Actor(user=inviter), channel)
 
 
 def _ended(invitation: Invitation) -> HubError:
-    if invitation.into:
+    if invitation.to_team:
         return forbidden(
             "inviter_may_not",
-            f"The person who invited you no longer manages the team '{invitation.into}'. "
+            f"The person who invited you no longer manages the team '{invitation.to_team}'. "
             "Ask a manager for a new invitation.",
         )
     return forbidden(
@@ -97,12 +97,12 @@ def _is_taken_back(user: User, invitation: Invitation) -> bool:
     """
     since = invitation.expires_at - LIFETIME - CLOCKS_DIFFER
     events = AuditEvent.objects.filter(channel=invitation.channel, created_at__gte=since)
-    if invitation.into:
-        names = _team_names(invitation.into, events)
-        sent = events.filter(action=Action.TEAM_INVITE, target__in=names, detail__user=invitation.who)
+    if invitation.to_team:
+        names = _team_names(invitation.to_team, events)
+        sent = events.filter(action=Action.TEAM_INVITE, target__in=names, detail__user=invitation.invitee_name)
         taken = events.filter(action=Action.TEAM_REMOVE, target__in=names, detail__user=user.username)
     else:
-        sent = events.filter(action=Action.INVITATION_SEND, target=invitation.who)
+        sent = events.filter(action=Action.INVITATION_SEND, target=invitation.invitee_name)
         teams_events = AuditEvent.objects.filter(channel=None, created_at__gte=since)
         names = {f"team {name}" for name in _team_names(invitation.team, teams_events)} or {user.username}
         is_member = Q(target__in=names) & (Q(action=Action.MEMBER_REMOVE) | Q(action=Action.MEMBER_CHANGE) & LOWERED)
@@ -122,7 +122,7 @@ def _team_names(team: Team | None, events: QuerySet[AuditEvent]) -> set[str]:
 
 
 def _taken_back(invitation: Invitation) -> HubError:
-    source = f"the team '{invitation.into}'" if invitation.into else f"'{invitation.channel}'"
+    source = f"the team '{invitation.to_team}'" if invitation.to_team else f"'{invitation.channel}'"
     return forbidden(
         "taken_back",
         f"This invitation is no longer valid: a role in {source} was removed or lowered after it was sent. "

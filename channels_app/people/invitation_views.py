@@ -85,7 +85,7 @@ def _answer_and_forget(request: HttpRequest, user: User, invitation: Invitation)
 
 
 def _answer(request: HttpRequest, user: User, invitation: Invitation) -> HttpResponse:
-    target = f"the team {invitation.into}" if invitation.into else str(invitation.channel)
+    target = f"the team {invitation.to_team}" if invitation.to_team else str(invitation.channel)
     if request.POST.get("action") == "decline":
         invitations.decline(user=user, invitation=invitation)
         messages.success(request, f"You have declined the invitation to {target}.")

@@ -44,7 +44,7 @@ SEND = "channels_app.tasks.send_invitation"
 class Invitee:
     """The invited: the name as typed, and the address, user or team if there is one."""
 
-    who: str
+    name: str
     email: str = ""
     user: User | None = None
     team: Team | None = None
@@ -61,14 +61,16 @@ def invite(
     with transaction.atomic():
         locked = acts.lock_channel(Action.INVITATION_SEND, actor, channel)
         members.check_may_give(actor, locked, role)
-        members.check_no_team_owns(asked.who if team else "", locked, role)
+        members.check_no_team_owns(asked.name if team else "", locked, role)
         _check_is_no_member(locked, asked, role)
-        invitation = Invitation.objects.filter(channel=locked, who=asked.who).first() or Invitation(channel=locked)
+        invitation = Invitation.objects.filter(channel=locked, invitee_name=asked.name).first() or Invitation(
+            channel=locked
+        )
         if invitation.pk:
             members.check_may_give(actor, locked, invitation.role)
         invitation.role = role
         _send(invitation, asked, actor.user)
-        _record(Action.INVITATION_SEND, actor, invitation, asked.who)
+        _record(Action.INVITATION_SEND, actor, invitation, asked.name)
     return invitation
 
 
@@ -80,9 +82,11 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
         locked = teams.lock_team(user, team)
         if asked.user and TeamMember.objects.filter(team=locked, user=asked.user).exists():
             raise conflict("in_team", f"{asked.user} is in the team '{locked}' already.")
-        invitation = Invitation.objects.filter(into=locked, who=asked.who).first() or Invitation(into=locked)
+        invitation = Invitation.objects.filter(to_team=locked, invitee_name=asked.name).first() or Invitation(
+            to_team=locked
+        )
         _send(invitation, asked, user)
-        log.record(Action.TEAM_INVITE, by=Actor(user=user), target=locked.name, detail={"user": asked.who})
+        log.record(Action.TEAM_INVITE, by=Actor(user=user), target=locked.name, detail={"user": asked.name})
     return invitation
 
 
@@ -90,21 +94,21 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
 def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
     """Delete an invitation, so that its link no longer works."""
     locked = lock_channel(actor, channel, Permission.MANAGE)
-    invitation = pending().filter(channel=locked, who=who).first()
+    invitation = pending().filter(channel=locked, invitee_name=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to '{locked}'.")
     members.check_may_give(actor, locked, invitation.role)
-    _record(Action.INVITATION_WITHDRAW, actor, invitation, invitation.who)
+    _record(Action.INVITATION_WITHDRAW, actor, invitation, invitation.invitee_name)
     invitation.delete()
 
 
 @transaction.atomic
 def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
     locked = teams.lock_team(user, team)
-    invitation = pending().filter(into=locked, who=who).first()
+    invitation = pending().filter(to_team=locked, invitee_name=who).first()
     if invitation is None:
         raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to the team '{locked}'.")
-    log.record(Action.TEAM_WITHDRAW, by=Actor(user=user), target=locked.name, detail={"user": invitation.who})
+    log.record(Action.TEAM_WITHDRAW, by=Actor(user=user), target=locked.name, detail={"user": invitation.invitee_name})
     invitation.delete()
 
 
@@ -112,7 +116,7 @@ def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
 def accept(*, user: User, invitation: Invitation) -> Member | TeamMember:
     """Add `user`, or the team that `user` manages, as invited; and delete the invitation."""
     current = _lock_invitation(user, invitation)
-    joined = _join_team(user, current.into) if current.into else _join_channel(user, current)
+    joined = _join_team(user, current.to_team) if current.to_team else _join_channel(user, current)
     current.delete()
     return joined
 
@@ -124,10 +128,12 @@ def decline(*, user: User, invitation: Invitation) -> None:
     current.declined_at = timezone.now()
     current.expires_at = current.declined_at + DECLINED_FOR
     current.save(update_fields=["declined_at", "expires_at"])
-    if current.into:
-        log.record(Action.TEAM_DECLINE, by=Actor(user=user), target=current.into.name, detail={"user": user.username})
+    if current.to_team:
+        log.record(
+            Action.TEAM_DECLINE, by=Actor(user=user), target=current.to_team.name, detail={"user": user.username}
+        )
     else:
-        _record(Action.INVITATION_DECLINE, Actor(user=user), current, current.who)
+        _record(Action.INVITATION_DECLINE, Actor(user=user), current, current.invitee_name)
 
 
 def pending() -> QuerySet[Invitation]:
@@ -144,13 +150,13 @@ def mine(user: User) -> QuerySet[Invitation]:
     addresses = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
     managed = TeamMember.objects.filter(user=user, is_manager=True).values("team")
     may_answer = Q(user=user) | Q(email__in=addresses) | Q(team__in=managed)
-    found = pending().filter(may_answer).select_related("channel", "into", "team", "invited_by")
+    found = pending().filter(may_answer).select_related("channel", "to_team", "team", "invited_by")
     return found.defer("channel__logo").order_by("-expires_at")
 
 
 def find(digest: str) -> Invitation | None:
     found = pending().filter(digest=digest)
-    return found.select_related("channel", "into", "team", "invited_by").first()
+    return found.select_related("channel", "to_team", "team", "invited_by").first()
 
 
 def is_invited(email: str) -> bool:
@@ -169,8 +175,8 @@ def lane(invitation_id: int) -> str:
 
 def secret_of(invitation: Invitation) -> str:
     """Return the link's secret: 43 letters, digits, dashes and underscores. Each sending has another one."""
-    target = f"{invitation.channel_id}" if invitation.channel_id else f"team {invitation.into_id}"
-    sending = f"{target} {invitation.who} {invitation.expires_at.isoformat()}"
+    target = f"{invitation.channel_id}" if invitation.channel_id else f"team {invitation.to_team_id}"
+    sending = f"{target} {invitation.invitee_name} {invitation.expires_at.isoformat()}"
     return urlsafe_base64_encode(salted_hmac("invitation", sending, algorithm="sha256").digest())
 
 
@@ -202,9 +208,14 @@ def _send(invitation: Invitation, asked: Invitee, by: User) -> None:
     if invitation.declined_at and invitation.expires_at > timezone.now():
         raise conflict(
             "declined",
-            f"{asked.who} declined an invitation and can't be invited again until {invitation.expires_at:%-d %B %Y}.",
+            f"{asked.name} declined an invitation and can't be invited again until {invitation.expires_at:%-d %B %Y}.",
         )
-    invitation.who, invitation.email, invitation.user, invitation.team = asked.who, asked.email, asked.user, asked.team
+    invitation.invitee_name, invitation.email, invitation.user, invitation.team = (
+        asked.name,
+        asked.email,
+        asked.user,
+        asked.team,
+    )
     invitation.invited_by, invitation.declined_at = by, None
     invitation.mailed_at, invitation.mail_failure = None, ""
     invitation.expires_at = timezone.now() + LIFETIME
@@ -220,8 +231,8 @@ def _count(user: User, asked: Invitee) -> None:
     """
     counters.hit("invitation-by-account", f"user {user.pk}", "invitations of yours")
     counters.hit("invitation-by-day", f"user {user.pk}", "invitations of yours")
-    counters.hit("invitation-by-pair", f"user {user.pk} {asked.who.lower()}", f"invitations of {asked.who} by you")
-    counters.hit("invitation-by-recipient", asked.who.lower(), f"invitations of {asked.who}")
+    counters.hit("invitation-by-pair", f"user {user.pk} {asked.name.lower()}", f"invitations of {asked.name} by you")
+    counters.hit("invitation-by-recipient", asked.name.lower(), f"invitations of {asked.name}")
     if asked.email:
         counters.hit("mail-by-recipient", asked.email, "mails to this address")
 
@@ -264,8 +275,8 @@ def _lock_invitation(user: User, invitation: Invitation) -> Invitation:
     """
     if invitation.channel:
         Channel.objects.select_for_update(no_key=True).filter(pk=invitation.channel.pk).first()
-    if invitation.into:
-        Team.objects.select_for_update().filter(pk=invitation.into.pk).first()
+    if invitation.to_team:
+        Team.objects.select_for_update().filter(pk=invitation.to_team.pk).first()
     current = find(invitation.digest)
     if current is None:
         raise not_found(

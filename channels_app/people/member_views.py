@@ -69,13 +69,16 @@ def _invited(invitation: Invitation) -> str:
     """Return the message after an invitation. It promises no mail if no mail server is configured."""
     if not invitation.email:
         role = "an owner" if invitation.role == Role.OWNER else "a member"
-        return f"{invitation.who} is invited, and is {role} once the invitation is accepted."
+        return f"{invitation.invitee_name} is invited, and is {role} once the invitation is accepted."
     if not mailing.is_set_up():
         return (
-            f"{invitation.who} is invited. No mail is sent, since no mail server is configured: "
+            f"{invitation.invitee_name} is invited. No mail is sent, since no mail server is configured: "
             "send them the link below."
         )
-    return f"{invitation.who} is invited. The mail is sent in a moment; the list below shows whether that succeeded."
+    return (
+        f"{invitation.invitee_name} is invited. The mail is sent in a moment; "
+        "the list below shows whether that succeeded."
+    )
 
 
 def _removed(channel: Channel, username: str, team: str) -> str:

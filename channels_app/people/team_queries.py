@@ -23,7 +23,7 @@ def people(team: Team) -> QuerySet[TeamMember]:
 
 def pending(team: Team) -> QuerySet[Invitation]:
     """Return the pending invitations to the team."""
-    return invitations.pending().filter(into=team).select_related("invited_by").order_by("-expires_at")
+    return invitations.pending().filter(to_team=team).select_related("invited_by").order_by("-expires_at")
 
 
 def channels_of(user: User, team: Team) -> QuerySet[Member]:

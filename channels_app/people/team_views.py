@@ -92,7 +92,7 @@ def _add(user: User, team: Team, who: str) -> str:
     if user.is_superuser:
         return f"{teams.add(user=user, team=team, who=who).user} is in the team now."
     invitation = invitations.invite_into_team(user=user, team=team, who=who)
-    return f"{invitation.who} is invited, and is in the team once the invitation is accepted."
+    return f"{invitation.invitee_name} is invited, and is in the team once the invitation is accepted."
 
 
 def _forms(request: HttpRequest, team: Team) -> dict[str, TeamForm | ConfirmForm]:

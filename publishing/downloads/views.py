@@ -36,22 +36,22 @@ class StaleDecision(Exception):  # noqa: N818
 
 
 class ChannelLookup(NamedTuple):
-    """Queries for one readable channel. With `epoch`, each query also checks that the cached decision is current."""
+    """Queries for one readable channel. With `access_revision`, each also checks that the decision is current."""
 
     channel: Channel
-    epoch: int | None = None
+    access_revision: int | None = None
 
     def row(self, sql: str, *values: str | int) -> tuple[Any, ...] | None:
         """Run `sql`, which must end in its WHERE clause, and return one row or None.
 
         Raise StaleDecision if there is no row and the access decision was cached.
         """
-        if self.epoch is not None:
-            sql, values = f"{sql} AND {IS_CURRENT}", (*values, self.epoch)
+        if self.access_revision is not None:
+            sql, values = f"{sql} AND {IS_CURRENT}", (*values, self.access_revision)
         with prepared() as cursor:
             cursor.execute(sql, values)
             row: tuple[Any, ...] | None = cursor.fetchone()
-        if row is None and self.epoch is not None:
+        if row is None and self.access_revision is not None:
             raise StaleDecision
         return row
 
@@ -75,7 +75,7 @@ def channel_file(request: HttpRequest, channel: str, path: str) -> HttpResponseB
     if decision := decision_cache.cached(request, channel, Permission.READ):
         # Check access again before any refusal.
         with suppress(StaleDecision, HubError):
-            return _answer(request, ChannelLookup(decision.channel, decision.epoch), path)
+            return _answer(request, ChannelLookup(decision.channel, decision.access_revision), path)
     return _answer(request, ChannelLookup(decision_cache.channel_to_read(request, channel)), path)
 
 

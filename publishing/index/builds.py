@@ -1,9 +1,10 @@
 """Builds of a channel's index files from the database, which is the only source of truth.
 
-A change raises the index's `wanted` in its own transaction and marks the package name as stale. A build holds the
-index's lock. It makes the fragments of the stale names, then writes every file in one pass over all fragments. It sets
-`built` to the `wanted` that it read. If its time is over before all names are made, the next build continues. Workers
-find stale indexes in the database (turns.py), so a lost message or a killed worker leaves no index stale.
+A change raises the index's `requested_revision` in its own transaction and marks the package name as stale. A build
+holds the index's lock. It makes the fragments of the stale names, then writes every file in one pass over all
+fragments. It sets `built_revision` to the `requested_revision` that it read. If its time is over before all names are
+made, the next build continues. Workers find stale indexes in the database (turns.py), so a lost message or a killed
+worker leaves no index stale.
 """
 
 import logging
@@ -43,9 +44,11 @@ NAMES_AT_ONCE = 500
 
 # SQL instead of the ORM: a single statement is atomic among concurrent changes.
 MARK_INDEX = """INSERT INTO publishing_subdirindex AS mine
-(channel_id, subdir, wanted, wanted_at, built, builds, etag, current_etag) VALUES (%s, %s, 1, %s, 0, 0, '', '')
-ON CONFLICT (channel_id, subdir) DO UPDATE SET wanted = mine.wanted + 1,
-wanted_at = CASE WHEN mine.wanted > mine.built THEN mine.wanted_at ELSE excluded.wanted_at END
+(channel_id, subdir, requested_revision, requested_at, built_revision, builds, etag, current_etag)
+VALUES (%s, %s, 1, %s, 0, 0, '', '')
+ON CONFLICT (channel_id, subdir) DO UPDATE SET requested_revision = mine.requested_revision + 1,
+requested_at = CASE WHEN mine.requested_revision > mine.built_revision THEN mine.requested_at
+ELSE excluded.requested_at END
 RETURNING *"""
 MARK_NAMES = """INSERT INTO publishing_indexedname AS mine (index_id, name, changed, removes, shard_sha256)
 VALUES (%s, %s, %s, %s, '')
@@ -68,14 +71,14 @@ def mark_stale(channel: Channel, subdir: str, names: Iterable[str], *, removes: 
     [index] = SubdirIndex.objects.raw(MARK_INDEX, [channel.pk, subdir, now])
     index.channel = channel
     with connection.cursor() as cursor:
-        cursor.executemany(MARK_NAMES, [(index.pk, name, index.wanted, removes) for name in names])
+        cursor.executemany(MARK_NAMES, [(index.pk, name, index.requested_revision, removes) for name in names])
     return index
 
 
 def schedule_build(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> None:
     """Mark the index stale and enqueue a build after the commit, unless one was enqueued a moment ago."""
     index = mark_stale(channel, subdir, names, removes=removes)
-    if index.wanted == index.built + 1 or _may_wake_again(index):
+    if index.requested_revision == index.built_revision + 1 or _may_wake_again(index):
         transaction.on_commit(partial(wake, BUILD))
 
 
@@ -86,7 +89,7 @@ def _may_wake_again(index: SubdirIndex) -> bool:
     """
     global _woken_again_at
     now = time.monotonic()
-    is_late = index.wanted_at and (timezone.now() - index.wanted_at).total_seconds() > WAKE_AGAIN_AFTER_S
+    is_late = index.requested_at and (timezone.now() - index.requested_at).total_seconds() > WAKE_AGAIN_AFTER_S
     if not is_late or now - _woken_again_at < WAKE_AGAIN_AFTER_S:
         return False
     _woken_again_at = now
@@ -139,7 +142,7 @@ def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[
     """
     try:
         with try_lock(lock_name(index_id)) as held:
-            stale = SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built"))
+            stale = SubdirIndex.objects.filter(pk=index_id, requested_revision__gt=F("built_revision"))
             if not held or not stale.update(turn_at=timezone.now()):
                 return False
             if begun:
@@ -197,14 +200,14 @@ def stale_names(index: SubdirIndex) -> QuerySet[IndexedName]:
 
 def _to_make(index: SubdirIndex, most: int | None) -> list[str]:
     """Return the stale names, those with removals first. Names that change after this build began are left out."""
-    stale = stale_names(index).filter(changed__lte=index.wanted).order_by("-removes", "changed", "name")
+    stale = stale_names(index).filter(changed__lte=index.requested_revision).order_by("-removes", "changed", "name")
     return list(stale.values_list("name", flat=True)[:most])
 
 
 def _mark_made(index: SubdirIndex, names: list[str]) -> None:
-    """Mark `names` as made up to the index's `wanted`. Names that changed since then stay stale."""
+    """Mark `names` as made up to the index's `requested_revision`. Names that changed since then stay stale."""
     for start in range(0, len(names), NAMES_AT_ONCE):
-        batch = index.names.filter(name__in=names[start : start + NAMES_AT_ONCE], changed__lte=index.wanted)
+        batch = index.names.filter(name__in=names[start : start + NAMES_AT_ONCE], changed__lte=index.requested_revision)
         batch.update(made=F("changed"), removes=False)
 
 
@@ -225,10 +228,10 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
             "builds": F("builds") + 1,
             "etag": secrets.token_hex(8),
             "built_at": datetime.now(UTC),
-            "wanted_at": began,
+            "requested_at": began,
         }
         if not _to_make(index, 1):
-            ended |= {"built": index.wanted, "due_at": _due_at(index, began)}
+            ended |= {"built_revision": index.requested_revision, "due_at": _due_at(index, began)}
         SubdirIndex.objects.filter(pk=index.pk).update(**ended)
     if index.subdir != WHOLE_CHANNEL:
         schedule_build(index.channel, WHOLE_CHANNEL, names)
@@ -236,7 +239,9 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
 
 def _mark_stale_again(index_id: int) -> None:
     """Mark a current index stale, so that it is built once more. A stale index needs no change."""
-    SubdirIndex.objects.filter(pk=index_id, wanted=F("built")).update(wanted=F("wanted") + 1, wanted_at=Now())
+    SubdirIndex.objects.filter(pk=index_id, requested_revision=F("built_revision")).update(
+        requested_revision=F("requested_revision") + 1, requested_at=Now()
+    )
 
 
 def _due_at(index: SubdirIndex, began: datetime) -> datetime:
@@ -275,6 +280,6 @@ def layouts(index: SubdirIndex, revision_3: Revision | None) -> dict[str, Layout
 def revision_3_of(index: SubdirIndex) -> Revision | None:
     """Return the index's summary of its revision-3 records, or None if there are none."""
     found = Artifact.objects.filter(
-        channel=index.channel, subdir=index.subdir, revision=3, removal="", set_aside_reason=""
+        channel=index.channel, subdir=index.subdir, revision=3, removal="", quarantine_reason=""
     ).aggregate(n=Count("pk"), oldest=Min("indexed_timestamp"), newest=Max("indexed_timestamp"))
     return Revision(found["n"], found["oldest"], found["newest"]) if found["n"] else None

@@ -45,7 +45,7 @@ def channeldata_layout(channel: Channel) -> Layout:
 def channeldata(index: SubdirIndex, names: Sequence[str]) -> dict[str, str]:
     """Build the fragments of those of `names` that are listed, from their artifacts."""
     rows: dict[str, list[Artifact]] = defaultdict(list)
-    found = Artifact.objects.filter(channel=index.channel, package__name__in=names, removal="", set_aside_reason="")
+    found = Artifact.objects.filter(channel=index.channel, package__name__in=names, removal="", quarantine_reason="")
     # Of a document that may be long, one number is needed.
     for artifact in found.select_related("package").defer(*UNUSED).annotate(built_at=F("index_json__timestamp")):
         artifact.index_json = {"timestamp": artifact.built_at}
@@ -63,7 +63,7 @@ def current_layout(index: SubdirIndex) -> Layout:
 
 
 def _built(channel: Channel) -> QuerySet[SubdirIndex]:
-    return channel.indexes.exclude(subdir="").exclude(built=0)
+    return channel.indexes.exclude(subdir="").exclude(built_revision=0)
 
 
 def _remake_channeldata(index: SubdirIndex, names: Sequence[str]) -> None:

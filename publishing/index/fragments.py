@@ -139,7 +139,7 @@ def _spooled(spool: Spool, entries: Iterator[Entry]) -> Iterator[bytes]:
 def _places(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Place]]:
     places: dict[str, list[Place]] = {name: [] for name in names}
     found = Artifact.objects.filter(channel=index.channel, subdir=index.subdir, package__name__in=names)
-    for values in found.filter(set_aside_reason="").values_list("pk", "package__name", *PLACE):
+    for values in found.filter(quarantine_reason="").values_list("pk", "package__name", *PLACE):
         place = Place(*values)
         places[place.name].append(place)
     return places
@@ -149,7 +149,7 @@ def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_che
     """Yield the entries of these artifacts in this order. With `is_checked`, py-rattler can read all of them."""
     for start in range(0, len(pks), DOCUMENTS_AT_ONCE):
         batch = pks[start : start + DOCUMENTS_AT_ONCE]
-        found = Artifact.objects.filter(set_aside_reason="").select_related("package").defer(*UNUSED).in_bulk(batch)
+        found = Artifact.objects.filter(quarantine_reason="").select_related("package").defer(*UNUSED).in_bulk(batch)
         if len(found) < len(batch):
             raise _ChangedDuringBuild
         rows = [found[pk] for pk in batch]
@@ -188,8 +188,8 @@ def _is_unreadable(subdir: str, row: Artifact) -> bool:
 
 @transaction.atomic
 def _quarantine(artifact: Artifact, reason: str) -> None:
-    artifact.set_aside_reason = reason[:1000]
-    artifact.save(update_fields=["set_aside_reason"])
+    artifact.quarantine_reason = reason[:1000]
+    artifact.save(update_fields=["quarantine_reason"])
     log.record(
         Action.ARTIFACT_SET_ASIDE, channel=artifact.channel, target=f"{artifact}", detail={"reason": reason[:1000]}
     )

@@ -71,7 +71,7 @@ class Turn:
     owner_id: int | None
     is_whole_channel: bool
     removes: bool
-    wanted_at: datetime
+    requested_at: datetime
     due_at: datetime
     turn_at: datetime
     channel_turn_at: datetime
@@ -93,7 +93,7 @@ def work() -> None:
 def try_again(index_id: int) -> None:
     """Make a stale index due now. If it is current, delete the record of its failure."""
     builds.delayed_builds.pop(index_id, None)
-    if not SubdirIndex.objects.filter(pk=index_id, wanted__gt=F("built")).update(due_at=None):
+    if not SubdirIndex.objects.filter(pk=index_id, requested_revision__gt=F("built_revision")).update(due_at=None):
         failed_jobs.delete_record(FAILED_BUILD, [index_id])
 
 
@@ -103,19 +103,21 @@ def stale() -> list[Turn]:
     of_channel = subdirs.filter(channel=OuterRef("channel")).order_by().values("channel")
     last = Subquery(of_channel.annotate(last=Max("turn_at")).values("last"), output_field=DateTimeField())
     removed = IndexedName.objects.filter(index=OuterRef("pk"), removes=True, changed__gt=F("made"))
-    found = SubdirIndex.objects.filter(wanted__gt=F("built")).annotate(channel_turn_at=last, removes=Exists(removed))
-    names = ("pk", FIRST_OWNER, "subdir", "removes", "wanted_at", "due_at", "turn_at", "channel_turn_at")
+    found = SubdirIndex.objects.filter(requested_revision__gt=F("built_revision")).annotate(
+        channel_turn_at=last, removes=Exists(removed)
+    )
+    names = ("pk", FIRST_OWNER, "subdir", "removes", "requested_at", "due_at", "turn_at", "channel_turn_at")
     return [
         Turn(
             pk,
             owner_id,
             subdir == builds.WHOLE_CHANNEL,
             removes,
-            wanted_at or LONG_AGO,
+            requested_at or LONG_AGO,
             max(due_at or LONG_AGO, builds.delayed_builds.get(pk, LONG_AGO)),
             *(moment or LONG_AGO for moment in moments),
         )
-        for pk, owner_id, subdir, removes, wanted_at, due_at, *moments in found.values_list(*names)
+        for pk, owner_id, subdir, removes, requested_at, due_at, *moments in found.values_list(*names)
     ]
 
 
@@ -147,7 +149,7 @@ def _order(turn: Turn, owners: Mapping[int | None, datetime]) -> tuple[datetime,
     last = turn.channel_turn_at
     if turn.is_whole_channel:
         # Ordered by its own last turn, so that it doesn't delay the subdirs of its channel.
-        last = max(turn.turn_at, turn.wanted_at + WHOLE_CHANNEL_WAITS)
+        last = max(turn.turn_at, turn.requested_at + WHOLE_CHANNEL_WAITS)
     return max(last, owners[turn.owner_id]), last, turn.turn_at, turn.index_id
 
 

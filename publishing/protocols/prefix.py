@@ -38,7 +38,12 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
     payer = quotas.check_room(to.channel, body.package_bytes)
     with receive(body, to.channel.upload_limit_bytes) as received:
         published = publish(
-            actor=to.actor, channel=to.channel, received=received, force=force, epoch=to.epoch, payer=payer
+            actor=to.actor,
+            channel=to.channel,
+            received=received,
+            force=force,
+            access_revision=to.access_revision,
+            payer=payer,
         )
     artifact = published.artifact
     verb = "published" if published.is_new else "exists already"

@@ -64,7 +64,7 @@ def quarantine(*, artifact: Artifact, found: str) -> None:
     """Quarantine `artifact` until its bytes are correct again. `found` is the damage, as the end of the reason."""
     locked = packages.locked_artifact(artifact)
     reason = f"{DAMAGED}{found}"
-    if locked.set_aside_reason != reason:
+    if locked.quarantine_reason != reason:
         _set_quarantine(locked, reason)
         log.record(Action.ARTIFACT_DAMAGE, channel=locked.channel, target=_target(locked), detail={"reason": reason})
 
@@ -129,15 +129,15 @@ def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
 
 
 def _set_quarantine(artifact: Artifact, reason: str) -> None:
-    artifact.set_aside_reason = reason
-    artifact.save(update_fields=["set_aside_reason"])
+    artifact.quarantine_reason = reason
+    artifact.save(update_fields=["quarantine_reason"])
     _update_package_and_index(artifact)
 
 
 def _update_package_and_index(artifact: Artifact) -> None:
     """Update the package's row and mark the index stale. An artifact that leaves the index has priority."""
     packages.refresh(packages.package_for_update(artifact.channel, artifact.package.name))
-    is_out = artifact.pk is None or bool(artifact.removal or artifact.set_aside_reason)
+    is_out = artifact.pk is None or bool(artifact.removal or artifact.quarantine_reason)
     builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)
 
 

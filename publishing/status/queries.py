@@ -39,13 +39,17 @@ class LastVerification:
 
 
 def stale_indexes() -> QuerySet[SubdirIndex]:
-    return SubdirIndex.objects.filter(wanted__gt=F("built")).select_related("channel").order_by("wanted_at")
+    return (
+        SubdirIndex.objects.filter(requested_revision__gt=F("built_revision"))
+        .select_related("channel")
+        .order_by("requested_at")
+    )
 
 
 def indexes() -> Indexes:
-    stale = Q(wanted__gt=F("built"))
+    stale = Q(requested_revision__gt=F("built_revision"))
     found = SubdirIndex.objects.aggregate(
-        count=Count("pk"), stale=Count("pk", filter=stale), since=Min("wanted_at", filter=stale)
+        count=Count("pk"), stale=Count("pk", filter=stale), since=Min("requested_at", filter=stale)
     )
     lag = timezone.now() - found["since"] if found["since"] else timedelta()
     return Indexes(found["count"], found["stale"], max(0.0, lag.total_seconds()))

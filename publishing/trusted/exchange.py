@@ -97,7 +97,7 @@ def audiences() -> list[str]:
 
 def delete_expired() -> None:
     """Delete used identity tokens that can't be replayed any more, and expired short-lived tokens after a day."""
-    UsedIdToken.objects.filter(until__lt=timezone.now()).delete()
+    UsedIdToken.objects.filter(expires_at__lt=timezone.now()).delete()
     ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
 
 
@@ -159,10 +159,10 @@ def _settled(current: list[TrustedPublisher], signed_claims: Claims) -> list[Tru
 
 
 def _mark_used(token: VerifiedToken) -> None:
-    until = datetime.fromtimestamp(jwt_verification.replayable_until(token.signed_claims), UTC)
+    expires_at = datetime.fromtimestamp(jwt_verification.replayable_until(token.signed_claims), UTC)
     try:
         with transaction.atomic():
-            UsedIdToken.objects.create(issuer=token.issuer, replay_key=token.replay_key, until=until)
+            UsedIdToken.objects.create(issuer=token.issuer, replay_key=token.replay_key, expires_at=expires_at)
     except IntegrityError:
         raise BadToken(
             Code.REPLAYED, "This identity token was exchanged already; each can be used once. Ask the CI for a new one."

@@ -47,7 +47,7 @@ def check_policies(upload: Upload) -> None:
 
 def recheck(upload: Upload) -> None:
     """Check rights and policies again if the access revision rose: they may have changed while the body arrived."""
-    if revision.is_current(upload.epoch):
+    if revision.is_current(upload.access_revision):
         return
     check_still_allowed(upload.actor, upload.channel, Permission.UPLOAD)
     now = replace(upload, channel=Channel.objects.defer("logo").get(pk=upload.channel.pk))

@@ -45,14 +45,14 @@ def _uploads(channel: Channel) -> QuerySet[Artifact]:
         index__subdir=OuterRef("subdir"),
         name=OuterRef("package__name"),
     ).filter(Q(changed__lte=F("made")) | Q(changed__lte=F("index__built")))
-    fields = ("channel", "subdir", "file_name", "size_bytes", "indexed_timestamp", "removal", "set_aside_reason")
+    fields = ("channel", "subdir", "file_name", "size_bytes", "indexed_timestamp", "removal", "quarantine_reason")
     return Artifact.objects.filter(channel=channel).only(*fields).annotate(is_in_step=Exists(followed))
 
 
 def _uploaded(artifact: Artifact) -> Uploaded:
     if artifact.removal:
         return Uploaded(artifact, artifact.removal)
-    if artifact.set_aside_reason:
+    if artifact.quarantine_reason:
         return Uploaded(artifact, "set aside")
     is_in_step: bool = getattr(artifact, "is_in_step", False)
     return Uploaded(artifact, "indexed" if is_in_step else "published")

@@ -42,7 +42,7 @@ def publish(
     channel: Channel,
     received: ReceivedFile,
     force: bool = False,
-    epoch: int | None = None,
+    access_revision: int | None = None,
     payer: quotas.Payer | None = None,
     may_restore: bool = True,
 ) -> UploadResult:
@@ -52,7 +52,7 @@ def publish(
     write the same key, and no file is served before its row is committed. `payer`: the result of quotas.check_room().
     """
     check_checksum(received)
-    upload = Upload(actor, channel, received, read(channel, received), force, epoch, payer, may_restore)
+    upload = Upload(actor, channel, received, read(channel, received), force, access_revision, payer, may_restore)
     check_policies(upload)
     before = existing_artifact(upload)
     existing = check_duplicate(upload, before, may_replace=force)
@@ -231,7 +231,7 @@ def facts(upload: Upload) -> dict[str, Any]:
         "size_bytes": received.size_bytes,
         "sha256": received.sha256,
         "md5": received.md5,
-        "set_aside_reason": "",
+        "quarantine_reason": "",
         "removal": Removal.NONE,
         "removal_reason": "",
         "removed_at": None,

@@ -14,8 +14,8 @@ from publishing.archive.reader import PackageInfo
 class Upload:
     """An upload: its actor, channel, file, and the payer if there is a quota.
 
-    `epoch`: the access revision read before the actor's right was checked. `may_restore`: False for a browser session
-    that must sign in again first.
+    `access_revision`: read before the actor's right was checked. `may_restore`: False for a browser session that must
+    sign in again first.
     """
 
     actor: Actor
@@ -23,7 +23,7 @@ class Upload:
     received: ReceivedFile
     info: PackageInfo
     force: bool = False
-    epoch: int | None = None
+    access_revision: int | None = None
     payer: quotas.Payer | None = None
     may_restore: bool = True
 

@@ -23,7 +23,7 @@ from publishing.verification.inventory import KEYS_AT_ONCE, Inventory
 READS_AT_ONCE = 8
 # A sidecar is written after its rows are committed.
 SIDECAR_FOLLOWS = timedelta(minutes=1)
-FIELDS = ("channel__name", "subdir", "file_name", "size_bytes", "sha256", "set_aside_reason", "attestations_sha256")
+FIELDS = ("channel__name", "subdir", "file_name", "size_bytes", "sha256", "quarantine_reason", "attestations_sha256")
 NOT_THERE = "nothing"
 REPAIR_PACKAGE = (
     "Put the file back from a backup, or upload it again; until then --repair leaves it out of the index and a later "

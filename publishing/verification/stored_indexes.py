@@ -173,11 +173,11 @@ def _file_faults(row: SubdirIndex) -> Faults:
     """Return the faults of the files of a current index. Return none if each try finds it stale again."""
     for _ in range(TRIES):
         row.refresh_from_db()
-        if row.wanted > row.built:
+        if row.requested_revision > row.built_revision:
             builds.build(row)
             row.refresh_from_db()
         found = dict(_different_files(row))
-        if not found or SubdirIndex.objects.filter(pk=row.pk, wanted=row.built).exists():
+        if not found or SubdirIndex.objects.filter(pk=row.pk, requested_revision=row.built_revision).exists():
             return found
     return {}
 

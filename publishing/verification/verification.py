@@ -45,7 +45,7 @@ def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
 
 def damaged_count(channel: Channel) -> int:
     """Return the number of artifacts that are quarantined until their bytes are correct again."""
-    return Artifact.objects.filter(channel=channel, set_aside_reason__startswith=DAMAGED).count()
+    return Artifact.objects.filter(channel=channel, quarantine_reason__startswith=DAMAGED).count()
 
 
 def keep(channel: Channel, verified: VerificationResult, left: Sequence[Difference], *, is_hashed: bool) -> None:

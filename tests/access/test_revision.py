@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access import revision
 from channels_app.authentication import api_keys, decision_cache
-from channels_app.models import AccessEpoch, ApiKey, Channel, Member, Role, Team, TeamMember, User
+from channels_app.models import AccessRevision, ApiKey, Channel, Member, Role, Team, TeamMember, User
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher
 from tests.archives import make_conda
 from tests.builders import (
@@ -40,10 +40,10 @@ READ = 304  # so that the test needs no bytes in the store
 
 
 @pytest.fixture(autouse=True)
-def epoch() -> Iterator[None]:
+def revision_row() -> Iterator[None]:
     """Create the row, which is lost when tables are emptied between tests, and clear the cache."""
     decision_cache.forget()
-    AccessEpoch.objects.get_or_create(pk=1)
+    AccessRevision.objects.get_or_create(pk=1)
     yield
     decision_cache.forget()
 
@@ -315,7 +315,7 @@ def test_a_right_that_a_transaction_has_not_given_yet_is_not_remembered(demo: Ch
 
 
 def test_without_the_row_nothing_is_remembered(demo: Channel) -> None:
-    AccessEpoch.objects.all().delete()
+    AccessRevision.objects.all().delete()
     secret = by_member(demo)
     assert read(secret) == READ
     assert decision_cache._decisions == {}
@@ -329,8 +329,8 @@ def test_what_expires_is_remembered_no_longer(demo: Channel, monkeypatch: pytest
     )
     assert read(secret) == READ
     [decision] = decision_cache._decisions.values()
-    assert decision.until == end.timestamp()
-    monkeypatch.setattr("channels_app.authentication.decision_cache.time.time", lambda: decision.until + 1)
+    assert decision.expires_at == end.timestamp()
+    monkeypatch.setattr("channels_app.authentication.decision_cache.time.time", lambda: decision.expires_at + 1)
     monkeypatch.setattr(timezone, "now", lambda: end + timedelta(seconds=1))
     assert read(secret) == 401
 
@@ -364,18 +364,16 @@ def test_uses_of_a_key_are_noted(demo: Channel) -> None:
 
 
 def test_every_table_has_its_triggers() -> None:
-    expected = {revision.trigger(table, event) for table in revision.NARROWING for event in ("UPDATE", "DELETE")}
+    expected = {revision.trigger(table, event) for table in revision.REVOKING_COLUMNS for event in ("UPDATE", "DELETE")}
     sql = {
-        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'access_epoch_%'",
-        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'access_epoch_%' AND NOT tgisinternal",
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'access_revision_%'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'access_revision_%' AND NOT tgisinternal",
     }
     with connection.cursor() as cursor:
         cursor.execute(sql[connection.vendor])
         found = {name for (name,) in cursor.fetchall()}
-    assert found == expected, (
-        "a migration remade a table; end it with RunPython(access_epoch.install, access_epoch.remove)"
-    )
+    assert found == expected, "a migration remade a table; end it with RunPython(revision.install, revision.remove)"
 
 
 def test_names_of_triggers_are_no_longer_than_postgresql_keeps() -> None:
-    assert max(len(revision.trigger(table, "DELETE")) for table in revision.NARROWING) <= 63
+    assert max(len(revision.trigger(table, "DELETE")) for table in revision.REVOKING_COLUMNS) <= 63

@@ -115,7 +115,7 @@ def test_the_record_and_the_shard_name_the_sidecar(ci: Actor, package: Path, pub
 
 def test_the_same_bytes_with_another_attestation_append_it(ci: Actor, package: Path, publish: Publish) -> None:
     first = publish(ci, package).artifact.attestations_sha256
-    before, wanted = read(f"{PLACE}.sigs"), SubdirIndex.objects.get().wanted
+    before, wanted = read(f"{PLACE}.sigs"), SubdirIndex.objects.get().requested_revision
     again = publish(ci, package)
     after = read(f"{PLACE}.sigs")
     assert not again.is_new
@@ -123,7 +123,7 @@ def test_the_same_bytes_with_another_attestation_append_it(ci: Actor, package: P
     assert len(json.loads(after)) == 2
     assert again.artifact.attestations_sha256 == sha256_of(after) == Artifact.objects.get().attestations_sha256
     assert read(f"{PLACE}.sigs.{first}") == before
-    assert SubdirIndex.objects.get().wanted == wanted + 1
+    assert SubdirIndex.objects.get().requested_revision == wanted + 1
     assert AuditEvent.objects.filter(action="artifact.attest").count() == 1
 
 
@@ -133,9 +133,9 @@ def test_the_same_attestation_again_changes_nothing(
     statement = sigstore.statement(package.name, received(package).sha256, f"{settings.HUB_PUBLIC_URL}/demo")
     bundle = sigstore.instance().bundle(statement)
     publish(ci, package, attestation=bundle)
-    before, wanted = stored(), SubdirIndex.objects.get().wanted
+    before, wanted = stored(), SubdirIndex.objects.get().requested_revision
     assert not publish(ci, package, attestation=bundle).is_new
-    assert (stored(), SubdirIndex.objects.get().wanted) == (before, wanted)
+    assert (stored(), SubdirIndex.objects.get().requested_revision) == (before, wanted)
 
 
 def test_a_refused_attestation_leaves_nothing(ci: Actor, package: Path, publish: Publish) -> None:

@@ -21,7 +21,7 @@ class Mails:
         self.seen = len(hub.log())
 
     def next(self, wanted: re.Pattern[str]) -> str:
-        """Return the match of `wanted` in the next mail that has one."""
+        """Return the match of `requested_revision` in the next mail that has one."""
         found: list[str] = []
 
         def is_there() -> bool:

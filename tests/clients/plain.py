@@ -120,7 +120,7 @@ def seconds_until_indexed(
 
 def until_settled(hub: LiveHub) -> None:
     """Wait until no index is stale: a build writes its files before their ETag."""
-    stale = "answer = sum(index.wanted > index.built for index in SubdirIndex.objects.all())"
+    stale = "answer = sum(index.requested_revision > index.built_revision for index in SubdirIndex.objects.all())"
     seconds_until(lambda: hub.shell(stale) == 0)
 
 

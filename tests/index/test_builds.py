@@ -3,7 +3,6 @@
 import json
 from contextlib import nullcontext
 from datetime import timedelta
-from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import msgpack
 import pytest
 import zstandard
-from django.apps import apps
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -83,7 +81,7 @@ def test_a_build_writes_all_files_from_one_state(channel: Channel, store_folder:
     make_artifact(channel, "liba", "2.0", extension=".tar.bz2")
     make_artifact(channel, "libb", index_json={"license": "MIT", "x-unknown": [1, {"a": None}]})
     row = build(channel)
-    assert (row.wanted, row.built, row.builds) == (3, 3, 1)
+    assert (row.requested_revision, row.built_revision, row.builds) == (3, 3, 1)
     content = read_json("noarch/repodata.json")
     assert set(content["packages"]) == {"liba-2.0-0.tar.bz2"}
     assert set(content["packages.conda"]) == {"liba-1.0-0.conda", "libb-1.0-0.conda"}
@@ -211,7 +209,7 @@ def test_an_upload_during_a_build_is_in_the_next_one(channel: Channel, monkeypat
     monkeypatch.setattr(fragments, "remake", remake)
     row = build(channel)
     assert calls == [["first"], ["second"]]
-    assert (row.wanted, row.built, row.builds) == (2, 2, 2)
+    assert (row.requested_revision, row.built_revision, row.builds) == (2, 2, 2)
     assert len(read_json("noarch/repodata.json")["packages.conda"]) == 2
 
 
@@ -226,8 +224,8 @@ def test_a_build_that_dies_is_done_again(channel: Channel, monkeypatch: pytest.M
         patch.setattr(builds, victim, die)
         with pytest.raises(StoreError):
             build(channel)
-    assert SubdirIndex.objects.get(subdir="noarch").built == 0
-    assert build(channel).built == 1
+    assert SubdirIndex.objects.get(subdir="noarch").built_revision == 0
+    assert build(channel).built_revision == 1
     assert len(read_json("noarch/repodata.json")["packages.conda"]) == 1
 
 
@@ -258,8 +256,8 @@ def test_whoever_finds_the_lock_taken_leaves(channel: Channel, monkeypatch: pyte
     make_artifact(channel)
     with monkeypatch.context() as patch:
         patch.setattr(builds, "try_lock", lambda name: nullcontext(False))
-        assert build(channel).built == 0
-    assert build(channel).built == 1
+        assert build(channel).built_revision == 0
+    assert build(channel).built_revision == 1
 
 
 def test_a_late_or_second_message_does_nothing(channel: Channel) -> None:
@@ -290,11 +288,11 @@ def test_a_poison_record_is_set_aside_and_told(
     make_artifact(channel, "mixed", "2.0")
     with django_capture_on_commit_callbacks(execute=True):
         row = build(channel)
-    assert row.built == row.wanted
+    assert row.built_revision == row.requested_revision
     assert set(read_json("noarch/repodata.json")["packages.conda"]) == {"good-1.0-0.conda", "mixed-2.0-0.conda"}
     assert set(shards()) == {"good", "mixed"}
     bad.refresh_from_db()
-    assert bad.set_aside_reason
+    assert bad.quarantine_reason
     assert AuditEvent.objects.get(action="artifact.set_aside").target == "demo/noarch/mixed-1.0-0.conda"
     (message,) = mail.outbox
     assert message.subject == "[Django] demo/noarch/mixed-1.0-0.conda was left out of its index"
@@ -373,13 +371,3 @@ def test_build_dependency_with_a_channel_or_capitals_brings_its_older_version(ch
     build(channel, "")
 
     assert "lib-1.9-0.conda" in read_json("noarch/current_repodata.json")["packages.conda"]
-
-
-def test_upgrade_makes_channeldata_of_an_earlier_version_anew(channel: Channel) -> None:
-    make_artifact(channel)
-    build(channel)
-    whole = build(channel, "")
-    Fragment.objects.filter(index=whole).update(body='"demo": {"summary": "by an earlier version"}')
-    import_module("publishing.migrations.0008_channeldata_anew").want_anew(apps, None)
-    assert build(channel, "").built > whole.built
-    assert "an earlier version" not in read("channeldata.json").decode()

@@ -54,7 +54,7 @@ def test_a_build_that_lost_its_lock_is_healed_by_one_more(channel: Channel, monk
     monkeypatch.setattr(builds, "try_lock", lambda name: nullcontext(True))
     overtaken(monkeypatch, lambda: add_and_build(channel))
     row = build(channel)
-    assert (row.built, row.builds) == (row.wanted, 2)
+    assert (row.built_revision, row.builds) == (row.requested_revision, 2)
     assert listed() == {"first-1.0-0.conda", "second-1.0-0.conda"}
     assert list(stored_indexes.check(channel)) == []
 
@@ -75,7 +75,7 @@ def test_a_build_that_lost_its_lock_and_fails_is_healed_by_the_schedule(
         with pytest.raises(StoreError):
             build(channel)
     row = SubdirIndex.objects.get(subdir="noarch")
-    assert row.wanted == row.built + 1
+    assert row.requested_revision == row.built_revision + 1
     assert [turn.index_id for turn in turns.stale() if not turn.is_whole_channel] == [row.pk]
     build(channel)
     assert list(stored_indexes.check(channel)) == []
@@ -98,7 +98,7 @@ def test_a_build_whose_connection_ended_is_done_again(channel: Channel, monkeypa
     with pytest.raises(DatabaseError):
         build(channel)
     row = SubdirIndex.objects.get(subdir="noarch")
-    assert row.wanted == row.built + 1
+    assert row.requested_revision == row.built_revision + 1
     assert listed() == {"first-1.0-0.conda"}
     build(channel)
     assert list(stored_indexes.check(channel)) == []

@@ -40,7 +40,7 @@ def turn(index_id: int, *, last_s: float, **values: Any) -> Turn:
         "owner_id": None,
         "is_whole_channel": False,
         "removes": False,
-        "wanted_at": ago(1),
+        "requested_at": ago(1),
         "due_at": ago(1),
     }
     return Turn(index_id, **{**facts, "turn_at": ago(last_s), "channel_turn_at": ago(last_s), **values})
@@ -125,12 +125,12 @@ def test_order_removals_in_many_channels_delay_an_addition_by_one_build(channels
 
 def test_order_whole_channel_waits_then_comes_in_line() -> None:
     whole = {"is_whole_channel": True, "turn_at": ago(3600)}
-    assert ordered(turn(1, last_s=60, wanted_at=ago(5), **whole), turn(2, last_s=0)) == [2, 1]
-    assert ordered(turn(1, last_s=60, wanted_at=ago(15), **whole), turn(2, last_s=0)) == [1, 2]
+    assert ordered(turn(1, last_s=60, requested_at=ago(5), **whole), turn(2, last_s=0)) == [2, 1]
+    assert ordered(turn(1, last_s=60, requested_at=ago(15), **whole), turn(2, last_s=0)) == [1, 2]
 
 
 def test_order_whole_channel_of_a_burst_delays_nobody_again_and_again() -> None:
-    whole = turn(1, last_s=0, is_whole_channel=True, wanted_at=ago(600))
+    whole = turn(1, last_s=0, is_whole_channel=True, requested_at=ago(600))
     assert ordered(whole, turn(2, last_s=1)) == [2, 1]
 
 
@@ -252,12 +252,12 @@ def test_bounded_build_leaves_the_index_stale_and_tells_of_what_it_made(channel:
     row = SubdirIndex.objects.get()
     builds.build_once(row.pk, bound_s=0)
     row.refresh_from_db()
-    assert (row.wanted, row.built, row.builds) == (3, 0, 1)
+    assert (row.requested_revision, row.built_revision, row.builds) == (3, 0, 1)
     states = queries.upload_states(channel, [f"noarch/lib{number}-1.0-0.conda" for number in range(3)])
     assert list(states.values()) == ["indexed", "indexed", "published"]
     builds.build_once(row.pk, bound_s=0)
     row.refresh_from_db()
-    assert (row.built, row.builds, builds.stale_names(row).count()) == (3, 2, 0)
+    assert (row.built_revision, row.builds, builds.stale_names(row).count()) == (3, 2, 0)
 
 
 def test_bounded_build_takes_what_is_removed_first(channel: Channel, olga: User, one_batch: None) -> None:
@@ -374,7 +374,7 @@ def test_worker_leaves_what_another_builds(channel: Channel, monkeypatch: pytest
             pytest.skip("covered by live hubs")
         turns.work()
     assert listed(other)
-    assert SubdirIndex.objects.get(pk=busy.pk).built == 0
+    assert SubdirIndex.objects.get(pk=busy.pk).built_revision == 0
 
 
 # Failing
@@ -451,7 +451,7 @@ def test_full_disk_fails_the_build_alone_and_blames_no_record(
         patch.setattr(*target, raise_full)
         turns.work()
     artifact.refresh_from_db()
-    assert artifact.set_aside_reason == ""
+    assert artifact.quarantine_reason == ""
     assert "can't be read by clients" not in caplog.text
     assert "No space left on device" in FailedJob.objects.get().error
     assert turns.in_order(turns.stale(), timezone.now(), removals_first=True) == []
@@ -492,7 +492,7 @@ def test_many_changes_wake_once_and_again_where_the_worker_may_be_dead(
 
     monkeypatch.setattr(builds, "_woken_again_at", -1e9)
     assert [woken(), woken(), woken()] == [1, 0, 0]
-    SubdirIndex.objects.update(wanted_at=timezone.now() - timedelta(seconds=2))
+    SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=2))
     assert [woken(), woken()] == [1, 0]
     monkeypatch.setattr(builds, "_woken_again_at", -1e9)
     assert woken() == 1

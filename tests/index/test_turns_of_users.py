@@ -31,7 +31,7 @@ def test_order_channel_of_whoever_had_the_last_turn_comes_after_another_users() 
 
 
 def test_order_of_one_users_channels_is_as_if_there_were_no_users() -> None:
-    whole: dict[str, Any] = {"is_whole_channel": True, "turn_at": ago(50), "wanted_at": ago(70)}
+    whole: dict[str, Any] = {"is_whole_channel": True, "turn_at": ago(50), "requested_at": ago(70)}
     found = [turn(1, last_s=3), turn(2, last_s=90), turn(3, last_s=1, **whole), turn(4, last_s=0, removes=True)]
     assert ordered(*(replace(each, owner_id=SAM) for each in found)) == ordered(*found)
 

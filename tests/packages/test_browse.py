@@ -96,8 +96,8 @@ def test_a_channel_says_while_its_index_is_stale(open_channel: Channel, client: 
     publish(open_channel)
     assert "Indexing…" in page(client, "/channels/open")
 
-    SubdirIndex.objects.update(built=10, built_at=timezone.now() - timedelta(minutes=5))
-    SubdirIndex.objects.create(channel=open_channel, subdir="", wanted=11, built=10)
+    SubdirIndex.objects.update(built_revision=10, built_at=timezone.now() - timedelta(minutes=5))
+    SubdirIndex.objects.create(channel=open_channel, subdir="", requested_revision=11, built_revision=10)
 
     found = page(client, "/channels/open")
     assert "Indexing…" not in found

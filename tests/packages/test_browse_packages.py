@@ -237,7 +237,7 @@ def test_the_key_is_shown_to_those_who_upload_and_removing_to_those_who_may(
     open_channel: Channel, olga: User, client: Client
 ) -> None:
     make_key(olga, channels=[open_channel])
-    artifact = publish(open_channel, uploaded_with=olga.keys.get(), set_aside_reason="rattler says no")
+    artifact = publish(open_channel, uploaded_with=olga.keys.get(), quarantine_reason="rattler says no")
     remove = f'href="{artifact_url(artifact)}/remove"'
 
     for_anyone, for_owner = (page(each, artifact_url(artifact)) for each in (client, signed_in(olga)))

@@ -67,7 +67,7 @@ def test_the_feed_of_a_package_has_its_files_alone(client: Client, open_channel:
 def test_what_is_not_in_the_index_is_not_in_the_feed(client: Client, open_channel: Channel) -> None:
     make_artifact(open_channel, "c", removal=Removal.YANKED)
     make_artifact(open_channel, "d", removal=Removal.DELETED)
-    make_artifact(open_channel, "e", set_aside_reason="unreadable")
+    make_artifact(open_channel, "e", quarantine_reason="unreadable")
 
     assert len(entries(client.get("/channels/open/feed"))) == 3
 

@@ -94,7 +94,7 @@ def test_people_are_invited(manager: Client, sam: User) -> None:
     withdrawn = manager.post(TEAM, {"action": "withdraw", "who": "sam@example.org"})
     assert said(withdrawn)[-1] == "The invitation of sam@example.org is withdrawn."
     accepting = signed_in(sam)
-    first = Invitation.objects.get(who="sam")
+    first = Invitation.objects.get(invitee_name="sam")
     answer = accepting.post("/account/invitations", {"action": "accept", "invitation": str(first.pk)})
     assert (answer.headers["Location"], said(answer)) == (TEAM, ["You are in the team mappers now."])
     assert [action for action, _, _ in events()] == [*["team.invite"] * 3, "team.withdraw", "team.add"]

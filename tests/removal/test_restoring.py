@@ -207,7 +207,7 @@ def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
     world: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The stored bytes are damaged, so the upload puts them again."""
-    Artifact.objects.update(set_aside_reason="Its bytes are wrong.")
+    Artifact.objects.update(quarantine_reason="Its bytes are wrong.")
     door, real = LOWER["a contributor's key"](), getattr(upload, step)
 
     def meanwhile(*arguments: object) -> object:

@@ -80,7 +80,7 @@ def test_administrators_and_keys_have_no_other_way_in(admin_client: Client, olga
 
 def test_the_state_of_the_work_is_told(client: Client, channel: Channel) -> None:
     make_artifact(channel)
-    SubdirIndex.objects.update(wanted_at=timezone.now() - timedelta(seconds=90))
+    SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=90))
     FailedJob.objects.create(task="publishing.tasks.build_index", args=[1], error="OSError: x")
     Verification.objects.create(channel=channel, difference_count=3)
 

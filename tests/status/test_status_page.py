@@ -96,7 +96,7 @@ def test_a_service_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, name: str
 @pytest.mark.parametrize(("seconds", "is_told"), [(30, False), (90, True)])
 def test_an_index_that_waits_for_a_minute_is_told(channel: Channel, seconds: int, is_told: bool) -> None:
     make_artifact(channel)
-    SubdirIndex.objects.update(wanted_at=timezone.now() - timedelta(seconds=seconds))
+    SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=seconds))
 
     assert troubles() == ([("error", "1 index waits for a build, the oldest for 90 s.")] if is_told else [])
 

@@ -94,7 +94,7 @@ def test_batch_of_many_names_asks_no_more_than_of_few(olga: User, tmp_path: Path
             list(channel_import.take_in(Channel.objects.filter(name="demo").first() or make_channel(owner=olga)))
         counts.append(len([each for each in asked if "indexedname" not in each["sql"]]))
     assert counts[1] <= counts[0] + 2
-    assert SubdirIndex.objects.get(subdir="noarch").wanted == 2
+    assert SubdirIndex.objects.get(subdir="noarch").requested_revision == 2
     assert AuditEvent.objects.filter(action="artifact.import").count() == 33
 
 
@@ -332,7 +332,7 @@ def test_refresh_each_does_what_refresh_does(channel: Channel, other_channel: Ch
         ("1.10", 1, {"index_json": {"depends": ["c"]}, "about_json": {"summary": "y"}}),
         ("1.9", 5, {"subdir": "linux-64"}),
         ("2.0", 0, {"removal": Removal.YANKED}),
-        ("3.0", 0, {"set_aside_reason": "odd"}),
+        ("3.0", 0, {"quarantine_reason": "odd"}),
     ]
     for each in (channel, other_channel):
         for version, build_number, fields in makings:

@@ -25,7 +25,7 @@ events = AuditEvent.objects.filter(action="artifact.import").values_list("target
 answer = {
     "rows": Artifact.objects.count(), "events": events.count(), "targets": len(set(events)),
     "claims": Reservation.objects.count(),
-    "stale": [index.subdir for index in SubdirIndex.objects.all() if index.wanted > index.built],
+    "stale": [index.subdir for index in SubdirIndex.objects.all() if index.requested_revision > index.built_revision],
 }
 """
 WHOLE = {"rows": COUNT, "events": COUNT, "targets": COUNT, "claims": 0, "stale": []}

@@ -264,7 +264,7 @@ def test_what_is_old_is_forgotten(client: Client, publisher: TrustedPublisher) -
     mint(client, signed(github_claims()))
     exchange.delete_expired()
     assert UsedIdToken.objects.count() == ApiKey.objects.count() == 1
-    UsedIdToken.objects.update(until=timezone.now() - timedelta(seconds=1))
+    UsedIdToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=1, seconds=1))
     exchange.delete_expired()
     assert UsedIdToken.objects.count() == ApiKey.objects.count() == 0
@@ -273,7 +273,7 @@ def test_what_is_old_is_forgotten(client: Client, publisher: TrustedPublisher) -
 def test_replay_row_outlives_the_token(client: Client, publisher: TrustedPublisher) -> None:
     claims = github_claims()
     mint(client, signed(claims))
-    assert UsedIdToken.objects.get().until.timestamp() > claims["exp"] + 30
+    assert UsedIdToken.objects.get().expires_at.timestamp() > claims["exp"] + 30
 
 
 def test_expired_minted_key_is_no_key(publisher: TrustedPublisher) -> None:

@@ -60,7 +60,9 @@ def test_a_publish_leaves_an_artifact_its_bytes_an_event_and_a_wish(
     assert (store_folder / "demo/noarch/demo-1.0-0.conda").read_bytes() == content
     event = AuditEvent.objects.get()
     assert (event.action, event.actor, event.target) == ("artifact.publish", owner.user, "noarch/demo-1.0-0.conda")
-    assert [(row.subdir, row.wanted, row.built) for row in SubdirIndex.objects.all()] == [("noarch", 1, 0)]
+    assert [(row.subdir, row.requested_revision, row.built_revision) for row in SubdirIndex.objects.all()] == [
+        ("noarch", 1, 0)
+    ]
     assert [(row.name, row.changed) for row in IndexedName.objects.all()] == [("demo", 1)]
     assert not Reservation.objects.exists()
 
@@ -83,7 +85,7 @@ def test_the_same_bytes_again_change_nothing(channel: Channel, owner: Actor, tmp
     first = publish(owner, channel, path)
     again = publish(owner, channel, path)
     assert again == UploadResult(first.artifact, is_new=False)
-    assert SubdirIndex.objects.get().wanted == 1
+    assert SubdirIndex.objects.get().requested_revision == 1
     assert AuditEvent.objects.count() == 1
 
 

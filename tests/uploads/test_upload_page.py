@@ -248,7 +248,7 @@ def test_the_status_follows_an_upload_into_the_index(channel: Channel, olga: Use
 
 @pytest.mark.parametrize(
     ("fields", "state"),
-    [({"removal": "yanked"}, "yanked"), ({"removal": "deleted"}, "deleted"), ({"set_aside_reason": "?"}, "set aside")],
+    [({"removal": "yanked"}, "yanked"), ({"removal": "deleted"}, "deleted"), ({"quarantine_reason": "?"}, "set aside")],
 )
 def test_the_status_tells_what_is_not_in_the_index_for_good(
     channel: Channel, olga: User, fields: dict[str, Any], state: str

@@ -91,7 +91,7 @@ def test_missing_bytes_leave_the_index_until_they_are_back(full: Channel) -> Non
         ],
     )
     assert listed() == {"app-1.0-0.conda", "mine-1.0-0.conda"}
-    assert lib().set_aside_reason.startswith("Its bytes are missing. Found nothing, expected ")
+    assert lib().quarantine_reason.startswith("Its bytes are missing. Found nothing, expected ")
     assert (lib().package.latest_version, AuditEvent.objects.filter(action="artifact.damage").count()) == ("", 1)
     store().put(LIB, content[:-1])
     assert found(full) == []
@@ -99,7 +99,7 @@ def test_missing_bytes_leave_the_index_until_they_are_back(full: Channel) -> Non
     assert found(full) == [("right again", LIB)]
     assert run("demo", "--repair")[0] == 0
     assert listed() == {"lib-1.0-0.conda", "app-1.0-0.conda", "mine-1.0-0.conda"}
-    assert (lib().set_aside_reason, lib().package.latest_version) == ("", "1.0")
+    assert (lib().quarantine_reason, lib().package.latest_version) == ("", "1.0")
     assert AuditEvent.objects.filter(action="artifact.mend").count() == 1
 
 

@@ -1,0 +1,97 @@
+"""Migrations that rename columns keep the rows of a running hub."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from channels_app.access import revision
+from channels_app.models import ApiKey, Artifact, Invitation
+from publishing.index import builds
+from publishing.models import SubdirIndex, UsedIdToken
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEFORE = [("channels_app", "0018_plain_help_texts"), ("publishing", "0009_fragments_in_parts")]
+THEN = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def migrated(targets: list[tuple[str, str]]) -> Callable[[str], Any]:
+    """Migrate to `targets`. Return a function from the name of a model to its manager in that state."""
+    executor = MigrationExecutor(connection)
+    executor.migrate(targets)
+    apps = executor.loader.project_state(targets).apps
+    managers = {model.__name__: model._default_manager for model in apps.get_models()}
+    return managers.__getitem__
+
+
+def migrate_to_last() -> None:
+    migrated(MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+
+def fill(rows: Callable[[str], Any]) -> None:
+    """Create one row for each renamed column, and a key whose revocation raises the access revision."""
+    olga = rows("User").create(username="olga")
+    channel = rows("Channel").create(name="demo")
+    team = rows("Team").create(name="mappers")
+    invitations = rows("Invitation")
+    invitations.create(channel=channel, who="sam", digest="1", role="reader", expires_at=THEN, user=olga)
+    invitations.create(into=team, who="team mappers", digest="2", expires_at=THEN, team=team)
+    package = rows("Package").create(channel=channel, name="pack")
+    artifact = {"channel": channel, "package": package, "subdir": "noarch", "version": "1.0", "build": "0"}
+    numbers = {"build_number": 0, "revision": 1, "size_bytes": 1, "indexed_timestamp": 1, "index_json": {}}
+    rows("Artifact").create(
+        **artifact, **numbers, file_name="pack-1.0-0.conda", set_aside_reason="Its bytes are missing."
+    )
+    rows("SubdirIndex").create(channel=channel, subdir="noarch", wanted=7, built=5, wanted_at=THEN)
+    issuer = rows("Issuer").create(url="https://ci.example.org", provider="generic")
+    rows("UsedIdToken").create(issuer=issuer, replay_key="once", until=THEN)
+    rows("AccessEpoch").update_or_create(pk=1, defaults={"number": 41})
+    rows("ApiKey").create(owner=olga, name="ci", digest="d")
+
+
+def test_renaming_migrations_with_rows_keep_every_value() -> None:
+    fill(migrated(BEFORE))
+    migrate_to_last()
+
+    index = SubdirIndex.objects.get()
+    assert (index.requested_revision, index.built_revision, index.requested_at) == (7, 5, THEN)
+    assert UsedIdToken.objects.get().expires_at == THEN
+    assert Artifact.objects.get().is_damaged
+    assert list(Invitation.objects.order_by("pk").values_list("channel__name", "to_team__name", "invitee_name")) == [
+        ("demo", None, "sam"),
+        (None, "mappers", "team mappers"),
+    ]
+    assert revision.current() == 41
+
+
+def test_renaming_migrations_keep_triggers_indexes_and_constraints() -> None:
+    fill(migrated(BEFORE))
+    migrate_to_last()
+
+    ApiKey.objects.update(revoked_at=THEN)
+    assert revision.current() == 42
+    with connection.cursor() as cursor:
+        kept = connection.introspection.get_constraints(cursor, "publishing_subdirindex")
+        kept |= connection.introspection.get_constraints(cursor, "channels_app_artifact")
+    assert {"stale_indexes", "listed_by_subdir", "listed_by_time"} <= kept.keys()
+    channel = Invitation.objects.get(invitee_name="sam").channel
+    assert channel is not None
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Invitation.objects.create(channel=channel, invitee_name="sam", digest="3", expires_at=THEN)
+    assert builds.mark_stale(channel, "noarch", ["pack"]).requested_revision == 8
+
+
+def test_migration_of_channeldata_with_built_index_marks_it_stale() -> None:
+    """Channeldata of an earlier version has longer texts, so each channel's is built again."""
+    rows = migrated([("publishing", "0007_publishers_end_with_their_key")])
+    index = rows("SubdirIndex").create(channel=rows("Channel").create(name="x"), subdir="", wanted=3, built=3)
+    rows("IndexedName").create(index=index, name="pack", changed=3, made=3)
+    migrate_to_last()
+
+    found = SubdirIndex.objects.get()
+    assert (found.requested_revision, found.built_revision) == (4, 3)
+    assert [name.name for name in builds.stale_names(found)] == ["pack"]
