@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from django.test import override_settings
 from pytest_django import Settings
 
 from channels_app.models import Channel, User
@@ -30,6 +32,20 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
     settings.HUB_INDEX_PAUSE_MS = 1
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> Iterator[None]:
+    """Leave out slow work of production that no test here checks. Live hubs do all of it.
+
+    Passwords are hashed by MD5, WhiteNoise looks for static files on demand, and files are not flushed to the disk.
+    """
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    with (
+        override_settings(PASSWORD_HASHERS=hashers, WHITENOISE_AUTOREFRESH=True),
+        patch("os.fsync", lambda descriptor: None),
+    ):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,0 @@
-"""Fixtures for tests of accounts: a fast password hash."""
-
-import pytest
-from pytest_django import Settings
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
