@@ -19,7 +19,7 @@ from channels_app.accounts import factor_removal
 from channels_app.administration.site import Audited
 from channels_app.authentication import actors
 from channels_app.models import User
-from channels_app.people import handing_over
+from channels_app.people import handing_over, sole_owners
 from channels_app.quotas import user_limits
 from channels_app.ui.form_fields import AS_TYPED
 from hub.errors import HubError
@@ -52,11 +52,11 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         if before is None:
             return values
         ends = before.is_active and not values.get("is_active")
-        alone = handing_over.sole_ownership([before])
+        alone = sole_owners.sole_ownership([before])
         if ends and alone.sentences():
             self.add_error("is_active", " ".join([*alone.sentences(), "Hand them over first: “Hand over”, above."]))
         elif alone.is_hub:
-            for right in handing_over.ADMINISTRATOR:
+            for right in sole_owners.ADMINISTRATOR:
                 if getattr(before, right) and not values.get(right):
                     self.add_error(
                         right, "The hub would have no administrator. Make another user an administrator first."
@@ -94,7 +94,7 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Check again before saving: since the form was validated, another owner may have left."""
         if change and not obj.is_active and "is_active" in form.changed_data:
-            handing_over.check_may_end([User.objects.get(pk=obj.pk)])
+            sole_owners.check_may_end([User.objects.get(pk=obj.pk)])
         super().save_model(request, obj, form, change)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -104,12 +104,12 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
 
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        handing_over.check_may_end([obj])
+        sole_owners.check_may_end([obj])
         super().delete_model(request, obj)
 
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        handing_over.check_may_end(list(queryset))
+        sole_owners.check_may_end(list(queryset))
         super().delete_queryset(request, queryset)
 
     @admin.action(description="Remove the second factors of selected users", permissions=["change"])
@@ -140,14 +140,14 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
             "opts": self.opts,
             "original": user,
             "form": form,
-            "alone": handing_over.sole_ownership([user]),
+            "alone": sole_owners.sole_ownership([user]),
         }
         return render(request, "admin/hand_over.html", context)
 
 
 def _protected(users: list[User]) -> list[str]:
     """Return the reasons against a deletion, followed by each user's link to the hand-over page."""
-    sentences = handing_over.sole_ownership(users).sentences()
+    sentences = sole_owners.sole_ownership(users).sentences()
     if not sentences:
         return []
     links = [
@@ -157,6 +157,6 @@ def _protected(users: list[User]) -> list[str]:
             u,
         )
         for u in users
-        if handing_over.sole_ownership([u]).sentences()
+        if sole_owners.sole_ownership([u]).sentences()
     ]
     return [*sentences, *links]

@@ -15,7 +15,7 @@ from channels_app.access.permissions import Actor, Permission, page_channel
 from channels_app.audit import mailing
 from channels_app.authentication import actors
 from channels_app.models import Channel, Invitation, Member, Role
-from channels_app.people import invitation_mails, invitations, member_queries, members
+from channels_app.people import invitation_mails, invitations, member_queries, members, sole_owners
 from channels_app.people.teams import is_name as names_team
 from channels_app.ui.settings_page import page
 from hub.errors import HubError, bad_request
@@ -173,5 +173,5 @@ def leave(request: HttpRequest, channel: str) -> HttpResponse:
         else:
             messages.success(request, f"You have left {shown}.")
             return redirect("channels")
-    is_last_owner = member is not None and members.is_last_owner(member)
+    is_last_owner = member is not None and sole_owners.is_last_owner(member)
     return page(request, shown, "leave", member=member, teams=teams, is_last_owner=is_last_owner, error=error)

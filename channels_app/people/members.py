@@ -13,6 +13,7 @@ from channels_app.access.permissions import Actor, Permission, permissions
 from channels_app.access.users import user_named
 from channels_app.audit import log
 from channels_app.models import Channel, Member, Role, Team, TeamMember
+from channels_app.people import sole_owners
 from channels_app.quotas import quotas
 from hub.errors import HubError, bad_request, conflict, forbidden, not_found
 
@@ -56,7 +57,7 @@ def change(*, actor: Actor, channel: Channel, role: str, username: str = "", tea
     _check_is_person(member, role)
     if role == Role.OWNER and not may_add(actor):
         raise forbidden("invited_first", "Owners have to accept an invitation first: send one.")
-    _check_an_owner_stays(member)
+    _check_may_give_up(member)
     if role == Role.OWNER:
         make_owner(member)
     else:
@@ -72,7 +73,7 @@ def remove(*, actor: Actor, channel: Channel, username: str = "", team: str = ""
     locked = acts.lock_channel(Action.MEMBER_REMOVE, actor, channel)
     member = _member(locked, username, team)
     _check_may_touch(actor, locked, member.role)
-    _check_an_owner_stays(member)
+    _check_may_give_up(member)
     _record(Action.MEMBER_REMOVE, actor, member, {"role": member.role})
     member.delete()
 
@@ -90,7 +91,7 @@ def leave(*, actor: Actor, channel: Channel) -> None:
             "leave the team to leave the channel.",
         )
     member = _member(locked, username)
-    _check_an_owner_stays(member)
+    _check_may_give_up(member)
     _record(Action.MEMBER_LEAVE, actor, member, {"role": member.role})
     member.delete()
 
@@ -129,12 +130,6 @@ def check_no_team_owns(team: str, channel: Channel, role: str) -> None:
             f"{team} can't own '{channel}': only a user can be an owner. "
             f"Make the team a {Role.MAINTAINER}, or one of its people an owner.",
         )
-
-
-def is_last_owner(member: Member) -> bool:
-    """Tell whether no other active owner is left."""
-    owners = Member.objects.filter(channel=member.channel, role=Role.OWNER, user__is_active=True)
-    return member.role == Role.OWNER and not owners.exclude(pk=member.pk).exists()
 
 
 def named(channel: Channel, username: str, team: str = "") -> Member | None:
@@ -191,13 +186,8 @@ def _check_may_touch(actor: Actor, channel: Channel, *roles: str) -> None:
         raise forbidden("owners_only", f"Only owners of '{channel}' can add or remove owners; you are not an owner.")
 
 
-def _check_an_owner_stays(member: Member) -> None:
-    if is_last_owner(member):
-        raise conflict(
-            "last_owner",
-            f"{member.user} is the last owner of '{member.channel}', and a channel is never without one. "
-            "Make somebody else an owner first, or transfer or delete the channel.",
-        )
+def _check_may_give_up(member: Member) -> None:
+    sole_owners.check_an_owner_stays(member)
     if member.role == Role.OWNER:
         quotas.check_next_owner(member)
 

@@ -16,6 +16,7 @@ from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
 from channels_app.models import Member, Team, TeamMember, User
+from channels_app.people import sole_owners
 from channels_app.quotas import user_limits
 from channels_app.rate_limits import counters
 from hub.errors import bad_request, conflict, forbidden, not_found
@@ -93,7 +94,7 @@ def set_manager(*, user: User, team: Team, username: str, is_manager: bool) -> T
     if member.is_manager == is_manager:
         return member
     if not is_manager:
-        _check_a_manager_stays(member)
+        sole_owners.check_a_manager_stays(member)
     member.is_manager = is_manager
     member.save(update_fields=["is_manager"])
     _record(Action.TEAM_MANAGER, user, member.team, {"user": username, "is_manager": is_manager})
@@ -111,7 +112,7 @@ def remove(*, user: User, team: Team, username: str) -> None:
             f"{username} is in '{locked}' through the group '{locked.group}' and would be added again at the next "
             "sign-in. Remove them from the group at the provider.",
         )
-    _check_a_manager_stays(member)
+    sole_owners.check_a_manager_stays(member)
     _record(Action.TEAM_REMOVE, user, locked, {"user": username})
     member.delete()
 
@@ -130,12 +131,6 @@ def follow_groups(*, user: User, provider: str, groups: Iterable[str]) -> None:
     for team in teams.exclude(people__user=user):
         TeamMember.objects.create(team=team, user=user, is_by_group=True)
         _record(Action.TEAM_ADD, user, team, {"user": user.username, "group": team.group})
-
-
-def is_last_manager(member: TeamMember) -> bool:
-    """Tell whether no other active manager is left."""
-    managers = TeamMember.objects.filter(team=member.team, is_manager=True, user__is_active=True)
-    return member.is_manager and not managers.exclude(pk=member.pk).exists()
 
 
 def manages(user: User, team: Team) -> bool:
@@ -216,15 +211,6 @@ def _check_name(name: str) -> None:
         )
     if Team.objects.filter(name=name).exists():
         raise conflict("team_exists", f"There is a team '{name}' already; choose another name.")
-
-
-def _check_a_manager_stays(member: TeamMember) -> None:
-    if is_last_manager(member):
-        raise conflict(
-            "last_manager",
-            f"{member.user} is the last manager of the team '{member.team}', and a team is never without one. "
-            "Make somebody else a manager first, or delete the team.",
-        )
 
 
 def _record(action: Action, user: User, team: Team, detail: dict[str, Any] | None = None) -> None:

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from channels_app.models import Channel, Member, Role, TeamMember, User
-from channels_app.people import handing_over
+from channels_app.people import sole_owners
 from hub.errors import HubError
 from tests.builders import make_channel, make_member, make_team, make_user
 from tests.pages import events, said, signed_in, text
@@ -79,7 +79,7 @@ def test_neither_does_the_action_delete_several(root: Client, channel: Channel, 
 
 def test_an_owner_who_goes_meanwhile_is_seen(channel: Channel, olga: User) -> None:
     with pytest.raises(HubError) as caught:
-        handing_over.check_may_end([olga])
+        sole_owners.check_may_end([olga])
     assert (caught.value.status, caught.value.code) == (409, "left_alone")
 
 
@@ -92,7 +92,7 @@ def test_who_else_is_there_counts_only_where_they_own_and_sign_in(channel: Chann
         Channel.objects.update(deleted_at=timezone.now())
     else:
         make_member(channel, other, Role.MAINTAINER if kind == "maintainer" else Role.OWNER)
-    [sentence] = handing_over.sole_ownership([olga]).sentences()
+    [sentence] = sole_owners.sole_ownership([olga]).sentences()
     assert sentence.startswith("The channel 'demo' would have no owner")
     assert ("it is deleted but can be restored" in sentence) == (kind == "deleted channel")
 
@@ -109,11 +109,11 @@ def test_the_hub_keeps_an_administrator(root: Client, olga: User) -> None:
 
 def test_who_can_not_come_to_the_administration_is_no_administrator_left(root: Client) -> None:
     admin, other = User.objects.get(username="root"), make_user("other", is_superuser=True)
-    assert handing_over.sole_ownership([admin]).is_hub
+    assert sole_owners.sole_ownership([admin]).is_hub
     assert "The hub would have no administrator." in text(root.post(path_of(admin), form_of(admin, is_superuser="on")))
-    assert not handing_over.sole_ownership([other]).is_hub
+    assert not sole_owners.sole_ownership([other]).is_hub
     User.objects.filter(pk=other.pk).update(is_staff=True)
-    assert not handing_over.sole_ownership([admin]).is_hub
+    assert not sole_owners.sole_ownership([admin]).is_hub
 
 
 def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: User, sam: User) -> None:
