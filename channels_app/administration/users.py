@@ -20,6 +20,7 @@ from channels_app.administration.site import Audited
 from channels_app.authentication import actors
 from channels_app.models import User
 from channels_app.people import handing_over, sole_owners
+from channels_app.people.sole_owners import ADMINISTRATOR
 from channels_app.quotas import user_limits
 from channels_app.ui.form_fields import AS_TYPED
 from hub.errors import HubError
@@ -56,11 +57,9 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         if ends and alone.sentences():
             self.add_error("is_active", " ".join([*alone.sentences(), "Hand them over first: “Hand over”, above."]))
         elif alone.is_hub:
-            for right in sole_owners.ADMINISTRATOR:
+            for right in ADMINISTRATOR:
                 if getattr(before, right) and not values.get(right):
-                    self.add_error(
-                        right, "The hub would have no administrator. Make another user an administrator first."
-                    )
+                    self.add_error(right, sole_owners.MAKE_ANOTHER)
         return values
 
 
@@ -92,9 +91,11 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
         return [hand_over, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Check again before saving: since the form was validated, another owner may have left."""
+        """Check again before saving: since the form was validated, another owner or administrator may have left."""
         if change and not obj.is_active and "is_active" in form.changed_data:
             sole_owners.check_may_end([User.objects.get(pk=obj.pk)])
+        elif change and any(right in form.changed_data and not getattr(obj, right) for right in ADMINISTRATOR):
+            sole_owners.check_an_administrator_stays(obj)
         super().save_model(request, obj, form, change)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

@@ -13,6 +13,8 @@ from hub.errors import conflict
 
 # The flags of an administrator, the most important first; `is_staff` gives access to the administration's site.
 ADMINISTRATOR = ("is_superuser", "is_staff")
+NO_ADMINISTRATOR = "The hub would have no administrator."
+MAKE_ANOTHER = f"{NO_ADMINISTRATOR} Make another user an administrator first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class SoleOwnership:
     def sentences(self) -> list[str]:
         found = [f"The channel '{channel}' would have no owner{_deleted(channel)}." for channel in self.channels]
         found += [f"The team '{team}' would have no manager." for team in self.teams]
-        return found + ["The hub would have no administrator."] * self.is_hub
+        return found + [NO_ADMINISTRATOR] * self.is_hub
 
 
 def sole_ownership(users: Collection[User]) -> SoleOwnership:
@@ -61,10 +63,18 @@ def check_a_manager_stays(member: TeamMember) -> None:
         )
 
 
+def check_an_administrator_stays(user: User) -> None:
+    """Raise HubError 409 if the hub has no other active administrator than `user`."""
+    _lock_administrators()
+    if _are_last_administrators([user.pk]):
+        raise conflict("left_alone", MAKE_ANOTHER)
+
+
 def check_may_end(users: Collection[User]) -> None:
     """Raise HubError 409 with the list if something would be left without an owner, manager or administrator."""
     _lock_channels(Member.objects.filter(user__in=users, role=Role.OWNER).values_list("channel", flat=True))
     _lock_teams(TeamMember.objects.filter(user__in=users, is_manager=True).values_list("team", flat=True))
+    _lock_administrators()
     if sentences := sole_ownership(users).sentences():
         raise conflict("left_alone", f"{' '.join(sentences)} Hand them over first; nothing was changed.")
 
@@ -99,6 +109,11 @@ def _lock_channels(ids: Iterable[int]) -> None:
 
 def _lock_teams(ids: Iterable[int]) -> None:
     list(Team.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
+
+
+def _lock_administrators() -> None:
+    administrators = User.objects.filter(is_active=True, is_superuser=True)
+    list(administrators.select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
 def _deleted(channel: Channel) -> str:

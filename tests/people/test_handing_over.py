@@ -1,6 +1,7 @@
 """Tests of ending accounts: channels and teams that only they own must be handed over first."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -9,9 +10,10 @@ from django.utils import timezone
 
 from channels_app.models import Channel, Member, Role, TeamMember, User
 from channels_app.people import sole_owners
-from hub.errors import HubError
 from tests.builders import make_channel, make_member, make_team, make_user
 from tests.pages import events, said, signed_in, text
+from tests.refusals import refused
+from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
 
@@ -78,9 +80,8 @@ def test_neither_does_the_action_delete_several(root: Client, channel: Channel, 
 
 
 def test_an_owner_who_goes_meanwhile_is_seen(channel: Channel, olga: User) -> None:
-    with pytest.raises(HubError) as caught:
+    with refused(409, "left_alone", "Hand them over first; nothing was changed."):
         sole_owners.check_may_end([olga])
-    assert (caught.value.status, caught.value.code) == (409, "left_alone")
 
 
 @pytest.mark.parametrize("kind", ["deactivated owner", "team", "deleted channel", "maintainer"])
@@ -114,6 +115,21 @@ def test_who_can_not_come_to_the_administration_is_no_administrator_left(root: C
     assert not sole_owners.sole_ownership([other]).is_hub
     User.objects.filter(pk=other.pk).update(is_staff=True)
     assert not sole_owners.sole_ownership([admin]).is_hub
+
+
+def test_administrator_who_goes_meanwhile_is_seen(root: Client) -> None:
+    with refused(409, "left_alone", "Make another user an administrator first."):
+        sole_owners.check_an_administrator_stays(User.objects.get())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("attempt", range(3))
+def test_two_administrators_who_demote_each_other_at_once_leave_one(tmp_path: Path, attempt: int) -> None:
+    first, second = [make_user(name, is_superuser=True, is_staff=True) for name in ("first", "second")]
+    one, other = signed_in(first), signed_in(second)
+    with shared_database(tmp_path):
+        at_once(lambda: change(one, second, is_staff="on"), lambda: change(other, first, is_staff="on"))
+        assert at_once(User.objects.filter(is_superuser=True).count) == [1]
 
 
 def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: User, sam: User) -> None:
