@@ -52,7 +52,7 @@ def channel_counts(channel: Channel) -> dict[str, Any]:
     index = channel.indexes.aggregate(
         # Without the files of the whole channel: they are built later and don't delay packages.
         indexed_at=Max("built_at"),
-        stale=Count("pk", filter=Q(wanted__gt=F("built")) & ~Q(subdir=""), distinct=True),
+        stale=Count("pk", filter=Q(requested_revision__gt=F("built_revision")) & ~Q(subdir=""), distinct=True),
     )
     subdirs = dict(by_subdir)
     return {

@@ -44,7 +44,7 @@ def _uploads(channel: Channel) -> QuerySet[Artifact]:
         index__channel=OuterRef("channel"),
         index__subdir=OuterRef("subdir"),
         name=OuterRef("package__name"),
-    ).filter(Q(changed__lte=F("made")) | Q(changed__lte=F("index__built")))
+    ).filter(Q(changed__lte=F("made")) | Q(changed__lte=F("index__built_revision")))
     fields = ("channel", "subdir", "file_name", "size_bytes", "indexed_timestamp", "removal", "quarantine_reason")
     return Artifact.objects.filter(channel=channel).only(*fields).annotate(is_in_step=Exists(followed))
 
