@@ -70,6 +70,13 @@ MIDDLEWARE = [
     "channels_app.site.route_limits.rate_limit",
     "channels_app.accounts.reauthentication.require_recent_login",
 ]
+# Protocols of clients, each in one file. hub/protocols.py derives routes, reserved names and more from them.
+PROTOCOLS = [
+    "publishing.protocols.prefix.PROTOCOL",
+    "publishing.protocols.minting.PROTOCOL",
+    "publishing.protocols.provenance.PROTOCOL",
+    "publishing.protocols.upload_page.PROTOCOL",
+]
 ROOT_URLCONF = "hub.urls"
 WSGI_APPLICATION = "hub.wsgi.application"
 APPEND_SLASH = False

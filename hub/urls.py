@@ -6,8 +6,8 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from channels_app.channels.channels import ROUTED
-from hub import health
+from channels_app.channels.channels import routed_words
+from hub import health, protocols
 from publishing.downloads import addresses
 
 handler400 = "channels_app.site.error_pages.misdirected"
@@ -20,7 +20,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 # Unknown paths below /admin/ are 404 like others; the names of models are not secret.
 admin.site.final_catch_all_view = False
 
-words = "|".join(re.escape(word) for word in sorted(ROUTED))
+words = "|".join(re.escape(word) for word in sorted(routed_words()))
 
 urlpatterns = [
     path("", include("channels_app.urls")),
@@ -29,6 +29,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     re_path(rf"^(?P<word>{words})(?:/(?P<path>.*))?\Z", addresses.reserved_word, name="nowhere"),
+    *protocols.url_patterns(begin_with_channel=True),
     re_path(r"^(?P<channel>[^/]+)/?\Z", addresses.channel_address, name="channel-address"),
     path("<str:channel>/<path:path>", addresses.below_channel, name="channel-file"),
 ]

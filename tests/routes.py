@@ -1,9 +1,14 @@
 """All routes of the hub from the URL resolver, including those of allauth and the admin."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.urls import get_resolver
+
+ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
+# Values of arguments; {} stands for the channel's name.
+VALUES = {"channel": "{}", "subdir": "noarch", "file_name": "pack-1.0-0.conda"}
 
 
 def every_route() -> dict[str, str]:
@@ -14,6 +19,11 @@ def every_route() -> dict[str, str]:
 def every_view() -> dict[str, Callable[..., Any]]:
     """Name → view, for routes with a name."""
     return {name: view for name, _, view in _walk(get_resolver().url_patterns, "", "") if name}
+
+
+def path_values(pattern: str) -> list[str]:
+    """Return the values of a pattern's arguments, as far as VALUES has them."""
+    return [VALUES[name] for name in ARGUMENT.findall(pattern) if name in VALUES]
 
 
 def _walk(patterns: list[Any], prefix: str, space: str) -> Iterator[tuple[str, str, Callable[..., Any]]]:

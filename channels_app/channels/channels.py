@@ -1,7 +1,7 @@
 """Channels: create, update, transfer, delete, restore."""
 
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -17,18 +17,24 @@ from channels_app.channels import pending_names, reserved_names
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
 from channels_app.quotas import quotas, user_limits
-from hub import sizes
+from hub import protocols, sizes
 from hub.celery import wake
 from hub.errors import bad_request, conflict
 
 MIB = 1024**2
 
-# First path segments that the hub itself uses; and `new`, since a channel's page is at /channels/<name>.
+# First path segments of the hub's pages, of planned protocols, and `new`: a channel's page is at /channels/<name>.
 ROUTED = {
     *("account", "accounts", "admin", "anaconda", "api", "channels", "connect", "docs", "doctor", "favicon.ico", "get"),
     *("healthz", "identity", "invitations", "media", "metrics", "new", "o", "readyz", "robots.txt", "search", "static"),
     *("status", "styleguide", "t", "teams", "well-known", ".well-known"),
 }
+
+
+@cache
+def routed_words() -> set[str]:
+    """Return the first path segments that the hub itself uses, with those of client protocols."""
+    return protocols.first_words() | ROUTED
 
 
 @transaction.atomic
@@ -169,7 +175,7 @@ def check_name(name: str) -> None:
         )
     if name in identifiers.KNOWN_SUBDIRS:
         raise bad_request("bad_channel_name", f"'{name}' is the name of a subdir; clients would mistake it for one.")
-    if name in ROUTED:
+    if name in routed_words():
         raise bad_request("bad_channel_name", f"'{name}' is a path of the hub itself; choose another name.")
 
 

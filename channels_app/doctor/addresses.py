@@ -6,10 +6,16 @@ from django.conf import settings
 
 from channels_app.doctor import pasted_text
 from channels_app.doctor.findings import Finding, error, info, warning
-from channels_app.doctor.pasted_text import PastedText
+from channels_app.doctor.pasted_text import AddressParts, PastedText
+from hub import protocols
 
 PORTS = {"http": 80, "https": 443, "prefix": 443}
 LOGINS_WITHOUT_PORT = ("pixi", "rattler-build", "rattler")
+
+
+def read(text: str) -> PastedText:
+    """Parse a text. Uploads are recognized by the addresses of client protocols."""
+    return pasted_text.read(text, protocols.upload_endpoints())
 
 
 def examine(found: PastedText) -> list[Finding]:
@@ -26,6 +32,10 @@ def examine(found: PastedText) -> list[Finding]:
         _conda_token(found),
     ]
     return [finding for finding in findings if finding]
+
+
+def _place(address: SplitResult) -> AddressParts:
+    return pasted_text.place(address, protocols.upload_endpoints())
 
 
 def _hub() -> SplitResult:
@@ -59,7 +69,7 @@ def _port(address: SplitResult) -> Finding | None:
 
 
 def _path_key(address: SplitResult) -> Finding | None:
-    place = pasted_text.place(address)
+    place = _place(address)
     if place.path_key is None:
         return None
     if not settings.HUB_PATH_KEYS:
@@ -73,7 +83,7 @@ def _path_key(address: SplitResult) -> Finding | None:
 
 
 def _page(address: SplitResult, found: PastedText) -> Finding | None:
-    place = pasted_text.place(address)
+    place = _place(address)
     is_alone = len(found.words) == 1
     if place.kind != "page" or (is_alone and place.path_key is not None):
         return None
@@ -84,12 +94,12 @@ def _page(address: SplitResult, found: PastedText) -> Finding | None:
 
 
 def _no_channel(address: SplitResult) -> Finding | None:
-    place = pasted_text.place(address)
+    place = _place(address)
     if place.kind not in ("upload", "delete") or place.channel:
         return None
     return error(
         "The address names no channel.",
-        f"Use {settings.HUB_PUBLIC_URL}/api/v1/{place.kind}/CHANNEL, but only the hub's address after --url.",
+        f"Use {settings.HUB_PUBLIC_URL}/{place.endpoint}/CHANNEL, but only the hub's address after --url.",
     )
 
 
@@ -99,7 +109,7 @@ def _url_path(found: PastedText) -> Finding | None:
     address = urlsplit(url) if found.is_command("upload", "prefix") and "://" in url else None
     if address is None or not address.path.strip("/") or _has_other_finding(address):
         return None
-    channel = found.option("--channel", "-c") or pasted_text.place(address).channel or "CHANNEL"
+    channel = found.option("--channel", "-c") or _place(address).channel or "CHANNEL"
     return error(
         f"--url has the path {address.path}; expected the hub's address alone.",
         f"Write it as --url {settings.HUB_PUBLIC_URL} --channel {channel.lower()}",
@@ -108,7 +118,7 @@ def _url_path(found: PastedText) -> Finding | None:
 
 def _has_other_finding(address: SplitResult) -> bool:
     """Tell whether another finding already describes the error of the address."""
-    place = pasted_text.place(address)
+    place = _place(address)
     return place.path_key is not None or place.kind == "page" or (place.kind == "upload" and not place.channel)
 
 

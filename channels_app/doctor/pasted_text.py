@@ -1,6 +1,7 @@
 """Parsing of a pasted key, address or command by its form alone. It uses neither Django nor models."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -16,6 +17,7 @@ USER_OPTIONS = ("-u", "--user")
 KEY_VARIABLES = ("PREFIX_API_KEY", "HUB_KEY", "API_KEY")
 TOKEN_MIN_CHARACTERS = 16
 UPLOADS = re.compile(r"\b(?:upload|publish)\b")
+DELETE = ["api", "v1", "delete"]
 DELETES = re.compile(r"\bDELETE\b|/api/v1/delete/")
 
 PROGRAMS = {"conda", "mamba", "micromamba", "pixi", "rattler", "rattler-build", "curl", "wget", "export", "set"}
@@ -31,6 +33,7 @@ class AddressParts:
     kind: str
     channel: str
     path_key: str | None  # of /t/<key>/
+    endpoint: str = ""  # the path of an upload or deletion up to the channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,11 @@ class PastedText:
         return self.secret is None and not (self.addresses or self.channel or has_command)
 
 
-def read(text: str) -> PastedText:
-    """Parse a text; parts that are missing are empty."""
+def read(text: str, uploads: Sequence[list[str]]) -> PastedText:
+    """Parse a text; parts that are missing are empty. `uploads` has the endpoints of client protocols."""
     words = ["" if word in ('""', "''") else word for word in WORDS.findall(text)]
     addresses = [address for found in ADDRESS.findall(text) if (address := _split(found))]
-    places = [place(address) for address in addresses]
+    places = [place(address, uploads) for address in addresses]
     kinds = {each.kind for each in places}
     in_address = next((each.channel for each in places if each.channel), "")
     named = _option(words, ("--channel", "-c")) or ""
@@ -82,17 +85,18 @@ def read(text: str) -> PastedText:
     )
 
 
-def place(address: SplitResult) -> AddressParts:
-    """Classify an address of a hub by its path."""
+def place(address: SplitResult, uploads: Sequence[list[str]]) -> AddressParts:
+    """Classify an address of a hub by its path. `uploads` has the endpoints of client protocols."""
     segments = [unquote(segment).replace("\0", "") for segment in address.path.split("/")[1:]]
     # The key is empty in /t//channel.
     path_key = segments[1] if segments[:1] == ["t"] and len(segments) > 1 else None
     rest = [segment for segment in (segments[2:] if path_key is not None else segments) if segment]
+    if rest and address.scheme == "prefix":
+        return AddressParts("channel", rest[-1], path_key)
+    for kind, words in [*(("upload", words) for words in uploads if words), ("delete", DELETE)]:
+        if rest[: len(words)] == words:
+            return AddressParts(kind, "".join(rest[len(words) :][:1]), path_key, "/".join(words))
     match rest:
-        case [*_, name] if address.scheme == "prefix":
-            return AddressParts("channel", name, path_key)
-        case ["api", "v1", ("upload" | "delete") as kind, *names]:
-            return AddressParts(kind, names[0] if names else "", path_key)
         case ["channels", name, *_]:
             return AddressParts("page", name, path_key)
         case [("account" | "accounts" | "admin" | "api" | "channels" | "docs" | "doctor" | "search"), *_]:

@@ -9,10 +9,11 @@ from django.views.decorators.http import require_http_methods
 
 from channels_app import identifiers
 from channels_app.access.permissions import ANONYMOUS, Actor
-from channels_app.doctor import addresses, credentials, pasted_text
+from channels_app.doctor import addresses, credentials
 from channels_app.doctor.findings import Finding, error, info
 from channels_app.models import User
 from channels_app.ui.form_fields import AS_TYPED
+from hub import protocols
 
 TEXT_MAX_CHARACTERS = 4000
 
@@ -28,7 +29,7 @@ STATUSES = {
     ),
     "404": (
         "404 means that this address does not exist.",
-        "Check it: files are at /CHANNEL/SUBDIR/FILE, and uploads go to /api/v1/upload/CHANNEL.",
+        "Check it: files are at /CHANNEL/SUBDIR/FILE, and uploads go to {uploads}.",
     ),
     "409": (
         "409 means that the channel has another file of this name, and files never change.",
@@ -67,7 +68,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def examine(text: str, channel: str, session: Actor) -> list[Finding]:
     """Return all findings: on addresses and options, the key, the channel, and this session."""
-    found = pasted_text.read(text)
+    found = addresses.read(text)
     findings = addresses.examine(found)
     actor: Actor | None = ANONYMOUS
     if found.secret is not None:
@@ -78,7 +79,9 @@ def examine(text: str, channel: str, session: Actor) -> list[Finding]:
     elif not findings or found.channel:
         findings.append(info("The text has no key.", "Clients that are logged in send their stored key."))
     if found.status:
-        findings.append(info(*STATUSES[found.status]))
+        meaning, remedy = STATUSES[found.status]
+        uploads = " or ".join(upload.address() for upload in protocols.recommended_uploads())
+        findings.append(info(meaning, remedy.format(uploads=uploads)))
     name = (channel or found.channel).lower()
     if name != (channel or found.channel):
         findings.append(

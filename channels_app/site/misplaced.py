@@ -9,12 +9,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from channels_app.channels.channels import ROUTED
+from channels_app.channels.channels import routed_words
 from channels_app.identifiers import CHANNEL
+from hub import protocols
 from hub.errors import HubError, not_found
 from hub.http.middleware import FORMS, PATH_KEY, SAFE_METHODS, GetResponse, answer, is_number_up_to
+from hub.protocols import Upload
 
-ENDPOINT = ["api", "v1", "upload"]
 KEY_HEADERS = ("Authorization", "X-API-Key", "X-JFrog-Art-Api")
 PATH_MAX_CHARACTERS = 60
 
@@ -57,11 +58,12 @@ def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
     allowed = {"Allow": "GET, HEAD, OPTIONS" if _is_for_clients(request) else "GET, HEAD"}
     parts = [part for part in request.path.split("/") if part]
     if request.method in ("POST", "PUT"):
-        url, channel, cause = settings.HUB_PUBLIC_URL, _channel(parts), _cause(request.path, parts)
+        upload, start = _nearest(parts)
+        cause = _cause(request.path, parts, upload, start)
         return not_found(
             "no_upload_here",
             f"{request.method} is not supported at {path}{cause}. "
-            f"Upload packages by POST{_command(request, url, channel)}",
+            f"Upload packages by {upload.method}{_command(request, upload, _channel(parts, upload, start))}",
         )
     if request.method == "DELETE":
         named = parts[3:] if parts[:3] == ["api", "v1", "delete"] else parts
@@ -73,13 +75,13 @@ def refusal(request: HttpRequest, *, is_there: bool = True) -> HubError:
     return HubError(405 if is_there else 404, "wrong_method", f"{request.method} is not supported at {path}.", allowed)
 
 
-def _command(request: HttpRequest, url: str, channel: str) -> str:
+def _command(request: HttpRequest, upload: Upload, channel: str) -> str:
     """Return the rest of the sentence: the address and a command, of curl if the client is curl."""
-    endpoint = f"{url}/api/v1/upload/{channel}"
-    if request.headers.get("User-Agent", "").startswith("curl/"):
-        key = "Authorization: Bearer KEY"
-        return f': curl --data-binary @FILE -H "X-File-Name: FILE" -H "{key}" {endpoint}'
-    return f" to {endpoint}: rattler-build upload prefix --url {url} --channel {channel} FILE"
+    url = settings.HUB_PUBLIC_URL
+    address = f"{url}{upload.address(channel)}"
+    if upload.curl and request.headers.get("User-Agent", "").startswith("curl/"):
+        return f": {upload.curl} {address}"
+    return f" to {address}: {upload.command.format(url=url, channel=channel)}"
 
 
 def _is_for_clients(request: HttpRequest) -> bool:
@@ -88,38 +90,42 @@ def _is_for_clients(request: HttpRequest) -> bool:
     return first == "api" or (bool(rest) and _is_channel(first))
 
 
-def _cause(path: str, parts: list[str]) -> str:
+def _cause(path: str, parts: list[str], upload: Upload, start: int | None) -> str:
     """Return the mistake in an address that is nearly correct; empty if it is not recognized."""
-    start = _endpoint(parts)
     if start is None:
         return ""
     if start:
         return f": the client's --url is {settings.HUB_PUBLIC_URL} alone, without {_shown('/'.join(parts[:start]))}"
     if "//" in path:
         return ": two slashes follow each other"
-    if len(parts) > 4:
-        return ": the address ends with the channel, and the file's name goes into X-File-Name"
+    if upload.too_long and len(parts) > len(upload.route.split("/")):
+        return f": {upload.too_long}"
     return ": there is a slash too many at its end"
 
 
-def _channel(parts: list[str]) -> str:
+def _channel(parts: list[str], upload: Upload, start: int | None) -> str:
     """Return the channel's name in the address, else the placeholder CHANNEL."""
-    start = _endpoint(parts)
     if start is not None:
-        named = [*parts[start + 3 : start + 4], *parts[:start]]
+        end = start + len(upload.endpoint)
+        named = [*parts[end : end + 1], *parts[:start]]
     else:
         named = parts[parts.index("channels") + 1 :] if "channels" in parts else parts
     return next((name for name in named[:1] if _is_channel(name)), "CHANNEL")
 
 
 def _is_channel(name: str) -> bool:
-    return name not in ROUTED and CHANNEL.match(name) is not None
+    return name not in routed_words() and CHANNEL.match(name) is not None
 
 
-def _endpoint(parts: list[str]) -> int | None:
-    """Return the index of `api/v1/upload` in the path; None if it is not there."""
-    starts = range(len(parts) - 2)
-    return next((start for start in starts if parts[start : start + 3] == ENDPOINT), None)
+def _nearest(parts: list[str]) -> tuple[Upload, int | None]:
+    """Return the upload whose endpoint is in the path, and the endpoint's index; else the first upload and None."""
+    uploads = protocols.recommended_uploads()
+    for upload in uploads:
+        words = upload.endpoint
+        for start in range(len(parts) - len(words) + 1):
+            if words and parts[start : start + len(words)] == words:
+                return upload, start
+    return uploads[0], None
 
 
 def _shown(text: str) -> str:

@@ -11,8 +11,11 @@ import re
 import socket
 import time
 from enum import Enum, auto
+from functools import cache
 from threading import Lock
 from typing import Any
+
+from hub import protocols
 
 HEAD_S = 15
 SMALL_BODY_S = 60
@@ -31,7 +34,7 @@ FORM = re.compile(
     rb"(?im)^content-type:[ \t]*"
     rb"(?:application/x-www-form-urlencoded|multipart/form-data|application/(?:[\w.-]+\+)?json)"
 )
-UPLOAD = re.compile(rb"[A-Z]+ [^ ?]*/upload(?:[/ ?]|$)")
+PATH = re.compile(rb"[A-Z]+ ([^ ?\r\n]*)")
 EXPECT = re.compile(rb"(?im)^expect:[ \t]*100-continue[ \t]*\r\n")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -100,7 +103,7 @@ class Arrival:
         head = bytes(self.data[:head_bytes])
         lengths = LENGTH.findall(head)
         body_bytes = int(lengths[0]) if len(lengths) == 1 and not CHUNKED.search(head) else 0
-        is_waited_for = not UPLOAD.match(head) and (API_REQUEST.match(head) or FORM.search(head))
+        is_waited_for = not is_upload(head) and (API_REQUEST.match(head) or FORM.search(head))
         if body_bytes > BODY_MAX_BYTES or not is_waited_for:
             body_bytes = 0
         self._needed = head_bytes + body_bytes
@@ -116,6 +119,18 @@ class Arrival:
             self.data[: len(head)] = without
             self._needed -= len(head) - len(without)
             self._count(len(without) - len(head))
+
+
+@cache
+def upload_paths() -> re.Pattern[bytes]:
+    """Return the paths of uploads by all client protocols."""
+    paths = "|".join(upload.regex for upload in protocols.uploads())
+    return re.compile(f"(?:/t/[^/]+)?/(?:{paths})".encode())
+
+
+def is_upload(head: bytes) -> bool:
+    path = PATH.match(head)
+    return path is not None and upload_paths().fullmatch(path[1]) is not None
 
 
 def receive(connection: Any) -> State:

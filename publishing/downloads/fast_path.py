@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from channels_app.channels.channels import ROUTED
+from channels_app.channels.channels import routed_words
 from channels_app.identifiers import CHANNEL
 from hub.http.middleware import GetResponse, has_body, plain_answer
 from publishing.downloads.addresses import below_channel
@@ -19,7 +19,7 @@ def fast_path(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         channel, _, path = request.path_info.removeprefix("/").partition("/")
-        if not path or channel in ROUTED or not CHANNEL.match(channel) or not _is_plain(request):
+        if not path or channel in routed_words() or not CHANNEL.match(channel) or not _is_plain(request):
             return get_response(request)
         request.user = AnonymousUser()
         request.resolver_match = ResolverMatch(
@@ -36,4 +36,6 @@ def fast_path(get_response: GetResponse) -> GetResponse:
 
 
 def _is_plain(request: HttpRequest) -> bool:
-    return request.method in ("GET", "HEAD") and not request.META.get("HTTP_COOKIE") and not has_body(request)
+    # nginx's check of an upload below a channel's URL is no download.
+    is_read = request.method in ("GET", "HEAD") and "HTTP_X_CHECKED_METHOD" not in request.META
+    return is_read and not request.META.get("HTTP_COOKIE") and not has_body(request)

@@ -1,1 +1,1 @@
-"""Protocols of clients for uploads and tokens, one module each."""
+"""Protocols of clients for uploads and tokens, one module each with its `PROTOCOL`."""

@@ -6,12 +6,14 @@ the token, and shows the body of every other response.
 
 import orjson
 from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.rate_limits import counters
 from hub.errors import unprocessable
 from hub.http.decorators import allow, bounds_own_body
 from hub.http.request_body import Body
+from hub.protocols import Protocol
 from publishing.id_tokens.claims import Code
 from publishing.trusted.exchange import exchange
 
@@ -43,3 +45,8 @@ def _token(body: Body) -> str:
             Code.MALFORMED, 'The body is no JSON object with a text "token"; expected {"token": "<JWT>"}.'
         )
     return str(document["token"])
+
+
+PROTOCOL = Protocol(
+    routes=(path("api/oidc/mint_token", mint_token, name="mint-token"),),
+)

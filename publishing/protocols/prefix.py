@@ -5,6 +5,7 @@ error's body, and reads 409 as "exists already". It sends the upload again after
 """
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.access.permissions import Permission, channel_for
@@ -14,6 +15,8 @@ from channels_app.quotas import quotas
 from hub.errors import bad_request, not_found
 from hub.http.decorators import allow, bounds_own_body
 from hub.http.request_body import Body, receive
+from hub.protocols import Protocol, Upload
+from publishing.protocols import upload_check
 from publishing.removal import removal
 from publishing.uploads.upload import publish
 
@@ -61,3 +64,23 @@ def delete(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
         raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
     removal.delete(actor=actor, artifact=artifact, reason="by the API")
     return HttpResponse(f"{artifact} deleted.\n", content_type="text/plain")
+
+
+PROTOCOL = Protocol(
+    uploads=(
+        Upload(
+            route="api/v1/upload/<str:channel>",
+            name="upload",
+            view=upload,
+            check=upload_check.by_key,
+            command="rattler-build upload prefix --url {url} --channel {channel} FILE",
+            curl='curl --data-binary @FILE -H "X-File-Name: FILE" -H "Authorization: Bearer KEY"',
+            too_long="the address ends with the channel, and the file's name goes into X-File-Name",
+        ),
+    ),
+    routes=(
+        path("api/v1/upload/", upload, {"channel": ""}, name="upload"),
+        path("api/v1/delete/<str:channel>/<str:subdir>/<str:file_name>", delete, name="delete"),
+    ),
+    path_key_routes=frozenset({"upload", "delete"}),
+)

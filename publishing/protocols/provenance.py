@@ -1,6 +1,7 @@
 """`GET /api/v1/channels/{channel}/artifacts/{subdir}/{file}/provenance`: the origin of a file as JSON."""
 
 from django.http import HttpRequest, JsonResponse
+from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.access.permissions import Permission, channel_for
@@ -10,6 +11,7 @@ from channels_app.packages import provenance
 from channels_app.packages.queries import HEAVY
 from hub.errors import not_found
 from hub.http.decorators import allow
+from hub.protocols import Protocol
 
 
 @csrf_exempt
@@ -21,3 +23,14 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
     if artifact is None:
         raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
     return JsonResponse(provenance.as_json(artifact), headers={"Cache-Control": "no-cache"})
+
+
+PROTOCOL = Protocol(
+    routes=(
+        path(
+            "api/v1/channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/provenance",
+            artifact,
+            name="artifact-provenance",
+        ),
+    ),
+)

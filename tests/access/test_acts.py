@@ -16,6 +16,7 @@ from channels_app.access.permissions import SCOPES, Actor
 from channels_app.audit import descriptions, notifications
 from channels_app.docs import views
 from channels_app.models import AuditEvent
+from hub import protocols
 from publishing.removal import removal
 from publishing.uploads import upload
 from tests.access.test_matrix import address, rows
@@ -50,8 +51,6 @@ HARMLESS = {
     "account-applications": "revokes an application's access to one's own account",
     "channel-new": "creates a channel of one's own; no other user gets rights",
     "account-teams": "creates a team of one's own that is in no channel yet",
-    "channel-upload": "publishes; restoring an artifact is the act artifact.restore",
-    "upload": "publishes; restoring an artifact is the act artifact.restore",
     "delete": "removes, and can be undone within the grace period",
     "mint-token": "gives CI a short-lived token with the publisher's rights",
     "idp:oidc:device_code": "requests a code that has no effect until a user confirms it",
@@ -73,7 +72,7 @@ HARMLESS = {
     "mfa_list_webauthn": "changes nothing",
     "mfa_view_recovery_codes": "changes nothing",
     "mfa_download_recovery_codes": "changes nothing",
-}
+} | {upload.name: "publishes; restoring an artifact is the act artifact.restore" for upload in protocols.uploads()}
 # Recorded actions (or their prefixes) that are no acts → the reason.
 NO_ACTS = {
     "artifact.publish": "adds; the channel's policies limit uploads",

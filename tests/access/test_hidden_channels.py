@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from channels_app.access.permissions import Permission
 from channels_app.models import Channel, User
+from hub import protocols
 from tests.builders import (
     make_artifact,
     make_channel,
@@ -20,6 +21,7 @@ from tests.builders import (
 )
 from tests.callers import bearing
 from tests.pages import signed_in
+from tests.routes import ARGUMENT, VALUES
 
 pytestmark = pytest.mark.django_db
 
@@ -32,12 +34,15 @@ PLACES = (
     ("get", "/channels/{}/packages/pack"),
     ("get", "/channels/{}/settings/members"),
     ("get", "/channels/{}/feed"),
-    ("get", "/api/v1/upload/{}/may"),
-    ("post", "/api/v1/upload/{}"),
     ("delete", "/api/v1/delete/{}/noarch/pack-1.0-0.conda"),
     ("get", "/api/v1/channels/{}/publishers"),
     ("get", "/api/v1/channels/{}/artifacts/noarch/pack-1.0-0.conda/provenance"),
     ("get", "/api/v1/whoami?channel={}"),
+    *(
+        (method, ARGUMENT.sub(lambda argument: VALUES[argument[1]], f"/{route}"))
+        for upload in protocols.uploads()
+        for method, route in ((upload.method.lower(), upload.route), ("get", f"{upload.route}/may"))
+    ),
 )
 
 

@@ -21,20 +21,15 @@ from pytest_django import Settings
 from channels_app.rate_limits.counters import LIMITS
 from tests.callers import CALLERS, PUBLISHER_ID, make_world
 from tests.pages import Response
-from tests.routes import every_route
+from tests.routes import every_route, path_values
 
 pytestmark = pytest.mark.django_db
 
 TABLE = Path(__file__).with_name("matrix.txt")
-FILE = ["{}", "noarch", "pack-1.0-0.conda"]
-# Arguments of routes; without an entry, a channel argument gets the channel's name, which {} stands for.
+# Arguments of routes; {} stands for the channel's name. Without an entry, arguments are those of path_values().
 ARGUMENTS = {
-    "artifact": FILE,
-    "artifact-document": [*FILE, "index.json"],
-    "artifact-provenance": FILE,
-    "artifact-remove": FILE,
+    "artifact-document": ["{}", "noarch", "pack-1.0-0.conda", "index.json"],
     "channel-file": ["{}", "noarch/repodata.json"],
-    "delete": FILE,
     "doc": ["first-steps"],
     "mfa_edit_webauthn": ["1"],
     "mfa_remove_webauthn": ["1"],
@@ -63,7 +58,7 @@ def rows() -> dict[tuple[str, str], list[int]]:
 
 def address(route: str, channel: str = "demo") -> str:
     name, _, other = route.partition("@")
-    arguments = ARGUMENTS.get(name) or (["{}"] if "channel>" in every_route()[name] else [])
+    arguments = ARGUMENTS.get(name) or path_values(every_route()[name])
     return reverse(name, args=[argument.format(other or channel) for argument in arguments])
 
 

@@ -11,7 +11,7 @@ from django.utils.html import escape
 from pytest_django import Settings
 
 from channels_app.access.permissions import ANONYMOUS, Actor
-from channels_app.doctor import addresses, pasted_text
+from channels_app.doctor import addresses
 from channels_app.doctor.findings import Finding
 from channels_app.doctor.views import examine
 from channels_app.models import ApiKey, Channel, Role, User
@@ -46,7 +46,7 @@ def told(text: str, channel: str = "", session: Actor = ANONYMOUS) -> list[str]:
 
 def wrong(text: str) -> list[Finding]:
     """Return the findings about URLs and options."""
-    return addresses.examine(pasted_text.read(text))
+    return addresses.examine(addresses.read(text))
 
 
 @pytest.mark.parametrize(

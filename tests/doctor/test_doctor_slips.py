@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from channels_app.access.permissions import ANONYMOUS
-from channels_app.doctor import addresses, pasted_text
+from channels_app.doctor import addresses
 from channels_app.doctor.findings import Finding
 from channels_app.doctor.views import examine
 from channels_app.models import Channel, User
@@ -36,25 +36,25 @@ def cures(found: list[Finding], tone: str = "error") -> str:
     ],
 )
 def test_examine_url_option_with_a_path_gives_the_address_alone(text: str) -> None:
-    found = addresses.examine(pasted_text.read(text))
+    found = addresses.examine(addresses.read(text))
     assert len(found) == 1
     assert f"--url {HUB} --channel demo" in cures(found)
 
 
 @pytest.mark.parametrize("text", [f"{UPLOAD} --url {HUB} -c demo a.conda", f"{UPLOAD} --url {HUB}/ -c demo a.conda"])
 def test_examine_url_option_without_a_path_is_right(text: str) -> None:
-    assert addresses.examine(pasted_text.read(text)) == []
+    assert addresses.examine(addresses.read(text)) == []
 
 
 def test_examine_page_address_alone_gives_that_of_clients() -> None:
-    [found] = addresses.examine(pasted_text.read(f"{HUB}/channels/demo"))
+    [found] = addresses.examine(addresses.read(f"{HUB}/channels/demo"))
     assert (found.tone, found.cure.split()[-1]) == ("info", f"{HUB}/demo")
 
 
 def test_examine_bearer_twice_is_an_error() -> None:
     text = f'curl -H "Authorization: Bearer {{}}{NO_KEY}" {HUB}/demo'
-    assert addresses.examine(pasted_text.read(text.format(""))) == []
-    assert "Bearer KEY" in cures(addresses.examine(pasted_text.read(text.format("bearer "))))
+    assert addresses.examine(addresses.read(text.format(""))) == []
+    assert "Bearer KEY" in cures(addresses.examine(addresses.read(text.format("bearer "))))
 
 
 @pytest.mark.parametrize("form", ["{}", f"{HUB}/{{}}/noarch/repodata.json", f"{UPLOAD} --url {HUB} --channel {{}} a"])
@@ -89,7 +89,7 @@ def test_examine_channel_in_capitals_tells_what_the_key_may_in_the_small_ones(ol
     ],
 )
 def test_examine_words_alone_says_that_and_what_the_status_means(text: str, status: str) -> None:
-    read = pasted_text.read(text)
+    read = addresses.read(text)
     assert (read.is_prose(), read.status) == (True, status)
     found = examine(text, "", ANONYMOUS)
     assert [each.tone for each in found] == ["info"] * (2 if status else 1)
@@ -98,5 +98,5 @@ def test_examine_words_alone_says_that_and_what_the_status_means(text: str, stat
 
 @pytest.mark.parametrize("text", [f"{HUB}:404/demo", f"conda install -c {HUB}/demo a", NO_KEY, "pixi install", "--x"])
 def test_read_key_address_or_command_is_no_prose(text: str) -> None:
-    assert not pasted_text.read(text).is_prose()
-    assert pasted_text.read(text).status == ""
+    assert not addresses.read(text).is_prose()
+    assert addresses.read(text).status == ""

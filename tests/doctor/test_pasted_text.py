@@ -2,7 +2,7 @@
 
 import pytest
 
-from channels_app.doctor import pasted_text
+from channels_app.doctor import addresses
 from tests.builders import NO_KEY
 
 HUB = "https://hub.example.org"
@@ -43,7 +43,7 @@ HUB = "https://hub.example.org"
     ],
 )
 def test_where_a_key_stands(text: str, secret: str | None) -> None:
-    assert pasted_text.read(text).secret == secret
+    assert addresses.read(text).secret == secret
 
 
 @pytest.mark.parametrize(
@@ -64,5 +64,5 @@ def test_where_a_key_stands(text: str, secret: str | None) -> None:
     ],
 )
 def test_which_channel_and_what_for(text: str, channel: str, needed: str) -> None:
-    found = pasted_text.read(text)
+    found = addresses.read(text)
     assert (found.channel, found.needed) == (channel, needed)
