@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import Error, register
@@ -22,11 +24,11 @@ class ChannelsConfig(AppConfig):
 
 @register
 def check_oidc_key(**_: Any) -> list[Error]:
-    from allauth.core.internal.jwkkit import load_pem
-
     try:
-        load_pem(settings.IDP_OIDC_PRIVATE_KEY)
+        key = load_pem_private_key(settings.IDP_OIDC_PRIVATE_KEY.encode(), password=None)
     except (TypeError, ValueError):
+        key = None
+    if not isinstance(key, RSAPrivateKey):
         text = (
             "HUB_OIDC_PRIVATE_KEY is not a readable private key; expected an RSA key in PEM format without a password."
         )

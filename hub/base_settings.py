@@ -44,7 +44,7 @@ MIDDLEWARE = [
     "hub.http.middleware.head_as_get",
     "hub.http.middleware.https_for_changes",
     "django.middleware.security.SecurityMiddleware",
-    "hub.http.content_policy.ContentPolicy",
+    "hub.http.content_policy.set_policy",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "hub.http.middleware.permissions_policy",
     "django.middleware.common.CommonMiddleware",

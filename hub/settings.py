@@ -190,7 +190,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     if REDIS_URL
     else {
         "data_folder_in": str(QUEUE_DIR),
-        "data_folder_out": str(QUEUE_DIR),
         "polling_interval": 0.05,
     }
 )

@@ -1,5 +1,6 @@
 """The WSGI application. It is WSGI, not ASGI, so that an upload can be refused before its body is read."""
 
+import codecs
 import os
 from importlib import import_module
 from typing import Any
@@ -15,17 +16,34 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 class Request(WSGIRequest):
     """A request that is always decoded as UTF-8, like all pages, not by the charset of its Content-Type.
 
-    Django decodes the path by that charset before any middleware runs. Some charsets fail, and the request would end as
-    a server error without the hub's own response, metrics and access log.
+    Django decodes the query by that charset before any middleware runs. Some charsets fail, and the request would end
+    as a server error without the hub's own response, metrics and access log.
     """
 
-    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
-        try:
-            self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
-        except ValueError:
+    def __init__(self, environ: dict[str, Any]) -> None:
+        if not _is_readable(environ.get("CONTENT_TYPE", "")):
             # Ignore an unreadable Content-Type, here and in all code that reads it again.
-            meta["CONTENT_TYPE"] = self.content_type = ""
-            self.content_params = {}
+            environ["CONTENT_TYPE"] = ""
+        super().__init__(environ)
+
+    @property
+    def encoding(self) -> None:
+        """Return None: the default, UTF-8."""
+
+    @encoding.setter
+    def encoding(self, charset: str) -> None:
+        """Ignore the charset, which Django sets from the Content-Type."""
+
+
+def _is_readable(content_type: str) -> bool:
+    """Tell whether Django can read the Content-Type. An unknown charset is readable: Django ignores it."""
+    try:
+        codecs.lookup(parse_header_parameters(content_type)[1].get("charset", "utf-8"))
+    except LookupError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 application = get_wsgi_application()

@@ -6,8 +6,7 @@ from urllib.parse import urlencode
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
-from allauth.account.internal.flows.login import get_authentication_records
-from allauth.account.internal.flows.reauthentication import suspend_request
+from allauth.account.authentication import get_authentication_records
 from allauth.socialaccount.adapter import get_adapter as get_social_adapter
 from allauth.socialaccount.models import SocialAccount
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
 from channels_app.access import acts
+from channels_app.accounts.allauth_internals import keep_form
 from hub.http.middleware import SAFE_METHODS, GetResponse
 
 
@@ -62,7 +62,7 @@ def ask(request: HttpRequest) -> HttpResponse | None:
     methods = get_adapter().get_reauthentication_methods(request.user)
     if methods:
         address = methods[0]["url"]
-        suspend_request(request, address)
+        keep_form(request, address)
         # Without the query, which is stored with the form: allauth resumes a form only if `next` has none.
         return redirect(f"{address}?{urlencode({'next': request.path})}")
     account = SocialAccount.objects.filter(user=request.user.pk).first()

@@ -3,11 +3,11 @@
 Otherwise the response time would reveal which addresses have an account.
 """
 
-from allauth.account.internal.flows.email_verification_by_code import EMAIL_VERIFICATION_CODE_SESSION_KEY
 from allauth.account.models import EmailAddress
 from allauth.account.views import email_verification_sent
 from django.http import HttpRequest, HttpResponse
 
+from channels_app.accounts.allauth_internals import unverified_address
 from channels_app.models import User
 
 NO_USER = 0
@@ -27,7 +27,7 @@ def address_queries(user: User) -> None:
 
 def verification_page(request: HttpRequest) -> HttpResponse:
     """Show the page for the code that verifies an address, with the queries of an account that waits for it."""
-    state = request.session.get(EMAIL_VERIFICATION_CODE_SESSION_KEY)
+    state = unverified_address(request)
     if state and "user_id" not in state:
         for _ in range(2):
             User.objects.order_by("pk").first()

@@ -3,18 +3,15 @@
 Names with and without an account cost the same work and get the same response.
 """
 
-from typing import Any
-
-from allauth.account.utils import url_str_to_user_pk
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import validate_totp_code
 from django.http import HttpRequest
 
 from channels_app.access.actions import Action
 from channels_app.access.mail_addresses import account_named, normalize
 from channels_app.access.permissions import Actor
 from channels_app.accounts import devices
+from channels_app.accounts.allauth_internals import is_totp_code, unfinished_sign_in
 from channels_app.audit import log, notifications, outbox
 from channels_app.models import User
 from channels_app.rate_limits import counters
@@ -70,7 +67,7 @@ def has_right_code(request: HttpRequest) -> bool:
     user = account_named(request.POST.get("login", ""))
     factor = Authenticator.objects.filter(user=user.pk if user else NO_USER, type=Authenticator.Type.TOTP).first()
     encrypted = factor.data["secret"] if factor else get_adapter().encrypt(NO_SECRET)
-    is_right = validate_totp_code(get_adapter().decrypt(encrypted), request.POST.get("code", "")[:20])
+    is_right = is_totp_code(get_adapter().decrypt(encrypted), request.POST.get("code", "")[:20])
     return bool(factor and is_right)
 
 
@@ -100,11 +97,7 @@ def notify_owner(user_id: int) -> None:
 
 
 def _user_before_factor(request: HttpRequest) -> User | None:
-    # allauth.account.internal.stagekit stores the state of an unfinished sign-in there.
-    login: dict[str, Any] = request.session.get("account_login") or {}
-    # allauth writes ids in base 36: 10 is "a".
-    user_id = url_str_to_user_pk(login["user_pk"]) if login.get("user_pk") else NO_USER
-    return User.objects.filter(pk=user_id).first()
+    return User.objects.filter(pk=unfinished_sign_in(request) or NO_USER).first()
 
 
 def _warn(user: User | None, name: str = "") -> None:

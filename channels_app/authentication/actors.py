@@ -7,14 +7,12 @@ hub.http.middleware). Browsers have a session.
 
 import base64
 import binascii
-import logging
 
 from allauth.idp.oidc.models import Token
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.log import log_message
 
 from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys, placeholders
@@ -118,17 +116,10 @@ def session_actor(request: HttpRequest, csrf_token: str) -> Actor:
     """
     actor = signed_in(request)
     request.POST = QueryDict.fromkeys(["csrfmiddlewaretoken"], csrf_token)  # type: ignore[assignment]
-    _Csrf(_placeholder_view).process_view(request, _placeholder_view, (), {})
-    return actor
-
-
-class _Csrf(CsrfViewMiddleware):
-    """Django's check of origin, cookie and token, with the hub's error. Django's reason is only logged."""
-
-    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
-        logger = logging.getLogger("django.security.csrf")
-        log_message(logger, "Forbidden (%s): %s", reason, request.path, status_code=403, request=request)
+    # Django logs its reason. Its page is replaced by the hub's error.
+    if CsrfViewMiddleware(_placeholder_view).process_view(request, _placeholder_view, (), {}) is not None:
         raise forbidden("not_from_here", NOT_FROM_HERE)
+    return actor
 
 
 def _placeholder_view(request: HttpRequest) -> HttpResponse:

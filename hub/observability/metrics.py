@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 from django.conf import settings
-from prometheus_client import CollectorRegistry, Counter, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from hub.observability.prometheus_internals import share_values
 
 REGISTRY = CollectorRegistry()
 FORGOTTEN_AFTER_S = 24 * 3600
@@ -61,9 +63,7 @@ def share(program: str) -> None:
     """
     folder = _folder()
     folder.mkdir(exist_ok=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    name = _file_safe(f"{program}-{socket.gethostname()}")
-    values.ValueClass = values.MultiProcessValue(lambda: f"{name}-{os.getpid()}")  # type: ignore[no-untyped-call]
+    share_values(folder, _file_safe(f"{program}-{socket.gethostname()}"))
 
 
 def forget(program: str) -> None:

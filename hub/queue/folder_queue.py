@@ -1,10 +1,11 @@
-"""Celery's queue in a folder, for a hub without Redis: kombu's filesystem transport, made safe for concurrent use.
+"""Celery's queue in a folder, for a hub without Redis: a transport of kombu, safe for concurrent use.
 
-kombu writes a message under its final name, so a worker can read half of it and crash (kombu issue 1551). Its bindings
-are in a shared file with the same weakness. Here a message appears complete, and each process keeps its own bindings.
+kombu's own filesystem transport writes a message under its final name, so a worker can read half of it and crash (kombu
+issue 1551). Its bindings are in a shared file with the same weakness. Here a message appears complete, and each process
+keeps its own bindings.
 
-kombu also lists one folder with all queues for each message. Here each queue has a folder, and a listing is used up
-before the next one.
+That transport also lists one folder with all queues for each message. Here each queue has a folder, and a listing is
+used up before the next one.
 """
 
 import time
@@ -22,10 +23,8 @@ SUFFIX = ".msg"
 OLD_MESSAGES_INTERVAL_S = 1.0
 
 
-class Channel(filesystem.Channel):
-    supports_fanout = False
-    get_table = virtual.Channel.get_table  # type: ignore[assignment]  # the stubs differ
-    _delete = virtual.Channel._delete
+class Channel(virtual.Channel):
+    """A channel with the four methods that kombu asks of every virtual one: `_put`, `_get`, `_size` and `_purge`."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -69,20 +68,24 @@ class Channel(filesystem.Channel):
     def _names(self, queue: str) -> list[str]:
         return [path.name for path in self._folder(queue).iterdir() if path.suffix == SUFFIX]
 
+    def _root(self) -> Path:
+        client: Any = self.connection.client
+        return Path(client.transport_options["data_folder_in"])
+
     def _folder(self, queue: str) -> Path:
-        folder = Path(self.data_folder_in, queue)
+        folder = self._root() / queue
         folder.mkdir(exist_ok=True)
         return folder
 
     def _move_old(self) -> None:
         """Move messages of an earlier version, `<nanoseconds>_<id>.<queue>.msg` in one folder, to their queues."""
-        for path in Path(self.data_folder_in).glob(f"*{SUFFIX}"):
+        for path in self._root().glob(f"*{SUFFIX}"):
             with suppress(FileNotFoundError):
                 path.rename(self._folder(path.name.split(".")[-2]) / path.name)
 
 
 class Transport(filesystem.Transport):
-    Channel = Channel
+    Channel = Channel  # type: ignore[assignment]  # the stubs name kombu's own
 
 
 TRANSPORT_ALIASES["folder"] = f"{__name__}:Transport"

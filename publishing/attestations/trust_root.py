@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote
 
-import sigstore
 from django.conf import settings
 from sigstore.errors import Error as SigstoreError
-from sigstore.models import TrustedRoot
+from sigstore.models import TrustedRoot as VerifierRoot
 from sigstore_models.common.v1 import TimeRange
-from sigstore_models.trustroot.v1 import TransparencyLogInstance
+from sigstore_models.trustroot.v1 import TransparencyLogInstance, TrustedRoot
 from tuf.api.exceptions import DownloadError, RepositoryError
 from tuf.ngclient import Updater
 from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
@@ -27,10 +25,9 @@ from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 from hub.errors import HubError
 from hub.locks import try_lock
 from publishing.attestations.errors import BadAttestation
+from publishing.attestations.sigstore_internals import SHIPPED_ROOT, trusted_root
 from publishing.attestations.trust_root_age import FILE_NAME, is_old, is_refreshed_here, refreshed_at, refreshed_file
 
-PUBLIC_TUF_URL = "https://tuf-repo-cdn.sigstore.dev"
-SHIPPED = Path(sigstore.__file__).parent / "_store" / quote(PUBLIC_TUF_URL, safe="")
 REFRESH_AFTER = timedelta(days=1)
 TIMEOUT_S = 5
 
@@ -55,17 +52,16 @@ def current() -> TrustedRoot:
     raise HubError(503, "no_trust_root", "The hub has no readable trust root, so it can't verify attestations.")
 
 
-def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> TrustedRoot:
+def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> VerifierRoot:
     """Return the parts of `root` for verifying these entries: the logs that they name, valid at their time.
 
     Verifiers accept every key of the root, whenever it was in use; clients don't.
     """
-    inner = root._inner
     parts = {
-        "tlogs": list(_valid_logs(inner.tlogs, signature)),
-        "ctlogs": list(_valid_logs(inner.ctlogs, certificate)),
+        "tlogs": list(_valid_logs(root.tlogs, signature)),
+        "ctlogs": list(_valid_logs(root.ctlogs, certificate)),
         "certificate_authorities": [
-            each for each in inner.certificate_authorities if _was_valid(each.valid_for, signature.times)
+            each for each in root.certificate_authorities if _was_valid(each.valid_for, signature.times)
         ],
     }
     for name, found in parts.items():
@@ -73,7 +69,7 @@ def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> Trust
             raise BadAttestation(
                 "attestation_unverified", f"none of the trust root's {name} that it names was in use when it was signed"
             )
-    return TrustedRoot(inner.model_copy(update=parts))
+    return trusted_root(root.model_copy(update=parts))
 
 
 def refresh() -> None:
@@ -104,7 +100,7 @@ def _fetch(target: Path) -> None:
     """Download the newest root, and move it to `target` after parsing it."""
     metadata = target.parent / "metadata"
     metadata.mkdir(parents=True, exist_ok=True)
-    trusted = Path(settings.HUB_TUF_ROOT) if settings.HUB_TUF_ROOT else SHIPPED / "root.json"
+    trusted = Path(settings.HUB_TUF_ROOT) if settings.HUB_TUF_ROOT else SHIPPED_ROOT / "root.json"
     url = settings.HUB_TUF_URL
     updater = Updater(
         str(metadata),
@@ -119,7 +115,7 @@ def _fetch(target: Path) -> None:
         raise RepositoryError(f"{url} has no {FILE_NAME}")
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         path = Path(updater.download_target(info, f"{folder}/{FILE_NAME}"))
-        TrustedRoot.from_file(str(path))
+        _parse(path)
         path.replace(target)
     os.utime(target)
 
@@ -128,13 +124,19 @@ def _paths() -> list[Path]:
     """Return the possible paths of the root, the preferred one first."""
     if settings.HUB_TRUST_ROOT:
         return [Path(settings.HUB_TRUST_ROOT)]
-    return [*([refreshed_file()] if refreshed_file().exists() else []), SHIPPED / FILE_NAME]
+    return [*([refreshed_file()] if refreshed_file().exists() else []), SHIPPED_ROOT / FILE_NAME]
 
 
 @lru_cache(maxsize=2)
 def _read(path: Path, modified_ns: int) -> TrustedRoot:
     """Return the root in the file at `path`, cached until the file changes."""
-    return TrustedRoot.from_file(str(path))
+    return _parse(path)
+
+
+def _parse(path: Path) -> TrustedRoot:
+    root = TrustedRoot.from_json(path.read_bytes())
+    trusted_root(root)  # checks the format
+    return root
 
 
 def _valid_logs(logs: Iterable[TransparencyLogInstance], entry: Logged) -> Iterator[TransparencyLogInstance]:

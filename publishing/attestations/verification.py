@@ -11,11 +11,14 @@ from typing import Any
 from cryptography.x509 import Certificate, PrecertificateSignedCertificateTimestamps
 from sigstore.models import Bundle
 from sigstore.verify import Verifier
+from sigstore_models.bundle.v1 import Bundle as BundleContent
+from sigstore_models.rekor.v1 import TransparencyLogEntry
 
 from hub.errors import HubError, unprocessable
 from publishing import strict_json
 from publishing.attestations import certificate, statement, trust_root
 from publishing.attestations.errors import BadAttestation, VerifiedAttestation, shown
+from publishing.attestations.sigstore_internals import trusted_timestamps
 from publishing.attestations.trust_root import Logged
 
 BUNDLE_TYPES = (
@@ -75,13 +78,13 @@ def _verified_payload(bundle: Bundle) -> tuple[str, bytes]:
     try:
         times = _signing_times(bundle)
         _check_not_ahead(times)
-        signature = Logged(bundle.log_entry._inner.log_id.key_id, times)
+        signature = Logged(_log_entry(bundle).log_id.key_id, times)
         verifier = Verifier(
             trusted_root=trust_root.as_of(root, signature=signature, certificate=_certificate_logged(bundle))
         )
         payload = verifier.verify_dsse(bundle, _AnyIdentity())
         # The library requires a single valid timestamp; clients require that all are valid.
-        if len(verifier._verify_timestamp_authority(bundle)) != len(_timestamps(bundle)):
+        if trusted_timestamps(verifier, bundle) != len(_timestamps(bundle)):
             raise BadAttestation(
                 "attestation_unverified", "not all of its timestamps are by an authority that we trust"
             )
@@ -94,9 +97,14 @@ def _verified_payload(bundle: Bundle) -> tuple[str, bytes]:
 
 def _signing_times(bundle: Bundle) -> list[datetime]:
     """Return the unverified times of signing, by the log and by timestamp authorities."""
-    seconds = bundle.log_entry._inner.integrated_time
+    seconds = _log_entry(bundle).integrated_time
     logged = [datetime.fromtimestamp(seconds, UTC)] if seconds else []
     return logged + [each.tst_info.gen_time for each in _timestamps(bundle)]
+
+
+def _log_entry(bundle: Bundle) -> TransparencyLogEntry:
+    """Return the bundle's only entry of the transparency log."""
+    return BundleContent.from_json(bundle.to_json()).verification_material.tlog_entries[0]
 
 
 def _timestamps(bundle: Bundle) -> list[Any]:
@@ -120,7 +128,7 @@ def _certificate_logged(bundle: Bundle) -> Logged:
 
 def _log_claims(bundle: Bundle) -> dict[str, str]:
     """Return the claims about the signature that pages show besides those of the certificate."""
-    entry = bundle.log_entry._inner
+    entry = _log_entry(bundle)
     return {
         "signed_at": min(_signing_times(bundle)).isoformat(),
         "log_index": str(entry.log_index),

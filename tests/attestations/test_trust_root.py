@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 from securesystemslib.signer import CryptoSigner
-from sigstore.models import TrustedRoot
+from sigstore_models.trustroot.v1 import TrustedRoot
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from deploy.local import free_port
@@ -86,7 +86,7 @@ def repository(settings: Settings, tmp_path: Path) -> Iterator[Repository]:
 
 
 def logs_of(root: TrustedRoot) -> list[bytes]:
-    return [log.log_id.key_id for log in root._inner.tlogs]
+    return [log.log_id.key_id for log in root.tlogs]
 
 
 def own_log(name: str = "own") -> list[bytes]:
@@ -99,7 +99,7 @@ def make_old(path: Path, age: timedelta) -> None:
 
 
 def test_at_first_the_shipped_root_of_the_public_instance_is_used() -> None:
-    hosts = [log.base_url for log in trust_root.current()._inner.tlogs]
+    hosts = [log.base_url for log in trust_root.current().tlogs]
     assert "https://rekor.sigstore.dev" in hosts
     assert trust_root_age.refreshed_at() is None
 
@@ -166,7 +166,7 @@ def test_a_root_that_can_not_be_read_does_not_replace_one(repository: Repository
     repository.publish(2, content)
     trust_root.refresh()
     assert trust_root_age.refreshed_at() is None
-    assert "https://rekor.sigstore.dev" in [log.base_url for log in trust_root.current()._inner.tlogs]
+    assert "https://rekor.sigstore.dev" in [log.base_url for log in trust_root.current().tlogs]
 
 
 def test_a_root_with_another_hash_is_not_taken(repository: Repository) -> None:
@@ -187,7 +187,7 @@ def test_a_repository_signed_by_another_key_is_not_taken(
 def test_a_spoilt_file_gives_way_to_the_shipped_one(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     data_dir.mkdir(parents=True)
     (data_dir / "trusted_root.json").write_text("{")
-    assert "https://rekor.sigstore.dev" in [log.base_url for log in trust_root.current()._inner.tlogs]
+    assert "https://rekor.sigstore.dev" in [log.base_url for log in trust_root.current().tlogs]
     assert "can't be read" in caplog.text
 
 

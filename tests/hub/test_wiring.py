@@ -76,7 +76,7 @@ def _in_another_thread(name: str) -> bool:
 
 
 def queue(folder: Path) -> Connection:
-    options = {"data_folder_in": str(folder), "data_folder_out": str(folder), "polling_interval": 0.01}
+    options = {"data_folder_in": str(folder), "polling_interval": 0.01}
     return Connection("folder://localhost", transport_options=options)
 
 

@@ -26,7 +26,7 @@ OF_THE_INDEX = {
 @pytest.fixture(params=["folder", "Redis"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Connection]:
     """Yield a connection to an empty broker: a folder and, if available, Redis."""
-    options = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path), "polling_interval": 0.01}
+    options = {"data_folder_in": str(tmp_path), "polling_interval": 0.01}
     if request.param == "folder":
         settings.REDIS_URL, settings.QUEUE_DIR = "", tmp_path
         with Connection("folder://localhost", transport_options=options) as connection:
@@ -93,7 +93,7 @@ def test_what_nobody_took_in_time_is_sent_again_by_the_schedule_not_piled_up() -
 
 
 def test_the_folder_keeps_queues_apart(tmp_path: Path) -> None:
-    options = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path), "polling_interval": 0.01}
+    options = {"data_folder_in": str(tmp_path), "polling_interval": 0.01}
     with (
         Connection("folder://localhost", transport_options=options) as connection,
         connection.SimpleQueue("checks") as checks,

@@ -11,7 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
+from channels_app.accounts.allauth_internals import authorization_request
 from channels_app.accounts.oauth import applications, scopes
+from hub.http.content_policy import allow_form_action
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -35,20 +37,20 @@ class Consent(AuthorizationView):  # type: ignore[misc]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the scopes, their descriptions and the host of the redirect URI to allauth's `client` and `form`."""
-        redirect = urlsplit(self._request_info["redirect_uri"])
-        ours = {"scopes": self._scopes, "rights": scopes.in_words(self._scopes), "host": redirect.hostname}
+        asked = authorization_request(self)
+        host = urlsplit(asked.redirect_uri).hostname
+        ours = {"scopes": asked.scopes, "rights": scopes.in_words(asked.scopes), "host": host}
         return {**super().get_context_data(**kwargs), **ours}
 
     def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         """Allow the redirect URI in form-action: Chromium applies it to redirects after a form, too."""
         response: HttpResponse = super().render_to_response(context, **kwargs)
-        source = form_action(self._request_info["redirect_uri"])
-        setattr(response, "_csp_update", {"form-action": [source]})  # noqa: B010  (as django-csp's decorators do)
+        allow_form_action(response, form_action(authorization_request(self).redirect_uri))
         return response
 
     @transaction.atomic
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        client = Client.objects.get(pk=self._request_info["client_id"])
+        client = Client.objects.get(pk=authorization_request(self).client_id)
         applications.note_grant(user=self.request.user, client=client, scopes=form.cleaned_data["scopes"])
         response: HttpResponse = super().form_valid(form)
         return response

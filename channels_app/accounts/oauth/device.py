@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from allauth.idp.oidc.forms import ConfirmCodeForm
-from allauth.idp.oidc.internal.oauthlib import device_codes
 from allauth.idp.oidc.models import Client
 from allauth.idp.oidc.views import DeviceCodeView
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.cache import cache
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -20,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
+from channels_app.accounts import allauth_internals
 from channels_app.accounts.oauth import applications, scopes
 from channels_app.authentication import actors
 from hub.errors import bad_request
@@ -67,8 +66,7 @@ def page(request: HttpRequest) -> HttpResponse:
     form = ConfirmCodeForm({"code": _dashed(request.GET["code"])} if "code" in request.GET else None)
     if not form.is_valid():
         return render(request, "oauth/device.html", {"form": form})
-    cached = cache.get(device_codes.cache_device_code_key(form.device_code)) or {}
-    requested = cached.get("scope") or form.client.get_default_scopes()
+    requested = allauth_internals.device_scopes(form.device_code) or form.client.get_default_scopes()
     device = Device(form.cleaned_data["code"], form.device_code, form.client, requested)
     if request.method == "POST":
         return _answer(request, device)
@@ -79,7 +77,7 @@ def _answer(request: HttpRequest, device: Device) -> HttpResponse:
     user = actors.person(request)
     is_confirmed = request.POST.get("action") == "confirm"
     with transaction.atomic():
-        device_codes.confirm_or_deny_device_code(user, device.device_code, confirm=is_confirmed)
+        allauth_internals.answer_device(device.device_code, user, is_confirmed=is_confirmed)
         if is_confirmed:
             applications.note_grant(user=user, client=device.client, scopes=device.scopes)
     return _render(request, "oauth/device_done.html", device, is_confirmed=is_confirmed)

@@ -3,7 +3,6 @@
 import json
 from hashlib import sha256
 
-from allauth.core.internal.httpkit import extract_basic_auth
 from allauth.idp.oidc.models import Client, Token
 from allauth.idp.oidc.views import RevokeView, TokenView
 from django.core.cache import cache
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from channels_app.accounts.allauth_internals import basic_auth
 from channels_app.accounts.oauth import applications, token_families
 
 # An authorization code lives for a minute. A second use within a day revokes the tokens of the first.
@@ -58,7 +58,7 @@ def revoke(request: HttpRequest) -> HttpResponse:
 
 def _client_id(request: HttpRequest) -> str:
     """Return the client's id as allauth reads it. Clients with a secret may send it in basic authentication only."""
-    by_header, _ = extract_basic_auth(request.headers)
+    by_header, _ = basic_auth(request)
     return by_header or request.POST.get("client_id", "")
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from allauth.core.internal.httpkit import extract_basic_auth
 from allauth.idp.oidc import views
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+from channels_app.accounts.allauth_internals import basic_auth
 from channels_app.accounts.oauth import application_views, consent, device, discovery, tokens
 from hub.errors import bad_request
 
@@ -19,7 +19,7 @@ def reject_nul_bytes(view: Callable[..., HttpResponse]) -> Callable[..., HttpRes
     @wraps(view)
     def checked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         sent = [value for form in (request.GET, request.POST) for value in form.values()]
-        if any("\0" in (value or "") for value in (*sent, *extract_basic_auth(request.headers))):
+        if any("\0" in (value or "") for value in (*sent, *basic_auth(request))):
             raise bad_request("nul", "A parameter holds a NUL character; expected text without any.")
         return view(request, **kwargs)
 
