@@ -27,29 +27,23 @@ TAGS = {
     *("em", "strong", "s", "a", "table", "thead", "tbody", "tr", "th", "td"),
 }
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+HEADING_SHIFT = 2
 SMALLEST_HEADING = 6
 
 
-def render(
-    text: str,
-    *,
-    heading_shift: int = 2,
-    own_links: bool = False,
-    max_characters: int = MAX_CHARACTERS,
-) -> SafeString:
-    """Return `text` as HTML; headings are moved down by `heading_shift` levels, to fit into the page.
+def render(text: str) -> SafeString:
+    """Return `text` as HTML; headings are moved down by two levels, to fit into the page.
 
-    Links may use http(s) only, and are marked as nofollow and ugc. `own_links` is for texts of the hub itself: it also
-    allows relative links. Text beyond `max_characters` is cut off.
+    Links may use http(s) only, and are marked as nofollow and ugc. Text beyond MAX_CHARACTERS is cut off.
     """
-    return _rendered(text[:max_characters], heading_shift, own_links)
+    return _rendered(text[:MAX_CHARACTERS])
 
 
 @lru_cache(maxsize=CACHED_TEXTS_MAX)
-def _rendered(text: str, heading_shift: int, own_links: bool) -> SafeString:
-    parser = _parser if own_links or _cells(text) <= CELLS_MAX else _parser_without_tables
-    html = parser.render(text, {"heading_shift": heading_shift})
-    if len(html) > HTML_MAX_CHARACTERS and not own_links:
+def _rendered(text: str) -> SafeString:
+    parser = _parser if _cells(text) <= CELLS_MAX else _parser_without_tables
+    html = parser.render(text)
+    if len(html) > HTML_MAX_CHARACTERS:
         html = f"<pre>{escape(text)}</pre>"
     return mark_safe(  # noqa: S308  # nosec B308, B703  # nh3 has made it safe
         nh3.clean(
@@ -57,8 +51,8 @@ def _rendered(text: str, heading_shift: int, own_links: bool) -> SafeString:
             tags=TAGS,
             attributes=ATTRIBUTES,
             url_schemes={"http", "https"},
-            url_relative="pass_through" if own_links else "deny",
-            link_rel=None if own_links else "nofollow ugc noopener",
+            url_relative="deny",
+            link_rel="nofollow ugc noopener",
             # Scrollable elements must be reachable by keyboard.
             set_tag_attribute_values={"pre": {"tabindex": "0"}},
         )
@@ -82,7 +76,7 @@ def _drop_long_references(state: StateCore) -> None:
 def _shift_headings(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
-            level = int(token.tag[1:]) + state.env["heading_shift"]
+            level = int(token.tag[1:]) + HEADING_SHIFT
             token.tag = f"h{min(level, SMALLEST_HEADING)}"
 
 

@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils.html import strip_tags
 from rattler_build import upload_package_to_prefix
 
-from channels_app.docs import views
+from channels_app.docs import rendering, views
 from channels_app.management.commands.settings import tables
 from publishing.id_tokens.claims import Code
 from tests.archives import make_conda
@@ -63,7 +63,7 @@ class Place:
             blanks["LEAKED"] = self.hub.manage("createapikey", "admin", "--name", "leaked")
         for example in (HUB, "http://127.0.0.1:8000"):
             line = line.replace(example, self.hub.url)
-        return views.BLANK.sub(lambda found: blanks.get(found[0], found[0]), line)
+        return rendering.BLANK.sub(lambda found: blanks.get(found[0], found[0]), line)
 
 
 def pages() -> dict[str, str]:
