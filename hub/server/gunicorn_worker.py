@@ -10,10 +10,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from gunicorn.http.body import LengthReader
-from gunicorn.workers import gthread
-
 from hub.server import arrivals
+from hub.server.gunicorn_internals import STOP_LINGER_S, TO_POLLER, ThreadWorker
 
 # gunicorn waits 5 s in a thread for the first byte of a new connection, and clients open some that they never use: 16
 # of them stalled a hub of 16 threads. Here such a connection returns to the poller. (gunicorn's own constant would also
@@ -28,21 +26,24 @@ LOOK_S = 1
 NEXT_REQUEST_MS = 1
 
 
-class Worker(gthread.ThreadWorker):  # type: ignore[misc]
+class Worker(ThreadWorker):
     sockets: list[Any]
     _next_look = 0.0
 
     def handle(self, connection: Any) -> Any:
         is_new = not connection.initialized and not connection.data_ready
-        wait_s = FIRST_BYTE_S if self.alive else gthread.STOP_KEEPALIVE_LINGER
+        wait_s = FIRST_BYTE_S if self.alive else STOP_LINGER_S
         if is_new and not connection.wait_for_data(wait_s):
-            return gthread._DEFER
+            return TO_POLLER
         is_kept = self._answer(connection)
-        while is_kept is True and self.alive and self.tpool._work_queue.empty() and _has_next_request(connection.sock):
+        while is_kept is True and self._may_stay() and _has_next_request(connection.sock):
             is_kept = self._answer(connection)
         if is_kept is False:
             _stop_receiving(connection.sock)
         return is_kept
+
+    def _may_stay(self) -> bool:
+        return self.alive and not self.has_waiting_requests()
 
     def _answer(self, connection: Any) -> Any:
         """Answer a complete request. An incomplete one returns to the poller, so that no thread waits for the rest."""
@@ -51,7 +52,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             connection.init()
             state = arrivals.receive(connection)
             if state is arrivals.State.PARTIAL:
-                return gthread._DEFER
+                return TO_POLLER
             if state is arrivals.State.DROPPED:
                 return False
         elif connection.initialized:
@@ -82,20 +83,17 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             arrivals.forget(connection)
             connection.close()
 
-    def _keepalive_after(self, connection: Any, keepalive: bool) -> bool:
-        """Skip the check for unread bytes after requests without a body; it costs a tenth of a small response."""
-        body = connection.parser.mesg.body.reader
-        if isinstance(body, LengthReader) and body.length == 0:
-            return keepalive
-        return bool(super()._keepalive_after(connection, keepalive))
-
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled and self.alive)
-        if not self.alive:
-            for listener in self.sockets:
-                self._accept_rest(listener)
-                listener.close()
-            self.sockets = []
+        if self.alive:
+            return
+        for listener in self.sockets:
+            self._accept_rest(listener)
+            listener.close()
+        self.sockets = []
+        # Connections that never sent a request end with those that are kept.
+        for connection in self.pending_conns:
+            connection.timeout = min(connection.timeout, time.monotonic() + STOP_LINGER_S)
 
     def is_parent_alive(self) -> bool:
         """Stop if the master is gone; gunicorn's own worker would keep serving its open socket."""
@@ -109,12 +107,6 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         while before < self.nr_conns:
             before = self.nr_conns
             self.accept(listener)
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Also apply the shutdown deadline to connections that never sent a request."""
-        super()._cap_keepalive(deadline)
-        for connection in self.pending_conns:
-            connection.timeout = min(connection.timeout, deadline)
 
 
 def _stop_receiving(connection: socket.socket) -> None:
