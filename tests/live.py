@@ -146,7 +146,7 @@ def live_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
         hub = LiveHub(folder / "data", **services, **settings)
         if "DATABASE_URL" not in hub.settings:
             hub.data_dir.mkdir()
-            shutil.copy(_tables_of_sqlite(), hub.data_dir)
+            shutil.copy(tables_of_sqlite(), hub.data_dir)
         hub.start()
         try:
             yield hub
@@ -167,7 +167,7 @@ def own_services() -> Iterator[dict[str, str]]:
 
 
 @cache
-def _tables_of_sqlite() -> Path:
+def tables_of_sqlite() -> Path:
     """Return a file with empty tables. Migrations take seconds, so they run once per process."""
     maker = LiveHub(Path(environment.folder) / "tables")
     maker.manage("migrate")
