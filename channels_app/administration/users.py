@@ -22,8 +22,8 @@ from channels_app.models import User
 from channels_app.people import handing_over, sole_owners
 from channels_app.people.sole_owners import ADMINISTRATOR
 from channels_app.quotas import user_limits
+from channels_app.ui.form_errors import shown_in
 from channels_app.ui.form_fields import AS_TYPED
-from hub.errors import HubError
 
 
 def checked_name(name: str) -> str:
@@ -127,11 +127,8 @@ class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
         form = HandOverForm(request.POST or None)
         if form.is_valid():
             by = actors.person(request)
-            try:
+            with shown_in(form, "username"):
                 handed = handing_over.hand_over(by=by, user=user, **form.cleaned_data)
-            except HubError as error:
-                form.add_error("username", error.detail)
-            else:
                 messages.success(request, handing_over.in_words(handed, form.cleaned_data["username"]))
                 return redirect("admin:channels_app_user_change", user.pk)
         context = {

@@ -3,12 +3,11 @@
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from channels_app import identifiers
 from channels_app.channels import channels, logos
+from channels_app.ui.form_errors import raised_as_validation_error
 from channels_app.ui.form_fields import AS_TYPED
-from hub.errors import HubError
 
 
 class LogoField(forms.FileField):
@@ -24,10 +23,8 @@ class LogoField(forms.FileField):
 
     def clean(self, data: Any, initial: Any = None) -> bytes | None:
         file = super().clean(data, initial)
-        try:
+        with raised_as_validation_error():
             return logos.encode(file) if file else None
-        except HubError as error:
-            raise ValidationError(error.detail) from None
 
 
 class ChannelForm(forms.Form):
@@ -55,8 +52,6 @@ class ChannelForm(forms.Form):
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        try:
+        with raised_as_validation_error():
             channels.check_name(name)
-        except HubError as error:
-            raise ValidationError(error.detail) from None
         return name

@@ -13,9 +13,9 @@ from channels_app.authentication import actors
 from channels_app.channels import channels, queries
 from channels_app.channels.settings_forms import GeneralForm, PoliciesForm, TransferForm
 from channels_app.models import Channel, Role
+from channels_app.ui.form_errors import shown_in
 from channels_app.ui.form_fields import ConfirmForm
 from channels_app.ui.settings_page import page, sent
-from hub.errors import HubError
 
 EVENTS_A_PAGE = 50
 
@@ -42,11 +42,8 @@ def policies(request: HttpRequest, channel: str) -> HttpResponse:
     shown = page_channel(actor, channel, Permission.MANAGE)
     form = PoliciesForm(shown, sent(request))
     if form.is_valid():
-        try:
+        with shown_in(form, "max_upload_mib"):
             channels.change_policies(actor=actor, channel=shown, **form.values())
-        except HubError as error:
-            form.add_error("max_upload_mib", error.detail)
-        else:
             messages.success(request, "The policies are saved and apply from the next upload.")
             return redirect("channel-policies", channel)
     return page(request, shown, "policies", form=form)
@@ -80,10 +77,8 @@ def danger(request: HttpRequest, channel: str) -> HttpResponse:
     transfer = TransferForm(shown, sent(request, "transfer"), prefix="transfer")
     delete = ConfirmForm(shown, sent(request, "delete"), prefix="delete")
     if transfer.is_valid():
-        try:
+        with shown_in(transfer, "username"):
             return _transferred(request, actor, shown, transfer.cleaned_data["username"])
-        except HubError as error:
-            transfer.add_error("username", error.detail)
     if delete.is_valid():
         return _deleted(request, actor, shown)
     contents = queries.contents(shown)

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from channels_app.authentication import actors
 from channels_app.channels import channels, queries
 from channels_app.channels.forms import ChannelForm
-from hub.errors import HubError
+from channels_app.ui.form_errors import shown_in
 
 CHANNELS_A_PAGE = 24
 
@@ -39,11 +39,8 @@ def new(request: HttpRequest) -> HttpResponse:
     """Show the form of a new channel. The user becomes its owner."""
     form = ChannelForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        try:
+        with shown_in(form, "name"):
             channel = channels.create(owner=actors.person(request), **form.cleaned_data)
-        except HubError as error:
-            form.add_error("name", error.detail)
-        else:
             messages.success(request, f"Channel {channel} created. You are its owner.")
             return redirect("channel", channel.name)
     return render(request, "channels/new.html", {"form": form, "host": urlsplit(settings.HUB_PUBLIC_URL).netloc})

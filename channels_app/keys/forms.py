@@ -12,7 +12,6 @@ from django.utils import timezone
 from channels_app.access.permissions import Permission
 from channels_app.models import ApiKey, Channel
 from channels_app.ui.form_fields import AS_TYPED, Data, GlobsField
-from hub.errors import HubError
 
 NAME_MAX_CHARACTERS = 100
 ON_A_DATE, NEVER = "date", "never"
@@ -31,6 +30,7 @@ SCOPES = {
     Permission.MANAGE: ("Manage", "Members, settings and trusted publishers."),
 }
 # The fields for the errors of api_keys.mint(); other errors are shown above the form.
+# The field to which an error of api_keys.mint() belongs, by its code.
 FIELD_OF = {"bad_globs": "package_globs", "bad_expiry": "expires_on", "bad_scope": "scopes"}
 
 
@@ -73,10 +73,6 @@ class KeyForm(forms.Form):
             "package_globs": self.cleaned_data["package_globs"],
             "expires_at": self._expires_at(),
         }
-
-    def refuse(self, error: HubError) -> None:
-        """Show the error of a refused key, at its field if it has one."""
-        self.add_error(FIELD_OF.get(error.code), error.detail)
 
     def _expires_at(self) -> datetime | None:
         lifetime = self.cleaned_data["lifetime"]

@@ -20,10 +20,10 @@ from channels_app.access.permissions import (
     permissions,
 )
 from channels_app.authentication import actors, api_keys
-from channels_app.keys.forms import KeyForm, PersonalKeyForm
+from channels_app.keys.forms import FIELD_OF, KeyForm, PersonalKeyForm
 from channels_app.models import ApiKey, Channel, User
+from channels_app.ui.form_errors import shown_in
 from channels_app.ui.settings_page import page, sent
-from hub.errors import HubError
 
 Made = tuple[ApiKey, str]
 
@@ -42,11 +42,9 @@ def personal(request: HttpRequest) -> HttpResponse:
         return redirect("account-keys")
     form, made = _personal_form(user, sent(request)), None
     if form.is_valid():
-        try:
+        with shown_in(form, fields=FIELD_OF):
             made = api_keys.mint(owner=user, **form.arguments())
             form = _personal_form(user)
-        except HubError as error:
-            form.refuse(error)
     context = _context(request, present, form, made)
     return _no_store(render(request, "account/keys.html", context))
 
@@ -66,11 +64,9 @@ def robots(request: HttpRequest, channel: str) -> HttpResponse:
         return redirect("channel-robots", channel)
     form, made = KeyForm(present, SCOPES, sent(request)), None
     if form.is_valid():
-        try:
+        with shown_in(form, fields=FIELD_OF):
             made = api_keys.create_channel_key(actor=actor, channel=shown, **form.arguments())
             form = KeyForm(present, SCOPES)
-        except HubError as error:
-            form.refuse(error)
     may_own = Permission.OWN in permissions(actor, shown)
     context = _context(request, present, form, made) | {"may_own": may_own}
     return _no_store(page(request, shown, "robots", **context))

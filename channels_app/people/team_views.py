@@ -13,6 +13,7 @@ from channels_app.authentication import actors
 from channels_app.models import Team, User
 from channels_app.people import invitations, team_queries, teams
 from channels_app.people.team_forms import TeamForm
+from channels_app.ui.form_errors import shown_in
 from channels_app.ui.form_fields import ConfirmForm
 from channels_app.ui.settings_page import sent
 from hub.errors import HubError, bad_request
@@ -27,11 +28,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     user = actors.person(request)
     form = TeamForm(sent(request))
     if form.is_valid():
-        try:
+        with shown_in(form, "name"):
             team = teams.create(user=user, name=form.cleaned_data["name"], description=form.cleaned_data["description"])
-        except HubError as error:
-            form.add_error("name", error.detail)
-        else:
             messages.success(request, f"Team {team} created. You are its manager.")
             return redirect("team", team.name)
     found = Paginator(team_queries.visible_teams(user), PEOPLE_A_PAGE).get_page(request.GET.get("page"))

@@ -11,7 +11,7 @@ from channels_app.access.permissions import Actor, Permission, page_channel, per
 from channels_app.authentication import actors
 from channels_app.models import Artifact, Removal
 from channels_app.packages.queries import HEAVY
-from hub.errors import HubError
+from channels_app.ui.form_errors import shown_in
 from publishing.removal import removal
 from publishing.removal.forms import DeleteForm, ReleaseForm, RestoreForm, YankForm
 
@@ -77,10 +77,9 @@ def _remove(
         return redirect(request.path)
     if not form.is_valid():
         return None
-    try:
+    with shown_in(form):
         _change(actor, artifact, action, form.cleaned_data.get("reason", ""))
-    except HubError as error:
-        form.add_error(None, error.detail)
+    if form.errors:
         return None
     messages.success(request, DONE[action].format(f"{artifact.subdir}/{artifact.file_name}"))
     if action == "release":

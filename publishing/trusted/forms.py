@@ -9,8 +9,8 @@ from django.forms import BoundField
 
 from channels_app import identifiers
 from channels_app.channels import channels
+from channels_app.ui.form_errors import raised_as_validation_error
 from channels_app.ui.form_fields import AS_TYPED, GlobsField
-from hub.errors import HubError
 from publishing.id_tokens.claims import BadFields, Field
 from publishing.id_tokens.provider import Provider
 from publishing.models import Issuer
@@ -22,6 +22,7 @@ PIN_MAX_CHARACTERS = 100
 ONE_LINE_MAX_CHARACTERS = 255
 PIN = "pin-"
 # Fields that show certain errors of publishers.add(). Other errors stand above the form.
+# The field to which an error of publishers.add() belongs, by its code.
 FIELD_OF = {"bad_globs": "package_globs", "channel_exists": "channel_name", "name_pending": "channel_name"}
 
 
@@ -74,11 +75,6 @@ class PublisherForm(forms.Form):
             "pins": {name: self.cleaned_data[f"{PIN}{name}"] for name in self.provider.pins},
         }
 
-    def refuse(self, error: HubError) -> None:
-        """Show an error of publishers.add() at the field that caused it."""
-        field = FIELD_OF.get(error.code)
-        self.add_error(field if field in self.fields else None, error.detail)
-
     def asked(self) -> list[BoundField]:
         """Return the fields that are always visible."""
         wanted = [field.name for field in self.provider.fields if field.is_required or field.name in RECOMMENDED]
@@ -108,10 +104,8 @@ class PendingForm(PublisherForm):
 
     def clean_channel_name(self) -> str:
         name: str = self.cleaned_data["channel_name"]
-        try:
+        with raised_as_validation_error():
             channels.check_name(name)
-        except HubError as error:
-            raise ValidationError(error.detail) from None
         return name
 
 

@@ -15,14 +15,14 @@ from django.views.decorators.http import require_http_methods
 from channels_app.access.permissions import Actor, Permission, page_channel
 from channels_app.authentication import actors
 from channels_app.models import Channel
+from channels_app.ui.form_errors import shown_in
 from channels_app.ui.settings_page import page, sent
-from hub.errors import HubError
 from publishing.id_tokens.github import GitHub
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers, queries, snippets
-from publishing.trusted.forms import PendingForm, PublisherForm
+from publishing.trusted.forms import FIELD_OF, PendingForm, PublisherForm
 from publishing.trusted.queries import Listed
 
 
@@ -39,11 +39,8 @@ def channel_publishers(request: HttpRequest, channel: str) -> HttpResponse:
         return _remove(request, actor, TrustedPublisher.objects.filter(channel=shown), _address(shown))
     form = PublisherForm(_provider(request), sent(request))
     if form.is_valid():
-        try:
+        with shown_in(form, fields=FIELD_OF):
             added = publishers.add(actor=actor, channel=shown, **form.arguments())
-        except HubError as error:
-            form.refuse(error)
-        else:
             return _added(request, added, _address(shown))
     listed = queries.channel_publishers(shown)
     return page(request, shown, "publishers", **_context(request, form, listed))
@@ -60,12 +57,9 @@ def pending_publishers(request: HttpRequest) -> HttpResponse:
         return _remove(request, Actor(user=user), own, here)
     form = PendingForm(_provider(request), sent(request))
     if form.is_valid():
-        try:
-            arguments = form.arguments() | {"channel_name": form.cleaned_data["channel_name"]}
+        arguments = form.arguments() | {"channel_name": form.cleaned_data["channel_name"]}
+        with shown_in(form, fields=FIELD_OF):
             added = publishers.add_pending(user=user, **arguments)
-        except HubError as error:
-            form.refuse(error)
-        else:
             return _added(request, added, here)
     listed = queries.pending_publishers(user)
     host = urlsplit(settings.HUB_PUBLIC_URL).netloc
