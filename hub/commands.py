@@ -1,4 +1,4 @@
-"""The base class of the hub's commands: their output escapes control characters."""
+"""The base class of the hub's commands: errors take one line, and the output escapes control characters."""
 
 import sys
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management import base
 from django.db import DatabaseError, InterfaceError, OperationalError
 
+from hub.errors import HubError
 from hub.full_disk import is_disk_full
 from hub.plain_text import escaped
 from hub.storage import StoreError
@@ -27,13 +28,15 @@ class Command(base.BaseCommand):
         self.stderr = PlainOutput(options.pop("stderr", None) or sys.stderr)
         try:
             result: str | None = super().execute(*args, **options)
-        except (OSError, StoreError, DatabaseError) as error:
+        except (HubError, OSError, StoreError, DatabaseError) as error:
             raise _refusal(error) from None
         return result
 
 
 def _refusal(error: Exception) -> Exception:
     """Print errors that an operator can resolve as one line; raise others with their traceback."""
+    if isinstance(error, HubError):
+        return base.CommandError(error.detail)
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     if is_disk_full(error):
         return base.CommandError(f"The hub's disk is full ({reason}). Make room on it, then try again.")

@@ -12,7 +12,6 @@ from channels_app.access.permissions import SCOPES, Permission
 from channels_app.authentication import api_keys
 from channels_app.models import Channel
 from hub import commands
-from hub.errors import HubError
 
 DAYS = 365
 
@@ -41,17 +40,14 @@ class Command(commands.Command):
             raise CommandError(f"There is no user '{options['user']}'.")
         if options["days"] < 1:
             raise CommandError(f"--days is {options['days']}; expected a whole number above zero.")
-        try:
-            _, secret = api_keys.mint(
-                owner=owner,
-                name=options["name"],
-                scopes=options["scopes"] or [Permission.READ],
-                channels=_channels(options["channels"]),
-                expires_at=timezone.now() + timedelta(days=options["days"]),
-                package_globs=options["globs"] or (),
-            )
-        except HubError as error:
-            raise CommandError(error.detail) from None
+        _, secret = api_keys.mint(
+            owner=owner,
+            name=options["name"],
+            scopes=options["scopes"] or [Permission.READ],
+            channels=_channels(options["channels"]),
+            expires_at=timezone.now() + timedelta(days=options["days"]),
+            package_globs=options["globs"] or (),
+        )
         self.stdout.write(secret)
 
 

@@ -8,7 +8,6 @@ from django.core.management.base import CommandError
 from channels_app.access import user_names
 from channels_app.channels import channels, pending_names
 from hub import commands
-from hub.errors import HubError
 
 
 class Command(commands.Command):
@@ -25,16 +24,13 @@ class Command(commands.Command):
         if owner is None:
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         pending = pending_names.of_another(options["name"], owner)
-        try:
-            channel = channels.create(
-                name=options["name"],
-                owner=owner,
-                is_private=not options["public"],
-                description=options["description"],
-                is_by_operator=True,
-            )
-        except HubError as error:
-            raise CommandError(error.detail) from None
+        channel = channels.create(
+            name=options["name"],
+            owner=owner,
+            is_private=not options["public"],
+            description=options["description"],
+            is_by_operator=True,
+        )
         self.stdout.write(f"{channel.name}: a {'private' if channel.is_private else 'public'} channel of {owner}.")
         if pending:
             self.stdout.write(f"{pending.user}'s CI can't make the channel any more; they are told by mail.")

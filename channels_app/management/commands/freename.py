@@ -3,12 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from channels_app.access.permissions import ANONYMOUS
 from channels_app.channels import reserved_names
 from hub import commands
-from hub.errors import HubError
 
 
 class Command(commands.Command):
@@ -18,10 +15,7 @@ class Command(commands.Command):
         parser.add_argument("name")
 
     def handle(self, **options: Any) -> None:
-        try:
-            reserved_names.free(name=options["name"], actor=ANONYMOUS)
-        except HubError as error:
-            raise CommandError(error.detail) from None
+        reserved_names.free(name=options["name"], actor=ANONYMOUS)
         self.stdout.write(
             f"Any user can now create a channel '{options['name']}'. Its last owners are notified by mail."
         )

@@ -8,7 +8,6 @@ from django.core.management.base import CommandError
 from channels_app.access import user_names
 from channels_app.people import handing_over
 from hub import commands
-from hub.errors import HubError
 
 
 class Command(commands.Command):
@@ -23,12 +22,7 @@ class Command(commands.Command):
         user = user_names.with_name(options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")
-        try:
-            handed = handing_over.hand_over(
-                by=None, user=user, username=options["to"], deactivate=options["deactivate"]
-            )
-        except HubError as error:
-            raise CommandError(error.detail) from None
+        handed = handing_over.hand_over(by=None, user=user, username=options["to"], deactivate=options["deactivate"])
         self.stdout.write(handing_over.in_words(handed, options["to"]))
         if options["deactivate"]:
             self.stdout.write(f"{user} is deactivated.")

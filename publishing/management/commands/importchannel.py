@@ -12,7 +12,6 @@ from channels_app.access import user_names
 from channels_app.channels import channels, pending_names
 from channels_app.models import Channel, User
 from hub import commands
-from hub.errors import HubError
 from hub.plain_text import one_line
 from hub.storage import StoreError
 from publishing.index import builds
@@ -46,8 +45,6 @@ class Command(commands.Command):
             channel_import.put_old_indexes_aside(options["channel"])
             channel = Channel.objects.filter(name=options["channel"]).first() or self._create_channel(owner, options)
             refused = self._import_packages(channel)
-        except HubError as error:
-            raise CommandError(error.detail) from None
         except (StoreError, OperationalError) as error:
             raise CommandError(f"{str(error).strip()}. {AGAIN}") from None
         except KeyboardInterrupt:
