@@ -1,91 +1,150 @@
-"""A compose service as a plain process on this machine: its address, paths, settings and program."""
+"""The services of docker-compose.yml as programs of this machine, on 127.0.0.1.
 
+tests/deploy/test_compose.py compares their commands and variables with those of the file.
+"""
+
+import json
 import os
-import re
 import secrets
 import shutil
 import socket
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
+from signal import SIGINT, SIGQUIT, SIGTERM
+from string import Template
+from urllib.request import urlopen
 
-from deploy.compose import ROOT, Project, Service, read_variables
-
-INHERITED = ("HOME", "LANG", "TMPDIR", "TZ")
-DOCKERS_DNS = "127.0.0.11"
+TEMPLATES = Path(__file__).parent / "nginx"
 # Below the range that Linux uses for outgoing connections (ip_local_port_range).
 PORTS = range(20_000, 32_000)
 _asked = count(secrets.randbelow(len(PORTS)))
-DEBIANS_POSTGRES = "/usr/lib/postgresql"
+SEAWEEDFS_PORTS = (
+    "metricsPort", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port",
+    "filer.port.grpc", "s3.port.grpc",
+)  # fmt: skip
+HEALTH_CHECK_S = 30
 
 
-class Machine:
-    """The ports and paths of a project on this machine. All data of its services lies below `folder`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """A program with its health check and the signal that stops it."""
 
-    def __init__(self, folder: Path, project: Project, ports: Mapping[tuple[str, str], int]) -> None:
-        self.folder = folder
-        self.project = project
-        self.ports = ports
+    name: str
+    command: list[str]
+    environment: Mapping[str, str] | None = None  # by default that of this process
+    is_healthy: Callable[[], bool] = lambda: True
+    is_job: bool = False  # ends by itself
+    user: str | None = None
+    stop_signal: int = SIGTERM
+    stop_s: int = 60
 
-    def command(self, service: Service) -> list[str]:
-        return ENTRY_POINTS.get(service.name, _plain_command)(self, service)
 
-    def health_check(self, service: Service) -> list[str]:
-        return self.texts(service, service.health_check)
-
-    def environment(self, service: Service) -> dict[str, str]:
-        """Return the environment of a service. As in a container, it has none of this process's settings."""
-        further = self.folder / "hub.env"
-        settings = read_variables(further.read_text(), {}) if service.is_hub and further.exists() else {}
-        own = {name: self.text(service, value) for name, value in service.environment.items()}
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return inherited | {"PATH": _path()} | settings | own
-
-    def texts(self, service: Service, texts: list[str]) -> list[str]:
-        return [self.text(service, text) for text in texts]
-
-    def text(self, service: Service, text: str) -> str:
-        """Return `text` of a service's command or settings with the addresses and paths of this machine."""
-        text = self._addressed(text)
-        for own in service.ports:
-            text = re.sub(rf"(?<![\d.]){own}\b", str(self.ports[service.name, own]), text)
-        for target in sorted(service.mounts, key=len, reverse=True):
-            text = re.sub(rf"(?<![\w./-]){target}(?![\w-])", str(self.place(service, target)), text)
-        return text.replace("0.0.0.0", "127.0.0.1").replace(DOCKERS_DNS, _name_server())  # noqa: S104
-
-    def place(self, service: Service, target: str) -> Path:
-        """Return the local path for the container path `target`. Write the file or create the folder."""
-        source = service.mounts[target]
-        kind, _, name = source.partition(":")
-        if kind in ("secret", "config"):
-            content = self.project.secrets[name] if kind == "secret" else self.project.configs[name]
-            return self._written(f"{kind}s/{name}", self._addressed(content))
-        if source.startswith("."):
-            return ROOT / source
-        folder = self.folder / (f"run/{service.name}" if source == "tmpfs" else f"volumes/{source}")
+def postgres(folder: Path, port: int, password: str) -> Service:
+    """Create a database cluster in `folder` at the first start, with the database `hub` and its owner `hub`."""
+    user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+    if not (folder / "PG_VERSION").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        if user:
+            shutil.chown(folder, user)
+        cluster = ["initdb", "-D", str(folder), "--username", "hub", "--encoding", "UTF8", "--locale", "C.UTF-8"]
+        authentication = ["--auth-local", "trust", "--auth-host", "scram-sha-256"]
+        statements = f"ALTER ROLE hub PASSWORD '{password}';\nCREATE DATABASE hub;\n"
+        for command in ([*cluster, *authentication], ["postgres", "--single", "-D", str(folder), "postgres"]):
+            quiet = subprocess.DEVNULL
+            subprocess.run(command, cwd=folder, user=user, input=statements.encode(), stdout=quiet, check=True)
+    address = ["-h", "127.0.0.1", "-p", str(port)]
+    return Service(
+        "postgres",
+        ["postgres", "-c", "max_connections=300", "-D", str(folder), *address, "-k", str(folder)],
+        is_healthy=partial(succeeds, "pg_isready", *address, "--username", "hub"),
+        user=user,
+        stop_signal=SIGINT,
+    )
 
-    def _addressed(self, text: str) -> str:
-        for (name, own), port in self.ports.items():
-            text = re.sub(rf"(?<![\w.-]){name}:{own}\b", f"127.0.0.1:{port}", text)
-        return text
 
-    def _written(self, name: str, content: str) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        if path.read_text() != content:
-            path.write_text(content)
-        return path
+def redis(folder: Path, port: int, password: str) -> Service:
+    content = f"requirepass {password}\nappendonly yes\nmaxmemory-policy noeviction\n"
+    file = str(private_file(folder / "redis.conf", content))
+    return Service(
+        "redis",
+        ["redis-server", file, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)],
+        # A refusal for the missing password also shows that Redis runs.
+        is_healthy=partial(succeeds, "redis-cli", "-h", "127.0.0.1", "-p", str(port), "ping"),
+    )
 
 
-def runs_as(service: Service) -> str | None:
-    """Return the user that runs the service if it isn't ours: PostgreSQL refuses to run as root."""
-    return "postgres" if service.name == "postgres" and os.geteuid() == 0 else None
+def seaweedfs(folder: Path, port: int, password: str, *, volume_mb: int = 1024) -> Service:
+    """Return SeaweedFS with an S3 server, which accepts the access key `hub` with the secret `password`."""
+    identity = {"name": "hub", "actions": ["Admin"], "credentials": [{"accessKey": "hub", "secretKey": password}]}
+    file = private_file(folder / "s3.json", json.dumps({"identities": [identity]}))
+    return Service(
+        "s3",
+        [
+            "weed",
+            *(f"-logdir={folder}", "-alsologtostderr=false", "-stderrthreshold=2"),
+            *("server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+            *("-volume.max=0", f"-master.volumeSizeLimitMB={volume_mb}", "-master.telemetry=false"),
+            *(f"-{name}={free_port()}" for name in SEAWEEDFS_PORTS),
+            *("-filer", "-s3", "-s3.ip.bind=127.0.0.1", f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+            f"-s3.config={file}",
+        ],
+        is_healthy=partial(answers, port),
+    )
+
+
+def nginx(
+    run: Path, port: int, webs: tuple[int, int], cache: Path, channels: Path, variables: Mapping[str, str] | None = None
+) -> Service:
+    """Fill in the templates of nginx's configuration, as the image's envsubst does, and write them to `run`.
+
+    `webs` are the ports of the web processes. `variables` replace the values of this machine.
+    """
+    values = {
+        "NGINX_PORT": f"127.0.0.1:{port}",
+        "NGINX_WEB_1": f"127.0.0.1:{webs[0]}",
+        "NGINX_WEB_2": f"127.0.0.1:{webs[1]}",
+        "NGINX_RUN": str(run),
+        "NGINX_CACHE": str(cache),
+        "NGINX_CACHE_SIZE": "20g",
+        "NGINX_CHANNELS": str(channels),
+        "NGINX_RESOLVER": "127.0.0.1",
+        "NGINX_CA_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        "NGINX_MAX_BODY": "2049m",
+        "NGINX_TRUST_PROTO": "no",
+        "NGINX_TLS": "off",
+    } | dict(variables or {})
+    for folder in (run, cache):
+        folder.mkdir(parents=True, exist_ok=True)
+    for template in TEMPLATES.iterdir():
+        (run / template.stem).write_text(Template(template.read_text()).safe_substitute(values))
+    is_healthy = partial(answers, port)
+    return Service("nginx", nginx_command(run), is_healthy=is_healthy, stop_signal=SIGQUIT, stop_s=300)
+
+
+def nginx_command(run: Path) -> list[str]:
+    """Return the command of nginx with the configuration in `run`. Its workers get the user of this process."""
+    user = " user root;" if os.geteuid() == 0 else ""
+    return ["nginx", "-c", str(run / "nginx.conf"), "-g", f"daemon off;{user}"]
+
+
+def answers(port: int) -> bool:
+    try:
+        urlopen(f"http://127.0.0.1:{port}/healthz", timeout=HEALTH_CHECK_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def succeeds(*command: str) -> bool:
+    quiet = subprocess.DEVNULL
+    with suppress(subprocess.TimeoutExpired):
+        return not subprocess.call(command, stdout=quiet, stderr=quiet, timeout=HEALTH_CHECK_S)
+    return False
 
 
 def free_port() -> int:
@@ -97,76 +156,9 @@ def free_port() -> int:
             return port
 
 
-def _name_server() -> str:
-    found = re.search(r"^nameserver ([\d.]+)", Path("/etc/resolv.conf").read_text(), re.MULTILINE)
-    return found[1] if found else "127.0.0.1"
-
-
-def _path() -> str:
-    """Return PATH with this Python's programs first, and those of Debian's PostgreSQL, which are on no PATH."""
-    servers = sorted(Path(DEBIANS_POSTGRES).glob("*/bin"))[-1:]
-    return ":".join(map(str, [Path(sys.executable).parent, os.environ["PATH"], *servers]))
-
-
-# Equivalents of the images' entry points.
-
-
-def _plain_command(machine: Machine, service: Service) -> list[str]:
-    return machine.texts(service, service.command)
-
-
-def _postgres(machine: Machine, service: Service) -> list[str]:
-    data = machine.place(service, "/var/lib/postgresql/data")
-    if not (data / "PG_VERSION").exists():
-        _initialise(machine, service, data)
-    return [*machine.texts(service, service.command), "-D", str(data), "-h", "127.0.0.1", "-k", str(data)]
-
-
-def _initialise(machine: Machine, service: Service, data: Path) -> None:
-    """Create the database cluster with the role and the database of the service's environment."""
-    if user := runs_as(service):
-        shutil.chown(data, user)
-    role, database = service.environment["POSTGRES_USER"], service.environment["POSTGRES_DB"]
-    password = machine.place(service, "/run/secrets/postgres_password").read_text()
-    statements = f"ALTER ROLE {role} PASSWORD '{password}';\nCREATE DATABASE {database};\n"
-    cluster = ["--username", role, "--encoding", "UTF8", "--locale", "C.UTF-8"]
-    authentication = ["--auth-local", "trust", "--auth-host", "scram-sha-256"]
-    for command in (["initdb", *cluster, *authentication], ["postgres", "--single", "postgres"]):
-        subprocess.run(
-            command,
-            cwd=data,
-            env=machine.environment(service) | {"PGDATA": str(data)},
-            user=user,
-            input=statements.encode(),
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-
-
-def _seaweedfs(machine: Machine, service: Service) -> list[str]:
-    logs = machine.place(service, "/data") / "logs"
-    logs.mkdir(exist_ok=True)
-    return [
-        "weed",
-        f"-logdir={logs}",
-        "-alsologtostderr=false",
-        "-stderrthreshold=2",
-        *machine.texts(service, service.command),
-    ]
-
-
-def _nginx(machine: Machine, service: Service) -> list[str]:
-    rendered = machine.place(service, service.environment["NGINX_ENVSUBST_OUTPUT_DIR"])
-    render(machine.place(service, "/etc/nginx/templates"), rendered, machine.environment(service))
-    *command, directives = machine.texts(service, service.command)
-    return [*command, f"{directives} user root;" if os.geteuid() == 0 else directives]
-
-
-def render(templates: Path, folder: Path, variables: Mapping[str, str]) -> None:
-    """Render templates like the image's envsubst: only ${NGINX_…} is replaced."""
-    for template in templates.glob("*.template"):
-        text = re.sub(r"\$\{(NGINX_\w+)\}", lambda match: variables.get(match[1], match[0]), template.read_text())
-        (folder / template.stem).write_text(text)
-
-
-ENTRY_POINTS = {"postgres": _postgres, "s3": _seaweedfs, "nginx": _nginx}
+def private_file(path: Path, content: str) -> Path:
+    """Write a file that other users can't read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(content)
+    return path

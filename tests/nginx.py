@@ -1,6 +1,5 @@
 """nginx in front of a hub for tests: with the configuration of production, on 127.0.0.1."""
 
-import os
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +7,8 @@ from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
-from deploy.local import free_port, render
+from deploy import local
+from deploy.local import free_port
 from tests.live import LiveHub
 from tests.stores import UNTIL_STDIN_CLOSES, wait_until_listening
 
@@ -25,24 +25,14 @@ http {{
     server {{ listen 127.0.0.1:{port}; root {served}; }}
 }}
 """
-TEMPLATES = Path(__file__).parent.parent / "deploy" / "nginx"
 
 
 @contextmanager
-def nginx(folder: Path, hub_port: int, channels: Path, **variables: str) -> Iterator[str]:
+def nginx(folder: Path, hub_port: int, channels: Path) -> Iterator[str]:
     """Start nginx and yield its URL. Its files are in `folder`; `channels` is the hub's store if that is a folder."""
     run, cache = folder / f"nginx-{secrets.token_hex(4)}", folder / "cache"
-    for each in (run, cache):
-        each.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    web = f"127.0.0.1:{hub_port}"
-    values = {
-        "NGINX_PORT": f"127.0.0.1:{port}", "NGINX_WEB_1": web, "NGINX_WEB_2": web, "NGINX_RUN": str(run),
-        "NGINX_CACHE": str(cache), "NGINX_CACHE_SIZE": "10g", "NGINX_CHANNELS": str(channels),
-        "NGINX_RESOLVER": "127.0.0.1", "NGINX_CA_FILE": "/etc/ssl/certs/ca-certificates.crt",
-        "NGINX_MAX_BODY": "2049m", "NGINX_TRUST_PROTO": "no", "NGINX_TLS": "off",
-    }  # fmt: skip
-    render(TEMPLATES, run, values | variables)
+    local.nginx(run, port, (hub_port, hub_port), cache, channels)
     with _running(run, port) as url:
         yield url
 
@@ -68,8 +58,7 @@ def serving_folder(folder: Path, served: Path) -> Iterator[str]:
 
 @contextmanager
 def _running(run: Path, port: int) -> Iterator[str]:
-    user = " user root;" if os.geteuid() == 0 else ""
-    command = (*UNTIL_STDIN_CLOSES, "nginx", "-c", str(run / "nginx.conf"), "-g", f"daemon off;{user}")
+    command = (*UNTIL_STDIN_CLOSES, *local.nginx_command(run))
     with (
         (run / "log").open("wb") as log,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True) as child,

@@ -8,44 +8,30 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from urllib.request import urlopen
 
-from deploy import compose, stack
 from tests.live import LiveHub, live_hub, own_services, running
 from tests.stores import S3Server
 
 # A value of HUB_DELIVERY: client tests then use stacks with this delivery. Without it they use `manage.py runhub`.
 DELIVERY = os.environ.get("TEST_DELIVERY", "")
-ELSEWHERE = ("postgres", "redis", "s3")
 
 
 class LiveStack(LiveHub):
-    """The hub that `python -m deploy.stack` runs below `data_dir`, without the services that are `elsewhere`."""
-
-    def __init__(self, data_dir: Path, *, elsewhere: Sequence[str] = ELSEWHERE, **settings: str) -> None:
-        super().__init__(data_dir, **settings)
-        self._elsewhere = elsewhere
+    """The hub that `python -m deploy.stack` runs below `data_dir`. It starts the servers that no setting names."""
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the exported environment of the hub's processes, without settings of this process."""
         lines = shlex.split((self.data_dir / "environment").read_text())
-        return dict(word.split("=", 1) for word in lines if word != "export")
+        return self.inherited | dict(word.split("=", 1) for word in lines if word != "export")
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        stack.prepare(self.data_dir, self.port)
-        example = compose.read_variables(compose.EXAMPLE.read_text(), {})
-        kept = compose.read_variables((self.data_dir / ".env").read_text(), {})
-        known = kept | {name: value for name, value in self.settings.items() if name in example}
-        further = {name: value for name, value in self.settings.items() if name not in example}
-        for name, variables in ((".env", known), ("hub.env", further)):
-            (self.data_dir / name).write_text("".join(f"{key}={value}\n" for key, value in variables.items()))
-        options = ("--folder", str(self.data_dir), "--port", str(self.port), "--without", *self._elsewhere)
-        return self.logged([sys.executable, "-m", "deploy.stack", *options], self.inherited)
+        return self.logged([sys.executable, "-m", "deploy.stack"], super().environment)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 moto honours conditional writes, rclone checks signatures; SeaweedFS does both but takes some seconds to start.
 """
 
-import json
 import secrets
 import socket
 import subprocess
@@ -19,7 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from deploy.local import free_port
+from deploy.local import free_port, seaweedfs
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -100,17 +99,9 @@ def rclone_server(folder: Path) -> Iterator[S3Server]:
 @contextmanager
 def seaweed_server(folder: Path) -> Iterator[S3Server]:
     """Start SeaweedFS with its data in `folder`. All access needs the key."""
-    folder.mkdir(parents=True)
-    credentials = [{"accessKey": "hub", "secretKey": "hub-secret"}]
-    identity = {"name": "hub", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     port = free_port()
-    parts = ("master", "volume", "filer")
-    ports = [f"-{name}.port{kind}={free_port()}" for name in parts for kind in ("", ".grpc")]
-    options = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64")
-    own = (f"-s3.port={port}", f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0")
-    config = (f"-dir={folder}", "-volume.max=0", f"-s3.config={folder / 's3.json'}")
-    with _running("weed", "server", "-filer", "-s3", *options, *ports, *own, *config, port=port):
+    # Each bucket gets several volumes. Small ones let many buckets fit on the disk.
+    with _running(*seaweedfs(folder, port, "hub-secret", volume_mb=64).command, port=port):
         server = S3Server(f"http://127.0.0.1:{port}", "hub", "hub-secret", "").with_new_bucket()
         _wait_until_writable(server)
         yield server

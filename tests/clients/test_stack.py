@@ -128,7 +128,7 @@ def folder() -> Iterator[Path]:
 
 def test_the_stack_starts_every_service_and_stops_them_all(folder: Path, figure: Figure) -> None:
     """Start it as `make stack` does, with its own database, queue and store."""
-    hub = LiveStack(folder / "data", elsewhere=(), HUB_DELIVERY=DELIVERY)
+    hub = LiveStack(folder / "data", HUB_DELIVERY=DELIVERY)
     figure("seconds until the stack was ready", round(hub.start(), 1))
     try:
         parts = hub.parts()

@@ -24,18 +24,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from hub import commands, temporary
+from hub.server import programs
 from hub.server.processes import Process, die_with_parent, end_by_interrupt, stop
 
 ADDRESS = f"{settings.HUB_HOST}:{settings.HUB_PORT}"
-CELERY = ["celery", "--app", "hub", "--quiet"]
-PARTS = {
-    "web": ["gunicorn", "--config", "python:hub.server.gunicorn_conf", "--bind", ADDRESS, "hub.wsgi"],
-    "worker": [
-        *CELERY, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "warning",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
-    ],
-    "beat": [*CELERY, "beat", "--scheduler", "hub.queue.schedule:Scheduler", "--loglevel", "warning", "--pidfile", ""],
-}  # fmt: skip
+PARTS = {"web": programs.web(ADDRESS), "worker": programs.worker(), "beat": programs.BEAT}
 READY_S = 120
 # Longer than the web server's own deadline for open requests.
 STOP_S = settings.HUB_SHUTDOWN_S + 5
