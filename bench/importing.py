@@ -42,7 +42,7 @@ def make_packages(folder: Path, count: int, prefix: str) -> list[Path]:
     ]
 
 
-def lay(hub: LiveHub, paths: list[Path], server: stores.S3Server | None) -> None:
+def put_unrecorded_packages(hub: LiveHub, paths: list[Path], server: stores.S3Server | None) -> None:
     """Put the packages where the store has the channel `taken`."""
     if server is None:
         folder = hub.data_dir / "channels" / "taken" / "noarch"
@@ -60,7 +60,7 @@ def lay(hub: LiveHub, paths: list[Path], server: stores.S3Server | None) -> None
         )
 
 
-def take_in(hub: LiveHub, count: int) -> tuple[float, float]:
+def import_rate(hub: LiveHub, count: int) -> tuple[float, float]:
     """Import the channel. Return packages per second, and milliseconds of processor time per package."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     output = hub.manage("importchannel", "taken", "--owner", "admin", "--public")
@@ -93,8 +93,8 @@ def alone(paths: list[Path], kind: str, tree: Path) -> tuple[float, float]:
     with ExitStack() as stack:
         folder, server = entered(stack, kind, tree)
         hub = stack.enter_context(stopped_hub(folder, **(server.environment() if server else {})))
-        lay(hub, paths, server)
-        return take_in(hub, len(paths))
+        put_unrecorded_packages(hub, paths, server)
+        return import_rate(hub, len(paths))
 
 
 def entered(stack: ExitStack, kind: str, tree: Path) -> tuple[Path, stores.S3Server | None]:
@@ -146,7 +146,7 @@ def beside(paths: list[Path], kind: str, tree: Path, clients: int) -> None:
     with ExitStack() as stack:
         folder, server = entered(stack, kind, tree)
         hub = stack.enter_context(live_hub(folder, **(server.environment() if server else {})))
-        lay(hub, paths, server)
+        put_unrecorded_packages(hub, paths, server)
         hub.manage("createchannel", "bench", "--owner", "admin")
         key = hub.manage("createapikey", "admin", "--name", "bench", "--scope", "upload")
         uploads = Uploads(hub, key, folder / "uploads", clients)
@@ -156,7 +156,7 @@ def beside(paths: list[Path], kind: str, tree: Path, clients: int) -> None:
         time.sleep(UPLOADS_S)
         without = (uploads.count - before) / (time.perf_counter() - begun)
         before, begun = uploads.count, time.perf_counter()
-        rate, _ = take_in(hub, len(paths))
+        rate, _ = import_rate(hub, len(paths))
         during = (uploads.count - before) / (time.perf_counter() - begun)
         uploads.stop()
     print(

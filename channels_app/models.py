@@ -209,7 +209,7 @@ class Invitation(models.Model):
 class KeyKind(models.TextChoices):
     PERSONAL = "personal"
     ROBOT = "robot"  # a channel key: it stays valid if its creator leaves
-    MINTED = "minted"  # a short-lived token, issued for a trusted publisher's identity token
+    SHORT_LIVED = "minted", "Short-lived"  # a token, issued for a trusted publisher's identity token
 
 
 class ApiKey(models.Model):
@@ -237,7 +237,7 @@ class ApiKey(models.Model):
         default=dict,
         db_default={},
         editable=False,
-        help_text="Of a minted key: what its identity token said, verified.",
+        help_text="Of a short-lived token: the verified claims of its identity token.",
     )
 
     class Meta:

@@ -46,7 +46,7 @@ def prepared() -> CursorWrapper:
     return make(psycopg.Cursor(connection.connection))  # type: ignore[arg-type]  # the stubs name Django's wrapper
 
 
-def give_back() -> None:
+def release_connection() -> None:
     """Return this thread's connection to the pool before slow I/O. The next query takes one again."""
     if _is_pooled(connection) and not connection.in_atomic_block:
         connection.close()
@@ -64,7 +64,7 @@ def connection_released(
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         if response.streaming:
-            give_back()
+            release_connection()
         return response
 
     return middleware

@@ -32,7 +32,7 @@ class Answer:
     """The result of a probe. `trouble` is empty if it succeeded, else the reason, for administrators only."""
 
     seconds: float
-    trouble: str = ""
+    problem: str = ""
 
 
 class Probe:
@@ -68,11 +68,11 @@ class Probe:
         try:
             self._ask()
         except Exception as error:  # noqa: BLE001  (any error is the result)
-            trouble = redacted(f"{type(error).__name__}: {error}")[:300]
-            logger.warning("a health check failed: %s", trouble)
+            problem = redacted(f"{type(error).__name__}: {error}")[:300]
+            logger.warning("a health check failed: %s", problem)
         else:
-            trouble = ""
-        self._answer = Answer(time.monotonic() - self._began, trouble)
+            problem = ""
+        self._answer = Answer(time.monotonic() - self._began, problem)
 
 
 def ask_database() -> None:
@@ -115,7 +115,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Return one line per dependency. The reason for a failure is only logged."""
     answers = check()
-    is_ready = not any(answers[name].trouble for name in NEEDED)
+    is_ready = not any(answers[name].problem for name in NEEDED)
     return HttpResponse(
         "".join(f"{name}: {_word(name, answer)}, {answer.seconds * 1000:.0f} ms\n" for name, answer in answers.items()),
         content_type="text/plain",
@@ -125,4 +125,4 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def _word(name: str, answer: Answer) -> str:
-    return "ok" if not answer.trouble else "failed" if name in NEEDED else "degraded"
+    return "ok" if not answer.problem else "failed" if name in NEEDED else "degraded"

@@ -117,8 +117,8 @@ HUB_SHUTDOWN_S = positive(
 
 section("Trusted publishing")
 
-HUB_MINTED_KEY_MINUTES = positive(
-    "HUB_MINTED_KEY_MINUTES",
+HUB_SHORT_LIVED_TOKEN_MINUTES = positive(
+    "HUB_SHORT_LIVED_TOKEN_MINUTES",
     15,
     "lifetime in minutes of a [trusted publisher's](trusted-publishing.md) short-lived token, 5 to 60",
     at_least=5,

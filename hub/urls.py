@@ -28,7 +28,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    re_path(rf"^(?P<word>{words})(?:/(?P<path>.*))?\Z", addresses.reserved_word, name="nowhere"),
+    re_path(rf"^(?P<word>{words})(?:/(?P<path>.*))?\Z", addresses.reserved_word, name="reserved-word"),
     *protocols.url_patterns(begin_with_channel=True),
     re_path(r"^(?P<channel>[^/]+)/?\Z", addresses.channel_address, name="channel-address"),
     path("<str:channel>/<path:path>", addresses.below_channel, name="channel-file"),

@@ -30,6 +30,8 @@ class Variable:
     meaning: str
 
 
+# Deprecated name → name: the deprecated one is still read if the other is not set.
+FORMER_NAMES = {"HUB_MINTED_KEY_MINUTES": "HUB_SHORT_LIVED_TOKEN_MINUTES"}
 # Variables by section, in the order in which settings.py reads them.
 SECTIONS: dict[str, list[Variable]] = {}
 
@@ -42,6 +44,9 @@ def section(title: str) -> None:
 def text(name: str, default: str, meaning: str, *, shown: str | None = None) -> str:
     """Return the variable `name`, or `default`. `shown` documents a default that differs between machines."""
     list(SECTIONS.values())[-1].append(Variable(name, _code(default) if shown is None else shown, meaning))
+    for former, present in FORMER_NAMES.items():
+        if present == name:
+            default = env.str(former, default=default)
     value: str = env.str(name, default=default)
     return value
 
@@ -152,7 +157,7 @@ def new_rsa_key() -> str:
 
 def warn_of_unknown() -> None:
     """Warn about HUB_… variables that were not read: a misspelt setting has no effect."""
-    known = {variable.name for variables in SECTIONS.values() for variable in variables}
+    known = {variable.name for variables in SECTIONS.values() for variable in variables} | FORMER_NAMES.keys()
     found = {name.removesuffix("_FILE") for name in os.environ if name.startswith("HUB_")}
     for name in sorted(found - known):
         warnings.warn(f"{name} is set but is no setting of the hub; is it misspelt?", stacklevel=2)

@@ -81,7 +81,7 @@ def dismiss(*, actor: Actor, jobs: QuerySet[FailedJob]) -> int:
     """Delete the records of the jobs. Return their number."""
     found = list(jobs.select_for_update())
     for name, _ in named(found):
-        log.record(Action.JOB_PUT_AWAY, by=actor, target=name)
+        log.record(Action.JOB_DISMISS, by=actor, target=name)
     FailedJob.objects.filter(pk__in=[job.pk for job in found]).delete()
     return len(found)
 

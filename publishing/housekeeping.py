@@ -33,16 +33,16 @@ def remove_leftovers() -> None:
     removal.purge_deleted()
     _remove_retired_shards()
     _remove_abandoned_files()
-    store().sweep(older_than_s=ABANDONED_S)
+    store().delete_unfinished(older_than_s=ABANDONED_S)
     Reservation.objects.filter(expires_at__lt=timezone.now() - timedelta(seconds=ABANDONED_S)).delete()
     _remove_deleted_channels()
     exchange.delete_expired()
     publishers.delete_expired()
-    invitations.forget_expired()
-    counters.forget_old()
-    quotas.forget_old()
-    mailing.forget_old()
-    token_families.forget_old()
+    invitations.delete_expired()
+    counters.delete_old()
+    quotas.delete_old()
+    mailing.delete_old()
+    token_families.delete_old()
 
 
 def _remove_deleted_channels() -> None:

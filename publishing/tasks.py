@@ -48,7 +48,7 @@ def verify_channels() -> None:
 
 @shared_task
 def verify_channel(channel_id: int) -> None:
-    verification.verify_by_night(channel_id)
+    verification.verify_nightly(channel_id)
 
 
 @shared_task

@@ -64,7 +64,9 @@ def make_key(
     **fields: Any,
 ) -> str:
     """Create a key of `owner` and return its secret."""
-    return api_keys.mint(owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields)[1]
+    return api_keys.create_user_key(
+        owner=owner, name="test", scopes=scopes, channels=channels, expires_at=None, **fields
+    )[1]
 
 
 def make_robot(
@@ -105,9 +107,9 @@ def make_publisher(
     return TrustedPublisher.objects.create(channel=channel, issuer=issuer, fields=cleaned, **identity, **values)
 
 
-def make_minted_key(*publishers: TrustedPublisher, claims: dict[str, Any] | None = None) -> tuple[ApiKey, str]:
+def make_short_lived_token(*publishers: TrustedPublisher, claims: dict[str, Any] | None = None) -> tuple[ApiKey, str]:
     """Create a short-lived token of these publishers, with claims of GitHub, and return its secret."""
-    return api_keys.mint_for_publishers(
+    return api_keys.create_short_lived_token(
         publishers=publishers,
         name="GitHub Actions: octo-org/sample",
         claims=claims or github_claims(),

@@ -13,10 +13,10 @@ from tests.builders import (
     make_channel,
     make_key,
     make_member,
-    make_minted_key,
     make_package,
     make_publisher,
     make_robot,
+    make_short_lived_token,
     make_team,
     make_token,
     make_user,
@@ -71,8 +71,8 @@ def by_robot() -> Client:
     return bearing(make_robot(Channel.objects.get(name="demo"), somebody("owner"), scopes=("read", "upload")))
 
 
-def by_minted_key() -> Client:
-    return bearing(make_minted_key(*Channel.objects.get(name="demo").publishers.all())[1])
+def by_short_lived_token() -> Client:
+    return bearing(make_short_lived_token(*Channel.objects.get(name="demo").publishers.all())[1])
 
 
 def by_token(*scopes: str) -> Callable[[], Client]:
@@ -106,7 +106,7 @@ CALLERS: dict[str, Callable[[], Client]] = {
     "kExp": by_key("read", "upload", expires_at=timezone.now() - timedelta(seconds=1)),
     "kRev": by_key("read", "upload", revoked_at=timezone.now()),
     "robo": by_robot,
-    "mint": by_minted_key,
+    "mint": by_short_lived_token,
     "tRea": by_token("channel:read"),
     "tUpl": by_token("channel:read", "channel:upload"),
     "noCS": without_csrf_token,

@@ -17,7 +17,7 @@ from hub import fetching
 from hub.fetching import FetchError
 from publishing.verification import unknown_files
 from tests.builders import make_channel, make_user
-from tests.verifying import furnish
+from tests.verifying import fill_channel
 
 
 @pytest.fixture(autouse=True)
@@ -108,13 +108,13 @@ def channel(olga: User) -> Channel:
 
 
 @pytest.fixture
-def full(channel: Channel, olga: User, tmp_path: Path) -> Channel:
+def channel_with_packages(channel: Channel, olga: User, tmp_path: Path) -> Channel:
     """Fill `channel` with packages, attestations and a complete index, for tests of verification."""
-    furnish(channel, olga, tmp_path)
+    fill_channel(channel, olga, tmp_path)
     return channel
 
 
 @pytest.fixture
-def aged(monkeypatch: pytest.MonkeyPatch) -> None:
+def old_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat files that were just stored as old."""
     monkeypatch.setattr(unknown_files, "FRESH", timedelta(hours=-1))

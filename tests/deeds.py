@@ -32,7 +32,7 @@ KEY = {"name": "laptop", "scopes": ["read"], "which": "all", "lifetime": "365"}
 Posted = dict[str, Any]
 
 
-def nothing(_: Client) -> None:
+def no_preparation(_: Client) -> None:
     pass
 
 
@@ -44,7 +44,7 @@ class Deed:
     by: str = "olga"
     lower: str = "mia"
     arguments: list[str] = field(default_factory=lambda: ["demo"])
-    prepare: Callable[[Client], object] = nothing
+    prepare: Callable[[Client], object] = no_preparation
 
     def values(self) -> Posted:
         return self.posted() if callable(self.posted) else self.posted
@@ -85,7 +85,7 @@ def delete_artifact(_: Client) -> None:
 
 
 def own_key(_: Client) -> None:
-    api_keys.mint(owner=somebody("vic"), name="old", scopes=["read"], channels=None, expires_at=None)
+    api_keys.create_user_key(owner=somebody("vic"), name="old", scopes=["read"], channels=None, expires_at=None)
 
 
 def robot(_: Client) -> None:

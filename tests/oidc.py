@@ -33,7 +33,7 @@ class FakeIssuer:
         self.is_down = False
         self.may_answer = Event()
         self.may_answer.set()
-        self.asked: list[str] = []  # requested paths
+        self.received: list[str] = []  # requested paths
         self.job_token = secrets.token_hex(16)
         self.job_claims: dict[str, Any] = {}  # claims of the job that replace those of `claims`
         self.audiences: list[str] = []  # audiences that jobs requested
@@ -43,11 +43,11 @@ class FakeIssuer:
         return signed(self.claims(issuer=self.url, aud=audience, **changes), key_id=self.signs_with)
 
     def key_fetches(self) -> int:
-        return self.asked.count(KEYS)
+        return self.received.count(KEYS)
 
     def answer(self, target: str, authorization: str) -> Answer:
         address = urlsplit(target)
-        self.asked.append(address.path)
+        self.received.append(address.path)
         self.may_answer.wait(HELD_AT_MOST_S)
         if address.path in self.answers:
             return self.answers[address.path]

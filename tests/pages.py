@@ -37,7 +37,7 @@ def text(response: Response) -> str:
     return " ".join(response.content.decode().split())
 
 
-def said(response: Response) -> list[str]:
+def messages(response: Response) -> list[str]:
     """Return the messages that the next page will show."""
     return [str(message) for message in get_messages(response.wsgi_request)]
 

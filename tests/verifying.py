@@ -24,7 +24,7 @@ REPODATA = "demo/noarch/repodata.json"
 SHARDS = "demo/noarch/repodata_shards.msgpack.zst"
 
 
-def furnish(channel: Channel, user: User, folder: Path) -> None:
+def fill_channel(channel: Channel, user: User, folder: Path) -> None:
     for name in ("lib", "app"):
         publish(channel, user, make_conda(folder, name=name))
     mine = make_artifact(channel, "mine", size_bytes=4, sha256=hashlib.sha256(b"mine").hexdigest())
@@ -33,7 +33,7 @@ def furnish(channel: Channel, user: User, folder: Path) -> None:
         mine.attestations.create(position=position, bundle=bundle)
     Attestation.objects.update(created_at=timezone.now() - timedelta(hours=1))
     sidecars.rewrite(mine)
-    bring_up_to_date(channel)
+    build_index(channel)
 
 
 def publish(channel: Channel, user: User, path: Path) -> Artifact:
@@ -44,7 +44,7 @@ def lib() -> Artifact:
     return Artifact.objects.get(file_name="lib-1.0-0.conda")
 
 
-def bring_up_to_date(channel: Channel) -> None:
+def build_index(channel: Channel) -> None:
     builds.open_channel(channel)
     builds.build_channel(channel)
 

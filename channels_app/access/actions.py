@@ -43,7 +43,7 @@ class Action(StrEnum):
     INVITATION_DECLINE = "invitation.decline"
     INVITATION_SEND = "invitation.send"
     INVITATION_WITHDRAW = "invitation.withdraw"
-    JOB_PUT_AWAY = "job.put_away"
+    JOB_DISMISS = "job.put_away"
     JOB_RETRY = "job.retry"
     KEY_CREATE = "key.create"
     KEY_EXPIRES = "key.expires"

@@ -74,7 +74,7 @@ class ActRoute:
     field: str = ""
     values: tuple[str, ...] = ()
 
-    def is_meant(self, posted: QueryDict) -> bool:
+    def matches(self, posted: QueryDict) -> bool:
         if not self.field:
             return True
         return self.field in posted and (not self.values or posted[self.field] in self.values)
@@ -323,14 +323,14 @@ def lock_channel(action: str, actor: Actor, channel: Channel) -> Channel:
     Raise an error if `actor` may not do the act there, or not with this kind of credential.
     """
     locked = permissions.lock_channel(actor, channel, _needed(action))
-    check_means(action, actor)
+    check_credential_kind(action, actor)
     return locked
 
 
 def check(action: str, actor: Actor, channel: Channel) -> None:
     """Check the same as lock_channel(), for a transaction that locks another row than the channel's."""
     permissions.check_still_allowed(actor, channel, _needed(action))
-    check_means(action, actor)
+    check_credential_kind(action, actor)
 
 
 def may(action: str, actor: Actor, channel: Channel) -> bool:
@@ -338,7 +338,7 @@ def may(action: str, actor: Actor, channel: Channel) -> bool:
     return _needed(action) in permissions.permissions(actor, channel)
 
 
-def check_means(action: str, actor: Actor) -> None:
+def check_credential_kind(action: str, actor: Actor) -> None:
     """Raise 403 if the act requires a signed-in user and `actor` uses a key or an application's token.
 
     The effect of such an act could outlast the key, or exceed its rights.

@@ -65,9 +65,9 @@ class Actor:
         return str(self.user or (self.key.name if self.key else "anonymous"))
 
     @property
-    def minted_key(self) -> ApiKey | None:
+    def short_lived_token(self) -> ApiKey | None:
         """Return the key if it is a short-lived token of trusted publishers."""
-        return self.key if self.key and self.key.kind == KeyKind.MINTED else None
+        return self.key if self.key and self.key.kind == KeyKind.SHORT_LIVED else None
 
 
 ANONYMOUS = Actor()
@@ -166,9 +166,9 @@ def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
     """Tell whether the name patterns of the key, or of its trusted publishers, match `package_name`."""
     if actor.key is None:
         return True
-    if actor.minted_key is None:
+    if actor.short_lived_token is None:
         return _matches_globs(actor.key, package_name)
-    publishers = actor.minted_key.publishers.filter(channel=channel).select_related("made_with")
+    publishers = actor.short_lived_token.publishers.filter(channel=channel).select_related("made_with")
     return any(
         _matches_globs(publisher, package_name)
         and (publisher.made_with is None or _matches_globs(publisher.made_with, package_name))
@@ -176,15 +176,15 @@ def may_upload_name(actor: Actor, channel: Channel, package_name: str) -> bool:
     )
 
 
-def check_name(actor: Actor, channel: Channel, package_name: str, deed: str) -> None:
+def check_name(actor: Actor, channel: Channel, package_name: str, action: str) -> None:
     """Raise 403 if the actor's key is limited to other package names.
 
-    `deed` describes the action for the message, with {} in place of the name.
+    `action` describes the action for the message, with {} in place of the name.
     """
     if not may_upload_name(actor, channel, package_name):
         raise forbidden(
             "name_not_allowed",
-            f"{actor} may not {deed.format(package_name)} '{channel}': it is limited to other package names.",
+            f"{actor} may not {action.format(package_name)} '{channel}': it is limited to other package names.",
         )
 
 
@@ -214,8 +214,8 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
     """Select the channels that `actor` may see: those of the user, narrowed by the key."""
     channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
     public = Q(is_private=False)
-    if minted := actor.minted_key:
-        return channels.filter(public | Q(pk__in=_read_by_publishers(minted)))
+    if short_lived := actor.short_lived_token:
+        return channels.filter(public | Q(pk__in=_read_by_publishers(short_lived)))
     if key and key.kind == KeyKind.ROBOT:
         return channels.filter(public | Q(pk=key.robot_of_id if Permission.READ in key.scopes else None))
     if user is None or (key and Permission.READ not in key.scopes) or (actor.token and not _may_read(actor.token)):
@@ -230,8 +230,8 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 def own_permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     """Return the permissions of `actor` in `channel`, without the public right to read."""
     key = actor.key
-    if minted := actor.minted_key:
-        return _minted_permissions(minted, channel)
+    if short_lived := actor.short_lived_token:
+        return _short_lived_permissions(short_lived, channel)
     if key and key.kind == KeyKind.ROBOT:
         return _scopes(key) if key.robot_of_id == channel.pk else frozenset()
     granted = _user_permissions(actor.user, channel)
@@ -274,7 +274,7 @@ def _may_read(token: Token) -> bool:
     return Permission.READ in _token_permissions(token)
 
 
-def _minted_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
+def _short_lived_permissions(key: ApiKey, channel: Channel) -> frozenset[Permission]:
     """Return the current permissions in `channel` of the publishers of the short-lived token `key`."""
     publishers = _publishers(key).filter(channel=channel)
     return frozenset().union(*(publisher_permissions(publisher) for publisher in publishers))
@@ -342,7 +342,7 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
             f"{actor} has no {permission} access to '{name}' with this credential, or there is no such channel. "
             "Check the name and the key's channels, or ask an owner of the channel to add you." + _case_hint(name),
         )
-    if actor.minted_key:
+    if actor.short_lived_token:
         return forbidden(
             "publisher_may_not", f"{actor} may read '{name}' but not {permission} there: its trusted publisher may not."
         )

@@ -68,7 +68,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         Both cases cost the same work, so that the response time doesn't reveal accounts.
         """
         counters.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
-        if visitors := tries.visitors(self.request, email):
+        if visitors := tries.visitor_mail_counter(self.request, email):
             counters.hit("mail-by-visitors", visitors, "mails that visitors ask for")
         same_work.mail_queries(template_prefix, email)
         is_to_nobody = template_prefix == TO_NOBODY

@@ -23,7 +23,7 @@ ACCOUNTS_MAX = 5
 TO_REMEMBER = "channelhub.known_device"  # in META: the id of the user to store in the cookie
 
 
-def known(request: HttpRequest, user: User) -> str:
+def known_device_id(request: HttpRequest, user: User) -> str:
     """Return the id of the user's device that sends the request; empty if the browser is not known."""
     device, password = _cookie(request).get(str(user.pk), ("", ""))
     return str(device) if device and password == _password_digest(user) else ""
@@ -50,7 +50,7 @@ def known_devices(get_response: GetResponse) -> GetResponse:
 
 
 def _set(request: HttpRequest, response: HttpResponseBase, user: User) -> None:
-    device = known(request, user) or secrets.token_hex(8)
+    device = known_device_id(request, user) or secrets.token_hex(8)
     others = [each for each in _cookie(request).items() if each[0] != str(user.pk)]
     devices = dict([*others[-(ACCOUNTS_MAX - 1) :], (str(user.pk), (device, _password_digest(user)))])
     response.set_cookie(

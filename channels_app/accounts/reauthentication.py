@@ -32,7 +32,7 @@ def require_recent_login(get_response: GetResponse) -> GetResponse:
             match = request.resolver_match
             if request.method in SAFE_METHODS or match is None:
                 return None
-            if not any(place.is_meant(request.POST) for place in acts.places(match.view_name)):
+            if not any(place.matches(request.POST) for place in acts.places(match.view_name)):
                 return None
             return ask(request) if request.user.is_authenticated and not is_fresh(request) else None
 

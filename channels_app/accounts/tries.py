@@ -21,7 +21,7 @@ NO_SECRET = "A" * 32  # a secret of no authenticator app
 NO_USER = 0
 
 
-def counted(request: HttpRequest) -> str:
+def attempt_counter(request: HttpRequest) -> str:
     """Return the counter of a sign-in attempt: the account, or one of its known devices.
 
     User name and e-mail address of an account share one counter.
@@ -31,7 +31,7 @@ def counted(request: HttpRequest) -> str:
     return _of(request, user) if user else normalize(name)
 
 
-def half_signed_in(request: HttpRequest) -> str:
+def second_factor_counter(request: HttpRequest) -> str:
     """Return the counter of a second factor: the account with the right password, else the client's address."""
     user = _user_before_factor(request)
     return _of(request, user) if user else counters.address(request)
@@ -44,11 +44,11 @@ def recipient(request: HttpRequest, email: str) -> str:
     """
     address = normalize(email)
     user = account_named(address)
-    device = devices.known(request, user) if user else ""
+    device = devices.known_device_id(request, user) if user else ""
     return f"{address} device {device}" if device else address
 
 
-def visitors(request: HttpRequest, email: str) -> str:
+def visitor_mail_counter(request: HttpRequest, email: str) -> str:
     """Return the shared counter of mails requested by visitors; empty for users and known devices.
 
     Otherwise one visitor could use up the limit and keep everybody from a new password.
@@ -56,7 +56,7 @@ def visitors(request: HttpRequest, email: str) -> str:
     if request.user.is_authenticated:
         return ""
     user = account_named(email)
-    return "" if user and devices.known(request, user) else "visitors"
+    return "" if user and devices.known_device_id(request, user) else "visitors"
 
 
 def has_right_code(request: HttpRequest) -> bool:
@@ -106,5 +106,5 @@ def _warn(user: User | None, name: str = "") -> None:
 
 
 def _of(request: HttpRequest, user: User) -> str:
-    device = devices.known(request, user)
+    device = devices.known_device_id(request, user)
     return f"user {user.pk} device {device}" if device else f"user {user.pk}"

@@ -25,7 +25,7 @@ class Words:
     """The display of an action: its icon of static/icons.svg, its tone, and a sentence after the actor's name."""
 
     icon: str
-    tone: str
+    severity: str
     sentence: str
 
 
@@ -34,7 +34,7 @@ class ActivityEntry:
     """One event as the page shows it: actor, before, target, after; then the notes."""
 
     icon: str
-    tone: str
+    severity: str
     actor: str
     before: str
     target: str
@@ -117,7 +117,7 @@ ACTIONS: dict[str, Words] = {
     Action.ADMIN_CHANGE: Words("settings", "warning", "changed in the administration: {target}"),
     Action.ADMIN_DELETE: Words("trash-2", "error", "deleted in the administration: {target}"),
     Action.JOB_RETRY: Words("rotate-ccw", "", "retried the failed job {target}"),
-    Action.JOB_PUT_AWAY: Words("check", "", "dismissed the failed job {target}"),
+    Action.JOB_DISMISS: Words("check", "", "dismissed the failed job {target}"),
     Action.OAUTH_GRANT: Words("terminal", "success", "authorized {target}"),
     Action.OAUTH_REVOKE: Words("terminal", "error", "revoked the access of {target}"),
 }
@@ -153,7 +153,7 @@ def entry(event: AuditEvent, channel: Channel | None = None) -> ActivityEntry:
     before, has_target, after = words.sentence.partition("{target}")
     return ActivityEntry(
         icon=words.icon,
-        tone=words.tone,
+        severity=words.severity,
         actor=_actor(event),
         before=_filled(before, event.detail),
         target=event.target.removeprefix(f"{channel}/") if has_target else "",

@@ -61,7 +61,7 @@ def is_set_up() -> bool:
     return settings.EMAIL_BACKEND not in NOWHERE
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Delete expired mails."""
     Letter.objects.filter(created_at__lt=timezone.now() - LETTER_TTL).delete()
 

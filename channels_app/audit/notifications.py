@@ -56,7 +56,7 @@ def owners_of_visibility(event: AuditEvent) -> QuerySet[User]:
     return owners(event) if "is_private" in event.detail else User.objects.none()
 
 
-def holders(event: AuditEvent) -> QuerySet[User]:
+def key_owners(event: AuditEvent) -> QuerySet[User]:
     """Select the owner of the event's API key; for a channel key, the owners of its channel."""
     return owners(event) if event.channel else User.objects.filter(keys=event.detail["key"])
 
@@ -66,17 +66,17 @@ def publisher_owner(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(pk=event.detail["user"])
 
 
-def first_time(event: AuditEvent) -> QuerySet[User]:
+def first_authorization(event: AuditEvent) -> QuerySet[User]:
     """Select the actor of an application's first authorization."""
     return User.objects.filter(events=event) if event.detail["is_first"] else User.objects.none()
 
 
-def whose_address_changed(event: AuditEvent) -> QuerySet[User]:
+def actor_with_former_address(event: AuditEvent) -> QuerySet[User]:
     """Select the actor if there was a previous address; a first address needs no warning."""
     return actor_of(event) if event.detail.get("before") else User.objects.none()
 
 
-def concerned(event: AuditEvent) -> QuerySet[User]:
+def affected_people(event: AuditEvent) -> QuerySet[User]:
     """Select the affected member or the managers of the affected team, without the actor."""
     if team := _team(event, event.detail.get("team", "")):
         people = User.objects.filter(teams__team__name=team, teams__is_manager=True)
@@ -91,7 +91,7 @@ def owners_and_actor(event: AuditEvent) -> QuerySet[User]:
 
 
 def owners_and_concerned(event: AuditEvent) -> QuerySet[User]:
-    return User.objects.filter(Q(pk__in=owners(event)) | Q(pk__in=concerned(event)))
+    return User.objects.filter(Q(pk__in=owners(event)) | Q(pk__in=affected_people(event)))
 
 
 def last_owners(event: AuditEvent) -> QuerySet[User]:
@@ -132,12 +132,12 @@ RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
     Audience.OWNERS_AND_ACTOR: owners_and_actor,
     Audience.OWNERS_AND_CONCERNED: owners_and_concerned,
     Audience.TEAM: team_and_owners,
-    Audience.HOLDERS: holders,
+    Audience.HOLDERS: key_owners,
     Audience.ONESELF: actor_of,
     Audience.LAST_OWNERS: last_owners,
     Audience.NAMED: named,
-    Audience.FIRST_TIME: first_time,
-    Audience.ADDRESS_BEFORE: whose_address_changed,
+    Audience.FIRST_TIME: first_authorization,
+    Audience.ADDRESS_BEFORE: actor_with_former_address,
     Audience.LOSER: publisher_owner,
     Audience.ADMINISTRATORS: administrators,
 }

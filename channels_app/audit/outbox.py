@@ -96,7 +96,7 @@ def _send(senders: Senders, row: Outgoing) -> Exception | None:
     try:
         senders[row.task](*row.args)
     except OSError as error:
-        _put_off(row, error)
+        _postpone(row, error)
         return error
     except DatabaseError:
         raise
@@ -111,7 +111,7 @@ def _send(senders: Senders, row: Outgoing) -> Exception | None:
     return None
 
 
-def _put_off(row: Outgoing, error: OSError) -> None:
+def _postpone(row: Outgoing, error: OSError) -> None:
     """Schedule a retry, or give up if the error is permanent or the retries are used up."""
     logger.warning("%s was not sent: %s", row, error)
     if _is_refused_for_good(error) or row.tries >= RETRIES_MAX:

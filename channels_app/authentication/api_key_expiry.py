@@ -25,7 +25,7 @@ def warn() -> None:
         warned_at=None,
         robot_of__deleted_at=None,
     )
-    for key in soon.exclude(kind=KeyKind.MINTED).select_related("robot_of"):
+    for key in soon.exclude(kind=KeyKind.SHORT_LIVED).select_related("robot_of"):
         _warn_of(key)
 
 

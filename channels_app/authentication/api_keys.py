@@ -38,7 +38,7 @@ GLOBS_MAX = 50
 
 
 @transaction.atomic
-def mint(
+def create_user_key(
     *,
     owner: User,
     name: str,
@@ -75,7 +75,7 @@ def create_channel_key(
 
     Return the same as mint().
     """
-    acts.check_means(Action.KEY_CREATE, actor)
+    acts.check_credential_kind(Action.KEY_CREATE, actor)
     locked = lock_channel(actor, channel, Permission.OWN)
     limits = _limits(scopes, package_globs, expires_at)
     _check_room_for_robot(actor, locked)
@@ -84,14 +84,14 @@ def create_channel_key(
     return key, secret
 
 
-def mint_for_publishers(
+def create_short_lived_token(
     *, publishers: Iterable[Any], name: str, claims: dict[str, Any], expires_at: datetime
 ) -> tuple[ApiKey, str]:
     """Create a short-lived token with the rights of trusted publishers.
 
     Call it in the transaction of the token exchange.
     """
-    key, secret = _create(kind=KeyKind.MINTED, name=name[:300], claims=claims, expires_at=expires_at)
+    key, secret = _create(kind=KeyKind.SHORT_LIVED, name=name[:300], claims=claims, expires_at=expires_at)
     key.publishers.set(publishers)
     return key, secret
 

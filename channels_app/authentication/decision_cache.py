@@ -79,7 +79,7 @@ def decide_and_cache(
     return decision
 
 
-def forget() -> None:
+def clear() -> None:
     """Clear the cache."""
     _decisions.clear()
 
@@ -92,13 +92,13 @@ def _credential(request: HttpRequest) -> str:
 
 def _expires_at(actor: Actor) -> float:
     ends: list[datetime | None] = [each.expires_at for each in (actor.key, actor.token) if each]
-    if minted := actor.minted_key:
+    if short_lived := actor.short_lived_token:
         # The rights of a publisher that a key created end with that key.
-        ends += minted.publishers.values_list("made_with__expires_at", flat=True)
+        ends += short_lived.publishers.values_list("made_with__expires_at", flat=True)
     return min([time.time() + CACHED_S, *(end.timestamp() for end in ends if end)])
 
 
 def _store(cache_key: tuple[str, str], decision: Decision) -> None:
     if len(_decisions) >= DECISIONS_MAX:
-        forget()
+        clear()
     _decisions[cache_key] = decision

@@ -54,13 +54,13 @@ def create(
     """
     check_name(name)
     if is_by_operator:
-        pending_names.end_of_others(name, owner)
-    pending_names.claim(name=name, user=owner)
+        pending_names.end_others(name, owner)
+    pending_names.reserve(name=name, user=owner)
     if not is_by_operator:
         user_limits.check_channels(owner, name=name)
     channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
-    pending_names.bind(channel, owner)
+    pending_names.move_to_channel(channel, owner)
     reserved_names.end_reservation(name)
     log.record(
         Action.CHANNEL_CREATE, by=Actor(user=owner), channel=channel, target=name, detail={"private": is_private}
@@ -75,7 +75,7 @@ def update(*, actor: Actor, channel: Channel, **values: Any) -> Channel:
     locked = lock_channel(actor, channel, Permission.MANAGE)
     detail = _set(locked, values)
     if "is_private" in detail:
-        acts.check_means(Action.CHANNEL_UPDATE, actor)
+        acts.check_credential_kind(Action.CHANNEL_UPDATE, actor)
     if "logo" in detail:
         detail["logo"] = {"to": "another" if locked.logo else "none"}
     _record(Action.CHANNEL_UPDATE, actor, locked, detail)

@@ -20,18 +20,18 @@ from hub.errors import conflict
 CREATION_TIME = timedelta(hours=1)
 
 
-def claim(*, name: str, user: User, until: datetime | None = None) -> None:
+def reserve(*, name: str, user: User, expires_at: datetime | None = None) -> None:
     """Reserve a free name for `user`, within a transaction.
 
     Raise HubError 409 if a channel or another user has the name.
     """
-    until = until or timezone.now() + CREATION_TIME
-    locked = _lock_for(name, user, until)
+    expires_at = expires_at or timezone.now() + CREATION_TIME
+    locked = _lock_for(name, user, expires_at)
     if Channel.objects.filter(name=name).exists():
         raise conflict("channel_exists", f"There is a channel '{name}' already; choose another name.")
     reserved_names.check(name, user)
-    if locked.expires_at < until:
-        locked.expires_at = until
+    if locked.expires_at < expires_at:
+        locked.expires_at = expires_at
         locked.save(update_fields=["expires_at"])
 
 
@@ -40,7 +40,7 @@ def lock(*names: str) -> None:
     list(PendingName.objects.select_for_update().filter(name__in=names).order_by("name"))
 
 
-def bind(channel: Channel, owner: User) -> None:
+def move_to_channel(channel: Channel, owner: User) -> None:
     """Move the owner's pending trusted publishers of the name to the channel, and delete the name's row.
 
     Expired publishers stay expired.
@@ -54,7 +54,7 @@ def bind(channel: Channel, owner: User) -> None:
     PendingName.objects.filter(name=channel.name).delete()
 
 
-def end_of_others(name: str, user: User) -> None:
+def end_others(name: str, user: User) -> None:
     """End other users' pending publishers of the name: an operator creates the channel for `user`."""
     lock(name)
     other = of_another(name, user)
@@ -80,7 +80,7 @@ def release(name: str, user: User) -> None:
         PendingName.objects.filter(name=name, user=user).delete()
 
 
-def forget_expired() -> None:
+def delete_expired() -> None:
     PendingName.objects.filter(expires_at__lte=timezone.now()).delete()
 
 

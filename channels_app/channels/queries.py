@@ -43,14 +43,14 @@ def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QueryS
 
 
 def deleted_channels(actor: Actor) -> QuerySet[Channel]:
-    """Return the channels that `actor` may restore, with `goes_at`, the latest deletion first.
+    """Return the channels that `actor` may restore, with `purge_at`, the latest deletion first.
 
     Keys and tokens can't restore a channel: only a signed-in owner can.
     """
     deleted = with_has_logo().filter(deleted_at__gt=channels.purge_before()).order_by("-deleted_at")
     if actor.user is None or actor.key or actor.token:
         return deleted.none()
-    deleted = deleted.annotate(goes_at=ExpressionWrapper(F("deleted_at") + channels.grace(), DateTimeField()))
+    deleted = deleted.annotate(purge_at=ExpressionWrapper(F("deleted_at") + channels.grace(), DateTimeField()))
     if actor.user.is_superuser:
         return deleted
     return deleted.filter(members__user=actor.user, members__role=Role.OWNER)

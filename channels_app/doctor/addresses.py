@@ -87,10 +87,10 @@ def _page(address: SplitResult, found: PastedText) -> Finding | None:
     is_alone = len(found.words) == 1
     if place.kind != "page" or (is_alone and place.path_key is not None):
         return None
-    cure = f"The address for clients is {settings.HUB_PUBLIC_URL}/{place.channel.lower()}"
+    fix = f"The address for clients is {settings.HUB_PUBLIC_URL}/{place.channel.lower()}"
     if is_alone:
-        return info(f"This is the address of the page of {place.channel}, for browsers.", cure)
-    return error(f"This is the address of the page of {place.channel}, which clients can't read.", cure)
+        return info(f"This is the address of the page of {place.channel}, for browsers.", fix)
+    return error(f"This is the address of the page of {place.channel}, which clients can't read.", fix)
 
 
 def _no_channel(address: SplitResult) -> Finding | None:

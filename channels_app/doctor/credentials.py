@@ -5,7 +5,7 @@ from django.utils import timezone
 from channels_app.access import permissions
 from channels_app.access.permissions import ANONYMOUS, Actor, Permission
 from channels_app.authentication import actors, api_keys, placeholders
-from channels_app.doctor.findings import Finding, error, good, info
+from channels_app.doctor.findings import Finding, error, info, success
 from channels_app.models import ApiKey, Channel, KeyKind
 from hub.errors import HubError
 
@@ -34,10 +34,10 @@ def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
         channel = permissions.channel_for(actor, name, permission)
     except HubError as refusal:
         return [_narrowed(actor, name, permission) or error(refusal.detail, "")]
-    if needed == Permission.UPLOAD and channel.only_trusted_publishers and not actor.minted_key:
+    if needed == Permission.UPLOAD and channel.only_trusted_publishers and not actor.short_lived_token:
         return [error(f"Only trusted publishers may upload to {name}.", "Its owners can change that, under Policies.")]
     who = "of everybody" if actor == ANONYMOUS else "of this credential"
-    findings = [good(f"Permissions {who} in {name}: {allowed(actor, name)}.")]
+    findings = [success(f"Permissions {who} in {name}: {allowed(actor, name)}.")]
     if actor.key and actor.key.package_globs and needed == Permission.UPLOAD:
         findings.append(info(f"It may only upload packages named {', '.join(actor.key.package_globs)}."))
     return findings
@@ -80,9 +80,9 @@ def _token(secret: str) -> tuple[Finding, Actor | None]:
         ), None
     name = token.client.name if token.client else "an application"
     scopes = ", ".join(permissions.channel_scopes(token))
-    return good(f"This is a token of {name}, for {token.user}.", f"It is for: {scopes or 'signing in only'}."), Actor(
-        user=token.user, token=token
-    )
+    return success(
+        f"This is a token of {name}, for {token.user}.", f"It is for: {scopes or 'signing in only'}."
+    ), Actor(user=token.user, token=token)
 
 
 def _key(key: ApiKey | None) -> tuple[Finding, Actor | None]:
@@ -98,13 +98,13 @@ def _key(key: ApiKey | None) -> tuple[Finding, Actor | None]:
     if key.owner and not key.owner.is_active:
         return error(f"{_name(key)} belongs to a deactivated user.", "An administrator can reactivate them."), None
     until = f"until {key.expires_at:%d %B %Y}" if key.expires_at else "and does not expire"
-    return good(f"{_name(key)} is valid {until}.", f"It is for: {', '.join(key.scopes)}."), Actor(
+    return success(f"{_name(key)} is valid {until}.", f"It is for: {', '.join(key.scopes)}."), Actor(
         user=key.owner, key=key
     )
 
 
 def _name(key: ApiKey) -> str:
-    if key.kind == KeyKind.MINTED:
+    if key.kind == KeyKind.SHORT_LIVED:
         return f"The short-lived token of {key.name}"
     return f"The key “{key.name}” of {key.owner or key.robot_of}"
 
@@ -115,7 +115,7 @@ def _narrowed(actor: Actor, name: str, permission: Permission) -> Finding | None
     It does not look at the channel, so it reveals no private channel.
     """
     key = actor.key
-    if key is None or actor.minted_key:
+    if key is None or actor.short_lived_token:
         return None
     if permission not in key.scopes:
         scopes = ", ".join(key.scopes)

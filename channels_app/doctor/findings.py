@@ -5,24 +5,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding and its remedy; `tone` is that of an alert: success, info, warning or error."""
+    """A finding and its remedy; `severity` is that of an alert: success, info, warning or error."""
 
-    tone: str
+    severity: str
     found: str
-    cure: str = ""
+    fix: str = ""
 
 
-def good(found: str, more: str = "") -> Finding:
+def success(found: str, more: str = "") -> Finding:
     return Finding("success", found, more)
 
 
-def info(found: str, cure: str = "") -> Finding:
-    return Finding("info", found, cure)
+def info(found: str, fix: str = "") -> Finding:
+    return Finding("info", found, fix)
 
 
-def warning(found: str, cure: str) -> Finding:
-    return Finding("warning", found, cure)
+def warning(found: str, fix: str) -> Finding:
+    return Finding("warning", found, fix)
 
 
-def error(found: str, cure: str) -> Finding:
-    return Finding("error", found, cure)
+def error(found: str, fix: str) -> Finding:
+    return Finding("error", found, fix)

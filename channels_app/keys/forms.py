@@ -43,7 +43,7 @@ class KeyForm(forms.Form):
         help_text="Where you will use it, so that you recognize it.",
     )
     scopes = forms.MultipleChoiceField(error_messages={"required": "Choose at least one permission."})
-    package_globs = GlobsField(deed="upload or delete")
+    package_globs = GlobsField(action="upload or delete")
     lifetime = forms.ChoiceField(label="Expires", choices=LIFETIMES, initial="365")
     expires_on = forms.DateField(required=False, label="Last day (UTC)", widget=forms.DateInput({"type": "date"}))
 

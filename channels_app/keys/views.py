@@ -43,7 +43,7 @@ def personal(request: HttpRequest) -> HttpResponse:
     form, made = _personal_form(user, sent(request)), None
     if form.is_valid():
         with shown_in(form, fields=FIELD_OF):
-            made = api_keys.mint(owner=user, **form.arguments())
+            made = api_keys.create_user_key(owner=user, **form.arguments())
             form = _personal_form(user)
     context = _context(request, present, form, made)
     return _no_store(render(request, "account/keys.html", context))
@@ -82,7 +82,7 @@ def _context(request: HttpRequest, present: QuerySet[ApiKey], form: KeyForm, mad
     return {
         "form": form,
         "listed": listed,
-        "asked": next((key for key in listed if str(key.pk) == request.GET.get("revoke")), None),
+        "to_confirm": next((key for key in listed if str(key.pk) == request.GET.get("revoke")), None),
         "made": made and {"key": made[0], "secret": made[1]},
     }
 

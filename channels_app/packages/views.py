@@ -43,7 +43,7 @@ def channel(request: HttpRequest, channel: str) -> HttpResponse:
         "channel": found,
         "may": may,
         "counts": counts,
-        "wish": filters,
+        "filters": filters,
         "is_narrowed": bool(filters["text"] or filters["subdir"]),
         "page": Paginator(packages, PACKAGES_A_PAGE).get_page(request.GET.get("page")),
         "public_url": settings.HUB_PUBLIC_URL,

@@ -23,14 +23,14 @@ def hand_over(*, by: User | None, user: User, username: str, deactivate: bool) -
 
     `by` is None for a command. `user` becomes a maintainer and stays in the teams, or is deactivated.
     """
-    heir = users.user_named(username)
-    if heir == user:
+    successor = users.user_named(username)
+    if successor == user:
         raise bad_request("hand_over_to_self", f"'{user}' can't be their own successor. Enter another user name.")
     found = sole_owners.sole_ownership([user])
     for channel in found.channels:
-        _hand_channel(by, user, heir, channel)
+        _hand_channel(by, user, successor, channel)
     for team in found.teams:
-        _hand_team(by, heir, team)
+        _hand_team(by, successor, team)
     if deactivate:
         sole_owners.check_may_end([user])
         User.objects.filter(pk=user.pk).update(is_active=False)
@@ -44,19 +44,19 @@ def in_words(handed: SoleOwnership, username: str) -> str:
     return f"Handed over to {username}: {', '.join(names)}." if names else "There was nothing to hand over."
 
 
-def _hand_channel(by: User | None, user: User, heir: User, channel: Channel) -> None:
+def _hand_channel(by: User | None, user: User, successor: User, channel: Channel) -> None:
     locked = Channel.objects.select_for_update(no_key=True).defer("logo").get(pk=channel.pk)
-    owner = members.named(locked, heir.username) or Member(channel=locked, user=heir)
+    owner = members.named(locked, successor.username) or Member(channel=locked, user=successor)
     members.make_owner(owner)
     Member.objects.filter(channel=locked, user=user).update(role=Role.MAINTAINER)
     quotas.mark_outdated(locked, user)
-    _record(Action.CHANNEL_TRANSFER, by, heir.username, channel=locked, before=user.username)
+    _record(Action.CHANNEL_TRANSFER, by, successor.username, channel=locked, before=user.username)
 
 
-def _hand_team(by: User | None, heir: User, team: Team) -> None:
+def _hand_team(by: User | None, successor: User, team: Team) -> None:
     locked = Team.objects.select_for_update().get(pk=team.pk)
-    TeamMember.objects.update_or_create(team=locked, user=heir, defaults={"is_manager": True})
-    _record(Action.TEAM_MANAGER, by, locked.name, user=heir.username, is_manager=True)
+    TeamMember.objects.update_or_create(team=locked, user=successor, defaults={"is_manager": True})
+    _record(Action.TEAM_MANAGER, by, locked.name, user=successor.username, is_manager=True)
 
 
 def _record(action: Action, by: User | None, target: str, *, channel: Channel | None = None, **detail: Any) -> None:

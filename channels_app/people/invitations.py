@@ -56,37 +56,37 @@ def invite(
     """Invite an address, a user or a team. A pending invitation is renewed, and its former link expires."""
     if actor.user is None:
         raise forbidden("person_needed", "Only users can send invitations; this key belongs to no user.")
-    asked = _team(team) if team else _person(email or username, is_address=bool(email))
-    _count(actor.user, asked)
+    invitee = _team(team) if team else _person(email or username, is_address=bool(email))
+    _count(actor.user, invitee)
     with transaction.atomic():
         locked = acts.lock_channel(Action.INVITATION_SEND, actor, channel)
         members.check_may_give(actor, locked, role)
-        members.check_no_team_owns(asked.name if team else "", locked, role)
-        _check_is_no_member(locked, asked, role)
-        invitation = Invitation.objects.filter(channel=locked, invitee_name=asked.name).first() or Invitation(
+        members.check_no_team_owns(invitee.name if team else "", locked, role)
+        _check_is_no_member(locked, invitee, role)
+        invitation = Invitation.objects.filter(channel=locked, invitee_name=invitee.name).first() or Invitation(
             channel=locked
         )
         if invitation.pk:
             members.check_may_give(actor, locked, invitation.role)
         invitation.role = role
-        _send(invitation, asked, actor.user)
-        _record(Action.INVITATION_SEND, actor, invitation, asked.name)
+        _send(invitation, invitee, actor.user)
+        _record(Action.INVITATION_SEND, actor, invitation, invitee.name)
     return invitation
 
 
 def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
     """Invite somebody to the team, by user name or e-mail address."""
-    asked = _person(who, is_address="@" in who)
-    _count(user, asked)
+    invitee = _person(who, is_address="@" in who)
+    _count(user, invitee)
     with transaction.atomic():
         locked = teams.lock_team(user, team)
-        if asked.user and TeamMember.objects.filter(team=locked, user=asked.user).exists():
-            raise conflict("in_team", f"{asked.user} is in the team '{locked}' already.")
-        invitation = Invitation.objects.filter(to_team=locked, invitee_name=asked.name).first() or Invitation(
+        if invitee.user and TeamMember.objects.filter(team=locked, user=invitee.user).exists():
+            raise conflict("in_team", f"{invitee.user} is in the team '{locked}' already.")
+        invitation = Invitation.objects.filter(to_team=locked, invitee_name=invitee.name).first() or Invitation(
             to_team=locked
         )
-        _send(invitation, asked, user)
-        log.record(Action.TEAM_INVITE, by=Actor(user=user), target=locked.name, detail={"user": asked.name})
+        _send(invitation, invitee, user)
+        log.record(Action.TEAM_INVITE, by=Actor(user=user), target=locked.name, detail={"user": invitee.name})
     return invitation
 
 
@@ -165,7 +165,7 @@ def is_invited(email: str) -> bool:
     return bool(address) and pending().filter(email=address).exists()
 
 
-def forget_expired() -> None:
+def delete_expired() -> None:
     Invitation.objects.filter(expires_at__lte=timezone.now()).delete()
 
 
@@ -203,18 +203,19 @@ def _join_channel(user: User, invitation: Invitation) -> Member:
     return member
 
 
-def _send(invitation: Invitation, asked: Invitee, by: User) -> None:
+def _send(invitation: Invitation, invitee: Invitee, by: User) -> None:
     """Renew the row and queue its mail."""
     if invitation.declined_at and invitation.expires_at > timezone.now():
         raise conflict(
             "declined",
-            f"{asked.name} declined an invitation and can't be invited again until {invitation.expires_at:%-d %B %Y}.",
+            f"{invitee.name} declined an invitation and can't be invited again "
+            f"until {invitation.expires_at:%-d %B %Y}.",
         )
     invitation.invitee_name, invitation.email, invitation.user, invitation.team = (
-        asked.name,
-        asked.email,
-        asked.user,
-        asked.team,
+        invitee.name,
+        invitee.email,
+        invitee.user,
+        invitee.team,
     )
     invitation.invited_by, invitation.declined_at = by, None
     invitation.mailed_at, invitation.mail_failure = None, ""
@@ -224,17 +225,19 @@ def _send(invitation: Invitation, asked: Invitee, by: User) -> None:
     outbox.put(SEND, invitation.pk, lane=lane(invitation.pk))
 
 
-def _count(user: User, asked: Invitee) -> None:
+def _count(user: User, invitee: Invitee) -> None:
     """Raise HubError 429 if `user` invites, or the same recipient is invited, too often.
 
     Unknown recipients are counted, too. The counter of the pair keeps one inviter from using up the recipient's limit.
     """
     counters.hit("invitation-by-account", f"user {user.pk}", "invitations of yours")
     counters.hit("invitation-by-day", f"user {user.pk}", "invitations of yours")
-    counters.hit("invitation-by-pair", f"user {user.pk} {asked.name.lower()}", f"invitations of {asked.name} by you")
-    counters.hit("invitation-by-recipient", asked.name.lower(), f"invitations of {asked.name}")
-    if asked.email:
-        counters.hit("mail-by-recipient", asked.email, "mails to this address")
+    counters.hit(
+        "invitation-by-pair", f"user {user.pk} {invitee.name.lower()}", f"invitations of {invitee.name} by you"
+    )
+    counters.hit("invitation-by-recipient", invitee.name.lower(), f"invitations of {invitee.name}")
+    if invitee.email:
+        counters.hit("mail-by-recipient", invitee.email, "mails to this address")
 
 
 def _person(who: str, *, is_address: bool) -> Invitee:
@@ -255,14 +258,14 @@ def _team(name: str) -> Invitee:
     return Invitee(f"team {name}", team=Team.objects.filter(name=name).first())
 
 
-def _check_is_no_member(channel: Channel, asked: Invitee, role: str) -> None:
+def _check_is_no_member(channel: Channel, invitee: Invitee, role: str) -> None:
     """Raise HubError 409 for members; the inviter can see their names.
 
     Addresses are not checked: that would reveal their owner.
     """
-    if asked.email:
+    if invitee.email:
         return
-    username, team = (asked.user.username if asked.user else ""), (asked.team.name if asked.team else "")
+    username, team = (invitee.user.username if invitee.user else ""), (invitee.team.name if invitee.team else "")
     existing = members.named(channel, username, team) if username or team else None
     if existing and not promotes_to_owner(role, existing):
         raise members.is_member_already(existing)

@@ -110,7 +110,7 @@ def _page(request: HttpRequest, actor: Actor, channel: Channel) -> HttpResponse:
         pending=[(each, invitation_mails.link_of(each)) for each in member_queries.pending_invitations(channel)],
         has_mail=mailing.is_set_up(),
         adds=members.may_add(actor),
-        asked=_to_confirm(request, channel),
+        to_confirm=_to_confirm(request, channel),
         **_found(request, actor, channel),
     )
 

@@ -107,7 +107,7 @@ def _page(request: HttpRequest, user: User, team: Team, forms: dict[str, Any]) -
         "team": team,
         "forms": forms,
         "people": people,
-        "asked": team_queries.people(team).filter(user__username=_text(request.GET, "remove")).first(),
+        "to_confirm": team_queries.people(team).filter(user__username=_text(request.GET, "remove")).first(),
         "memberships": team_queries.channels_of(user, team),
         "may_manage": teams.manages(user, team),
         "pending": team_queries.pending(team),

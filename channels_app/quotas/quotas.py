@@ -159,13 +159,16 @@ def check_next_owner(member: Member) -> None:
     first, *others = owners[:2]
     if first != member or not others or others[0].user is None:
         return
-    heir = others[0].user
-    user_limits.check_heir(heir)
-    most_bytes = user_limits.limit("bytes", heir)
-    if most_bytes is not None and _bytes_of(user_limits.channels_of(heir)) + _bytes_of([member.channel]) > most_bytes:
+    successor = others[0].user
+    user_limits.check_successor(successor)
+    most_bytes = user_limits.limit("bytes", successor)
+    if (
+        most_bytes is not None
+        and _bytes_of(user_limits.channels_of(successor)) + _bytes_of([member.channel]) > most_bytes
+    ):
         raise forbidden(
             "bytes_limit",
-            f"'{member.channel}' does not fit into the storage quota of {heir}, who would pay for it. "
+            f"'{member.channel}' does not fit into the storage quota of {successor}, who would pay for it. "
             "Delete packages first, or ask an administrator.",
         )
 
@@ -180,7 +183,7 @@ def mark_outdated(channel: Channel, *former: User | None) -> None:
     Usage.objects.filter(payers).update(counted_at=OUT_OF_DATE)
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Mark counts that are older than a day as out of date.
 
     Without quotas, delete all rows.

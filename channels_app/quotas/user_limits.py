@@ -78,7 +78,7 @@ def check_channels(user: User, *, name: str = "") -> None:
     )
 
 
-def check_heir(user: User) -> None:
+def check_successor(user: User) -> None:
     """Raise 403 if `user` has no room for a channel that another user hands over.
 
     The message does not reveal the numbers of `user`.

@@ -71,7 +71,7 @@ def address(request: HttpRequest) -> str:
     return str(IPv6Network((found, 64), strict=False)) if ":" in found else found
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Delete the counts of past windows."""
     RateCount.objects.filter(window__lt=time.time()).delete()
 

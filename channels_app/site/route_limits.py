@@ -28,9 +28,9 @@ def recipient(request: HttpRequest) -> str:
     return tries.recipient(request, email) if email else ""
 
 
-def anybody(request: HttpRequest) -> str:
+def visitor_counter(request: HttpRequest) -> str:
     """Return the shared counter of visitors; empty for signed-in users and known devices."""
-    return tries.visitors(request, request.POST.get("email", ""))
+    return tries.visitor_mail_counter(request, request.POST.get("email", ""))
 
 
 def key_maker(request: HttpRequest) -> str:
@@ -57,14 +57,14 @@ class RouteLimit:
 SIGN_INS = RouteLimit("sign-in-by-address", counters.address, "tries to sign in from this address")
 TRIES = RouteLimit(
     "sign-in-by-account",
-    tries.counted,
+    tries.attempt_counter,
     "tries to sign in to this account",
     passes=tries.has_right_code,
     then=tries.too_many,
 )
 SECOND_FACTORS = RouteLimit(
     "second-factor-by-account",
-    tries.half_signed_in,
+    tries.second_factor_counter,
     "tries of a second factor for this account",
     then=tries.too_many_factors,
 )
@@ -75,7 +75,7 @@ CONFIRMATIONS = RouteLimit(
 SIGN_UPS = RouteLimit("sign-up-by-address", counters.address, "new accounts from this address")
 RESETS = RouteLimit("password-reset-by-address", counters.address, "password resets from this address")
 MAILS = RouteLimit("mail-by-recipient", recipient, "mails to this address", is_counted=False)
-VISITORS_MAILS = RouteLimit("mail-by-visitors", anybody, "mails that visitors ask for", is_counted=False)
+VISITORS_MAILS = RouteLimit("mail-by-visitors", visitor_counter, "mails that visitors ask for", is_counted=False)
 EMAILS = RouteLimit("email-by-account", user, "changes of e-mail addresses")
 DEVICES = RouteLimit("device-by-address", counters.address, "sign-ins of devices from this address")
 DEVICE_CODES = RouteLimit("device-code-by-account", user, "tries of a device's code")

@@ -16,7 +16,7 @@ register = template.Library()
 
 
 @register.inclusion_tag("parts/field.html")
-def worded(field: BoundField, label: str, help_text: str = "") -> dict[str, Any]:
+def labelled_field(field: BoundField, label: str, help_text: str = "") -> dict[str, Any]:
     """Render a field of an allauth form with a label of the hub: `{% worded form.login "User name or e-mail" %}`."""
     field.label, field.help_text, field.field.help_text = label, help_text, help_text
     field.field.widget.attrs.pop("placeholder", None)
@@ -35,7 +35,7 @@ def as_json(value: object) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def come_back(context: dict[str, Any]) -> str:
+def next_query(context: dict[str, Any]) -> str:
     """Return the query of a sign-in link that leads back to this page. Sign-in pages keep their own `next`."""
     request = context["request"]
     here = request.GET.get("next") if request.path.startswith("/accounts/") else request.get_full_path()
@@ -43,7 +43,7 @@ def come_back(context: dict[str, Any]) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def whom_to_ask(context: dict[str, Any]) -> str:
+def responsible_person(context: dict[str, Any]) -> str:
     """Return the person to ask for the missing right: an administrator on their pages, else a channel's owner."""
     of_hub = context["request"].path.split("/")[1] in ("admin", "status")
     return "an administrator of the hub" if of_hub else "an owner of the channel"

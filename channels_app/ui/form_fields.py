@@ -20,12 +20,12 @@ Files: TypeAlias = "MultiValueDict[str, UploadedFile[Any]] | None"
 class GlobsField(forms.CharField):
     """Package names, separated by spaces, lines or commas; the cleaned value is a list."""
 
-    def __init__(self, *, deed: str = "upload") -> None:
+    def __init__(self, *, action: str = "upload") -> None:
         super().__init__(
             required=False,
             label="Package names",
             widget=forms.Textarea(AS_TYPED | {"rows": 2, "placeholder": "sample\nsample-*"}),
-            help_text=f"Names of packages that it may {deed}, one per line; * matches any text. Empty: all packages.",
+            help_text=f"Names of packages that it may {action}, one per line; * matches any text. Empty: all packages.",
         )
 
     def clean(self, value: Any) -> list[str]:

@@ -122,7 +122,7 @@ def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes + FORM_OVERHEAD_BYTES:
         raise _over_limit(limit_bytes)
     _check_space(body.declared_bytes or 0)
-    database.give_back()
+    database.release_connection()
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upload")) as file:
         sink = _Sink(file, limit_bytes)
         content_type, options = parse_options_header(body.content_type)

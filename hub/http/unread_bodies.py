@@ -49,7 +49,7 @@ def discard(rest: Readable, connection: socket.socket | None = None) -> None:
 
     Shut the connection down if that is not enough, or if DISCARDING has no free slot.
     """
-    database.give_back()
+    database.release_connection()
     if not DISCARDING.acquire(blocking=False):
         _shut_down(connection)
         return

@@ -35,7 +35,7 @@ REQUEST_SECONDS = Histogram(
 UPLOADS = Counter("channelhub_uploads", "Uploads by outcome.", ["outcome"], registry=REGISTRY)
 UPLOAD_BYTES = Counter("channelhub_upload_bytes", "Bytes of uploads by outcome.", ["outcome"], registry=REGISTRY)
 DOWNLOADS = Counter("channelhub_downloads", "Packages that were delivered.", ["delivery"], registry=REGISTRY)
-MINTED = Counter(
+TOKEN_EXCHANGES = Counter(
     "channelhub_mint",
     "Identity tokens of CI, exchanged or refused.",
     ["provider", "outcome"],

@@ -98,7 +98,7 @@ class Store(Protocol):
     def stats(self, prefix: str) -> Iterator[tuple[str, Stat]]:
         """Yield the same keys with their Stat. A bucket returns a thousand per request."""
 
-    def sweep(self, *, older_than_s: int) -> int:
+    def delete_unfinished(self, *, older_than_s: int) -> int:
         """Remove leftovers of interrupted puts and return their number."""
 
 

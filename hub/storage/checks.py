@@ -124,9 +124,9 @@ def takes_large_files(target: ProbeTarget) -> str:
     return f"A file of {LARGE_BYTES // MIB} MiB, sent to a bucket in several parts, is read back."
 
 
-def sweeps(target: ProbeTarget) -> str:
+def deletes_unfinished(target: ProbeTarget) -> str:
     try:
-        target.store.sweep(older_than_s=TEN_YEARS_S)
+        target.store.delete_unfinished(older_than_s=TEN_YEARS_S)
     except StoreError as error:
         raise LimitError(
             f"Leftovers of interrupted uploads can't be listed ({error}). Add a lifecycle rule to the bucket that "
@@ -154,7 +154,7 @@ PROBES: dict[str, Probe] = {
     "list": lists,
     "delete": deletes,
     "large file": takes_large_files,
-    "leftovers": sweeps,
+    "leftovers": deletes_unfinished,
     "latency": answers_quickly,
 }
 

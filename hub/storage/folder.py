@@ -86,8 +86,8 @@ class FolderStore:
                 found = Path(self.root, key).stat()
                 yield key, Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
-    def sweep(self, *, older_than_s: int) -> int:
-        with as_store_error("sweep", self.root, OSError):
+    def delete_unfinished(self, *, older_than_s: int) -> int:
+        with as_store_error("delete_unfinished", self.root, OSError):
             temporaries = [path for path in self._walk("") if path.name.startswith(TEMPORARY_PREFIX)]
             # A link's mtime can be as old as its source; its ctime is its creation.
             leftovers = [path for path in temporaries if _age_s(path) > older_than_s]

@@ -123,9 +123,9 @@ class S3Store:
                 for found in page.get("Contents", ()):
                     yield found["Key"].removeprefix(self._location), Stat(found["Size"], found["LastModified"])
 
-    def sweep(self, *, older_than_s: int) -> int:
+    def delete_unfinished(self, *, older_than_s: int) -> int:
         before = datetime.now(UTC) - timedelta(seconds=older_than_s)
-        with _as_store_error("sweep", self._bucket):
+        with _as_store_error("delete_unfinished", self._bucket):
             pages = self._client.get_paginator("list_multipart_uploads")
             uploads = [
                 (upload["Key"], upload["UploadId"])

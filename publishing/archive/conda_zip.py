@@ -109,7 +109,7 @@ class EntryReader:
         self._left -= len(data)
         self._crc = zlib.crc32(data, self._crc)
         if self._watch:
-            self._watch.pass_by(data)
+            self._watch.check_next(data)
         if not self._left and self._crc != self._entry.crc:
             raise BadPackage(f"{self._entry.name} does not have the checksum that the ZIP states; upload it again")
         return data

@@ -41,7 +41,7 @@ class Watch:
         self._tail = b""
         self._tail_offset = 0
 
-    def pass_by(self, data: bytes) -> None:
+    def check_next(self, data: bytes) -> None:
         """Check the next bytes. Raise BadPackage if a reader could end the entry in them."""
         window = self._tail + data
         for mark in MARK.finditer(window):

@@ -179,7 +179,7 @@ def _check_site_packages(index: dict[str, Any]) -> None:
     if path is None:
         return
     segments = path.split("/") if isinstance(path, str) else [".."]
-    is_plain = "" not in segments and not any(map(system_names.leaves, segments))
+    is_plain = "" not in segments and not any(map(system_names.is_dot_segment, segments))
     if not is_plain or "\\" in path or ":" in path or system_names.folded(segments[0]) == paths.RESERVED_DIRECTORY:
         raise BadPackage(
             f"{NAME} has the python_site_packages_path {quote(path)}; expected a relative path without "

@@ -5,7 +5,7 @@ import unicodedata
 
 from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.limits import Limits
-from publishing.archive.system_names import SHORT_NAME, fits_windows, folded, is_invisible, leaves
+from publishing.archive.system_names import SHORT_NAME, fits_windows, folded, is_dot_segment, is_invisible
 from publishing.wording import quote
 
 # Unicode's category Cc: C0, DEL and C1.
@@ -40,7 +40,7 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
         segments = [segment for segment in segments if segment not in {"", "."}]
         path = "/".join(segments)
     for segment in segments:
-        if (segment.startswith(".") or not segment.isascii()) and leaves(segment):
+        if (segment.startswith(".") or not segment.isascii()) and is_dot_segment(segment):
             raise BadPackage(f"the member {quote(path)} has the segment {quote(segment)}; expected a plain path")
         if len(segment.encode()) > limits.segment_bytes:
             raise over_limit(
@@ -92,7 +92,7 @@ def symlink_detours(path: str, raw_target: bytes, limits: Limits) -> set[str]:
     place = path.split("/")[:-1]
     own = len(place)
     for segment in target.split("/"):
-        if segment not in {".", ".."} and leaves(segment):
+        if segment not in {".", ".."} and is_dot_segment(segment):
             raise BadPackage(
                 f"the symlink {quote(path)} has the target {quote(target)}, which Windows or macOS changes"
             )

@@ -269,7 +269,7 @@ def _warnings(file_name: FileName, index: dict[str, Any], tree: Tree) -> Iterato
 def _features(name: str, tree: Tree) -> Iterator[str]:
     """Yield the facts of CEP 38 that hold for this package."""
     for directory in ("activate.d", "deactivate.d"):
-        if tree.holds_below(f"etc/conda/{directory}/"):
+        if tree.contains_below(f"etc/conda/{directory}/"):
             yield directory
     modes = tree.file_modes or documents.prefix_modes(tree.documents.get(old_lists.HAS_PREFIX))
     for mode in ("binary", "text"):

@@ -53,7 +53,7 @@ def is_invisible(path: str) -> bool:
     return visible(path) != path
 
 
-def leaves(segment: str) -> bool:
+def is_dot_segment(segment: str) -> bool:
     """Tell whether a file system reads the segment as '.' or '..'.
 
     Some drop trailing blanks, a stream, or invisible characters.

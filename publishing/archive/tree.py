@@ -97,7 +97,7 @@ class Tree:
     def holds(self, path: str) -> bool:
         return self.kind_of(path) is not None
 
-    def holds_below(self, directory: str) -> bool:
+    def contains_below(self, directory: str) -> bool:
         """Tell whether a path lies below `directory`, which ends with a slash."""
         prefix = directory.encode()
         return any(path.startswith(prefix) for path in self._nodes)

@@ -51,5 +51,5 @@ def _certificate(actor: Actor) -> dict[str, str] | None:
 
     Return None for uploads that are not from CI, and for providers without Sigstore certificates.
     """
-    minted = actor.minted_key
-    return issuers.provider_of(minted.claims).certificate(minted.claims) if minted else None
+    short_lived = actor.short_lived_token
+    return issuers.provider_of(short_lived.claims).certificate(short_lived.claims) if short_lived else None

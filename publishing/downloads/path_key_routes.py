@@ -19,8 +19,8 @@ from hub.http.middleware import NO_PAGE, PATH_KEY, PATH_KEY_PREFIX, SAFE_METHODS
 
 # Channel files, whoami, and feeds, whose readers send no headers. Client protocols declare their own.
 SERVED = frozenset({"channel-file", "channel-address", "whoami", "channel-feed", "package-feed"})
-# Files of a channel whose name was reserved after it was created; see addresses.nowhere.
-OLD_CHANNELS = "nowhere"
+# Files of a channel whose name was reserved after it was created; see addresses.reserved_word.
+OLD_CHANNELS = "reserved-word"
 
 
 def allow_path_key_routes(get_response: GetResponse) -> GetResponse:

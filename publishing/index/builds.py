@@ -153,11 +153,11 @@ def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[
         # If the lock was lost with its connection, this build may have overwritten the files of a newer one.
         if not connection.is_usable():
             connection.close()
-        _put_off(index_id)
+        _postpone(index_id)
         raise
 
 
-def _put_off(index_id: int) -> None:
+def _postpone(index_id: int) -> None:
     """Mark the index stale again and due after RETRY_AFTER. If the database fails, keep the time in this process."""
     due_at = timezone.now() + RETRY_AFTER
     try:
@@ -180,11 +180,11 @@ def build(index: SubdirIndex, *, bound_s: float | None = None) -> None:
     """
     began = datetime.now(UTC)
     deadline = None if bound_s is None else time.monotonic() + bound_s
-    names = _to_make(index, None if bound_s is None else NAMES_MAX)
+    names = _names_to_build(index, None if bound_s is None else NAMES_MAX)
     with metrics.BUILDS.labels("subdir" if index.subdir else "channel").time():
         if index.subdir == WHOLE_CHANNEL:
             _mark_made(index, channel_files.remake(index, names, deadline))
-            if _to_make(index, 1):
+            if _names_to_build(index, 1):
                 return
             made: list[str] = []
             channel_files.write_files(index)
@@ -198,7 +198,7 @@ def stale_names(index: SubdirIndex) -> QuerySet[IndexedName]:
     return index.names.filter(changed__gt=F("made"))
 
 
-def _to_make(index: SubdirIndex, most: int | None) -> list[str]:
+def _names_to_build(index: SubdirIndex, most: int | None) -> list[str]:
     """Return the stale names, those with removals first. Names that change after this build began are left out."""
     stale = stale_names(index).filter(changed__lte=index.requested_revision).order_by("-removes", "changed", "name")
     return list(stale.values_list("name", flat=True)[:most])
@@ -230,7 +230,7 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
             "built_at": datetime.now(UTC),
             "requested_at": began,
         }
-        if not _to_make(index, 1):
+        if not _names_to_build(index, 1):
             ended |= {"built_revision": index.requested_revision, "due_at": _due_at(index, began)}
         SubdirIndex.objects.filter(pk=index.pk).update(**ended)
     if index.subdir != WHOLE_CHANNEL:

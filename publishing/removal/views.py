@@ -41,7 +41,7 @@ def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
         "channel": found,
         "artifact": artifact,
         "ways": ways,
-        "goes_at": removal.purge_at(artifact),
+        "purge_at": removal.purge_at(artifact),
         "grace_hours": settings.HUB_GRACE_HOURS,
         "is_owner": is_owner,
     }

@@ -32,10 +32,10 @@ FREE_BYTES = 5 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A problem and its remedy. `tone`: "error" if it affects users now, "warning" if it will."""
+class Problem:
+    """A problem and its remedy. `severity`: "error" if it affects users now, "warning" if it will."""
 
-    tone: str
+    severity: str
     what: str
     do: str
 
@@ -71,17 +71,17 @@ class Status:
     trust_root_at: datetime | None
 
     @property
-    def troubles(self) -> list[Trouble]:
+    def problems(self) -> list[Problem]:
         """Return all problems, errors before warnings."""
-        found = [*_services(self), *_work(self), *_checks(self), *_surroundings(self)]
-        return sorted(found, key=lambda trouble: trouble.tone != "error")
+        found = [*_services(self), *_work(self), *_checks(self), *_environment(self)]
+        return sorted(found, key=lambda problem: problem.severity != "error")
 
 
 def status() -> Status:
     """Return the state of the hub. Costs about ten queries, and at most two seconds for services that don't answer."""
     answers = health.check()
     usage = shutil.disk_usage(settings.HUB_DATA_DIR)
-    has_broker = not answers["broker"].trouble
+    has_broker = not answers["broker"].problem
     return Status(
         health=answers,
         waiting=_waiting() if has_broker else None,
@@ -125,21 +125,21 @@ def _workers() -> dict[str, list[str]] | None:
     return {name: sorted(queue["name"] for queue in taken) for name, taken in sorted(found.items())}
 
 
-def _services(status: Status) -> Iterator[Trouble]:
+def _services(status: Status) -> Iterator[Problem]:
     for name, answer in status.health.items():
-        if answer.trouble and name in health.NEEDED:
-            yield Trouble("error", f"The {name} fails: {answer.trouble}", f"Start the {name}, or look at its own log.")
-        elif answer.trouble:
-            yield Trouble(
+        if answer.problem and name in health.NEEDED:
+            yield Problem("error", f"The {name} fails: {answer.problem}", f"Start the {name}, or look at its own log.")
+        elif answer.problem:
+            yield Problem(
                 "error",
-                f"The broker fails: {answer.trouble}",
+                f"The broker fails: {answer.problem}",
                 "Uploads and downloads still work. New packages are indexed when the broker is back.",
             )
 
 
-def _work(status: Status) -> Iterator[Trouble]:
+def _work(status: Status) -> Iterator[Problem]:
     if status.indexes.lag_s > LAG_S:
-        yield Trouble(
+        yield Problem(
             "error",
             f"{_count(status.indexes.stale_count, 'index waits', 'indexes wait')} for a build, the oldest for "
             f"{duration(status.indexes.lag_s)}.",
@@ -148,59 +148,59 @@ def _work(status: Status) -> Iterator[Trouble]:
     taken = {name for names in (status.workers or {}).values() for name in names}
     idle = [name for name in queues.names() if name not in taken] if status.workers is not None else []
     if idle:
-        yield Trouble("error", f"No worker takes jobs from: {', '.join(idle)}.", "Start one; see docs/deployment.md.")
+        yield Problem("error", f"No worker takes jobs from: {', '.join(idle)}.", "Start one; see docs/deployment.md.")
     for name, waiting in (status.waiting or {}).items():
         if (waiting.oldest_s or 0) > LAG_S:
             message = f"A job waits in the queue {name} for {duration(waiting.oldest_s or 0)}."
-            yield Trouble("error", message, "Check that a worker takes this queue.")
+            yield Problem("error", message, "Check that a worker takes this queue.")
     if status.failed_count:
-        yield Trouble(
+        yield Problem(
             "error",
             f"{_count(status.failed_count, 'job has', 'jobs have')} failed.",
             "Fix the cause that the error names, then send the jobs again below.",
         )
 
 
-def _checks(status: Status) -> Iterator[Trouble]:
+def _checks(status: Status) -> Iterator[Problem]:
     if status.verified.difference_count:
-        yield Trouble(
+        yield Problem(
             "error",
             f"{_count(status.verified.difference_count, 'difference', 'differences')} between database, index files "
             f"and store in {_count(status.verified.differing_count, 'channel', 'channels')}.",
             "Run manage.py verify CHANNEL to list all of them, and with --repair to repair them.",
         )
     if status.verified.late_count:
-        yield Trouble(
+        yield Problem(
             "warning",
             f"{_count(status.verified.late_count, 'channel was', 'channels were')} not verified for two days.",
             "Verification runs every night: check that the schedule runs and that a worker takes the queue checks.",
         )
 
 
-def _surroundings(status: Status) -> Iterator[Trouble]:
+def _environment(status: Status) -> Iterator[Problem]:
     if status.disk.is_low:
-        yield Trouble(
+        yield Problem(
             "error",
             f"The data folder's disk has {sizes.in_words(status.disk.free_bytes)} left.",
             "Uploads are refused when it is full: enlarge it, or move the store to S3.",
         )
     if status.issuers:
         urls = ", ".join(issuer.url for issuer in status.issuers)
-        yield Trouble(
+        yield Problem(
             "warning",
             f"Keys could not be fetched from {urls}.",
             "Their CI is refused once the last keys are a day old.",
         )
     if trust_root_age.is_old():
-        yield Trouble(
+        yield Problem(
             "warning", "The Sigstore trust root is older than 30 days.", "Check that the hub can reach HUB_TUF_URL."
         )
     if settings.DEBUG:
-        yield Trouble("error", "HUB_DEBUG is on: error pages show code and settings to everybody.", "Unset it.")
+        yield Problem("error", "HUB_DEBUG is on: error pages show code and settings to everybody.", "Unset it.")
     if settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
-        yield Trouble("warning", "Mails are printed, not sent.", "Set EMAIL_URL.")
+        yield Problem("warning", "Mails are printed, not sent.", "Set EMAIL_URL.")
     if settings.HUB_PUBLIC_URL.startswith("http://") and settings.PUBLIC_HOST not in ("127.0.0.1", "localhost"):
-        yield Trouble("error", "Keys and passwords travel unencrypted.", "Set HUB_PUBLIC_URL to an https address.")
+        yield Problem("error", "Keys and passwords travel unencrypted.", "Set HUB_PUBLIC_URL to an https address.")
 
 
 def duration(seconds: float) -> str:

@@ -29,14 +29,14 @@ def page(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _act(request, user)
     found = status()
-    errors = [trouble for trouble in found.troubles if trouble.tone == "error"]
-    others = found.troubles[1:] if errors else found.troubles
+    errors = [problem for problem in found.problems if problem.severity == "error"]
+    others = found.problems[1:] if errors else found.problems
     context = {"status": found, "worst": errors[0] if errors else None, "others": others, "versions": versions()}
     return render(request, "status/page.html", context)
 
 
 def _act(request: HttpRequest, user: User) -> HttpResponse:
-    """Apply `retry=` or `put_away=` with a failed job's id or "all", or `test_mail=`. Ignore jobs that are gone."""
+    """Apply `retry=` or `dismiss=` with a failed job's id or "all", or `test_mail=`. Ignore jobs that are gone."""
     actor = Actor(user=user)
     if "retry" in request.POST:
         sent, left = failed_jobs.retry(actor=actor, jobs=_chosen(request.POST["retry"]))
@@ -44,9 +44,9 @@ def _act(request: HttpRequest, user: User) -> HttpResponse:
             messages.success(request, f"Sent again: {sent}. Jobs that succeed disappear from the list.")
         if left:
             messages.error(request, f"Not sent again: {left}, because the broker is down.")
-    elif "put_away" in request.POST:
+    elif "dismiss" in request.POST:
         messages.success(
-            request, f"Dismissed: {failed_jobs.dismiss(actor=actor, jobs=_chosen(request.POST['put_away']))}."
+            request, f"Dismissed: {failed_jobs.dismiss(actor=actor, jobs=_chosen(request.POST['dismiss']))}."
         )
     elif "test_mail" in request.POST:
         _test_mail(request, user)

@@ -82,11 +82,11 @@ def restore(folder: Path, *, overwrite: bool, only_store: bool = False) -> Itera
 
 def check_apart(folder: Path) -> None:
     """Refuse a backup's folder that shares files with the hub's own: a loss of one would be a loss of both."""
-    asked = folder.resolve()
+    target = folder.resolve()
     for word, own in _own_folders().items():
-        if asked.is_relative_to(own) or own.is_relative_to(asked):
-            where = "is" if asked == own else "is within" if asked.is_relative_to(own) else "holds"
-            raise BackupError(f"The folder {asked} {where} the hub's own {word}, {own}; expected one apart from it.")
+        if target.is_relative_to(own) or own.is_relative_to(target):
+            where = "is" if target == own else "is within" if target.is_relative_to(own) else "holds"
+            raise BackupError(f"The folder {target} {where} the hub's own {word}, {own}; expected one apart from it.")
 
 
 def _own_folders() -> dict[str, Path]:

@@ -33,10 +33,10 @@ from publishing.index import repodata
 from publishing.transfer.import_records import YANKED, Checked, ImportOutcome, OldIndex, Records, recording
 from publishing.uploads import upload
 from publishing.uploads.values import Upload
-from publishing.verification.inventory import Inventory, taken
+from publishing.verification.inventory import Inventory, inventory_of
 from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE
 
-__all__ = ["YANKED", "ImportOutcome", "put_old_indexes_aside", "take_in"]
+__all__ = ["YANKED", "ImportOutcome", "back_up_old_indexes", "import_packages"]
 
 # Threads for a bucket, which mostly wait for responses. A folder gets one thread per processor, up to this number.
 AT_ONCE = 8
@@ -47,7 +47,7 @@ BATCH = 100
 BATCH_BYTES = 8 * 1024**2
 
 
-def put_old_indexes_aside(name: str) -> None:
+def back_up_old_indexes(name: str) -> None:
     """Copy the repodata.json of every subdir below the folder `name`, before a build overwrites it."""
     for subdir in package_counts(name):
         target = f"{name}/{subdir}/{OLD_REPODATA}"
@@ -63,33 +63,33 @@ def package_counts(name: str) -> dict[str, int]:
     return dict(sorted(Counter(subdirs).items()))
 
 
-def take_in(channel: Channel) -> Iterator[ImportOutcome]:
+def import_packages(channel: Channel) -> Iterator[ImportOutcome]:
     """Import every package below the channel's folder that has no row, subdir by subdir. Yield the outcomes."""
     at_once = AT_ONCE if settings.HUB_STORAGE == "s3" else min(AT_ONCE, os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once, "import") as pool:
         try:
             for subdir in package_counts(channel.name):
-                yield from _take_in(channel, subdir, pool)
+                yield from _import_subdir(channel, subdir, pool)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _take_in(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterator[ImportOutcome]:
+def _import_subdir(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterator[ImportOutcome]:
     old = _old_index(channel, subdir)
     refused = 0
     gate = Lock()
-    with taken(f"{channel}/{subdir}/") as inventory, recording(channel, subdir, old, gate) as records:
-        checks = (pool.submit(_check_at, gate, channel, *found) for found in _new(inventory, records))
+    with inventory_of(f"{channel}/{subdir}/") as inventory, recording(channel, subdir, old, gate) as records:
+        checks = (pool.submit(_check_at, gate, channel, *found) for found in _unrecorded(inventory, records))
         for batch in _batches(_in_order(checks)):
             for outcome in records.add(batch):
                 refused += bool(outcome.refusal)
                 yield outcome
-        yield from _lost(channel, subdir, old)
+        yield from _missing_files(channel, subdir, old)
     if not refused:
         store().delete(f"{channel}/{subdir}/{OLD_REPODATA}")
 
 
-def _new(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
+def _unrecorded(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
     """Yield the key of each package without a row, and whether it has a sidecar. Claims the names in batches."""
     found = (key for key in inventory.all_keys() if PACKAGE.match(key.rpartition("/")[2]))
     while keys := list(islice(found, BATCH)):
@@ -204,7 +204,7 @@ def _old_index(channel: Channel, subdir: str) -> OldIndex:
         return OldIndex()
 
 
-def _lost(channel: Channel, subdir: str, old: OldIndex) -> Iterator[ImportOutcome]:
+def _missing_files(channel: Channel, subdir: str, old: OldIndex) -> Iterator[ImportOutcome]:
     """Yield an outcome for each file that the old index lists and neither the store nor the database has."""
     known = set(Artifact.objects.filter(channel=channel, subdir=subdir).values_list("file_name", flat=True))
     for file_name in sorted(old.records.keys() - known):

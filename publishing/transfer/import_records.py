@@ -103,7 +103,7 @@ class Records:
         names = [key.rpartition("/")[2] for key in keys]
         known = set(self._artifacts(names).values_list("file_name", flat=True))
         unknown = [name for name in names if name not in known]
-        with self._turn():
+        with self._write_turn():
             self._reserve([name for name in unknown if _can_be_a_package(name)])
         self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
@@ -119,7 +119,7 @@ class Records:
 
     def _add(self, checked: Sequence[Checked]) -> list[ImportOutcome]:
         try:
-            with self._turn():
+            with self._write_turn():
                 refusals, new, artifacts = self._record(checked)
         except UNSTORABLE as error:
             self._check_channel()
@@ -132,7 +132,7 @@ class Records:
         return refusals + [ImportOutcome(each.key, note=each.note) for each in new]
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _write_turn(self) -> Iterator[None]:
         """Hold `gate` for a write, then sleep as long as it took: SQLite has no queue for its write lock.
 
         No check begins while `gate` is locked: it would hold the interpreter's lock while this thread holds SQLite's.
@@ -146,7 +146,7 @@ class Records:
     @transaction.atomic
     def _record(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked], list[Artifact]]:
         self._check_channel()
-        refusals, new = self._sorted_out(checked)
+        refusals, new = self._split_batch(checked)
         artifacts = self._create(new) if new else []
         quotas.mark_outdated(self.channel)
         self._reservations([each.file_name for each in new]).delete()
@@ -168,7 +168,7 @@ class Records:
             theirs.filter(sha256="").update(expires_at=mine["expires_at"])
             theirs.exclude(sha256="").filter(expires_at__lte=now).update(**mine)
 
-    def _sorted_out(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked]]:
+    def _split_batch(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked]]:
         """Split a batch into refusals and packages to record, by the current rows."""
         names = [each.file_name for each in checked]
         reserved = {name: (token, sha256) for name, token, sha256 in self._reserved(names, locked=True)}

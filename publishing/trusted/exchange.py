@@ -64,13 +64,13 @@ def exchange(unverified_jwt: str) -> str:
         token = verified(unverified_jwt)
         provider = token.issuer.provider
         counters.hit("mint-by-subject", token.rate_limit_key, "exchanges of this CI's tokens")
-        minted = _mint(token, publishers.matching(token.issuer, token.signed_claims))
+        secret = _create_token(token, publishers.matching(token.issuer, token.signed_claims))
     except BadToken as error:
         logger.info("identity token refused: %s", error.code)
-        metrics.MINTED.labels(provider, error.code).inc()
+        metrics.TOKEN_EXCHANGES.labels(provider, error.code).inc()
         raise unprocessable(error.code, error.reason) from None
-    metrics.MINTED.labels(provider, "minted").inc()
-    return minted
+    metrics.TOKEN_EXCHANGES.labels(provider, "minted").inc()
+    return secret
 
 
 def verified(unverified_jwt: str) -> VerifiedToken:
@@ -98,18 +98,18 @@ def audiences() -> list[str]:
 def delete_expired() -> None:
     """Delete used identity tokens that can't be replayed any more, and expired short-lived tokens after a day."""
     UsedIdToken.objects.filter(expires_at__lt=timezone.now()).delete()
-    ApiKey.objects.filter(kind=KeyKind.MINTED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
+    ApiKey.objects.filter(kind=KeyKind.SHORT_LIVED, expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
 
 
 @transaction.atomic
-def _mint(token: VerifiedToken, matched: list[TrustedPublisher]) -> str:
+def _create_token(token: VerifiedToken, matched: list[TrustedPublisher]) -> str:
     _mark_used(token)
     settled = _settled(_locked(token, matched), token.signed_claims)
-    key, secret = api_keys.mint_for_publishers(
+    key, secret = api_keys.create_short_lived_token(
         publishers=settled,
         name=token.name,
         claims=dict(token.signed_claims),
-        expires_at=timezone.now() + timedelta(minutes=settings.HUB_MINTED_KEY_MINUTES),
+        expires_at=timezone.now() + timedelta(minutes=settings.HUB_SHORT_LIVED_TOKEN_MINUTES),
     )
     for publisher in settled:
         target = publisher.subject or token.issuer.url

@@ -75,19 +75,19 @@ class PublisherForm(forms.Form):
             "pins": {name: self.cleaned_data[f"{PIN}{name}"] for name in self.provider.pins},
         }
 
-    def asked(self) -> list[BoundField]:
+    def main_fields(self) -> list[BoundField]:
         """Return the fields that are always visible."""
         wanted = [field.name for field in self.provider.fields if field.is_required or field.name in RECOMMENDED]
         return [self[name] for name in ("issuer", *wanted) if name in self.fields]
 
-    def folded(self) -> list[BoundField]:
+    def folded_fields(self) -> list[BoundField]:
         """Return the folded fields: the other conditions, then the stable ids."""
-        shown = {field.name for field in self.asked()}
+        shown = {field.name for field in self.main_fields()}
         names_ = [field.name for field in self.provider.fields if field.name not in shown]
         return [self[name] for name in (*names_, *(f"{PIN}{name}" for name in self.provider.pins))]
 
     def is_unfolded(self) -> bool:
-        return any(field.errors or field.data for field in self.folded())
+        return any(field.errors or field.data for field in self.folded_fields())
 
 
 class PendingForm(PublisherForm):

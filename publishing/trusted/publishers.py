@@ -87,7 +87,7 @@ def add_pending(
     values = _values(issuer, fields, pins, may_upload=True, may_read=False, globs=package_globs)
     values |= {"channel_name": channel_name, "created_by": user, "expires_at": _pending_until()}
     with transaction.atomic():
-        pending_names.claim(name=channel_name, user=user, until=values["expires_at"])
+        pending_names.reserve(name=channel_name, user=user, expires_at=values["expires_at"])
         user_limits.check_channels(user, name=channel_name)
         waiting = _waiting(user)
         user_limits.check(
@@ -170,7 +170,7 @@ def settle(publisher: TrustedPublisher, signed_claims: Claims) -> None:
 def delete_expired() -> None:
     """Remove pending publishers that were not used in time, and publishers of expired or revoked keys."""
     TrustedPublisher.objects.filter(expires_at__lt=timezone.now()).delete()
-    pending_names.forget_expired()
+    pending_names.delete_expired()
     _remove_ended(TrustedPublisher.objects.all())
 
 

@@ -35,7 +35,7 @@ def context(publisher: TrustedPublisher) -> dict[str, Any]:
         # Clients request tokens of known providers themselves, but not those of other issuers.
         "publishes_with_key": provider == "generic",
         "publish_commands": publish_commands(channel),
-        "minutes": settings.HUB_MINTED_KEY_MINUTES,
+        "minutes": settings.HUB_SHORT_LIVED_TOKEN_MINUTES,
     }
 
 

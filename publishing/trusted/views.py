@@ -72,7 +72,7 @@ def _context(request: HttpRequest, form: PublisherForm, listed: list[Listed]) ->
         "form": form,
         "listed": listed,
         "providers": PROVIDERS.values(),
-        "asked": _named(request, listed, "remove"),
+        "to_confirm": _named(request, listed, "remove"),
         "used": used and snippets.context(used.publisher),
         "pending_days": publishers.PENDING.days,
     }

@@ -9,7 +9,9 @@ from publishing.removal import removal
 from publishing.uploads.values import Upload
 
 # SQL, because it runs three times per upload and mostly finds no row: the ORM takes ten times as long.
-OCCUPANT = "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
+EXISTING_ARTIFACT = (
+    "SELECT id FROM channels_app_artifact WHERE channel_id = %s AND subdir = %s AND LOWER(file_name) = %s"
+)
 
 
 def existing_artifact(upload: Upload, *, locked: bool = False) -> Artifact | None:
@@ -18,7 +20,7 @@ def existing_artifact(upload: Upload, *, locked: bool = False) -> Artifact | Non
     `locked`: lock its row until the transaction ends, so that the name can't be released meanwhile.
     """
     with database.prepared() as cursor:
-        cursor.execute(OCCUPANT, [upload.channel.pk, upload.info.subdir, upload.info.file_name.lower()])
+        cursor.execute(EXISTING_ARTIFACT, [upload.channel.pk, upload.info.subdir, upload.info.file_name.lower()])
         found = cursor.fetchone()
     if found is None:
         return None

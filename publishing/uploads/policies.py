@@ -24,7 +24,7 @@ def check_checksum(received: ReceivedFile) -> None:
 
 def check_policies(upload: Upload) -> None:
     actor, channel, info, force = upload.actor, upload.channel, upload.info, upload.force
-    if force and actor.minted_key:
+    if force and actor.short_lived_token:
         raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
     if force and not channel.allow_overwrite:
         raise forbidden(
@@ -32,7 +32,7 @@ def check_policies(upload: Upload) -> None:
             f"The channel '{channel}' does not allow force=true: its files never change. "
             "Raise the build number instead.",
         )
-    if channel.only_trusted_publishers and not actor.minted_key:
+    if channel.only_trusted_publishers and not actor.short_lived_token:
         raise forbidden(
             "trusted_publishers_only",
             f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",

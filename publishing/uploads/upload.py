@@ -131,7 +131,7 @@ def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
 
 
 def put(upload: Upload) -> None:
-    database.give_back()
+    database.release_connection()
     store().put(f"{upload.channel.name}/{upload.info.subdir}/{upload.info.file_name}", upload.received.path)
 
 
@@ -242,8 +242,8 @@ def facts(upload: Upload) -> dict[str, Any]:
 
 def provenance(actor: Actor) -> dict[str, str]:
     """Return the CI run of the holder of a short-lived token, from its verified identity token; empty for others."""
-    minted = actor.minted_key
-    return issuers.provider_of(minted.claims).provenance(minted.claims).as_dict() if minted else {}
+    short_lived = actor.short_lived_token
+    return issuers.provider_of(short_lived.claims).provenance(short_lived.claims).as_dict() if short_lived else {}
 
 
 def _reservation_end() -> datetime:

@@ -25,7 +25,7 @@ class Inventory:
         self.rows.execute(f"UPDATE held SET is_known = 1 WHERE key IN ({marks})", wanted)  # noqa: S608  # nosec B608  # question marks
         return dict(self.rows.execute(f"SELECT key, size_bytes FROM held WHERE key IN ({marks})", wanted))  # noqa: S608  # nosec B608  # question marks
 
-    def know(self, keys: Iterable[str]) -> None:
+    def mark_known(self, keys: Iterable[str]) -> None:
         self.rows.executemany("UPDATE held SET is_known = 1 WHERE key = ?", ((key,) for key in keys))
 
     def unknown(self, *, before: datetime) -> Iterator[str]:
@@ -38,7 +38,7 @@ class Inventory:
 
 
 @contextmanager
-def taken(prefix: str) -> Iterator[Inventory]:
+def inventory_of(prefix: str) -> Iterator[Inventory]:
     """Yield the inventory of the folder `prefix`, or of the whole store if it is empty."""
     rows = sqlite3.connect("")  # a temporary file, deleted when the connection closes
     try:

@@ -24,8 +24,8 @@ OLD_REPODATA = "repodata_before_import.json"
 
 
 def check(channel: Channel, inventory: Inventory) -> Iterator[Difference]:
-    inventory.know(_index_files(channel))
-    inventory.know(_shards(channel))
+    inventory.mark_known(_index_files(channel))
+    inventory.mark_known(_shards(channel))
     for key in inventory.unknown(before=timezone.now() - FRESH):
         if kind := classify(channel, key):
             yield Difference(kind, key, SENTENCES[kind].format(channel=channel))

@@ -15,7 +15,7 @@ from hub.locks import try_lock
 from publishing.models import Verification
 from publishing.verification import repairs, stored_artifacts, stored_indexes, unknown_files
 from publishing.verification.differences import Difference, DifferenceKind
-from publishing.verification.inventory import taken
+from publishing.verification.inventory import inventory_of
 
 NIGHT_HOUR_UTC = 3
 KEPT_MAX = 1000
@@ -34,7 +34,7 @@ class VerificationResult:
 
 def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
     """Compare everything; with `is_hashed`, also read every byte. Raise StoreError if the store does not answer."""
-    with taken(f"{channel}/") as inventory:
+    with inventory_of(f"{channel}/") as inventory:
         differences = [
             *stored_artifacts.check(channel, inventory, is_hashed=is_hashed),
             *stored_indexes.check(channel),
@@ -48,7 +48,7 @@ def damaged_count(channel: Channel) -> int:
     return Artifact.objects.filter(channel=channel, quarantine_reason__startswith=DAMAGED).count()
 
 
-def keep(channel: Channel, verified: VerificationResult, left: Sequence[Difference], *, is_hashed: bool) -> None:
+def save_result(channel: Channel, verified: VerificationResult, left: Sequence[Difference], *, is_hashed: bool) -> None:
     """Save the channel's last verification, with the differences `left` after repairs."""
     result = {
         "ended_at": timezone.now(),
@@ -62,22 +62,22 @@ def keep(channel: Channel, verified: VerificationResult, left: Sequence[Differen
 
 def send_due() -> None:
     """Enqueue a job for each channel that was not verified since the last night began."""
-    for channel in Channel.objects.filter(deleted_at=None, created_at__lt=_night()).exclude(
-        verification__ended_at__gte=_night()
+    for channel in Channel.objects.filter(deleted_at=None, created_at__lt=_last_night()).exclude(
+        verification__ended_at__gte=_last_night()
     ):
         send("publishing.tasks.verify_channel", channel.pk)
 
 
-def verify_by_night(channel_id: int) -> None:
+def verify_nightly(channel_id: int) -> None:
     """Verify the channel, unless this night's verification is done or running. Notify administrators of differences."""
     with try_lock(f"verify-{channel_id}") as held:
         channel = Channel.objects.filter(pk=channel_id, deleted_at=None).first()
-        is_done = Verification.objects.filter(channel_id=channel_id, ended_at__gte=_night()).exists()
+        is_done = Verification.objects.filter(channel_id=channel_id, ended_at__gte=_last_night()).exists()
         if not held or channel is None or is_done:
             return
         verified = verify(channel)
         left = repairs.repair(channel, verified.differences, REPAIRED_BY_NIGHT)
-        keep(channel, verified, left, is_hashed=False)
+        save_result(channel, verified, left, is_hashed=False)
         if verified.differences:
             _notify(channel, verified.differences, left)
 
@@ -89,7 +89,7 @@ def _notify(channel: Channel, differences: Sequence[Difference], left: Sequence[
     log.record(Action.CHANNEL_DIFFER, channel=channel, target=channel.name, detail=detail)
 
 
-def _night() -> datetime:
+def _last_night() -> datetime:
     """Return when the last night began."""
     now = timezone.now()
     begins = now.replace(hour=NIGHT_HOUR_UTC, minute=0, second=0, microsecond=0)

@@ -64,7 +64,7 @@ HARMLESS = {
     "channels": "changes nothing",
     "whoami": "changes nothing",
     "status": "retries failed jobs; administrators only",
-    "nowhere": "is not a valid path",
+    "reserved-word": "is not a valid path",
     "channel-address": "accepts no changes",
     "channel-file": "accepts no changes",
     "google_login_by_token": "is not configured",

@@ -14,7 +14,7 @@ from channels_app.people import invitations, members
 from hub.errors import HubError
 from tests.builders import make_address, make_channel, make_member, make_team, make_user
 from tests.mailbox import arrived
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 from tests.refusals import refused
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,7 @@ def test_a_user_is_a_member_once_they_accept(channel: Channel, olga: User, max_:
     assert "The channel demo" in page
     assert "olga invites you, until" in page
     answer = client.post(MINE, {"action": "accept", "invitation": str(Invitation.objects.get().pk)})
-    assert (answer.headers["Location"], said(answer)) == (
+    assert (answer.headers["Location"], messages(answer)) == (
         "/channels/demo",
         ["You are a member of demo now: contributor."],
     )
@@ -67,7 +67,7 @@ def test_a_team_is_a_member_once_a_manager_accepts(channel: Channel, olga: User,
     assert "demo" not in text(signed_in(max_).get(MINE)).partition("<main")[2]
     assert "olga invites your team mappers" in text(signed_in(sam).get(MINE))
     answer = signed_in(sam).post(MINE, {"action": "accept", "invitation": str(invitation.pk)})
-    assert said(answer) == ["Team mappers is a member of demo now: viewer."]
+    assert messages(answer) == ["Team mappers is a member of demo now: viewer."]
     assert permissions(Actor(user=max_), channel)
     with refused(400, "no_team_owns", "team mappers can't own 'demo'"):
         ask(channel, olga, Role.OWNER, team="mappers")
@@ -107,7 +107,9 @@ def test_whoever_asks_learns_nothing_of_who_there_is(
         page = text(client.get(f"{MEMBERS}?find={name}")).replace(name, "WHO")
         page = re.sub(r"/invitations/[\w-]{43}", "", page)
         pending = page.partition('id="pending"')[2].partition("</section>")[0]
-        pages.append((said(answer)[0].replace(name, "WHO"), pending.partition("<form")[0], Outgoing.objects.count()))
+        pages.append(
+            (messages(answer)[0].replace(name, "WHO"), pending.partition("<form")[0], Outgoing.objects.count())
+        )
         Invitation.objects.all().delete()
         Outgoing.objects.all().delete()
     assert pages[0] == pages[1]
@@ -124,14 +126,14 @@ def test_a_name_that_somebody_takes_later_opens_nothing(channel: Channel, olga: 
 def test_whoever_declines_is_left_alone_for_a_while(channel: Channel, olga: User, max_: User) -> None:
     client = signed_in(max_)
     answer = client.post(MINE, {"action": "decline", "invitation": str(ask(channel, olga, username="max").pk)})
-    assert said(answer) == ["You have declined the invitation to demo."]
+    assert messages(answer) == ["You have declined the invitation to demo."]
     with refused(409, "declined", "max declined an invitation and can't be invited again until"):
         ask(channel, olga, Role.OWNER, username="max")
     assert "No pending invitations" in text(client.get(MINE))
     assert "Pending invitations" not in text(signed_in(olga).get(MEMBERS))
     with refused(404, "no_invitation", "There is no pending invitation of max to 'demo'"):
         invitations.withdraw(actor=Actor(user=olga), channel=channel, who="max")
-    invitations.forget_expired()
+    invitations.delete_expired()
     assert Invitation.objects.exists()
     Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     ask(channel, olga, username="max")
@@ -155,7 +157,7 @@ def test_one_answers_ones_own_invitations_alone(channel: Channel, olga: User, sa
     invitation = ask(channel, olga, username="max")
     for which in (str(invitation.pk), "0", "x", "", "9" * 30):
         answer = signed_in(sam).post(MINE, {"action": "accept", "invitation": which})
-        assert said(answer) == [
+        assert messages(answer) == [
             "The invitation is no longer valid: it was used, withdrawn or sent again, or it has expired."
         ]
     assert Member.objects.count() == 1
@@ -231,7 +233,7 @@ def test_only_managers_of_a_team_ask_into_it(olga: User, team: Team) -> None:
 def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, settings: Settings) -> None:
     client, email = signed_in(olga), "ada@example.org"
     sent = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})
-    assert said(sent) == [
+    assert messages(sent) == [
         f"{email} is invited. The mail is sent in a moment; the list below shows whether that succeeded."
     ]
     assert "The mail is queued." in text(client.get(MEMBERS))
@@ -246,7 +248,7 @@ def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, 
     assert "The mail was sent <time" in text(client.get(MEMBERS))
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
     again = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})
-    assert said(again)[-1] == (
+    assert messages(again)[-1] == (
         f"{email} is invited. No mail is sent, since no mail server is configured: send them the link below."
     )
     assert "No mail was sent: no mail server is configured." in text(client.get(MEMBERS))

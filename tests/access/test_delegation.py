@@ -26,8 +26,8 @@ from tests.builders import (
     make_issuer,
     make_key,
     make_member,
-    make_minted_key,
     make_robot,
+    make_short_lived_token,
     make_team,
     make_token,
 )
@@ -89,9 +89,9 @@ def test_what_a_key_may_pass_on_it_does(channel: Channel, olga: User) -> None:
     assert answer.status_code == 201
     publisher = TrustedPublisher.objects.get()
     assert publisher.made_with == api_keys.look_up(secret)
-    minted = Actor(key=make_minted_key(publisher)[0])
-    assert permissions(minted, channel) == {Permission.READ, Permission.UPLOAD}
-    assert list(visible_channels(minted)) == [channel]
+    short_lived = Actor(key=make_short_lived_token(publisher)[0])
+    assert permissions(short_lived, channel) == {Permission.READ, Permission.UPLOAD}
+    assert list(visible_channels(short_lived)) == [channel]
 
 
 def test_an_application_adds_none(channel: Channel, olga: User) -> None:
@@ -118,7 +118,7 @@ ENDS: dict[str, Callable[[], object]] = {
 @pytest.mark.parametrize("how", ENDS)
 def test_what_a_key_has_made_ends_with_it(channel: Channel, olga: User, tmp_path: Path, how: str) -> None:
     publisher = made(make_key(olga, scopes=ALL))
-    key, secret = make_minted_key(publisher)
+    key, secret = make_short_lived_token(publisher)
     assert upload(secret, tmp_path) == 201
     ENDS[how]()
     assert permissions(Actor(key=key), channel) == frozenset()
@@ -139,7 +139,7 @@ def upload(secret: str, folder: Path, version: str = "1.0") -> int:
 
 def test_a_role_that_becomes_less_narrows_what_its_key_made(channel: Channel, olga: User, max_: User) -> None:
     member = make_member(channel, max_, Role.MAINTAINER)
-    key = Actor(key=make_minted_key(made(make_key(max_, scopes=ALL)))[0])
+    key = Actor(key=make_short_lived_token(made(make_key(max_, scopes=ALL)))[0])
     member.role = Role.VIEWER
     member.save()
     assert permissions(key, channel) == {Permission.READ}
@@ -151,8 +151,8 @@ def test_the_names_of_the_key_hold_for_what_it_made(channel: Channel, olga: User
     secret = make_key(olga, scopes=ALL, package_globs=("a-*",))
     assert post(secret, package_globs=["a-*"]).status_code == 201
     TrustedPublisher.objects.update(package_globs=[])  # as if the limit was lost in any way
-    minted = Actor(key=make_minted_key(TrustedPublisher.objects.get())[0])
-    assert [may_upload_name(minted, channel, name) for name in ("a-one", "demo")] == [True, False]
+    short_lived = Actor(key=make_short_lived_token(TrustedPublisher.objects.get())[0])
+    assert [may_upload_name(short_lived, channel, name) for name in ("a-one", "demo")] == [True, False]
 
 
 def test_what_ended_stands_in_nobodys_way(channel: Channel, olga: User) -> None:
@@ -173,7 +173,7 @@ def test_what_a_person_adds_stays_when_their_keys_end(channel: Channel, olga: Us
     publisher = publishers.add(actor=Actor(user=olga), channel=channel, issuer=make_issuer(), fields=fields)
     ENDS["revoked"]()
     publishers.delete_expired()
-    assert permissions(Actor(key=make_minted_key(publisher)[0]), channel) == {Permission.UPLOAD}
+    assert permissions(Actor(key=make_short_lived_token(publisher)[0]), channel) == {Permission.UPLOAD}
 
 
 def test_the_list_says_when_it_ends(channel: Channel, olga: User) -> None:
@@ -184,10 +184,10 @@ def test_the_list_says_when_it_ends(channel: Channel, olga: User) -> None:
 
 
 def test_nothing_is_remembered_beyond_the_end_of_the_key(channel: Channel, olga: User) -> None:
-    minted = Actor(key=make_minted_key(made(make_key(olga, scopes=ALL)))[0])
+    short_lived = Actor(key=make_short_lived_token(made(make_key(olga, scopes=ALL)))[0])
     soon = timezone.now() + timedelta(seconds=3)
     ApiKey.objects.filter(kind="personal").update(expires_at=soon)
-    assert decision_cache._expires_at(minted) == soon.timestamp()
+    assert decision_cache._expires_at(short_lived) == soon.timestamp()
 
 
 EMAIL = "ada@example.org"

@@ -11,7 +11,7 @@ from channels_app.channels.queries import channel_cards, recent_packages
 from channels_app.models import Channel
 from channels_app.search.views import find_channels, find_packages
 from publishing.models import Issuer
-from tests.builders import make_minted_key, make_package, make_publisher
+from tests.builders import make_package, make_publisher, make_short_lived_token
 
 READS: dict[str, Callable[[Actor], list[str]]] = {
     "visible channels": lambda actor: [str(channel) for channel in visible_channels(actor)],
@@ -25,7 +25,7 @@ READS: dict[str, Callable[[Actor], list[str]]] = {
 @pytest.fixture
 def token(channel: Channel) -> str:
     make_package(channel, "tiles", "Tiles of maps", updated_at="2026-01-01T00:00Z")
-    return make_minted_key(make_publisher(channel, may_read=True))[1]
+    return make_short_lived_token(make_publisher(channel, may_read=True))[1]
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)

@@ -14,9 +14,9 @@ from tests.builders import (
     make_artifact,
     make_channel,
     make_key,
-    make_minted_key,
     make_publisher,
     make_robot,
+    make_short_lived_token,
     make_token,
 )
 from tests.callers import bearing
@@ -68,7 +68,7 @@ def caller(name: str, own: Channel, sam: User) -> Client:
             return bearing(make_robot(own, sam, scopes=scopes))
         case "application":
             return bearing(make_token(sam, "channel:read", "channel:upload"))
-    return bearing(make_minted_key(make_publisher(own, may_read=True))[1])
+    return bearing(make_short_lived_token(make_publisher(own, may_read=True))[1])
 
 
 def asked(client: Client, method: str, address: str) -> list[str]:

@@ -33,7 +33,7 @@ ARGUMENTS = {
     "doc": ["first-steps"],
     "mfa_edit_webauthn": ["1"],
     "mfa_remove_webauthn": ["1"],
-    "nowhere": ["api"],
+    "reserved-word": ["api"],
     "openid_connect_callback": ["other"],
     "openid_connect_login": ["other"],
     "package": ["{}", "pack"],

@@ -24,9 +24,9 @@ from tests.builders import (
     make_issuer,
     make_key,
     make_member,
-    make_minted_key,
     make_publisher,
     make_robot,
+    make_short_lived_token,
     make_team,
     make_team_member,
     make_token,
@@ -42,10 +42,10 @@ READ = 304  # so that the test needs no bytes in the store
 @pytest.fixture(autouse=True)
 def revision_row() -> Iterator[None]:
     """Create the row, which is lost when tables are emptied between tests, and clear the cache."""
-    decision_cache.forget()
+    decision_cache.clear()
     AccessRevision.objects.get_or_create(pk=1)
     yield
-    decision_cache.forget()
+    decision_cache.clear()
 
 
 @pytest.fixture
@@ -75,7 +75,9 @@ def by_robot(demo: Channel) -> str:
 
 
 def by_publisher(demo: Channel) -> str:
-    return make_minted_key(make_publisher(demo, Issuer.objects.filter(provider="github").first(), may_read=True))[1]
+    return make_short_lived_token(
+        make_publisher(demo, Issuer.objects.filter(provider="github").first(), may_read=True)
+    )[1]
 
 
 def by_publisher_of_a_key(demo: Channel) -> str:
@@ -83,7 +85,7 @@ def by_publisher_of_a_key(demo: Channel) -> str:
     make_member(demo, make_user("max"), Role.MAINTAINER)
     maker = api_keys.look_up(make_key(User.objects.get(username="max"), scopes=("read", "upload", "manage")))
     issuer = Issuer.objects.filter(provider="github").first()
-    return make_minted_key(make_publisher(demo, issuer, may_read=True, made_with=maker))[1]
+    return make_short_lived_token(make_publisher(demo, issuer, may_read=True, made_with=maker))[1]
 
 
 def by_token(demo: Channel) -> str:
@@ -166,7 +168,7 @@ def by_contributor(demo: Channel) -> str:
 
 
 def by_ci(demo: Channel) -> str:
-    return make_minted_key(make_publisher(demo))[1]
+    return make_short_lived_token(make_publisher(demo))[1]
 
 
 # The credential with which a caller uploads, the change that ends or narrows it, and the error of the next upload.
@@ -324,7 +326,7 @@ def test_without_the_row_nothing_is_remembered(demo: Channel) -> None:
 def test_what_expires_is_remembered_no_longer(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_cache, "CACHED_S", 7200)
     end = timezone.now() + timedelta(hours=1)
-    _, secret = api_keys.mint(
+    _, secret = api_keys.create_user_key(
         owner=User.objects.get(username="olga"), name="short", scopes=["read"], channels=None, expires_at=end
     )
     assert read(secret) == READ

@@ -23,10 +23,10 @@ from tests.builders import (
     make_channel,
     make_key,
     make_member,
-    make_minted_key,
     make_package,
     make_publisher,
     make_robot,
+    make_short_lived_token,
     make_team,
     make_team_member,
     make_token,
@@ -132,10 +132,10 @@ def test_a_deactivated_users_everything_ends(team: Team, max_: User, credentials
 def test_robots_and_minted_keys_stay_when_who_made_them_is_removed(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_, Role.OWNER)
     robot = bearer(make_robot(channel, max_))
-    minted = bearer(make_minted_key(make_publisher(channel, may_read=True))[1])
+    short_lived = bearer(make_short_lived_token(make_publisher(channel, may_read=True))[1])
     members.remove(actor=Actor(user=olga), channel=channel, username="max")
     User.objects.filter(pk=max_.pk).update(is_active=False)
-    assert statuses(robot) == statuses(minted) == (200, 400)
+    assert statuses(robot) == statuses(short_lived) == (200, 400)
 
 
 @pytest.mark.parametrize("end", [remove_from_team, remove_team, delete_team])

@@ -45,7 +45,7 @@ def status_of(run: dict[str, str]) -> int:
     return int(mint(Client(), **run).status_code)
 
 
-def minted(client: Client, **changes: Any) -> ApiKey:
+def short_lived(client: Client, **changes: Any) -> ApiKey:
     key = api_keys.look_up(mint(client, **changes).content.decode())
     assert key is not None
     return key
@@ -66,7 +66,7 @@ def test_many_channels_of_one_user_are_one_tenant_whoever_added(
     for number in range(4):
         robot_adds(make_channel(f"sams-{number}", owner=sam), sam, issuer)
     make_publisher(make_channel("olgas", owner=olga), issuer, created_by=olga)
-    served = {str(publisher.channel) for publisher in minted(client).publishers.all()}
+    served = {str(publisher.channel) for publisher in short_lived(client).publishers.all()}
     assert "olgas" in served
     assert len(served) == 3
 
@@ -98,7 +98,7 @@ def test_publisher_without_rights_displaces_none_that_has_some(
     make_publisher(channel, issuer, created_by=olga)
     publishers.add(actor=Actor(user=max_, key=key), channel=channel, issuer=issuer, fields=specific)
     member.delete()
-    assert permissions(Actor(key=minted(client, ref_type="branch")), channel) == {Permission.UPLOAD}
+    assert permissions(Actor(key=short_lived(client, ref_type="branch")), channel) == {Permission.UPLOAD}
 
 
 def test_pending_publisher_that_is_over_does_not_come_back_with_its_channel(issuer: Issuer, olga: User) -> None:

@@ -44,7 +44,7 @@ def issuer(db: None) -> Issuer:
     return make_issuer()
 
 
-def pend(user: User, name: str, issuer: Issuer, **fields: str) -> TrustedPublisher:
+def add_pending_publisher(user: User, name: str, issuer: Issuer, **fields: str) -> TrustedPublisher:
     cleaned = GITHUB.clean(FIELDS | fields)
     return publishers.add_pending(user=user, channel_name=name, issuer=issuer, fields=cleaned)
 
@@ -72,14 +72,14 @@ def owners(name: str) -> list[str]:
 def test_second_user_is_refused_the_name_and_the_first_one_gets_the_channel(
     client: Client, issuer: Issuer, olga: User, sam: User
 ) -> None:
-    pend(olga, "shared", issuer)
-    assert code_of(lambda: pend(sam, "shared", issuer, environment="release")) == "name_pending"
+    add_pending_publisher(olga, "shared", issuer)
+    assert code_of(lambda: add_pending_publisher(sam, "shared", issuer, environment="release")) == "name_pending"
     assert mint(client).status_code == 200
     assert owners("shared") == ["olga"]
 
 
 def test_page_says_that_the_name_is_kept(issuer: Issuer, olga: User, sam: User) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     form = {"channel_name": "shared", **FIELDS}
     page = signed_in(sam).post("/channels/new/publisher?provider=github", form)
     assert f"The name &#x27;shared&#x27; {KEPT.replace(chr(39), '&#x27;')}" in text(page)
@@ -87,15 +87,15 @@ def test_page_says_that_the_name_is_kept(issuer: Issuer, olga: User, sam: User) 
 
 
 def test_own_second_workflow_may_make_the_same_channel(client: Client, issuer: Issuer, olga: User) -> None:
-    pend(olga, "shared", issuer)
-    other = pend(olga, "shared", issuer, workflow="nightly.yml")
+    add_pending_publisher(olga, "shared", issuer)
+    other = add_pending_publisher(olga, "shared", issuer, workflow="nightly.yml")
     assert mint(client).status_code == 200
     other.refresh_from_db()
     assert (str(other.channel), other.channel_name, other.expires_at) == ("shared", "", None)
 
 
 def test_channel_by_hand_is_refused_while_another_users_ci_has_the_name(issuer: Issuer, olga: User, sam: User) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     page = signed_in(sam).post("/channels/new", {"name": "shared", "is_private": "private"})
     assert KEPT.split(";")[0].replace("'", "&#x27;") in text(page)
     assert not Channel.objects.exists()
@@ -104,22 +104,22 @@ def test_channel_by_hand_is_refused_while_another_users_ci_has_the_name(issuer: 
 @pytest.mark.parametrize("name", ["noarch", "linux-64", "search", "api", "Shared", ".x", "a" * 129])
 def test_name_that_no_channel_can_have(issuer: Issuer, olga: User, name: str) -> None:
     with pytest.raises(HubError) as refusal:
-        pend(olga, name, issuer)
+        add_pending_publisher(olga, name, issuer)
     assert refusal.value.code == "bad_channel_name"
     assert not PendingName.objects.exists()
 
 
 def test_name_of_a_deleted_channel(issuer: Issuer, channel: Channel, olga: User, sam: User) -> None:
     channels.delete(actor=Actor(user=olga), channel=channel)
-    assert code_of(lambda: pend(sam, "demo", issuer)) == "channel_exists"
+    assert code_of(lambda: add_pending_publisher(sam, "demo", issuer)) == "channel_exists"
     assert not PendingName.objects.exists()
 
 
 def test_expiry_frees_the_name(client: Client, issuer: Issuer, olga: User, sam: User) -> None:
-    over = pend(olga, "shared", issuer)
+    over = add_pending_publisher(olga, "shared", issuer)
     TrustedPublisher.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     PendingName.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    pend(sam, "shared", issuer)
+    add_pending_publisher(sam, "shared", issuer)
     assert mint(client).status_code == 200
     assert owners("shared") == ["sam"]
     over.refresh_from_db()
@@ -127,29 +127,32 @@ def test_expiry_frees_the_name(client: Client, issuer: Issuer, olga: User, sam: 
 
 
 def test_one_may_add_it_again_once_it_is_over(issuer: Issuer, olga: User) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     TrustedPublisher.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     PendingName.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    again = pend(olga, "shared", issuer)
+    again = add_pending_publisher(olga, "shared", issuer)
     assert PendingName.objects.get().expires_at == again.expires_at
 
 
 def test_removing_the_last_one_frees_the_name(issuer: Issuer, olga: User, sam: User) -> None:
-    first, second = pend(olga, "shared", issuer), pend(olga, "shared", issuer, workflow="nightly.yml")
+    first, second = (
+        add_pending_publisher(olga, "shared", issuer),
+        add_pending_publisher(olga, "shared", issuer, workflow="nightly.yml"),
+    )
     publishers.remove(actor=Actor(user=olga), publisher=first)
-    assert code_of(lambda: pend(sam, "shared", issuer)) == "name_pending"
+    assert code_of(lambda: add_pending_publisher(sam, "shared", issuer)) == "name_pending"
     publishers.remove(actor=Actor(user=olga), publisher=second)
-    pend(sam, "shared", issuer)
+    add_pending_publisher(sam, "shared", issuer)
 
 
 def test_name_goes_with_its_users_account(issuer: Issuer, olga: User, sam: User) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     olga.delete()
-    pend(sam, "shared", issuer)
+    add_pending_publisher(sam, "shared", issuer)
 
 
 def test_what_is_over_is_forgotten(issuer: Issuer, olga: User) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     TrustedPublisher.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     PendingName.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     publishers.delete_expired()
@@ -160,7 +163,7 @@ def test_what_is_over_is_forgotten(issuer: Issuer, olga: User) -> None:
 def test_of_two_users_at_once_one_gets_the_name(tmp_path: Path) -> None:
     users, issuer = [make_user(f"user-{number}") for number in range(4)], make_issuer()
     with shared_database(tmp_path):
-        adding = [partial(pend, user, "shared", issuer) for user in users[:2]]
+        adding = [partial(add_pending_publisher, user, "shared", issuer) for user in users[:2]]
         making = [partial(channels.create, name="shared", owner=user, is_private=True) for user in users[2:]]
         done = at_once(*adding, *making)
         assert sum(not isinstance(each, str) for each in done) == 1
@@ -178,7 +181,7 @@ def test_whatever_happens_at_once_leaves_one_channel_and_nothing_pending(tmp_pat
 
     with shared_database(tmp_path):
         for name in ("lab-1", "lab-2", "lab-3"):
-            [mine] = at_once(partial(pend, olga, name, issuer))
+            [mine] = at_once(partial(add_pending_publisher, olga, name, issuer))
             assert isinstance(mine, TrustedPublisher)
             at_once(
                 partial(exchange.exchange, signed(github_claims())),
@@ -186,7 +189,7 @@ def test_whatever_happens_at_once_leaves_one_channel_and_nothing_pending(tmp_pat
                 partial(channels.create, name=name, owner=olga, is_private=True),
                 partial(channels.create, name=name, owner=sam, is_private=True, is_by_operator=True),
                 partial(publishers.remove, actor=Actor(user=olga), publisher=mine),
-                partial(pend, sam, name, issuer),
+                partial(add_pending_publisher, sam, name, issuer),
             )
             assert at_once(partial(left, name)) == [(1, False, False)]
 
@@ -195,7 +198,7 @@ def test_whatever_happens_at_once_leaves_one_channel_and_nothing_pending(tmp_pat
 
 
 def test_own_channel_by_hand_takes_the_publisher_along(client: Client, issuer: Issuer, olga: User) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     signed_in(olga).post("/channels/new", {"name": "shared", "is_private": "private"})
     publisher = TrustedPublisher.objects.get()
     assert (str(publisher.channel), publisher.channel_name, publisher.expires_at) == ("shared", "", None)
@@ -209,7 +212,7 @@ def test_own_channel_by_hand_takes_the_publisher_along(client: Client, issuer: I
 def test_operators_channel_for_somebody_else_ends_it(
     client: Client, issuer: Issuer, olga: User, sam: User, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     make_publisher(make_channel(owner=olga), issuer)
     call_command(command, "shared", owner="sam")
     assert "olga's CI can't make the channel any more" in capsys.readouterr().out
@@ -223,7 +226,7 @@ def test_operators_channel_for_somebody_else_ends_it(
 
 @pytest.mark.parametrize("command", ["createchannel", "importchannel"])
 def test_operators_channel_for_the_same_user_takes_it_along(issuer: Issuer, olga: User, command: str) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     call_command(command, "shared", owner="olga")
     assert str(TrustedPublisher.objects.get().channel) == "shared"
 
@@ -355,27 +358,27 @@ def test_key_has_in_each_channel_the_rights_given_there(
 
 def test_pending_publishers_of_a_user(issuer: Issuer, olga: User, sam: User, settings: Settings) -> None:
     settings.HUB_USER_PENDING_PUBLISHERS = 2
-    pend(olga, "one", issuer)
-    pend(olga, "two", issuer)
+    add_pending_publisher(olga, "one", issuer)
+    add_pending_publisher(olga, "two", issuer)
     with pytest.raises(HubError) as refusal:
-        pend(olga, "three", issuer)
+        add_pending_publisher(olga, "three", issuer)
     assert (refusal.value.status, refusal.value.code) == (403, "pending_publishers_limit")
     assert refusal.value.detail == (
         "olga has 2 trusted publishers that wait for their channel; a user may have 2. "
         "Remove one, or ask an administrator for more."
     )
     assert not PendingName.objects.filter(name="three").exists()
-    pend(sam, "three", issuer)
-    pend(make_user("root", is_superuser=True), "four", issuer)
+    add_pending_publisher(sam, "three", issuer)
+    add_pending_publisher(make_user("root", is_superuser=True), "four", issuer)
 
 
 def test_pending_names_count_as_channels(client: Client, issuer: Issuer, olga: User, settings: Settings) -> None:
     settings.HUB_USER_CHANNELS = 2
-    pend(olga, "one", issuer)
+    add_pending_publisher(olga, "one", issuer)
     make_channel("two", owner=olga)
-    assert code_of(lambda: pend(olga, "three", issuer)) == "channels_limit"
+    assert code_of(lambda: add_pending_publisher(olga, "three", issuer)) == "channels_limit"
     assert code_of(lambda: channels.create(name="three", owner=olga, is_private=True)) == "channels_limit"
-    pend(olga, "one", issuer, workflow="nightly.yml")
+    add_pending_publisher(olga, "one", issuer, workflow="nightly.yml")
     assert mint(client).status_code == 200
     assert owners("one") == ["olga"]
 
@@ -384,7 +387,7 @@ def test_limit_of_one_user_does_not_break_the_exchange_of_another(
     client: Client, issuer: Issuer, channel: Channel, olga: User, sam: User, settings: Settings
 ) -> None:
     make_publisher(channel, issuer, created_by=olga)
-    pend(sam, "sams", issuer)
+    add_pending_publisher(sam, "sams", issuer)
     settings.HUB_USER_CHANNELS = 1
     make_channel("another", owner=sam)
     assert mint(client).status_code == 200
@@ -409,7 +412,7 @@ def test_publishers_of_one_repository(
     fields = GITHUB.clean(FIELDS)
     add = partial(publishers.add, channel=channel, issuer=issuer, fields=fields)
     assert code_of(lambda: add(actor=Actor(user=olga))) == "publishers_limit"
-    assert code_of(lambda: pend(olga, "fresh", issuer)) == "publishers_limit"
+    assert code_of(lambda: add_pending_publisher(olga, "fresh", issuer)) == "publishers_limit"
     add(actor=Actor(user=max_))
 
 
@@ -468,7 +471,7 @@ def test_migration_gives_every_publisher_the_box(client: Client, issuer: Issuer,
 
 
 def test_name_is_not_lost_by_who_only_looks(issuer: Issuer, olga: User, sam: User) -> None:
-    pend(olga, "shared", issuer)
+    add_pending_publisher(olga, "shared", issuer)
     with pytest.raises(HubError):
-        pending_names.claim(name="shared", user=sam)
+        pending_names.reserve(name="shared", user=sam)
     assert PendingName.objects.get().user == olga

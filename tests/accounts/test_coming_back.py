@@ -76,7 +76,7 @@ def acme(settings: Settings) -> Iterator[SignInProvider]:
         yield provider
 
 
-def offers(answer: Response) -> set[str]:
+def sign_in_targets(answer: Response) -> set[str]:
     """List the targets of a page's sign-in links."""
     return {unescape(href) for href in re.findall(rf'href="({LOGIN}[^"]*)"', answer.text)}
 
@@ -104,9 +104,9 @@ def test_page_that_a_visitor_may_not_see_offers_the_way_in_and_back(mara: User, 
     address = page.format("demo")
     answer = Client().get(address, headers=HTML)
     assert answer.status_code == 404
-    assert len(offers(answer)) == 1
+    assert len(sign_in_targets(answer)) == 1
     client = Client()
-    assert by_password(client, offers(answer).pop()).headers["Location"] == address
+    assert by_password(client, sign_in_targets(answer).pop()).headers["Location"] == address
 
 
 @pytest.mark.parametrize("page", LEADING_ON)
@@ -130,7 +130,7 @@ def test_page_that_may_not_be_seen_after_signing_in_is_404_without_the_offer(mar
     client = Client()
     by_password(client, f"{LOGIN}?next=/channels/other")
     private, missing = (client.get(f"/channels/{name}", headers=HTML) for name in ("other", "void"))
-    assert (private.status_code, offers(private)) == (404, set())
+    assert (private.status_code, sign_in_targets(private)) == (404, set())
     assert without_token(private).replace("other", "void") == without_token(missing)
 
 
@@ -141,7 +141,7 @@ def without_token(page: Response) -> str:
 def test_second_factor_leads_back(client: Client, mara: User) -> None:
     TOTP.activate(mara, SECRET)
     RecoveryCodes.activate(mara)
-    [offer] = offers(client.get(PAGE, headers=HTML))
+    [offer] = sign_in_targets(client.get(PAGE, headers=HTML))
     assert by_password(client, offer).headers["Location"].partition("?")[0] == SECOND
     client.post(SECOND, {"code": "000000"})
     assert client.post(SECOND, {"code": totp.code(SECRET)}).headers["Location"] == PAGE
@@ -149,19 +149,19 @@ def test_second_factor_leads_back(client: Client, mara: User) -> None:
 
 def test_passkey_form_leads_back(client: Client, mara: User) -> None:
     """Check the form only; tests/browser/test_accounts.py tests the passkey in a browser."""
-    [offer] = offers(client.get(PAGE, headers=HTML))
+    [offer] = sign_in_targets(client.get(PAGE, headers=HTML))
     assert sent(client.get(offer), "passkey_button")["next"] == PAGE
 
 
 def test_provider_leads_back(client: Client, mara: User, acme: SignInProvider) -> None:
-    [offer] = offers(client.get(PAGE, headers=HTML))
+    [offer] = sign_in_targets(client.get(PAGE, headers=HTML))
     action = by_provider(client.get(offer))
     assert client.get(back(acme, request_of(client, action))).headers["Location"] == PAGE
 
 
 def test_signing_up_leads_back(client: Client, mara: User, settings: Settings) -> None:
     settings.HUB_SIGN_UP = "open"
-    [offer] = offers(client.get(PAGE, headers=HTML))
+    [offer] = sign_in_targets(client.get(PAGE, headers=HTML))
     link = re.findall(rf'href="({SIGN_UP}[^"]*)"', client.get(offer).text)[0]
     page = client.get(unescape(link))
     fields = sent(page, "E-mail") | {"username": "ada", "email": "ada@example.org", "password1": "granite-Window-9"}
@@ -173,7 +173,7 @@ def test_signing_up_leads_back(client: Client, mara: User, settings: Settings) -
 def test_link_between_signing_in_and_up_keeps_the_way_back(client: Client, settings: Settings) -> None:
     settings.HUB_SIGN_UP = "open"
     page = client.get(SIGN_UP, {"next": PAGE})
-    assert {sent(client.get(link), "passkey_button")["next"] for link in offers(page)} == {PAGE}
+    assert {sent(client.get(link), "passkey_button")["next"] for link in sign_in_targets(page)} == {PAGE}
 
 
 @pytest.mark.parametrize("target", ELSEWHERE)
@@ -191,5 +191,5 @@ def test_way_back_to_another_site_leads_home(mara: User, acme: SignInProvider, t
 
 def test_page_that_is_below_no_host_of_the_hub_leads_nowhere_else(client: Client, mara: User) -> None:
     answer = client.get("/", headers=HTML, PATH_INFO="//evil.example.org/channels")
-    for offer in offers(answer):
+    for offer in sign_in_targets(answer):
         assert by_password(Client(), offer).headers["Location"] in ("/", "/%2Fevil.example.org/channels")

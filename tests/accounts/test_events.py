@@ -53,7 +53,7 @@ def actions() -> list[str]:
     return [action for action, _, _ in events()]
 
 
-def told(sent_jobs: list[tuple[object, ...]]) -> list[Any]:
+def sent_mails(sent_jobs: list[tuple[object, ...]]) -> list[Any]:
     """Return the mails of the enqueued jobs."""
     for job, *arguments in sent_jobs:
         getattr(tasks, str(job).rpartition(".")[2])(*arguments)
@@ -65,7 +65,7 @@ def test_the_first_sign_in_is_no_news(pat: User, sent_jobs: list[tuple[object, .
     assert [(action, detail["agent"], detail["network"]) for action, _, detail in events()] == [
         ("account.sign_in", "Firefox on Linux", "192.0.2.0/24")
     ]
-    assert told(sent_jobs) == []
+    assert sent_mails(sent_jobs) == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_new_device_is_told_of(
     with django_capture_on_commit_callbacks(execute=True):
         sign_in()
         sign_in(address="198.51.100.7")
-    (message,) = told(sent_jobs)
+    (message,) = sent_mails(sent_jobs)
     assert (message.to, message.subject) == (["pat@example.org"], "A sign-in from a new device")
     assert "    198.51.100.0/24\n" in message.body
     assert "https://hub.example.org/accounts/password/change/" in message.body
@@ -111,7 +111,7 @@ def authenticator(user: User, kind: str) -> Authenticator:
     return Authenticator(user=user, type=kind, data={})
 
 
-def happen(user: User, what: str) -> None:
+def trigger(user: User, what: str) -> None:
     """Send the signal that allauth sends after the action."""
     request = RequestFactory().get("/")
     factors = {"added": mfa.authenticator_added, "removed": mfa.authenticator_removed, "reset": mfa.authenticator_reset}
@@ -196,9 +196,9 @@ def test_what_happens_is_recorded_told_and_shown(
     sentence: str,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        happen(pat, what)
+        trigger(pat, what)
     assert actions() == [action]
-    (message,) = told(sent_jobs)
+    (message,) = sent_mails(sent_jobs)
     assert (message.to, message.subject) == (["pat@example.org"], subject)
     assert message.body.startswith(f"{subject}. This happened to the account pat on https://hub.example.org:\n")
     assert "https://hub.example.org/account/activity" in message.body
@@ -211,7 +211,7 @@ def plain(page: str) -> str:
 
 
 def test_other_factors_that_are_used_are_no_news(pat: User) -> None:
-    happen(pat, "used totp")
+    trigger(pat, "used totp")
     assert events() == []
 
 

@@ -68,7 +68,7 @@ def mara(db: None, counted: None) -> User:
     return mara
 
 
-def work_of(ask: Callable[[], Response], *, with_reads: bool = True) -> tuple[dict[str, int], str, int]:
+def database_work(ask: Callable[[], Response], *, with_reads: bool = True) -> tuple[dict[str, int], str, int]:
     """Return the database's work by kind with the hashes, the text of the page, and the number of queued mails."""
     RateCount.objects.all().delete()
     before, letters = Work.hashes, Letter.objects.count()
@@ -97,18 +97,18 @@ def post(path: str, **form: str) -> Callable[[], Response]:
 @pytest.mark.parametrize("login", ["mara", KNOWN, "ended", "ended@example.org", "social", "social@example.org"])
 def test_a_wrong_password_costs_one_hash_whoever_is_named(login: str) -> None:
     # allauth makes one more query for an unknown address. A password hash takes hundreds of milliseconds and hides it.
-    wrong = work_of(post(LOGIN, login=login, password="wrong"), with_reads=False)
+    wrong = database_work(post(LOGIN, login=login, password="wrong"), with_reads=False)
     name = "nobody@example.org" if "@" in login else "nobody"
-    nobody = work_of(post(LOGIN, login=name, password="wrong"), with_reads=False)
+    nobody = database_work(post(LOGIN, login=name, password="wrong"), with_reads=False)
     assert wrong == nobody
     assert wrong[0]["hashes"] == 1
 
 
 def test_signing_up_with_a_known_address_is_the_same_work() -> None:
     form = {"username": "newcomer", "password1": "granite-Window-9"}
-    known = work_of(post(SIGN_UP, email=KNOWN, **form))
+    known = database_work(post(SIGN_UP, email=KNOWN, **form))
     assert not User.objects.filter(username="newcomer").exists()
-    unknown = work_of(post(SIGN_UP, email=UNKNOWN, **form))
+    unknown = database_work(post(SIGN_UP, email=UNKNOWN, **form))
     assert known[1:] == unknown[1:]
     assert (known[0]["hashes"], known[2]) == (1, 1)
     assert [known[0][kind] for kind in ("hashes", "reads")] == [unknown[0][kind] for kind in ("hashes", "reads")]
@@ -121,7 +121,7 @@ def test_another_code_is_the_same_work() -> None:
     for email in (KNOWN, UNKNOWN):
         client = Client()
         client.post(SIGN_UP, {"username": "newcomer", "password1": "granite-Window-9", "email": email})
-        found.append(work_of(lambda: client.post(VERIFY, {"action": "resend"}, follow=True)))  # noqa: B023
+        found.append(database_work(lambda: client.post(VERIFY, {"action": "resend"}, follow=True)))  # noqa: B023
     assert found[0] == found[1]
     assert found[0][2] == 1
     assert [each.to for each in arrived()] == [[KNOWN], [UNKNOWN], [UNKNOWN]]
@@ -133,13 +133,13 @@ def test_the_page_of_the_code_is_the_same_work() -> None:
     for email in (KNOWN, UNKNOWN):
         client = Client()
         client.post(SIGN_UP, {"username": "newcomer", "password1": "granite-Window-9", "email": email})
-        shown = work_of(lambda: client.get(VERIFY, follow=True))  # noqa: B023
-        found.append([shown, work_of(lambda: client.post(VERIFY, {"code": "WRONG1"}, follow=True))])  # noqa: B023
+        shown = database_work(lambda: client.get(VERIFY, follow=True))  # noqa: B023
+        found.append([shown, database_work(lambda: client.post(VERIFY, {"code": "WRONG1"}, follow=True))])  # noqa: B023
     assert found[0] == found[1]
 
 
 def test_a_forgotten_password_is_the_same_work() -> None:
-    known, unknown, ended = (work_of(post(RESET, email=email)) for email in (KNOWN, UNKNOWN, "ended@example.org"))
+    known, unknown, ended = (database_work(post(RESET, email=email)) for email in (KNOWN, UNKNOWN, "ended@example.org"))
     assert known == unknown == ended
     assert known[2] == 1
     assert [each.to for each in arrived()] == [[KNOWN]]

@@ -77,13 +77,13 @@ def test_answers_are_kept_unreadable_and_no_longer_than_they_are_repeated(olga: 
     second = refresh(token).json()
     kept = Token.objects.get(type=token_families.USED)
     assert not any(secret in str(kept.data) for secret in pair(second))
-    token_families.forget_old()
+    token_families.delete_old()
     assert "answer" in Token.objects.get(pk=kept.pk).data
     age(seconds=601)
-    token_families.forget_old()
+    token_families.delete_old()
     assert "answer" not in Token.objects.get(pk=kept.pk).data
     age(days=30)
-    token_families.forget_old()
+    token_families.delete_old()
     assert not Token.objects.filter(type=token_families.USED).exists()
 
 

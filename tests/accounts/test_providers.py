@@ -60,19 +60,19 @@ def back(acme: SignInProvider, request: dict[str, str]) -> str:
     return acme.back(request).removeprefix("http://testserver")
 
 
-def who(client: Client) -> str:
+def signed_in_name(client: Client) -> str:
     return get_user(client).get_username()
 
 
 def test_the_first_visit_makes_an_account_and_the_second_finds_it(client: Client, acme: SignInProvider) -> None:
     assert sign_in(client, acme).headers["Location"] == "/"
     address = EmailAddress.objects.get()
-    assert (who(client), address.email, address.verified) == ("mara", "mara@acme.example", True)
+    assert (signed_in_name(client), address.email, address.verified) == ("mara", "mara@acme.example", True)
 
     again = Client()
     acme.person["email"] = "mara@elsewhere.example"
     assert sign_in(again, acme, f"{LOGIN}?next=/channels").headers["Location"] == "/channels"
-    assert (who(again), User.objects.count()) == ("mara", 1)
+    assert (signed_in_name(again), User.objects.count()) == ("mara", 1)
 
 
 def test_a_form_leads_to_no_other_site_by_itself(client: Client, acme: SignInProvider) -> None:
@@ -108,7 +108,7 @@ def test_names_are_made_of_what_is_said(
 ) -> None:
     acme.person |= said
     sign_in(client, acme)
-    assert who(client) == name
+    assert signed_in_name(client) == name
 
 
 def test_without_an_address_one_is_asked_for(client: Client, acme: SignInProvider, settings: Settings) -> None:
@@ -124,7 +124,7 @@ def test_without_an_address_one_is_asked_for(client: Client, acme: SignInProvide
 def test_an_address_that_the_provider_did_not_verify_is_verified_here(client: Client, acme: SignInProvider) -> None:
     acme.person["email_verified"] = False
     assert sign_in(client, acme).headers["Location"] == "/accounts/confirm-email/"
-    assert who(client) == ""
+    assert signed_in_name(client) == ""
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_a_known_address_leads_into_its_account_only_by_a_trusted_provider(
     make_address(own, "mara@acme.example")
     client = Client()
     assert sign_in(client, acme).headers["Location"] == "/accounts/confirm-email/"
-    assert (who(client), User.objects.count()) == ("", 1)
+    assert (signed_in_name(client), User.objects.count()) == ("", 1)
     assert "To sign in with another provider in future, connect it first" in str(arrived()[-1].body)
 
     use(settings, acme, email_authentication=True, verified_email=True)
     assert sign_in(client, acme).headers["Location"] == "/"
-    assert (who(client), SocialAccount.objects.get().user) == ("own", own)
+    assert (signed_in_name(client), SocialAccount.objects.get().user) == ("own", own)
 
 
 def test_by_hand_any_account_is_connected_and_disconnected(acme: SignInProvider, olga: User) -> None:
@@ -187,7 +187,7 @@ def test_ended_accounts_are_let_in_by_no_provider(client: Client, acme: SignInPr
     User.objects.update(is_active=False)
     again = Client()
     assert sign_in(again, acme).headers["Location"] == "/accounts/inactive/"
-    assert who(again) == ""
+    assert signed_in_name(again) == ""
 
 
 def test_a_provider_that_is_down_is_said(client: Client, settings: Settings) -> None:
@@ -237,7 +237,7 @@ def test_groups_are_followed_after_the_second_factor(client: Client, acme: SignI
     assert sign_in(again, acme).headers["Location"] == "/accounts/2fa/authenticate/"
     assert teams_of("mara") == set()
     again.post("/accounts/2fa/authenticate/", {"code": totp.code(SECRET)})
-    assert (who(again), teams_of("mara")) == ("mara", {"mappers"})
+    assert (signed_in_name(again), teams_of("mara")) == ("mara", {"mappers"})
 
 
 def test_no_group_moves_whom_somebody_put_there_or_in_a_team_of_another_provider(

@@ -40,7 +40,7 @@ def by_password(client: Client) -> str:
     return str(client.post(LOGIN, {"login": "mara", "password": PASSWORD}).headers["Location"])
 
 
-def who(client: Client) -> str:
+def signed_in_name(client: Client) -> str:
     return get_user(client).get_username()
 
 
@@ -63,10 +63,10 @@ def test_the_password_alone_opens_nothing(client: Client, with_app: User) -> Non
     assert by_password(client) == SECOND
     assert client.get("/account").status_code == 302
     assert "Wrong code" in text(client.post(SECOND, {"code": "000000"}))
-    assert who(client) == ""
+    assert signed_in_name(client) == ""
 
     assert client.post(SECOND, {"code": totp.code(SECRET)}).headers["Location"] == "/"
-    assert who(client) == "mara"
+    assert signed_in_name(client) == "mara"
 
 
 def test_a_code_is_good_once(with_app: User) -> None:
@@ -75,14 +75,14 @@ def test_a_code_is_good_once(with_app: User) -> None:
         client = Client()
         by_password(client)
         client.post(SECOND, {"code": code})
-        assert who(client) == expected
+        assert signed_in_name(client) == expected
 
 
 @pytest.mark.parametrize("later_s", [-90, 90])
 def test_codes_of_another_time_are_none(client: Client, with_app: User, later_s: int) -> None:
     by_password(client)
     client.post(SECOND, {"code": totp.code(SECRET, later_s=later_s)})
-    assert who(client) == ""
+    assert signed_in_name(client) == ""
 
 
 def test_a_recovery_code_signs_in_once(with_app: User) -> None:
@@ -91,7 +91,7 @@ def test_a_recovery_code_signs_in_once(with_app: User) -> None:
         client = Client()
         by_password(client)
         client.post(SECOND, {"code": code})
-        assert who(client) == expected
+        assert signed_in_name(client) == expected
 
 
 def test_new_recovery_codes_end_the_old(client: Client, with_app: User) -> None:

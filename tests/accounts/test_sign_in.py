@@ -35,14 +35,14 @@ def sign_in(client: Client, login: str = "Mara", password: str = PASSWORD) -> st
     return str(answer.headers["Location"]) if answer.status_code == 302 else text(answer)
 
 
-def who(client: Client) -> str:
+def signed_in_name(client: Client) -> str:
     return get_user(client).get_username()
 
 
 @pytest.mark.parametrize("login", ["Mara", "mara", "mara@example.org", "MARA@example.org", " Mara "])
 def test_by_name_or_address_in_any_capitals(client: Client, mara: User, login: str) -> None:
     assert sign_in(client, login) == "/"
-    assert who(client) == "Mara"
+    assert signed_in_name(client) == "Mara"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_by_name_or_address_in_any_capitals(client: Client, mara: User, login: s
 )
 def test_what_is_wrong_is_not_told_apart(client: Client, mara: User, login: str, password: str) -> None:
     assert WRONG in sign_in(client, login, password)
-    assert who(client) == ""
+    assert signed_in_name(client) == ""
 
 
 def test_ended_accounts_are_told_so_only_with_their_password(client: Client, mara: User) -> None:
@@ -69,14 +69,14 @@ def test_accounts_of_an_administrators_making_need_no_address(client: Client) ->
 def test_whoever_signed_up_verifies_the_address_first(client: Client, mara: User) -> None:
     address = make_address(mara, "mara@example.org", verified=False)
     assert sign_in(client) == VERIFY
-    assert who(client) == ""
+    assert signed_in_name(client) == ""
 
     code = mailed_code()
     assert arrived()[-1].to == ["mara@example.org"]
     assert client.post(VERIFY, {"code": code}).headers["Location"] == "/"
 
     address.refresh_from_db()
-    assert (who(client), address.verified) == ("Mara", True)
+    assert (signed_in_name(client), address.verified) == ("Mara", True)
 
 
 def test_whoever_was_signed_in_before_may_have_an_unverified_one(client: Client, mara: User) -> None:
@@ -110,7 +110,7 @@ def test_a_changed_password_ends_every_other_session(mara: User) -> None:
     form = {"oldpassword": PASSWORD, "password1": "granite-Window-9", "password2": "granite-Window-9"}
     page = here.post("/accounts/password/change/", form, follow=True)
     assert "The password is changed; every other session has ended." in text(page)
-    assert (who(here), who(there)) == ("Mara", "")
+    assert (signed_in_name(here), signed_in_name(there)) == ("Mara", "")
 
 
 def test_every_other_session_can_be_ended(mara: User) -> None:
@@ -120,7 +120,7 @@ def test_every_other_session_can_be_ended(mara: User) -> None:
     assert "Firefox on Linux" in text(here.get("/accounts/sessions/"))
     page = here.post("/accounts/sessions/", follow=True)
     assert "All other sessions were signed out." in text(page)
-    assert (who(here), who(there)) == ("Mara", "")
+    assert (signed_in_name(here), signed_in_name(there)) == ("Mara", "")
 
 
 def test_a_forgotten_password_is_replaced_by_a_code(client: Client, mara: User) -> None:
@@ -132,7 +132,7 @@ def test_a_forgotten_password_is_replaced_by_a_code(client: Client, mara: User) 
     new = {"password1": "granite-Window-9", "password2": "granite-Window-9"}
     page = client.post("/accounts/password/reset/complete/", new, follow=True)
     assert "All sessions were signed out." in text(page)
-    assert (who(old), sign_in(client, password="granite-Window-9")) == ("", "/")
+    assert (signed_in_name(old), sign_in(client, password="granite-Window-9")) == ("", "/")
 
 
 def test_asking_for_a_code_tells_nothing(mara: User) -> None:

@@ -11,7 +11,7 @@ from channels_app.accounts.signed_out import NOTHING_SAVED
 from channels_app.models import Channel, User
 from tests.accounts import totp
 from tests.builders import make_artifact, make_user
-from tests.pages import Response, said, signed_in, text
+from tests.pages import Response, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def mara() -> User:
     return make_user("mara", password=PASSWORD)
 
 
-def ways_in(page: Response) -> set[str]:
+def sign_in_targets(page: Response) -> set[str]:
     """List the targets of the sign-in links in a page's main part."""
     main = page.text.partition("<main")[2]
     return {unescape(href) for href in re.findall(rf'href="({LOGIN}[^"]*)"', main)}
@@ -75,7 +75,7 @@ def test_form_for_a_private_file_and_for_none_are_told_alike(channel: Channel) -
     for name in ("demo", "void"):
         answer = Client().post(REMOVE.format(name), headers=HTML)
         assert answer.headers["Location"].startswith(f"{LOGIN}?next=/channels/{name}/artifacts/")
-        assert said(answer) == [NOTHING_SAVED]
+        assert messages(answer) == [NOTHING_SAVED]
 
 
 def test_steps_of_signing_in_say_nothing_of_it(client: Client, mara: User) -> None:
@@ -84,9 +84,9 @@ def test_steps_of_signing_in_say_nothing_of_it(client: Client, mara: User) -> No
         form = {"login": "mara", "password": "wrong", "next": target}
         assert NOTHING_SAVED not in text(client.post(LOGIN, form))
         answer = client.post(LOGIN, form | {"password": PASSWORD})
-        assert (answer.headers["Location"].partition("?")[0], said(answer)) == (SECOND, [])
+        assert (answer.headers["Location"].partition("?")[0], messages(answer)) == (SECOND, [])
     answer = client.post(SECOND, {"code": totp.code("JBSWY3DPEHPK3PXP")})
-    assert NOTHING_SAVED not in said(answer)
+    assert NOTHING_SAVED not in messages(answer)
 
 
 def test_form_sent_signed_in_says_nothing_of_it(mara: User) -> None:
@@ -99,7 +99,7 @@ def test_form_with_a_wrong_token_sent_signed_out_offers_the_way_in_and_back(page
     answer = Client(enforce_csrf_checks=True).post(page, {"name": "demo"}, headers=HTML)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "not_from_here")
     assert "You are signed out" in text(answer)
-    [way_in] = ways_in(answer)
+    [way_in] = sign_in_targets(answer)
     assert Client().post(way_in, {"login": "mara", "password": PASSWORD}).headers["Location"] == page
 
 
@@ -114,5 +114,5 @@ def test_form_with_a_wrong_token_sent_signed_in_offers_the_page_again(mara: User
     browser = signed_in(mara)
     browser.handler.enforce_csrf_checks = True
     answer = browser.post("/channels/new", {"name": "demo"}, headers=HTML)
-    assert (answer.status_code, ways_in(answer)) == (403, set())
+    assert (answer.status_code, sign_in_targets(answer)) == (403, set())
     assert 'href="/channels/new"' in answer.text

@@ -36,7 +36,7 @@ def mara(db: None) -> User:
 
 
 @pytest.fixture(autouse=True)
-def few(settings: Settings) -> None:
+def low_limits(settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"sign-in-by-account": 2, "second-factor-by-account": 2}
 
 

@@ -93,10 +93,10 @@ def test_a_channel_is_changed_as_by_its_own_pages(root: Client, channel: Channel
         "description": {"from": "", "to": "Maps"},
         "is_private": {"from": True, "to": False},
     }
-    assert olga.pk in {each for event in AuditEvent.objects.all() for each in told(event)}
+    assert olga.pk in {each for event in AuditEvent.objects.all() for each in recipient_ids(event)}
 
 
-def told(event: AuditEvent) -> list[int]:
+def recipient_ids(event: AuditEvent) -> list[int]:
     User.objects.update(email="a@example.org")
     return notifications.recipients(event.pk)
 

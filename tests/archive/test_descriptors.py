@@ -15,7 +15,7 @@ from publishing.archive.descriptors import Watch
 from publishing.archive.reader import BadPackage, read
 from tests.archives import make_conda, paths_entry, refusal, tar_member
 from tests.differential.shapes import raw_zstd
-from tests.differential.zip_variants import described, smuggled
+from tests.differential.zip_variants import described, skippable_frame_first
 from tests.zips import ZipEntry
 
 Entries = list[ZipEntry]
@@ -59,7 +59,7 @@ def test_data_descriptor_without_its_signature_refused(tmp_path: Path, entries: 
 
 
 def test_skippable_frame_in_an_entry_with_a_descriptor_refused(tmp_path: Path) -> None:
-    assert "skippable" in refusal(make_conda(tmp_path, entries=smuggled))
+    assert "skippable" in refusal(make_conda(tmp_path, entries=skippable_frame_first))
 
 
 @pytest.mark.parametrize("around", [SIGNED, BEFORE_ENTRY, BEFORE_DIRECTORY])
@@ -97,4 +97,4 @@ def test_watch_finds_a_descriptor_however_it_is_cut(around: bytes, piece_bytes: 
     pieces = [content[start : start + piece_bytes] for start in range(0, len(content), piece_bytes)]
 
     with pytest.raises(BadPackage):
-        collections.deque(map(watch.pass_by, pieces))
+        collections.deque(map(watch.check_next, pieces))

@@ -122,12 +122,12 @@ def test_a_timestamp_tells_the_time_too(log_version: int) -> None:
 
 
 def test_what_is_kept_heals_what_clients_stumble_over() -> None:
-    def clumsy(document: Document) -> None:
+    def malformed(document: Document) -> None:
         signature = document["dsseEnvelope"]["signatures"][0]
         signature["keyid"] = None
         signature["sig"] = f"{signature['sig'][:40]}\n{signature['sig'][40:]}"
 
-    kept = json.loads(verify(bundle(change=clumsy)).bundle)["dsseEnvelope"]["signatures"][0]
+    kept = json.loads(verify(bundle(change=malformed)).bundle)["dsseEnvelope"]["signatures"][0]
     assert set(kept) == {"sig"}
     assert "\n" not in kept["sig"]
 

@@ -27,7 +27,7 @@ from publishing.uploads import upload
 from publishing.uploads.values import UploadResult
 from tests import sigstore
 from tests.archives import make_conda
-from tests.builders import make_artifact, make_channel, make_key, make_minted_key, make_publisher, received
+from tests.builders import make_artifact, make_channel, make_key, make_publisher, make_short_lived_token, received
 
 PLACE = "demo/noarch/demo-1.0-0.conda"
 
@@ -45,7 +45,7 @@ def trusted_root(settings: Settings, tmp_path: Path) -> None:
 @pytest.fixture
 def ci(channel: Channel) -> Actor:
     """Return an actor with a short-lived token of the CI that `channel` trusts."""
-    return Actor(key=make_minted_key(make_publisher(channel))[0])
+    return Actor(key=make_short_lived_token(make_publisher(channel))[0])
 
 
 @pytest.fixture

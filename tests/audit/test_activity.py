@@ -22,8 +22,8 @@ from tests.builders import (
     make_channel,
     make_key,
     make_member,
-    make_minted_key,
     make_publisher,
+    make_short_lived_token,
     make_team,
     make_user,
 )
@@ -80,7 +80,7 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
     TrustedPublisher.objects.update(pins={})
     publisher.refresh_from_db()
     publishers.settle(publisher, github_claims())
-    key, _ = make_minted_key(publisher)
+    key, _ = make_short_lived_token(publisher)
     log.record(Action.KEY_MINT, by=Actor(key=key), channel=channel, target=publisher.subject)
     log.record(Action.ARTIFACT_PUBLISH, by=Actor(key=key), channel=channel, target="demo/noarch/a-1-0.conda")
     publishers.remove(actor=Actor(user=olga), publisher=publisher)

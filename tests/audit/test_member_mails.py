@@ -28,7 +28,7 @@ def team(max_: User, sam: User) -> Team:
     return make_team("mappers", max_, manager=sam)
 
 
-def told() -> dict[str, tuple[str, str]]:
+def sent_mails() -> dict[str, tuple[str, str]]:
     """Return the mails of the latest event: address → subject and text."""
     event = AuditEvent.objects.latest("pk")
     for user_id in notifications.recipients(event.pk):
@@ -40,7 +40,7 @@ def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) 
     User.objects.filter(pk=olga.pk).update(is_superuser=True)
     olga.refresh_from_db()
     members.add(actor=Actor(user=olga), channel=channel, username="max", role=Role.VIEWER)
-    mail_of = told()
+    mail_of = sent_mails()
     assert set(mail_of) == {"olga@example.org", "max@example.org"}
     assert "olga made max a member of demo on" in mail_of["olga@example.org"][1]
     assert "You get this mail because you own demo." in mail_of["olga@example.org"][1]
@@ -53,7 +53,7 @@ def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) 
 def test_who_has_another_role_is_told(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_)
     members.change(actor=Actor(user=olga), channel=channel, username="max", role=Role.MAINTAINER)
-    mail_of = told()
+    mail_of = sent_mails()
     assert "olga changed the role of max in demo" in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
     assert subject == "max has a new role in demo"
@@ -63,7 +63,7 @@ def test_who_has_another_role_is_told(channel: Channel, olga: User, max_: User) 
 def test_who_is_removed_is_told(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     members.remove(actor=Actor(user=olga), channel=channel, username="max")
-    mail_of = told()
+    mail_of = sent_mails()
     assert "olga removed max from demo" in mail_of["olga@example.org"][1]
     subject, text = mail_of["max@example.org"]
     assert subject == "max is no longer a member of demo"
@@ -74,14 +74,14 @@ def test_who_is_removed_is_told(channel: Channel, olga: User, max_: User) -> Non
 def test_who_steps_down_is_not_told_what_they_did_but_the_owners_are(channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     members.change(actor=Actor(user=max_), channel=channel, username="max", role=Role.VIEWER)
-    assert set(told()) == {"olga@example.org"}
+    assert set(sent_mails()) == {"olga@example.org"}
 
 
 def test_of_a_team_its_managers_are_told(channel: Channel, olga: User, team: Team) -> None:
     make_user("team mappers", email="trap@example.org")
     TeamMember.objects.create(team=team, user=olga, is_manager=True)
     members.add(actor=Actor(user=olga), channel=channel, team="mappers", role=Role.VIEWER)
-    mail_of = told()
+    mail_of = sent_mails()
     assert set(mail_of) == {"olga@example.org", "sam@example.org"}
     subject, text = mail_of["sam@example.org"]
     assert subject == "team mappers is now a member of demo"
@@ -103,7 +103,7 @@ def test_managers_are_told_of_the_rest(channel: Channel, olga: User, team: Team,
     make_team_member(channel, team)
     assert callable(change)
     change(actor=Actor(user=olga), channel=channel, team="mappers")
-    mail_of = told()
+    mail_of = sent_mails()
     assert set(mail_of) == {"olga@example.org", "sam@example.org"}
     assert all(sentence in text for _, text in mail_of.values())
 
@@ -113,7 +113,7 @@ def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olg
     make_member(channel, make_user("tom", email="tom@example.org"), Role.MAINTAINER)
     make_member(channel, max_, Role.OWNER)
     channels.transfer(actor=Actor(user=olga), channel=channel, username="max")
-    mail_of = told()
+    mail_of = sent_mails()
     assert set(mail_of) == {"olga@example.org", "max@example.org", "jo@example.org"}
     subject, text = mail_of["max@example.org"]
     assert subject == "demo now belongs to max"

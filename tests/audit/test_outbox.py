@@ -105,13 +105,13 @@ def smtp(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[Connection
     return Connection
 
 
-def happen(channel: Channel, olga: User, target: str) -> AuditEvent:
+def record_removal(channel: Channel, olga: User, target: str) -> AuditEvent:
     return log.record(
         Action.PUBLISHER_REMOVE, target=target, by=Actor(user=olga), channel=channel, detail={"fields": {}}
     )
 
 
-def told() -> list[tuple[str, str]]:
+def sent_mails() -> list[tuple[str, str]]:
     """Return address and target of the mails, in the order of sending."""
     return [(each.to[0], str(each.subject).partition(" ")[0]) for each in mail.outbox]
 
@@ -127,30 +127,32 @@ def test_event_is_told_once_by_a_wake_up(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        happen(channel, olga, "a")
+        record_removal(channel, olga, "a")
     assert sent_jobs == [(outbox.WAKE_UP,)]
     for _ in range(3):
         tasks.tell_waiting()
-    assert told() == [("olga@example.org", "a"), ("jo@example.org", "a")]
+    assert sent_mails() == [("olga@example.org", "a"), ("jo@example.org", "a")]
     assert not Outgoing.objects.exists()
 
 
 def test_mails_of_a_burst_go_out_in_order(channel: Channel, olga: User) -> None:
     for number in range(60):
-        happen(channel, olga, f"event-{number}")
+        record_removal(channel, olga, f"event-{number}")
     tasks.tell_waiting()
-    assert [target for to, target in told() if to == "jo@example.org"] == [f"event-{number}" for number in range(60)]
+    assert [target for to, target in sent_mails() if to == "jo@example.org"] == [
+        f"event-{number}" for number in range(60)
+    ]
 
 
 def test_lost_queue_loses_no_mail(channel: Channel, olga: User, sent_jobs: Jobs) -> None:
-    happen(channel, olga, "a")
+    record_removal(channel, olga, "a")
     sent_jobs.clear()
     tasks.tell_waiting()  # as the schedule does
-    assert len(told()) == 2
+    assert len(sent_mails()) == 2
 
 
 def test_server_that_is_down_is_tried_again_for_an_hour(channel: Channel, olga: User, down: type[Down]) -> None:
-    happen(channel, olga, "a")
+    record_removal(channel, olga, "a")
     tasks.tell_waiting()
     assert list(Outgoing.objects.values_list("tries", flat=True)) == [1, 1]
     tasks.tell_waiting()
@@ -160,7 +162,7 @@ def test_server_that_is_down_is_tried_again_for_an_hour(channel: Channel, olga: 
     down.refused = ("nobody",)
     let_all_be_due()
     tasks.tell_waiting()
-    assert len(told()) == 2
+    assert len(sent_mails()) == 2
 
 
 def test_mail_that_fails_holds_back_the_later_ones_of_its_recipient_alone(
@@ -168,19 +170,19 @@ def test_mail_that_fails_holds_back_the_later_ones_of_its_recipient_alone(
 ) -> None:
     down.refused = ("olga@example.org",)
     for target in ("a", "b"):
-        happen(channel, olga, target)
+        record_removal(channel, olga, target)
     tasks.tell_waiting()
-    assert told() == [("jo@example.org", "a"), ("jo@example.org", "b")]
+    assert sent_mails() == [("jo@example.org", "a"), ("jo@example.org", "b")]
     down.refused = ("nobody",)
     let_all_be_due()
     tasks.tell_waiting()
-    assert told()[2:] == [("olga@example.org", "a"), ("olga@example.org", "b")]
+    assert sent_mails()[2:] == [("olga@example.org", "a"), ("olga@example.org", "b")]
 
 
 def test_mail_that_is_given_up_is_a_failed_job_that_can_be_sent_again(
     channel: Channel, olga: User, down: type[Down]
 ) -> None:
-    event = happen(channel, olga, "a")
+    event = record_removal(channel, olga, "a")
     for _ in range(outbox.RETRIES_MAX + 2):
         let_all_be_due()
         tasks.tell_waiting()
@@ -189,24 +191,24 @@ def test_mail_that_is_given_up_is_a_failed_job_that_can_be_sent_again(
     down.refused = ("nobody",)
     tasks.send_mail(event.pk, olga.pk)
     tasks.tell_waiting()
-    assert told() == [("olga@example.org", "a")]
+    assert sent_mails() == [("olga@example.org", "a")]
 
 
 def test_message_that_cannot_be_made_stops_no_other(
     channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = happen(channel, olga, "bad")
+    bad = record_removal(channel, olga, "bad")
     AuditEvent.objects.filter(pk=bad.pk).update(action="no such action")
-    happen(channel, olga, "good")
+    record_removal(channel, olga, "good")
     tasks.tell_waiting()
-    assert told() == [("olga@example.org", "good"), ("jo@example.org", "good")]
+    assert sent_mails() == [("olga@example.org", "good"), ("jo@example.org", "good")]
     assert FailedJob.objects.get().task == notifications.TELL
 
 
 def test_server_that_is_down_costs_a_round_few_tries(channel: Channel, olga: User, down: type[Down]) -> None:
     for number in range(10):
         make_member(channel, make_user(f"owner-{number}", email=f"owner-{number}@example.org"), Role.OWNER)
-    happen(channel, olga, "a")
+    record_removal(channel, olga, "a")
     tasks.tell_waiting()
     assert Outgoing.objects.filter(tries=1).count() == outbox.FAILURES_AT_ONCE_MAX
 
@@ -216,8 +218,8 @@ def test_mail_that_is_refused_for_good_is_a_failed_job_at_once(
     channel: Channel, olga: User, smtp: type[Connection], step: str, code: int
 ) -> None:
     smtp.refusals = {"olga@example.org": (step, code)}
-    happen(channel, olga, "a")
-    happen(channel, olga, "b")
+    record_removal(channel, olga, "a")
+    record_removal(channel, olga, "b")
     tasks.tell_waiting()
     assert smtp.taken == ["jo@example.org", "jo@example.org"]
     assert not Outgoing.objects.exists()
@@ -229,7 +231,7 @@ def test_mail_that_is_refused_for_now_is_tried_again(
     channel: Channel, olga: User, smtp: type[Connection], step: str, code: int
 ) -> None:
     smtp.refusals = {"olga@example.org": (step, code)}
-    happen(channel, olga, "a")
+    record_removal(channel, olga, "a")
     tasks.tell_waiting()
     assert smtp.taken == ["jo@example.org"]
     assert Outgoing.objects.get().tries == 1
@@ -246,7 +248,7 @@ def test_refused_recipients_delay_no_other_mail(
 ) -> None:
     refused = [make_user(f"refused-{number}", email=f"refused-{number}@example.org") for number in range(60)]
     smtp.refusals = {user.email: ("rcpt", code) for user in refused}
-    event = happen(channel, olga, "a")
+    event = record_removal(channel, olga, "a")
     Outgoing.objects.all().delete()
     for user in [*refused, olga]:
         outbox.put(notifications.SEND, event.pk, user.pk, lane=notifications.lane(user.pk))
@@ -260,7 +262,7 @@ def test_server_that_takes_no_mail_now_is_asked_few_times(
 ) -> None:
     people = [make_user(f"owner-{number}", email=f"owner-{number}@example.org") for number in range(10)]
     smtp.refusals = {user.email: (step, code) for user in people}
-    event = happen(channel, olga, "a")
+    event = record_removal(channel, olga, "a")
     Outgoing.objects.all().delete()
     for user in people:
         outbox.put(notifications.SEND, event.pk, user.pk, lane=notifications.lane(user.pk))
@@ -271,7 +273,7 @@ def test_server_that_takes_no_mail_now_is_asked_few_times(
 def test_mails_never_tried_go_before_those_that_failed(
     channel: Channel, olga: User, down: type[Down], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events = [happen(channel, olga, "a"), happen(channel, olga, "b")]
+    events = [record_removal(channel, olga, "a"), record_removal(channel, olga, "b")]
     Outgoing.objects.all().delete()
     jo = User.objects.get(username="jo")
     for event, user in [(events[0], olga), (events[1], olga), (events[1], jo)]:
@@ -284,25 +286,25 @@ def test_mails_never_tried_go_before_those_that_failed(
     down.refused = ("nobody",)
     let_all_be_due()
     tasks.tell_waiting()
-    assert told() == [("jo@example.org", "b"), ("olga@example.org", "a"), ("olga@example.org", "b")]
+    assert sent_mails() == [("jo@example.org", "b"), ("olga@example.org", "a"), ("olga@example.org", "b")]
 
 
 def test_jobs_of_an_earlier_version_are_done(channel: Channel, olga: User) -> None:
-    event = happen(channel, olga, "a")
+    event = record_removal(channel, olga, "a")
     Outgoing.objects.all().delete()
     tasks.tell(event.pk)
     tasks.tell_waiting()
-    assert len(told()) == 2
+    assert len(sent_mails()) == 2
     tasks.send_mail(event.pk, olga.pk)
     tasks.tell_waiting()
-    assert len(told()) == 3
+    assert len(sent_mails()) == 3
 
 
 def test_job_ends_after_its_time_and_sends_another(
     channel: Channel, olga: User, sent_jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "JOB_S", -1.0)
-    happen(channel, olga, "a")
+    record_removal(channel, olga, "a")
     sent_jobs.clear()
     tasks.tell_waiting()
     assert sent_jobs == [(outbox.WAKE_UP,)]
@@ -312,22 +314,22 @@ def test_job_ends_after_its_time_and_sends_another(
 def test_mails_beyond_a_limit_wait_for_the_next_window(channel: Channel, olga: User, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"delivery-by-recipient": 1}
     for target in ("one", "two"):
-        happen(channel, olga, target)
+        record_removal(channel, olga, target)
     tasks.tell_waiting()
-    assert told() == [("olga@example.org", "one"), ("jo@example.org", "one")]
+    assert sent_mails() == [("olga@example.org", "one"), ("jo@example.org", "one")]
     assert [(row.tries, row.due_at > timezone.now()) for row in Outgoing.objects.all()] == [(0, True)] * 2
     settings.HUB_RATE_LIMITS = {}
     let_all_be_due()
     tasks.tell_waiting()
-    assert told()[2:] == [("olga@example.org", "two"), ("jo@example.org", "two")]
+    assert sent_mails()[2:] == [("olga@example.org", "two"), ("jo@example.org", "two")]
     assert not FailedJob.objects.exists()
 
 
 def test_mails_are_limited_in_all(channel: Channel, olga: User, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"delivery-by-hub": 1}
-    happen(channel, olga, "one")
+    record_removal(channel, olga, "one")
     tasks.tell_waiting()
-    assert len(told()) == 1
+    assert len(sent_mails()) == 1
     assert Outgoing.objects.count() == 1
 
 
@@ -335,10 +337,10 @@ def test_mails_that_failed_count_against_no_limit(
     channel: Channel, olga: User, settings: Settings, down: type[Down], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.HUB_RATE_LIMITS = {"delivery-by-recipient": 1, "delivery-by-hub": 2}
-    happen(channel, olga, "one")
+    record_removal(channel, olga, "one")
     for _ in range(3):
         tasks.tell_waiting()
         let_all_be_due()
     monkeypatch.setattr(Down, "refused", ("nobody@example.org",))
     tasks.tell_waiting()
-    assert len(told()) == 2
+    assert len(sent_mails()) == 2

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from channels_app.audit import test_message
 from channels_app.models import User
 from tests.builders import make_user
-from tests.pages import said, signed_in, text
+from tests.pages import messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +60,7 @@ def test_it_is_sent(ada: Client) -> None:
     took = "The mail server accepted the mail. Check the mailbox for its arrival."
     assert by_command() == (f"{TRIED}\n{took}\n", "")
     assert f'value="{TO}"' in text(ada.get("/status"))
-    assert said(ada.post("/status", {"test_mail": TO})) == [f"{TRIED} {took}"]
+    assert messages(ada.post("/status", {"test_mail": TO})) == [f"{TRIED} {took}"]
     assert [each.to for each in mail.outbox] == [[TO], [TO]]
 
 
@@ -86,7 +86,7 @@ def test_what_failed_is_said(
     assert printed == f"{TRIED}\n"
     assert sentence in failure
     assert f"The error: {type(error).__name__}" in failure
-    [message] = said(ada.post("/status", {"test_mail": TO}))
+    [message] = messages(ada.post("/status", {"test_mail": TO}))
     assert message == f"{TRIED} {failure}"
     assert "s3cret" not in message
 

@@ -12,7 +12,7 @@ from channels_app import tasks
 from channels_app.audit import outbox
 from channels_app.models import ApiKey, AuditEvent, Channel, Outgoing, Role, User
 from hub.celery import app
-from tests.builders import make_key, make_member, make_minted_key, make_publisher, make_robot, make_user
+from tests.builders import make_key, make_member, make_publisher, make_robot, make_short_lived_token, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def addresses(settings: Settings, channel: Channel, olga: User) -> None:
     make_member(channel, make_user("tom", email="tom@example.org"), Role.MAINTAINER)
 
 
-def told(jobs: Jobs) -> list[tuple[list[str], str]]:
+def sent_mails(jobs: Jobs) -> list[tuple[list[str], str]]:
     """Run the worker's job. Return recipients and subjects of the mails."""
     assert (outbox.WAKE_UP,) in jobs
     tasks.tell_waiting()
@@ -50,7 +50,7 @@ def test_the_owner_of_a_new_key_is_told(
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         secret = make_key(olga, channels=[channel], package_globs=["sample-*"])
-    assert told(sent_jobs) == [(["olga@example.org"], "A new API key: test")]
+    assert sent_mails(sent_jobs) == [(["olga@example.org"], "A new API key: test")]
     body = str(mail.outbox[0].body)
     assert "olga created an API key on https://hub.example.org:" in body
     assert (
@@ -69,7 +69,7 @@ def test_the_owners_of_a_channel_are_told_of_its_new_key(
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         make_robot(channel, olga)
-    assert told(sent_jobs) == [([f"{name}@example.org"], "A new API key: nightly") for name in ("olga", "jo")]
+    assert sent_mails(sent_jobs) == [([f"{name}@example.org"], "A new API key: nightly") for name in ("olga", "jo")]
     body = str(mail.outbox[1].body)
     assert "olga created an API key of demo on https://hub.example.org:" in body
     assert "https://hub.example.org/channels/demo/settings/robots\n" in body
@@ -85,7 +85,7 @@ def test_who_has_a_key_that_ends_soon_is_told_once(
     for _ in range(2):
         with django_capture_on_commit_callbacks(execute=True):
             tasks.warn_of_expiring_keys()
-    assert told(sent_jobs) == [(["olga@example.org"], "The API key test expires soon")]
+    assert sent_mails(sent_jobs) == [(["olga@example.org"], "The API key test expires soon")]
     body = str(mail.outbox[0].body)
     day = f"{ApiKey.objects.get().expires_at:%Y-%m-%d}"
     assert f"An API key on https://hub.example.org expires on {day}:" in body
@@ -104,7 +104,7 @@ def test_of_a_robot_the_owners_are_told(
     make_old(last_used_at=timezone.now())
     with django_capture_on_commit_callbacks(execute=True):
         tasks.warn_of_expiring_keys()
-    assert [to for to, _ in told(sent_jobs)] == [["olga@example.org"], ["jo@example.org"]]
+    assert [to for to, _ in sent_mails(sent_jobs)] == [["olga@example.org"], ["jo@example.org"]]
     body = str(mail.outbox[0].body)
     assert "An API key of demo on https://hub.example.org expires on" in body
     assert f"last used: {timezone.now():%Y-%m-%d}" in body
@@ -131,7 +131,7 @@ def test_of_others_nobody_is_told(olga: User, fields: dict[str, Any]) -> None:
 
 def test_nobody_is_told_of_what_is_gone_or_minted(channel: Channel, olga: User) -> None:
     make_robot(channel, olga)
-    make_minted_key(make_publisher(channel))
+    make_short_lived_token(make_publisher(channel))
     make_old()
     Channel.objects.update(deleted_at=timezone.now())
     tasks.warn_of_expiring_keys()

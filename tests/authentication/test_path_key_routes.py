@@ -35,7 +35,7 @@ def path_of(route: str) -> str:
 
 def test_every_other_route_is_404_with_a_sentence(key: str) -> None:
     for route in every_route():
-        if route in SERVED or route == "nowhere":
+        if route in SERVED or route == "reserved-word":
             continue
         for method in METHODS:
             answer = Client().generic(method, f"/t/{key}{path_of(route)}", headers={"accept": "text/html"})

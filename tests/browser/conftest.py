@@ -11,7 +11,7 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.browser.furnished import furnish
+from tests.browser.sample_hub import fill_hub
 from tests.clients.plain import seconds_until
 from tests.live import LiveHub, live_hub
 from tests.oidc import FakeIssuer, fake_issuer
@@ -80,9 +80,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: 
 
 
 @pytest.fixture(scope="session")
-def furnished(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> LiveHub:
+def hub_with_data(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> LiveHub:
     """Return the hub with two channels, packages, members and downloads."""
-    furnish(hub, tmp_path_factory.mktemp("packages"))
+    fill_hub(hub, tmp_path_factory.mktemp("packages"))
     return hub
 
 

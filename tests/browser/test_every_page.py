@@ -12,7 +12,7 @@ from rattler_build import upload_package_to_prefix
 
 from tests.archives import make_conda
 from tests.browser.conftest import CHROMIUM, FLAGS, NODE_MODULES, Visit, needed
-from tests.browser.furnished import PAGES
+from tests.browser.sample_hub import PAGES
 from tests.live import LiveHub
 
 LIGHTHOUSE_BAR = 95
@@ -26,7 +26,7 @@ URL_PAYLOADS = ["javascript:window.ran=1", "data:text/html,<script>window.ran=1<
 MARKDOWN = f'# {PAYLOAD}\n\n[click](javascript:window.ran=1) ![x](x" onerror=window.ran=1) <svg onload=window.ran=1>'
 
 
-def test_axe_finds_nothing_and_nothing_overflows(furnished: LiveHub, visit: Visit) -> None:
+def test_axe_finds_nothing_and_nothing_overflows(hub_with_data: LiveHub, visit: Visit) -> None:
     axe = needed(NODE_MODULES / "axe-core" / "axe.min.js", "axe-core").read_text()
     people = {name: visit(name) for name in (None, "olga", "max", "ada")}
     found = []
@@ -66,14 +66,14 @@ def lighthouse(url: str, folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("path", ["/", "/channels/geo-tools", "/channels/geo-tools/packages/strata"])
 def test_lighthouse(
-    furnished: LiveHub, path: str, tmp_path: Path, record_property: Callable[[str, object], None]
+    hub_with_data: LiveHub, path: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Use the best of three runs: a busy machine can make a page slow, never fast."""
     best: dict[str, int] = {}
     for attempt in range(3):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        scores = lighthouse(f"{furnished.url}{path}", folder)
+        scores = lighthouse(f"{hub_with_data.url}{path}", folder)
         best = {name: max(score, best.get(name, 0)) for name, score in scores.items()} or best
         if best and min(best.values()) >= LIGHTHOUSE_BAR:
             break

@@ -10,7 +10,7 @@ from channels_app.access.permissions import Actor
 from channels_app.channels import channels
 from channels_app.models import Channel, Member, Role, User
 from tests.builders import make_artifact, make_channel, make_key, make_member
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, m
     form = {"action": "transfer", "transfer-username": "max", "transfer-confirm": "demo"}
     response = owner.post(DANGER, form)
     assert response.headers["Location"] == BASE
-    assert said(response) == ["max owns demo now; you can leave it, or stay as a maintainer."]
+    assert messages(response) == ["max owns demo now; you can leave it, or stay as a maintainer."]
     assert dict(Member.objects.values_list("user__username", "role")) == {"max": "owner", "olga": "maintainer"}
     assert events() == [("channel.transfer", "max", {"before": "olga"})]
 
@@ -104,7 +104,7 @@ def test_a_member_leaves(channel: Channel, max_: User) -> None:
     client = signed_in(max_)
     assert "Leave this channel" in text(client.get(LEAVE))
     response = client.post(LEAVE)
-    assert (response.headers["Location"], said(response)) == ("/channels", ["You have left demo."])
+    assert (response.headers["Location"], messages(response)) == ("/channels", ["You have left demo."])
     assert client.get(BASE).status_code == 404
 
 

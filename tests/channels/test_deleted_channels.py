@@ -106,7 +106,7 @@ def test_owners_find_their_deleted_channels_with_the_time_they_go(
     Member.objects.create(channel=published, user=max_, role=Role.MAINTAINER)
     (found,) = queries.deleted_channels(Actor(user=olga))
     assert published.deleted_at is not None
-    assert (found, vars(found)["goes_at"]) == (published, published.deleted_at + timedelta(hours=24))
+    assert (found, vars(found)["purge_at"]) == (published, published.deleted_at + timedelta(hours=24))
     assert queries.deleted_channels(Actor(user=admin_user)).exists()
     make_key(olga)
     for nobody in (Actor(), Actor(user=max_), Actor(user=sam), Actor(user=olga, key=olga.keys.get())):

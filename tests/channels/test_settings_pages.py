@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from channels_app.models import AuditEvent, Channel, Role, User
 from tests.builders import make_member
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -117,7 +117,7 @@ def picture(size: int = 300) -> SimpleUploadedFile:
 def test_the_description_is_saved_in_one_line(owner: Client) -> None:
     response = owner.post(GENERAL, {"description": "Maps,\r\n  and more ", "visibility": "private"})
     assert (response.status_code, response.headers["Location"]) == (302, GENERAL)
-    assert said(response) == ["The settings are saved."]
+    assert messages(response) == ["The settings are saved."]
     assert Channel.objects.get().description == "Maps, and more"
     assert events() == [("channel.update", "demo", {"description": {"from": "", "to": "Maps, and more"}})]
 
@@ -189,7 +189,7 @@ def test_policies_are_changed(owner: Client) -> None:
         "max_upload_mib": "5",
     }
     response = owner.post(POLICIES, form)
-    assert said(response) == ["The policies are saved and apply from the next upload."]
+    assert messages(response) == ["The policies are saved and apply from the next upload."]
     channel = Channel.objects.get()
     assert (channel.allow_overwrite, channel.allow_revision_3) == (True, False)
     assert (channel.only_trusted_publishers, channel.require_attestation) == (True, True)

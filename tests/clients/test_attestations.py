@@ -20,10 +20,10 @@ CHANNEL = "attested"
 BOUNDARY = "boundary"
 AT_ONCE = 8
 MINT = f"""
-from tests.builders import make_minted_key, make_publisher
+from tests.builders import make_short_lived_token, make_publisher
 channel, _ = Channel.objects.get_or_create(name={CHANNEL!r}, is_private=False)
 publisher = channel.publishers.first() or make_publisher(channel)
-answer = make_minted_key(publisher)[1]
+answer = make_short_lived_token(publisher)[1]
 """
 
 

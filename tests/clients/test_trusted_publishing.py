@@ -64,7 +64,7 @@ for name, rights in {channels}.items():
 uploads = Channel.objects.get(name="uploads")
 trust(uploads, "{gitlab}", "gitlab", {{}}, project="group/sample", workflow=".gitlab-ci.yml")
 Channel.objects.filter(name="strict").update(only_trusted_publishers=True)
-answer = keys.mint(owner=olga, name="test", scopes=["read", "upload"], channels=None, expires_at=None)[1]
+answer = keys.create_user_key(owner=olga, name="test", scopes=["read", "upload"], channels=None, expires_at=None)[1]
 """
 
 

@@ -58,7 +58,7 @@ class Answer(NamedTuple):
         return list(self.headers.get_all(name, []))
 
 
-class Asked(NamedTuple):
+class ReceivedRequest(NamedTuple):
     method: str
     path: str
     headers: Message
@@ -69,7 +69,7 @@ class Server:
 
     def __init__(self) -> None:
         self.answer = Told(200, {})
-        self.asked: list[Asked] = []
+        self.received: list[ReceivedRequest] = []
         self.port = 0
 
     @contextmanager
@@ -80,7 +80,7 @@ class Server:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                this.asked.append(Asked(self.command, self.path, self.headers))
+                this.received.append(ReceivedRequest(self.command, self.path, self.headers))
                 status, headers, body = this.answer
                 self.send_response(status)
                 for name, value in headers.items():
@@ -141,8 +141,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def world(servers: World, request: pytest.FixtureRequest) -> World:
     """Put the same file in the folder and in the store; nginx has not cached it."""
-    servers.hub.asked.clear()
-    servers.store.asked.clear()
+    servers.hub.received.clear()
+    servers.store.received.clear()
     servers.store.answer = Told(200, {"ETag": '"md5"', "Last-Modified": "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT)
     (servers.folder / "channels" / KEY).write_bytes(CONTENT)
     entry = f"private/{hashlib.sha256(request.node.name.encode()).hexdigest()}"
@@ -198,11 +198,11 @@ def test_the_store_is_asked_once_and_told_nothing(world: World) -> None:
     secrets = {"Authorization": "Bearer chub-x", "Cookie": "sessionid=x", "X_Store_URL": "http://127.0.0.1:1/"}
     for _ in range(3):
         assert world.ask(Range="bytes=0-1", **secrets).status == 206
-    [asked] = world.store.asked
-    assert (asked.method, asked.path) == ("GET", f"/bucket/{QUOTED_KEY}?X-Amz-Signature=a%2Fb%2Bc")
-    assert {name.lower() for name in asked.headers} <= {"host", "connection"}
-    assert asked.headers["Host"] == f"127.0.0.1:{world.store.port}"
-    assert len(world.hub.asked) == 3
+    [received] = world.store.received
+    assert (received.method, received.path) == ("GET", f"/bucket/{QUOTED_KEY}?X-Amz-Signature=a%2Fb%2Bc")
+    assert {name.lower() for name in received.headers} <= {"host", "connection"}
+    assert received.headers["Host"] == f"127.0.0.1:{world.store.port}"
+    assert len(world.hub.received) == 3
 
 
 @pytest.mark.parametrize("changed", ["public/one", "private/two"])
@@ -231,13 +231,13 @@ def test_nobody_comes_in_from_outside(world: World, path: str) -> None:
     answer = world.ask(path, X_Accel_Redirect=path, X_Store_URL=f"http://127.0.0.1:{world.store.port}/")
     assert answer.status == 404
     assert CONTENT not in answer.body
-    assert world.store.asked == []
+    assert world.store.received == []
 
 
 def test_no_header_of_a_client_leads_nginx_anywhere(world: World) -> None:
     world.hub.answer = Told(200, {}, b"from the hub")
     answer = world.ask(X_Accel_Redirect="/.files/store/x", X_Store_URL=f"http://127.0.0.1:{world.store.port}/")
-    assert (answer.body, world.store.asked) == (b"from the hub", [])
+    assert (answer.body, world.store.received) == (b"from the hub", [])
 
 
 def test_the_store_leads_nginx_nowhere_and_says_nothing_of_itself(world: World) -> None:
@@ -265,7 +265,7 @@ def test_the_store_leads_nginx_nowhere_and_says_nothing_of_itself(world: World) 
             assert answer.all(name) == [HUBS_HEADERS[name]]
         unwanted = {"Set-Cookie", "Content-Disposition", "x-amz-request-id", "Access-Control-Allow-Credentials"}
         assert not unwanted & set(answer.headers)
-    assert len(world.store.asked) == 1
+    assert len(world.store.received) == 1
 
 
 @pytest.mark.parametrize("name", ["Last-Modified", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"])

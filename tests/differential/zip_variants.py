@@ -63,7 +63,7 @@ def described(which: int | None = None, *, keeps_sizes: bool = False, **tweaks: 
     return change
 
 
-def smuggled(entries: Entries) -> Entries:
+def skippable_frame_first(entries: Entries) -> Entries:
     """Put the pkg archive's descriptor early, into a skippable frame, with another info archive after it."""
     metadata, pkg, info = entries
     hidden = zip_bytes([replace(info, content=raw_zstd(tar_bytes([])))]).partition(b"PK\x01\x02")[0]
@@ -143,7 +143,7 @@ ZIP: Named = {
     "data descriptor of the pkg archive alone": zip_shape(described(1)),
     "data descriptor of the info archive alone": zip_shape(described(2)),
     "data descriptors, sizes in front, too": zip_shape(described(keeps_sizes=True)),
-    "data descriptors, one early in a skippable frame": zip_shape(smuggled),
+    "data descriptors, one early in a skippable frame": zip_shape(skippable_frame_first),
     "data descriptors with a wrong checksum": zip_shape(described(crc=1)),
     "data descriptors with wrong sizes": zip_shape(described(size_bytes=5)),
     "data descriptors behind a gap": zip_shape(described(signature=b"gapPK\x07\x08")),

@@ -20,9 +20,9 @@ from tests.builders import (
     make_channel,
     make_key,
     make_member,
-    make_minted_key,
     make_publisher,
     make_robot,
+    make_short_lived_token,
     make_token,
     make_user,
 )
@@ -39,9 +39,9 @@ def address(settings: Settings) -> None:
     settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = HUB, "hub.example.org"
 
 
-def told(text: str, channel: str = "", session: Actor = ANONYMOUS) -> list[str]:
+def finding_lines(text: str, channel: str = "", session: Actor = ANONYMOUS) -> list[str]:
     """Return each finding with its fix, as a line."""
-    return [f"{each.tone}: {each.found} {each.cure}".strip() for each in examine(text, channel, session)]
+    return [f"{each.severity}: {each.found} {each.fix}".strip() for each in examine(text, channel, session)]
 
 
 def wrong(text: str) -> list[Finding]:
@@ -50,7 +50,7 @@ def wrong(text: str) -> list[Finding]:
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "cure"),
+    ("text", "found", "fix"),
     [
         (
             "https://repo.example.com/demo",
@@ -72,11 +72,11 @@ def wrong(text: str) -> list[Finding]:
         ("mamba install --channel=demo numpy", "mamba looks for the channel “demo” on anaconda.org.", f"{HUB}/demo"),
     ],
 )
-def test_what_is_wrong_with_an_address_or_an_option(text: str, found: str, cure: str) -> None:
+def test_what_is_wrong_with_an_address_or_an_option(text: str, found: str, fix: str) -> None:
     [finding] = wrong(text)
     assert found in finding.found
-    assert cure in finding.cure
-    assert finding.tone in ("error", "warning")
+    assert fix in finding.fix
+    assert finding.severity in ("error", "warning")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_is_wrong_where_the_hub_has_http(settings: Settings, address: str, 
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "cure"),
+    ("text", "found", "fix"),
     [
         (
             f"conda install -c {HUB}/t/{NO_KEY}/demo a",
@@ -108,12 +108,12 @@ def test_what_is_wrong_where_the_hub_has_http(settings: Settings, address: str, 
         ("mamba auth login hub --token a", "--token sends the key in the address", "Use --bearer instead."),
     ],
 )
-def test_keys_in_addresses_that_are_switched_off(settings: Settings, text: str, found: str, cure: str) -> None:
+def test_keys_in_addresses_that_are_switched_off(settings: Settings, text: str, found: str, fix: str) -> None:
     assert wrong(text) == []
     settings.HUB_PATH_KEYS = False
     [finding] = wrong(text)
     assert found in finding.found
-    assert cure in finding.cure
+    assert fix in finding.fix
 
 
 @pytest.mark.parametrize(
@@ -157,40 +157,40 @@ def test_what_is_right_is_left_alone(text: str) -> None:
     ],
 )
 def test_a_key_that_is_none(text: str, line: str) -> None:
-    assert any(each.startswith(line) for each in told(text)), told(text)
+    assert any(each.startswith(line) for each in finding_lines(text)), finding_lines(text)
 
 
 def test_what_became_of_a_key(olga: User) -> None:
     secret = make_key(olga)
     ApiKey.objects.update(expires_at=timezone.now() + timedelta(days=1))
-    assert told(secret)[0].startswith("success: The key “test” of olga is valid until ")
+    assert finding_lines(secret)[0].startswith("success: The key “test” of olga is valid until ")
     now = timezone.now()
     for fields, line in (
         ({"expires_at": now}, f"error: The key “test” of olga expired on {now:%d %B %Y}. Create a new key"),
         ({"revoked_at": now}, f"error: The key “test” of olga was revoked on {now:%d %B %Y}. Create a new key"),
     ):
         ApiKey.objects.update(**fields)
-        assert told(secret)[0].startswith(line)
+        assert finding_lines(secret)[0].startswith(line)
     ApiKey.objects.update(expires_at=None, revoked_at=None)
     User.objects.update(is_active=False)
-    assert told(secret)[0].startswith("error: The key “test” of olga belongs to a deactivated user.")
+    assert finding_lines(secret)[0].startswith("error: The key “test” of olga belongs to a deactivated user.")
 
 
 def test_every_kind_of_credential(channel: Channel, olga: User) -> None:
-    _, minted = make_minted_key(make_publisher(channel))
+    _, short_lived = make_short_lived_token(make_publisher(channel))
     for secret, line in (
         (make_key(olga), "success: The key “test” of olga is valid and does not expire. It is for: read, upload."),
         (
             make_robot(channel, olga),
             "success: The key “nightly” of demo is valid and does not expire. It is for: read, upload.",
         ),
-        (f"Bearer {minted}", "success: The short-lived token of GitHub Actions: octo-org/sample is valid until "),
+        (f"Bearer {short_lived}", "success: The short-lived token of GitHub Actions: octo-org/sample is valid until "),
         (
             f"Bearer {make_token(olga, 'openid', 'channel:read')}",
             "success: This is a token of A tool, for olga. It is for: channel:read.",
         ),
     ):
-        assert told(secret)[0].startswith(line)
+        assert finding_lines(secret)[0].startswith(line)
 
 
 def test_what_it_may_do_in_a_channel(channel: Channel, olga: User, sam: User) -> None:
@@ -208,30 +208,30 @@ def test_what_it_may_do_in_a_channel(channel: Channel, olga: User, sam: User) ->
         ("demo", "open", "success: Permissions of everybody in open: read."),
         ("demo", "demo", "error: No key was sent, and anonymous users have no read access to 'demo'."),
     ):
-        assert any(each.startswith(line) for each in told(pasted, name)), told(pasted, name)
+        assert any(each.startswith(line) for each in finding_lines(pasted, name)), finding_lines(pasted, name)
 
 
 @pytest.mark.parametrize("text", ["demo", NO_KEY])
 def test_hidden_and_missing_channels_are_told_alike(olga: User, sam: User, text: str) -> None:
     make_channel("hidden", owner=sam)
     for pasted in (text, make_key(olga), make_key(olga, scopes=("upload",))):
-        lines = [[each.replace(name, "X") for each in told(pasted, name)] for name in ("hidden", "absent")]
+        lines = [[each.replace(name, "X") for each in finding_lines(pasted, name)] for name in ("hidden", "absent")]
         assert lines[0] == lines[1]
 
 
 def test_trusted_publishers_alone(channel: Channel, olga: User) -> None:
     Channel.objects.update(only_trusted_publishers=True)
     command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
-    assert "error: Only trusted publishers may upload to demo." in told(command + make_key(olga))[1]
-    _, minted = make_minted_key(make_publisher(channel))
-    assert told(command + minted)[1] == "success: Permissions of this credential in demo: upload."
+    assert "error: Only trusted publishers may upload to demo." in finding_lines(command + make_key(olga))[1]
+    _, short_lived = make_short_lived_token(make_publisher(channel))
+    assert finding_lines(command + short_lived)[1] == "success: Permissions of this credential in demo: upload."
 
 
 def test_package_names_are_told_where_it_uploads(channel: Channel, olga: User) -> None:
     command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
     secret = make_key(olga, package_globs=["sample-*"])
-    assert told(command + secret)[-1] == "info: It may only upload packages named sample-*."
-    assert "sample" not in str(told(secret, "demo"))
+    assert finding_lines(command + secret)[-1] == "info: It may only upload packages named sample-*."
+    assert "sample" not in str(finding_lines(secret, "demo"))
 
 
 def test_who_is_signed_in_is_told_of_themselves(channel: Channel, olga: User, max_: User, sam: User) -> None:
@@ -241,7 +241,7 @@ def test_who_is_signed_in_is_told_of_themselves(channel: Channel, olga: User, ma
         (max_, "info: Your own permissions in demo, signed in as max: read."),
         (sam, "info: Your own permissions in demo, signed in as sam: none."),
     ):
-        assert told("demo", "demo", Actor(user=user))[-1] == line
+        assert finding_lines("demo", "demo", Actor(user=user))[-1] == line
 
 
 def test_the_page_tells_of_this_browser(client: Client, olga: User) -> None:
@@ -299,4 +299,4 @@ def test_other_methods_and_other_sites_are_refused() -> None:
 
 def test_a_stranger_is_named_by_no_key_but_their_own(sam: User) -> None:
     secret = make_key(make_user("ann"))
-    assert "ann" not in str(told(secret[:-1] + ("0" if secret[-1] != "0" else "1")))
+    assert "ann" not in str(finding_lines(secret[:-1] + ("0" if secret[-1] != "0" else "1")))

@@ -21,8 +21,8 @@ def address(settings: Settings) -> None:
     settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = HUB, "hub.example.org"
 
 
-def cures(found: list[Finding], tone: str = "error") -> str:
-    return " ".join(each.cure for each in found if each.tone == tone)
+def fixes(found: list[Finding], severity: str = "error") -> str:
+    return " ".join(each.fix for each in found if each.severity == severity)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def cures(found: list[Finding], tone: str = "error") -> str:
 def test_examine_url_option_with_a_path_gives_the_address_alone(text: str) -> None:
     found = addresses.examine(addresses.read(text))
     assert len(found) == 1
-    assert f"--url {HUB} --channel demo" in cures(found)
+    assert f"--url {HUB} --channel demo" in fixes(found)
 
 
 @pytest.mark.parametrize("text", [f"{UPLOAD} --url {HUB} -c demo a.conda", f"{UPLOAD} --url {HUB}/ -c demo a.conda"])
@@ -48,13 +48,13 @@ def test_examine_url_option_without_a_path_is_right(text: str) -> None:
 
 def test_examine_page_address_alone_gives_that_of_clients() -> None:
     [found] = addresses.examine(addresses.read(f"{HUB}/channels/demo"))
-    assert (found.tone, found.cure.split()[-1]) == ("info", f"{HUB}/demo")
+    assert (found.severity, found.fix.split()[-1]) == ("info", f"{HUB}/demo")
 
 
 def test_examine_bearer_twice_is_an_error() -> None:
     text = f'curl -H "Authorization: Bearer {{}}{NO_KEY}" {HUB}/demo'
     assert addresses.examine(addresses.read(text.format(""))) == []
-    assert "Bearer KEY" in cures(addresses.examine(addresses.read(text.format("bearer "))))
+    assert "Bearer KEY" in fixes(addresses.examine(addresses.read(text.format("bearer "))))
 
 
 @pytest.mark.parametrize("form", ["{}", f"{HUB}/{{}}/noarch/repodata.json", f"{UPLOAD} --url {HUB} --channel {{}} a"])
@@ -64,15 +64,15 @@ def test_examine_channel_in_capitals_gives_the_small_ones_whatever_exists(olga: 
     for name in ("closed", "absent"):
         typed = name.title() if form == "{}" else ""
         found = examine(form.format(name.title()), typed, ANONYMOUS)
-        assert f"Is it {name}?" in cures(found)
-        told.append([(each.tone, each.found.replace(name, "X").replace(name.title(), "X")) for each in found])
-        assert "Is it" not in cures(examine(form.format(name), name, ANONYMOUS))
+        assert f"Is it {name}?" in fixes(found)
+        told.append([(each.severity, each.found.replace(name, "X").replace(name.title(), "X")) for each in found])
+        assert "Is it" not in fixes(examine(form.format(name), name, ANONYMOUS))
     assert told[0] == told[1]
 
 
 def test_examine_channel_in_capitals_tells_what_the_key_may_in_the_small_ones(olga: User, channel: Channel) -> None:
     found = examine(f"{UPLOAD} --url {HUB} --channel DEMO --api-key {make_key(olga)} a.conda", "", ANONYMOUS)
-    assert [each.tone for each in found] == ["success", "error", "success"]
+    assert [each.severity for each in found] == ["success", "error", "success"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_examine_words_alone_says_that_and_what_the_status_means(text: str, stat
     read = addresses.read(text)
     assert (read.is_prose(), read.status) == (True, status)
     found = examine(text, "", ANONYMOUS)
-    assert [each.tone for each in found] == ["info"] * (2 if status else 1)
+    assert [each.severity for each in found] == ["info"] * (2 if status else 1)
     assert found[-1].found.startswith(status)
 
 

@@ -134,9 +134,9 @@ def test_no_lock_is_left_to_the_next_one_who_takes_the_connection() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_is_given_back_unless_a_transaction_needs_it() -> None:
     with transaction.atomic():
-        database.give_back()
+        database.release_connection()
         assert connection.connection is not None
-    database.give_back()
+    database.release_connection()
     assert connection.connection is None
     connection.ensure_connection()
 

@@ -80,7 +80,7 @@ def test_why_is_for_the_log_and_for_administrators(
     assert "s3cret" not in text
     assert "10.0.0.7" not in text
     assert "ConnectionError: could not connect" in caplog.text
-    assert health.check()["store"].trouble.startswith("ConnectionError: could not connect")
+    assert health.check()["store"].problem.startswith("ConnectionError: could not connect")
 
 
 def test_what_hangs_costs_its_time_once_and_is_not_asked_again_meanwhile(
@@ -101,7 +101,7 @@ def test_what_hangs_costs_its_time_once_and_is_not_asked_again_meanwhile(
     assert words(client)[0] == 503
     assert time.monotonic() - began < 30
     assert asked == [1]
-    assert "no answer within" in health.check()["store"].trouble
+    assert "no answer within" in health.check()["store"].problem
     ends.set()
 
 
@@ -110,7 +110,7 @@ def test_a_hundred_probes_a_second_ask_once() -> None:
     probe = Probe(lambda: asked.append(1))
 
     for _ in range(100):
-        assert probe.answer().trouble == ""
+        assert probe.answer().problem == ""
 
     assert len(asked) == 1
 
@@ -125,28 +125,28 @@ def test_it_recovers_when_the_answer_is_old(monkeypatch: pytest.MonkeyPatch) -> 
 
     probe = Probe(ask)
 
-    assert probe.answer().trouble == "OSError: down"
-    assert probe.answer().trouble == ""
+    assert probe.answer().problem == "OSError: down"
+    assert probe.answer().problem == ""
 
 
 def test_the_database_is_asked_by_a_connection_that_is_given_back() -> None:
-    assert Probe(health.ask_database).answer().trouble == ""
+    assert Probe(health.ask_database).answer().problem == ""
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_broker(settings: Settings) -> None:
     settings.REDIS_URL = ""
     settings.QUEUE_DIR = "/nonexistent"
 
-    assert Probe(health.ask_broker).answer().trouble == "PermissionError: the queue folder is not writable"
+    assert Probe(health.ask_broker).answer().problem == "PermissionError: the queue folder is not writable"
 
 
 def test_a_redis_that_is_down_is_told_without_its_password(settings: Settings) -> None:
     settings.REDIS_URL = "redis://:s3cret-of-redis@127.0.0.1:1/0"
 
-    trouble = Probe(health.ask_broker).answer().trouble
+    problem = Probe(health.ask_broker).answer().problem
 
-    assert trouble.startswith("ConnectionError: ")
-    assert "s3cret" not in trouble
+    assert problem.startswith("ConnectionError: ")
+    assert "s3cret" not in problem
 
 
 def test_nothing_is_posted_there(client: Client) -> None:

@@ -57,7 +57,7 @@ def test_bodies_without_a_length_are_refused() -> None:
 
 
 def test_routes_that_bound_their_own_body_are_these() -> None:
-    assert {"channel-file", "channel-address", "nowhere"} == OWN_BOUNDS - OF_PROTOCOLS
+    assert {"channel-file", "channel-address", "reserved-word"} == OWN_BOUNDS - OF_PROTOCOLS
     assert {upload.name for upload in uploads()} <= OWN_BOUNDS
 
 

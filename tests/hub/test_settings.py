@@ -93,6 +93,14 @@ def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
     assert found.returncode == 0
 
 
+def test_a_former_name_of_a_setting_is_read_without_a_warning(tmp_path: Path) -> None:
+    found = check(tmp_path, HUB_MINTED_KEY_MINUTES="5")
+    assert (found.returncode, "HUB_MINTED_KEY_MINUTES" in found.stderr) == (0, False)
+    assert "HUB_SHORT_LIVED_TOKEN_MINUTES is '4'" in check(tmp_path, HUB_MINTED_KEY_MINUTES="4").stderr
+    both = {"HUB_MINTED_KEY_MINUTES": "4", "HUB_SHORT_LIVED_TOKEN_MINUTES": "5"}
+    assert check(tmp_path, **both).returncode == 0
+
+
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("sqlite:////dev/null/x.sqlite3")
     found = check(tmp_path, DATABASE_URL_FILE=str(tmp_path / "url"))

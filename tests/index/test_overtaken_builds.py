@@ -35,7 +35,7 @@ def listed() -> set[str]:
     return set(json.loads(read(REPODATA))["packages.conda"])
 
 
-def overtaken(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+def during_next_build(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
     """Run `meanwhile` right before the next build puts its repodata.json."""
     original = FolderStore.put
     stopped: list[str] = []
@@ -52,7 +52,7 @@ def overtaken(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) 
 def test_a_build_that_lost_its_lock_is_healed_by_one_more(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_artifact(channel, "first")
     monkeypatch.setattr(builds, "try_lock", lambda name: nullcontext(True))
-    overtaken(monkeypatch, lambda: add_and_build(channel))
+    during_next_build(monkeypatch, lambda: add_and_build(channel))
     row = build(channel)
     assert (row.built_revision, row.builds) == (row.requested_revision, 2)
     assert listed() == {"first-1.0-0.conda", "second-1.0-0.conda"}
@@ -71,7 +71,7 @@ def test_a_build_that_lost_its_lock_and_fails_is_healed_by_the_schedule(
 
     with monkeypatch.context() as patch:
         patch.setattr(builds, "try_lock", lambda name: nullcontext(True))
-        overtaken(patch, fail)
+        during_next_build(patch, fail)
         with pytest.raises(StoreError):
             build(channel)
     row = SubdirIndex.objects.get(subdir="noarch")
@@ -94,7 +94,7 @@ def test_a_build_whose_connection_ended_is_done_again(channel: Channel, monkeypa
             cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
         add_and_build(channel)
 
-    overtaken(monkeypatch, lambda: at_once(take_over))
+    during_next_build(monkeypatch, lambda: at_once(take_over))
     with pytest.raises(DatabaseError):
         build(channel)
     row = SubdirIndex.objects.get(subdir="noarch")

@@ -10,7 +10,15 @@ from django.test import Client
 from django.utils import timezone
 
 from channels_app.models import ApiKey, AuditEvent, Channel, Role, User
-from tests.builders import make_channel, make_key, make_member, make_minted_key, make_publisher, make_robot, make_token
+from tests.builders import (
+    make_channel,
+    make_key,
+    make_member,
+    make_publisher,
+    make_robot,
+    make_short_lived_token,
+    make_token,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -84,7 +92,7 @@ def test_a_robot(client: Client, channel: Channel, olga: User) -> None:
 
 
 def test_a_minted_key(client: Client, channel: Channel) -> None:
-    _, secret = make_minted_key(make_publisher(channel))
+    _, secret = make_short_lived_token(make_publisher(channel))
     found = asked(client, f"{WHOAMI}?channel=demo", **bearer(secret))
     assert (found["kind"], found["name"]) == ("minted", "GitHub Actions: octo-org/sample")
     assert (found["user"], found["robot_of"], found["channels"]) == (None, None, None)
@@ -167,7 +175,7 @@ def test_only_get_and_head(client: Client) -> None:
 
 
 def test_a_key_ends_itself(client: Client, channel: Channel, olga: User) -> None:
-    for secret in (make_key(olga), make_robot(channel, olga), make_minted_key(make_publisher(channel))[1]):
+    for secret in (make_key(olga), make_robot(channel, olga), make_short_lived_token(make_publisher(channel))[1]):
         assert client.delete(CURRENT, headers=bearer(secret)).status_code == 204
         assert client.delete(CURRENT, headers=bearer(secret)).status_code == 401
         event = AuditEvent.objects.order_by("-pk")[0]

@@ -9,7 +9,7 @@ from django.utils import timezone
 from graphql import get_introspection_query
 
 from channels_app.models import ApiKey, Channel, User
-from tests.builders import make_key, make_minted_key, make_publisher, make_robot
+from tests.builders import make_key, make_publisher, make_robot, make_short_lived_token
 from tests.pages import Response
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def viewer(client: Client, secret: str | None = None) -> Any:
 def test_a_valid_key_has_a_viewer(client: Client, channel: Channel, olga: User) -> None:
     assert viewer(client, make_key(olga)) == {"login": "olga"}
     assert viewer(client, make_robot(channel, olga)) == {"login": "nightly"}
-    _, minted = make_minted_key(make_publisher(channel))
+    _, minted = make_short_lived_token(make_publisher(channel))
     assert viewer(client, minted) == {"login": "GitHub Actions: octo-org/sample"}
 
 

@@ -15,7 +15,7 @@ from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, AuditEvent, Channel, Role, User
 from hub.errors import HubError
 from tests.builders import make_artifact, make_channel, make_key, make_member, make_robot
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -153,7 +153,7 @@ def test_revoking_is_asked_once_more_and_for_owners(owner: Client, channel: Chan
     assert signed_in(max_).post(PAGE, {"revoke": str(key.pk)}).status_code == 403
     assert status(secret) == 200
     response = owner.post(PAGE, {"revoke": str(key.pk)})
-    assert (said(response), response.headers["Location"]) == (["The key nightly is revoked."], PAGE)
+    assert (messages(response), response.headers["Location"]) == (["The key nightly is revoked."], PAGE)
     assert status(secret) == 401
     assert [(action, target) for action, target, _ in events()] == [
         ("key.create", "nightly"),

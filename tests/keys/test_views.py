@@ -15,7 +15,7 @@ from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Channel, Member, Role, Team, TeamMember, User
 from tests.builders import make_channel, make_key, make_member
 from tests.client_commands import PROGRAMS, looked_up_host, parse, stored_host
-from tests.pages import Response, events, said, signed_in, text
+from tests.pages import Response, events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +91,7 @@ def test_a_key_is_made_shown_once_and_works(owner: Client, channel: Channel, olg
     [(action, target, detail)] = events()
     assert (action, target) == ("key.create", "laptop")
     assert secret not in str(detail)
-    assert said(response) == []
+    assert messages(response) == []
     assert secret not in str(dict(owner.session))
 
 
@@ -219,7 +219,7 @@ def test_revoking_is_asked_once_more(owner: Client, olga: User) -> None:
     for nobody in ("0", "x", "%00", str(key.pk + 1)):
         assert "?</h2>" not in text(owner.get(f"{PAGE}?revoke={nobody}"))
     response = owner.post(PAGE, {"revoke": str(key.pk)})
-    assert (said(response), response.headers["Location"]) == (["The key test is revoked."], PAGE)
+    assert (messages(response), response.headers["Location"]) == (["The key test is revoked."], PAGE)
     assert upload(secret) == 401
     assert [action for action, _, _ in events()] == ["key.create", "key.revoke"]
     assert "No key yet" in text(owner.get(PAGE))

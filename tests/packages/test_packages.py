@@ -41,7 +41,7 @@ def test_a_package_without_artifacts_says_nothing(channel: Channel) -> None:
     assert (package.latest_version, package.subdirs, package.updated_at) == ("", [], None)
 
 
-def said(package: Package) -> tuple[object, ...]:
+def package_row(package: Package) -> tuple[object, ...]:
     now = Package.objects.get(pk=package.pk)
     needs = {row.name for row in now.dependencies.all()}
     return now.latest_version, now.summary, now.subdirs, now.updated_at, needs
@@ -60,9 +60,9 @@ def test_a_package_that_gets_one_more_artifact_says_what_all_of_them_say(channel
             indexed_timestamp=1_790_000_000_000 + number,
         )
         packages.include(artifact)
-        included = said(artifact.package)
+        included = package_row(artifact.package)
         packages.refresh(artifact.package)
-        assert included == said(artifact.package)
+        assert included == package_row(artifact.package)
         assert included[2:4] != ([], None)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from channels_app.models import Channel, Member, Role, TeamMember, User
 from channels_app.people import sole_owners
 from tests.builders import make_channel, make_member, make_team, make_user
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 from tests.refusals import refused
 from tests.threads import at_once, shared_database
 
@@ -43,17 +43,17 @@ def change(client: Client, user: User, **changes: str) -> object:
     return client.post(path_of(user), form_of(user, **changes))
 
 
-def stays(user: User) -> bool:
+def is_kept(user: User) -> bool:
     return User.objects.filter(pk=user.pk, is_active=True).exists()
 
 
 def test_the_form_deactivates_no_last_owner(root: Client, channel: Channel, olga: User) -> None:
     page = text(root.post(path_of(olga), form_of(olga, is_active="")))
     assert f"{ALONE} Hand them over first" in page
-    assert stays(olga)
+    assert is_kept(olga)
     make_member(channel, make_user("jo"), Role.OWNER)
     assert root.post(path_of(olga), form_of(olga, is_active="")).status_code == 302
-    assert not stays(olga)
+    assert not is_kept(olga)
 
 
 def test_the_delete_page_lists_what_would_be_left(root: Client, channel: Channel, olga: User) -> None:
@@ -63,7 +63,7 @@ def test_the_delete_page_lists_what_would_be_left(root: Client, channel: Channel
         assert ALONE in page.replace("'demo'", "&#x27;demo&#x27;")
         assert "mappers" in page
         assert f"{olga.pk}/hand-over/" in page
-    assert stays(olga)
+    assert is_kept(olga)
 
 
 def test_neither_does_the_action_delete_several(root: Client, channel: Channel, olga: User, sam: User) -> None:
@@ -72,8 +72,8 @@ def test_neither_does_the_action_delete_several(root: Client, channel: Channel, 
     form = {"action": "delete_selected", "_selected_action": [str(olga.pk), str(sam.pk)], "post": "yes"}
     page = text(root.post(USERS, form))
     assert "would have no owner" in page
-    assert stays(olga)
-    assert stays(sam)
+    assert is_kept(olga)
+    assert is_kept(sam)
     assert root.post(USERS, form | {"_selected_action": [str(sam.pk)]}).status_code == 302
     assert not User.objects.filter(pk=sam.pk).exists()
     assert ("user.delete", "sam") in [event[:2] for event in events()]
@@ -142,12 +142,12 @@ def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: Use
     assert "shared" not in page
     answer = root.post(path_of(olga, "hand-over"), {"username": "sam", "deactivate": "on"})
     assert answer.status_code == 302
-    assert said(answer) == ["Handed over to sam: the channel demo, the channel second, the team mappers."]
+    assert messages(answer) == ["Handed over to sam: the channel demo, the channel second, the team mappers."]
     owners = Member.objects.filter(role=Role.OWNER).values_list("channel__name", "user__username")
     assert sorted(owners) == [("demo", "sam"), ("second", "sam"), ("shared", "jo"), ("shared", "olga")]
     assert Member.objects.get(channel=channel, user=olga).role == Role.MAINTAINER
     assert TeamMember.objects.get(user=sam).is_manager
-    assert not stays(olga)
+    assert not is_kept(olga)
     assert events() == [
         ("channel.transfer", "sam", {"before": "olga"}),
         ("channel.transfer", "sam", {"before": "olga"}),
@@ -162,7 +162,7 @@ def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: Use
 def test_nothing_is_handed_to_nobody(root: Client, channel: Channel, olga: User, username: str, sentence: str) -> None:
     page = text(root.post(path_of(olga, "hand-over"), {"username": username, "deactivate": "on"}))
     assert sentence in page
-    assert stays(olga)
+    assert is_kept(olga)
     assert events() == []
 
 

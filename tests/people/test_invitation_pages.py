@@ -11,7 +11,7 @@ from channels_app.access.permissions import Actor
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import invitations
 from tests.builders import make_address, make_member, make_user
-from tests.pages import said, signed_in, text
+from tests.pages import messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -81,7 +81,7 @@ def test_it_is_accepted(link: str, ada: User) -> None:
     client.get(link)
     response = client.post(PAGE, {"action": "accept"})
     assert response.headers["Location"] == "/channels/demo"
-    assert said(response) == ["You are a member of demo now: contributor."]
+    assert messages(response) == ["You are a member of demo now: contributor."]
     assert Member.objects.filter(user=ada, role=Role.CONTRIBUTOR).exists()
     assert client.get(PAGE).status_code == client.get(link, follow=True).status_code == 404
 
@@ -90,7 +90,7 @@ def test_it_is_declined(link: str, ada: User) -> None:
     client = signed_in(ada)
     client.get(link)
     response = client.post(PAGE, {"action": "decline"})
-    assert said(response) == ["You have declined the invitation to demo."]
+    assert messages(response) == ["You have declined the invitation to demo."]
     assert not invitations.pending().exists()
     assert not Member.objects.filter(user=ada).exists()
 

@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.models import Channel, Member, Role, User
 from tests.builders import make_member, make_team, make_team_member, make_user
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -27,9 +27,9 @@ def test_a_member_is_added_changed_and_removed(admin_client: Client, channel: Ch
     added = owner.post(MEMBERS, {"action": "add", "username": " max ", "role": "viewer"})
     changed = owner.post(MEMBERS, {"action": "change", "username": "max", "role": "maintainer"})
     removed = owner.post(MEMBERS, {"action": "remove", "username": "max"})
-    assert said(added) == ["max is now a member: viewer."]
-    assert said(changed)[-1] == "The role of max is now maintainer and applies from the next request."
-    assert said(removed)[-1] == "max is no longer a member of demo; keys of max lose their rights there."
+    assert messages(added) == ["max is now a member: viewer."]
+    assert messages(changed)[-1] == "The role of max is now maintainer and applies from the next request."
+    assert messages(removed)[-1] == "max is no longer a member of demo; keys of max lose their rights there."
     assert {response.headers["Location"] for response in (added, changed, removed)} == {MEMBERS}
     assert [action for action, _, _ in events()] == ["member.add", "member.change", "member.remove"]
 
@@ -216,14 +216,14 @@ def test_a_team_is_added_changed_and_removed(owner: Client, channel: Channel, ol
     added = owner.post(MEMBERS, {"action": "add", "team": "mappers", "role": "viewer"})
     changed = owner.post(MEMBERS, {"action": "change", "team": "mappers", "role": "maintainer"})
     page = text(owner.get(MEMBERS))
-    asked = text(owner.get(f"{MEMBERS}?remove-team=mappers"))
+    confirmation = text(owner.get(f"{MEMBERS}?remove-team=mappers"))
     removed = owner.post(MEMBERS, {"action": "remove", "team": "mappers"})
-    assert said(added) == ["team mappers is now a member: viewer."]
-    assert said(changed)[-1] == "The role of team mappers is now maintainer and applies from the next request."
+    assert messages(added) == ["team mappers is now a member: viewer."]
+    assert messages(changed)[-1] == "The role of team mappers is now maintainer and applies from the next request."
     assert "team, 1 person<" in page
     assert page.count('<button name="role" value="owner">') == 0
-    assert "Remove team mappers?" in asked
-    assert "team mappers is no longer a member of demo" in said(removed)[-1]
+    assert "Remove team mappers?" in confirmation
+    assert "team mappers is no longer a member of demo" in messages(removed)[-1]
 
 
 def test_who_stays_by_a_team_is_said_before_and_after_the_removal(owner: Client, channel: Channel, max_: User) -> None:
@@ -231,7 +231,7 @@ def test_who_stays_by_a_team_is_said_before_and_after_the_removal(owner: Client,
     make_team_member(channel, make_team("mappers", max_))
     assert "max stays in demo through the team mappers" in text(owner.get(f"{MEMBERS}?remove=max"))
     removed = owner.post(MEMBERS, {"action": "remove", "username": "max"})
-    assert said(removed) == ["max is now a member of demo only through the team mappers."]
+    assert messages(removed) == ["max is now a member of demo only through the team mappers."]
 
 
 def test_an_invitation_waits_is_sent_again_and_withdrawn(owner: Client, channel: Channel) -> None:
@@ -240,12 +240,12 @@ def test_an_invitation_waits_is_sent_again_and_withdrawn(owner: Client, channel:
     page = text(owner.get(MEMBERS))
     again = owner.post(MEMBERS, {"action": "add", "email": "ada@example.org", "role": "contributor"})
     withdrawn = owner.post(MEMBERS, {"action": "withdraw", "who": "ada@example.org"})
-    assert said(sent) == [
+    assert messages(sent) == [
         "ada@example.org is invited. The mail is sent in a moment; the list below shows whether that succeeded."
     ]
     assert '<strong>ada@example.org</strong><span class="sub">invited by olga</span>' in page
-    assert said(again)[-1] == said(sent)[0]
-    assert said(withdrawn)[-1] == "The invitation of ada@example.org was withdrawn; its link no longer works."
+    assert messages(again)[-1] == messages(sent)[0]
+    assert messages(withdrawn)[-1] == "The invitation of ada@example.org was withdrawn; its link no longer works."
     assert "Pending invitations" not in text(owner.get(MEMBERS))
     assert [action for action, _, _ in events()] == ["invitation.send", "invitation.send", "invitation.withdraw"]
 

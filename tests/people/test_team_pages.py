@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.models import Channel, Invitation, Role, Team, TeamMember, User
 from tests.builders import make_channel, make_team, make_team_member, make_user
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +66,7 @@ def test_other_methods_are_none(manager: Client, path: str, method: str) -> None
 def test_a_team_is_made(sam: User) -> None:
     response = signed_in(sam).post(TEAMS, {"name": "divers", "description": "Below"})
     assert response.headers["Location"] == "/teams/divers"
-    assert said(response) == ["Team divers created. You are its manager."]
+    assert messages(response) == ["Team divers created. You are its manager."]
     assert TeamMember.objects.get().is_manager
 
 
@@ -87,16 +87,16 @@ def test_a_team_that_cannot_be_made_says_why(team: Team, sam: User, name: str, s
 def test_people_are_invited(manager: Client, sam: User) -> None:
     for who in ("sam", "nobody", "sam@example.org"):
         response = manager.post(TEAM, {"action": "add", "who": who})
-        assert said(response)[-1] == f"{who} is invited, and is in the team once the invitation is accepted."
+        assert messages(response)[-1] == f"{who} is invited, and is in the team once the invitation is accepted."
     page = text(manager.get(TEAM))
     assert "Pending invitations" in page
     assert page.count("invited by olga, until") == 3
     withdrawn = manager.post(TEAM, {"action": "withdraw", "who": "sam@example.org"})
-    assert said(withdrawn)[-1] == "The invitation of sam@example.org is withdrawn."
+    assert messages(withdrawn)[-1] == "The invitation of sam@example.org is withdrawn."
     accepting = signed_in(sam)
     first = Invitation.objects.get(invitee_name="sam")
     answer = accepting.post("/account/invitations", {"action": "accept", "invitation": str(first.pk)})
-    assert (answer.headers["Location"], said(answer)) == (TEAM, ["You are in the team mappers now."])
+    assert (answer.headers["Location"], messages(answer)) == (TEAM, ["You are in the team mappers now."])
     assert [action for action, _, _ in events()] == [*["team.invite"] * 3, "team.withdraw", "team.add"]
 
 
@@ -110,7 +110,7 @@ def test_people_are_added_made_managers_and_removed(team: Team, sam: User, admin
     ):
         response = manager.post(TEAM, form)
         assert response.headers["Location"] == TEAM
-    assert said(response) == [
+    assert messages(response) == [
         "sam is in the team now.",
         "sam is now a manager of the team.",
         "sam is no longer a manager of the team.",
@@ -157,7 +157,7 @@ def test_a_team_is_deleted_once_its_name_is_typed(manager: Client, team: Team, c
     assert "Its 2 people and their API keys immediately lose the access" in page
     assert "in <strong>demo</strong>." in page
     response = manager.post(TEAM, {"action": "delete", "delete-confirm": "mappers"})
-    assert (response.headers["Location"], said(response)) == (TEAMS, ["The team mappers is deleted."])
+    assert (response.headers["Location"], messages(response)) == (TEAMS, ["The team mappers is deleted."])
     assert not Team.objects.exists()
 
 

@@ -28,7 +28,7 @@ def test_what_came_today_counts_whatever_became_of_it(channel: Channel, olga: Us
         removal.delete(actor=Actor(user=olga), artifact=artifact, reason="")
         removal.release(actor=Actor(user=olga), artifact=artifact)
     assert code_of(lambda: upload(channel, olga, tmp_path, version="3")) == "quota_packages"
-    quotas.forget_old()
+    quotas.delete_old()
     assert code_of(lambda: upload(channel, olga, tmp_path, version="3")) == "quota_packages"
 
 

@@ -12,7 +12,7 @@ from channels_app.people import invitations, members
 from channels_app.quotas import quotas, user_limits
 from hub.errors import HubError
 from tests.builders import make_artifact, make_channel, make_member, make_user
-from tests.pages import said, signed_in
+from tests.pages import messages, signed_in
 
 pytestmark = pytest.mark.django_db
 MIB = 1024**2
@@ -73,7 +73,7 @@ def test_member_is_asked_before_they_own(olga: User, max_: User) -> None:
     make_member(channel, max_)
     form = {"action": "change", "username": "max", "role": "owner"}
     answer = signed_in(olga).post("/channels/demo/settings/members", form)
-    assert said(answer) == ["max is invited, and is an owner once the invitation is accepted."]
+    assert messages(answer) == ["max is invited, and is an owner once the invitation is accepted."]
     assert Member.objects.get(user=max_).role == Role.VIEWER
     invitation = Invitation.objects.get()
     signed_in(max_).post("/account/invitations", {"action": "accept", "invitation": str(invitation.pk)})

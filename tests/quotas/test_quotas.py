@@ -34,8 +34,8 @@ from tests.builders import (
     make_channel,
     make_key,
     make_member,
-    make_minted_key,
     make_publisher,
+    make_short_lived_token,
     make_user,
     received,
 )
@@ -140,7 +140,7 @@ def test_the_first_owner_pays_whoever_uploads(
     make_member(channel, max_, Role.CONTRIBUTOR)
     make_member(channel, sam, Role.OWNER)
     upload(channel, max_, tmp_path)
-    key, _ = make_minted_key(make_publisher(channel, created_by=sam))
+    key, _ = make_short_lived_token(make_publisher(channel, created_by=sam))
     publish(actor=Actor(key=key), channel=channel, received=received(make_conda(tmp_path, name="by-ci")))
     assert [usage.user for usage in Usage.objects.all()] == [olga]
 
@@ -308,21 +308,21 @@ def test_counts_are_made_anew_each_day_and_go_with_the_quota(
     channel: Channel, olga: User, tmp_path: Path, settings: Settings
 ) -> None:
     upload(channel, olga, tmp_path)
-    quotas.forget_old()
+    quotas.delete_old()
     assert Usage.objects.exists()
     a_day_ago = timezone.now() - timedelta(days=1, seconds=1)
     Usage.objects.update(counted_at=a_day_ago, stored_bytes=0)
-    quotas.forget_old()
+    quotas.delete_old()
     second = upload(channel, olga, tmp_path, name="second")
     usage = Usage.objects.get()
     assert usage.day_packages == 2
     assert usage.stored_bytes > second.size_bytes
     Usage.objects.update(counted_at=a_day_ago, day=a_day_ago.date())
-    quotas.forget_old()
+    quotas.delete_old()
     assert not Usage.objects.exists()
     upload(channel, olga, tmp_path, name="third")
     settings.HUB_USER_BYTES = settings.HUB_USER_PACKAGES_A_DAY = 0
-    quotas.forget_old()
+    quotas.delete_old()
     assert not Usage.objects.exists()
 
 

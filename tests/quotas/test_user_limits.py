@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def few(settings: Settings) -> None:
+def low_limits(settings: Settings) -> None:
     settings.HUB_USER_CHANNELS = settings.HUB_USER_TEAMS = settings.HUB_USER_KEYS = 2
 
 

@@ -105,7 +105,7 @@ def test_counts_of_windows_that_are_over_are_forgotten(clock: SimpleNamespace) -
     hits(1, by="before")
     clock.now = WINDOW_BEGINS + 60.5
     hits(1, by="now")
-    counters.forget_old()
+    counters.delete_old()
     assert [count.window for count in RateCount.objects.all()] == [WINDOW_BEGINS + 120]
 
 

@@ -70,11 +70,11 @@ def test_the_page_says_how_long_there_is_a_way_back(
     assert "The file can be restored for 36 hours" in owner.get(PAGE).text
     deleted = removal.delete(actor=Actor(user=olga), artifact=artifact, reason="<secret>")
     assert deleted.removed_at
-    goes_at = deleted.removed_at + timedelta(hours=36)
+    purge_at = deleted.removed_at + timedelta(hours=36)
     page = owner.get(PAGE).text
     assert "Deleted by olga" in page
     assert "<q>&lt;secret&gt;</q>" in page
-    assert f"{goes_at.day} {goes_at:%b %Y, %H:%M} UTC" in page
+    assert f"{purge_at.day} {purge_at:%b %Y, %H:%M} UTC" in page
 
 
 def test_yank_and_restore(owner: Client, artifact: Artifact) -> None:

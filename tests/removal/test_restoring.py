@@ -21,9 +21,9 @@ from tests.archives import make_conda
 from tests.builders import (
     make_key,
     make_member,
-    make_minted_key,
     make_publisher,
     make_robot,
+    make_short_lived_token,
     make_token,
     make_user,
     received,
@@ -51,32 +51,32 @@ def user(name: str) -> User:
 
 
 def by_bearer(secret: str, query: str = "") -> Door:
-    def door(path: Path) -> tuple[int, str]:
+    def upload_by(path: Path) -> tuple[int, str]:
         named = {"x-file-name": path.name, "authorization": f"Bearer {secret}"}
         answer = Client().post(
             f"/api/v1/upload/demo{query}", path.read_bytes(), "application/octet-stream", headers=named
         )
         return answer.status_code, answer.text
 
-    return door
+    return upload_by
 
 
 def by_page(name: str) -> Door:
-    def door(path: Path) -> tuple[int, str]:
+    def upload_by(path: Path) -> tuple[int, str]:
         sent = {"file": SimpleUploadedFile(path.name, path.read_bytes())}
         headers = {"Accept": "application/json"}
         answer = signed_in(user(name)).post("/channels/demo/settings/upload", sent, headers=headers)
         return answer.status_code, answer.text
 
-    return door
+    return upload_by
 
 
 def robot(*scopes: str) -> str:
     return make_robot(Channel.objects.get(), user("olga"), scopes=scopes)
 
 
-def minted() -> str:
-    return make_minted_key(make_publisher(Channel.objects.get(), may_read=True))[1]
+def short_lived() -> str:
+    return make_short_lived_token(make_publisher(Channel.objects.get(), may_read=True))[1]
 
 
 # Actors that may upload but not restore.
@@ -87,7 +87,7 @@ LOWER: dict[str, Callable[[], Door]] = {
     "an owner's key to upload": lambda: by_bearer(make_key(user("olga"))),
     "a maintainer's key to upload and manage": lambda: by_bearer(make_key(user("mia"), scopes=("upload", "manage"))),
     "a robot": lambda: by_bearer(robot("read", "upload")),
-    "a trusted publisher": lambda: by_bearer(minted()),
+    "a trusted publisher": lambda: by_bearer(short_lived()),
     "an application of an owner's": lambda: by_bearer(make_token(user("olga"), "channel:read", "channel:upload")),
 }
 HIGHER: dict[str, Callable[[], Door]] = {
@@ -111,9 +111,9 @@ def remove(kind: Removal, *, is_purged: bool = False) -> None:
 @pytest.mark.parametrize("is_purged", [False, True], ids=["in its grace", "purged"])
 @pytest.mark.parametrize("who", LOWER)
 def test_who_may_not_restore_does_not_by_uploading(world: Path, who: str, is_purged: bool) -> None:
-    door = LOWER[who]()
+    upload_by = LOWER[who]()
     remove(Removal.DELETED, is_purged=is_purged)
-    status, text = door(world)
+    status, text = upload_by(world)
     assert status == 409
     assert "demo/noarch/demo-1.0-0.conda was deleted." in text
     assert SENTENCE in text
@@ -124,9 +124,9 @@ def test_who_may_not_restore_does_not_by_uploading(world: Path, who: str, is_pur
 
 @pytest.mark.parametrize("who", HIGHER)
 def test_who_may_restore_does_by_uploading(world: Path, who: str) -> None:
-    door = HIGHER[who]()
+    upload_by = HIGHER[who]()
     remove(Removal.DELETED)
-    assert door(world)[0] == 201
+    assert upload_by(world)[0] == 201
     assert Artifact.objects.get().removal == ""
     event = AuditEvent.objects.get(action="artifact.restore")
     assert event.detail["removal"] == {"from": "deleted", "to": ""}
@@ -146,9 +146,9 @@ def test_the_page_restores_nothing_without_a_fresh_proof(world: Path) -> None:
 
 @pytest.mark.parametrize("who", LOWER)
 def test_the_same_bytes_never_take_back_a_yank(world: Path, who: str) -> None:
-    door = LOWER[who]()
+    upload_by = LOWER[who]()
     remove(Removal.YANKED)
-    assert door(world)[0] == 200
+    assert upload_by(world)[0] == 200
     assert Artifact.objects.get().removal == "yanked"
 
 
@@ -189,7 +189,7 @@ def test_overwriting_takes_away_nobody_elses_file(
     Channel.objects.update(allow_overwrite=True)
     secrets: dict[str, Callable[[], str]] = {
         "robot": lambda: robot("read", "upload"),
-        "minted": minted,
+        "minted": short_lived,
         "mia to delete": lambda: make_key(user("mia"), scopes=("upload", "delete")),
     }
     first, second = (secrets[name]() if name in secrets else make_key(user(name)) for name in (uploader, who))
@@ -208,20 +208,20 @@ def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
 ) -> None:
     """The stored bytes are damaged, so the upload puts them again."""
     Artifact.objects.update(quarantine_reason="Its bytes are wrong.")
-    door, real = LOWER["a contributor's key"](), getattr(upload, step)
+    upload_by, real = LOWER["a contributor's key"](), getattr(upload, step)
 
     def meanwhile(*arguments: object) -> object:
         remove(Removal.DELETED)
         return real(*arguments)
 
     monkeypatch.setattr(upload, step, meanwhile)
-    assert door(world)[0] == 409
+    assert upload_by(world)[0] == 409
     assert Artifact.objects.get().removal == "deleted"
 
 
 def test_an_import_brings_back_nothing(world: Path, channel: Channel) -> None:
     remove(Removal.DELETED)
-    assert list(channel_import.take_in(channel)) == []
+    assert list(channel_import.import_packages(channel)) == []
     assert Artifact.objects.get().removal == "deleted"
 
 

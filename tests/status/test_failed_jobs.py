@@ -36,7 +36,7 @@ def fail(task: str, *args: int, error: str = "no space left") -> None:
     failed_jobs.note_failure(SimpleNamespace(name=task), OSError(error), args=args)
 
 
-def noted() -> list[tuple[str, list[Any], str, int]]:
+def failed_jobs_rows() -> list[tuple[str, list[Any], str, int]]:
     return list(FailedJob.objects.order_by("pk").values_list("task", "args", "error", "times"))
 
 
@@ -51,7 +51,7 @@ def test_a_job_that_fails_is_noted_and_counted_up() -> None:
     fail(BUILD, 7, error="no space left, still")
     fail(BUILD, 8)
 
-    assert noted() == [
+    assert failed_jobs_rows() == [
         (BUILD, [7], "OSError: no space left, still", 2),
         (BUILD, [8], "OSError: no space left", 1),
     ]
@@ -60,7 +60,7 @@ def test_a_job_that_fails_is_noted_and_counted_up() -> None:
 def test_its_error_holds_no_secret_and_is_short() -> None:
     fail(BUILD, 7, error=f"{NO_KEY} {'x' * 1000}")
 
-    [(_, _, error, _)] = noted()
+    [(_, _, error, _)] = failed_jobs_rows()
     assert error.startswith("OSError: [hidden] xxx")
     assert len(error) == failed_jobs.ERROR_MAX_CHARACTERS
 
@@ -71,13 +71,13 @@ def test_workers_tell_of_failures_and_successes(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("publishing.housekeeping.remove_leftovers", fails)
     run(tasks.remove_leftovers)
-    assert noted() == [("publishing.tasks.remove_leftovers", [], "RuntimeError: the store is gone", 1)]
+    assert failed_jobs_rows() == [("publishing.tasks.remove_leftovers", [], "RuntimeError: the store is gone", 1)]
 
     run(tasks.wake_stale_indexes)
-    assert len(noted()) == 1
+    assert len(failed_jobs_rows()) == 1
     monkeypatch.setattr("publishing.housekeeping.remove_leftovers", lambda: None)
     run(tasks.remove_leftovers)
-    assert noted() == []
+    assert failed_jobs_rows() == []
 
 
 def test_a_retry_sends_it_again_and_keeps_it_until_it_succeeds(olga: User, sent: list[tuple[object, ...]]) -> None:
@@ -87,7 +87,7 @@ def test_a_retry_sends_it_again_and_keeps_it_until_it_succeeds(olga: User, sent:
     assert failed_jobs.retry(actor=Actor(user=olga), jobs=FailedJob.objects.order_by("pk")) == (1, 1)
 
     assert sent == [(BUILD, 7), (BUILD, 9)]
-    assert len(noted()) == 2
+    assert len(failed_jobs_rows()) == 2
     assert [(action, target) for action, target, _ in events()] == [
         ("job.retry", "build_index 7"),
         ("job.retry", "build_index 9"),
@@ -111,7 +111,7 @@ def test_what_is_put_away_is_forgotten(olga: User) -> None:
 
     assert failed_jobs.dismiss(actor=Actor(user=olga), jobs=FailedJob.objects.filter(args=[7])) == 1
 
-    assert [args for _, args, _, _ in noted()] == [[8]]
+    assert [args for _, args, _, _ in failed_jobs_rows()] == [[8]]
     assert [(action, target) for action, target, _ in events()] == [("job.put_away", "build_index 7")]
 
 

@@ -16,7 +16,7 @@ from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
 from publishing.status import checks
 from publishing.status.checks import Disk, duration
 from tests.builders import make_artifact, make_channel, make_issuer, make_publisher, make_user
-from tests.pages import said, signed_in, text
+from tests.pages import messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 BUILD = "publishing.tasks.build_index"
@@ -40,8 +40,8 @@ def ada() -> Client:
     return signed_in(make_user("ada", is_superuser=True, is_staff=True))
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, **troubles: str) -> None:
-    found = WELL | {name: Answer(2.0, trouble) for name, trouble in troubles.items()}
+def answer(monkeypatch: pytest.MonkeyPatch, **problems: str) -> None:
+    found = WELL | {name: Answer(2.0, problem) for name, problem in problems.items()}
     monkeypatch.setattr(health, "check", lambda: found)
 
 
@@ -53,8 +53,8 @@ def headline(client: Client) -> str:
     return text(client.get("/status")).partition("<h1>")[2].partition("</h1>")[0]
 
 
-def troubles() -> list[tuple[str, str]]:
-    return [(trouble.tone, trouble.what) for trouble in checks.status().troubles]
+def problems() -> list[tuple[str, str]]:
+    return [(problem.severity, problem.what) for problem in checks.status().problems]
 
 
 def test_the_first_line_says_that_all_is_well(ada: Client) -> None:
@@ -89,7 +89,7 @@ def test_what_can_wait_does_not_take_the_first_line(ada: Client, settings: Setti
 def test_a_service_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, name: str, what: str) -> None:
     answer(monkeypatch, **{name: "ConnectionError: refused"})
 
-    assert troubles() == [("error", what)]
+    assert problems() == [("error", what)]
     assert (checks.status().waiting is None) is (name == "broker")
 
 
@@ -98,7 +98,7 @@ def test_an_index_that_waits_for_a_minute_is_told(channel: Channel, seconds: int
     make_artifact(channel)
     SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=seconds))
 
-    assert troubles() == ([("error", "1 index waits for a build, the oldest for 90 s.")] if is_told else [])
+    assert problems() == ([("error", "1 index waits for a build, the oldest for 90 s.")] if is_told else [])
 
 
 def test_failed_jobs_are_told_and_shown(ada: Client, channel: Channel) -> None:
@@ -109,7 +109,7 @@ def test_failed_jobs_are_told_and_shown(ada: Client, channel: Channel) -> None:
     fail(["no number"])
     fail()
 
-    assert troubles() == [("error", "4 jobs have failed.")]
+    assert problems() == [("error", "4 jobs have failed.")]
     page = text(ada.get("/status"))
     assert "build_index demo/noarch" in page
     assert f"build_index {index.pk + 7}" in page
@@ -123,7 +123,7 @@ def test_differences_and_late_verifications_are_told(ada: Client, olga: User) ->
     make_channel("two")
     Channel.objects.filter(name="two").update(created_at=timezone.now() - timedelta(days=3))
 
-    assert troubles() == [
+    assert problems() == [
         ("error", "1,234 differences between database, index files and store in 1 channel."),
         ("warning", "1 channel was not verified for two days."),
     ]
@@ -133,21 +133,21 @@ def test_differences_and_late_verifications_are_told(ada: Client, olga: User) ->
 def test_a_deleted_channel_is_nobodys_worry(olga: User) -> None:
     make_channel("gone", deleted_at=timezone.now())
     Channel.objects.update(created_at=timezone.now() - timedelta(days=3))
-    assert troubles() == []
+    assert problems() == []
 
 
 def test_an_issuer_in_use_whose_keys_do_not_come_is_told(channel: Channel) -> None:
     make_publisher(channel, make_issuer("github"))
     Issuer.objects.update(failure="it did not answer")
 
-    [(tone, what)] = troubles()
+    [(severity, what)] = problems()
 
-    assert tone == "warning"
+    assert severity == "warning"
     assert what == "Keys could not be fetched from https://token.actions.githubusercontent.com."
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "tone", "what"),
+    ("setting", "value", "severity", "what"),
     [
         ("DEBUG", True, "error", "HUB_DEBUG is on: error pages show code and settings to everybody."),
         (
@@ -160,11 +160,11 @@ def test_an_issuer_in_use_whose_keys_do_not_come_is_told(channel: Channel) -> No
     ],
 )
 def test_settings_that_deserve_a_warning_are_told(
-    settings: Settings, setting: str, value: object, tone: str, what: str
+    settings: Settings, setting: str, value: object, severity: str, what: str
 ) -> None:
     setattr(settings, setting, value)
 
-    assert troubles() == [(tone, what)]
+    assert problems() == [(severity, what)]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_an_unencrypted_address_is_told_unless_it_is_this_machine(
 ) -> None:
     settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = url, host
 
-    assert troubles() == ([("error", "Keys and passwords travel unencrypted.")] if is_told else [])
+    assert problems() == ([("error", "Keys and passwords travel unencrypted.")] if is_told else [])
 
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,13 +194,13 @@ def test_a_queue_that_nobody_takes_from_is_told(settings: Settings, monkeypatch:
     settings.REDIS_URL = "redis://127.0.0.1:6379/0"
     monkeypatch.setattr(checks, "_workers", lambda: {"indexer@a": ["index"], "worker@b": ["housekeeping"]})
 
-    assert troubles() == [("error", "No worker takes jobs from: checks.")]
+    assert problems() == [("error", "No worker takes jobs from: checks.")]
 
 
 def test_a_job_that_waits_in_the_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_waiting", lambda: {"index": Waiting(3, 400.0)})
 
-    assert troubles() == [("error", "A job waits in the queue index for 6 min.")]
+    assert problems() == [("error", "A job waits in the queue index for 6 min.")]
 
 
 def test_a_failed_job_is_sent_again(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +217,7 @@ def test_a_failed_job_is_sent_again(ada: Client, monkeypatch: pytest.MonkeyPatch
 
     assert (response.status_code, response.headers["Location"]) == (302, "/status")
     assert sent == [(BUILD, 7)]
-    assert said(response) == ["Sent again: 1. Jobs that succeed disappear from the list."]
+    assert messages(response) == ["Sent again: 1. Jobs that succeed disappear from the list."]
     ada.post("/status", {"retry": "all"})
     assert len(sent) == 3
 
@@ -226,16 +226,16 @@ def test_a_queue_that_takes_nothing_is_said(ada: Client, monkeypatch: pytest.Mon
     monkeypatch.setattr(failed_jobs, "send", lambda *job: False)
     fail(7)
 
-    assert said(ada.post("/status", {"retry": "all"})) == ["Not sent again: 1, because the broker is down."]
+    assert messages(ada.post("/status", {"retry": "all"})) == ["Not sent again: 1, because the broker is down."]
 
 
 @pytest.mark.parametrize(("which", "left"), [("one", 1), ("all", 0), ("999999", 2), ("x", 2), ("-1", 2), ("²", 2)])
 def test_failed_jobs_are_put_away_one_or_all(ada: Client, which: str, left: int) -> None:
     one, _ = fail(7), fail(8)
 
-    response = ada.post("/status", {"put_away": one.pk if which == "one" else which})
+    response = ada.post("/status", {"dismiss": one.pk if which == "one" else which})
 
-    assert said(response) == [f"Dismissed: {2 - left}."]
+    assert messages(response) == [f"Dismissed: {2 - left}."]
     assert FailedJob.objects.count() == left
 
 
@@ -251,7 +251,7 @@ def test_to_others_there_is_no_such_page(client: Client, is_staff: bool) -> None
     fail(7)
 
     assert other.get("/status").status_code == 404
-    assert other.post("/status", {"put_away": "all"}).status_code == 404
+    assert other.post("/status", {"dismiss": "all"}).status_code == 404
     assert FailedJob.objects.count() == 1
     assert client.get("/status").headers["Location"] == "/accounts/login/?next=/status"
 

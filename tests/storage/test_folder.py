@@ -201,9 +201,9 @@ def test_leftovers_are_neither_listed_nor_served_and_are_swept(root: Path) -> No
     assert list(folder.list("")) == [KEY]
     with pytest.raises(StoreError, match="does not accept the key"):
         folder.open("conda-forge/noarch/.tmp-0123")
-    assert folder.sweep(older_than_s=60) == 0
+    assert folder.delete_unfinished(older_than_s=60) == 0
     time.sleep(0.05)
-    assert folder.sweep(older_than_s=0) == 1
+    assert folder.delete_unfinished(older_than_s=0) == 1
     assert [path.name for path in leftover.parent.iterdir()] == ["tiny-1.0-0.conda"]
 
 
@@ -211,7 +211,7 @@ def test_a_missing_root_is_an_empty_store(root: Path) -> None:
     folder = FolderStore(root)
 
     assert list(folder.list("")) == []
-    assert folder.sweep(older_than_s=0) == 0
+    assert folder.delete_unfinished(older_than_s=0) == 0
     assert folder.stat(KEY) is None
     with pytest.raises(NotInStore):
         folder.open(KEY)

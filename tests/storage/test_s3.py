@@ -29,7 +29,7 @@ VERBS: dict[str, Callable[[Store], object]] = {
     "stat": lambda bucket: bucket.stat(KEY),
     "delete": lambda bucket: bucket.delete(KEY),
     "list": lambda bucket: list(bucket.list("conda-forge")),
-    "sweep": lambda bucket: bucket.sweep(older_than_s=60),
+    "delete_unfinished": lambda bucket: bucket.delete_unfinished(older_than_s=60),
 }
 verbs = pytest.mark.parametrize("verb", VERBS)
 
@@ -231,7 +231,7 @@ def test_uploads_that_were_killed_are_swept(rclone: S3Server) -> None:
     client.upload_part(Bucket=server.bucket, Key=KEY, UploadId=upload_id, PartNumber=1, Body=b"half a pack")
     bucket = S3Store(**server.options())
 
-    assert bucket.sweep(older_than_s=60) == 0
-    assert bucket.sweep(older_than_s=-1) == 1
-    assert bucket.sweep(older_than_s=-1) == 0
+    assert bucket.delete_unfinished(older_than_s=60) == 0
+    assert bucket.delete_unfinished(older_than_s=-1) == 1
+    assert bucket.delete_unfinished(older_than_s=-1) == 0
     assert list(bucket.list("")) == []

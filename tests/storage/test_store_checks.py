@@ -144,7 +144,7 @@ class CutsLargeFiles(FolderStore):
 
 
 class SweepsNothing(FolderStore):
-    def sweep(self, *, older_than_s: int) -> int:
+    def delete_unfinished(self, *, older_than_s: int) -> int:
         raise StoreError("501 Not Implemented")
 
 

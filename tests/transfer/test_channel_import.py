@@ -20,10 +20,10 @@ from publishing.uploads import upload, values
 from publishing.verification import unknown_files
 from tests import sigstore
 from tests.archives import make_conda, make_tar_bz2
-from tests.builders import make_channel, make_minted_key, make_publisher, make_user, received
+from tests.builders import make_channel, make_publisher, make_short_lived_token, make_user, received
 from tests.clients.reader import Reader
 from tests.clients.test_store import web_server
-from tests.verifying import bring_up_to_date, found, publish, read
+from tests.verifying import build_index, found, publish, read
 
 FACTS = (
     *("subdir", "file_name", "version", "build", "build_number", "revision", "size_bytes", "sha256", "md5"),
@@ -69,13 +69,13 @@ def published(
     statement = sigstore.statement(arrived.file_name, arrived.sha256, f"{settings.HUB_PUBLIC_URL}/{channel}")
     with django_capture_on_commit_callbacks(execute=True):
         upload.publish(
-            actor=Actor(key=make_minted_key(make_publisher(channel))[0]),
+            actor=Actor(key=make_short_lived_token(make_publisher(channel))[0]),
             channel=channel,
             received=replace(arrived, attestation=sigstore.instance().bundle(statement)),
         )
     removal.yank(actor=Actor(user=olga), artifact=gone, reason="broken")
     Artifact.objects.update(indexed_timestamp=1_700_000_000_123)
-    bring_up_to_date(channel)
+    build_index(channel)
     call_command("reindex", "demo", stdout=StringIO())
     return channel
 
@@ -130,7 +130,7 @@ def test_interrupted_it_goes_on_where_it_ended(published: Channel, monkeypatch: 
             run("demo", "--owner", "olga")
     for channel in Channel.objects.all():
         # As a worker does during the import.
-        bring_up_to_date(channel)
+        build_index(channel)
     assert run("demo", "--owner", "olga")[0] == 0
     assert (facts(), records(), records("linux-64")) == before
 

@@ -37,7 +37,7 @@ from tests.verifying import read
 LIB = "demo/noarch/lib-1.0-0.conda"
 
 
-def lay(folder: Path, *names: str) -> None:
+def put_unrecorded_packages(folder: Path, *names: str) -> None:
     """Put packages into the store that have no row in the database."""
     for name in names:
         store().put(f"demo/noarch/{name}-1.0-0.conda", make_conda(folder, name=name))
@@ -89,17 +89,19 @@ def reserved(channel: Channel, path: Path, *, sha256: str = "") -> values.Upload
 def test_batch_of_many_names_asks_no_more_than_of_few(olga: User, tmp_path: Path, settings: Settings) -> None:
     counts = []
     for prefix, count in (("a", 3), ("b", 30)):
-        lay(tmp_path, *(f"{prefix}{number}" for number in range(count)))
-        with CaptureQueriesContext(connection) as asked:
-            list(channel_import.take_in(Channel.objects.filter(name="demo").first() or make_channel(owner=olga)))
-        counts.append(len([each for each in asked if "indexedname" not in each["sql"]]))
+        put_unrecorded_packages(tmp_path, *(f"{prefix}{number}" for number in range(count)))
+        with CaptureQueriesContext(connection) as queries:
+            list(
+                channel_import.import_packages(Channel.objects.filter(name="demo").first() or make_channel(owner=olga))
+            )
+        counts.append(len([each for each in queries if "indexedname" not in each["sql"]]))
     assert counts[1] <= counts[0] + 2
     assert SubdirIndex.objects.get(subdir="noarch").requested_revision == 2
     assert AuditEvent.objects.filter(action="artifact.import").count() == 33
 
 
 def test_batch_with_a_bad_package_takes_the_others_in(olga: User, tmp_path: Path) -> None:
-    lay(tmp_path, "a", "b", "c")
+    put_unrecorded_packages(tmp_path, "a", "b", "c")
     store().put("demo/noarch/b-1.0-0.conda", b"<!DOCTYPE html>")
     code, lines = run("demo", "--owner", "olga")
     assert (code, known()) == (1, {"a", "c"})
@@ -110,7 +112,7 @@ def test_batch_with_a_bad_package_takes_the_others_in(olga: User, tmp_path: Path
 def test_batch_with_a_row_that_the_database_refuses_takes_the_others_in(
     olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lay(tmp_path, "a", "b", "c")
+    put_unrecorded_packages(tmp_path, "a", "b", "c")
     facts = upload.facts
 
     def too_large(found: values.Upload) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def test_batch_with_names_that_differ_by_case_takes_one(olga: User, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["lib 1.0.conda", f"{'x' * 230}-1-0.conda"])
 def test_batch_with_an_impossible_name_takes_the_others_in(olga: User, tmp_path: Path, name: str) -> None:
-    lay(tmp_path, "a", "z")
+    put_unrecorded_packages(tmp_path, "a", "z")
     store().put(f"demo/noarch/{name}", make_conda(tmp_path))
     code, _ = run("demo", "--owner", "olga")
     assert (code, known()) == (1, {"a", "z"})
@@ -157,7 +159,7 @@ def test_import_interrupted_goes_on_where_it_ended(
     olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings, step: str, is_late: bool
 ) -> None:
     monkeypatch.setattr(channel_import, "BATCH", 2)
-    lay(tmp_path, "a", "b", "c", "d", "e")
+    put_unrecorded_packages(tmp_path, "a", "b", "c", "d", "e")
     owner, name = STEPS[step]
     original, numbers = getattr(owner, name), numbered(1)
 
@@ -184,7 +186,7 @@ def test_upload_of_other_bytes_meanwhile_wins(
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     channel, other = make_channel(owner=olga), other_lib(tmp_path)
-    lay(tmp_path, "app", "lib")
+    put_unrecorded_packages(tmp_path, "app", "lib")
     meanwhile(lambda: publish(channel, other))
     code, lines = run("demo", "--owner", "olga")
     assert (code, known()) == (1, {"app", "lib"})
@@ -197,7 +199,7 @@ def test_upload_of_the_same_bytes_meanwhile_is_no_fault(
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     channel = make_channel(owner=olga)
-    lay(tmp_path, "app", "lib")
+    put_unrecorded_packages(tmp_path, "app", "lib")
     meanwhile(lambda: publish(channel, tmp_path / "lib-1.0-0.conda"))
     assert run("demo", "--owner", "olga") == (0, ["demo: imported: 1, not imported: 0, yanked: 0."])
     assert known() == {"app", "lib"}
@@ -208,7 +210,7 @@ def test_upload_under_way_of_other_bytes_keeps_its_name(
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     channel, other = make_channel(owner=olga), other_lib(tmp_path)
-    lay(tmp_path, "app", "lib")
+    put_unrecorded_packages(tmp_path, "app", "lib")
     meanwhile(lambda: reserved(channel, other))
     code, lines = run("demo", "--owner", "olga")
     assert (code, known()) == (1, {"app"})
@@ -220,7 +222,7 @@ def test_upload_that_ended_in_an_error_meanwhile_leaves_the_file_to_the_next_run
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     channel, other = make_channel(owner=olga), other_lib(tmp_path)
-    lay(tmp_path, "app", "lib")
+    put_unrecorded_packages(tmp_path, "app", "lib")
 
     def fail() -> None:
         upload.put(reserved(channel, other))
@@ -234,7 +236,7 @@ def test_upload_that_ended_in_an_error_meanwhile_leaves_the_file_to_the_next_run
 
 def test_upload_that_died_after_its_put_is_taken_in(olga: User, tmp_path: Path) -> None:
     channel = make_channel(owner=olga)
-    lay(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     reserved(channel, tmp_path / "lib-1.0-0.conda")
     assert (run("demo", "--owner", "olga")[0], known()) == (0, {"lib"})
     assert not Reservation.objects.exists()
@@ -242,7 +244,7 @@ def test_upload_that_died_after_its_put_is_taken_in(olga: User, tmp_path: Path) 
 
 def test_upload_that_died_long_ago_stands_in_no_way(olga: User, tmp_path: Path) -> None:
     channel = make_channel(owner=olga)
-    lay(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     reserved(channel, other_lib(tmp_path))
     Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert (run("demo", "--owner", "olga")[0], known()) == (0, {"lib"})
@@ -256,7 +258,7 @@ def claim(channel: Channel, key: str) -> Reservation:
 
 def test_claim_of_a_killed_import_stands_in_no_ways(olga: User, tmp_path: Path) -> None:
     channel = make_channel(owner=olga)
-    lay(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     assert claim(channel, LIB).sha256 == ""
     assert (run("demo", "--owner", "olga")[0], known()) == (0, {"lib"})
     assert not Reservation.objects.exists()
@@ -264,7 +266,7 @@ def test_claim_of_a_killed_import_stands_in_no_ways(olga: User, tmp_path: Path) 
 
 def test_claim_gives_way_to_an_upload(olga: User, tmp_path: Path) -> None:
     channel, other = make_channel(owner=olga), other_lib(tmp_path)
-    lay(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     claim(channel, LIB)
     publish(channel, other)
     assert Artifact.objects.get().sha256 == received(other).sha256
@@ -275,7 +277,7 @@ def test_channel_deleted_meanwhile_takes_in_nothing_more(
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None], settings: Settings
 ) -> None:
     channel = make_channel(owner=olga)
-    lay(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     meanwhile(lambda: channels.delete(actor=Actor(user=olga), channel=channel))
     with pytest.raises(CommandError, match="The channel 'demo' was deleted"):
         run("demo", "--owner", "olga")
@@ -286,7 +288,7 @@ def test_channel_gone_meanwhile_takes_in_nothing_more(
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     channel = make_channel(owner=olga)
-    lay(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     meanwhile(channel.delete)
     with pytest.raises(CommandError, match="The channel 'demo' was deleted"):
         run("demo", "--owner", "olga")
@@ -319,7 +321,7 @@ def test_batch_is_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch
 
 def test_progress_is_told_with_total_and_rate(olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importchannel, "PROGRESS_S", 0)
-    lay(tmp_path, "a", "b")
+    put_unrecorded_packages(tmp_path, "a", "b")
     lines = run("demo", "--owner", "olga")[1]
     assert lines[0].startswith("1 of 2 packages in 0 s, ")
     assert lines[2].endswith("/s; building the index")
@@ -368,7 +370,7 @@ def described(channel: Channel) -> dict[str, tuple[Any, ...]]:
 
 def test_import_into_a_deleted_channel_is_refused(olga: User, tmp_path: Path) -> None:
     channels.delete(actor=Actor(user=olga), channel=make_channel(owner=olga))
-    lay(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     with pytest.raises(CommandError, match="The channel 'demo' was deleted"):
         run("demo", "--owner", "olga")
 

@@ -46,7 +46,7 @@ def hub(tmp_path: Path) -> Iterator[LiveHub]:
         yield hub
 
 
-def begun(hub: LiveHub) -> subprocess.Popen[bytes]:
+def started_import(hub: LiveHub) -> subprocess.Popen[bytes]:
     return hub.logged([*MANAGE, *ARGUMENTS], hub.environment)
 
 
@@ -67,7 +67,7 @@ def until_some_are_in(hub: LiveHub, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("delay_s", [0, 0.1, 0.3])
 def test_import_killed_goes_on_where_it_ended(hub: LiveHub, delay_s: float) -> None:
-    process = begun(hub)
+    process = started_import(hub)
     until_some_are_in(hub, process)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) >= importchannel.NICE
     time.sleep(delay_s)
@@ -80,7 +80,7 @@ def test_import_killed_goes_on_where_it_ended(hub: LiveHub, delay_s: float) -> N
 
 
 def test_import_interrupted_leaves_nothing_behind(hub: LiveHub) -> None:
-    process = begun(hub)
+    process = started_import(hub)
     until_some_are_in(hub, process)
     process.send_signal(signal.SIGINT)
     assert process.wait(END_S) in (0, 130)
@@ -92,7 +92,7 @@ def test_import_interrupted_leaves_nothing_behind(hub: LiveHub) -> None:
 
 def test_imports_at_once_take_each_package_in_once(hub: LiveHub) -> None:
     hub.manage("createchannel", "demo", "--owner", "olga")
-    processes = [begun(hub), begun(hub)]
+    processes = [started_import(hub), started_import(hub)]
     codes = [process.wait(END_S) for process in processes]
     found = state(hub)
     assert (found["rows"], found["events"], found["targets"], found["claims"]) == (COUNT, COUNT, COUNT, 0)

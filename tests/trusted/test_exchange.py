@@ -16,7 +16,7 @@ from channels_app.models import ApiKey, AuditEvent, Channel, KeyKind
 from channels_app.rate_limits import counters
 from publishing.models import Issuer, TrustedPublisher, UsedIdToken
 from publishing.trusted import exchange, publishers
-from tests.builders import make_channel, make_issuer, make_minted_key, make_publisher, make_user
+from tests.builders import make_channel, make_issuer, make_publisher, make_short_lived_token, make_user
 from tests.id_tokens.builders import AUDIENCE, github_claims, signed
 
 pytestmark = pytest.mark.django_db
@@ -47,16 +47,16 @@ def test_token_becomes_a_key_that_may_upload(client: Client, publisher: TrustedP
     assert answer.headers["Cache-Control"] == "no-store"
     key = api_keys.look_up(answer.content.decode())
     assert key is not None
-    assert key.kind == KeyKind.MINTED
+    assert key.kind == KeyKind.SHORT_LIVED
     assert key.owner is None
     assert key.name == "GitHub Actions: octo-org/sample"
     assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
 
 
 def test_key_lives_for_minutes(client: Client, publisher: TrustedPublisher, settings: Settings) -> None:
-    settings.HUB_MINTED_KEY_MINUTES = 5
+    settings.HUB_SHORT_LIVED_TOKEN_MINUTES = 5
     mint(client, signed(github_claims()))
-    key = ApiKey.objects.get(kind=KeyKind.MINTED)
+    key = ApiKey.objects.get(kind=KeyKind.SHORT_LIVED)
     assert key.expires_at is not None
     assert timedelta(minutes=4) < key.expires_at - timezone.now() <= timedelta(minutes=5)
 
@@ -277,7 +277,7 @@ def test_replay_row_outlives_the_token(client: Client, publisher: TrustedPublish
 
 
 def test_expired_minted_key_is_no_key(publisher: TrustedPublisher) -> None:
-    key, secret = make_minted_key(publisher)
+    key, secret = make_short_lived_token(publisher)
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert api_keys.look_up(secret) is None
     assert key.pk

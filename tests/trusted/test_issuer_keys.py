@@ -130,14 +130,14 @@ def test_request_that_died_while_it_asked_holds_up_nobody(ci: FakeIssuer, issuer
 
 def test_unknown_issuer_is_not_asked(ci: FakeIssuer) -> None:
     assert sentence(ci.token()) == f"This hub takes no tokens of the issuer '{ci.url}'. An administrator can add it."
-    assert ci.asked == []
+    assert ci.received == []
 
 
 def test_disabled_issuer_is_not_asked(ci: FakeIssuer, issuer: Issuer) -> None:
     Issuer.objects.update(is_enabled=False)
     assert outcome(ci.token()) == "unknown_issuer"
     issuers.refresh_all()
-    assert ci.asked == []
+    assert ci.received == []
 
 
 def test_keys_are_refreshed_within_the_hour_and_not_at_every_occasion(ci: FakeIssuer, issuer: Issuer) -> None:
@@ -150,7 +150,7 @@ def test_keys_are_refreshed_within_the_hour_and_not_at_every_occasion(ci: FakeIs
 def test_issuer_without_publishers_is_not_asked_in_the_background(ci: FakeIssuer, issuer: Issuer) -> None:
     issuer.publishers.all().delete()
     issuers.refresh_all()
-    assert ci.asked == []
+    assert ci.received == []
 
 
 def test_keys_of_an_issuer_that_is_down_serve_for_a_day(ci: FakeIssuer, issuer: Issuer) -> None:
@@ -269,7 +269,7 @@ def test_keys_on_a_host_that_an_administrator_allows(ci: FakeIssuer, issuer: Iss
         settings.HUB_INTERNAL_HOSTS = [ci.host, other.host]
         ci.answers = {DISCOVERY: as_json({"issuer": ci.url, "jwks_uri": f"{other.url}{KEYS}"})}
         assert outcome(ci.token()) == "unknown_key"
-        assert other.asked == []
+        assert other.received == []
         Issuer.objects.update(key_hosts=[other.host])
         let_pass(MINUTE)
         assert outcome(ci.token()) == "good"

@@ -9,7 +9,7 @@ from django.test import Client
 from channels_app.models import Channel, Role, User
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
-from tests.builders import make_channel, make_key, make_member, make_minted_key, make_publisher
+from tests.builders import make_channel, make_key, make_member, make_publisher, make_short_lived_token
 from tests.pages import events, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +78,7 @@ def test_it_takes_a_key_for_managing(
         (ask(client, method, path, make_key(sam, scopes=("manage",))), 403, "no_access"),
         (ask(client, method, path, uploads), 403, "scope_missing"),
         (ask(client, method, path, reads), 403, "role_missing"),
-        (ask(client, method, path, make_minted_key(make_publisher(channel))[1]), 403, "no_access"),
+        (ask(client, method, path, make_short_lived_token(make_publisher(channel))[1]), 403, "no_access"),
         (ask(client, method, path, "chub-nonsense"), 401, "invalid_key"),
     ]
     assert [(answer.status_code, answer.headers["X-Error-Code"]) for answer, _, _ in refusals] == [

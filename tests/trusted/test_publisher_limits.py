@@ -22,20 +22,20 @@ MOST = 5
 
 
 @pytest.fixture(autouse=True)
-def asked(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> list[str]:
+def requested(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> list[str]:
     """Requests to GitHub, which answers MOST times and then refuses."""
     settings.HUB_RATE_LIMITS = {"publisher-by-account": 2}
     make_issuer()
-    asked: list[str] = []
+    requested: list[str] = []
 
     def get(url: str) -> bytes:
-        asked.append(url)
-        if len(asked) > MOST:
+        requested.append(url)
+        if len(requested) > MOST:
             raise FetchError("403 rate limit exceeded")
         return IDS
 
     monkeypatch.setattr(fetching, "get", get)
-    return asked
+    return requested
 
 
 def by_page(user: User, channel: Channel, number: int) -> int:
@@ -67,12 +67,12 @@ def by_robot(user: User, channel: Channel, number: int) -> int:
 
 @pytest.mark.parametrize("way", [by_page, pending, by_key, by_robot])
 def test_one_users_publishers_leave_anothers_with_stable_ids(
-    asked: list[str], olga: User, sam: User, way: Callable[[User, Channel, int], int]
+    requested: list[str], olga: User, sam: User, way: Callable[[User, Channel, int], int]
 ) -> None:
     places = [make_channel(f"sams-{number}", owner=sam) for number in range(2)]
     for number in range(8):
         way(sam, places[number % 2], number)
-    assert len(asked) == 2
+    assert len(requested) == 2
     assert by_page(olga, make_channel("olgas", owner=olga), 1) == 302
     assert TrustedPublisher.objects.get(channel__name="olgas").pins["repository_id"] == "740510"
 

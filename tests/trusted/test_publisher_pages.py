@@ -18,7 +18,7 @@ from publishing.trusted import publishers
 from tests.builders import make_channel, make_issuer, make_member, make_publisher
 from tests.client_commands import PROGRAMS, parse
 from tests.id_tokens.builders import github_claims
-from tests.pages import events, said, signed_in, text
+from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +62,7 @@ def test_what_people_copy_is_taken(owner: Client, ending: str) -> None:
 def test_publisher_is_added_and_its_ci_is_told_what_to_run(owner: Client, channel: Channel, olga: User) -> None:
     response = owner.post(PAGE, GITHUB | {"environment": "Release", "package_globs": "sample-*, other\nthird"})
     publisher = TrustedPublisher.objects.get()
-    assert said(response) == ["octo-org/sample is a trusted publisher now."]
+    assert messages(response) == ["octo-org/sample is a trusted publisher now."]
     assert response.headers["Location"] == f"{PAGE}?provider=github&use={publisher.pk}#main"
     assert (publisher.channel, publisher.created_by) == (channel, olga)
     assert (publisher.may_upload, publisher.may_read) == (True, False)
@@ -158,7 +158,7 @@ def test_removing_is_asked_once_more(owner: Client, channel: Channel) -> None:
     for nobody in ("0", "x", "%00", str(publisher.pk + 1)):
         assert "?</h2>" not in text(owner.get(f"{PAGE}?remove={nobody}"))
     response = owner.post(PAGE, {"remove": str(publisher.pk)})
-    assert said(response) == ["octo-org/sample is no trusted publisher any more."]
+    assert messages(response) == ["octo-org/sample is no trusted publisher any more."]
     assert response.headers["Location"] == PAGE
     assert [action for action, _, _ in events()] == ["publisher.remove"]
     assert "No trusted publishers yet" in text(owner.get(PAGE))
@@ -296,13 +296,13 @@ def test_a_pending_channels_name_is_checked(owner: Client, name: str, sentence: 
 
 
 def test_the_provider_is_asked_by_the_one_way(channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     def answer(url: str) -> bytes:
-        asked.append(url)
+        requested.append(url)
         return b'{"id": 7, "owner": {"id": 8}}'
 
     monkeypatch.setattr(fetching, "get", answer)
     signed_in(olga).post(PAGE, GITHUB)
-    assert asked == ["https://api.github.com/repos/octo-org/sample"]
+    assert requested == ["https://api.github.com/repos/octo-org/sample"]
     assert TrustedPublisher.objects.get().pins == {"repository_id": "7", "repository_owner_id": "8"}

@@ -16,7 +16,7 @@ from publishing.models import TrustedPublisher
 from publishing.trusted import publishers
 from publishing.uploads.upload import publish
 from tests.archives import make_conda
-from tests.builders import make_channel, make_issuer, make_member, make_minted_key, make_publisher, received
+from tests.builders import make_channel, make_issuer, make_member, make_publisher, make_short_lived_token, received
 
 pytestmark = pytest.mark.django_db
 FIELDS = {"repository": "octo-org/sample", "workflow": "release.yml", "environment": "release"}
@@ -39,15 +39,15 @@ def test_publisher_is_added_with_an_event(channel: Channel, olga: User) -> None:
 
 
 def test_stable_ids_come_from_the_provider(channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    requested = []
 
     def answer(url: str) -> bytes:
-        asked.append(url)
+        requested.append(url)
         return b'{"id": 740510, "owner": {"id": 65}}'
 
     monkeypatch.setattr(fetching, "get", answer)
     assert add(channel, olga).pins == {"repository_id": "740510", "repository_owner_id": "65"}
-    assert asked == ["https://api.github.com/repos/octo-org/sample"]
+    assert requested == ["https://api.github.com/repos/octo-org/sample"]
 
 
 @pytest.mark.parametrize("answer", [b"nonsense", b"[]", b"{}", b'{"id": "740510"}', b'{"id": null, "owner": 1}'])
@@ -116,7 +116,7 @@ def test_viewer_may_not_remove(channel: Channel, max_: User) -> None:
 
 
 def upload(channel: Channel, folder: Path, *publishers: TrustedPublisher, **options: Any) -> Any:
-    key, _ = make_minted_key(*publishers)
+    key, _ = make_short_lived_token(*publishers)
     return publish(actor=Actor(key=key), channel=channel, received=received(make_conda(folder)), **options)
 
 

@@ -279,7 +279,7 @@ def test_a_file_name_is_found_without_reading_its_neighbours(channel: Channel) -
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
-        cursor.execute(f"{how} {existing_artifacts.OCCUPANT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
+        cursor.execute(f"{how} {existing_artifacts.EXISTING_ARTIFACT}", [channel.pk, "noarch", "demo-1.0-0.conda"])
         assert "one_artifact_a_file_name" in str(cursor.fetchall())
 
 

@@ -26,10 +26,10 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def full(full: Channel) -> Channel:
+def channel_with_packages(channel_with_packages: Channel) -> Channel:
     """Make the channel some days old."""
     Channel.objects.update(created_at=NOW - timedelta(days=9))
-    return full
+    return channel_with_packages
 
 
 @pytest.mark.parametrize(
@@ -43,36 +43,36 @@ def full(full: Channel) -> Channel:
     ],
 )
 def test_it_is_due_once_a_night(
-    full: Channel, monkeypatch: pytest.MonkeyPatch, now: str, ended: str | None, is_due: bool
+    channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch, now: str, ended: str | None, is_due: bool
 ) -> None:
     monkeypatch.setattr("django.utils.timezone.now", lambda: datetime.fromisoformat(f"{now}+00:00"))
     if ended:
-        Verification.objects.create(channel=full, ended_at=datetime.fromisoformat(f"{ended}+00:00"))
+        Verification.objects.create(channel=channel_with_packages, ended_at=datetime.fromisoformat(f"{ended}+00:00"))
     jobs: Jobs = []
     monkeypatch.setattr(verification, "send", lambda *job: jobs.append(job))
     tasks.verify_channels()
-    assert jobs == [("publishing.tasks.verify_channel", full.pk)] * is_due
+    assert jobs == [("publishing.tasks.verify_channel", channel_with_packages.pk)] * is_due
 
 
-def test_new_and_deleted_channels_wait(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_and_deleted_channels_wait(channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_channel("new", created_at=NOW)
     make_channel("gone", created_at=NOW - timedelta(days=9), deleted_at=NOW)
     jobs: Jobs = []
     monkeypatch.setattr(verification, "send", lambda *job: jobs.append(job))
     verification.send_due()
-    assert [job[1] for job in jobs] == [full.pk]
+    assert [job[1] for job in jobs] == [channel_with_packages.pk]
 
 
-def test_a_job_delivered_twice_is_done_once(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks.verify_channel(full.pk)
+def test_a_job_delivered_twice_is_done_once(channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks.verify_channel(channel_with_packages.pk)
     assert Verification.objects.get().ended_at == NOW
     monkeypatch.setattr(verification, "verify", lambda channel: pytest.fail("verified once more"))
-    tasks.verify_channel(full.pk)
+    tasks.verify_channel(channel_with_packages.pk)
     tasks.verify_channel(10**6)
 
 
 def test_only_the_index_is_mended_by_night_and_administrators_are_told(
-    full: Channel, olga: User, sent_jobs: Jobs, settings: Settings,
+    channel_with_packages: Channel, olga: User, sent_jobs: Jobs, settings: Settings,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:  # fmt: skip
     root = make_user("root", is_superuser=True, email="root@example.org")
@@ -81,7 +81,7 @@ def test_only_the_index_is_mended_by_night_and_administrators_are_told(
     store().delete(LIB)
     store().delete(REPODATA)
     with django_capture_on_commit_callbacks(execute=True):
-        tasks.verify_channel(full.pk)
+        tasks.verify_channel(channel_with_packages.pk)
     kept = Verification.objects.get()
     assert (kept.difference_count, [kind for kind, _, _ in kept.differences]) == (1, ["missing bytes"])
     assert store().stat(REPODATA)
@@ -97,16 +97,16 @@ def test_only_the_index_is_mended_by_night_and_administrators_are_told(
     assert "manage.py verify demo --repair" in message.body
 
 
-def test_nobody_is_told_of_a_clean_channel(full: Channel) -> None:
-    tasks.verify_channel(full.pk)
+def test_nobody_is_told_of_a_clean_channel(channel_with_packages: Channel) -> None:
+    tasks.verify_channel(channel_with_packages.pk)
     assert not AuditEvent.objects.filter(action__in=["channel.differ", "channel.repair"]).exists()
 
 
-def test_a_store_that_is_down_leaves_it_due(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_down_leaves_it_due(channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: Any) -> None:
         raise StoreError("The store could not list demo: gone")
 
     monkeypatch.setattr("hub.storage.folder.FolderStore.stats", down)
     with pytest.raises(StoreError, match="gone"):
-        tasks.verify_channel(full.pk)
+        tasks.verify_channel(channel_with_packages.pk)
     assert not Verification.objects.exists()

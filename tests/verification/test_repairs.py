@@ -27,7 +27,7 @@ from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel
 from tests.clients.reader import Reader
 from tests.clients.test_store import web_server
-from tests.verifying import LIB, MINE, REPODATA, SIGS, bring_up_to_date, found, lib, publish, read
+from tests.verifying import LIB, MINE, REPODATA, SIGS, build_index, found, lib, publish, read
 
 
 def run(*arguments: str) -> tuple[int, list[str]]:
@@ -44,13 +44,18 @@ def listed() -> set[str]:
     return set(json.loads(read(REPODATA))["packages.conda"])
 
 
-def test_a_clean_channel_says_so(full: Channel) -> None:
+def test_a_clean_channel_says_so(channel_with_packages: Channel) -> None:
     assert run() == (0, ["demo: 3 artifacts, 0 differences", "3 artifacts, 0 differences, 0 left."])
     kept = Verification.objects.get()
-    assert (kept.channel, kept.file_count, kept.difference_count, kept.is_hashed) == (full, 3, 0, False)
+    assert (kept.channel, kept.file_count, kept.difference_count, kept.is_hashed) == (
+        channel_with_packages,
+        3,
+        0,
+        False,
+    )
 
 
-def test_a_difference_is_told_and_left_without_repair(full: Channel) -> None:
+def test_a_difference_is_told_and_left_without_repair(channel_with_packages: Channel) -> None:
     expected = lib()
     store().delete(LIB)
     told = (
@@ -63,7 +68,7 @@ def test_a_difference_is_told_and_left_without_repair(full: Channel) -> None:
     assert Verification.objects.get().differences == [["missing bytes", LIB, told.split(": ", 2)[2]]]
 
 
-def test_json_is_one_document(full: Channel) -> None:
+def test_json_is_one_document(channel_with_packages: Channel) -> None:
     store().delete(LIB)
     code, lines = run("demo", "--json")
     document = json.loads("".join(lines))
@@ -78,7 +83,7 @@ def test_there_must_be_such_a_channel(db: None) -> None:
         call_command("verify", "nowhere")
 
 
-def test_missing_bytes_leave_the_index_until_they_are_back(full: Channel) -> None:
+def test_missing_bytes_leave_the_index_until_they_are_back(channel_with_packages: Channel) -> None:
     content = read(LIB)
     store().delete(LIB)
     assert run("demo", "--repair") == (
@@ -94,9 +99,9 @@ def test_missing_bytes_leave_the_index_until_they_are_back(full: Channel) -> Non
     assert lib().quarantine_reason.startswith("Its bytes are missing. Found nothing, expected ")
     assert (lib().package.latest_version, AuditEvent.objects.filter(action="artifact.damage").count()) == ("", 1)
     store().put(LIB, content[:-1])
-    assert found(full) == []
+    assert found(channel_with_packages) == []
     store().put(LIB, content)
-    assert found(full) == [("right again", LIB)]
+    assert found(channel_with_packages) == [("right again", LIB)]
     assert run("demo", "--repair")[0] == 0
     assert listed() == {"lib-1.0-0.conda", "app-1.0-0.conda", "mine-1.0-0.conda"}
     assert (lib().quarantine_reason, lib().package.latest_version) == ("", "1.0")
@@ -104,30 +109,32 @@ def test_missing_bytes_leave_the_index_until_they_are_back(full: Channel) -> Non
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
-def test_the_same_upload_mends_it(full: Channel, olga: User, tmp_path: Path, damage: str) -> None:
+def test_the_same_upload_mends_it(channel_with_packages: Channel, olga: User, tmp_path: Path, damage: str) -> None:
     content = read(LIB)
     store().delete(LIB)
     if damage != "missing":
         store().put(LIB, content[:-1] if damage == "cut" else content[:-1] + b"?")
     run("demo", "--repair", "--hash")
     stamp = lib().indexed_timestamp
-    publish(full, olga, make_conda(tmp_path, name="lib"))
-    bring_up_to_date(full)
+    publish(channel_with_packages, olga, make_conda(tmp_path, name="lib"))
+    build_index(channel_with_packages)
     assert read(LIB) == content
     assert listed() >= {"lib-1.0-0.conda"}
-    assert found(full, is_hashed=True) == []
+    assert found(channel_with_packages, is_hashed=True) == []
     assert (lib().indexed_timestamp, Reservation.objects.exists()) == (stamp, False)
 
 
-def test_the_same_upload_brings_lost_bytes_back_at_once(full: Channel, olga: User, tmp_path: Path) -> None:
+def test_the_same_upload_brings_lost_bytes_back_at_once(
+    channel_with_packages: Channel, olga: User, tmp_path: Path
+) -> None:
     content = read(LIB)
     store().delete(LIB)
-    publish(full, olga, make_conda(tmp_path, name="lib"))
+    publish(channel_with_packages, olga, make_conda(tmp_path, name="lib"))
     assert read(LIB) == content
     assert AuditEvent.objects.filter(target="noarch/lib-1.0-0.conda").count() == 1
 
 
-def test_repairing_twice_changes_nothing_more(full: Channel) -> None:
+def test_repairing_twice_changes_nothing_more(channel_with_packages: Channel) -> None:
     store().delete(LIB)
     store().delete(SIGS)
     run("demo", "--repair")
@@ -137,7 +144,7 @@ def test_repairing_twice_changes_nothing_more(full: Channel) -> None:
 
 
 def test_a_client_reads_the_repaired_channel(
-    full: Channel, store_folder: Path, olga: User, tmp_path: Path, aged: None
+    channel_with_packages: Channel, store_folder: Path, olga: User, tmp_path: Path, old_files: None
 ) -> None:
     for key in list(store().list("demo/")):
         if not key.endswith(".conda"):
@@ -150,7 +157,7 @@ def test_a_client_reads_the_repaired_channel(
             assert set(records) == {"noarch/app-1.0-0.conda", "noarch/mine-1.0-0.conda"}
 
 
-def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None) -> None:
+def test_what_nobody_knows_is_named_and_never_removed(channel_with_packages: Channel, old_files: None) -> None:
     for key in ("noarch/new-1-0.conda", "linux-64/new-1-0.tar.bz2", "linux-64/repodata.json", "noarch/README", "x"):
         store().put(f"demo/{key}", b"?")
     for key in ("noarch/new-1-0.conda.sigs", f"noarch/new-1-0.conda.sigs.{'0' * 64}"):
@@ -177,37 +184,40 @@ def test_what_nobody_knows_is_named_and_never_removed(full: Channel, aged: None)
     assert set(store().list("")) == before
 
 
-def test_what_is_on_its_way_is_no_fault(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_on_its_way_is_no_fault(channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     store().put("demo/noarch/fresh-1-0.conda", b"?")
-    assert found(full) == []
+    assert found(channel_with_packages) == []
     monkeypatch.setattr(unknown_files, "FRESH", timedelta(hours=-1))
-    assert found(full) == [("unknown package", "demo/noarch/fresh-1-0.conda")]
+    assert found(channel_with_packages) == [("unknown package", "demo/noarch/fresh-1-0.conda")]
     for file_name in ("fresh-1-0.conda", "lib-1.0-0.conda"):
-        place = {"channel": full, "subdir": "noarch", "file_name": file_name}
+        place = {"channel": channel_with_packages, "subdir": "noarch", "file_name": file_name}
         Reservation.objects.create(**place, sha256="0", token="t", expires_at=timezone.now())
     # As after an overwriting upload has put its bytes and before it records them.
     store().put(LIB, b"other bytes")
-    assert found(full, is_hashed=True) == []
+    assert found(channel_with_packages, is_hashed=True) == []
 
 
 def test_retired_shards_yanked_and_deleted_artifacts_are_no_faults(
-    full: Channel, olga: User, aged: None, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    channel_with_packages: Channel,
+    olga: User,
+    old_files: None,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     removal.yank(actor=Actor(user=olga), artifact=lib(), reason="")
     removal.delete(actor=Actor(user=olga), artifact=Artifact.objects.get(file_name="mine-1.0-0.conda"), reason="")
-    bring_up_to_date(full)
+    build_index(channel_with_packages)
     assert RetiredShard.objects.count() == 2
-    assert found(full, is_hashed=True) == []
+    assert found(channel_with_packages, is_hashed=True) == []
     Artifact.objects.update(removed_at=timezone.now() - timedelta(days=2))
     with django_capture_on_commit_callbacks(execute=True):
         housekeeping.remove_leftovers()
     assert (store().stat(MINE), store().stat(SIGS)) == (None, None)
-    assert found(full) == []
+    assert found(channel_with_packages) == []
 
 
-def test_a_stale_index_is_built_first(full: Channel, olga: User, tmp_path: Path) -> None:
-    publish(full, olga, make_conda(tmp_path, name="late"))
-    assert found(full) == []
+def test_a_stale_index_is_built_first(channel_with_packages: Channel, olga: User, tmp_path: Path) -> None:
+    publish(channel_with_packages, olga, make_conda(tmp_path, name="late"))
+    assert found(channel_with_packages) == []
     assert listed() >= {"late-1.0-0.conda"}
 
 
@@ -221,11 +231,13 @@ def test_a_new_channel_and_a_subdir_without_index_are_opened(channel: Channel) -
     assert set(json.loads(read("demo/linux-64/repodata.json"))["packages.conda"]) == {"lib-1.0-0.conda"}
 
 
-def test_an_index_that_others_build_all_the_time_is_left_out(full: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_others_build_all_the_time_is_left_out(
+    channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store().delete(REPODATA)
     monkeypatch.setattr(stored_indexes, "LOCK_S", 0)
     monkeypatch.setattr("hub.locks.try_lock", lambda name: nullcontext(False))
-    assert found(full) == []
+    assert found(channel_with_packages) == []
 
 
 @pytest.mark.parametrize("count", [1, 40])
@@ -235,39 +247,41 @@ def test_queries_do_not_grow_with_the_artifacts(
     for number in range(count):
         make_artifact(channel, "lib", f"1.{number}", size_bytes=1, sha256=hashlib.sha256(b"x").hexdigest())
         store().put(f"demo/noarch/lib-1.{number}-0.conda", b"x")
-    bring_up_to_date(channel)
+    build_index(channel)
     with django_assert_max_num_queries(60):
         assert found(channel, is_hashed=True) == []
 
 
-def test_sidecars_that_follow_at_this_moment_are_no_fault(full: Channel) -> None:
+def test_sidecars_that_follow_at_this_moment_are_no_fault(channel_with_packages: Channel) -> None:
     mine = Artifact.objects.get(file_name="mine-1.0-0.conda")
     mine.attestations.create(position=2, bundle='{"c":3}')
     store().put(sidecars.key(mine, "0" * 64), b"")
-    assert [key for kind, key in found(full) if kind == "sidecar"] == []
+    assert [key for kind, key in found(channel_with_packages) if kind == "sidecar"] == []
 
 
-def test_only_given_kinds_are_repaired(full: Channel) -> None:
+def test_only_given_kinds_are_repaired(channel_with_packages: Channel) -> None:
     store().delete(LIB)
     store().delete(REPODATA)
-    left = repairs.repair(full, verification.verify(full).differences, verification.REPAIRED_BY_NIGHT)
+    left = repairs.repair(
+        channel_with_packages, verification.verify(channel_with_packages).differences, verification.REPAIRED_BY_NIGHT
+    )
     assert [difference.kind for difference in left] == ["missing bytes"]
     assert listed() >= {"lib-1.0-0.conda"}
 
 
-def test_a_deleted_channel_is_left_in_peace(full: Channel, olga: User) -> None:
+def test_a_deleted_channel_is_left_in_peace(channel_with_packages: Channel, olga: User) -> None:
     make_channel("gone", deleted_at=timezone.now())
     store().put("gone/noarch/a-1-0.conda", b"x")
     assert run() == (0, ["demo: 3 artifacts, 0 differences", "3 artifacts, 0 differences, 0 left."])
 
 
-def test_reindex_makes_all_files_from_rows_alone(full: Channel) -> None:
+def test_reindex_makes_all_files_from_rows_alone(channel_with_packages: Channel) -> None:
     kept = {key for key in store().list("") if ".conda" in key}
     before = set(store().list(""))
     for key in before - kept:
         store().delete(key)
-    full.indexes.all().delete()
+    channel_with_packages.indexes.all().delete()
     call_command("reindex", "demo", stdout=StringIO())
     assert set(store().list("")) == before
-    assert found(full, is_hashed=True) == []
+    assert found(channel_with_packages, is_hashed=True) == []
     assert builds.all_names(SubdirIndex.objects.get(subdir="noarch")) == ["app", "lib", "mine"]

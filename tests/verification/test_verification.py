@@ -176,18 +176,18 @@ FAULTS: dict[str, tuple[Callable[[], object], bool, list[tuple[str, str]]]] = {
 }
 
 
-@pytest.mark.usefixtures("any_store", "aged")
+@pytest.mark.usefixtures("any_store", "old_files")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_is_named_mended_and_gone(full: Channel, fault: str) -> None:
+def test_every_fault_is_named_mended_and_gone(channel_with_packages: Channel, fault: str) -> None:
     break_it, is_hashed, expected = FAULTS[fault]
-    assert found(full, is_hashed=True) == []
+    assert found(channel_with_packages, is_hashed=True) == []
     break_it()
     if is_hashed:
-        assert found(full) == []
-    assert found(full, is_hashed=is_hashed) == expected
+        assert found(channel_with_packages) == []
+    assert found(channel_with_packages, is_hashed=is_hashed) == expected
     out = StringIO()
     call_command("verify", "demo", repair=True, hash=is_hashed, stdout=out)
     assert out.getvalue().splitlines()[-1].endswith(f"{len(expected)} difference{'s'[: len(expected) > 1]}, 0 left.")
-    assert found(full, is_hashed=True) == []
+    assert found(channel_with_packages, is_hashed=True) == []
     event = AuditEvent.objects.get(action="channel.repair")
     assert event.detail["mended"] == len(expected)

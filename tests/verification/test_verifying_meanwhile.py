@@ -17,7 +17,7 @@ from publishing.models import Verification
 from publishing.removal import removal
 from publishing.verification import stored_artifacts, stored_indexes, unknown_files
 from tests.archives import make_conda
-from tests.verifying import LIB, SIGS, bring_up_to_date, found, lib, publish
+from tests.verifying import LIB, SIGS, build_index, found, lib, publish
 
 Step = Callable[[Channel, User, Path], object]
 
@@ -31,7 +31,7 @@ def upload_elsewhere(channel: Channel, olga: User, folder: Path) -> None:
 
 
 def build(channel: Channel, olga: User, folder: Path) -> None:
-    bring_up_to_date(channel)
+    build_index(channel)
 
 
 def yank(channel: Channel, olga: User, folder: Path) -> None:
@@ -73,30 +73,35 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.usefixtures("aged")
+@pytest.mark.usefixtures("old_files")
 @pytest.mark.parametrize("moment", MOMENTS, ids=[f"{module.__name__[22:]}.{name}" for module, name in MOMENTS])
 @pytest.mark.parametrize("change", MEANWHILE)
 def test_what_happens_meanwhile_is_no_fault(
-    full: Channel, olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, moment: tuple[Any, str]
+    channel_with_packages: Channel,
+    olga: User,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    moment: tuple[Any, str],
 ) -> None:
     module, name = moment
     original, to_do = getattr(module, name), list(MEANWHILE[change])
 
     def meanwhile(*args: Any, **options: Any) -> Any:
         while to_do:
-            to_do.pop(0)(full, olga, tmp_path)
+            to_do.pop(0)(channel_with_packages, olga, tmp_path)
         return original(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, name, meanwhile)
-        assert found(full, is_hashed=True) == []
+        assert found(channel_with_packages, is_hashed=True) == []
     assert not to_do
-    assert found(full, is_hashed=True) == []
+    assert found(channel_with_packages, is_hashed=True) == []
 
 
 @pytest.mark.parametrize(("verb", "nth"), [("stats", 1), ("stat", 1), ("stat", 2), ("open", 1), ("open", 3)])
 def test_a_store_that_dies_is_said_and_nothing_is_changed(
-    full: Channel, monkeypatch: pytest.MonkeyPatch, verb: str, nth: int
+    channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch, verb: str, nth: int
 ) -> None:
     store().delete(LIB)
     store().delete(SIGS)

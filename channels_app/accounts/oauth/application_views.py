@@ -24,5 +24,5 @@ def page(request: HttpRequest) -> HttpResponse:
         return redirect("account-applications")
     listed = applications.authorised(user)
     to_confirm = next((each for each in listed if each.client.pk == request.GET.get("revoke")), None)
-    context = {"listed": listed, "asked": to_confirm, "hub_url": settings.HUB_PUBLIC_URL}
+    context = {"listed": listed, "to_confirm": to_confirm, "hub_url": settings.HUB_PUBLIC_URL}
     return render(request, "account/applications.html", context)

@@ -23,7 +23,7 @@ class Consent(AuthorizationView):  # type: ignore[misc]
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Render allauth's page with the scopes that the client may have, and with PKCE and consent enforced."""
         query = request.GET.copy()
-        query["scope"] = scopes.meant(query.get("scope", ""), query.get("client_id", ""))
+        query["scope"] = scopes.granted_scopes(query.get("scope", ""), query.get("client_id", ""))
         if query.get("code_challenge_method") != "S256":
             # oauthlib accepts "plain", and reads a missing method as "plain". It refuses an unknown method.
             query["code_challenge_method"] = "not S256"

@@ -47,7 +47,7 @@ def code(request: HttpRequest) -> HttpResponse:
             "no_content_type", "The request has no Content-Type; expected application/x-www-form-urlencoded."
         )
     form = request.POST.copy()
-    form["scope"] = scopes.meant(form.get("scope", ""), form.get("client_id", ""))
+    form["scope"] = scopes.granted_scopes(form.get("scope", ""), form.get("client_id", ""))
     request.POST = form  # type: ignore[assignment]
     response: HttpResponse = _make_code(request)
     if response.status_code != 200:
@@ -70,7 +70,7 @@ def page(request: HttpRequest) -> HttpResponse:
     device = Device(form.cleaned_data["code"], form.device_code, form.client, requested)
     if request.method == "POST":
         return _answer(request, device)
-    return _render(request, "oauth/device_asked.html", device)
+    return _render(request, "oauth/device_confirm.html", device)
 
 
 def _answer(request: HttpRequest, device: Device) -> HttpResponse:

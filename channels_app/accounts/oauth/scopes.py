@@ -11,17 +11,17 @@ WORDS = {
     "offline_access": "Stay signed in until you revoke it",
 }
 # The scopes that pixi and rattler request from an unknown host (conda/rattler, crates/rattler/src/cli/auth/oauth.rs).
-ASKED_OF_ANY_HOST = {"openid", "profile", "offline_access"}
+REQUESTED_OF_ANY_HOST = {"openid", "profile", "offline_access"}
 IMPLIED = ("channel:read", "channel:upload")
 
 
-def meant(asked: str, client_id: str) -> str:
+def granted_scopes(requested_scopes: str, client_id: str) -> str:
     """Return the scopes to grant for the requested ones, space-separated and unique.
 
-    A request for exactly ASKED_OF_ANY_HOST also gets the scopes of IMPLIED that the client may have.
+    A request for exactly REQUESTED_OF_ANY_HOST also gets the scopes of IMPLIED that the client may have.
     """
-    scopes = list(dict.fromkeys(asked.split()))
-    if set(scopes) == ASKED_OF_ANY_HOST:
+    scopes = list(dict.fromkeys(requested_scopes.split()))
+    if set(scopes) == REQUESTED_OF_ANY_HOST:
         client = Client.objects.filter(pk=client_id).first()
         scopes += [scope for scope in IMPLIED if client and scope in client.get_scopes()]
     return " ".join(scopes)

@@ -80,7 +80,7 @@ def end(token: Token) -> None:
         Token.objects.filter(user_id=token.user_id, client_id=token.client_id, data__family=family).delete()
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Delete expired tokens, and stored responses older than the grace period."""
     Token.objects.expired().delete()
     over = Token.objects.filter(type=USED, created_at__lt=timezone.now() - GRACE, data__has_key="answer")

@@ -40,7 +40,7 @@ class Command(commands.Command):
             raise CommandError(f"There is no user '{options['user']}'.")
         if options["days"] < 1:
             raise CommandError(f"--days is {options['days']}; expected a whole number above zero.")
-        _, secret = api_keys.mint(
+        _, secret = api_keys.create_user_key(
             owner=owner,
             name=options["name"],
             scopes=options["scopes"] or [Permission.READ],

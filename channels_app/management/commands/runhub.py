@@ -50,7 +50,7 @@ class Command(commands.Command):
 
     def handle(self, **options: Any) -> None:
         check_port()
-        with alone_in(settings.HUB_DATA_DIR):
+        with folder_lock(settings.HUB_DATA_DIR):
             temporary.remove_orphans(settings.UPLOAD_DIR)
             self.run()
 
@@ -61,7 +61,7 @@ class Command(commands.Command):
             self.start(parts)
             while True:
                 time.sleep(LOOK_S)
-                for name in keep_running(parts):
+                for name in start_stopped(parts):
                     self.stderr.write(f"The {name} stopped by itself; it was started again.")
         except KeyboardInterrupt:
             self.stdout.write(STOPPING)
@@ -74,7 +74,7 @@ class Command(commands.Command):
         try:
             call_command("preparehub", verbosity=0, stdout=administrator, stderr=self.stderr)
             end_by_interrupt()
-            keep_running(parts)
+            start_stopped(parts)
             wait_until_ready(parts)
             listens = "" if urlsplit(settings.HUB_PUBLIC_URL).netloc == ADDRESS else f", listening on {ADDRESS}"
             self.stdout.write(READY.format(url=settings.HUB_PUBLIC_URL, listens=listens))
@@ -93,7 +93,7 @@ def check_port() -> None:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Hold the data folder's lock until the process ends. Raise CommandError if another hub holds it.
 
     Two hubs would share one database and one queue.
@@ -108,7 +108,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def keep_running(parts: dict[str, Process]) -> list[str]:
+def start_stopped(parts: dict[str, Process]) -> list[str]:
     """Start every program that is not running; return the names of those that had stopped."""
     stopped = [name for name, part in parts.items() if part.poll() is not None]
     for name, command in PARTS.items():

@@ -42,7 +42,7 @@ class Command(commands.Command):
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         try:
             channels.check_name(options["channel"])
-            channel_import.put_old_indexes_aside(options["channel"])
+            channel_import.back_up_old_indexes(options["channel"])
             channel = Channel.objects.filter(name=options["channel"]).first() or self._create_channel(owner, options)
             refused = self._import_packages(channel)
         except (StoreError, OperationalError) as error:
@@ -61,7 +61,7 @@ class Command(commands.Command):
     def _import_packages(self, channel: Channel) -> int:
         imported, refused = 0, 0
         progress = Progress(sum(channel_import.package_counts(channel.name).values()))
-        for outcome in channel_import.take_in(channel):
+        for outcome in channel_import.import_packages(channel):
             refused += bool(outcome.refusal)
             imported += not outcome.refusal
             if outcome.refusal or outcome.note:

@@ -47,7 +47,7 @@ class Command(commands.Command):
         verified = verification.verify(channel, is_hashed=is_hashed)
         differences = verified.differences
         left = repairs.repair(channel, differences) if is_repairing else differences
-        verification.keep(channel, verified, left, is_hashed=is_hashed)
+        verification.save_result(channel, verified, left, is_hashed=is_hashed)
         self.file_count += verified.file_count
         self.damaged_count += verification.damaged_count(channel)
         self._say(f"{channel}: {_counted(verified.file_count, 'artifact')}, {_counted(len(differences), 'difference')}")

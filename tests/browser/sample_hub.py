@@ -78,8 +78,8 @@ from channels_app.access.permissions import Actor
 olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
 soon, globs = timezone.now() + timedelta(days=5), ['strata', 'strata-*']
 own = {'owner': olga, 'expires_at': soon, 'scopes': ['read', 'upload', 'delete']}
-keys.mint(**own, name='workstation in the basement', channels=[channel], package_globs=globs)
-ended, _ = keys.mint(**own, name='old laptop', channels=None)
+keys.create_user_key(**own, name='workstation in the basement', channels=[channel], package_globs=globs)
+ended, _ = keys.create_user_key(**own, name='old laptop', channels=None)
 ApiKey.objects.filter(pk=ended.pk).update(expires_at=timezone.now() - timedelta(days=2))
 robot = {'scopes': ['upload'], 'package_globs': globs, 'expires_at': soon + timedelta(days=300)}
 keys.create_channel_key(actor=Actor(user=olga), channel=channel, name='nightly builds', **robot)
@@ -186,7 +186,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
 }
 
 
-def furnish(hub: LiveHub, folder: Path) -> None:
+def fill_hub(hub: LiveHub, folder: Path) -> None:
     """Create two channels of Olga's: one with real packages, members and downloads, one empty."""
     hub.manage("createchannel", "geo-tools", "--owner", "olga", "--public", "--description", "Rasters and their layers")
     hub.manage("createchannel", "field-lab", "--owner", "olga")
