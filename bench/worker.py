@@ -1,11 +1,11 @@
 """The hub's gunicorn worker compared with gunicorn's own, in one run: `python -m bench.worker`.
 
-Each serves the hub in one process with 16 threads. It measures requests alone (by wrk), beside 100 connections that
-send nothing, and beside 100 senders that dribble a header. Then the server stops under load. Requests without a
+Each serves the hub in one process with 16 threads. It measures requests alone, beside 100 connections that send
+nothing, and beside 100 senders that dribble a header. Then the server stops under load. Requests without a
 response count as lost: on kept connections, and on new ones. It takes a minute.
 """
 
-import argparse
+import os
 import shutil
 import signal
 import socket
@@ -25,14 +25,15 @@ from typing import NamedTuple
 from bench.serve import wrk
 from tests.live import LiveHub, tables_of_sqlite
 
-WORKERS = {"gthread": "gthread", "the hub's": "hub.server.gunicorn_worker.Worker"}
+WORKERS = ("gthread", "hub.server.gunicorn_worker.Worker")
 THREADS = 16
 CROWD = 100
 CLIENTS = 8
 DRIBBLE_S = 0.2
-MEASURE_S = 4.0
+MEASURE_S = 3.0
 TIMEOUT_S = 5.0
-LOAD_S = 0.5
+LOAD_S = 3
+BEGIN_S = 0.5
 BEGUN = b"GET /healthz HTTP/1.1\r\nHost: hub\r\nX-Slow: "
 
 
@@ -91,22 +92,22 @@ def latency(hub: WebHub) -> Latency:
 
 @contextmanager
 def crowd(hub: WebHub, begun: bytes) -> Iterator[None]:
-    """Open connections that send `begun`, and then a byte of it now and then; nothing if it is empty."""
+    """Open connections that send `begun`, and then a byte now and then. They send nothing if it is empty."""
     connections = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(CROWD)]
     is_over = False
 
     def dribble() -> None:
-        for connection in connections:
-            connection.sendall(begun)
+        sent = begun
         while begun and not is_over:
-            time.sleep(DRIBBLE_S)
             for connection in connections:
                 with suppress(OSError):
-                    connection.sendall(b"x")
+                    connection.sendall(sent)
+            sent = b"x"
+            time.sleep(DRIBBLE_S)
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(dribble)
-        time.sleep(LOAD_S)
+        time.sleep(BEGIN_S)
         try:
             yield
         finally:
@@ -149,26 +150,37 @@ def stop_under_load(hub: WebHub) -> Counter[str]:
         for _ in range(CLIENTS):
             pool.submit(on_kept)
             pool.submit(on_new)
-        time.sleep(LOAD_S)
+        time.sleep(BEGIN_S)
         hub.process.send_signal(signal.SIGTERM)
     return found
 
 
-def measure(worker: str, seconds: int) -> dict[str, float]:
+def processor_s(hub: WebHub) -> float:
+    """Return the processor time of the server's processes."""
+    rows = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in hub.parts()]
+    return sum(int(row[11]) + int(row[12]) for row in rows) / os.sysconf("SC_CLK_TCK")
+
+
+def processor_ms(hub: WebHub) -> float:
+    """Return the processor time of a request on a kept connection, which other load of the machine hardly changes."""
+    before = processor_s(hub)
+    per_s = wrk(f"{hub.url}/healthz", LOAD_S, connections=CLIENTS).per_s
+    return (processor_s(hub) - before) / (per_s * LOAD_S) * 1000
+
+
+def measure(worker: str) -> dict[str, float]:
     with serving(worker) as hub:
-        alone = latency(hub)
+        spent_ms, alone = processor_ms(hub), latency(hub)
         with crowd(hub, b""):
-            idle = latency(hub)
-    with serving(worker) as hub, crowd(hub, BEGUN):
-        slow = latency(hub)
-    with serving(worker) as hub:
-        per_s = wrk(f"{hub.url}/healthz", seconds).per_s
+            silent = latency(hub)
+        with crowd(hub, BEGUN):
+            slow = latency(hub)
         lost = stop_under_load(hub)
     return {
-        "requests alone, per second": per_s,
-        "median of a request alone, ms": alone.median_ms,
-        "beside silent connections: median, ms": idle.median_ms,
-        "beside silent connections: max, ms": idle.max_ms,
+        "processor time of a request, ms": spent_ms,
+        "alone: median, ms": alone.median_ms,
+        "beside silent connections: median, ms": silent.median_ms,
+        "beside silent connections: max, ms": silent.max_ms,
         "beside slow senders: median, ms": slow.median_ms,
         "beside slow senders: max, ms": slow.max_ms,
         "beside slow senders: without a response": slow.unanswered,
@@ -178,13 +190,10 @@ def measure(worker: str, seconds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=3, help="duration of the requests alone")
-    options = parser.parse_args()
-    stock, ours = (measure(worker, options.seconds) for worker in WORKERS.values())
+    stock, ours = (measure(worker) for worker in WORKERS)
     for name, value in ours.items():
-        ratio = f"; ratio {value / stock[name]:.2f}" if stock[name] else ""
-        print(f"{name}: the hub's {value:.1f}, gthread {stock[name]:.1f}{ratio}")
+        ratio = f"; ratio {value / stock[name]:.4f}" if stock[name] else ""
+        print(f"{name}: the hub's {value:.2f}, gthread {stock[name]:.2f}{ratio}")
 
 
 if __name__ == "__main__":
