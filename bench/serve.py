@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 import zstandard
 
+from hub.sizes import MIB
 from tests.archives import make_conda
 from tests.clients.plain import ask, seconds_until_indexed, upload
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted, serving_folder
 
 CONNECTIONS = 32
-MIB = 1024**2
 LARGE_BYTES = 100 * MIB
 INDEX_AND_PACKAGES = ("repodata.json.zst", "small-0-1.0-0.conda", "large-1.0-0.conda")
 UNITS = {"us": 0.001, "ms": 1, "s": 1000, "KB": 2**-10, "MB": 1, "GB": 2**10}

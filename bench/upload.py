@@ -20,12 +20,12 @@ from pathlib import Path
 from rattler_build import assemble_package, upload_package_to_prefix
 
 from deploy.local import free_port
+from hub.sizes import GIB, MIB
 from tests.archives import make_conda
 from tests.live import LiveHub, live_hub
 
 ROUNDS = 3
-LARGE_BYTES = 1024**3
-MIB = 1024**2
+LARGE_BYTES = GIB
 
 RECEIVER = """
 import shutil, tempfile

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from kombu import Queue
 
+from hub import sizes
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Applications and middleware
@@ -191,7 +193,7 @@ IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 900
 # Browser security
 
 # Limit of every body except uploads; see hub.http.middleware.bounded_body.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = sizes.MIB
 CSRF_FAILURE_VIEW = "channels_app.site.error_pages.csrf_failed"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]

@@ -17,9 +17,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
+from hub.sizes import KIB, MIB
+
 TIMEOUT_S = 5.0
-MAX_BYTES = 1024 * 1024
-CHUNK_BYTES = 64 * 1024
+MAX_BYTES = MIB
+CHUNK_BYTES = 64 * KIB
 PORTS = {"https": 443, "http": 80}
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 

@@ -6,13 +6,15 @@ import sqlite3
 
 from django.conf import settings
 
+from hub.sizes import MIB
+
 PG_DISK_FULL = "53100"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # SQLite calls a full disk a failed write where it lacks room for a file beside the database.
 SQLITE_MAY_BE_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 # SQLite's extended codes carry the plain one in their last byte.
 PLAIN_CODE = 0xFF
-LITTLE_BYTES = 1024**2
+LITTLE_BYTES = MIB
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from hub import private_files
+from hub import private_files, sizes
 from hub.base_settings import *  # noqa: F403
 from hub.base_settings import BASE_DIR
 from hub.observability import logs
@@ -91,7 +91,7 @@ section("Limits and times")
 
 HUB_MAX_UPLOAD_BYTES = positive(
     "HUB_MAX_UPLOAD_BYTES",
-    2 * 1024**3,
+    2 * sizes.GIB,
     "largest package that is accepted; a channel can have its own limit",
     shown="2 GiB",
 )
@@ -309,7 +309,7 @@ HUB_USER_CHANNELS = positive(
 )
 HUB_USER_BYTES = positive(
     "HUB_USER_BYTES",
-    10 * 1024**3 if IS_FOR_STRANGERS else 0,
+    10 * sizes.GIB if IS_FOR_STRANGERS else 0,
     "maximum bytes of packages in all channels of a user; 0: no limit",
     at_least=0,
     shown="10 GiB where sign-up is `open`, else 0",

@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from typing import Any, NoReturn
 
-from publishing.wording import human_size, quote
+from hub.sizes import human_size
+from publishing.wording import quote
 
 INTEGER_MAX = 2**63 - 1
 INTEGER_MAX_DIGITS = 20

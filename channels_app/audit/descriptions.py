@@ -7,7 +7,7 @@ from typing import Any
 
 from channels_app.access.actions import Action
 from channels_app.models import AuditEvent, Channel
-from hub import sizes
+from hub.sizes import human_size
 
 # The filter's choices: label, and prefixes of the actions.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -140,7 +140,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "only_trusted_publishers": ("Only trusted publishers", lambda value: "on" if value else "off"),
     "require_attestation": ("Attestation required", lambda value: "on" if value else "off"),
     "removal": ("State", lambda value: str(value) or "in the index"),
-    "max_upload_bytes": ("Largest package", lambda value: sizes.in_words(value) if value else "the hub's limit"),
+    "max_upload_bytes": ("Largest package", lambda value: human_size(value) if value else "the hub's limit"),
 }
 
 
@@ -191,7 +191,7 @@ def _notes(event: AuditEvent) -> list[str]:
         notes.append(f"Before: {detail['before']}")
     notes += [f"{name}: {value}" for group in PAIRS for name, value in sorted(detail.get(group, {}).items()) if value]
     if "size_bytes" in detail:
-        notes.append(f"{sizes.in_words(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
+        notes.append(f"{human_size(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
     if detail.get("reason"):
         notes.append(f"Reason: {detail['reason']}")
     if "expected" in detail:

@@ -17,11 +17,10 @@ from channels_app.channels import pending_names, reserved_names
 from channels_app.models import Channel, Member, Role, User
 from channels_app.people import members
 from channels_app.quotas import quotas, user_limits
-from hub import protocols, sizes
+from hub import protocols
 from hub.celery import wake
 from hub.errors import bad_request, conflict
-
-MIB = 1024**2
+from hub.sizes import human_size
 
 # First path segments of the hub's pages, of planned protocols, and `new`: a channel's page is at /channels/<name>.
 ROUTED = {
@@ -91,8 +90,8 @@ def change_policies(*, actor: Actor, channel: Channel, **values: Any) -> Channel
     if is_too_high and not (actor.user and actor.user.is_superuser):
         raise bad_request(
             "limit_too_high",
-            f"The limit is {sizes.in_words(limit)}; expected at most the hub's own, "
-            f"{sizes.in_words(settings.HUB_MAX_UPLOAD_BYTES)}. Only an administrator can set more.",
+            f"The limit is {human_size(limit)}; expected at most the hub's own, "
+            f"{human_size(settings.HUB_MAX_UPLOAD_BYTES)}. Only an administrator can set more.",
         )
     _record(Action.POLICY_CHANGE, actor, locked, _set(locked, values))
     return locked

@@ -8,6 +8,7 @@ from channels_app import identifiers
 from channels_app.channels import channels, logos
 from channels_app.ui.form_errors import raised_as_validation_error
 from channels_app.ui.form_fields import AS_TYPED
+from hub.sizes import human_size
 
 
 class LogoField(forms.FileField):
@@ -18,7 +19,7 @@ class LogoField(forms.FileField):
             label=label,
             required=False,
             widget=forms.FileInput({"accept": "image/png,image/jpeg,image/webp,image/gif"}),
-            help_text=f"PNG, JPEG, WebP or GIF, up to {logos.UPLOAD_MAX_BYTES // 1024} KiB; shown as a square.",
+            help_text=f"PNG, JPEG, WebP or GIF, up to {human_size(logos.UPLOAD_MAX_BYTES)}; shown as a square.",
         )
 
     def clean(self, data: Any, initial: Any = None) -> bytes | None:

@@ -6,8 +6,9 @@ from typing import IO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hub.errors import HubError, bad_request
+from hub.sizes import KIB, human_size
 
-UPLOAD_MAX_BYTES = 256 * 1024
+UPLOAD_MAX_BYTES = 256 * KIB
 MAX_PIXELS = 4_000_000
 SIZE_PIXELS = 128
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -17,7 +18,7 @@ def encode(file: IO[bytes]) -> bytes:
     """Return the image in `file` as a square PNG of 128 pixels. SVG is refused, since it can contain scripts."""
     content = file.read(UPLOAD_MAX_BYTES + 1)
     if len(content) > UPLOAD_MAX_BYTES:
-        raise _refusal(f"The logo is larger than {UPLOAD_MAX_BYTES // 1024} KiB; make it smaller.")
+        raise _refusal(f"The logo is larger than {human_size(UPLOAD_MAX_BYTES)}; make it smaller.")
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:

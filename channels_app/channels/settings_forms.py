@@ -5,11 +5,10 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from channels_app.channels.channels import MIB
 from channels_app.channels.forms import LogoField
 from channels_app.models import Channel
 from channels_app.ui.form_fields import AS_TYPED, ConfirmForm, Data, Files
-from hub import sizes
+from hub.sizes import MIB, human_size
 
 PRIVATE, PUBLIC = "private", "public"
 
@@ -73,7 +72,7 @@ class PoliciesForm(forms.Form):
         self.channel = channel
         self.fields["max_upload_mib"].help_text = (
             f"Larger files are refused with 413. Empty: the hub's own limit, "
-            f"{sizes.in_words(settings.HUB_MAX_UPLOAD_BYTES)}."
+            f"{human_size(settings.HUB_MAX_UPLOAD_BYTES)}."
         )
 
     def values(self) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from graphql import (
 from channels_app.authentication import actors
 from hub.errors import HubError, bad_request, too_large
 from hub.http.decorators import allow
+from hub.sizes import KIB
 
-BODY_MAX_BYTES = 16 * 1024
+BODY_MAX_BYTES = 16 * KIB
 # Five times the size of pixi's query. It suffices for introspection, whose nesting graphql-core limits.
 TOKENS_MAX = 500
 DEPTH_MAX = 20

@@ -12,8 +12,9 @@ import zstandard
 
 from channels_app.models import AboutDocument, Artifact
 from channels_app.packages.excerpts import cut
+from hub.sizes import KIB
 
-STORED_MAX_BYTES = 16 * 1024
+STORED_MAX_BYTES = 16 * KIB
 DESCRIPTION_MAX_CHARACTERS = 10_000
 TEXT_MAX_CHARACTERS = 500
 LIST_MAX = 10

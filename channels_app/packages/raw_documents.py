@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from channels_app.access.permissions import page_channel
 from channels_app.authentication import actors
 from channels_app.models import AboutDocument, Artifact
+from hub.sizes import KIB
 
 # Name in the URL → column, which is read as text, not parsed.
 COLUMNS = {
@@ -21,7 +22,7 @@ COLUMNS = {
     "files.json": "files",
     "licences.json": "licences",
 }
-CHUNK = 64 * 1024
+CHUNK = 64 * KIB
 
 
 @require_safe

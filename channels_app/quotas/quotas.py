@@ -21,8 +21,9 @@ from django.utils import timezone
 
 from channels_app.models import Artifact, Channel, Member, Role, Usage, User
 from channels_app.quotas import user_limits
-from hub import database, sizes
+from hub import database
 from hub.errors import HubError, forbidden, too_large
+from hub.sizes import human_size
 
 # Rows are counted again after this time, in case a change was missed.
 COUNTED_FOR = timedelta(days=1)
@@ -239,11 +240,11 @@ def _bytes_of(channels: Iterable[Channel]) -> int:
 def _refusal(payer: Payer, counted: Counted, more_bytes: int) -> HubError | None:
     most_bytes, most_packages = payer.most_bytes, payer.most_packages
     if most_bytes is not None and more_bytes > 0 and counted.stored_bytes + more_bytes > most_bytes:
-        package = f", and this package has {sizes.in_words(more_bytes)}" if more_bytes > 1 else ""
+        package = f", and this package has {human_size(more_bytes)}" if more_bytes > 1 else ""
         return too_large(
             "quota_bytes",
-            f"The channels of {payer.username} hold {sizes.in_words(counted.stored_bytes)}{package}; "
-            f"{sizes.in_words(most_bytes)} are allowed. Delete packages, or ask an administrator for more.",
+            f"The channels of {payer.username} hold {human_size(counted.stored_bytes)}{package}; "
+            f"{human_size(most_bytes)} are allowed. Delete packages, or ask an administrator for more.",
         )
     if most_packages is not None and counted.day == _today() and counted.day_packages >= most_packages:
         return _too_many(payer, counted)

@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from channels_app.packages.metadata import Link
-from hub import sizes
+from hub.sizes import human_size
 
 register = template.Library()
 
@@ -19,7 +19,7 @@ SUBDIRS_OF_A_LINE = 12
 @register.filter
 def size(size_bytes: int) -> SafeString:
     """Return `12.3 MiB`, with the exact bytes as a title."""
-    return format_html('<span title="{} bytes">{}</span>', intcomma(size_bytes), sizes.in_words(size_bytes))
+    return format_html('<span title="{} bytes">{}</span>', intcomma(size_bytes), human_size(size_bytes))
 
 
 @register.filter

@@ -21,12 +21,13 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from hub import database, temporary
 from hub.errors import HubError, bad_request, disk_full, too_large, unavailable
 from hub.http.unread_bodies import CHUNK_BYTES, Readable
+from hub.sizes import KIB
 from hub.storage import store
 
-ATTESTATION_MAX_BYTES = 64 * 1024
-FIELD_MAX_BYTES = 4 * 1024
+ATTESTATION_MAX_BYTES = 64 * KIB
+FIELD_MAX_BYTES = 4 * KIB
 PARTS_MAX = 16
-FORM_OVERHEAD_BYTES = ATTESTATION_MAX_BYTES + 64 * 1024
+FORM_OVERHEAD_BYTES = ATTESTATION_MAX_BYTES + 64 * KIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from django.http.response import HttpResponseBase
 
 from hub import database
 from hub.http.middleware import GetResponse, has_body
+from hub.sizes import KIB
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * KIB
 DISCARDED_S = 30
 SILENT_S = 3
 # A quarter of the threads of a process, so that slow senders leave the others free.

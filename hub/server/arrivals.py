@@ -16,15 +16,16 @@ from threading import Lock
 from typing import Any
 
 from hub import protocols
+from hub.sizes import KIB, MIB
 
 HEAD_S = 15
 SMALL_BODY_S = 60
-HEAD_MAX_BYTES = 64 * 1024
-BODY_MAX_BYTES = 1024 * 1024
+HEAD_MAX_BYTES = 64 * KIB
+BODY_MAX_BYTES = MIB
 # Maximum for all connections of a process. Above it, only small requests are buffered.
-HELD_MAX_BYTES = 64 * 1024 * 1024
-SMALL_BYTES = 16 * 1024
-CHUNK = 64 * 1024
+HELD_MAX_BYTES = 64 * MIB
+SMALL_BYTES = 16 * KIB
+CHUNK = 64 * KIB
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,7})[ \t]*\r?$")
 CHUNKED = re.compile(rb"(?im)^transfer-encoding:")

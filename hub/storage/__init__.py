@@ -15,8 +15,9 @@ from typing import Protocol, cast
 from django.core.files.storage import storages
 
 from hub.observability import metrics
+from hub.sizes import KIB
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * KIB
 TEMPORARY_PREFIX = ".tmp-"
 
 

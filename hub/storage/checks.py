@@ -17,13 +17,13 @@ from pathlib import Path
 from django.conf import settings
 
 from hub import temporary
+from hub.sizes import KIB, MIB, human_size
 from hub.storage import NotInStore, Store, StoreError
 from hub.storage.folder import FolderStore
 from hub.storage.probes import LimitError, Probe, ProbeOutcome, ProbeResult, ProbeTarget
 
 # Names of channels start with a letter, a digit or an underscore.
 PREFIX = ".hub-check"
-MIB = 1024 * 1024
 # Above boto3's limit for a single put (8 MiB), so the file is sent in parts of that size.
 LARGE_BYTES = 9 * MIB
 TIMES = 5
@@ -121,7 +121,7 @@ def takes_large_files(target: ProbeTarget) -> str:
     target.store.put(target.key("large"), source)
     if target.read("large") != content:
         raise StoreError("A file that was written in several parts came back with other bytes.")
-    return f"A file of {LARGE_BYTES // MIB} MiB, sent to a bucket in several parts, is read back."
+    return f"A file of {human_size(LARGE_BYTES)}, sent to a bucket in several parts, is read back."
 
 
 def deletes_unfinished(target: ProbeTarget) -> str:
@@ -136,7 +136,7 @@ def deletes_unfinished(target: ProbeTarget) -> str:
 
 
 def answers_quickly(target: ProbeTarget) -> str:
-    put_ms = _median_ms(lambda: target.store.put(target.key("timed"), b"x" * 1024))
+    put_ms = _median_ms(lambda: target.store.put(target.key("timed"), b"x" * KIB))
     get_ms = _median_ms(lambda: target.read("timed"))
     times = f"A put of 1 KiB takes {put_ms:.0f} ms, a get {get_ms:.0f} ms"
     if max(put_ms, get_ms) > SLOW_MS:

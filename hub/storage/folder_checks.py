@@ -4,19 +4,18 @@ import shutil
 
 from django.conf import settings
 
+from hub.sizes import human_size
 from hub.storage.folder import FolderStore
 from hub.storage.probes import LimitError, Probe, ProbeTarget
-
-GIB = 1024**3
 
 
 def has_room(target: ProbeTarget) -> str:
     free_bytes = shutil.disk_usage(_folder(target).root).free
     needed_bytes = settings.HUB_MAX_UPLOAD_BYTES
-    found = f"{free_bytes / GIB:.1f} GiB are free"
+    found = f"{human_size(free_bytes)} are free"
     if free_bytes < needed_bytes:
         raise LimitError(
-            f"{found}, less than one upload may have ({needed_bytes / GIB:.1f} GiB, HUB_MAX_UPLOAD_BYTES): "
+            f"{found}, less than one upload may have ({human_size(needed_bytes)}, HUB_MAX_UPLOAD_BYTES): "
             "larger uploads are refused. Free some space on the disk."
         )
     return f"{found}."

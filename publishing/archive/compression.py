@@ -14,9 +14,10 @@ from typing import Protocol
 
 import zstandard
 
+from hub.sizes import KIB, MIB
 from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.limits import Budget
-from publishing.wording import KIB, MIB, quote
+from publishing.wording import quote
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_SINGLE_SEGMENT_FLAG = 0x20

@@ -4,8 +4,9 @@ import re
 from typing import BinaryIO
 
 from channels_app import identifiers
+from hub.sizes import KIB, human_size
 from publishing.archive.errors import BadPackage
-from publishing.wording import KIB, human_size, quote
+from publishing.wording import quote
 
 HEAD_BYTES = 1 * KIB
 # Enough of a ZIP's directory to recognize its kind by the names of its entries.

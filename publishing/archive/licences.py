@@ -1,7 +1,7 @@
 """The texts of a package's licence files, up to the size that its page shows."""
 
+from hub.sizes import KIB
 from publishing.archive.tar import Member, MemberKind, TarReader
-from publishing.wording import KIB
 
 LICENCE_FOLDER = "info/licenses/"
 # The single licence file of older versions of conda-build.

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
+from hub.sizes import GIB, KIB, MIB, human_size
 from publishing.archive.errors import over_limit
-from publishing.wording import GIB, KIB, MIB, human_size
 
 FRAME_BYTES = 64 * KIB
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn
 
+from hub.sizes import KIB
 from publishing import strict_json
 from publishing.archive import json_documents
 from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.limits import Limits
 from publishing.archive.tar import MemberKind
-from publishing.wording import KIB, quote
+from publishing.wording import quote
 
 READ_BYTES = 64 * KIB
 # An entry has one path, one placeholder and one hash, so valid values are shorter than this.

@@ -7,11 +7,12 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from hub.sizes import MIB, human_size
 from publishing.archive import json_documents
 from publishing.archive.errors import BadPackage
 from publishing.archive.listing import ListedPath, PathType
 from publishing.archive.tar import MemberKind
-from publishing.wording import MIB, human_size, quote
+from publishing.wording import quote
 
 FILES = "info/files"
 HAS_PREFIX = "info/has_prefix"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from channels_app import identifiers
+from hub.sizes import MIB, human_size
 from publishing.archive import (
     compression,
     conda_zip,
@@ -36,7 +37,7 @@ from publishing.archive.tree import (
     RUN_EXPORTS_JSON,
     Tree,
 )
-from publishing.wording import MIB, human_size, quote
+from publishing.wording import quote
 
 __all__ = ["BadPackage", "FileName", "Limits", "PackageInfo", "parse_file_name", "read"]
 
@@ -168,7 +169,7 @@ def _name_of_entries(entries: Iterable[str]) -> FileName | None:
 def _check_size(file_bytes: int, limits: Limits) -> None:
     if file_bytes > limits.compressed_bytes:
         raise BadPackage(
-            f"the file has {human_size(file_bytes)}; at most {human_size(limits.compressed_bytes)} are allowed; "
+            f"the file has {file_bytes:,} bytes; at most {human_size(limits.compressed_bytes)} are allowed; "
             "an owner can raise the channel's limit, and an administrator HUB_MAX_UPLOAD_BYTES"
         )
 
@@ -202,7 +203,7 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
 def _check_metadata(file: BinaryIO, entry: conda_zip.ZipEntry, limits: Limits) -> None:
     if entry.size_bytes > limits.metadata_json_bytes:
         raise over_limit(
-            f"{METADATA_JSON} has {human_size(entry.size_bytes)}; "
+            f"{METADATA_JSON} has {entry.size_bytes:,} bytes; "
             f"at most {human_size(limits.metadata_json_bytes)} are allowed",
             "metadata_json_bytes",
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from hub.sizes import KIB
 from publishing.archive import tar_fields
 from publishing.archive.compression import Part
 from publishing.archive.errors import BadPackage
@@ -25,7 +26,7 @@ from publishing.archive.tar_fields import (
     SIZE,
     TYPE,
 )
-from publishing.wording import KIB, quote
+from publishing.wording import quote
 
 BLOCK_BYTES = 512
 ZERO_BLOCK = bytes(BLOCK_BYTES)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from hub.sizes import MIB, human_size
 from publishing.archive import listing, old_lists, paths, system_names, whole
 from publishing.archive.compression import Part
 from publishing.archive.contents import Contents
@@ -10,7 +11,7 @@ from publishing.archive.licences import Licences
 from publishing.archive.limits import Limits
 from publishing.archive.nodes import NOTHING, Node, NodeSource, node
 from publishing.archive.tar import Member, MemberKind, TarReader
-from publishing.wording import MIB, human_size, quote
+from publishing.wording import quote
 
 INFO_DIRECTORY = "info"
 INDEX_JSON = "info/index.json"
@@ -233,7 +234,7 @@ class Tree:
         max_bytes: int = getattr(self._limits, field)
         if member.size_bytes > max_bytes:
             raise over_limit(
-                f"{path} has {human_size(member.size_bytes)}; at most {human_size(max_bytes)} are allowed", field
+                f"{path} has {member.size_bytes:,} bytes; at most {human_size(max_bytes)} are allowed", field
             )
         if path == PATHS_JSON:
             self._read_listing(reader)

@@ -18,12 +18,13 @@ from channels_app.audit import log
 from channels_app.models import Artifact
 from channels_app.packages import packages
 from hub.errors import too_large, unavailable
+from hub.sizes import MIB
 from hub.storage import store
 from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import builds
 from publishing.models import Attestation
 
-SIDECAR_MAX_BYTES = 4 * 1024 * 1024  # rattler reads no more
+SIDECAR_MAX_BYTES = 4 * MIB  # rattler reads no more
 CONTENT_TYPE = "application/json"
 TRIES = 10
 

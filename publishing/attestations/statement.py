@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from hub.sizes import KIB
 from publishing import strict_json
 from publishing.attestations.errors import BadAttestation, shown
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://schemas.conda.org/attestations-publish-1.schema.json"
-STATEMENT_MAX_BYTES = 64 * 1024
+STATEMENT_MAX_BYTES = 64 * KIB
 STATEMENT_MAX_DEPTH = 16
 
 

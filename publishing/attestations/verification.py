@@ -15,6 +15,7 @@ from sigstore_models.bundle.v1 import Bundle as BundleContent
 from sigstore_models.rekor.v1 import TransparencyLogEntry
 
 from hub.errors import HubError, unprocessable
+from hub.sizes import KIB
 from publishing import strict_json
 from publishing.attestations import certificate, statement, trust_root
 from publishing.attestations.errors import BadAttestation, VerifiedAttestation, shown
@@ -25,7 +26,7 @@ BUNDLE_TYPES = (
     "application/vnd.dev.sigstore.bundle.v0.3+json",
     "application/vnd.dev.sigstore.bundle+json;version=0.3",
 )
-BUNDLE_MAX_BYTES = 64 * 1024
+BUNDLE_MAX_BYTES = 64 * KIB
 BUNDLE_MAX_DEPTH = 16
 CLOCK_LEEWAY = timedelta(seconds=30)
 

@@ -9,9 +9,10 @@ from functools import lru_cache
 
 from django.http import HttpRequest
 
+from hub.sizes import MIB
 from publishing.downloads.conditions import ENCODINGS
 
-GZIP_MAX_BYTES = 4 * 1024**2
+GZIP_MAX_BYTES = 4 * MIB
 GZIP_LEVEL = 1
 
 

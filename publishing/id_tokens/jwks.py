@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
+from hub.sizes import MIB
 from publishing import strict_json
-from publishing.wording import MIB, quote
+from publishing.wording import quote
 
 KEY_SET_MAX_BYTES = MIB
 KEYS_MAX = 100

@@ -10,12 +10,13 @@ from typing import Any
 
 import jwt
 
+from hub.sizes import KIB, human_size
 from publishing import strict_json
 from publishing.id_tokens.claims import BadToken, Claims, Code
 from publishing.id_tokens.jwks import ALGORITHM, KEY_ID_MAX_CHARACTERS, BadKeySet, public_key
-from publishing.wording import human_size, quote
+from publishing.wording import quote
 
-TOKEN_MAX_BYTES = 16 * 1024
+TOKEN_MAX_BYTES = 16 * KIB
 JSON_MAX_DEPTH = 16
 LEEWAY_S = 30
 REPLAY_KEY_MAX_CHARACTERS = 100

@@ -19,6 +19,7 @@ from rattler import Version
 
 from channels_app.identifiers import KNOWN_SUBDIRS
 from channels_app.packages import timestamps
+from hub.sizes import KIB
 
 REPODATA = "repodata.json"
 REPODATA_ZST = "repodata.json.zst"
@@ -51,7 +52,7 @@ LEFT_OUT = HUB_KEYS | CLIENT_KEYS
 ABOUT_KEYS = ("dev_url", "doc_url", "home", "license", "source_url", "summary")
 # Limits per package in channeldata.json, which every client reads completely.
 ABOUT_MAX_CHARACTERS, ABOUT_LIST_MAX = 1000, 10
-RUN_EXPORTS_MAX_BYTES = 64 * 1024
+RUN_EXPORTS_MAX_BYTES = 64 * KIB
 FEATURES = ("activate.d", "binary_prefix", "deactivate.d", "post_link", "pre_link", "pre_unlink", "text_prefix")
 # On repodata, level 1 is faster than level 3 and compresses better.
 ZSTD_LEVEL = 1

@@ -11,13 +11,14 @@ import zstandard
 from django.conf import settings
 
 from hub import temporary
+from hub.sizes import KIB
 from hub.storage import hashed
 
 # A larger fragment is stored in parts. Each part ends with the record that exceeds this size.
-PART_BYTES = 64 * 1024
+PART_BYTES = 64 * KIB
 PARTS_AT_ONCE = 200
 # Larger shards are compressed from file to file, not in memory.
-SHARD_IN_MEMORY_BYTES = 128 * 1024
+SHARD_IN_MEMORY_BYTES = 128 * KIB
 
 
 class Part(NamedTuple):

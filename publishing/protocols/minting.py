@@ -14,10 +14,11 @@ from hub.errors import unprocessable
 from hub.http.decorators import allow, bounds_own_body
 from hub.http.request_body import Body
 from hub.protocols import Protocol
+from hub.sizes import KIB
 from publishing.id_tokens.claims import Code
 from publishing.trusted.exchange import exchange
 
-BODY_MAX_BYTES = 32 * 1024
+BODY_MAX_BYTES = 32 * KIB
 
 
 @csrf_exempt

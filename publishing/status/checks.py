@@ -13,11 +13,12 @@ from django.db import connection
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from hub import VERSION, health, sizes
+from hub import VERSION, health
 from hub.celery import app
 from hub.health import Answer
 from hub.queue import queues
 from hub.queue.queues import Waiting
+from hub.sizes import GIB, human_size
 from publishing import failed_jobs
 from publishing.attestations import trust_root_age
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
@@ -28,7 +29,7 @@ ASK_WORKERS_S = 1.0
 # Normally an index is built within seconds of a change, and within a minute after a failure.
 LAG_S = 60
 FREE_SHARE = 0.1
-FREE_BYTES = 5 * 1024**3
+FREE_BYTES = 5 * GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def _environment(status: Status) -> Iterator[Problem]:
     if status.disk.is_low:
         yield Problem(
             "error",
-            f"The data folder's disk has {sizes.in_words(status.disk.free_bytes)} left.",
+            f"The data folder's disk has {human_size(status.disk.free_bytes)} left.",
             "Uploads are refused when it is full: enlarge it, or move the store to S3.",
         )
     if status.issuers:

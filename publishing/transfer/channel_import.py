@@ -26,6 +26,7 @@ from channels_app.models import Artifact, Channel
 from hub import temporary
 from hub.errors import HubError, unprocessable
 from hub.http.request_body import ReceivedFile
+from hub.sizes import MIB
 from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
@@ -44,7 +45,7 @@ AT_ONCE = 8
 WAITING = 64
 # Packages per transaction, which holds SQLite's only lock for about 35 ms.
 BATCH = 100
-BATCH_BYTES = 8 * 1024**2
+BATCH_BYTES = 8 * MIB
 
 
 def back_up_old_indexes(name: str) -> None:

@@ -132,7 +132,7 @@ def test_conda_files_that_are_read(tmp_path: Path, shape: dict[str, Any]) -> Non
         ({"entries": first(local_extra=b"\x01")}, "malformed extra field"),
         ({"entries": first(size_bytes=0xFFFFFFFF)}, "lacks its ZIP64 sizes"),
         ({"entries": last_with_locator}, "a ZIP64 locator that its end does not announce"),
-        ({"metadata": b" " * 4097}, "metadata.json has 4.001 KiB; at most 4 KiB"),
+        ({"metadata": b" " * 4097}, "metadata.json has 4,097 bytes; at most 4 KiB"),
         ({"metadata": b""}, "metadata.json is empty"),
         ({"metadata": b"\xef\xbb\xbf{}"}, "metadata.json begins with a byte order mark"),
         ({"info": {"paths.json": None}}, "upload the .tar.bz2 file that it was made from"),

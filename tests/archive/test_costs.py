@@ -17,11 +17,11 @@ import pytest
 import rattler
 import zstandard
 
+from hub.sizes import KIB
 from publishing.archive import documents, kinds, specs, system_names
 from publishing.archive.errors import BadPackage
 from publishing.archive.limits import Budget, Limits
 from publishing.archive.reader import read
-from publishing.wording import KIB
 from tests.archives import make_conda, make_tar_bz2, paths_entry, pax_header, refusal, tar_member
 
 ROOT = Path(__file__).parents[2]

@@ -202,7 +202,7 @@ def test_read_documents_of_an_index_up_to_128_kib(tmp_path: Path, make: Callable
     path = padded(128 * 1024)
     assert read(path, path.name).name == "demo"
     assert refusal(padded(130 * 1024)) == (
-        f"info/{name} has 130 KiB; at most 128 KiB are allowed; "
+        f"info/{name} has 133,120 bytes; at most 128 KiB are allowed; "
         f"an administrator can raise {name.replace('.', '_')}_bytes in HUB_PACKAGE_LIMITS"
     )
 

@@ -331,7 +331,7 @@ def test_file_names_that_are_refused(tmp_path: Path, file_name: str, reason: str
 def test_a_file_larger_than_allowed(tmp_path: Path, make: Maker) -> None:
     path = make(tmp_path)
 
-    assert refusal(path, Limits(compressed_bytes=100)).split(";")[1] == " at most 100 bytes are allowed"
+    assert refusal(path, Limits(compressed_bytes=100)).split(";")[1] == " at most 100 B are allowed"
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

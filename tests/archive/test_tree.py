@@ -387,12 +387,12 @@ def test_old_lists_that_clients_read_alike_taken(tmp_path: Path, info: dict[str,
     [
         (Limits(info_members=2), "more than the 2 members allowed under info/"),
         (Limits(pkg_members=1), "more than the 1 members allowed outside info/"),
-        (Limits(all_paths_bytes=20), "the paths of all members take more than the 20 bytes allowed"),
+        (Limits(all_paths_bytes=20), "the paths of all members take more than the 20 B allowed"),
         (Limits(path_bytes=14), "at most 14 are allowed"),
         (Limits(segment_bytes=4), "has a segment of more than the 4 bytes allowed"),
         (Limits(index_json_bytes=10), "info/index.json has"),
         (Limits(paths_json_bytes=10), "info/paths.json has"),
-        (Limits(about_json_bytes=1), "info/about.json has 2 bytes; at most 1 bytes are allowed"),
+        (Limits(about_json_bytes=1), "info/about.json has 2 bytes; at most 1 B are allowed"),
     ],
 )
 def test_limits_of_members(tmp_path: Path, make: Maker, limits: Limits, reason: str) -> None:

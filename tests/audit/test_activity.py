@@ -13,6 +13,7 @@ from channels_app.audit.descriptions import ACTIONS
 from channels_app.channels import channels
 from channels_app.models import AuditEvent, Channel, Invitation, Role, User
 from channels_app.people import invitations, members
+from hub.sizes import MIB
 from publishing.id_tokens.claims import BadToken
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers
@@ -34,7 +35,6 @@ pytestmark = pytest.mark.django_db
 
 BASE = "/channels/demo"
 ACTIVITY = f"{BASE}/settings/activity"
-MIB = 1024**2
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from django.utils.html import escape
 from channels_app.access.permissions import Actor
 from channels_app.channels import channels
 from channels_app.models import Channel, Member, Role, User
+from hub.sizes import MIB
 from tests.builders import make_artifact, make_channel, make_key, make_member
 from tests.pages import events, messages, signed_in, text
 
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.django_db
 BASE = "/channels/demo"
 GENERAL, DANGER = f"{BASE}/settings", f"{BASE}/settings/danger"
 LEAVE, RESTORE = f"{BASE}/leave", f"{BASE}/restore"
-MIB = 1024**2
 
 
 @pytest.fixture

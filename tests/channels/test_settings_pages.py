@@ -11,6 +11,7 @@ from PIL import Image
 from pytest_django import Settings
 
 from channels_app.models import AuditEvent, Channel, Role, User
+from hub.sizes import MIB
 from tests.builders import make_member
 from tests.pages import events, messages, signed_in, text
 
@@ -20,7 +21,6 @@ BASE = "/channels/demo"
 GENERAL, MEMBERS, POLICIES = f"{BASE}/settings", f"{BASE}/settings/members", f"{BASE}/settings/policies"
 ACTIVITY, DANGER = f"{BASE}/settings/activity", f"{BASE}/settings/danger"
 LEAVE, RESTORE = f"{BASE}/leave", f"{BASE}/restore"
-MIB = 1024**2
 
 
 @pytest.fixture

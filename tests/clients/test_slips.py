@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hub.sizes import MIB
 from tests.archives import make_conda
 from tests.clients.conftest import Figure, Keys
 from tests.clients.plain import ask, upload
@@ -22,7 +23,7 @@ from tests.stack import DELIVERY
 LARGE_BYTES = 30_000_000
 # Most bytes that a client sends before it reads an early response: the buffers of both ends.
 BUFFERS_BYTES = 12_000_000
-DISK_BYTES = 16 * 1024 * 1024
+DISK_BYTES = 16 * MIB
 
 with_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
 

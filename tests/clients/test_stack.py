@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.sizes import GIB
 from tests.archives import make_conda
 from tests.clients.conftest import Figure, Keys
 from tests.clients.plain import ask, seconds_until, upload
@@ -46,7 +47,7 @@ def test_metrics_are_nobodys_outside(hub: LiveHub) -> None:
 
 def test_what_is_larger_than_anything_is_refused_by_its_length(hub: LiveHub, channel: str, keys: Keys) -> None:
     with closing(socket.create_connection(("127.0.0.1", hub.port), timeout=10)) as connection:
-        head = f"POST /api/v1/upload/{channel} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {3 * 1024**3}\r\n\r\n"
+        head = f"POST /api/v1/upload/{channel} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {3 * GIB}\r\n\r\n"
         connection.sendall(head.encode())
         answer = connection.recv(65536).decode()
     assert answer.startswith("HTTP/1.1 413 ")

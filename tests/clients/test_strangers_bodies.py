@@ -11,11 +11,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from hub.sizes import MIB
 from tests.archives import make_conda
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted
 
-MIB = 1024**2
 SLOW = 100
 
 

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from channels_app.access.permissions import Actor
 from channels_app.models import Channel, User
+from hub.sizes import MIB
 from publishing.downloads import encodings
 from publishing.index import builds, repodata
 from publishing.models import SubdirIndex
@@ -42,7 +43,7 @@ ACCEPTED = [
     (",;,=", ""),
     ("", ""),
 ]
-MAX_WINDOW_BYTES = 8 * 1024**2  # RFC 9659: browsers refuse larger ones
+MAX_WINDOW_BYTES = 8 * MIB  # RFC 9659: browsers refuse larger ones
 
 
 @pytest.fixture

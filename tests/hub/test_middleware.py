@@ -12,12 +12,12 @@ from pytest_django import Settings
 from channels_app.models import Channel, User
 from hub.http.middleware import bounded_body
 from hub.protocols import protocols, uploads
+from hub.sizes import MIB
 from tests.pages import signed_in
 from tests.routes import every_view
 
 pytestmark = pytest.mark.django_db
 
-MIB = 1024 * 1024
 # Routes whose view limits its body itself. Those of client protocols say so in their own file.
 OF_PROTOCOLS = {pattern.name for protocol in protocols() for pattern in protocol.url_patterns}
 OWN_BOUNDS = {name for name, view in every_view().items() if getattr(view, "bounds_own_body", False)}

@@ -14,13 +14,13 @@ from django.apps import apps
 
 from channels_app.models import Channel, Package
 from channels_app.packages import packages
+from hub.sizes import KIB
 from publishing.index import builds, channel_files, fragments, spool, writer
 from publishing.models import Fragment
 from publishing.removal import removal
 from publishing.verification import stored_indexes
 from tests.builders import make_artifact
 
-KIB = 1024
 DOCUMENT_BYTES = 64 * KIB
 
 

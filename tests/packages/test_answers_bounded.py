@@ -19,6 +19,7 @@ from channels_app.models import AboutDocument, Artifact, Channel, Package, Packa
 from channels_app.packages import about, packages
 from channels_app.rate_limits.counters import LIMITS
 from channels_app.ui import markdown
+from hub.sizes import MIB
 from publishing.index import repodata
 from tests.access.test_matrix import address, is_admins
 from tests.callers import CALLERS, make_world
@@ -27,7 +28,6 @@ from tests.routes import every_route
 
 pytestmark = pytest.mark.django_db
 
-MIB = 1024**2
 ANSWER_MAX_BYTES = MIB
 # Above the memory in use before; most of it goes to the parsers of templates and JSON.
 MEMORY_MAX_BYTES = 12 * MIB

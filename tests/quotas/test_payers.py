@@ -11,11 +11,11 @@ from channels_app.models import Channel, Invitation, Member, Role, User
 from channels_app.people import invitations, members
 from channels_app.quotas import quotas, user_limits
 from hub.errors import HubError
+from hub.sizes import MIB
 from tests.builders import make_artifact, make_channel, make_member, make_user
 from tests.pages import messages, signed_in
 
 pytestmark = pytest.mark.django_db
-MIB = 1024**2
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from channels_app.models import Artifact, Channel, Role, Usage, User
 from channels_app.people import handing_over, members
 from channels_app.quotas import quotas
 from hub.errors import HubError
+from hub.sizes import MIB
 from hub.storage import StoreError, store
 from publishing import housekeeping
 from publishing.models import Reservation
@@ -43,7 +44,6 @@ from tests.pages import signed_in
 from tests.threads import at_once, shared_database
 
 pytestmark = pytest.mark.django_db
-MIB = 1024**2
 ROOT = Path(__file__).parents[2]
 
 

@@ -11,6 +11,7 @@ from channels_app.models import Channel, User
 from hub import health
 from hub.health import Answer
 from hub.queue.queues import Waiting
+from hub.sizes import GIB
 from publishing import failed_jobs
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
 from publishing.status import checks
@@ -185,9 +186,9 @@ def test_an_unencrypted_address_is_told_unless_it_is_this_machine(
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert Disk(4 * 1024**3, 100 * 1024**3).is_low
-    assert not Disk(6 * 1024**3, 100 * 1024**3).is_low
-    assert not Disk(3 * 1024**3, 20 * 1024**3).is_low
+    assert Disk(4 * GIB, 100 * GIB).is_low
+    assert not Disk(6 * GIB, 100 * GIB).is_low
+    assert not Disk(3 * GIB, 20 * GIB).is_low
 
 
 def test_a_queue_that_nobody_takes_from_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

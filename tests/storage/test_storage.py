@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from django.test import override_settings
 
+from hub.sizes import MIB
 from hub.storage import Chunks, NotInStore, Stat, Store, StoreError, store
 from hub.storage.folder import FolderStore
 from hub.storage.s3 import S3Store
 from tests.stores import S3Server, moto_server, rclone_server
 
-MIB = 1024 * 1024
 KEY = "conda-forge/noarch/tiny-1.0-0.conda"
 ODD_KEYS = [
     "c/linux-64/a-1!2.0+local.3-h_0.conda",

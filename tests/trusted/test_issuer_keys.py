@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from hub import fetching
+from hub.sizes import MIB
 from publishing.id_tokens.claims import BadToken
 from publishing.models import Issuer
 from publishing.trusted import exchange, issuers
@@ -23,7 +24,6 @@ from tests.threads import at_once, shared_database
 pytestmark = pytest.mark.django_db
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-MIB = 1024 * 1024
 AT_ONCE = 10
 TIMEOUT_S = 2
 

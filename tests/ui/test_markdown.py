@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 
 from channels_app.ui import markdown
+from hub.sizes import MIB
 
 HREF = re.compile(r'href="([^"]*)"')
 
@@ -103,7 +104,7 @@ def test_a_table_that_would_be_filled_up_with_cells_stays_text(columns: int) -> 
     tracemalloc.stop()
 
     assert "<td>" not in html
-    assert peak_bytes < 12 * 1024**2
+    assert peak_bytes < 12 * MIB
 
 
 def test_a_table_of_a_long_text_is_a_table() -> None:

@@ -255,7 +255,7 @@ def test_the_limits_of_a_check_are_a_setting(
     channel: Channel, owner: Actor, tmp_path: Path, settings: Settings
 ) -> None:
     settings.HUB_PACKAGE_LIMITS = {"index_json_bytes": 10}
-    assert "at most 10 bytes" in refusal(owner, channel, make_conda(tmp_path)).detail
+    assert "at most 10 B" in refusal(owner, channel, make_conda(tmp_path)).detail
     assert check_package_limits() == []
     settings.HUB_PACKAGE_LIMITS = {"patience": 1}
     assert [error.msg[:54] for error in check_package_limits()] == [
@@ -266,7 +266,7 @@ def test_the_limits_of_a_check_are_a_setting(
 def test_the_channels_own_limit_counts(olga: User, owner: Actor, tmp_path: Path, settings: Settings) -> None:
     path = make_conda(tmp_path)
     small = make_channel("small", owner=olga, max_upload_bytes=100)
-    assert "at most 100 bytes are allowed" in refusal(owner, small, path).detail
+    assert "at most 100 B are allowed" in refusal(owner, small, path).detail
     assert make_channel(owner=olga).upload_limit_bytes == settings.HUB_MAX_UPLOAD_BYTES
 
 

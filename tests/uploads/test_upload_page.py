@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.authentication.actors import NOT_FROM_HERE
 from channels_app.models import Artifact, Channel, Role, User
+from hub.sizes import MIB
 from publishing.index import builds
 from publishing.models import SubdirIndex
 from tests.archives import make_conda
@@ -53,7 +54,7 @@ def messages_of(response: Any) -> list[str]:
 
 
 def test_the_page_shows_the_limit_and_what_was_uploaded_last(channel: Channel, olga: User, max_: User) -> None:
-    channel.max_upload_bytes = 5 * 1024**2
+    channel.max_upload_bytes = 5 * MIB
     channel.save()
     for n in range(12):
         make_artifact(channel, version=f"1.{n}", uploaded_by=olga)
