@@ -51,26 +51,26 @@ def refusal(actor: Actor, name: str, permission: Permission) -> HubError:
     return caught.value
 
 
-def test_the_table_is_what_the_documentation_says() -> None:
+def test_role_table_equals_the_documentation() -> None:
     assert {role: set(permissions) for role, permissions in ROLE_PERMISSIONS.items()} == ROLES
 
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("is_private", [True, False])
-def test_a_member_may_what_the_role_may(olga: User, max_: User, role: Role, is_private: bool) -> None:
+def test_member_has_the_permissions_of_the_role(olga: User, max_: User, role: Role, is_private: bool) -> None:
     channel = make_channel(owner=olga, is_private=is_private)
     make_member(channel, max_, role)
     assert allowed(Actor(user=max_), channel) == ROLES[role]
 
 
-def test_strangers_and_nobody_may_read_what_is_public_alone(olga: User, sam: User) -> None:
+def test_strangers_and_anonymous_users_read_public_channels_only(olga: User, sam: User) -> None:
     private, public = make_channel("a", owner=olga), make_channel("b", owner=olga, is_private=False)
     for caller in (ANONYMOUS, Actor(user=sam), key_actor(sam)):
         assert allowed(caller, private) == set()
         assert allowed(caller, public) == {R}
 
 
-def test_an_administrator_may_everything(channel: Channel) -> None:
+def test_administrator_has_every_permission(channel: Channel) -> None:
     root = User.objects.create_superuser("root")
     assert allowed(Actor(user=root), channel) == set(Permission)
 
@@ -104,14 +104,14 @@ def test_private_and_missing_channels_are_refused_alike(channel: Channel, sam: U
         assert (private.status, private.code, private.headers) == (missing.status, missing.code, missing.headers)
 
 
-def test_nobody_is_asked_for_a_key(channel: Channel) -> None:
+def test_anonymous_user_of_a_private_channel_gets_401(channel: Channel) -> None:
     error = refusal(ANONYMOUS, channel.name, U)
     assert (error.status, error.code) == (401, "credential_needed")
     assert error.headers["WWW-Authenticate"] == 'Bearer realm="channelhub", Basic realm="channelhub"'
     assert "anonymous users have no upload access to 'demo'" in error.detail
 
 
-def test_a_refused_member_is_told_what_is_missing(channel: Channel, olga: User, max_: User) -> None:
+def test_refusal_of_a_member_names_the_missing_permission(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_)
     assert refusal(Actor(user=max_), channel.name, U).detail.startswith("max may read 'demo' but not upload there.")
     assert refusal(key_actor(olga, R), channel.name, U).detail == (
@@ -139,7 +139,7 @@ def test_a_channel_of_the_same_name_is_not_the_same(channel: Channel, olga: User
         check_still_allowed(Actor(user=olga), old, U)
 
 
-def test_lists_show_what_may_be_known(channel: Channel, olga: User, sam: User) -> None:
+def test_lists_show_only_readable_channels(channel: Channel, olga: User, sam: User) -> None:
     make_channel("public", owner=olga, is_private=False)
     root = make_user("root", is_superuser=True)
     shown = {

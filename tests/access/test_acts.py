@@ -158,7 +158,7 @@ def test_every_recorded_action_is_an_act_or_none_for_a_reason() -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-def test_no_other_method_does_what_a_post_does(method: str) -> None:
+def test_act_by_another_method_records_no_event(method: str) -> None:
     """Check other methods too: some of allauth's views accept PUT as POST."""
     known = {(method, route) for method, route in rows()}
     browser, before = signed_in(somebody("olga"), is_fresh=False), AuditEvent.objects.count()
@@ -177,7 +177,7 @@ def test_every_act_is_done_here_at_each_of_its_places() -> None:
 
 
 @pytest.mark.parametrize(("act", "route"), PROVED)
-def test_an_act_asks_again_who_it_is(act: Act, route: str) -> None:
+def test_act_without_recent_login_requires_reauthentication(act: Act, route: str) -> None:
     deed = DEEDS[act.action, route]
     browser = signed_in(somebody(deed.by), is_fresh=False)
     confirm(browser, somebody(deed.by), at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
@@ -209,7 +209,7 @@ def test_no_key_does_an_act_by_a_page(act: Act, route: str) -> None:
 
 
 @pytest.mark.parametrize(("act", "route"), PLACES)
-def test_an_act_is_recorded_and_told(act: Act, route: str) -> None:
+def test_act_is_recorded_and_mailed(act: Act, route: str) -> None:
     deed = DEEDS[act.action, route]
     do(deed, route, signed_in(somebody(deed.by)))
     (event,) = done(act.action)
@@ -294,7 +294,7 @@ def readers(act: Act, event: AuditEvent) -> set[str]:
     return {str(event.actor)}
 
 
-def test_administrators_prove_again_who_they_are_before_they_change_something() -> None:
+def test_administration_without_recent_login_requires_reauthentication() -> None:
     admin = somebody("sam")
     admin.is_staff = admin.is_superuser = True
     admin.save()

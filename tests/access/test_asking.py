@@ -38,7 +38,7 @@ def ask(channel: Channel, by: User, role: str = Role.VIEWER, **who: str) -> Invi
     return invitations.invite(actor=Actor(user=by), channel=channel, role=role, **who)
 
 
-def test_a_user_is_a_member_once_they_accept(channel: Channel, olga: User, max_: User) -> None:
+def test_user_becomes_a_member_by_accepting(channel: Channel, olga: User, max_: User) -> None:
     ask(channel, olga, Role.CONTRIBUTOR, username="max")
     assert permissions(Actor(user=max_), channel) == frozenset()
     client = signed_in(max_)
@@ -95,7 +95,7 @@ def test_the_mail_leads_there_and_the_link_is_for_that_account_alone(channel: Ch
         ({"email": "max@example.org"}, {"email": "nobody@example.org"}),
     ],
 )
-def test_whoever_asks_learns_nothing_of_who_there_is(
+def test_invitation_discloses_no_existing_user(
     channel: Channel, olga: User, max_: User, team: Team, there_is: dict[str, str], there_is_none: dict[str, str]
 ) -> None:
     make_user("gone", is_active=False)
@@ -115,7 +115,7 @@ def test_whoever_asks_learns_nothing_of_who_there_is(
     assert pages[0] == pages[1]
 
 
-def test_a_name_that_somebody_takes_later_opens_nothing(channel: Channel, olga: User) -> None:
+def test_name_registered_after_the_invitation_gives_no_access(channel: Channel, olga: User) -> None:
     invitation = ask(channel, olga, username="later")
     later = make_user("later")
     assert not invitations.mine(later)
@@ -123,7 +123,7 @@ def test_a_name_that_somebody_takes_later_opens_nothing(channel: Channel, olga: 
         invitations.accept(user=later, invitation=invitation)
 
 
-def test_whoever_declines_is_left_alone_for_a_while(channel: Channel, olga: User, max_: User) -> None:
+def test_declined_invitation_blocks_a_new_one_for_a_while(channel: Channel, olga: User, max_: User) -> None:
     client = signed_in(max_)
     answer = client.post(MINE, {"action": "decline", "invitation": str(ask(channel, olga, username="max").pk)})
     assert messages(answer) == ["You have declined the invitation to demo."]
@@ -140,7 +140,9 @@ def test_whoever_declines_is_left_alone_for_a_while(channel: Channel, olga: User
     assert invitations.mine(max_).count() == 1
 
 
-def test_so_it_is_for_teams_and_addresses(channel: Channel, olga: User, sam: User, max_: User, team: Team) -> None:
+def test_declined_invitation_of_a_team_or_address_blocks_a_new_one(
+    channel: Channel, olga: User, sam: User, max_: User, team: Team
+) -> None:
     make_address(max_, "max@example.org")
     invitations.decline(user=sam, invitation=ask(channel, olga, team="mappers"))
     invitations.decline(user=max_, invitation=ask(channel, olga, email="max@example.org"))
@@ -164,7 +166,9 @@ def test_one_answers_ones_own_invitations_alone(channel: Channel, olga: User, sa
 
 
 @pytest.mark.parametrize("end", ["withdrawn", "inviter", "expired", "deleted", "team manager"])
-def test_an_invitation_ends(channel: Channel, olga: User, max_: User, sam: User, team: Team, end: str) -> None:
+def test_invitation_without_its_channel_team_or_right_ends(
+    channel: Channel, olga: User, max_: User, sam: User, team: Team, end: str
+) -> None:
     make_member(channel, sam, Role.OWNER)
     into = invitations.invite_into_team(user=sam, team=team, who="max")
     invitation = into if end == "team manager" else ask(channel, sam, username="max")
@@ -185,7 +189,7 @@ def test_an_invitation_ends(channel: Channel, olga: User, max_: User, sam: User,
     assert not Member.objects.filter(user=max_).exists()
 
 
-def test_members_are_not_asked(channel: Channel, olga: User, max_: User, team: Team, sam: User) -> None:
+def test_member_gets_no_invitation(channel: Channel, olga: User, max_: User, team: Team, sam: User) -> None:
     make_member(channel, max_)
     with refused(409, "is_member", "max is a member already: viewer."):
         ask(channel, olga, username="max")
@@ -202,7 +206,7 @@ def test_members_are_not_asked(channel: Channel, olga: User, max_: User, team: T
         ("invitation-by-recipient", "MAX", "Too many invitations of MAX: "),
     ],
 )
-def test_asking_has_limits(
+def test_invitations_beyond_a_rate_limit_get_429(
     channel: Channel, olga: User, settings: Settings, limit: str, again: str, sentence: str
 ) -> None:
     settings.HUB_RATE_LIMITS = {limit: 1}
@@ -212,7 +216,7 @@ def test_asking_has_limits(
 
 
 @pytest.mark.parametrize("who", [{"username": "max"}, {"email": "max@example.org"}])
-def test_whoever_asks_somebody_often_keeps_no_other_from_asking(
+def test_limit_of_one_inviter_leaves_others_unlimited(
     channel: Channel, olga: User, sam: User, who: dict[str, str]
 ) -> None:
     """Regression: ten invitations by one user used up all that a person could get in a day, or by mail in an hour."""
@@ -223,14 +227,14 @@ def test_whoever_asks_somebody_often_keeps_no_other_from_asking(
     ask(channel, olga, **who)
 
 
-def test_only_managers_of_a_team_ask_into_it(olga: User, team: Team) -> None:
+def test_only_team_managers_invite_into_the_team(olga: User, team: Team) -> None:
     with refused(403, "managers_only", "Only managers of the team 'mappers' may do that"):
         invitations.invite_into_team(user=olga, team=team, who="max")
     with refused(403, "managers_only", "Only managers"):
         invitations.withdraw_from_team(user=olga, team=team, who="max")
 
 
-def test_what_became_of_a_mail_is_said_truthfully(channel: Channel, olga: User, settings: Settings) -> None:
+def test_list_shows_the_outcome_of_the_invitation_mail(channel: Channel, olga: User, settings: Settings) -> None:
     client, email = signed_in(olga), "ada@example.org"
     sent = client.post(MEMBERS, {"action": "add", "email": email, "role": "viewer"})
     assert messages(sent) == [

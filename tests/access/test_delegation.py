@@ -63,7 +63,7 @@ def post(secret: str, **values: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("kind", ["personal", "robot"])
-def test_a_key_gives_no_publisher_more_than_it_has(
+def test_key_adds_no_publisher_with_more_rights_than_its_own(
     channel: Channel,
     olga: User,
     kind: str,
@@ -83,7 +83,7 @@ def test_a_key_gives_no_publisher_more_than_it_has(
     assert not TrustedPublisher.objects.exists()
 
 
-def test_what_a_key_may_pass_on_it_does(channel: Channel, olga: User) -> None:
+def test_key_adds_a_publisher_with_its_own_rights(channel: Channel, olga: User) -> None:
     secret = make_key(olga, scopes=ALL, package_globs=("a-*", "b"), channels=[channel])
     answer = post(secret, may_read=True, package_globs=["a-*", "a-x[12]*", "a-one", "b"])
     assert answer.status_code == 201
@@ -116,7 +116,7 @@ ENDS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_what_a_key_has_made_ends_with_it(channel: Channel, olga: User, tmp_path: Path, how: str) -> None:
+def test_publisher_of_a_key_ends_with_the_key(channel: Channel, olga: User, tmp_path: Path, how: str) -> None:
     publisher = made(make_key(olga, scopes=ALL))
     key, secret = make_short_lived_token(publisher)
     assert upload(secret, tmp_path) == 201
@@ -137,7 +137,7 @@ def upload(secret: str, folder: Path, version: str = "1.0") -> int:
     )
 
 
-def test_a_role_that_becomes_less_narrows_what_its_key_made(channel: Channel, olga: User, max_: User) -> None:
+def test_lower_role_narrows_the_publishers_of_its_key(channel: Channel, olga: User, max_: User) -> None:
     member = make_member(channel, max_, Role.MAINTAINER)
     key = Actor(key=make_short_lived_token(made(make_key(max_, scopes=ALL)))[0])
     member.role = Role.VIEWER
@@ -147,7 +147,7 @@ def test_a_role_that_becomes_less_narrows_what_its_key_made(channel: Channel, ol
     assert permissions(key, channel) == frozenset()
 
 
-def test_the_names_of_the_key_hold_for_what_it_made(channel: Channel, olga: User) -> None:
+def test_package_names_of_a_key_limit_its_publisher(channel: Channel, olga: User) -> None:
     secret = make_key(olga, scopes=ALL, package_globs=("a-*",))
     assert post(secret, package_globs=["a-*"]).status_code == 201
     TrustedPublisher.objects.update(package_globs=[])  # as if the limit was lost in any way
@@ -155,7 +155,7 @@ def test_the_names_of_the_key_hold_for_what_it_made(channel: Channel, olga: User
     assert [may_upload_name(short_lived, channel, name) for name in ("a-one", "demo")] == [True, False]
 
 
-def test_what_ended_stands_in_nobodys_way(channel: Channel, olga: User) -> None:
+def test_ended_publisher_blocks_no_new_one(channel: Channel, olga: User) -> None:
     """Check that the same publisher can be added again, and that housekeeping removes it."""
     secret = make_key(olga, scopes=ALL)
     made(secret)
@@ -167,7 +167,7 @@ def test_what_ended_stands_in_nobodys_way(channel: Channel, olga: User) -> None:
     assert not TrustedPublisher.objects.exists()
 
 
-def test_what_a_person_adds_stays_when_their_keys_end(channel: Channel, olga: User) -> None:
+def test_publisher_of_a_person_stays_when_their_keys_end(channel: Channel, olga: User) -> None:
     fields = {"repository": "octo-org/sample", "workflow": "release.yml"}
     make_key(olga)
     publisher = publishers.add(actor=Actor(user=olga), channel=channel, issuer=make_issuer(), fields=fields)
@@ -176,14 +176,14 @@ def test_what_a_person_adds_stays_when_their_keys_end(channel: Channel, olga: Us
     assert permissions(Actor(key=make_short_lived_token(publisher)[0]), channel) == {Permission.UPLOAD}
 
 
-def test_the_list_says_when_it_ends(channel: Channel, olga: User) -> None:
+def test_list_shows_the_end_of_a_publisher(channel: Channel, olga: User) -> None:
     secret = make_key(olga, scopes=ALL)
     until = timezone.now() + timedelta(days=3)
     ApiKey.objects.update(expires_at=until)
     assert post(secret).json()["expires_at"] == until.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
-def test_nothing_is_remembered_beyond_the_end_of_the_key(channel: Channel, olga: User) -> None:
+def test_cached_decision_ends_with_the_key(channel: Channel, olga: User) -> None:
     short_lived = Actor(key=make_short_lived_token(made(make_key(olga, scopes=ALL)))[0])
     soon = timezone.now() + timedelta(seconds=3)
     ApiKey.objects.filter(kind="personal").update(expires_at=soon)
@@ -205,7 +205,7 @@ WRITES: dict[str, Callable[[Actor, Channel], object]] = {
 
 
 @pytest.mark.parametrize("action", WRITES)
-def test_a_key_to_manage_leaves_nothing_else_behind(channel: Channel, olga: User, max_: User, action: str) -> None:
+def test_key_for_managing_creates_only_publishers(channel: Channel, olga: User, max_: User, action: str) -> None:
     make_team("mappers", manager=olga)
     actor = Actor(user=olga, key=api_keys.look_up(make_key(olga, scopes=("read", "upload", "delete", "manage"))))
     with pytest.raises(HubError) as caught:
@@ -241,7 +241,7 @@ def test_no_key_makes_a_robot(channel: Channel, olga: User) -> None:
         (["a", "b"], ["a", "b*"], True),
     ],
 )
-def test_globs_within_globs(globs: list[str], limits: list[str], expected: bool) -> None:
+def test_is_within_pairs_of_globs_compares_them(globs: list[str], limits: list[str], expected: bool) -> None:
     assert delegation.is_within(globs, limits) is expected
 
 

@@ -81,7 +81,7 @@ def asked(client: Client, method: str, address: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CALLERS)
-def test_a_hidden_channel_costs_what_a_missing_one_does(own: Channel, sam: User, name: str) -> None:
+def test_hidden_channel_costs_as_many_queries_as_a_missing_one(own: Channel, sam: User, name: str) -> None:
     client = caller(name, own, sam)
     for method, address in PLACES:
         hidden, missing = (asked(client, method, address.format(each)) for each in (HIDDEN, MISSING))

@@ -38,7 +38,7 @@ def test_invitation_is_not_for_an_address_of_other_letters(
 
 
 @pytest.mark.parametrize("address", MEANT)
-def test_team_adds_nobody_by_an_address_of_other_letters(admin_user: User, olga: User, sam: User, address: str) -> None:
+def test_team_with_a_lookalike_address_adds_no_user(admin_user: User, olga: User, sam: User, address: str) -> None:
     team = make_team("mappers", manager=olga)
     make_address(sam, address)
     with refused(404, "no_such_user", "No user has the user name or verified e-mail address"):
@@ -62,16 +62,16 @@ def mara(db: None) -> User:
 
 
 @pytest.mark.parametrize("name", ["mara", "Mara", " MARA@example.org ", "mara@example.org"])
-def test_account_is_that_of_whoever_verified_the_address(mara: User, name: str) -> None:
+def test_account_of_an_address_is_the_one_that_verified_it(mara: User, name: str) -> None:
     assert mail_addresses.account_named(name) == mara
 
 
-def test_account_by_a_lookalike(mara: User) -> None:
+def test_account_named_by_a_lookalike_address_is_not_found(mara: User) -> None:
     make_address(make_user("first"), DOTLESS)
     assert mail_addresses.account_named("miia@example.org") is None
 
 
-def test_address_that_several_have_only_typed_in_is_nobodys(db: None) -> None:
+def test_unverified_address_of_several_accounts_finds_none(db: None) -> None:
     first = make_user("first", email="both@example.org")
     assert mail_addresses.account_named("both@example.org") == first
     make_address(make_user("second"), "both@example.org", verified=False)

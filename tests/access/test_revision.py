@@ -260,7 +260,9 @@ def test_a_hot_upload_asks_little(
         assert upload(secret, path)[:3] == "201"
 
 
-def test_what_ends_no_right_ends_no_memory(demo: Channel, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_change_that_ends_no_right_keeps_the_revision(
+    demo: Channel, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     secret = by_member(demo)
     read(secret)
     before = revision.current()
@@ -277,7 +279,7 @@ def test_what_ends_no_right_ends_no_memory(demo: Channel, django_assert_num_quer
 
 
 @pytest.mark.parametrize("path", ["nowhere", "noarch/nothing-1-0.conda", "plan9-64/repodata.json"])
-def test_what_is_missing_is_told_to_nobody_whose_right_has_ended(demo: Channel, path: str) -> None:
+def test_missing_file_after_a_revocation_is_refused_as_hidden(demo: Channel, path: str) -> None:
     secret = by_member(demo)
     headers = {"Authorization": f"Bearer {secret}"}
     assert read(secret) == READ
@@ -296,7 +298,7 @@ def test_a_hot_read_costs_one_query(demo: Channel, django_assert_num_queries: Dj
             assert Client().get(f"/demo/noarch/{name}", headers=headers).status_code == 304
 
 
-def test_a_transaction_that_comes_to_nothing_ends_nothing(demo: Channel) -> None:
+def test_transaction_rolled_back_keeps_the_revision(demo: Channel) -> None:
     secret = by_member(demo)
     read(secret)
     before = revision.current()
@@ -316,14 +318,14 @@ def test_a_right_that_a_transaction_has_not_given_yet_is_not_remembered(demo: Ch
     assert read(secret) == 403
 
 
-def test_without_the_row_nothing_is_remembered(demo: Channel) -> None:
+def test_missing_revision_row_disables_the_cache(demo: Channel) -> None:
     AccessRevision.objects.all().delete()
     secret = by_member(demo)
     assert read(secret) == READ
     assert decision_cache._decisions == {}
 
 
-def test_what_expires_is_remembered_no_longer(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_decision_ends_with_the_credential(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_cache, "CACHED_S", 7200)
     end = timezone.now() + timedelta(hours=1)
     _, secret = api_keys.create_user_key(
@@ -337,20 +339,20 @@ def test_what_expires_is_remembered_no_longer(demo: Channel, monkeypatch: pytest
     assert read(secret) == 401
 
 
-def test_refusals_are_not_remembered(demo: Channel) -> None:
+def test_refusals_are_not_cached(demo: Channel) -> None:
     secret = make_key(make_user("max"))
     assert read(secret) == 403
     make_member(demo, User.objects.get(username="max"))
     assert read(secret) == READ
 
 
-def test_an_empty_key_is_not_nobody(demo: Channel) -> None:
+def test_empty_key_differs_from_no_credential_in_the_cache(demo: Channel) -> None:
     Channel.objects.update(is_private=False)
     assert read("") == READ
     assert Client().get(FILE, headers={"Authorization": "Bearer "}).status_code == 401
 
 
-def test_the_memory_is_bounded(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_of_decisions_is_bounded(demo: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_cache, "DECISIONS_MAX", 3)
     Channel.objects.update(is_private=False)
     for secret in [make_key(User.objects.get(username="olga")) for _ in range(5)]:

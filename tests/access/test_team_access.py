@@ -129,7 +129,9 @@ def test_a_deactivated_users_everything_ends(team: Team, max_: User, credentials
         assert statuses(client) == (401, 401), name
 
 
-def test_robots_and_minted_keys_stay_when_who_made_them_is_removed(channel: Channel, olga: User, max_: User) -> None:
+def test_channel_keys_and_short_lived_tokens_stay_when_their_creator_is_removed(
+    channel: Channel, olga: User, max_: User
+) -> None:
     make_member(channel, max_, Role.OWNER)
     robot = bearer(make_robot(channel, max_))
     short_lived = bearer(make_short_lived_token(make_publisher(channel, may_read=True))[1])
@@ -189,7 +191,7 @@ def test_where_one_is_by_a_team_is_mine_with_the_highest_role(team: Team, channe
     assert 'My channels <span class="count">1</span>' in page
 
 
-def test_nobody_has_the_role_of_a_team(channel: Channel, max_: User, olga: User) -> None:
+def test_team_role_gives_anonymous_users_no_access(channel: Channel, max_: User, olga: User) -> None:
     public = make_channel("open", is_private=False)
     make_team_member(public, make_team("mappers", max_))
     make_team_member(public, make_team("divers", max_))
@@ -211,7 +213,7 @@ def test_nobody_has_the_role_of_a_team(channel: Channel, max_: User, olga: User)
         f"{PAGE}/leave",
     ],
 )
-def test_what_members_see_is_shown_to_the_people_of_a_team(
+def test_team_members_see_the_pages_of_channel_members(
     team: Team, channel: Channel, max_: User, sam: User, path: str
 ) -> None:
     Channel.objects.update(logo=b"PNG")
@@ -220,7 +222,7 @@ def test_what_members_see_is_shown_to_the_people_of_a_team(
     assert signed_in(sam).get(path).status_code == 404
 
 
-def test_search_and_home_find_what_a_team_may_see(team: Team, channel: Channel, max_: User, sam: User) -> None:
+def test_search_and_home_find_channels_of_a_team(team: Team, channel: Channel, max_: User, sam: User) -> None:
     make_package(channel, "strata", updated_at=timezone.now())
     for path in ("/search?q=demo", "/"):
         assert 'href="/channels/demo' in text(signed_in(max_).get(path)), path

@@ -115,7 +115,7 @@ def test_name_of_a_deleted_channel(issuer: Issuer, channel: Channel, olga: User,
     assert not PendingName.objects.exists()
 
 
-def test_expiry_frees_the_name(client: Client, issuer: Issuer, olga: User, sam: User) -> None:
+def test_expired_publisher_frees_the_name(client: Client, issuer: Issuer, olga: User, sam: User) -> None:
     over = add_pending_publisher(olga, "shared", issuer)
     TrustedPublisher.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     PendingName.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -126,7 +126,7 @@ def test_expiry_frees_the_name(client: Client, issuer: Issuer, olga: User, sam: 
     assert over.channel is None
 
 
-def test_one_may_add_it_again_once_it_is_over(issuer: Issuer, olga: User) -> None:
+def test_pending_publisher_after_its_expiry_is_added_again(issuer: Issuer, olga: User) -> None:
     add_pending_publisher(olga, "shared", issuer)
     TrustedPublisher.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     PendingName.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -151,7 +151,7 @@ def test_name_goes_with_its_users_account(issuer: Issuer, olga: User, sam: User)
     add_pending_publisher(sam, "shared", issuer)
 
 
-def test_what_is_over_is_forgotten(issuer: Issuer, olga: User) -> None:
+def test_expired_reservation_is_deleted(issuer: Issuer, olga: User) -> None:
     add_pending_publisher(olga, "shared", issuer)
     TrustedPublisher.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     PendingName.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -172,7 +172,7 @@ def test_of_two_users_at_once_one_gets_the_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whatever_happens_at_once_leaves_one_channel_and_nothing_pending(tmp_path: Path) -> None:
+def test_concurrent_creations_leave_one_channel_and_no_pending_name(tmp_path: Path) -> None:
     olga, sam, issuer = make_user("olga"), make_user("sam"), make_issuer()
 
     def left(name: str) -> tuple[int, bool, bool]:
@@ -209,7 +209,7 @@ def test_own_channel_by_hand_takes_the_publisher_along(client: Client, issuer: I
 
 
 @pytest.mark.parametrize("command", ["createchannel", "importchannel"])
-def test_operators_channel_for_somebody_else_ends_it(
+def test_channel_by_an_operator_for_another_user_ends_the_reservation(
     client: Client, issuer: Issuer, olga: User, sam: User, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     add_pending_publisher(olga, "shared", issuer)
@@ -225,7 +225,9 @@ def test_operators_channel_for_somebody_else_ends_it(
 
 
 @pytest.mark.parametrize("command", ["createchannel", "importchannel"])
-def test_operators_channel_for_the_same_user_takes_it_along(issuer: Issuer, olga: User, command: str) -> None:
+def test_channel_by_an_operator_for_the_same_user_keeps_the_publishers(
+    issuer: Issuer, olga: User, command: str
+) -> None:
     add_pending_publisher(olga, "shared", issuer)
     call_command(command, "shared", owner="olga")
     assert str(TrustedPublisher.objects.get().channel) == "shared"
@@ -294,7 +296,7 @@ def test_wrong_ids_typed_in_by_another_user_hide_no_reason(
     assert "'production'" in answer.content.decode()
 
 
-def test_owners_are_told_of_as_many_as_one_token_serves(
+def test_owners_are_notified_of_as_many_publishers_as_one_token_serves(
     client: Client, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidates, "SERVED_MAX", 2)
@@ -329,7 +331,7 @@ def test_each_user_has_a_share_of_an_exchange(
     assert served == ["olgas-0", "olgas-1", "sams-0", "sams-1", "sams-2"]
 
 
-def test_what_is_in_use_is_displaced_by_nothing_new(
+def test_used_publishers_are_not_displaced_by_new_ones(
     client: Client, issuer: Issuer, olga: User, sam: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidates, "SERVED_MAX", 1)
@@ -470,7 +472,7 @@ def test_migration_gives_every_publisher_the_box(client: Client, issuer: Issuer,
     assert mint(client).status_code == 200
 
 
-def test_name_is_not_lost_by_who_only_looks(issuer: Issuer, olga: User, sam: User) -> None:
+def test_name_stays_reserved_after_a_refused_reservation(issuer: Issuer, olga: User, sam: User) -> None:
     add_pending_publisher(olga, "shared", issuer)
     with pytest.raises(HubError):
         pending_names.reserve(name="shared", user=sam)

@@ -38,13 +38,13 @@ def test_invitations_and_teams_find_users_in_whatever_capitals(
     ("typed", "is_offered"),
     [("OLGA", False), ("nobody", True), ("Bob Smith", False), ("a/b", False), ("b" * 151, False)],
 )
-def test_find_offers_what_can_be_a_name_and_is_not_listed(
+def test_find_with_an_unlisted_name_offers_to_invite_it(
     channel: Channel, olga: User, typed: str, *, is_offered: bool
 ) -> None:
     assert (PHANTOM in text(signed_in(olga).get(FIND + typed))) is is_offered
 
 
-def test_what_can_be_no_name_is_not_invited(channel: Channel, olga: User) -> None:
+def test_invitation_of_an_impossible_name_is_refused(channel: Channel, olga: User) -> None:
     with pytest.raises(HubError, match="is not a user name"):
         invitations.invite(actor=Actor(user=olga), channel=channel, username="Bob Smith", role="viewer")
 

@@ -87,7 +87,7 @@ def test_a_device_is_its_browser_and_its_network(pat: User, other: dict[str, str
     assert actions() == ["account.sign_in", action, "account.sign_in"]
 
 
-def test_a_new_device_is_told_of(
+def test_new_device_is_mailed_to_the_user(
     pat: User, sent_jobs: list[tuple[object, ...]], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
@@ -186,7 +186,7 @@ def trigger(user: User, what: str) -> None:
         ),
     ],
 )
-def test_what_happens_is_recorded_told_and_shown(
+def test_account_events_are_recorded_mailed_and_shown(
     pat: User,
     sent_jobs: list[tuple[object, ...]],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,

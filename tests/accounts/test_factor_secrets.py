@@ -69,7 +69,7 @@ def test_one_secret_is_never_encrypted_alike(mara: User) -> None:
     assert factor_secrets.encrypt(SECRET) != factor_secrets.encrypt(SECRET)
 
 
-def test_what_an_earlier_version_wrote_is_read_and_encrypted_at_the_next_start(mara: User) -> None:
+def test_unencrypted_factors_are_read_and_encrypted_at_the_next_start(mara: User) -> None:
     plain_factors(mara)
     codes = RecoveryCodes(Authenticator.objects.get(type="recovery_codes")).get_unused_codes()
     assert signs_in(codes[0])
@@ -106,7 +106,7 @@ def test_another_secret_key_takes_over(mara: User, settings: Settings) -> None:
     assert factor_secrets.decrypt(Authenticator.objects.get().data["secret"]) == SECRET
 
 
-def test_a_lost_secret_key_is_said_and_destroys_nothing(mara: User, settings: Settings) -> None:
+def test_lost_secret_key_is_reported_and_keeps_the_factors(mara: User, settings: Settings) -> None:
     settings.SECRET_KEY = "old"
     TOTP.activate(mara, SECRET)
     before = stored()
@@ -120,7 +120,7 @@ def test_a_lost_secret_key_is_said_and_destroys_nothing(mara: User, settings: Se
     assert start() == ""
 
 
-def test_another_use_of_the_secret_key_reads_nothing(settings: Settings) -> None:
+def test_cipher_of_another_purpose_decrypts_no_factor(settings: Settings) -> None:
     """Check that the key is derived for this purpose only."""
     encrypted = factor_secrets.encrypt(SECRET)
     settings.SECRET_KEY = settings.SECRET_KEY + " "

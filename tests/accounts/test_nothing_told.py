@@ -95,7 +95,7 @@ def post(path: str, **form: str) -> Callable[[], Response]:
 
 
 @pytest.mark.parametrize("login", ["mara", KNOWN, "ended", "ended@example.org", "social", "social@example.org"])
-def test_a_wrong_password_costs_one_hash_whoever_is_named(login: str) -> None:
+def test_sign_in_with_a_wrong_password_costs_one_hash_for_any_name(login: str) -> None:
     # allauth makes one more query for an unknown address. A password hash takes hundreds of milliseconds and hides it.
     wrong = database_work(post(LOGIN, login=login, password="wrong"), with_reads=False)
     name = "nobody@example.org" if "@" in login else "nobody"
@@ -104,7 +104,7 @@ def test_a_wrong_password_costs_one_hash_whoever_is_named(login: str) -> None:
     assert wrong[0]["hashes"] == 1
 
 
-def test_signing_up_with_a_known_address_is_the_same_work() -> None:
+def test_signing_up_with_a_known_address_costs_the_same_work() -> None:
     form = {"username": "newcomer", "password1": "granite-Window-9"}
     known = database_work(post(SIGN_UP, email=KNOWN, **form))
     assert not User.objects.filter(username="newcomer").exists()
@@ -116,7 +116,7 @@ def test_signing_up_with_a_known_address_is_the_same_work() -> None:
     assert [each.to for each in arrived()] == [[KNOWN], [UNKNOWN]]
 
 
-def test_another_code_is_the_same_work() -> None:
+def test_requesting_another_code_costs_the_same_work() -> None:
     found = []
     for email in (KNOWN, UNKNOWN):
         client = Client()
@@ -127,7 +127,7 @@ def test_another_code_is_the_same_work() -> None:
     assert [each.to for each in arrived()] == [[KNOWN], [UNKNOWN], [UNKNOWN]]
 
 
-def test_the_page_of_the_code_is_the_same_work() -> None:
+def test_page_of_the_code_costs_the_same_work() -> None:
     """Count the reads, too: the page is quick and not limited, so 200 responses would show a difference."""
     found = []
     for email in (KNOWN, UNKNOWN):
@@ -138,7 +138,7 @@ def test_the_page_of_the_code_is_the_same_work() -> None:
     assert found[0] == found[1]
 
 
-def test_a_forgotten_password_is_the_same_work() -> None:
+def test_password_reset_costs_the_same_work() -> None:
     known, unknown, ended = (database_work(post(RESET, email=email)) for email in (KNOWN, UNKNOWN, "ended@example.org"))
     assert known == unknown == ended
     assert known[2] == 1
@@ -146,7 +146,7 @@ def test_a_forgotten_password_is_the_same_work() -> None:
     assert "for your account on the hub at" in str(mail.outbox[0].body)
 
 
-def test_wrong_codes_are_answered_alike() -> None:
+def test_wrong_codes_get_equal_responses() -> None:
     found = []
     for email in (KNOWN, UNKNOWN):
         client = Client()
@@ -164,7 +164,7 @@ def test_wrong_codes_are_answered_alike() -> None:
         (SIGN_UP, {"username": "newcomer", "email": KNOWN, "password1": "granite-Window-9"}),
     ],
 )
-def test_a_mail_server_that_is_down_changes_nothing(path: str, form: dict[str, str], settings: Settings) -> None:
+def test_unreachable_mail_server_changes_no_response(path: str, form: dict[str, str], settings: Settings) -> None:
     up = plain(post(path, **form)())
     User.objects.filter(username="newcomer").delete()
     settings.EMAIL_BACKEND = f"{__name__}.Work"
@@ -184,7 +184,7 @@ def test_a_mail_that_failed_is_tried_again_while_its_code_holds(settings: Settin
     assert not Letter.objects.exists()
 
 
-def test_a_code_that_is_void_is_not_sent(settings: Settings) -> None:
+def test_expired_code_is_not_sent(settings: Settings) -> None:
     post(RESET, email=KNOWN)()
     Letter.objects.update(created_at=timezone.now() - mailing.LETTER_TTL - timedelta(seconds=1))
     assert arrived() == []
@@ -203,7 +203,7 @@ def test_no_code_is_among_failed_jobs(settings: Settings) -> None:
     assert FailedJob.objects.get().args == [letter.pk]
 
 
-def test_what_visitors_make_the_hub_send_is_limited_in_all(settings: Settings) -> None:
+def test_mails_requested_by_visitors_are_limited_in_total(settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"mail-by-visitors": 2}
     answers: list[Any] = [post(RESET, email=f"{name}@example.org")().status_code for name in ("mara", "a", "b")]
     assert answers == [200, 200, 429]
@@ -212,7 +212,7 @@ def test_what_visitors_make_the_hub_send_is_limited_in_all(settings: Settings) -
     assert (refused.status_code, User.objects.count()) == (429, before)
 
 
-def test_each_recipient_gets_so_many_by_whatever_page(settings: Settings) -> None:
+def test_mails_to_one_recipient_are_limited_over_all_pages(settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"mail-by-recipient": 2}
     client = Client()
     client.post(SIGN_UP, {"username": "newcomer", "email": UNKNOWN, "password1": "granite-Window-9"})

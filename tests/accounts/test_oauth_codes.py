@@ -23,7 +23,7 @@ def test_second_use_revokes_the_tokens_of_the_first(channel: Channel, olga: User
     assert refresh(token).json()["error"] == "invalid_grant"
 
 
-def test_second_use_revokes_what_was_refreshed_since(channel: Channel, olga: User) -> None:
+def test_second_use_of_a_code_revokes_refreshed_tokens(channel: Channel, olga: User) -> None:
     form = code_form(olga)
     newer = refresh(send(TOKEN, form).json()).json()
     send(TOKEN, form)
@@ -32,7 +32,9 @@ def test_second_use_revokes_what_was_refreshed_since(channel: Channel, olga: Use
 
 
 @pytest.mark.parametrize("change", [{"code_verifier": "x" * 43}, {"client_id": "another"}, {"redirect_uri": "x"}])
-def test_second_use_counts_whoever_sends_it(channel: Channel, olga: User, change: dict[str, str]) -> None:
+def test_second_use_of_a_code_by_another_client_revokes_its_tokens(
+    channel: Channel, olga: User, change: dict[str, str]
+) -> None:
     form = code_form(olga)
     token = send(TOKEN, form).json()
     assert send(TOKEN, form | change).status_code == 400
@@ -48,7 +50,7 @@ def test_other_sign_ins_go_on(channel: Channel, olga: User, max_: User) -> None:
     assert refresh(theirs).status_code == 200
 
 
-def test_it_is_recorded_once(olga: User) -> None:
+def test_second_use_of_a_code_is_recorded_once(olga: User) -> None:
     form = code_form(olga)
     for _ in range(4):
         send(TOKEN, form)
@@ -56,7 +58,7 @@ def test_it_is_recorded_once(olga: User) -> None:
     assert ended == ["its code was used twice"]
 
 
-def test_a_code_that_gave_nothing_ends_nothing(channel: Channel, olga: User) -> None:
+def test_second_use_of_a_failed_code_revokes_no_token(channel: Channel, olga: User) -> None:
     token, form = sign_in(olga), code_form(olga)
     for _ in range(2):
         assert send(TOKEN, form | {"code_verifier": "x" * 43}).status_code == 400

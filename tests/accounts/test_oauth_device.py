@@ -55,7 +55,7 @@ def test_device_waits_until_it_is_confirmed(max_: User) -> None:
     assert [(action, target) for action, target, _ in events()] == [("oauth.grant", "pixi / rattler")]
 
 
-def test_page_shows_the_code_and_what_it_lets_in(max_: User) -> None:
+def test_page_shows_the_code_and_the_scopes(max_: User) -> None:
     device = begin()
     page = signed_in(max_).get(page_of(device))
     assert f'<h2 class="mono">{device["user_code"]}</h2>' in text(page)
@@ -71,7 +71,7 @@ def test_fewer_scopes_are_shown_and_granted(max_: User) -> None:
     assert set(poll(device).json()["scope"].split()) == {"openid", "offline_access", "channel:read"}
 
 
-def test_denied_device(max_: User) -> None:
+def test_device_after_denial_gets_access_denied(max_: User) -> None:
     device = begin()
     assert "Sign-in cancelled" in text(signed_in(max_).post(page_of(device), DENY))
     assert poll(device).json()["error"] == "access_denied"
@@ -85,7 +85,7 @@ def test_code_is_typed_as_people_type(max_: User) -> None:
 
 
 @pytest.mark.parametrize("code", ["", "BCDF-GHJK", "BCDF", "€€€€-€€€€", "x" * 5000])
-def test_wrong_code(max_: User, code: str) -> None:
+def test_wrong_device_code_is_refused_on_the_page(max_: User, code: str) -> None:
     page = signed_in(max_).get(DEVICE, {"code": code})
     assert "The code is wrong or has expired." in text(page)
 
@@ -106,7 +106,7 @@ def test_confirming_needs_the_csrf_token(max_: User) -> None:
     assert browser.post(page_of(device), CONFIRM | {"csrfmiddlewaretoken": token}).status_code == 200
 
 
-def test_who_is_not_signed_in_signs_in_first() -> None:
+def test_device_page_without_a_session_leads_to_sign_in() -> None:
     device = begin()
     answer = Client().post(page_of(device), CONFIRM)
     assert answer.headers["Location"].startswith("/accounts/login/?next=/identity/o/device")
@@ -128,7 +128,7 @@ def test_device_that_asks_too_often() -> None:
     assert send(TOKEN, form).json()["error"] == "slow_down"
 
 
-def test_user_who_was_shut_out_before_the_device_asked(max_: User) -> None:
+def test_device_of_a_deactivated_user_gets_no_token(max_: User) -> None:
     device = begin()
     signed_in(max_).post(page_of(device), CONFIRM)
     User.objects.filter(pk=max_.pk).update(is_active=False)
@@ -143,7 +143,7 @@ def test_user_who_was_shut_out_before_the_device_asked(max_: User) -> None:
         ({"client_id": "rattler", "scope": "openid channel:delete"}, "invalid_scope"),
     ],
 )
-def test_what_a_device_is_refused(form: dict[str, str], error: str) -> None:
+def test_device_with_a_bad_request_is_refused(form: dict[str, str], error: str) -> None:
     answer = send(DEVICE_CODE, form)
     assert answer.status_code in (400, 401)
     assert answer.json()["error"] == error

@@ -55,7 +55,7 @@ def test_discovery_names_the_public_url_whatever_the_host_is() -> None:
     assert set(found["scopes_supported"]) == ALL_SCOPES | {"email"}
 
 
-def test_application_gets_tokens_for_what_rattler_means(max_: User) -> None:
+def test_application_with_rattlers_scopes_gets_tokens_for_channels(max_: User) -> None:
     token = sign_in(max_)
     assert set(token["scope"].split()) == ALL_SCOPES
     assert (token["token_type"], token["expires_in"]) == ("Bearer", 3600)
@@ -70,7 +70,7 @@ def test_identity_token_is_signed_for_the_application(max_: User) -> None:
     assert (claims["sub"], claims["preferred_username"]) == (str(max_.pk), "max")
 
 
-def test_userinfo_says_who_it_is(max_: User) -> None:
+def test_userinfo_names_the_user(max_: User) -> None:
     application = client()
     sign_in(max_, application)
     assert application.get(url(USERINFO)).json() == {"sub": str(max_.pk), "preferred_username": "max"}
@@ -111,7 +111,7 @@ def test_wrong_redirect_is_never_followed(max_: User, redirect: str) -> None:
         ({"response_type": "token"}, "unauthorized_client", None),
     ],
 )
-def test_what_the_application_is_refused(
+def test_application_with_a_bad_request_is_refused(
     max_: User, query: dict[str, str], error: str, description: str | None
 ) -> None:
     said = redirected(signed_in(max_).get(authorization_path(**query)))
@@ -119,12 +119,12 @@ def test_what_the_application_is_refused(
     assert said.get("error_description") == description
 
 
-def test_unknown_application(max_: User) -> None:
+def test_authorization_by_an_unknown_application_is_refused(max_: User) -> None:
     page = signed_in(max_).get(authorization_path(client_id="unknown"))
     assert "Invalid client_id parameter value." in text(page)
 
 
-def test_consent_says_who_asks_for_what_and_as_whom(max_: User) -> None:
+def test_consent_page_names_application_scopes_and_user(max_: User) -> None:
     page = signed_in(max_).get(consent_path(client()))
     assert "Sign in pixi / rattler?" in text(page)
     assert "As <strong>max</strong>, pixi / rattler will be able to:" in text(page)
@@ -144,7 +144,7 @@ def test_consent_says_who_asks_for_what_and_as_whom(max_: User) -> None:
         ("openid profile offline_access channel:upload", ALL_SCOPES - {"channel:read"}),
     ],
 )
-def test_more_than_was_asked_is_granted_to_who_can_not_know(max_: User, asked: str, granted: set[str]) -> None:
+def test_implied_scopes_are_granted_to_clients_of_any_host(max_: User, asked: str, granted: set[str]) -> None:
     assert set(sign_in(max_, client(scope=asked))["scope"].split()) == granted
 
 
@@ -155,13 +155,13 @@ def test_cancelling_tells_the_application(max_: User) -> None:
     assert events() == []
 
 
-def test_who_is_not_signed_in_signs_in_first(max_: User) -> None:
+def test_consent_without_a_session_leads_to_sign_in(max_: User) -> None:
     answer = Client().get(consent_path(client()))
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/accounts/login/?next=/identity/o/authorize")
 
 
-def test_nobody_is_let_in_unasked(max_: User) -> None:
+def test_consent_page_is_shown_at_every_authorization(max_: User) -> None:
     sign_in(max_)
     page = signed_in(max_).get(consent_path(client(), prompt="none"))
     assert "Sign in pixi / rattler?" in text(page)
@@ -173,7 +173,7 @@ def test_consent_needs_the_csrf_token(max_: User) -> None:
     assert answer_consent(browser, browser.get(consent_path(client()))).status_code == 403
 
 
-def test_what_was_asked_can_not_be_changed_in_the_form(max_: User) -> None:
+def test_consent_form_with_changed_scopes_is_refused(max_: User) -> None:
     browser = signed_in(max_)
     page = browser.get(consent_path(client(scope="openid")))
     request = page.context["form"]["request"].value()
@@ -192,14 +192,14 @@ def test_what_was_asked_can_not_be_changed_in_the_form(max_: User) -> None:
         {"code": "unknown"},
     ],
 )
-def test_code_is_worth_nothing_to_others(max_: User, change: dict[str, str]) -> None:
+def test_code_with_a_changed_request_is_refused(max_: User, change: dict[str, str]) -> None:
     form = code_form(max_)
     answer = send(TOKEN, form | change)
     assert answer.status_code in (400, 401)
     assert "access_token" not in answer.json()
 
 
-def test_code_works_once(max_: User) -> None:
+def test_code_is_accepted_once(max_: User) -> None:
     form = code_form(max_)
     assert send(TOKEN, form).status_code == 200
     again = send(TOKEN, form)
@@ -235,7 +235,7 @@ def test_policy_of_the_consent_page(max_: User) -> None:
     assert REDIRECT not in signed_in(max_).get("/").headers["Content-Security-Policy"]
 
 
-def test_letting_in_is_recorded_and_told_the_first_time(max_: User) -> None:
+def test_authorization_is_recorded_and_mailed_the_first_time(max_: User) -> None:
     User.objects.filter(pk=max_.pk).update(email="max@example.org")
     sign_in(max_)
     sign_in(max_)
@@ -248,7 +248,7 @@ def test_letting_in_is_recorded_and_told_the_first_time(max_: User) -> None:
     assert f"{settings.HUB_PUBLIC_URL}/account/applications" in told.body
 
 
-def test_key_that_is_none() -> None:
+def test_oidc_key_that_is_unreadable_gives_a_check_error() -> None:
     with override_settings(IDP_OIDC_PRIVATE_KEY="not a key"):
         [error] = check_oidc_key()
     assert error.msg == (

@@ -40,7 +40,7 @@ def age(**by: int) -> None:
         token.save()
 
 
-def test_refresh_rotates(channel: Channel, olga: User) -> None:
+def test_refresh_replaces_both_tokens(channel: Channel, olga: User) -> None:
     first = sign_in(olga)
     second = refresh(first).json()
     assert set(pair(first)).isdisjoint(pair(second))
@@ -105,7 +105,7 @@ def test_of_many_uses_of_a_code_at_once_one_gets_tokens(olga: User, tmp_path: Pa
     assert statuses == [200] + [400] * (ENOUGH - 1)
 
 
-def test_refresh_token_is_worth_nothing_to_another_application(olga: User) -> None:
+def test_refresh_token_of_another_application_is_refused(olga: User) -> None:
     token = sign_in(olga)
     assert refresh(token, client_id="unknown").status_code in (400, 401)
     refresh(token)
@@ -118,7 +118,7 @@ def test_refresh_may_narrow_and_never_widen(olga: User) -> None:
     assert refresh(token, scope="openid").json()["scope"] == "openid"
 
 
-def test_user_who_was_shut_out_is_refreshed_no_more(olga: User) -> None:
+def test_refresh_by_a_deactivated_user_is_refused(olga: User) -> None:
     token = sign_in(olga)
     refresh(token)
     User.objects.update(is_active=False)
@@ -146,7 +146,7 @@ def test_revoking_either_token_ends_the_sign_in(channel: Channel, olga: User, wh
     assert events()[-1] == ("oauth.revoke", "pixi / rattler", {"reason": "signed out"})
 
 
-def test_revoking_after_a_refresh_leaves_nothing_to_repeat(olga: User) -> None:
+def test_revocation_after_a_refresh_ends_the_family(olga: User) -> None:
     token = sign_in(olga)
     second = refresh(token).json()
     send(REVOKE, {"token": second["refresh_token"], "client_id": "rattler"})
@@ -154,11 +154,11 @@ def test_revoking_after_a_refresh_leaves_nothing_to_repeat(olga: User) -> None:
     assert not Token.objects.exists()
 
 
-def test_revoking_what_is_no_token_is_fine() -> None:
+def test_revocation_of_an_unknown_token_gets_200() -> None:
     assert send(REVOKE, {"token": "x", "client_id": "rattler"}).status_code == 200
 
 
-def test_expired_access_token(channel: Channel, olga: User) -> None:
+def test_expired_access_token_gets_401(channel: Channel, olga: User) -> None:
     token = sign_in(olga)
     age(seconds=3601)
     answer = read(token, channel)
@@ -166,7 +166,7 @@ def test_expired_access_token(channel: Channel, olga: User) -> None:
     assert "Sign in again: pixi auth login" in answer.text
 
 
-def test_token_may_what_its_user_may(channel: Channel, max_: User) -> None:
+def test_token_has_the_permissions_of_its_user(channel: Channel, max_: User) -> None:
     token = sign_in(max_)
     assert read(token, channel).status_code == 403
     member = make_member(channel, max_, Role.VIEWER)
@@ -206,7 +206,7 @@ def test_token_that_may_only_upload(olga: User) -> None:
     assert upload(token, channel).status_code == 422
 
 
-def test_token_deletes_nothing(channel: Channel, olga: User) -> None:
+def test_token_without_the_delete_scope_gets_403(channel: Channel, olga: User) -> None:
     answer = delete(sign_in(olga), channel)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (403, "scope_missing")
     assert answer.text == (
@@ -215,7 +215,7 @@ def test_token_deletes_nothing(channel: Channel, olga: User) -> None:
     )
 
 
-def test_token_without_scopes_of_channels_reads_what_is_public(olga: User, channel: Channel) -> None:
+def test_token_without_channel_scopes_reads_public_channels(olga: User, channel: Channel) -> None:
     token = sign_in(olga, client(scope="openid profile"))
     assert read(token, make_channel("open", is_private=False)).status_code == 200
     assert read(token, channel).status_code == 403
@@ -278,14 +278,14 @@ def test_no_scope_is_for_more_than_reading_and_uploading() -> None:
     assert set(TOKEN_SCOPES.values()) == {Permission.READ, Permission.UPLOAD}
 
 
-def test_token_tells_who_it_is(olga: User) -> None:
+def test_token_identifies_its_user_in_whoami(olga: User) -> None:
     token = sign_in(olga)
     answer = Client(headers={"authorization": f"Bearer {token['access_token']}"}).get("/api/v1/whoami").json()
     assert (answer["kind"], answer["user"], set(answer["scopes"])) == ("application", "olga", SCOPED)
 
 
 @pytest.mark.parametrize("scope", ["channel:read", "openid profile", "openid channel:upload"])
-def test_only_who_may_stay_signed_in_gets_a_refresh_token(olga: User, scope: str) -> None:
+def test_only_offline_access_gets_a_refresh_token(olga: User, scope: str) -> None:
     token = sign_in(olga, client(scope=scope))
     assert not token.keys() & {"refresh_token", "refresh_expires_in"}
     assert not Token.objects.exclude(type=Token.Type.ACCESS_TOKEN).exists()

@@ -137,7 +137,7 @@ def test_an_address_that_the_provider_did_not_verify_is_verified_here(client: Cl
         ("domains", "mara@other.example", True, False),
     ],
 )
-def test_where_it_lets_nobody_in_the_hubs_own_rule_holds(
+def test_provider_without_sign_up_follows_the_hubs_policy(
     client: Client, acme: SignInProvider, settings: Settings, policy: str, email: str, verified: bool, may: bool
 ) -> None:
     use(settings, acme, sign_up=False)
@@ -240,9 +240,7 @@ def test_groups_are_followed_after_the_second_factor(client: Client, acme: SignI
     assert (signed_in_name(again), teams_of("mara")) == ("mara", {"mappers"})
 
 
-def test_no_group_moves_whom_somebody_put_there_or_in_a_team_of_another_provider(
-    client: Client, acme: SignInProvider
-) -> None:
+def test_groups_leave_manual_members_and_other_providers_teams_unchanged(client: Client, acme: SignInProvider) -> None:
     sign_in(client, acme)
     mara = User.objects.get()
     make_team("mappers", mara, group="acme:maps")

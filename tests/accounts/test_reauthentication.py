@@ -44,12 +44,12 @@ def is_deleted() -> bool:
     return Channel.objects.get(name="demo").deleted_at is not None
 
 
-def test_what_is_fresh_is_not_asked(pat: User) -> None:
+def test_recent_login_needs_no_reauthentication(pat: User) -> None:
     signed_in(pat).post(DANGER, DELETION)
     assert is_deleted()
 
 
-def test_what_is_stale_waits_for_the_password_and_goes_on(pat: User) -> None:
+def test_act_with_an_old_login_continues_after_the_password(pat: User) -> None:
     browser = stale(pat)
     answer = browser.post(DANGER, DELETION)
     assert (answer.status_code, answer.headers["Location"]) == (HTTPStatus.FOUND, PROOF)
@@ -69,17 +69,17 @@ def test_a_form_keeps_its_query(pat: User) -> None:
     assert "GitLab" in text(page)
 
 
-def test_looking_is_not_asked(pat: User) -> None:
+def test_viewing_a_page_needs_no_reauthentication(pat: User) -> None:
     assert stale(pat).get(DANGER).status_code == HTTPStatus.OK
 
 
-def test_somebody_elses_proof_is_none(pat: User, sam: User) -> None:
+def test_reauthentication_with_another_users_password_is_refused(pat: User, sam: User) -> None:
     browser = signed_in(pat, is_fresh=False)
     confirm(browser, sam)
     assert browser.post(DANGER, DELETION).headers["Location"] == PROOF
 
 
-def test_who_has_a_second_factor_alone_is_asked_for_it(olga: User, channel: Channel) -> None:
+def test_reauthentication_without_a_password_takes_the_second_factor(olga: User, channel: Channel) -> None:
     olga.set_unusable_password()
     olga.save()
     Authenticator.objects.create(user=olga, type=Authenticator.Type.TOTP, data={"secret": "x"})
@@ -87,7 +87,9 @@ def test_who_has_a_second_factor_alone_is_asked_for_it(olga: User, channel: Chan
     assert answer.headers["Location"].startswith("/accounts/2fa/reauthenticate/?next=")
 
 
-def test_who_has_a_provider_alone_signs_in_there_again(olga: User, channel: Channel, settings: Settings) -> None:
+def test_reauthentication_without_a_password_leads_to_the_provider(
+    olga: User, channel: Channel, settings: Settings
+) -> None:
     settings.SOCIALACCOUNT_PROVIDERS = {"github": {"APPS": [{"client_id": "id", "secret": "x"}]}}
     olga.set_unusable_password()
     olga.save()
@@ -99,7 +101,7 @@ def test_who_has_a_provider_alone_signs_in_there_again(olga: User, channel: Chan
     assert browser.get(answer.headers["Location"]).status_code == HTTPStatus.OK
 
 
-def test_who_has_nothing_to_prove_it_by_is_not_shut_out(olga: User, channel: Channel) -> None:
+def test_user_without_any_proof_needs_no_reauthentication(olga: User, channel: Channel) -> None:
     olga.set_unusable_password()
     olga.save()
     stale(olga).post(DANGER, DELETION)
@@ -128,13 +130,13 @@ def test_a_device_waits_for_the_password_and_goes_on(pat: User) -> None:
     assert "is signed in" in text(browser.post(answer.headers["Location"], {"password": PASSWORD}))
 
 
-def test_refusing_is_not_asked(pat: User) -> None:
+def test_cancelled_consent_needs_no_reauthentication(pat: User) -> None:
     browser = stale(pat)
     answer = answer_consent(browser, browser.get(consent_path(client())), action="cancel")
     assert answer.headers["Location"].startswith(REDIRECT)
 
 
-def test_who_is_signed_out_is_sent_to_sign_in(channel: Channel) -> None:
+def test_reauthentication_without_a_session_leads_to_sign_in(channel: Channel) -> None:
     assert Client().post(DANGER, DELETION).status_code in (HTTPStatus.FOUND, HTTPStatus.NOT_FOUND)
     assert not is_deleted()
 

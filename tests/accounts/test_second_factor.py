@@ -59,7 +59,7 @@ def test_an_app_is_set_up(client: Client, mara: User) -> None:
     assert "10 left. Each is valid for one sign-in" in text(client.get(INDEX))
 
 
-def test_the_password_alone_opens_nothing(client: Client, with_app: User) -> None:
+def test_password_without_the_second_factor_gives_no_session(client: Client, with_app: User) -> None:
     assert by_password(client) == SECOND
     assert client.get("/account").status_code == 302
     assert "Wrong code" in text(client.post(SECOND, {"code": "000000"}))

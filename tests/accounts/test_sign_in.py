@@ -49,12 +49,14 @@ def test_by_name_or_address_in_any_capitals(client: Client, mara: User, login: s
     ("login", "password"),
     [("Mara", PASSWORD.lower()), ("nobody", PASSWORD), ("nobody@example.org", PASSWORD), ("mara@example.org", "x")],
 )
-def test_what_is_wrong_is_not_told_apart(client: Client, mara: User, login: str, password: str) -> None:
+def test_wrong_name_and_wrong_password_get_the_same_message(
+    client: Client, mara: User, login: str, password: str
+) -> None:
     assert WRONG in sign_in(client, login, password)
     assert signed_in_name(client) == ""
 
 
-def test_ended_accounts_are_told_so_only_with_their_password(client: Client, mara: User) -> None:
+def test_deactivated_account_is_disclosed_only_with_its_password(client: Client, mara: User) -> None:
     User.objects.update(is_active=False)
     assert WRONG in sign_in(client, password="wrong")
     assert sign_in(client) == "/accounts/inactive/"
@@ -66,7 +68,7 @@ def test_accounts_of_an_administrators_making_need_no_address(client: Client) ->
     assert sign_in(client, "root") == "/"
 
 
-def test_whoever_signed_up_verifies_the_address_first(client: Client, mara: User) -> None:
+def test_sign_in_with_an_unverified_address_requires_its_verification(client: Client, mara: User) -> None:
     address = make_address(mara, "mara@example.org", verified=False)
     assert sign_in(client) == VERIFY
     assert signed_in_name(client) == ""
@@ -79,7 +81,7 @@ def test_whoever_signed_up_verifies_the_address_first(client: Client, mara: User
     assert (signed_in_name(client), address.verified) == ("Mara", True)
 
 
-def test_whoever_was_signed_in_before_may_have_an_unverified_one(client: Client, mara: User) -> None:
+def test_earlier_account_with_an_unverified_address_signs_in(client: Client, mara: User) -> None:
     make_address(mara, "mara@example.org", verified=False)
     User.objects.update(last_login=timezone.now())
     assert sign_in(client) == "/"
@@ -135,7 +137,7 @@ def test_a_forgotten_password_is_replaced_by_a_code(client: Client, mara: User) 
     assert (signed_in_name(old), sign_in(client, password="granite-Window-9")) == ("", "/")
 
 
-def test_asking_for_a_code_tells_nothing(mara: User) -> None:
+def test_requesting_a_code_discloses_no_account(mara: User) -> None:
     pages = []
     for email in ("mara@example.org", "none@example.org"):
         answer = Client().post("/accounts/password/reset/", {"email": email}, follow=True)
@@ -172,5 +174,5 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ("", "An unknown browser"),
     ],
 )
-def test_browsers_in_words(user_agent: str, words: str) -> None:
+def test_browser_of_a_user_agent_is_named(user_agent: str, words: str) -> None:
     assert browsers.in_words(user_agent) == words

@@ -63,7 +63,7 @@ def test_where_no_mail_goes_out_no_page_says_so(client: Client, is_open: None, s
     assert "a code is written to the hub's log" in text(client.get("/accounts/password/reset/")).replace("&#x27;", "'")
 
 
-def test_first_address_of_a_new_account_alarms_nobody(client: Client, is_open: None) -> None:
+def test_first_address_of_a_new_account_sends_no_warning(client: Client, is_open: None) -> None:
     client.post(SIGN_UP, FORM)
     client.post(VERIFY, {"code": mailed_code()})
     assert EmailAddress.objects.get().verified
@@ -87,7 +87,7 @@ def test_another_code_can_be_sent(client: Client, is_open: None) -> None:
     assert client.post(VERIFY, {"code": mailed_code()}).headers["Location"] == "/"
 
 
-def test_a_known_address_is_not_told_of_on_the_page(is_open: None) -> None:
+def test_known_address_is_not_disclosed_on_the_page(is_open: None) -> None:
     make_address(make_user("mara", email="mara@example.org"), "mara@example.org")
     pages = []
     for email in ("mara@example.org", "ada@example.org"):
@@ -115,7 +115,9 @@ SHAPE = "Expected letters from a to z, digits"
         ({"password1": "password1"}, "This password is too common."),
     ],
 )
-def test_what_is_wrong_stands_in_the_form(client: Client, is_open: None, change: dict[str, str], message: str) -> None:
+def test_sign_up_with_bad_input_shows_the_error_in_the_form(
+    client: Client, is_open: None, change: dict[str, str], message: str
+) -> None:
     make_user("mara")
     assert message in text(client.post(SIGN_UP, FORM | change))
     assert User.objects.count() == 1
@@ -127,7 +129,7 @@ def test_without_an_invitation_there_is_no_page(client: Client) -> None:
     assert not User.objects.exists()
 
 
-def test_whoever_was_invited_signs_up_with_that_address_alone(invited: Client) -> None:
+def test_invited_address_alone_may_sign_up(invited: Client) -> None:
     other = invited.post(SIGN_UP, FORM | {"email": "other@example.org"})
     assert "There is no pending invitation for other@example.org." in text(other)
     assert invited.post(SIGN_UP, FORM).headers["Location"] == VERIFY
@@ -151,7 +153,7 @@ def test_a_withdrawn_invitation_is_none(invited: Client, channel: Channel, olga:
         ("domains", '"ada@corp.example"@evil.example', False),
     ],
 )
-def test_who_may(db: None, settings: Settings, policy: str, email: str, may: bool) -> None:
+def test_sign_up_follows_policy_and_domains(db: None, settings: Settings, policy: str, email: str, may: bool) -> None:
     settings.HUB_SIGN_UP, settings.HUB_SIGN_UP_DOMAINS = policy, ["corp.example"]
     assert sign_up.may_sign_up(email) == may
 

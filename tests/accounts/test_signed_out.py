@@ -70,7 +70,7 @@ def test_page_opened_signed_out_leads_to_a_sign_in_without_it(page: str) -> None
     assert NOTHING_SAVED not in text(answer)
 
 
-def test_form_for_a_private_file_and_for_none_are_told_alike(channel: Channel) -> None:
+def test_form_for_a_private_and_for_a_missing_file_get_equal_responses(channel: Channel) -> None:
     make_artifact(channel)
     for name in ("demo", "void"):
         answer = Client().post(REMOVE.format(name), headers=HTML)

@@ -178,7 +178,7 @@ def test_the_code_of_an_app_passes_with_the_password(mara: User) -> None:
 
 
 @pytest.mark.parametrize("login", ["mara", "nobody", "nobody@example.org"])
-def test_a_code_helps_nobody_who_has_no_app(mara: User, login: str) -> None:
+def test_code_of_a_user_without_an_app_unlocks_no_sign_in(mara: User, login: str) -> None:
     lock(login)
     for secret in ("A" * 32, SECRET):
         assert sign_in(Client(), login=login, code=totp.code(secret)).status_code == 429
@@ -217,7 +217,7 @@ def test_the_page_tells_the_ways_and_not_whether_there_is_an_account(mara: User)
     assert 'name="code"' in pages[0]
 
 
-def test_the_owner_is_told_once_a_day(mara: User, clock: SimpleNamespace) -> None:
+def test_owner_is_mailed_about_guesses_once_a_day(mara: User, clock: SimpleNamespace) -> None:
     lock(times=6)
     lock("MARA@example.org")
     unlock(clock)
@@ -232,7 +232,7 @@ def test_the_owner_is_told_once_a_day(mara: User, clock: SimpleNamespace) -> Non
     assert len(arrived()) == 2
 
 
-def test_nobody_is_told_of_a_name_that_is_none(mara: User) -> None:
+def test_guesses_of_an_unknown_name_send_no_mail(mara: User) -> None:
     lock("nobody")
     User.objects.update(is_active=False)
     lock("mara")
@@ -240,7 +240,7 @@ def test_nobody_is_told_of_a_name_that_is_none(mara: User) -> None:
     assert not AuditEvent.objects.filter(action="account.tried_often").exists()
 
 
-def test_who_guesses_the_password_within_a_session_is_told_of(mara: User, settings: Settings) -> None:
+def test_guesses_within_a_session_are_mailed_to_the_owner(mara: User, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"confirm-by-account": 2}
     thief = signed_in(mara, is_fresh=False)
     tried = [thief.post("/accounts/reauthenticate/", {"password": "wrong"}).status_code for _ in range(5)]
@@ -248,7 +248,7 @@ def test_who_guesses_the_password_within_a_session_is_told_of(mara: User, settin
     assert [str(sent.subject) for sent in arrived()] == ["Repeated wrong passwords for your account"]
 
 
-def test_who_has_the_password_and_guesses_the_factor_is_told_of(mara: User) -> None:
+def test_guesses_of_the_second_factor_are_mailed_to_the_owner(mara: User) -> None:
     TOTP.activate(mara, SECRET)
     stranger = Client()
     assert sign_in(stranger).headers["Location"] == SECOND

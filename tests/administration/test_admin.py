@@ -13,5 +13,5 @@ def test_administration_has_no_page_that_shows_secrets() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["mfa/authenticator/", "socialaccount/socialtoken/", "usersessions/usersession/"])
-def test_their_addresses_lead_nowhere(admin_client: Client, path: str) -> None:
+def test_pages_of_unregistered_models_are_404(admin_client: Client, path: str) -> None:
     assert admin_client.get(f"/admin/{path}").status_code == 404

@@ -39,7 +39,7 @@ def test_every_page_is_audited() -> None:
     assert not [model for model, pages in admin.site._registry.items() if not isinstance(pages, Audited)]
 
 
-def test_a_user_is_changed(root: Client, olga: User) -> None:
+def test_changed_user_is_recorded_with_former_values(root: Client, olga: User) -> None:
     group = Group.objects.create(name="ops")
     form: dict[str, Any] = form_of(olga, is_staff="on", is_superuser="on", email="o@example.org")
     assert root.post(path_of(olga), form | {"groups": [str(group.pk)]}).status_code == 302
@@ -60,14 +60,14 @@ def test_a_user_is_changed(root: Client, olga: User) -> None:
     assert notifications.recipients(AuditEvent.objects.get().pk) == [olga.pk]
 
 
-def test_what_did_not_change_is_no_event(root: Client, olga: User) -> None:
+def test_unchanged_form_records_no_event(root: Client, olga: User) -> None:
     olga.date_joined = olga.date_joined.replace(microsecond=0)
     olga.save()
     root.post(path_of(olga), form_of(olga))
     assert events() == []
 
 
-def test_a_password_is_told_of_but_not_told(root: Client, olga: User) -> None:
+def test_changed_password_is_mailed_without_its_value(root: Client, olga: User) -> None:
     form = {"usable_password": "true", "password1": NEW, "password2": NEW}
     assert root.post(f"{USERS}{olga.pk}/password/", form).status_code == 302
     assert changes() == [("user.change", "olga", {"password": {"from": "hidden", "to": "hidden"}})]
@@ -101,7 +101,7 @@ def recipient_ids(event: AuditEvent) -> list[int]:
     return notifications.recipients(event.pk)
 
 
-def test_actions_on_several_are_recorded_however_they_do_it(root: Client, olga: User, sam: User) -> None:
+def test_bulk_actions_are_recorded_for_each_object(root: Client, olga: User, sam: User) -> None:
     for user in (olga, sam):
         make_address(user, f"{user}@example.org", verified=False)
     chosen = [str(pk) for pk in EmailAddress.objects.values_list("pk", flat=True)]
@@ -144,7 +144,7 @@ def test_a_key_is_revoked_there_for_good(root: Client, olga: User) -> None:
 
 
 @pytest.mark.parametrize("codename", ["change_user", "view_user", "view_apikey", "change_apikey", "view_reservedname"])
-def test_staff_with_single_rights_do_nothing_there(root: Client, olga: User, codename: str) -> None:
+def test_staff_without_superuser_rights_are_refused(root: Client, olga: User, codename: str) -> None:
     """Check that Django's single permissions have no effect: with one, staff could make themselves administrators."""
     pat = make_user("pat", is_staff=True)
     pat.user_permissions.add(Permission.objects.get(codename=codename))

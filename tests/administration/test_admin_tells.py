@@ -33,19 +33,19 @@ def mails() -> list[tuple[str, list[str]]]:
     return [(str(mail.subject), mail.to) for mail in arrived()]
 
 
-def test_who_was_shut_out_reads_of_it(root: Client, ada: User) -> None:
+def test_deactivated_user_is_mailed(root: Client, ada: User) -> None:
     assert root.post(path_of(ada), form_of(ada, is_active="")).status_code == 302
     assert mails() == [(SUBJECT, ["ada@example.org"])]
 
 
-def test_who_was_shut_out_with_a_handover_reads_of_it(ada: User) -> None:
+def test_deactivated_user_after_a_handover_is_mailed(ada: User) -> None:
     make_user("heir")
     handing_over.hand_over(by=None, user=ada, username="heir", deactivate=True)
     assert mails() == [(SUBJECT, ["ada@example.org"])]
 
 
 @pytest.mark.parametrize("address", ["other@example.org", ""])
-def test_who_has_another_address_reads_of_it_at_the_one_before(root: Client, ada: User, address: str) -> None:
+def test_changed_address_is_mailed_to_the_former_one(root: Client, ada: User, address: str) -> None:
     assert root.post(path_of(ada), form_of(ada, email=address)).status_code == 302
     assert mails() == [(SUBJECT, ["ada@example.org"])]
 
@@ -59,7 +59,7 @@ def test_what_belongs_to_an_account_is_a_part_of_it(root: Client, ada: User) -> 
     assert "email address, email: none → other@example.org" in mail
 
 
-def test_both_read_of_what_went_from_one_to_the_other(root: Client, ada: User) -> None:
+def test_handover_is_mailed_to_both_users(root: Client, ada: User) -> None:
     address = make_address(ada, "ada@example.org")
     eve = make_user("eve", email="eve@example.org")
     form: dict[str, Any] = {"user": eve.pk, "email": "ada@example.org", "verified": "on", "primary": "on"}

@@ -119,7 +119,7 @@ def test_issuers_are_listed_with_their_trouble(admin_client: Client) -> None:
     assert "none yet" in page
 
 
-def test_publishers_can_be_looked_at_and_nothing_else(admin_client: Client, channel: Channel) -> None:
+def test_publishers_are_read_only_in_the_administration(admin_client: Client, channel: Channel) -> None:
     publisher = make_publisher(channel)
     assert "octo-org/sample" in text(admin_client.get(PUBLISHERS))
     path = f"{PUBLISHERS}{publisher.pk}/"

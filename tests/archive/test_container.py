@@ -199,7 +199,7 @@ def test_a_zip_of_the_standard_library_that_compresses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + bytes(18), b"x" * 1000, bytes(10_000)])
 @pytest.mark.parametrize("file_name", ["demo-1.0-0.conda", "demo-1.0-0.tar.bz2"])
-def test_what_is_no_archive_at_all(tmp_path: Path, content: bytes, file_name: str) -> None:
+def test_read_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes, file_name: str) -> None:
     path = tmp_path / file_name
     path.write_bytes(content)
 
@@ -286,6 +286,6 @@ GOOD = tar_member("share/demo.txt", b"hello\n")
         (gnu_long_name("n" * 70_000) + GOOD, "an extension header of 70001 bytes"),
     ],
 )
-def test_tars_that_are_refused(tmp_path: Path, tar: bytes, reason: str) -> None:
+def test_read_bad_tar_is_refused(tmp_path: Path, tar: bytes, reason: str) -> None:
     assert reason in refusal(make_conda(tmp_path, pkg_tar=tar))
     assert reason in refusal(make_tar_bz2(tmp_path, tar=tar))

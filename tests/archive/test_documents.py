@@ -132,7 +132,7 @@ def test_index_json_that_is_refused(tmp_path: Path, make: Maker, index: dict[str
         (with_key(b'"x": "' + b"a" * 128 * 1024 + b'"'), "at most 128 KiB are allowed"),
     ],
 )
-def test_json_that_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
+def test_read_bad_json_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
     assert reason in refusal(make_conda(tmp_path, info={"index.json": content}))
 
 
@@ -228,12 +228,12 @@ def test_parse_timestamp_in_the_future_refused_in_both_units(tmp_path: Path, mak
         ({"run_exports.json": json.dumps(["a"] * 2001).encode()}, "too much in weak: at most 2000 entries"),
     ],
 )
-def test_documents_that_are_refused(tmp_path: Path, make: Maker, info: dict[str, bytes], reason: str) -> None:
+def test_read_bad_document_is_refused(tmp_path: Path, make: Maker, info: dict[str, bytes], reason: str) -> None:
     assert reason in refusal(make(tmp_path, info=info))
 
 
 @pytest.mark.parametrize("entry_point", ["demo = demo.cli:main", "2to3-3.9=lib2to3.main:main", "py.test = a.b:C.run"])
-def test_entry_points(tmp_path: Path, entry_point: str) -> None:
+def test_read_valid_entry_point_is_accepted(tmp_path: Path, entry_point: str) -> None:
     path = make_conda(tmp_path, index={"noarch": "python"}, info={"link.json": link_json(entry_point)})
 
     assert read(path, path.name).name == "demo"

@@ -102,7 +102,7 @@ def test_facts_of_a_package(tmp_path: Path, make: Maker) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_what_members_may_be(tmp_path: Path, make: Maker) -> None:
+def test_read_members_of_valid_types_is_accepted(tmp_path: Path, make: Maker) -> None:
     long_name = "/".join(["d" * 90] * 10)
     path = make(
         tmp_path,
@@ -337,7 +337,7 @@ def test_a_file_larger_than_allowed(tmp_path: Path, make: Maker) -> None:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("make", MAKERS)
-def test_whatever_the_bytes_they_are_read_or_refused(tmp_path: Path, make: Maker, data: st.DataObject) -> None:
+def test_read_random_bytes_is_accepted_or_refused(tmp_path: Path, make: Maker, data: st.DataObject) -> None:
     path = make(tmp_path, info={"run_exports.json": b'["demo"]', "link.json": LINK})
     path.write_bytes(data.draw(mutations(path.read_bytes())))
 
@@ -346,7 +346,7 @@ def test_whatever_the_bytes_they_are_read_or_refused(tmp_path: Path, make: Maker
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_the_tar_it_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+def test_read_random_tar_is_accepted_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     tar = bz2.decompress(make_tar_bz2(tmp_path, members=[symlink("a", "b")], info={"paths.json": None}).read_bytes())
     path = make_tar_bz2(tmp_path, tar=data.draw(mutations(tar)))
 

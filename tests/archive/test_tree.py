@@ -101,7 +101,7 @@ LONG = "/".join(["d" * 100] * 11)
         ([symlink("b", "a"), hardlink("c", "b")], "which is no earlier file"),
     ],
 )
-def test_members_that_are_refused(tmp_path: Path, make: Maker, members: list[bytes], reason: str) -> None:
+def test_read_bad_members_is_refused(tmp_path: Path, make: Maker, members: list[bytes], reason: str) -> None:
     assert reason in refusal(make(tmp_path, members=members, info={"paths.json": None} if make is make_tar_bz2 else {}))
 
 
@@ -308,7 +308,7 @@ def test_a_large_paths_json_is_read_in_pieces(tmp_path: Path) -> None:
         [tar_member("d/", kind=b"5", mode=0o2775)],
     ],
 )
-def test_directories_taken(tmp_path: Path, make: Maker, members: list[bytes]) -> None:
+def test_read_directory_entries_is_accepted(tmp_path: Path, make: Maker, members: list[bytes]) -> None:
     path = make(tmp_path, members=members)
 
     assert read(path, path.name).warnings == ()
@@ -395,5 +395,5 @@ def test_old_lists_that_clients_read_alike_taken(tmp_path: Path, info: dict[str,
         (Limits(about_json_bytes=1), "info/about.json has 2 bytes; at most 1 B are allowed"),
     ],
 )
-def test_limits_of_members(tmp_path: Path, make: Maker, limits: Limits, reason: str) -> None:
+def test_read_members_beyond_a_limit_is_refused(tmp_path: Path, make: Maker, limits: Limits, reason: str) -> None:
     assert reason in refusal(make(tmp_path, files={"a": b"", "b": b""}), limits)

@@ -93,7 +93,7 @@ def spoil(path: str) -> Change:
     return change
 
 
-def test_a_good_one_holds_and_says_who_signed_it() -> None:
+def test_valid_attestation_is_accepted_with_its_signer() -> None:
     verified = verify(bundle(signed_at=NOW))
     assert verified.claims == {
         **sigstore.certificate_claims(),
@@ -121,7 +121,7 @@ def test_a_timestamp_tells_the_time_too(log_version: int) -> None:
     assert verify(raw).claims["signed_at"] == NOW.isoformat()
 
 
-def test_what_is_kept_heals_what_clients_stumble_over() -> None:
+def test_stored_attestation_is_normalized_for_clients() -> None:
     def malformed(document: Document) -> None:
         signature = document["dsseEnvelope"]["signatures"][0]
         signature["keyid"] = None
@@ -268,13 +268,13 @@ UNVERIFIED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", UNVERIFIED)
-def test_what_sigstore_does_not_verify_is_refused(case: str) -> None:
+def test_attestation_that_sigstore_rejects_is_refused(case: str) -> None:
     faults, reason = UNVERIFIED[case]
     assert reason in refusal(bundle(**faults))[1]
 
 
 @pytest.mark.parametrize("part", ["log_ends_at", "certificate_log_ends_at", "authority_ends_at"])
-def test_keys_that_were_no_longer_in_use_verify_nothing(trusted_root: Path, part: str) -> None:
+def test_attestation_by_an_expired_log_key_is_refused(trusted_root: Path, part: str) -> None:
     trusted_root.write_text(sigstore.instance().trusted_root(**{part: NOW - AGO}))
     code, reason = refusal(bundle())
     assert code == "attestation_unverified"
@@ -326,12 +326,12 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_what_is_no_whole_bundle_is_refused(case: str) -> None:
+def test_incomplete_bundle_is_refused(case: str) -> None:
     raw, reason = MALFORMED[case]
     assert refusal(raw)[1].startswith(reason)
 
 
-def test_nothing_is_verified_without_a_root(trusted_root: Path) -> None:
+def test_attestation_without_a_trust_root_is_not_verified(trusted_root: Path) -> None:
     trusted_root.unlink()
     with pytest.raises(HubError, match="no readable trust root") as caught:
         verify(bundle())

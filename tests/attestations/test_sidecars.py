@@ -127,7 +127,7 @@ def test_the_same_bytes_with_another_attestation_append_it(ci: Actor, package: P
     assert AuditEvent.objects.filter(action="artifact.attest").count() == 1
 
 
-def test_the_same_attestation_again_changes_nothing(
+def test_same_attestation_again_changes_no_sidecar(
     settings: Settings, ci: Actor, package: Path, publish: Publish
 ) -> None:
     statement = sigstore.statement(package.name, received(package).sha256, f"{settings.HUB_PUBLIC_URL}/demo")
@@ -138,7 +138,7 @@ def test_the_same_attestation_again_changes_nothing(
     assert (stored(), SubdirIndex.objects.get().requested_revision) == (before, wanted)
 
 
-def test_a_refused_attestation_leaves_nothing(ci: Actor, package: Path, publish: Publish) -> None:
+def test_refused_attestation_stores_no_file(ci: Actor, package: Path, publish: Publish) -> None:
     other = sigstore.instance().bundle(sigstore.statement(package.name, "0" * 64, "http://127.0.0.1:8000/demo"))
     error = refusal(publish, ci, package, attestation=other)
     assert (error.status, error.code) == (422, "attestation_wrong_subject")
@@ -203,7 +203,7 @@ def test_a_released_name_has_no_attestations(
     assert list(store().list("")) == []
 
 
-def test_the_same_bytes_after_a_deletion_keep_what_was_attested(
+def test_same_bytes_after_a_deletion_keep_their_attestations(
     olga: User, ci: Actor, package: Path, publish: Publish
 ) -> None:
     artifact = publish(ci, package).artifact
@@ -238,7 +238,7 @@ def test_a_store_that_fails_leaves_no_attestation(
     assert not Attestation.objects.exists()
 
 
-def test_what_came_in_between_is_not_lost(channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attestation_stored_concurrently_is_kept(channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first attestation finds that its sidecar is outdated, and builds it again."""
     artifact, put = make_artifact(channel), sidecars.put
 
@@ -297,7 +297,7 @@ def test_a_sidecar_is_no_download(client: Client, served: Artifact, monkeypatch:
         ("/demo/noarch/other-1.0-0.conda.sigs", "'demo' has no file 'noarch/other-1.0-0.conda'."),
     ],
 )
-def test_what_is_no_sidecar_is_not_found(client: Client, served: Artifact, path: str, reason: str) -> None:
+def test_bad_name_of_a_sidecar_is_404(client: Client, served: Artifact, path: str, reason: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.content.decode().startswith(reason)) == (404, True)
 

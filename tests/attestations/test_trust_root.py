@@ -113,7 +113,7 @@ def test_a_refresh_brings_the_root_of_the_repository(repository: Repository, dat
     assert sorted(path.name for path in data_dir.iterdir()) == ["metadata", "trusted_root.json"]
 
 
-def test_within_a_day_nothing_is_fetched(repository: Repository) -> None:
+def test_trust_root_within_a_day_is_not_fetched(repository: Repository) -> None:
     trust_root.refresh()
     repository.publish(2, sigstore.instance("other").trusted_root_json)
     trust_root.refresh()

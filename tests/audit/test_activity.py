@@ -63,7 +63,7 @@ def test_every_action_has_its_words() -> None:
     assert set(ACTIONS) == set(Action)
 
 
-def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) -> None:
+def test_activity_describes_each_action(owner: Client, channel: Channel, olga: User) -> None:
     make_events(channel, olga)
     assert sentences(owner) == [
         "olga changed the policies Overwriting: off → on Largest package: the hub&#x27;s limit → 5 MiB",
@@ -73,7 +73,7 @@ def test_activity_is_told_in_words(owner: Client, channel: Channel, olga: User) 
     ]
 
 
-def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel, olga: User) -> None:
+def test_activity_names_trusted_publishers(owner: Client, channel: Channel, olga: User) -> None:
     publisher = make_publisher(channel, pins={"repository_id": "1"})
     with pytest.raises(BadToken):
         publishers.matching(publisher.issuer, github_claims())
@@ -96,7 +96,7 @@ def test_trusted_publishers_are_told_of_by_name(owner: Client, channel: Channel,
     assert sentences(owner, "kind=packages") == [f"{name} published noarch/a-1-0.conda"]
 
 
-def test_teams_and_invitations_are_told_of(owner: Client, channel: Channel, olga: User) -> None:
+def test_activity_describes_teams_and_invitations(owner: Client, channel: Channel, olga: User) -> None:
     actor = Actor(user=olga)
     make_team("mappers", manager=olga)
     members.add(actor=actor, channel=channel, team="mappers", role=Role.VIEWER)

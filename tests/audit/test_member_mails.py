@@ -36,7 +36,7 @@ def sent_mails() -> dict[str, tuple[str, str]]:
     return {sent.to[0]: (str(sent.subject), str(sent.body)) for sent in mail.outbox}
 
 
-def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) -> None:
+def test_added_member_is_mailed_with_actor_and_role(channel: Channel, olga: User) -> None:
     User.objects.filter(pk=olga.pk).update(is_superuser=True)
     olga.refresh_from_db()
     members.add(actor=Actor(user=olga), channel=channel, username="max", role=Role.VIEWER)
@@ -50,7 +50,7 @@ def test_who_is_added_is_told_by_whom_and_as_what(channel: Channel, olga: User) 
     assert "https://hub.example.org/channels/demo/leave" in text
 
 
-def test_who_has_another_role_is_told(channel: Channel, olga: User, max_: User) -> None:
+def test_member_with_a_changed_role_is_mailed(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_)
     members.change(actor=Actor(user=olga), channel=channel, username="max", role=Role.MAINTAINER)
     mail_of = sent_mails()
@@ -60,7 +60,7 @@ def test_who_has_another_role_is_told(channel: Channel, olga: User, max_: User) 
     assert "The role is now maintainer (before: viewer). This applies immediately." in text
 
 
-def test_who_is_removed_is_told(channel: Channel, olga: User, max_: User) -> None:
+def test_removed_member_is_mailed(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     members.remove(actor=Actor(user=olga), channel=channel, username="max")
     mail_of = sent_mails()
@@ -71,13 +71,13 @@ def test_who_is_removed_is_told(channel: Channel, olga: User, max_: User) -> Non
     assert "/channels/demo" not in text
 
 
-def test_who_steps_down_is_not_told_what_they_did_but_the_owners_are(channel: Channel, max_: User) -> None:
+def test_resignation_is_mailed_to_the_owners_only(channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     members.change(actor=Actor(user=max_), channel=channel, username="max", role=Role.VIEWER)
     assert set(sent_mails()) == {"olga@example.org"}
 
 
-def test_of_a_team_its_managers_are_told(channel: Channel, olga: User, team: Team) -> None:
+def test_changes_of_a_team_are_mailed_to_its_managers(channel: Channel, olga: User, team: Team) -> None:
     make_user("team mappers", email="trap@example.org")
     TeamMember.objects.create(team=team, user=olga, is_manager=True)
     members.add(actor=Actor(user=olga), channel=channel, team="mappers", role=Role.VIEWER)
@@ -99,7 +99,9 @@ def test_of_a_team_its_managers_are_told(channel: Channel, olga: User, team: Tea
         (members.remove, "olga removed the team mappers from demo"),
     ],
 )
-def test_managers_are_told_of_the_rest(channel: Channel, olga: User, team: Team, change: object, sentence: str) -> None:
+def test_other_team_events_are_mailed_to_managers(
+    channel: Channel, olga: User, team: Team, change: object, sentence: str
+) -> None:
     make_team_member(channel, team)
     assert callable(change)
     change(actor=Actor(user=olga), channel=channel, team="mappers")
@@ -108,7 +110,7 @@ def test_managers_are_told_of_the_rest(channel: Channel, olga: User, team: Team,
     assert all(sentence in text for _, text in mail_of.values())
 
 
-def test_the_old_and_the_new_owners_are_told_of_a_transfer(channel: Channel, olga: User, max_: User) -> None:
+def test_transfer_is_mailed_to_old_and_new_owners(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, make_user("jo", email="jo@example.org"), Role.OWNER)
     make_member(channel, make_user("tom", email="tom@example.org"), Role.MAINTAINER)
     make_member(channel, max_, Role.OWNER)

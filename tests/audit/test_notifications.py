@@ -50,7 +50,7 @@ def sent(sent_jobs: list[tuple[object, ...]]) -> list[Any]:
     return mail.outbox
 
 
-def test_owners_are_told_of_a_new_publisher(
+def test_new_publisher_is_mailed_to_the_owners(
     channel: Channel,
     olga: User,
     sent_jobs: list[tuple[object, ...]],
@@ -77,13 +77,13 @@ def latest() -> AuditEvent:
     return AuditEvent.objects.order_by("-pk")[0]
 
 
-def test_owners_are_told_of_a_removal(channel: Channel, olga: User) -> None:
+def test_removal_of_a_publisher_is_mailed_to_the_owners(channel: Channel, olga: User) -> None:
     publishers.remove(actor=Actor(user=olga), publisher=make_publisher(channel))
     assert "olga removed a trusted publisher of demo on https://hub.example.org:" in body_of(latest())
     assert mail.outbox[-1].subject == "GitHub Actions: octo-org/sample is no longer a trusted publisher of demo"
 
 
-def test_owners_are_told_of_a_first_use_and_of_no_second(channel: Channel) -> None:
+def test_first_use_of_a_publisher_is_mailed_once(channel: Channel) -> None:
     publisher = make_publisher(channel)
     publishers.settle(publisher, github_claims())
     publishers.settle(publisher, github_claims())
@@ -93,7 +93,7 @@ def test_owners_are_told_of_a_first_use_and_of_no_second(channel: Channel) -> No
     assert f"{PUBLISHERS}\n    https://hub.example.org/channels/demo/settings/activity\n" in body
 
 
-def test_owners_are_told_of_a_resurrected_account_once_a_day(channel: Channel) -> None:
+def test_resurrected_account_is_mailed_once_a_day(channel: Channel) -> None:
     publisher = make_publisher(channel, make_issuer(), pins={"repository_id": "1"})
     for _ in range(2):
         with pytest.raises(BadToken):
@@ -104,7 +104,7 @@ def test_owners_are_told_of_a_resurrected_account_once_a_day(channel: Channel) -
     assert mail.outbox[-1].subject == "GitHub Actions: octo-org/sample was refused in demo"
 
 
-def test_who_adds_a_pending_publisher_is_told(sam: User) -> None:
+def test_pending_publisher_is_mailed_to_its_creator(sam: User) -> None:
     User.objects.filter(pk=sam.pk).update(email="sam@example.org")
     fields = PROVIDERS["google"].clean({"email": "ci@example.org"})
     publishers.add_pending(user=sam, channel_name="next-lab", issuer=make_issuer("google"), fields=fields)
@@ -134,7 +134,7 @@ def test_other_events_are_no_mails(
     assert not Outgoing.objects.exists()
 
 
-def test_what_is_gone_meanwhile_is_no_mail(channel: Channel, olga: User) -> None:
+def test_deleted_object_sends_no_mail(channel: Channel, olga: User) -> None:
     event = log.record(Action.PUBLISHER_REMOVE, target="a", by=Actor(user=olga), channel=channel, detail={"fields": {}})
     Outgoing.objects.all().delete()
     tasks.tell(0)

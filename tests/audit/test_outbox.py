@@ -120,7 +120,7 @@ def let_all_be_due() -> None:
     Outgoing.objects.update(due_at=timezone.now() - timedelta(seconds=1))
 
 
-def test_event_is_told_once_by_a_wake_up(
+def test_event_is_mailed_once_by_a_wake_up_job(
     channel: Channel,
     olga: User,
     sent_jobs: Jobs,

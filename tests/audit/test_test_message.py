@@ -56,7 +56,7 @@ def by_command(address: str = TO) -> tuple[str, str]:
     return out.getvalue(), failure
 
 
-def test_it_is_sent(ada: Client) -> None:
+def test_test_message_by_command_and_page_is_sent(ada: Client) -> None:
     took = "The mail server accepted the mail. Check the mailbox for its arrival."
     assert by_command() == (f"{TRIED}\n{took}\n", "")
     assert f'value="{TO}"' in text(ada.get("/status"))
@@ -77,7 +77,7 @@ def test_it_is_sent(ada: Client) -> None:
         (OSError("odd"), "The mail server did not accept it. The error: OSError: odd"),
     ],
 )
-def test_what_failed_is_said(
+def test_test_message_that_failed_names_the_cause(
     ada: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, error: OSError, sentence: str
 ) -> None:
     settings.EMAIL_BACKEND = f"{__name__}.Failing"
@@ -91,7 +91,7 @@ def test_what_failed_is_said(
     assert "s3cret" not in message
 
 
-def test_without_a_mail_server_nothing_is_tried(settings: Settings) -> None:
+def test_test_message_without_a_mail_server_is_not_sent(settings: Settings) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
     with pytest.raises(CommandError) as caught:
         call_command("testmail", TO, stdout=StringIO())
@@ -109,7 +109,7 @@ def test_no_address_is_no_recipient(address: str) -> None:
     assert mail.outbox == []
 
 
-def test_it_is_for_administrators_and_has_a_limit(ada: Client, sam: User, settings: Settings) -> None:
+def test_test_message_is_limited_and_for_administrators_only(ada: Client, sam: User, settings: Settings) -> None:
     assert signed_in(sam).post("/status", {"test_mail": TO}).status_code == 404
     settings.HUB_RATE_LIMITS = {"email-by-account": 1}
     assert ada.post("/status", {"test_mail": TO}).status_code == 302
@@ -121,6 +121,8 @@ def test_it_is_for_administrators_and_has_a_limit(ada: Client, sam: User, settin
     ("ssl", "tls", "user", "words"),
     [(True, False, "", "with TLS from the start, without a password."), (False, False, "", "with no TLS, without a")],
 )
-def test_how_it_was_tried(settings: Settings, ssl: bool, tls: bool, user: str, words: str) -> None:
+def test_test_message_describes_the_server_and_protocol(
+    settings: Settings, ssl: bool, tls: bool, user: str, words: str
+) -> None:
     settings.EMAIL_USE_SSL, settings.EMAIL_USE_TLS, settings.EMAIL_HOST_USER = ssl, tls, user
     assert words in test_message.tried(TO)

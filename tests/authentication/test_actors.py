@@ -26,7 +26,7 @@ def code(client: Client, path: str, headers: dict[str, str]) -> tuple[int, str]:
     return answer.status_code, answer["X-Error-Code"]
 
 
-def test_every_way_in(client: Client, channel: Channel, olga: User) -> None:
+def test_actor_by_every_credential_source_is_accepted(client: Client, channel: Channel, olga: User) -> None:
     secret = make_key(olga)
     assert status(client) == 401
     assert status(client, authorization=f"Bearer {secret}") == 200
@@ -169,7 +169,7 @@ def test_a_cookie_is_no_credential_for_uploading(client: Client, channel: Channe
         ),
     ],
 )
-def test_key_with_something_around_it_is_told_what(
+def test_key_with_surrounding_characters_gets_a_hint(
     client: Client, channel: Channel, olga: User, form: str, word: str
 ) -> None:
     secret = make_key(olga)

@@ -42,7 +42,7 @@ def make_old(**fields: Any) -> None:
     ApiKey.objects.update(**values | fields)
 
 
-def test_the_owner_of_a_new_key_is_told(
+def test_new_key_is_mailed_to_its_owner(
     channel: Channel,
     olga: User,
     sent_jobs: Jobs,
@@ -61,7 +61,7 @@ def test_the_owner_of_a_new_key_is_told(
     assert secret not in body
 
 
-def test_the_owners_of_a_channel_are_told_of_its_new_key(
+def test_new_channel_key_is_mailed_to_the_owners(
     channel: Channel,
     olga: User,
     sent_jobs: Jobs,
@@ -76,7 +76,7 @@ def test_the_owners_of_a_channel_are_told_of_its_new_key(
     assert "channels:" not in body
 
 
-def test_who_has_a_key_that_ends_soon_is_told_once(
+def test_expiring_key_is_mailed_once(
     olga: User, sent_jobs: Jobs, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     secret = make_key(olga)
@@ -93,7 +93,7 @@ def test_who_has_a_key_that_ends_soon_is_told_once(
     assert AuditEvent.objects.filter(action="key.expires").count() == 1
 
 
-def test_of_a_robot_the_owners_are_told(
+def test_expiring_channel_key_is_mailed_to_the_owners(
     channel: Channel,
     olga: User,
     sent_jobs: Jobs,
@@ -122,14 +122,14 @@ def test_of_a_robot_the_owners_are_told(
     ],
     ids=["never", "later", "over", "revoked", "told", "short-lived"],
 )
-def test_of_others_nobody_is_told(olga: User, fields: dict[str, Any]) -> None:
+def test_other_keys_send_no_expiry_mail(olga: User, fields: dict[str, Any]) -> None:
     make_key(olga)
     make_old(**fields)
     tasks.warn_of_expiring_keys()
     assert not AuditEvent.objects.filter(action="key.expires").exists()
 
 
-def test_nobody_is_told_of_what_is_gone_or_minted(channel: Channel, olga: User) -> None:
+def test_keys_of_deleted_channels_and_short_lived_tokens_send_no_expiry_mail(channel: Channel, olga: User) -> None:
     make_robot(channel, olga)
     make_short_lived_token(make_publisher(channel))
     make_old()
@@ -138,5 +138,5 @@ def test_nobody_is_told_of_what_is_gone_or_minted(channel: Channel, olga: User) 
     assert not AuditEvent.objects.filter(action="key.expires").exists()
 
 
-def test_the_schedule_asks_for_it() -> None:
+def test_schedule_has_the_job_for_expiring_keys() -> None:
     assert app.conf.beat_schedule["warn-of-expiring-keys"]["task"] == "channels_app.tasks.warn_of_expiring_keys"

@@ -46,7 +46,7 @@ def test_every_other_route_is_404_with_a_sentence(key: str) -> None:
                 assert answer.content.decode() == NO_PAGES, route
 
 
-def test_what_is_served_there(key: str) -> None:
+def test_routes_of_clients_are_served_below_a_path_key(key: str) -> None:
     client = Client()
     assert client.get(f"/t/{key}/demo/noarch/repodata.json").status_code == 200
     assert client.get(f"/t/{key}/demo/channeldata.json").status_code == 200
@@ -61,7 +61,7 @@ def test_what_is_served_there(key: str) -> None:
     "path",
     ["", "/", "/static/css/base.css", "/robots.txt", "/healthz", "/readyz", "/metrics", "/admin/", "//demo"],
 )
-def test_nothing_else_is_served_whatever_serves_it(client: Client, key: str, path: str) -> None:
+def test_other_routes_below_a_path_key_are_404(client: Client, key: str, path: str) -> None:
     answer = client.get(f"/t/{key}{path}")
     assert (answer.status_code, answer.content.decode()) == (404, NO_PAGES), path
 

@@ -26,7 +26,7 @@ URL_PAYLOADS = ["javascript:window.ran=1", "data:text/html,<script>window.ran=1<
 MARKDOWN = f'# {PAYLOAD}\n\n[click](javascript:window.ran=1) ![x](x" onerror=window.ran=1) <svg onload=window.ran=1>'
 
 
-def test_axe_finds_nothing_and_nothing_overflows(hub_with_data: LiveHub, visit: Visit) -> None:
+def test_every_page_has_no_axe_violation_and_no_overflow(hub_with_data: LiveHub, visit: Visit) -> None:
     axe = needed(NODE_MODULES / "axe-core" / "axe.min.js", "axe-core").read_text()
     people = {name: visit(name) for name in (None, "olga", "max", "ada")}
     found = []
@@ -65,7 +65,7 @@ def lighthouse(url: str, folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("path", ["/", "/channels/geo-tools", "/channels/geo-tools/packages/strata"])
-def test_lighthouse(
+def test_every_page_reaches_the_lighthouse_scores(
     hub_with_data: LiveHub, path: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Use the best of three runs: a busy machine can make a page slow, never fast."""

@@ -135,7 +135,7 @@ def test_a_channels_life_with_drag_and_drop(visit: Visit, files: list[Path]) -> 
     assert sam.open("/channels/journey").title().startswith("Page not found")
 
 
-def test_the_same_without_javascript(visit: Visit, files: list[Path]) -> None:
+def test_journey_works_without_javascript(visit: Visit, files: list[Path]) -> None:
     olga, sam = visit("olga", javascript=False), visit("sam", javascript=False)
     page = create_channel(olga, "plain")
     olga.open("/channels/plain/settings/upload")
@@ -200,7 +200,7 @@ def type_into(page: Page, name: str, text: str) -> None:
     page.keyboard.type(text)
 
 
-def test_by_keyboard_alone(visit: Visit, files: list[Path]) -> None:
+def test_journey_works_by_keyboard_alone(visit: Visit, files: list[Path]) -> None:
     olga, max_, sam = visit("olga"), visit("max"), visit("sam")
     page = olga.open("/channels")
     press(page, "New channel", "/channels/new")

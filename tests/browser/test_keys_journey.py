@@ -26,7 +26,7 @@ def make_key(page: Page, name: str, channel: str) -> str:
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
-def test_a_keys_life(hub: LiveHub, visit: Visit, tmp_path: Path, javascript: bool) -> None:
+def test_key_is_created_shown_and_revoked(hub: LiveHub, visit: Visit, tmp_path: Path, javascript: bool) -> None:
     name = "by-script" if javascript else "by-form"
     hub.manage("createchannel", f"keys-{name}", "--owner", "max")
     page = visit("max", javascript=javascript).open("/")

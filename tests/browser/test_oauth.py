@@ -63,7 +63,7 @@ def test_cancelling_goes_back_too(hub: LiveHub, visit: Visit) -> None:
         by_browser(hub.url, browse)
 
 
-def test_device(hub: LiveHub, visit: Visit) -> None:
+def test_device_signs_in_by_a_code(hub: LiveHub, visit: Visit) -> None:
     page = visit("olga").page
 
     def browse(address: str) -> None:

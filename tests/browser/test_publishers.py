@@ -31,7 +31,7 @@ def upload_status(hub: LiveHub, channel: str, key: str) -> int:
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
-def test_a_publishers_life(hub: LiveHub, issuer: FakeIssuer, visit: Visit, javascript: bool) -> None:
+def test_publisher_is_added_used_and_removed(hub: LiveHub, issuer: FakeIssuer, visit: Visit, javascript: bool) -> None:
     channel = "published-by-script" if javascript else "published-by-form"
     hub.manage("createchannel", channel, "--owner", "olga")
     hub.shell(REGISTER.format(issuer.url))

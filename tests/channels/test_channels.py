@@ -24,7 +24,7 @@ def test_a_channel_has_an_owner_an_event_and_an_index_to_come(
 
 
 @pytest.mark.parametrize("name", ["geo-tools", "conda-forge", "_private", "a", "0", "a.b_c-d", "a" * 128])
-def test_good_names(name: str) -> None:
+def test_check_name_of_a_valid_name_passes(name: str) -> None:
     channels.check_name(name)
 
 
@@ -47,7 +47,7 @@ def test_good_names(name: str) -> None:
         ("admin", "'admin' is a path of the hub itself"),
     ],
 )
-def test_bad_names(name: str, sentence: str) -> None:
+def test_check_name_of_a_bad_name_is_refused(name: str, sentence: str) -> None:
     with pytest.raises(HubError) as caught:
         channels.check_name(name)
     assert caught.value.status == 400
@@ -66,7 +66,7 @@ def run(*arguments: str) -> str:
     return out.getvalue().strip()
 
 
-def test_createchannel(olga: User) -> None:
+def test_createchannel_prints_visibility_and_owner(olga: User) -> None:
     assert run("createchannel", "demo", "--owner", "olga") == "demo: a private channel of olga."
     assert run("createchannel", "open", "--owner", "olga", "--public") == "open: a public channel of olga."
     assert list(Channel.objects.values_list("name", "is_private")) == [("demo", True), ("open", False)]
@@ -107,7 +107,7 @@ def test_createapikey_by_default_reads_all_channels_for_a_year(olga: User) -> No
         (["olga", "--name", "x", "--scope", "own"], "invalid choice: 'own'"),
     ],
 )
-def test_createapikey_refuses(olga: User, arguments: list[str], sentence: str) -> None:
+def test_createapikey_with_bad_arguments_is_refused(olga: User, arguments: list[str], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         run("createapikey", *arguments)
     assert not ApiKey.objects.exists()

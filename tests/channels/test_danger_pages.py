@@ -25,7 +25,7 @@ def owner(channel: Channel, olga: User) -> Client:
     return signed_in(olga)
 
 
-def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, max_: User) -> None:
+def test_transfer_to_an_owner_changes_the_owner(owner: Client, channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_, Role.OWNER)
     form = {"action": "transfer", "transfer-username": "max", "transfer-confirm": "demo"}
     response = owner.post(DANGER, form)
@@ -46,7 +46,9 @@ def test_a_channel_is_transferred(owner: Client, channel: Channel, olga: User, m
         ("", "demo", "This field is required."),
     ],
 )
-def test_a_transfer_refuses(owner: Client, max_: User, username: str, typed: str, sentence: str) -> None:
+def test_transfer_with_bad_input_is_refused(
+    owner: Client, max_: User, username: str, typed: str, sentence: str
+) -> None:
     form = {"action": "transfer", "transfer-username": username, "transfer-confirm": typed}
     response = owner.post(DANGER, form)
     assert response.status_code == 200
@@ -54,7 +56,7 @@ def test_a_transfer_refuses(owner: Client, max_: User, username: str, typed: str
     assert events() == []
 
 
-def test_the_danger_page_says_what_will_go(owner: Client, channel: Channel, max_: User) -> None:
+def test_danger_page_lists_the_content_to_delete(owner: Client, channel: Channel, max_: User) -> None:
     make_artifact(channel, size_bytes=3 * MIB)
     make_artifact(channel, version="2.0", size_bytes=MIB)
     make_member(channel, max_)
@@ -91,7 +93,7 @@ def test_a_channel_is_deleted_with_its_name_typed_and_restored(
     ]
 
 
-def test_only_owners_restore(channel: Channel, olga: User, max_: User, client: Client) -> None:
+def test_restore_by_a_maintainer_is_refused(channel: Channel, olga: User, max_: User, client: Client) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     channels.delete(actor=Actor(user=olga), channel=channel)
     assert signed_in(max_).post(RESTORE).status_code == client.post(RESTORE).status_code == 404
@@ -99,7 +101,7 @@ def test_only_owners_restore(channel: Channel, olga: User, max_: User, client: C
     assert Channel.objects.get().deleted_at is not None
 
 
-def test_a_member_leaves(channel: Channel, max_: User) -> None:
+def test_member_leaves_the_channel_by_the_page(channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.VIEWER)
     client = signed_in(max_)
     assert "Leave this channel" in text(client.get(LEAVE))
@@ -108,12 +110,12 @@ def test_a_member_leaves(channel: Channel, max_: User) -> None:
     assert client.get(BASE).status_code == 404
 
 
-def test_the_last_owner_is_told_what_to_do_instead_of_leaving(owner: Client) -> None:
+def test_last_owner_gets_a_hint_instead_of_leaving(owner: Client) -> None:
     assert "You are the last owner of demo" in text(owner.get(LEAVE))
     assert escape("olga is the last owner of 'demo'") in text(owner.post(LEAVE))
     assert Member.objects.count() == 1
 
 
-def test_who_is_no_member_has_nothing_to_leave(client: Client, sam: User) -> None:
+def test_non_member_gets_403_for_leaving(client: Client, sam: User) -> None:
     make_channel("demo", is_private=False)
     assert signed_in(sam).get(LEAVE).status_code == client.get(LEAVE).status_code == 403

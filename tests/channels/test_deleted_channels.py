@@ -39,7 +39,7 @@ def stored(folder: str = "demo") -> list[str]:
     return sorted(store().list(f"{folder}/"))
 
 
-def test_within_the_grace_nothing_goes(published: Channel, olga: User) -> None:
+def test_deleted_channel_within_the_grace_time_keeps_its_data(published: Channel, olga: User) -> None:
     before = stored()
     age(published, 23)
     housekeeping.remove_leftovers()
@@ -49,7 +49,7 @@ def test_within_the_grace_nothing_goes(published: Channel, olga: User) -> None:
     assert Artifact.objects.count() == 1
 
 
-def test_after_the_grace_all_of_it_goes_but_for_the_name(published: Channel, olga: User) -> None:
+def test_deleted_channel_after_the_grace_time_keeps_only_its_name(published: Channel, olga: User) -> None:
     make_channel("demo-2")
     store().put("demo-2/noarch/repodata.json", b"{}")
     make_key(olga, channels=[published])
@@ -70,7 +70,7 @@ def test_the_name_is_taken_until_then(published: Channel, sam: User) -> None:
         channels.create(name="demo", owner=sam, is_private=True)
 
 
-def test_after_the_grace_nothing_is_restored(published: Channel, olga: User) -> None:
+def test_restore_after_the_grace_time_is_refused(published: Channel, olga: User) -> None:
     age(published, 25)
     with pytest.raises(HubError, match="'demo' can't be restored: the time for that is over"):
         channels.restore(actor=Actor(user=olga), channel=published)
@@ -100,7 +100,7 @@ def _is_locked_here() -> bool:
         return first and not second
 
 
-def test_owners_find_their_deleted_channels_with_the_time_they_go(
+def test_owners_see_deleted_channels_with_their_purge_time(
     published: Channel, olga: User, max_: User, sam: User, admin_user: User
 ) -> None:
     Member.objects.create(channel=published, user=max_, role=Role.MAINTAINER)

@@ -33,11 +33,13 @@ CASES = [
 
 
 @pytest.mark.parametrize(("life", "reads", "final", "wrong"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
-def test_what_is_wrong_is_named(life: Life, reads: list[Read], final: Read, wrong: dict[str, list[str]]) -> None:
+def test_inconsistent_history_names_the_fault(
+    life: Life, reads: list[Read], final: Read, wrong: dict[str, list[str]]
+) -> None:
     assert judge({"a": life}, reads, final, within_s=WITHIN_S).wrong() == wrong
 
 
-def test_what_nobody_uploaded_is_a_phantom() -> None:
+def test_file_without_an_upload_is_a_phantom() -> None:
     assert judge({}, [read(3, "b")], read(50), within_s=WITHIN_S).wrong() == {"phantom": ["b"]}
 
 

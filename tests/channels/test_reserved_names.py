@@ -91,31 +91,31 @@ WAYS: dict[str, Callable[[User], str]] = {
 
 @pytest.mark.parametrize("who", ["sam", "mia"])
 @pytest.mark.parametrize("way", WAYS)
-def test_nobody_but_its_last_owners_takes_the_name(gone: None, sam: User, way: str, who: str) -> None:
+def test_name_of_a_deleted_channel_is_refused_to_other_users(gone: None, sam: User, way: str, who: str) -> None:
     told = WAYS[way](User.objects.get(username=who))
     assert SENTENCE.replace("'", "") in told.replace("&#x27;", "").replace("'", "")
     assert not Channel.objects.exists()
     assert ReservedName.objects.filter(name="demo").exists()
 
 
-def test_an_administrator_frees_it_first(gone: None, admin_user: User) -> None:
+def test_administrator_must_free_a_reserved_name_before_its_use(gone: None, admin_user: User) -> None:
     with pytest.raises(HubError, match="is reserved"):
         channels.create(name="demo", owner=admin_user, is_private=True)
 
 
 @pytest.mark.parametrize("name", ["olga", "ida"])
-def test_each_of_its_last_owners_makes_it_again(gone: None, name: str) -> None:
+def test_each_last_owner_may_create_the_channel_again(gone: None, name: str) -> None:
     channels.create(name="demo", owner=User.objects.get(username=name), is_private=True)
     assert not ReservedName.objects.exists()
 
 
-def test_it_is_reserved_for_nobody_where_its_owners_are_gone(gone: None, sam: User) -> None:
+def test_name_without_living_owners_stays_reserved(gone: None, sam: User) -> None:
     User.objects.filter(username__in=["olga", "ida"]).delete()
     with pytest.raises(HubError, match="is reserved"):
         channels.create(name="demo", owner=sam, is_private=True)
 
 
-def test_the_command_frees_it_and_its_owners_are_told(gone: None, sam: User) -> None:
+def test_freename_frees_the_name_and_mails_its_owners(gone: None, sam: User) -> None:
     out = StringIO()
     call_command("freename", "demo", stdout=out)
     assert "Any user can now create a channel 'demo'." in out.getvalue()
@@ -130,7 +130,7 @@ def test_the_command_frees_it_and_its_owners_are_told(gone: None, sam: User) -> 
         call_command("freename", "demo")
 
 
-def test_the_administration_frees_it(gone: None, admin_user: User, sam: User) -> None:
+def test_administration_frees_a_reserved_name(gone: None, admin_user: User, sam: User) -> None:
     address = reverse("admin:channels_app_reservedname_changelist")
     browser = signed_in(admin_user)
     assert "ida, olga" in text(browser.get(address)) or "olga, ida" in text(browser.get(address))
@@ -140,7 +140,7 @@ def test_the_administration_frees_it(gone: None, admin_user: User, sam: User) ->
 
 
 @pytest.mark.parametrize("name", ["olga", "sam"])
-def test_only_administrators_free_it(gone: None, sam: User, name: str) -> None:
+def test_reserved_name_is_freed_by_administrators_only(gone: None, sam: User, name: str) -> None:
     user = User.objects.get(username=name)
     user.is_staff = True
     user.save()
@@ -151,7 +151,7 @@ def test_only_administrators_free_it(gone: None, sam: User, name: str) -> None:
     assert ReservedName.objects.exists()
 
 
-def test_no_key_frees_it(gone: None, admin_user: User) -> None:
+def test_reserved_name_is_not_freed_by_a_key(gone: None, admin_user: User) -> None:
     make_key(admin_user)
     with pytest.raises(HubError, match="Only administrators"):
         reserved_names.free(name="demo", actor=Actor(user=admin_user, key=admin_user.keys.get()))

@@ -29,7 +29,7 @@ def owner(channel: Channel, olga: User) -> Client:
 
 
 @pytest.mark.parametrize("path", [GENERAL, MEMBERS, POLICIES, ACTIVITY, DANGER, LEAVE, RESTORE])
-def test_strangers_find_nothing(channel: Channel, client: Client, sam: User, path: str) -> None:
+def test_settings_pages_for_strangers_are_404(channel: Channel, client: Client, sam: User, path: str) -> None:
     for stranger in (client, signed_in(sam)):
         assert stranger.get(path).status_code == 404
         assert stranger.post(path).status_code == (405 if path == ACTIVITY else 404)
@@ -44,7 +44,7 @@ def test_strangers_find_nothing(channel: Channel, client: Client, sam: User, pat
         (Role.OWNER, {GENERAL, MEMBERS, POLICIES, ACTIVITY, DANGER, LEAVE}),
     ],
 )
-def test_each_role_gets_to_what_it_may_do(channel: Channel, max_: User, role: str, allowed: set[str]) -> None:
+def test_each_role_opens_its_settings_pages(channel: Channel, max_: User, role: str, allowed: set[str]) -> None:
     make_member(channel, max_, role)
     client = signed_in(max_)
     for path in (GENERAL, MEMBERS, POLICIES, ACTIVITY, DANGER, LEAVE):
@@ -53,7 +53,7 @@ def test_each_role_gets_to_what_it_may_do(channel: Channel, max_: User, role: st
 
 
 @pytest.mark.parametrize("path", [GENERAL, MEMBERS, POLICIES, DANGER])
-def test_who_may_only_upload_changes_nothing(channel: Channel, max_: User, path: str) -> None:
+def test_contributor_changes_no_setting(channel: Channel, max_: User, path: str) -> None:
     make_member(channel, max_, Role.CONTRIBUTOR)
     form = {"action": "delete", "delete-confirm": "demo", "visibility": "public", "confirm_visibility": "on"}
     assert signed_in(max_).post(path, form).status_code == 403
@@ -61,7 +61,7 @@ def test_who_may_only_upload_changes_nothing(channel: Channel, max_: User, path:
     assert Channel.objects.get().deleted_at is None
 
 
-def test_who_may_only_upload_is_led_to_the_upload_page(channel: Channel, max_: User) -> None:
+def test_contributor_is_redirected_to_the_upload_page(channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.CONTRIBUTOR)
     response = signed_in(max_).get(GENERAL)
     assert (response.status_code, response.headers["Location"]) == (302, f"{BASE}/settings/upload")
@@ -78,7 +78,7 @@ MANAGING = ["General", "Members", "Trusted publishers", "Channel keys", "Upload 
         (Role.OWNER, [*MANAGING, "Leave", "Delete or transfer"]),
     ],
 )
-def test_the_sidebar_shows_what_the_reader_may_do(channel: Channel, max_: User, role: str, entries: list[str]) -> None:
+def test_sidebar_shows_the_permitted_pages(channel: Channel, max_: User, role: str, entries: list[str]) -> None:
     make_member(channel, max_, role)
     page = text(signed_in(max_).get(LEAVE))
     side = page[page.index('class="side"') : page.index("</nav>", page.index('class="side"'))]
@@ -98,11 +98,11 @@ def test_every_form_needs_its_token(channel: Channel, olga: User, path: str) -> 
 
 
 @pytest.mark.parametrize("path", [GENERAL, MEMBERS, POLICIES, ACTIVITY, DANGER, LEAVE])
-def test_pages_hold_nothing_that_the_policy_forbids(owner: Client, path: str) -> None:
+def test_settings_pages_comply_with_the_content_policy(owner: Client, path: str) -> None:
     assert not re.search(r"<style|<script(?! (?:type=\"module\" )?src=)|\sstyle=|\son[a-z]+=", text(owner.get(path)))
 
 
-def test_an_administrator_may_everything_and_has_nothing_to_leave(channel: Channel, admin_client: Client) -> None:
+def test_administrator_has_every_setting_but_no_leave_page(channel: Channel, admin_client: Client) -> None:
     assert all(admin_client.get(path).status_code == 200 for path in (GENERAL, MEMBERS, POLICIES, ACTIVITY, DANGER))
     assert admin_client.get(LEAVE).status_code == 403
     assert LEAVE not in text(admin_client.get(GENERAL))
@@ -122,7 +122,7 @@ def test_the_description_is_saved_in_one_line(owner: Client) -> None:
     assert events() == [("channel.update", "demo", {"description": {"from": "", "to": "Maps, and more"}})]
 
 
-def test_saving_what_is_there_is_no_event(owner: Client) -> None:
+def test_saving_unchanged_settings_records_no_event(owner: Client) -> None:
     assert owner.post(GENERAL, {"description": "", "visibility": "private"}).status_code == 302
     assert events() == []
 
@@ -171,7 +171,7 @@ def test_a_logo_comes_and_goes(owner: Client) -> None:
         ),
     ],
 )
-def test_general_refuses(owner: Client, form: dict[str, object], sentence: str) -> None:
+def test_general_settings_with_bad_input_are_refused(owner: Client, form: dict[str, object], sentence: str) -> None:
     response = owner.post(GENERAL, form)
     assert response.status_code == 200
     assert escape(sentence) in text(response)
@@ -181,7 +181,7 @@ def test_general_refuses(owner: Client, form: dict[str, object], sentence: str) 
 ALL_OFF = {"max_upload_mib": ""}
 
 
-def test_policies_are_changed(owner: Client) -> None:
+def test_policies_form_changes_every_policy(owner: Client) -> None:
     form = {
         "allow_overwrite": "on",
         "only_trusted_publishers": "on",
@@ -234,7 +234,7 @@ def test_only_an_administrator_sets_a_limit_above_the_hubs(owner: Client, admin_
 
 
 @pytest.mark.parametrize("limit", ["0", "-3", "1.5", "many", "9" * 40])
-def test_policies_refuse_what_is_no_limit(owner: Client, limit: str) -> None:
+def test_policies_with_a_bad_limit_are_refused(owner: Client, limit: str) -> None:
     response = owner.post(POLICIES, {"max_upload_mib": limit})
     assert 'class="errorlist"' in text(response)
     assert events() == []

@@ -37,7 +37,7 @@ def test_every_command_is_one_that_its_client_accepts(settings: LazySettings, ad
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_what_is_stored_at_login_is_found_again(settings: LazySettings, address: str) -> None:
+def test_login_commands_store_the_key_for_the_host(settings: LazySettings, address: str) -> None:
     page = shown(address, settings, is_private=True)
     logins = [parse(command).arguments[0] for command in commands(page) if " auth login " in command]
     [in_github] = re.findall("auth-host: (.*)", page)

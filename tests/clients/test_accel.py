@@ -131,7 +131,7 @@ def test_other_origins_read_public_files_alone(world: World) -> None:
         assert not [header for header in private.headers if header.startswith("Access-Control-")]
 
 
-def test_parts(world: World) -> None:
+def test_range_requests_through_nginx_get_206(world: World) -> None:
     path = f"/private/noarch/{FILE}"
     etag = world.get(path, world.key).headers["ETag"]
     for headers in ({"Range": "bytes=10-19"}, {"Range": "bytes=10-19", "If_Range": etag}):
@@ -151,7 +151,7 @@ def test_a_real_client_solves_and_installs(world: World) -> None:
     assert "share/demo.txt" in reader.install("demo")
 
 
-def test_what_is_kept_is_read_by_nobody_without_the_right(world: World) -> None:
+def test_cached_file_without_permission_is_refused(world: World) -> None:
     key = world.hub.manage("createapikey", "admin", "--name", "short", "--scope", "read")
     path = f"/private/noarch/{FILE}"
     assert [world.get(path, key).status for _ in range(3)] == [200] * 3

@@ -75,7 +75,7 @@ def sidecars(hub: LiveHub, file_name: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("shards", [True, False])
-def test_py_rattler_accepts_what_the_hub_serves(hub: LiveHub, tmp_path: Path, shards: bool) -> None:
+def test_py_rattler_accepts_served_attestations(hub: LiveHub, tmp_path: Path, shards: bool) -> None:
     file_name = publish(hub, tmp_path, f"good-{shards}".lower())
     reader = Reader(f"{hub.url}/{CHANNEL}", shards=shards)
     [attestation] = [reader.verify(file_name, sigstore.instance().trusted_root_json)["attestation"]]
@@ -121,13 +121,13 @@ def test_py_rattler_refuses_a_tampered_sidecar(hub: LiveHub, tmp_path: Path) -> 
         Reader(f"{hub.url}/{CHANNEL}").verify(file_name, sigstore.instance().trusted_root_json)
 
 
-def test_py_rattler_refuses_what_another_instance_signed(hub: LiveHub, tmp_path: Path) -> None:
+def test_py_rattler_refuses_attestations_of_another_instance(hub: LiveHub, tmp_path: Path) -> None:
     file_name = publish(hub, tmp_path, "elsewhere")
     with pytest.raises(ReadError, match="verif"):
         Reader(f"{hub.url}/{CHANNEL}").verify(file_name, sigstore.instance("other").trusted_root_json)
 
 
-def test_what_does_not_hold_is_told_to_the_client(hub: LiveHub, tmp_path: Path) -> None:
+def test_refused_attestation_is_reported_to_the_client(hub: LiveHub, tmp_path: Path) -> None:
     file = make_conda(tmp_path, name="bad")
     statement = sigstore.statement(file.name, "0" * 64, f"{hub.url}/{CHANNEL}")
     answer = upload(hub, file, sigstore.instance().bundle(statement), hub.shell(MINT))

@@ -77,7 +77,7 @@ def test_sign_in_by_the_browser(hub: LiveHub, package: Path, people: dict[str, B
     assert reader(hub, vera).solve("signed-in") == [package.name]
 
 
-def test_viewer_uploads_nothing(hub: LiveHub, people: dict[str, Browse], tmp_path: Path) -> None:
+def test_upload_by_a_viewer_is_refused(hub: LiveHub, people: dict[str, Browse], tmp_path: Path) -> None:
     vera = by_device(hub.url, people["vera"])
     with pytest.raises(UploadError, match="vera may read 'closed' but not upload there"):
         upload_signed_in(hub, "closed", make_conda(tmp_path), vera)
@@ -95,7 +95,7 @@ def test_processes_that_refresh_at_once_all_go_on(hub: LiveHub, package: Path, p
     assert solved == [[package.name]] * AT_ONCE
 
 
-def test_after_signing_out_nothing_goes(hub: LiveHub, people: dict[str, Browse], tmp_path: Path) -> None:
+def test_token_after_signing_out_is_refused(hub: LiveHub, people: dict[str, Browse], tmp_path: Path) -> None:
     credential = by_device(hub.url, people["olga"])
     sign_out(credential)
     with pytest.raises(ReadError, match="401"):

@@ -104,7 +104,7 @@ def test_zst_files_have_no_content_encoding(hub: LiveHub, keys: Keys, paths: lis
         ("bytes=3-999999999", slice(3, None)),
     ],
 )
-def test_part_of_a_package(hub: LiveHub, keys: Keys, file: Path, asked: str, expected: slice) -> None:
+def test_range_of_a_package_gets_206(hub: LiveHub, keys: Keys, file: Path, asked: str, expected: slice) -> None:
     content = file.read_bytes()
     first, end, _ = expected.indices(len(content))
     answer = ask(hub, f"/reading/noarch/{file.name}", keys.olga, headers={"Range": asked})
@@ -113,7 +113,7 @@ def test_part_of_a_package(hub: LiveHub, keys: Keys, file: Path, asked: str, exp
 
 
 @by_the_hub
-def test_part_behind_the_end(hub: LiveHub, keys: Keys, file: Path) -> None:
+def test_range_behind_the_end_gets_416(hub: LiveHub, keys: Keys, file: Path) -> None:
     size_bytes = file.stat().st_size
     answer = ask(hub, f"/reading/noarch/{file.name}", keys.olga, headers={"Range": f"bytes={size_bytes}-"})
     assert answer.status == 416
@@ -133,7 +133,7 @@ def test_part_of_another_file_is_the_whole_of_this(hub: LiveHub, keys: Keys, fil
 
 @pytest.mark.usefixtures("file")
 @pytest.mark.parametrize("name", [*INDEX_FILES, "noarch/read-1.0-0.conda", "nosuch", "a/b/c", "noarch/none.conda"])
-def test_private_and_missing_channel_are_told_apart_by_nobody(hub: LiveHub, keys: Keys, name: str) -> None:
+def test_private_and_missing_channel_get_equal_responses(hub: LiveHub, keys: Keys, name: str) -> None:
     for key, status in ((None, 401), (keys.sam, 403), ("wrong", 401)):
         private, missing = ask(hub, f"/reading/{name}", key), ask(hub, f"/missing/{name}", key)
         assert private.status == missing.status == status
@@ -153,7 +153,7 @@ def test_challenge_names_both_schemes(hub: LiveHub) -> None:
 
 
 @pytest.mark.usefixtures("file")
-def test_errors_are_text(hub: LiveHub, keys: Keys) -> None:
+def test_errors_for_clients_are_plain_text(hub: LiveHub, keys: Keys) -> None:
     for name in ("nosuch", "noarch/none-1.0-0.conda", "no-subdir-at-all/repodata.json", "noarch/shards/x.msgpack.zst"):
         answer = ask(hub, f"/reading/{name}", keys.olga)
         assert answer.status == 404
@@ -161,7 +161,7 @@ def test_errors_are_text(hub: LiveHub, keys: Keys) -> None:
         assert answer.text.startswith("'reading' has no ")
 
 
-def test_idle_connections_hold_nobody_up(hub: LiveHub) -> None:
+def test_idle_connections_delay_no_request(hub: LiveHub) -> None:
     with ExitStack() as stack:
         for _ in range(IDLE_CONNECTIONS):
             stack.enter_context(create_connection(("127.0.0.1", hub.port)))

@@ -88,7 +88,7 @@ def test_a_folder_moves_into_a_bucket_and_back(hub: LiveHub, seaweed: S3Server, 
 
 @pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="there is no PostgreSQL to move into")
 @pytest.mark.parametrize("to", ["postgresql", "sqlite"])
-def test_the_database_moves(to: str, tmp_path: Path) -> None:
+def test_database_moves_to_postgresql_and_back(to: str, tmp_path: Path) -> None:
     with own_services() as services:
         sqlite = f"sqlite:///{tmp_path / 'data' / 'hub.sqlite3'}"
         urls = {"sqlite": sqlite, "postgresql": services["DATABASE_URL"]}

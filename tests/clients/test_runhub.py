@@ -173,7 +173,7 @@ def test_parts_end_with_a_killed_hub(hub: LiveHub, figure: Figure) -> None:
     hub.start()
 
 
-def test_port_that_is_taken(tmp_path: Path) -> None:
+def test_start_on_a_used_port_prints_one_line(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert why_no_start(tmp_path, HUB_PORT=f"{port}") == (
@@ -225,7 +225,7 @@ def test_data_folder_that_cant_be(tmp_path: Path) -> None:
         ("HUB_PUBLIC_URL", "hub.example.org", "HUB_PUBLIC_URL is 'hub.example.org'; expected an origin such as"),
     ],
 )
-def test_bad_setting(tmp_path: Path, name: str, value: str, expected: str) -> None:
+def test_start_with_a_bad_setting_prints_one_line(tmp_path: Path, name: str, value: str, expected: str) -> None:
     assert expected in why_no_start(tmp_path, **{name: value})
 
 

@@ -45,7 +45,7 @@ def test_metrics_are_nobodys_outside(hub: LiveHub) -> None:
     assert (answer.status, answer.text) == (404, "There is nothing at /metrics.\n")
 
 
-def test_what_is_larger_than_anything_is_refused_by_its_length(hub: LiveHub, channel: str, keys: Keys) -> None:
+def test_body_above_every_limit_is_refused_by_its_length(hub: LiveHub, channel: str, keys: Keys) -> None:
     with closing(socket.create_connection(("127.0.0.1", hub.port), timeout=10)) as connection:
         head = f"POST /api/v1/upload/{channel} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {3 * GIB}\r\n\r\n"
         connection.sendall(head.encode())
@@ -54,7 +54,7 @@ def test_what_is_larger_than_anything_is_refused_by_its_length(hub: LiveHub, cha
     assert "The body is too large; expected at most 2049m for a package, 2m for anything else." in answer
 
 
-def test_slow_senders_hold_nobody_up(hub: LiveHub, channel: str, keys: Keys) -> None:
+def test_slow_senders_delay_no_request(hub: LiveHub, channel: str, keys: Keys) -> None:
     head = f"POST /api/v1/upload/{channel} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nx"
     senders = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(SLOW_SENDERS)]
     try:
@@ -78,7 +78,7 @@ def test_no_credential_is_in_nginxs_log(hub: LiveHub, channel: str, keys: Keys) 
     assert keys.olga not in hub.log()
 
 
-def test_web_processes_are_replaced_and_nobody_notices(
+def test_replacement_of_web_processes_fails_no_request(
     hub: LiveHub, channel: str, keys: Keys, tmp_path: Path, figure: Figure
 ) -> None:
     """The processes are replaced one by one while two clients read and one uploads."""

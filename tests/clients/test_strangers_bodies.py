@@ -117,7 +117,7 @@ def test_a_refusal_is_the_uploads_own(front: LiveHub, embedded: LiveHub) -> None
 
 
 @pytest.mark.parametrize("way", ["bearer", "basic", "path", "user"])
-def test_whoever_may_is_let_in(front: LiveHub, tmp_path: Path, key: str, way: str) -> None:
+def test_upload_with_permission_is_accepted(front: LiveHub, tmp_path: Path, key: str, way: str) -> None:
     package = make_conda(tmp_path, name=f"pack{way}").read_bytes()
     headers = {"Content-Type": "application/octet-stream", "X-File-Name": f"pack{way}-1.0-0.conda"}
     if way == "bearer":
@@ -167,7 +167,7 @@ def slowest_of_five(hub: LiveHub) -> float:
 
 @pytest.mark.parametrize("way", ["embedded", "front"])
 @pytest.mark.parametrize("kind", ["headers", "form", "upload", "token", "chunked", "begun", "large"])
-def test_slow_ones_hold_up_nobody(request: pytest.FixtureRequest, way: str, kind: str, key: str) -> None:
+def test_slow_strangers_delay_no_request(request: pytest.FixtureRequest, way: str, kind: str, key: str) -> None:
     hub: LiveHub = request.getfixturevalue(way)
     form = "Content-Type: application/x-www-form-urlencoded"
     starts = {

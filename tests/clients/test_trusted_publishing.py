@@ -142,7 +142,7 @@ def test_job_of_gitlab_publishes(hub: LiveHub, gitlab: FakeIssuer, olgas_key: st
     assert installed["share/from.txt"] == "GitLab\n"
 
 
-def test_artifact_remembers_where_it_was_built(
+def test_artifact_shows_its_build_provenance(
     hub: LiveHub, github: FakeIssuer, gitlab: FakeIssuer, tmp_path: Path
 ) -> None:
     upload_in_ci(hub, "uploads", make_conda(tmp_path, name="kept-github"), github_job(github))
@@ -222,7 +222,7 @@ def test_channel_for_trusted_publishers_only(hub: LiveHub, github: FakeIssuer, o
     upload_in_ci(hub, "strict", package, github_job(github))
 
 
-def test_minted_key_may_not_overwrite(hub: LiveHub, github: FakeIssuer, tmp_path: Path) -> None:
+def test_short_lived_token_may_not_overwrite(hub: LiveHub, github: FakeIssuer, tmp_path: Path) -> None:
     package, key = make_conda(tmp_path, name="forced"), mint(hub, github.token()).text
     with pytest.raises(RattlerBuildError, match="A trusted publisher may not overwrite files; an API key of a member"):
         upload_package_to_prefix([str(package)], hub.url, "uploads", api_key=key, force=True)
@@ -238,13 +238,13 @@ def test_job_reads_a_private_channel(hub: LiveHub, github: FakeIssuer, tmp_path:
     assert reader.install("readable")["share/read.txt"] == "read\n"
 
 
-def test_job_that_may_only_upload_reads_nothing(hub: LiveHub, github: FakeIssuer) -> None:
+def test_job_with_upload_permission_alone_may_not_read(hub: LiveHub, github: FakeIssuer) -> None:
     key = mint(hub, github.token()).text
     with pytest.raises(ReadError, match="403 Forbidden"):
         Reader(f"{hub.url}/uploads", {"BearerToken": key}).solve("from-github")
 
 
-def test_job_that_may_only_read_uploads_nothing(hub: LiveHub, github: FakeIssuer, tmp_path: Path) -> None:
+def test_job_with_read_permission_alone_may_not_upload(hub: LiveHub, github: FakeIssuer, tmp_path: Path) -> None:
     said = "GitHub Actions: octo-org/sample may read 'only-reads' but not upload there: its trusted publisher may not."
     with pytest.raises(UploadError, match=re.escape(said)):
         upload_in_ci(hub, "only-reads", make_conda(tmp_path), github_job(github))
@@ -268,7 +268,7 @@ answer = refusals
 """
 
 
-def test_another_users_set_up_changes_nothing_for_the_job(
+def test_publisher_of_another_user_does_not_affect_the_job(
     hub: LiveHub, github: FakeIssuer, olgas_key: str, tmp_path: Path
 ) -> None:
     assert hub.shell(TWO_USERS.format(github=github.url)) == ["name_pending"]

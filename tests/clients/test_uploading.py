@@ -93,7 +93,9 @@ def test_force_replaces_where_the_channel_allows_it(hub: LiveHub, keys: Keys, tm
     assert fetched(hub, f"/nightly/noarch/{package.name}", keys.olga) == package.read_bytes()
 
 
-def test_what_was_deleted_comes_back_by_who_may_restore(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:
+def test_upload_of_deleted_bytes_restores_them_with_permission(
+    hub: LiveHub, channel: str, keys: Keys, tmp_path: Path
+) -> None:
     """The client shows the reason. With skip_existing it continues, so a CI that builds everything doesn't fail."""
     package = make_conda(tmp_path, name="back")
     seconds_to_upload(hub, channel, [package], keys.olga)
@@ -107,47 +109,47 @@ def test_what_was_deleted_comes_back_by_who_may_restore(hub: LiveHub, channel: s
     assert fetched(hub, f"/{channel}/noarch/{package.name}", keys.olga) == package.read_bytes()
 
 
-def test_wrong_key(hub: LiveHub, channel: str, packages: list[Path]) -> None:
+def test_upload_with_a_wrong_key_gets_401(hub: LiveHub, channel: str, packages: list[Path]) -> None:
     with refused("HTTP 401", "This is not a key of this hub: its keys begin with 'chub-'."):
         seconds_to_upload(hub, channel, packages[:1], "wrong")
 
 
-def test_damaged_key(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
+def test_upload_with_a_damaged_key_gets_401(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
     with refused("HTTP 401", "The key is damaged: its checksum does not fit. Was it cut off when it was copied?"):
         seconds_to_upload(hub, channel, packages[:1], keys.olga[:-1])
 
 
 @pytest.mark.usefixtures("channels")
-def test_viewers_key(hub: LiveHub, keys: Keys, packages: list[Path]) -> None:
+def test_upload_with_a_viewers_key_gets_403(hub: LiveHub, keys: Keys, packages: list[Path]) -> None:
     with refused("HTTP 403", "vera may read 'private' but not upload there. Ask an owner of the channel for a role"):
         seconds_to_upload(hub, "private", packages[:1], keys.vera)
 
 
-def test_strangers_key(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
+def test_upload_with_a_strangers_key_gets_403(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
     with refused("HTTP 403", "sam has no upload access to 'small' with this credential, or there is no such channel"):
         seconds_to_upload(hub, channel, packages[:1], keys.sam)
 
 
-def test_key_without_the_scope(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
+def test_upload_without_the_scope_gets_403(hub: LiveHub, channel: str, keys: Keys, packages: list[Path]) -> None:
     with refused("HTTP 403", "The key 'test' is for read; this needs a key with 'upload'."):
         seconds_to_upload(hub, channel, packages[:1], keys.olga_read_only)
 
 
-def test_unknown_channel(hub: LiveHub, keys: Keys, packages: list[Path]) -> None:
+def test_upload_to_an_unknown_channel_gets_403(hub: LiveHub, keys: Keys, packages: list[Path]) -> None:
     with refused(
         "HTTP 403", "olga has no upload access to 'nowhere' with this credential, or there is no such channel"
     ):
         seconds_to_upload(hub, "nowhere", packages[:1], keys.olga)
 
 
-def test_truncated_file(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:
+def test_upload_of_a_truncated_file_gets_422(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:
     package = make_conda(tmp_path, name="cut")
     package.write_bytes(package.read_bytes()[:-100])
     with refused("HTTP 422", "cut-1.0-0.conda was refused: "):
         seconds_to_upload(hub, channel, [package], keys.olga)
 
 
-def test_renamed_file(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:
+def test_upload_of_a_renamed_file_gets_422(hub: LiveHub, channel: str, keys: Keys, tmp_path: Path) -> None:
     package = make_conda(tmp_path, name="before").rename(tmp_path / "after-1.0-0.conda")
     with refused("HTTP 422", "after-1.0-0.conda was refused: "):
         seconds_to_upload(hub, channel, [package], keys.olga)

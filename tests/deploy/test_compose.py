@@ -122,7 +122,7 @@ def test_nginx_alone_is_reached_from_outside() -> None:
     assert [name for name, entry in CONTENT["services"].items() if "ports" in entry] == ["nginx"]
 
 
-def test_what_a_service_waits_for_stands_before_it_and_has_a_check() -> None:
+def test_services_wait_for_earlier_services_with_a_health_check() -> None:
     names = list(SERVICES)
     for name, service in SERVICES.items():
         for other, wait in service.get("depends_on", {}).items():

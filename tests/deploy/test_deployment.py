@@ -58,7 +58,7 @@ def test_production_settings_are_clean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("changed", "sentence"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_the_one_warning(tmp_path: Path, changed: dict[str, str], sentence: str) -> None:
+def test_each_bad_setting_gives_one_warning(tmp_path: Path, changed: dict[str, str], sentence: str) -> None:
     found = check(tmp_path, **changed)
     assert found.returncode != 0
     assert sentence in found.stderr
@@ -87,7 +87,7 @@ def test_only_servers_of_this_machine_may_do_without_a_password(
     ("vendor", "storage", "is_said"),
     [("postgresql", "s3", True), ("postgresql", "filesystem", False), ("sqlite", "s3", False)],
 )
-def test_a_secret_key_of_one_machine_is_told_of_where_there_may_be_two(
+def test_generated_secret_key_with_several_machines_gives_a_warning(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vendor: str, storage: str, is_said: bool
 ) -> None:
     monkeypatch.setattr(deployment, "connection", type("Connection", (), {"vendor": vendor}))
@@ -111,7 +111,7 @@ def test_a_log_that_shows_secrets_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         (ProbeResult("private", ProbeOutcome.WORKS, "Nobody reads it."), False),
     ],
 )
-def test_a_store_that_is_not_there_or_not_private_is_told_of(
+def test_missing_or_public_store_gives_a_warning(
     monkeypatch: pytest.MonkeyPatch, finding: ProbeResult, is_grave: bool
 ) -> None:
     monkeypatch.setattr(deployment, "check", lambda store: [finding])

@@ -48,7 +48,7 @@ def test_a_secret_in_a_log_fails_the_run(tmp_path: Path, statement: str, shown: 
     assert shown in done.stdout
 
 
-def test_workers_report_theirs(tmp_path: Path) -> None:
+def test_secrets_in_logs_of_xdist_workers_are_reported(tmp_path: Path) -> None:
     done = run(tmp_path, 'logging.getLogger("hub").warning("made %s", secrets.token_urlsafe(32))', "-n", "1")
     assert (done.returncode, "WARNING hub [-]: made " in done.stdout) == (1, True)
 

@@ -184,7 +184,7 @@ def test_the_answer_is_the_file_with_the_hubs_headers(sent: World) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
-def test_parts_and_conditions(sent: World, headers: dict[str, str], status: int, part: slice) -> None:
+def test_ranges_and_conditions_get_their_status(sent: World, headers: dict[str, str], status: int, part: slice) -> None:
     for _ in ("not kept yet", "kept"):
         answer = sent.ask(**headers)
         assert (answer.status, answer.body) == (status, CONTENT[part])
@@ -194,7 +194,7 @@ def test_parts_and_conditions(sent: World, headers: dict[str, str], status: int,
             assert answer.headers["Content-Range"] == f"bytes {first}-{last - 1}/{len(CONTENT)}"
 
 
-def test_the_store_is_asked_once_and_told_nothing(world: World) -> None:
+def test_store_gets_one_request_without_credentials(world: World) -> None:
     secrets = {"Authorization": "Bearer chub-x", "Cookie": "sessionid=x", "X_Store_URL": "http://127.0.0.1:1/"}
     for _ in range(3):
         assert world.ask(Range="bytes=0-1", **secrets).status == 206
@@ -226,7 +226,7 @@ def test_every_state_of_a_file_and_every_visibility_has_an_entry_of_its_own(worl
         f"/.files/folder/../folder/{QUOTED_KEY}",
     ],
 )
-def test_nobody_comes_in_from_outside(world: World, path: str) -> None:
+def test_internal_location_from_outside_is_404(world: World, path: str) -> None:
     world.hub.answer = Told(404, {}, b"from the hub")
     answer = world.ask(path, X_Accel_Redirect=path, X_Store_URL=f"http://127.0.0.1:{world.store.port}/")
     assert answer.status == 404
@@ -240,7 +240,7 @@ def test_no_header_of_a_client_leads_nginx_anywhere(world: World) -> None:
     assert (answer.body, world.store.received) == (b"from the hub", [])
 
 
-def test_the_store_leads_nginx_nowhere_and_says_nothing_of_itself(world: World) -> None:
+def test_headers_and_redirects_of_the_store_are_dropped(world: World) -> None:
     said = {
         "X-Accel-Redirect": f"/.files/folder/{QUOTED_KEY}",
         "Cache-Control": "no-store",
@@ -297,14 +297,14 @@ def test_nginx_static_text_is_compressed(world: World, content_type: str, is_com
     assert world.ask("/elsewhere", Accept_Encoding="gzip").all("Content-Encoding") == []
 
 
-def test_nginx_missing_file_of_a_public_channel_is_told_across_origins(sent: World) -> None:
+def test_missing_file_of_a_public_channel_is_404_with_cors_headers(sent: World) -> None:
     (sent.folder / "channels" / KEY).unlink()
     sent.store.answer = Told(404, {}, b"<Error/>")
     assert sent.ask().all("Access-Control-Allow-Origin") == ["*"]
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 416, 500, 503])
-def test_a_store_that_fails_is_503_in_a_sentence_that_nobody_keeps(world: World, status: int) -> None:
+def test_failing_store_gets_503_without_caching(world: World, status: int) -> None:
     world.store.answer = Told(status, {"Location": "http://elsewhere.example"}, b"<Error>bucket-with-a-secret</Error>")
     answer = world.ask()
     assert (answer.status, answer.body) == (503, SENTENCE)

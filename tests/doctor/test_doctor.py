@@ -72,7 +72,7 @@ def wrong(text: str) -> list[Finding]:
         ("mamba install --channel=demo numpy", "mamba looks for the channel “demo” on anaconda.org.", f"{HUB}/demo"),
     ],
 )
-def test_what_is_wrong_with_an_address_or_an_option(text: str, found: str, fix: str) -> None:
+def test_examine_wrong_address_or_option_names_the_fault(text: str, found: str, fix: str) -> None:
     [finding] = wrong(text)
     assert found in finding.found
     assert fix in finding.fix
@@ -87,7 +87,9 @@ def test_what_is_wrong_with_an_address_or_an_option(text: str, found: str, fix: 
         ("http://hub.example.org", "pixi publish --to prefix://hub.example.org/demo", "prefix:// always uses https"),
     ],
 )
-def test_what_is_wrong_where_the_hub_has_http(settings: Settings, address: str, text: str, found: str) -> None:
+def test_examine_address_on_an_http_hub_names_the_fault(
+    settings: Settings, address: str, text: str, found: str
+) -> None:
     settings.HUB_PUBLIC_URL = address
     assert found in wrong(text)[0].found
 
@@ -128,7 +130,7 @@ def test_keys_in_addresses_that_are_switched_off(settings: Settings, text: str, 
         f"curl {HUB}/t/KEY/demo/noarch/repodata.json",
     ],
 )
-def test_what_is_right_is_left_alone(text: str) -> None:
+def test_examine_right_command_finds_no_fault(text: str) -> None:
     assert wrong(text) == []
 
 
@@ -160,7 +162,7 @@ def test_a_key_that_is_none(text: str, line: str) -> None:
     assert any(each.startswith(line) for each in finding_lines(text)), finding_lines(text)
 
 
-def test_what_became_of_a_key(olga: User) -> None:
+def test_examine_revoked_or_expired_key_names_its_end(olga: User) -> None:
     secret = make_key(olga)
     ApiKey.objects.update(expires_at=timezone.now() + timedelta(days=1))
     assert finding_lines(secret)[0].startswith("success: The key “test” of olga is valid until ")
@@ -176,7 +178,7 @@ def test_what_became_of_a_key(olga: User) -> None:
     assert finding_lines(secret)[0].startswith("error: The key “test” of olga belongs to a deactivated user.")
 
 
-def test_every_kind_of_credential(channel: Channel, olga: User) -> None:
+def test_examine_every_kind_of_credential_describes_it(channel: Channel, olga: User) -> None:
     _, short_lived = make_short_lived_token(make_publisher(channel))
     for secret, line in (
         (make_key(olga), "success: The key “test” of olga is valid and does not expire. It is for: read, upload."),
@@ -193,7 +195,7 @@ def test_every_kind_of_credential(channel: Channel, olga: User) -> None:
         assert finding_lines(secret)[0].startswith(line)
 
 
-def test_what_it_may_do_in_a_channel(channel: Channel, olga: User, sam: User) -> None:
+def test_examine_key_lists_its_permissions_in_the_channel(channel: Channel, olga: User, sam: User) -> None:
     make_channel("hidden", owner=sam)
     make_channel("open", owner=sam, is_private=False)
     wide, narrow = make_key(olga), make_key(olga, scopes=("read",), channels=[channel])
@@ -212,14 +214,14 @@ def test_what_it_may_do_in_a_channel(channel: Channel, olga: User, sam: User) ->
 
 
 @pytest.mark.parametrize("text", ["demo", NO_KEY])
-def test_hidden_and_missing_channels_are_told_alike(olga: User, sam: User, text: str) -> None:
+def test_examine_hidden_and_missing_channel_finds_the_same(olga: User, sam: User, text: str) -> None:
     make_channel("hidden", owner=sam)
     for pasted in (text, make_key(olga), make_key(olga, scopes=("upload",))):
         lines = [[each.replace(name, "X") for each in finding_lines(pasted, name)] for name in ("hidden", "absent")]
         assert lines[0] == lines[1]
 
 
-def test_trusted_publishers_alone(channel: Channel, olga: User) -> None:
+def test_examine_key_for_a_trusted_publishers_channel_is_an_error(channel: Channel, olga: User) -> None:
     Channel.objects.update(only_trusted_publishers=True)
     command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
     assert "error: Only trusted publishers may upload to demo." in finding_lines(command + make_key(olga))[1]
@@ -227,14 +229,14 @@ def test_trusted_publishers_alone(channel: Channel, olga: User) -> None:
     assert finding_lines(command + short_lived)[1] == "success: Permissions of this credential in demo: upload."
 
 
-def test_package_names_are_told_where_it_uploads(channel: Channel, olga: User) -> None:
+def test_examine_limited_key_lists_its_package_names(channel: Channel, olga: User) -> None:
     command = f"rattler-build upload prefix --url {HUB} --channel demo --api-key "
     secret = make_key(olga, package_globs=["sample-*"])
     assert finding_lines(command + secret)[-1] == "info: It may only upload packages named sample-*."
     assert "sample" not in str(finding_lines(secret, "demo"))
 
 
-def test_who_is_signed_in_is_told_of_themselves(channel: Channel, olga: User, max_: User, sam: User) -> None:
+def test_examine_session_describes_the_user(channel: Channel, olga: User, max_: User, sam: User) -> None:
     make_member(channel, max_, Role.VIEWER)
     for user, line in (
         (olga, "info: Your own permissions in demo, signed in as olga: read, upload, delete, manage, own."),
@@ -249,7 +251,7 @@ def test_the_page_tells_of_this_browser(client: Client, olga: User) -> None:
     assert "This browser is signed in as olga." in text(signed_in(olga).get(PAGE))
 
 
-def test_what_was_pasted_is_not_shown_again(
+def test_page_does_not_repeat_the_pasted_text(
     client: Client, channel: Channel, olga: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -263,7 +265,7 @@ def test_what_was_pasted_is_not_shown_again(
     assert ApiKey.objects.get().last_used_at is None
 
 
-def test_the_page_shows_what_was_found(client: Client, channel: Channel, olga: User) -> None:
+def test_page_shows_the_findings(client: Client, channel: Channel, olga: User) -> None:
     page = text(client.post(PAGE, {"text": make_key(olga), "channel": "demo"}))
     assert escape("The key “test” of olga is valid and does not expire.") in page
     assert "Permissions of this credential in demo: read, upload." in page
@@ -280,7 +282,7 @@ def test_the_page_shows_what_was_found(client: Client, channel: Channel, olga: U
         ({"text": "a", "channel": "a\0"}, "Null characters are not allowed."),
     ],
 )
-def test_what_is_filled_in_wrongly_is_said(client: Client, form: dict[str, Any], sentence: str) -> None:
+def test_page_with_bad_input_shows_the_error(client: Client, form: dict[str, Any], sentence: str) -> None:
     page = client.post(PAGE, form)
     assert page.status_code == 200
     assert sentence in text(page)

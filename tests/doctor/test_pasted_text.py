@@ -42,7 +42,7 @@ HUB = "https://hub.example.org"
         ("it does not work, please help me", None),
     ],
 )
-def test_where_a_key_stands(text: str, secret: str | None) -> None:
+def test_read_text_finds_the_key_and_its_place(text: str, secret: str | None) -> None:
     assert addresses.read(text).secret == secret
 
 
@@ -63,6 +63,6 @@ def test_where_a_key_stands(text: str, secret: str | None) -> None:
         ("https://[broken/demo https://host:port/demo", "", "read"),
     ],
 )
-def test_which_channel_and_what_for(text: str, channel: str, needed: str) -> None:
+def test_read_command_finds_channel_and_purpose(text: str, channel: str, needed: str) -> None:
     found = addresses.read(text)
     assert (found.channel, found.needed) == (channel, needed)

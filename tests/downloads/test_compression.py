@@ -27,7 +27,7 @@ GZIP = {"Accept-Encoding": "gzip, br"}
         ("/.well-known/openid-configuration", {}),
     ],
 )
-def test_text_is_compressed_for_whoever_takes_that(path: str, headers: dict[str, str]) -> None:
+def test_text_is_compressed_for_clients_that_accept_it(path: str, headers: dict[str, str]) -> None:
     plain, answer = Client().get(path, headers=headers), Client().get(path, headers=headers | GZIP)
     assert (answer.status_code, answer["Content-Encoding"]) == (plain.status_code, "gzip")
     assert answer["Content-Length"] == str(len(answer.content))

@@ -63,7 +63,7 @@ def sha256() -> str:
     return Artifact.objects.get().sha256
 
 
-def test_nginx_is_told_to_send_files_of_the_folder(client: Client, content: bytes, accel: None) -> None:
+def test_folder_delivery_sends_x_accel_redirect(client: Client, content: bytes, accel: None) -> None:
     shard = f"/open/noarch/shards/{IndexedName.objects.exclude(shard_sha256='').get().shard_sha256}.msgpack.zst"
     for path, tail in (
         (ARTIFACT, QUOTED),
@@ -102,14 +102,14 @@ def test_nginx_is_given_an_address_of_the_bucket(
         (ARTIFACT, {"If-None-Match": "*"}, 304),
     ],
 )
-def test_what_nginx_would_judge_otherwise_is_answered_here(
+def test_conditions_that_nginx_reads_differently_are_answered_by_the_hub(
     client: Client, content: bytes, accel: None, path: str, headers: dict[str, str], status: int
 ) -> None:
     answer = client.get(path, headers=headers)
     assert (answer.status_code, answer.get("X-Accel-Redirect")) == (status, None)
 
 
-def test_the_start_of_a_file_counts_as_a_download_whoever_sends_it(client: Client, content: bytes, accel: None) -> None:
+def test_first_range_counts_as_a_download_for_every_delivery(client: Client, content: bytes, accel: None) -> None:
     for part in ("bytes=0-1", "bytes=5-", "bytes=-3"):
         client.get(ARTIFACT, headers={"Range": part})
     client.head(ARTIFACT)
@@ -117,7 +117,7 @@ def test_the_start_of_a_file_counts_as_a_download_whoever_sends_it(client: Clien
     assert Artifact.objects.get().download_count == 1
 
 
-def test_a_bucket_that_signs_nothing_is_streamed(
+def test_bucket_without_signed_urls_is_streamed(
     client: Client, content: bytes, settings: Settings, accel: None
 ) -> None:
     settings.HUB_STORAGE = "s3"
@@ -139,7 +139,9 @@ def test_public_packages_come_from_the_cdn(
 
 @pytest.mark.usefixtures("cdn")
 @pytest.mark.parametrize("how", ["stream", "redirect", "accel"])
-def test_private_packages_never_do(client: Client, content: bytes, olga: User, settings: Settings, how: str) -> None:
+def test_private_packages_are_never_cached_by_a_cdn(
+    client: Client, content: bytes, olga: User, settings: Settings, how: str
+) -> None:
     settings.HUB_DELIVERY = how
     Channel.objects.update(is_private=True)
     for query in ("", f"?sha256={sha256()}"):

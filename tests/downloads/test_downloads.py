@@ -101,7 +101,7 @@ def test_private_bytes_are_for_private_caches(client: Client, content: bytes, ol
 
 
 @pytest.mark.parametrize("path", [ARTIFACT, "/open/noarch/repodata.json.zst", "/open/linux-64/repodata.json"])
-def test_a_client_that_has_it_gets_304(client: Client, content: bytes, path: str) -> None:
+def test_matching_etag_gets_304(client: Client, content: bytes, path: str) -> None:
     headers = get(client, path)[2]
     for tag in (headers["ETag"], f"W/{headers['ETag']}", f'"other", {headers["ETag"]}', "*"):
         status, found, again = get(client, path, if_none_match=tag)
@@ -122,7 +122,7 @@ def test_a_client_that_has_it_gets_304(client: Client, content: bytes, path: str
         (f"bytes=-{'9' * 5000}", 0, None),
     ],
 )
-def test_a_range(client: Client, content: bytes, asked: str, first: int, last: int | None) -> None:
+def test_range_of_a_file_gets_206(client: Client, content: bytes, asked: str, first: int, last: int | None) -> None:
     status, found, headers = get(client, ARTIFACT, range=asked)
     assert (status, found) == (206, content[first:last])
     start = first % len(content)
@@ -143,7 +143,9 @@ def test_a_range(client: Client, content: bytes, asked: str, first: int, last: i
         ({"range": "bytes=0-1", "if_range": '"other"'}, 200),
     ],
 )
-def test_ranges_that_are_none(client: Client, content: bytes, headers: dict[str, str], status: int) -> None:
+def test_bad_range_gets_416_or_the_whole_file(
+    client: Client, content: bytes, headers: dict[str, str], status: int
+) -> None:
     found = get(client, ARTIFACT, **headers)
     assert found[0] == status
     if status == 416:
@@ -193,7 +195,7 @@ def test_head_is_get_without_its_body(client: Client, content: bytes, path: str)
         ("/open/noarch/shards/" + "0" * 64 + ".msgpack.zst", "There is no such file any more."),
     ],
 )
-def test_what_is_not_there_is_said_in_a_sentence(client: Client, content: bytes, path: str, sentence: str) -> None:
+def test_missing_file_gets_404_with_one_sentence(client: Client, content: bytes, path: str, sentence: str) -> None:
     status, found, headers = get(client, path, accept="text/html")
     assert (status, headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
     assert sentence in found.decode()

@@ -49,7 +49,7 @@ def comparable(answer: Response) -> tuple[int, bytes, dict[str, str]]:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("key", [None, "chub-none"])
-def test_both_ways_answer_alike(path: str, key: str | None, ways: list[str]) -> None:
+def test_fast_path_and_middleware_give_equal_responses(path: str, key: str | None, ways: list[str]) -> None:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     short = Client().get(path, headers=headers)
     assert len(ways) == 1
@@ -79,7 +79,7 @@ def test_everything_else_goes_the_long_way(method: str, path: str, headers: dict
     assert ways == []
 
 
-def test_a_session_reads_what_its_user_may(ways: list[str]) -> None:
+def test_session_reads_channels_of_its_user(ways: list[str]) -> None:
     owner = signed_in(User.objects.get(username="owner"))
     assert owner.get("/demo/noarch/repodata.json").status_code == 200
     assert ways == []
@@ -97,7 +97,7 @@ def test_http_leads_to_https(settings: Settings, ways: list[str]) -> None:
     assert answer["Location"].startswith("https://")
 
 
-def test_the_route_is_known_to_what_looks_for_it() -> None:
+def test_fast_path_sets_the_route_of_the_request() -> None:
     match = Client().get("/open/noarch/repodata.json").wsgi_request.resolver_match
     assert match is not None
     assert (match.view_name, match.route) == ("channel-file", "<str:channel>/<path:path>")

@@ -59,7 +59,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return found
 
 
-def test_body_of_an_answer(settings: Settings) -> None:
+def test_get_returns_the_body(settings: Settings) -> None:
     with serving(settings, answering(ok(b'{"keys": []}', b"Content-Length: 12"))) as host:
         assert get(f"http://{host}/keys?v=1") == b'{"keys": []}'
 
@@ -83,7 +83,7 @@ def test_request_is_a_plain_get_of_path_and_query(settings: Settings) -> None:
     }
 
 
-def test_chunked_answer(settings: Settings) -> None:
+def test_get_of_a_chunked_body_returns_it(settings: Settings) -> None:
     body = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     with serving(settings, answering(ok(body, b"Transfer-Encoding: chunked"))) as host:
         assert get(f"http://{host}/") == b"abcde"
@@ -101,7 +101,7 @@ def test_chunked_answer(settings: Settings) -> None:
         "",
     ],
 )
-def test_nothing_but_https(url: str, connected: list[Any]) -> None:
+def test_get_of_a_url_without_https_is_refused(url: str, connected: list[Any]) -> None:
     assert failure(url) == f"{url} is not an https URL."
     assert connected == []
 
@@ -109,7 +109,7 @@ def test_nothing_but_https(url: str, connected: list[Any]) -> None:
 @pytest.mark.parametrize(
     "url", ["https://[", "https://[::1/", "https://example.org:port/", "https://example.org:99999/"]
 )
-def test_address_that_is_none(url: str, connected: list[Any]) -> None:
+def test_get_of_a_bad_url_fails(url: str, connected: list[Any]) -> None:
     assert "does not answer: " in failure(url)
     assert connected == []
 
@@ -151,7 +151,7 @@ def test_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, connected: list
     assert connected == [(PUBLIC, 8443)]
 
 
-def test_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_of_an_unknown_host_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def look_up(host: str, port: int) -> list[str]:
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -177,7 +177,7 @@ def test_no_answer_but_200_and_no_redirect_is_followed(settings: Settings, statu
 
 
 @pytest.mark.parametrize("headers", [[], [b"Content-Length: 1001"], [b"Content-Length: 99999999"]])
-def test_size_is_limited(settings: Settings, headers: list[bytes]) -> None:
+def test_get_of_a_too_large_body_fails(settings: Settings, headers: list[bytes]) -> None:
     with serving(settings, answering(ok(bytes(1001), *headers))) as host:
         assert failure(f"http://{host}/", max_bytes=1000) == f"http://{host}/ answers more than 1,000 bytes."
 
@@ -187,7 +187,7 @@ def test_exactly_the_limit_is_allowed(settings: Settings) -> None:
         assert get(f"http://{host}/", max_bytes=1000) == bytes(1000)
 
 
-def test_half_an_answer(settings: Settings) -> None:
+def test_get_of_a_truncated_body_fails(settings: Settings) -> None:
     with serving(settings, answering(ok(b"{}", b"Content-Length: 10"))) as host:
         assert failure(f"http://{host}/") == f"http://{host}/ ended the response early, after 2 bytes."
 
@@ -236,12 +236,12 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_https(settings: Settings, authority: Path) -> None:
+def test_get_over_https_returns_the_body(settings: Settings, authority: Path) -> None:
     with serving(settings, over_tls(authority, ok(b"safe")), host="keys.example") as host:
         assert get(f"https://{host}/") == b"safe"
 
 
-def test_certificate_of_another_name(settings: Settings, authority: Path) -> None:
+def test_get_with_a_wrong_certificate_fails(settings: Settings, authority: Path) -> None:
     with serving(settings, over_tls(authority, ok(b"safe")), host="other.example") as host:
         assert "Hostname mismatch, certificate is not valid for 'other.example'" in failure(f"https://{host}/")
 
@@ -259,7 +259,7 @@ def test_time_is_limited_over_tls(settings: Settings, authority: Path) -> None:
     assert time.monotonic() - begun < fetching.TIMEOUT_S
 
 
-def test_handshake_that_never_ends(settings: Settings, authority: Path) -> None:
+def test_get_with_an_endless_handshake_times_out(settings: Settings, authority: Path) -> None:
     with serving(settings, dripping(b"\x16\x03\x03\x40\x00", b"x"), host="keys.example") as host:
         assert "takes too long to answer" in failure(f"https://{host}/", timeout_s=TIMEOUT_S)
 

@@ -80,7 +80,7 @@ def test_another_fault_of_the_database_is_a_page_of_its_own(browser: Client, err
     assert "<h1>The database does not answer</h1>" in response.content.decode()
 
 
-def test_clients_get_a_sentence(browser: Client) -> None:
+def test_client_on_a_full_disk_gets_a_sentence(browser: Client) -> None:
     response = sign_in(browser, FULL[0], accept="*/*")
     assert (response.status_code, response.headers["Content-Type"]) == (413, "text/plain; charset=utf-8")
     assert response.content.decode().startswith("The hub's disk is full.")
@@ -109,7 +109,7 @@ def test_error_that_a_full_disk_led_to_is_one(code: int) -> None:
         (OTHERS[0], "The database can't be used: database is locked"),
     ],
 )
-def test_commands_say_it_in_one_line(browser: Client, error: Exception, sentence: str) -> None:
+def test_command_on_a_full_disk_prints_one_line(browser: Client, error: Exception, sentence: str) -> None:
     for command in (["createchannel", "demo", "--owner", "olga"], ["createapikey", "olga", "--name", "ci"]):
         with connection.execute_wrapper(Refusing(error)), pytest.raises(CommandError, match=f"^{sentence}$"):
             call_command(*command)

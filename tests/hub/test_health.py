@@ -41,7 +41,7 @@ def words(client: Client) -> tuple[int, list[str]]:
     return answer.status_code, [line.partition(",")[0] for line in answer.text.splitlines()]
 
 
-def test_a_hub_that_has_all_it_needs_is_ready(client: Client) -> None:
+def test_readyz_with_every_service_gets_200(client: Client) -> None:
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain")
@@ -58,7 +58,7 @@ def test_a_hub_that_has_all_it_needs_is_ready(client: Client) -> None:
         ("broker", 200, "broker: degraded"),
     ],
 )
-def test_what_is_down_is_named_and_a_broker_alone_is_no_reason_to_send_nobody_here(
+def test_readyz_names_failed_services_and_ignores_the_broker(
     client: Client, monkeypatch: pytest.MonkeyPatch, down: str, status: int, line: str
 ) -> None:
     failing(monkeypatch, down)
@@ -83,9 +83,7 @@ def test_why_is_for_the_log_and_for_administrators(
     assert health.check()["store"].problem.startswith("ConnectionError: could not connect")
 
 
-def test_what_hangs_costs_its_time_once_and_is_not_asked_again_meanwhile(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readyz_with_a_hanging_service_probes_it_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "TIMEOUT_S", 1)
     monkeypatch.setitem(health.PROBES, "broker", Probe(lambda: None))
     ends, asked = threading.Event(), []
@@ -115,7 +113,7 @@ def test_a_hundred_probes_a_second_ask_once() -> None:
     assert len(asked) == 1
 
 
-def test_it_recovers_when_the_answer_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_probes_again_after_the_cache_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CACHED_S", 0)
     troubles: list[Exception] = [OSError("down")]
 
@@ -140,7 +138,7 @@ def test_a_folder_that_cannot_be_written_to_is_no_broker(settings: Settings) -> 
     assert Probe(health.ask_broker).answer().problem == "PermissionError: the queue folder is not writable"
 
 
-def test_a_redis_that_is_down_is_told_without_its_password(settings: Settings) -> None:
+def test_failed_redis_is_logged_without_its_password(settings: Settings) -> None:
     settings.REDIS_URL = "redis://:s3cret-of-redis@127.0.0.1:1/0"
 
     problem = Probe(health.ask_broker).answer().problem
@@ -149,6 +147,6 @@ def test_a_redis_that_is_down_is_told_without_its_password(settings: Settings) -
     assert "s3cret" not in problem
 
 
-def test_nothing_is_posted_there(client: Client) -> None:
+def test_post_to_a_probe_gets_405(client: Client) -> None:
     assert client.post("/readyz").status_code == 405
     assert client.head("/readyz").status_code == 200

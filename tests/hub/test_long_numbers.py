@@ -65,7 +65,7 @@ def paths() -> list[str]:
 
 
 @pytest.mark.parametrize("caller", ["anon", "admi", "kRea"])
-def test_in_queries(caller: str) -> None:
+def test_long_number_in_a_query_is_refused(caller: str) -> None:
     client = CALLERS[caller]()
     for path in paths():
         for name in sorted(parameters()):
@@ -74,7 +74,7 @@ def test_in_queries(caller: str) -> None:
 
 
 @pytest.mark.parametrize("number", SPELLINGS)
-def test_in_every_spelling(number: str) -> None:
+def test_long_number_in_every_spelling_gets_400(number: str) -> None:
     expected = (400, "number_too_long")
     for path in (f"/channels?page={number}", f"/channels/{number}", f"/channels?{number}=1", f"/demo/noarch/{number}"):
         answer = Client().get(path)
@@ -98,7 +98,7 @@ def test_as_an_argument_of_every_route() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json", "text/plain"])
-def test_in_bodies(content_type: str) -> None:
+def test_long_number_in_a_body_is_refused(content_type: str) -> None:
     """Send all field names of forms and views to every route."""
     for caller in ("admi", "owne", "kMan"):
         client = CALLERS[caller]()
@@ -118,7 +118,7 @@ def test_a_form_is_refused() -> None:
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (400, "number_too_long")
 
 
-def test_in_headers() -> None:
+def test_long_number_in_a_header_is_refused() -> None:
     for caller in ("anon", "owne"):
         client = CALLERS[caller]()
         client.raise_request_exception = False
@@ -137,7 +137,7 @@ def test_in_headers() -> None:
 
 
 @pytest.mark.parametrize("value", [f"bytes={LONG}-", f"bytes={LONG}-{LONG}", f"bytes=-{LONG}", f"bytes=0-{LONG}"])
-def test_in_ranges(value: str) -> None:
+def test_long_number_in_a_range_is_ignored(value: str) -> None:
     for path in ("/open/noarch/repodata.json", "/static/css/base.css"):
         assert Client().get(path, headers={"Range": value}).status_code in (200, 206, 416), path
 
@@ -152,7 +152,7 @@ def test_as_the_length_of_a_body(length: str) -> None:
             assert answer.status_code < 500, path
 
 
-def test_short_ones_are_read() -> None:
+def test_short_number_is_accepted() -> None:
     assert is_number_up_to("10", 10)
     assert not is_number_up_to("11", 10)
     assert not is_number_up_to(LONG, 10)

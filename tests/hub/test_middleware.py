@@ -37,7 +37,7 @@ def _view(request: HttpRequest) -> HttpResponse:
 
 
 @pytest.mark.parametrize("length", ["", "0", "1", str(MIB)])
-def test_forms_are_taken(length: str) -> None:
+def test_form_body_within_the_limit_is_accepted(length: str) -> None:
     assert refused("channel-new", CONTENT_LENGTH=length) is None
 
 

@@ -51,7 +51,7 @@ def test_every_unseen_character_is_shown_by_its_number() -> None:
         "क्\u200dष",
     ],
 )
-def test_what_is_seen_stays(text: str) -> None:
+def test_visible_characters_stay_unchanged(text: str) -> None:
     assert visible(text) == text
 
 
@@ -68,7 +68,7 @@ def test_joiners_that_join_nothing_are_shown(joiner: str) -> None:
     assert one_line(f"я{joiner}я").count("\\u200") == 1
 
 
-def test_a_line_stays_one() -> None:
+def test_text_with_line_breaks_becomes_one_line() -> None:
     assert one_line("a\nb\r\nc\u2028d\u2029e\x85f\x1b[2Jg\th") == r"a\nb\r\nc\u2028d\u2029e\x85f\x1b[2Jg\th"
     assert len(one_line(NASTY).splitlines()) == 1
     assert one_line("\ud800") == r"\ud800"

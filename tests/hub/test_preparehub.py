@@ -33,7 +33,9 @@ def prepare() -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("password", "shown"), [("given", "from HUB_ADMIN_PASSWORD"), ("", r"[\w-]{16} \(shown this once\)")]
 )
-def test_the_first_start(db: None, settings: Settings, called: Calls, password: str, shown: str) -> None:
+def test_first_start_migrates_and_creates_an_administrator(
+    db: None, settings: Settings, called: Calls, password: str, shown: str
+) -> None:
     settings.HUB_ADMIN_USERNAME, settings.HUB_ADMIN_PASSWORD = "root", password
     printed, _ = prepare()
     assert called == [("migrate",), ("checkstore",)]
@@ -49,13 +51,13 @@ def test_store_check_without_verbosity_prints_problems_alone(db: None) -> None:
     assert re.fullmatch(r"Administrator: .+\n", out.getvalue())
 
 
-def test_every_later_start(db: None, called: Calls) -> None:
+def test_later_start_only_migrates(db: None, called: Calls) -> None:
     make_user("olga")
     assert prepare() == ("", "")
     assert called == [("migrate",)]
 
 
-def test_a_store_that_fails_stops_nobody(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_store_check_does_not_stop_the_start(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def call(name: str, **_: object) -> None:
         if name == "checkstore":
             raise CommandError("The hub can't work with this store.")
@@ -68,7 +70,7 @@ def test_a_store_that_fails_stops_nobody(db: None, monkeypatch: pytest.MonkeyPat
     assert User.objects.exists()
 
 
-def test_a_database_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_database_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def call(name: str, **_: object) -> None:
         raise OperationalError("connection refused\nIs the server running?")
 

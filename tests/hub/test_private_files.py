@@ -32,14 +32,14 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_nothing_of_a_running_hub_is_open_to_others(hub: LiveHub) -> None:
+def test_files_of_a_running_hub_are_private(hub: LiveHub) -> None:
     assert mode(hub.data_dir) == 0o700
     found = list(hub.data_dir.rglob("*"))
     assert "secret_key" in {path.name for path in found}
     assert [path for path in found if path.exists() and not path.is_symlink() and mode(path) & 0o077] == []
 
 
-def test_a_backup_is_not(hub: LiveHub, tmp_path: Path) -> None:
+def test_backup_is_not_readable_by_the_group(hub: LiveHub, tmp_path: Path) -> None:
     hub.manage("backup", str(tmp_path / "kept"))
     assert [path for path in (tmp_path / "kept").rglob("*") if mode(path) & 0o077] == []
     assert mode(tmp_path / "kept") == 0o700
@@ -58,7 +58,7 @@ def test_a_folder_that_is_open_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to any group")
-def test_a_group_reads_the_packages_and_nothing_else(tmp_path: Path) -> None:
+def test_group_reads_packages_only(tmp_path: Path) -> None:
     (tmp_path / "channels").mkdir()
     (tmp_path / "hub.sqlite3").touch(0o644)
     private_files.restrict(tmp_path, readers=12345, is_sent_by_others=True)
@@ -98,7 +98,7 @@ def test_without_a_group_nginx_still_reads_packages_and_the_check_says_so(tmp_pa
     assert "HUB_READERS_GROUP" in private_files.open_files_warning(tmp_path, readers=None)
 
 
-def test_what_is_anothers_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_another_user_keep_their_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setattr("os.geteuid", lambda: 54321)
     private_files.restrict(tmp_path, readers=None, is_sent_by_others=False)

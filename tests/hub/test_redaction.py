@@ -65,7 +65,7 @@ TOKEN = "5w64hkHBK3ggGQ8F2kQ0CGGWYX9mbfU2wprmU3rGOzujcuLpbMCOHKNsMJbMAsoJ8z1h_Fi
         ("could not read https://", "opaque-token", "@host.example.org/demo"),
     ],
 )
-def test_secrets_are_hidden(before: str, secret: str, after: str) -> None:
+def test_secret_in_text_is_redacted(before: str, secret: str, after: str) -> None:
     assert redacted(f"{before}{secret}{after}") == f"{before}[hidden]{after}"
 
 
@@ -84,11 +84,11 @@ def test_secrets_are_hidden(before: str, secret: str, after: str) -> None:
         "accounts/confirm-email/ was asked for",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_secrets_stays_unchanged(text: str) -> None:
     assert redacted(text) == text
 
 
-def test_traces_are_hidden_too() -> None:
+def test_secret_in_a_traceback_is_redacted() -> None:
     try:
         raise ValueError(f"a bad key: {NO_KEY}")
     except ValueError as error:

@@ -139,7 +139,7 @@ def test_no_line_holds_a_secret(
         assert secret not in told
 
 
-def test_who_asks_is_told_for_sessions_too(
+def test_log_names_the_user_of_a_session(
     settings: Settings, caplog: pytest.LogCaptureFixture, channel: Channel, olga: User, client: Client
 ) -> None:
     caplog.set_level("INFO")

@@ -81,7 +81,7 @@ def test_an_upload_under_way_is_taken_to_its_end(hub: LiveHub, key: str, tmp_pat
     assert ask(hub, f"/demo/noarch/{package.name}", key).body == package.read_bytes()
 
 
-def test_who_is_connected_and_silent_holds_nothing_up(hub: LiveHub) -> None:
+def test_silent_connection_does_not_delay_the_shutdown(hub: LiveHub) -> None:
     seconds_until(hub.is_ready)
     with socket.create_connection(("127.0.0.1", hub.port)) as silent:
         asking = HTTPConnection("127.0.0.1", hub.port)

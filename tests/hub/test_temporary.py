@@ -8,7 +8,7 @@ from pathlib import Path
 from hub import temporary
 
 
-def test_what_dead_processes_left_goes_and_nothing_else(tmp_path: Path) -> None:
+def test_files_of_dead_processes_alone_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "left"
     folder.mkdir()
     gone = subprocess.Popen([sys.executable, "-c", ""])

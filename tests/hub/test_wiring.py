@@ -37,12 +37,12 @@ def test_a_nul_is_refused(client: Client, db: None, path: str) -> None:
     assert client.get(path).status_code in (400, 401)
 
 
-def test_healthz(client: Client) -> None:
+def test_healthz_gets_200(client: Client) -> None:
     answer = client.get("/healthz")
     assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
-def test_what_is_nowhere_is_a_sentence_for_clients_and_a_page_for_browsers(client: Client, db: None) -> None:
+def test_unknown_path_gets_404_as_text_or_page(client: Client, db: None) -> None:
     plain = client.get("/api/nothing")
     assert (plain.status_code, plain["Content-Type"], plain.text) == (
         404,
@@ -80,7 +80,7 @@ def queue(folder: Path) -> Connection:
     return Connection("folder://localhost", transport_options=options)
 
 
-def test_the_queue_delivers_in_order_and_leaves_nothing(tmp_path: Path) -> None:
+def test_queue_delivers_in_order_and_is_empty_afterwards(tmp_path: Path) -> None:
     folder = tmp_path / "queue"
     folder.mkdir()
     with queue(folder) as connection, connection.SimpleQueue("jobs") as jobs:
@@ -119,7 +119,7 @@ def test_a_reader_never_sees_half_a_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OperationalError("refused"), ConnectionResetError("reset"), OSError("disk full")])
-def test_a_broker_that_is_down_delays_a_job_and_fails_nothing(
+def test_unreachable_broker_delays_the_job_only(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*args: Any, **options: Any) -> None:

@@ -28,7 +28,7 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields"), PASSING.values(), ids=PASSING)
-def test_passes(changes: dict[str, Any], fields: dict[str, str]) -> None:
+def test_buildkite_token_that_matches_is_accepted(changes: dict[str, Any], fields: dict[str, str]) -> None:
     assert judged(BUILDKITE, changed(buildkite_claims(), changes), FIELDS | fields, PINS) == ""
 
 
@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
+def test_buildkite_token_that_differs_is_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
     assert judged(BUILDKITE, changed(buildkite_claims(), changes), FIELDS | fields, PINS) == refusal
 
 
@@ -87,7 +87,7 @@ def test_only_two_slugs_can_be_registered(pipeline: str) -> None:
     assert faults(BUILDKITE, {"pipeline": pipeline}) == {"pipeline": reason}
 
 
-def test_provenance() -> None:
+def test_buildkite_token_gives_the_provenance() -> None:
     assert BUILDKITE.provenance(buildkite_claims()).as_dict() == {
         "provider": "Buildkite",
         "repository": "",
@@ -112,6 +112,6 @@ def test_a_build_without_a_number_has_no_address() -> None:
     assert (provenance.run, provenance.run_url) == ("", "")
 
 
-def test_what_is_known_of_a_run() -> None:
+def test_buildkite_token_gives_pins_and_no_certificate() -> None:
     assert BUILDKITE.pins_in(buildkite_claims()) == PINS
     assert BUILDKITE.certificate(buildkite_claims()) is None

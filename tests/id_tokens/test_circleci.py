@@ -41,7 +41,7 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields"), PASSING.values(), ids=PASSING)
-def test_passes(changes: dict[str, Any], fields: dict[str, str]) -> None:
+def test_circleci_token_that_matches_is_accepted(changes: dict[str, Any], fields: dict[str, str]) -> None:
     assert judged(CIRCLECI, changed(circleci_claims(), named(changes)), FIELDS | fields) == ""
 
 
@@ -108,7 +108,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
+def test_circleci_token_that_differs_is_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
     assert judged(CIRCLECI, changed(circleci_claims(), named(changes)), FIELDS | fields) == refusal
 
 
@@ -130,7 +130,7 @@ def test_fields_that_can_t_be_registered(name: str, value: str, reason: str) -> 
     assert faults(CIRCLECI, FIELDS | {name: value}) == {name: reason}
 
 
-def test_provenance() -> None:
+def test_circleci_token_gives_the_provenance() -> None:
     provenance = CIRCLECI.provenance(circleci_claims())
     workflow, job = "4f8d6dd2-4444-4a2d-8a0b-6c2f9a5e1c11", "4f8d6dd2-5555-4a2d-8a0b-6c2f9a5e1c11"
     assert (provenance.repository, provenance.repository_url) == (

@@ -41,7 +41,7 @@ def circleci(ref: Any, box: str = "") -> str:
 
 
 @pytest.mark.parametrize("event", ["push", "release", "workflow_dispatch", "schedule", "repository_dispatch", "create"])
-def test_github_lets_in(event: str) -> None:
+def test_github_default_event_is_accepted(event: str) -> None:
     assert github(event) == ""
 
 
@@ -62,7 +62,7 @@ def test_github_lets_in(event: str) -> None:
         "pull_request_comment",
     ],
 )
-def test_github_never_lets_in_what_strangers_start(event: str) -> None:
+def test_github_event_of_strangers_is_refused_always(event: str) -> None:
     assert github(event).startswith(f"event_refused: The workflow was started by {event}, which others can cause ")
     assert "Further events is" in faults(PROVIDERS["github"], GITHUB | {"events": event})["events"]
 
@@ -84,19 +84,19 @@ def test_github_never_lets_in_what_strangers_start(event: str) -> None:
         "pushed",
     ],
 )
-def test_github_lets_in_nothing_else(event: str) -> None:
+def test_github_other_event_is_refused(event: str) -> None:
     assert github(event).startswith(f"events is {event}, not push, release, ")
 
 
 @pytest.mark.parametrize("event", ["pull_request", "merge_group", "deployment", "registry_package"])
-def test_github_box(event: str) -> None:
+def test_github_event_in_the_field_is_accepted(event: str) -> None:
     assert github(event, box=event) == ""
     assert github("push", box=event) == ""
     assert github(event, box=f"deployment_status {event},") == ""
     assert github("check_run", box=event) != ""
 
 
-def test_box_is_normalised() -> None:
+def test_events_field_is_normalised() -> None:
     cleaned = PROVIDERS["github"].clean(GITHUB | {"events": " pull_request,merge_group  pull_request"})
     assert cleaned["events"] == "merge_group, pull_request"
 
@@ -108,7 +108,7 @@ def test_box_makes_no_publisher_the_more_specific_one() -> None:
 
 
 @pytest.mark.parametrize("source", ["push", "web", "webide", "schedule", "api", "trigger", "pipeline"])
-def test_gitlab_lets_in(source: str) -> None:
+def test_gitlab_default_source_is_accepted(source: str) -> None:
     assert gitlab(source) == ""
 
 
@@ -126,11 +126,11 @@ def test_gitlab_lets_in(source: str) -> None:
         "duo_workflow",
     ],
 )
-def test_gitlab_lets_in_nothing_else(source: str) -> None:
+def test_gitlab_other_source_is_refused(source: str) -> None:
     assert gitlab(source).startswith(f"events is {source}, not push, web, ")
 
 
-def test_gitlab_boxes() -> None:
+def test_gitlab_source_of_a_checked_box_is_accepted() -> None:
     assert gitlab("parent_pipeline", box="parent_pipeline") == ""
     assert gitlab("merge_request_event", box="parent_pipeline") == "merge_requests is true, not none"
     assert gitlab("merge_request_event", merge_requests="true") == ""
@@ -139,11 +139,11 @@ def test_gitlab_boxes() -> None:
 
 
 @pytest.mark.parametrize("source", ["webhook", "ui", "api", "schedule", "trigger_job"])
-def test_buildkite_lets_in(source: str) -> None:
+def test_buildkite_default_source_is_accepted(source: str) -> None:
     assert buildkite({"build_source": source}) == ""
 
 
-def test_buildkite_lets_in_nothing_else() -> None:
+def test_buildkite_other_source_is_refused() -> None:
     assert buildkite({"build_source": "something_new"}).startswith("events is something_new, not webhook, ")
     assert buildkite({"build_source": ABSENT}).startswith("missing_claim: The token has no claim build_source")
     assert buildkite({"build_branch": "evil:main"}).startswith("events is fork, not webhook, ")
@@ -151,11 +151,11 @@ def test_buildkite_lets_in_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("ref", ["refs/heads/main", "refs/tags/v1", ABSENT])
-def test_circleci_lets_in(ref: Any) -> None:
+def test_circleci_branch_or_tag_is_accepted(ref: Any) -> None:
     assert circleci(ref) == ""
 
 
-def test_circleci_lets_in_nothing_else() -> None:
+def test_circleci_other_ref_is_refused() -> None:
     assert circleci("refs/pull/7/head").startswith("events is pull_request, not branch, ")
     assert circleci("refs/pull/7/merge", box="pull_request") == ""
     assert circleci("refs/merge-requests/7/head", box="pull_request").startswith("events is refs/merge-requests/7/head")
@@ -181,7 +181,7 @@ def test_other_issuers_that_speak_as_a_forge_does(claims: dict[str, Any], furthe
     assert (found == "") == is_let_in
 
 
-def test_code_and_sentence_say_what_is_let_in() -> None:
+def test_refused_event_names_the_accepted_ones() -> None:
     provider = PROVIDERS["github"]
     difference = provider.difference(provider.clean(GITHUB), {}, github_claims(event_name="pull_request"))
     assert difference is not None

@@ -19,7 +19,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("conditions", PASSING.values(), ids=PASSING)
-def test_passes(conditions: str) -> None:
+def test_generic_token_that_meets_the_conditions_is_accepted(conditions: str) -> None:
     assert judged(GENERIC, generic_claims(), {"conditions": conditions}) == ""
 
 
@@ -50,7 +50,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("changes", "conditions", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_refused(changes: dict[str, Any], conditions: str, refusal: str) -> None:
+def test_generic_token_that_fails_a_condition_is_refused(
+    changes: dict[str, Any], conditions: str, refusal: str
+) -> None:
     assert judged(GENERIC, changed(generic_claims(), changes), {"conditions": conditions}) == refusal
 
 
@@ -94,7 +96,7 @@ def test_more_conditions_are_more_specific() -> None:
     assert GENERIC.specificity({"conditions": "a = 1\nb = 2"}) > GENERIC.specificity({"conditions": "a = 1"})
 
 
-def test_what_is_known_of_a_run() -> None:
+def test_generic_token_gives_no_pins_and_no_certificate() -> None:
     claims = generic_claims()
     assert (GENERIC.claimed_subject(claims), GENERIC.pins_in(claims), GENERIC.certificate(claims)) == ("", {}, None)
     assert GENERIC.provenance(claims).workflow == "workload:sample"

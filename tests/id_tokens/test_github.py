@@ -58,7 +58,7 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields"), PASSING.values(), ids=PASSING)
-def test_passes(changes: dict[str, Any], fields: dict[str, str]) -> None:
+def test_github_token_that_matches_is_accepted(changes: dict[str, Any], fields: dict[str, str]) -> None:
     assert judged(GITHUB, changed(github_claims(), changes), FIELDS | fields, PINS) == ""
 
 
@@ -167,7 +167,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
+def test_github_token_that_differs_is_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
     assert judged(GITHUB, changed(github_claims(), changes), FIELDS | fields, PINS) == refusal
 
 

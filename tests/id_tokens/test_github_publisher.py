@@ -74,11 +74,11 @@ def test_fields_that_can_t_be_registered(name: str, value: str, reason: str) -> 
     assert faults(GITHUB, FIELDS | {name: value}) == {name: reason}
 
 
-def test_every_field_s_fault_is_told_at_once() -> None:
+def test_github_fields_with_several_faults_report_each() -> None:
     assert list(faults(GITHUB, {"ref": "main"})) == ["repository", "workflow", "ref"]
 
 
-def test_fields_are_normalised() -> None:
+def test_github_fields_are_normalised() -> None:
     cleaned = GITHUB.clean({"repository": " Octo-Org/Sample ", "workflow": "Release.yml", "environment": "Prod"})
     assert cleaned == {
         "repository": "octo-org/sample",
@@ -98,7 +98,7 @@ def test_the_publisher_with_an_environment_is_the_more_specific_one() -> None:
     assert GITHUB.specificity(specific) > GITHUB.specificity(general)
 
 
-def test_pins() -> None:
+def test_github_pins_come_from_claims_and_api() -> None:
     assert GITHUB.pins_in(github_claims()) == PINS
     assert GITHUB.pins_from({"id": 740510, "owner": {"id": 65, "login": "octo-org"}, "private": False}) == PINS
 
@@ -125,7 +125,7 @@ def test_the_api_is_the_issuers(issuer: str, url: str) -> None:
     assert GITHUB.lookup_url(GITHUB.clean(FIELDS), issuer) == url
 
 
-def test_provenance() -> None:
+def test_github_token_gives_the_provenance() -> None:
     assert GITHUB.provenance(github_claims()).as_dict() == {
         "provider": "GitHub Actions",
         "repository": "octo-org/sample",

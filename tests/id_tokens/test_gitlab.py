@@ -43,7 +43,7 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields"), PASSING.values(), ids=PASSING)
-def test_passes(changes: dict[str, Any], fields: dict[str, str]) -> None:
+def test_gitlab_token_that_matches_is_accepted(changes: dict[str, Any], fields: dict[str, str]) -> None:
     assert judged(GITLAB, changed(gitlab_claims(), changes), FIELDS | fields, PINS) == ""
 
 
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
+def test_gitlab_token_that_differs_is_refused(changes: dict[str, Any], fields: dict[str, str], refusal: str) -> None:
     assert judged(GITLAB, changed(gitlab_claims(), changes), FIELDS | fields, PINS) == refusal
 
 
@@ -222,13 +222,13 @@ def test_fields_that_can_t_be_registered(name: str, value: str, reason: str) -> 
     assert faults(GITLAB, FIELDS | {name: value}) == {name: reason}
 
 
-def test_pins() -> None:
+def test_gitlab_pins_come_from_claims_and_api() -> None:
     assert GITLAB.pins_in(gitlab_claims()) == PINS
     assert GITLAB.pins_from({"id": 20, "namespace": {"id": 72, "kind": "group"}}) == PINS
     assert GITLAB.lookup_url(GITLAB.clean(FIELDS), OWN) == f"{OWN}/api/v4/projects/group%2Fsample"
 
 
-def test_provenance() -> None:
+def test_gitlab_token_gives_the_provenance() -> None:
     assert GITLAB.provenance(gitlab_claims(issuer=OWN)).as_dict() == {
         "provider": "GitLab CI/CD",
         "repository": "group/sample",

@@ -23,7 +23,7 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("changes", "fields"), PASSING.values(), ids=PASSING)
-def test_passes(changes: dict[str, Any], fields: dict[str, str]) -> None:
+def test_google_token_that_matches_is_accepted(changes: dict[str, Any], fields: dict[str, str]) -> None:
     assert judged(GOOGLE, changed(google_claims(), changes), FIELDS | fields, PINS) == ""
 
 
@@ -47,7 +47,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_refused(changes: dict[str, Any], refusal: str) -> None:
+def test_google_token_that_differs_is_refused(changes: dict[str, Any], refusal: str) -> None:
     assert judged(GOOGLE, changed(google_claims(), changes), FIELDS, PINS) == refusal
 
 
@@ -59,7 +59,7 @@ def test_only_an_address_can_be_registered(email: str) -> None:
     assert faults(GOOGLE, {"email": email}) == {"email": reason}
 
 
-def test_what_is_known_of_a_run() -> None:
+def test_google_token_gives_pins_and_workflow() -> None:
     assert GOOGLE.pins_in(google_claims()) == PINS
     assert GOOGLE.provenance(google_claims()).workflow == EMAIL
     assert GOOGLE.certificate(google_claims()) is None

@@ -40,7 +40,7 @@ GOOD: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
-def test_other_good_tokens(make: Callable[[], str]) -> None:
+def test_verify_valid_variants_is_accepted(make: Callable[[], str]) -> None:
     assert verified(make())["iss"] == GITHUB_ISSUER
 
 
@@ -73,7 +73,7 @@ TIMES: dict[str, tuple[dict[str, float], str]] = {
 
 
 @pytest.mark.parametrize(("times", "expected"), TIMES.values(), ids=TIMES)
-def test_times(times: dict[str, float], expected: str) -> None:
+def test_verify_token_outside_its_times_is_refused(times: dict[str, float], expected: str) -> None:
     now = int(time.time())
     token = of_claims(**{name: now + offset for name, offset in {"iat": 0, "nbf": 0, "exp": 300, **times}.items()})
     assert (refusal(token, now=now) if expected else verified(token, now=now)["iss"]) == (expected or GITHUB_ISSUER)

@@ -252,7 +252,7 @@ def test_a_build_that_dies_between_two_files_leaves_readable_ones(
     assert len(read_json("noarch/run_exports.json")["packages.conda"]) == 2
 
 
-def test_whoever_finds_the_lock_taken_leaves(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_of_a_locked_index_returns_at_once(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_artifact(channel)
     with monkeypatch.context() as patch:
         patch.setattr(builds, "try_lock", lambda name: nullcontext(False))
@@ -260,7 +260,7 @@ def test_whoever_finds_the_lock_taken_leaves(channel: Channel, monkeypatch: pyte
     assert build(channel).built_revision == 1
 
 
-def test_a_late_or_second_message_does_nothing(channel: Channel) -> None:
+def test_repeated_message_builds_no_index(channel: Channel) -> None:
     make_artifact(channel)
     etag = build(channel).etag
     assert build(channel).etag == etag
@@ -278,7 +278,7 @@ def test_a_late_or_second_message_does_nothing(channel: Channel) -> None:
         {"x-number": 10**30},
     ],
 )
-def test_a_poison_record_is_set_aside_and_told(
+def test_unreadable_record_is_quarantined_and_reported(
     channel: Channel, poison: dict[str, Any], django_capture_on_commit_callbacks: Any, settings: Settings
 ) -> None:
     settings.ADMINS = [("Root", "root@example.org")]

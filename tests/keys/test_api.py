@@ -44,7 +44,7 @@ def asked(client: Client, path: str = WHOAMI, **headers: str) -> dict[str, Any]:
     return dict(json.loads(answer.content))
 
 
-def test_every_way_in(client: Client, olga: User) -> None:
+def test_whoami_by_every_credential_source_names_it(client: Client, olga: User) -> None:
     secret = make_key(olga)
     assert asked(client) == {"credential": "none", **NOTHING, "may": {}}
     for way, found in (
@@ -75,7 +75,7 @@ def test_a_key_counts_before_a_session(client: Client, olga: User, sam: User) ->
     assert (found["credential"], found["user"]) == ("bearer", "sam")
 
 
-def test_a_narrow_key(client: Client, channel: Channel, olga: User) -> None:
+def test_whoami_of_a_limited_key_lists_its_limits(client: Client, channel: Channel, olga: User) -> None:
     until = timezone.now() + timedelta(days=3)
     secret = make_key(olga, scopes=("upload",), channels=[channel], package_globs=["sample-*"])
     ApiKey.objects.update(expires_at=until)
@@ -84,14 +84,14 @@ def test_a_narrow_key(client: Client, channel: Channel, olga: User) -> None:
     assert found["expires_at"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_a_robot(client: Client, channel: Channel, olga: User) -> None:
+def test_whoami_of_a_channel_key_names_it(client: Client, channel: Channel, olga: User) -> None:
     found = asked(client, f"{WHOAMI}?channel=demo", **bearer(make_robot(channel, olga)))
     assert (found["kind"], found["name"], found["user"]) == ("robot", "nightly", None)
     assert (found["robot_of"], found["channels"]) == ("demo", None)
     assert found["may"] == {"demo": ["read", "upload"]}
 
 
-def test_a_minted_key(client: Client, channel: Channel) -> None:
+def test_whoami_of_a_short_lived_token_names_its_publisher(client: Client, channel: Channel) -> None:
     _, secret = make_short_lived_token(make_publisher(channel))
     found = asked(client, f"{WHOAMI}?channel=demo", **bearer(secret))
     assert (found["kind"], found["name"]) == ("minted", "GitHub Actions: octo-org/sample")
@@ -99,13 +99,15 @@ def test_a_minted_key(client: Client, channel: Channel) -> None:
     assert found["may"] == {"demo": ["upload"]}
 
 
-def test_an_applications_token(client: Client, channel: Channel, olga: User) -> None:
+def test_whoami_of_an_applications_token_names_it(client: Client, channel: Channel, olga: User) -> None:
     found = asked(client, f"{WHOAMI}?channel=demo", **bearer(make_token(olga, "openid", "channel:read")))
     assert (found["kind"], found["name"], found["user"]) == ("application", "A tool", "olga")
     assert (found["scopes"], found["may"]) == (["channel:read"], {"demo": ["read"]})
 
 
-def test_what_it_may_do_where(client: Client, channel: Channel, olga: User, sam: User) -> None:
+def test_whoami_with_channels_lists_permissions_of_each(
+    client: Client, channel: Channel, olga: User, sam: User
+) -> None:
     make_channel("open", owner=sam, is_private=False)
     make_channel("hidden", owner=sam)
     make_channel("gone", owner=olga, deleted_at=timezone.now())
@@ -149,14 +151,14 @@ def test_the_secret_is_never_repeated(client: Client, olga: User) -> None:
         ("Basic !!!", "is not valid basic authentication"),
     ],
 )
-def test_a_wrong_credential_is_told_as_everywhere(client: Client, olga: User, header: str, sentence: str) -> None:
+def test_whoami_with_a_wrong_credential_gets_401(client: Client, olga: User, header: str, sentence: str) -> None:
     client.force_login(olga)
     answer = client.get(WHOAMI, headers={"authorization": header})
     assert answer.status_code == 401
     assert sentence in answer.text
 
 
-def test_an_ended_key_is_told_as_everywhere(client: Client, olga: User) -> None:
+def test_whoami_with_an_expired_key_gets_401(client: Client, olga: User) -> None:
     secret = make_key(olga)
     for end in ({"expires_at": timezone.now()}, {"expires_at": None, "revoked_at": timezone.now()}):
         ApiKey.objects.update(**end)
@@ -169,12 +171,12 @@ def test_too_many_channels_are_refused(client: Client) -> None:
     assert (answer.status_code, answer.text) == (400, "21 channels were asked for; expected at most 20.\n")
 
 
-def test_only_get_and_head(client: Client) -> None:
+def test_whoami_by_other_methods_gets_405(client: Client) -> None:
     assert client.head(WHOAMI).status_code == 200
     assert client.post(WHOAMI).status_code == 405
 
 
-def test_a_key_ends_itself(client: Client, channel: Channel, olga: User) -> None:
+def test_key_revokes_itself_by_delete(client: Client, channel: Channel, olga: User) -> None:
     for secret in (make_key(olga), make_robot(channel, olga), make_short_lived_token(make_publisher(channel))[1]):
         assert client.delete(CURRENT, headers=bearer(secret)).status_code == 204
         assert client.delete(CURRENT, headers=bearer(secret)).status_code == 401

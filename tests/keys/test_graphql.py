@@ -46,7 +46,7 @@ def test_without_a_valid_key_there_is_none(client: Client, olga: User) -> None:
     assert [viewer(client, each) for each in (None, "", "nonsense", "chub-short", secret)] == [None] * 5
 
 
-def test_introspection_is_answered(client: Client) -> None:
+def test_graphql_introspection_returns_the_schema(client: Client) -> None:
     answer = ask(client, get_introspection_query())
     assert answer.status_code == 200
     assert json.loads(answer.content)["data"]["__schema"]["queryType"]["name"] == "Query"
@@ -80,7 +80,7 @@ def test_one_of_several_operations_is_chosen(client: Client, olga: User) -> None
         ),
     ],
 )
-def test_what_is_no_question_is_said(client: Client, query: str, sentence: str) -> None:
+def test_graphql_with_an_unknown_query_is_refused(client: Client, query: str, sentence: str) -> None:
     answer = ask(client, query)
     assert answer.status_code == 400
     assert any(sentence in error["message"] for error in json.loads(answer.content)["errors"])
@@ -89,7 +89,7 @@ def test_what_is_no_question_is_said(client: Client, query: str, sentence: str) 
 @pytest.mark.parametrize(
     "body", ["", "[]", '"x"', "{}", '{"query": 1}', '{"query": "{viewer{login}}", "operationName": 1}']
 )
-def test_what_is_no_request_is_said(client: Client, body: str) -> None:
+def test_graphql_with_a_bad_request_is_refused(client: Client, body: str) -> None:
     answer = client.post(PATH, body, content_type="application/json")
     assert (answer.status_code, answer["X-Error-Code"]) == (400, "bad_json")
     assert answer.text == 'Expected a JSON object such as {"query": "query { viewer { login } }"}.\n'
@@ -100,6 +100,6 @@ def test_a_long_body_is_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "delete"])
-def test_other_methods_are_refused(client: Client, method: str) -> None:
+def test_graphql_by_other_methods_gets_405(client: Client, method: str) -> None:
     answer = getattr(client, method)(f"{PATH}?query={QUERY}")
     assert (answer.status_code, answer["Allow"]) == (405, "POST")

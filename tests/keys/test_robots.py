@@ -65,7 +65,7 @@ def test_managers_see_and_owners_make(channel: Channel, sam: User, role: str | N
     assert (f'href="{PAGE}"' in text(general)) == (seen == 200)
 
 
-def test_without_a_session_there_is_nothing(client: Client, channel: Channel) -> None:
+def test_channel_keys_page_without_a_session_is_refused(client: Client, channel: Channel) -> None:
     assert client.get(PAGE).status_code == client.post(PAGE, NIGHTLY).status_code == 404
 
 
@@ -108,7 +108,7 @@ def test_a_robot_uploads_only_the_names_that_it_may(channel: Channel, olga: User
     assert [permissions.may_upload_name(actor, channel, name) for name in ("sample-a", "other")] == [True, False]
 
 
-def test_a_robot_stays_when_whoever_made_it_goes(channel: Channel, olga: User, max_: User) -> None:
+def test_channel_key_stays_when_its_creator_leaves(channel: Channel, olga: User, max_: User) -> None:
     make_member(channel, max_, Role.OWNER)
     secret = make_robot(channel, max_)
     channel.members.filter(user=max_).delete()
@@ -129,7 +129,7 @@ def test_a_robot_ends_with_its_channel(channel: Channel, olga: User) -> None:
     assert not ApiKey.objects.exists()
 
 
-def test_a_robot_never_owns(channel: Channel, olga: User) -> None:
+def test_channel_key_never_gets_the_owners_permissions(channel: Channel, olga: User) -> None:
     with pytest.raises(HubError, match="expected some of: read, upload, delete, manage"):
         make_robot(channel, olga, scopes=("own",))
     make_robot(channel, olga, scopes=("read", "upload", "delete", "manage"))
@@ -183,7 +183,7 @@ def test_ones_own_key_is_revoked_by_oneself_alone(channel: Channel, olga: User, 
     api_keys.revoke(key=key, actor=Actor(user=olga))
 
 
-def test_the_policy_is_told_of(owner: Client, channel: Channel) -> None:
+def test_page_of_channel_keys_names_the_policy(owner: Client, channel: Channel) -> None:
     sentence = "The policies of this channel accept uploads only from trusted publishers."
     assert sentence not in text(owner.get(PAGE))
     Channel.objects.update(only_trusted_publishers=True)
@@ -200,7 +200,7 @@ def test_the_policy_is_told_of(owner: Client, channel: Channel) -> None:
         ({"package_globs": "x" * 300}, "A key takes at most 50 package names"),
     ],
 )
-def test_what_is_filled_in_wrongly_is_said(
+def test_channel_key_with_bad_input_shows_the_error(
     owner: Client, channel: Channel, olga: User, form: dict[str, Any], sentence: str
 ) -> None:
     make_robot(channel, olga, name="taken")

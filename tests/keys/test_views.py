@@ -50,7 +50,7 @@ def upload(secret: str) -> int:
     )
 
 
-def test_the_page_is_for_who_is_signed_in(client: Client) -> None:
+def test_keys_page_without_a_session_leads_to_sign_in(client: Client) -> None:
     for answer in (client.get(PAGE), client.post(PAGE, LAPTOP)):
         assert answer.headers["Location"] == f"/accounts/login/?next={PAGE}"
     assert not ApiKey.objects.exists()
@@ -169,7 +169,7 @@ def test_a_key_for_some_channels_is_for_those_alone(owner: Client, channel: Chan
 @pytest.mark.parametrize(
     ("lifetime", "days"), [("30", 30), ("90", 90), ("365", 365), ("never", None), ("date", "2099-12-31")]
 )
-def test_every_lifetime(owner: Client, lifetime: str, days: Any) -> None:
+def test_key_of_every_lifetime_expires_then(owner: Client, lifetime: str, days: Any) -> None:
     made(owner.post(PAGE, LAPTOP | {"lifetime": lifetime, "expires_on": days if lifetime == "date" else ""}))
     expires_at = ApiKey.objects.get().expires_at
     if isinstance(days, int):
@@ -204,7 +204,7 @@ def test_every_lifetime(owner: Client, lifetime: str, days: Any) -> None:
         ),
     ],
 )
-def test_what_is_filled_in_wrongly_is_said(owner: Client, sam: User, form: dict[str, Any], sentence: str) -> None:
+def test_key_with_bad_input_shows_the_error(owner: Client, sam: User, form: dict[str, Any], sentence: str) -> None:
     make_channel("secret", owner=sam)
     response = owner.post(PAGE, LAPTOP | form)
     assert response.status_code == 200
@@ -230,7 +230,7 @@ def test_revoking_what_is_not_there_is_404(owner: Client, value: str) -> None:
     assert owner.post(PAGE, {"revoke": value}).status_code == 404
 
 
-def test_somebody_elses_key_stays(owner: Client, sam: User) -> None:
+def test_revoking_another_users_key_keeps_it(owner: Client, sam: User) -> None:
     secret = make_key(sam)
     key = ApiKey.objects.get()
     assert "Revoke the key" not in text(owner.get(f"{PAGE}?revoke={key.pk}"))
@@ -239,7 +239,7 @@ def test_somebody_elses_key_stays(owner: Client, sam: User) -> None:
     assert api_keys.look_up(secret)
 
 
-def test_the_list_says_what_a_key_is_for(owner: Client, channel: Channel, olga: User) -> None:
+def test_list_shows_scopes_and_channels_of_a_key(owner: Client, channel: Channel, olga: User) -> None:
     make_key(olga, scopes=("upload",), channels=[channel], package_globs=["sample-*"])
     page = text(owner.get(PAGE))
     assert '<td data-label="Channels">demo</td>' in page
@@ -251,7 +251,7 @@ def test_the_list_says_what_a_key_is_for(owner: Client, channel: Channel, olga: 
 @pytest.mark.parametrize(
     ("days", "shown"), [(-1, "Expired</span>"), (3, "Until 24 Nov 2026</span>"), (60, '"Expires">20 Jan 2027</td>')]
 )
-def test_what_ends_soon_or_has_ended_is_marked(
+def test_expiring_and_expired_keys_are_marked(
     owner: Client, olga: User, days: int, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -267,7 +267,7 @@ def test_a_key_whose_channels_are_gone_is_for_none(owner: Client, channel: Chann
     assert '<td data-label="Channels">none</td>' in text(owner.get(PAGE))
 
 
-def test_who_is_in_no_channel_is_not_asked_which(sam: User) -> None:
+def test_key_form_without_channels_has_no_choice_of_channels(sam: User) -> None:
     client = signed_in(sam)
     assert '<input type="hidden" name="which" value="all">' in text(client.get(PAGE))
     made(client.post(PAGE, LAPTOP))

@@ -61,7 +61,7 @@ def test_public_pages_are_for_everyone_and_only_read(open_channel: Channel, clie
         assert method(url).status_code == 405
 
 
-def test_what_is_not_there_is_404(open_channel: Channel, client: Client) -> None:
+def test_missing_page_is_404(open_channel: Channel, client: Client) -> None:
     publish(open_channel)
     other = publish(make_channel("other", is_private=False), "elsewhere")
 
@@ -75,7 +75,7 @@ def test_a_key_that_is_wrong_is_told_so_on_public_pages_too(open_channel: Channe
     assert client.get("/channels/open", headers={"authorization": "Bearer wrong"}).status_code == 401
 
 
-def test_a_channel_says_what_it_is(open_channel: Channel, client: Client) -> None:
+def test_channel_page_shows_visibility_and_counts(open_channel: Channel, client: Client) -> None:
     publish(open_channel, "a", subdir="linux-64")
     publish(open_channel, "a", subdir="osx-arm64")
     publish(open_channel, "b", "2.0", download_count=7)
@@ -104,7 +104,7 @@ def test_a_channel_says_while_its_index_is_stale(open_channel: Channel, client: 
     assert re.search(r"last indexed <time [^>]*>5 min ago</time>", found)
 
 
-def test_who_may_more_sees_more_links(channel: Channel, olga: User, max_: User, sam: User) -> None:
+def test_channel_page_shows_links_by_permission(channel: Channel, olga: User, max_: User, sam: User) -> None:
     make_member(channel, max_, Role.CONTRIBUTOR)
     make_member(channel, sam, Role.VIEWER)
     links = ('href="/channels/demo/settings/upload"', 'href="/channels/demo/settings"')
@@ -158,7 +158,7 @@ def test_packages_are_searched_filtered_and_sorted(
     assert NAMES.findall(page(client, f"/channels/open{query}")) == names
 
 
-def test_nothing_found_says_what_was_looked_for(three: Channel, client: Client) -> None:
+def test_search_without_results_repeats_the_text(three: Channel, client: Client) -> None:
     found = page(client, "/channels/open?q=<b>x&platform=linux-64")
 
     assert "None of the 3 packages of open has “&lt;b&gt;x” in its name or summary and a file for linux-64." in found

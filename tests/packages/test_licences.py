@@ -54,7 +54,7 @@ def licences(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [name for name in REQUIRED if name not in EXCEPTIONS])
-def test_licence_is_allowed(name: str) -> None:
+def test_licence_of_every_dependency_is_allowed(name: str) -> None:
     assert set(licences(name)) <= ALLOWED
 
 

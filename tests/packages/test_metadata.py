@@ -37,7 +37,7 @@ def open_channel(olga: User) -> Channel:
     return make_channel("open", owner=olga, is_private=False, description="For everyone")
 
 
-def test_nothing_that_a_package_says_is_active(open_channel: Channel, olga: User) -> None:
+def test_package_texts_are_shown_without_active_content(open_channel: Channel, olga: User) -> None:
     about = dict.fromkeys(("summary", "description", "license", "home", "doc_url", "dev_url", "source_url", "x"), EVIL)
     index = {
         "license": EVIL,
@@ -94,7 +94,7 @@ def assert_nothing_active(found: str) -> None:
 
 
 @pytest.mark.parametrize("text", EVIL_ADDRESSES)
-def test_what_is_no_address_of_the_web(text: str) -> None:
+def test_web_address_of_other_schemes_is_dropped(text: str) -> None:
     assert metadata.web_address(text) == ""
 
 
@@ -114,7 +114,7 @@ def test_a_host_of_another_script_reads_as_browsers_ask_for_it(text: str, shown:
     assert (link.href, link.text) == (shown, shown.removeprefix("https://").removeprefix("http://").rstrip("/"))
 
 
-def test_links_of_any_shape() -> None:
+def test_links_of_any_json_type_are_accepted() -> None:
     about = {
         "home": "https://a.example/",
         "doc_url": ["http://b.example/x/", 3, None],
@@ -135,7 +135,7 @@ def test_links_of_any_shape() -> None:
     ("value", "text"),
     [("MIT", "MIT"), (["MIT", "BSD"], "MIT, BSD"), (None, ""), (3, ""), ({"a": 1}, ""), (" a \n b ", "a b")],
 )
-def test_words_of_any_shape(value: object, text: str) -> None:
+def test_words_of_any_json_type_are_accepted(value: object, text: str) -> None:
     assert metadata.words(value) == text
 
 
@@ -164,5 +164,5 @@ def test_built_at_in_seconds_or_milliseconds(timestamp: object, milliseconds: in
         (5 * 2**50, "5120 TiB"),
     ],
 )
-def test_sizes(size_bytes: int, text: str) -> None:
+def test_size_of_a_file_is_shown_in_units(size_bytes: int, text: str) -> None:
     assert f">{text}</span>" in size(size_bytes)

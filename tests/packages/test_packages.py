@@ -172,7 +172,7 @@ def test_a_logo_becomes_a_square_png(kind: str) -> None:
         (picture("BMP", (9, 9)), "can't be read as a picture"),
     ],
 )
-def test_what_is_no_logo(content: BytesIO, sentence: str) -> None:
+def test_channel_with_a_bad_logo_is_refused(content: BytesIO, sentence: str) -> None:
     with pytest.raises(HubError, match=sentence):
         logos.encode(content)
 

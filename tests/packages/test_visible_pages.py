@@ -48,7 +48,7 @@ def evil_world() -> None:
     )
 
 
-def test_no_page_holds_one(evil_world: None) -> None:
+def test_pages_contain_no_invisible_character(evil_world: None) -> None:
     for caller in ("anon", "owne", "admi"):
         client = CALLERS[caller]()
         for route in every_route():
@@ -62,7 +62,7 @@ def test_no_page_holds_one(evil_world: None) -> None:
 
 @pytest.mark.parametrize("path", ["/channels/demo", "/channels/demo/packages/pack", "/channels/demo/feed",
                                   "/channels/demo/artifacts/noarch/pack-1.0-0.conda"])  # fmt: skip
-def test_they_are_shown_by_their_numbers(evil_world: None, path: str) -> None:
+def test_invisible_characters_are_shown_as_numbers(evil_world: None, path: str) -> None:
     text = CALLERS["owne"]().get(path).content.decode()
     # Feeds leave out characters that XML can't represent.
     assert (SHOWN if "feed" not in path else SHOWN.replace("[U+001B]", "")) in text
@@ -101,14 +101,14 @@ def test_lengths_are_those_of_what_is_sent(evil_world: None) -> None:
     assert int(answer.headers["Content-Length"]) == len(answer.content)
 
 
-def test_commands_say_it_plainly() -> None:
+def test_commands_print_invisible_characters_as_numbers() -> None:
     stream = io.StringIO()
     output = PlainOutput(stream)
     output.write(f"a\tb\n{EVIL}")
     assert stream.getvalue() == "a\tb\n\\u202egpj.exe\\u2066\\u200b\\u200d\\ufeff\\xad\\x1b[2J\\U000e0041\n"
 
 
-def test_every_command_does() -> None:
+def test_every_own_command_prints_plain_text() -> None:
     own = {name: app for name, app in get_commands().items() if app in ("channels_app", "publishing")}
     assert own
     for name, app in own.items():

@@ -159,7 +159,9 @@ def test_all_is_handed_over_in_one_act(root: Client, channel: Channel, olga: Use
 @pytest.mark.parametrize(
     ("username", "sentence"), [("olga", "&#x27;olga&#x27; can&#x27;t be their own"), ("x", "There is no user")]
 )
-def test_nothing_is_handed_to_nobody(root: Client, channel: Channel, olga: User, username: str, sentence: str) -> None:
+def test_hand_over_to_an_invalid_user_is_refused(
+    root: Client, channel: Channel, olga: User, username: str, sentence: str
+) -> None:
     page = text(root.post(path_of(olga, "hand-over"), {"username": username, "deactivate": "on"}))
     assert sentence in page
     assert is_kept(olga)

@@ -60,7 +60,7 @@ def test_no_error_report_holds_the_secret(
     assert link.rpartition("/")[2] not in caplog.text
 
 
-def test_signed_out_it_says_what_it_is_for_and_asks_to_sign_in(link: str) -> None:
+def test_invitation_page_without_a_session_leads_to_sign_in(link: str) -> None:
     page = text(Client().get(link, follow=True))
     assert "Join demo?" in page
     assert "olga invites ada@example.org to this channel." in page
@@ -69,14 +69,14 @@ def test_signed_out_it_says_what_it_is_for_and_asks_to_sign_in(link: str) -> Non
     assert 'value="accept"' not in page
 
 
-def test_it_is_still_there_after_signing_in(link: str, ada: User) -> None:
+def test_invitation_page_is_shown_after_signing_in(link: str, ada: User) -> None:
     client = Client()
     client.get(link)
     client.force_login(ada)
     assert 'value="accept"' in text(client.get(PAGE))
 
 
-def test_it_is_accepted(link: str, ada: User) -> None:
+def test_invitation_accepted_by_the_page_adds_the_member(link: str, ada: User) -> None:
     client = signed_in(ada)
     client.get(link)
     response = client.post(PAGE, {"action": "accept"})
@@ -86,7 +86,7 @@ def test_it_is_accepted(link: str, ada: User) -> None:
     assert client.get(PAGE).status_code == client.get(link, follow=True).status_code == 404
 
 
-def test_it_is_declined(link: str, ada: User) -> None:
+def test_invitation_declined_by_the_page_adds_no_member(link: str, ada: User) -> None:
     client = signed_in(ada)
     client.get(link)
     response = client.post(PAGE, {"action": "decline"})
@@ -95,7 +95,7 @@ def test_it_is_declined(link: str, ada: User) -> None:
     assert not Member.objects.filter(user=ada).exists()
 
 
-def test_another_account_is_told_whose_it_is(link: str, sam: User) -> None:
+def test_invitation_page_of_another_account_names_the_invitee(link: str, sam: User) -> None:
     client = signed_in(sam)
     page = text(client.get(link, follow=True))
     sentence = "This invitation was sent to ada@example.org, which is not a verified address of your account 'sam'."
@@ -106,14 +106,14 @@ def test_another_account_is_told_whose_it_is(link: str, sam: User) -> None:
     assert Member.objects.count() == 1
 
 
-def test_a_member_is_told_and_led_there(link: str, channel: Channel, ada: User) -> None:
+def test_invitation_page_of_a_member_leads_to_the_channel(link: str, channel: Channel, ada: User) -> None:
     make_member(channel, ada)
     page = text(signed_in(ada).get(link, follow=True))
     assert escape("You are a member of 'demo' already: viewer.") in page
     assert 'href="/channels/demo"' in page
 
 
-def test_nobody_accepts_signed_out(link: str) -> None:
+def test_invitation_without_a_session_is_not_accepted(link: str) -> None:
     client = Client()
     client.get(link)
     assert 'value="accept"' not in text(client.post(PAGE, {"action": "accept"}))
@@ -145,5 +145,5 @@ def test_an_old_link_ends_when_it_is_sent_again(link: str, channel: Channel, olg
 
 
 @pytest.mark.parametrize("method", ["put", "delete", "patch"])
-def test_other_methods_are_none(db: None, method: str) -> None:
+def test_invitation_page_by_other_methods_gets_405(db: None, method: str) -> None:
     assert getattr(Client(), method)(PAGE).status_code == 405

@@ -55,7 +55,7 @@ def test_an_invitation_becomes_a_membership(channel: Channel, olga: User, ada: U
     ]
 
 
-def test_it_is_used_once(channel: Channel, olga: User, ada: User) -> None:
+def test_invitation_is_accepted_once(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     invitations.accept(user=ada, invitation=invitation)
     members.remove(actor=Actor(user=olga), channel=channel, username="ada")
@@ -107,7 +107,9 @@ def test_owners_alone_invite_owners_and_touch_their_invitations(channel: Channel
 
 
 @pytest.mark.parametrize(("role", "code"), [(Role.VIEWER, "role_missing"), (Role.CONTRIBUTOR, "role_missing")])
-def test_others_invite_and_withdraw_nobody(channel: Channel, olga: User, max_: User, role: str, code: str) -> None:
+def test_members_below_maintainer_may_not_invite_or_withdraw(
+    channel: Channel, olga: User, max_: User, role: str, code: str
+) -> None:
     make_member(channel, max_, role)
     invite(channel, olga)
     with refused(403, code, "max may read 'demo' but not manage there"):
@@ -116,7 +118,7 @@ def test_others_invite_and_withdraw_nobody(channel: Channel, olga: User, max_: U
         invitations.withdraw(actor=Actor(user=max_), channel=channel, who=ADDRESS)
 
 
-def test_strangers_and_keys_without_the_scope_invite_nobody(channel: Channel, olga: User, sam: User) -> None:
+def test_strangers_and_keys_without_the_scope_may_not_invite(channel: Channel, olga: User, sam: User) -> None:
     make_key(olga)
     with refused(403, "no_access", "sam has no manage access to 'demo'"):
         invite(channel, sam)
@@ -151,7 +153,7 @@ def test_the_link_alone_is_not_enough(channel: Channel, olga: User, sam: User, a
         invitations.decline(user=sam, invitation=invitation)
 
 
-def test_it_ends_after_seven_days_and_is_forgotten(channel: Channel, olga: User, ada: User) -> None:
+def test_invitation_ends_after_seven_days_and_is_deleted(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     with refused(404, "no_invitation", "The invitation is no longer valid"):
@@ -161,7 +163,7 @@ def test_it_ends_after_seven_days_and_is_forgotten(channel: Channel, olga: User,
     assert not Invitation.objects.exists()
 
 
-def test_it_ends_with_the_right_of_who_sent_it(channel: Channel, olga: User, max_: User, ada: User) -> None:
+def test_invitation_ends_with_the_inviters_right(channel: Channel, olga: User, max_: User, ada: User) -> None:
     make_member(channel, max_, Role.OWNER)
     invitation = invite(channel, max_, role=Role.OWNER)
     sentence = "The person who invited you may no longer give that role in 'demo'."
@@ -176,21 +178,21 @@ def test_it_ends_with_the_right_of_who_sent_it(channel: Channel, olga: User, max
         invitations.accept(user=ada, invitation=invitation)
 
 
-def test_it_ends_with_the_account_of_who_sent_it(channel: Channel, olga: User, ada: User) -> None:
+def test_invitation_ends_with_the_inviters_account(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     User.objects.filter(pk=olga.pk).update(is_active=False)
     with refused(403, "inviter_may_not", "The person who invited you may no longer give that role"):
         invitations.accept(user=ada, invitation=invitation)
 
 
-def test_a_member_stays_what_they_are(channel: Channel, olga: User, ada: User) -> None:
+def test_invitation_of_a_member_keeps_their_role(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga, role=Role.MAINTAINER)
     make_member(channel, ada, Role.VIEWER)
     with refused(409, "is_member", "You are a member of 'demo' already: viewer."):
         invitations.accept(user=ada, invitation=invitation)
 
 
-def test_a_deleted_channel_invites_nobody(channel: Channel, olga: User, ada: User) -> None:
+def test_invitation_into_a_deleted_channel_is_refused(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
     Channel.objects.update(deleted_at=timezone.now())
     with refused(404, "no_invitation", "The invitation is no longer valid"):
@@ -198,14 +200,14 @@ def test_a_deleted_channel_invites_nobody(channel: Channel, olga: User, ada: Use
     assert not invitations.is_invited(ADDRESS)
 
 
-def test_it_is_declined(channel: Channel, olga: User, ada: User) -> None:
+def test_declined_invitation_adds_no_member(channel: Channel, olga: User, ada: User) -> None:
     invitations.decline(user=ada, invitation=invite(channel, olga))
     assert role_of(ada) is None
     assert not invitations.pending().exists()
     assert events()[-1] == ("invitation.decline", ADDRESS, {"role": "contributor"})
 
 
-def test_who_is_invited_may_sign_up(channel: Channel, olga: User) -> None:
+def test_invited_address_may_sign_up(channel: Channel, olga: User) -> None:
     assert not invitations.is_invited(ADDRESS)
     invite(channel, olga)
     assert invitations.is_invited(" Ada@Example.ORG ")

@@ -93,7 +93,7 @@ def test_a_maintainer_can_make_no_owners(channel: Channel, max_: User, sam: User
     assert Member.objects.filter(role=Role.OWNER).count() == 1
 
 
-def test_who_gives_up_managing_is_led_to_the_channel(channel: Channel, max_: User) -> None:
+def test_member_who_steps_down_is_redirected_to_the_channel(channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     response = signed_in(max_).post(MEMBERS, {"action": "change", "username": "max", "role": "viewer"})
     assert response.headers["Location"] == BASE
@@ -151,7 +151,7 @@ def found(client: Client, query: str) -> list[tuple[str, str]]:
     return re.findall(r'name="(username|team|email)" value="([^"]+)"', part)
 
 
-def test_administrators_find_everybody(admin_user: User, channel: Channel, max_: User, sam: User) -> None:
+def test_find_by_an_administrator_lists_every_user(admin_user: User, channel: Channel, max_: User, sam: User) -> None:
     make_user("mara", first_name="Max", last_name="Stone")
     make_user("maximus", is_active=False)
     make_team("max-planck", sam)
@@ -162,7 +162,9 @@ def test_administrators_find_everybody(admin_user: User, channel: Channel, max_:
     assert "Team, 1 person<" in text(owner.get(f"{MEMBERS}?find=planck"))
 
 
-def test_others_find_whom_they_know_already(owner: Client, channel: Channel, olga: User, max_: User, sam: User) -> None:
+def test_find_by_others_lists_known_users_only(
+    owner: Client, channel: Channel, olga: User, max_: User, sam: User
+) -> None:
     """Check that channel owners can't list users or probe for a name: only known people are found."""
     mate = make_user("max-of-team")
     make_team("max-team", olga, mate)
@@ -177,7 +179,7 @@ def test_others_find_whom_they_know_already(owner: Client, channel: Channel, olg
     assert '<span class="pill">Viewer</span>' in text(owner.get(f"{MEMBERS}?find=max&q=nobody"))
 
 
-def test_one_character_finds_nobody_and_ten_are_enough(owner: Client) -> None:
+def test_find_needs_two_characters_and_lists_ten_users(owner: Client) -> None:
     for n in range(9):
         make_member(Channel.objects.get(), make_user(f"person-{n}"))
         make_team(f"people-{n}", User.objects.get(username="olga"))
@@ -196,14 +198,14 @@ def test_an_exact_name_comes_first_and_a_member_with_the_role(owner: Client, max
     assert '<span class="pill">Owner</span>' in text(owner.get(f"{MEMBERS}?find=olga"))
 
 
-def test_an_address_is_found_by_nobody_but_can_be_invited(owner: Client, max_: User) -> None:
+def test_find_by_an_address_lists_no_user_but_offers_to_invite_it(owner: Client, max_: User) -> None:
     User.objects.filter(pk=max_.pk).update(email="max@example.org")
     assert found(owner, "max@example.org") == [("email", "max@example.org")]
     assert found(owner, "example.org") == [("username", "example.org"), ("team", "example.org")]
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.CONTRIBUTOR])
-def test_who_may_not_invite_finds_nobody(channel: Channel, max_: User, sam: User, role: str) -> None:
+def test_find_without_the_right_to_invite_is_empty(channel: Channel, max_: User, sam: User, role: str) -> None:
     make_member(channel, max_, role)
     assert signed_in(max_).get(f"{MEMBERS}?find=olga").status_code == 403
     assert signed_in(sam).get(f"{MEMBERS}?find=olga").status_code == 404
@@ -261,12 +263,12 @@ def test_a_maintainer_sees_the_invitation_of_an_owner_but_no_buttons(
 
 
 @pytest.mark.parametrize("path", [f"{BASE}/leave", BASE, MEMBERS])
-def test_nobody_is_a_member_by_a_team_without_being_in_it(channel: Channel, path: str) -> None:
+def test_team_role_without_membership_gives_no_access(channel: Channel, path: str) -> None:
     make_team_member(channel, make_team())
     assert Client().get(path).status_code == 404
 
 
-def test_who_belongs_by_a_team_alone_is_told_what_to_leave(channel: Channel, max_: User) -> None:
+def test_member_by_a_team_gets_a_hint_to_leave_the_team(channel: Channel, max_: User) -> None:
     make_team_member(channel, make_team("mappers", max_))
     client = signed_in(max_)
     page = text(client.get(f"{BASE}/leave"))
@@ -278,7 +280,7 @@ def test_who_belongs_by_a_team_alone_is_told_what_to_leave(channel: Channel, max
     )
 
 
-def test_who_leaves_but_stays_by_a_team_is_told(channel: Channel, max_: User) -> None:
+def test_member_who_stays_by_a_team_gets_a_message(channel: Channel, max_: User) -> None:
     make_member(channel, max_)
     make_team_member(channel, make_team("mappers", max_))
     client = signed_in(max_)

@@ -50,14 +50,14 @@ def test_only_users_that_can_sign_in_are_added(channel: Channel, admin_user: Use
 
 @pytest.mark.parametrize("username", ["max", "nobody", ""])
 @pytest.mark.parametrize("team", ["", "mappers", "nowhere"])
-def test_nobody_is_added_unasked(channel: Channel, olga: User, max_: User, username: str, team: str) -> None:
+def test_user_is_added_only_by_accepting(channel: Channel, olga: User, max_: User, username: str, team: str) -> None:
     """Check that the caller does not learn whether the user or the team exists."""
     make_team("mappers", olga, manager=max_)
     with refused(403, "invited_first", "Members have to accept an invitation first: send one."):
         members.add(actor=acting(olga), channel=channel, username=username, team=team, role=Role.VIEWER)
 
 
-def test_nobody_is_added_twice(channel: Channel, admin_user: User, max_: User) -> None:
+def test_member_added_again_is_refused(channel: Channel, admin_user: User, max_: User) -> None:
     make_member(channel, max_, Role.VIEWER)
     with refused(409, "is_member", "max is a member already: viewer"):
         members.add(actor=acting(admin_user), channel=channel, username="max", role=Role.OWNER)
@@ -164,7 +164,7 @@ def test_maintainers_manage_the_others(channel: Channel, max_: User, sam: User) 
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.CONTRIBUTOR])
-def test_others_manage_nobody(channel: Channel, max_: User, sam: User, role: str) -> None:
+def test_members_below_maintainer_may_not_manage(channel: Channel, max_: User, sam: User, role: str) -> None:
     make_member(channel, max_, role)
     with refused(403, "role_missing", "max may read 'demo' but not manage there"):
         members.add(actor=acting(max_), channel=channel, username="sam", role=Role.VIEWER)
@@ -174,13 +174,13 @@ def test_others_manage_nobody(channel: Channel, max_: User, sam: User, role: str
         members.remove(actor=acting(max_), channel=channel, username="olga")
 
 
-def test_a_key_without_the_scope_manages_nobody(channel: Channel, olga: User, max_: User) -> None:
+def test_key_without_the_scope_may_not_manage(channel: Channel, olga: User, max_: User) -> None:
     make_key(olga)
     with refused(403, "scope_missing", "this needs a key with 'manage'"):
         members.add(actor=Actor(user=olga, key=olga.keys.get()), channel=channel, username="max", role=Role.VIEWER)
 
 
-def test_no_key_changes_who_is_a_member(channel: Channel, olga: User, max_: User) -> None:
+def test_key_may_not_change_members(channel: Channel, olga: User, max_: User) -> None:
     make_key(olga, scopes=(Permission.READ, Permission.MANAGE))
     actor = Actor(user=olga, key=olga.keys.get())
     with refused(403, "person_needed", "API keys and applications can't do this (member.add)"):
@@ -248,7 +248,7 @@ def test_the_higher_role_counts(channel: Channel, max_: User) -> None:
     assert Permission.OWN not in permissions(acting(max_), channel)
 
 
-def test_no_team_owns(channel: Channel, olga: User, max_: User) -> None:
+def test_team_as_an_owner_is_refused(channel: Channel, olga: User, max_: User) -> None:
     make_team("mappers", max_, manager=olga)
     with refused(400, "no_team_owns", "team mappers can't own 'demo': only a user can be an owner"):
         members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.OWNER)
@@ -280,14 +280,16 @@ def test_a_team_of_maintainers_does_not_save_a_channel_from_its_last_owner(
     assert Permission.MANAGE in permissions(acting(olga), channel)
 
 
-def test_who_belongs_by_a_team_alone_cannot_leave(channel: Channel, max_: User) -> None:
+def test_member_by_a_team_may_not_leave_the_channel(channel: Channel, max_: User) -> None:
     make_team_member(channel, make_team("divers", max_))
     make_team_member(channel, make_team("mappers", max_))
     with refused(409, "member_by_team", "through the team divers and mappers; leave the team to leave the channel."):
         members.leave(actor=acting(max_), channel=channel)
 
 
-def test_nobody_owns_a_channel_unasked(channel: Channel, olga: User, admin_user: User, max_: User, sam: User) -> None:
+def test_member_becomes_an_owner_only_by_accepting(
+    channel: Channel, olga: User, admin_user: User, max_: User, sam: User
+) -> None:
     """Check strangers, members by a team, and lower roles: the first owner pays, so an owner must agree."""
     make_team_member(channel, make_team("mappers", make_user("eve")))
     make_member(channel, max_, Role.MAINTAINER)

@@ -35,7 +35,7 @@ def check_is_over(user: User, invitation: Invitation, whence: str = "'demo'") ->
 
 
 @pytest.mark.parametrize("who", [{"username": "mia"}, {"email": "mia@example.org"}])
-def test_who_has_a_lower_role_becomes_no_owner(channel: Channel, olga: User, mia: User, who: dict[str, str]) -> None:
+def test_invitation_to_own_ends_with_a_lower_role(channel: Channel, olga: User, mia: User, who: dict[str, str]) -> None:
     """Regression: an invitation of another owner restored the role."""
     invitation = invite(olga, channel, **who)
     members.change(actor=Actor(user=olga), channel=channel, username="mia", role=Role.VIEWER)
@@ -43,7 +43,7 @@ def test_who_has_a_lower_role_becomes_no_owner(channel: Channel, olga: User, mia
     assert permissions(Actor(user=mia), channel) == {Permission.READ}
 
 
-def test_who_was_removed_does_not_come_back(channel: Channel, olga: User, mia: User) -> None:
+def test_invitation_ends_with_the_removal_of_its_invitee(channel: Channel, olga: User, mia: User) -> None:
     """Check an invitation to another address of the member."""
     invitation = invite(olga, channel, Role.MAINTAINER, email="mia@example.org")
     members.remove(actor=Actor(user=olga), channel=channel, username="mia")
@@ -100,7 +100,7 @@ def other_is_removed(channel: Channel, mia: User) -> None:
 
 
 @pytest.mark.parametrize("what", [leaves, is_promoted, other_is_removed])
-def test_what_takes_nothing_from_them_ends_no_invitation(
+def test_unrelated_change_keeps_the_invitation(
     channel: Channel, olga: User, mia: User, what: Callable[[Channel, User], None]
 ) -> None:
     invitation = invite(olga, channel, email="mia@example.org")

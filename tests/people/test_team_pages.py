@@ -59,11 +59,11 @@ def test_a_team_of_others_is_answered_as_one_that_is_not_there(team: Team, sam: 
 
 @pytest.mark.parametrize("method", ["put", "delete", "patch"])
 @pytest.mark.parametrize("path", [TEAMS, TEAM])
-def test_other_methods_are_none(manager: Client, path: str, method: str) -> None:
+def test_team_pages_by_other_methods_get_405(manager: Client, path: str, method: str) -> None:
     assert getattr(manager, method)(path).status_code == 405
 
 
-def test_a_team_is_made(sam: User) -> None:
+def test_team_is_created_by_the_form(sam: User) -> None:
     response = signed_in(sam).post(TEAMS, {"name": "divers", "description": "Below"})
     assert response.headers["Location"] == "/teams/divers"
     assert messages(response) == ["Team divers created. You are its manager."]
@@ -84,7 +84,7 @@ def test_a_team_that_cannot_be_made_says_why(team: Team, sam: User, name: str, s
     assert escape(sentence) in text(response)
 
 
-def test_people_are_invited(manager: Client, sam: User) -> None:
+def test_adding_a_user_or_address_sends_an_invitation(manager: Client, sam: User) -> None:
     for who in ("sam", "nobody", "sam@example.org"):
         response = manager.post(TEAM, {"action": "add", "who": who})
         assert messages(response)[-1] == f"{who} is invited, and is in the team once the invitation is accepted."
@@ -139,7 +139,7 @@ def test_people_are_added_made_managers_and_removed(team: Team, sam: User, admin
         ({}, "Unknown action"),
     ],
 )
-def test_what_does_not_work_says_why(manager: Client, form: dict[str, str], sentence: str) -> None:
+def test_team_form_with_bad_input_shows_the_error(manager: Client, form: dict[str, str], sentence: str) -> None:
     assert escape(sentence) in text(manager.post(TEAM, form, follow=True))
     assert events() == []
 
@@ -161,7 +161,7 @@ def test_a_team_is_deleted_once_its_name_is_typed(manager: Client, team: Team, c
     assert not Team.objects.exists()
 
 
-def test_who_manages_nothing_sees_no_forms_but_can_leave(team: Team, max_: User) -> None:
+def test_team_member_sees_no_forms_but_can_leave(team: Team, max_: User) -> None:
     client = signed_in(max_)
     page = text(client.get(TEAM))
     assert re.findall(r'name="action" value="([^"]+)"', page) == []
@@ -197,7 +197,7 @@ def test_the_channels_of_a_team_are_shown_to_who_may_see_them(team: Team, max_: 
     assert "gone" not in page
 
 
-def test_what_people_wrote_is_escaped(olga: User) -> None:
+def test_team_page_escapes_names_and_descriptions(olga: User) -> None:
     make_team("<b>&", manager=olga, description="<i>", group="<u>")
     page = text(signed_in(olga).get("/teams/%3Cb%3E&"))
     assert not re.search("<b>|<i>|<u>", page)

@@ -28,14 +28,14 @@ def people(team: Team) -> dict[str, bool]:
     return dict(TeamMember.objects.filter(team=team).values_list("user__username", "is_manager"))
 
 
-def test_who_makes_a_team_manages_it(sam: User) -> None:
+def test_creator_of_a_team_is_its_manager(sam: User) -> None:
     team = teams.create(user=sam, name="divers", description="Below")
     assert people(team) == {"sam": True}
     assert events() == [("team.create", "divers", {})]
 
 
 @pytest.mark.parametrize("name", ["", "-a", "A", "a b", "a/b", "ä", "a\n", "a" * 101])
-def test_names_are_plain(sam: User, name: str) -> None:
+def test_team_with_a_bad_name_is_refused(sam: User, name: str) -> None:
     with refused(400, "bad_team_name", "can't name a team; expected up to 100 lower-case letters"):
         teams.create(user=sam, name=name)
 
@@ -67,7 +67,7 @@ def test_people_are_added_by_exact_name_or_verified_address(admin_user: User, sa
 
 
 @pytest.mark.parametrize("who", ["", "sa", "gone", "sam@example.org", "gone@example.org", "fake@example.org"])
-def test_nobody_else_is_found(admin_user: User, sam: User, team: Team, who: str) -> None:
+def test_team_adds_no_unknown_or_inactive_user(admin_user: User, sam: User, team: Team, who: str) -> None:
     make_address(sam, "sam@example.org", verified=False)
     make_address(make_user("gone", is_active=False), "gone@example.org")
     make_user("fake@example.org")
@@ -76,12 +76,12 @@ def test_nobody_else_is_found(admin_user: User, sam: User, team: Team, who: str)
 
 
 @pytest.mark.parametrize("who", ["sam", "nobody", "max", "sam@example.org"])
-def test_nobody_is_put_into_a_team_unasked(olga: User, sam: User, team: Team, who: str) -> None:
+def test_team_adds_a_user_only_by_accepting(olga: User, sam: User, team: Team, who: str) -> None:
     with refused(403, "invited_first", "People have to accept an invitation to a team first: send one."):
         teams.add(user=olga, team=team, who=who)
 
 
-def test_nobody_is_in_a_team_twice(admin_user: User, team: Team) -> None:
+def test_team_member_added_again_is_refused(admin_user: User, team: Team) -> None:
     with refused(409, "in_team", "max is in the team 'mappers' already."):
         teams.add(user=admin_user, team=team, who="max")
 

@@ -68,7 +68,7 @@ def code_of(act: Any) -> str:
     return refusal.value.code
 
 
-def test_what_fits_is_counted(channel: Channel, olga: User, tmp_path: Path) -> None:
+def test_upload_within_the_quota_is_counted(channel: Channel, olga: User, tmp_path: Path) -> None:
     full_of(channel, 5000)
     artifact = upload(channel, olga, tmp_path)
     usage = Usage.objects.get()
@@ -117,7 +117,9 @@ def test_client_reads_the_refusal(client: Client, channel: Channel, olga: User) 
     assert "10 MiB are allowed" in page.json()["error"]
 
 
-def test_packages_a_day(channel: Channel, olga: User, tmp_path: Path, settings: Settings) -> None:
+def test_upload_beyond_the_daily_packages_gets_413(
+    channel: Channel, olga: User, tmp_path: Path, settings: Settings
+) -> None:
     settings.HUB_USER_PACKAGES_A_DAY = 2
     for number in range(2):
         upload(channel, olga, tmp_path, name=f"package-{number}")

@@ -33,7 +33,7 @@ def make(user: User, name: str) -> Channel:
     return channels.create(name=name, owner=user, is_private=True)
 
 
-def test_channels(olga: User, sam: User) -> None:
+def test_channel_beyond_the_limit_is_refused(olga: User, sam: User) -> None:
     make(olga, "one")
     make(olga, "two")
     with pytest.raises(HubError) as refusal:
@@ -47,7 +47,7 @@ def test_channels(olga: User, sam: User) -> None:
     make(sam, "three")
 
 
-def test_page_says_so(olga: User) -> None:
+def test_channel_page_beyond_the_limit_shows_the_error(olga: User) -> None:
     make(olga, "one")
     make(olga, "two")
     page = signed_in(olga).post("/channels/new", {"name": "three", "is_private": "private"})
@@ -122,7 +122,7 @@ def test_two_requests_at_once_make_no_channel_too_many(tmp_path: Path) -> None:
     assert done.count("channels_limit") == 3
 
 
-def test_teams(olga: User, sam: User) -> None:
+def test_team_beyond_the_limit_is_refused(olga: User, sam: User) -> None:
     for name in ("one", "two"):
         teams.create(user=olga, name=name)
     with pytest.raises(HubError, match=r"olga has 2 teams; a user may have 2. Delete one, or ask") as refusal:
@@ -140,7 +140,7 @@ def test_team_that_somebody_else_made_me_manage_takes_nothing(olga: User, sam: U
     teams.create(user=olga, name="mine")
 
 
-def test_keys(olga: User) -> None:
+def test_key_beyond_the_limit_is_refused(olga: User) -> None:
     make_key(olga)
     make_key(olga)
     with pytest.raises(HubError, match=r"olga has 2 API keys that work; a user may have 2. Revoke one, or") as refusal:
@@ -161,7 +161,7 @@ def test_key_pages_and_command_say_so(channel: Channel, olga: User) -> None:
         call_command("createapikey", "olga", name="third", scope=["read"])
 
 
-def test_keys_of_a_channel(channel: Channel, olga: User) -> None:
+def test_channel_key_beyond_the_limit_is_refused(channel: Channel, olga: User) -> None:
     make_robot(channel, olga)
     make_robot(channel, olga)
     with pytest.raises(HubError, match=r"'demo' has 2 API keys that work; it may have 2. Revoke one."):
@@ -177,7 +177,7 @@ def test_odd_limits_are_refused(value: object) -> None:
         user_limits.validate(value)
 
 
-def test_administration_sets_limits(olga: User) -> None:
+def test_administration_changes_the_limits_of_one_user(olga: User) -> None:
     admin_client = signed_in(make_user("root", is_superuser=True, is_staff=True))
     form = {"username": "olga", "is_active": "on", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
     address = f"/admin/channels_app/user/{olga.pk}/change/"

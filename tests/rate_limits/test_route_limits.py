@@ -103,7 +103,7 @@ def test_browsers_get_a_page_and_others_a_sentence(settings: Settings, pat: User
     assert plain.content.decode() == f"{sentence}\n"  # type: ignore[attr-defined]
 
 
-def test_looking_is_not_counted(settings: Settings) -> None:
+def test_viewing_a_page_is_not_counted(settings: Settings) -> None:
     few(settings, "sign-in-by-address", 1)
     answers = [Client().get(reverse("account_login")) for _ in range(3)]
     assert statuses(*answers) == [200, 200, 200]
@@ -128,7 +128,7 @@ def test_a_device_code_in_the_address_is_a_try(settings: Settings, pat: User) ->
         ("idp:oidc:device_code", "device-by-address", {"client_id": "{}"}),
     ],
 )
-def test_what_anybody_may_ask_is_limited(settings: Settings, route: str, limit: str, body: dict[str, str]) -> None:
+def test_routes_for_visitors_are_limited(settings: Settings, route: str, limit: str, body: dict[str, str]) -> None:
     few(settings, limit)
     answers = [
         Client().post(reverse(route), {name: value.format(number) for name, value in body.items()})
@@ -146,7 +146,7 @@ def test_what_anybody_may_ask_is_limited(settings: Settings, route: str, limit: 
         ("account_email", "email-by-account", {"action_add": "", "email": "{}@example.org"}),
     ],
 )
-def test_what_an_account_does_is_limited(
+def test_routes_for_accounts_are_limited(
     settings: Settings, pat: User, route: str, limit: str, body: dict[str, str]
 ) -> None:
     few(settings, limit)

@@ -130,7 +130,7 @@ def test_the_same_bytes_bring_a_deleted_file_back_with_its_first_timestamp(
     assert store().stat(KEY) is not None
 
 
-def test_only_who_may_delete_may(channel: Channel, artifact: Artifact, max_: User) -> None:
+def test_removal_without_the_permission_is_refused(channel: Channel, artifact: Artifact, max_: User) -> None:
     member = make_member(channel, max_, Role.CONTRIBUTOR)
     for change in (removal.yank, removal.delete):
         with pytest.raises(HubError, match="may read 'demo' but not delete there"):

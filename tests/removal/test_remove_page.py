@@ -49,7 +49,7 @@ def message(response: Any) -> str:
     return str(list(get_messages(response.wsgi_request))[-1])
 
 
-def test_what_is_offered_follows_what_the_file_is(owner: Client, artifact: Artifact, olga: User, max_: User) -> None:
+def test_page_offers_the_actions_of_the_state(owner: Client, artifact: Artifact, olga: User, max_: User) -> None:
     make_member(artifact.channel, max_, Role.MAINTAINER)
     actor, maintainer = Actor(user=olga), signed_in(max_)
     assert offered(owner) == offered(maintainer) == ["yank", "delete"]
@@ -77,7 +77,7 @@ def test_the_page_says_how_long_there_is_a_way_back(
     assert f"{purge_at.day} {purge_at:%b %Y, %H:%M} UTC" in page
 
 
-def test_yank_and_restore(owner: Client, artifact: Artifact) -> None:
+def test_page_yanks_and_restores_an_artifact(owner: Client, artifact: Artifact) -> None:
     answer = owner.post(PAGE, {"action": "yank", "reason": "broken on win"})
     assert (answer.status_code, answer["Location"]) == (302, ARTIFACT)
     assert message(answer) == f"noarch/{FILE} is yanked: it is no longer in the index, but its URL still works."
@@ -119,7 +119,7 @@ def test_an_owner_releases_a_deleted_name(owner: Client, artifact: Artifact, olg
 
 
 @pytest.mark.parametrize("action", ["release", "restore", "destroy", ""])
-def test_what_is_not_offered_is_not_done(owner: Client, artifact: Artifact, action: str) -> None:
+def test_action_that_is_not_offered_is_refused(owner: Client, artifact: Artifact, action: str) -> None:
     answer = owner.post(PAGE, {"action": action, "confirmation": FILE})
     assert (answer.status_code, answer["Location"]) == (302, PAGE)
     assert message(answer).startswith("This action is not possible")
@@ -133,7 +133,7 @@ def test_releasing_is_for_owners_alone(artifact: Artifact, olga: User, max_: Use
     assert state(artifact) == ("deleted", "")
 
 
-def test_what_the_hub_refuses_stands_in_the_form(
+def test_refused_action_shows_the_error_in_the_form(
     owner: Client, artifact: Artifact, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     removal.delete(actor=Actor(user=olga), artifact=artifact, reason="")
@@ -149,7 +149,7 @@ def test_what_the_hub_refuses_stands_in_the_form(
     assert f"The bytes of demo/noarch/{FILE} are gone; upload the file again." in answer.text
 
 
-def test_who_gets_the_page(artifact: Artifact, channel: Channel, max_: User, sam: User) -> None:
+def test_page_without_the_permission_is_refused(artifact: Artifact, channel: Channel, max_: User, sam: User) -> None:
     anonymous = Client().get(PAGE)
     assert (anonymous.status_code, anonymous["Location"]) == (302, f"/accounts/login/?next={PAGE}")
     for method in ("get", "post"):

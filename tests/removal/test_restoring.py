@@ -110,7 +110,7 @@ def remove(kind: Removal, *, is_purged: bool = False) -> None:
 
 @pytest.mark.parametrize("is_purged", [False, True], ids=["in its grace", "purged"])
 @pytest.mark.parametrize("who", LOWER)
-def test_who_may_not_restore_does_not_by_uploading(world: Path, who: str, is_purged: bool) -> None:
+def test_upload_of_deleted_bytes_without_permission_is_refused(world: Path, who: str, is_purged: bool) -> None:
     upload_by = LOWER[who]()
     remove(Removal.DELETED, is_purged=is_purged)
     status, text = upload_by(world)
@@ -123,7 +123,7 @@ def test_who_may_not_restore_does_not_by_uploading(world: Path, who: str, is_pur
 
 
 @pytest.mark.parametrize("who", HIGHER)
-def test_who_may_restore_does_by_uploading(world: Path, who: str) -> None:
+def test_upload_of_deleted_bytes_with_permission_restores_them(world: Path, who: str) -> None:
     upload_by = HIGHER[who]()
     remove(Removal.DELETED)
     assert upload_by(world)[0] == 201
@@ -183,7 +183,7 @@ def test_overwriting_takes_back_no_yank(world: Path, tmp_path: Path, who: str) -
         ("minted", "robot", 409),
     ],
 )
-def test_overwriting_takes_away_nobody_elses_file(
+def test_overwriting_another_users_file_is_refused(
     channel: Channel, world: Path, tmp_path: Path, uploader: str, who: str, expected: int
 ) -> None:
     Channel.objects.update(allow_overwrite=True)

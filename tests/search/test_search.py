@@ -111,13 +111,13 @@ def test_like_has_no_wildcards_here(public: Channel) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\0", "\n"])
-def test_nothing_finds_nothing(numpies: Channel, text: str) -> None:
+def test_search_for_an_empty_text_finds_no_package(numpies: Channel, text: str) -> None:
     assert names(ANONYMOUS, text) == []
     assert list(find_channels(ANONYMOUS, text)) == []
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
-def test_no_text_breaks_it(client: Client, numpies: Channel, text: str) -> None:
+def test_search_for_special_characters_does_not_fail(client: Client, numpies: Channel, text: str) -> None:
     response = client.get("/search", {"q": text})
 
     assert response.status_code == 200
@@ -126,7 +126,7 @@ def test_no_text_breaks_it(client: Client, numpies: Channel, text: str) -> None:
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=150))
-def test_no_generated_text_breaks_it(numpies: Channel, text: str) -> None:
+def test_search_for_generated_text_does_not_fail(numpies: Channel, text: str) -> None:
     list(find_packages(ANONYMOUS, text))
     list(find_channels(ANONYMOUS, text))
 

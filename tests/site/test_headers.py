@@ -107,7 +107,7 @@ def test_so_are_answers_to_requests_that_went_nowhere(monkeypatch: pytest.Monkey
         assert {name: answer.headers.get(name) for name in EVERYWHERE} == EVERYWHERE
 
 
-def test_who_comes_by_http_is_sent_on_with_nothing_said(settings: Settings) -> None:
+def test_http_request_is_redirected_without_content(settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
     answer = Client().get("/docs")
     assert (answer.status_code, answer.headers["Location"], answer.content) == (301, "https://testserver/docs", b"")
@@ -115,7 +115,7 @@ def test_who_comes_by_http_is_sent_on_with_nothing_said(settings: Settings) -> N
 
 
 @pytest.mark.parametrize(("who", "path", "status"), [row for row in ANSWERS if row[0] != "anon"])
-def test_what_is_private_is_kept_by_nobody_else(who: str, path: str, status: int) -> None:
+def test_private_responses_are_not_cached(who: str, path: str, status: int) -> None:
     answer = asked(who, path)
     control = {part.strip() for part in answer.headers["Cache-Control"].split(",")}
     assert control & {"private", "no-store"}, control

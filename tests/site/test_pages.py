@@ -181,7 +181,7 @@ def test_channels_come_in_pages_that_keep_the_search(max_: User) -> None:
     assert 'href="?q=channel&amp;page=2"' in page(client, "/channels?q=channel")
 
 
-def test_the_channels_page_escapes_what_people_wrote(client: Client) -> None:
+def test_channels_page_escapes_descriptions(client: Client) -> None:
     Channel.objects.create(name="<b>bold", description="<script>alert(1)</script>", is_private=False)
 
     cards = page(client, "/channels")
@@ -209,7 +209,7 @@ def test_an_empty_list_of_channels_says_what_to_do(client: Client, sam: User) ->
     assert "Create the first channel of this hub" in page(signed_in(sam), "/channels?show=all")
 
 
-def test_only_an_owner_sees_what_was_deleted(max_: User, olga: User) -> None:
+def test_deleted_channels_are_shown_to_owners_only(max_: User, olga: User) -> None:
     gone = make_channel("gone", max_, deleted_at=timezone.now())
     Member.objects.create(channel=gone, user=olga, role=Role.OWNER)
 
@@ -217,7 +217,7 @@ def test_only_an_owner_sees_what_was_deleted(max_: User, olga: User) -> None:
     assert "gone" not in page(signed_in(max_), "/channels")
 
 
-def test_whoever_is_signed_in_makes_a_channel_and_owns_it(client: Client, sam: User) -> None:
+def test_channel_created_by_a_user_is_owned_by_them(client: Client, sam: User) -> None:
     response = signed_in(sam).post(
         "/channels/new", {"name": "mine", "description": "For me", "is_private": "private", "logo": picture()}
     )

@@ -105,7 +105,7 @@ def test_a_name_is_never_longer_than_the_record_of_it_may_be(olga: User) -> None
     assert len(target) == failed_jobs.NAME_MAX_CHARACTERS
 
 
-def test_what_is_put_away_is_forgotten(olga: User) -> None:
+def test_dismissed_job_is_deleted_and_recorded(olga: User) -> None:
     fail(BUILD, 7)
     fail(BUILD, 8)
 

@@ -126,7 +126,7 @@ def test_every_line_of_a_hub_that_runs_is_an_object(hub: LiveHub) -> None:
     assert [line for line in found if not line.startswith("{")] == []
 
 
-def test_it_is_ready(hub: LiveHub) -> None:
+def test_hub_with_every_service_is_ready(hub: LiveHub) -> None:
     seconds_until(lambda: readiness(hub) == ["database: ok", "store: ok", "broker: ok"])
 
 

@@ -66,14 +66,14 @@ def test_the_first_line_says_that_all_is_well(ada: Client) -> None:
     assert 'role="alert"' not in page
 
 
-def test_or_what_is_not(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_headline_names_the_worst_problem(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, database="no answer within 2 s")
 
     assert headline(ada) == "The database fails: no answer within 2 s"
     assert "Start the database, or look at its own log." in text(ada.get("/status"))
 
 
-def test_what_can_wait_does_not_take_the_first_line(ada: Client, settings: Settings) -> None:
+def test_warnings_alone_keep_the_headline_good(ada: Client, settings: Settings) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
     assert headline(ada) == "No urgent problems"
@@ -87,7 +87,7 @@ def test_what_can_wait_does_not_take_the_first_line(ada: Client, settings: Setti
         ("broker", "The broker fails: ConnectionError: refused"),
     ],
 )
-def test_a_service_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, name: str, what: str) -> None:
+def test_failed_service_is_a_problem(monkeypatch: pytest.MonkeyPatch, name: str, what: str) -> None:
     answer(monkeypatch, **{name: "ConnectionError: refused"})
 
     assert problems() == [("error", what)]
@@ -95,14 +95,14 @@ def test_a_service_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, name: str
 
 
 @pytest.mark.parametrize(("seconds", "is_told"), [(30, False), (90, True)])
-def test_an_index_that_waits_for_a_minute_is_told(channel: Channel, seconds: int, is_told: bool) -> None:
+def test_index_stale_for_a_minute_is_a_problem(channel: Channel, seconds: int, is_told: bool) -> None:
     make_artifact(channel)
     SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=seconds))
 
     assert problems() == ([("error", "1 index waits for a build, the oldest for 90 s.")] if is_told else [])
 
 
-def test_failed_jobs_are_told_and_shown(ada: Client, channel: Channel) -> None:
+def test_failed_jobs_are_a_problem_and_listed(ada: Client, channel: Channel) -> None:
     make_artifact(channel)
     index = SubdirIndex.objects.get(subdir="noarch")
     fail(index.pk)
@@ -118,7 +118,7 @@ def test_failed_jobs_are_told_and_shown(ada: Client, channel: Channel) -> None:
     assert "&lt;b&gt;OSError" in page
 
 
-def test_differences_and_late_verifications_are_told(ada: Client, olga: User) -> None:
+def test_differences_and_late_verifications_are_problems(ada: Client, olga: User) -> None:
     found = [["missing", "noarch/a-1-0.conda", "noarch/a-1-0.conda is not in the store."]]
     Verification.objects.create(channel=make_channel("one"), difference_count=1234, differences=found, file_count=5000)
     make_channel("two")
@@ -131,13 +131,13 @@ def test_differences_and_late_verifications_are_told(ada: Client, olga: User) ->
     assert "noarch/a-1-0.conda is not in the store." in text(ada.get("/status"))
 
 
-def test_a_deleted_channel_is_nobodys_worry(olga: User) -> None:
+def test_deleted_channel_is_no_problem(olga: User) -> None:
     make_channel("gone", deleted_at=timezone.now())
     Channel.objects.update(created_at=timezone.now() - timedelta(days=3))
     assert problems() == []
 
 
-def test_an_issuer_in_use_whose_keys_do_not_come_is_told(channel: Channel) -> None:
+def test_used_issuer_without_keys_is_a_problem(channel: Channel) -> None:
     make_publisher(channel, make_issuer("github"))
     Issuer.objects.update(failure="it did not answer")
 
@@ -160,7 +160,7 @@ def test_an_issuer_in_use_whose_keys_do_not_come_is_told(channel: Channel) -> No
         ("HUB_TUF_URL", "https://tuf.example.org", "warning", "The Sigstore trust root is older than 30 days."),
     ],
 )
-def test_settings_that_deserve_a_warning_are_told(
+def test_insecure_settings_are_warnings(
     settings: Settings, setting: str, value: object, severity: str, what: str
 ) -> None:
     setattr(settings, setting, value)
@@ -176,29 +176,27 @@ def test_settings_that_deserve_a_warning_are_told(
         ("http://127.0.0.1:8000", "127.0.0.1", False),
     ],
 )
-def test_an_unencrypted_address_is_told_unless_it_is_this_machine(
-    settings: Settings, url: str, host: str, is_told: bool
-) -> None:
+def test_http_url_of_another_machine_is_a_problem(settings: Settings, url: str, host: str, is_told: bool) -> None:
     settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = url, host
 
     assert problems() == ([("error", "Keys and passwords travel unencrypted.")] if is_told else [])
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert Disk(4 * GIB, 100 * GIB).is_low
     assert not Disk(6 * GIB, 100 * GIB).is_low
     assert not Disk(3 * GIB, 20 * GIB).is_low
 
 
-def test_a_queue_that_nobody_takes_from_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queue_without_a_worker_is_a_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:6379/0"
     monkeypatch.setattr(checks, "_workers", lambda: {"indexer@a": ["index"], "worker@b": ["housekeeping"]})
 
     assert problems() == [("error", "No worker takes jobs from: checks.")]
 
 
-def test_a_job_that_waits_in_the_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_that_waits_in_the_folder_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_waiting", lambda: {"index": Waiting(3, 400.0)})
 
     assert problems() == [("error", "A job waits in the queue index for 6 min.")]
@@ -223,7 +221,7 @@ def test_a_failed_job_is_sent_again(ada: Client, monkeypatch: pytest.MonkeyPatch
     assert len(sent) == 3
 
 
-def test_a_queue_that_takes_nothing_is_said(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_queue_is_a_problem(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failed_jobs, "send", lambda *job: False)
     fail(7)
 
@@ -231,7 +229,7 @@ def test_a_queue_that_takes_nothing_is_said(ada: Client, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("which", "left"), [("one", 1), ("all", 0), ("999999", 2), ("x", 2), ("-1", 2), ("²", 2)])
-def test_failed_jobs_are_put_away_one_or_all(ada: Client, which: str, left: int) -> None:
+def test_failed_jobs_are_dismissed_one_or_all(ada: Client, which: str, left: int) -> None:
     one, _ = fail(7), fail(8)
 
     response = ada.post("/status", {"dismiss": one.pk if which == "one" else which})
@@ -240,7 +238,7 @@ def test_failed_jobs_are_put_away_one_or_all(ada: Client, which: str, left: int)
     assert FailedJob.objects.count() == left
 
 
-def test_a_form_that_says_nothing_does_nothing(ada: Client) -> None:
+def test_empty_form_changes_no_job(ada: Client) -> None:
     fail(7)
     assert ada.post("/status").status_code == 302
     assert FailedJob.objects.count() == 1

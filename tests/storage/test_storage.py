@@ -87,7 +87,7 @@ def blank_file(path: Path, size_bytes: int) -> Path:
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(range(256)) * 4096], ids=["empty", "one", "1 MiB"])
-def test_bytes_come_back(any_store: Store, content: bytes) -> None:
+def test_put_bytes_are_read_unchanged(any_store: Store, content: bytes) -> None:
     any_store.put(KEY, content, content_type="text/plain")
 
     assert read(any_store.open(KEY)) == content
@@ -149,7 +149,7 @@ def test_stat_says_when_it_was_put(any_store: Store, tmp_path: Path) -> None:
     assert abs(datetime.now(UTC) - stat(any_store).modified_at) < timedelta(minutes=1)
 
 
-def test_a_missing_key(any_store: Store) -> None:
+def test_stat_of_a_missing_key_is_none(any_store: Store) -> None:
     any_store.put(KEY, b"x")
 
     for missing in ("nothing", "conda-forge", "conda-forge/noarch", f"{KEY}/below"):

@@ -141,7 +141,7 @@ def changed(**values: Any) -> Callable[[Path], None]:
     ],
     ids=["empty", "another database", "newer", "used"],
 )
-def test_what_cannot_be_restored_is_refused_before_anything_changes(
+def test_restore_of_a_bad_backup_is_refused_before_any_change(
     change: Callable[[Path], None], sentence: str, olga: User, folder: Path
 ) -> None:
     backup(folder)
@@ -180,7 +180,7 @@ def test_secrets_of_the_environment_stay(folder: Path, settings: Settings) -> No
     assert lines[0].startswith("oidc_private_key.pem comes from the environment and stays; the backup's is in ")
 
 
-def test_a_missing_program_of_postgresqls_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_postgresql_program_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
     with pytest.raises(backups.BackupError, match="There is no program pg_dump here; install PostgreSQL's client"):

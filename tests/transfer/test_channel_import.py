@@ -104,7 +104,7 @@ def test_a_lost_database_is_made_again(published: Channel, olga: User, store_fol
         assert len(Reader(f"{url}/demo").records()) == 4
 
 
-def test_the_second_time_there_is_nothing_to_do(published: Channel) -> None:
+def test_second_import_creates_no_row(published: Channel) -> None:
     lose_the_database()
     run("demo", "--owner", "olga")
     before = facts(), AuditEvent.objects.count()
@@ -113,7 +113,7 @@ def test_the_second_time_there_is_nothing_to_do(published: Channel) -> None:
 
 
 @pytest.mark.parametrize("nth", [1, 3, 8])
-def test_interrupted_it_goes_on_where_it_ended(published: Channel, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
+def test_interrupted_import_continues(published: Channel, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     before = facts(), records(), records("linux-64")
     lose_the_database()
     original, calls = channel_import._copied, []
@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_no_upload_could_bring_is_refused(olga: User, tmp_path: Path, case: str, settings: Settings) -> None:
+def test_import_of_a_bad_package_is_refused(olga: User, tmp_path: Path, case: str, settings: Settings) -> None:
     settings.HUB_MAX_UPLOAD_BYTES = 100_000
     make, place, reason = REFUSED[case]
     put(make(tmp_path), f"demo/{place}")

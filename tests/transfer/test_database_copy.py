@@ -35,7 +35,7 @@ def test_a_url_that_names_no_database_is_refused(url: str, sentence: str) -> Non
         pass
 
 
-def test_a_server_that_is_not_there_is_told_of(hub: LiveHub) -> None:
+def test_unreachable_server_is_reported(hub: LiveHub) -> None:
     with pytest.raises(RuntimeError, match=r"Nothing was copied. .*127.0.0.1.* port 1 "):
         hub.manage("movedatabase", "--from", "postgres://hub@127.0.0.1:1/hub")
 

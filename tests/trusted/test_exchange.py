@@ -53,7 +53,9 @@ def test_token_becomes_a_key_that_may_upload(client: Client, publisher: TrustedP
     assert permissions(Actor(key=key), channel) == {Permission.UPLOAD}
 
 
-def test_key_lives_for_minutes(client: Client, publisher: TrustedPublisher, settings: Settings) -> None:
+def test_short_lived_token_expires_after_the_set_minutes(
+    client: Client, publisher: TrustedPublisher, settings: Settings
+) -> None:
     settings.HUB_SHORT_LIVED_TOKEN_MINUTES = 5
     mint(client, signed(github_claims()))
     key = ApiKey.objects.get(kind=KeyKind.SHORT_LIVED)
@@ -173,12 +175,12 @@ def test_body_must_be_an_object_with_a_token(client: Client, body: bytes) -> Non
     )
 
 
-def test_body_has_an_end(client: Client) -> None:
+def test_exchange_with_a_too_long_body_is_refused(client: Client) -> None:
     answer = mint(client, "x" * 33 * 1024)
     assert refusal(answer) == (422, "malformed", "The body is over 32,768 bytes.\n")
 
 
-def test_only_post(client: Client) -> None:
+def test_exchange_by_get_gets_405(client: Client) -> None:
     answer = client.get("/api/oidc/mint_token")
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "POST"
@@ -260,7 +262,7 @@ def test_pending_publisher_is_over_in_time(client: Client) -> None:
     assert not TrustedPublisher.objects.exists()
 
 
-def test_what_is_old_is_forgotten(client: Client, publisher: TrustedPublisher) -> None:
+def test_expired_tokens_and_uses_are_deleted(client: Client, publisher: TrustedPublisher) -> None:
     mint(client, signed(github_claims()))
     exchange.delete_expired()
     assert UsedIdToken.objects.count() == ApiKey.objects.count() == 1
@@ -276,7 +278,7 @@ def test_replay_row_outlives_the_token(client: Client, publisher: TrustedPublish
     assert UsedIdToken.objects.get().expires_at.timestamp() > claims["exp"] + 30
 
 
-def test_expired_minted_key_is_no_key(publisher: TrustedPublisher) -> None:
+def test_expired_short_lived_token_is_refused(publisher: TrustedPublisher) -> None:
     key, secret = make_short_lived_token(publisher)
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert api_keys.look_up(secret) is None

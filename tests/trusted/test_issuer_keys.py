@@ -72,7 +72,7 @@ def ask_for_unknown_keys(ci: FakeIssuer, count: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rotation_under_traffic_refuses_nobody(ci: FakeIssuer, issuer: Issuer, tmp_path: Path) -> None:
+def test_key_rotation_under_traffic_refuses_no_token(ci: FakeIssuer, issuer: Issuer, tmp_path: Path) -> None:
     def rush(*key_ids: str) -> set[object]:
         tokens = []
         for ci.signs_with in key_ids:
@@ -119,7 +119,7 @@ def test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute(ci: FakeIssuer, i
     assert ci.key_fetches() == fetches + 1
 
 
-def test_request_that_died_while_it_asked_holds_up_nobody(ci: FakeIssuer, issuer: Issuer) -> None:
+def test_dead_fetch_does_not_delay_other_requests(ci: FakeIssuer, issuer: Issuer) -> None:
     Issuer.objects.update(tried_at=timezone.now() - issuers.ASKING_MAX, failure=issuers.ASKING)
     begun = time.monotonic()
     assert outcome(ci.token()) == "unknown_key"
@@ -252,7 +252,7 @@ def test_old_keys_outlast_a_bad_document(
     assert outcome(ci.token()) == "good"
 
 
-def test_slow_issuer(ci: FakeIssuer, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_of_a_slow_issuer_is_refused(ci: FakeIssuer, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "get", partial(fetching.get, timeout_s=TIMEOUT_S))
     ci.may_answer.clear()
     assert outcome(ci.token()) == "unknown_key"

@@ -37,7 +37,9 @@ def owner(channel: Channel, olga: User) -> Client:
     return signed_in(olga)
 
 
-def test_strangers_find_nothing_and_viewers_may_not(channel: Channel, client: Client, max_: User, sam: User) -> None:
+def test_publisher_pages_for_strangers_and_viewers_are_refused(
+    channel: Channel, client: Client, max_: User, sam: User
+) -> None:
     make_member(channel, max_, Role.CONTRIBUTOR)
     for method in ("get", "post"):
         assert getattr(client, method)(PAGE).status_code == 404
@@ -52,7 +54,7 @@ def test_other_methods_are_not_for_pages(owner: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", "/", ".git"])
-def test_what_people_copy_is_taken(owner: Client, ending: str) -> None:
+def test_publisher_with_copied_urls_is_accepted(owner: Client, ending: str) -> None:
     repository, workflow = f"https://github.com/octo-org/sample{ending}", ".github/workflows/publish.yml"
     owner.post(PAGE, GITHUB | {"repository": repository, "workflow": workflow})
     fields = TrustedPublisher.objects.get().fields
@@ -102,7 +104,7 @@ def test_typed_in_ids_that_the_provider_contradicts_are_refused(owner: Client, m
         ({"repository": "a/\0"}, "Null characters are not allowed."),
     ],
 )
-def test_what_is_filled_in_wrongly_is_said(owner: Client, form: dict[str, str], sentence: str) -> None:
+def test_publisher_with_bad_input_shows_the_error(owner: Client, form: dict[str, str], sentence: str) -> None:
     response = owner.post(PAGE, GITHUB | form)
     assert response.status_code == 200
     assert escape(sentence) in text(response)
@@ -259,7 +261,7 @@ def pending(**values: Any) -> dict[str, str]:
     return {"channel_name": "next-lab", "repository": "octo-org/sample", "workflow": "release.yml"} | values
 
 
-def test_pending_publishers_are_for_who_is_signed_in(client: Client) -> None:
+def test_pending_publishers_without_a_session_lead_to_sign_in(client: Client) -> None:
     assert client.get(PENDING).headers["Location"] == f"/accounts/login/?next={PENDING}"
     assert client.post(PENDING, pending()).status_code == 302
     assert not TrustedPublisher.objects.exists()

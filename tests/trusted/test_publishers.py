@@ -58,26 +58,26 @@ def test_odd_answer_of_the_provider_pins_nothing(
     assert add(channel, olga).pins == {}
 
 
-def test_same_publisher_twice(channel: Channel, olga: User) -> None:
+def test_adding_the_same_publisher_twice_is_refused(channel: Channel, olga: User) -> None:
     add(channel, olga)
     with pytest.raises(HubError, match=r"This publisher is there already; remove it first to change it."):
         add(channel, olga)
     add(make_channel("other", owner=olga), olga)
 
 
-def test_contributor_may_not_add(channel: Channel, max_: User) -> None:
+def test_adding_by_a_contributor_is_refused(channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.CONTRIBUTOR)
     with pytest.raises(HubError) as refusal:
         add(channel, max_)
     assert refusal.value.status == 403
 
 
-def test_publisher_without_any_right(channel: Channel, olga: User) -> None:
+def test_adding_without_any_permission_is_refused(channel: Channel, olga: User) -> None:
     with pytest.raises(HubError, match=r"The publisher may neither upload nor read; choose at least one of the two."):
         add(channel, olga, may_upload=False)
 
 
-def test_too_many_names(channel: Channel, olga: User) -> None:
+def test_publisher_with_too_many_package_names_is_refused(channel: Channel, olga: User) -> None:
     with pytest.raises(
         HubError,
         match=r"A publisher takes at most 50 package names of at most 64 characters.",
@@ -108,7 +108,7 @@ def test_removing_leaves_an_event(channel: Channel, olga: User) -> None:
     assert AuditEvent.objects.filter(channel=channel, action="publisher.remove").count() == 1
 
 
-def test_viewer_may_not_remove(channel: Channel, max_: User) -> None:
+def test_removing_by_a_viewer_is_refused(channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.VIEWER)
     with pytest.raises(HubError):
         publishers.remove(actor=Actor(user=max_), publisher=make_publisher(channel))
@@ -120,7 +120,7 @@ def upload(channel: Channel, folder: Path, *publishers: TrustedPublisher, **opti
     return publish(actor=Actor(key=key), channel=channel, received=received(make_conda(folder)), **options)
 
 
-def test_artifact_remembers_where_it_was_built(channel: Channel, tmp_path: Path) -> None:
+def test_artifact_stores_its_build_provenance(channel: Channel, tmp_path: Path) -> None:
     artifact = upload(channel, tmp_path, make_publisher(channel)).artifact
     assert artifact.uploaded_by is None
     assert artifact.provenance["provider"] == "GitHub Actions"
@@ -140,7 +140,9 @@ def test_channel_of_trusted_publishers_alone_takes_them(channel: Channel, tmp_pa
 @pytest.mark.parametrize(
     ("globs", "is_let_through"), [([], True), (["demo"], True), (["d*"], True), (["other"], False)]
 )
-def test_package_names(channel: Channel, tmp_path: Path, globs: list[str], is_let_through: bool) -> None:
+def test_publisher_uploads_only_its_package_names(
+    channel: Channel, tmp_path: Path, globs: list[str], is_let_through: bool
+) -> None:
     publisher = make_publisher(channel, package_globs=globs)
     if is_let_through:
         assert upload(channel, tmp_path, publisher).is_new
@@ -154,7 +156,7 @@ def test_package_names(channel: Channel, tmp_path: Path, globs: list[str], is_le
     )
 
 
-def test_no_force(channel: Channel, tmp_path: Path) -> None:
+def test_upload_with_force_by_a_publisher_is_refused(channel: Channel, tmp_path: Path) -> None:
     channel.allow_overwrite = True
     channel.save()
     with pytest.raises(HubError, match=r"A trusted publisher may not overwrite files; an API key of a member may."):

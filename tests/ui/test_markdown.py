@@ -64,7 +64,7 @@ def test_no_other_link_leads_anywhere(target: str) -> None:
         "# <script>alert(1)</script>",
     ],
 )
-def test_html_stays_text(text: str) -> None:
+def test_html_in_markdown_is_escaped(text: str) -> None:
     html = markdown.render(text)
 
     tags = re.findall(r"<[^>]*>", html)
@@ -84,7 +84,7 @@ def test_code_that_scrolls_can_be_reached_by_the_keyboard() -> None:
     assert markdown.render("```python\nx = 1\n```") == '<pre tabindex="0"><code>x = 1\n</code></pre>\n'
 
 
-def test_what_is_too_long_is_cut_off() -> None:
+def test_too_long_markdown_is_truncated() -> None:
     assert len(markdown.render("word " * 10_000)) < markdown.MAX_CHARACTERS + 100
 
 

@@ -52,14 +52,16 @@ def test_a_header_and_a_form_are_put_together(pair: tuple[socket.socket, socket.
         (b"x" * 70_000, True),
     ],
 )
-def test_what_is_waited_for(pair: tuple[socket.socket, socket.socket], head: bytes, is_whole: bool) -> None:
+def test_arrival_waits_for_head_and_body(
+    pair: tuple[socket.socket, socket.socket], head: bytes, is_whole: bool
+) -> None:
     ours, _ = pair
     arrival = Arrival(head + b"\r\n")
     assert arrival.take(ours) is (State.WHOLE if is_whole else State.PARTIAL)
     arrival.end()
 
 
-def test_who_waits_for_a_word_gets_it_once(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_client_that_expects_continue_gets_it_once(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     arrival = Arrival(HEAD + b"Expect: 100-continue\r\n\r\n")
     assert arrival.take(ours) is State.PARTIAL
@@ -69,7 +71,7 @@ def test_who_waits_for_a_word_gets_it_once(pair: tuple[socket.socket, socket.soc
     assert arrival.end() == HEAD + b"\r\na=bcd"
 
 
-def test_what_takes_too_long_is_dropped(
+def test_arrival_beyond_its_deadline_is_closed(
     pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, _ = pair

@@ -26,7 +26,7 @@ def post(client: Client, path: Path, headers: dict[str, str], url: str = "/api/v
     return answer.status_code, answer.text
 
 
-def test_bare_bytes(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
+def test_prefix_upload_of_bare_bytes_is_published(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
     path = make_conda(tmp_path)
     assert post(client, path, bearer) == (201, "demo/noarch/demo-1.0-0.conda published.\n")
     assert post(client, path, bearer) == (200, "demo/noarch/demo-1.0-0.conda exists already.\n")
@@ -35,7 +35,7 @@ def test_bare_bytes(client: Client, bearer: dict[str, str], tmp_path: Path) -> N
     assert (status, text.startswith("demo/noarch/demo-1.0-0.conda exists with other bytes")) == (409, True)
 
 
-def test_a_form(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
+def test_prefix_upload_of_a_form_is_published(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
     path = make_conda(tmp_path)
     answer = client.post(
         "/api/v1/upload/demo", {"file": SimpleUploadedFile(path.name, path.read_bytes())}, headers=bearer
@@ -56,7 +56,9 @@ def test_force_needs_the_channels_policy(client: Client, bearer: dict[str, str],
     assert Artifact.objects.get().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_full_disk(client: Client, bearer: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefix_upload_on_a_full_disk_is_refused(
+    client: Client, bearer: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every write to /dev/full fails as on a full disk."""
     path = make_conda(tmp_path)
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115
@@ -85,7 +87,7 @@ def test_a_store_whose_disk_is_full(
     assert post(client, path, bearer)[0] == 201
 
 
-def test_who_may_not(
+def test_prefix_upload_without_permission_is_refused(
     client: Client, bearer: dict[str, str], channel: Channel, max_: User, sam: User, tmp_path: Path
 ) -> None:
     path = make_conda(tmp_path)
@@ -100,14 +102,14 @@ def test_who_may_not(
     assert not Artifact.objects.exists()
 
 
-def test_refused_before_the_body(
+def test_prefix_upload_without_permission_reads_no_body(
     client: Client, channel: Channel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("publishing.protocols.prefix.receive", lambda *args: pytest.fail("the body was read"))
     assert post(client, make_conda(tmp_path), {})[0] == 401
 
 
-def test_wrong_calls_are_told_the_right_one(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
+def test_prefix_upload_to_a_wrong_url_gets_a_hint(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
     status, text = post(client, make_conda(tmp_path), bearer, "/api/v1/upload/")
     assert (status, text) == (400, "The URL names no channel; expected /api/v1/upload/<channel>.\n")
     answer = client.put("/api/v1/upload/demo")

@@ -76,7 +76,7 @@ def refusal(made: HttpRequest, limit: int = LIMIT) -> HubError:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_bare_bytes(chunked: bool) -> None:
+def test_receive_bare_bytes_returns_the_file(chunked: bool) -> None:
     headers = {"X-File-Name": "demo-1.0-0.conda", "X-File-SHA256": "AB" * 32}
     file, content = received(request(CONTENT, headers, chunked=chunked))
     assert content == CONTENT
@@ -138,7 +138,7 @@ def test_content_that_looks_like_a_boundary_survives() -> None:
         ),
     ],
 )
-def test_broken_bodies(made: HttpRequest, status: int, sentence: str) -> None:
+def test_receive_broken_body_is_refused(made: HttpRequest, status: int, sentence: str) -> None:
     error = refusal(made)
     assert (error.status, sentence in error.detail) == (status, True), error.detail
 
@@ -226,7 +226,7 @@ def test_attestation_with_a_file_name_and_an_unused_file_field_pass() -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("headers", [{}, FORM])
-def test_too_large_is_413(chunked: bool, headers: dict[str, str]) -> None:
+def test_receive_too_large_body_gets_413(chunked: bool, headers: dict[str, str]) -> None:
     content = form((FILE_HEAD, CONTENT)) if headers else CONTENT
     error = refusal(request(content, headers, chunked=chunked), limit=len(CONTENT) - 1)
     assert (error.status, error.detail) == (
@@ -245,7 +245,7 @@ def test_a_body_that_is_announced_too_large_is_not_read() -> None:
     assert made.META["wsgi.input"].tell() == 0
 
 
-def test_nothing_is_left_of_a_refused_body(settings: Settings) -> None:
+def test_receive_refused_body_leaves_no_file(settings: Settings) -> None:
     refusal(request(CONTENT[:100], length=200))
     assert list(settings.UPLOAD_DIR.iterdir()) == []
 

@@ -80,7 +80,7 @@ def test_the_worker_is_woken_after_the_commit(
     assert sent_jobs == [("publishing.tasks.build_stale_indexes",)]
 
 
-def test_the_same_bytes_again_change_nothing(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+def test_same_bytes_again_change_no_row(channel: Channel, owner: Actor, tmp_path: Path) -> None:
     path = make_tar_bz2(tmp_path)
     first = publish(owner, channel, path)
     again = publish(owner, channel, path)

@@ -101,7 +101,7 @@ def test_a_policy_that_refuses_whatever_is_dropped_is_said_first(
     assert sentence in signed_in(olga).get(PAGE).text
 
 
-def test_who_gets_the_page(client: Client, channel: Channel, max_: User, sam: User) -> None:
+def test_upload_page_without_permission_is_refused(client: Client, channel: Channel, max_: User, sam: User) -> None:
     anonymous = client.get(PAGE)
     assert (anonymous.status_code, anonymous["Location"]) == (302, f"/accounts/login/?next={PAGE}")
     assert signed_in(sam).get(PAGE).status_code == 404
@@ -169,7 +169,7 @@ def test_a_plain_forms_refusal_is_a_message_on_the_page(channel: Channel, olga: 
         ({}, {"x-csrftoken": "the right one", "origin": "null"}, "null does not match"),
     ],
 )
-def test_nothing_is_published_for_another_site(
+def test_upload_from_another_site_is_refused(
     channel: Channel,
     olga: User,
     tmp_path: Path,
@@ -211,7 +211,9 @@ def test_a_wrong_token_in_the_header_is_refused_before_the_file_is_kept(
     assert answer.status_code == 403
 
 
-def test_who_may_post(client: Client, channel: Channel, olga: User, max_: User, sam: User, tmp_path: Path) -> None:
+def test_upload_without_permission_is_refused(
+    client: Client, channel: Channel, olga: User, max_: User, sam: User, tmp_path: Path
+) -> None:
     signed_out = client.post(PAGE, {"file": package(tmp_path)}, headers=SCRIPT)
     assert (signed_out.status_code, "WWW-Authenticate" in signed_out.headers) == (403, False)
     assert signed_out.json() == {"error": "You are signed out. Sign in again in another tab, then try again."}
@@ -271,7 +273,7 @@ def test_the_status_costs_the_same_for_one_file_and_for_all(
     assert (too_many.status_code, too_many.text) == (400, "201 files were asked for; ask for at most 200 at once.\n")
 
 
-def test_who_may_ask_for_the_status(client: Client, channel: Channel, max_: User, sam: User) -> None:
+def test_status_without_permission_is_refused(client: Client, channel: Channel, max_: User, sam: User) -> None:
     make_member(channel, max_, Role.VIEWER)
     codes = [each.get(STATUS).status_code for each in (client, signed_in(sam), signed_in(max_))]
     assert codes == [404, 404, 403]

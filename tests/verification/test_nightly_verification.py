@@ -42,7 +42,7 @@ def channel_with_packages(channel_with_packages: Channel) -> Channel:
         ("2026-10-05T09:00", "2026-10-01T03:10", True),
     ],
 )
-def test_it_is_due_once_a_night(
+def test_verification_is_due_once_a_night(
     channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch, now: str, ended: str | None, is_due: bool
 ) -> None:
     monkeypatch.setattr("django.utils.timezone.now", lambda: datetime.fromisoformat(f"{now}+00:00"))
@@ -71,7 +71,7 @@ def test_a_job_delivered_twice_is_done_once(channel_with_packages: Channel, monk
     tasks.verify_channel(10**6)
 
 
-def test_only_the_index_is_mended_by_night_and_administrators_are_told(
+def test_nightly_verification_repairs_the_index_only_and_mails_administrators(
     channel_with_packages: Channel, olga: User, sent_jobs: Jobs, settings: Settings,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:  # fmt: skip
@@ -97,12 +97,14 @@ def test_only_the_index_is_mended_by_night_and_administrators_are_told(
     assert "manage.py verify demo --repair" in message.body
 
 
-def test_nobody_is_told_of_a_clean_channel(channel_with_packages: Channel) -> None:
+def test_clean_channel_sends_no_mail(channel_with_packages: Channel) -> None:
     tasks.verify_channel(channel_with_packages.pk)
     assert not AuditEvent.objects.filter(action__in=["channel.differ", "channel.repair"]).exists()
 
 
-def test_a_store_that_is_down_leaves_it_due(channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_store_keeps_the_verification_due(
+    channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(*_: Any) -> None:
         raise StoreError("The store could not list demo: gone")
 

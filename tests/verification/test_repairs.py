@@ -55,7 +55,7 @@ def test_a_clean_channel_says_so(channel_with_packages: Channel) -> None:
     )
 
 
-def test_a_difference_is_told_and_left_without_repair(channel_with_packages: Channel) -> None:
+def test_difference_without_repair_is_reported_and_kept(channel_with_packages: Channel) -> None:
     expected = lib()
     store().delete(LIB)
     told = (
@@ -109,7 +109,9 @@ def test_missing_bytes_leave_the_index_until_they_are_back(channel_with_packages
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
-def test_the_same_upload_mends_it(channel_with_packages: Channel, olga: User, tmp_path: Path, damage: str) -> None:
+def test_same_upload_repairs_damaged_bytes(
+    channel_with_packages: Channel, olga: User, tmp_path: Path, damage: str
+) -> None:
     content = read(LIB)
     store().delete(LIB)
     if damage != "missing":
@@ -157,7 +159,7 @@ def test_a_client_reads_the_repaired_channel(
             assert set(records) == {"noarch/app-1.0-0.conda", "noarch/mine-1.0-0.conda"}
 
 
-def test_what_nobody_knows_is_named_and_never_removed(channel_with_packages: Channel, old_files: None) -> None:
+def test_unknown_files_are_reported_and_kept(channel_with_packages: Channel, old_files: None) -> None:
     for key in ("noarch/new-1-0.conda", "linux-64/new-1-0.tar.bz2", "linux-64/repodata.json", "noarch/README", "x"):
         store().put(f"demo/{key}", b"?")
     for key in ("noarch/new-1-0.conda.sigs", f"noarch/new-1-0.conda.sigs.{'0' * 64}"):
@@ -184,7 +186,9 @@ def test_what_nobody_knows_is_named_and_never_removed(channel_with_packages: Cha
     assert set(store().list("")) == before
 
 
-def test_what_is_on_its_way_is_no_fault(channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_a_running_upload_is_no_difference(
+    channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store().put("demo/noarch/fresh-1-0.conda", b"?")
     assert found(channel_with_packages) == []
     monkeypatch.setattr(unknown_files, "FRESH", timedelta(hours=-1))

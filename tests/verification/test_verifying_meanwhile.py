@@ -76,7 +76,7 @@ MOMENTS = [
 @pytest.mark.usefixtures("old_files")
 @pytest.mark.parametrize("moment", MOMENTS, ids=[f"{module.__name__[22:]}.{name}" for module, name in MOMENTS])
 @pytest.mark.parametrize("change", MEANWHILE)
-def test_what_happens_meanwhile_is_no_fault(
+def test_change_during_verification_is_no_difference(
     channel_with_packages: Channel,
     olga: User,
     tmp_path: Path,
@@ -100,7 +100,7 @@ def test_what_happens_meanwhile_is_no_fault(
 
 
 @pytest.mark.parametrize(("verb", "nth"), [("stats", 1), ("stat", 1), ("stat", 2), ("open", 1), ("open", 3)])
-def test_a_store_that_dies_is_said_and_nothing_is_changed(
+def test_failing_store_stops_the_verification_without_changes(
     channel_with_packages: Channel, monkeypatch: pytest.MonkeyPatch, verb: str, nth: int
 ) -> None:
     store().delete(LIB)
