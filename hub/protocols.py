@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 
 View = Callable[..., HttpResponseBase]
 
+CHECK_SUFFIX = "/may"
 ARGUMENT = re.compile(r"<(\w+):(\w+)>")
 
 
@@ -64,7 +65,7 @@ class Protocol:
         patterns = []
         for upload in self.uploads:
             patterns.append(path(upload.route, upload.view, name=upload.name))
-            patterns.append(path(f"{upload.route}/may", upload.check, name=_check_name(upload)))
+            patterns.append(path(f"{upload.route}{CHECK_SUFFIX}", upload.check, name=_check_name(upload)))
         return [*self.routes, *patterns]
 
 

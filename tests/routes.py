@@ -8,7 +8,7 @@ from django.urls import get_resolver
 
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 # Values of arguments; {} stands for the channel's name.
-VALUES = {"channel": "{}", "subdir": "noarch", "file_name": "pack-1.0-0.conda"}
+VALUES = {"channel": "{}", "subdir": "noarch", "file_name": "pack-1.0-0.conda", "path": "noarch/repodata.json"}
 
 
 def every_route() -> dict[str, str]:

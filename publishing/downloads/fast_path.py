@@ -11,6 +11,7 @@ from django.urls import ResolverMatch
 from channels_app.channels.channels import routed_words
 from channels_app.identifiers import CHANNEL
 from hub.http.middleware import GetResponse, has_body, plain_answer
+from hub.protocols import CHECK_SUFFIX
 from publishing.downloads.addresses import below_channel
 
 
@@ -36,6 +37,6 @@ def fast_path(get_response: GetResponse) -> GetResponse:
 
 
 def _is_plain(request: HttpRequest) -> bool:
-    # nginx's check of an upload below a channel's URL is no download.
-    is_read = request.method in ("GET", "HEAD") and "HTTP_X_CHECKED_METHOD" not in request.META
-    return is_read and not request.META.get("HTTP_COOKIE") and not has_body(request)
+    # A protocol may have uploads below a channel's URL; their check is no file.
+    is_file = request.method in ("GET", "HEAD") and not request.path_info.endswith(CHECK_SUFFIX)
+    return is_file and not request.META.get("HTTP_COOKIE") and not has_body(request)

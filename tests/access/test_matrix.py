@@ -29,7 +29,6 @@ TABLE = Path(__file__).with_name("matrix.txt")
 # Arguments of routes; {} stands for the channel's name. Without an entry, arguments are those of path_values().
 ARGUMENTS = {
     "artifact-document": ["{}", "noarch", "pack-1.0-0.conda", "index.json"],
-    "channel-file": ["{}", "noarch/repodata.json"],
     "doc": ["first-steps"],
     "mfa_edit_webauthn": ["1"],
     "mfa_remove_webauthn": ["1"],
