@@ -29,7 +29,7 @@ def token(channel: Channel) -> str:
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_reads_by_a_token_of_a_disabled_issuer_find_nothing(token: str, read: Callable[[Actor], list[str]]) -> None:
+def test_reads_by_a_token_of_a_disabled_issuer_find_no_channel(token: str, read: Callable[[Actor], list[str]]) -> None:
     actor = Actor(key=api_keys.look_up(token))
     assert read(actor) == ["demo"]
     Issuer.objects.update(is_enabled=False)

@@ -58,7 +58,7 @@ def robot_adds(channel: Channel, owner: User, issuer: Issuer) -> TrustedPublishe
     return publishers.add(actor=Actor(key=robot), channel=channel, issuer=issuer, fields=GITHUB.clean(FIELDS))
 
 
-def test_many_channels_of_one_user_are_one_tenant_whoever_added(
+def test_channels_of_one_user_are_one_tenant_for_every_creator(
     client: Client, issuer: Issuer, olga: User, sam: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Regression: channel keys of one user displaced the new publishers of a repository of all other users."""

@@ -248,7 +248,7 @@ def test_one_that_fails_drops_out(client: Client, issuer: Issuer, channel: Chann
     assert {str(publisher.channel) for publisher in key.publishers.all()} == {"demo", "other"}
 
 
-def test_whatever_is_wrong_with_one_users_rows(
+def test_broken_rows_of_one_user_leave_others_served(
     client: Client, issuer: Issuer, channel: Channel, sam: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = make_publisher(make_channel("sams", owner=sam), issuer, created_by=sam)
@@ -445,7 +445,7 @@ def test_migration_leaves_a_name_to_the_oldest(client: Client, issuer: Issuer, o
     assert owners("same") == ["olga"]
 
 
-def test_migration_settles_what_waits_for_a_channel_that_is_there(
+def test_migration_moves_pending_publishers_to_existing_channels(
     issuer: Issuer, channel: Channel, olga: User, max_: User, sam: User
 ) -> None:
     make_member(channel, max_, Role.CONTRIBUTOR)

@@ -19,14 +19,14 @@ PHANTOM = "The user with this name, if one exists"
 NEW = {"usable_password": "true", "password1": "granite-Window-9", "password2": "granite-Window-9"}
 
 
-def test_commands_find_users_in_whatever_capitals(olga: User) -> None:
+def test_commands_find_users_in_any_capitals(olga: User) -> None:
     call_command("createchannel", "maps", "--owner", "OLGA", stdout=StringIO())
     assert Member.objects.get(channel__name="maps").user == olga
     call_command("createapikey", "Olga", "--name", "ci", stdout=StringIO())
     assert olga.keys.count() == 1
 
 
-def test_invitations_and_teams_find_users_in_whatever_capitals(
+def test_invitations_and_teams_find_users_in_any_capitals(
     channel: Channel, olga: User, max_: User, admin_user: User
 ) -> None:
     invitations.invite(actor=Actor(user=olga), channel=channel, username="MAX", role="viewer")

@@ -37,7 +37,7 @@ def page_of(device: dict[str, Any]) -> str:
     return f"{DEVICE}?code={device['user_code']}"
 
 
-def test_device_is_told_where_to_go_whatever_the_host_is() -> None:
+def test_device_gets_the_public_url_for_every_host() -> None:
     device = begin(host="localhost:9")
     assert device["verification_uri"] == f"{settings.HUB_PUBLIC_URL}{DEVICE}"
     assert device["verification_uri_complete"] == f"{settings.HUB_PUBLIC_URL}{page_of(device)}"

@@ -32,7 +32,7 @@ def with_a_secret(user: User) -> tuple[dict[str, str], dict[str, Any]]:
     return {"Authorization": f"Basic {by_header}"}, answer
 
 
-def test_tokens_of_a_client_that_says_by_header_who_it_is_are_a_family(olga: User) -> None:
+def test_tokens_of_a_client_with_basic_authentication_are_a_family(olga: User) -> None:
     header, first = with_a_secret(olga)
     again = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     assert send(TOKEN, again, header).status_code == 200

@@ -36,7 +36,7 @@ from tests.pages import events, signed_in, text
 pytestmark = pytest.mark.django_db
 
 
-def test_discovery_names_the_public_url_whatever_the_host_is() -> None:
+def test_discovery_names_the_public_url_for_every_host() -> None:
     answer = Client().get("/.well-known/openid-configuration", headers={"host": "localhost:9"})
     found = answer.json()
     assert found["issuer"] == settings.HUB_PUBLIC_URL
@@ -148,7 +148,7 @@ def test_implied_scopes_are_granted_to_clients_of_any_host(max_: User, asked: st
     assert set(sign_in(max_, client(scope=asked))["scope"].split()) == granted
 
 
-def test_cancelling_tells_the_application(max_: User) -> None:
+def test_cancelled_consent_redirects_with_access_denied(max_: User) -> None:
     browser = signed_in(max_)
     said = redirected(answer_consent(browser, browser.get(consent_path(client())), "cancel"))
     assert said == {"error": "access_denied", "state": "state-1"}

@@ -190,13 +190,13 @@ def test_ended_accounts_are_let_in_by_no_provider(client: Client, acme: SignInPr
     assert signed_in_name(again) == ""
 
 
-def test_a_provider_that_is_down_is_said(client: Client, settings: Settings) -> None:
+def test_unreachable_provider_shows_an_error(client: Client, settings: Settings) -> None:
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [SignInProvider(9).app()]}}
     answer = client.post(LOGIN)
     assert (answer.status_code, "The sign-in provider does not respond." in text(answer)) == (502, True)
 
 
-def test_a_refused_code_is_said_and_logged(
+def test_refused_code_shows_an_error_and_is_logged(
     client: Client, acme: SignInProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = request_of(client)
@@ -253,7 +253,7 @@ def test_groups_leave_manual_members_and_other_providers_teams_unchanged(client:
 
 
 @pytest.mark.parametrize("said", ["maps", {"maps": True}, [1], None])
-def test_malformed_groups_change_nothing(
+def test_malformed_groups_change_no_team(
     client: Client, acme: SignInProvider, said: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_team("mappers", group="acme:maps")
@@ -266,7 +266,7 @@ def test_malformed_groups_change_nothing(
     assert "mara signed in by acme, whose claim 'groups' is not a list of group names" in caplog.text
 
 
-def test_groups_that_are_missing_change_nothing(client: Client, acme: SignInProvider, settings: Settings) -> None:
+def test_missing_groups_claim_changes_no_team(client: Client, acme: SignInProvider, settings: Settings) -> None:
     make_team("mappers", group="acme:maps")
     use(settings, acme, groups_claim="roles")
     acme.person["roles"] = ["maps"]

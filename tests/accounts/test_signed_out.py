@@ -55,7 +55,7 @@ def sign_in_targets(page: Response) -> set[str]:
 
 
 @pytest.mark.parametrize("page", [*OWN_PAGES, "/admin/auth/group/add/"])
-def test_form_sent_signed_out_leads_to_a_sign_in_that_says_so_once(page: str) -> None:
+def test_form_sent_signed_out_shows_a_warning_once_at_sign_in(page: str) -> None:
     client = Client()
     answer = client.post(page, {"name": "demo"}, headers=HTML, follow=True)
     assert answer.redirect_chain[-1][0].startswith(LOGIN)
@@ -78,7 +78,7 @@ def test_form_for_a_private_and_for_a_missing_file_get_equal_responses(channel: 
         assert messages(answer) == [NOTHING_SAVED]
 
 
-def test_steps_of_signing_in_say_nothing_of_it(client: Client, mara: User) -> None:
+def test_steps_of_signing_in_show_no_warning_of_a_lost_form(client: Client, mara: User) -> None:
     TOTP.activate(mara, "JBSWY3DPEHPK3PXP")
     for target in ("/channels/new", LOGIN, SECOND):
         form = {"login": "mara", "password": "wrong", "next": target}
@@ -89,7 +89,7 @@ def test_steps_of_signing_in_say_nothing_of_it(client: Client, mara: User) -> No
     assert NOTHING_SAVED not in messages(answer)
 
 
-def test_form_sent_signed_in_says_nothing_of_it(mara: User) -> None:
+def test_form_sent_signed_in_shows_no_warning(mara: User) -> None:
     for page in OWN_PAGES:
         assert NOTHING_SAVED not in text(signed_in(mara).post(page, {"name": "x"}, headers=HTML, follow=True))
 

@@ -127,7 +127,7 @@ def test_read_comments_without_end_refused(tmp_path: Path, repeats: int) -> None
 @pytest.mark.parametrize(
     "content", [b"<!-- a --> <!--b-->\n<html>", b"<!-- a\n b --><!DOCTYPE HTML>", b"<!----><head>"]
 )
-def test_read_page_after_comments_told_as_html(tmp_path: Path, content: bytes) -> None:
+def test_read_html_page_after_comments_is_reported_as_html(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a-1.0-0.conda"
     path.write_bytes(content)
 

@@ -75,9 +75,7 @@ def tarred(name: str = "demo/setup.py") -> bytes:
     ],
     ids=lambda value: value if isinstance(value, str) else "file",
 )
-def test_read_file_that_is_no_package_says_what_it_is(
-    tmp_path: Path, file_name: str, content: bytes, what: str
-) -> None:
+def test_read_file_of_another_kind_names_the_kind(tmp_path: Path, file_name: str, content: bytes, what: str) -> None:
     path = tmp_path / file_name
     path.write_bytes(content)
 
@@ -108,7 +106,7 @@ def test_read_truncated_package_says_to_send_it_again(tmp_path: Path, make: Call
     assert "again" in reason, reason
 
 
-def test_check_zip_of_another_kind_is_told_from_a_conda_file_with_such_paths(tmp_path: Path) -> None:
+def test_check_zip_of_another_kind_differs_from_conda_file_with_its_paths(tmp_path: Path) -> None:
     paths = ("demo-1.0.dist-info/WHEEL", "META-INF/MANIFEST.MF", "x.conda", "EGG-INFO/PKG-INFO")
 
     path = make_conda(tmp_path, files=dict.fromkeys(paths, b""), compress=stored)
@@ -147,7 +145,7 @@ def stored(content: bytes) -> bytes:
         ("demo-1.0-0.conda.zip", "a ZIP"),
     ],
 )
-def test_parse_file_name_that_another_program_made_says_so(file_name: str, what: str) -> None:
+def test_parse_file_name_of_another_program_names_the_program(file_name: str, what: str) -> None:
     with pytest.raises(BadPackage) as refused:
         parse_file_name(file_name)
 

@@ -103,7 +103,7 @@ def test_read_symlink_that_is_copied_refused(tmp_path: Path, make: Maker) -> Non
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_read_wrong_path_told_before_a_wrong_hash(tmp_path: Path, make: Maker) -> None:
+def test_read_wrong_path_is_reported_before_a_wrong_hash(tmp_path: Path, make: Maker) -> None:
     path = make(tmp_path, members=[A_FILE], listed=[A_LISTED | OTHER_SHA, paths_entry("missing")])
 
     assert "lists 'missing', which the archive does not hold" in refusal(path)
@@ -151,7 +151,7 @@ HELD = [A_FILE, symlink("l", "a"), tar_member("d/", kind=b"5", mode=0o755)]
         ({"has_prefix": b"\xff\n"}, "info/has_prefix is not UTF-8"),
     ],
 )
-def test_read_old_list_that_is_not_what_the_archive_holds_refused(
+def test_read_old_list_that_differs_from_the_archive_is_refused(
     tmp_path: Path, lists: dict[str, bytes], reason: str
 ) -> None:
     info = {"paths.json": None, "files": ALL} | lists
@@ -169,7 +169,7 @@ def test_read_old_list_that_is_not_what_the_archive_holds_refused(
         {"has_prefix": b"/old\ttext  a\r\nshare/demo.txt"},
     ],
 )
-def test_read_old_list_of_what_the_archive_holds_taken(tmp_path: Path, lists: dict[str, bytes]) -> None:
+def test_read_old_list_equal_to_the_archive_is_accepted(tmp_path: Path, lists: dict[str, bytes]) -> None:
     path = make_tar_bz2(tmp_path, members=HELD, info={"paths.json": None, "files": ALL} | lists)
 
     assert read(path, path.name).file_count == 3

@@ -108,7 +108,7 @@ def test_read_name_that_may_be_a_short_one_of_windows(tmp_path: Path, make: Make
     assert problem in refusal(make(tmp_path, subdir="win-64", files=files))
 
 
-def test_read_short_name_of_nothing_else_taken(tmp_path: Path) -> None:
+def test_read_short_name_without_a_collision_is_accepted(tmp_path: Path) -> None:
     path = make_conda(tmp_path, subdir="win-64", files={"backup~1": b"", "LONGNA~1.TXT": b"", "d/longname.txt": b""})
 
     assert read(path, path.name).warnings == ()

@@ -208,7 +208,7 @@ def test_parse_conda_without_subdir_derives_it(tmp_path: Path, old: dict[str, An
     assert read(path, path.name).index["subdir"] == subdir
 
 
-def test_parse_noarch_without_subdir_is_noarch_whatever_built_it(tmp_path: Path) -> None:
+def test_parse_noarch_without_subdir_is_noarch_for_every_builder(tmp_path: Path) -> None:
     path = make_tar_bz2(tmp_path, index={"subdir": None, "noarch": "python", "platform": "linux", "arch": "x86_64"})
 
     assert read(path, path.name).subdir == "noarch"

@@ -120,7 +120,7 @@ def test_a_passkey_is_added_and_signs_in_alone_or_as_the_second_factor(hub: Live
     page.wait_for_url(f"{person.url}/")
 
 
-def test_where_there_can_be_no_passkey_it_is_said(visit: Visit) -> None:
+def test_page_without_passkey_support_shows_a_message(visit: Visit) -> None:
     page = visit(None).open("/accounts/login/")
     press(page, "Sign in with a passkey")
     expect(page.get_by_role("alert")).to_contain_text("Passkeys need a host name and https")

@@ -132,7 +132,7 @@ def test_browser_decodes_json_that_was_sent_as_zstd(notebook: Notebook) -> None:
 
 
 @pytest.mark.parametrize("channel", ["private", "missing"])
-def test_page_of_another_origin_learns_nothing_of_a_private_channel(notebook: Notebook, channel: str) -> None:
+def test_page_of_another_origin_reads_no_private_channel(notebook: Notebook, channel: str) -> None:
     for path in (SHARD_INDEX, f"noarch/{FILE}", "channeldata.json"):
         assert notebook.is_refused(f"/{channel}/{path}")
         assert notebook.is_refused(f"/{channel}/{path}", If_None_Match='"x"')

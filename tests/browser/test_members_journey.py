@@ -78,7 +78,7 @@ def test_the_invited_signs_up_and_joins(hub: LiveHub, visit: Visit, javascript: 
     expect(owner.get_by_role("main")).to_contain_text(f"{name} accepted an invitation and is a contributor")
 
 
-def test_a_team_joins_and_whoever_leaves_it_is_out(hub: LiveHub, visit: Visit) -> None:
+def test_team_member_loses_access_by_leaving_the_team(hub: LiveHub, visit: Visit) -> None:
     hub.manage("createchannel", "mapped", "--owner", "olga")
     manager = visit("sam").open("/teams")
     manager.get_by_label("Name").fill("cartographers")

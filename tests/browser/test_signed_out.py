@@ -45,7 +45,7 @@ def test_retry_after_a_new_sign_in_elsewhere_publishes_the_files(visit: Visit) -
     expect(page.locator(".reason:visible")).to_have_count(0)
 
 
-def test_form_sent_after_signing_out_elsewhere_says_that_nothing_was_saved(visit: Visit) -> None:
+def test_form_sent_after_signing_out_elsewhere_shows_that_it_was_not_saved(visit: Visit) -> None:
     olga = visit("olga")
     page = olga.open("/channels/new")
     sign_out(other_tab(olga))

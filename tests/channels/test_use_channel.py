@@ -70,7 +70,7 @@ def test_a_public_channel_is_read_without_a_key(settings: LazySettings) -> None:
     assert "mamba auth login https://hub.example.com --bearer KEY" in private
 
 
-def test_what_leaves_no_key_on_disk_stands_before_the_key_in_the_address(settings: LazySettings) -> None:
+def test_commands_without_a_key_on_disk_come_before_keys_in_addresses(settings: LazySettings) -> None:
     page = shown("https://hub.example.com", settings, is_private=True)
     assert page.index("~/.netrc") < page.index("/t/<var>KEY</var>/") < page.index("conda-meta/history")
     assert page.index("--oauth") < page.index("--token KEY")

@@ -20,7 +20,7 @@ def hub(tmp_path: Path) -> Iterator[LiveHub]:
         yield hub
 
 
-def test_nothing_is_lost_and_nothing_fails_for_good(hub: LiveHub, tmp_path: Path, figure: Figure) -> None:
+def test_simulated_day_loses_no_upload_and_every_retry_succeeds(hub: LiveHub, tmp_path: Path, figure: Figure) -> None:
     day = live(hub, PLAN, tmp_path)
     uploads = [life for life in day.notes.lives.values() if life.uploaded]
     figure("uploads", len(uploads))

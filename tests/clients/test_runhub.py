@@ -140,7 +140,9 @@ def test_killed_web_with_open_connections_is_back_at_once(hub: LiveHub, figure: 
 
 
 @pytest.mark.parametrize("is_queue_lost", [False, True], ids=["queue kept", "queue lost"])
-def test_power_cut_amid_uploads_loses_nothing(tmp_path: Path, figure: Figure, *, is_queue_lost: bool) -> None:
+def test_power_cut_during_uploads_loses_no_published_file(
+    tmp_path: Path, figure: Figure, *, is_queue_lost: bool
+) -> None:
     packages = [make_conda(tmp_path, version=f"1.{number}") for number in range(UPLOADS)]
     acknowledged: list[Path] = []
     with live_hub(tmp_path, HUB_INDEX_PAUSE_MS=SELDOM_MS) as hub:

@@ -40,7 +40,7 @@ def channel(hub: LiveHub) -> str:
     return "stacked"
 
 
-def test_metrics_are_nobodys_outside(hub: LiveHub) -> None:
+def test_metrics_from_outside_are_404(hub: LiveHub) -> None:
     answer = ask(hub, "/metrics")
     assert (answer.status, answer.text) == (404, "There is nothing at /metrics.\n")
 

@@ -38,9 +38,7 @@ def test_every_real_package_is_published(
 
 
 @pytest.mark.usefixtures("filled")
-def test_every_published_file_is_byte_for_byte_what_was_uploaded(
-    hub: LiveHub, keys: Keys, packages: list[Path]
-) -> None:
+def test_published_files_equal_the_uploaded_bytes(hub: LiveHub, keys: Keys, packages: list[Path]) -> None:
     for package in packages:
         path = f"/private/{package.parent.name}/{package.name}"
         assert fetched(hub, path, keys.olga) == package.read_bytes()

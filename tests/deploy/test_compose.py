@@ -194,7 +194,7 @@ def test_nginx_takes_the_templates(tmp_path: Path, tls: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_image_holds_what_the_hub_runs_on_and_nothing_else() -> None:
+def test_image_contains_only_the_files_of_the_hub() -> None:
     taken = [line[1:] for line in (stack.ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert taken == ["manage.py", "LICENSE", "channels_app", "docs", "hub", "publishing", "static", "templates"]
     assert all((stack.ROOT / name).exists() for name in taken)

@@ -58,7 +58,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 
 
 @pytest.mark.parametrize(("pip", "target"), PIPS.items(), ids=["oldest", "debian", "newest"])
-def test_lock_with_newer_releases_on_offer_installs_what_it_names(
+def test_lock_with_newer_releases_on_offer_installs_its_versions(
     tmp_path: Path, newer_releases: Path, pip: str, target: str
 ) -> None:
     for name in ("Makefile", *LOCKS.values()):

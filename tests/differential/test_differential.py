@@ -41,7 +41,7 @@ def test_good_package_installed_by_all(found: list[Verdicts]) -> None:
     assert len({each.conda["tree"] for each in good} | {each.http["tree"] for each in good}) == 1
 
 
-def test_refusals_fit_into_what_clients_show(found: list[Verdicts]) -> None:
+def test_refusals_fit_into_the_length_that_clients_show(found: list[Verdicts]) -> None:
     reasons = [each.now["refused"] for each in found if not each.is_taken]
 
     assert [reason for reason in reasons if len(reason) > ERROR_CHARACTERS or "cannot be read" in reason] == []

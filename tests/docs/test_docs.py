@@ -93,7 +93,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_every_command_does_what_the_page_says(place: Place, block: str) -> None:
+def test_every_documented_command_works(place: Place, block: str) -> None:
     publish(place)
     environment: dict[str, str] = {}
     for line in block.splitlines():
@@ -162,7 +162,7 @@ def test_commands_in_files_of_ci_are_accepted_too() -> None:
     assert set(re.findall(r"^    ([\w-]+):", text, re.MULTILINE)) - VARIABLES == SETUP_PIXI
 
 
-def test_what_is_not_run_is_still_there(place: Place) -> None:
+def test_commands_that_are_not_run_are_still_documented(place: Place) -> None:
     assert "--username" in place.hub.manage("help", "createsuperuser")
     text = "\n".join(pages().values())
     assert all(command in text for command in NOT_RUN if "," not in command)
@@ -221,7 +221,7 @@ def test_the_index_lists_every_page_in_groups(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_there_is_no_other_page_and_nothing_to_post(client: Client) -> None:
+def test_unknown_page_is_404_and_post_gets_405(client: Client) -> None:
     assert client.get("/docs/nothing").status_code == 404
     assert client.get("/docs/settings").status_code == 404
     assert client.post("/docs").status_code == 405

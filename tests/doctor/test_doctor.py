@@ -246,7 +246,7 @@ def test_examine_session_describes_the_user(channel: Channel, olga: User, max_: 
         assert finding_lines("demo", "demo", Actor(user=user))[-1] == line
 
 
-def test_the_page_tells_of_this_browser(client: Client, olga: User) -> None:
+def test_page_describes_the_session_of_the_browser(client: Client, olga: User) -> None:
     assert "This browser is not signed in and sees only public channels." in text(client.get(PAGE))
     assert "This browser is signed in as olga." in text(signed_in(olga).get(PAGE))
 

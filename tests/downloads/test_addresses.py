@@ -160,7 +160,7 @@ def test_address_but_for_its_slash_leads_a_browser_on(path: str, expected: str) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_channel_address_other_methods_change_nothing(method: str) -> None:
+def test_channel_address_by_other_methods_changes_no_row(method: str) -> None:
     before = list(Channel.objects.values())
     answer = Client(enforce_csrf_checks=True).generic(method, "/open", b"x", headers={"Cookie": "a=b"})
     assert answer.status_code == 404
@@ -178,7 +178,7 @@ def test_page_address_used_as_a_channel_names_the_channels_own(path: str) -> Non
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_channel_name_in_capitals_is_told_of_whatever_exists(method: str) -> None:
+def test_channel_name_in_capitals_gets_a_hint_for_any_channel(method: str) -> None:
     key = make_key(User.objects.get(username="stranger"), scopes=("read", "upload"))
     for headers in ({}, {"Authorization": f"Bearer {key}"}):
         told = set()

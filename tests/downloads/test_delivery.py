@@ -164,6 +164,6 @@ def test_the_cdn_itself_gets_the_very_bytes_and_is_not_counted(
     assert Artifact.objects.get().download_count == 1
 
 
-def test_another_state_of_the_file_is_not_what_the_cdn_asked_for(client: Client, content: bytes, cdn: None) -> None:
+def test_url_of_a_former_state_redirects_to_the_current_one(client: Client, content: bytes, cdn: None) -> None:
     answer = client.get(f"{ARTIFACT}?sha256={'0' * 64}")
     assert (answer.status_code, answer["Location"]) == (302, f"{CDN}/{QUOTED}?sha256={sha256()}")

@@ -78,7 +78,7 @@ def test_a_database_that_is_down_is_a_clean_503_and_the_hub_recovers_by_itself(h
 
 
 @ON_POSTGRESQL
-def test_where_all_connections_are_taken_the_next_one_is_told_to_come_again(hub: LiveHub) -> None:
+def test_request_without_a_free_connection_gets_503(hub: LiveHub) -> None:
     with psycopg.connect(hub.environment["DATABASE_URL"]) as blocker, ThreadPoolExecutor(8) as clients:
         blocker.execute("LOCK TABLE channels_app_channel IN ACCESS EXCLUSIVE MODE")
         waiting = [clients.submit(asked, hub) for _ in range(8)]
@@ -122,7 +122,7 @@ def test_a_lock_ends_with_its_session() -> None:
 
 @ON_POSTGRESQL
 @pytest.mark.django_db(transaction=True)
-def test_no_lock_is_left_to_the_next_one_who_takes_the_connection() -> None:
+def test_returned_connection_holds_no_lock() -> None:
     """Check a lock that was taken in a failed transaction: the lock outlives it, and unlocking fails."""
     with pytest.raises(InternalError), transaction.atomic(), try_lock("a"), connection.cursor() as cursor:
         cursor.execute("SELECT nonsense")
@@ -143,7 +143,7 @@ def test_a_connection_is_given_back_unless_a_transaction_needs_it() -> None:
 
 @ON_POSTGRESQL
 @pytest.mark.django_db(transaction=True)
-def test_what_is_asked_at_every_request_is_planned_once(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_query_of_every_request_is_prepared_once(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     found = "SELECT name FROM channels_app_channel WHERE name = %s"
     with django_assert_num_queries(3):
         for name in ("a", "b"):

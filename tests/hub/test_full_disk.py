@@ -66,7 +66,7 @@ def sign_in(client: Client, error: Exception, **headers: str) -> Any:
 
 
 @pytest.mark.parametrize("error", FULL, ids=str)
-def test_signing_in_on_a_full_disk_says_so_on_a_page(browser: Client, error: Exception) -> None:
+def test_sign_in_on_a_full_disk_shows_an_error_page(browser: Client, error: Exception) -> None:
     response = sign_in(browser, error)
     assert (response.status_code, response.headers["X-Error-Code"]) == (507, "disk_full")
     assert "<h1>The hub's disk is full</h1>" in response.content.decode()

@@ -82,7 +82,7 @@ def test_group_reads_packages_only(tmp_path: Path) -> None:
     assert private_files.open_files_warning(tmp_path, readers=12345) == ""
 
 
-def test_without_a_group_nginx_still_reads_packages_and_the_check_says_so(tmp_path: Path) -> None:
+def test_packages_without_a_group_are_readable_with_a_warning(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "channels").mkdir()
     (tmp_path / "channels").chmod(0o755)

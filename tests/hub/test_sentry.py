@@ -99,7 +99,7 @@ def test_each_names_the_version_and_the_request(sentry: Sentry) -> None:
     assert all(event["tags"]["request_id"] for event in events)
 
 
-def test_no_secret_and_nothing_of_the_request_but_its_address_leaves_the_hub(sentry: Sentry) -> None:
+def test_sentry_event_contains_no_secret_and_only_the_url(sentry: Sentry) -> None:
     told = "".join(sentry.received)
 
     for secret in (NO_KEY, "tungsten-Lantern", "abcdefghijkl"):

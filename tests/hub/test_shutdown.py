@@ -91,7 +91,7 @@ def test_silent_connection_does_not_delay_the_shutdown(hub: LiveHub) -> None:
         assert silent.recv(1) == b""
 
 
-def test_second_interrupt_stops_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_second_interrupt_stops_at_once_without_leftovers(tmp_path: Path) -> None:
     with live_hub(tmp_path) as hub:
         hub.manage("createchannel", "demo", "--owner", "admin")
         key = hub.manage("createapikey", "admin", "--name", "key", "--scope", "upload")
@@ -122,7 +122,7 @@ def test_a_build_under_way_is_finished(hub: LiveHub, key: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("waiting", "answered"), [([], 3), ([object()], 1)], ids=["nobody waits", "somebody waits"])
-def test_a_thread_stays_with_who_asks_again_unless_others_wait(
+def test_thread_keeps_its_connection_unless_others_wait(
     monkeypatch: pytest.MonkeyPatch, waiting: list[object], answered: int
 ) -> None:
     """Count the requests that a thread answers on one connection, which is closed after the third."""

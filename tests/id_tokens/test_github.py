@@ -191,7 +191,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(("ending", "file"), FILES.items())
-def test_the_workflow_is_what_stands_before_the_tokens_own_ref(ending: str, file: str) -> None:
+def test_workflow_is_the_part_before_the_tokens_ref(ending: str, file: str) -> None:
     claims = github_claims(workflow_ref=f"{FOLDER}/{ending}", ref=ending.removeprefix(f"{file}@"))
     claims["job_workflow_ref"] = claims["workflow_ref"]
     assert judged(GITHUB, claims, FIELDS | {"workflow": file}) == ""
@@ -230,7 +230,7 @@ def test_a_workflow_ref_of_another_form_is_refused(workflow_ref: str) -> None:
     assert judged(GITHUB, claims, FIELDS, PINS).startswith("bad_claim: The claim workflow_ref is ")
 
 
-def test_a_workflow_ref_without_any_ref_says_what_was_expected() -> None:
+def test_workflow_ref_without_a_ref_names_the_expected_form() -> None:
     claims = github_claims(ref="", sha="")
     assert judged(GITHUB, claims, FIELDS) == (
         f"bad_claim: The claim workflow_ref is '{FOLDER}/release.yml@refs/heads/main'; expected it to end in a ref."

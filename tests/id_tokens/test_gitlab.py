@@ -131,7 +131,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(("ending", "file"), FILES.items())
-def test_the_configuration_is_what_stands_before_the_tokens_own_ref(ending: str, file: str) -> None:
+def test_configuration_is_the_part_before_the_tokens_ref(ending: str, file: str) -> None:
     ref_path = ending.removeprefix(f"{file}@")
     claims = gitlab_claims(ci_config_ref_uri=f"gitlab.com/group/sample//{ending}", ref_path=ref_path)
     assert judged(GITLAB, claims, FIELDS | {"workflow": file}) == ""

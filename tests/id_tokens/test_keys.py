@@ -93,7 +93,7 @@ def test_a_bad_discovery_document_is_refused(document: bytes, reason: str) -> No
     assert found(document) == reason
 
 
-def test_keys_by_id_with_nothing_but_the_public_numbers() -> None:
+def test_read_key_set_keeps_only_public_numbers_by_id() -> None:
     document = key_set("a", "b")
     document["keys"][0] |= {"x5c": ["…"], "d": "AQAB", "jku": "https://evil.example"}
     read = jwks.read_key_set(json_bytes(document))
@@ -133,7 +133,7 @@ def test_a_weak_key_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"use": ABSENT}, {"alg": ABSENT}, {"key_ops": ["verify"]}], ids=str)
-def test_what_a_key_need_not_say(changes: dict[str, Any]) -> None:
+def test_read_key_set_without_optional_members_is_accepted(changes: dict[str, Any]) -> None:
     assert list(jwks.read_key_set(json_bytes({"keys": [changed(jwk("a"), changes)]}))) == ["a"]
 
 

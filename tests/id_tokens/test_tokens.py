@@ -92,7 +92,7 @@ def test_several_audiences_of_the_hub() -> None:
     )
 
 
-def test_an_issuer_without_token_ids_need_not_send_one_but_what_it_sends_counts() -> None:
+def test_token_id_of_an_issuer_without_ids_is_optional_but_used() -> None:
     assert "jti" not in verified(of_claims(jti=ABSENT), needs_token_id=False)
     assert refusal(of_claims(jti=""), needs_token_id=False).startswith("bad_claim: The token's jti is ''")
     assert refusal(of_claims(jti=None), needs_token_id=False).startswith("missing_claim: The token has no claim jti")

@@ -65,12 +65,12 @@ def test_last_modified_of_every_file_is_that_of_its_content(client: Client, chan
     assert client.get(path)["Last-Modified"] == http_date(int(BUILT.timestamp()))
 
 
-def test_last_modified_within_the_second_of_the_build_not_said(client: Client, channel: Channel) -> None:
+def test_last_modified_within_the_second_of_the_build_is_omitted(client: Client, channel: Channel) -> None:
     SubdirIndex.objects.update(built_at=datetime.now(UTC) + timedelta(seconds=2))
     assert "Last-Modified" not in client.get(INDEXES[0])
 
 
-def test_last_modified_of_an_older_current_repodata_not_said(client: Client, channel: Channel) -> None:
+def test_last_modified_of_an_older_current_repodata_is_omitted(client: Client, channel: Channel) -> None:
     SubdirIndex.objects.update(current_etag="older")
     answer = client.get("/open/noarch/current_repodata.json", headers={"If-Modified-Since": http_date()})
     assert (answer.status_code, answer.get("Last-Modified")) == (200, None)

@@ -42,7 +42,7 @@ def shard(row: Row) -> dict[str, Any]:
     return unpacked
 
 
-def test_a_record_keeps_every_key_and_adds_what_the_hub_knows() -> None:
+def test_record_keeps_every_key_and_adds_the_hubs_fields() -> None:
     index_json = {"name": "demo", "depends": ["a"], "track_features": "x", "x-new": {"b": [1, None, 2.5, "ü"]}}
     assert repodata.record(Row(index_json=index_json)) == {
         **index_json,
@@ -60,7 +60,7 @@ def test_record_timestamp_is_in_milliseconds(stated: int) -> None:
     assert repodata.record(Row(index_json={"timestamp": stated}))["timestamp"] == 1_500_000_000_000
 
 
-def test_a_record_says_of_itself_nothing_that_the_hub_alone_knows() -> None:
+def test_record_cannot_set_the_hubs_fields() -> None:
     claims = dict.fromkeys(repodata.HUB_KEYS, "https://evil.example/other.conda")
     record = repodata.record(Row(index_json=claims))
     assert "https://evil.example/other.conda" not in record.values()
@@ -173,7 +173,7 @@ def packages(*entries: tuple[str, str, list[str]]) -> current_repodata.Packages:
     return {"packages.conda": records}
 
 
-def test_current_repodata_brings_what_the_newest_versions_need() -> None:
+def test_current_repodata_contains_dependencies_of_the_newest_versions() -> None:
     newest = packages(
         ("app", "2", ["lib <2", "tool", "absent >=1"]), ("lib", "3", []), ("tool", "1", ["deep =1"]), ("deep", "2", [])
     )

@@ -129,7 +129,7 @@ def test_order_whole_channel_waits_then_comes_in_line() -> None:
     assert ordered(turn(1, last_s=60, requested_at=ago(15), **whole), turn(2, last_s=0)) == [1, 2]
 
 
-def test_order_whole_channel_of_a_burst_delays_nobody_again_and_again() -> None:
+def test_order_whole_channel_of_a_burst_delays_other_indexes_once() -> None:
     whole = turn(1, last_s=0, is_whole_channel=True, requested_at=ago(600))
     assert ordered(whole, turn(2, last_s=1)) == [2, 1]
 
@@ -148,14 +148,14 @@ def test_order_index_that_kills_its_workers_comes_last() -> None:
     assert ordered(turn(1, last_s=0.1), turn(2, last_s=30)) == [2, 1]
 
 
-def test_order_leaves_out_what_is_not_due() -> None:
+def test_order_omits_indexes_that_are_not_due() -> None:
     assert ordered(turn(1, last_s=9, due_at=NOW + timedelta(seconds=1)), turn(2, last_s=9)) == [2]
 
 
 # Stale indexes in the database
 
 
-def test_stale_tells_of_turns_and_removals(channel: Channel, olga: User) -> None:
+def test_stale_returns_turns_and_removals(channel: Channel, olga: User) -> None:
     gone = make_artifact(channel, "gone")
     make_artifact(channel, "kept", subdir="linux-64")
     builds.build_channel(channel)
@@ -246,7 +246,7 @@ def test_work_on_removals_in_many_channels_gives_an_addition_every_other_turn(
     assert set(begun[2:5]) > {"removes-1"}
 
 
-def test_bounded_build_leaves_the_index_stale_and_tells_of_what_it_made(channel: Channel, one_batch: None) -> None:
+def test_bounded_build_leaves_the_index_stale_and_logs_its_names(channel: Channel, one_batch: None) -> None:
     for number in range(3):
         make_artifact(channel, f"lib{number}")
     row = SubdirIndex.objects.get()
@@ -260,7 +260,7 @@ def test_bounded_build_leaves_the_index_stale_and_tells_of_what_it_made(channel:
     assert (row.built_revision, row.builds, builds.stale_names(row).count()) == (3, 2, 0)
 
 
-def test_bounded_build_takes_what_is_removed_first(channel: Channel, olga: User, one_batch: None) -> None:
+def test_bounded_build_takes_removed_names_first(channel: Channel, olga: User, one_batch: None) -> None:
     gone = make_artifact(channel, "zz")
     builds.build_channel(channel)
     for number in range(5):
@@ -313,7 +313,7 @@ def test_index_is_not_due_for_a_moment_after_a_build(channel: Channel, settings:
     assert listed(channel) == {"demo-1.0-0.conda"}
 
 
-def test_worker_waits_for_what_is_due_soon(channel: Channel, settings: Settings) -> None:
+def test_worker_waits_for_an_index_that_is_due_soon(channel: Channel, settings: Settings) -> None:
     settings.HUB_INDEX_PAUSE_MS = 300
     make_artifact(channel)
     turns.work()
@@ -361,7 +361,7 @@ def test_worker_that_sees_more_stale_indexes_wakes_another(channel: Channel, sen
     assert sent_jobs == [(builds.BUILD,)]
 
 
-def test_worker_leaves_what_another_builds(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_skips_an_index_that_another_builds(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_artifact(channel)
     other = make_channel("other")
     make_artifact(other)

@@ -24,7 +24,7 @@ def nothing_built_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_owners_turns", {})
 
 
-def test_order_channel_of_whoever_had_the_last_turn_comes_after_another_users() -> None:
+def test_order_channel_of_the_last_user_comes_after_another_users() -> None:
     sams = [turn(number, last_s=100 + number, owner_id=SAM) for number in range(2, 5)]
     just_built = turn(5, last_s=0, owner_id=SAM)
     assert ordered(*sams, just_built, turn(1, last_s=1, owner_id=OLGA)) == [1, 4, 3, 2, 5]
@@ -62,7 +62,7 @@ def test_order_changes_in_all_channels_of_one_user_delay_anothers_by_one_build(r
     assert set(begun) == {OLGA, *last}
 
 
-def test_stale_tells_of_first_owners_but_of_no_administrators(channel: Channel, olga: User, sam: User) -> None:
+def test_stale_returns_first_owners_but_no_administrators(channel: Channel, olga: User, sam: User) -> None:
     make_artifact(channel)
     both = make_channel("both", owner=sam)
     both.members.create(user=olga, role="owner")

@@ -226,7 +226,7 @@ def test_revoking_is_asked_once_more(owner: Client, olga: User) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "", "9" * 30, "\0", "²"])
-def test_revoking_what_is_not_there_is_404(owner: Client, value: str) -> None:
+def test_revoking_a_missing_key_is_404(owner: Client, value: str) -> None:
     assert owner.post(PAGE, {"revoke": value}).status_code == 404
 
 
@@ -293,7 +293,7 @@ def test_the_list_costs_as_many_queries_for_20_as_for_1(
 
 @pytest.mark.parametrize("address", ["https://hub.example.com", "http://127.0.0.1:8000"])
 @pytest.mark.parametrize("path_keys", [True, False])
-def test_the_lines_that_use_it_are_what_clients_accept(
+def test_commands_of_a_new_key_are_accepted_by_clients(
     owner: Client, settings: Settings, address: str, path_keys: bool
 ) -> None:
     settings.HUB_PUBLIC_URL, settings.HUB_PATH_KEYS = address, path_keys

@@ -119,7 +119,7 @@ def test_the_whole_about_json_is_to_be_had(world: None) -> None:
     assert json.loads(b"".join(chunks.streaming_content)) == about_json()
 
 
-def test_what_is_shown_of_it_is_bounded_in_the_row(world: None) -> None:
+def test_about_document_in_the_row_is_bounded(world: None) -> None:
     assert size(about_json()) > 3 * MIB
     assert size(about.stored(about_json())) < 64 * 1024
     assert AboutDocument.objects.count() == 1

@@ -71,7 +71,7 @@ def test_missing_page_is_404(open_channel: Channel, client: Client) -> None:
     page(client, f"/channels/open/artifacts/noarch/{other.file_name}", 404)
 
 
-def test_a_key_that_is_wrong_is_told_so_on_public_pages_too(open_channel: Channel, client: Client) -> None:
+def test_wrong_key_on_a_public_page_gets_401(open_channel: Channel, client: Client) -> None:
     assert client.get("/channels/open", headers={"authorization": "Bearer wrong"}).status_code == 401
 
 
@@ -114,7 +114,7 @@ def test_channel_page_shows_links_by_permission(channel: Channel, olga: User, ma
     assert seen == [[True, True], [True, False], [False, False]]
 
 
-def test_an_empty_channel_says_how_to_publish_to_those_who_may(channel: Channel, olga: User, member: Client) -> None:
+def test_empty_channel_shows_publishing_help_by_permission(channel: Channel, olga: User, member: Client) -> None:
     for_owner, for_reader = page(signed_in(olga), "/channels/demo"), page(member, "/channels/demo")
 
     seen = [["Nothing published yet" in found, "Upload packages" in found] for found in (for_owner, for_reader)]
@@ -179,9 +179,7 @@ def test_packages_come_50_a_page_and_the_search_stays(open_channel: Channel, cli
     assert 'href="?q=p&amp;order=name&amp;page=2"' in last
 
 
-def test_what_can_no_longer_be_installed_is_listed_for_those_who_can_bring_it_back(
-    channel: Channel, olga: User, member: Client
-) -> None:
+def test_removed_packages_are_listed_for_users_who_may_restore(channel: Channel, olga: User, member: Client) -> None:
     publish(channel, "kept")
     publish(channel, "gone", removal=Removal.YANKED)
 

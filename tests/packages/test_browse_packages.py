@@ -37,7 +37,7 @@ ABOUT = {
 }
 
 
-def test_a_package_says_what_its_latest_version_is(open_channel: Channel, client: Client) -> None:
+def test_package_page_shows_the_latest_version(open_channel: Channel, client: Client) -> None:
     publish(open_channel, "tiff", "1.9", about_json=ABOUT | {"license": "GPL"})
     publish(open_channel, "tiff", "1.10", about_json=ABOUT, run_exports={"weak": ["tiff >=1.10,<2"]})
 
@@ -58,7 +58,7 @@ def test_a_package_says_what_its_latest_version_is(open_channel: Channel, client
         assert f"<code>{command}</code>" in found
 
 
-def test_the_matrix_has_versions_in_condas_order_and_marks_what_is_out(open_channel: Channel, client: Client) -> None:
+def test_version_matrix_has_condas_order_and_marks_removed_artifacts(open_channel: Channel, client: Client) -> None:
     for version in ("1.9", "1.10", "1.10rc1", "0.1"):
         publish(open_channel, version=version, subdir="linux-64")
     publish(open_channel, version="1.10", subdir="osx-64")
@@ -103,7 +103,7 @@ def test_twenty_versions_come_first_and_all_on_demand(open_channel: Channel, cli
     assert 'href="?versions=all#versions">All 25</a>' in first
 
 
-def test_dependencies_say_where_they_hold_and_link_to_what_is_here(open_channel: Channel, client: Client) -> None:
+def test_dependencies_show_their_subdirs_and_link_to_packages_of_the_hub(open_channel: Channel, client: Client) -> None:
     publish(open_channel, "zlib")
     publish(open_channel, subdir="linux-64", index_json={"depends": ["zlib >=1.2", "python", "__glibc >=2.17"]})
     publish(open_channel, subdir="osx-64", index_json={"depends": ["zlib >=1.3", "python"]})
@@ -144,7 +144,9 @@ def test_the_plot_has_90_days(open_channel: Channel, client: Client) -> None:
     assert "<strong>12</strong> downloads in 90 days" in page(client, "/channels/open/packages/demo")
 
 
-def test_a_package_of_which_nothing_is_left_says_so(open_channel: Channel, olga: User, client: Client) -> None:
+def test_package_without_installable_artifacts_shows_a_message(
+    open_channel: Channel, olga: User, client: Client
+) -> None:
     publish(open_channel, removal=Removal.DELETED)
 
     for_reader, for_owner = (page(each, "/channels/open/packages/demo") for each in (client, signed_in(olga)))
@@ -233,9 +235,7 @@ def test_an_artifact_shows_all_that_is_known(open_channel: Channel, olga: User, 
     assert "&quot;timestamp&quot;: 1700000000000" in found
 
 
-def test_the_key_is_shown_to_those_who_upload_and_removing_to_those_who_may(
-    open_channel: Channel, olga: User, client: Client
-) -> None:
+def test_package_page_shows_actions_by_permission(open_channel: Channel, olga: User, client: Client) -> None:
     make_key(olga, channels=[open_channel])
     artifact = publish(open_channel, uploaded_with=olga.keys.get(), quarantine_reason="rattler says no")
     remove = f'href="{artifact_url(artifact)}/remove"'
@@ -257,7 +257,7 @@ def test_the_key_is_shown_to_those_who_upload_and_removing_to_those_who_may(
         ({"removal": Removal.DELETED, "is_purged": True}, "The file was deleted permanently", False),
     ],
 )
-def test_what_was_taken_out_says_why_by_whom_and_when(
+def test_removed_artifact_shows_reason_user_and_time(
     open_channel: Channel, olga: User, client: Client, fields: dict[str, Any], words: str, is_served: bool
 ) -> None:
     moment = timezone.now() - timedelta(hours=3)

@@ -39,7 +39,7 @@ def open_channel(db: None) -> Channel:
     return channel
 
 
-def test_the_feed_of_a_channel_has_what_came_last_first(client: Client, open_channel: Channel) -> None:
+def test_channel_feed_lists_the_latest_uploads_first(client: Client, open_channel: Channel) -> None:
     response = client.get("/channels/open/feed")
 
     assert titles(response) == ["a 1.1 (noarch)", "b 2.0 (linux-64)", "a 1.0 (noarch)"]
@@ -64,7 +64,7 @@ def test_the_feed_of_a_package_has_its_files_alone(client: Client, open_channel:
     assert client.get("/channels/open/packages/nothing/feed").status_code == 404
 
 
-def test_what_is_not_in_the_index_is_not_in_the_feed(client: Client, open_channel: Channel) -> None:
+def test_feed_omits_artifacts_out_of_the_index(client: Client, open_channel: Channel) -> None:
     make_artifact(open_channel, "c", removal=Removal.YANKED)
     make_artifact(open_channel, "d", removal=Removal.DELETED)
     make_artifact(open_channel, "e", quarantine_reason="unreadable")
@@ -91,7 +91,7 @@ def test_a_feed_ends_after_50_entries_and_costs_as_much_for_3_as_for_50(
 
 
 @pytest.mark.parametrize("path", ["feed", "packages/demo/feed"])
-def test_a_private_feed_is_for_those_who_may_read(
+def test_feed_of_a_private_channel_requires_the_read_permission(
     channel: Channel, olga: User, sam: User, client: Client, path: str
 ) -> None:
     make_artifact(channel)
@@ -122,7 +122,7 @@ def test_a_feed_is_only_read(client: Client, open_channel: Channel) -> None:
     assert client.head("/channels/open/feed").status_code == 200
 
 
-def test_nothing_in_a_feed_is_active_or_breaks_it(client: Client, open_channel: Channel) -> None:
+def test_feed_escapes_package_texts(client: Client, open_channel: Channel) -> None:
     evil = "<script>alert(1)</script> & \x08\x0b\ufffe ]]>"
     open_channel.packages.update(summary=evil)
     open_channel.description = evil

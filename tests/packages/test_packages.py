@@ -22,7 +22,7 @@ from tests.builders import make_artifact, make_channel, received
 from tests.threads import at_once, shared_database
 
 
-def test_a_package_says_what_its_newest_artifact_says(channel: Channel) -> None:
+def test_package_row_shows_its_newest_artifact(channel: Channel) -> None:
     make_artifact(channel, "lib", "1.9", about_json={"summary": "Old"}, index_json={"depends": ["gone"]})
     depends = ["python >=3.9", "libblas=*=*mkl", "numpy[version='>=1']", "foo!=1", "bar~=2", "baz>1"]
     about, index_json = {"summary": "New\n one "}, {"depends": depends}
@@ -35,7 +35,7 @@ def test_a_package_says_what_its_newest_artifact_says(channel: Channel) -> None:
     assert {row.name for row in package.dependencies.all()} == {"python", "libblas", "numpy", "foo", "bar", "baz"}
 
 
-def test_a_package_without_artifacts_says_nothing(channel: Channel) -> None:
+def test_package_row_without_artifacts_is_empty(channel: Channel) -> None:
     package = Package.objects.create(channel=channel, name="empty")
     packages.refresh(package)
     assert (package.latest_version, package.subdirs, package.updated_at) == ("", [], None)
@@ -47,7 +47,7 @@ def package_row(package: Package) -> tuple[object, ...]:
     return now.latest_version, now.summary, now.subdirs, now.updated_at, needs
 
 
-def test_a_package_that_gets_one_more_artifact_says_what_all_of_them_say(channel: Channel) -> None:
+def test_package_row_after_one_more_artifact_equals_a_full_refresh(channel: Channel) -> None:
     places = [("1.0", "noarch"), ("1.0", "linux-64"), ("0.9", "win-64"), ("1.9", "linux-64"), ("1.10", "noarch")]
     for number, (version, subdir) in enumerate([*places, ("1.010", "osx-64"), ("1.10rc1", "noarch")]):
         artifact = make_artifact(
@@ -96,7 +96,7 @@ def test_of_versions_that_come_at_once_the_newest_is_the_latest(channel: Channel
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_yanked_meanwhile_hides_no_newer_version(channel: Channel, olga: User, tmp_path: Path) -> None:
+def test_concurrent_yank_hides_no_newer_version(channel: Channel, olga: User, tmp_path: Path) -> None:
     actor = Actor(user=olga)
     arrived = [received(make_conda(tmp_path, version=str(version))) for version in range(1, 9)]
     publish = partial(upload.publish, actor=actor, channel=channel)
@@ -142,7 +142,7 @@ def test_counting_costs_a_download_no_query(
         client.get("/open/noarch/demo-1.0-0.conda")
 
 
-def test_a_download_of_what_is_gone_meanwhile_is_forgotten(db: None) -> None:
+def test_download_of_a_deleted_artifact_is_not_counted(db: None) -> None:
     download_counts.count(10**9)
     download_counts.write()
     assert not DailyDownloads.objects.exists()

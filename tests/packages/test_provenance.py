@@ -43,7 +43,7 @@ def get(client: Client, path: str = API, key: str = "") -> Any:
     return client.get(path, headers={"Authorization": f"Bearer {key}"} if key else {})
 
 
-def test_the_page_shows_what_is_attested(client: Client, open_channel: Channel) -> None:
+def test_page_shows_the_attested_build(client: Client, open_channel: Channel) -> None:
     attest(make_artifact(open_channel, provenance=RUN))
     page = text(client.get(PAGE))
     assert "Attested</span></span></header>" in page
@@ -55,14 +55,14 @@ def test_the_page_shows_what_is_attested(client: Client, open_channel: Channel) 
     assert "--identity &#x27;https://github.com/octo-org/sample/*&#x27; --issuer https://token.actions" in page
 
 
-def test_the_command_to_verify_holds_nothing_that_a_shell_reads(client: Client, open_channel: Channel) -> None:
+def test_verify_command_is_quoted_for_shells(client: Client, open_channel: Channel) -> None:
     attest(make_artifact(open_channel, version="1!2.0"), source_repository_uri="https://github.com/a'$(b)")
     command = html.unescape(text(client.get(PAGE.replace("1.0", "1!2.0"))))
     assert "rattler verify-attestation 'http://127.0.0.1:8000/demo/noarch/demo-1!2.0-0.conda'" in command
     assert """--identity 'https://github.com/a'"'"'$(b)/*' --issuer""" in command
 
 
-def test_the_page_says_what_is_missing_from_a_trusted_publishers_upload(client: Client, open_channel: Channel) -> None:
+def test_page_of_a_publishers_upload_without_attestation_shows_a_hint(client: Client, open_channel: Channel) -> None:
     make_artifact(open_channel, provenance=RUN)
     page = text(client.get(PAGE))
     assert "The hub verified the uploader, but no attestation can be downloaded" in page
@@ -70,7 +70,7 @@ def test_the_page_says_what_is_missing_from_a_trusted_publishers_upload(client: 
     assert "verify-attestation" not in page
 
 
-def test_the_page_says_that_nothing_is_known(client: Client, open_channel: Channel) -> None:
+def test_page_without_provenance_shows_that_it_is_unknown(client: Client, open_channel: Channel) -> None:
     make_artifact(open_channel)
     assert "The origin of this file is not verified." in text(client.get(PAGE)).replace("&#x27;", "'")
 
@@ -129,7 +129,7 @@ def test_programs_get_all_of_it(client: Client, open_channel: Channel) -> None:
     }
 
 
-def test_programs_are_told_that_nothing_is_known(client: Client, open_channel: Channel) -> None:
+def test_api_without_provenance_returns_that_it_is_unknown(client: Client, open_channel: Channel) -> None:
     artifact = make_artifact(open_channel)
     nothing = {"provenance": {}, "attestations": [], "attestations_sha256": "", "attestations_url": ""}
     assert get(client).json() == {"state": "unknown", "sha256": artifact.sha256, **nothing}

@@ -68,7 +68,7 @@ def test_invisible_characters_are_shown_as_numbers(evil_world: None, path: str) 
     assert (SHOWN if "feed" not in path else SHOWN.replace("[U+001B]", "")) in text
 
 
-def test_what_a_form_holds_is_stored_again_as_it_was(client: Client) -> None:
+def test_form_with_invisible_characters_is_stored_unchanged(client: Client) -> None:
     make_world()
     said = f"فا\u202e 👩\u200d💻 {EVIL}"
     kept = said.replace("\x1b", "")
@@ -96,7 +96,7 @@ def _answer(content_type: str, _: HttpRequest) -> HttpResponse:
     return HttpResponse("a\u202eb", content_type=content_type)
 
 
-def test_lengths_are_those_of_what_is_sent(evil_world: None) -> None:
+def test_content_length_equals_the_sent_bytes(evil_world: None) -> None:
     answer = CALLERS["owne"]().get("/channels/demo/packages/pack")
     assert int(answer.headers["Content-Length"]) == len(answer.content)
 

@@ -56,7 +56,7 @@ def test_the_form_deactivates_no_last_owner(root: Client, channel: Channel, olga
     assert not is_kept(olga)
 
 
-def test_the_delete_page_lists_what_would_be_left(root: Client, channel: Channel, olga: User) -> None:
+def test_delete_page_lists_channels_and_teams_without_an_owner(root: Client, channel: Channel, olga: User) -> None:
     make_team("mappers", manager=olga)
     for answer in (root.get(path_of(olga, "delete")), root.post(path_of(olga, "delete"), {"post": "yes"})):
         page = text(answer)
@@ -79,13 +79,13 @@ def test_neither_does_the_action_delete_several(root: Client, channel: Channel, 
     assert ("user.delete", "sam") in [event[:2] for event in events()]
 
 
-def test_an_owner_who_goes_meanwhile_is_seen(channel: Channel, olga: User) -> None:
+def test_owner_who_leaves_concurrently_is_noticed(channel: Channel, olga: User) -> None:
     with refused(409, "left_alone", "Hand them over first; nothing was changed."):
         sole_owners.check_may_end([olga])
 
 
 @pytest.mark.parametrize("kind", ["deactivated owner", "team", "deleted channel", "maintainer"])
-def test_who_else_is_there_counts_only_where_they_own_and_sign_in(channel: Channel, olga: User, kind: str) -> None:
+def test_other_owners_count_only_if_they_can_sign_in(channel: Channel, olga: User, kind: str) -> None:
     other = make_user("other", is_active=kind != "deactivated owner")
     if kind == "team":
         make_team("mappers", other)
@@ -108,7 +108,7 @@ def test_the_hub_keeps_an_administrator(root: Client, olga: User) -> None:
     assert (admin.is_superuser, admin.is_staff, admin.is_active) == (True, True, True)
 
 
-def test_who_can_not_come_to_the_administration_is_no_administrator_left(root: Client) -> None:
+def test_superuser_without_staff_rights_is_no_remaining_administrator(root: Client) -> None:
     admin, other = User.objects.get(username="root"), make_user("other", is_superuser=True)
     assert sole_owners.sole_ownership([admin]).is_hub
     assert "The hub would have no administrator." in text(root.post(path_of(admin), form_of(admin, is_superuser="on")))
@@ -117,14 +117,14 @@ def test_who_can_not_come_to_the_administration_is_no_administrator_left(root: C
     assert not sole_owners.sole_ownership([admin]).is_hub
 
 
-def test_administrator_who_goes_meanwhile_is_seen(root: Client) -> None:
+def test_administrator_who_leaves_concurrently_is_noticed(root: Client) -> None:
     with refused(409, "left_alone", "Make another user an administrator first."):
         sole_owners.check_an_administrator_stays(User.objects.get())
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(3))
-def test_two_administrators_who_demote_each_other_at_once_leave_one(tmp_path: Path, attempt: int) -> None:
+def test_concurrent_demotions_leave_one_administrator(tmp_path: Path, attempt: int) -> None:
     first, second = [make_user(name, is_superuser=True, is_staff=True) for name in ("first", "second")]
     one, other = signed_in(first), signed_in(second)
     with shared_database(tmp_path):

@@ -131,7 +131,7 @@ def test_accepting_needs_the_csrf_token(link: str, ada: User) -> None:
 
 
 @pytest.mark.parametrize("path", [PAGE, f"{PAGE}/", f"{PAGE}/wrong", f"{PAGE}/a/b", f"{PAGE}/%F0%9F%8D%8E"])
-def test_a_link_that_is_none_says_so_and_opens_no_session(link: str, path: str) -> None:
+def test_invalid_link_shows_an_error_without_a_session(link: str, path: str) -> None:
     client = Client()
     response = client.get(path, follow=True)
     assert response.status_code == 404

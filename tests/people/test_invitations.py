@@ -263,7 +263,7 @@ class Down(BaseEmailBackend):
         raise ConnectionRefusedError("Connection refused")
 
 
-def test_a_server_that_is_down_is_tried_again_and_nothing_secret_is_logged(
+def test_unreachable_mail_server_is_retried_without_secrets_in_the_log(
     channel: Channel, olga: User, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.EMAIL_BACKEND = f"{__name__}.Down"

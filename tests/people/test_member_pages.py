@@ -228,7 +228,7 @@ def test_a_team_is_added_changed_and_removed(owner: Client, channel: Channel, ol
     assert "team mappers is no longer a member of demo" in messages(removed)[-1]
 
 
-def test_who_stays_by_a_team_is_said_before_and_after_the_removal(owner: Client, channel: Channel, max_: User) -> None:
+def test_removal_of_a_team_member_shows_the_remaining_access(owner: Client, channel: Channel, max_: User) -> None:
     make_member(channel, max_, Role.MAINTAINER)
     make_team_member(channel, make_team("mappers", max_))
     assert "max stays in demo through the team mappers" in text(owner.get(f"{MEMBERS}?remove=max"))

@@ -96,14 +96,14 @@ def test_a_removed_members_keys_end_at_once(channel: Channel, olga: User, max_: 
 
 
 @pytest.mark.parametrize("role", Role.values)
-def test_one_can_leave_whatever_the_role(channel: Channel, olga: User, max_: User, role: str) -> None:
+def test_member_of_every_role_can_leave(channel: Channel, olga: User, max_: User, role: str) -> None:
     make_member(channel, max_, role)
     members.leave(actor=acting(max_), channel=channel)
     assert roles(channel) == {"olga": "owner"}
     assert last_event() == ("member.leave", "max", {"role": role})
 
 
-def test_who_is_no_member_is_neither_changed_nor_removed_nor_leaves(channel: Channel, olga: User, sam: User) -> None:
+def test_change_of_a_non_member_is_refused(channel: Channel, olga: User, sam: User) -> None:
     with refused(404, "no_such_member", "sam is not a member of 'demo'"):
         members.change(actor=acting(olga), channel=channel, username="sam", role=Role.VIEWER)
     with refused(404, "no_such_member", "sam is not a member of 'demo'"):
@@ -200,7 +200,7 @@ def owner_names(channel: Channel) -> list[str]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(5))
-def test_two_owners_who_remove_each_other_at_once_leave_one(
+def test_concurrent_removals_leave_one_owner(
     channel: Channel, olga: User, max_: User, tmp_path: Path, attempt: int
 ) -> None:
     make_member(channel, max_, Role.OWNER)
@@ -215,7 +215,7 @@ def test_two_owners_who_remove_each_other_at_once_leave_one(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(5))
-def test_two_owners_who_leave_at_once_leave_one(
+def test_concurrent_leaves_keep_one_owner(
     channel: Channel, olga: User, max_: User, tmp_path: Path, attempt: int
 ) -> None:
     make_member(channel, max_, Role.OWNER)
@@ -228,7 +228,7 @@ def test_two_owners_who_leave_at_once_leave_one(
         assert len(owner_names(channel)) == 1
 
 
-def test_a_team_is_a_member_and_its_people_may_what_it_may(channel: Channel, olga: User, max_: User) -> None:
+def test_team_member_has_the_permissions_of_the_team(channel: Channel, olga: User, max_: User) -> None:
     make_team("mappers", max_, manager=olga)
     members.add(actor=acting(olga), channel=channel, team="mappers", role=Role.VIEWER)
     assert last_event() == ("member.add", "team mappers", {"role": "viewer", "team": "mappers"})

@@ -188,7 +188,7 @@ def test_people_by_group_are_marked_and_have_no_button(manager: Client, team: Te
     assert "?remove=sam" not in page
 
 
-def test_the_channels_of_a_team_are_shown_to_who_may_see_them(team: Team, max_: User, channel: Channel) -> None:
+def test_team_page_lists_readable_channels_only(team: Team, max_: User, channel: Channel) -> None:
     make_team_member(channel, team, Role.CONTRIBUTOR)
     gone = make_channel("gone", deleted_at=channel.created_at)
     make_team_member(gone, team)

@@ -180,7 +180,7 @@ def test_groups_bring_people_and_take_them(olga: User, sam: User, channel: Chann
     assert len(events()) == 3
 
 
-def test_who_was_added_by_hand_stays_without_the_group(olga: User, max_: User) -> None:
+def test_member_added_by_hand_stays_without_the_group(olga: User, max_: User) -> None:
     team = make_team("mappers", max_, manager=olga, group="acme:maps")
     teams.follow_groups(user=max_, provider="acme", groups=["maps"])
     teams.follow_groups(user=max_, provider="acme", groups=[])
@@ -189,7 +189,7 @@ def test_who_was_added_by_hand_stays_without_the_group(olga: User, max_: User) -
 
 
 @pytest.mark.parametrize("group", ["acme:admins", "acme:maps ", "x", "evil:maps"])
-def test_who_manages_a_team_gives_it_no_group(olga: User, team: Team, group: str) -> None:
+def test_group_of_a_team_is_not_set_by_managers(olga: User, team: Team, group: str) -> None:
     """Check that managers can't set a group: its people would be added without consent."""
     with refused(403, "administrators_only", f"Only an administrator can set a team's group, here '{group}'"):
         teams.update(user=olga, team=team, name="mappers", description="", group=group)
@@ -217,7 +217,7 @@ def test_the_manager_who_changes_the_group_stays(sam: User) -> None:
     assert not TeamMember.objects.get().is_by_group
 
 
-def test_what_one_provider_says_moves_nobody_in_teams_of_another(olga: User, sam: User) -> None:
+def test_groups_of_one_provider_leave_teams_of_another_unchanged(olga: User, sam: User) -> None:
     team = make_team("mappers", manager=olga, group="acme:maps")
     teams.follow_groups(user=sam, provider="evil", groups=["maps", "acme:maps"])
     assert people(team) == {"olga": True}
@@ -227,7 +227,7 @@ def test_what_one_provider_says_moves_nobody_in_teams_of_another(olga: User, sam
 
 
 @pytest.mark.parametrize("by", ["olga", "sam"])
-def test_who_is_there_by_a_group_is_not_removed_by_hand(olga: User, sam: User, by: str) -> None:
+def test_member_by_a_group_is_not_removed_by_hand(olga: User, sam: User, by: str) -> None:
     team = make_team("mappers", manager=olga, group="acme:maps")
     teams.follow_groups(user=sam, provider="acme", groups=["maps"])
     with refused(409, "by_group", "sam is in 'mappers' through the group 'acme:maps' and would be added again"):
@@ -236,9 +236,7 @@ def test_who_is_there_by_a_group_is_not_removed_by_hand(olga: User, sam: User, b
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(3))
-def test_two_managers_who_leave_at_once_leave_one(
-    olga: User, max_: User, team: Team, tmp_path: Path, attempt: int
-) -> None:
+def test_concurrent_leaves_keep_one_manager(olga: User, max_: User, team: Team, tmp_path: Path, attempt: int) -> None:
     TeamMember.objects.update(is_manager=True)
     with shared_database(tmp_path):
         results = at_once(

@@ -21,7 +21,7 @@ def quota(settings: Settings) -> None:
     settings.HUB_USER_PACKAGES_A_DAY = 2
 
 
-def test_what_came_today_counts_whatever_became_of_it(channel: Channel, olga: User, tmp_path: Path) -> None:
+def test_deleted_packages_of_today_still_count(channel: Channel, olga: User, tmp_path: Path) -> None:
     """Regression: by deleting and releasing each file, a user could upload any number of packages a day."""
     for version in ("1", "2"):
         artifact = upload(channel, olga, tmp_path, version=version)
@@ -32,7 +32,7 @@ def test_what_came_today_counts_whatever_became_of_it(channel: Channel, olga: Us
     assert code_of(lambda: upload(channel, olga, tmp_path, version="3")) == "quota_packages"
 
 
-def test_packages_that_came_today_are_paid_for_by_who_paid_then(
+def test_packages_of_today_count_for_their_payer_at_upload(
     channel: Channel, olga: User, sam: User, tmp_path: Path
 ) -> None:
     """Regression: a transferred channel's packages of the day blocked the uploads of the new owner's CI."""

@@ -40,7 +40,7 @@ def hand_over(channel: Channel, user: User) -> None:
     channels.transfer(actor=Actor(user=user), channel=channel, username="max")
 
 
-def test_promotion_puts_nobody_before_the_owners_who_were_there(olga: User, max_: User, sam: User) -> None:
+def test_promoted_owner_pays_after_earlier_owners(olga: User, max_: User, sam: User) -> None:
     """Promote Max, a viewer since before Sam was an owner: he must not become the first owner, the payer."""
     channel = make_channel("demo", owner=olga)
     make_member(channel, max_)
@@ -81,7 +81,7 @@ def test_member_is_asked_before_they_own(olga: User, max_: User) -> None:
     assert payer(channel) == "olga"
 
 
-def test_who_declines_stays_what_they_were(olga: User, max_: User) -> None:
+def test_declined_promotion_keeps_the_role(olga: User, max_: User) -> None:
     channel = make_channel("demo", owner=olga)
     make_member(channel, max_, Role.CONTRIBUTOR)
     asked = invitations.invite(actor=Actor(user=olga), channel=channel, username="max", role=Role.OWNER)
@@ -93,7 +93,7 @@ def test_who_declines_stays_what_they_were(olga: User, max_: User) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.CONTRIBUTOR, Role.MAINTAINER])
-def test_nothing_less_is_asked_of_members(role: str, olga: User, max_: User) -> None:
+def test_role_below_owner_needs_no_acceptance(role: str, olga: User, max_: User) -> None:
     channel = make_channel("demo", owner=olga)
     make_member(channel, max_, Role.CONTRIBUTOR)
     with pytest.raises(HubError) as refusal:
@@ -102,7 +102,7 @@ def test_nothing_less_is_asked_of_members(role: str, olga: User, max_: User) -> 
 
 
 @pytest.mark.parametrize("go", [leave, step_down, hand_over])
-def test_nobody_is_left_with_more_bytes_than_they_may_have(go: Any, olga: User, max_: User) -> None:
+def test_leaving_payer_is_refused_if_the_next_lacks_quota(go: Any, olga: User, max_: User) -> None:
     """Check the bytes of a new payer: above the quota, every upload to all of their channels would be refused."""
     theirs, own = make_channel("theirs", owner=olga), make_channel("own", owner=max_)
     make_artifact(theirs, "large", size_bytes=6 * MIB, removal="deleted")
@@ -116,7 +116,7 @@ def test_nobody_is_left_with_more_bytes_than_they_may_have(go: Any, olga: User, 
 
 
 @pytest.mark.parametrize("go", [leave, step_down, hand_over])
-def test_what_fits_goes_to_the_next_owner(go: Any, olga: User, max_: User) -> None:
+def test_channel_within_the_quota_passes_to_the_next_owner(go: Any, olga: User, max_: User) -> None:
     channel = make_channel("theirs", owner=olga)
     make_artifact(channel, "large", size_bytes=10 * MIB)
     make_artifact(channel, "gone", size_bytes=6 * MIB, is_purged=True, removal="deleted")
@@ -125,7 +125,7 @@ def test_what_fits_goes_to_the_next_owner(go: Any, olga: User, max_: User) -> No
     assert payer(channel) == "max"
 
 
-def test_who_does_not_pay_goes_whatever_the_channel_holds(olga: User, max_: User) -> None:
+def test_owner_who_does_not_pay_leaves_a_channel_of_any_size(olga: User, max_: User) -> None:
     channel = make_channel("theirs", owner=olga)
     make_artifact(channel, "large", size_bytes=100 * MIB)
     make_member(channel, max_, Role.OWNER)
@@ -133,7 +133,7 @@ def test_who_does_not_pay_goes_whatever_the_channel_holds(olga: User, max_: User
     assert payer(channel) == "olga"
 
 
-def test_without_a_quota_bytes_count_for_nothing(settings: Settings, olga: User, max_: User) -> None:
+def test_leaving_without_a_quota_ignores_bytes(settings: Settings, olga: User, max_: User) -> None:
     settings.HUB_USER_BYTES = 0
     channel = make_channel("theirs", owner=olga)
     make_artifact(channel, "large", size_bytes=100 * MIB)

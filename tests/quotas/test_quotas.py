@@ -75,7 +75,7 @@ def test_upload_within_the_quota_is_counted(channel: Channel, olga: User, tmp_pa
     assert (usage.user, usage.stored_bytes, usage.day_packages) == (olga, 5000 + artifact.size_bytes, 1)
 
 
-def test_refusal_says_what_was_found_and_what_to_do(channel: Channel, olga: User, tmp_path: Path) -> None:
+def test_refusal_names_usage_and_remedy(channel: Channel, olga: User, tmp_path: Path) -> None:
     full_of(channel, 10 * MIB)
     with pytest.raises(HubError) as refusal:
         upload(channel, olga, tmp_path)
@@ -136,7 +136,7 @@ def test_upload_beyond_the_daily_packages_gets_413(
     assert Usage.objects.get().day_packages == 1
 
 
-def test_the_first_owner_pays_whoever_uploads(
+def test_upload_by_any_member_is_charged_to_the_first_owner(
     channel: Channel, olga: User, max_: User, sam: User, tmp_path: Path
 ) -> None:
     make_member(channel, max_, Role.CONTRIBUTOR)
@@ -160,7 +160,7 @@ def test_all_channels_of_a_user_count_together(channel: Channel, olga: User, tmp
     assert code_of(lambda: upload(channel, olga, tmp_path)) == "quota_bytes"
 
 
-def test_handing_on_moves_what_is_paid(channel: Channel, olga: User, sam: User, tmp_path: Path) -> None:
+def test_transfer_moves_the_charged_bytes(channel: Channel, olga: User, sam: User, tmp_path: Path) -> None:
     full_of(channel, 10 * MIB)
     other = make_channel("other", owner=olga)
     assert code_of(lambda: upload(other, olga, tmp_path)) == "quota_bytes"
@@ -188,7 +188,7 @@ def test_leaving_owner_ceases_to_pay(channel: Channel, olga: User, sam: User, tm
     assert code_of(lambda: upload(channel, sam, tmp_path)) == "quota_bytes"
 
 
-def test_channel_is_not_handed_to_who_may_have_no_more(
+def test_transfer_to_a_user_without_quota_is_refused(
     channel: Channel, olga: User, sam: User, settings: Settings
 ) -> None:
     settings.HUB_USER_CHANNELS = 1
@@ -215,7 +215,7 @@ def test_released_name_makes_room(channel: Channel, olga: User, tmp_path: Path) 
     upload(channel, olga, tmp_path)
 
 
-def test_same_bytes_again_cost_nothing(channel: Channel, olga: User, tmp_path: Path) -> None:
+def test_same_bytes_again_are_not_charged(channel: Channel, olga: User, tmp_path: Path) -> None:
     upload(channel, olga, tmp_path)
     upload(channel, olga, tmp_path)
     assert Usage.objects.get().day_packages == 1
@@ -245,7 +245,7 @@ def test_refused_overwrite_leaves_the_bytes_that_were_there(
     assert store().stat(str(artifact)) == stored
 
 
-def test_what_is_refused_leaves_nothing_in_the_store_and_costs_nothing(
+def test_refused_upload_stores_no_file_and_is_not_charged(
     channel: Channel, olga: User, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(channel, olga, tmp_path)
@@ -264,7 +264,7 @@ def test_what_is_refused_leaves_nothing_in_the_store_and_costs_nothing(
     assert not Reservation.objects.exists()
 
 
-def test_what_is_paid_back_is_taken_from_no_later_count(channel: Channel, olga: User) -> None:
+def test_refund_does_not_reduce_a_later_count(channel: Channel, olga: User) -> None:
     full_of(channel, 5000)
     payer = quotas.payer_of(channel)
     assert payer is not None
@@ -339,7 +339,7 @@ def test_it_costs_one_query_before_the_body_and_one_after(
         quotas.charge(quotas.Bill(payer, 100))
 
 
-def test_without_quota_it_costs_nothing(
+def test_upload_without_a_quota_costs_no_query(
     channel: Channel, settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     settings.HUB_USER_BYTES = settings.HUB_USER_PACKAGES_A_DAY = 0

@@ -89,7 +89,7 @@ def test_two_users_have_twice_as_many_and_no_more(olga: User, sam: User) -> None
     members.remove(actor=Actor(user=olga), channel=third, username="sam")
 
 
-def test_administrators_and_commands_are_bound_by_nothing(olga: User) -> None:
+def test_administrators_and_commands_have_no_limits(olga: User) -> None:
     root = make_user("root", is_superuser=True)
     for number in range(4):
         make(root, f"root-{number}")
@@ -133,7 +133,7 @@ def test_team_beyond_the_limit_is_refused(olga: User, sam: User) -> None:
     assert Team.objects.count() == 2
 
 
-def test_team_that_somebody_else_made_me_manage_takes_nothing(olga: User, sam: User) -> None:
+def test_team_created_by_another_user_does_not_count(olga: User, sam: User) -> None:
     for name in ("one", "two", "three"):
         team = make_team(name, manager=sam)
         team.people.create(user=olga, is_manager=True)

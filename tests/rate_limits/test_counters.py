@@ -122,7 +122,7 @@ def test_counts_of_windows_that_are_over_are_forgotten(clock: SimpleNamespace) -
         (1, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
     ],
 )
-def test_address_is_what_our_own_proxies_saw(settings: Settings, proxies: int, forwarded: str, address: str) -> None:
+def test_address_is_taken_from_trusted_proxies(settings: Settings, proxies: int, forwarded: str, address: str) -> None:
     settings.HUB_PROXIES = proxies
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.7", headers={"X-Forwarded-For": forwarded})
     client_address(lambda _: HttpResponse())(request)

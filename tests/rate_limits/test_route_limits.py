@@ -64,7 +64,7 @@ def test_sign_ins_to_one_account_are_limited_from_wherever_they_come(settings: S
 
 
 @pytest.mark.parametrize("other", ["PAT", " pat ", "pat@example.org", "Pat@Example.ORG"])
-def test_an_account_has_one_count_by_whatever_it_is_named(settings: Settings, pat: User, other: str) -> None:
+def test_account_has_one_count_for_name_and_addresses(settings: Settings, pat: User, other: str) -> None:
     few(settings, "sign-in-by-account")
     answers = [sign_in(name) for name in ("pat", other, "pat")]
     assert statuses(*answers) == [200, 200, 429]

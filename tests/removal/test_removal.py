@@ -147,7 +147,7 @@ def test_only_a_deleted_name_can_be_released(artifact: Artifact, owner: Actor) -
         removal.release(actor=owner, artifact=artifact)
 
 
-def test_what_is_uploaded_again_is_neither_purged_nor_released_meanwhile(
+def test_artifact_uploaded_again_is_not_purged_or_released(
     channel: Channel, owner: Actor, artifact: Artifact, tmp_path: Path
 ) -> None:
     removal.delete(actor=owner, artifact=artifact, reason="")

@@ -132,7 +132,7 @@ def test_upload_of_deleted_bytes_with_permission_restores_them(world: Path, who:
     assert event.detail["removal"] == {"from": "deleted", "to": ""}
 
 
-def test_the_page_restores_nothing_without_a_fresh_proof(world: Path) -> None:
+def test_page_without_recent_login_does_not_restore(world: Path) -> None:
     remove(Removal.DELETED)
     User.objects.filter(username="mia").update(password="usable")
     for is_fresh, expected in ((False, 409), (True, 201)):
@@ -203,7 +203,7 @@ def test_overwriting_another_users_file_is_refused(
 
 
 @pytest.mark.parametrize("step", ["reserve", "put"])
-def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
+def test_artifact_deleted_during_an_upload_stays_deleted(
     world: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The stored bytes are damaged, so the upload puts them again."""
@@ -219,7 +219,7 @@ def test_what_is_deleted_while_an_upload_is_under_way_stays_deleted(
     assert Artifact.objects.get().removal == "deleted"
 
 
-def test_an_import_brings_back_nothing(world: Path, channel: Channel) -> None:
+def test_import_restores_no_deleted_artifact(world: Path, channel: Channel) -> None:
     remove(Removal.DELETED)
     assert list(channel_import.import_packages(channel)) == []
     assert Artifact.objects.get().removal == "deleted"

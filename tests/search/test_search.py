@@ -64,7 +64,7 @@ def numpies(public: Channel) -> Channel:
     return public
 
 
-def test_the_exact_name_comes_first_then_prefixes_then_the_closest_then_what_is_said(numpies: Channel) -> None:
+def test_results_are_exact_names_then_prefixes_then_descriptions(numpies: Channel) -> None:
     assert names(ANONYMOUS, "numpy") == [
         "numpy",
         "numpy-base",
@@ -133,7 +133,7 @@ def test_search_for_generated_text_does_not_fail(numpies: Channel, text: str) ->
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text("abc-'\"\\%_", min_size=3, max_size=12).filter(lambda text: text.strip() == text))
-def test_whatever_its_name_a_package_is_found_by_it(public: Channel, name: str) -> None:
+def test_package_of_any_name_is_found_by_it(public: Channel, name: str) -> None:
     package = make_package(public, name)
     try:
         assert names(ANONYMOUS, name)[0] == name
@@ -209,7 +209,7 @@ def test_the_search_follows_every_change(public: Channel) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_migration_fills_in_what_is_there_already(public: Channel) -> None:
+def test_migration_indexes_existing_rows(public: Channel) -> None:
     make_package(public, "older-than-the-search", "said before")
     with connection.schema_editor() as editor:
         indexes.remove(None, editor)
@@ -222,7 +222,7 @@ def test_the_migration_fills_in_what_is_there_already(public: Channel) -> None:
     assert found == [["older-than-the-search"], ["older-than-the-search"], ["made-without-it"]]
 
 
-def test_no_later_migration_has_dropped_what_makes_searching_fast() -> None:
+def test_search_indexes_exist_after_all_migrations() -> None:
     sql = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'channels_app_%search%'",
         "postgresql": "SELECT indexname FROM pg_indexes WHERE indexname ~ '_(words|name_trigrams)$'",

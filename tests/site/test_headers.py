@@ -86,7 +86,7 @@ def asked(who: str, path: str) -> Response:
 
 
 @pytest.mark.parametrize(("who", "path", "status"), ANSWERS)
-def test_browsers_are_told_what_they_may(who: str, path: str, status: int) -> None:
+def test_pages_have_the_security_headers(who: str, path: str, status: int) -> None:
     answer = asked(who, path)
     assert answer.status_code == status
     assert {name: answer.headers.get(name) for name in EVERYWHERE} == EVERYWHERE

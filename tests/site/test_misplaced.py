@@ -57,7 +57,7 @@ def clients(olga: User) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("size", [3, 2 * 1024 * 1024])
 @pytest.mark.parametrize(("method", "path", "channel_name", "cause"), SLIPS)
-def test_misplaced_upload_is_told_where_uploads_go(
+def test_misplaced_upload_gets_the_upload_url(
     olga: User, method: str, path: str, channel_name: str, cause: str, size: int
 ) -> None:
     client = Client(enforce_csrf_checks=True)
@@ -75,7 +75,7 @@ def test_misplaced_upload_is_told_where_uploads_go(
 @pytest.mark.parametrize(
     ("method", "path", "channel_name", "cause"), [slip for slip in SLIPS if "settings/upload" not in slip[1]]
 )
-def test_misplaced_upload_without_a_key_is_told_where_uploads_go(
+def test_misplaced_upload_without_a_key_gets_the_upload_url(
     method: str, path: str, channel_name: str, cause: str
 ) -> None:
     answer = Client(enforce_csrf_checks=True).generic(
@@ -84,7 +84,7 @@ def test_misplaced_upload_without_a_key_is_told_where_uploads_go(
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_upload_here"), answer.text
 
 
-def test_misplaced_upload_with_the_key_in_the_path_is_told_where_uploads_go(olga: User) -> None:
+def test_misplaced_upload_with_a_path_key_gets_the_upload_url(olga: User) -> None:
     key = make_key(olga)
     for path in ("/demo/noarch/a-1-0.conda", "/demo", "/", "/api/v1/upload/demo/"):
         answer = Client(enforce_csrf_checks=True).put(f"/t/{key}{path}", b"x", "application/octet-stream")
@@ -92,7 +92,7 @@ def test_misplaced_upload_with_the_key_in_the_path_is_told_where_uploads_go(olga
         assert key not in answer.text
 
 
-def test_misplaced_chunked_upload_is_told_where_uploads_go() -> None:
+def test_misplaced_chunked_upload_gets_the_upload_url() -> None:
     client = Client(enforce_csrf_checks=True)
     for path in ("/", "/demo", "/demo/noarch/", "/channels/demo"):
         answer = client.put(path, b"x", "application/octet-stream", headers={"Transfer-Encoding": "chunked"})
@@ -110,7 +110,7 @@ def test_misplaced_chunked_upload_is_told_where_uploads_go() -> None:
         ("/channels/demo", f"{HUB}/api/v1/delete/CHANNEL/SUBDIR/FILE"),
     ],
 )
-def test_misplaced_deletion_is_told_where_deletions_go(olga: User, path: str, sentence: str) -> None:
+def test_misplaced_deletion_gets_the_deletion_url(olga: User, path: str, sentence: str) -> None:
     for headers in ({}, *clients(olga).values()):
         answer = Client(enforce_csrf_checks=True).delete(path, headers=headers)
         is_there = path.startswith(("/demo/", "/channels/"))
@@ -119,7 +119,7 @@ def test_misplaced_deletion_is_told_where_deletions_go(olga: User, path: str, se
 
 
 @pytest.mark.parametrize("path", ["/{}", "/{}/", "/{}/noarch/", "/{}/noarch/a-1-0.conda", "/{}/api/v1/upload/{}"])
-def test_misplaced_upload_tells_nothing_of_what_exists(olga: User, path: str) -> None:
+def test_misplaced_upload_discloses_no_channel(olga: User, path: str) -> None:
     make_channel("open", owner=olga, is_private=False)
     told = set()
     for name in ("demo", "open", "void"):
@@ -180,9 +180,7 @@ def test_change_that_came_by_http_is_refused_where_the_hub_has_https(settings: S
         ("POST", f"/{'d' * 128}/api/v1/upload/{'d' * 128}", "d" * 128),
     ],
 )
-def test_misplaced_upload_by_curl_is_told_a_command_of_curl(
-    olga: User, method: str, path: str, channel_name: str
-) -> None:
+def test_misplaced_upload_by_curl_gets_a_curl_command(olga: User, method: str, path: str, channel_name: str) -> None:
     headers = {"User-Agent": "curl/7.88.1", "Authorization": f"Bearer {make_key(olga)}"}
     answer = Client(enforce_csrf_checks=True).generic(method, path, b"x", "application/octet-stream", headers=headers)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "no_upload_here")

@@ -61,9 +61,7 @@ def channels(client: Client, query: str = "show=all") -> list[str]:
     return CHANNEL_NAMES.findall(page(client, f"/channels?{query}"))
 
 
-def test_home_shows_what_was_updated_last_in_channels_that_the_reader_may_see(
-    client: Client, max_: User, sam: User
-) -> None:
+def test_home_lists_latest_updates_of_readable_channels(client: Client, max_: User, sam: User) -> None:
     now = timezone.now()
     make_package(make_channel("open", is_private=False), "older", updated_at=now - timedelta(hours=3))
     make_package(make_channel("closed", max_), "newer", summary="Rasters", latest_version="4.7.1")
@@ -77,7 +75,7 @@ def test_home_shows_what_was_updated_last_in_channels_that_the_reader_may_see(
     assert "closed · Rasters" in home(signed_in(max_))
 
 
-def test_home_counts_what_the_reader_may_see(client: Client, max_: User) -> None:
+def test_home_counts_readable_channels_only(client: Client, max_: User) -> None:
     make_channel("open", is_private=False, packages=1)
     make_channel("closed", max_, packages=1200)
 
@@ -96,7 +94,7 @@ def test_home_costs_as_many_queries_for_many_packages_as_for_few(
         home(client)
 
 
-def test_an_empty_home_says_what_to_do(client: Client, sam: User) -> None:
+def test_empty_home_shows_the_next_step(client: Client, sam: User) -> None:
     assert "Sign in to see private ones" in home(client)
     assert 'href="/channels/new"' in home(signed_in(sam))
 
@@ -135,7 +133,7 @@ def test_my_channels_are_those_of_which_the_reader_is_a_member(client: Client, m
     assert tabs == [("My channels", "1"), ("All channels", "2")]
 
 
-def test_a_channels_card_says_who_may_read_it_how_much_is_in_it_and_what_the_reader_is(max_: User, sam: User) -> None:
+def test_channel_card_shows_visibility_size_and_role(max_: User, sam: User) -> None:
     make_channel("many", max_, sam, packages=12)
     make_channel("none", max_, is_private=False)
     make_channel("one", max_, packages=1)
@@ -203,7 +201,7 @@ def test_the_channels_page_costs_as_many_queries_for_20_channels_as_for_3(
         assert len(channels(client, "")) == number
 
 
-def test_an_empty_list_of_channels_says_what_to_do(client: Client, sam: User) -> None:
+def test_empty_list_of_channels_shows_the_next_step(client: Client, sam: User) -> None:
     assert "Sign in to see private ones" in page(client, "/channels")
     assert "You have no channels yet" in page(signed_in(sam), "/channels")
     assert "Create the first channel of this hub" in page(signed_in(sam), "/channels?show=all")
@@ -319,7 +317,7 @@ def test_signing_in_leads_to_no_other_site(client: Client, max_: User) -> None:
     assert client.post("/accounts/login/", form).headers["Location"] == "/"
 
 
-def test_nothing_here_is_a_page_for_browsers_and_a_sentence_for_clients(client: Client) -> None:
+def test_unknown_page_is_html_for_browsers_and_text_for_clients(client: Client) -> None:
     page = client.get("/docs/a/b", headers=BROWSER)
     sentence = client.get("/docs/a/b")
 
@@ -329,7 +327,7 @@ def test_nothing_here_is_a_page_for_browsers_and_a_sentence_for_clients(client: 
     assert sentence.content.decode() == "There is no page, file or endpoint at /docs/a/b.\n"
 
 
-def test_nothing_here_escapes_the_address(client: Client) -> None:
+def test_unknown_page_escapes_the_address(client: Client) -> None:
     page = client.get("/<script>alert(1)<", headers=BROWSER)
 
     assert page.status_code == 404
@@ -352,7 +350,7 @@ def test_the_hubs_failure_is_a_page_that_needs_no_request() -> None:
     assert "Sign in" not in page
 
 
-def test_another_host_is_told_what_to_set(client: Client) -> None:
+def test_request_to_another_host_names_the_setting(client: Client) -> None:
     response = client.get("/demo/noarch/repodata.json", headers={"host": "other.example:80"})
 
     assert (response.status_code, response.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
@@ -372,7 +370,7 @@ def test_the_hubs_failure_is_a_sentence_for_clients(client: Client, monkeypatch:
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/accounts/login/", "/channels"])
-def test_pages_allow_only_what_the_hub_serves_itself(client: Client, path: str) -> None:
+def test_pages_allow_only_content_of_the_hub(client: Client, path: str) -> None:
     response = client.get(path, headers=BROWSER)
 
     policy = dict(part.strip().split(" ", 1) for part in response.headers["Content-Security-Policy"].split(";"))

@@ -102,7 +102,7 @@ def test_check_random_specs_takes_most_that_clients_read_alike() -> None:
         ("foo >", "rattler does not read it"),
     ],
 )
-def test_check_refused_spec_says_what_to_write(spec: str, reason: str) -> None:
+def test_check_refused_spec_suggests_a_valid_one(spec: str, reason: str) -> None:
     with pytest.raises(NotAlikeError) as refused:
         specs.check(spec)
 

@@ -115,7 +115,7 @@ def test_dismissed_job_is_deleted_and_recorded(olga: User) -> None:
     assert [(action, target) for action, target, _ in events()] == [("job.put_away", "build_index 7")]
 
 
-def test_jobs_are_measured_by_what_became_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_are_measured_by_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     def count(outcome: str) -> float:
         labels = {"task": "remove_leftovers", "outcome": outcome}
         return metrics.REGISTRY.get_sample_value("channelhub_job_seconds_count", labels) or 0

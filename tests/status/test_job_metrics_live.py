@@ -138,7 +138,7 @@ def test_the_status_page_sees_the_workers_where_redis_is(hub: LiveHub) -> None:
         assert workers(hub) is None
 
 
-def test_a_start_forgets_what_was_measured_before(hub: LiveHub) -> None:
+def test_start_resets_earlier_metrics(hub: LiveHub) -> None:
     hub.restart()
 
     assert value(hub, "channelhub_uploads_total", outcome="published") == 0

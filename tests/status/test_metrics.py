@@ -78,7 +78,7 @@ def test_administrators_and_keys_have_no_other_way_in(admin_client: Client, olga
     assert client.get("/metrics", headers={"Authorization": f"Bearer {make_key(olga)}"}).status_code == 401
 
 
-def test_the_state_of_the_work_is_told(client: Client, channel: Channel) -> None:
+def test_metrics_report_waiting_and_failed_jobs(client: Client, channel: Channel) -> None:
     make_artifact(channel)
     SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=90))
     FailedJob.objects.create(task="publishing.tasks.build_index", args=[1], error="OSError: x")
@@ -116,7 +116,7 @@ def test_a_queue_that_is_down_costs_its_own_part_alone(client: Client, monkeypat
     assert "channelhub_stale_indexes" in found
 
 
-def test_store_operations_are_told_by_what_became_of_them(client: Client) -> None:
+def test_store_operations_are_measured_by_outcome(client: Client) -> None:
     before = read(client)
     for error in (None, NotInStore("x"), OSError("full")):
         with suppress(StoreError), as_store_error("put", "x", OSError):
@@ -149,7 +149,7 @@ def test_downloads_builds_and_refused_tokens_are_counted(client: Client, channel
         assert value(found, name, **labels) == value(before, name, **labels) + 1, name
 
 
-def test_no_label_names_what_people_named(client: Client, channel: Channel, olga: User) -> None:
+def test_metric_labels_contain_no_user_input(client: Client, channel: Channel, olga: User) -> None:
     make_package(channel, "xylophone")
     key = make_key(olga)
     for path in ("/demo/noarch/xylophone-1.0-0.conda", "/channels/demo/packages/xylophone", "/xylophone/x/y"):
@@ -201,6 +201,6 @@ def test_a_program_that_starts_forgets_its_own_past_and_no_other(shared: Path) -
     assert left.name.startswith("counter_worker-")
 
 
-def test_every_metric_says_what_it_is() -> None:
+def test_every_metric_has_a_description() -> None:
     named = [*metrics.REGISTRY.collect(), *metrics_view.Now().collect()]
     assert all(metric.documentation.endswith(".") and metric.name.startswith("channelhub_") for metric in named)

@@ -90,7 +90,7 @@ def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
     )
 
 
-def test_every_alert_says_what_it_is_and_why() -> None:
+def test_every_alert_has_a_summary_and_a_description() -> None:
     for alert in alerts():
         assert alert["labels"]["severity"] in ("page", "ticket"), alert["alert"]
         assert alert["for"]
@@ -98,7 +98,7 @@ def test_every_alert_says_what_it_is_and_why() -> None:
         assert all(text.endswith(".") for text in alert["annotations"].values()), alert["alert"]
 
 
-def test_every_alert_is_documented_with_what_to_do() -> None:
+def test_every_alert_is_documented_with_a_remedy() -> None:
     assert re.findall(r"^\| `(Channelhub\w+)` \|", page(), re.MULTILINE) == [alert["alert"] for alert in alerts()]
 
 

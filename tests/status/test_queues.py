@@ -83,11 +83,11 @@ def test_every_job_has_its_queue() -> None:
         assert queue_of(name) == expected, name
 
 
-def test_a_worker_that_is_not_told_which_takes_all_queues() -> None:
+def test_worker_without_queue_names_takes_all_queues() -> None:
     assert set(app.amqp.queues) == {"index", "checks", "housekeeping"}
 
 
-def test_what_nobody_took_in_time_is_sent_again_by_the_schedule_not_piled_up() -> None:
+def test_schedule_entries_expire_within_a_day() -> None:
     for entry in app.conf.beat_schedule.values():
         assert entry["options"]["expires"] <= 24 * 3600
 
@@ -124,7 +124,7 @@ def test_wake_where_a_job_was_taken_sends_another(broker: Connection, sends: Non
     assert queues.waiting()["index"].count == 1
 
 
-def test_wake_without_a_broker_fails_nothing(
+def test_wake_without_a_broker_raises_no_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
@@ -135,7 +135,7 @@ def test_wake_without_a_broker_fails_nothing(
     assert "the schedule will" in caplog.text
 
 
-def test_schedule_sends_nothing_to_a_queue_that_nobody_empties(broker: Connection, sends: None) -> None:
+def test_schedule_sends_no_job_to_a_full_queue(broker: Connection, sends: None) -> None:
     beat = Scheduler(app, lazy=True)
     for task, queue in (("publishing.tasks.wake_stale_indexes", "index"), ("publishing.tasks.remove_leftovers", "")):
         entry = ScheduleEntry(name=task, task=task, schedule=schedule(15.0), app=app)

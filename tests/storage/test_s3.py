@@ -184,7 +184,7 @@ def test_a_failure_is_tried_again(faulty: FaultyServer) -> None:
     assert len(faulty.seen) == 3
 
 
-def test_nothing_is_sent_that_stores_other_than_amazons_refuse(faulty: FaultyServer) -> None:
+def test_requests_use_no_feature_of_amazon_alone(faulty: FaultyServer) -> None:
     faulty.headers = {"Content-Length": "0"}
     bucket = faulty.bucket()
 

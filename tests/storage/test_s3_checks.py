@@ -135,7 +135,7 @@ def check_bucket(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (Bucket(has_private_list=False), {}, "private list", "Anyone can list the bucket"),
     ],
 )
-def test_each_promise_that_a_bucket_breaks_is_found_and_said(
+def test_each_broken_promise_of_a_bucket_is_reported(
     bucket: Bucket,
     options: dict[str, Any],
     probe: str,
@@ -161,7 +161,7 @@ def test_each_promise_that_a_bucket_breaks_is_found_and_said(
         (Bucket(allows_origin="", has_preflight=False), "accel", False),
     ],
 )
-def test_bucket_without_cors_is_told_of_where_browsers_are_sent_there(
+def test_bucket_without_cors_is_reported_for_redirects(
     bucket: Bucket,
     delivery: str,
     is_limited: bool,
@@ -200,7 +200,7 @@ def test_signed_addresses_that_fail_matter_where_they_are_used(
     assert found[1].startswith(sentence)
 
 
-def test_a_store_without_signed_addresses_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_without_signed_urls_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PromisingStore, "url", lambda *_, **__: None)
 
     found = check_bucket(Bucket(), tmp_path, monkeypatch)["signed GET"]

@@ -113,7 +113,7 @@ def test_the_newest_put_wins(any_store: Store, tmp_path: Path) -> None:
     assert read(any_store.open(KEY)) == b"third"
 
 
-def test_a_missing_source_is_an_error_that_leaves_nothing(any_store: Store, tmp_path: Path) -> None:
+def test_put_of_a_missing_source_fails_without_a_file(any_store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"could not put {KEY}: .*No such file") as raised:
         any_store.put(KEY, tmp_path / "missing")
 
@@ -170,7 +170,7 @@ def test_delete_removes_one_key(any_store: Store) -> None:
     assert list(any_store.list("")) == ["c/noarch/b"]
 
 
-def test_list_gives_what_is_below_a_folder(any_store: Store) -> None:
+def test_list_returns_keys_below_a_folder(any_store: Store) -> None:
     keys = {"c/noarch/a", "c/linux-64/b", "c/channeldata.json", "cc/noarch/a"}
     for key in keys:
         any_store.put(key, b"x")
@@ -253,7 +253,7 @@ def test_large_files_pass_through_little_memory(any_store: Store, tmp_path: Path
     assert peak_bytes < 32 * MIB
 
 
-def test_reads_give_back_what_they_hold(any_store: Store, tmp_path: Path) -> None:
+def test_reads_release_their_file_descriptors(any_store: Store, tmp_path: Path) -> None:
     any_store.put(KEY, blank_file(tmp_path / "source", 2 * MIB))
     read(any_store.open(KEY))
     held_before = held_descriptors()

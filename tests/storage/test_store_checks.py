@@ -34,7 +34,7 @@ def by_probe(findings: list[ProbeResult], *, but: ProbeOutcome = WORKS) -> dict[
     return {finding.probe: (finding.outcome, finding.sentence) for finding in findings if finding.outcome is not but}
 
 
-def test_a_folder_keeps_every_promise_and_nothing_is_left(store_folder: Path) -> None:
+def test_check_of_a_folder_passes_without_leftovers(store_folder: Path) -> None:
     store_folder.mkdir()
     findings = check(FolderStore(store_folder))
 
@@ -56,7 +56,7 @@ def test_the_prefix_is_no_channels() -> None:
         ("seaweed", set()),
     ],
 )
-def test_servers_of_s3_and_what_each_lacks(server: str, limits: set[str], tmp_path: Path) -> None:
+def test_check_of_each_s3_server_reports_its_limits(server: str, limits: set[str], tmp_path: Path) -> None:
     with serving_s3(server, tmp_path / "bucket") as s3:
         bucket = S3Store(**s3.options())
         findings = check(bucket)
@@ -165,7 +165,7 @@ class SweepsNothing(FolderStore):
         (SweepsNothing, "leftovers", LIMITED, "Add a lifecycle rule to the bucket that aborts"),
     ],
 )
-def test_each_broken_promise_is_found_and_said(
+def test_each_broken_promise_of_a_store_is_reported(
     broken: type[FolderStore], probe: str, outcome: ProbeOutcome, sentence: str, tmp_path: Path
 ) -> None:
     found = by_probe(check(broken(tmp_path / "store")))
@@ -174,7 +174,7 @@ def test_each_broken_promise_is_found_and_said(
     assert sentence in found[probe][1]
 
 
-def test_a_slow_store_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_store_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.storage.checks.SLOW_MS", 0)
 
     assert (
@@ -182,9 +182,7 @@ def test_a_slow_store_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_a_full_or_separate_disk_is_told_of(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_or_separate_disk_is_reported(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError("cross-device link")
 

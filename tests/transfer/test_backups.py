@@ -101,7 +101,7 @@ def test_packages_can_be_left_to_the_bucket(channel: Channel, folder: Path) -> N
     assert json.loads((folder / "manifest.json").read_text())["with_store"] is False
 
 
-def test_a_damaged_package_fails_the_backup_and_replaces_nothing(channel: Channel, folder: Path) -> None:
+def test_damaged_package_fails_the_backup_and_keeps_the_former_one(channel: Channel, folder: Path) -> None:
     put_package(channel)
     backup(folder)
     before = (folder / "manifest.json").read_text()
@@ -187,6 +187,6 @@ def test_missing_postgresql_program_is_reported(monkeypatch: pytest.MonkeyPatch)
         backups._run_postgres("pg_dump")
 
 
-def test_what_a_program_of_postgresqls_says_is_passed_on() -> None:
+def test_output_of_a_failed_postgresql_program_is_shown() -> None:
     with pytest.raises(backups.BackupError, match="false failed: it printed no reason"):
         backups._run_postgres("false")

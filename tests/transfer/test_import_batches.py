@@ -273,7 +273,7 @@ def test_claim_gives_way_to_an_upload(olga: User, tmp_path: Path) -> None:
     assert not Reservation.objects.exists()
 
 
-def test_channel_deleted_meanwhile_takes_in_nothing_more(
+def test_import_into_a_deleted_channel_stops(
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None], settings: Settings
 ) -> None:
     channel = make_channel(owner=olga)
@@ -284,7 +284,7 @@ def test_channel_deleted_meanwhile_takes_in_nothing_more(
     assert (known(), Reservation.objects.count(), list(settings.UPLOAD_DIR.iterdir())) == (set(), 0, [])
 
 
-def test_channel_gone_meanwhile_takes_in_nothing_more(
+def test_import_into_a_removed_channel_stops(
     olga: User, tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     channel = make_channel(owner=olga)
@@ -319,7 +319,7 @@ def test_batch_is_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch
     assert sizes == [[1, 1, 1], [1, 200], [60, 60], [1]]
 
 
-def test_progress_is_told_with_total_and_rate(olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_shows_total_and_rate(olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importchannel, "PROGRESS_S", 0)
     put_unrecorded_packages(tmp_path, "a", "b")
     lines = run("demo", "--owner", "olga")[1]
@@ -327,7 +327,7 @@ def test_progress_is_told_with_total_and_rate(olga: User, tmp_path: Path, monkey
     assert lines[2].endswith("/s; building the index")
 
 
-def test_refresh_each_does_what_refresh_does(channel: Channel, other_channel: Channel) -> None:
+def test_refresh_each_equals_refresh(channel: Channel, other_channel: Channel) -> None:
     makings: list[tuple[str, int, dict[str, Any]]] = [
         ("1.0", 0, {"index_json": {"depends": ["old"]}}),
         ("1.10", 0, {"index_json": {"depends": ["a >=1", "b"]}, "about_json": {"summary": "x"}}),

@@ -79,7 +79,7 @@ def test_import_killed_goes_on_where_it_ended(hub: LiveHub, delay_s: float) -> N
     assert state(hub) == WHOLE
 
 
-def test_import_interrupted_leaves_nothing_behind(hub: LiveHub) -> None:
+def test_import_interrupted_leaves_no_reservation(hub: LiveHub) -> None:
     process = started_import(hub)
     until_some_are_in(hub, process)
     process.send_signal(signal.SIGINT)

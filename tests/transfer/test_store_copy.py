@@ -57,7 +57,7 @@ def test_everything_is_copied_once(channel: Channel, source: FolderStore, target
     assert str(first) == "4 files seen, 4 copied (0.0 MB)"
 
 
-def test_what_is_to_be_copied_can_be_chosen(channel: Channel, source: FolderStore, target: FolderStore) -> None:
+def test_copy_with_a_selection_copies_only_its_keys(channel: Channel, source: FolderStore, target: FolderStore) -> None:
     artifact_of(channel, b"package")
     sidecar = f"{KEY}.sigs.{'0' * 64}"
     for key in (
@@ -89,9 +89,7 @@ def test_a_package_that_was_overwritten_with_as_many_bytes_is_copied(
     assert (totals.copied, read(target)) == (1, b"newer")
 
 
-def test_bytes_that_are_not_the_databases_are_told_of_and_replace_nothing(
-    channel: Channel, source: FolderStore, target: FolderStore
-) -> None:
+def test_wrong_bytes_are_reported_and_not_copied(channel: Channel, source: FolderStore, target: FolderStore) -> None:
     artifact_of(channel, b"package")
     source.put(KEY, b"package")
     last(copy(source, target))
@@ -123,9 +121,7 @@ def test_a_package_that_is_overwritten_during_the_copy_is_copied(
     assert (totals.copied, totals.wrong, read(target)) == (1, [], b"newer")
 
 
-def test_a_file_that_is_removed_during_the_copy_is_nobodys_trouble(
-    channel: Channel, source: FolderStore, target: FolderStore
-) -> None:
+def test_file_removed_during_the_copy_is_skipped(channel: Channel, source: FolderStore, target: FolderStore) -> None:
     class Gone(FolderStore):
         def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
             raise NotInStore(key)
@@ -153,7 +149,7 @@ def test_a_copy_is_finished_where_it_was_interrupted(
     assert sorted(target.list("")) == sorted(source.list(""))
 
 
-def test_no_copy_is_made_of_what_checkstore_is_at(source: FolderStore, target: FolderStore) -> None:
+def test_copy_omits_the_files_of_checkstore(source: FolderStore, target: FolderStore) -> None:
     source.put(".hub-check/1/small", b"x")
 
     assert last(copy(source, target)).seen == 0

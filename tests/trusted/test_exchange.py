@@ -82,7 +82,7 @@ def test_second_use_of_a_token_is_refused(client: Client, publisher: TrustedPubl
     )
 
 
-def test_renamed_repository_under_an_old_name_is_refused_and_told(
+def test_renamed_repository_under_an_old_name_is_refused_and_mailed(
     client: Client, publisher: TrustedPublisher, channel: Channel
 ) -> None:
     mint(client, signed(github_claims()))
@@ -95,7 +95,7 @@ def test_renamed_repository_under_an_old_name_is_refused_and_told(
     assert event.detail["found"] == "999"
 
 
-def test_which_field_differs_is_said_for_a_known_repository(client: Client, publisher: TrustedPublisher) -> None:
+def test_refusal_for_a_known_repository_names_the_field(client: Client, publisher: TrustedPublisher) -> None:
     other = "octo-org/sample/.github/workflows/test.yml@refs/heads/main"
     status, code, text = refusal(mint(client, signed(github_claims(workflow_ref=other, job_workflow_ref=other))))
     assert (status, code) == (422, "publisher_differs")
@@ -103,7 +103,7 @@ def test_which_field_differs_is_said_for_a_known_repository(client: Client, publ
     assert "release.yml" in text
 
 
-def test_unknown_repository_is_told_nothing_of_others(client: Client, publisher: TrustedPublisher) -> None:
+def test_refusal_for_an_unknown_repository_discloses_no_publisher(client: Client, publisher: TrustedPublisher) -> None:
     workflow = "evil/sample/.github/workflows/release.yml@refs/heads/main"
     claims = github_claims(
         repository="evil/sample",
@@ -141,7 +141,7 @@ def test_disabled_issuer_is_no_issuer(client: Client, publisher: TrustedPublishe
     assert permissions(Actor(key=api_keys.look_up(secret)), channel) == set()
 
 
-def test_audience_is_the_configured_host_whatever_the_request_says(
+def test_audience_is_the_configured_host_for_every_request(
     client: Client, publisher: TrustedPublisher, settings: Settings
 ) -> None:
     settings.ALLOWED_HOSTS = ["other.example"]
@@ -155,7 +155,7 @@ def test_audience_is_the_configured_host_whatever_the_request_says(
     assert refusal(answer)[:2] == (422, "wrong_audience")
 
 
-def test_old_clients_audience_is_taken_where_the_setting_says_so(
+def test_old_clients_audience_is_accepted_by_the_setting(
     client: Client, publisher: TrustedPublisher, settings: Settings
 ) -> None:
     assert mint(client, signed(github_claims(aud="prefix.dev"))).status_code == 422

@@ -142,7 +142,9 @@ def test_other_methods_are_405(client: Client, key: str, method: str, path: str)
         (GITHUB | {"package_globs": ["x" * 300]}, 400, "bad_globs", "A publisher takes at most 50 package names"),
     ],
 )
-def test_bad_input_is_said(client: Client, key: str, body: Any, status: int, code: str, sentence: str) -> None:
+def test_publisher_with_bad_input_gets_an_error_code(
+    client: Client, key: str, body: Any, status: int, code: str, sentence: str
+) -> None:
     answer = ask(client, "POST", URL, key, body)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (status, code)
     assert sentence in answer.content.decode()
@@ -166,7 +168,7 @@ def test_another_channels_publisher_stays(client: Client, key: str, sam: User) -
 @pytest.mark.parametrize(
     "content_type", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "text/plain"]
 )
-def test_what_is_no_json_is_refused_whatever_it_is_called(client: Client, key: str, content_type: str) -> None:
+def test_body_that_is_no_json_is_refused_for_every_content_type(client: Client, key: str, content_type: str) -> None:
     """A form had been read from the connection, and could not be read again: that was an error of the server's."""
     form = b'--x\r\nContent-Disposition: form-data; name="provider"\r\n\r\ngithub\r\n--x--\r\n'
     answer = client.generic("POST", URL, form, content_type, headers={"Authorization": f"Bearer {key}"})

@@ -61,7 +61,7 @@ def test_publisher_with_copied_urls_is_accepted(owner: Client, ending: str) -> N
     assert (fields["repository"], fields["workflow"]) == ("octo-org/sample", "publish.yml")
 
 
-def test_publisher_is_added_and_its_ci_is_told_what_to_run(owner: Client, channel: Channel, olga: User) -> None:
+def test_publisher_is_added_and_the_page_shows_ci_commands(owner: Client, channel: Channel, olga: User) -> None:
     response = owner.post(PAGE, GITHUB | {"environment": "Release", "package_globs": "sample-*, other\nthird"})
     publisher = TrustedPublisher.objects.get()
     assert messages(response) == ["octo-org/sample is a trusted publisher now."]
@@ -167,7 +167,7 @@ def test_removing_is_asked_once_more(owner: Client, channel: Channel) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "", "9" * 30, "\0", "²"])
-def test_removing_what_is_not_there_is_404(owner: Client, value: str) -> None:
+def test_removing_a_missing_publisher_is_404(owner: Client, value: str) -> None:
     assert owner.post(PAGE, {"remove": value}).status_code == 404
 
 
@@ -218,7 +218,7 @@ def snippet(client: Client, publisher: TrustedPublisher) -> str:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize("address", ["https://hub.example.com", "http://127.0.0.1:8000"])
-def test_what_ci_runs_is_what_clients_accept(
+def test_ci_commands_are_accepted_by_clients(
     owner: Client, channel: Channel, settings: Settings, name: str, address: str
 ) -> None:
     settings.HUB_PUBLIC_URL, settings.PUBLIC_HOST = address, re.sub(r".*//|:\d+", "", address)
@@ -241,7 +241,7 @@ def test_what_ci_runs_is_what_clients_accept(
     ("may_upload", "may_read", "has", "has_not"),
     [(True, False, "pixi publish", "pixi auth login"), (False, True, "pixi auth login", "pixi publish")],
 )
-def test_only_what_it_may_do_is_shown(
+def test_ci_commands_follow_the_publishers_permissions(
     owner: Client, channel: Channel, may_upload: bool, may_read: bool, has: str, has_not: str
 ) -> None:
     lines = snippet(owner, make_publisher(channel, may_upload=may_upload, may_read=may_read))

@@ -51,7 +51,7 @@ def test_stable_ids_come_from_the_provider(channel: Channel, olga: User, monkeyp
 
 
 @pytest.mark.parametrize("answer", [b"nonsense", b"[]", b"{}", b'{"id": "740510"}', b'{"id": null, "owner": 1}'])
-def test_odd_answer_of_the_provider_pins_nothing(
+def test_odd_answer_of_the_provider_sets_no_pin(
     channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     monkeypatch.setattr(fetching, "get", lambda url: answer)

@@ -24,7 +24,7 @@ def test_plain_markdown_with_headings_below_those_of_the_page() -> None:
     assert "<td>2</td>" in html
 
 
-def test_links_lead_outside_and_vouch_for_nothing() -> None:
+def test_links_have_rel_nofollow() -> None:
     html = markdown.render('[a](https://a.example/x "t") <http://b.example>\n')
 
     assert HREF.findall(html) == ["https://a.example/x", "http://b.example"]

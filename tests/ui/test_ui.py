@@ -9,13 +9,13 @@ from channels_app.models import Channel, User
 from channels_app.templatetags import ui
 
 
-def test_a_state_is_said_in_words_with_its_tone() -> None:
+def test_pill_shows_the_state_with_its_class() -> None:
     assert ui.pill("private").startswith('<span class="pill warning"><svg class="icon"')
     assert ui.pill("private").endswith("</svg>Private</span>")
     assert ui.pill("indexed", "Indexed in 0.4 s").endswith("</svg>Indexed in 0.4 s</span>")
 
 
-def test_a_state_that_nobody_foresaw_is_a_plain_and_escaped_pill() -> None:
+def test_pill_of_an_unknown_state_is_plain_and_escaped() -> None:
     assert ui.pill("<b>") == '<span class="pill">&lt;b&gt;</span>'
 
 
@@ -31,7 +31,7 @@ def test_a_state_that_nobody_foresaw_is_a_plain_and_escaped_pill() -> None:
         (timedelta(days=31), "20 Oct 2026"),
     ],
 )
-def test_times_are_said_as_how_long_ago(monkeypatch: pytest.MonkeyPatch, passed: timedelta, words: str) -> None:
+def test_ago_shows_the_elapsed_time(monkeypatch: pytest.MonkeyPatch, passed: timedelta, words: str) -> None:
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     monkeypatch.setattr(timezone, "now", lambda: now)
 

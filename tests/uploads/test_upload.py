@@ -328,7 +328,7 @@ def test_policies_that_are_tightened_meanwhile_hold(channel: Channel, owner: Act
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"is_superuser": False}], ids=str)
-def test_an_account_that_loses_its_rights_meanwhile_uploads_nothing(
+def test_upload_by_a_user_who_lost_the_right_is_refused(
     channel: Channel, tmp_path: Path, change: dict[str, bool]
 ) -> None:
     ada = make_user("ada", is_superuser=True)

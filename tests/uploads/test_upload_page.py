@@ -53,7 +53,7 @@ def messages_of(response: Any) -> list[str]:
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
-def test_the_page_shows_the_limit_and_what_was_uploaded_last(channel: Channel, olga: User, max_: User) -> None:
+def test_page_shows_the_limit_and_recent_uploads(channel: Channel, olga: User, max_: User) -> None:
     channel.max_upload_bytes = 5 * MIB
     channel.save()
     for n in range(12):
@@ -92,7 +92,7 @@ def test_the_pages_queries_do_not_grow(
         ("require_attestation", "attestation"),
     ],
 )
-def test_a_policy_that_refuses_whatever_is_dropped_is_said_first(
+def test_page_names_a_policy_that_refuses_every_upload(
     channel: Channel, olga: User, policy: str, sentence: str
 ) -> None:
     assert sentence not in signed_in(olga).get(PAGE).text
@@ -125,7 +125,7 @@ def test_the_script_uploads_with_its_token_in_a_header(channel: Channel, olga: U
     assert (again.status_code, again.json()) == (200, {"state": "exists", **expected})
 
 
-def test_the_script_is_told_why_a_file_was_refused(channel: Channel, olga: User, tmp_path: Path) -> None:
+def test_refused_upload_by_script_gets_the_reason_as_json(channel: Channel, olga: User, tmp_path: Path) -> None:
     broken = SimpleUploadedFile("broken-1-0.conda", b"no package")
     answer = signed_in(olga).post(PAGE, {"file": broken}, headers=SCRIPT)
     assert answer.status_code == 422
@@ -228,7 +228,7 @@ def test_upload_without_permission_is_refused(
     assert not Artifact.objects.exists()
 
 
-def test_a_stranger_learns_nothing_of_a_channel_by_posting(channel: Channel, sam: User, tmp_path: Path) -> None:
+def test_upload_by_a_stranger_discloses_no_channel(channel: Channel, sam: User, tmp_path: Path) -> None:
     there, nowhere = (
         signed_in(sam).post(f"/channels/{name}/settings/upload", {"file": package(tmp_path)})
         for name in ("demo", "nope")
@@ -253,7 +253,7 @@ def test_the_status_follows_an_upload_into_the_index(channel: Channel, olga: Use
     ("fields", "state"),
     [({"removal": "yanked"}, "yanked"), ({"removal": "deleted"}, "deleted"), ({"quarantine_reason": "?"}, "set aside")],
 )
-def test_the_status_tells_what_is_not_in_the_index_for_good(
+def test_status_reports_files_that_stay_out_of_the_index(
     channel: Channel, olga: User, fields: dict[str, Any], state: str
 ) -> None:
     make_artifact(channel, **fields)

@@ -44,7 +44,7 @@ def listed() -> set[str]:
     return set(json.loads(read(REPODATA))["packages.conda"])
 
 
-def test_a_clean_channel_says_so(channel_with_packages: Channel) -> None:
+def test_verify_of_a_clean_channel_prints_no_difference(channel_with_packages: Channel) -> None:
     assert run() == (0, ["demo: 3 artifacts, 0 differences", "3 artifacts, 0 differences, 0 left."])
     kept = Verification.objects.get()
     assert (kept.channel, kept.file_count, kept.difference_count, kept.is_hashed) == (
@@ -136,7 +136,7 @@ def test_the_same_upload_brings_lost_bytes_back_at_once(
     assert AuditEvent.objects.filter(target="noarch/lib-1.0-0.conda").count() == 1
 
 
-def test_repairing_twice_changes_nothing_more(channel_with_packages: Channel) -> None:
+def test_repairing_twice_changes_no_row(channel_with_packages: Channel) -> None:
     store().delete(LIB)
     store().delete(SIGS)
     run("demo", "--repair")

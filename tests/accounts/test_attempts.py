@@ -98,7 +98,7 @@ FORGERIES: dict[str, Callable[[object], str]] = {
 
 
 @pytest.mark.parametrize("forged", FORGERIES)
-def test_a_cookie_that_the_hub_did_not_give_is_worth_nothing(mara: User, forged: str) -> None:
+def test_forged_device_cookie_is_ignored(mara: User, forged: str) -> None:
     lock()
     client = Client()
     client.cookies[devices.COOKIE] = FORGERIES[forged]({str(mara.pk): ["a", "b"]})
@@ -137,7 +137,7 @@ def test_the_cookie_ends_with_the_password_but_not_where_it_was_changed(mara: Us
     assert sign_in(here, NEW).status_code == 302
 
 
-def test_whoever_replaces_a_forgotten_password_by_mail_passes(mara: User) -> None:
+def test_password_reset_by_mail_unlocks_sign_in(mara: User) -> None:
     lock()
     client = Client()
     client.post(RESET, {"email": "mara@example.org"})
@@ -184,7 +184,7 @@ def test_code_of_a_user_without_an_app_unlocks_no_sign_in(mara: User, login: str
         assert sign_in(Client(), login=login, code=totp.code(secret)).status_code == 429
 
 
-def test_strangers_who_know_the_password_lock_no_second_factor(mara: User) -> None:
+def test_guesses_by_strangers_with_the_password_lock_no_second_factor(mara: User) -> None:
     TOTP.activate(mara, SECRET)
     client = Client()
     sign_in(client)
@@ -257,7 +257,7 @@ def test_guesses_of_the_second_factor_are_mailed_to_the_owner(mara: User) -> Non
     assert subjects.count("Repeated wrong passwords for your account") == 1
 
 
-def test_mails_that_strangers_have_sent_keep_nobody_from_a_new_password(mara: User, settings: Settings) -> None:
+def test_mails_requested_by_strangers_block_no_password_reset(mara: User, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"mail-by-recipient": 2}
     client = known_browser()
     asked = {"email": "mara@example.org"}
@@ -273,7 +273,7 @@ def test_mails_that_strangers_have_sent_keep_nobody_from_a_new_password(mara: Us
     assert nora.post(RESET, asked).status_code == 429
 
 
-def test_what_all_visitors_have_sent_keeps_nobody_from_a_new_password(mara: User, settings: Settings) -> None:
+def test_mails_requested_by_all_visitors_block_no_password_reset(mara: User, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"mail-by-visitors": 2}
     client = known_browser()
     asked = {"email": "mara@example.org"}

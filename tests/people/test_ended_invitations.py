@@ -51,14 +51,14 @@ def test_invitation_ends_with_the_removal_of_its_invitee(channel: Channel, olga:
     assert permissions(Actor(user=mia), channel) == frozenset()
 
 
-def test_an_address_that_is_verified_afterwards_changes_nothing(channel: Channel, olga: User, mia: User) -> None:
+def test_address_verified_afterwards_accepts_no_ended_invitation(channel: Channel, olga: User, mia: User) -> None:
     invitation = invite(olga, channel, Role.MAINTAINER, email="other@example.org")
     members.remove(actor=Actor(user=olga), channel=channel, username="mia")
     EmailAddress.objects.create(user=mia, email="other@example.org", verified=True)
     check_is_over(mia, invitation)
 
 
-def test_an_owner_who_was_replaced_stays_what_they_became(channel: Channel, olga: User, mia: User) -> None:
+def test_replaced_owner_does_not_return_by_an_invitation(channel: Channel, olga: User, mia: User) -> None:
     ida = make_user("ida")
     make_address(ida, "ida@example.org")
     make_member(channel, ida, Role.OWNER)
@@ -134,7 +134,7 @@ def test_a_team_that_was_removed_comes_back_by_no_other_name(
     check_is_over(tim, invitation)
 
 
-def test_who_was_taken_out_of_a_team_comes_back_by_no_address(team: Team, tim: User, mia: User) -> None:
+def test_removed_team_member_does_not_return_by_an_address(team: Team, tim: User, mia: User) -> None:
     invitation = invitations.invite_into_team(user=tim, team=team, who="mia@example.org")
     TeamMember.objects.create(team=team, user=mia)
     teams.remove(user=tim, team=team, username="mia")

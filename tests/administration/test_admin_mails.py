@@ -50,7 +50,7 @@ def test_changed_address_is_mailed_to_the_former_one(root: Client, ada: User, ad
     assert mails() == [(SUBJECT, ["ada@example.org"])]
 
 
-def test_what_belongs_to_an_account_is_a_part_of_it(root: Client, ada: User) -> None:
+def test_objects_of_an_account_are_recorded_as_part_of_it(root: Client, ada: User) -> None:
     """Check a new verified address, with which a new password can be requested."""
     form: dict[str, Any] = {"user": ada.pk, "email": "other@example.org", "verified": "on"}
     assert root.post("/admin/account/emailaddress/add/", form).status_code == 302

@@ -58,7 +58,7 @@ def test_examine_bearer_twice_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("form", ["{}", f"{HUB}/{{}}/noarch/repodata.json", f"{UPLOAD} --url {HUB} --channel {{}} a"])
-def test_examine_channel_in_capitals_gives_the_small_ones_whatever_exists(olga: User, form: str) -> None:
+def test_examine_channel_in_capitals_suggests_lower_case_for_any_channel(olga: User, form: str) -> None:
     make_channel("closed", owner=olga)
     told = []
     for name in ("closed", "absent"):
@@ -70,7 +70,7 @@ def test_examine_channel_in_capitals_gives_the_small_ones_whatever_exists(olga: 
     assert told[0] == told[1]
 
 
-def test_examine_channel_in_capitals_tells_what_the_key_may_in_the_small_ones(olga: User, channel: Channel) -> None:
+def test_examine_channel_in_capitals_lists_permissions_for_lower_case(olga: User, channel: Channel) -> None:
     found = examine(f"{UPLOAD} --url {HUB} --channel DEMO --api-key {make_key(olga)} a.conda", "", ANONYMOUS)
     assert [each.severity for each in found] == ["success", "error", "success"]
 
@@ -88,7 +88,7 @@ def test_examine_channel_in_capitals_tells_what_the_key_may_in_the_small_ones(ol
         ("version 1.401.2 of 403-b", ""),
     ],
 )
-def test_examine_words_alone_says_that_and_what_the_status_means(text: str, status: str) -> None:
+def test_examine_prose_explains_the_status_code(text: str, status: str) -> None:
     read = addresses.read(text)
     assert (read.is_prose(), read.status) == (True, status)
     found = examine(text, "", ANONYMOUS)
