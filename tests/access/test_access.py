@@ -14,9 +14,10 @@ from channels_app.access.permissions import (
     visible_channels,
 )
 from channels_app.authentication import api_keys
+from channels_app.authentication.actors import live_token
 from channels_app.models import ApiKey, Channel, Role, User
 from hub.errors import HubError
-from tests.builders import make_channel, make_key, make_member, make_user
+from tests.builders import make_channel, make_key, make_member, make_token, make_user
 
 R, U, D, M, O = Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE, Permission.OWN  # noqa: E741
 ROLES = {
@@ -117,6 +118,17 @@ def test_refusal_of_a_member_names_the_missing_permission(channel: Channel, olga
     assert refusal(key_actor(olga, R), channel.name, U).detail == (
         "The key 'test' is for read; this needs a key with 'upload'."
     )
+
+
+@pytest.mark.parametrize(
+    ("scopes", "code"), [(("channel:read",), "scope_missing"), (("channel:read", "channel:upload"), "role_missing")]
+)
+def test_channel_for_application_without_a_right_names_the_missing_scope_or_role(
+    channel: Channel, max_: User, scopes: tuple[str, ...], code: str
+) -> None:
+    make_member(channel, max_)
+    actor = Actor(user=max_, token=live_token(make_token(max_, *scopes)))
+    assert refusal(actor, channel.name, U).code == code
 
 
 def test_rights_are_asked_for_again_before_a_commit(channel: Channel, olga: User, max_: User) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import orjson
 import pytest
 from django.conf import settings as django_settings
+from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 
 from channels_app.access import acts
-from channels_app.access.acts import ACTS, Act, Audience
+from channels_app.access.acts import ACTS, Act, ActRoute, Audience
 from channels_app.access.permissions import SCOPES, Actor
 from channels_app.audit import descriptions, notifications
 from channels_app.docs import views
@@ -174,6 +175,34 @@ def test_act_by_another_method_records_no_event(method: str) -> None:
 
 def test_every_act_is_done_here_at_each_of_its_places() -> None:
     assert set(DEEDS) == {(act.action, route) for act, route in DONE_HERE}
+
+
+@pytest.mark.parametrize(
+    ("place", "posted", "matches"),
+    [
+        (ActRoute("team"), "", True),
+        (ActRoute("channel-settings", "confirm_visibility"), "confirm_visibility=x", True),
+        (ActRoute("channel-settings", "confirm_visibility"), "description=x", False),
+        (ActRoute("channel-danger", "action", ("delete",)), "action=delete", True),
+        (ActRoute("channel-danger", "action", ("delete",)), "action=transfer", False),
+        (ActRoute("channel-danger", "action", ("delete",)), "delete=action", False),
+    ],
+)
+def test_matches_compares_the_field_and_its_values(place: ActRoute, posted: str, matches: bool) -> None:
+    assert place.matches(QueryDict(posted)) is matches
+
+
+@pytest.mark.parametrize(
+    ("route", "found"),
+    [
+        ("admin:channels_app_user_change", [ActRoute("admin:channels_app_user_change")]),
+        ("admin:login", []),
+        ("channel-leave", [ActRoute("channel-leave")]),
+        ("invitation", []),
+    ],
+)
+def test_places_are_those_that_require_reauthentication(route: str, found: list[ActRoute]) -> None:
+    assert acts.places(route) == found
 
 
 @pytest.mark.parametrize(("act", "route"), PROVED)

@@ -32,6 +32,7 @@ def test_a_good_token_gives_its_claims() -> None:
 GOOD: dict[str, Callable[[], str]] = {
     "no typ": lambda: of_header(typ=ABSENT),
     "key in the header, ignored": lambda: of_header(jwk={"kty": "oct"}, jku="http://x", x5u="http://x", x5c=["x"]),
+    "shortest kid": lambda: of_header(kid="k"),
     "longest kid": lambda: of_header(kid="k" * 256),
     "no nbf": lambda: of_claims(nbf=ABSENT),
     "spaces in the JSON": lambda: of_payload(json.dumps(github_claims(), indent=2).encode()),

@@ -12,9 +12,10 @@ from pytest_django import DjangoAssertNumQueries
 from channels_app.access import permissions
 from channels_app.access.permissions import Actor, Permission
 from channels_app.authentication import api_keys
+from channels_app.authentication.actors import live_token
 from channels_app.models import ApiKey, AuditEvent, Channel, Role, User
 from hub.errors import HubError
-from tests.builders import make_artifact, make_channel, make_key, make_member, make_robot
+from tests.builders import make_artifact, make_channel, make_key, make_member, make_robot, make_token
 from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -130,8 +131,9 @@ def test_a_robot_ends_with_its_channel(channel: Channel, olga: User) -> None:
 
 
 def test_channel_key_never_gets_the_owners_permissions(channel: Channel, olga: User) -> None:
-    with pytest.raises(HubError, match="expected some of: read, upload, delete, manage"):
+    with pytest.raises(HubError, match="expected some of: read, upload, delete, manage") as refusal:
         make_robot(channel, olga, scopes=("own",))
+    assert refusal.value.code == "bad_scope"
     make_robot(channel, olga, scopes=("read", "upload", "delete", "manage"))
     assert Permission.OWN not in permissions.permissions(Actor(key=ApiKey.objects.get()), channel)
 
@@ -177,9 +179,12 @@ def test_ones_own_key_is_revoked_by_oneself_alone(channel: Channel, olga: User, 
     key = ApiKey.objects.get()
     make_key(olga)
     other = ApiKey.objects.exclude(pk=key.pk).get()
-    for actor in (Actor(), Actor(user=sam), Actor(user=olga, key=other)):
-        with pytest.raises(HubError, match="Only the key's owner"):
+    token = live_token(make_token(olga, "channel:read", "channel:upload"))
+    assert token
+    for actor in (Actor(), Actor(user=sam), Actor(user=olga, key=other), Actor(user=olga, token=token)):
+        with pytest.raises(HubError, match="Only the key's owner") as refusal:
             api_keys.revoke(key=key, actor=actor)
+        assert refusal.value.code == "not_your_key"
     api_keys.revoke(key=key, actor=Actor(user=olga))
 
 

@@ -164,8 +164,10 @@ def test_key_pages_and_command_say_so(channel: Channel, olga: User) -> None:
 def test_channel_key_beyond_the_limit_is_refused(channel: Channel, olga: User) -> None:
     make_robot(channel, olga)
     make_robot(channel, olga)
-    with pytest.raises(HubError, match=r"'demo' has 2 API keys that work; it may have 2. Revoke one."):
+    with pytest.raises(HubError, match=r"'demo' has 2 API keys that work; it may have 2. Revoke one.") as refusal:
         make_robot(channel, olga)
+    assert (refusal.value.status, refusal.value.code) == (403, "keys_limit")
+    make_robot(channel, make_user("root", is_superuser=True))
     make_key(olga)
 
 

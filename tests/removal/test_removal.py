@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from channels_app.access.permissions import Actor
-from channels_app.models import Artifact, AuditEvent, Channel, Package, Role, User
+from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, KeyKind, Package, Role, User
 from hub.errors import HubError
 from hub.storage import store
 from publishing import housekeeping
@@ -19,7 +19,7 @@ from publishing.models import SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload, values
 from tests.archives import make_conda
-from tests.builders import make_artifact, make_key, make_member, received
+from tests.builders import make_artifact, make_key, make_member, make_robot, received
 
 KEY = "demo/noarch/demo-1.0-0.conda"
 
@@ -111,6 +111,7 @@ def test_a_deleted_name_is_kept_until_an_owner_releases_it(
     with pytest.raises(HubError, match="until an owner of 'demo' releases it") as caught:
         upload.publish(actor=owner, channel=channel, received=other)
     assert (caught.value.status, caught.value.code) == (409, "name_deleted")
+    assert repodata()["removed"] == ["demo-1.0-0.conda"]
     removal.release(actor=owner, artifact=artifact)
     assert repodata()["removed"] == []
     assert store().stat(KEY) is None
@@ -161,3 +162,35 @@ def test_artifact_uploaded_again_is_not_purged_or_released(
         removal.release(actor=owner, artifact=artifact)
     assert upload.record(again).artifact == artifact
     assert store().stat(KEY)
+
+
+def test_purge_deleted_keeps_the_bytes_of_all_other_artifacts(
+    channel: Channel, owner: Actor, artifact: Artifact, tmp_path: Path
+) -> None:
+    paths = [make_conda(tmp_path, version=version) for version in ("2.0", "3.0", "4.0")]
+    published, yanked, fresh = (
+        upload.publish(actor=owner, channel=channel, received=received(path)).artifact for path in paths
+    )
+    removal.yank(actor=owner, artifact=yanked, reason="")
+    for each in (artifact, fresh):
+        removal.delete(actor=owner, artifact=each, reason="")
+    for each in (artifact, yanked, published):
+        age(each, 25)
+
+    removal.purge_deleted()
+
+    assert list(Artifact.objects.filter(is_purged=True)) == [artifact]
+    assert [each.version for each in (artifact, published, yanked, fresh) if store().stat(str(each))] == [
+        "2.0",
+        "3.0",
+        "4.0",
+    ]
+
+
+def test_is_own_for_channel_keys_compares_the_kind_of_credential(channel: Channel, olga: User) -> None:
+    make_robot(channel, olga)
+    make_key(olga)
+    robot, personal = ApiKey.objects.get(kind=KeyKind.ROBOT), ApiKey.objects.get(kind=KeyKind.PERSONAL)
+    uploaders = [robot, personal, None]
+    artifacts = [make_artifact(channel, version=str(n), uploaded_with=key) for n, key in enumerate(uploaders)]
+    assert [removal.is_own(Actor(key=robot), each) for each in artifacts] == [True, False, False]

@@ -12,12 +12,13 @@ from pytest_django import Settings
 
 from channels_app.access.permissions import Actor, Permission, permissions
 from channels_app.authentication import api_keys
-from channels_app.models import ApiKey, AuditEvent, Channel, KeyKind
+from channels_app.models import ApiKey, AuditEvent, Channel, KeyKind, User
 from channels_app.rate_limits import counters
+from hub.observability import metrics
 from publishing.models import Issuer, TrustedPublisher, UsedIdToken
 from publishing.trusted import exchange, publishers
-from tests.builders import make_channel, make_issuer, make_publisher, make_short_lived_token, make_user
-from tests.id_tokens.builders import AUDIENCE, github_claims, signed
+from tests.builders import make_channel, make_issuer, make_key, make_publisher, make_short_lived_token, make_user
+from tests.id_tokens.builders import AUDIENCE, KEY_ID, generic_claims, github_claims, jwk, signed
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +39,12 @@ def mint(client: Client, token: str) -> Any:
 
 def refusal(answer: Any) -> tuple[int, str, str]:
     return answer.status_code, answer.headers["X-Error-Code"], answer.content.decode()
+
+
+def exchanges(provider: str, outcome: str) -> float:
+    """Return the number of exchanges that the metric has counted."""
+    labels = {"provider": provider, "outcome": outcome}
+    return metrics.REGISTRY.get_sample_value("channelhub_mint_total", labels) or 0
 
 
 def test_token_becomes_a_key_that_may_upload(client: Client, publisher: TrustedPublisher, channel: Channel) -> None:
@@ -68,8 +75,27 @@ def test_first_exchange_pins_and_notes_the_use(client: Client, publisher: Truste
     publisher.refresh_from_db()
     assert publisher.pins == {"repository_id": "740510", "repository_owner_id": "65"}
     assert publisher.last_used_at is not None
-    actions = AuditEvent.objects.order_by("pk").values_list("action", flat=True)
-    assert list(actions) == ["publisher.first_use", "key.mint"]
+    events = AuditEvent.objects.order_by("pk").values_list("action", "target")
+    assert list(events) == [("publisher.first_use", "GitHub Actions: octo-org/sample"), ("key.mint", "octo-org/sample")]
+
+
+def test_exchange_for_a_generic_issuer_names_token_and_event_by_subject_and_issuer(channel: Channel) -> None:
+    issuer = Issuer.objects.create(
+        provider="generic", url="https://ci.example", key_set={KEY_ID: jwk()}, fetched_at=timezone.now()
+    )
+    make_publisher(channel, issuer, fields={"conditions": "team = release"})
+    exchange.exchange(signed(generic_claims(issuer=issuer.url)))
+    assert ApiKey.objects.get().name == "OpenID Connect: workload:sample"
+    assert AuditEvent.objects.get(action="key.mint").target == "https://ci.example"
+
+
+def test_exchange_is_counted_by_provider_and_outcome(client: Client, publisher: TrustedPublisher) -> None:
+    token = signed(github_claims())
+    outcomes = [("github", "minted"), ("github", "replayed"), ("unknown", "malformed")]
+    before = [exchanges(*each) for each in outcomes]
+    for each in (token, token, "nonsense"):
+        mint(client, each)
+    assert [exchanges(*each) for each in outcomes] == [count + 1 for count in before]
 
 
 def test_second_use_of_a_token_is_refused(client: Client, publisher: TrustedPublisher) -> None:
@@ -270,6 +296,13 @@ def test_expired_tokens_and_uses_are_deleted(client: Client, publisher: TrustedP
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=1, seconds=1))
     exchange.delete_expired()
     assert UsedIdToken.objects.count() == ApiKey.objects.count() == 0
+
+
+def test_delete_expired_keeps_the_keys_of_users(olga: User) -> None:
+    make_key(olga)
+    ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=400))
+    exchange.delete_expired()
+    assert ApiKey.objects.exists()
 
 
 def test_replay_row_outlives_the_token(client: Client, publisher: TrustedPublisher) -> None:

@@ -152,6 +152,7 @@ def test_revision_3_is_a_policy(olga: User, owner: Actor, tmp_path: Path) -> Non
     assert (error.status, error.code) == (403, "revision_3_off")
     assert "needs repodata revision 3 (CEP 48), which 'strict' does not allow" in error.detail
     assert publish(owner, make_channel(owner=olga), path).artifact.revision == 3
+    assert publish(owner, strict, make_conda(tmp_path, version="2.0")).artifact.revision == 1
 
 
 def test_the_announced_checksum_must_be_that_of_the_bytes(channel: Channel, owner: Actor, tmp_path: Path) -> None:
@@ -242,6 +243,31 @@ def test_an_upload_whose_place_was_lost_may_try_again(channel: Channel, owner: A
     with pytest.raises(HubError, match="took over the file name") as caught:
         upload.record(arriving(channel, make_conda(tmp_path), owner))
     assert caught.value.status == 503
+
+
+def test_record_after_other_bytes_took_over_keeps_their_reservation(
+    channel: Channel, owner: Actor, tmp_path: Path
+) -> None:
+    path, other = make_conda(tmp_path), other_bytes(tmp_path / "other")
+    reserve(channel, path)
+    Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    token = reserve(channel, other)
+
+    with pytest.raises(HubError) as caught:
+        upload.record(arriving(channel, path, owner))
+
+    assert caught.value.code == "reservation_lost"
+    assert Reservation.objects.get().token == token
+    assert not Artifact.objects.exists()
+
+
+def test_record_of_bytes_that_another_upload_published_meanwhile_is_not_new(
+    channel: Channel, owner: Actor, tmp_path: Path
+) -> None:
+    path = make_conda(tmp_path)
+    first = publish(owner, channel, path).artifact
+    reserve(channel, path)
+    assert upload.record(arriving(channel, path, owner)) == UploadResult(first, is_new=False)
 
 
 def test_a_duplicate_is_found_after_the_reservation_too(channel: Channel, tmp_path: Path) -> None:

@@ -271,6 +271,7 @@ def test_the_status_costs_the_same_for_one_file_and_for_all(
             assert len(client.get(STATUS, {"file": asked}).json()) == len(asked)
     too_many = client.get(STATUS, {"file": [*paths, "noarch/one-more"]})
     assert (too_many.status_code, too_many.text) == (400, "201 files were asked for; ask for at most 200 at once.\n")
+    assert too_many.headers["X-Error-Code"] == "too_many_files"
 
 
 def test_status_without_permission_is_refused(client: Client, channel: Channel, max_: User, sam: User) -> None:
