@@ -21,7 +21,7 @@ from channels_app.accounts.oauth import token_families
 from publishing.attestations.sigstore_internals import SHIPPED_ROOT
 from tests.live import ROOT
 
-# Module, private name, and the parameters of a method that the hub overrides or calls.
+# Module, private or undocumented name, and the parameters of a method that the hub overrides or calls.
 NAMES = [
     ("gunicorn.workers.gthread", "_DEFER", None),
     ("gunicorn.workers.gthread", "STOP_KEEPALIVE_LINGER", None),
@@ -30,6 +30,16 @@ NAMES = [
     ("gunicorn.workers.gthread", "ThreadWorker.set_accept_enabled", ["self", "enabled"]),
     ("gunicorn.workers.gthread", "ThreadWorker.finish_request", ["self", "conn", "fs"]),
     ("gunicorn.workers.gthread", "ThreadWorker._keepalive_after", ["self", "conn", "keepalive"]),
+    ("gunicorn.http.unreader", "Unreader.take_buffered", ["self"]),
+    ("gunicorn.http.unreader", "Unreader.unread", ["self", "data"]),
+    ("django.db.backends.base.base", "BaseDatabaseWrapper.make_cursor", ["self", "cursor"]),
+    ("django.db.backends.base.base", "BaseDatabaseWrapper.make_debug_cursor", ["self", "cursor"]),
+    ("django.db.models.sql", "InsertQuery.insert_values", ["self", "fields", "objs", "raw"]),
+    (
+        "django.db.backends.postgresql.client",
+        "DatabaseClient.settings_to_cmd_args_env",
+        ["settings_dict", "parameters"],
+    ),
     ("kombu.transport.virtual", "Channel._put", ["self", "queue", "message"]),
     ("kombu.transport.virtual", "Channel._get", ["self", "queue", "timeout"]),
     ("kombu.transport.virtual", "Channel._size", ["self", "queue"]),
