@@ -7,8 +7,12 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from channels_app.channels.channels import routed_words
+from channels_app.rest import service as rest
 from hub import health, protocols
 from publishing.downloads import addresses
+
+# The REST API: the endpoints of each room.
+ROUTERS = ("channels_app.channels.api.router",)
 
 handler400 = "channels_app.site.error_pages.misdirected"
 handler403 = "channels_app.site.error_pages.denied"
@@ -22,9 +26,13 @@ admin.site.final_catch_all_view = False
 
 words = "|".join(re.escape(word) for word in sorted(routed_words()))
 
+for router in ROUTERS:
+    rest.api.add_router("", router)
+
 urlpatterns = [
     path("", include("channels_app.urls")),
     path("", include("publishing.urls")),
+    path("api/v1/", include((rest.urls(), "rest"))),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

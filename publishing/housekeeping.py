@@ -18,6 +18,7 @@ from channels_app.models import Channel
 from channels_app.people import invitations
 from channels_app.quotas import quotas
 from channels_app.rate_limits import counters
+from channels_app.rest import idempotency
 from hub.locks import try_lock
 from hub.storage import store
 from publishing.index import repodata
@@ -40,6 +41,7 @@ def remove_leftovers() -> None:
     publishers.delete_expired()
     invitations.delete_expired()
     counters.delete_old()
+    idempotency.delete_old()
     quotas.delete_old()
     mailing.delete_old()
     token_families.delete_old()

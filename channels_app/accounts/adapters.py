@@ -18,8 +18,9 @@ from django.utils.safestring import SafeString, mark_safe
 from qrcode import QRCode
 from qrcode.image.svg import SvgPathFillImage
 
-from channels_app.accounts import browsers, factor_secrets, groups, reauthentication, same_work, sign_up, tries
+from channels_app.accounts import browsers, factor_secrets, groups, same_work, sign_up, tries
 from channels_app.audit import mailing
+from channels_app.authentication import actors
 from channels_app.models import User
 from channels_app.rate_limits import counters
 
@@ -49,7 +50,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Tell whether allauth's own pages must ask for another sign-in; a recent one is enough."""
-        return not reauthentication.is_fresh(context.request)
+        return not actors.is_fresh(context.request)
 
     def get_login_stages(self) -> list[str]:
         ours = f"{FirstSignIn.__module__}.{FirstSignIn.__qualname__}"

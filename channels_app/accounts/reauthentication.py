@@ -1,12 +1,9 @@
 """Re-authentication: a recent sign-in, required before sensitive actions in a session."""
 
-import time
 from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
-from allauth.account.authentication import get_authentication_records
 from allauth.socialaccount.adapter import get_adapter as get_social_adapter
 from allauth.socialaccount.models import SocialAccount
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +12,7 @@ from django.shortcuts import redirect
 
 from channels_app.access import acts
 from channels_app.accounts.allauth_internals import keep_form
+from channels_app.authentication import actors
 from hub.http.middleware import SAFE_METHODS, GetResponse
 
 
@@ -34,20 +32,14 @@ def require_recent_login(get_response: GetResponse) -> GetResponse:
                 return None
             if not any(place.matches(request.POST) for place in acts.places(match.view_name)):
                 return None
-            return ask(request) if request.user.is_authenticated and not is_fresh(request) else None
+            return ask(request) if request.user.is_authenticated and not actors.is_fresh(request) else None
 
     return Middleware()
 
 
-def is_fresh(request: HttpRequest) -> bool:
-    """Tell whether the user signed in or re-authenticated within ACCOUNT_REAUTHENTICATION_TIMEOUT."""
-    oldest = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
-    return any(record["at"] > oldest for record in get_authentication_records(request, request.user))
-
-
 def is_missing(request: HttpRequest) -> bool:
     """Tell whether there is no recent sign-in, and the user has a method to re-authenticate."""
-    if is_fresh(request):
+    if actors.is_fresh(request):
         return False
     has_account = SocialAccount.objects.filter(user=request.user.pk).exists()
     return has_account or bool(get_adapter().get_reauthentication_methods(request.user))

@@ -7,7 +7,10 @@ hub.http.middleware). Browsers have a session.
 
 import base64
 import binascii
+import time
 
+from allauth.account import app_settings
+from allauth.account.authentication import get_authentication_records
 from allauth.idp.oidc.models import Token
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -106,6 +109,12 @@ def person(request: HttpRequest) -> User:
     """Return the signed-in user, for views with `login_required`."""
     assert isinstance(request.user, User)  # noqa: S101  # nosec B101  # tells mypy
     return request.user
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Tell whether the user signed in or re-authenticated within ACCOUNT_REAUTHENTICATION_TIMEOUT."""
+    oldest = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
+    return any(record["at"] > oldest for record in get_authentication_records(request, request.user))
 
 
 def session_actor(request: HttpRequest, csrf_token: str) -> Actor:

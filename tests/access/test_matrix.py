@@ -7,10 +7,12 @@ a public channel.
 the body is empty here.
 """
 
+import json
 import re
 from http import HTTPStatus
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -39,6 +41,19 @@ ARGUMENTS = {
     "package-feed": ["{}", "pack"],
     "publisher": ["{}", str(PUBLISHER_ID)],
     "team": ["team"],
+}
+# JSON bodies of the REST API: it refuses others before it asks for the permission.
+BODIES: dict[tuple[str, str], dict[str, object]] = {
+    ("POST", "rest:channels"): {"name": "new-channel"},
+    ("PATCH", "rest:channel"): {"description": "new"},
+    ("POST", "rest:channel-transfer"): {"username": "maintainer"},
+    ("PUT", "rest:channel-policies"): {
+        "allow_overwrite": True,
+        "allow_revision_3": True,
+        "only_trusted_publishers": False,
+        "require_attestation": False,
+        "max_upload_bytes": None,
+    },
 }
 # Former paths of allauth that redirect to the current ones.
 OLD = "/accounts/social/"
@@ -95,11 +110,17 @@ def answers(client: Client, asked: list[tuple[str, str]]) -> dict[tuple[str, str
     for method, route in asked:
         client.cookies = SimpleCookie(cookies)
         with transaction.atomic():
-            found[method, route] = client.generic(
-                method, address(route), content_type="application/x-www-form-urlencoded"
-            ).status_code
+            found[method, route] = client.generic(method, address(route), **body(method, route)).status_code
             transaction.set_rollback(True)
     return found
+
+
+def body(method: str, route: str) -> dict[str, Any]:
+    """Return the arguments of a request with the JSON of BODIES, else with an empty form."""
+    sent = BODIES.get((method, route.partition("@")[0]))
+    if sent is None:
+        return {"content_type": "application/x-www-form-urlencoded"}
+    return {"data": json.dumps(sent), "content_type": "application/json"}
 
 
 @pytest.mark.parametrize("caller", [caller for caller in CALLERS if caller != "admi"])
@@ -136,7 +157,9 @@ def test_private_and_missing_channels_are_answered_alike(caller: str, accept: st
     asked = [(method, route) for method, route in rows() if "channel>" in every_route().get(route, "")]
     for method, route in asked:
         private, missing = (
-            comparable(client.generic(method, address(route, name), headers={"Accept": accept}), name)
+            comparable(
+                client.generic(method, address(route, name), headers={"Accept": accept}, **body(method, route)), name
+            )
             for name in ("demo", "void")
         )
         assert private == missing, (method, route)

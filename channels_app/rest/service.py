@@ -1,0 +1,194 @@
+"""The REST API v1: authentication, errors as problem details (RFC 9457), and the OpenAPI document.
+
+A router of a room is added in hub/urls.py. Its views take the actor from `request.auth`.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern
+from django.views.decorators.csrf import csrf_exempt
+from ninja import NinjaAPI, Schema
+from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
+
+from channels_app.access.permissions import ANONYMOUS, Actor
+from channels_app.authentication import actors
+from channels_app.models import User
+from channels_app.rest import idempotency
+from channels_app.rest.conditional import RENDERER, answer_if_changed
+from hub.errors import HubError, bad_request, forbidden, not_found, unauthenticated, unprocessable
+from hub.http.middleware import SAFE_METHODS
+
+DESCRIPTION = """\
+Everything that the pages of the hub can do. Send an API key as a bearer token.
+
+Lists have at most 100 entries a page; `next` is the URL of the next page, or null.
+Errors are problem details (RFC 9457): `code` is for programs, `detail` is a sentence for people.
+"""
+
+
+class Problem(Schema):
+    """An error (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+class Request(HttpRequest):
+    """A request of the API. `auth` is its actor."""
+
+    auth: Actor
+
+
+def user_of(request: Request) -> User:
+    """Return the signed-in user. Raise HubError 403 for keys and tokens, whose effect must not outlast them."""
+    actor = request.auth
+    if actor.key or actor.token:
+        raise forbidden("person_needed", "API keys and applications can't do this. Sign in and use the hub's pages.")
+    if actor.user is None:
+        raise unauthenticated("credential_needed", "Sign in first.")
+    return actor.user
+
+
+class Credential:
+    """The security scheme: an API key or an application's token, else a session."""
+
+    openapi_security_schema = {"type": "http", "scheme": "bearer", "description": "An API key of the hub."}
+
+    def __call__(self, request: HttpRequest) -> Actor:
+        """Return the actor. Raise HubError 401 for an invalid key.
+
+        A session may change something if the request has the CSRF token and the sign-in is recent, as on the pages.
+        """
+        if actors.credential(request) is not None:
+            return actors.key_actor(request)
+        if request.method in SAFE_METHODS:
+            return actors.actor(request)
+        if not request.user.is_authenticated:
+            return ANONYMOUS
+        actor = actors.session_actor(request, request.headers.get("X-CSRFToken", ""))
+        if not actors.is_fresh(request):
+            raise forbidden(
+                "reauthentication_needed",
+                "Your sign-in is not recent enough for a change. Confirm your identity first.",
+            )
+        return actor
+
+
+CREDENTIAL = Credential()
+api = NinjaAPI(
+    title="Channelhub",
+    version="1",
+    description=DESCRIPTION,
+    docs_url=None,
+    openapi_url=None,
+    urls_namespace="rest",
+    auth=CREDENTIAL,
+    renderer=RENDERER,
+)
+
+
+def urls() -> list[URLPattern]:
+    """Return the URLs of all routers. Call it after the last router was added."""
+    found: dict[str, URLPattern] = {}
+    for pattern in api.urls[0]:
+        # django-ninja repeats a path for each name of its operations, and adds a root without an answer.
+        if isinstance(pattern, URLPattern) and pattern.name != "api-root" and str(pattern.pattern) not in found:
+            pattern.callback = _completed(pattern.callback)
+            found[str(pattern.pattern)] = pattern
+    return list(found.values())
+
+
+def _completed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """Add to a view of django-ninja: HEAD, ETags of reads, `Idempotency-Key`, and problem details for 405."""
+
+    @csrf_exempt  # Credential checks the token of a session
+    @wraps(view)
+    def completed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        method, request.method = request.method, "GET" if request.method == "HEAD" else request.method
+        try:
+            response = _answer_once(request, lambda: view(request, *args, **kwargs))
+        finally:
+            request.method = method
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = {"Allow": response.headers["Allow"]}
+            return problem(request, HubError(405, "wrong_method", f"Use {allowed['Allow']} here.", allowed))
+        is_read = request.method in SAFE_METHODS and response.status_code == HTTPStatus.OK and not response.streaming
+        return answer_if_changed(request, response) if is_read else response
+
+    return completed
+
+
+def _answer_once(request: HttpRequest, run: Callable[[], HttpResponse]) -> HttpResponse:
+    if request.method != "POST" or "Idempotency-Key" not in request.headers:
+        return run()
+    try:
+        actor = CREDENTIAL(request)
+        return run() if actor == ANONYMOUS else idempotency.answer_once(request, actor, run)
+    except HubError as error:
+        return problem(request, error)
+
+
+def document() -> OpenAPISchema:
+    """Return the OpenAPI 3.1 document. Every operation can answer with a Problem."""
+    schema = api.get_openapi_schema(path_prefix="/api/v1/")
+    problem = {"description": "Error", "content": {"application/problem+json": {"schema": PROBLEM_REFERENCE}}}
+    schema["components"]["schemas"]["Problem"] = Problem.json_schema()
+    for path in schema["paths"].values():
+        for operation in path.values():
+            operation["responses"]["default"] = problem
+    return schema
+
+
+PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+
+
+def problem(request: HttpRequest, error: HubError) -> HttpResponse:
+    """Return the error as problem details."""
+    details = Problem(title=error.code.replace("_", " "), status=error.status, code=error.code, detail=error.detail)
+    response = api.create_response(request, details.model_dump(), status=error.status)
+    response.headers["Content-Type"] = "application/problem+json"
+    headers = error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"}
+    for name, value in headers.items():
+        response.headers[name] = value
+    return response
+
+
+@api.exception_handler(HubError)
+def _refused(request: HttpRequest, error: HubError) -> HttpResponse:
+    return problem(request, error)
+
+
+@api.exception_handler(Http404)
+def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return problem(request, not_found("not_found", "There is nothing at this URL, or you can't see it."))
+
+
+@api.exception_handler(PermissionDenied)
+def _denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    return problem(request, forbidden("no_permission", str(error) or "You can't do this."))
+
+
+@api.exception_handler(HttpError)
+def _unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """Answer a body that django-ninja can't parse."""
+    return problem(request, bad_request("bad_json", "The body is not valid JSON."))
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Name the first invalid value: 400 if the query or the JSON is malformed, else 422."""
+    first: dict[str, Any] = error.errors[0]
+    place = ".".join(str(part) for part in first["loc"])
+    sentence = f"{place}: {first['msg']}."
+    is_query = first["loc"][0] in ("query", "path")
+    return problem(request, (bad_request if is_query else unprocessable)("invalid_value", sentence))

@@ -1,0 +1,1 @@
+"""Tests of the REST API: what its endpoints share, and each endpoint."""

@@ -1,0 +1,162 @@
+"""Rules of all endpoints: credentials, problems, pages of lists, conditional requests, idempotency keys."""
+
+import pytest
+from django.test import Client
+
+from channels_app.models import Channel, IdempotentReply, User
+from channels_app.rest import idempotency
+from channels_app.rest.service import document
+from tests.builders import make_channel, make_user
+from tests.pages import signed_in
+from tests.rest.calls import Caller, by_key, by_session, code
+
+pytestmark = pytest.mark.django_db
+ETAG = '"0123456789abcdef"'
+
+
+def test_list_with_cursor_returns_each_entry_once_although_others_are_added(olga: User) -> None:
+    for number in range(7):
+        make_channel(f"channel-{number}", owner=olga)
+    caller, found, path = by_session(olga), [], "channels?limit=3"
+    while path:
+        page = caller.get(path).json()
+        found += [channel["name"] for channel in page["items"]]
+        make_channel(f"added-{len(found)}", owner=olga)
+        path = page["next"] and page["next"].partition("/api/v1/")[2]
+    assert found == [f"channel-{number}" for number in range(7)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cursor=x", "cursor=cD0A", "cursor=bz05OTk5OTk5OTk5OTk5OTk5OTk5", "limit=0", "limit=101", "limit=x", "limit="],
+)
+def test_list_with_bad_page_is_refused(olga: User, query: str) -> None:
+    status, _ = code(by_session(olga).get(f"channels?{query}"))
+    assert status == 400
+
+
+def test_read_with_current_etag_is_not_modified_until_it_changes(channel: Channel, olga: User) -> None:
+    caller = by_session(olga)
+    etag = caller.get("channels/demo").headers["ETag"]
+    assert caller.get("channels/demo", **{"If-None-Match": etag}).status_code == 304
+    Channel.objects.update(description="new")
+    assert caller.get("channels/demo", **{"If-None-Match": etag}).status_code == 200
+
+
+def test_change_with_old_etag_is_refused_and_with_current_one_is_done(channel: Channel, olga: User) -> None:
+    caller = by_session(olga)
+    etag = caller.get("channels/demo").headers["ETag"]
+    first = caller.patch("channels/demo", {"description": "first"}, **{"If-Match": etag})
+    assert first.json()["description"] == "first"
+    second = caller.patch("channels/demo", {"description": "second"}, **{"If-Match": etag})
+    assert code(second) == (412, "changed_meanwhile")
+    assert Channel.objects.get().description == "first"
+    last = caller.patch("channels/demo", {"description": "last"}, **{"If-Match": second.headers["ETag"]})
+    assert last.json()["description"] == "last"
+
+
+def test_head_returns_the_headers_of_get(channel: Channel, olga: User) -> None:
+    caller = by_session(olga)
+    read, head = caller.get("channels/demo"), caller.call("HEAD", "channels/demo")
+    assert head.content == b""
+    assert head.headers["ETag"] == read.headers["ETag"]
+
+
+def test_wrong_method_is_a_problem_that_names_the_methods(olga: User) -> None:
+    answer = by_session(olga).call("TRACE", "channels")
+    assert code(answer) == (405, "wrong_method")
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "POST"}
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"name": 1}', '{"name": "\\ud800"}', "null"])
+def test_malformed_body_is_a_problem(olga: User, body: str) -> None:
+    answer = signed_in(olga).generic("POST", "/api/v1/channels", body, content_type="application/json")
+    assert code(answer)[0] in (400, 422)
+
+
+def test_same_idempotency_key_returns_the_first_response(olga: User) -> None:
+    caller = by_session(olga)
+    first, again = (caller.post("channels", {"name": "fresh"}, **{"Idempotency-Key": "one"}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert Channel.objects.count() == 1
+
+
+def test_idempotency_key_of_another_request_is_refused(olga: User) -> None:
+    caller = by_session(olga)
+    caller.post("channels", {"name": "fresh"}, **{"Idempotency-Key": "one"})
+    other = caller.post("channels", {"name": "other"}, **{"Idempotency-Key": "one"})
+    assert code(other) == (422, "idempotency_key_reused")
+
+
+def test_idempotency_key_of_another_user_is_independent(olga: User) -> None:
+    make_user("eve")
+    headers = {"Idempotency-Key": "one"}
+    by_session(olga).post("channels", {"name": "fresh"}, **headers)
+    answer = by_session(User.objects.get(username="eve")).post("channels", {"name": "fresh"}, **headers)
+    assert answer.status_code >= 400
+    assert "Idempotency-Replayed" not in answer.headers
+
+
+def test_failed_request_does_not_use_up_its_idempotency_key(olga: User) -> None:
+    caller, headers = by_session(olga), {"Idempotency-Key": "one"}
+    assert code(caller.post("channels", {"name": "No"}, **headers)) == (400, "bad_channel_name")
+    assert caller.post("channels", {"name": "yes"}, **headers).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201])
+def test_bad_idempotency_key_is_refused(olga: User, key: str) -> None:
+    answer = by_session(olga).post("channels", {"name": "fresh"}, **{"Idempotency-Key": key})
+    assert code(answer) == (400, "bad_idempotency_key")
+
+
+def test_old_replies_are_deleted(olga: User) -> None:
+    by_session(olga).post("channels", {"name": "fresh"}, **{"Idempotency-Key": "one"})
+    assert idempotency.delete_old() == 0
+    IdempotentReply.objects.update(created_at="2020-01-01T00:00:00Z")
+    assert idempotency.delete_old() == 1
+
+
+def test_session_without_csrf_token_changes_nothing(olga: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(olga)
+    answer = Caller(client).post("channels", {"name": "fresh"})
+    assert code(answer) == (403, "not_from_here")
+    assert not Channel.objects.exists()
+
+
+def test_session_without_recent_sign_in_changes_nothing(olga: User) -> None:
+    answer = by_session(olga, is_fresh=False).post("channels", {"name": "fresh"})
+    assert code(answer) == (403, "reauthentication_needed")
+    assert not Channel.objects.exists()
+
+
+def test_wrong_key_is_refused_although_a_session_is_there(channel: Channel, olga: User) -> None:
+    answer = by_session(olga).get("channels/demo", Authorization="Bearer wrong")
+    assert code(answer) == (401, "invalid_key")
+
+
+def test_key_can_change_only_what_its_scope_allows(channel: Channel, olga: User) -> None:
+    change = {"description": "new"}
+    assert code(by_key(olga, "read").patch("channels/demo", change)) == (403, "scope_missing")
+    assert by_key(olga, "read", "manage").patch("channels/demo", change).json()["description"] == "new"
+    assert code(by_key(olga, "read", "manage").post("channels", {"name": "fresh"})) == (403, "person_needed")
+
+
+def test_every_operation_is_documented_with_its_problems() -> None:
+    schema = document()
+    assert schema["openapi"].startswith("3.1")
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert all("default" in operation["responses"] and operation["tags"] for operation in operations)
+
+
+def test_deleted_channel_is_restored_by_its_owner_alone(channel: Channel, olga: User, sam: User) -> None:
+    caller = by_session(olga)
+    assert caller.delete("channels/demo").status_code == 204
+    assert code(by_session(sam).post("deleted-channels/demo/restore"))[0] == 404
+    assert [deleted["name"] for deleted in caller.get("deleted-channels").json()["items"]] == ["demo"]
+    assert caller.post("deleted-channels/demo/restore").json()["name"] == "demo"
+    assert Channel.objects.get().deleted_at is None
