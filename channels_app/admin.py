@@ -14,7 +14,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from channels_app.access.permissions import Actor
-from channels_app.administration.site import Audited, Values
+from channels_app.administration.site import AuditMixin, Values
 from channels_app.administration.users import HubUserAdmin
 from channels_app.authentication import actors, api_keys
 from channels_app.channels import channels, reserved_names
@@ -30,7 +30,7 @@ admin.site.unregister([Authenticator, SocialToken, UserSession])
 
 
 @admin.register(Channel)
-class ChannelAdmin(Audited):
+class ChannelAdmin(AuditMixin):
     list_display = ["name", "is_private", "description", "created_at"]
     search_fields = ["name", "description"]
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from channels_app.accounts import tries
+from channels_app.accounts import attempts
 from channels_app.audit import mailing, notifications, outbox
 from channels_app.authentication import api_key_expiry
 from channels_app.people import invitation_mails, invitations
@@ -12,7 +12,7 @@ SENDERS: outbox.Senders = {
     notifications.SEND: notifications.send,
     mailing.SEND: mailing.send_letter,
     invitations.SEND: invitation_mails.send_mail,
-    tries.TELL: tries.notify_owner,
+    attempts.TELL: attempts.notify_owner,
 }
 
 
@@ -51,4 +51,4 @@ def send_letter(letter_id: int) -> None:
 
 @shared_task
 def tell_of_tries(user_id: int) -> None:
-    outbox.put(tries.TELL, user_id, lane=notifications.EVENTS)
+    outbox.put(attempts.TELL, user_id, lane=notifications.EVENTS)

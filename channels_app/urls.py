@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from channels_app.accounts import activity_views, same_work
+from channels_app.accounts import activity_views, equal_work
 from channels_app.accounts import views as accounts
 from channels_app.channels import settings_views
 from channels_app.channels import views as channels_views
@@ -19,7 +19,7 @@ from channels_app.ui import styleguide
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("accounts/confirm-email/", same_work.verification_page, name="account_email_verification_sent"),
+    path("accounts/confirm-email/", equal_work.verification_page, name="account_email_verification_sent"),
     path("accounts/", include("allauth.urls")),
     path("", include("channels_app.accounts.oauth.urls")),
     path("robots.txt", well_known.robots, name="robots"),

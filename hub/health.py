@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HealthResult:
     """The result of a probe. `trouble` is empty if it succeeded, else the reason, for administrators only."""
 
     seconds: float
@@ -43,7 +43,7 @@ class Probe:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._began = 0.0
-        self._answer = Answer(0.0)
+        self._answer = HealthResult(0.0)
 
     def start(self) -> None:
         with self._lock:
@@ -54,14 +54,14 @@ class Probe:
             self._thread = Thread(target=self._run, daemon=True)
             self._thread.start()
 
-    def answer(self) -> Answer:
+    def answer(self) -> HealthResult:
         """Return the result, or a timeout within TIMEOUT_S of the start."""
         self.start()
         thread, began = self._thread, self._began
         if thread:
             thread.join(max(0.0, began + TIMEOUT_S - time.monotonic()))
             if thread.is_alive():
-                return Answer(time.monotonic() - began, f"no answer within {TIMEOUT_S:.0f} s")
+                return HealthResult(time.monotonic() - began, f"no answer within {TIMEOUT_S:.0f} s")
         return self._answer
 
     def _run(self) -> None:
@@ -72,7 +72,7 @@ class Probe:
             logger.warning("a health check failed: %s", problem)
         else:
             problem = ""
-        self._answer = Answer(time.monotonic() - self._began, problem)
+        self._answer = HealthResult(time.monotonic() - self._began, problem)
 
 
 def ask_database() -> None:
@@ -100,7 +100,7 @@ PROBES = {"database": Probe(ask_database), "store": Probe(ask_store), "broker": 
 NEEDED = ("database", "store")
 
 
-def check() -> dict[str, Answer]:
+def check() -> dict[str, HealthResult]:
     """Run all probes at the same time and return their results."""
     for probe in PROBES.values():
         probe.start()
@@ -124,5 +124,5 @@ def readyz(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _word(name: str, answer: Answer) -> str:
+def _word(name: str, answer: HealthResult) -> str:
     return "ok" if not answer.problem else "failed" if name in NEEDED else "degraded"

@@ -26,7 +26,7 @@ def wake_stale_indexes() -> None:
 @shared_task
 def build_index(index_id: int) -> None:
     """Retry a failed build. An earlier version also enqueued this job for each change."""
-    turns.try_again(index_id)
+    turns.retry_now(index_id)
     turns.work()
 
 

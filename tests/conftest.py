@@ -17,7 +17,7 @@ from hub import fetching
 from hub.fetching import FetchError
 from publishing.verification import unknown_files
 from tests.builders import make_channel, make_user
-from tests.verifying import fill_channel
+from tests.sample_channel import fill_channel
 
 
 @pytest.fixture(autouse=True)

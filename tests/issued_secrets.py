@@ -62,7 +62,7 @@ def pytest_sessionstart() -> None:
     from django.core.signing import Signer
 
     from channels_app.authentication import api_keys
-    from hub.observability.logs import Line
+    from hub.observability.logs import TextFormatter
 
     for holder, name in (
         (api_keys, "new_secret"),
@@ -80,7 +80,7 @@ def pytest_sessionstart() -> None:
 
     AbstractBaseUser.set_password = remembering  # type: ignore[assignment,method-assign]
     listener = Listener()
-    listener.setFormatter(Line())
+    listener.setFormatter(TextFormatter())
     logging.getLogger().addHandler(listener)
 
 

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from qrcode import QRCode
 from qrcode.image.svg import SvgPathFillImage
 
-from channels_app.accounts import browsers, factor_secrets, groups, same_work, sign_up, tries
+from channels_app.accounts import attempts, browsers, equal_work, factor_secrets, groups, sign_up
 from channels_app.audit import mailing
 from channels_app.authentication import actors
 from channels_app.models import User
@@ -59,7 +59,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         login: SocialLogin | None = (kwargs["signal_kwargs"] or {}).get("sociallogin")
         if login:
-            groups.follow(user=user, account=login.account)
+            groups.update_teams(user=user, account=login.account)
         response: HttpResponse = super().post_login(request, user, **kwargs)
         return response
 
@@ -68,12 +68,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
         Both cases cost the same work, so that the response time doesn't reveal accounts.
         """
-        counters.hit("mail-by-recipient", tries.recipient(self.request, email), "mails to this address")
-        if visitors := tries.visitor_mail_counter(self.request, email):
+        counters.hit("mail-by-recipient", attempts.recipient(self.request, email), "mails to this address")
+        if visitors := attempts.visitor_mail_counter(self.request, email):
             counters.hit("mail-by-visitors", visitors, "mails that visitors ask for")
-        same_work.mail_queries(template_prefix, email)
+        equal_work.mail_queries(template_prefix, email)
         is_to_nobody = template_prefix == TO_NOBODY
-        template = same_work.RESET_CODE if is_to_nobody else template_prefix
+        template = equal_work.RESET_CODE if is_to_nobody else template_prefix
         mail = self.render_mail(template, email, {"hub_url": settings.HUB_PUBLIC_URL, **context})
         mailing.put(to="" if is_to_nobody else email, subject=mail.subject, text=str(mail.body))
         self.request.META[HAS_WRITTEN] = True

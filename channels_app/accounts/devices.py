@@ -29,7 +29,7 @@ def known_device_id(request: HttpRequest, user: User) -> str:
     return str(device) if device and password == _password_digest(user) else ""
 
 
-def remember(request: HttpRequest, user: User) -> None:
+def remember_device(request: HttpRequest, user: User) -> None:
     """Have `known_devices` store the user in the browser's cookie. Call it after a successful sign-in."""
     request.META[TO_REMEMBER] = user.pk
 

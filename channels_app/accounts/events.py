@@ -37,7 +37,7 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     before = AuditEvent.objects.filter(actor=user, action__in=(SIGN_IN, NEW_DEVICE))
     is_new = before.exists() and not before.filter(detail__device=digest).exists()
     record(NEW_DEVICE if is_new else SIGN_IN, user, device=digest, agent=agent, network=network)
-    devices.remember(request, user)
+    devices.remember_device(request, user)
 
 
 @receiver(user_login_failed)
@@ -67,7 +67,7 @@ def email_changed(
 @receiver([account.password_set, account.password_changed, account.password_reset])
 def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
     record(Action.ACCOUNT_PASSWORD, user)
-    devices.remember(request, user)
+    devices.remember_device(request, user)
 
 
 @receiver(mfa.authenticator_added)

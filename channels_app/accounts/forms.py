@@ -8,7 +8,7 @@ from django import forms
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
-from channels_app.accounts import same_work, sign_up
+from channels_app.accounts import equal_work, sign_up
 from channels_app.audit import mailing
 from channels_app.models import User
 from channels_app.rate_limits import counters
@@ -59,7 +59,7 @@ class SignUpForm(_HubSignUpForm, SignupForm):  # type: ignore[misc]
         with transaction.atomic():
             user = self.save(request)
             if is_known:
-                same_work.address_queries(user)
+                equal_work.address_queries(user)
             transaction.set_rollback(is_known)
         self.account_already_exists = is_known
         if not is_known:

@@ -10,7 +10,7 @@ from channels_app.people import teams
 logger = logging.getLogger(__name__)
 
 
-def follow(*, user: User, account: SocialAccount) -> None:
+def update_teams(*, user: User, account: SocialAccount) -> None:
     """Update the user's teams to the groups of this sign-in. A malformed claim is only logged."""
     claim = account.get_provider().app.settings.get("groups_claim")
     if claim is None:

@@ -52,7 +52,7 @@ class HubAdminSite(admin.AdminSite):
         return redirect("account_change_password")
 
 
-class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
+class AuditMixin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Recording of additions, changes and deletions. `event` is the prefix of their actions."""
 
     event = "admin"
@@ -123,9 +123,9 @@ class Audited(admin.ModelAdmin):  # type: ignore[type-arg]
 
 def audited(admin_class: type[Any]) -> type[Any]:
     """Return the class with the methods of Audited."""
-    if issubclass(admin_class, Audited):
+    if issubclass(admin_class, AuditMixin):
         return admin_class
-    return type(admin_class.__name__, (Audited, admin_class), {"__module__": admin_class.__module__})
+    return type(admin_class.__name__, (AuditMixin, admin_class), {"__module__": admin_class.__module__})
 
 
 def values_of(obj: Model) -> Values:

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 
 from channels_app.access import user_names
 from channels_app.accounts import factor_removal
-from channels_app.administration.site import Audited
+from channels_app.administration.site import AuditMixin
 from channels_app.authentication import actors
 from channels_app.models import User
 from channels_app.people import handing_over, sole_owners
@@ -70,7 +70,7 @@ class HandOverForm(forms.Form):
     deactivate = forms.BooleanField(required=False, initial=True, label="Then deactivate the account")
 
 
-class HubUserAdmin(Audited, UserAdmin):  # type: ignore[type-arg]
+class HubUserAdmin(AuditMixin, UserAdmin):  # type: ignore[type-arg]
     event = "user"
     form = UserForm
     add_form = NewUserForm

@@ -21,7 +21,7 @@ DELETED_USER = "Deleted user"
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ActionDisplay:
     """The display of an action: its icon of static/icons.svg, its tone, and a sentence after the actor's name."""
 
     icon: str
@@ -44,82 +44,92 @@ class ActivityEntry:
     is_artifact: bool
 
 
-ACTIONS: dict[str, Words] = {
-    Action.ARTIFACT_PUBLISH: Words("upload", "", "published {target}"),
-    Action.ARTIFACT_ATTEST: Words("shield-check", "", "added an attestation to {target}"),
-    Action.ARTIFACT_OVERWRITE: Words("rotate-ccw", "warning", "replaced the bytes of {target}"),
-    Action.ARTIFACT_SET_ASIDE: Words(
+ACTIONS: dict[str, ActionDisplay] = {
+    Action.ARTIFACT_PUBLISH: ActionDisplay("upload", "", "published {target}"),
+    Action.ARTIFACT_ATTEST: ActionDisplay("shield-check", "", "added an attestation to {target}"),
+    Action.ARTIFACT_OVERWRITE: ActionDisplay("rotate-ccw", "warning", "replaced the bytes of {target}"),
+    Action.ARTIFACT_SET_ASIDE: ActionDisplay(
         "triangle-alert", "warning", "left {target} out of the index: a client can't read it"
     ),
-    Action.ARTIFACT_DAMAGE: Words("triangle-alert", "error", "left {target} out of the index: its bytes are damaged"),
-    Action.ARTIFACT_MEND: Words(
+    Action.ARTIFACT_DAMAGE: ActionDisplay(
+        "triangle-alert", "error", "left {target} out of the index: its bytes are damaged"
+    ),
+    Action.ARTIFACT_MEND: ActionDisplay(
         "rotate-ccw", "success", "put {target} back into the index: its bytes are intact again"
     ),
-    Action.ARTIFACT_IMPORT: Words("upload", "", "imported {target} from the store"),
-    Action.ARTIFACT_YANK: Words("ban", "error", "yanked {target}"),
-    Action.ARTIFACT_DELETE: Words("trash-2", "error", "deleted {target}"),
-    Action.ARTIFACT_RESTORE: Words("rotate-ccw", "success", "put {target} back into the index"),
-    Action.ARTIFACT_RELEASE: Words("tag", "warning", "released the name {target} for other bytes"),
-    Action.MEMBER_ADD: Words("users", "success", "added {target} as {role}"),
-    Action.MEMBER_CHANGE: Words("users", "warning", "changed {target} from {from} to {to}"),
-    Action.MEMBER_REMOVE: Words("users", "error", "removed {target}, who was {role}"),
-    Action.MEMBER_LEAVE: Words("log-out", "", "left the channel, where they were {role}"),
-    Action.INVITATION_SEND: Words("mail", "", "invited {target} as {role}"),
-    Action.INVITATION_WITHDRAW: Words("mail", "error", "withdrew the invitation of {target} as {role}"),
-    Action.INVITATION_ACCEPT: Words("users", "success", "accepted an invitation and is {role}"),
-    Action.INVITATION_DECLINE: Words("mail", "", "declined the invitation of {target} as {role}"),
-    Action.CHANNEL_CREATE: Words("plus", "success", "created this channel"),
-    Action.CHANNEL_UPDATE: Words("settings", "", "changed the channel"),
-    Action.CHANNEL_TRANSFER: Words("arrow-left-right", "warning", "transferred the channel to {target}"),
-    Action.CHANNEL_DELETE: Words("trash-2", "error", "deleted the channel"),
-    Action.CHANNEL_RESTORE: Words("rotate-ccw", "success", "restored the channel"),
-    Action.CHANNEL_REPAIR: Words("rotate-ccw", "warning", "repaired differences between database, index and store"),
-    Action.CHANNEL_DIFFER: Words("triangle-alert", "error", "found differences between database, index and store"),
-    Action.CHANNEL_FREE_NAME: Words("tag", "warning", "made the channel name {target} available to everybody"),
-    Action.CHANNEL_PURGE: Words("trash-2", "error", "purged the channel {target}"),
-    Action.POLICY_CHANGE: Words("sliders-horizontal", "warning", "changed the policies"),
-    Action.PUBLISHER_ADD: Words("shield-check", "warning", "added the trusted publisher {target}"),
-    Action.PUBLISHER_REMOVE: Words("shield-check", "error", "removed the trusted publisher {target}"),
-    Action.PUBLISHER_BIND: Words("shield-check", "", "moved the pending trusted publisher {target} to the channel"),
-    Action.PUBLISHER_END: Words("shield-check", "error", "ended the pending trusted publisher {target}"),
-    Action.PUBLISHER_FIRST_USE: Words("lock", "success", "pinned {target} at its first use"),
-    Action.PUBLISHER_REFUSE: Words("triangle-alert", "error", "refused {target}: its stable id has changed"),
-    Action.TEAM_CREATE: Words("users", "success", "created the team {target}"),
-    Action.TEAM_UPDATE: Words("users", "", "changed the team {target}"),
-    Action.TEAM_DELETE: Words("users", "error", "deleted the team {target}"),
-    Action.TEAM_ADD: Words("users", "success", "added {user} to the team {target}"),
-    Action.TEAM_INVITE: Words("mail", "", "invited {user} to the team {target}"),
-    Action.TEAM_WITHDRAW: Words("mail", "error", "withdrew the invitation of {user} to the team {target}"),
-    Action.TEAM_DECLINE: Words("mail", "", "declined an invitation to the team {target}"),
-    Action.TEAM_REMOVE: Words("users", "error", "removed {user} from the team {target}"),
-    Action.TEAM_MANAGER: Words("users", "warning", "changed whether {user} manages the team {target}"),
-    Action.KEY_CREATE: Words("key-round", "warning", "created the API key {target}"),
-    Action.KEY_REVOKE: Words("key-round", "error", "revoked the API key {target}"),
-    Action.KEY_EXPIRES: Words("clock", "warning", "notified the owners that the API key {target} expires soon"),
-    Action.KEY_MINT: Words("key-round", "", "got a short-lived token"),
-    Action.ACCOUNT_SIGN_IN: Words("log-in", "", "signed in"),
-    Action.ACCOUNT_NEW_DEVICE: Words("log-in", "warning", "signed in from a new device"),
-    Action.ACCOUNT_SIGN_IN_FAILED: Words("circle-x", "error", "could not sign in: wrong password"),
-    Action.ACCOUNT_TRIED_OFTEN: Words("circle-x", "error", "was notified of repeated wrong passwords for the account"),
-    Action.ACCOUNT_EMAIL: Words("mail", "warning", "changed the e-mail address to {target}"),
-    Action.ACCOUNT_PASSWORD: Words("lock", "warning", "changed the password"),
-    Action.ACCOUNT_FACTOR_ADD: Words("shield-check", "success", "added {target} as a second factor"),
-    Action.ACCOUNT_FACTOR_REMOVE: Words("shield-check", "error", "removed {target} as a second factor"),
-    Action.ACCOUNT_FACTOR_RESET: Words("rotate-ccw", "warning", "generated new recovery codes"),
-    Action.ACCOUNT_RECOVERY_CODE: Words("key-round", "warning", "signed in with a recovery code"),
-    Action.ACCOUNT_CONNECT: Words("log-in", "success", "connected an account of {target}"),
-    Action.ACCOUNT_DISCONNECT: Words("log-out", "error", "disconnected the account of {target}"),
-    Action.USER_FACTORS_REMOVE: Words("shield-check", "error", "removed the second factors of {target}"),
-    Action.USER_ADD: Words("user-round", "success", "created the account {target}"),
-    Action.USER_CHANGE: Words("user-round", "warning", "changed the account {target}"),
-    Action.USER_DELETE: Words("user-round", "error", "deleted the account {target}"),
-    Action.ADMIN_ADD: Words("plus", "success", "added in the administration: {target}"),
-    Action.ADMIN_CHANGE: Words("settings", "warning", "changed in the administration: {target}"),
-    Action.ADMIN_DELETE: Words("trash-2", "error", "deleted in the administration: {target}"),
-    Action.JOB_RETRY: Words("rotate-ccw", "", "retried the failed job {target}"),
-    Action.JOB_DISMISS: Words("check", "", "dismissed the failed job {target}"),
-    Action.OAUTH_GRANT: Words("terminal", "success", "authorized {target}"),
-    Action.OAUTH_REVOKE: Words("terminal", "error", "revoked the access of {target}"),
+    Action.ARTIFACT_IMPORT: ActionDisplay("upload", "", "imported {target} from the store"),
+    Action.ARTIFACT_YANK: ActionDisplay("ban", "error", "yanked {target}"),
+    Action.ARTIFACT_DELETE: ActionDisplay("trash-2", "error", "deleted {target}"),
+    Action.ARTIFACT_RESTORE: ActionDisplay("rotate-ccw", "success", "put {target} back into the index"),
+    Action.ARTIFACT_RELEASE: ActionDisplay("tag", "warning", "released the name {target} for other bytes"),
+    Action.MEMBER_ADD: ActionDisplay("users", "success", "added {target} as {role}"),
+    Action.MEMBER_CHANGE: ActionDisplay("users", "warning", "changed {target} from {from} to {to}"),
+    Action.MEMBER_REMOVE: ActionDisplay("users", "error", "removed {target}, who was {role}"),
+    Action.MEMBER_LEAVE: ActionDisplay("log-out", "", "left the channel, where they were {role}"),
+    Action.INVITATION_SEND: ActionDisplay("mail", "", "invited {target} as {role}"),
+    Action.INVITATION_WITHDRAW: ActionDisplay("mail", "error", "withdrew the invitation of {target} as {role}"),
+    Action.INVITATION_ACCEPT: ActionDisplay("users", "success", "accepted an invitation and is {role}"),
+    Action.INVITATION_DECLINE: ActionDisplay("mail", "", "declined the invitation of {target} as {role}"),
+    Action.CHANNEL_CREATE: ActionDisplay("plus", "success", "created this channel"),
+    Action.CHANNEL_UPDATE: ActionDisplay("settings", "", "changed the channel"),
+    Action.CHANNEL_TRANSFER: ActionDisplay("arrow-left-right", "warning", "transferred the channel to {target}"),
+    Action.CHANNEL_DELETE: ActionDisplay("trash-2", "error", "deleted the channel"),
+    Action.CHANNEL_RESTORE: ActionDisplay("rotate-ccw", "success", "restored the channel"),
+    Action.CHANNEL_REPAIR: ActionDisplay(
+        "rotate-ccw", "warning", "repaired differences between database, index and store"
+    ),
+    Action.CHANNEL_DIFFER: ActionDisplay(
+        "triangle-alert", "error", "found differences between database, index and store"
+    ),
+    Action.CHANNEL_FREE_NAME: ActionDisplay("tag", "warning", "made the channel name {target} available to everybody"),
+    Action.CHANNEL_PURGE: ActionDisplay("trash-2", "error", "purged the channel {target}"),
+    Action.POLICY_CHANGE: ActionDisplay("sliders-horizontal", "warning", "changed the policies"),
+    Action.PUBLISHER_ADD: ActionDisplay("shield-check", "warning", "added the trusted publisher {target}"),
+    Action.PUBLISHER_REMOVE: ActionDisplay("shield-check", "error", "removed the trusted publisher {target}"),
+    Action.PUBLISHER_BIND: ActionDisplay(
+        "shield-check", "", "moved the pending trusted publisher {target} to the channel"
+    ),
+    Action.PUBLISHER_END: ActionDisplay("shield-check", "error", "ended the pending trusted publisher {target}"),
+    Action.PUBLISHER_FIRST_USE: ActionDisplay("lock", "success", "pinned {target} at its first use"),
+    Action.PUBLISHER_REFUSE: ActionDisplay("triangle-alert", "error", "refused {target}: its stable id has changed"),
+    Action.TEAM_CREATE: ActionDisplay("users", "success", "created the team {target}"),
+    Action.TEAM_UPDATE: ActionDisplay("users", "", "changed the team {target}"),
+    Action.TEAM_DELETE: ActionDisplay("users", "error", "deleted the team {target}"),
+    Action.TEAM_ADD: ActionDisplay("users", "success", "added {user} to the team {target}"),
+    Action.TEAM_INVITE: ActionDisplay("mail", "", "invited {user} to the team {target}"),
+    Action.TEAM_WITHDRAW: ActionDisplay("mail", "error", "withdrew the invitation of {user} to the team {target}"),
+    Action.TEAM_DECLINE: ActionDisplay("mail", "", "declined an invitation to the team {target}"),
+    Action.TEAM_REMOVE: ActionDisplay("users", "error", "removed {user} from the team {target}"),
+    Action.TEAM_MANAGER: ActionDisplay("users", "warning", "changed whether {user} manages the team {target}"),
+    Action.KEY_CREATE: ActionDisplay("key-round", "warning", "created the API key {target}"),
+    Action.KEY_REVOKE: ActionDisplay("key-round", "error", "revoked the API key {target}"),
+    Action.KEY_EXPIRES: ActionDisplay("clock", "warning", "notified the owners that the API key {target} expires soon"),
+    Action.KEY_MINT: ActionDisplay("key-round", "", "got a short-lived token"),
+    Action.ACCOUNT_SIGN_IN: ActionDisplay("log-in", "", "signed in"),
+    Action.ACCOUNT_NEW_DEVICE: ActionDisplay("log-in", "warning", "signed in from a new device"),
+    Action.ACCOUNT_SIGN_IN_FAILED: ActionDisplay("circle-x", "error", "could not sign in: wrong password"),
+    Action.ACCOUNT_TRIED_OFTEN: ActionDisplay(
+        "circle-x", "error", "was notified of repeated wrong passwords for the account"
+    ),
+    Action.ACCOUNT_EMAIL: ActionDisplay("mail", "warning", "changed the e-mail address to {target}"),
+    Action.ACCOUNT_PASSWORD: ActionDisplay("lock", "warning", "changed the password"),
+    Action.ACCOUNT_FACTOR_ADD: ActionDisplay("shield-check", "success", "added {target} as a second factor"),
+    Action.ACCOUNT_FACTOR_REMOVE: ActionDisplay("shield-check", "error", "removed {target} as a second factor"),
+    Action.ACCOUNT_FACTOR_RESET: ActionDisplay("rotate-ccw", "warning", "generated new recovery codes"),
+    Action.ACCOUNT_RECOVERY_CODE: ActionDisplay("key-round", "warning", "signed in with a recovery code"),
+    Action.ACCOUNT_CONNECT: ActionDisplay("log-in", "success", "connected an account of {target}"),
+    Action.ACCOUNT_DISCONNECT: ActionDisplay("log-out", "error", "disconnected the account of {target}"),
+    Action.USER_FACTORS_REMOVE: ActionDisplay("shield-check", "error", "removed the second factors of {target}"),
+    Action.USER_ADD: ActionDisplay("user-round", "success", "created the account {target}"),
+    Action.USER_CHANGE: ActionDisplay("user-round", "warning", "changed the account {target}"),
+    Action.USER_DELETE: ActionDisplay("user-round", "error", "deleted the account {target}"),
+    Action.ADMIN_ADD: ActionDisplay("plus", "success", "added in the administration: {target}"),
+    Action.ADMIN_CHANGE: ActionDisplay("settings", "warning", "changed in the administration: {target}"),
+    Action.ADMIN_DELETE: ActionDisplay("trash-2", "error", "deleted in the administration: {target}"),
+    Action.JOB_RETRY: ActionDisplay("rotate-ccw", "", "retried the failed job {target}"),
+    Action.JOB_DISMISS: ActionDisplay("check", "", "dismissed the failed job {target}"),
+    Action.OAUTH_GRANT: ActionDisplay("terminal", "success", "authorized {target}"),
+    Action.OAUTH_REVOKE: ActionDisplay("terminal", "error", "revoked the access of {target}"),
 }
 # Actions of the hub itself. Other events without an actor belong to deleted users.
 OF_THE_HUB = {
@@ -149,7 +159,7 @@ def entry(event: AuditEvent, channel: Channel | None = None) -> ActivityEntry:
 
     An action that is not in the table is shown by its name.
     """
-    words = ACTIONS.get(event.action) or Words("activity", "", f"{event.action.replace('.', ': ')} {{target}}")
+    words = ACTIONS.get(event.action) or ActionDisplay("activity", "", f"{event.action.replace('.', ': ')} {{target}}")
     before, has_target, after = words.sentence.partition("{target}")
     return ActivityEntry(
         icon=words.icon,

@@ -56,7 +56,7 @@ WHERE owner.channel_id = %s AND owner.role = 'owner' ORDER BY owner.id LIMIT 1""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class UsageCounts:
     """The bytes stored in a user's channels, and the number of packages uploaded on one day (UTC)."""
 
     stored_bytes: int
@@ -75,7 +75,7 @@ class Payer:
     username: str
     most_bytes: int | None
     most_packages: int | None
-    counted: Counted | None
+    counted: UsageCounts | None
 
 
 @dataclass(slots=True)
@@ -207,7 +207,7 @@ def _raise_counts(bill: Bill) -> bool:
     return row is not None
 
 
-def _count(user_id: int) -> Counted:
+def _count(user_id: int) -> UsageCounts:
     """Return the counts of the user.
 
     If the row is missing or out of date, sum up the sizes of the artifacts first.
@@ -220,14 +220,14 @@ def _count(user_id: int) -> Counted:
         old = Usage.objects.filter(user=user_id, counted_at__lte=OUT_OF_DATE)
         old.update(stored_bytes=stored_bytes, counted_at=Now())
         usage = Usage.objects.get(user=user_id)
-    return Counted(usage.stored_bytes, usage.day, usage.day_packages)
+    return UsageCounts(usage.stored_bytes, usage.day, usage.day_packages)
 
 
-def _read(stored_bytes: int | None, day: date | str | None, day_packages: int | None) -> Counted | None:
+def _read(stored_bytes: int | None, day: date | str | None, day_packages: int | None) -> UsageCounts | None:
     """Convert the columns of the row, if there is one. SQLite returns dates as text."""
     if stored_bytes is None or day is None or day_packages is None:
         return None
-    return Counted(stored_bytes, date.fromisoformat(day) if isinstance(day, str) else day, day_packages)
+    return UsageCounts(stored_bytes, date.fromisoformat(day) if isinstance(day, str) else day, day_packages)
 
 
 def _bytes_of(channels: Iterable[Channel]) -> int:
@@ -237,7 +237,7 @@ def _bytes_of(channels: Iterable[Channel]) -> int:
     return total
 
 
-def _refusal(payer: Payer, counted: Counted, more_bytes: int) -> HubError | None:
+def _refusal(payer: Payer, counted: UsageCounts, more_bytes: int) -> HubError | None:
     most_bytes, most_packages = payer.most_bytes, payer.most_packages
     if most_bytes is not None and more_bytes > 0 and counted.stored_bytes + more_bytes > most_bytes:
         package = f", and this package has {human_size(more_bytes)}" if more_bytes > 1 else ""
@@ -251,7 +251,7 @@ def _refusal(payer: Payer, counted: Counted, more_bytes: int) -> HubError | None
     return None
 
 
-def _too_many(payer: Payer, counted: Counted) -> HubError:
+def _too_many(payer: Payer, counted: UsageCounts) -> HubError:
     """Return a 413, as for a full disk: after a 429, clients would send the whole package again several times."""
     now, packages = timezone.now(), "package" if counted.day_packages == 1 else "packages"
     left_s = (datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now).seconds + 1

@@ -12,7 +12,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
+class SearchIndex:
     """A searched table, and its text column beside `name`."""
 
     table: str
@@ -24,8 +24,8 @@ class Searched:
         return f"{self.table}_search"
 
 
-PACKAGES = Searched("channels_app_package", "summary")
-CHANNELS = Searched("channels_app_channel", "description")
+PACKAGES = SearchIndex("channels_app_package", "summary")
+CHANNELS = SearchIndex("channels_app_channel", "description")
 
 # The 'simple' configuration: the language of a summary is unknown. The expression equals that of SearchVector.
 POSTGRESQL = """

@@ -17,7 +17,7 @@ from channels_app.authentication import actors
 from channels_app.channels import queries
 from channels_app.models import Channel, Package
 from channels_app.search import indexes
-from channels_app.search.indexes import Searched
+from channels_app.search.indexes import SearchIndex
 
 Row = TypeVar("Row", Channel, Package)
 
@@ -76,7 +76,7 @@ def words_of(text: str) -> list[str]:
     return normal(text).split()[:MAX_WORDS]
 
 
-def _best_first(rows: QuerySet[Row], text: str, searched: Searched, *then_by: str) -> QuerySet[Row]:
+def _best_first(rows: QuerySet[Row], text: str, searched: SearchIndex, *then_by: str) -> QuerySet[Row]:
     """Order the matches: exact names, prefixes, names that contain it, then descriptions.
 
     Shorter names come first among names that contain the text.
@@ -96,7 +96,7 @@ def _best_first(rows: QuerySet[Row], text: str, searched: Searched, *then_by: st
     return found.order_by("place", "closeness", *then_by)
 
 
-def _condition(words: list[str], searched: Searched) -> Q:
+def _condition(words: list[str], searched: SearchIndex) -> Q:
     """Require every word in the name or the description. A single short word is a prefix of a name."""
     long = [word for word in words if len(word) >= TRIGRAM_CHARACTERS]
     short = [word for word in words if len(word) < TRIGRAM_CHARACTERS]
@@ -111,7 +111,7 @@ def _begins(word: str) -> Q:
     return Q(name__startswith=word) if connection.vendor == "postgresql" else Q(name__range=(word, f"{word}\U0010ffff"))
 
 
-def _full_text(words: list[str], searched: Searched) -> Q:
+def _full_text(words: list[str], searched: SearchIndex) -> Q:
     """Require every word in the name or the description, by the indexes of search/indexes.py."""
     if connection.vendor == "postgresql":
         return Q(*(Q(name__contains=word) | Q(_description_matches(word, searched)) for word in words))
@@ -120,7 +120,7 @@ def _full_text(words: list[str], searched: Searched) -> Q:
     return Q(pk__in=RawSQL(sql, [phrases]))  # noqa: S611  # nosec B611  # the text is a parameter
 
 
-def _description_matches(word: str, searched: Searched) -> SearchVectorExact:
+def _description_matches(word: str, searched: SearchIndex) -> SearchVectorExact:
     """Match descriptions with a word that begins with `word`, on PostgreSQL."""
     quoted = word.replace("\\", "\\\\").replace("'", "''")
     query = SearchQuery(f"'{quoted}':*", config="simple", search_type="raw")

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from channels_app.accounts import signed_out
+from channels_app.accounts import lost_forms
 from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
 from channels_app.site import misplaced
 from hub.errors import HubError
@@ -41,7 +41,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form with a missing, wrong or old CSRF token. A client gets the correct upload address instead."""
     if not misplaced.is_from_page(request):
         return answer(misplaced.refusal(request))
-    response = render(request, "site/csrf_failed.html", {"way_in": signed_out.sign_in_url(request)}, status=403)
+    response = render(request, "site/csrf_failed.html", {"way_in": lost_forms.sign_in_url(request)}, status=403)
     for name, value in {"X-Error-Code": "not_from_here", "Cache-Control": "no-store"}.items():
         response.headers[name] = value
     return response

@@ -10,7 +10,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from channels_app.accounts import tries
+from channels_app.accounts import attempts
 from channels_app.rate_limits import counters
 from channels_app.site import error_pages
 from hub.errors import HubError
@@ -25,12 +25,12 @@ def user(request: HttpRequest) -> str:
 def recipient(request: HttpRequest) -> str:
     """Return the counter of mails to the form's e-mail address; empty if it has none."""
     email = request.POST.get("email", "")
-    return tries.recipient(request, email) if email else ""
+    return attempts.recipient(request, email) if email else ""
 
 
 def visitor_counter(request: HttpRequest) -> str:
     """Return the shared counter of visitors; empty for signed-in users and known devices."""
-    return tries.visitor_mail_counter(request, request.POST.get("email", ""))
+    return attempts.visitor_mail_counter(request, request.POST.get("email", ""))
 
 
 def key_maker(request: HttpRequest) -> str:
@@ -57,20 +57,20 @@ class RouteLimit:
 SIGN_INS = RouteLimit("sign-in-by-address", counters.address, "tries to sign in from this address")
 TRIES = RouteLimit(
     "sign-in-by-account",
-    tries.attempt_counter,
+    attempts.attempt_counter,
     "tries to sign in to this account",
-    passes=tries.has_right_code,
-    then=tries.too_many,
+    passes=attempts.has_right_code,
+    then=attempts.too_many,
 )
 SECOND_FACTORS = RouteLimit(
     "second-factor-by-account",
-    tries.second_factor_counter,
+    attempts.second_factor_counter,
     "tries of a second factor for this account",
-    then=tries.too_many_factors,
+    then=attempts.too_many_factors,
 )
 CODES = RouteLimit("code-by-address", counters.address, "tries of a code from this address")
 CONFIRMATIONS = RouteLimit(
-    "confirm-by-account", user, "tries to confirm that this is your account", then=tries.too_many_proofs
+    "confirm-by-account", user, "tries to confirm that this is your account", then=attempts.too_many_proofs
 )
 SIGN_UPS = RouteLimit("sign-up-by-address", counters.address, "new accounts from this address")
 RESETS = RouteLimit("password-reset-by-address", counters.address, "password resets from this address")

@@ -14,9 +14,9 @@ ID_HEADER = "request_id"
 @worker_init.connect
 def share_metrics(sender: Any, **_: Any) -> None:
     program = f"worker-{sender.hostname}"
-    metrics.forget(program)
+    metrics.remove_old_files(program)
     if settings.HUB_METRICS_TOKEN:
-        metrics.share(program)
+        metrics.use_shared_files(program)
 
 
 @before_task_publish.connect

@@ -18,7 +18,7 @@ LINE = "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"
 EXTRA = ("method", "path", "route", "status", "ms", "bytes", "client", "who")
 
 
-class Line(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """Text for people: the message on one line, a traceback below it."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Line(logging.Formatter):
         return lines(super().formatStack(stack_info))
 
 
-class Json(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """JSON for programs: one object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -58,7 +58,7 @@ class Json(logging.Formatter):
         )
 
 
-FORMATTERS: dict[str, type[logging.Formatter]] = {"line": Line, "json": Json}
+FORMATTERS: dict[str, type[logging.Formatter]] = {"line": TextFormatter, "json": JsonFormatter}
 
 
 def configure(settings: dict[str, Any]) -> None:

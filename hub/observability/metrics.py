@@ -56,7 +56,7 @@ BUILDS = Histogram(
 )
 
 
-def share(program: str) -> None:
+def use_shared_files(program: str) -> None:
     """Store the metrics of this process and its children in shared files. `/metrics` sums them over all processes.
 
     Call it before the first measurement: an existing value stays local to this process.
@@ -66,7 +66,7 @@ def share(program: str) -> None:
     share_values(folder, _file_safe(f"{program}-{socket.gethostname()}"))
 
 
-def forget(program: str) -> None:
+def remove_old_files(program: str) -> None:
     """Remove the files of earlier runs when the program starts, and files unused for a day.
 
     Files of a single dead process stay until then. Without its counts the sums would fall, and Prometheus would take

@@ -54,7 +54,7 @@ def is_full(name: str) -> bool:
     return _has(name, MAX_WAITING.get(name, MOST_OF_OTHERS))
 
 
-def trim(name: str) -> None:
+def drop_surplus(name: str) -> None:
     """Remove surplus jobs of a long queue except the newest few: any wake-up job does the work of all."""
     if not _has(name, SURPLUS):
         return

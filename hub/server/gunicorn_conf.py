@@ -29,7 +29,7 @@ def on_starting(server: Any) -> None:
     be_private()
     if sentence := open_files_warning(settings.HUB_DATA_DIR, readers=settings.HUB_READERS_GROUP):
         server.log.warning("%s", sentence)
-    metrics.forget(_program(server))
+    metrics.remove_old_files(_program(server))
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -39,7 +39,7 @@ def post_fork(server: Any, worker: Any) -> None:
     """
     die_with_parent()
     if settings.HUB_METRICS_TOKEN:
-        metrics.share(_program(server))
+        metrics.use_shared_files(_program(server))
 
 
 def _program(server: Any) -> str:

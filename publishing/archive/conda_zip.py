@@ -101,7 +101,7 @@ class EntryReader:
         self._entry = entry
         self._left = entry.size_bytes
         self._crc = 0
-        self._watch = descriptors.Watch(entry.name) if entry.has_descriptor else None
+        self._watch = descriptors.DescriptorCheck(entry.name) if entry.has_descriptor else None
         file.seek(entry.offset)
 
     def read(self, size_bytes: int) -> bytes:

@@ -28,7 +28,7 @@ def agrees(descriptor: bytes, crc: int, size_bytes: int) -> bool:
     return is_signed and any(len(stated) == form.size and form.unpack(stated) == expected for form in FORMS)
 
 
-class Watch:
+class DescriptorCheck:
     """A check of an entry with a descriptor: its content must not look like an earlier descriptor.
 
     A streaming reader would end the entry there and read other entries from the rest. A false descriptor is recognized

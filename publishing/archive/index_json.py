@@ -180,7 +180,7 @@ def _check_site_packages(index: dict[str, Any]) -> None:
         return
     segments = path.split("/") if isinstance(path, str) else [".."]
     is_plain = "" not in segments and not any(map(system_names.is_dot_segment, segments))
-    if not is_plain or "\\" in path or ":" in path or system_names.folded(segments[0]) == paths.RESERVED_DIRECTORY:
+    if not is_plain or "\\" in path or ":" in path or system_names.case_folded(segments[0]) == paths.RESERVED_DIRECTORY:
         raise BadPackage(
             f"{NAME} has the python_site_packages_path {quote(path)}; expected a relative path without "
             "'..', such as 'lib/python3.13/site-packages'"

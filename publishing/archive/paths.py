@@ -5,7 +5,7 @@ import unicodedata
 
 from publishing.archive.errors import BadPackage, over_limit
 from publishing.archive.limits import Limits
-from publishing.archive.system_names import SHORT_NAME, fits_windows, folded, is_dot_segment, is_invisible
+from publishing.archive.system_names import SHORT_NAME, case_folded, fits_windows, is_dot_segment, is_invisible
 from publishing.wording import quote
 
 # Unicode's category Cc: C0, DEL and C1.
@@ -47,9 +47,9 @@ def member_path(raw_path: bytes, limits: Limits) -> str:
                 f"the member {quote(path)} has a segment of more than the {limits.segment_bytes} bytes allowed",
                 "segment_bytes",
             )
-    top = folded(path.split("/", 1)[0])
+    top = case_folded(path.split("/", 1)[0])
     is_reserved = top == RESERVED_DIRECTORY or ("~" in top and RESERVED_SHORT_NAME.match(top))
-    if is_reserved or folded(path) == RESERVED_FILE:
+    if is_reserved or case_folded(path) == RESERVED_FILE:
         raise BadPackage(f"the archive has the member {quote(path)}, which is for installers to write (CEP 34)")
     return path
 
@@ -58,7 +58,7 @@ def check_info_name(path: str) -> None:
     """Refuse a name below info/ that is no document, but that a file system may turn into one."""
     if path in DOCUMENTS:
         return
-    if (document := folded(path)) in DOCUMENTS:
+    if (document := case_folded(path)) in DOCUMENTS:
         raise BadPackage(f"the member {quote(path)} is {document} where Windows or macOS unpacks it; rename it")
     if SHORT_NAME.search(path) and path.count("/") == 1:
         raise BadPackage(f"the member {quote(path)} has a short name of Windows, maybe that of a document; rename it")
@@ -69,7 +69,7 @@ def check_info_name_in_pkg(path: str) -> None:
 
     Names that Windows or macOS changes are refused, too: they may become those of the info archive.
     """
-    if folded(path) in DOCUMENTS:
+    if case_folded(path) in DOCUMENTS:
         raise BadPackage(f"the pkg archive holds {quote(path)}, which clients read; put it into the info archive")
     if is_invisible(path) or SHORT_NAME.search(path) or not fits_windows(path):
         raise BadPackage(

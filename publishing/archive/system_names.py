@@ -29,7 +29,7 @@ def fits_windows(path: str) -> bool:
     return NOT_FOR_WINDOWS.search(path) is None
 
 
-def folded(path: str) -> str:
+def case_folded(path: str) -> str:
     """Return the path for which some file system of Windows or macOS takes `path`."""
     return DROPPED.sub("", visible(path)).casefold()
 

@@ -116,7 +116,7 @@ class Tree:
 
     def _check_place(self, path: str, member: Member, place: NodeSource) -> None:
         top, slash, _ = path.partition("/")
-        if system_names.folded(top) == INFO_DIRECTORY != top:
+        if system_names.case_folded(top) == INFO_DIRECTORY != top:
             raise BadPackage(f"the member {quote(path)} lies in info/ where Windows or macOS unpacks it; rename it")
         is_info = top == INFO_DIRECTORY
         if place is NodeSource.INFO and not is_info:

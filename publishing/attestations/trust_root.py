@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class LogEntry:
     """An entry of the transparency log or of the certificate log, and its times."""
 
     log_id: bytes
@@ -52,7 +52,7 @@ def current() -> TrustedRoot:
     raise HubError(503, "no_trust_root", "The hub has no readable trust root, so it can't verify attestations.")
 
 
-def as_of(root: TrustedRoot, *, signature: Logged, certificate: Logged) -> VerifierRoot:
+def as_of(root: TrustedRoot, *, signature: LogEntry, certificate: LogEntry) -> VerifierRoot:
     """Return the parts of `root` for verifying these entries: the logs that they name, valid at their time.
 
     Verifiers accept every key of the root, whenever it was in use; clients don't.
@@ -139,7 +139,7 @@ def _parse(path: Path) -> TrustedRoot:
     return root
 
 
-def _valid_logs(logs: Iterable[TransparencyLogInstance], entry: Logged) -> Iterator[TransparencyLogInstance]:
+def _valid_logs(logs: Iterable[TransparencyLogInstance], entry: LogEntry) -> Iterator[TransparencyLogInstance]:
     for log in logs:
         valid = log.public_key.valid_for
         if log.log_id.key_id == entry.log_id and (valid is None or _was_valid(valid, entry.times)):

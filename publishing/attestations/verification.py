@@ -20,7 +20,7 @@ from publishing import strict_json
 from publishing.attestations import certificate, statement, trust_root
 from publishing.attestations.errors import BadAttestation, VerifiedAttestation, shown
 from publishing.attestations.sigstore_internals import trusted_timestamps
-from publishing.attestations.trust_root import Logged
+from publishing.attestations.trust_root import LogEntry
 
 BUNDLE_TYPES = (
     "application/vnd.dev.sigstore.bundle.v0.3+json",
@@ -79,7 +79,7 @@ def _verified_payload(bundle: Bundle) -> tuple[str, bytes]:
     try:
         times = _signing_times(bundle)
         _check_not_ahead(times)
-        signature = Logged(_log_entry(bundle).log_id.key_id, times)
+        signature = LogEntry(_log_entry(bundle).log_id.key_id, times)
         verifier = Verifier(
             trusted_root=trust_root.as_of(root, signature=signature, certificate=_certificate_logged(bundle))
         )
@@ -122,9 +122,9 @@ def _check_not_ahead(times: list[datetime]) -> None:
         )
 
 
-def _certificate_logged(bundle: Bundle) -> Logged:
+def _certificate_logged(bundle: Bundle) -> LogEntry:
     proofs = bundle.signing_certificate.extensions.get_extension_for_class(PrecertificateSignedCertificateTimestamps)
-    return Logged(proofs.value[0].log_id, [proof.timestamp.replace(tzinfo=UTC) for proof in proofs.value])
+    return LogEntry(proofs.value[0].log_id, [proof.timestamp.replace(tzinfo=UTC) for proof in proofs.value])
 
 
 def _log_claims(bundle: Bundle) -> dict[str, str]:

@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Place:
+class IndexColumns:
     """The columns of an artifact that decide its place in an index."""
 
     pk: int
@@ -60,7 +60,7 @@ class Place:
         return SECTIONS.index(section), key
 
 
-class Entry(NamedTuple):
+class ArtifactEntry(NamedTuple):
     """The part of one artifact: section → JSON, and its packed entry in the shard."""
 
     texts: dict[str, str]
@@ -113,7 +113,9 @@ def spooled(index: SubdirIndex, names: Sequence[str], *, is_checked: bool = True
 def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked: bool) -> None:
     """Fill the spool from batches of documents."""
     places = _places(index, names)
-    listed = {name: sorted((each for each in places[name] if not each.removal), key=Place.order) for name in names}
+    listed = {
+        name: sorted((each for each in places[name] if not each.removal), key=IndexColumns.order) for name in names
+    }
     newest = {place.pk for found in listed.values() for place in repodata.newest_version(found)}
     all_listed = [place.pk for found in listed.values() for place in found]
     entries = _entries(index.subdir, all_listed, newest, is_checked=is_checked)
@@ -128,7 +130,7 @@ def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked:
         spool.end(name)
 
 
-def _spooled(spool: Spool, entries: Iterator[Entry]) -> Iterator[bytes]:
+def _spooled(spool: Spool, entries: Iterator[ArtifactEntry]) -> Iterator[bytes]:
     """Yield the entries of a shard. Add those of the fragments to the spool."""
     for entry in entries:
         for section, text in entry.texts.items():
@@ -136,16 +138,16 @@ def _spooled(spool: Spool, entries: Iterator[Entry]) -> Iterator[bytes]:
         yield entry.packed
 
 
-def _places(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[Place]]:
-    places: dict[str, list[Place]] = {name: [] for name in names}
+def _places(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[IndexColumns]]:
+    places: dict[str, list[IndexColumns]] = {name: [] for name in names}
     found = Artifact.objects.filter(channel=index.channel, subdir=index.subdir, package__name__in=names)
     for values in found.filter(quarantine_reason="").values_list("pk", "package__name", *PLACE):
-        place = Place(*values)
+        place = IndexColumns(*values)
         places[place.name].append(place)
     return places
 
 
-def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_checked: bool) -> Iterator[Entry]:
+def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_checked: bool) -> Iterator[ArtifactEntry]:
     """Yield the entries of these artifacts in this order. With `is_checked`, py-rattler can read all of them."""
     for start in range(0, len(pks), DOCUMENTS_AT_ONCE):
         batch = pks[start : start + DOCUMENTS_AT_ONCE]
@@ -156,11 +158,11 @@ def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_che
         yield from _readable(subdir, rows, newest) if is_checked else (_entry(row, newest) for row in rows)
 
 
-def _entry(row: Artifact, newest: Collection[int] = ()) -> Entry:
-    return Entry(repodata.entries(row, is_newest=row.pk in newest), repodata.shard_entry(row))
+def _entry(row: Artifact, newest: Collection[int] = ()) -> ArtifactEntry:
+    return ArtifactEntry(repodata.entries(row, is_newest=row.pk in newest), repodata.shard_entry(row))
 
 
-def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) -> list[Entry]:
+def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) -> list[ArtifactEntry]:
     """Quarantine records that clients can't read, and notify the administrators."""
     try:
         made = [_entry(row, newest) for row in rows]
@@ -197,7 +199,7 @@ def _quarantine(artifact: Artifact, reason: str) -> None:
     transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", text, fail_silently=True))
 
 
-def _parse(subdir: str, entries: Sequence[Entry]) -> None:
+def _parse(subdir: str, entries: Sequence[ArtifactEntry]) -> None:
     """Parse the records as clients do.
 
     Raise the parser's exception on failure, and one of MACHINE_ERRORS if the file for it can't be written.

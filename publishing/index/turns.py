@@ -90,7 +90,7 @@ def work() -> None:
     wake(builds.BUILD)
 
 
-def try_again(index_id: int) -> None:
+def retry_now(index_id: int) -> None:
     """Make a stale index due now. If it is current, delete the record of its failure."""
     builds.delayed_builds.pop(index_id, None)
     if not SubdirIndex.objects.filter(pk=index_id, requested_revision__gt=F("built_revision")).update(due_at=None):
@@ -128,10 +128,10 @@ def in_order(turns: Sequence[Turn], now: datetime, *, removals_first: bool) -> l
     """
     owners = _turns_of_owners(turns)
     due = [turn for turn in turns if turn.due_at <= now]
-    return sorted(due, key=lambda turn: (goes_first(turn, now) != removals_first, *_order(turn, owners)))
+    return sorted(due, key=lambda turn: (has_priority(turn, now) != removals_first, *_order(turn, owners)))
 
 
-def goes_first(turn: Turn, now: datetime) -> bool:
+def has_priority(turn: Turn, now: datetime) -> bool:
     """Tell whether the turn has priority for its removals. A channel gets that once, then waits like the others."""
     return turn.removes and turn.channel_turn_at < now - REMOVES_FIRST_AFTER
 
@@ -180,7 +180,7 @@ def _build(turn: Turn, *, has_more: bool) -> bool:
 def _begin(turn: Turn, *, has_more: bool) -> None:
     global _went_first
     now = timezone.now()
-    _went_first = goes_first(turn, now)
+    _went_first = has_priority(turn, now)
     if turn.owner_id:
         if len(_owners_turns) >= OWNERS_REMEMBERED:
             _owners_turns.clear()
@@ -221,6 +221,6 @@ def _open_channels() -> None:
 
 def _shorten_queue() -> None:
     try:
-        queues.trim(QUEUE)
+        queues.drop_surplus(QUEUE)
     except (RedisError, OSError) as error:
         logger.warning("could not look into the queue %s: %s", QUEUE, error)

@@ -15,7 +15,7 @@ from redis import RedisError
 
 from hub import VERSION, health
 from hub.celery import app
-from hub.health import Answer
+from hub.health import HealthResult
 from hub.queue import queues
 from hub.queue.queues import Waiting
 from hub.sizes import GIB, human_size
@@ -58,7 +58,7 @@ class Status:
     `workers`: name → queues; None if workers can't be reached through the broker.
     """
 
-    health: dict[str, Answer]
+    health: dict[str, HealthResult]
     waiting: dict[str, Waiting] | None
     workers: dict[str, list[str]] | None
     indexes: Indexes

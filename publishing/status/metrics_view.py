@@ -41,11 +41,11 @@ def page(request: HttpRequest) -> HttpResponse:
             content_type="text/plain",
             headers={"WWW-Authenticate": 'Bearer realm="channelhub"'},
         )
-    text = generate_latest(metrics.collected()) + generate_latest(Now())
+    text = generate_latest(metrics.collected()) + generate_latest(StateCollector())
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
-class Now(Collector):
+class StateCollector(Collector):
     """Gauges that are read at the time of the request. A gauge is left out if its source can't be read."""
 
     def collect(self) -> Iterable[Metric]:

@@ -31,7 +31,7 @@ from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
 from publishing.index import repodata
-from publishing.transfer.import_records import YANKED, Checked, ImportOutcome, OldIndex, Records, recording
+from publishing.transfer.import_records import YANKED, CheckedPackage, ImportOutcome, OldIndex, Records, recording
 from publishing.uploads import upload
 from publishing.uploads.values import Upload
 from publishing.verification.inventory import Inventory, inventory_of
@@ -98,7 +98,7 @@ def _unrecorded(inventory: Inventory, records: Records) -> Iterator[tuple[str, b
         yield from ((key, f"{key}.sigs" in attested) for key in records.claim(keys))
 
 
-def _in_order(checks: Iterator[Future[Checked | ImportOutcome]]) -> Iterator[Checked | ImportOutcome]:
+def _in_order(checks: Iterator[Future[CheckedPackage | ImportOutcome]]) -> Iterator[CheckedPackage | ImportOutcome]:
     """Yield the results of the checks in order, with a bounded number of them ahead."""
     waiting = deque(islice(checks, WAITING))
     while waiting:
@@ -106,9 +106,9 @@ def _in_order(checks: Iterator[Future[Checked | ImportOutcome]]) -> Iterator[Che
         waiting.extend(islice(checks, 1))
 
 
-def _batches(found: Iterator[Checked | ImportOutcome]) -> Iterator[list[Checked | ImportOutcome]]:
+def _batches(found: Iterator[CheckedPackage | ImportOutcome]) -> Iterator[list[CheckedPackage | ImportOutcome]]:
     """Group results into batches that one short transaction can record."""
-    batch: list[Checked | ImportOutcome] = []
+    batch: list[CheckedPackage | ImportOutcome] = []
     facts_bytes = 0
     for each in found:
         batch.append(each)
@@ -120,14 +120,14 @@ def _batches(found: Iterator[Checked | ImportOutcome]) -> Iterator[list[Checked 
         yield batch
 
 
-def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOutcome:
+def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> CheckedPackage | ImportOutcome:
     """Check a package as soon as no batch is being written."""
     with gate:
         pass
     return _check(channel, key, has_sidecar)
 
 
-def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOutcome:
+def _check(channel: Channel, key: str, has_sidecar: bool) -> CheckedPackage | ImportOutcome:
     """Check one package. Runs in a thread and doesn't use the database."""
     _, subdir, file_name = key.split("/", 2)
     try:
@@ -141,7 +141,7 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> Checked | ImportOut
     except HubError as error:
         return ImportOutcome(key, error.detail)
     facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
-    return Checked(key, Upload(ANONYMOUS, channel, received, info), verified, note, facts_bytes)
+    return CheckedPackage(key, Upload(ANONYMOUS, channel, received, info), verified, note, facts_bytes)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class ImportOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedPackage:
     """A package that passed every check, with its attestations. `facts_bytes`: approximate size of its row."""
 
     key: str
@@ -108,16 +108,16 @@ class Records:
         self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
 
-    def add(self, found: Sequence[Checked | ImportOutcome]) -> list[ImportOutcome]:
+    def add(self, found: Sequence[CheckedPackage | ImportOutcome]) -> list[ImportOutcome]:
         """Record the checked packages together or, if the database rejects a value, one by one.
 
         Refusals among `found` are passed through. Packages that another import recorded meanwhile are left out.
         """
-        checked = [each for each in found if isinstance(each, Checked)]
+        checked = [each for each in found if isinstance(each, CheckedPackage)]
         refused = [each for each in found if isinstance(each, ImportOutcome)]
         return sorted(refused + self._add(checked), key=lambda outcome: outcome.key)
 
-    def _add(self, checked: Sequence[Checked]) -> list[ImportOutcome]:
+    def _add(self, checked: Sequence[CheckedPackage]) -> list[ImportOutcome]:
         try:
             with self._write_turn():
                 refusals, new, artifacts = self._record(checked)
@@ -144,7 +144,9 @@ class Records:
             time.sleep(time.monotonic() - begun)
 
     @transaction.atomic
-    def _record(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked], list[Artifact]]:
+    def _record(
+        self, checked: Sequence[CheckedPackage]
+    ) -> tuple[list[ImportOutcome], list[CheckedPackage], list[Artifact]]:
         self._check_channel()
         refusals, new = self._split_batch(checked)
         artifacts = self._create(new) if new else []
@@ -168,7 +170,7 @@ class Records:
             theirs.filter(sha256="").update(expires_at=mine["expires_at"])
             theirs.exclude(sha256="").filter(expires_at__lte=now).update(**mine)
 
-    def _split_batch(self, checked: Sequence[Checked]) -> tuple[list[ImportOutcome], list[Checked]]:
+    def _split_batch(self, checked: Sequence[CheckedPackage]) -> tuple[list[ImportOutcome], list[CheckedPackage]]:
         """Split a batch into refusals and packages to record, by the current rows."""
         names = [each.file_name for each in checked]
         reserved = {name: (token, sha256) for name, token, sha256 in self._reserved(names, locked=True)}
@@ -186,7 +188,7 @@ class Records:
                 refusals.append(ImportOutcome(each.key, error.detail))
         return refusals, new
 
-    def _check_claim(self, checked: Checked, token: str, sha256: str) -> None:
+    def _check_claim(self, checked: CheckedPackage, token: str, sha256: str) -> None:
         file_name, mine = checked.file_name, checked.upload.received.sha256
         if token and token == self._tokens.get(file_name.lower()) and sha256 in ("", mine):
             return
@@ -194,7 +196,7 @@ class Records:
             raise conflict("being_uploaded", f"Other bytes are being uploaded as {file_name} at this moment.")
         raise conflict("changed_meanwhile", "An upload used its name during the import. Run the command again.")
 
-    def _create(self, new: Sequence[Checked]) -> list[Artifact]:
+    def _create(self, new: Sequence[CheckedPackage]) -> list[Artifact]:
         """Create the rows and their events, update their packages, and mark the index stale."""
         names = {each.upload.info.name for each in new}
         locked = packages.packages_for_update(self.channel, names)
@@ -212,7 +214,7 @@ class Records:
     def _artifact(self, found: Upload, locked: Mapping[str, Package]) -> Artifact:
         info = found.info
         yanked = {"removal": Removal.YANKED, "removal_reason": YANKED, "removed_at": timezone.now()}
-        values = found.place | upload.facts(found) | (yanked if info.file_name in self.old.removed else {})
+        values = found.place | upload.artifact_columns(found) | (yanked if info.file_name in self.old.removed else {})
         return Artifact(**values, package=locked[info.name], indexed_timestamp=self._indexed_timestamp(found.received))
 
     def _indexed_timestamp(self, received: ReceivedFile) -> int:

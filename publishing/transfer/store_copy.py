@@ -38,7 +38,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Copying:
+class StoreCopy:
     source: Store
     target: Store
 
@@ -76,7 +76,7 @@ def copy(source: Store, target: Store, *, select: Callable[[str], bool] = bool) 
     entries = ((key, stat) for key, stat in source.stats("") if select(key) and not key.startswith(f"{PREFIX}/"))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         while batch := dict(islice(entries, KEYS_AT_ONCE)):
-            _copy_batch(pool, Copying(source, target), batch, totals)
+            _copy_batch(pool, StoreCopy(source, target), batch, totals)
             yield totals
 
 
@@ -91,14 +91,14 @@ def is_rewritten(key: str) -> bool:
     return not {name, name.removesuffix(".zst")}.isdisjoint((*repodata.SUBDIR_FILES, *repodata.CHANNEL_FILES))
 
 
-def _copy_batch(pool: ThreadPoolExecutor, copying: Copying, batch: Mapping[str, Stat], totals: Totals) -> None:
+def _copy_batch(pool: ThreadPoolExecutor, copying: StoreCopy, batch: Mapping[str, Stat], totals: Totals) -> None:
     totals.seen += len(batch)
     wrong = _copy_keys(pool, copying, batch, totals)
     # Second try: the package may have been overwritten after its row was read.
     totals.wrong += _copy_keys(pool, copying, {key: batch[key] for key in wrong}, totals)
 
 
-def _copy_keys(pool: ThreadPoolExecutor, copying: Copying, batch: Mapping[str, Stat], totals: Totals) -> list[str]:
+def _copy_keys(pool: ThreadPoolExecutor, copying: StoreCopy, batch: Mapping[str, Stat], totals: Totals) -> list[str]:
     """Copy a batch of keys and return those with wrong bytes."""
     digests = _digests(list(batch))
     copies = {key: pool.submit(copying.copy, key, stat, digests.get(key)) for key, stat in batch.items()}

@@ -16,7 +16,7 @@ SHOWN = ("issuer", "created_by", "made_with")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PublisherRow:
     """A trusted publisher as lists show it. `conditions` are (title, value) of its other fields."""
 
     publisher: TrustedPublisher
@@ -27,12 +27,12 @@ class Listed:
     is_pinned: bool
 
 
-def channel_publishers(channel: Channel) -> list[Listed]:
+def channel_publishers(channel: Channel) -> list[PublisherRow]:
     """Return the publishers of `channel`, including those that wait for their package; one query."""
     return [listed(each) for each in active(channel)]
 
 
-def pending_publishers(user: User) -> list[Listed]:
+def pending_publishers(user: User) -> list[PublisherRow]:
     """Return the user's publishers for channels that do not exist yet; one query."""
     in_time = TrustedPublisher.objects.filter(created_by=user, channel=None, expires_at__gt=timezone.now())
     return [listed(each) for each in in_time.select_related(*SHOWN)]
@@ -43,10 +43,10 @@ def active(channel: Channel) -> QuerySet[TrustedPublisher]:
     return channel.publishers.filter(delegation.made_with_usable()).select_related(*SHOWN)
 
 
-def listed(publisher: TrustedPublisher) -> Listed:
+def listed(publisher: TrustedPublisher) -> PublisherRow:
     provider, fields = PROVIDERS[publisher.issuer.provider], publisher.fields
     titles = {field.name: field.title for field in provider.fields}
-    return Listed(
+    return PublisherRow(
         publisher=publisher,
         provider=provider,
         name=publisher.subject or publisher.issuer.url,

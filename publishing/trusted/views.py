@@ -23,7 +23,7 @@ from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers, queries, snippets
 from publishing.trusted.forms import FIELD_OF, PendingForm, PublisherForm
-from publishing.trusted.queries import Listed
+from publishing.trusted.queries import PublisherRow
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -66,7 +66,7 @@ def pending_publishers(request: HttpRequest) -> HttpResponse:
     return render(request, "trusted/new.html", {"host": host, **_context(request, form, listed)})
 
 
-def _context(request: HttpRequest, form: PublisherForm, listed: list[Listed]) -> dict[str, Any]:
+def _context(request: HttpRequest, form: PublisherForm, listed: list[PublisherRow]) -> dict[str, Any]:
     used = _named(request, listed, "use")
     return {
         "form": form,
@@ -78,7 +78,7 @@ def _context(request: HttpRequest, form: PublisherForm, listed: list[Listed]) ->
     }
 
 
-def _named(request: HttpRequest, listed: list[Listed], parameter: str) -> Listed | None:
+def _named(request: HttpRequest, listed: list[PublisherRow], parameter: str) -> PublisherRow | None:
     """Return the publisher with the id in a parameter of the URL, or None."""
     return next((each for each in listed if str(each.publisher.pk) == request.GET.get(parameter)), None)
 

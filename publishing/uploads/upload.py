@@ -123,7 +123,7 @@ def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
             with transaction.atomic():
                 Reservation.objects.create(**upload.place, **mine)
         except IntegrityError:
-            _take_over(upload, mine)
+            _join_or_take_over(upload, mine)
         check_duplicate(upload, existing_artifact(upload, locked=True), may_replace=upload.force)
         if bill:
             quotas.charge(bill)
@@ -167,7 +167,7 @@ def release(token: str) -> None:
     Reservation.objects.filter(token=token).delete()
 
 
-def _take_over(upload: Upload, mine: dict[str, object]) -> None:
+def _join_or_take_over(upload: Upload, mine: dict[str, object]) -> None:
     """Join a reservation for the same bytes, or take over an expired one or one of an import.
 
     A reservation without SHA-256 is an import's claim of bytes in the store. The import notices when it is lost.
@@ -197,7 +197,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
     was = removal.change(before, Removal.NONE) if before and before.removal else {}
     if before and not is_same:
         sidecars.remove(before)
-    values = facts(upload) | {
+    values = artifact_columns(upload) | {
         "package": packages.package_for_update(channel, info.name),
         # The same bytes keep their time (CEP 47). Other bytes get a new time, even under an old name.
         "indexed_timestamp": before.indexed_timestamp if before and is_same else time.time_ns() // 1_000_000,
@@ -220,7 +220,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
     return artifact
 
 
-def facts(upload: Upload) -> dict[str, Any]:
+def artifact_columns(upload: Upload) -> dict[str, Any]:
     """Return the columns that describe the file. They also reset a removal and a quarantine."""
     info, received = upload.info, upload.received
     of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")

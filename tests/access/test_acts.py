@@ -21,10 +21,10 @@ from hub import protocols
 from publishing.removal import removal
 from publishing.uploads import upload
 from tests.access.test_matrix import address, body, rows
+from tests.act_requests import ACT_REQUESTS, ActRequest, demo, make_world, somebody
 from tests.archives import make_conda
 from tests.builders import make_key, make_publisher, received
 from tests.callers import bearing
-from tests.deeds import DEEDS, Deed, demo, make_world, somebody
 from tests.pages import Response, confirm, signed_in
 from tests.routes import every_route
 
@@ -127,9 +127,9 @@ def world() -> None:
     make_world()
 
 
-def do(deed: Deed, route: str, browser: Client) -> Response:
-    deed.prepare(browser)
-    return browser.post(reverse(route, args=deed.arguments), deed.values())
+def do(act_request: ActRequest, route: str, browser: Client) -> Response:
+    act_request.prepare(browser)
+    return browser.post(reverse(route, args=act_request.arguments), act_request.values())
 
 
 def done(action: str) -> list[AuditEvent]:
@@ -184,7 +184,7 @@ def test_act_by_another_method_records_no_event(method: str) -> None:
 
 
 def test_every_act_is_done_here_at_each_of_its_places() -> None:
-    assert set(DEEDS) == {(act.action, route) for act, route in DONE_HERE}
+    assert set(ACT_REQUESTS) == {(act.action, route) for act, route in DONE_HERE}
 
 
 @pytest.mark.parametrize(
@@ -217,42 +217,42 @@ def test_places_are_those_that_require_reauthentication(route: str, found: list[
 
 @pytest.mark.parametrize(("act", "route"), PROVED)
 def test_act_without_recent_login_requires_reauthentication(act: Act, route: str) -> None:
-    deed = DEEDS[act.action, route]
-    browser = signed_in(somebody(deed.by), is_fresh=False)
-    confirm(browser, somebody(deed.by), at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
-    answer = do(deed, route, browser)
+    act_request = ACT_REQUESTS[act.action, route]
+    browser = signed_in(somebody(act_request.by), is_fresh=False)
+    confirm(browser, somebody(act_request.by), at=time.time() - django_settings.ACCOUNT_REAUTHENTICATION_TIMEOUT - 1)
+    answer = do(act_request, route, browser)
     assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=")
     assert done(act.action) == []
 
 
 @pytest.mark.parametrize(("act", "route"), PLACES)
 def test_an_act_is_not_for_a_lower_role(act: Act, route: str) -> None:
-    deed = DEEDS[act.action, route]
-    browser = signed_in(somebody(deed.lower)) if deed.lower else Client()
-    answer = do(deed, route, browser)
+    act_request = ACT_REQUESTS[act.action, route]
+    browser = signed_in(somebody(act_request.lower)) if act_request.lower else Client()
+    answer = do(act_request, route, browser)
     assert answer.status_code in (HTTPStatus.FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND), answer
     assert done(act.action) == []
 
 
 @pytest.mark.parametrize(("act", "route"), PLACES)
 def test_no_key_does_an_act_by_a_page(act: Act, route: str) -> None:
-    deed = DEEDS[act.action, route]
-    secret = make_key(somebody(deed.by), scopes=SCOPES)
+    act_request = ACT_REQUESTS[act.action, route]
+    secret = make_key(somebody(act_request.by), scopes=SCOPES)
     AuditEvent.objects.all().delete()
-    deed.prepare(Client())
-    posted = {"revoke": "1"} if act.action == "key.revoke" else deed.values()
+    act_request.prepare(Client())
+    posted = {"revoke": "1"} if act.action == "key.revoke" else act_request.values()
     headers = {"Authorization": f"Bearer {secret}"}
-    answer = Client().post(reverse(route, args=deed.arguments), posted, headers=headers)
+    answer = Client().post(reverse(route, args=act_request.arguments), posted, headers=headers)
     assert answer.status_code in (HTTPStatus.FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
     assert done(act.action) == []
 
 
 @pytest.mark.parametrize(("act", "route"), PLACES)
 def test_act_is_recorded_and_mailed(act: Act, route: str) -> None:
-    deed = DEEDS[act.action, route]
-    do(deed, route, signed_in(somebody(deed.by)))
+    act_request = ACT_REQUESTS[act.action, route]
+    do(act_request, route, signed_in(somebody(act_request.by)))
     (event,) = done(act.action)
-    assert event.actor == somebody(deed.by)
+    assert event.actor == somebody(act_request.by)
     if act.action in BEFORE:
         assert BEFORE[act.action] in str(event.detail)
     if act.notice is None:

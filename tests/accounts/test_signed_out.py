@@ -7,7 +7,7 @@ import pytest
 from allauth.mfa.totp.internal.auth import TOTP
 from django.test import Client
 
-from channels_app.accounts.signed_out import NOTHING_SAVED
+from channels_app.accounts.lost_forms import NOTHING_SAVED
 from channels_app.models import Channel, User
 from tests.accounts import totp
 from tests.builders import make_artifact, make_user

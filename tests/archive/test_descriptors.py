@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from publishing.archive.descriptors import Watch
+from publishing.archive.descriptors import DescriptorCheck
 from publishing.archive.reader import BadPackage, read
 from tests.archives import make_conda, paths_entry, refusal, tar_member
 from tests.differential.shapes import raw_zstd
@@ -92,7 +92,7 @@ def test_described_package_of_a_zip_taken(tmp_path: Path) -> None:
 def test_watch_finds_a_descriptor_however_it_is_cut(around: bytes, piece_bytes: int) -> None:
     end = 300
     content = bytes(end) + around % struct.pack("<L2Q", 7, end, end) + bytes(300)
-    watch = Watch("pkg")
+    watch = DescriptorCheck("pkg")
 
     pieces = [content[start : start + piece_bytes] for start in range(0, len(content), piece_bytes)]
 

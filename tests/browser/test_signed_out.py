@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from channels_app.accounts.signed_out import NOTHING_SAVED
+from channels_app.accounts.lost_forms import NOTHING_SAVED
 from tests.archives import SHARED_PACKAGES
 from tests.browser.conftest import Person, Visit, sign_in
 from tests.browser.test_journey import GOOD, create_channel, drop

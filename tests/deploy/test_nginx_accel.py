@@ -39,7 +39,7 @@ HUBS_HEADERS = {
 SENTENCE = b"The package store does not answer. Nothing was changed; try again.\n"
 
 
-class Told(NamedTuple):
+class SentResponse(NamedTuple):
     """A response that a server sends."""
 
     status: int
@@ -68,7 +68,7 @@ class Server:
     """A server that sends `answer` to every request and records the requests."""
 
     def __init__(self) -> None:
-        self.answer = Told(200, {})
+        self.answer = SentResponse(200, {})
         self.received: list[ReceivedRequest] = []
         self.port = 0
 
@@ -119,12 +119,14 @@ class World(NamedTuple):
         return answer
 
     def from_folder(self, **headers: str) -> None:
-        self.hub.answer = Told(200, HUBS_HEADERS | {"X-Accel-Redirect": f"/.files/folder/{QUOTED_KEY}"} | headers)
+        self.hub.answer = SentResponse(
+            200, HUBS_HEADERS | {"X-Accel-Redirect": f"/.files/folder/{QUOTED_KEY}"} | headers
+        )
 
     def from_store(self, entry: str = "private/one", **headers: str) -> None:
         url = f"http://127.0.0.1:{self.store.port}/bucket/{QUOTED_KEY}?X-Amz-Signature=a%2Fb%2Bc"
         words = {"X-Accel-Redirect": f"/.files/store/{entry}/{QUOTED_KEY}", "X-Store-URL": url}
-        self.hub.answer = Told(200, HUBS_HEADERS | words | headers)
+        self.hub.answer = SentResponse(200, HUBS_HEADERS | words | headers)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,9 @@ def world(servers: World, request: pytest.FixtureRequest) -> World:
     """Put the same file in the folder and in the store; nginx has not cached it."""
     servers.hub.received.clear()
     servers.store.received.clear()
-    servers.store.answer = Told(200, {"ETag": '"md5"', "Last-Modified": "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT)
+    servers.store.answer = SentResponse(
+        200, {"ETag": '"md5"', "Last-Modified": "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT
+    )
     (servers.folder / "channels" / KEY).write_bytes(CONTENT)
     entry = f"private/{hashlib.sha256(request.node.name.encode()).hexdigest()}"
     servers.from_store(entry)
@@ -209,7 +213,7 @@ def test_store_gets_one_request_without_credentials(world: World) -> None:
 def test_every_state_of_a_file_and_every_visibility_has_an_entry_of_its_own(world: World, changed: str) -> None:
     world.from_store("private/one")
     world.ask()
-    world.store.answer = Told(200, {}, b"other bytes")
+    world.store.answer = SentResponse(200, {}, b"other bytes")
     assert world.ask().body == CONTENT
     world.from_store(changed)
     assert world.ask().body == b"other bytes"
@@ -227,7 +231,7 @@ def test_every_state_of_a_file_and_every_visibility_has_an_entry_of_its_own(worl
     ],
 )
 def test_internal_location_from_outside_is_404(world: World, path: str) -> None:
-    world.hub.answer = Told(404, {}, b"from the hub")
+    world.hub.answer = SentResponse(404, {}, b"from the hub")
     answer = world.ask(path, X_Accel_Redirect=path, X_Store_URL=f"http://127.0.0.1:{world.store.port}/")
     assert answer.status == 404
     assert CONTENT not in answer.body
@@ -235,7 +239,7 @@ def test_internal_location_from_outside_is_404(world: World, path: str) -> None:
 
 
 def test_no_header_of_a_client_leads_nginx_anywhere(world: World) -> None:
-    world.hub.answer = Told(200, {}, b"from the hub")
+    world.hub.answer = SentResponse(200, {}, b"from the hub")
     answer = world.ask(X_Accel_Redirect="/.files/store/x", X_Store_URL=f"http://127.0.0.1:{world.store.port}/")
     assert (answer.body, world.store.received) == (b"from the hub", [])
 
@@ -257,7 +261,7 @@ def test_headers_and_redirects_of_the_store_are_dropped(world: World) -> None:
         "Access-Control-Allow-Credentials": "true",
         "Access-Control-Expose-Headers": "x-amz-request-id",
     }
-    world.store.answer = Told(200, said, b"from the store")
+    world.store.answer = SentResponse(200, said, b"from the store")
     for _ in range(2):
         answer = world.ask()
         assert (answer.status, answer.body) == (200, b"from the store")
@@ -271,14 +275,14 @@ def test_headers_and_redirects_of_the_store_are_dropped(world: World) -> None:
 @pytest.mark.parametrize("name", ["Last-Modified", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"])
 def test_nginx_header_that_the_hub_does_not_send_is_not_there(sent: World, name: str) -> None:
     status, headers, _ = sent.hub.answer
-    sent.hub.answer = Told(status, {header: value for header, value in headers.items() if header != name})
-    sent.store.answer = Told(200, {name: "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT)
+    sent.hub.answer = SentResponse(status, {header: value for header, value in headers.items() if header != name})
+    sent.store.answer = SentResponse(200, {name: "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT)
     assert name not in sent.ask().headers
 
 
 def test_nginx_encoded_index_keeps_its_encoding_and_its_bytes(sent: World) -> None:
     status, headers, _ = sent.hub.answer
-    sent.hub.answer = Told(status, headers | {"Content-Encoding": "zstd", "Content-Type": "application/json"})
+    sent.hub.answer = SentResponse(status, headers | {"Content-Encoding": "zstd", "Content-Type": "application/json"})
     answer = sent.ask(Accept_Encoding="zstd, gzip")
     assert (answer.all("Content-Encoding"), answer.body) == (["zstd"], CONTENT)
     assert answer.all("Content-Type") == ["application/json"]
@@ -289,7 +293,7 @@ def test_nginx_encoded_index_keeps_its_encoding_and_its_bytes(sent: World) -> No
     [("text/css", True), ("text/javascript", True), ("image/svg+xml", True), ("font/woff2", False)],
 )
 def test_nginx_static_text_is_compressed(world: World, content_type: str, is_compressed: bool) -> None:
-    world.hub.answer = Told(200, {"Content-Type": content_type, "ETag": '"a"'}, CONTENT)
+    world.hub.answer = SentResponse(200, {"Content-Type": content_type, "ETag": '"a"'}, CONTENT)
     answer = world.ask("/static/x", Accept_Encoding="gzip")
     assert answer.all("Content-Encoding") == (["gzip"] if is_compressed else [])
     assert (gzip.decompress(answer.body) if is_compressed else answer.body) == CONTENT
@@ -299,31 +303,33 @@ def test_nginx_static_text_is_compressed(world: World, content_type: str, is_com
 
 def test_missing_file_of_a_public_channel_is_404_with_cors_headers(sent: World) -> None:
     (sent.folder / "channels" / KEY).unlink()
-    sent.store.answer = Told(404, {}, b"<Error/>")
+    sent.store.answer = SentResponse(404, {}, b"<Error/>")
     assert sent.ask().all("Access-Control-Allow-Origin") == ["*"]
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 416, 500, 503])
 def test_failing_store_gets_503_without_caching(world: World, status: int) -> None:
-    world.store.answer = Told(status, {"Location": "http://elsewhere.example"}, b"<Error>bucket-with-a-secret</Error>")
+    world.store.answer = SentResponse(
+        status, {"Location": "http://elsewhere.example"}, b"<Error>bucket-with-a-secret</Error>"
+    )
     answer = world.ask()
     assert (answer.status, answer.body) == (503, SENTENCE)
     assert answer.headers["Retry-After"] == "5"
     assert "no-store" in ", ".join(answer.all("Cache-Control"))
     assert "ETag" not in answer.headers
-    world.store.answer = Told(200, {}, CONTENT)
+    world.store.answer = SentResponse(200, {}, CONTENT)
     assert world.ask().body == CONTENT
 
 
 def test_a_store_that_is_not_there_is_503(world: World) -> None:
-    world.hub.answer = Told(200, {**world.hub.answer.headers, "X-Store-URL": "http://127.0.0.1:1/"})
+    world.hub.answer = SentResponse(200, {**world.hub.answer.headers, "X-Store-URL": "http://127.0.0.1:1/"})
     assert world.ask()[0::2] == (503, SENTENCE)
 
 
 def test_a_file_that_the_store_lacks_is_its_fault_unless_its_time_may_be_over(sent: World) -> None:
     (sent.folder / "channels" / KEY).unlink()
-    sent.store.answer = Told(404, {}, b"<Error/>")
+    sent.store.answer = SentResponse(404, {}, b"<Error/>")
     assert sent.ask()[0::2] == (503, SENTENCE)
     status, headers, _ = sent.hub.answer
-    sent.hub.answer = Told(status, {**headers, "X-File-May-Be-Gone": "yes"})
+    sent.hub.answer = SentResponse(status, {**headers, "X-File-May-Be-Gone": "yes"})
     assert sent.ask()[0::2] == (404, b"There is no such file any more.\n")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from hub.observability.logs import Line
+from hub.observability.logs import TextFormatter
 from hub.observability.redaction import redacted
 from hub.server.gunicorn_conf import logger_class
 from tests.builders import NO_KEY
@@ -94,7 +94,7 @@ def test_secret_in_a_traceback_is_redacted() -> None:
     except ValueError as error:
         trace = (ValueError, error, error.__traceback__)
     record = logging.LogRecord("hub", logging.ERROR, __file__, 1, "failed for %s", (NO_KEY,), trace)
-    line = Line().format(record)
+    line = TextFormatter().format(record)
     assert "]: failed for [hidden]\n  Traceback" in line
     assert NO_KEY not in line
 

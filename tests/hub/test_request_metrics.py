@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from channels_app.models import Channel, User
 from hub.observability import metrics, request_ids
-from hub.observability.logs import Json, Line
+from hub.observability.logs import JsonFormatter, TextFormatter
 from tests.builders import NO_KEY, make_key
 from tests.pages import signed_in
 
@@ -25,11 +25,11 @@ UUID = "6f1c1f0e-4f4c-4b53-9a8c-0d3f1b2a9c77"
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [Line().format(record) for record in caplog.records if record.name == "hub.access"]
+    return [TextFormatter().format(record) for record in caplog.records if record.name == "hub.access"]
 
 
 def objects(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    return [json.loads(Json().format(record)) for record in caplog.records if record.name == "hub.access"]
+    return [json.loads(JsonFormatter().format(record)) for record in caplog.records if record.name == "hub.access"]
 
 
 def count(route: str, method: str, status: int) -> float:
@@ -87,8 +87,8 @@ def test_lines_of_a_request_carry_its_id(client: Client, caplog: pytest.LogCaptu
     request_id = client.get("/healthz").headers["X-Request-ID"]
     record = logging.LogRecord("hub", logging.INFO, __file__, 1, "said %s", ("so",), None)
 
-    assert Line().format(record).endswith(f"INFO hub [{request_id}]: said so")
-    assert json.loads(Json().format(record))["request_id"] == request_id
+    assert TextFormatter().format(record).endswith(f"INFO hub [{request_id}]: said so")
+    assert json.loads(JsonFormatter().format(record))["request_id"] == request_id
 
 
 def test_there_is_no_access_log_unless_it_is_asked_for(client: Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -189,7 +189,7 @@ def test_a_trace_in_json_is_one_line_without_secrets() -> None:
         trace = (ValueError, error, error.__traceback__)
     record = logging.LogRecord("hub", logging.ERROR, __file__, 1, 'failed "%s"', (NO_KEY,), trace)
 
-    line = Json().format(record)
+    line = JsonFormatter().format(record)
 
     assert "\n" not in line
     found = json.loads(line)

@@ -109,7 +109,7 @@ def test_a_further_build_touches_the_changed_name_alone(channel: Channel, monkey
     made: list[str] = []
     original = fragments._entry
 
-    def counted(artifact: Artifact, *args: Any) -> fragments.Entry:
+    def counted(artifact: Artifact, *args: Any) -> fragments.ArtifactEntry:
         made.append(artifact.file_name)
         return original(artifact, *args)
 

@@ -15,8 +15,8 @@ from publishing.index import builds, turns
 from publishing.models import SubdirIndex
 from publishing.verification import stored_indexes
 from tests.builders import make_artifact
+from tests.sample_channel import REPODATA, read
 from tests.threads import at_once
-from tests.verifying import REPODATA, read
 
 
 def build(channel: Channel) -> SubdirIndex:

@@ -114,7 +114,7 @@ def test_order_removals_in_many_channels_delay_an_addition_by_one_build(channels
     while len(begun) < 2 * channels:
         removals = [turn(number, last_s=0, removes=True, channel_turn_at=at) for number, at in last.items()]
         first = turns.in_order([*removals, addition], now, removals_first=not went_first)[0]
-        went_first = turns.goes_first(first, now)
+        went_first = turns.has_priority(first, now)
         begun.append(first.index_id)
         addition = replace(addition, channel_turn_at=now) if first == addition else addition
         last |= {first.index_id: now} if first != addition else {}

@@ -48,7 +48,7 @@ def test_order_changes_in_all_channels_of_one_user_delay_anothers_by_one_build(r
             turn(number, last_s=0, removes=removes, channel_turn_at=at, owner_id=SAM) for number, at in last.items()
         ]
         first = turns.in_order([*sams, olgas], now, removals_first=not went_first)[0]
-        went_first = turns.goes_first(first, now)
+        went_first = turns.has_priority(first, now)
         begun.append(first.index_id)
         if first == olgas:
             olgas = replace(olgas, channel_turn_at=now)

@@ -175,7 +175,7 @@ def shared(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def count_as(program: str) -> None:
     """Act as a new process of `program` that counts one event."""
-    metrics.share(program)
+    metrics.use_shared_files(program)
     Counter("channelhub_tried", "Tried.", ["outcome"], registry=CollectorRegistry()).labels("published").inc()
 
 
@@ -195,12 +195,12 @@ def test_a_program_that_starts_forgets_its_own_past_and_no_other(shared: Path) -
     old.write_bytes(b"")
     os.utime(old, (0, 0))
 
-    metrics.forget("web")
+    metrics.remove_old_files("web")
 
     [left] = shared.iterdir()
     assert left.name.startswith("counter_worker-")
 
 
 def test_every_metric_has_a_description() -> None:
-    named = [*metrics.REGISTRY.collect(), *metrics_view.Now().collect()]
+    named = [*metrics.REGISTRY.collect(), *metrics_view.StateCollector().collect()]
     assert all(metric.documentation.endswith(".") and metric.name.startswith("channelhub_") for metric in named)

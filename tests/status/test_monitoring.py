@@ -28,7 +28,7 @@ def known() -> dict[str, set[str]]:
         found[f"{metric._name}_total"] = set(metric._labelnames)
     for histogram in (metrics.REQUEST_SECONDS, metrics.STORE, metrics.JOBS, metrics.BUILDS):
         found |= {histogram._name + suffix: set(histogram._labelnames) for suffix in OF_HISTOGRAMS}
-    for gauge in metrics_view.Now().collect():
+    for gauge in metrics_view.StateCollector().collect():
         found[gauge.name] = {label for sample in gauge.samples for label in sample.labels}
     # Metrics that this machine lacks: PostgreSQL, and a fetched trust root.
     return found | {"channelhub_database_connections": {"state"}, "channelhub_trust_root_age_seconds": set()}

@@ -148,14 +148,14 @@ def test_schedule_sends_no_job_to_a_full_queue(broker: Connection, sends: None) 
 def test_shorten_many_waiting_jobs_leaves_the_newest(broker: Connection) -> None:
     put(broker, "index", 500)
     put(broker, "housekeeping", 30)
-    queues.trim("index")
+    queues.drop_surplus("index")
     assert take_all(broker, "index") == [498, 499]
     assert take_all(broker, "housekeeping") == list(range(30))
 
 
 def test_shorten_few_waiting_jobs_leaves_all(broker: Connection) -> None:
     put(broker, "index", queues.SURPLUS - 1)
-    queues.trim("index")
+    queues.drop_surplus("index")
     assert queues.waiting()["index"].count == queues.SURPLUS - 1
 
 

@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from channels_app.models import Channel, User
 from hub import health
-from hub.health import Answer
+from hub.health import HealthResult
 from hub.queue.queues import Waiting
 from hub.sizes import GIB
 from publishing import failed_jobs
@@ -21,7 +21,7 @@ from tests.pages import messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
 BUILD = "publishing.tasks.build_index"
-WELL = dict.fromkeys(("database", "store", "broker"), Answer(0.002))
+WELL = dict.fromkeys(("database", "store", "broker"), HealthResult(0.002))
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def ada() -> Client:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, **problems: str) -> None:
-    found = WELL | {name: Answer(2.0, problem) for name, problem in problems.items()}
+    found = WELL | {name: HealthResult(2.0, problem) for name, problem in problems.items()}
     monkeypatch.setattr(health, "check", lambda: found)
 
 

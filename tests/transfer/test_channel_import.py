@@ -23,7 +23,7 @@ from tests.archives import make_conda, make_tar_bz2
 from tests.builders import make_channel, make_publisher, make_short_lived_token, make_user, received
 from tests.clients.reader import Reader
 from tests.clients.test_store import web_server
-from tests.verifying import build_index, found, publish, read
+from tests.sample_channel import build_index, found, publish, read
 
 FACTS = (
     *("subdir", "file_name", "version", "build", "build_number", "revision", "size_bytes", "sha256", "md5"),

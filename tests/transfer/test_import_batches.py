@@ -27,12 +27,12 @@ from publishing.index import builds
 from publishing.management.commands import importchannel
 from publishing.models import Reservation, SubdirIndex
 from publishing.transfer import channel_import, import_records
-from publishing.transfer.import_records import Checked, ImportOutcome, Records
+from publishing.transfer.import_records import CheckedPackage, ImportOutcome, Records
 from publishing.uploads import upload, values
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
+from tests.sample_channel import read
 from tests.transfer.test_channel_import import run
-from tests.verifying import read
 
 LIB = "demo/noarch/lib-1.0-0.conda"
 
@@ -60,7 +60,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     def set_up(work: Callable[[], object]) -> None:
         add, todo = Records.add, [work]
 
-        def after_work(self: Records, found: Sequence[Checked | ImportOutcome]) -> list[ImportOutcome]:
+        def after_work(self: Records, found: Sequence[CheckedPackage | ImportOutcome]) -> list[ImportOutcome]:
             while todo:
                 todo.pop()()
             return add(self, found)
@@ -113,12 +113,12 @@ def test_batch_with_a_row_that_the_database_refuses_takes_the_others_in(
     olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_unrecorded_packages(tmp_path, "a", "b", "c")
-    facts = upload.facts
+    facts = upload.artifact_columns
 
     def too_large(found: values.Upload) -> dict[str, Any]:
         return facts(found) | ({"build_number": 2**70} if found.info.name == "b" else {})
 
-    monkeypatch.setattr(upload, "facts", too_large)
+    monkeypatch.setattr(upload, "artifact_columns", too_large)
     code, lines = run("demo", "--owner", "olga")
     assert (code, known()) == (1, {"a", "c"})
     assert lines[0].startswith("demo/noarch/b-1.0-0.conda: The database rejects it: ")
@@ -298,10 +298,10 @@ def test_checks_ahead_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_import, "WAITING", 3)
     begun = []
 
-    def checks() -> Iterator[Future[Checked | ImportOutcome]]:
+    def checks() -> Iterator[Future[CheckedPackage | ImportOutcome]]:
         for number in range(10):
             begun.append(number)
-            done: Future[Checked | ImportOutcome] = Future()
+            done: Future[CheckedPackage | ImportOutcome] = Future()
             done.set_result(ImportOutcome(str(number)))
             yield done
 

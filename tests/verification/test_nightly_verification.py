@@ -14,7 +14,7 @@ from publishing import tasks
 from publishing.models import Verification
 from publishing.verification import verification
 from tests.builders import make_channel, make_user
-from tests.verifying import LIB, REPODATA
+from tests.sample_channel import LIB, REPODATA
 
 NOW = datetime(2026, 10, 5, 12, tzinfo=UTC)
 Jobs = list[tuple[object, ...]]

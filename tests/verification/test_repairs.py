@@ -27,7 +27,7 @@ from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel
 from tests.clients.reader import Reader
 from tests.clients.test_store import web_server
-from tests.verifying import LIB, MINE, REPODATA, SIGS, build_index, found, lib, publish, read
+from tests.sample_channel import LIB, MINE, REPODATA, SIGS, build_index, found, lib, publish, read
 
 
 def run(*arguments: str) -> tuple[int, list[str]]:

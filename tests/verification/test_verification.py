@@ -16,8 +16,8 @@ from channels_app.models import Artifact, AuditEvent, Channel
 from hub.storage import store
 from publishing.index import builds
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
+from tests.sample_channel import LIB, MINE, REPODATA, SHARDS, SIGS, found, read
 from tests.stores import S3Server, moto_server
-from tests.verifying import LIB, MINE, REPODATA, SHARDS, SIGS, found, read
 
 OLD = timedelta(hours=-1)
 

@@ -17,7 +17,7 @@ from publishing.models import Verification
 from publishing.removal import removal
 from publishing.verification import stored_artifacts, stored_indexes, unknown_files
 from tests.archives import make_conda
-from tests.verifying import LIB, SIGS, build_index, found, lib, publish
+from tests.sample_channel import LIB, SIGS, build_index, found, lib, publish
 
 Step = Callable[[Channel, User, Path], object]
 

@@ -37,7 +37,7 @@ def no_preparation(_: Client) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class ActRequest:
     """A POST of `posted`. `by` may do it, `lower` may not. `prepare` runs first, with the browser of the sender."""
 
     posted: Posted | Callable[[], Posted]
@@ -135,50 +135,50 @@ TEAM: Any = {"by": "tim", "lower": "vic", "arguments": ["mappers"]}
 OWN: Any = {"by": "vic", "lower": "", "arguments": []}
 ARTIFACT = ["demo", "noarch", FILE]
 # (action, route) → request. With an empty `lower`, an anonymous visitor may not do it.
-DEEDS = {
+ACT_REQUESTS = {
     # Without an invitation, only a team that the sender manages can be added.
-    ("member.add", "channel-members"): Deed(
+    ("member.add", "channel-members"): ActRequest(
         {"action": "add", "team": "divers", "role": "viewer"}, lower="cora", prepare=own_team
     ),
-    ("member.change", "channel-members"): Deed(
+    ("member.change", "channel-members"): ActRequest(
         {"action": "change", "username": "vic", "role": "contributor"}, by="mia", lower="cora"
     ),
-    ("member.remove", "channel-members"): Deed({"action": "remove", "username": "vic"}, by="mia", lower="cora"),
-    ("member.leave", "channel-leave"): Deed({}, by="cora", lower="sam"),
-    ("invitation.send", "channel-members"): Deed(
+    ("member.remove", "channel-members"): ActRequest({"action": "remove", "username": "vic"}, by="mia", lower="cora"),
+    ("member.leave", "channel-leave"): ActRequest({}, by="cora", lower="sam"),
+    ("invitation.send", "channel-members"): ActRequest(
         {"action": "add", "email": "new@example.org", "role": "viewer"}, by="mia", lower="cora"
     ),
-    ("invitation.accept", "invitation"): Deed({}, by="sam", lower="vic", arguments=[], prepare=invitation),
-    ("invitation.accept", "account-invitations"): Deed(
+    ("invitation.accept", "invitation"): ActRequest({}, by="sam", lower="vic", arguments=[], prepare=invitation),
+    ("invitation.accept", "account-invitations"): ActRequest(
         with_invitation, by="sam", lower="vic", arguments=[], prepare=invitation
     ),
-    ("channel.update", "channel-settings"): Deed(
+    ("channel.update", "channel-settings"): ActRequest(
         {"description": "", "visibility": "public", "confirm_visibility": "on"}, by="mia", lower="cora"
     ),
-    ("policy.change", "channel-policies"): Deed({"allow_overwrite": "on"}, by="mia", lower="cora"),
-    ("channel.transfer", "channel-danger"): Deed(
+    ("policy.change", "channel-policies"): ActRequest({"allow_overwrite": "on"}, by="mia", lower="cora"),
+    ("channel.transfer", "channel-danger"): ActRequest(
         {"action": "transfer", "transfer-username": "ida", "transfer-confirm": "demo"}
     ),
-    ("channel.delete", "channel-danger"): Deed({"action": "delete", "delete-confirm": "demo"}),
-    ("channel.restore", "channel-restore"): Deed({}, prepare=delete_channel),
-    ("artifact.restore", "artifact-remove"): Deed(
+    ("channel.delete", "channel-danger"): ActRequest({"action": "delete", "delete-confirm": "demo"}),
+    ("channel.restore", "channel-restore"): ActRequest({}, prepare=delete_channel),
+    ("artifact.restore", "artifact-remove"): ActRequest(
         {"action": "restore"}, by="mia", lower="cora", arguments=ARTIFACT, prepare=delete_artifact
     ),
-    ("artifact.release", "artifact-remove"): Deed(
+    ("artifact.release", "artifact-remove"): ActRequest(
         {"action": "release", "confirmation": FILE}, arguments=ARTIFACT, prepare=delete_artifact
     ),
-    ("key.create", "account-keys"): Deed(KEY, **OWN),
-    ("key.create", "channel-robots"): Deed(KEY),
-    ("key.revoke", "account-keys"): Deed(with_key, prepare=own_key, **OWN),
-    ("key.revoke", "channel-robots"): Deed(with_key, prepare=robot),
-    ("publisher.add", "channel-publishers"): Deed(PUBLISHER, by="mia", lower="cora"),
-    ("publisher.add", "publisher-new"): Deed(PUBLISHER | {"channel_name": "next"}, **OWN),
-    ("publisher.remove", "channel-publishers"): Deed(with_publisher, by="mia", lower="cora", prepare=publisher),
-    ("publisher.remove", "publisher-new"): Deed(with_publisher, prepare=pending_publisher, **OWN),
-    ("team.update", "team"): Deed(team_update, **TEAM),
-    ("team.delete", "team"): Deed({"action": "delete", "delete-confirm": "mappers"}, **TEAM),
-    ("team.invite", "team"): Deed({"action": "add", "who": "sam"}, **TEAM),
-    ("team.add", "team"): Deed({"action": "add", "who": "sam"}, prepare=administrator, **TEAM),
-    ("team.manager", "team"): Deed({"action": "manager", "username": "vic"}, **TEAM),
-    ("team.remove", "team"): Deed({"action": "remove", "username": "vic"}, **TEAM | {"lower": "sam"}),
+    ("key.create", "account-keys"): ActRequest(KEY, **OWN),
+    ("key.create", "channel-robots"): ActRequest(KEY),
+    ("key.revoke", "account-keys"): ActRequest(with_key, prepare=own_key, **OWN),
+    ("key.revoke", "channel-robots"): ActRequest(with_key, prepare=robot),
+    ("publisher.add", "channel-publishers"): ActRequest(PUBLISHER, by="mia", lower="cora"),
+    ("publisher.add", "publisher-new"): ActRequest(PUBLISHER | {"channel_name": "next"}, **OWN),
+    ("publisher.remove", "channel-publishers"): ActRequest(with_publisher, by="mia", lower="cora", prepare=publisher),
+    ("publisher.remove", "publisher-new"): ActRequest(with_publisher, prepare=pending_publisher, **OWN),
+    ("team.update", "team"): ActRequest(team_update, **TEAM),
+    ("team.delete", "team"): ActRequest({"action": "delete", "delete-confirm": "mappers"}, **TEAM),
+    ("team.invite", "team"): ActRequest({"action": "add", "who": "sam"}, **TEAM),
+    ("team.add", "team"): ActRequest({"action": "add", "who": "sam"}, prepare=administrator, **TEAM),
+    ("team.manager", "team"): ActRequest({"action": "manager", "username": "vic"}, **TEAM),
+    ("team.remove", "team"): ActRequest({"action": "remove", "username": "vic"}, **TEAM | {"lower": "sam"}),
 }
