@@ -56,7 +56,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     sidecars.remove(locked)
     locked.delete()
     quotas.mark_outdated(artifact.channel)
-    _update_package_and_index(artifact)
+    _update_package_and_index(locked)
 
 
 @transaction.atomic
@@ -137,7 +137,7 @@ def _set_quarantine(artifact: Artifact, reason: str) -> None:
 def _update_package_and_index(artifact: Artifact) -> None:
     """Update the package's row and mark the index stale. An artifact that leaves the index has priority."""
     packages.refresh(packages.package_for_update(artifact.channel, artifact.package.name))
-    is_out = artifact.pk is None or bool(artifact.removal or artifact.quarantine_reason)
+    is_out = bool(artifact.removal or artifact.quarantine_reason)
     builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)
 
 

@@ -15,7 +15,7 @@ from hub.errors import HubError
 from hub.storage import store
 from publishing import housekeeping
 from publishing.index import builds
-from publishing.models import SubdirIndex
+from publishing.models import IndexedName, SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload, values
 from tests.archives import make_conda
@@ -194,3 +194,19 @@ def test_is_own_for_channel_keys_compares_the_kind_of_credential(channel: Channe
     uploaders = [robot, personal, None]
     artifacts = [make_artifact(channel, version=str(n), uploaded_with=key) for n, key in enumerate(uploaders)]
     assert [removal.is_own(Actor(key=robot), each) for each in artifacts] == [True, False, False]
+
+
+def test_index_build_of_what_leaves_the_index_has_priority(artifact: Artifact, owner: Actor) -> None:
+    def has_priority() -> bool:
+        return IndexedName.objects.get(index__subdir="noarch", name="demo").removes
+
+    repodata()
+    removal.yank(actor=owner, artifact=artifact, reason="")
+    assert has_priority()
+    repodata()
+    removal.restore(actor=owner, artifact=artifact)
+    assert not has_priority()
+    removal.delete(actor=owner, artifact=artifact, reason="")
+    repodata()
+    removal.release(actor=owner, artifact=artifact)
+    assert has_priority()
