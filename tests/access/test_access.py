@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 import pytest
+from django.db import transaction
 
 from channels_app.access.permissions import (
     ANONYMOUS,
@@ -11,13 +12,14 @@ from channels_app.access.permissions import (
     Permission,
     channel_for,
     check_still_allowed,
+    lock_channel,
     visible_channels,
 )
 from channels_app.authentication import api_keys
 from channels_app.authentication.actors import live_token
 from channels_app.models import ApiKey, Channel, Role, User
 from hub.errors import HubError
-from tests.builders import make_channel, make_key, make_member, make_token, make_user
+from tests.builders import make_channel, make_key, make_member, make_robot, make_token, make_user
 
 R, U, D, M, O = Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE, Permission.OWN  # noqa: E741
 ROLES = {
@@ -163,3 +165,36 @@ def test_lists_show_only_readable_channels(channel: Channel, olga: User, sam: Us
     assert shown == {
         "nobody": ["public"], "owner": ["demo", "public"], "stranger": ["public"], "root": ["demo", "public"],
     }  # fmt: skip
+
+
+def test_visible_channels_of_a_key_are_those_that_it_reads(olga: User, max_: User) -> None:
+    one, other = make_channel("one", owner=olga), make_channel("other", owner=olga)
+    make_channel("public", owner=max_, is_private=False)
+    make_channel("stranger", owner=max_)
+    make_robot(other, olga, scopes=(R,))
+    make_robot(one, olga, scopes=(U,))
+    reading, uploading = (Actor(key=key) for key in ApiKey.objects.order_by("pk"))
+    actors = {
+        "all": key_actor(olga, R),
+        "one": key_actor(olga, R, channels=[one]),
+        "upload": key_actor(olga, U),
+        "application": Actor(user=olga, token=live_token(make_token(olga, "channel:read"))),
+        "application to upload": Actor(user=olga, token=live_token(make_token(olga, "channel:upload"))),
+        "channel key": reading,
+        "channel key to upload": uploading,
+    }
+    assert {name: sorted(channel.name for channel in visible_channels(actor)) for name, actor in actors.items()} == {
+        "all": ["one", "other", "public"],
+        "one": ["one", "public"],
+        "upload": ["public"],
+        "application": ["one", "other", "public"],
+        "application to upload": ["public"],
+        "channel key": ["other", "public"],
+        "channel key to upload": ["public"],
+    }
+
+
+def test_lock_channel_returns_the_current_row(channel: Channel, olga: User) -> None:
+    Channel.objects.update(description="new")
+    with transaction.atomic():
+        assert lock_channel(Actor(user=olga), channel, M).description == "new"

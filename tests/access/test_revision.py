@@ -339,6 +339,21 @@ def test_cached_decision_ends_with_the_credential(demo: Channel, monkeypatch: py
     assert read(secret) == 401
 
 
+def test_cached_right_to_read_is_no_right_to_upload(demo: Channel, tmp_path: Path) -> None:
+    make_member(demo, make_user("max"), Role.CONTRIBUTOR)
+    secret = make_key(User.objects.get(username="max"), scopes=("read",))
+    assert read(secret) == READ
+    assert upload(secret, make_conda(tmp_path))[:3] == "403"
+
+
+def test_decision_of_a_session_is_not_cached_for_requests_without_credential(demo: Channel) -> None:
+    browser = Client()
+    browser.force_login(User.objects.get(username="olga"))
+    assert browser.get(FILE, headers={"If-None-Match": "*"}).status_code == READ
+    assert decision_cache._decisions == {}
+    assert read("") == 401
+
+
 def test_refusals_are_not_cached(demo: Channel) -> None:
     secret = make_key(make_user("max"))
     assert read(secret) == 403

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from channels_app import identifiers
 from channels_app.access.permissions import Actor
 from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, AuditEvent, User
@@ -97,3 +98,21 @@ def test_an_unknown_scope_is_refused(olga: User, scopes: tuple[str, ...]) -> Non
     with pytest.raises(HubError, match="expected some of: read, upload, delete, manage"):
         make_key(olga, scopes=scopes)
     assert not ApiKey.objects.exists()
+
+
+def test_note_use_changes_no_other_key(olga: User) -> None:
+    make_key(olga)
+    key = api_keys.look_up(make_key(olga))
+    assert key is not None
+    api_keys.note_use(key)
+    assert list(ApiKey.objects.exclude(last_used_at=None)) == [key]
+
+
+def test_clean_globs_strips_sorts_and_drops_empty_ones() -> None:
+    assert api_keys.clean_globs([" Sample-* ", "", " ", "atlas", "ATLAS"], "A key") == ["atlas", "sample-*"]
+    most = [f"name-{number}" for number in range(api_keys.GLOBS_MAX - 1)] + ["x" * identifiers.NAME_MAX_CHARACTERS]
+    assert api_keys.clean_globs(most, "A key") == sorted(most)
+    for globs in ([*most, "more"], ["x" * (identifiers.NAME_MAX_CHARACTERS + 1)]):
+        with pytest.raises(HubError) as caught:
+            api_keys.clean_globs(globs, "A key")
+        assert caught.value.code == "bad_globs"

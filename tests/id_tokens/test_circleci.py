@@ -149,3 +149,8 @@ def test_a_strange_repository_is_named_but_not_linked() -> None:
 def test_its_fields_are_the_stable_ids() -> None:
     assert CIRCLECI.pins_in(circleci_claims()) == {}
     assert CIRCLECI.certificate(circleci_claims()) is None
+
+
+@pytest.mark.parametrize("missing", ["workflow-id", "job-id"])
+def test_circleci_provenance_without_workflow_or_job_has_no_link(missing: str) -> None:
+    assert CIRCLECI.provenance(changed(circleci_claims(), named({missing: ABSENT}))).run_url == ""

@@ -187,3 +187,10 @@ def test_refused_event_names_the_accepted_ones() -> None:
     assert difference is not None
     assert difference.is_event
     assert difference.sentence.startswith("Event: the token says 'pull_request', but the publisher is registered with ")
+
+
+def test_difference_of_a_generic_events_claim_names_the_field_of_the_publisher() -> None:
+    claims = generic_claims(event_name="pull_request")
+    difference = PROVIDERS["generic"].difference({"conditions": "team = release"}, {}, claims)
+    assert difference
+    assert (difference.name, difference.is_event, difference.found) == ("conditions", True, "pull_request")

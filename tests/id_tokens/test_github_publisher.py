@@ -163,3 +163,8 @@ def test_the_certificate_of_the_same_run() -> None:
         "build_config_uri": "https://github.com/octo-org/sample/.github/workflows/release.yml",
         "source_repository_ref": "refs/heads/main",
     }
+
+
+def test_clean_github_workflow_drops_blanks_and_the_folder() -> None:
+    cleaned = GITHUB.clean({"repository": "octo-org/sample", "workflow": "  .github/workflows/release.yml "})
+    assert cleaned["workflow"] == "release.yml"

@@ -4,8 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
+from publishing.id_tokens.claims import BadToken
+from publishing.id_tokens.provider import fault
+from publishing.id_tokens.providers import PROVIDERS
 from tests.id_tokens import builders
-from tests.id_tokens.builders import ABSENT, AUDIENCE, GITHUB_ISSUER, github_claims, json_bytes, signed
+from tests.id_tokens.builders import (
+    ABSENT,
+    AUDIENCE,
+    GITHUB_ISSUER,
+    buildkite_claims,
+    circleci_claims,
+    github_claims,
+    gitlab_claims,
+    json_bytes,
+    signed,
+)
 from tests.id_tokens.forged import (
     HEADER,
     of_claims,
@@ -202,3 +215,27 @@ def test_a_hostile_token_is_refused(make: Callable[[], str], expected: str) -> N
 
 def test_nesting_far_too_deep_is_refused_before_it_is_read() -> None:
     assert "nested" in refusal(of_payload(b'{"a":' * 1500 + b"1" + b"}" * 1500))
+
+
+CLAIMS_OF = {
+    "buildkite": buildkite_claims,
+    "circleci": circleci_claims,
+    "github": github_claims,
+    "gitlab": gitlab_claims,
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "claim"), [(name, claim) for name in CLAIMS_OF for claim in PROVIDERS[name].optional_claims]
+)
+def test_check_optional_claim_that_is_no_string_is_refused(provider: str, claim: str) -> None:
+    """Pages and attestations read these claims later, when the token is accepted already."""
+    with pytest.raises(BadToken) as caught:
+        PROVIDERS[provider].check(CLAIMS_OF[provider]() | {claim: 5})
+    assert caught.value.code == "bad_claim"
+
+
+def test_fault_value_of_the_greatest_length_is_valid() -> None:
+    field = PROVIDERS["github"].fields[2]
+    assert fault(field, "x" * field.max_characters) == ""
+    assert fault(field, "x" * (field.max_characters + 1))

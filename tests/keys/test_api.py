@@ -169,6 +169,8 @@ def test_whoami_with_an_expired_key_gets_401(client: Client, olga: User) -> None
 def test_too_many_channels_are_refused(client: Client) -> None:
     answer = client.get(WHOAMI + "?channel=a" + "&channel=a" * 20)
     assert (answer.status_code, answer.text) == (400, "21 channels were asked for; expected at most 20.\n")
+    assert answer.headers["X-Error-Code"] == "too_many_channels"
+    assert client.get(WHOAMI + "?channel=a" + "&channel=a" * 19).status_code == 200
 
 
 def test_whoami_by_other_methods_gets_405(client: Client) -> None:

@@ -89,6 +89,15 @@ def test_exchange_for_a_generic_issuer_names_token_and_event_by_subject_and_issu
     assert AuditEvent.objects.get(action="key.mint").target == "https://ci.example"
 
 
+@pytest.mark.parametrize(
+    ("claims", "code"), [({"event_name": "issue_comment"}, "event_refused"), ({"run_id": 5}, "bad_claim")]
+)
+def test_exchange_checks_what_the_provider_refuses(
+    client: Client, publisher: TrustedPublisher, claims: dict[str, Any], code: str
+) -> None:
+    assert refusal(mint(client, signed(github_claims(**claims))))[:2] == (422, code)
+
+
 def test_exchange_is_counted_by_provider_and_outcome(client: Client, publisher: TrustedPublisher) -> None:
     token = signed(github_claims())
     outcomes = [("github", "minted"), ("github", "replayed"), ("unknown", "malformed")]

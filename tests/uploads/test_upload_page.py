@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.contrib.messages import get_messages
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models import F
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -16,7 +17,7 @@ from channels_app.authentication.actors import NOT_FROM_HERE
 from channels_app.models import Artifact, Channel, Role, User
 from hub.sizes import MIB
 from publishing.index import builds
-from publishing.models import SubdirIndex
+from publishing.models import IndexedName, SubdirIndex
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_key, make_member
 
@@ -247,6 +248,8 @@ def test_the_status_follows_an_upload_into_the_index(channel: Channel, olga: Use
     assert "Indexed</span>" in client.get(PAGE).text.rpartition("</upload-queue>")[2]
     make_artifact(channel, version="2.0")
     assert client.get(STATUS, asked).json() == {f"noarch/{FILE}": "published"}  # its name is stale again
+    IndexedName.objects.update(made=F("changed"))
+    assert client.get(STATUS, asked).json() == {f"noarch/{FILE}": "indexed"}
 
 
 @pytest.mark.parametrize(
