@@ -152,16 +152,17 @@ def has_shape(secret: str) -> bool:
     return match is not None and match[2] == _checksum(match[1])
 
 
-def clean_globs(globs: Iterable[str], whose: str) -> list[str]:
+def clean_globs(globs: Iterable[str], holder: str) -> list[str]:
     """Validate and normalize the package names to which a key or a trusted publisher is limited.
 
-    `whose` is the subject of the error message.
+    `holder` is the subject of the error message.
     """
     cleaned = sorted({glob.strip().lower() for glob in globs if glob.strip()})
     if len(cleaned) > GLOBS_MAX or any(len(glob) > identifiers.NAME_MAX_CHARACTERS for glob in cleaned):
         raise bad_request(
             "bad_globs",
-            f"{whose} takes at most {GLOBS_MAX} package names of at most {identifiers.NAME_MAX_CHARACTERS} characters.",
+            f"{holder} takes at most {GLOBS_MAX} package names "
+            f"of at most {identifiers.NAME_MAX_CHARACTERS} characters.",
         )
     return cleaned
 

@@ -24,7 +24,7 @@ def examine(secret: str) -> tuple[Finding, Actor | None]:
             f"The key is damaged: its checksum does not fit. It has {len(secret)} characters; a key has {length}.",
             "Was it cut off when it was copied? Otherwise create a new key: a key is shown only once.",
         ), None
-    return _key(api_keys.look_up_any(secret))
+    return _describe_key(api_keys.look_up_any(secret))
 
 
 def rights(actor: Actor, name: str, needed: str) -> list[Finding]:
@@ -85,7 +85,7 @@ def _token(secret: str) -> tuple[Finding, Actor | None]:
     ), Actor(user=token.user, token=token)
 
 
-def _key(key: ApiKey | None) -> tuple[Finding, Actor | None]:
+def _describe_key(key: ApiKey | None) -> tuple[Finding, Actor | None]:
     """Describe the state of a key. Its holder may know it."""
     if key is None:
         return error(

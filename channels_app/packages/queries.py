@@ -69,9 +69,9 @@ def installable(channel: Channel) -> QuerySet[Package]:
     return Package.objects.filter(channel=channel).exclude(latest_version="")
 
 
-def find_packages(channel: Channel, *, text: str, subdir: str, order: str, with_gone: bool) -> QuerySet[Package]:
+def find_packages(channel: Channel, *, text: str, subdir: str, order: str, with_removed: bool) -> QuerySet[Package]:
     """Return the packages with every word of `text` in name or summary, and with a listed file in `subdir`."""
-    packages = Package.objects.filter(channel=channel) if with_gone else installable(channel)
+    packages = Package.objects.filter(channel=channel) if with_removed else installable(channel)
     for word in text.split()[:MAX_WORDS]:
         packages = packages.filter(Q(name__icontains=word) | Q(summary__icontains=word))
     if subdir:

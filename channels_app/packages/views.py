@@ -38,7 +38,7 @@ def channel(request: HttpRequest, channel: str) -> HttpResponse:
     may = permissions(actor, found)
     counts = queries.channel_counts(found)
     filters = _filters(request, counts["subdirs"])
-    packages = queries.find_packages(found, **filters, with_gone=Permission.DELETE in may)
+    packages = queries.find_packages(found, **filters, with_removed=Permission.DELETE in may)
     context = {
         "channel": found,
         "may": may,

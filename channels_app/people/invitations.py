@@ -74,9 +74,9 @@ def invite(
     return invitation
 
 
-def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
+def invite_into_team(*, user: User, team: Team, name_or_address: str) -> Invitation:
     """Invite somebody to the team, by user name or e-mail address."""
-    invitee = _person(who, is_address="@" in who)
+    invitee = _person(name_or_address, is_address="@" in name_or_address)
     _count(user, invitee)
     with transaction.atomic():
         locked = teams.lock_team(user, team)
@@ -91,23 +91,25 @@ def invite_into_team(*, user: User, team: Team, who: str) -> Invitation:
 
 
 @transaction.atomic
-def withdraw(*, actor: Actor, channel: Channel, who: str) -> None:
+def withdraw(*, actor: Actor, channel: Channel, name_or_address: str) -> None:
     """Delete an invitation, so that its link no longer works."""
     locked = lock_channel(actor, channel, Permission.MANAGE)
-    invitation = pending().filter(channel=locked, invitee_name=who).first()
+    invitation = pending().filter(channel=locked, invitee_name=name_or_address).first()
     if invitation is None:
-        raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to '{locked}'.")
+        raise not_found("no_invitation", f"There is no pending invitation of {name_or_address[:254]} to '{locked}'.")
     members.check_may_give(actor, locked, invitation.role)
     _record(Action.INVITATION_WITHDRAW, actor, invitation, invitation.invitee_name)
     invitation.delete()
 
 
 @transaction.atomic
-def withdraw_from_team(*, user: User, team: Team, who: str) -> None:
+def withdraw_from_team(*, user: User, team: Team, name_or_address: str) -> None:
     locked = teams.lock_team(user, team)
-    invitation = pending().filter(to_team=locked, invitee_name=who).first()
+    invitation = pending().filter(to_team=locked, invitee_name=name_or_address).first()
     if invitation is None:
-        raise not_found("no_invitation", f"There is no pending invitation of {who[:254]} to the team '{locked}'.")
+        raise not_found(
+            "no_invitation", f"There is no pending invitation of {name_or_address[:254]} to the team '{locked}'."
+        )
     log.record(Action.TEAM_WITHDRAW, by=Actor(user=user), target=locked.name, detail={"user": invitation.invitee_name})
     invitation.delete()
 
@@ -240,13 +242,13 @@ def _count(user: User, invitee: Invitee) -> None:
         counters.hit("mail-by-recipient", invitee.email, "mails to this address")
 
 
-def _person(who: str, *, is_address: bool) -> Invitee:
+def _person(name_or_address: str, *, is_address: bool) -> Invitee:
     """Return the invited by address or by user name; never both, since a name can look like another's address."""
     if is_address:
-        address = _address(who)
+        address = _address(name_or_address)
         owner = mail_addresses.verified(address).filter(user__is_active=True).select_related("user").first()
         return Invitee(address, email=address, user=owner.user if owner else None)
-    name = who.strip()
+    name = name_or_address.strip()
     if not user_names.is_possible(name):
         raise bad_request("bad_user_name", f"'{name[:60]}' is not a user name; expected one, or an e-mail address.")
     return Invitee(name, user=user_names.with_name(name).filter(is_active=True).first())

@@ -60,7 +60,7 @@ def _act(request: HttpRequest, actor: Actor, channel: Channel) -> str:
             return _removed(channel, **names)
         case "withdraw":
             invited = _text(request.POST, "who")
-            invitations.withdraw(actor=actor, channel=channel, who=invited)
+            invitations.withdraw(actor=actor, channel=channel, name_or_address=invited)
             return f"The invitation of {invited} was withdrawn; its link no longer works."
     raise bad_request("bad_action", "Unknown action. Reload the page.")
 

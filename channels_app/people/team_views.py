@@ -58,16 +58,16 @@ def team_page(request: HttpRequest, name: str) -> HttpResponse:
 
 def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -> HttpResponse:
     """Do the posted action, set its message, and redirect to a page that the user can see."""
-    username, who = _text(request.POST, "username"), _text(request.POST, "who")
+    username, name_or_address = _text(request.POST, "username"), _text(request.POST, "who")
     match request.POST.get("action"):
         case "update":
             team = teams.update(user=user, team=team, **values)
             message = "The team is saved."
         case "add":
-            message = _add(user, team, who)
+            message = _add(user, team, name_or_address)
         case "withdraw":
-            invitations.withdraw_from_team(user=user, team=team, who=who)
-            message = f"The invitation of {who} is withdrawn."
+            invitations.withdraw_from_team(user=user, team=team, name_or_address=name_or_address)
+            message = f"The invitation of {name_or_address} is withdrawn."
         case "manager" | "no-manager" as action:
             teams.set_manager(user=user, team=team, username=username, is_manager=action == "manager")
             change = "is now" if action == "manager" else "is no longer"
@@ -85,11 +85,11 @@ def _act(request: HttpRequest, user: User, team: Team, values: dict[str, Any]) -
     return redirect("team", team.name) if stays else redirect("account-teams")
 
 
-def _add(user: User, team: Team, who: str) -> str:
+def _add(user: User, team: Team, name_or_address: str) -> str:
     """Add the user if an administrator asks, else invite them. Return the message."""
     if user.is_superuser:
-        return f"{teams.add(user=user, team=team, who=who).user} is in the team now."
-    invitation = invitations.invite_into_team(user=user, team=team, who=who)
+        return f"{teams.add(user=user, team=team, name_or_address=name_or_address).user} is in the team now."
+    invitation = invitations.invite_into_team(user=user, team=team, name_or_address=name_or_address)
     return f"{invitation.invitee_name} is invited, and is in the team once the invitation is accepted."
 
 

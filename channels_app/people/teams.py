@@ -70,7 +70,7 @@ def delete(*, user: User, team: Team) -> None:
     locked.delete()
 
 
-def add(*, user: User, team: Team, who: str) -> TeamMember:
+def add(*, user: User, team: Team, name_or_address: str) -> TeamMember:
     """Add a user without an invitation, by user name or verified e-mail address: for administrators.
 
     All others use invitations.invite_into_team.
@@ -80,7 +80,7 @@ def add(*, user: User, team: Team, who: str) -> TeamMember:
         locked = lock_team(user, team)
         if not user.is_superuser:
             raise forbidden("invited_first", "People have to accept an invitation to a team first: send one.")
-        person = _person(who)
+        person = _person(name_or_address)
         if TeamMember.objects.filter(team=locked, user=person).exists():
             raise conflict("in_team", f"{person} is in the team '{locked}' already.")
         member = TeamMember.objects.create(team=locked, user=person)
@@ -185,14 +185,16 @@ def _membership(team: Team, username: str) -> TeamMember:
     return member
 
 
-def _person(who: str) -> User:
+def _person(name_or_address: str) -> User:
     # By address or by name, never both: a user name can look like another user's address.
-    by_address = User.objects.filter(pk__in=mail_addresses.verified(who).values("user"))
-    person = (by_address if "@" in who else user_names.with_name(who)).filter(is_active=True).first()
+    by_address = User.objects.filter(pk__in=mail_addresses.verified(name_or_address).values("user"))
+    person = (
+        (by_address if "@" in name_or_address else user_names.with_name(name_or_address)).filter(is_active=True).first()
+    )
     if person is None:
         raise not_found(
             "no_such_user",
-            f"No user has the user name or verified e-mail address '{who[:150]}'.",
+            f"No user has the user name or verified e-mail address '{name_or_address[:150]}'.",
         )
     return person
 

@@ -135,18 +135,18 @@ def build_until_current(index_id: int) -> None:
         pass
 
 
-def build_once(index_id: int, *, bound_s: float | None = None, begun: Callable[[], object] | None = None) -> bool:
+def build_once(index_id: int, *, bound_s: float | None = None, on_begin: Callable[[], object] | None = None) -> bool:
     """Build the index once. Return False if it is current or another worker is building it.
 
-    `begun` is called when the build begins.
+    `on_begin` is called when the build begins.
     """
     try:
         with try_lock(lock_name(index_id)) as held:
             stale = SubdirIndex.objects.filter(pk=index_id, requested_revision__gt=F("built_revision"))
             if not held or not stale.update(turn_at=timezone.now()):
                 return False
-            if begun:
-                begun()
+            if on_begin:
+                on_begin()
             build(stale.select_related("channel").get(), bound_s=bound_s)
             return True
     except Exception:

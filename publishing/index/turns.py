@@ -166,7 +166,7 @@ def _build_first_free(turns: Sequence[Turn]) -> bool:
 def _build(turn: Turn, *, has_more: bool) -> bool:
     """Build the index once. Return whether a build was tried; its failure is recorded and doesn't stop others."""
     try:
-        is_built = builds.build_once(turn.index_id, bound_s=BUILD_S, begun=partial(_begin, turn, has_more=has_more))
+        is_built = builds.build_once(turn.index_id, bound_s=BUILD_S, on_begin=partial(_begin, turn, has_more=has_more))
     except Exception as error:
         logger.exception("the build of index %s failed", turn.index_id)
         failed_jobs.record_failure(FAILED_BUILD, [turn.index_id], error)

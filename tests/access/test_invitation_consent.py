@@ -132,7 +132,7 @@ def test_declined_invitation_blocks_a_new_one_for_a_while(channel: Channel, olga
     assert "No pending invitations" in text(client.get(MINE))
     assert "Pending invitations" not in text(signed_in(olga).get(MEMBERS))
     with refused(404, "no_invitation", "There is no pending invitation of max to 'demo'"):
-        invitations.withdraw(actor=Actor(user=olga), channel=channel, who="max")
+        invitations.withdraw(actor=Actor(user=olga), channel=channel, name_or_address="max")
     invitations.delete_expired()
     assert Invitation.objects.exists()
     Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -146,12 +146,12 @@ def test_declined_invitation_of_a_team_or_address_blocks_a_new_one(
     make_address(max_, "max@example.org")
     invitations.decline(user=sam, invitation=ask(channel, olga, team="mappers"))
     invitations.decline(user=max_, invitation=ask(channel, olga, email="max@example.org"))
-    invitations.decline(user=max_, invitation=invitations.invite_into_team(user=sam, team=team, who="max"))
+    invitations.decline(user=max_, invitation=invitations.invite_into_team(user=sam, team=team, name_or_address="max"))
     for who in ({"team": "mappers"}, {"email": "MAX@example.org"}):
         with refused(409, "declined", "declined an invitation"):
             ask(channel, olga, **who)
     with refused(409, "declined", "max declined an invitation"):
-        invitations.invite_into_team(user=sam, team=team, who="max")
+        invitations.invite_into_team(user=sam, team=team, name_or_address="max")
     assert events()[-1][:2] == ("team.decline", "mappers")
 
 
@@ -170,10 +170,10 @@ def test_invitation_without_its_channel_team_or_right_ends(
     channel: Channel, olga: User, max_: User, sam: User, team: Team, end: str
 ) -> None:
     make_member(channel, sam, Role.OWNER)
-    into = invitations.invite_into_team(user=sam, team=team, who="max")
+    into = invitations.invite_into_team(user=sam, team=team, name_or_address="max")
     invitation = into if end == "team manager" else ask(channel, sam, username="max")
     if end == "withdrawn":
-        invitations.withdraw(actor=Actor(user=olga), channel=channel, who="max")
+        invitations.withdraw(actor=Actor(user=olga), channel=channel, name_or_address="max")
     elif end == "inviter":
         members.remove(actor=Actor(user=olga), channel=channel, username="sam")
     elif end == "expired":
@@ -194,7 +194,7 @@ def test_member_gets_no_invitation(channel: Channel, olga: User, max_: User, tea
     with refused(409, "is_member", "max is a member already: viewer."):
         ask(channel, olga, username="max")
     with refused(409, "in_team", "sam is in the team 'mappers' already."):
-        invitations.invite_into_team(user=sam, team=team, who="sam")
+        invitations.invite_into_team(user=sam, team=team, name_or_address="sam")
 
 
 @pytest.mark.parametrize(
@@ -229,9 +229,9 @@ def test_limit_of_one_inviter_leaves_others_unlimited(
 
 def test_only_team_managers_invite_into_the_team(olga: User, team: Team) -> None:
     with refused(403, "managers_only", "Only managers of the team 'mappers' may do that"):
-        invitations.invite_into_team(user=olga, team=team, who="max")
+        invitations.invite_into_team(user=olga, team=team, name_or_address="max")
     with refused(403, "managers_only", "Only managers"):
-        invitations.withdraw_from_team(user=olga, team=team, who="max")
+        invitations.withdraw_from_team(user=olga, team=team, name_or_address="max")
 
 
 def test_list_shows_the_outcome_of_the_invitation_mail(channel: Channel, olga: User, settings: Settings) -> None:

@@ -42,7 +42,7 @@ def test_team_with_a_lookalike_address_adds_no_user(admin_user: User, olga: User
     team = make_team("mappers", manager=olga)
     make_address(sam, address)
     with refused(404, "no_such_user", "No user has the user name or verified e-mail address"):
-        teams.add(user=admin_user, team=team, who=MEANT[address])
+        teams.add(user=admin_user, team=team, name_or_address=MEANT[address])
 
 
 def test_capitals_make_no_other_address(channel: Channel, olga: User, sam: User) -> None:

@@ -31,7 +31,7 @@ def test_invitations_and_teams_find_users_in_any_capitals(
 ) -> None:
     invitations.invite(actor=Actor(user=olga), channel=channel, username="MAX", role="viewer")
     assert Invitation.objects.get().user == max_
-    assert teams.add(user=admin_user, team=make_team("mappers"), who="Max").user == max_
+    assert teams.add(user=admin_user, team=make_team("mappers"), name_or_address="Max").user == max_
 
 
 @pytest.mark.parametrize(

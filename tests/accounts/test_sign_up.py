@@ -137,7 +137,7 @@ def test_invited_address_alone_may_sign_up(invited: Client) -> None:
 
 
 def test_a_withdrawn_invitation_is_none(invited: Client, channel: Channel, olga: User) -> None:
-    invitations.withdraw(actor=Actor(user=olga), channel=channel, who="ada@example.org")
+    invitations.withdraw(actor=Actor(user=olga), channel=channel, name_or_address="ada@example.org")
     assert "You need an invitation to sign up on this hub." in text(invited.get(SIGN_UP))
 
 

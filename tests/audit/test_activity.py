@@ -102,7 +102,7 @@ def test_activity_describes_teams_and_invitations(owner: Client, channel: Channe
     members.add(actor=actor, channel=channel, team="mappers", role=Role.VIEWER)
     for email in ("ada@example.org", "eve@example.org", "jo@example.org"):
         invitations.invite(actor=actor, channel=channel, email=email, role=Role.OWNER)
-    invitations.withdraw(actor=actor, channel=channel, who="jo@example.org")
+    invitations.withdraw(actor=actor, channel=channel, name_or_address="jo@example.org")
     for name, answer in (("ada", invitations.accept), ("eve", invitations.decline)):
         user, email = make_user(name), f"{name}@example.org"
         make_address(user, email)

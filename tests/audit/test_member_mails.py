@@ -125,7 +125,7 @@ def test_transfer_is_mailed_to_old_and_new_owners(channel: Channel, olga: User, 
 def test_a_rename_at_once_keeps_no_mail_back(channel: Channel, olga: User, sam: User, team: Team) -> None:
     """Rename the team after the event: the worker looks the recipients up later."""
     make_team_member(channel, team)
-    invitation = invitations.invite_into_team(user=sam, team=team, who=make_user("eve").username)
+    invitation = invitations.invite_into_team(user=sam, team=team, name_or_address=make_user("eve").username)
     invitations.accept(user=User.objects.get(username="eve"), invitation=invitation)
     added = AuditEvent.objects.latest("pk")
     for name in ("surveyors", "mappers-2"):

@@ -91,8 +91,8 @@ from channels_app.access.permissions import Actor
 olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
 mappers = teams.create(user=olga, name='mappers', description='Who draw the maps')
 max_ = User.objects.get(username='max')
-invitations.accept(user=max_, invitation=invitations.invite_into_team(user=olga, team=mappers, who='max'))
-invitations.invite_into_team(user=olga, team=mappers, who='ada')
+invitations.accept(user=max_, invitation=invitations.invite_into_team(user=olga, team=mappers, name_or_address='max'))
+invitations.invite_into_team(user=olga, team=mappers, name_or_address='ada')
 members.add(actor=Actor(user=olga), channel=channel, team='mappers', role='contributor')
 invitations.invite(actor=Actor(user=olga), channel=channel, email='mara@example.org', role='maintainer')
 """

@@ -135,10 +135,10 @@ def test_a_team_that_was_removed_comes_back_by_no_other_name(
 
 
 def test_removed_team_member_does_not_return_by_an_address(team: Team, tim: User, mia: User) -> None:
-    invitation = invitations.invite_into_team(user=tim, team=team, who="mia@example.org")
+    invitation = invitations.invite_into_team(user=tim, team=team, name_or_address="mia@example.org")
     TeamMember.objects.create(team=team, user=mia)
     teams.remove(user=tim, team=team, username="mia")
     rename(team, tim, "charts")
     invitation.refresh_from_db()
     check_is_over(mia, invitation, "the team 'charts'")
-    invitations.accept(user=mia, invitation=invitations.invite_into_team(user=tim, team=team, who="mia"))
+    invitations.accept(user=mia, invitation=invitations.invite_into_team(user=tim, team=team, name_or_address="mia"))

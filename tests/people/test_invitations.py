@@ -101,7 +101,7 @@ def test_owners_alone_invite_owners_and_touch_their_invitations(channel: Channel
     with refused(403, "owners_only", "Only owners"):
         invite(channel, max_, role=Role.VIEWER)
     with refused(403, "owners_only", "Only owners"):
-        invitations.withdraw(actor=Actor(user=max_), channel=channel, who=ADDRESS)
+        invitations.withdraw(actor=Actor(user=max_), channel=channel, name_or_address=ADDRESS)
     with refused(400, "bad_role", "'boss' is not a role"):
         invite(channel, olga, role="boss")
 
@@ -115,7 +115,7 @@ def test_members_below_maintainer_may_not_invite_or_withdraw(
     with refused(403, code, "max may read 'demo' but not manage there"):
         invite(channel, max_)
     with refused(403, code, "not manage there"):
-        invitations.withdraw(actor=Actor(user=max_), channel=channel, who=ADDRESS)
+        invitations.withdraw(actor=Actor(user=max_), channel=channel, name_or_address=ADDRESS)
 
 
 def test_strangers_and_keys_without_the_scope_may_not_invite(channel: Channel, olga: User, sam: User) -> None:
@@ -132,11 +132,11 @@ def test_strangers_and_keys_without_the_scope_may_not_invite(channel: Channel, o
 
 def test_a_withdrawn_one_is_gone(channel: Channel, olga: User, ada: User) -> None:
     invitation = invite(channel, olga)
-    invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS)
+    invitations.withdraw(actor=Actor(user=olga), channel=channel, name_or_address=ADDRESS)
     with refused(404, "no_invitation", "The invitation is no longer valid"):
         invitations.accept(user=ada, invitation=invitation)
     with refused(404, "no_invitation", "There is no pending invitation of ada@example.org to 'demo'."):
-        invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS)
+        invitations.withdraw(actor=Actor(user=olga), channel=channel, name_or_address=ADDRESS)
 
 
 @pytest.mark.parametrize("address", [None, "other@example.org", "unverified"])
@@ -284,6 +284,6 @@ def test_accepting_and_withdrawing_at_once_is_one_or_the_other(
         results = at_once(
             lambda: invitations.accept(user=ada, invitation=invitation) and None,
             lambda: invitations.accept(user=ada, invitation=invitation) and None,
-            lambda: invitations.withdraw(actor=Actor(user=olga), channel=channel, who=ADDRESS),
+            lambda: invitations.withdraw(actor=Actor(user=olga), channel=channel, name_or_address=ADDRESS),
         )
         assert sorted(map(str, results)) == ["None", "no_invitation", "no_invitation"]

@@ -61,7 +61,7 @@ def test_a_team_is_changed(admin_user: User, team: Team) -> None:
 @pytest.mark.parametrize("who", ["sam", "SAM", "sam@example.org", "SAM@example.org"])
 def test_people_are_added_by_exact_name_or_verified_address(admin_user: User, sam: User, team: Team, who: str) -> None:
     make_address(sam, "sam@example.org")
-    teams.add(user=admin_user, team=team, who=who)
+    teams.add(user=admin_user, team=team, name_or_address=who)
     assert people(team) == {"olga": True, "max": False, "sam": False}
     assert events() == [("team.add", "mappers", {"user": "sam"})]
 
@@ -72,32 +72,32 @@ def test_team_adds_no_unknown_or_inactive_user(admin_user: User, sam: User, team
     make_address(make_user("gone", is_active=False), "gone@example.org")
     make_user("fake@example.org")
     with refused(404, "no_such_user", f"No user has the user name or verified e-mail address '{who}'."):
-        teams.add(user=admin_user, team=team, who=who)
+        teams.add(user=admin_user, team=team, name_or_address=who)
 
 
 @pytest.mark.parametrize("who", ["sam", "nobody", "max", "sam@example.org"])
 def test_team_adds_a_user_only_by_accepting(olga: User, sam: User, team: Team, who: str) -> None:
     with refused(403, "invited_first", "People have to accept an invitation to a team first: send one."):
-        teams.add(user=olga, team=team, who=who)
+        teams.add(user=olga, team=team, name_or_address=who)
 
 
 def test_team_member_added_again_is_refused(admin_user: User, team: Team) -> None:
     with refused(409, "in_team", "max is in the team 'mappers' already."):
-        teams.add(user=admin_user, team=team, who="max")
+        teams.add(user=admin_user, team=team, name_or_address="max")
 
 
 def test_adding_has_a_limit(admin_user: User, team: Team, settings: Settings) -> None:
     settings.HUB_RATE_LIMITS = {"invitation-by-account": 1}
     with refused(404, "no_such_user", "No user"):
-        teams.add(user=admin_user, team=team, who="ada")
+        teams.add(user=admin_user, team=team, name_or_address="ada")
     with refused(429, "too_many", "Too many additions to teams by you: more than 1"):
-        teams.add(user=admin_user, team=team, who="ada")
+        teams.add(user=admin_user, team=team, name_or_address="ada")
 
 
 CHANGES: dict[str, Callable[[User, Team], object]] = {
     "update": lambda user, team: teams.update(user=user, team=team, name="x", description="", group=""),
     "group": lambda user, team: teams.update(user=user, team=team, name="mappers", description="", group="admins"),
-    "add": lambda user, team: teams.add(user=user, team=team, who="sam"),
+    "add": lambda user, team: teams.add(user=user, team=team, name_or_address="sam"),
     "manager": lambda user, team: teams.set_manager(user=user, team=team, username="max", is_manager=True),
     "no manager": lambda user, team: teams.set_manager(user=user, team=team, username="olga", is_manager=False),
     "remove": lambda user, team: teams.remove(user=user, team=team, username="olga"),
