@@ -21,7 +21,7 @@ from channels_app.rate_limits import counters
 from channels_app.rest import idempotency
 from hub.locks import try_lock
 from hub.storage import store
-from publishing.index import repodata
+from publishing.index import shards
 from publishing.index.builds import lock_name
 from publishing.models import Reservation, RetiredShard
 from publishing.removal import removal
@@ -82,7 +82,7 @@ def _remove_retired_shards() -> None:
     long_ago = timezone.now() - timedelta(days=settings.HUB_RETIRED_SHARD_DAYS)
     retired = RetiredShard.objects.filter(retired_at__lt=long_ago).select_related("index__channel")
     for shard in retired.iterator():
-        store().delete(f"{shard.index.channel.name}/{shard.index.subdir}/{repodata.shard_file(shard.sha256)}")
+        store().delete(f"{shard.index.channel.name}/{shard.index.subdir}/{shards.shard_file(shard.sha256)}")
         shard.delete()
 
 

@@ -21,7 +21,7 @@ from publishing.downloads import delivery
 from publishing.downloads.cross_origin import headers as cross_origin_headers
 from publishing.downloads.cross_origin import preflight_headers
 from publishing.downloads.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
-from publishing.index import repodata
+from publishing.index import empty_files, repodata, shards
 
 # SQL, because it runs at every request: the ORM would take ten times as long to build the query and the model.
 PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, indexed_timestamp, removal FROM channels_app_artifact
@@ -109,7 +109,7 @@ def _find(lookup: ChannelLookup, path: str) -> File:
         raise not_found("no_such_file", f"'{lookup.channel}' has no '{path}'; expected <subdir>/<file>{_hint(path)}.")
     if name in repodata.SUBDIR_FILES:
         return _index_file(lookup, subdir, name)
-    if shard := repodata.SHARD.match(name):
+    if shard := shards.SHARD.match(name):
         lookup.row("SELECT 1 WHERE TRUE")
         return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{lookup.channel.name}/{path}", may_be_gone=True)
     if sidecar := repodata.SIDECAR.match(name):
@@ -138,7 +138,7 @@ def _index_file(lookup: ChannelLookup, subdir: str, name: str) -> File:
         # The time of an older build of current_repodata.json is not stored.
         modified = _seconds(built_at) if etag == newest else 0
         return File(etag, CHECK_EACH_TIME, content_type, key=key, modified=modified, is_also_zst=is_also_zst)
-    content = repodata.empty_file(subdir, name)
+    content = empty_files.empty_file(subdir, name)
     if content is None:
         message = f"'{lookup.channel}' has no subdir '{subdir}': nothing was published there yet."
         raise not_found("no_such_subdir", message)

@@ -25,7 +25,7 @@ from hub.celery import wake
 from hub.locks import try_lock
 from hub.observability import metrics
 from hub.storage import store
-from publishing.index import channel_files, fragments, repodata, writer
+from publishing.index import channel_files, fragments, repodata, shards, writer
 from publishing.index.repodata import Layout, Revision
 from publishing.models import IndexedName, SubdirIndex
 
@@ -264,9 +264,9 @@ def _write_files(index: SubdirIndex) -> None:
 
 
 def shard_index(index: SubdirIndex, revision_3: Revision | None) -> bytes:
-    shards = dict(index.names.exclude(shard_sha256="").values_list("name", "shard_sha256"))
+    digests = dict(index.names.exclude(shard_sha256="").values_list("name", "shard_sha256"))
     created_at = repodata.timestamp(datetime.now(UTC))
-    return repodata.shard_index(index.subdir, shards, created_at=created_at, revision_3=revision_3)
+    return shards.shard_index(index.subdir, digests, created_at=created_at, revision_3=revision_3)
 
 
 def layouts(index: SubdirIndex, revision_3: Revision | None) -> dict[str, Layout]:

@@ -23,7 +23,7 @@ from channels_app.models import Artifact
 from hub import temporary
 from hub.plain_text import visible
 from hub.storage import store
-from publishing.index import repodata
+from publishing.index import repodata, shards
 from publishing.index.repodata import Revision, Section
 from publishing.index.spool import Spool
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
@@ -126,7 +126,7 @@ def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked:
         if listed[name]:
             counts = Counter(repodata.section_of(place)[0] for place in listed[name])
             packed = _spooled(spool, islice(entries, len(listed[name])))
-            spool.add_shard(name, repodata.shard_chunks(counts, packed, removed))
+            spool.add_shard(name, shards.shard_chunks(counts, packed, removed))
         spool.end(name)
 
 
@@ -159,7 +159,7 @@ def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_che
 
 
 def _entry(row: Artifact, newest: Collection[int] = ()) -> ArtifactEntry:
-    return ArtifactEntry(repodata.entries(row, is_newest=row.pk in newest), repodata.shard_entry(row))
+    return ArtifactEntry(repodata.entries(row, is_newest=row.pk in newest), shards.shard_entry(row))
 
 
 def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) -> list[ArtifactEntry]:
@@ -219,7 +219,7 @@ def _put_shards(index: SubdirIndex, spool: Spool) -> None:
     folder = f"{index.channel.name}/{index.subdir}"
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         put = pool.map(
-            lambda shard: store().put(f"{folder}/{repodata.shard_file(shard.sha256)}", shard.content),
+            lambda shard: store().put(f"{folder}/{shards.shard_file(shard.sha256)}", shard.content),
             spool.shards.values(),
         )
         list(put)

@@ -5,19 +5,14 @@ each section of a file: `"file name":{record},…`. Fragments are joined by comm
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-import msgpack
 import orjson
-import zstandard
 from rattler import Version
 
-from channels_app.identifiers import KNOWN_SUBDIRS
 from channels_app.packages import timestamps
 from hub.sizes import KIB
 
@@ -28,7 +23,6 @@ CURRENT_ZST = "current_repodata.json.zst"
 RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 SHARD_INDEX = "repodata_shards.msgpack.zst"
-SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
 SIDECAR = re.compile(r"([^/]+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
 CHANNELDATA = "channeldata.json"
 NOTICES = "notices.json"
@@ -57,7 +51,6 @@ FEATURES = ("activate.d", "binary_prefix", "deactivate.d", "post_link", "pre_lin
 # On repodata, level 1 is faster than level 3 and compresses better.
 ZSTD_LEVEL = 1
 EMPTY_NOTICES = b'{"notices":[]}'
-NEVER_BUILT = "1970-01-01T00:00:00Z"
 
 
 class Listed(Protocol):
@@ -156,56 +149,10 @@ def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
     return [row for row, version in zip(rows, versions, strict=True) if version == last]
 
 
-def shard_chunks(counts: Mapping[str, int], entries: Iterator[bytes], removed: Sequence[str]) -> Iterator[bytes]:
-    """Yield one name's shard in msgpack, uncompressed (CEP 16). `entries` come in the order of the sections' counts."""
-    pack, v3 = msgpack.Packer(), {section[3:]: n for section, n in counts.items() if section.startswith("v3.")}
-
-    def section(key: str, count: int) -> Iterator[bytes]:
-        yield pack.pack(key) + pack.pack_map_header(count)
-        yield from islice(entries, count)
-
-    yield pack.pack_map_header(4 if v3 else 3)
-    yield from section("packages", counts.get("packages", 0))
-    yield from section("packages.conda", counts.get("packages.conda", 0))
-    yield pack.pack("removed") + pack.pack(removed)
-    if v3:
-        yield pack.pack("v3") + pack.pack_map_header(len(v3))
-        for extension, count in v3.items():
-            yield from section(extension, count)
-
-
-def shard_entry(row: Row) -> bytes:
-    """Pack a record and its key for a shard, with checksums as bytes (CEP 16)."""
-    _, key = section_of(row)
-    packed = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
-    return bytes(msgpack.packb(key) + msgpack.packb(packed))
-
-
-def shard_file(sha256: str) -> str:
-    """Return the path of the shard with this SHA-256, relative to its subdir (CEP 16)."""
-    return f"shards/{sha256}.msgpack.zst"
-
-
-def shard_index(
-    subdir: str, shards: Mapping[str, str], *, created_at: str, revision_3: Revision | None = None
-) -> bytes:
-    """Build the shard index (CEP 16). `shards`: package name → SHA-256 of its shard in hex.
-
-    Both URLs are relative, because absolute URLs would drop `/t/<key>/`.
-    """
-    info = {"subdir": subdir, "base_url": "./", "shards_base_url": "./shards/", "created_at": created_at}
-    content = {
-        "version": 1,
-        "info": info | _revisions(revision_3),
-        "shards": {name: bytes.fromhex(sha256) for name, sha256 in shards.items()},
-    }
-    return zstandard.compress(msgpack.packb(content), ZSTD_LEVEL)
-
-
 def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
     """Return the layout of repodata.json: literal text and sections (CEP 36, CEP 48)."""
     layout: Layout = (
-        f'{{"info":{_text({"subdir": subdir} | _revisions(revision_3))},"packages":{{',
+        f'{{"info":{_text({"subdir": subdir} | revisions(revision_3))},"packages":{{',
         Section("packages"),
         '},"packages.conda":{',
         Section("packages.conda"),
@@ -279,46 +226,15 @@ def _newest_run_exports(rows: Sequence[SummaryRow]) -> dict[str, Any]:
     return kept
 
 
-def empty_file(subdir: str, file_name: str) -> bytes | None:
-    """Return an empty but valid index file for a known subdir, or None if there is no such file."""
-    if subdir and subdir not in KNOWN_SUBDIRS:
-        return None
-    files = _empty_subdir_files(subdir) if subdir else empty_channel_files()
-    return files.get(file_name)
-
-
-def empty_channel_files() -> dict[str, bytes]:
-    return {CHANNELDATA: _without_sections(channeldata_layout(["noarch"])), NOTICES: EMPTY_NOTICES}
-
-
 def timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@cache
-def _empty_subdir_files(subdir: str) -> dict[str, bytes]:
-    repodata = _without_sections(repodata_layout(subdir))
-    run_exports = _without_sections(run_exports_layout(subdir))
-    return {
-        SHARD_INDEX: shard_index(subdir, {}, created_at=NEVER_BUILT),
-        REPODATA: repodata,
-        REPODATA_ZST: zstandard.compress(repodata),
-        CURRENT: repodata,
-        CURRENT_ZST: zstandard.compress(repodata),
-        RUN_EXPORTS: run_exports,
-        RUN_EXPORTS_ZST: zstandard.compress(run_exports),
-    }
-
-
-def _revisions(revision_3: Revision | None) -> dict[str, Any]:
+def revisions(revision_3: Revision | None) -> dict[str, Any]:
     if revision_3 is None:
         return {}
     v3 = {"n_packages": revision_3.n_packages, "oldest": revision_3.oldest, "newest": revision_3.newest}
     return {"repodata_revisions": {"v3": v3}}
-
-
-def _without_sections(layout: Layout) -> bytes:
-    return "".join(part for part in layout if isinstance(part, str)).encode()
 
 
 def _text(value: Any) -> str:

@@ -25,7 +25,7 @@ from channels_app.models import Artifact, Channel
 from hub import temporary
 from hub.locks import wait_for_lock
 from hub.storage import NotInStore, hashed, kept, store
-from publishing.index import builds, channel_files, fragments, repodata, writer
+from publishing.index import builds, channel_files, fragments, repodata, shards, writer
 from publishing.index.spool import PARTS_AT_ONCE, Spool
 from publishing.models import IndexedName, SubdirIndex
 from publishing.verification.differences import Difference, DifferenceKind
@@ -104,7 +104,7 @@ def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
         return _differing_summary(row, names)
     found = _digests(_stored_parts(row, names))
     named = dict(row.names.exclude(shard_sha256="").filter(name__in=names).values_list("name", "shard_sha256"))
-    keys = {name: _key(row, repodata.shard_file(sha256)) for name, sha256 in named.items()}
+    keys = {name: _key(row, shards.shard_file(sha256)) for name, sha256 in named.items()}
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         hashes = dict(zip(keys, pool.map(_sha256, keys.values()), strict=True))
     with fragments.spooled(row, names, is_checked=False) as spool:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from channels_app.models import Artifact, Channel
 from hub.storage import store
 from publishing.attestations import sidecars
-from publishing.index import builds, repodata
+from publishing.index import builds, repodata, shards
 from publishing.models import IndexedName, Reservation, RetiredShard
 from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import Inventory
@@ -45,7 +45,7 @@ def unknown_channels() -> list[Difference]:
 def classify(channel: Channel, key: str) -> DifferenceKind | None:
     """Return the kind of an unknown key by the current rows. Return None if it is known, being uploaded or gone."""
     subdir, _, path = key.removeprefix(f"{channel}/").partition("/")
-    if repodata.SHARD.match(path):
+    if shards.SHARD.match(path):
         kind = None if _is_shard(channel, subdir, path) else DifferenceKind.LEFTOVER
     elif match := repodata.SIDECAR.match(path):
         kind = _sidecar(channel, subdir, match[1], match[2])
@@ -76,9 +76,9 @@ def _shards(channel: Channel) -> Iterator[str]:
     named = IndexedName.objects.filter(index__channel=channel).exclude(shard_sha256="")
     retired = RetiredShard.objects.filter(index__channel=channel)
     for subdir, sha256 in named.values_list("index__subdir", "shard_sha256").iterator():
-        yield f"{channel}/{subdir}/{repodata.shard_file(sha256)}"
+        yield f"{channel}/{subdir}/{shards.shard_file(sha256)}"
     for subdir, sha256 in retired.values_list("index__subdir", "sha256").iterator():
-        yield f"{channel}/{subdir}/{repodata.shard_file(sha256)}"
+        yield f"{channel}/{subdir}/{shards.shard_file(sha256)}"
 
 
 def _is_shard(channel: Channel, subdir: str, path: str) -> bool:

@@ -20,7 +20,7 @@ from hub.errors import HubError
 from hub.storage import StoreError, store
 from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
-from publishing.index import repodata
+from publishing.index import repodata, shards
 from publishing.models import Attestation, SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload
@@ -108,7 +108,7 @@ def test_the_record_and_the_shard_name_the_sidecar(ci: Actor, package: Path, pub
     artifact = publish(ci, package).artifact
     assert repodata.record(artifact)["attestations_sha256"] == artifact.attestations_sha256
     assert artifact.attestations_sha256 in repodata.entries(artifact, is_newest=True)["packages.conda"]
-    assert artifact.attestations_sha256.encode() in repodata.shard_entry(artifact)
+    assert artifact.attestations_sha256.encode() in shards.shard_entry(artifact)
     plain = publish(ci, make_conda(package.parent, name="plain"), attestation=None).artifact
     assert "attestations_sha256" not in repodata.record(plain)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rattler import RepoData
 
 from channels_app.identifiers import KNOWN_SUBDIRS
-from publishing.index import current_repodata, repodata
+from publishing.index import current_repodata, empty_files, repodata, shards
 from publishing.index.repodata import Revision
 
 
@@ -37,7 +37,7 @@ class Row:
 
 def shard(row: Row) -> dict[str, Any]:
     section, _ = repodata.section_of(row)
-    chunks = repodata.shard_chunks({section: 1}, iter([repodata.shard_entry(row)]), [])
+    chunks = shards.shard_chunks({section: 1}, iter([shards.shard_entry(row)]), [])
     unpacked: dict[str, Any] = msgpack.unpackb(b"".join(chunks))
     return unpacked
 
@@ -109,7 +109,7 @@ def test_the_newest_version_is_by_condas_order() -> None:
 
 
 def test_the_shard_index_is_relative_and_carries_its_size() -> None:
-    content = repodata.shard_index("noarch", {"a": "ab" * 32}, created_at="2026-01-01T00:00:00Z")
+    content = shards.shard_index("noarch", {"a": "ab" * 32}, created_at="2026-01-01T00:00:00Z")
     assert zstandard.get_frame_parameters(content).content_size > 0
     assert msgpack.unpackb(zstandard.decompress(content)) == {
         "version": 1,
@@ -126,7 +126,7 @@ def test_the_shard_index_is_relative_and_carries_its_size() -> None:
 @pytest.mark.parametrize("subdir", KNOWN_SUBDIRS)
 def test_py_rattler_reads_the_empty_files(subdir: str, tmp_path: Path) -> None:
     for name in (repodata.REPODATA, repodata.CURRENT):
-        content = repodata.empty_file(subdir, name)
+        content = empty_files.empty_file(subdir, name)
         assert content is not None
         (tmp_path / name).write_bytes(content)
         info = RepoData.from_path(tmp_path / name).info
@@ -135,10 +135,10 @@ def test_py_rattler_reads_the_empty_files(subdir: str, tmp_path: Path) -> None:
 
 
 def test_there_are_no_empty_files_of_unknown_subdirs_or_names() -> None:
-    assert repodata.empty_file("plan9-64", repodata.REPODATA) is None
-    assert repodata.empty_file("noarch", "other.json") is None
-    assert repodata.empty_file("", repodata.REPODATA) is None
-    assert repodata.empty_file("noarch", repodata.NOTICES) is None
+    assert empty_files.empty_file("plan9-64", repodata.REPODATA) is None
+    assert empty_files.empty_file("noarch", "other.json") is None
+    assert empty_files.empty_file("", repodata.REPODATA) is None
+    assert empty_files.empty_file("noarch", repodata.NOTICES) is None
 
 
 json_values = st.recursive(
