@@ -153,7 +153,7 @@ def test_every_route_that_takes_more_than_looking_is_an_act_or_harmless() -> Non
     assert (of_acts & HARMLESS.keys()) - {"upload"} == set()
 
 
-def test_session_without_recent_sign_in_changes_nothing_by_the_rest_api() -> None:
+def test_session_without_recent_sign_in_is_refused_by_the_rest_api() -> None:
     browser, before = signed_in(somebody("olga"), is_fresh=False), AuditEvent.objects.count()
     changes = [(method, route) for method, route in rows() if route.startswith("rest:") and method != "GET"]
     for method, route in changes:

@@ -103,7 +103,7 @@ def test_the_request_is_bound_to_the_browser(client: Client, acme: SignInProvide
         ({"preferred_username": "маra"}, "mara"),  # noqa: RUF001  (the first letters are Cyrillic)
     ],
 )
-def test_names_are_made_of_what_is_said(
+def test_user_names_are_made_from_the_providers_claims(
     client: Client, acme: SignInProvider, olga: User, said: dict[str, str], name: str
 ) -> None:
     acme.person |= said

@@ -18,6 +18,8 @@ WORDS = re.compile(
     r"|begin anew|spoken by|go on where|let \w+ in\b|shut \w+ out|Put away)\b",
     re.IGNORECASE,
 )
+# Names of tests: at least three words, since they state unit, condition and result.
+VAGUE_NAME = re.compile(r"test_[^_]+(_[^_]+)?|.*_(what|whoever|whatever|nobody|somebody|nothing)(_.*)?")
 WORDS_MAX = 25
 RIDDLES_MAX_SHARE = 0.02
 
@@ -49,6 +51,16 @@ def test_docstrings_define_instead_of_asking() -> None:
     first_lines = {place: text.partition("\n")[0] for place, text in docstrings().items()}
     riddles = [f"{place}: {line}" for place, line in first_lines.items() if RIDDLE.search(line)]
     assert len(riddles) <= RIDDLES_MAX_SHARE * len(first_lines), "\n".join(riddles)
+
+
+def test_names_of_tests_state_unit_and_result() -> None:
+    names = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and VAGUE_NAME.fullmatch(node.name)
+    ]
+    assert names == []
 
 
 def test_sentences_of_docstrings_are_short() -> None:

@@ -61,7 +61,7 @@ def test_emoji_of_several_stay_one(emoji: str) -> None:
 
 
 @pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
-def test_joiners_that_join_nothing_are_shown(joiner: str) -> None:
+def test_joiners_without_neighbours_are_shown(joiner: str) -> None:
     number = f"[U+{ord(joiner):04X}]"
     assert visible(f"{joiner}numpy a{joiner}b я{joiner}") == f"{number}numpy a{number}b я{number}"
     assert visible(f"я{joiner}{joiner}я") == f"я{number}{number}я"

@@ -196,7 +196,7 @@ def test_is_own_for_channel_keys_compares_the_kind_of_credential(channel: Channe
     assert [removal.is_own(Actor(key=robot), each) for each in artifacts] == [True, False, False]
 
 
-def test_index_build_of_what_leaves_the_index_has_priority(artifact: Artifact, owner: Actor) -> None:
+def test_index_build_for_a_removal_has_priority(artifact: Artifact, owner: Actor) -> None:
     def has_priority() -> bool:
         return IndexedName.objects.get(index__subdir="noarch", name="demo").removes
 

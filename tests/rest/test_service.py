@@ -119,7 +119,7 @@ def test_old_replies_are_deleted(olga: User) -> None:
     assert idempotency.delete_old() == 1
 
 
-def test_session_without_csrf_token_changes_nothing(olga: User) -> None:
+def test_session_without_csrf_token_is_refused(olga: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(olga)
     answer = Caller(client).post("channels", {"name": "fresh"})
@@ -127,7 +127,7 @@ def test_session_without_csrf_token_changes_nothing(olga: User) -> None:
     assert not Channel.objects.exists()
 
 
-def test_session_without_recent_sign_in_changes_nothing(olga: User) -> None:
+def test_session_without_recent_sign_in_is_refused(olga: User) -> None:
     answer = by_session(olga, is_fresh=False).post("channels", {"name": "fresh"})
     assert code(answer) == (403, "reauthentication_needed")
     assert not Channel.objects.exists()
@@ -138,7 +138,7 @@ def test_wrong_key_is_refused_although_a_session_is_there(channel: Channel, olga
     assert code(answer) == (401, "invalid_key")
 
 
-def test_key_can_change_only_what_its_scope_allows(channel: Channel, olga: User) -> None:
+def test_key_without_the_scope_is_refused_each_change(channel: Channel, olga: User) -> None:
     change = {"description": "new"}
     assert code(by_key(olga, "read").patch("channels/demo", change)) == (403, "scope_missing")
     assert by_key(olga, "read", "manage").patch("channels/demo", change).json()["description"] == "new"

@@ -92,7 +92,7 @@ def test_exchange_for_a_generic_issuer_names_token_and_event_by_subject_and_issu
 @pytest.mark.parametrize(
     ("claims", "code"), [({"event_name": "issue_comment"}, "event_refused"), ({"run_id": 5}, "bad_claim")]
 )
-def test_exchange_checks_what_the_provider_refuses(
+def test_exchange_checks_the_providers_own_rules(
     client: Client, publisher: TrustedPublisher, claims: dict[str, Any], code: str
 ) -> None:
     assert refusal(mint(client, signed(github_claims(**claims))))[:2] == (422, code)
