@@ -1,9 +1,12 @@
 """Tests of the permission table and of `channel_for`, for every kind of caller."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
+from allauth.idp.oidc.models import Token
 from django.db import transaction
+from django.utils import timezone
 
 from channels_app.access.permissions import (
     ANONYMOUS,
@@ -13,13 +16,24 @@ from channels_app.access.permissions import (
     channel_for,
     check_still_allowed,
     lock_channel,
+    may_upload_name,
+    publisher_permissions,
     visible_channels,
 )
 from channels_app.authentication import api_keys
 from channels_app.authentication.actors import live_token
 from channels_app.models import ApiKey, Channel, Role, User
 from hub.errors import HubError
-from tests.builders import make_channel, make_key, make_member, make_robot, make_token, make_user
+from tests.builders import (
+    make_channel,
+    make_key,
+    make_member,
+    make_publisher,
+    make_robot,
+    make_short_lived_token,
+    make_token,
+    make_user,
+)
 
 R, U, D, M, O = Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE, Permission.OWN  # noqa: E741
 ROLES = {
@@ -138,6 +152,7 @@ def test_rights_are_asked_for_again_before_a_commit(channel: Channel, olga: User
     actor = key_actor(max_)
     check_still_allowed(actor, channel, U)
     ApiKey.objects.update(revoked_at="2026-01-01T00:00:00Z")
+    make_key(olga)
     with pytest.raises(HubError, match="revoked while the upload was under way"):
         check_still_allowed(actor, channel, U)
     member.delete()
@@ -195,6 +210,44 @@ def test_visible_channels_of_a_key_are_those_that_it_reads(olga: User, max_: Use
 
 
 def test_lock_channel_returns_the_current_row(channel: Channel, olga: User) -> None:
-    Channel.objects.update(description="new")
+    later = make_channel("later", owner=olga)
+    Channel.objects.filter(pk=later.pk).update(description="new")
     with transaction.atomic():
-        assert lock_channel(Actor(user=olga), channel, M).description == "new"
+        locked = lock_channel(Actor(user=olga), later, M)
+    assert (locked, locked.description) == (later, "new")
+
+
+def test_lock_channel_checks_the_permission_again(channel: Channel, max_: User) -> None:
+    make_member(channel, max_, Role.CONTRIBUTOR)
+    with pytest.raises(HubError) as caught, transaction.atomic():
+        lock_channel(Actor(user=max_), channel, M)
+    assert caught.value.code == "role_missing"
+
+
+def test_check_still_allowed_after_the_token_ended_is_refused(channel: Channel, olga: User) -> None:
+    actor = Actor(user=olga, token=live_token(make_token(olga, "channel:read")))
+    check_still_allowed(actor, channel, R)
+    Token.objects.update(expires_at=timezone.now())
+    make_token(olga, "channel:read")
+    with pytest.raises(HubError) as caught:
+        check_still_allowed(actor, channel, R)
+    assert caught.value.code == "invalid_key"
+
+
+def test_may_upload_name_by_ci_compares_the_publishers_of_that_channel(channel: Channel, olga: User) -> None:
+    other = make_channel("other", owner=olga)
+    limited = make_publisher(channel, package_globs=["map-*"])
+    key, _ = make_short_lived_token(limited, make_publisher(other, limited.issuer))
+    names = [(channel, "map-a"), (channel, "demo"), (other, "demo")]
+    assert [may_upload_name(Actor(key=key), *each) for each in names] == [True, False, True]
+
+
+@pytest.mark.parametrize(("days", "granted"), [(1, {U}), (-1, set())])
+def test_publisher_of_a_key_has_rights_until_the_key_expires(
+    channel: Channel, olga: User, days: int, granted: set[Permission]
+) -> None:
+    maker = key_actor(olga, U, M).key
+    assert maker
+    maker.expires_at = timezone.now() + timedelta(days=days)
+    maker.save()
+    assert publisher_permissions(make_publisher(channel, made_with=maker)) == granted

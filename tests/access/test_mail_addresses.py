@@ -74,9 +74,15 @@ def test_account_named_by_a_lookalike_address_is_not_found(mara: User) -> None:
 def test_unverified_address_of_several_accounts_finds_none(db: None) -> None:
     first = make_user("first", email="both@example.org")
     assert mail_addresses.account_named("both@example.org") == first
+    assert mail_addresses.account_named("other@example.org") is None
     make_address(make_user("second"), "both@example.org", verified=False)
     assert mail_addresses.account_named("both@example.org") is None
     assert mail_addresses.account_named("") is None
+
+
+def test_account_with_an_address_as_its_user_name_is_found_by_it(mara: User) -> None:
+    former = make_user("mara@example.org")
+    assert mail_addresses.account_named("mara@example.org") == former
 
 
 def sign_in(client: Client, login: str, password: str = PASSWORD) -> Response:

@@ -15,6 +15,7 @@ PASSING = {
     "two": "sub = workload:sample\nteam = release",
     "lines of Windows, empty ones": "sub = workload:sample\r\n\r\nteam = release\r\n",
     "dot in a name": "build.branch = main",
+    "line of blanks": "sub = workload:sample\n  \nteam = release",
     "as many as allowed": "\n".join(["team = release", "", *(f"c{n} = x" for n in range(19))]),
 }
 

@@ -19,7 +19,15 @@ from publishing.models import IndexedName, SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload, values
 from tests.archives import make_conda
-from tests.builders import make_artifact, make_key, make_member, make_robot, received
+from tests.builders import (
+    make_artifact,
+    make_key,
+    make_member,
+    make_publisher,
+    make_robot,
+    make_short_lived_token,
+    received,
+)
 
 KEY = "demo/noarch/demo-1.0-0.conda"
 
@@ -158,8 +166,9 @@ def test_artifact_uploaded_again_is_not_purged_or_released(
     upload.reserve(again)
     upload.put(again)
     removal.purge_deleted()
-    with pytest.raises(HubError, match="is being uploaded again at this moment"):
+    with pytest.raises(HubError, match="is being uploaded again at this moment") as refusal:
         removal.release(actor=owner, artifact=artifact)
+    assert refusal.value.code == "being_uploaded"
     assert upload.record(again).artifact == artifact
     assert store().stat(KEY)
 
@@ -168,23 +177,32 @@ def test_purge_deleted_keeps_the_bytes_of_all_other_artifacts(
     channel: Channel, owner: Actor, artifact: Artifact, tmp_path: Path
 ) -> None:
     paths = [make_conda(tmp_path, version=version) for version in ("2.0", "3.0", "4.0")]
-    published, yanked, fresh = (
+    published, yanked, old = (
         upload.publish(actor=owner, channel=channel, received=received(path)).artifact for path in paths
     )
     removal.yank(actor=owner, artifact=yanked, reason="")
-    for each in (artifact, fresh):
+    for each in (artifact, old):
         removal.delete(actor=owner, artifact=each, reason="")
-    for each in (artifact, yanked, published):
+    for each in (published, yanked, old):
         age(each, 25)
 
     removal.purge_deleted()
 
-    assert list(Artifact.objects.filter(is_purged=True)) == [artifact]
-    assert [each.version for each in (artifact, published, yanked, fresh) if store().stat(str(each))] == [
-        "2.0",
-        "3.0",
-        "4.0",
-    ]
+    assert list(Artifact.objects.filter(is_purged=True)) == [old]
+    kept = [each for each in (artifact, published, yanked, old) if store().stat(str(each))]
+    assert kept == [artifact, published, yanked]
+
+
+def test_release_frees_one_name(channel: Channel, owner: Actor, artifact: Artifact) -> None:
+    other = make_artifact(channel, version="2.0")
+    for each in (artifact, other):
+        removal.delete(actor=owner, artifact=each, reason="")
+    removal.release(actor=owner, artifact=other)
+    assert Artifact.objects.get() == artifact
+    assert AuditEvent.objects.get(action="artifact.release").detail == {
+        "sha256": other.sha256,
+        "size_bytes": other.size_bytes,
+    }
 
 
 def test_is_own_for_channel_keys_compares_the_kind_of_credential(channel: Channel, olga: User) -> None:
@@ -193,7 +211,9 @@ def test_is_own_for_channel_keys_compares_the_kind_of_credential(channel: Channe
     robot, personal = ApiKey.objects.get(kind=KeyKind.ROBOT), ApiKey.objects.get(kind=KeyKind.PERSONAL)
     uploaders = [robot, personal, None]
     artifacts = [make_artifact(channel, version=str(n), uploaded_with=key) for n, key in enumerate(uploaders)]
+    short_lived, _ = make_short_lived_token(make_publisher(channel))
     assert [removal.is_own(Actor(key=robot), each) for each in artifacts] == [True, False, False]
+    assert [removal.is_own(Actor(key=short_lived), each) for each in artifacts] == [False, False, False]
 
 
 def test_index_build_for_a_removal_has_priority(artifact: Artifact, owner: Actor) -> None:

@@ -275,6 +275,7 @@ def test_the_status_costs_the_same_for_one_file_and_for_all(
     too_many = client.get(STATUS, {"file": [*paths, "noarch/one-more"]})
     assert (too_many.status_code, too_many.text) == (400, "201 files were asked for; ask for at most 200 at once.\n")
     assert too_many.headers["X-Error-Code"] == "too_many_files"
+    assert client.get(STATUS, {"file": paths[0]}).headers["Cache-Control"] == "no-store"
 
 
 def test_status_without_permission_is_refused(client: Client, channel: Channel, max_: User, sam: User) -> None:
