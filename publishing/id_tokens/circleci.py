@@ -5,6 +5,7 @@ organization's issuer.
 """
 
 import re
+from functools import partial
 
 from publishing.id_tokens.claims import BadToken, Claims, Code, Field, TokenProvenance, text_claim
 from publishing.id_tokens.provider import Provider, events_field
@@ -18,6 +19,7 @@ USUAL_EVENTS = ("branch", "tag", "webhook")
 PULL_REQUEST = "pull_request"
 EVENTS_OF_REFS = {"refs/heads/": "branch", "refs/tags/": "tag", "refs/pull/": PULL_REQUEST}
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_uuid_field = partial(Field, pattern=UUID, form="a UUID", ignores_case=True)
 
 
 class CircleCI(Provider):
@@ -25,43 +27,31 @@ class CircleCI(Provider):
     title = "CircleCI"
     issuer = "https://oidc.circleci.com"
     fields = (
-        Field(
+        _uuid_field(
             name="project",
             title="Project ID",
             help="From Project Settings, Overview.",
             example="9a4e0d4c-7f0e-4a3a-9d1e-2b6f3c5d8e70",
             is_required=True,
-            pattern=UUID,
-            form="a UUID",
-            ignores_case=True,
         ),
-        Field(
+        _uuid_field(
             name="organization",
             title="Organization ID",
             help="From Organization Settings, Overview.",
             example="1d2c3b4a-7f0e-4a3a-9d1e-2b6f3c5d8e70",
             is_required=True,
-            pattern=UUID,
-            form="a UUID",
-            ignores_case=True,
         ),
-        Field(
+        _uuid_field(
             name="pipeline_definition",
             title="Pipeline definition ID",
             help="The only pipeline definition that may publish; from Project Settings, Pipelines.",
             example="5e6f7a8b-7f0e-4a3a-9d1e-2b6f3c5d8e70",
-            pattern=UUID,
-            form="a UUID",
-            ignores_case=True,
         ),
-        Field(
+        _uuid_field(
             name="context",
             title="Context ID",
             help="A context that the job must use; contexts can be restricted to people and branches.",
             example="8b7a6f5e-7f0e-4a3a-9d1e-2b6f3c5d8e70",
-            pattern=UUID,
-            form="a UUID",
-            ignores_case=True,
         ),
         Field(
             name="origin",
