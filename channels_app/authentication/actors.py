@@ -2,7 +2,7 @@
 
 A key arrives as a bearer token (pixi, rattler, mamba) or by basic authentication (conda, curl): as the password with
 any user name, or as the user name. It also arrives in front of the path as `/t/<key>/` (conda, mamba; see
-hub.http.middleware). Browsers have a session.
+hub.http.middleware), or in a header of its own (quetz, Artifactory). Browsers have a session.
 """
 
 import base64
@@ -21,7 +21,7 @@ from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys, placeholders
 from channels_app.models import User
 from hub.errors import HubError, forbidden, unauthenticated
-from hub.http.middleware import PATH_KEY
+from hub.http.middleware import KEY_HEADERS, PATH_KEY
 from hub.http.request_metrics import LOG_ACTOR
 
 # An OAuth access token is 64 random bytes in base64 (allauth.idp.oidc.internal.oauthlib.server).
@@ -76,12 +76,10 @@ def _require_safe_method(request: HttpRequest, found: Actor) -> Actor:
 def credential_source(request: HttpRequest) -> str:
     """Name the source of the credential in use.
 
-    It is `path`, `bearer`, `basic`, `session` or `none`.
+    It is `path`, `bearer`, `basic`, `x-api-key`, `x-jfrog-art-api`, `session` or `none`.
     """
-    if request.META.get(PATH_KEY) is not None:
-        return "path"
-    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
-    return scheme or ("session" if request.user.is_authenticated else "none")
+    sent = _sent_credential(request)
+    return sent[0] if sent else "session" if request.user.is_authenticated else "none"
 
 
 def key_actor(request: HttpRequest) -> Actor:
@@ -155,18 +153,29 @@ def live_token(secret: str) -> Token | None:
 
 def credential(request: HttpRequest) -> str | None:
     """Return the key or token of the request, not yet verified; None if there is none."""
+    sent = _sent_credential(request)
+    return sent[1] if sent else None
+
+
+def _sent_credential(request: HttpRequest) -> tuple[str, str] | None:
+    """Return the source and the text of the credential.
+
+    A key in a header of its own counts before Authorization, which requests and curl also fill from .netrc.
+    """
     path_key: str | None = request.META.get(PATH_KEY)
     if path_key is not None:
-        return path_key
-    header = request.headers.get("Authorization", "")
-    scheme, _, value = header.partition(" ")
+        return "path", path_key
+    named = [(name.lower(), request.headers[name].strip()) for name in KEY_HEADERS if name in request.headers]
+    if keys := [each for each in named if looks_like_key(each[1])]:
+        return keys[0]
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     match scheme.lower():
         case "":
-            return None
+            return named[0] if named else None
         case "bearer":
-            return value.strip()
+            return "bearer", value.strip()
         case "basic":
-            return _basic_credential(value)
+            return "basic", _basic_credential(value)
         case _:
             # Without a scheme the first word is the key itself.
             found = f"is of the scheme '{scheme[:20]}'" if value else "names no scheme"

@@ -17,6 +17,7 @@ from channels_app.authentication import actors
 from channels_app.models import Artifact, Channel, Package, Removal
 from channels_app.packages import metadata, provenance, queries
 from channels_app.ui import markdown
+from hub.http.middleware import CREDENTIAL_HEADERS
 
 PACKAGES_A_PAGE = 50
 VERSIONS_AT_FIRST = 20
@@ -124,7 +125,7 @@ def logo(request: HttpRequest, channel: str) -> HttpResponseBase:
     etag = f'"{hashlib.sha256(content).hexdigest()}"'
     response = HttpResponse(content, content_type="image/png", headers={"ETag": etag})
     response.headers["Cache-Control"] = f"{'private' if found.is_private else 'public'}, max-age={LOGO_CACHING_S}"
-    patch_vary_headers(response, ["Authorization", "Cookie"])
+    patch_vary_headers(response, [*CREDENTIAL_HEADERS, "Cookie"])
     return get_conditional_response(request, etag=etag, response=response) or response
 
 

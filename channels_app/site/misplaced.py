@@ -13,10 +13,9 @@ from channels_app.channels.channels import routed_words
 from channels_app.identifiers import CHANNEL
 from hub import protocols
 from hub.errors import HubError, not_found
-from hub.http.middleware import FORMS, PATH_KEY, SAFE_METHODS, GetResponse, answer, is_number_up_to
+from hub.http.middleware import FORMS, SAFE_METHODS, GetResponse, answer, carries_key, is_number_up_to
 from hub.protocols import Upload
 
-KEY_HEADERS = ("Authorization", "X-API-Key", "X-JFrog-Art-Api")
 PATH_MAX_CHARACTERS = 60
 
 
@@ -26,10 +25,6 @@ def is_from_page(request: HttpRequest) -> bool:
         return False
     is_form = request.content_type in FORMS and "text/html" in request.headers.get("Accept", "")
     return settings.SESSION_COOKIE_NAME in request.COOKIES or is_form
-
-
-def carries_key(request: HttpRequest) -> bool:
-    return PATH_KEY in request.META or any(name in request.headers for name in KEY_HEADERS)
 
 
 def refuse_large_bodies(get_response: GetResponse) -> GetResponse:

@@ -23,6 +23,9 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 # META, because Django's error reports hide every entry whose name contains KEY. No header can set this name.
 PATH_KEY = "channelhub.path_key"
 PATH_KEY_PREFIX = "/t/"
+# Headers that hold a key alone: of quetz and of Artifactory.
+KEY_HEADERS = ("X-API-Key", "X-JFrog-Art-Api")
+CREDENTIAL_HEADERS = ("Authorization", *KEY_HEADERS)
 
 # The same, for the secret of an invitation link.
 INVITATION_KEY = "channelhub.invitation_key"
@@ -211,12 +214,16 @@ def no_store_for_authenticated(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        is_known = request.user.is_authenticated or "Authorization" in request.headers or PATH_KEY in request.META
-        if is_known and "Cache-Control" not in response.headers:
+        if (request.user.is_authenticated or carries_key(request)) and "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "private, no-store"
         return response
 
     return middleware
+
+
+def carries_key(request: HttpRequest) -> bool:
+    """Tell whether the request has a credential other than a session, valid or not."""
+    return PATH_KEY in request.META or any(name in request.headers for name in CREDENTIAL_HEADERS)
 
 
 def plain_errors(get_response: GetResponse) -> GetResponse:

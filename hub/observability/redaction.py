@@ -20,6 +20,7 @@ PATTERNS = [
         # OAuth tokens anywhere: 86 letters, digits, dashes and underscores, in mixed case.
         r"()(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{86,}()",
         r"(?i)(\b(?:bearer|basic) +)[\w.~+/=-]{8,}()",
+        r"(?i)((?<![a-z])x[-_](?:api[-_]key|jfrog[-_]art[-_]api)['\"]?[ :=]+['\"]?)[^\s'\",]{8,}()",
         # Keys after /t/ in every spelling: capitals, percent-encoded (once or twice), doubled slashes.
         rf"(?i)({SLASH}+{LETTER_T}{SLASH}+)(?:(?!{SLASH})[^\s\"'?])+()",
         r"(://)[^/\s\"'@]+(@)",

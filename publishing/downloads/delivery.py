@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from hub.errors import not_found
+from hub.http.middleware import CREDENTIAL_HEADERS
 from hub.storage import NotInStore, store
 from publishing.downloads import conditions, encodings
 
@@ -65,7 +66,7 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
             response.headers["Last-Modified"] = conditions.last_modified(file.modified)
     response.headers["Cache-Control"] = f"{'private' if is_private else 'public'}, {file.caching}"
     if is_private:
-        patch_vary_headers(response, ["Authorization", "Cookie"])
+        patch_vary_headers(response, [*CREDENTIAL_HEADERS, "Cookie"])
     if file.is_also_zst:
         patch_vary_headers(response, ["Accept-Encoding"])
     return response

@@ -17,6 +17,7 @@ from channels_app.site import misplaced
 from channels_app.ui import settings_page
 from hub.errors import HubError, bad_request
 from hub.http.decorators import bounds_own_body
+from hub.http.middleware import carries_key
 from hub.http.request_body import Body, receive
 from publishing.uploads import queries
 from publishing.uploads.upload import publish
@@ -33,7 +34,7 @@ GONE_STATES = ("set aside", "yanked", "deleted")
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest, channel: str) -> HttpResponse:
     """Show the upload page, or publish the one file of a POST by the page's script or a plain form."""
-    if request.method == "POST" and misplaced.carries_key(request):
+    if request.method == "POST" and carries_key(request):
         raise misplaced.refusal(request)
     if request.method == "POST":
         return _take_file(request, channel)

@@ -33,8 +33,30 @@ def test_actor_by_every_credential_source_is_accepted(client: Client, channel: C
     assert status(client, authorization=f"bearer {secret}") == 200
     assert status(client, authorization=basic("anyone at all", secret)) == 200
     assert status(client, f"/t/{secret}{FILE}") == 200
+    for name in ("x-api-key", "x-jfrog-art-api"):
+        assert status(client, **{name: secret}) == 200
     client.force_login(olga)
     assert status(client) == 200
+
+
+@pytest.mark.parametrize("name", ["x-api-key", "x-jfrog-art-api"])
+def test_key_header_counts_before_authorization_if_it_looks_like_a_key(
+    client: Client, channel: Channel, olga: User, name: str
+) -> None:
+    key, uploader = make_key(olga), make_key(olga, scopes=("upload",))
+    assert status(client, **{name: key, "authorization": f"Bearer {uploader}"}) == 200
+    assert status(client, **{name: uploader, "authorization": f"Bearer {key}"}) == 403
+    assert status(client, **{name: key[:-1], "authorization": f"Bearer {key}"}) == 401
+    assert status(client, **{name: "of a proxy", "authorization": f"Bearer {key}"}) == 200
+    assert code(client, FILE, {name: "nonsense"}) == (401, "invalid_key")
+    assert code(client, FILE, {name: ""}) == (401, "empty_key")
+    assert code(client, FILE, {name: "$QUETZ_API_KEY"}) == (401, "placeholder_key")
+
+
+def test_key_in_a_header_of_its_own_is_no_session(client: Client, channel: Channel, olga: User) -> None:
+    client.force_login(olga)
+    answer = client.post("/channels/demo/settings", {"description": "x"}, headers={"x-api-key": make_key(olga)})
+    assert (answer.status_code, answer["X-Error-Code"]) == (403, "key_on_page")
 
 
 def test_basic_user_name_that_is_a_key_counts_unless_the_password_is_one(

@@ -97,7 +97,7 @@ def test_private_bytes_are_for_private_caches(client: Client, content: bytes, ol
     for path in (ARTIFACT, "/open/noarch/repodata.json"):
         headers = get(client, path, authorization=f"Bearer {secret}")[2]
         assert headers["Cache-Control"].startswith("private, ")
-        assert {"Authorization", "Cookie"} <= set(headers["Vary"].split(", "))
+        assert {"Authorization", "X-API-Key", "X-JFrog-Art-Api", "Cookie"} <= set(headers["Vary"].split(", "))
 
 
 @pytest.mark.parametrize("path", [ARTIFACT, "/open/noarch/repodata.json.zst", "/open/linux-64/repodata.json"])

@@ -37,6 +37,8 @@ TOKEN = "5w64hkHBK3ggGQ8F2kQ0CGGWYX9mbfU2wprmU3rGOzujcuLpbMCOHKNsMJbMAsoJ8z1h_Fi
         ('{"token": "', JWT, '"}'),
         ("Authorization: Bearer ", "abcdefgh12345678", " was sent"),
         ("authorization: basic ", "dXNlcjpwYXNzd29yZA==", ""),
+        ("X-API-Key: ", "abcdefgh12345678", " was sent"),
+        ("{'HTTP_X_JFROG_ART_API': '", "abcdefgh12345678", "'}"),
         ("GET /t/", "anything", "/demo/noarch/repodata.json HTTP/1.1"),
         ("GET //t/", "anything", "/demo HTTP/1.1"),
         ("GET /t//", "anything", "/demo HTTP/1.1"),

@@ -51,6 +51,8 @@ def test_whoami_by_every_credential_source_names_it(client: Client, olga: User) 
         ("bearer", asked(client, **bearer(secret))),
         ("basic", asked(client, **basic(secret))),
         ("path", asked(client, f"/t/{secret}{WHOAMI}")),
+        ("x-api-key", asked(client, **{"x-api-key": secret})),
+        ("x-jfrog-art-api", asked(client, **{"x-jfrog-art-api": secret})),
     ):
         assert found == {
             "credential": way,

@@ -230,6 +230,6 @@ def test_a_private_logo_is_private(channel: Channel, sam: User, member: Client) 
 
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "private, max-age=300"
-    assert {"Authorization", "Cookie"} <= set(response.headers["Vary"].split(", "))
+    assert {"Authorization", "X-API-Key", "X-JFrog-Art-Api", "Cookie"} <= set(response.headers["Vary"].split(", "))
     page(Client(), "/channels/demo/logo", 404)
     page(signed_in(sam), "/channels/demo/logo", 404)

@@ -122,6 +122,13 @@ def test_private_responses_are_not_cached(who: str, path: str, status: int) -> N
     assert "public" not in control
 
 
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key", "X-JFrog-Art-Api"])
+def test_response_to_a_key_in_any_header_is_not_stored(name: str, olga: User) -> None:
+    key = make_key(olga)
+    answer = Client().get("/channels", headers={name: f"Bearer {key}" if name == "Authorization" else key})
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "private, no-store")
+
+
 @pytest.mark.parametrize(("is_https", "found"), [(True, "max-age=31536000"), (False, None)])
 def test_transport_is_strict_behind_tls(settings: Settings, is_https: bool, found: str | None) -> None:
     settings.SECURE_HSTS_SECONDS = 31_536_000
