@@ -186,6 +186,7 @@ def test_visible_channels_of_a_key_are_those_that_it_reads(olga: User, max_: Use
     one, other = make_channel("one", owner=olga), make_channel("other", owner=olga)
     make_channel("public", owner=max_, is_private=False)
     make_channel("stranger", owner=max_)
+    make_channel("gone", owner=olga, deleted_at=timezone.now())
     make_robot(other, olga, scopes=(R,))
     make_robot(one, olga, scopes=(U,))
     reading, uploading = (Actor(key=key) for key in ApiKey.objects.order_by("pk"))

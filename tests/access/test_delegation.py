@@ -155,14 +155,17 @@ def test_package_names_of_a_key_limit_its_publisher(channel: Channel, olga: User
     assert [may_upload_name(short_lived, channel, name) for name in ("a-one", "demo")] == [True, False]
 
 
-def test_ended_publisher_blocks_no_new_one(channel: Channel, olga: User) -> None:
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_ended_publisher_blocks_no_new_one(channel: Channel, olga: User, how: str) -> None:
     """Check that the same publisher can be added again, and that housekeeping removes it."""
     secret = make_key(olga, scopes=ALL)
     made(secret)
-    ENDS["revoked"]()
+    publishers.delete_expired()
+    assert TrustedPublisher.objects.exists()
+    ENDS[how]()
     again = make_key(olga, scopes=ALL)
     assert post(again).status_code == 201
-    ENDS["revoked"]()
+    ENDS[how]()
     publishers.delete_expired()
     assert not TrustedPublisher.objects.exists()
 

@@ -16,6 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from channels_app.access import revision
 from channels_app.authentication import api_keys, decision_cache
 from channels_app.models import AccessRevision, ApiKey, Channel, Member, Role, Team, TeamMember, User
+from hub.http.request_metrics import LOG_ACTOR
 from publishing.models import Issuer, SubdirIndex, TrustedPublisher
 from tests.archives import make_conda
 from tests.builders import (
@@ -337,6 +338,12 @@ def test_cached_decision_ends_with_the_credential(demo: Channel, monkeypatch: py
     monkeypatch.setattr("channels_app.authentication.decision_cache.time.time", lambda: decision.expires_at + 1)
     monkeypatch.setattr(timezone, "now", lambda: end + timedelta(seconds=1))
     assert read(secret) == 401
+
+
+def test_access_log_of_a_cached_decision_names_the_actor(demo: Channel) -> None:
+    headers = {"If-None-Match": "*", "Authorization": f"Bearer {by_member(demo)}"}
+    named = [Client().get(FILE, headers=headers).wsgi_request.META[LOG_ACTOR] for _ in range(2)]
+    assert named == [f"max with the key {ApiKey.objects.get().pk}"] * 2
 
 
 def test_cached_right_to_read_is_no_right_to_upload(demo: Channel, tmp_path: Path) -> None:

@@ -249,7 +249,12 @@ def test_the_status_follows_an_upload_into_the_index(channel: Channel, olga: Use
     make_artifact(channel, version="2.0")
     assert client.get(STATUS, asked).json() == {f"noarch/{FILE}": "published"}  # its name is stale again
     IndexedName.objects.update(made=F("changed"))
-    assert client.get(STATUS, asked).json() == {f"noarch/{FILE}": "indexed"}
+    asked["file"].append("noarch/other-1.0-0.conda")
+    make_artifact(channel, name="other")
+    assert client.get(STATUS, asked).json() == {
+        f"noarch/{FILE}": "indexed",
+        "noarch/other-1.0-0.conda": "published",
+    }
 
 
 @pytest.mark.parametrize(
