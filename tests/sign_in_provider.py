@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.id_tokens.builders import key_set, signed
+from tests.oidc import respond
 
 CLIENT_ID, CLIENT_SECRET = "channelhub", "the-secret-of-channelhub"
 MARA = {
@@ -114,11 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, form: str) -> None:
         status, body, headers = self.server.provider.answer(urlsplit(self.path).path, dict(parse_qsl(form)))
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+        respond(self, status, body, headers)
 
     def log_message(self, *_: object) -> None:
         pass
