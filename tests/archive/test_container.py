@@ -158,6 +158,30 @@ def test_conda_files_that_are_refused(tmp_path: Path, shape: dict[str, Any], rea
     assert reason in refusal(make_conda(tmp_path, **shape))
 
 
+@pytest.mark.parametrize(
+    ("is_zip64", "from_end", "replacement", "reason"),
+    [
+        pytest.param(True, -98, b"PK\x06\x05", "ZIP64 record is malformed", id="signature of the record"),
+        pytest.param(True, -94, bytes(8), "ZIP64 record is malformed", id="length of the record"),
+        pytest.param(True, -82, b"\x01", "end records state different things", id="disk of the record"),
+        pytest.param(True, -42, b"PK\x06\x05", "lacks the ZIP64 locator", id="signature of the locator"),
+        pytest.param(True, -26, b"\x02", "lacks the ZIP64 locator", id="disks of the locator"),
+        pytest.param(True, -12, b"\x07\x00", "end records state different things", id="count of the end"),
+        pytest.param(False, -12, b"\xff\xff", "lacks the ZIP64 locator", id="no ZIP64 after all"),
+        pytest.param(False, -18, b"\x01", "one of several parts", id="disk of the end"),
+    ],
+)
+def test_read_zip_with_contradictory_end_is_refused(
+    tmp_path: Path, is_zip64: bool, from_end: int, replacement: bytes, reason: str
+) -> None:
+    path = make_conda(tmp_path, is_zip64=is_zip64)
+    content = bytearray(path.read_bytes())
+    begin = len(content) + from_end
+    content[begin : begin + len(replacement)] = replacement
+    path.write_bytes(content)
+    assert reason in refusal(path)
+
+
 def test_zip_that_the_standard_library_streams_taken(tmp_path: Path) -> None:
     """The output file can't seek, so the library writes the sizes after the content."""
     path = make_conda(tmp_path)

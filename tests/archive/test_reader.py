@@ -13,6 +13,7 @@ import rattler_build
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from publishing.archive import kinds
 from publishing.archive.reader import BadPackage, Limits, parse_file_name, read
 from tests.archives import (
     CONDA_BUILD_PACKAGES,
@@ -370,3 +371,30 @@ def mutations(draw: st.DrawFn, original: bytes) -> bytes:
     position = draw(st.integers(0, len(content)))
     end = bytes(content[position:]) if draw(st.booleans()) else b""
     return bytes(content[:position]) + draw(st.binary(max_size=20)) + end
+
+
+PanicException = type("PanicException", (BaseException,), {})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ZeroDivisionError("x"), BadPackage),
+        (PanicException("x"), BadPackage),
+        (OSError("disk"), OSError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+    ids=repr,
+)
+def test_read_unforeseen_error_refuses_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, expected: type[BaseException]
+) -> None:
+    """Errors of the disk and of the process pass."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(kinds, "check", fail)
+    path = make_conda(tmp_path)
+    with pytest.raises(expected):
+        read(path, path.name)
