@@ -15,7 +15,8 @@ SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/
 	tests/packages/test_answers_bounded.py
 # Rooms that judge what strangers send, and the share of their lines that their tests must run.
 JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.py,publishing/strict_json.py,channels_app/access/*
-JUDGES_TESTS := tests/archive tests/id_tokens tests/index/test_repodata.py tests/access tests/authentication
+JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_builds.py tests/index/test_repodata.py \
+	tests/access tests/authentication
 COVERAGE_MIN := 95
 DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 SLOWEST_TEST := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
@@ -47,8 +48,8 @@ test-fast: .venv/dev.installed ## Run the tests that need no server, client or b
 	$(BIN)/python -m pytest -q -n $(WORKERS) $(SLOW_TESTS:%=--ignore=%)
 
 coverage: .venv/dev.installed ## Measure the coverage of the modules that judge what strangers send.
-	$(BIN)/coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
-	$(BIN)/coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
+	$(BIN)/python -m coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
+	$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
 
 # The suite on the production services, then reads and uploads with the other two deliveries. It skips COVERED_BY_TEST,
 # which neither database nor queue can change, and SLOWEST_TEST.
