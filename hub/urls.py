@@ -12,7 +12,11 @@ from hub import health, protocols
 from publishing.downloads import addresses
 
 # The REST API: the endpoints of each room.
-ROUTERS = ("channels_app.channels.api.router",)
+ROUTERS = (
+    "channels_app.channels.api.router",
+    "channels_app.people.invitation_api.router",
+    "channels_app.people.member_api.router",
+)
 
 handler400 = "channels_app.site.error_pages.misdirected"
 handler403 = "channels_app.site.error_pages.denied"

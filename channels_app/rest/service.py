@@ -114,6 +114,8 @@ def _completed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseB
     @csrf_exempt  # Credential checks the token of a session
     @wraps(view)
     def completed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if _has_nul(request):
+            return problem(request, bad_request("nul", "A value contains a NUL character; expected text without any."))
         method, request.method = request.method, "GET" if request.method == "HEAD" else request.method
         try:
             response = _answer_once(request, lambda: view(request, *args, **kwargs))
@@ -126,6 +128,12 @@ def _completed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseB
         return answer_if_changed(request, response) if is_read else response
 
     return completed
+
+
+def _has_nul(request: HttpRequest) -> bool:
+    """Tell whether the query or the JSON holds a NUL character, which PostgreSQL rejects in every text."""
+    is_json = request.content_type == "application/json"
+    return "%00" in request.META.get("QUERY_STRING", "") or (is_json and b"\\u0000" in request.body)
 
 
 def _answer_once(request: HttpRequest, run: Callable[[], HttpResponse]) -> HttpResponse:

@@ -37,6 +37,8 @@ PLACES = (
     ("delete", "/api/v1/delete/{}/noarch/pack-1.0-0.conda"),
     ("get", "/api/v1/channels/{}/publishers"),
     ("get", "/api/v1/channels/{}/artifacts/noarch/pack-1.0-0.conda/provenance"),
+    ("get", "/api/v1/channels/{}/members/users/olga"),
+    ("get", "/api/v1/channels/{}/invitations"),
     ("get", "/api/v1/whoami?channel={}"),
     *(
         (method, ARGUMENT.sub(lambda argument: VALUES[argument[1]], f"/{route}"))

@@ -40,12 +40,18 @@ ARGUMENTS = {
     "package": ["{}", "pack"],
     "package-feed": ["{}", "pack"],
     "publisher": ["{}", str(PUBLISHER_ID)],
+    "rest:account-invitation-accept": ["1"],
+    "rest:account-invitation-decline": ["1"],
+    "rest:channel-invitation": ["{}", "1"],
+    "rest:channel-member": ["{}", "users", "viewer"],
     "team": ["team"],
 }
 # JSON bodies of the REST API: it refuses others before it asks for the permission.
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:channels"): {"name": "new-channel"},
     ("PATCH", "rest:channel"): {"description": "new"},
+    ("PATCH", "rest:channel-member"): {"role": "contributor"},
+    ("POST", "rest:channel-members"): {"username": "stranger", "role": "viewer"},
     ("POST", "rest:channel-transfer"): {"username": "maintainer"},
     ("PUT", "rest:channel-policies"): {
         "allow_overwrite": True,

@@ -74,6 +74,12 @@ def test_malformed_body_is_a_problem(olga: User, body: str) -> None:
     assert code(answer)[0] in (400, 422)
 
 
+def test_value_with_nul_is_refused(olga: User) -> None:
+    caller = by_session(olga)
+    assert code(caller.get("channels?search=a%00b")) == (400, "nul")
+    assert code(caller.post("channels", {"name": "fresh", "description": "\0"})) == (400, "nul")
+
+
 def test_same_idempotency_key_returns_the_first_response(olga: User) -> None:
     caller = by_session(olga)
     first, again = (caller.post("channels", {"name": "fresh"}, **{"Idempotency-Key": "one"}) for _ in range(2))
