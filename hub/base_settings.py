@@ -22,7 +22,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
-    "ninja",
     "allauth",
     "allauth.account",
     "allauth.mfa",
