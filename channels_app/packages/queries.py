@@ -15,6 +15,13 @@ from channels_app.packages import version_matrix
 from channels_app.packages.version_matrix import Matrix
 
 LISTED = Q(removal=Removal.NONE, quarantine_reason="")
+# The state of an artifact → its condition.
+STATES = {
+    "listed": LISTED,
+    "yanked": Q(removal=Removal.YANKED),
+    "deleted": Q(removal=Removal.DELETED),
+    "quarantined": Q(removal=Removal.NONE) & ~Q(quarantine_reason=""),
+}
 # Columns that lists of artifacts don't load: up to megabytes a row.
 HEAVY = ("about_json", "index_json", "files", "licences", "run_exports", "warnings", "features")
 UNUSED_BY_PACKAGE_PAGE = ("files", "licences", "warnings", "features")
@@ -83,7 +90,12 @@ def find_packages(channel: Channel, *, text: str, subdir: str, order: str, with_
 def versions(package: Package, *, with_deleted: bool) -> list[str]:
     """Return the package's versions, the newest first in conda's order (CEP 33)."""
     found = _artifacts(package, with_deleted=with_deleted).order_by().values_list("version", flat=True).distinct()
-    return sorted(found, key=Version, reverse=True)
+    return sorted(found, key=version_key, reverse=True)
+
+
+def version_key(version: str) -> tuple[Version, str]:
+    """Return the sort key of versions. The text orders spellings of an equal version, such as 1.0 and 1.0.0."""
+    return Version(version), version
 
 
 def version_matrix_of(package: Package, versions: list[str], *, with_deleted: bool) -> Matrix:
@@ -95,6 +107,35 @@ def files(package: Package, version: str, *, with_deleted: bool) -> QuerySet[Art
     """Return the artifacts of one version, by subdir."""
     artifacts = _artifacts(package, with_deleted=with_deleted).filter(version=version)
     return artifacts.defer(*HEAVY).order_by("subdir", "-build_number", "file_name")
+
+
+def find_artifacts(
+    channel: Channel,
+    *,
+    name: str = "",
+    version: str = "",
+    build: str = "",
+    subdir: str = "",
+    file_name: str = "",
+    uploaded_since: datetime | None = None,
+    uploaded_before: datetime | None = None,
+) -> QuerySet[Artifact]:
+    """Return the channel's artifacts that have all of the stated values, with their package, without heavy columns."""
+    stated = {
+        "package__name": name,
+        "version": version,
+        "build": build,
+        "subdir": subdir,
+        "file_name": file_name,
+        "indexed_timestamp__gte": milliseconds(uploaded_since),
+        "indexed_timestamp__lt": milliseconds(uploaded_before),
+    }
+    conditions = {key: value for key, value in stated.items() if value not in ("", None)}
+    return channel.artifacts.filter(**conditions).select_related("package").defer(*HEAVY)
+
+
+def milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
 
 
 def newest_artifacts(package: Package) -> list[Artifact]:
@@ -151,11 +192,12 @@ def dependents(package: Package) -> QuerySet[PackageDependency, str]:
     return needing.exclude(package=package).order_by("package__name").values_list("package__name", flat=True)
 
 
-def daily_downloads(package: Package) -> list[tuple[date, int]]:
-    """Return the package's downloads on each of the last 90 days (UTC), today included."""
+def daily_downloads(of: Package | Channel) -> list[tuple[date, int]]:
+    """Return the downloads of a package or a channel on each of the last 90 days (UTC), today included."""
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=ago) for ago in reversed(range(PLOT_DAYS))]
-    rows = DailyDownloads.objects.filter(artifact__package=package, day__gte=days[0])
+    artifacts = {"artifact__package": of} if isinstance(of, Package) else {"artifact__channel": of}
+    rows = DailyDownloads.objects.filter(**artifacts, day__gte=days[0])
     counts = dict(rows.order_by("day").values_list("day").annotate(Sum("count")))
     return [(day, counts.get(day, 0)) for day in days]
 

@@ -41,6 +41,14 @@ class Pages(CursorPagination):
         return page
 
 
+def url_with(request: HttpRequest, **changes: str) -> str:
+    """Return the URL of the request with other values in its query."""
+    query = request.GET.copy()
+    for name, value in changes.items():
+        query[name] = value
+    return f"{request.build_absolute_uri(request.path)}?{query.urlencode()}"
+
+
 def _check_position(position: str | None) -> None:
     """Raise ValueError for a NUL character, which SQLite takes and PostgreSQL does not."""
     if position and "\0" in position:
