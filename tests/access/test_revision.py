@@ -163,6 +163,38 @@ def test_a_right_that_ends_is_gone_with_the_next_request(
     assert read(secret) in (401, 403)
 
 
+# Changes that end a right of somebody, besides those of ENDS and UPLOAD_ENDS.
+FURTHER_ENDS: dict[str, Callable[[], object]] = {
+    "packages of revision 3": lambda: Channel.objects.update(allow_revision_3=False),
+    "a member's channel": lambda: Member.objects.filter(user__username="max").update(channel=make_channel("other")),
+    "a member's team": lambda: Member.objects.exclude(team=None).update(team=make_team("others")),
+    "a user's team": lambda: TeamMember.objects.update(team=make_team("others")),
+    "a team's user": lambda: TeamMember.objects.update(user=make_user("sam")),
+    "a key's digest": lambda: ApiKey.objects.update(digest="0" * 64),
+    "a key's channel": lambda: ApiKey.channels.through.objects.update(channel=make_channel("other")),
+    "a publisher's channel": lambda: TrustedPublisher.objects.update(channel=make_channel("other")),
+    "a publisher's issuer": lambda: TrustedPublisher.objects.update(issuer=Issuer.objects.get(provider="gitlab")),
+    "a token's type": lambda: Token.objects.update(type=Token.Type.REFRESH_TOKEN),
+    "a token's hash": lambda: Token.objects.update(hash="other"),
+    "a token's user": lambda: Token.objects.update(user=make_user("sam")),
+    "a token's application": lambda: Token.objects.update(client=Application.objects.create(id="other")),
+}
+
+
+@pytest.mark.parametrize("change", FURTHER_ENDS.values(), ids=FURTHER_ENDS)
+def test_change_that_may_end_a_right_raises_the_revision(demo: Channel, change: Callable[[], object]) -> None:
+    max_ = make_user("max")
+    make_member(demo, max_)
+    make_team_member(demo, make_team("mappers", max_))
+    make_key(max_, channels=[demo])
+    make_publisher(demo, Issuer.objects.get(provider="github"))
+    make_token(max_, "channel:read")
+    before = revision.current()
+    assert before is not None
+    change()
+    assert (revision.current() or 0) > before
+
+
 def by_contributor(demo: Channel) -> str:
     make_member(demo, make_user("max"), Role.CONTRIBUTOR)
     return make_key(User.objects.get(username="max"), scopes=("upload",))
