@@ -47,6 +47,12 @@ ARGUMENTS = {
     "rest:account-invitation-decline": ["1"],
     "rest:channel-invitation": ["{}", "1"],
     "rest:channel-member": ["{}", "users", "viewer"],
+    "rest:team": ["team"],
+    "rest:team-channels": ["team"],
+    "rest:team-invitation": ["team", "1"],
+    "rest:team-invitations": ["team"],
+    "rest:team-member": ["team", "owner"],
+    "rest:team-members": ["team"],
     "team": ["team"],
 }
 # JSON bodies of the REST API: it refuses others before it asks for the permission.
@@ -54,6 +60,10 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:channels"): {"name": "new-channel"},
     ("PATCH", "rest:channel"): {"description": "new"},
     ("PATCH", "rest:channel-member"): {"role": "contributor"},
+    ("PATCH", "rest:team"): {"description": "new"},
+    ("PATCH", "rest:team-member"): {"is_manager": True},
+    ("POST", "rest:teams"): {"name": "new-team"},
+    ("POST", "rest:team-members"): {"name_or_address": "stranger"},
     ("POST", "rest:channel-members"): {"username": "stranger", "role": "viewer"},
     ("POST", "rest:channel-transfer"): {"username": "maintainer"},
     ("PUT", "rest:channel-policies"): {
