@@ -43,7 +43,6 @@ def remove(request: HttpRequest, channel: str, subdir: str, file_name: str) -> H
         "ways": ways,
         "purge_at": removal.purge_at(artifact),
         "grace_hours": settings.HUB_GRACE_HOURS,
-        "is_owner": is_owner,
     }
     return render(request, "removal/artifact.html", context, status=422 if request.method == "POST" else 200)
 
