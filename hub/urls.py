@@ -33,7 +33,7 @@ admin.site.final_catch_all_view = False
 words = "|".join(re.escape(word) for word in sorted(routed_words()))
 
 for router in ROUTERS:
-    rest.api.add_router("", router)
+    rest.add_router(router)
 
 urlpatterns = [
     path("", include("channels_app.urls")),

@@ -1,4 +1,4 @@
-"""The REST API v1: authentication, errors as problem details (RFC 9457), and the OpenAPI document.
+"""The REST API v1: authentication, and errors as problem details (RFC 9457).
 
 A router of a room is added in hub/urls.py. Its views take the actor from `request.auth`.
 """
@@ -6,22 +6,23 @@ A router of a room is added in hub/urls.py. Its views take the actor from `reque
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
+from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI, Router, Schema
 from ninja.errors import HttpError, ValidationError
-from ninja.openapi.schema import OpenAPISchema
 
 from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import actors
 from channels_app.models import User
 from channels_app.rest import idempotency
-from channels_app.rest.conditional import RENDERER, answer_if_changed
+from channels_app.rest.conditional import RENDERER, answer_if_changed, calls_check_match
 from hub.errors import HubError, bad_request, forbidden, not_found, unauthenticated, unprocessable
 from hub.http.middleware import SAFE_METHODS
 
@@ -60,9 +61,7 @@ def user_of(request: Request) -> User:
 
 
 class Credential:
-    """The security scheme: an API key or an application's token, else a session."""
-
-    openapi_security_schema = {"type": "http", "scheme": "bearer", "description": "An API key of the hub."}
+    """The credential of a request: an API key or an application's token, else a session."""
 
     def __call__(self, request: HttpRequest) -> Actor:
         """Return the actor. Raise HubError 401 for an invalid key.
@@ -95,6 +94,7 @@ api = NinjaAPI(
     auth=CREDENTIAL,
     renderer=RENDERER,
 )
+tags: dict[str, list[str]] = {}  # tag → first lines of the modules that have it
 
 
 def urls() -> list[URLPattern]:
@@ -146,18 +146,17 @@ def _answer_once(request: HttpRequest, run: Callable[[], HttpResponse]) -> HttpR
         return problem(request, error)
 
 
-def document() -> OpenAPISchema:
-    """Return the OpenAPI 3.1 document. Every operation can answer with a Problem."""
-    schema = api.get_openapi_schema(path_prefix="/api/v1/")
-    problem = {"description": "Error", "content": {"application/problem+json": {"schema": PROBLEM_REFERENCE}}}
-    schema["components"]["schemas"]["Problem"] = Problem.json_schema()
-    for path in schema["paths"].values():
-        for operation in path.values():
-            operation["responses"]["default"] = problem
-    return schema
-
-
-PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+def add_router(name: str) -> None:
+    """Add the router with this import path. Its module's first line describes its tag in the OpenAPI document."""
+    router: Router = import_string(name)
+    for path in router.path_operations.values():
+        for operation in path.operations:
+            if calls_check_match(operation.view_func):
+                operation.openapi_extra = {**(operation.openapi_extra or {}), "x-if-match": True}
+    api.add_router("", router)
+    summary = (import_module(name.rpartition(".")[0]).__doc__ or "").partition("\n")[0]
+    for tag in router.tags or []:
+        tags.setdefault(tag, []).append(summary)
 
 
 def problem(request: HttpRequest, error: HubError) -> HttpResponse:

@@ -5,7 +5,7 @@ from django.test import Client
 
 from channels_app.models import Channel, IdempotentReply, User
 from channels_app.rest import idempotency
-from channels_app.rest.service import document
+from channels_app.rest.document import document
 from tests.builders import make_channel, make_user
 from tests.pages import signed_in
 from tests.rest.calls import Caller, by_key, by_session, code
