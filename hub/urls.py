@@ -14,9 +14,10 @@ from publishing.downloads import addresses
 # The REST API: the endpoints of each room.
 ROUTERS = (
     "channels_app.channels.api.router",
+    "channels_app.keys.api.router",
+    "channels_app.packages.api.router",
     "channels_app.people.invitation_api.router",
     "channels_app.people.member_api.router",
-    "channels_app.packages.api.router",
     "channels_app.people.team_api.router",
 )
 

@@ -1,23 +1,31 @@
-"""The API of keys. `/api/v1/whoami` describes the credential; `/api/v1/keys/current` lets a key revoke itself.
+"""The API of keys: describe the credential, let a key revoke itself, list and revoke keys of users and channels.
 
-Keys are created and listed only in a browser session: a leaked key must not create another that outlives it.
+Keys are created only on pages: a leaked key must not create another that outlives it. It can't list others either.
 """
 
+from datetime import datetime
 from typing import Any
 
 import orjson
 from allauth.idp.oidc.models import Token
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
+from ninja import Field, Router, Schema, Status
+from ninja.pagination import paginate
 
 from channels_app.access import permissions
-from channels_app.access.permissions import Actor
+from channels_app.access.permissions import Actor, Permission, channel_for
 from channels_app.authentication import actors, api_keys
 from channels_app.models import ApiKey, Channel
+from channels_app.rest.pagination import Pages
+from channels_app.rest.service import Request, user_of
 from hub.errors import bad_request, forbidden, unauthenticated
 from hub.http.decorators import allow
 
 CHANNELS_MAX = 20
+router = Router(tags=["Keys"])
 
 
 @csrf_exempt
@@ -92,3 +100,56 @@ def _rights(actor: Actor, names: list[str]) -> dict[str, list[permissions.Permis
     found = Channel.objects.filter(name__in=[name for name in names if "\0" not in name], deleted_at=None)
     by_name = {channel.name: channel for channel in found.defer("logo")}
     return {name: permissions.sorted_permissions(actor, by_name.get(name)) for name in names}
+
+
+class ChannelKey(Schema):
+    """A key that belongs to a channel. Its secret is not stored."""
+
+    id: int
+    name: str
+    hint: str = Field(description="The first characters of the key.")
+    scopes: list[str]
+    package_globs: list[str] = Field(description="The package names to which it is limited; empty means all.")
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class UserKey(ChannelKey):
+    """A key of a user. Its secret is not stored."""
+
+    channels: list[str] | None = Field(description="The channels to which it is limited; null means all.")
+
+    @staticmethod
+    def resolve_channels(key: Any) -> list[str] | None:
+        return None if key.all_channels else sorted(channel.name for channel in key.channels.all())
+
+
+@router.get("/account/keys", response=list[UserKey], url_name="account-keys")
+@paginate(Pages, ordering=("-pk",))
+def list_user_keys(request: Request) -> QuerySet[ApiKey]:
+    """List the user's keys that are not revoked, the newest first. This requires a session."""
+    return user_of(request).keys.filter(revoked_at=None).prefetch_related("channels")
+
+
+@router.delete("/account/keys/{key}", response={204: None}, url_name="account-key")
+def revoke_user_key(request: Request, key: int) -> Status[None]:
+    """Revoke a key of the user. This requires a session."""
+    found = get_object_or_404(user_of(request).keys.filter(revoked_at=None), pk=key)
+    api_keys.revoke(key=found, actor=request.auth)
+    return Status(204, None)
+
+
+@router.get("/channels/{channel}/robots", response=list[ChannelKey], url_name="channel-robots")
+@paginate(Pages, ordering=("-pk",))
+def list_channel_keys(request: Request, channel: str) -> QuerySet[ApiKey]:
+    """List the channel keys that are not revoked, the newest first."""
+    return channel_for(request.auth, channel, Permission.MANAGE).robots.filter(revoked_at=None)
+
+
+@router.delete("/channels/{channel}/robots/{key}", response={204: None}, url_name="channel-robot")
+def revoke_channel_key(request: Request, channel: str, key: int) -> Status[None]:
+    """Revoke a channel key, as an owner. This requires a session."""
+    found = channel_for(request.auth, channel, Permission.OWN)
+    api_keys.revoke(key=get_object_or_404(found.robots.filter(revoked_at=None), pk=key), actor=request.auth)
+    return Status(204, None)

@@ -45,6 +45,8 @@ ARGUMENTS = {
     "publisher": ["{}", str(PUBLISHER_ID)],
     "rest:account-invitation-accept": ["1"],
     "rest:account-invitation-decline": ["1"],
+    "rest:account-key": ["1"],
+    "rest:channel-robot": ["{}", "1"],
     "rest:channel-invitation": ["{}", "1"],
     "rest:channel-member": ["{}", "users", "viewer"],
     "rest:team": ["team"],
