@@ -135,7 +135,8 @@ def test_event_is_mailed_once_by_a_wake_up_job(
     assert not Outgoing.objects.exists()
 
 
-def test_mails_of_a_burst_go_out_in_order(channel: Channel, olga: User) -> None:
+def test_mails_of_a_burst_go_out_in_order(channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "JOB_S", 60)
     for number in range(60):
         record_removal(channel, olga, f"event-{number}")
     tasks.tell_waiting()

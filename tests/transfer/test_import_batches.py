@@ -148,7 +148,7 @@ STEPS = {
     "before a batch": (Records, "add"),
     "within a transaction": (log, "record_each"),
     "before the commit": (builds, "schedule_build"),
-    "before the old index goes": (channel_import, "_lost"),
+    "before the old index goes": (channel_import, "_missing_files"),
     "before the index": (builds, "build_channel"),
 }
 
