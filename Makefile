@@ -17,7 +17,7 @@ SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/
 JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.py,publishing/strict_json.py,channels_app/access/*
 JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_builds.py tests/index/test_repodata.py \
 	tests/access tests/authentication
-COVERAGE_MIN := 95
+COVERAGE_MIN := 98
 DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 SLOWEST_TEST := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
 COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
