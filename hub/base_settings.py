@@ -75,6 +75,7 @@ MIDDLEWARE = [
 # Protocols of clients, each in one file. hub/protocols.py derives routes, reserved names and more from them.
 PROTOCOLS = [
     "publishing.protocols.prefix.PROTOCOL",
+    "publishing.protocols.anaconda.PROTOCOL",
     "publishing.protocols.minting.PROTOCOL",
     "publishing.protocols.provenance.PROTOCOL",
     "publishing.protocols.upload_page.PROTOCOL",

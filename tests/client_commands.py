@@ -37,6 +37,7 @@ LOGIN = _command(
     ONE,
 )
 CONDA_INSTALL = "conda/conda conda/cli/helpers.py, add_parser_channels"
+ANACONDA = "anaconda/anaconda-client binstar_client/commands"
 MAMBA = "mamba-org/mamba micromamba/src"
 PIXI = "prefix-dev/pixi crates/pixi_cli/src"
 
@@ -45,6 +46,12 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("rattler-build", "auth", "login"): LOGIN,
     ("pixi", "upload", "prefix"): UPLOAD,
     ("rattler-build", "upload", "prefix"): UPLOAD,
+    ("rattler-build", "upload", "anaconda"): _command(
+        "conda/rattler crates/rattler_upload/src/upload/opt.rs, AnacondaOpts",
+        "--url --owner --channel --api-key",
+        "--force",
+        SOME,
+    ),
     ("rattler-build", "build"): _command(
         "prefix-dev/rattler-build docs/reference/cli/rattler-build/build.md", "--recipe --channel --output-dir"
     ),
@@ -60,6 +67,10 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("mamba", "install"): _command(f"{MAMBA}/common_options.cpp", "--channel", "--override-channels", SOME),
     ("mamba", "auth", "login"): _command(f"{MAMBA}/login.cpp", "--bearer --token --username --password", "", ONE),
     ("mamba", "config", "prepend"): _command(f"{MAMBA}/config.cpp", arguments=range(2, 3)),
+    ("anaconda", "config"): _command(f"{ANACONDA}/config.py", "--set", arguments=ONE),
+    ("anaconda", "-s", "hub"): _command(
+        f"{ANACONDA}/upload.py", "-t -u --to-owner", "--skip-existing --force --replace --update", SOME
+    ),
 }
 PROGRAMS = {name for name, *_ in COMMANDS}
 

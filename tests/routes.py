@@ -8,7 +8,14 @@ from django.urls import get_resolver
 
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 # Values of arguments; {} stands for the channel's name.
-VALUES = {"channel": "{}", "subdir": "noarch", "file_name": "pack-1.0-0.conda", "path": "noarch/repodata.json"}
+VALUES = {
+    "channel": "{}",
+    "subdir": "noarch",
+    "file_name": "pack-1.0-0.conda",
+    "path": "noarch/repodata.json",
+    "package": "pack",
+    "version": "1.0",
+}
 
 
 def every_route() -> dict[str, str]:

@@ -172,7 +172,7 @@ def _sent_credential(request: HttpRequest) -> tuple[str, str] | None:
     match scheme.lower():
         case "":
             return named[0] if named else None
-        case "bearer":
+        case "bearer" | "token":  # anaconda-client sends `token`
             return "bearer", value.strip()
         case "basic":
             return "basic", _basic_credential(value)

@@ -4,7 +4,7 @@ from channels_app.access import acts
 from channels_app.access.actions import Action
 from channels_app.models import Artifact, Removal
 from hub import database
-from hub.errors import conflict
+from hub.errors import HubError, conflict
 from publishing.removal import removal
 from publishing.uploads.values import Upload
 
@@ -43,19 +43,28 @@ def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: b
         check_may_restore(upload, artifact)
         return None
     if artifact.removal == Removal.DELETED:
-        raise conflict(
-            "name_deleted",
-            f"{artifact} was deleted, and no other bytes may take its name until an owner of '{artifact.channel}' "
-            "releases it. Raise the build number instead.",
-        )
+        raise name_deleted(artifact)
     if may_replace and has_same_name:
         check_may_restore(upload, artifact)
         check_may_replace(upload, artifact)
         return None
-    raise conflict(
+    raise exists(artifact, upload.received.sha256)
+
+
+def name_deleted(artifact: Artifact) -> HubError:
+    return conflict(
+        "name_deleted",
+        f"{artifact} was deleted, and no other bytes may take its name until an owner of '{artifact.channel}' "
+        "releases it. Raise the build number instead.",
+    )
+
+
+def exists(artifact: Artifact, sha256: str) -> HubError:
+    """Return the refusal of other bytes, which have this SHA-256."""
+    return conflict(
         "exists",
         f"{artifact} exists with other bytes: SHA-256 {artifact.sha256[:16]}…, uploaded "
-        f"{upload.received.sha256[:16]}…. Raise the build number, or skip existing files.",
+        f"{sha256[:16]}…. Raise the build number, or skip existing files.",
     )
 
 

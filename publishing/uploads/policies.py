@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from channels_app.access import revision
-from channels_app.access.permissions import Permission, check_name, check_still_allowed
+from channels_app.access.permissions import Actor, Permission, check_name, check_still_allowed
 from channels_app.models import Channel
 from hub.errors import bad_request, forbidden, unprocessable
 from hub.http.request_body import ReceivedFile
@@ -32,17 +32,22 @@ def check_policies(upload: Upload) -> None:
             f"The channel '{channel}' does not allow force=true: its files never change. "
             "Raise the build number instead.",
         )
-    if channel.only_trusted_publishers and not actor.short_lived_token:
-        raise forbidden(
-            "trusted_publishers_only",
-            f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
-        )
-    check_name(actor, channel, info.name, "upload the package '{}' to")
+    check_uploader(actor, channel, info.name)
     if info.revision > 1 and not channel.allow_revision_3:
         raise forbidden(
             "revision_3_off",
             f"{info.file_name} needs repodata revision {info.revision} (CEP 48), which '{channel}' does not allow.",
         )
+
+
+def check_uploader(actor: Actor, channel: Channel, package_name: str) -> None:
+    """Raise 403 if the channel accepts no uploads by this kind of actor, or the key no package of this name."""
+    if channel.only_trusted_publishers and not actor.short_lived_token:
+        raise forbidden(
+            "trusted_publishers_only",
+            f"Only trusted publishers may upload to '{channel}'; an API key or a signed-in user may not.",
+        )
+    check_name(actor, channel, package_name, "upload the package '{}' to")
 
 
 def recheck(upload: Upload) -> None:

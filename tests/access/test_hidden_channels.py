@@ -40,6 +40,14 @@ PLACES = (
     ("get", "/api/v1/channels/{}/members/users/olga"),
     ("get", "/api/v1/channels/{}/invitations"),
     ("get", "/api/v1/whoami?channel={}"),
+    ("get", "/anaconda/user/{}"),
+    ("get", "/anaconda/package/{}/pack"),
+    ("post", "/anaconda/package/{}/pack"),
+    ("delete", "/anaconda/package/{}/pack"),
+    ("get", "/anaconda/release/{}/pack/1.0"),
+    ("get", "/anaconda/dist/{}/pack/1.0/noarch/pack-1.0-0.conda"),
+    ("post", "/anaconda/stage/{}/pack/1.0/noarch/pack-1.0-0.conda"),
+    ("post", "/anaconda/commit/{}/pack/1.0/noarch/pack-1.0-0.conda"),
     *(
         (method, ARGUMENT.sub(lambda argument: VALUES[argument[1]], f"/{route}"))
         for upload in protocols.uploads()

@@ -1,0 +1,157 @@
+"""The anaconda protocol below `/anaconda`: `anaconda upload` and `rattler-build upload anaconda`.
+
+Source: anaconda/anaconda-client, binstar_client/__init__.py and commands/upload.py; conda/rattler,
+crates/rattler_upload/src/upload/anaconda.rs. An owner of anaconda.org is a channel here, and its label `main` is the
+channel itself.
+
+An upload has three requests: stage, data and commit. The data request has no credential, so its address carries a
+grant. The package is published by the data request, and commit only confirms it. Both clients hide errors of the data
+request or show them badly, so stage checks everything that it can.
+"""
+
+from dataclasses import replace
+from functools import wraps
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.urls import path, reverse
+from django.utils.html import escape
+from django.views.decorators.csrf import csrf_exempt
+
+from channels_app.access import revision
+from channels_app.access.permissions import Permission, channel_for
+from channels_app.authentication import actors, upload_grants
+from channels_app.authentication.upload_grants import Grant
+from channels_app.models import Artifact, Channel, Removal
+from channels_app.quotas import quotas
+from hub.errors import HubError, conflict, not_found, unprocessable
+from hub.http.decorators import View, allow, bounds_own_body
+from hub.http.request_body import Body, receive
+from hub.plain_text import one_line
+from hub.protocols import Protocol, Upload
+from publishing.attestations import acceptance
+from publishing.protocols import anaconda_packages as packages
+from publishing.protocols import upload_check
+from publishing.protocols.anaconda_packages import check_label, json_body, json_view
+from publishing.uploads import existing_artifacts
+from publishing.uploads.policies import check_uploader
+from publishing.uploads.upload import publish
+
+SHA256_CHARACTERS = 64
+
+
+@json_view("POST")
+def stage(request: HttpRequest, channel: str, package: str, version: str, subdir: str, file_name: str) -> JsonResponse:
+    """Check an upload before its bytes, and return the address for them."""
+    actor = actors.key_actor(request)
+    target = channel_for(actor, channel, Permission.UPLOAD)
+    announced = json_body(request)
+    if announced.get("distribution_type", "conda") != "conda":
+        raise unprocessable("not_conda", f"{file_name} is no conda package; the hub has conda packages alone.")
+    for label in announced.get("channels") or ():
+        check_label(channel, label)
+    check_uploader(actor, target, package)
+    acceptance.check_missing(target)
+    quotas.check_room(target, 0)
+    sha256 = str(announced.get("sha256", "")).lower()
+    if len(sha256) != SHA256_CHARACTERS:
+        raise unprocessable("checksum_missing", "The request names no SHA-256 of the file; update the client.")
+    _check_existing(target, subdir, file_name, sha256)
+    grant = upload_grants.sign(Grant(actor, file_name, sha256), channel)
+    address = request.build_absolute_uri(reverse("anaconda-data", args=[channel], query={"grant": grant}))
+    return JsonResponse({"post_url": address, "form_data": {}, "dist_id": sha256})
+
+
+def _check_existing(channel: Channel, subdir: str, file_name: str, sha256: str) -> None:
+    """Raise 409 if other bytes have the name.
+
+    If the channel's files never change, raise 403 instead: at a 409, rattler with --force deletes the file.
+    """
+    artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name__iexact=file_name).first()
+    if artifact is None or artifact.sha256 == sha256:
+        return
+    if artifact.removal == Removal.DELETED:
+        raise existing_artifacts.name_deleted(artifact)
+    error = existing_artifacts.exists(artifact, sha256)
+    raise error if channel.allow_overwrite else HubError(403, error.code, error.detail)
+
+
+def xml_errors(view: View) -> View:
+    """Answer HubErrors as XML: anaconda-client prints the text and fails if it is no XML with a `Code`, as S3's is."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, channel: str) -> HttpResponseBase:
+        try:
+            return view(request, channel)
+        except HubError as error:
+            text = f"<Error><Code>{error.code}</Code><Message>{escape(one_line(error.detail))}</Message></Error>\n"
+            headers = error.headers | {"X-Error-Code": error.code, "Cache-Control": "no-store"}
+            return HttpResponse(text, status=error.status, content_type="application/xml", headers=headers)
+
+    return answered
+
+
+@csrf_exempt
+@bounds_own_body
+@xml_errors
+@allow("POST")
+def data(request: HttpRequest, channel: str) -> HttpResponse:
+    """Publish the part `file` of a form by the grant in the address. Other credentials are ignored.
+
+    The part has no file name in rattler. anaconda-client accepts 201 alone.
+    """
+    access_revision = revision.current()
+    grant, target = _granted(request, channel)
+    body = Body(request)
+    payer = quotas.check_room(target, body.package_bytes)
+    with receive(body, target.upload_limit_bytes) as received:
+        published = publish(
+            actor=grant.actor,
+            channel=target,
+            received=replace(received, file_name=grant.file_name, claimed_sha256=grant.sha256),
+            access_revision=access_revision,
+            payer=payer,
+        )
+    return HttpResponse(f"{published.artifact} published.\n", status=201, content_type="text/plain")
+
+
+@upload_check.answered
+def may_send_data(request: HttpRequest, channel: str) -> None:
+    _granted(request, channel)
+
+
+def _granted(request: HttpRequest, channel: str) -> tuple[Grant, Channel]:
+    grant = upload_grants.read(request.GET.get("grant", ""), channel)
+    actors.log_actor(request, grant.actor)
+    return grant, channel_for(grant.actor, channel, Permission.UPLOAD)
+
+
+@json_view("POST")
+def commit(request: HttpRequest, channel: str, package: str, version: str, subdir: str, file_name: str) -> JsonResponse:
+    """Confirm that the hub has the staged bytes."""
+    target = channel_for(actors.key_actor(request), channel, Permission.UPLOAD)
+    artifact = packages.existing(target, package, version).filter(subdir=subdir, file_name=file_name).first()
+    if artifact is None:
+        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}': its bytes have not arrived.")
+    if artifact.sha256 != json_body(request).get("dist_id"):
+        raise conflict("replaced", f"{artifact} was replaced by other bytes in the meantime.")
+    return JsonResponse({"url": f"{settings.HUB_PUBLIC_URL}{reverse('package', args=[channel, package])}"})
+
+
+FILE = "<str:channel>/<str:package>/<str:version>/<str:subdir>/<str:file_name>"
+
+PROTOCOL = Protocol(
+    uploads=(Upload(route="anaconda/data/<str:channel>", name="anaconda-data", view=data, check=may_send_data),),
+    routes=(
+        path("anaconda", packages.ping, name="anaconda"),
+        path("anaconda/", packages.ping, name="anaconda"),
+        path("anaconda/user", packages.user, name="anaconda-user"),
+        path("anaconda/user/<str:channel>", packages.owner, name="anaconda-owner"),
+        path("anaconda/package/<str:channel>/<str:package>", packages.package, name="anaconda-package"),
+        path("anaconda/release/<str:channel>/<str:package>/<str:version>", packages.release, name="anaconda-release"),
+        path(f"anaconda/dist/{FILE}", packages.dist, name="anaconda-dist"),
+        path(f"anaconda/stage/{FILE}", stage, name="anaconda-stage"),
+        path(f"anaconda/commit/{FILE}", commit, name="anaconda-commit"),
+    ),
+)
