@@ -82,6 +82,7 @@ def test_member_has_the_permissions_of_the_role(olga: User, max_: User, role: Ro
 
 def test_strangers_and_anonymous_users_read_public_channels_only(olga: User, sam: User) -> None:
     private, public = make_channel("a", owner=olga), make_channel("b", owner=olga, is_private=False)
+    make_channel("of-sam", owner=sam)
     for caller in (ANONYMOUS, Actor(user=sam), key_actor(sam)):
         assert allowed(caller, private) == set()
         assert allowed(caller, public) == {R}

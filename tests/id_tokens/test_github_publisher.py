@@ -168,3 +168,13 @@ def test_the_certificate_of_the_same_run() -> None:
 def test_clean_github_workflow_drops_blanks_and_the_folder() -> None:
     cleaned = GITHUB.clean({"repository": "octo-org/sample", "workflow": "  .github/workflows/release.yml "})
     assert cleaned["workflow"] == "release.yml"
+
+
+@pytest.mark.parametrize("ending", ["", "/", ".git", ".git/"])
+def test_clean_github_repository_accepts_its_url(ending: str) -> None:
+    cleaned = GITHUB.clean({"repository": f" https://github.com/Octo-org/sample{ending} ", "workflow": "release.yml"})
+    assert cleaned["repository"] == "octo-org/sample"
+
+
+def test_github_provenance_of_a_repeated_run_links_to_the_attempt() -> None:
+    assert GITHUB.provenance(github_claims(run_attempt="2")).run_url.endswith("/actions/runs/9001/attempts/2")
