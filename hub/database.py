@@ -1,6 +1,7 @@
 """PostgreSQL connections from the pool that the threads of a process share."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -44,6 +45,14 @@ def prepared() -> CursorWrapper:
     connection.ensure_connection()
     make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     return make(psycopg.Cursor(connection.connection))  # type: ignore[arg-type]  # the stubs name Django's wrapper
+
+
+def moment(text: str | None) -> datetime | None:
+    """Convert a time that was selected as text. PostgreSQL's has its zone, SQLite's is in UTC."""
+    if not text:
+        return None
+    parsed = datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def release_connection() -> None:

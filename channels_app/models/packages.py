@@ -115,6 +115,7 @@ class Artifact(models.Model):
         indexes = [
             models.Index(fields=["channel", "subdir", "file_name"], name="artifact_by_path"),
             models.Index(fields=["package", "subdir"], name="artifact_by_package"),
+            models.Index(fields=["sha256"], name="artifact_by_sha256"),
             # Indexed artifacts, by subdir for counts and by time for feeds, without reads of the wide rows.
             models.Index(
                 fields=["channel", "subdir", "package"],

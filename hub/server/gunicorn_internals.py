@@ -21,6 +21,16 @@ class ThreadWorker(gthread.ThreadWorker):  # type: ignore[misc]
         """Tell whether requests wait for a thread."""
         return not self.tpool._work_queue.empty()
 
+    def handle_again(self, request: Any, connection: Any) -> bool:
+        """Handle a request that was parsed before. Errors are handled as in gunicorn's `handle`."""
+        try:
+            return self._keepalive_after(connection, self.handle_request(request, connection))
+        except OSError:
+            self.log.debug("The client has left.")
+        except Exception as error:  # noqa: BLE001  handle_error logs it
+            self.handle_error(request, connection.sock, connection.client, error)
+        return False
+
     def _keepalive_after(self, connection: Any, keepalive: bool) -> bool:
         body = connection.parser.mesg.body.reader
         if isinstance(body, LengthReader) and body.length == 0:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hub.server import arrivals
 from hub.server.gunicorn_internals import STOP_LINGER_S, TO_POLLER, ThreadWorker
+from hub.server.held_connections import HeldConnections, HeldRequest, KeptBackError
 
 # gunicorn waits 5 s in a thread for the first byte of a new connection, and clients open some that they never use: 16
 # of them stalled a hub of 16 threads. Here such a connection returns to the poller. (gunicorn's own constant would also
@@ -28,7 +29,14 @@ NEXT_REQUEST_MS = 1
 
 class Worker(ThreadWorker):
     sockets: list[Any]
+    wsgi: Any
+    held: HeldConnections
     _next_look = 0.0
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.held = HeldConnections(self)
+        self.wsgi = self.held.application(self.wsgi)
 
     def handle(self, connection: Any) -> Any:
         is_new = not connection.initialized and not connection.data_ready
@@ -58,13 +66,28 @@ class Worker(ThreadWorker):
         elif connection.initialized:
             # While stopping, no request is dropped: the parser waits for the rest.
             arrivals.hand_over(connection)
-        return super().handle(connection)
+        is_kept = super().handle(connection)
+        return TO_POLLER if getattr(connection, "held", None) else is_kept
+
+    def answer_again(self, request: Any, connection: Any) -> Any:
+        """Answer a request that was held."""
+        is_kept = self.handle_again(request, connection)
+        if not is_kept:
+            _stop_receiving(connection.sock)
+        return is_kept
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.settimeout(SILENT_S)
-        return super().handle_request(req, conn)
+        try:
+            return super().handle_request(req, conn)
+        except KeptBackError as error:
+            conn.held = HeldRequest(req, error.hold)
+            return True
 
     def finish_request(self, conn: Any, fs: Any) -> None:
+        if getattr(conn, "held", None):
+            self.held.add(conn)
+            return
         super().finish_request(conn, fs)
         if arrival := getattr(conn, "arrival", None):
             conn.timeout = min(conn.timeout or arrival.deadline, arrival.deadline)
@@ -91,6 +114,7 @@ class Worker(ThreadWorker):
             self._accept_rest(listener)
             listener.close()
         self.sockets = []
+        self.held.resume_all()
         # Connections that never sent a request end with those that are kept.
         for connection in self.pending_conns:
             connection.timeout = min(connection.timeout, time.monotonic() + STOP_LINGER_S)

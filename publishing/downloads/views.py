@@ -1,7 +1,6 @@
 """GET, HEAD and OPTIONS below a channel's URL: authentication, access, and the lookup of the file."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from channels_app.identifiers import KNOWN_SUBDIRS, SUBDIR_MAX_CHARACTERS, is_su
 from channels_app.models import Channel, Removal
 from channels_app.packages import download_counts
 from channels_app.site import misplaced
-from hub.database import prepared
+from hub.database import moment, prepared
 from hub.errors import HubError, not_found
 from publishing.downloads import delivery
 from publishing.downloads.cross_origin import headers as cross_origin_headers
@@ -136,7 +135,7 @@ def _index_file(lookup: ChannelLookup, subdir: str, name: str) -> File:
     if etag:
         key = f"{lookup.channel.name}/{subdir}/{name}" if subdir else f"{lookup.channel.name}/{name}"
         # The time of an older build of current_repodata.json is not stored.
-        modified = _seconds(built_at) if etag == newest else 0
+        modified = int(built.timestamp()) if etag == newest and (built := moment(built_at)) else 0
         return File(etag, CHECK_EACH_TIME, content_type, key=key, modified=modified, is_also_zst=is_also_zst)
     content = empty_files.empty_file(subdir, name)
     if content is None:
@@ -144,14 +143,6 @@ def _index_file(lookup: ChannelLookup, subdir: str, name: str) -> File:
         raise not_found("no_such_subdir", message)
     modified = int(lookup.channel.created_at.timestamp())
     return File("empty", CHECK_EACH_TIME, content_type, content=content, modified=modified, is_also_zst=is_also_zst)
-
-
-def _seconds(moment: str | None) -> int:
-    """Convert a time of the database to seconds since 1970. PostgreSQL's has its zone, SQLite's is in UTC."""
-    if not moment:
-        return 0
-    parsed = datetime.fromisoformat(moment)
-    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
 
 
 def _sidecar(lookup: ChannelLookup, subdir: str, name: str, sha256: str | None) -> File:

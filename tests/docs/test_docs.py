@@ -255,7 +255,7 @@ def test_commands_stand_each_by_itself_with_its_blanks() -> None:
 def test_every_error_code_is_documented_under_its_status() -> None:
     publishing = ["protocols/*", "attestations/*", "trusted/*", "uploads/upload", "uploads/policies"]
     publishing += ["uploads/existing_artifacts", "downloads/views", "downloads/delivery", "downloads/conditions"]
-    publishing += ["downloads/addresses"]
+    publishing += ["downloads/addresses", "index/api", "index/waiting"]
     people = ["access/permissions", "authentication/actors", "authentication/delegation", "keys/api", "keys/graphql"]
     people += ["quotas/quotas", "site/misplaced", "site/well_known"]
     sources = ["hub/http/*", *(f"publishing/{name}" for name in publishing)]

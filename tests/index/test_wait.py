@@ -1,0 +1,134 @@
+"""Waiting for the index by `/api/v1/channels/{channel}/wait`, without a server that holds requests."""
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from channels_app.access.permissions import Actor
+from channels_app.models import Artifact, Channel, Removal, Role, User
+from publishing.index import builds, waiting
+from publishing.models import SubdirIndex
+from publishing.removal import removal
+from tests.builders import make_artifact, make_channel, make_member
+from tests.rest.calls import Caller, by_key, by_session, code
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def artifact(channel: Channel) -> Artifact:
+    return make_artifact(channel)
+
+
+@pytest.fixture
+def caller(olga: User) -> Caller:
+    return by_key(olga, "read")
+
+
+def by_checksum(artifact: Artifact, more: str = "") -> str:
+    return f"channels/{artifact.channel}/wait?sha256={artifact.sha256}{more}"
+
+
+def test_wait_for_indexed_file_returns_it_with_its_build(caller: Caller, artifact: Artifact) -> None:
+    builds.build_channel(artifact.channel)
+    index = SubdirIndex.objects.get(channel=artifact.channel, subdir="noarch")
+    for path in (
+        by_checksum(artifact),
+        f"channels/demo/wait?sha256={artifact.sha256.upper()}",
+        f"channels/demo/wait?subdir=noarch&file_name={artifact.file_name}",
+    ):
+        [found] = caller.get(path).json()["files"]
+        assert found.pop("built_at")
+        assert found == {
+            "subdir": "noarch",
+            "file_name": artifact.file_name,
+            "sha256": artifact.sha256,
+            "build_number": index.builds,
+        }
+
+
+def test_wait_for_several_files_ends_when_all_are_indexed(caller: Caller, artifact: Artifact) -> None:
+    builds.build_channel(artifact.channel)
+    other = make_artifact(artifact.channel, "other", subdir="linux-64")
+    both = by_checksum(artifact, f"&sha256={other.sha256}")
+    assert code(caller.get(both)) == (408, "not_indexed_yet")
+    builds.build_channel(artifact.channel)
+    assert {file["subdir"] for file in caller.get(both).json()["files"]} == {"noarch", "linux-64"}
+
+
+def test_wait_for_stale_file_asks_to_come_back(caller: Caller, artifact: Artifact) -> None:
+    response = caller.get(by_checksum(artifact, "&timeout_s=0"))
+    assert code(response) == (408, "not_indexed_yet")
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_wait_for_yanked_file_is_refused_and_deleted_one_is_unknown(
+    caller: Caller, artifact: Artifact, olga: User
+) -> None:
+    removal.yank(actor=Actor(user=olga), artifact=artifact, reason="")
+    assert code(caller.get(by_checksum(artifact))) == (409, "not_listed")
+    Artifact.objects.update(removal=Removal.DELETED)
+    assert code(caller.get(by_checksum(artifact))) == (404, "no_such_file")
+
+
+def test_wait_for_unknown_file_is_refused(caller: Caller, artifact: Artifact, olga: User) -> None:
+    elsewhere = make_artifact(make_channel("else", owner=olga), "elsewhere")
+    for query in (f"sha256={elsewhere.sha256}", "subdir=noarch&file_name=none-1.0-0.conda"):
+        assert code(caller.get(f"channels/demo/wait?{query}")) == (404, "no_such_file")
+    assert code(caller.get(by_checksum(artifact, f"&sha256={elsewhere.sha256}"))) == (404, "no_such_file")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "file_missing"),
+        ("subdir=noarch", "file_missing"),
+        ("sha256=abc", "invalid_value"),
+        (f"sha256={'0' * 64}&timeout_s=51", "invalid_value"),
+        (f"sha256={'0' * 64}&timeout_s=nan", "invalid_value"),
+        (f"sha256={'0' * 64}&timeout_s=-1", "invalid_value"),
+    ],
+)
+def test_wait_with_bad_query_is_refused(caller: Caller, channel: Channel, query: str, expected: str) -> None:
+    assert code(caller.get(f"channels/demo/wait?{query}")) == (400, expected)
+
+
+def test_wait_without_the_right_to_read_is_refused_alike_for_any_file(
+    artifact: Artifact, olga: User, sam: User, max_: User
+) -> None:
+    for path in (by_checksum(artifact), f"channels/demo/wait?sha256={'0' * 64}"):
+        assert code(by_key(olga, "upload").get(path)) == (403, "no_access")
+        assert code(by_key(sam, "read").get(path)) == (403, "no_access")
+        assert code(by_key(sam, "read").get(path.replace("demo", "void"))) == (403, "no_access")
+    make_member(artifact.channel, max_, Role.VIEWER)
+    assert code(by_session(max_).get(by_checksum(artifact))) == (408, "not_indexed_yet")
+
+
+def test_name_that_changes_all_the_time_is_ready_with_the_build_of_its_awaited_change(artifact: Artifact) -> None:
+    channel, place = artifact.channel, waiting.Place([artifact.sha256])
+    pending = waiting.pending(waiting.files(channel, place), {})
+    index = SubdirIndex.objects.get(channel=channel, subdir="noarch")
+    make_artifact(channel, version="2.0")  # the name is stale again while the build runs
+    assert waiting.are_ready([pending]) == [False]
+    builds.build(index)
+    index.refresh_from_db()
+    assert index.built_revision < index.requested_revision
+    assert waiting.are_ready([pending]) == [True]
+    assert waiting.pending(waiting.files(channel, place), {})
+    assert not waiting.pending(waiting.files(channel, place), pending)
+
+
+def test_waits_of_many_cost_one_query(artifact: Artifact, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    pending = waiting.pending(waiting.files(artifact.channel, waiting.Place([artifact.sha256])), {})
+    with django_assert_num_queries(1):
+        assert waiting.are_ready([pending] * 200) == [False] * 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_wait_with_cached_decision_costs_one_query_until_the_right_ends(
+    caller: Caller, artifact: Artifact, olga: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    assert caller.get(by_checksum(artifact)).status_code == 408
+    with django_assert_num_queries(1):
+        assert caller.get(by_checksum(artifact)).status_code == 408
+    artifact.channel.members.filter(user=olga).delete()
+    assert code(caller.get(by_checksum(artifact))) == (403, "no_access")
