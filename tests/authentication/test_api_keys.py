@@ -9,7 +9,7 @@ from django.utils import timezone
 from channels_app import identifiers
 from channels_app.access.permissions import Actor
 from channels_app.authentication import api_keys
-from channels_app.models import ApiKey, AuditEvent, User
+from channels_app.models import ApiKey, AuditEvent, Channel, User
 from hub.errors import HubError
 from tests.builders import make_key
 
@@ -116,3 +116,18 @@ def test_clean_globs_strips_sorts_and_drops_empty_ones() -> None:
         with pytest.raises(HubError) as caught:
             api_keys.clean_globs(globs, "A key")
         assert caught.value.code == "bad_globs"
+
+
+def test_audit_detail_identifies_a_key_without_its_row(channel: Channel, olga: User) -> None:
+    make_key(olga, channels=[channel], package_globs=("map-*",))
+    make_key(olga)
+    limited, whole = ApiKey.objects.order_by("pk")
+    assert api_keys.audit_detail(limited) == {
+        "key": limited.pk,
+        "hint": limited.hint,
+        "scopes": ["read", "upload"],
+        "channels": ["demo"],
+        "package_globs": ["map-*"],
+        "expires_at": None,
+    }
+    assert api_keys.audit_detail(whole)["channels"] is None
