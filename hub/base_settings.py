@@ -76,6 +76,8 @@ MIDDLEWARE = [
 PROTOCOLS = [
     "publishing.protocols.prefix.PROTOCOL",
     "publishing.protocols.anaconda.PROTOCOL",
+    "publishing.protocols.quetz.PROTOCOL",
+    "publishing.protocols.artifactory.PROTOCOL",
     "publishing.protocols.minting.PROTOCOL",
     "publishing.protocols.provenance.PROTOCOL",
     "publishing.protocols.upload_page.PROTOCOL",

@@ -66,7 +66,7 @@ class Protocol:
         for upload in self.uploads:
             patterns.append(path(upload.route, upload.view, name=upload.name))
             patterns.append(path(f"{upload.route}{CHECK_SUFFIX}", upload.check, name=_check_name(upload)))
-        return [*self.routes, *patterns]
+        return [*patterns, *self.routes]
 
 
 @cache

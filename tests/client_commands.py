@@ -52,6 +52,19 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "--force",
         SOME,
     ),
+    ("rattler-build", "upload", "quetz"): _command(
+        "conda/rattler crates/rattler_upload/src/upload/opt.rs, QuetzOpts", "--url --channel --api-key", "", SOME
+    ),
+    ("rattler-build", "upload", "artifactory"): _command(
+        "conda/rattler crates/rattler_upload/src/upload/opt.rs, ArtifactoryOpts",
+        "--url --channel --token --username --password",
+        "",
+        SOME,
+    ),
+    # The command of quetz-client follows its options, so it counts as an argument here.
+    ("quetz-client",): _command(
+        "mamba-org/quetz-client src/quetz_client/cli.py", "--url --token", "--insecure --retry", range(1, 4)
+    ),
     ("rattler-build", "build"): _command(
         "prefix-dev/rattler-build docs/reference/cli/rattler-build/build.md", "--recipe --channel --output-dir"
     ),

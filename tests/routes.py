@@ -15,12 +15,16 @@ VALUES = {
     "path": "noarch/repodata.json",
     "package": "pack",
     "version": "1.0",
+    "username": "owner",
 }
 
 
 def every_route() -> dict[str, str]:
-    """Return the pattern of each route by its name with namespace; a route without a name is listed by its pattern."""
-    return {name or f"/{pattern}": pattern for name, pattern, _ in _walk(get_resolver().url_patterns, "", "")}
+    """Return the first pattern of each route by its name with namespace; a route without a name by its pattern."""
+    found: dict[str, str] = {}
+    for name, pattern, _ in _walk(get_resolver().url_patterns, "", ""):
+        found.setdefault(name or f"/{pattern}", pattern)
+    return found
 
 
 def every_view() -> dict[str, Callable[..., Any]]:

@@ -153,14 +153,16 @@ def newest_artifacts(package: Package) -> list[Artifact]:
     return found
 
 
-def with_light_documents(artifacts: QuerySet[Artifact], most: int) -> QuerySet[Artifact]:
+def with_light_documents(
+    artifacts: QuerySet[Artifact], most: int, names: Iterable[str] = tuple(OWN_KEYS)
+) -> QuerySet[Artifact]:
     """Load documents of up to `most` characters, as annotations for show_documents(). Longer ones are not loaded."""
     light = {
         f"{name}_light": Case(
             When(condition=LessThanOrEqual(Length(Cast(name, TextField())), most), then=F(name)),
             output_field=JSONField(),
         )
-        for name in OWN_KEYS
+        for name in names
     }
     return artifacts.annotate(**light).defer(*OWN_KEYS)
 

@@ -109,7 +109,7 @@ ROUTES = {
     "idp:oidc:userinfo": (TOKENS,),
 }
 # Routes that check credentials: wrong ones are counted.
-TRIALS = {"whoami", "key-current", "graphql"}
+TRIALS = {"whoami", "key-current", "graphql", "quetz-me"}
 
 
 def rate_limit(get_response: GetResponse) -> GetResponse:

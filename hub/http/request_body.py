@@ -42,6 +42,7 @@ class ReceivedFile:
     size_bytes: int
     attestation: bytes | None = None
     fields: dict[str, str] = field(default_factory=dict)  # the other fields of the form
+    claimed_subdir: str = ""  # of the address, if it has one
 
 
 # Of 32 threads per process. Without a proxy that buffers bodies, slow senders leave the others free.
@@ -113,8 +114,8 @@ def _reading() -> Iterator[None]:
 
 
 @contextmanager
-def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
-    """Read a multipart form with a part `file`, or the bare bytes of one file, in one pass.
+def receive(body: Body, limit_bytes: int, *, form_part: str = "file") -> Iterator[ReceivedFile]:
+    """Read a multipart form with the file in the part `form_part`, or the bare bytes of one file, in one pass.
 
     A form may also have a part `attestation` and a few small text fields.
 
@@ -128,7 +129,7 @@ def receive(body: Body, limit_bytes: int) -> Iterator[ReceivedFile]:
         sink = _Sink(file, limit_bytes)
         content_type, options = parse_options_header(body.content_type)
         if content_type == "multipart/form-data":
-            received = _read_form(body, sink, options.get("boundary", ""))
+            received = _read_form(body, sink, options.get("boundary", ""), form_part)
         else:
             received = _read_bare(body, sink)
         file.flush()
@@ -179,8 +180,8 @@ def _read_bare(body: Body, sink: _Sink) -> ReceivedFile:
     return sink.received(body.headers.get("X-File-Name", ""), body.headers.get("X-File-SHA256"), {})
 
 
-def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
-    form = _Form(sink, body.headers)
+def _read_form(body: Body, sink: _Sink, boundary: str, file_part: str) -> ReceivedFile:
+    form = _Form(sink, body.headers, file_part)
     try:
         with PushMultipartParser(boundary, max_segment_count=PARTS_MAX, strict=True) as parser:
             for chunk in body.chunks():
@@ -189,16 +190,17 @@ def _read_form(body: Body, sink: _Sink, boundary: str) -> ReceivedFile:
     except MultipartError as error:
         raise bad_request("bad_form", f"The multipart form can't be read: {error}.") from None
     if form.file is None:
-        raise bad_request("file_missing", "The multipart form has no part 'file'; expected the package there.")
+        raise bad_request("file_missing", f"The multipart form has no part '{file_part}'; expected the package there.")
     return sink.received(form.file_name, form.claimed_sha256, form.small)
 
 
 class _Form:
     """Parts of an upload form from the parser's events: the file goes to the sink, small parts stay in memory."""
 
-    def __init__(self, sink: _Sink, headers: Mapping[str, str]) -> None:
+    def __init__(self, sink: _Sink, headers: Mapping[str, str], file_part: str) -> None:
         self.sink = sink
         self.headers = headers
+        self.file_part = file_part
         self.file: MultipartSegment | None = None
         self.file_name = ""
         self.claimed_sha256: str | None = None
@@ -214,18 +216,18 @@ class _Form:
             self._extend(self.part.name, event)
 
     def _begin(self, part: MultipartSegment) -> None:
-        if part.name in self.small or (self.file and part.name == "file"):
+        if part.name in self.small or (self.file and part.name == self.file_part):
             raise bad_request(
                 "two_parts", f"The multipart form has two parts '{part.name[:60]}'; upload one package at a time."
             )
-        if part.filename and part.name not in ("file", "attestation"):
+        if part.filename and part.name not in (self.file_part, "attestation"):
             raise bad_request(
                 "two_parts" if self.file else "file_missing",
                 f"The multipart form has a file in the part '{part.name[:60]}'; "
-                "expected one package, in the part 'file'. Send each package in a request of its own.",
+                f"expected one package, in the part '{self.file_part}'. Send each package in a request of its own.",
             )
         self.part = part
-        if part.name == "file":
+        if part.name == self.file_part:
             self._begin_file(part)
         else:
             self.small[part.name] = b""
@@ -241,8 +243,8 @@ class _Form:
         if of_part and of_request and of_part != of_request:
             raise bad_request(
                 "headers_differ",
-                f"The request's {name} is '{of_request[:100]}', that of the form's part 'file' is '{of_part[:100]}'; "
-                "expected the same. Send one of them.",
+                f"The request's {name} is '{of_request[:100]}', that of the form's part '{self.file_part}' is "
+                f"'{of_part[:100]}'; expected the same. Send one of them.",
             )
         return of_part or of_request
 

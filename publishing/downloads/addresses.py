@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.access.permissions import ANONYMOUS, visible_channels
 from channels_app.authentication import actors
-from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, is_subdir
+from channels_app.identifiers import CHANNEL, CHANNEL_MAX_CHARACTERS, KNOWN_SUBDIRS, is_subdir
 from channels_app.models import Channel
 from hub.errors import HubError, not_found
 from hub.http.decorators import bounds_own_body
@@ -62,6 +62,19 @@ def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponse
         if error.code == "no_access" and is_browser(request) and actors.credential_source(request) == "session":
             raise Http404 from error
         raise
+
+
+@csrf_exempt
+@bounds_own_body
+def alias_file(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
+    """Answer another address of a channel's file, such as `/get/CHANNEL/…`, as its own address.
+
+    A channel may have got the first word as its name before that was reserved; then a subdir follows it.
+    """
+    if channel in KNOWN_SUBDIRS:
+        word, _, rest = request.path_info.removeprefix("/").partition("/")
+        return reserved_word(request, word, rest)
+    return below_channel(request, channel, path)
 
 
 @csrf_exempt

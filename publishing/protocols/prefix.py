@@ -8,17 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from channels_app.access.permissions import Permission, channel_for
-from channels_app.authentication import actors, decision_cache
-from channels_app.models import Artifact, Removal
-from channels_app.quotas import quotas
-from hub.errors import bad_request, not_found
+from hub.errors import bad_request
 from hub.http.decorators import allow, bounds_own_body
-from hub.http.request_body import Body, receive
 from hub.protocols import Protocol, Upload
 from publishing.protocols import upload_check
-from publishing.removal import removal
-from publishing.uploads.upload import publish
+from publishing.protocols.steps import delete_file, publish_body
 
 REDIRECT_HINT = (
     "If you sent POST, a redirect changed the method: use the hub's own address, with https if the hub has it."
@@ -35,35 +29,14 @@ def upload(request: HttpRequest, channel: str) -> HttpResponse:
     """
     if not channel:
         raise bad_request("channel_missing", "The URL names no channel; expected /api/v1/upload/<channel>.")
-    to = decision_cache.upload_decision(request, channel)
-    force = request.GET.get("force", "false").lower() == "true"
-    body = Body(request)
-    payer = quotas.check_room(to.channel, body.package_bytes)
-    with receive(body, to.channel.upload_limit_bytes) as received:
-        published = publish(
-            actor=to.actor,
-            channel=to.channel,
-            received=received,
-            force=force,
-            access_revision=to.access_revision,
-            payer=payer,
-        )
-    artifact = published.artifact
-    verb = "published" if published.is_new else "exists already"
-    return HttpResponse(f"{artifact} {verb}.\n", status=201 if published.is_new else 200, content_type="text/plain")
+    return publish_body(request, channel)
 
 
 @csrf_exempt
 @allow("DELETE")
 def delete(request: HttpRequest, channel: str, subdir: str, file_name: str) -> HttpResponse:
     """Handle `DELETE /api/v1/delete/{channel}/{subdir}/{file}`, as on prefix.dev. The key needs the scope `delete`."""
-    actor = actors.key_actor(request)
-    target = channel_for(actor, channel, Permission.DELETE)
-    artifact = Artifact.objects.filter(channel=target, subdir=subdir, file_name=file_name).first()
-    if artifact is None or artifact.removal == Removal.DELETED:
-        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
-    removal.delete(actor=actor, artifact=artifact, reason="by the API")
-    return HttpResponse(f"{artifact} deleted.\n", content_type="text/plain")
+    return delete_file(request, channel, subdir, file_name)
 
 
 PROTOCOL = Protocol(

@@ -56,9 +56,9 @@ def by_session(request: HttpRequest, channel: str) -> None:
 
 
 def _is_of_upload(request: HttpRequest) -> bool:
-    """Tell whether the request uploads. The page has the same address, and viewing it sends no body."""
+    """Tell whether the request uploads. Others of the same address read a page or file, or are refused."""
     method, body = request.headers.get("X-Checked-Method", "POST"), request.headers.get("X-Checked-Body", "")
-    return method not in ("GET", "HEAD", "OPTIONS") or body not in ("", "0")
+    return method in ("POST", "PUT") or body not in ("", "0")
 
 
 def _refusal_headers(error: HubError) -> dict[str, str]:

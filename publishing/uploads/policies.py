@@ -7,6 +7,7 @@ from channels_app.access.permissions import Actor, Permission, check_name, check
 from channels_app.models import Channel
 from hub.errors import bad_request, forbidden, unprocessable
 from hub.http.request_body import ReceivedFile
+from publishing.archive.reader import PackageInfo
 from publishing.attestations import acceptance
 from publishing.uploads.values import Upload
 
@@ -19,6 +20,15 @@ def check_checksum(received: ReceivedFile) -> None:
             "checksum_mismatch",
             f"The bytes that arrived have the SHA-256 {received.sha256}, the client announced "
             f"{received.claimed_sha256[:64]}. Something changed them on the way; send the file again.",
+        )
+
+
+def check_subdir(received: ReceivedFile, info: PackageInfo) -> None:
+    if received.claimed_subdir not in ("", info.subdir):
+        raise unprocessable(
+            "wrong_subdir",
+            f"{info.file_name} was sent to the subdir '{received.claimed_subdir}', its info/index.json says "
+            f"'{info.subdir}'; send it there.",
         )
 
 

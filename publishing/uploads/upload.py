@@ -30,7 +30,7 @@ from publishing.removal import removal
 from publishing.trusted import issuers
 from publishing.uploads import metrics
 from publishing.uploads.existing_artifacts import check_duplicate, existing_artifact
-from publishing.uploads.policies import check_checksum, check_policies, recheck
+from publishing.uploads.policies import check_checksum, check_policies, check_subdir, recheck
 from publishing.uploads.values import Upload, UploadResult
 from publishing.wording import QUOTE_MAX_CHARACTERS
 
@@ -53,6 +53,7 @@ def publish(
     """
     check_checksum(received)
     upload = Upload(actor, channel, received, read(channel, received), force, access_revision, payer, may_restore)
+    check_subdir(received, upload.info)
     check_policies(upload)
     before = existing_artifact(upload)
     existing = check_duplicate(upload, before, may_replace=force)

@@ -48,6 +48,17 @@ PLACES = (
     ("get", "/anaconda/dist/{}/pack/1.0/noarch/pack-1.0-0.conda"),
     ("post", "/anaconda/stage/{}/pack/1.0/noarch/pack-1.0-0.conda"),
     ("post", "/anaconda/commit/{}/pack/1.0/noarch/pack-1.0-0.conda"),
+    ("get", "/api/channels/{}"),
+    ("delete", "/api/channels/{}"),
+    ("get", "/api/channels/{}/members"),
+    ("post", "/api/channels/{}/members"),
+    ("get", "/api/channels/{}/packages"),
+    ("get", "/api/channels/{}/packages/pack/versions"),
+    ("get", "/api/channels/{}/packages/pack/versions/noarch/pack-1.0-0.conda"),
+    ("delete", "/api/channels/{}/packages/pack/versions/noarch/pack-1.0-0.conda"),
+    ("get", "/get/{}/noarch/repodata.json"),
+    ("get", "/artifactory/{}/noarch/repodata.json"),
+    ("get", "/artifactory/api/conda/{}/noarch/repodata.json"),
     *(
         (method, ARGUMENT.sub(lambda argument: VALUES[argument[1]], f"/{route}"))
         for upload in protocols.uploads()

@@ -105,7 +105,7 @@ def test_prefix_upload_without_permission_is_refused(
 def test_prefix_upload_without_permission_reads_no_body(
     client: Client, channel: Channel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("publishing.protocols.prefix.receive", lambda *args: pytest.fail("the body was read"))
+    monkeypatch.setattr("publishing.protocols.steps.receive", lambda *_, **__: pytest.fail("the body was read"))
     assert post(client, make_conda(tmp_path), {})[0] == 401
 
 
