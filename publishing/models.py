@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils import timezone
 
 from channels_app import identifiers
 from channels_app.models import ApiKey, Artifact, Channel, User
@@ -68,6 +69,17 @@ class SubdirIndex(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}/{self.subdir}"
+
+    @property
+    def is_current(self) -> bool:
+        return self.requested_revision <= self.built_revision
+
+    @property
+    def lag_s(self) -> float:
+        """Return how long the oldest change has waited for a build; 0 if the index is current."""
+        if self.is_current or self.requested_at is None:
+            return 0.0
+        return max(0.0, (timezone.now() - self.requested_at).total_seconds())
 
 
 class IndexedName(models.Model):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, JSONField, Max, OuterRef, Q, QuerySet, Sum, TextField, When
+from django.db.models import Case, Count, Exists, F, JSONField, OuterRef, Q, QuerySet, Sum, TextField, When
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Cast, Length
 from django.db.models.lookups import LessThanOrEqual
@@ -48,7 +48,10 @@ ORDERS: dict[str, list[Any]] = {
 
 
 def channel_counts(channel: Channel) -> dict[str, Any]:
-    """Return `packages`, `downloads`, `artifacts`, `subdirs`, `indexed_at` and `is_stale`, by three queries."""
+    """Return `packages`, `downloads`, `artifacts`, `subdirs`, `indexes`, `indexed_at` and `is_stale`, by three queries.
+
+    `indexes` are those of subdirs. The files of the whole channel are built later and don't delay packages.
+    """
     counts: dict[str, Any] = installable(channel).aggregate(packages=Count("pk"), downloads=Sum("download_count"))
     by_subdir = (
         Artifact.objects.filter(LISTED, channel=channel)
@@ -56,18 +59,15 @@ def channel_counts(channel: Channel) -> dict[str, Any]:
         .values_list("subdir")
         .annotate(artifacts=Count("pk"))
     )
-    index = channel.indexes.aggregate(
-        # Without the files of the whole channel: they are built later and don't delay packages.
-        indexed_at=Max("built_at"),
-        stale=Count("pk", filter=Q(requested_revision__gt=F("built_revision")) & ~Q(subdir=""), distinct=True),
-    )
+    indexes = list(channel.indexes.order_by("subdir"))
     subdirs = dict(by_subdir)
     return {
         **counts,
         "artifacts": sum(subdirs.values()),
         "subdirs": list(subdirs),
-        "indexed_at": index["indexed_at"],
-        "is_stale": index["stale"] > 0,
+        "indexes": [index for index in indexes if index.subdir],
+        "indexed_at": max((index.built_at for index in indexes if index.built_at), default=None),
+        "is_stale": not all(index.is_current for index in indexes if index.subdir),
     }
 
 

@@ -4,17 +4,21 @@ import time
 from datetime import datetime
 from typing import Annotated
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
+from ninja.pagination import paginate
 
 from channels_app import identifiers
-from channels_app.access.permissions import ANONYMOUS, Actor, Permission
+from channels_app.access.permissions import ANONYMOUS, Actor, Permission, channel_for
 from channels_app.authentication import decision_cache
 from channels_app.models import Channel
+from channels_app.rest.pagination import Pages
 from channels_app.rest.service import Credential, Request
 from hub.errors import HubError
 from hub.server.holding import HOLD, Hold
 from publishing.index import waiting
+from publishing.models import SubdirIndex
 
 router = Router(tags=["Index"])
 
@@ -50,6 +54,16 @@ class IndexedFiles(Schema):
     files: list[IndexedFile]
 
 
+class IndexState(Schema):
+    """The index of a subdir, or the files of the whole channel."""
+
+    subdir: str = Field(description="Empty: the files of the whole channel.")
+    build_number: int = Field(alias="builds", description="Number of its last build.")
+    built_at: datetime | None
+    is_current: bool = Field(description="Whether it has every change.")
+    lag_s: float = Field(description="Seconds that the oldest change has waited for a build; 0 if there is none.")
+
+
 class AuthenticatedLater(Credential):
     """The security scheme of an operation whose view uses cached decisions, as hundreds of clients ask at once."""
 
@@ -83,3 +97,10 @@ def _files(request: HttpRequest, name: str, place: waiting.Place) -> tuple[Chann
             return decision.channel, files
     channel = decision_cache.channel_to_read(request, name)
     return channel, waiting.files(channel, place)
+
+
+@router.get("/channels/{channel}/indexes", response=list[IndexState], url_name="channel-indexes")
+@paginate(Pages, ordering=("subdir",))
+def list_indexes(request: Request, channel: str) -> QuerySet[SubdirIndex]:
+    """List the indexes of the channel's subdirs, with their builds and lags."""
+    return SubdirIndex.objects.filter(channel=channel_for(request.auth, channel, Permission.READ))

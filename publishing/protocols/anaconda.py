@@ -34,7 +34,7 @@ from publishing.attestations import acceptance
 from publishing.protocols import anaconda_packages as packages
 from publishing.protocols import upload_check
 from publishing.protocols.anaconda_packages import check_label, json_body, json_view
-from publishing.uploads import existing_artifacts
+from publishing.uploads import existing_artifacts, links
 from publishing.uploads.policies import check_uploader
 from publishing.uploads.upload import publish
 
@@ -113,7 +113,8 @@ def data(request: HttpRequest, channel: str) -> HttpResponse:
             access_revision=access_revision,
             payer=payer,
         )
-    return HttpResponse(f"{published.artifact} published.\n", status=201, content_type="text/plain")
+    headers = links.headers(published.artifact)
+    return HttpResponse(f"{published.artifact} published.\n", status=201, content_type="text/plain", headers=headers)
 
 
 @upload_check.answered

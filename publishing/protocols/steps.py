@@ -11,6 +11,7 @@ from channels_app.quotas import quotas
 from hub.errors import not_found
 from hub.http.request_body import Body, receive
 from publishing.removal import removal
+from publishing.uploads import links
 from publishing.uploads.upload import publish
 
 
@@ -48,7 +49,8 @@ def publish_body(
         )
     verb = "published" if published.is_new else "exists already"
     status = 201 if published.is_new else 200
-    return HttpResponse(f"{published.artifact} {verb}.\n", status=status, content_type="text/plain")
+    headers = links.headers(published.artifact)
+    return HttpResponse(f"{published.artifact} {verb}.\n", status=status, content_type="text/plain", headers=headers)
 
 
 def delete_file(request: HttpRequest, channel: str, subdir: str, file_name: str, *, package: str = "") -> HttpResponse:

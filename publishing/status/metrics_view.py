@@ -68,6 +68,14 @@ def _of_database() -> Iterable[Metric]:
     indexes, verified = queries.indexes(), queries.verified()
     yield _gauge("channelhub_stale_indexes", "Indexes that wait for a build.", indexes.stale_count)
     yield _gauge("channelhub_index_lag_seconds", "How long the oldest stale index has waited.", indexes.lag_s)
+    builds = GaugeMetricFamily("channelhub_subdir_builds", "Builds of the indexes, by subdir.", labels=["subdir"])
+    lags = GaugeMetricFamily(
+        "channelhub_subdir_lag_seconds", "How long the oldest stale index of a subdir has waited.", labels=["subdir"]
+    )
+    for subdir, found in queries.subdirs().items():
+        builds.add_metric([subdir], found.count)
+        lags.add_metric([subdir], found.lag_s)
+    yield from (builds, lags)
     yield _gauge("channelhub_outbox_length", "Mails that are not sent yet.", Outgoing.objects.count())
     yield _gauge("channelhub_failed_jobs", "Failed jobs that are on the status page.", FailedJob.objects.count())
     yield _gauge(

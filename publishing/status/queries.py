@@ -7,11 +7,15 @@ from django.db import connection
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
+from channels_app.identifiers import KNOWN_SUBDIRS
 from channels_app.models import Channel
 from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
 
 # Most rows of one kind that the status page lists. It shows the full count beside them.
 LISTED = 20
+# Names beside those of subdirs, which contain a hyphen or are `noarch`.
+OTHER_SUBDIRS = "other"
+WHOLE_CHANNEL = "channel"
 VERIFIED_WITHIN = timedelta(hours=48)
 
 
@@ -21,6 +25,14 @@ class Indexes:
 
     count: int
     stale_count: int
+    lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SubdirBuilds:
+    """Number of builds of a subdir in all channels, and how long its oldest stale index has waited."""
+
+    count: int
     lag_s: float
 
 
@@ -53,6 +65,19 @@ def indexes() -> Indexes:
     )
     lag = timezone.now() - found["since"] if found["since"] else timedelta()
     return Indexes(found["count"], found["stale"], max(0.0, lag.total_seconds()))
+
+
+def subdirs() -> dict[str, SubdirBuilds]:
+    """Return the builds of all channels by subdir. Only known subdirs have their own entry: users choose the others."""
+    stale = Q(requested_revision__gt=F("built_revision"))
+    rows = SubdirIndex.objects.values("subdir").annotate(total=Sum("builds"), since=Min("requested_at", filter=stale))
+    now, found = timezone.now(), dict[str, SubdirBuilds]()
+    for row in rows:
+        name = row["subdir"] if row["subdir"] in KNOWN_SUBDIRS else OTHER_SUBDIRS if row["subdir"] else WHOLE_CHANNEL
+        before = found.get(name, SubdirBuilds(0, 0.0))
+        lag_s = max(0.0, (now - row["since"]).total_seconds()) if row["since"] else 0.0
+        found[name] = SubdirBuilds(before.count + row["total"], max(before.lag_s, lag_s))
+    return found
 
 
 def failed_jobs() -> QuerySet[FailedJob]:

@@ -1,6 +1,9 @@
 """Waiting for the index by `/api/v1/channels/{channel}/wait`, without a server that holds requests."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access.permissions import Actor
@@ -132,3 +135,16 @@ def test_wait_with_cached_decision_costs_one_query_until_the_right_ends(
         assert caller.get(by_checksum(artifact)).status_code == 408
     artifact.channel.members.filter(user=olga).delete()
     assert code(caller.get(by_checksum(artifact))) == (403, "no_access")
+
+
+def test_indexes_list_builds_and_lags(caller: Caller, artifact: Artifact) -> None:
+    index = SubdirIndex.objects.get(channel=artifact.channel, subdir="noarch")
+    index.requested_at = timezone.now() - timedelta(seconds=90)
+    index.save()
+    [stale] = caller.get("channels/demo/indexes").json()["items"]
+    assert 90 <= stale.pop("lag_s") < 100
+    assert stale == {"subdir": "noarch", "build_number": 0, "built_at": None, "is_current": False}
+    builds.build_channel(artifact.channel)
+    whole, current = caller.get("channels/demo/indexes").json()["items"]
+    assert (whole["subdir"], current["subdir"]) == ("", "noarch")
+    assert (current["build_number"], current["lag_s"], current["is_current"]) == (1, 0.0, True)

@@ -94,13 +94,16 @@ def test_channel_page_shows_visibility_and_counts(open_channel: Channel, client:
 
 def test_a_channel_says_while_its_index_is_stale(open_channel: Channel, client: Client) -> None:
     publish(open_channel)
-    assert "Indexing…" in page(client, "/channels/open")
+    found = page(client, "/channels/open")
+    assert "Indexing…" in found
+    assert "not built yet" in found
 
-    SubdirIndex.objects.update(built_revision=10, built_at=timezone.now() - timedelta(minutes=5))
+    SubdirIndex.objects.update(built_revision=10, builds=3, built_at=timezone.now() - timedelta(minutes=5))
     SubdirIndex.objects.create(channel=open_channel, subdir="", requested_revision=11, built_revision=10)
 
     found = page(client, "/channels/open")
     assert "Indexing…" not in found
+    assert re.search(r"<dd>build 3, <time [^>]*>5 min ago</time></dd>", found)
     assert re.search(r"last indexed <time [^>]*>5 min ago</time>", found)
 
 

@@ -80,7 +80,9 @@ def test_administrators_and_keys_have_no_other_way_in(admin_client: Client, olga
 
 def test_metrics_report_waiting_and_failed_jobs(client: Client, channel: Channel) -> None:
     make_artifact(channel)
-    SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=90))
+    SubdirIndex.objects.update(requested_at=timezone.now() - timedelta(seconds=90), builds=7)
+    for subdir, count in (("chosen-1", 2), ("chosen-2", 3)):
+        SubdirIndex.objects.create(channel=channel, subdir=subdir, builds=count)
     FailedJob.objects.create(task="publishing.tasks.build_index", args=[1], error="OSError: x")
     Verification.objects.create(channel=channel, difference_count=3)
 
@@ -88,6 +90,9 @@ def test_metrics_report_waiting_and_failed_jobs(client: Client, channel: Channel
 
     assert value(found, "channelhub_stale_indexes") == 1
     assert 90 <= value(found, "channelhub_index_lag_seconds") < 100
+    assert 90 <= value(found, "channelhub_subdir_lag_seconds", subdir="noarch") < 100
+    assert value(found, "channelhub_subdir_builds", subdir="noarch") == 7
+    assert value(found, "channelhub_subdir_builds", subdir="other") == 5
     assert value(found, "channelhub_failed_jobs") == 1
     assert value(found, "channelhub_verification_differences") == 3
     assert value(found, "channelhub_queue_length", queue="index") == 0

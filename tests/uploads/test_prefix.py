@@ -1,6 +1,7 @@
 """The prefix protocol: forms, responses and errors. tests/clients uses the real client."""
 
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 
@@ -33,6 +34,24 @@ def test_prefix_upload_of_bare_bytes_is_published(client: Client, bearer: dict[s
     path = make_conda(tmp_path, files={"share/other": b"x"})
     status, text = post(client, path, bearer)
     assert (status, text.startswith("demo/noarch/demo-1.0-0.conda exists with other bytes")) == (409, True)
+
+
+def test_prefix_upload_answers_with_links_to_its_page_and_to_wait(
+    client: Client, bearer: dict[str, str], tmp_path: Path
+) -> None:
+    package = make_conda(tmp_path)
+    body = package.read_bytes()
+    headers = bearer | {"X-File-Name": package.name}
+    answers = [
+        client.post("/api/v1/upload/demo", body, content_type="application/octet-stream", headers=headers)
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    for answer in answers:
+        assert answer.headers["Location"] == f"/channels/demo/artifacts/noarch/{package.name}"
+        found = re.fullmatch(r'<(/api/v1/channels/demo/wait\?sha256=\w{64})>; rel="status"', answer.headers["Link"])
+        assert found
+        assert client.get(found[1], headers=bearer).status_code == 408
 
 
 def test_prefix_upload_of_a_form_is_published(client: Client, bearer: dict[str, str], tmp_path: Path) -> None:
