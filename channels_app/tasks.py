@@ -6,6 +6,7 @@ from channels_app.accounts import attempts
 from channels_app.audit import mailing, notifications, outbox
 from channels_app.authentication import api_key_expiry
 from channels_app.people import invitation_mails, invitations
+from channels_app.webhooks import deliveries
 
 SENDERS: outbox.Senders = {
     notifications.TELL: notifications.address,
@@ -24,6 +25,16 @@ def tell_waiting() -> None:
 @shared_task
 def warn_of_expiring_keys() -> None:
     api_key_expiry.warn()
+
+
+@shared_task
+def deliver_webhooks() -> None:
+    deliveries.deliver()
+
+
+@shared_task
+def retry_webhooks() -> None:
+    deliveries.retry()
 
 
 # Jobs that retry messages that were given up. An earlier version also enqueued them for each message.

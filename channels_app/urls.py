@@ -17,6 +17,7 @@ from channels_app.rest import document
 from channels_app.search import views as search_views
 from channels_app.site import views, well_known
 from channels_app.ui import styleguide
+from channels_app.webhooks import views as webhook_views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -59,6 +60,8 @@ urlpatterns = [
     path("channels/<str:channel>/settings", settings_views.general, name="channel-settings"),
     path("channels/<str:channel>/settings/members", member_views.members_page, name="channel-members"),
     path("channels/<str:channel>/settings/robots", keys_views.robots, name="channel-robots"),
+    path("channels/<str:channel>/settings/webhooks", webhook_views.listing, name="channel-webhooks"),
+    path("channels/<str:channel>/settings/webhooks/<int:webhook_id>", webhook_views.one, name="channel-webhook"),
     path("channels/<str:channel>/settings/policies", settings_views.policies, name="channel-policies"),
     path("channels/<str:channel>/settings/activity", settings_views.activity, name="channel-activity"),
     path("channels/<str:channel>/settings/danger", settings_views.danger, name="channel-danger"),

@@ -41,6 +41,8 @@ app.conf.beat_schedule = {
     # The job returns at once if the last refresh is younger than a day.
     "refresh-trust-root": {"task": "publishing.tasks.refresh_trust_root", "schedule": 3600.0},
     "tell-waiting": {"task": "channels_app.tasks.tell_waiting", "schedule": 15.0},
+    "deliver-webhooks": {"task": "channels_app.tasks.deliver_webhooks", "schedule": 15.0},
+    "retry-webhooks": {"task": "channels_app.tasks.retry_webhooks", "schedule": 15.0},
     # Daily would suffice, but beat forgets at a restart when it last sent a job.
     "warn-of-expiring-keys": {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0},
     # The job skips channels that were verified this night.

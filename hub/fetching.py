@@ -8,8 +8,9 @@ address or use http.
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from threading import Timer
@@ -30,20 +31,49 @@ class FetchError(Exception):
     """The fetch failed. The message is one sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The response to a POST: its status, and the beginning of its body."""
+
+    status: int
+    body: bytes
+
+
 def get(url: str, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> bytes:
     """Return the body of a 200 response to GET `url`. Raise FetchError if it fails or exceeds `timeout_s`.
 
     The DNS lookup is not included in the time.
     """
     deadline = time.monotonic() + timeout_s
+    with _response(url, "GET", {"Accept": "application/json"}, deadline) as response:
+        return _read(response, url, max_bytes, deadline)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, max_bytes: int, timeout_s: float = TIMEOUT_S) -> Answer:
+    """Send a POST with `body` and return the response, whatever its status, with at most `max_bytes` of its body.
+
+    Raise FetchError if there is none within `timeout_s`. The DNS lookup is not included in the time.
+    """
+    deadline = time.monotonic() + timeout_s
+    with _response(url, "POST", headers, deadline, body) as response:
+        answer = Answer(response.status, response.read(max_bytes))
+        _left_s(deadline)  # a response that is cut off looks complete
+        return answer
+
+
+@contextmanager
+def _response(
+    url: str, method: str, headers: Mapping[str, str], deadline: float, body: bytes | None = None
+) -> Iterator[HTTPResponse]:
+    """Send the request and yield the response. Raise FetchError for every error of the connection."""
     try:
         parts = urlsplit(url)
         connection = _connect(url, parts, deadline)
         try:
             with _shut_down_at(connection.sock, deadline):
                 target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-                connection.request("GET", target, headers={"Accept": "application/json", "User-Agent": "channelhub"})
-                return _read(connection.getresponse(), url, max_bytes, deadline)
+                connection.request(method, target, body, {**headers, "User-Agent": "channelhub"})
+                yield connection.getresponse()
         finally:
             connection.close()
     except (OSError, HTTPException, ValueError) as error:

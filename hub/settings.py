@@ -132,7 +132,8 @@ HUB_PREFIX_DEV_AUDIENCE = switch(
 )
 HUB_INTERNAL_HOSTS = words(
     "HUB_INTERNAL_HOSTS",
-    "hosts of issuers (with their ports) that may have a private address or use http, comma-separated",
+    "hosts of issuers and [webhooks](webhooks.md) (with their ports) that may have a private address or use http, "
+    "comma-separated",
 )
 HUB_TUF_URL = text(
     "HUB_TUF_URL",

@@ -19,6 +19,7 @@ from channels_app.people import invitations
 from channels_app.quotas import quotas
 from channels_app.rate_limits import counters
 from channels_app.rest import idempotency
+from channels_app.webhooks import queue as webhook_queue
 from hub.locks import try_lock
 from hub.storage import store
 from publishing.index import shards
@@ -42,6 +43,7 @@ def remove_leftovers() -> None:
     invitations.delete_expired()
     counters.delete_old()
     idempotency.delete_old()
+    webhook_queue.delete_old()
     quotas.delete_old()
     mailing.delete_old()
     token_families.delete_old()

@@ -24,6 +24,7 @@ from tests.builders import (
     make_team,
     make_team_member,
     make_user,
+    make_webhook,
 )
 
 FILE = "pack-1.0-0.conda"
@@ -114,6 +115,10 @@ def administrator(_: Client) -> None:
     User.objects.filter(username="tim").update(is_superuser=True)
 
 
+def webhook(_: Client) -> None:
+    make_webhook(demo(), pk=1)
+
+
 def with_invitation() -> Posted:
     return {"action": "accept", "invitation": str(Invitation.objects.get().pk)}
 
@@ -134,6 +139,7 @@ def team_update() -> Posted:
 TEAM: Any = {"by": "tim", "lower": "vic", "arguments": ["mappers"]}
 OWN: Any = {"by": "vic", "lower": "", "arguments": []}
 ARTIFACT = ["demo", "noarch", FILE]
+WEBHOOK: Any = {"by": "mia", "lower": "cora", "arguments": ["demo", "1"], "prepare": webhook}
 # (action, route) → request. With an empty `lower`, an anonymous visitor may not do it.
 ACT_REQUESTS = {
     # Without an invitation, only a team that the sender manages can be added.
@@ -175,6 +181,11 @@ ACT_REQUESTS = {
     ("publisher.add", "publisher-new"): ActRequest(PUBLISHER | {"channel_name": "next"}, **OWN),
     ("publisher.remove", "channel-publishers"): ActRequest(with_publisher, by="mia", lower="cora", prepare=publisher),
     ("publisher.remove", "publisher-new"): ActRequest(with_publisher, prepare=pending_publisher, **OWN),
+    ("webhook.add", "channel-webhooks"): ActRequest(
+        {"url": "https://new.example.org/", "events": ["index.built"]}, by="mia", lower="cora"
+    ),
+    ("webhook.change", "channel-webhook"): ActRequest({"action": "off"}, **WEBHOOK),
+    ("webhook.remove", "channel-webhook"): ActRequest({"action": "remove"}, **WEBHOOK),
     ("team.update", "team"): ActRequest(team_update, **TEAM),
     ("team.delete", "team"): ActRequest({"action": "delete", "delete-confirm": "mappers"}, **TEAM),
     ("team.invite", "team"): ActRequest({"action": "add", "who": "sam"}, **TEAM),

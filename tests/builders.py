@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from channels_app.access.permissions import Actor, Permission
 from channels_app.authentication import api_keys
-from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, Team, TeamMember, User
+from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, Team, TeamMember, User, Webhook
 from hub.http.request_body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.index import builds
@@ -115,6 +115,12 @@ def make_short_lived_token(*publishers: TrustedPublisher, claims: dict[str, Any]
         claims=claims or github_claims(),
         expires_at=timezone.now() + timedelta(minutes=15),
     )
+
+
+def make_webhook(channel: Channel, **fields: Any) -> Webhook:
+    """Create a webhook whose secret no test needs."""
+    values = {"url": "https://ci.example.org/hook", "events": ["artifact.yanked"], "encrypted_secret": ""}
+    return Webhook.objects.create(channel=channel, **values | fields)
 
 
 def make_package(channel: Channel, name: str, summary: str = "", **fields: Any) -> Package:

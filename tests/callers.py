@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from channels_app.authentication import api_keys
-from channels_app.models import ApiKey, Channel, Role, User
+from channels_app.models import ApiKey, Channel, Role, User, WebhookDelivery
 from tests.builders import (
     make_artifact,
     make_channel,
@@ -20,10 +20,11 @@ from tests.builders import (
     make_team,
     make_token,
     make_user,
+    make_webhook,
 )
 from tests.pages import signed_in
 
-PUBLISHER_ID = 1  # the same on every database, whatever its sequence
+PUBLISHER_ID = WEBHOOK_ID = DELIVERY_ID = 1  # the same on every database, whatever its sequence
 
 
 def make_world() -> None:
@@ -38,6 +39,8 @@ def make_world() -> None:
     make_package(make_channel("open", owner=owner, is_private=False), "pack")
     make_publisher(channel, may_read=True, pk=PUBLISHER_ID)
     make_team("team", manager=owner)
+    webhook = make_webhook(channel, pk=WEBHOOK_ID)
+    WebhookDelivery.objects.create(pk=DELIVERY_ID, webhook=webhook, kind="webhook.test", message_id="msg_1", body="{}")
 
 
 def somebody(name: str) -> User:

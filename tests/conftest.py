@@ -84,6 +84,9 @@ def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     for module in (
         "channels_app.audit.outbox",
         "channels_app.channels.channels",
+        "channels_app.webhooks.deliveries",
+        "channels_app.webhooks.queue",
+        "channels_app.webhooks.webhooks",
         "publishing.index.builds",
         "publishing.index.turns",
     ):

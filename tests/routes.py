@@ -16,6 +16,8 @@ VALUES = {
     "package": "pack",
     "version": "1.0",
     "username": "owner",
+    "webhook_id": "1",
+    "delivery_id": "1",
 }
 
 

@@ -75,3 +75,7 @@ class Action(StrEnum):
     USER_CHANGE = "user.change"
     USER_DELETE = "user.delete"
     USER_FACTORS_REMOVE = "user.factors_remove"
+    WEBHOOK_ADD = "webhook.add"
+    WEBHOOK_CHANGE = "webhook.change"
+    WEBHOOK_REMOVE = "webhook.remove"
+    WEBHOOK_SWITCH_OFF = "webhook.switch_off"

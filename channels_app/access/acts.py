@@ -213,6 +213,25 @@ CREDENTIALS = (
         api=("publisher",),
     ),
     Act(
+        Action.WEBHOOK_ADD,
+        Permission.MANAGE,
+        Notice("A new webhook of {channel}: {target}"),
+        (ActRoute("channel-webhooks"),),
+    ),
+    Act(
+        Action.WEBHOOK_CHANGE,
+        Permission.MANAGE,
+        Notice("The webhook {target} of {channel} was changed"),
+        (ActRoute("channel-webhook", "action", ("change", "off", "on")),),
+    ),
+    Act(
+        Action.WEBHOOK_REMOVE,
+        Permission.MANAGE,
+        Notice("The webhook {target} of {channel} was removed"),
+        (ActRoute("channel-webhook", "action", ("remove",)),),
+        by_key=KeyUse.AS_NEEDED,
+    ),
+    Act(
         Action.OAUTH_GRANT,
         Scope.ONESELF,
         Notice("{target} can now use your account", Audience.FIRST_TIME, "oauth_grant"),

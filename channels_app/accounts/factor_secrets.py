@@ -4,18 +4,14 @@ A copy of the database alone can't generate codes. Secrets encrypted with an ear
 SECRET_KEY_FALLBACKS, and encrypted again with the current key at the next start.
 """
 
-import base64
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
+from cryptography.fernet import InvalidToken
 from django.db import transaction
 
+from hub import encryption
 from hub.errors import HubError
 
 # Marks encrypted text; plain seeds hold only letters and digits.
@@ -24,7 +20,7 @@ PURPOSE = b"channelhub: second factors"
 
 
 def encrypt(text: str) -> str:
-    return PREFIX + _cipher().encrypt(text.encode()).decode()
+    return PREFIX + encryption.encrypt(text, purpose=PURPOSE)
 
 
 def decrypt(text: str) -> str:
@@ -35,7 +31,7 @@ def decrypt(text: str) -> str:
     if not text.startswith(PREFIX):
         return text
     try:
-        return _cipher().decrypt(text.removeprefix(PREFIX).encode()).decode()
+        return encryption.decrypt(text.removeprefix(PREFIX), purpose=PURPOSE)
     except InvalidToken:
         raise HubError(
             500,
@@ -79,19 +75,5 @@ def _with_each_secret(data: dict[str, Any], change: Callable[[str], str]) -> dic
 
 def _renewed(text: str) -> str:
     """Return the secret encrypted with the current key; unchanged if it is already."""
-    try:
-        _key_of(settings.SECRET_KEY).decrypt(text.removeprefix(PREFIX).encode())
-    except InvalidToken:
-        return encrypt(decrypt(text))
-    return text
-
-
-def _cipher() -> MultiFernet:
-    """Return a cipher that encrypts with the current key and decrypts with each."""
-    return MultiFernet(_key_of(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
-
-
-@lru_cache(maxsize=8)
-def _key_of(secret_key: str) -> Fernet:
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(secret_key.encode())
-    return Fernet(base64.urlsafe_b64encode(derived))
+    is_current = encryption.is_current(text.removeprefix(PREFIX), purpose=PURPOSE)
+    return text if is_current else encrypt(decrypt(text))

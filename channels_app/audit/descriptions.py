@@ -14,7 +14,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("Everything", ()),
     "packages": ("Packages", ("artifact.",)),
     "members": ("Members", ("member.", "invitation.", Action.CHANNEL_TRANSFER)),
-    "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.")),
+    "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.", "webhook.")),
 }
 HUB = "The hub"
 DELETED_USER = "Deleted user"
@@ -92,6 +92,10 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.PUBLISHER_END: ActionDisplay("shield-check", "error", "ended the pending trusted publisher {target}"),
     Action.PUBLISHER_FIRST_USE: ActionDisplay("lock", "success", "pinned {target} at its first use"),
     Action.PUBLISHER_REFUSE: ActionDisplay("triangle-alert", "error", "refused {target}: its stable id has changed"),
+    Action.WEBHOOK_ADD: ActionDisplay("webhook", "warning", "added the webhook {target}"),
+    Action.WEBHOOK_CHANGE: ActionDisplay("webhook", "warning", "changed the webhook {target}"),
+    Action.WEBHOOK_REMOVE: ActionDisplay("webhook", "error", "removed the webhook {target}"),
+    Action.WEBHOOK_SWITCH_OFF: ActionDisplay("triangle-alert", "error", "switched the failing webhook {target} off"),
     Action.TEAM_CREATE: ActionDisplay("users", "success", "created the team {target}"),
     Action.TEAM_UPDATE: ActionDisplay("users", "", "changed the team {target}"),
     Action.TEAM_DELETE: ActionDisplay("users", "error", "deleted the team {target}"),
@@ -136,6 +140,7 @@ OF_THE_HUB = {
     *(Action.ARTIFACT_SET_ASIDE, Action.ARTIFACT_DAMAGE, Action.ARTIFACT_MEND, Action.ARTIFACT_IMPORT),
     *(Action.CHANNEL_REPAIR, Action.CHANNEL_DIFFER, Action.CHANNEL_FREE_NAME, Action.CHANNEL_PURGE, Action.KEY_EXPIRES),
     *(Action.PUBLISHER_END, Action.PUBLISHER_FIRST_USE, Action.PUBLISHER_REFUSE, Action.USER_FACTORS_REMOVE),
+    Action.WEBHOOK_SWITCH_OFF,
 }
 
 # Keys of an event's detail that hold pairs of name and value.

@@ -158,6 +158,9 @@ OF_THE_HUB = {
         "{target} was used for the first time in {channel}", Audience.OWNERS, "publisher_first_use"
     ),
     Action.PUBLISHER_REFUSE: Notice("{target} was refused in {channel}", Audience.OWNERS, "publisher_refuse"),
+    Action.WEBHOOK_SWITCH_OFF: Notice(
+        "The webhook {target} of {channel} was switched off", Audience.OWNERS, "webhook_switch_off"
+    ),
 }
 MAILS = OF_THE_HUB | {act.action: act.notice for act in acts.ACTS.values() if act.notice}
 

@@ -20,7 +20,17 @@ EXAMPLE_HOST = "hub.example.org"
 GROUPS = (
     (
         "Using the hub",
-        ("first-steps", "publishing", "private-channels", "ci", "trusted-publishing", "provenance", "s3", "api"),
+        (
+            "first-steps",
+            "publishing",
+            "private-channels",
+            "ci",
+            "trusted-publishing",
+            "provenance",
+            "webhooks",
+            "s3",
+            "api",
+        ),
     ),
     ("Who can do what", ("security-model",)),
     ("Running it", ("operating", "deployment", "storage", "backup", "monitoring", "scaling")),

@@ -16,6 +16,7 @@ from channels_app.models.packages import (
 from channels_app.models.people import Invitation, Member, Role, Team, TeamMember
 from channels_app.models.rest import IdempotentReply
 from channels_app.models.users import User
+from channels_app.models.webhooks import DeliveryState, Webhook, WebhookDelivery
 
 __all__ = [
     "DAMAGED",
@@ -26,6 +27,7 @@ __all__ = [
     "AuditEvent",
     "Channel",
     "DailyDownloads",
+    "DeliveryState",
     "IdempotentReply",
     "Invitation",
     "KeyKind",
@@ -43,4 +45,6 @@ __all__ = [
     "TeamMember",
     "Usage",
     "User",
+    "Webhook",
+    "WebhookDelivery",
 ]

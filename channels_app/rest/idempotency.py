@@ -22,7 +22,8 @@ KEPT = timedelta(days=1)
 def answer_once(request: HttpRequest, actor: Actor, run: Callable[[], HttpResponse]) -> HttpResponse:
     """Return the response of `run`, or the stored one if the sender used the key before.
 
-    Raise HubError 400 for a bad key, and 422 if the key was used for another request. Only 2xx is stored.
+    Raise HubError 400 for a bad key, and 422 if the key was used for another request.
+    Only 2xx is stored, but no response with a secret.
     """
     digest = _digest(sender(actor), _key(request))
     asked = _digest(request.method or "", request.get_full_path(), request.body.decode("latin-1"))
@@ -33,6 +34,9 @@ def answer_once(request: HttpRequest, actor: Actor, run: Callable[[], HttpRespon
         response = run()
         if not 200 <= response.status_code < 300:
             transaction.set_rollback(True)
+            return response
+        if response.headers.get("Cache-Control") == "no-store":  # it shows a secret
+            reply.delete()
             return response
         reply.status, reply.body = response.status_code, response.content.decode()
         reply.headers = {name: response.headers[name] for name in ("Location",) if name in response.headers}

@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel, Package
+from channels_app.webhooks import queue as webhook_queue
 from hub.celery import wake
 from hub.locks import try_lock
 from hub.observability import metrics
@@ -233,6 +234,8 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
         if not _names_to_build(index, 1):
             ended |= {"built_revision": index.requested_revision, "due_at": _due_at(index, began)}
         SubdirIndex.objects.filter(pk=index.pk).update(**ended)
+        if index.subdir != WHOLE_CHANNEL:
+            webhook_queue.queue_build(index.channel, index.subdir, now.builds + 1)
     if index.subdir != WHOLE_CHANNEL:
         schedule_build(index.channel, WHOLE_CHANNEL, names)
 

@@ -104,6 +104,7 @@ NO_ACTS = {
     "key.expires": "by the hub",
     "key.mint": "gives CI a short-lived token with the publisher's rights",
     "publisher.": "by the hub, and by the first use",
+    "webhook.switch_off": "by the hub, after failures",
     "team.create": "an empty team that is in no channel yet",
     "team.withdraw": "withdraws an invitation",
     "team.decline": "gives no rights",
@@ -130,6 +131,8 @@ BEFORE = {
     "member.leave": "role",
     "key.revoke": "scopes",
     "publisher.remove": "fields",
+    "webhook.change": "from",
+    "webhook.remove": "events",
 }
 
 

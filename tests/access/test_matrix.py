@@ -60,6 +60,8 @@ ARGUMENTS = {
 # JSON bodies of the REST API: it refuses others before it asks for the permission.
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:channels"): {"name": "new-channel"},
+    ("POST", "rest:webhooks"): {"url": "https://new.example.org/", "events": ["index.built"]},
+    ("PATCH", "rest:webhook"): {"is_active": False},
     ("PATCH", "rest:channel"): {"description": "new"},
     ("PATCH", "rest:channel-member"): {"role": "contributor"},
     ("PATCH", "rest:team"): {"description": "new"},

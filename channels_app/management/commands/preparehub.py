@@ -12,6 +12,7 @@ from django.db import OperationalError
 
 from channels_app.accounts import factor_secrets
 from channels_app.models import User
+from channels_app.webhooks import signing
 from hub import commands
 
 
@@ -24,6 +25,7 @@ class Command(commands.Command):
         except OperationalError as error:
             raise CommandError(f"The database can't be used: {str(error).splitlines()[0]}") from None
         self.encrypt_factors()
+        self.encrypt_webhook_secrets()
         if not User.objects.exists():
             self.make_administrator()
             self.check_store(options["verbosity"])
@@ -36,6 +38,13 @@ class Command(commands.Command):
             self.stderr.write(
                 f"{unreadable} second factors can't be read: they were set up with a different SECRET_KEY. "
                 "Add that one to SECRET_KEY_FALLBACKS and start again, or remove them with `manage.py removefactors`."
+            )
+
+    def encrypt_webhook_secrets(self) -> None:
+        if unreadable := signing.encrypt_all():
+            self.stderr.write(
+                f"The secrets of {unreadable} webhooks can't be read: they were made with a different SECRET_KEY. "
+                "Add that one to SECRET_KEY_FALLBACKS and start again, or add these webhooks anew."
             )
 
     def make_administrator(self) -> None:

@@ -1,0 +1,1 @@
+"""Webhooks: signed notifications of a channel's events to other servers."""
