@@ -13,6 +13,7 @@ from publishing.downloads import addresses
 
 # The REST API: the endpoints of each room.
 ROUTERS = (
+    "channels_app.activity.api.router",
     "channels_app.channels.api.router",
     "channels_app.keys.api.router",
     "channels_app.packages.api.router",

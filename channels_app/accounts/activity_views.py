@@ -6,8 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from channels_app.activity import queries
 from channels_app.audit import descriptions
-from channels_app.models import AuditEvent
+from channels_app.authentication import actors
 
 EVENTS_A_PAGE = 50
 
@@ -16,7 +17,7 @@ EVENTS_A_PAGE = 50
 @login_required
 def account_activity(request: HttpRequest) -> HttpResponse:
     """Show the events of the account, newest first."""
-    found = AuditEvent.objects.filter(actor=request.user.pk, channel=None).select_related("actor", "key")
+    found = queries.filtered(queries.of_account(actors.person(request)))
     events = Paginator(found, EVENTS_A_PAGE).get_page(request.GET.get("page"))
     context = {"events": events, "entries": [(descriptions.entry(event), None) for event in events]}
     return render(request, "account/activity.html", context)

@@ -16,6 +16,12 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "members": ("Members", ("member.", "invitation.", Action.CHANNEL_TRANSFER)),
     "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.", "webhook.")),
 }
+# The choices for the activity of the whole hub, which has more kinds.
+HUB_KINDS = KINDS | {
+    "teams": ("Teams", ("team.",)),
+    "accounts": ("Accounts", ("account.", "user.", "oauth.")),
+    "administration": ("Administration", ("admin.", "job.")),
+}
 HUB = "The hub"
 DELETED_USER = "Deleted user"
 

@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce
 
 from channels_app.access.permissions import RANK, Actor, is_member, memberships, visible_channels
 from channels_app.channels import channels
-from channels_app.models import Artifact, AuditEvent, Channel, Package, Role
+from channels_app.models import Artifact, Channel, Package, Role
 
 
 def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QuerySet[Channel]:
@@ -84,14 +84,6 @@ class Contents:
     files: int
     size_bytes: int
     members: int
-
-
-def events(channel: Channel, *, prefixes: tuple[str, ...] = ()) -> QuerySet[AuditEvent]:
-    """Return the channel's events, newest first; only actions with one of `prefixes`, if given."""
-    matches = Q()
-    for prefix in prefixes:
-        matches |= Q(action__startswith=prefix)
-    return AuditEvent.objects.filter(matches, channel=channel).select_related("actor", "key")
 
 
 def artifact_paths(channel: Channel, targets: set[str]) -> dict[str, tuple[str, str]]:

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from channels_app.access.permissions import Actor, Permission, page_channel, permissions
+from channels_app.activity import queries as activity_queries
 from channels_app.audit import descriptions as words
 from channels_app.authentication import actors
 from channels_app.channels import channels, queries
@@ -54,8 +55,8 @@ def activity(request: HttpRequest, channel: str) -> HttpResponse:
     """Show the channel's events, newest first, filtered by `kind`."""
     shown = page_channel(actors.actor(request), channel, Permission.MANAGE)
     kind = request.GET.get("kind", "") if request.GET.get("kind") in words.KINDS else ""
-    _, prefixes = words.KINDS[kind]
-    events = Paginator(queries.events(shown, prefixes=prefixes), EVENTS_A_PAGE).get_page(request.GET.get("page"))
+    found = activity_queries.filtered(activity_queries.of_channel(shown), kind=kind)
+    events = Paginator(found, EVENTS_A_PAGE).get_page(request.GET.get("page"))
     entries = [words.entry(event, shown) for event in events]
     artifacts = queries.artifact_paths(shown, {entry.target for entry in entries if entry.is_artifact})
     return page(

@@ -42,6 +42,7 @@ PLACES = (
     ("get", "/api/v1/channels/{}/webhooks"),
     ("get", "/api/v1/channels/{}/webhooks/1/deliveries"),
     ("get", "/channels/{}/settings/webhooks/1"),
+    ("get", "/api/v1/channels/{}/activity/export"),
     ("get", "/api/v1/whoami?channel={}"),
     ("get", "/anaconda/user/{}"),
     ("get", "/anaconda/package/{}/pack"),

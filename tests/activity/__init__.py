@@ -1,0 +1,1 @@
+"""Tests of the activity: lists, exports, and the page of the hub."""
