@@ -47,7 +47,7 @@ def test_address_with_a_path_stops_rattler_at_once_and_is_named(
 @with_curl
 @pytest.mark.parametrize(
     "path",
-    ["/slips/", "/slips/noarch/", "/slips", "/", "/api/v1/upload/slips/", "//api/v1/upload/slips", "/channels/slips"],
+    ["/slips/", "/slips/other/", "/slips", "/", "/api/v1/upload/slips/", "//api/v1/upload/slips", "/channels/slips"],
 )
 @pytest.mark.parametrize("option", ["--upload-file", "--form", "--data-binary"])
 def test_curl_at_a_wrong_address_shows_where_uploads_go(
