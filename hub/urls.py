@@ -22,6 +22,7 @@ ROUTERS = (
     "channels_app.people.team_api.router",
     "publishing.index.api.router",
     "channels_app.webhooks.api.router",
+    "publishing.removal.api.router",
 )
 
 handler400 = "channels_app.site.error_pages.misdirected"

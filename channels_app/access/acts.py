@@ -168,10 +168,10 @@ OF_CHANNELS = (
     Act(
         Action.ARTIFACT_RESTORE,
         Permission.DELETE,
-        Notice("{target} was restored in {channel}"),
+        Notice("Restored in {channel}: {target}"),
         (ActRoute("artifact-remove", "action", ("restore",)),),
         by_key=KeyUse.AS_NEEDED,
-        api=("upload",),
+        api=("upload", "rest:artifact-restore", "rest:removals"),
     ),
     Act(
         Action.ARTIFACT_RELEASE,

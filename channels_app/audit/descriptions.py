@@ -215,6 +215,8 @@ def _notes(event: AuditEvent) -> list[str]:
         notes.append(f"{human_size(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
     if detail.get("reason"):
         notes.append(f"Reason: {detail['reason']}")
+    if detail.get("more"):
+        notes.append(f"Together with {detail['more']} more")
     if "expected" in detail:
         notes.append(f"Expected {detail['expected']}, found {detail['found'] or 'none'}")
     if event.key and event.actor:

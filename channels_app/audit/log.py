@@ -34,11 +34,30 @@ def record(
     return event
 
 
-def record_each(action: Action, *, channel: Channel, targets: Mapping[str, dict[str, Any]]) -> None:
-    """Record an event of the hub itself for each of `targets`, with its detail. No mails are sent."""
-    AuditEvent.objects.bulk_create(
-        AuditEvent(action=action, channel=channel, target=target, detail=detail) for target, detail in targets.items()
-    )
+def record_each(
+    action: Action, *, channel: Channel, targets: Mapping[str, dict[str, Any]], by: Actor = ANONYMOUS
+) -> None:
+    """Record an event for each of `targets`, with its detail.
+
+    Recipients get one mail, about the first event; its detail `more` is the number of the others.
+    """
+    events = [
+        AuditEvent(
+            action=action,
+            target=target,
+            actor=by.user,
+            key=by.key,
+            channel=channel,
+            detail={**detail, **_credential_detail(by)},
+        )
+        for target, detail in targets.items()
+    ]
+    is_mailed = action in notifications.MAILS
+    if is_mailed and len(events) > 1:
+        events[0].detail["more"] = len(events) - 1
+    AuditEvent.objects.bulk_create(events)
+    if is_mailed and events:
+        outbox.put(notifications.TELL, events[0].pk, lane=notifications.EVENTS)
 
 
 def _credential_detail(by: Actor) -> dict[str, str]:

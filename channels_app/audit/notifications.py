@@ -200,7 +200,9 @@ def send(event_id: int, user_id: int) -> None:
         return
     mail = MAILS[event.action]
     channel = str(event.channel or event.detail.get("channel", ""))
-    subject = " ".join(mail.subject.format(target=event.target, channel=channel).split())
+    more = event.detail.get("more")
+    target = f"{event.target} and {more} more" if more else event.target
+    subject = " ".join(mail.subject.format(target=target, channel=channel).split())
     context = {
         "event": event,
         "entry": descriptions.entry(event, event.channel),

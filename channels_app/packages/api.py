@@ -21,8 +21,7 @@ from hub.errors import bad_request, not_found
 router = Router(tags=["Packages"])
 DEPENDENTS_MAX = 500
 TOP_PACKAGES = 50
-# PostgreSQL rejects NUL characters.
-Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Text = Annotated[str, Field(max_length=200)]
 State = Literal["listed", "yanked", "deleted", "quarantined"]
 
 

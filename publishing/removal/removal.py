@@ -5,9 +5,13 @@ It can be restored during the grace period; then its bytes are purged. Its row s
 under the name until an owner releases it.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.access import acts
@@ -15,29 +19,45 @@ from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, check_name, check_still_allowed
 from channels_app.audit import log
 from channels_app.channels import channels
-from channels_app.models import DAMAGED, Artifact, KeyKind, Removal
+from channels_app.models import DAMAGED, Artifact, Channel, KeyKind, Removal
 from channels_app.packages import packages
 from channels_app.quotas import quotas
-from hub.errors import conflict
+from hub.errors import HubError, conflict, unprocessable
 from hub.storage import store
 from publishing.attestations import sidecars
 from publishing.index import builds
 from publishing.models import Reservation
 
+SELECTION_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the removal state, with the states that it applies to."""
+
+    action: Action
+    to: Removal
+    of: tuple[Removal, ...]
+
+
+YANK = Change(Action.ARTIFACT_YANK, Removal.YANKED, (Removal.NONE,))
+DELETE = Change(Action.ARTIFACT_DELETE, Removal.DELETED, (Removal.NONE, Removal.YANKED))
+RESTORE = Change(Action.ARTIFACT_RESTORE, Removal.NONE, (Removal.YANKED, Removal.DELETED))
+
 
 def yank(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
     """Take `artifact` out of the index. Its URL still works."""
-    return _change(actor, artifact, Removal.YANKED, reason, Action.ARTIFACT_YANK)
+    return _change(actor, artifact, YANK, reason)
 
 
 def delete(*, actor: Actor, artifact: Artifact, reason: str) -> Artifact:
     """Take `artifact` out of the index and stop serving it. Its bytes are purged after the grace period."""
-    return _change(actor, artifact, Removal.DELETED, reason, Action.ARTIFACT_DELETE)
+    return _change(actor, artifact, DELETE, reason)
 
 
 def restore(*, actor: Actor, artifact: Artifact) -> Artifact:
     """Put `artifact` back into the index. Raise HubError 409 if its bytes are purged."""
-    return _change(actor, artifact, Removal.NONE, "", Action.ARTIFACT_RESTORE)
+    return _change(actor, artifact, RESTORE)
 
 
 @transaction.atomic
@@ -56,7 +76,7 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
     sidecars.remove(locked)
     locked.delete()
     quotas.mark_outdated(artifact.channel)
-    _update_package_and_index(locked)
+    _update_packages_and_indexes(locked.channel, [locked])
 
 
 @transaction.atomic
@@ -97,21 +117,80 @@ def purge_at(artifact: Artifact) -> datetime | None:
 
 
 @transaction.atomic
-def _change(actor: Actor, artifact: Artifact, removal: Removal, reason: str, action: Action) -> Artifact:
-    check_still_allowed(actor, artifact.channel, Permission.DELETE)
-    check_name(actor, artifact.channel, artifact.package.name, "remove or restore the package '{}' in")
+def change_selection(
+    *,
+    actor: Actor,
+    channel: Channel,
+    selection: QuerySet[Artifact],
+    change: Change,
+    reason: str = "",
+    dry_run: bool = False,
+) -> list[Artifact]:
+    """Change those artifacts of `selection` whose state `change` applies to, with one index change for each subdir.
+
+    Return them, purged ones unchanged. Raise HubError 403 if the key may not touch one of the names, and 422 for more
+    than SELECTION_MAX artifacts. With `dry_run`, nothing is stored.
+    """
+    selection = selection.filter(removal__in=change.of).order_by("pk")
+    if not dry_run:
+        selection = selection.select_for_update(of=("self",), no_key=True)
+    found = list(selection[: SELECTION_MAX + 1])
+    _check(actor, channel, {artifact.package.name for artifact in found})
+    if len(found) > SELECTION_MAX:
+        raise unprocessable(
+            "selection_too_large",
+            f"More than {SELECTION_MAX} files match; nothing was changed. Narrow the filter and send several requests.",
+        )
+    changed = [artifact for artifact in found if not artifact.is_purged]
+    if dry_run:
+        _set_removal(changed, change, actor, reason)
+    elif changed:
+        _store(actor, channel, changed, change, reason)
+    return found
+
+
+def purged(artifact: Artifact) -> HubError:
+    return conflict("purged", f"The bytes of {artifact} are gone; upload the file again.")
+
+
+@transaction.atomic
+def _change(actor: Actor, artifact: Artifact, change: Change, reason: str = "") -> Artifact:
+    _check(actor, artifact.channel, {artifact.package.name})
     locked = packages.locked_artifact(artifact)
     if locked.is_purged:
-        raise conflict("purged", f"The bytes of {artifact} are gone; upload the file again.")
-    detail = change(locked, removal) | ({"reason": reason[:500]} if reason else {})
-    locked.removal = removal
-    locked.removal_reason = reason[:500]
-    locked.removed_at = timezone.now() if removal else None
-    locked.removed_by = actor.user if removal else None
-    locked.save(update_fields=["removal", "removal_reason", "removed_at", "removed_by"])
-    log.record(action, by=actor, channel=locked.channel, target=_target(locked), detail=detail)
-    _update_package_and_index(locked)
+        raise purged(locked)
+    _store(actor, locked.channel, [locked], change, reason)
     return locked
+
+
+def _check(actor: Actor, channel: Channel, names: set[str]) -> None:
+    check_still_allowed(actor, channel, Permission.DELETE)
+    for name in sorted(names):
+        check_name(actor, channel, name, "remove or restore the package '{}' in")
+
+
+def _store(actor: Actor, channel: Channel, artifacts: Sequence[Artifact], change: Change, reason: str) -> None:
+    """Store the change of locked artifacts with an event for each, and mark the indexes stale."""
+    said = {"reason": reason[:500]} if reason else {}
+    details = {_target(artifact): removal_detail(artifact, change.to) | said for artifact in artifacts}
+    values = _set_removal(artifacts, change, actor, reason)
+    Artifact.objects.filter(pk__in=[artifact.pk for artifact in artifacts]).update(**values)
+    log.record_each(change.action, by=actor, channel=channel, targets=details)
+    _update_packages_and_indexes(channel, artifacts)
+
+
+def _set_removal(artifacts: Sequence[Artifact], change: Change, actor: Actor, reason: str) -> dict[str, Any]:
+    """Set the columns of the change in the objects, and return them with their values."""
+    values = {
+        "removal": change.to,
+        "removal_reason": reason[:500],
+        "removed_at": timezone.now() if change.to else None,
+        "removed_by": actor.user if change.to else None,
+    }
+    for artifact in artifacts:
+        for name, value in values.items():
+            setattr(artifact, name, value)
+    return values
 
 
 def is_own(actor: Actor, artifact: Artifact) -> bool:
@@ -123,7 +202,7 @@ def is_own(actor: Actor, artifact: Artifact) -> bool:
     return is_robot and uploader is not None and uploader.kind == KeyKind.ROBOT
 
 
-def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
+def removal_detail(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
     """Return the event's detail: the artifact's removal state before and after."""
     return {"removal": {"from": artifact.removal, "to": removal.value}}
 
@@ -131,14 +210,21 @@ def change(artifact: Artifact, removal: Removal) -> dict[str, dict[str, str]]:
 def _set_quarantine(artifact: Artifact, reason: str) -> None:
     artifact.quarantine_reason = reason
     artifact.save(update_fields=["quarantine_reason"])
-    _update_package_and_index(artifact)
+    _update_packages_and_indexes(artifact.channel, [artifact])
 
 
-def _update_package_and_index(artifact: Artifact) -> None:
-    """Update the package's row and mark the index stale. An artifact that leaves the index has priority."""
-    packages.refresh(packages.package_for_update(artifact.channel, artifact.package.name))
-    is_out = bool(artifact.removal or artifact.quarantine_reason)
-    builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name], removes=is_out)
+def _update_packages_and_indexes(channel: Channel, artifacts: Sequence[Artifact]) -> None:
+    """Update the rows of the packages and mark the indexes stale. Artifacts that leave an index have priority.
+
+    The rows are locked in the order of their names, so that concurrent changes don't deadlock.
+    """
+    names = {artifact.package.name for artifact in artifacts}
+    packages.refresh_each(packages.packages_for_update(channel, names).values())
+    for subdir in sorted({artifact.subdir for artifact in artifacts}):
+        within = [artifact for artifact in artifacts if artifact.subdir == subdir]
+        removes = any(artifact.removal or artifact.quarantine_reason for artifact in within)
+        changed = sorted({artifact.package.name for artifact in within})
+        builds.schedule_build(channel, subdir, changed, removes=removes)
 
 
 def _is_being_uploaded(artifact: Artifact) -> bool:

@@ -195,7 +195,7 @@ def _save(upload: Upload, before: Artifact | None) -> Artifact:
     """Create or update the artifact's row, and record its event."""
     actor, channel, info, received = upload.actor, upload.channel, upload.info, upload.received
     is_same = before is not None and before.sha256 == received.sha256
-    was = removal.change(before, Removal.NONE) if before and before.removal else {}
+    was = removal.removal_detail(before, Removal.NONE) if before and before.removal else {}
     if before and not is_same:
         sidecars.remove(before)
     values = artifact_columns(upload) | {

@@ -63,6 +63,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:webhooks"): {"url": "https://new.example.org/", "events": ["index.built"]},
     ("PATCH", "rest:webhook"): {"is_active": False},
     ("PATCH", "rest:channel"): {"description": "new"},
+    ("POST", "rest:removals"): {"action": "yank", "filter": {"name": "pack"}},
     ("PATCH", "rest:channel-member"): {"role": "contributor"},
     ("PATCH", "rest:team"): {"description": "new"},
     ("PATCH", "rest:team-member"): {"is_manager": True},

@@ -130,7 +130,7 @@ def test_artifacts_are_filtered(channel: Channel, viewer: Caller, query: str, co
 
 
 @pytest.mark.parametrize(
-    "query", ["state=new", "uploaded_since=yesterday", "uploaded_since=2026-10-01T00:00:00", "name=%00"]
+    "query", ["state=new", "uploaded_since=yesterday", "uploaded_since=2026-10-01T00:00:00", "name=" + "x" * 201]
 )
 def test_artifacts_with_a_bad_filter_are_refused(channel: Channel, viewer: Caller, query: str) -> None:
     assert code(viewer.get(f"channels/demo/artifacts?{query}")) == (400, "invalid_value")
