@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
 
 from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import actors
@@ -83,6 +84,17 @@ class Credential:
         return actor
 
 
+class ObjectParser(Parser):
+    """The parser of bodies. An array or a text would pass as an object whose members are all left out."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the object. Raise ValueError for another value."""
+        body = super().parse_body(request)
+        if not isinstance(body, dict):
+            raise ValueError(type(body).__name__)  # django-ninja answers each exception with 400
+        return body
+
+
 CREDENTIAL = Credential()
 api = NinjaAPI(
     title="Channelhub",
@@ -93,6 +105,7 @@ api = NinjaAPI(
     urls_namespace="rest",
     auth=CREDENTIAL,
     renderer=RENDERER,
+    parser=ObjectParser(),
 )
 tags: dict[str, list[str]] = {}  # tag → first lines of the modules that have it
 
@@ -132,8 +145,7 @@ def _completed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseB
 
 def _has_nul(request: HttpRequest) -> bool:
     """Tell whether the query or the JSON holds a NUL character, which PostgreSQL rejects in every text."""
-    is_json = request.content_type == "application/json"
-    return "%00" in request.META.get("QUERY_STRING", "") or (is_json and b"\\u0000" in request.body)
+    return "%00" in request.META.get("QUERY_STRING", "") or b"\\u0000" in request.body
 
 
 def _answer_once(request: HttpRequest, run: Callable[[], HttpResponse]) -> HttpResponse:
@@ -188,7 +200,7 @@ def _denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
 @api.exception_handler(HttpError)
 def _unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
     """Answer a body that django-ninja can't parse."""
-    return problem(request, bad_request("bad_json", "The body is not valid JSON."))
+    return problem(request, bad_request("bad_json", "The body is not a JSON object."))
 
 
 @api.exception_handler(ValidationError)

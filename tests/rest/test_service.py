@@ -74,6 +74,20 @@ def test_malformed_body_is_a_problem(olga: User, body: str) -> None:
     assert code(answer)[0] in (400, 422)
 
 
+@pytest.mark.parametrize("body", ["[]", '"text"', "1", "null", "NaN"])
+def test_body_that_is_no_object_is_refused_although_all_members_are_optional(
+    channel: Channel, olga: User, body: str
+) -> None:
+    answer = signed_in(olga).generic("PATCH", "/api/v1/channels/demo", body, content_type="application/json")
+    assert code(answer) == (400, "bad_json")
+
+
+def test_value_with_nul_is_refused_under_each_content_type(olga: User) -> None:
+    body = '{"name": "fresh", "description": "\\u0000"}'
+    answer = signed_in(olga).generic("POST", "/api/v1/channels", body, content_type="text/plain")
+    assert code(answer) == (400, "nul")
+
+
 def test_value_with_nul_is_refused(olga: User) -> None:
     caller = by_session(olga)
     assert code(caller.get("channels?search=a%00b")) == (400, "nul")
