@@ -13,7 +13,7 @@ from channels_app.keys import views as keys_views
 from channels_app.packages import feeds, raw_documents
 from channels_app.packages import views as packages_views
 from channels_app.people import invitation_views, member_views, team_views
-from channels_app.rest import document
+from channels_app.rest import document, explorer
 from channels_app.search import views as search_views
 from channels_app.site import views, well_known
 from channels_app.ui import styleguide
@@ -37,6 +37,7 @@ urlpatterns = [
     path("account/invitations", invitation_views.mine, name="account-invitations"),
     path("account/keys", keys_views.personal, name="account-keys"),
     path("doctor", doctor.page, name="doctor"),
+    path("api/docs", explorer.page, name="api-docs"),
     path("api/v1/openapi.json", document.view, name="openapi"),
     path("api/v1/whoami", api.whoami, name="whoami"),
     path("api/v1/keys/current", api.current, name="key-current"),

@@ -138,6 +138,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "account-sessions": ("olga", "/accounts/sessions/"),
     "account-connections": ("olga", "/accounts/3rdparty/"),
     "account-reauthenticate": ("olga", "/accounts/reauthenticate/"),
+    "api-explorer": ("olga", "/api/docs"),
     "channels": ("olga", "/channels"),
     "channels-all": (None, "/channels"),
     "new-channel": ("olga", "/channels/new"),
