@@ -23,6 +23,8 @@ ROUTERS = (
     "publishing.index.api.router",
     "channels_app.webhooks.api.router",
     "publishing.removal.api.router",
+    "publishing.trusted.pending_api.router",
+    "publishing.uploads.api.router",
 )
 
 handler400 = "channels_app.site.error_pages.misdirected"

@@ -42,7 +42,8 @@ def collection(request: HttpRequest, channel: str) -> HttpResponse:
     """List the publishers for GET: `{"publishers": […]}`. For POST, add one, and respond with 201 and the publisher."""
     actor, found = _channel(request, channel)
     if request.method == "POST":
-        return _json(_described(publishers.add(actor=actor, channel=found, **_arguments(request.body))), status=201)
+        sent = arguments(_checked(request.body))
+        return _json(_described(publishers.add(actor=actor, channel=found, **sent)), status=201)
     return _json({"publishers": [_described(publisher) for publisher in queries.active(found)]})
 
 
@@ -63,9 +64,8 @@ def _channel(request: HttpRequest, name: str) -> tuple[Actor, Channel]:
     return actor, channel_for(actor, name, Permission.MANAGE)
 
 
-def _arguments(body: bytes) -> dict[str, Any]:
-    """Return the arguments of publishers.add() from a JSON object with some of MEMBERS."""
-    sent = _checked(body)
+def arguments(sent: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of publishers.add() from a checked JSON object with some of MEMBERS."""
     provider = PROVIDERS.get(sent.pop("provider", ""))
     if provider is None:
         raise unprocessable("unknown_provider", f"Expected as provider one of: {', '.join(PROVIDERS)}.")

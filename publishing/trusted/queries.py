@@ -34,8 +34,12 @@ def channel_publishers(channel: Channel) -> list[PublisherRow]:
 
 def pending_publishers(user: User) -> list[PublisherRow]:
     """Return the user's publishers for channels that do not exist yet; one query."""
+    return [listed(each) for each in pending(user)]
+
+
+def pending(user: User) -> QuerySet[TrustedPublisher]:
     in_time = TrustedPublisher.objects.filter(created_by=user, channel=None, expires_at__gt=timezone.now())
-    return [listed(each) for each in in_time.select_related(*SHOWN)]
+    return in_time.select_related(*SHOWN)
 
 
 def active(channel: Channel) -> QuerySet[TrustedPublisher]:

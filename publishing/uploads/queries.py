@@ -1,10 +1,13 @@
 """Queries of the upload pages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, User
 from publishing.models import IndexedName
 
@@ -38,6 +41,22 @@ def upload_states(channel: Channel, paths: Iterable[str]) -> dict[str, str]:
     }
 
 
+def uploads(channel: Channel, *, by: Actor | None, paths: Sequence[str]) -> QuerySet[Artifact]:
+    """Return the channel's artifacts for state(): those of an actor, and those with these paths, if any are given."""
+    found = _uploads(channel).select_related("channel", "uploaded_by")
+    if by:
+        found = found.filter(uploaded_by=by.user) if by.user else found.filter(uploaded_with=by.key)
+    if paths:
+        places = (path.partition("/") for path in paths)
+        found = found.filter(reduce(or_, (Q(subdir=subdir, file_name=name) for subdir, _, name in places)))
+    return found
+
+
+def state(artifact: Artifact) -> str:
+    """Return the state of an artifact of uploads()."""
+    return _uploaded(artifact).state
+
+
 def _uploads(channel: Channel) -> QuerySet[Artifact]:
     """Return the channel's artifacts with few columns and `is_in_step`: whether the index has their last change."""
     followed = IndexedName.objects.filter(
@@ -45,8 +64,9 @@ def _uploads(channel: Channel) -> QuerySet[Artifact]:
         index__subdir=OuterRef("subdir"),
         name=OuterRef("package__name"),
     ).filter(Q(changed__lte=F("made")) | Q(changed__lte=F("index__built_revision")))
-    fields = ("channel", "subdir", "file_name", "size_bytes", "indexed_timestamp", "removal", "quarantine_reason")
-    return Artifact.objects.filter(channel=channel).only(*fields).annotate(is_in_step=Exists(followed))
+    fields = ("channel", "subdir", "file_name", "sha256", "size_bytes", "indexed_timestamp", "removal")
+    found = Artifact.objects.filter(channel=channel).only(*fields, "quarantine_reason", "uploaded_by")
+    return found.annotate(is_in_step=Exists(followed))
 
 
 def _uploaded(artifact: Artifact) -> Uploaded:
