@@ -86,6 +86,7 @@ format: .venv/dev.installed ## Format code and templates.
 lock: .venv/dev.installed ## Lock the requirements anew.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-header --generate-hashes tests/clients/anaconda-client.in -o tests/clients/anaconda-client.txt
 
 clean: ## Remove .venv and build.
 	rm -rf .venv build

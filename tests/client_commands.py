@@ -82,7 +82,10 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("mamba", "config", "prepend"): _command(f"{MAMBA}/config.cpp", arguments=range(2, 3)),
     ("anaconda", "config"): _command(f"{ANACONDA}/config.py", "--set", arguments=ONE),
     ("anaconda", "-s", "hub"): _command(
-        f"{ANACONDA}/upload.py", "-t -u --to-owner", "--skip-existing --force --replace --update", SOME
+        f"{ANACONDA}/upload.py, show.py, copy.py, remove.py",
+        "-u --to-owner",
+        "--skip-existing --force --replace --update",
+        SOME,
     ),
 }
 PROGRAMS = {name for name, *_ in COMMANDS}

@@ -18,6 +18,8 @@ VALUES = {
     "username": "owner",
     "webhook_id": "1",
     "delivery_id": "1",
+    "base_name": "noarch/pack-1.0-0.conda",
+    "label": "main",
 }
 
 

@@ -7,7 +7,7 @@ headers of a multipart part are lost, and the file is written twice.
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +134,23 @@ def receive(body: Body, limit_bytes: int, *, form_part: str = "file") -> Iterato
             received = _read_bare(body, sink)
         file.flush()
         yield received
+
+
+@contextmanager
+def receive_chunks(
+    chunks: Iterable[bytes], file_name: str, sha256: str, size_bytes: int, limit_bytes: int
+) -> Iterator[ReceivedFile]:
+    """Write a file that the hub has already to a temporary file, as receive() does with a body."""
+    if size_bytes > limit_bytes:
+        raise _over_limit(limit_bytes)
+    _check_space(size_bytes)
+    database.release_connection()
+    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upload")) as file:
+        sink = _Sink(file, limit_bytes)
+        for chunk in chunks:
+            sink.write(chunk)
+        file.flush()
+        yield sink.received(file_name, sha256, {})
 
 
 def _check_space(needed_bytes: int) -> None:

@@ -2,7 +2,7 @@
 
 Source: anaconda/anaconda-client, binstar_client/__init__.py and commands/upload.py; conda/rattler,
 crates/rattler_upload/src/upload/anaconda.rs. An owner of anaconda.org is a channel here, and its label `main` is the
-channel itself.
+channel itself. Anaconda's own servers have channels at `/conda/CHANNEL`, which is an alias here.
 
 An upload has three requests: stage, data and commit. The data request has no credential, so its address carries a
 grant. The package is published by the data request, and commit only confirms it. Both clients hide errors of the data
@@ -31,6 +31,8 @@ from hub.http.request_body import Body, receive
 from hub.plain_text import one_line
 from hub.protocols import Protocol, Upload
 from publishing.attestations import acceptance
+from publishing.downloads.addresses import alias_file
+from publishing.protocols import anaconda_commands as commands
 from publishing.protocols import anaconda_packages as packages
 from publishing.protocols import upload_check
 from publishing.protocols.anaconda_packages import check_label, json_body, json_view
@@ -58,7 +60,7 @@ def stage(request: HttpRequest, channel: str, package: str, version: str, subdir
     if len(sha256) != SHA256_CHARACTERS:
         raise unprocessable("checksum_missing", "The request names no SHA-256 of the file; update the client.")
     _check_existing(target, subdir, file_name, sha256)
-    grant = upload_grants.sign(Grant(actor, file_name, sha256), channel)
+    grant = upload_grants.sign(Grant(actor, subdir, file_name, sha256), channel)
     address = request.build_absolute_uri(reverse("anaconda-data", args=[channel], query={"grant": grant}))
     return JsonResponse({"post_url": address, "form_data": {}, "dist_id": sha256})
 
@@ -109,7 +111,12 @@ def data(request: HttpRequest, channel: str) -> HttpResponse:
         published = publish(
             actor=grant.actor,
             channel=target,
-            received=replace(received, file_name=grant.file_name, claimed_sha256=grant.sha256),
+            received=replace(
+                received,
+                file_name=grant.file_name,
+                claimed_subdir=grant.subdir,
+                claimed_sha256=grant.sha256,
+            ),
             access_revision=access_revision,
             payer=payer,
         )
@@ -140,7 +147,8 @@ def commit(request: HttpRequest, channel: str, package: str, version: str, subdi
     return JsonResponse({"url": f"{settings.HUB_PUBLIC_URL}{reverse('package', args=[channel, package])}"})
 
 
-FILE = "<str:channel>/<str:package>/<str:version>/<str:subdir>/<str:file_name>"
+VERSION = "<str:channel>/<str:package>/<str:version>"
+FILE = f"{VERSION}/<str:subdir>/<str:file_name>"
 
 PROTOCOL = Protocol(
     uploads=(Upload(route="anaconda/data/<str:channel>", name="anaconda-data", view=data, check=may_send_data),),
@@ -150,9 +158,20 @@ PROTOCOL = Protocol(
         path("anaconda/user", packages.user, name="anaconda-user"),
         path("anaconda/user/<str:channel>", packages.owner, name="anaconda-owner"),
         path("anaconda/package/<str:channel>/<str:package>", packages.package, name="anaconda-package"),
-        path("anaconda/release/<str:channel>/<str:package>/<str:version>", packages.release, name="anaconda-release"),
+        path(f"anaconda/release/{VERSION}", packages.release, name="anaconda-release"),
         path(f"anaconda/dist/{FILE}", packages.dist, name="anaconda-dist"),
         path(f"anaconda/stage/{FILE}", stage, name="anaconda-stage"),
         path(f"anaconda/commit/{FILE}", commit, name="anaconda-commit"),
+        path("anaconda/authentication-type", commands.authentication_type, name="anaconda-authentication-type"),
+        path("anaconda/authentications", commands.authentications, name="anaconda-authentications"),
+        path("anaconda/packages/<str:channel>", commands.channel_packages, name="anaconda-packages"),
+        path("anaconda/search", commands.search, name="anaconda-search"),
+        path(f"anaconda/download/{FILE}", commands.download, name="anaconda-download"),
+        path(f"anaconda/copy/package/{VERSION}/", commands.copy, name="anaconda-copy"),
+        path(f"anaconda/copy/package/{VERSION}/<path:base_name>", commands.copy, name="anaconda-copy-file"),
+        path("anaconda/channels/<str:channel>", commands.labels, name="anaconda-labels"),
+        path("anaconda/channels/<str:channel>/<path:label>", commands.label, name="anaconda-label"),
+        path("conda/<str:channel>/<path:path>", alias_file, name="anaconda-file"),
     ),
+    path_key_routes=frozenset({"anaconda-file"}),
 )

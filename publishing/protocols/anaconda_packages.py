@@ -4,6 +4,7 @@ Source: anaconda/anaconda-client, binstar_client/__init__.py; each command is a 
 """
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -59,13 +60,20 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
 
 
 def check_label(channel: str, label: object) -> None:
-    """Raise 422 for every label but `main`, which is the channel itself."""
+    """Raise 422 for every label but `main`."""
     if label != LABEL:
-        raise unprocessable(
-            "label_unsupported",
-            f"'{channel}' has only the label '{LABEL}', which is the channel itself. Upload to another channel instead "
-            f"of the label '{str(label)[:60]}'.",
-        )
+        raise no_labels(channel)
+
+
+def no_key() -> HubError:
+    return unauthenticated("credential_needed", "No key was sent. Send one: anaconda -s SITE -t KEY.")
+
+
+def no_labels(channel: str) -> HubError:
+    return unprocessable(
+        "label_unsupported",
+        f"'{channel}' has only the label '{LABEL}', which is the channel itself. Use another channel, not a label.",
+    )
 
 
 @json_view("GET", "HEAD")
@@ -192,6 +200,7 @@ def file_document(artifact: Artifact) -> dict[str, Any]:
         "sha256": artifact.sha256,
         "md5": artifact.md5,
         "ndownloads": artifact.download_count,
+        "upload_time": datetime.fromtimestamp(artifact.indexed_timestamp / 1000, UTC),
         "labels": [LABEL],
     }
 

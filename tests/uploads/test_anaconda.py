@@ -1,67 +1,25 @@
 """The anaconda protocol: the requests of an upload, their grants and refusals. tests/clients uses the real clients."""
 
-import hashlib
-import json
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
 from channels_app.authentication import upload_grants
 from channels_app.models import ApiKey, Artifact, Channel, Removal, Role, User
+from tests.anaconda_calls import EVERYTHING, Caller, place, refusal, send, sha256
 from tests.archives import make_conda
-from tests.builders import make_key, make_member, make_publisher, make_robot, make_short_lived_token, make_token
-from tests.pages import Response
-
-EVERYTHING = ("read", "upload", "delete")
-
-
-@dataclass
-class Caller:
-    """A client of the anaconda protocol with a key."""
-
-    key: str
-
-    def ask(self, method: str, path: str, document: dict[str, Any] | None = None) -> Response:
-        headers = {"Authorization": f"token {self.key}"}
-        body = json.dumps(document or {})
-        return Client(headers=headers).generic(method, f"/anaconda/{path}", body, "application/json")
-
-    def stage(self, package: Path, channel: str = "demo", **changes: object) -> Response:
-        document = {"distribution_type": "conda", "channels": ["main"], "sha256": sha256(package), **changes}
-        return self.ask("POST", f"stage/{place(package, channel)}", document)
-
-    def commit(self, package: Path, dist_id: str) -> Response:
-        return self.ask("POST", f"commit/{place(package)}", {"dist_id": dist_id})
-
-    def upload(self, package: Path) -> None:
-        staged = self.stage(package).json()
-        assert send(staged["post_url"], package).status_code == 201
-        assert self.commit(package, staged["dist_id"]).status_code == 200
-
-
-def place(package: Path, channel: str = "demo") -> str:
-    name, version, _ = package.name.rsplit("-", 2)
-    return f"{channel}/{name}/{version}/noarch/{package.name}"
-
-
-def sha256(package: Path) -> str:
-    return hashlib.sha256(package.read_bytes()).hexdigest()
-
-
-def send(post_url: str, package: Path, **headers: str) -> Response:
-    """Send the bytes without a credential, as both clients do."""
-    form = {"Content-MD5": "ignored", "file": SimpleUploadedFile(f"noarch/{package.name}", package.read_bytes())}
-    return Client().post(post_url, form, headers=headers)
-
-
-def refusal(answer: Response) -> tuple[int, str]:
-    return answer.status_code, answer.headers["X-Error-Code"]
+from tests.builders import (
+    make_key,
+    make_member,
+    make_publisher,
+    make_robot,
+    make_short_lived_token,
+    make_token,
+)
 
 
 @pytest.fixture
@@ -147,6 +105,12 @@ def test_grant_ends_with_the_right_to_upload(channel: Channel, max_: User, packa
 def test_grant_of_other_bytes_gets_422(caller: Caller, package: Path, other: Path) -> None:
     post_url = caller.stage(package).json()["post_url"]
     assert refusal(send(post_url, other)) == (422, "checksum_mismatch")
+
+
+def test_grant_of_another_subdir_gets_422(caller: Caller, package: Path) -> None:
+    staged = caller.ask("POST", f"stage/{place(package)}".replace("noarch", "linux-64"), {"sha256": sha256(package)})
+    assert refusal(send(staged.json()["post_url"], package))[0] == 422
+    assert not Artifact.objects.exists()
 
 
 def test_check_before_the_body_needs_the_grant(caller: Caller, package: Path) -> None:
