@@ -20,6 +20,7 @@ ROUTERS = (
     "channels_app.people.invitation_api.router",
     "channels_app.people.member_api.router",
     "channels_app.people.team_api.router",
+    "channels_app.search.api.router",
     "publishing.index.api.router",
     "channels_app.webhooks.api.router",
     "publishing.removal.api.router",

@@ -17,7 +17,7 @@ from channels_app.authentication import actors
 from channels_app.models import Artifact, Channel, Package
 from channels_app.packages.queries import HEAVY, LISTED, installable
 from channels_app.quotas import quotas
-from channels_app.search.views import find_packages
+from channels_app.search.queries import find_packages
 from hub.errors import not_found
 from hub.http.request_body import receive_chunks
 from hub.storage import store

@@ -9,7 +9,7 @@ from channels_app.access.permissions import Actor, visible_channels
 from channels_app.authentication import api_keys
 from channels_app.channels.queries import channel_cards, recent_packages
 from channels_app.models import Channel
-from channels_app.search.views import find_channels, find_packages
+from channels_app.search.queries import find_channels, find_packages
 from publishing.models import Issuer
 from tests.builders import make_package, make_publisher, make_short_lived_token
 

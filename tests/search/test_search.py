@@ -12,7 +12,7 @@ from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys
 from channels_app.models import Channel, Package, Role, User
 from channels_app.search import indexes
-from channels_app.search.views import find_channels, find_packages
+from channels_app.search.queries import find_channels, find_packages
 from tests.builders import make_channel, make_key, make_member, make_package
 
 pytestmark = pytest.mark.django_db
