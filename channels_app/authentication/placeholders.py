@@ -19,7 +19,7 @@ WORDS = re.compile(
 MARKS = r"\"'`\u2018-\u201f\u00ab\u00bb\u2039\u203a"
 QUOTED = re.compile(rf"[{MARKS}<\[(].+|.+[{MARKS}>\])]")
 PREFIXED = re.compile(
-    r"(?:(?:authorization|bearer|basic|token|x-api-key|api[\s_-]?key|key)[\s:=]++)+.+|[\w.-]+\s*[:=]\s*chub-.*",
+    r"(?:(?:authorization|bearer|basic|token|x-api-key|x-jfrog-art-api|api[\s_-]?key|key)[\s:=]++)+.+|[\w.-]+\s*[:=]\s*chub-.*",
     re.IGNORECASE | re.DOTALL,
 )
 # The first match is used.

@@ -50,7 +50,8 @@ def test_key_header_counts_before_authorization_if_it_looks_like_a_key(
     assert status(client, **{name: "of a proxy", "authorization": f"Bearer {key}"}) == 200
     assert code(client, FILE, {name: "nonsense"}) == (401, "invalid_key")
     assert code(client, FILE, {name: ""}) == (401, "empty_key")
-    assert code(client, FILE, {name: "$QUETZ_API_KEY"}) == (401, "placeholder_key")
+    for text in ("$QUETZ_API_KEY", f"Bearer {key}", f"{name}: {key}"):
+        assert code(client, FILE, {name: text}) == (401, "placeholder_key")
 
 
 def test_key_in_a_header_of_its_own_is_no_session(client: Client, channel: Channel, olga: User) -> None:
