@@ -26,19 +26,21 @@ class Grant:
     subdir: str
     file_name: str
     sha256: str
+    replaces_deleted: bool = False  # the bytes may take the name of a deleted file
 
 
 def sign(grant: Grant, channel: str) -> str:
     """Return the grant as text for a URL."""
     key, token = grant.actor.key, grant.actor.token
-    claims = [channel, grant.subdir, grant.file_name, grant.sha256, key and key.pk, token and token.pk]
+    ids = (key and key.pk, token and token.pk)
+    claims = [channel, grant.subdir, grant.file_name, grant.sha256, grant.replaces_deleted, *ids]
     return signing.dumps(claims, salt=SALT)
 
 
 def read(text: str, channel: str) -> Grant:
     """Return the grant. Raise 403 unless it is signed, recent and for `channel`; raise 401 if its key has ended."""
     try:
-        granted_channel, subdir, file_name, sha256, key_id, token_id = signing.loads(text, salt=SALT, max_age=LIFETIME)
+        granted_channel, *granted, key_id, token_id = signing.loads(text, salt=SALT, max_age=LIFETIME)
     except signing.BadSignature:
         granted_channel = None
     if granted_channel != channel:
@@ -47,7 +49,7 @@ def read(text: str, channel: str) -> Grant:
             "The address of this upload is incomplete or older than "
             f"{LIFETIME.total_seconds() / 60:.0f} minutes. Start the upload again.",
         )
-    return Grant(_actor(key_id, token_id), subdir, file_name, sha256)
+    return Grant(_actor(key_id, token_id), *granted)
 
 
 def _actor(key_id: int | None, token_id: int | None) -> Actor:

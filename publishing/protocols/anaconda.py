@@ -20,7 +20,7 @@ from django.utils.html import escape
 from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.access import revision
-from channels_app.access.permissions import Permission, channel_for
+from channels_app.access.permissions import Actor, Permission, channel_for
 from channels_app.authentication import actors, upload_grants
 from channels_app.authentication.upload_grants import Grant
 from channels_app.models import Artifact, Channel, Removal
@@ -59,24 +59,26 @@ def stage(request: HttpRequest, channel: str, package: str, version: str, subdir
     sha256 = str(announced.get("sha256", "")).lower()
     if len(sha256) != SHA256_CHARACTERS:
         raise unprocessable("checksum_missing", "The request names no SHA-256 of the file; update the client.")
-    _check_existing(target, subdir, file_name, sha256)
-    grant = upload_grants.sign(Grant(actor, subdir, file_name, sha256), channel)
+    replaces_deleted = _check_existing(actor, target, subdir, file_name, sha256)
+    grant = upload_grants.sign(Grant(actor, subdir, file_name, sha256, replaces_deleted), channel)
     address = request.build_absolute_uri(reverse("anaconda-data", args=[channel], query={"grant": grant}))
     return JsonResponse({"post_url": address, "form_data": {}, "dist_id": sha256})
 
 
-def _check_existing(channel: Channel, subdir: str, file_name: str, sha256: str) -> None:
-    """Raise 409 if other bytes have the name.
+def _check_existing(actor: Actor, channel: Channel, subdir: str, file_name: str, sha256: str) -> bool:
+    """Raise 409 if other bytes have the name. Return True if they were deleted to be replaced.
 
     If the channel's files never change, raise 403 instead: at a 409, rattler with --force deletes the file.
     """
     artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name__iexact=file_name).first()
     if artifact is None or artifact.sha256 == sha256:
-        return
-    if artifact.removal == Removal.DELETED:
+        return False
+    if artifact.removal != Removal.DELETED:
+        error = existing_artifacts.exists(artifact, sha256)
+        raise error if channel.allow_overwrite else HubError(403, error.code, error.detail)
+    if not (channel.allow_overwrite and packages.was_just_removed(artifact, actor)):
         raise existing_artifacts.name_deleted(artifact)
-    error = existing_artifacts.exists(artifact, sha256)
-    raise error if channel.allow_overwrite else HubError(403, error.code, error.detail)
+    return True
 
 
 def xml_errors(view: View) -> View:
@@ -117,6 +119,8 @@ def data(request: HttpRequest, channel: str) -> HttpResponse:
                 claimed_subdir=grant.subdir,
                 claimed_sha256=grant.sha256,
             ),
+            force=grant.replaces_deleted,
+            replaces_deleted=grant.replaces_deleted,
             access_revision=access_revision,
             payer=payer,
         )

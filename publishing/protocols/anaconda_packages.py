@@ -4,7 +4,7 @@ Source: anaconda/anaconda-client, binstar_client/__init__.py; each command is a 
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rattler import Version
 
@@ -27,6 +28,9 @@ from publishing.removal import removal
 from publishing.uploads.policies import check_uploader
 
 LABEL = "main"
+REASON = "by the anaconda protocol"
+# Clients with --force delete a file and upload its successor at once.
+REPLACED_WITHIN = timedelta(minutes=10)
 
 
 def json_view(*methods: str) -> Callable[[View], View]:
@@ -226,10 +230,16 @@ def _remove(
     with transaction.atomic():
         found = list(files.defer(*HEAVY))
         for artifact in found:
-            removal.delete(actor=actor, artifact=artifact, reason="by the anaconda protocol")
+            removal.delete(actor=actor, artifact=artifact, reason=REASON)
     if not found:
         raise not_found("no_such_file", f"'{channel}' has no file of '{'/'.join(file.values()) or package}'.")
     return JsonResponse({}, status=status)
+
+
+def was_just_removed(artifact: Artifact, actor: Actor) -> bool:
+    """Tell whether the user of `actor`, or any channel key, deleted the file by this protocol a moment ago."""
+    is_recent = artifact.removed_at is not None and artifact.removed_at > timezone.now() - REPLACED_WITHIN
+    return is_recent and artifact.removed_by == actor.user and artifact.removal_reason == REASON
 
 
 def _no_package(channel: str, name: str) -> HubError:

@@ -42,7 +42,7 @@ def check_duplicate(upload: Upload, artifact: Artifact | None, *, may_replace: b
             return artifact
         check_may_restore(upload, artifact)
         return None
-    if artifact.removal == Removal.DELETED:
+    if artifact.removal == Removal.DELETED and not upload.replaces_deleted:
         raise name_deleted(artifact)
     if may_replace and has_same_name:
         check_may_restore(upload, artifact)

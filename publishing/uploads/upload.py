@@ -45,6 +45,7 @@ def publish(
     access_revision: int | None = None,
     payer: quotas.Payer | None = None,
     may_restore: bool = True,
+    replaces_deleted: bool = False,
 ) -> UploadResult:
     """Check `received` and publish it in `channel`. A job updates the index. Raise HubError 403, 409, 422 or 503.
 
@@ -52,7 +53,8 @@ def publish(
     write the same key, and no file is served before its row is committed. `payer`: the result of quotas.check_room().
     """
     check_checksum(received)
-    upload = Upload(actor, channel, received, read(channel, received), force, access_revision, payer, may_restore)
+    info = read(channel, received)
+    upload = Upload(actor, channel, received, info, force, access_revision, payer, may_restore, replaces_deleted)
     check_subdir(received, upload.info)
     check_policies(upload)
     before = existing_artifact(upload)

@@ -15,7 +15,7 @@ class Upload:
     """An upload: its actor, channel, file, and the payer if there is a quota.
 
     `access_revision`: read before the actor's right was checked. `may_restore`: False for a browser session that must
-    sign in again first.
+    sign in again first. `replaces_deleted`: the bytes may take the name of a deleted file, if `force` is set.
     """
 
     actor: Actor
@@ -26,6 +26,7 @@ class Upload:
     access_revision: int | None = None
     payer: quotas.Payer | None = None
     may_restore: bool = True
+    replaces_deleted: bool = False
 
     @property
     def place(self) -> dict[str, Any]:

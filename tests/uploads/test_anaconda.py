@@ -213,3 +213,30 @@ def test_user_is_the_owner_of_the_key(channel: Channel, caller: Caller, olga: Us
     assert Caller(make_robot(channel, olga)).ask("GET", "user").json()["login"] == "demo"
     assert Client().get("/anaconda/user").status_code == 401
     assert Client().head("/anaconda").status_code == 200
+
+
+def test_bytes_replace_a_file_that_was_just_deleted_if_the_channel_allows_it(
+    caller: Caller, olga: User, package: Path, other: Path
+) -> None:
+    """Clients with --force delete the file, then upload."""
+    caller.upload(package)
+    caller.ask("DELETE", f"dist/{place(package)}")
+    assert refusal(caller.stage(other)) == (409, "name_deleted")
+    Channel.objects.update(allow_overwrite=True)
+    post_url = Caller(make_key(olga)).stage(other).json()["post_url"]
+    assert refusal(send(post_url, other)) == (409, "may_not_restore")
+    caller.upload(other)
+    artifact = Artifact.objects.get()
+    assert (artifact.sha256, artifact.removal) == (sha256(other), Removal.NONE)
+
+
+def test_name_of_a_file_that_was_deleted_otherwise_stays_reserved(caller: Caller, package: Path, other: Path) -> None:
+    Channel.objects.update(allow_overwrite=True)
+    caller.upload(package)
+    caller.ask("DELETE", f"dist/{place(package)}")
+    long_ago = timezone.now() - timedelta(hours=1)
+    for changes in ({"removal_reason": "malware"}, {"removed_by": None}, {"removed_at": long_ago}):
+        before = Artifact.objects.values(*changes).get()
+        Artifact.objects.update(**changes)
+        assert refusal(caller.stage(other)) == (409, "name_deleted")
+        Artifact.objects.update(**before)
