@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from channels_app.accounts import activity_views, equal_work
 from channels_app.accounts import views as accounts
+from channels_app.activity import views as activity
 from channels_app.channels import settings_views
 from channels_app.channels import views as channels_views
 from channels_app.docs import views as docs_views
@@ -36,6 +37,7 @@ urlpatterns = [
     path("account/activity", activity_views.account_activity, name="account-activity"),
     path("account/invitations", invitation_views.mine, name="account-invitations"),
     path("account/keys", keys_views.personal, name="account-keys"),
+    path("status/activity", activity.hub_activity, name="hub-activity"),
     path("doctor", doctor.page, name="doctor"),
     path("api/docs", explorer.page, name="api-docs"),
     path("api/v1/openapi.json", document.view, name="openapi"),

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
@@ -33,6 +34,12 @@ def response(events: QuerySet[AuditEvent], file_format: Format, name: str) -> St
         "Cache-Control": "private, no-store",
     }
     return StreamingHttpResponse(chunks, content_type=MEDIA_TYPES[file_format], headers=headers)
+
+
+def query(**filters: str | datetime | None) -> str:
+    """Return the query of an export's URL, without the filters that are empty."""
+    given = {name: value for name, value in filters.items() if value}
+    return urlencode({name: _in_utc(value) if isinstance(value, datetime) else value for name, value in given.items()})
 
 
 def json_chunks(events: QuerySet[AuditEvent]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from channels_app.access.permissions import Actor, Permission, page_channel, permissions
+from channels_app.activity import export
 from channels_app.activity import queries as activity_queries
 from channels_app.audit import descriptions as words
 from channels_app.authentication import actors
@@ -65,6 +66,7 @@ def activity(request: HttpRequest, channel: str) -> HttpResponse:
         "activity",
         events=events,
         entries=[(entry, artifacts.get(entry.target) if entry.is_artifact else None) for entry in entries],
+        filters=export.query(kind=kind),
         kind=kind,
         kinds=[(name, title) for name, (title, _) in words.KINDS.items()],
     )

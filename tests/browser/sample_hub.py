@@ -180,6 +180,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "search": (None, "/search?q=dummy"),
     "search-nothing": (None, "/search?q=unobtainium"),
     "status": ("ada", "/status"),
+    "hub-activity": ("ada", "/status/activity"),
+    "hub-activity-empty": ("ada", "/status/activity?kind=teams&until=2000-01-01"),
     "docs": (None, "/docs"),
     "docs-publishing": (None, "/docs/publishing"),
     "not-found": (None, "/channels/nowhere"),
