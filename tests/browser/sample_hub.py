@@ -114,6 +114,31 @@ done = {'differences': differences, 'difference_count': 1, 'file_count': 12840, 
 Verification.objects.update_or_create(channel=geo, defaults=done)
 Verification.objects.update_or_create(channel=lab, defaults={'ended_at': hours})
 """
+# A webhook that works, one that fails, and one that is off.
+WEBHOOKS = """
+from datetime import timedelta
+from django.utils import timezone
+from channels_app.access.permissions import Actor
+from channels_app.models import Webhook, WebhookDelivery
+from channels_app.webhooks import webhooks
+by = {'actor': Actor(user=User.objects.get(username='olga')), 'channel': Channel.objects.get(name='geo-tools')}
+kinds, now = ['artifact.published', 'artifact.yanked', 'index.built'], timezone.now()
+url = 'https://ci.example.org/hooks/channelhub/projects/geo-tools-nightly'
+fails, _ = webhooks.add(**by, url=url, events=kinds)
+webhooks.add(**by, url='https://chat.example.org/hook', events=['artifact.published'])
+off, _ = webhooks.add(**by, url='https://mirror.example.org/', events=['member.changed'])
+webhooks.change(actor=by['actor'], webhook=off, is_active=False)
+state = {'failures': 3, 'failing_since': now - timedelta(minutes=7), 'tried_at': now}
+Webhook.objects.filter(pk=fails.pk).update(due_at=now + timedelta(days=1), **state)
+body = '{"type":"artifact.published","data":{"channel":"geo-tools","file_name":"strata-1.4.0-0.conda"}}'
+sent = {'webhook': fails, 'body': body, 'tried_at': now - timedelta(minutes=9), 'duration_ms': 84, 'attempts': 1}
+done = {'state': 'delivered', 'answer_status': 200, 'answer_body': 'queued as build 4711'}
+WebhookDelivery.objects.create(kind='artifact.published', message_id='msg_3f2c19e0a7b84d51', **sent, **done)
+error = 'https://ci.example.org/hooks/channelhub takes too long to answer.'
+WebhookDelivery.objects.create(kind='artifact.yanked', message_id='msg_91', **sent, state='failed', error=error)
+again = sent | {'attempts': 3, 'answer_status': 503, 'answer_body': '<h1>Service unavailable</h1>'}
+WebhookDelivery.objects.create(kind='index.built', message_id='msg_b5', **again)
+"""
 CONSENT = (
     "/identity/o/authorize?response_type=code&client_id={}&redirect_uri=http://127.0.0.1:51423&state=1"
     "&scope=openid+profile+offline_access&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw_cM"
@@ -163,6 +188,9 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "publishers-empty": ("olga", "/channels/field-lab/settings/publishers?provider=generic"),
     "pending-publishers": ("olga", "/channels/new/publisher?use=3"),
     "upload": ("olga", "/channels/geo-tools/settings/upload"),
+    "webhooks": ("olga", "/channels/geo-tools/settings/webhooks"),
+    "webhooks-empty": ("olga", "/channels/field-lab/settings/webhooks"),
+    "webhook": ("olga", "/channels/geo-tools/settings/webhooks/1?remove"),
     "policies": ("olga", "/channels/geo-tools/settings/policies"),
     "activity": ("olga", "/channels/geo-tools/settings/activity"),
     "danger": ("olga", "/channels/geo-tools/settings/danger"),
@@ -220,4 +248,5 @@ def fill_hub(hub: LiveHub, folder: Path) -> None:
     hub.shell(APPLICATIONS)
     hub.shell(KEYS)
     hub.shell(TEAMS)
+    hub.shell(WEBHOOKS)
     hub.shell(STATUS)

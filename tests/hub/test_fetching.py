@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from pytest_django import Settings
 
 from hub import fetching
-from hub.fetching import FetchError, get, look_up
+from hub.fetching import Answer, FetchError, get, look_up, post
 from tests.id_tokens.builders import private_key
 from tests.serving import answering, dripping, ok, over_tls, serving
 
@@ -279,3 +279,43 @@ def certificate_for(host: str, file: Path) -> Path:
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
     file.write_bytes(private + certificate.public_bytes(pem))
     return file
+
+
+def test_post_sends_the_body_and_headers_and_returns_any_status(settings: Settings) -> None:
+    heard: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        while b"payload" not in b"".join(heard):
+            heard.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\n0123456789")
+
+    with serving(settings, serve) as host:
+        assert post(f"http://{host}/a?b=c", b"payload", {"webhook-id": "1"}, max_bytes=4) == Answer(500, b"0123")
+    head, _, body = b"".join(heard).decode().partition("\r\n\r\n")
+    assert body == "payload"
+    line, *headers = head.split("\r\n")
+    assert line == "POST /a?b=c HTTP/1.1"
+    assert {"webhook-id: 1", "Content-Length: 7", "User-Agent: channelhub", f"Host: {host}"} <= set(headers)
+
+
+def test_post_follows_no_redirect(settings: Settings) -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    with serving(settings, answering(moved)) as host:
+        assert post(f"http://{host}/", b"", {}, max_bytes=10).status == 302
+
+
+def test_post_ends_at_the_deadline(settings: Settings) -> None:
+    began = time.monotonic()
+    with serving(settings, dripping(ok(b""), b"x")) as host, pytest.raises(FetchError, match="too long"):
+        post(f"http://{host}/", b"", {}, max_bytes=10**6, timeout_s=TIMEOUT_S)
+    assert time.monotonic() - began < 10 * TIMEOUT_S
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1"])
+def test_post_to_a_private_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch, connected: list[Any], address: str
+) -> None:
+    names(monkeypatch, [address])
+    with pytest.raises(FetchError, match="private address"):
+        post("https://hook.example/", b"", {}, max_bytes=10)
+    assert connected == []

@@ -271,7 +271,7 @@ def test_bad_receiver_costs_little_time_and_memory(
         work()
         took_s, (_, peak_bytes) = time.monotonic() - began, tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert took_s < 2
+    assert took_s < 10 * deliveries.TIMEOUT_S
     assert peak_bytes < 8 * 1024**2
     assert WebhookDelivery.objects.get().state == state
 
