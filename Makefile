@@ -9,10 +9,15 @@ WORKERS ?= $(shell echo $$(( $$(nproc) * 5 / 2 )))
 # The lock files are complete, so pip resolves nothing, and releases after the lock don't change the installation.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
-# Tests that start servers, clients or browsers, walk every route, or compare with clients case by case.
+# Tests that start servers, clients or browsers, wait, walk every route, or compare with clients case by case.
 SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/docs tests/fuzz tests/specs \
-	tests/access/test_matrix.py tests/authentication/test_path_key_routes.py tests/hub/test_long_numbers.py \
-	tests/packages/test_answers_bounded.py
+	tests/storage tests/transfer tests/verification $(wildcard tests/*/test_*live.py) \
+	$(addprefix tests/access/test_,matrix.py revision.py) tests/authentication/test_path_key_routes.py \
+	tests/archive/test_costs.py tests/downloads/test_addresses.py \
+	$(addprefix tests/hub/test_,database.py long_numbers.py migrations.py private_files.py sentry.py settings.py shutdown.py) \
+	tests/index/test_held_waits.py $(addprefix tests/packages/test_,answers_bounded.py version_matrix.py) \
+	tests/rate_limits/test_route_limits.py tests/site/test_well_known.py \
+	$(addprefix tests/uploads/test_,request_body.py unread_bodies.py) tests/webhooks/test_deliveries.py
 # Rooms that judge what strangers send, and the share of their lines that their tests must run.
 JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.py,publishing/strict_json.py,channels_app/access/*
 JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_builds.py tests/index/test_repodata.py \
