@@ -146,6 +146,7 @@ ARGUMENTS = {
     "mfa_remove_webauthn": ["1"],
     "team": ["mappers"],
     "artifact-remove": ["other", "noarch", "demo-1.0-0.conda"],
+    "channel-webhook": ["other", "1"],
 }
 
 

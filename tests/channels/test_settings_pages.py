@@ -67,7 +67,10 @@ def test_contributor_is_redirected_to_the_upload_page(channel: Channel, max_: Us
     assert (response.status_code, response.headers["Location"]) == (302, f"{BASE}/settings/upload")
 
 
-MANAGING = ["General", "Members", "Trusted publishers", "Channel keys", "Upload package", "Policies", "Activity"]
+MANAGING = [
+    *("General", "Members", "Trusted publishers", "Channel keys", "Webhooks"),
+    *("Upload package", "Policies", "Activity"),
+]
 
 
 @pytest.mark.parametrize(

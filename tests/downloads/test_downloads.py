@@ -214,7 +214,7 @@ def test_private_and_missing_channels_are_answered_byte_for_byte_alike(
 def test_other_methods_are_refused(client: Client, content: bytes) -> None:
     for method, status, code in (
         ("POST", 404, "no_upload_here"),
-        ("PUT", 404, "no_upload_here"),
+        ("PUT", 401, "credential_needed"),  # an upload by the Artifactory protocol
         ("DELETE", 405, "no_delete_here"),
         ("PATCH", 405, "wrong_method"),
     ):
