@@ -85,7 +85,9 @@ def document() -> dict[str, Any]:
 def _document() -> dict[str, Any]:
     import_module(settings.ROOT_URLCONF)  # it adds the routers
     # As JSON, so that all keys are texts and nothing is shared with django-ninja.
-    schema: dict[str, Any] = json.loads(json.dumps(api.get_openapi_schema(path_prefix=PREFIX)))
+    schema: dict[str, Any] = json.loads(
+        json.dumps(api.get_openapi_schema(path_prefix=PREFIX)), object_hook=_with_prefix_items
+    )
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)
@@ -99,6 +101,13 @@ def _document() -> dict[str, Any]:
         "responses": _error_responses(),
     }
     schema["tags"] = [{"name": name, "description": _sentence(lines)} for name, lines in tags.items()] + others["tags"]
+    return schema
+
+
+def _with_prefix_items(schema: dict[str, Any]) -> dict[str, Any]:
+    """Rename positional items, for which django-ninja has the word of an older JSON Schema."""
+    if isinstance(schema.get("items"), list):
+        schema["prefixItems"] = schema.pop("items")
     return schema
 
 

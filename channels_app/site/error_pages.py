@@ -18,6 +18,7 @@ from hub.http.middleware import DATABASE_DOWN, SAFE_METHODS, answer, full_answer
 from hub.plain_text import one_line
 
 PATH_MAX_CHARACTERS = 200
+REST_API = "/api/v1/"
 
 
 def misdirected(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -56,10 +57,11 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     sentence = (
         f"There is no page, file or endpoint at {request.path[:PATH_MAX_CHARACTERS]}.{_for_clients(request.path)}"
     )
-    if "json" not in request.headers.get("Accept", ""):
+    if "json" not in request.headers.get("Accept", "") and not request.path.startswith(REST_API):
         return _sentence(sentence, 404)
-    problem = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": sentence}
-    return JsonResponse(problem, status=404, content_type="application/problem+json")
+    problem = {"type": "about:blank", "title": "Not Found", "status": 404, "code": "not_found", "detail": sentence}
+    headers = {"X-Error-Code": "not_found"}
+    return JsonResponse(problem, status=404, content_type="application/problem+json", headers=headers)
 
 
 def _for_clients(path: str) -> str:

@@ -180,3 +180,14 @@ def test_deleted_channel_is_restored_by_its_owner_alone(channel: Channel, olga: 
     assert [deleted["name"] for deleted in caller.get("deleted-channels").json()["items"]] == ["demo"]
     assert caller.post("deleted-channels/demo/restore").json()["name"] == "demo"
     assert Channel.objects.get().deleted_at is None
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+def test_unknown_path_of_the_api_is_a_problem(db: None, accept: str) -> None:
+    assert code(Client().get("/api/v1/nothing", headers={"Accept": accept})) == (404, "not_found")
+
+
+def test_options_name_the_methods(olga: User) -> None:
+    answer = by_session(olga).call("OPTIONS", "channels")
+    assert code(answer) == (405, "wrong_method")
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "POST"}
