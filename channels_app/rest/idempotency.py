@@ -13,10 +13,13 @@ from django.utils import timezone
 
 from channels_app.access.permissions import Actor
 from channels_app.models import IdempotentReply
+from hub import encryption
 from hub.errors import bad_request, unprocessable
 
 KEY_MAX_CHARACTERS = 200
 KEPT = timedelta(days=1)
+# A response can hold the link of an invitation.
+PURPOSE = b"channelhub: idempotent replies"
 
 
 def answer_once(request: HttpRequest, actor: Actor, run: Callable[[], HttpResponse]) -> HttpResponse:
@@ -32,13 +35,12 @@ def answer_once(request: HttpRequest, actor: Actor, run: Callable[[], HttpRespon
         if reply.status:
             return _stored(reply)
         response = run()
-        if not 200 <= response.status_code < 300:
-            transaction.set_rollback(True)
+        is_secret = response.headers.get("Cache-Control") == "no-store"
+        if is_secret or not 200 <= response.status_code < 300:
+            reply.delete()  # without a rollback, as rate limits count failed requests, too
             return response
-        if response.headers.get("Cache-Control") == "no-store":  # it shows a secret
-            reply.delete()
-            return response
-        reply.status, reply.body = response.status_code, response.content.decode()
+        reply.status = response.status_code
+        reply.body = encryption.encrypt(response.content.decode(), purpose=PURPOSE)
         reply.headers = {name: response.headers[name] for name in ("Location",) if name in response.headers}
         reply.save()
     return response
@@ -85,7 +87,8 @@ def _begin(digest: str, asked: str) -> IdempotentReply:
 
 def _stored(reply: IdempotentReply) -> HttpResponse:
     headers = reply.headers | {"Idempotency-Replayed": "true"}
-    return HttpResponse(reply.body, status=reply.status, content_type="application/json", headers=headers)
+    body = encryption.decrypt(reply.body, purpose=PURPOSE)
+    return HttpResponse(body, status=reply.status, content_type="application/json", headers=headers)
 
 
 def _digest(*parts: str) -> str:

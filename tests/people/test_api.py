@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app.models import AuditEvent, Channel, Invitation, Member, Role, User
+from channels_app.models import AuditEvent, Channel, IdempotentReply, Invitation, Member, Role, User
 from tests.builders import make_address, make_channel, make_member, make_team, make_team_member, make_user
 from tests.rest.calls import Caller, by_key, by_session, code
 
@@ -166,6 +166,14 @@ def test_link_of_an_invitation_is_shown_only_to_users_who_may_send_it(
     assert shown(owner) == [True, True]
     assert shown(by_session(max_)) == [False, True]
     assert shown(by_key(olga, "read", "manage")) == [False, False]
+
+
+def test_repeated_invitation_returns_its_link_which_is_stored_encrypted(owner: Caller) -> None:
+    invited, headers = {"email": "eve@example.org", "role": "viewer"}, {"Idempotency-Key": "one"}
+    first, again = (owner.post(MEMBERS, invited, **headers).json() for _ in range(2))
+    assert "/invitations/" in first["link"]
+    assert again == first
+    assert not IdempotentReply.objects.filter(body__contains="/invitations/").exists()
 
 
 def test_withdrawn_invitation_is_gone(owner: Caller, max_: User) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from channels_app.models import Channel, IdempotentReply, User
+from channels_app.models import Channel, IdempotentReply, RateCount, User
 from channels_app.rest import idempotency
 from channels_app.rest.document import document
 from tests.builders import make_channel, make_user
@@ -94,6 +94,15 @@ def test_value_with_nul_is_refused(olga: User) -> None:
     assert code(caller.post("channels", {"name": "fresh", "description": "\0"})) == (400, "nul")
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_body_with_nul_of_any_type_is_refused(olga: User, content_type: str, encoding: str) -> None:
+    body = '{"name": "fresh", "description": "\\u0000"}'.encode(encoding)
+    answer = signed_in(olga).generic("POST", "/api/v1/channels", body, content_type=content_type)
+    assert code(answer)[0] == 400
+    assert not Channel.objects.exists()
+
+
 def test_same_idempotency_key_returns_the_first_response(olga: User) -> None:
     caller = by_session(olga)
     first, again = (caller.post("channels", {"name": "fresh"}, **{"Idempotency-Key": "one"}) for _ in range(2))
@@ -124,6 +133,14 @@ def test_failed_request_does_not_use_up_its_idempotency_key(olga: User) -> None:
     caller, headers = by_session(olga), {"Idempotency-Key": "one"}
     assert code(caller.post("channels", {"name": "No"}, **headers)) == (400, "bad_channel_name")
     assert caller.post("channels", {"name": "yes"}, **headers).status_code == 201
+
+
+def test_failed_request_with_idempotency_key_counts_for_rate_limits(channel: Channel, olga: User) -> None:
+    for number in range(2):
+        headers = {"Idempotency-Key": f"try {number}"}
+        answer = by_session(olga).post("channels/demo/members", {"username": "olga", "role": "viewer"}, **headers)
+        assert code(answer) == (409, "is_member")
+    assert set(RateCount.objects.values_list("count", flat=True)) == {2}
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201])
