@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
+from hub.plain_text import one_line
 from hub.sizes import KIB, MIB
 
 TIMEOUT_S = 5.0
@@ -79,7 +80,8 @@ def _response(
     except (OSError, HTTPException, ValueError) as error:
         if time.monotonic() > deadline:
             raise FetchError(f"{url} takes too long to answer.") from error
-        raise FetchError(f"{url} does not answer: {error or type(error).__name__}.") from error
+        # The error can quote the server.
+        raise FetchError(f"{url} does not answer: {one_line(str(error)) or type(error).__name__}.") from error
 
 
 def look_up(host: str, port: int) -> list[str]:

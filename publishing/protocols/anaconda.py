@@ -51,7 +51,8 @@ def stage(request: HttpRequest, channel: str, package: str, version: str, subdir
     announced = json_body(request)
     if announced.get("distribution_type", "conda") != "conda":
         raise unprocessable("not_conda", f"{file_name} is no conda package; the hub has conda packages alone.")
-    for label in announced.get("channels") or ():
+    labels = announced.get("channels") or ()
+    for label in labels if isinstance(labels, list | tuple) else [labels]:
         check_label(channel, label)
     check_uploader(actor, target, package)
     acceptance.check_missing(target)

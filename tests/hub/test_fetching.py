@@ -200,6 +200,11 @@ def test_answer_that_is_no_http(settings: Settings, answer: bytes) -> None:
         assert "does not answer: " in failure(f"http://{host}/")
 
 
+def test_control_characters_of_the_answer_are_escaped_in_the_error(settings: Settings) -> None:
+    with serving(settings, answering(b"SSH\x00\x1b[2J\r\n")) as host:
+        assert failure(f"http://{host}/").isprintable()
+
+
 @pytest.mark.parametrize(
     ("start", "drop"),
     [

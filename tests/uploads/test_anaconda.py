@@ -131,6 +131,8 @@ def test_error_of_the_data_request_is_xml_with_the_sentence(caller: Caller, pack
     ("changes", "code"),
     [
         ({"channels": ["main", "dev"]}, "label_unsupported"),
+        ({"channels": 1}, "label_unsupported"),
+        ({"channels": True}, "label_unsupported"),
         ({"distribution_type": "pypi"}, "not_conda"),
         ({"sha256": None}, "checksum_missing"),
     ],
