@@ -54,6 +54,8 @@ def json_view(*methods: str) -> Callable[[View], View]:
 
 
 def json_body(request: HttpRequest) -> dict[str, Any]:
+    if rb"\u0000" in request.body:
+        raise bad_request("nul", "The body contains a NUL character, which no name here has.")
     try:
         document = orjson.loads(request.body)
     except orjson.JSONDecodeError:

@@ -35,7 +35,7 @@ def channels(request: HttpRequest, *, is_paged: bool = False) -> JsonResponse:
     if request.method == "POST":
         _refuse(_known(request), "create channels", "/channels/new")
     is_mine = request.GET.get("public", "true").lower() == "false"
-    found = channel_cards(actors.actor(request), mine=is_mine, text=request.GET.get("q", ""))
+    found = channel_cards(actors.actor(request), mine=is_mine, text=_words(request))
     return _list(request, found, _channel, is_paged=is_paged)
 
 
@@ -68,7 +68,7 @@ def packages(request: HttpRequest, channel: str, *, is_paged: bool = False) -> J
     """List the installable packages: by name, or the newest first for the order `latest_change`."""
     found = channel_for(actors.actor(request), channel, Permission.READ)
     order = "updated" if "latest_change" in (request.GET.get("order_by") or "") else "name"
-    listed = find_packages(found, text=request.GET.get("q", ""), subdir="", order=order, with_removed=False)
+    listed = find_packages(found, text=_words(request), subdir="", order=order, with_removed=False)
     return _list(request, listed, _package, is_paged=is_paged)
 
 
@@ -108,7 +108,7 @@ def users(request: HttpRequest, *, is_paged: bool = False) -> JsonResponse:
     """List the caller alone, as quetz does for users without a role in the server."""
     user = _known(request, actors.actor).user
     own = User.objects.filter(pk=user.pk) if user else User.objects.none()
-    found = own.filter(username__icontains=request.GET.get("q", "")).order_by("pk")
+    found = own.filter(username__icontains=_words(request)).order_by("pk")
     return _list(request, found, _user, is_paged=is_paged)
 
 
@@ -122,6 +122,11 @@ def user_role(request: HttpRequest, username: str) -> JsonResponse:
     if user is None or user.username != username:
         raise forbidden("not_you", "A user's role in the hub is shown only to that user.")
     return JsonResponse({"role": "owner" if user.is_superuser else "member"})
+
+
+def _words(request: HttpRequest) -> str:
+    """Return the text to search for, without NUL characters, which PostgreSQL rejects."""
+    return request.GET.get("q", "").replace("\0", " ").strip()
 
 
 def _known(request: HttpRequest, authenticate: Callable[[HttpRequest], Actor] = actors.key_actor) -> Actor:

@@ -8,11 +8,12 @@ from django.urls import reverse
 from ninja import Field, Query, Router, Schema
 from ninja.pagination import paginate
 
-from channels_app.access.permissions import Permission, channel_for
+from channels_app.access.permissions import Permission, decide
 from channels_app.models import Artifact
 from channels_app.packages import packages
 from channels_app.rest.pagination import Pages
 from channels_app.rest.service import Request
+from hub.errors import forbidden
 from publishing.uploads import queries
 
 router = Router(tags=["Uploads"])
@@ -61,6 +62,11 @@ class UploadState(Schema):
 @router.get("/channels/{channel}/uploads", response=list[UploadState], url_name="channel-uploads")
 @paginate(Pages, ordering=("-pk",))
 def list_uploads(request: Request, channel: str, filters: Query[UploadFilters]) -> QuerySet[Artifact]:
-    """List the uploads of the channel, newest first. It requires the right to upload."""
-    found = channel_for(request.auth, channel, Permission.UPLOAD)
+    """List the uploads of the channel, newest first.
+
+    It requires the right to upload, and without `mine` also the right to read.
+    """
+    found, granted = decide(request.auth, channel, Permission.UPLOAD)
+    if not filters.mine and Permission.READ not in granted:
+        raise forbidden("scope_missing", "The uploads of others require the scope 'read'; your own are at ?mine=true.")
     return queries.uploads(found, by=request.auth if filters.mine else None, paths=filters.file)

@@ -83,6 +83,11 @@ def test_copy_replaces_only_where_the_channel_allows_it(caller: Caller, olga: Us
     assert Artifact.objects.get(channel=target).sha256 == sha256(package)
 
 
+def test_copy_to_a_name_with_nul_is_refused(caller: Caller, package: Path) -> None:
+    answer = caller.ask("POST", f"copy/package/{place(package)}", {"to_owner": "a\0b"})
+    assert refusal(answer) == (400, "nul")
+
+
 def test_copy_needs_rights_in_both_channels(caller: Caller, channel: Channel, sam: User, package: Path) -> None:
     caller.upload(package)
     make_channel("sams", owner=sam)

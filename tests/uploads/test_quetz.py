@@ -114,6 +114,7 @@ def test_quetz_channels_are_those_that_the_caller_sees(client: Client, key: str,
     make_channel("hidden", owner=sam)
     assert [each["name"] for each in asked(client, "/api/channels", key)] == ["demo", "open"]
     assert [each["name"] for each in asked(client, "/api/channels?public=False", key)] == ["demo"]
+    assert [each["name"] for each in asked(client, "/api/channels?q=%00", key)] == ["demo", "open"]
     page = asked(client, "/api/paginated/channels?q=&public=True&limit=1&skip=1", key)
     assert page["pagination"] == {"skip": 1, "limit": 1, "all_records_count": 2}
     assert page["result"] == [asked(client, "/api/channels/open", key)]

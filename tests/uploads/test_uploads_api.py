@@ -53,6 +53,14 @@ def test_uploads_need_the_right_to_upload(channel: Channel, olga: User, max_: Us
     assert code(by_key(sam, "upload").get("channels/demo/uploads")) == (403, "no_access")
 
 
+def test_key_for_uploads_alone_sees_only_its_own(channel: Channel, olga: User) -> None:
+    make_artifact(channel, "of-the-channel")
+    caller = by_key(olga, "upload")
+    assert code(caller.get("channels/demo/uploads")) == (403, "scope_missing")
+    assert code(caller.get("channels/demo/uploads?file=noarch/of-the-channel-1.0-0.conda")) == (403, "scope_missing")
+    assert states(caller, "?mine=true") == {}
+
+
 def test_uploads_cost_as_many_queries_for_many_files(
     channel: Channel, olga: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
