@@ -109,7 +109,7 @@ ROUTES = {
     "idp:oidc:userinfo": (TOKENS,),
 }
 # Routes that check credentials: wrong ones are counted.
-TRIALS = {"whoami", "key-current", "graphql", "quetz-me"}
+TRIALS = {"whoami", "key-current", "graphql", "quetz-me", "anaconda-user", "anaconda-authentications"}
 
 
 def rate_limit(get_response: GetResponse) -> GetResponse:
@@ -117,7 +117,11 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
 
     class Middleware:
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
-            return get_response(request)
+            response = get_response(request)
+            match = request.resolver_match
+            if response.headers.get("X-Error-Code") == "invalid_key" and match and match.view_name in TRIALS:
+                return refusal(request, (WRONG_KEYS,)) or response
+            return response
 
         def process_view(self, request: HttpRequest, *_: Any) -> HttpResponseBase | None:
             match = request.resolver_match
@@ -127,12 +131,9 @@ def rate_limit(get_response: GetResponse) -> GetResponse:
             return refusal(request, ROUTES.get(match.view_name, ()))
 
         def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-            if not isinstance(exception, HubError):
-                return None
-            match = request.resolver_match
-            if exception.code == "invalid_key" and match and match.view_name in TRIALS:
-                return refusal(request, (WRONG_KEYS,))
-            return error_pages.too_many(request, exception) if exception.status == 429 else None
+            if isinstance(exception, HubError) and exception.status == 429:
+                return error_pages.too_many(request, exception)
+            return None
 
     return Middleware()
 

@@ -27,7 +27,7 @@ PATTERNS = [
         rf"(?i)({SLASH}invitations{SLASH}+)[^/\s\"'?&]+()",
         r"(/password/reset/key/)[^/\s\"'?&]+()",
         r"(/confirm-email/)[^/\s\"'?&]+()",
-        r"(?i)((?:^|[?&\s\"'])(?:code|user_code|device_code|state|\w*token\w*|client_secret|key|password)=)[^&\s\"']+()",
+        r"(?i)((?:^|[?&\s\"'])(?:code|user_code|device_code|state|grant|\w*token\w*|client_secret|key|password)=)[^&\s\"']+()",
         r"(?i)((?:sessionid|csrftoken)=)[^;\s\"',]+()",
     )
 ]

@@ -61,6 +61,7 @@ TOKEN = "5w64hkHBK3ggGQ8F2kQ0CGGWYX9mbfU2wprmU3rGOzujcuLpbMCOHKNsMJbMAsoJ8z1h_Fi
         ("GET /accounts/github/login/callback/?code=", "0123456789", "&scope=x HTTP/1.1"),
         ("GET /callback?scope=x&state=", "0123456789", " HTTP/1.1"),
         ("GET /identity/o/device?user_code=", "ABCD-EFGH", " HTTP/1.1"),
+        ("POST /anaconda/data/demo?grant=", "WyJkZW1vIiwi:1v:aB-c_D", " HTTP/1.1"),
         ("grant_type=refresh_token&refresh_token=", "0123456789", "&client_id=rattler"),
         ("Cookie: sessionid=", "abcdefghijklmnop", "; theme=dark"),
         ("could not read https://", "user:word", "@host.example.org/demo"),

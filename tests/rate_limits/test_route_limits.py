@@ -184,6 +184,16 @@ def test_wrong_keys_are_limited_and_right_ones_are_not(settings: Settings, pat: 
     assert Client().get(reverse("whoami"), headers=right).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/me"), ("GET", "/anaconda/user"), ("POST", "/anaconda/authentications")],
+)
+def test_wrong_keys_of_client_protocols_are_limited(settings: Settings, pat: User, method: str, path: str) -> None:
+    few(settings, "wrong-key-by-address")
+    wrong = {"authorization": "Bearer chub-wrong"}
+    assert statuses(*[Client().generic(method, path, headers=wrong) for _ in range(3)]) == [401, 401, 429]
+
+
 def test_routes_without_a_row_are_not_counted(pat: User) -> None:
     signed_in(pat).post(reverse("channel-new"), {"name": "demo"})
     assert not RateCount.objects.exists()
