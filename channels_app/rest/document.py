@@ -136,7 +136,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
 def _error_responses() -> dict[str, Any]:
     """Return the errors. Those of middleware are sentences, not problems."""
     return {
-        name: {"description": description, "content": PROBLEM | (TEXT if status in ("400", "default") else {})}
+        name: {"description": description, "content": PROBLEM | (TEXT if status in ("400", "404", "default") else {})}
         for status, (name, description) in ERRORS.items()
     }
 
