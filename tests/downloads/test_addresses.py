@@ -22,7 +22,7 @@ NOWHERE = [
     *("/.well-known", "/.well-known/", "/.well-known/nothing", "/.well-known/jwks.json/x"),
     *("/accounts", "/accounts/nothing", "/accounts/login/x", "/admin/nothing", "/admin/auth/nothing/", "/admin/a/b/c/"),
     *("/static", "/static/nothing.css", "/static/css/x/y", "/docs/nothing", "/docs/a/b", "/docs/First-Steps"),
-    *("/identity/o/nothing", "/o/x", "/get", "/artifactory/api", "/anaconda/user", "/media/x", "/healthz/x"),
+    *("/identity/o/nothing", "/o/x", "/get", "/artifactory/api", "/anaconda/nothing", "/media/x", "/healthz/x"),
     *("/robots.txt/x", "/favicon.ico/x", "/t", "/search/x", "/channels/a/b/c/d", "/metrics/x", "/status/x", "/new"),
     *("/channels/demo/nothing", "/channels/open/nothing", "/teams/a/b"),
 ]
@@ -73,7 +73,7 @@ def test_unknown_path_is_a_page_for_browsers_and_a_problem_for_json() -> None:
 
 def test_unknown_path_below_every_routed_word_is_404() -> None:
     # The paths of the first two have secrets, which are redacted. Below the others are channels.
-    for word in routed_words() - {"t", "invitations", "get", "artifactory"}:
+    for word in routed_words() - {"t", "invitations", "get", "artifactory", "conda"}:
         for path in (f"/{word}/nothing/at/all.x", f"/{word}/noarch/repodata.json"):
             assert Client().get(path).status_code == 404, path
 
