@@ -44,7 +44,8 @@ def test_unknown_path_below_a_word_of_the_hub_is_404(method: str) -> None:
         if method == "OPTIONS" and path.startswith(PAGES):
             continue
         answer = Client().generic(method, path)
-        assert (answer.status_code, answer["Content-Type"]) == (404, "text/plain; charset=utf-8"), path
+        kind = "application/problem+json" if path.startswith("/api/v1/") else "text/plain; charset=utf-8"
+        assert (answer.status_code, answer["Content-Type"]) == (404, kind), path
         assert "anonymous users have no" not in answer.text
         assert method == "HEAD" or path in answer.text
 
