@@ -200,6 +200,12 @@ def memberships(user: User | None) -> QuerySet[Member]:
     return Member.objects.filter(Q(user=user) | Q(team__in=TeamMember.objects.filter(user=user).values("team")))
 
 
+def memberships_of(actor: Actor) -> QuerySet[Member]:
+    """Select the memberships of the actor's user, of a limited key only those in its channels."""
+    found, key = memberships(actor.user), actor.key
+    return found if key is None or key.all_channels else found.filter(channel__in=key.channels.values("pk"))
+
+
 def attainable_scopes(user: User) -> list[Permission]:
     """Return the scopes that are useful for a key of `user`.
 

@@ -17,7 +17,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from channels_app.access.permissions import RANK, Actor, is_member, memberships, visible_channels
+from channels_app.access.permissions import RANK, Actor, memberships_of, visible_channels
 from channels_app.channels import channels
 from channels_app.models import Artifact, Channel, Package, Role
 
@@ -32,13 +32,13 @@ def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QueryS
     count = packages.values("channel").annotate(count=Count("pk")).values("count")
     found = with_has_logo().filter(pk__in=visible_channels(actor).values("pk"))
     if mine and actor.user:
-        found = found.filter(is_member(actor.user))
+        found = found.filter(pk__in=memberships_of(actor).values("channel"))
     if text:
         found = found.filter(Q(name__icontains=text) | Q(description__icontains=text))
     return found.annotate(
         package_count=Coalesce(Subquery(count), 0, output_field=IntegerField()),
         updated_at=Subquery(packages.order_by("-updated_at").values("updated_at")[:1]),
-        role=Subquery(memberships(actor.user).filter(channel=OuterRef("pk")).order_by(RANK).values("role")[:1]),
+        role=Subquery(memberships_of(actor).filter(channel=OuterRef("pk")).order_by(RANK).values("role")[:1]),
     ).order_by("name")
 
 

@@ -8,12 +8,12 @@ from django.urls import reverse
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import ConfigDict, model_validator
 
-from channels_app.access.permissions import Permission, channel_for, permissions
+from channels_app.access.permissions import Permission, channel_for, decide, permissions
 from channels_app.models import Artifact, Channel, Removal
 from channels_app.packages import queries, raw_documents
 from channels_app.packages.api import ArtifactFilter, ArtifactState
 from channels_app.rest.service import Request
-from hub.errors import conflict, not_found
+from hub.errors import conflict, forbidden, not_found
 from hub.sizes import KIB
 from publishing.index import repodata
 from publishing.removal import removal
@@ -129,7 +129,9 @@ def change_artifacts(request: Request, channel: str, wanted: RemovalRequest) -> 
 
     The index of each subdir is changed once.
     """
-    found = channel_for(request.auth, channel, Permission.DELETE)
+    found, granted = decide(request.auth, channel, Permission.DELETE)
+    if wanted.dry_run and Permission.READ not in granted:
+        raise forbidden("scope_missing", "A dry run lists files of the channel, which requires the scope 'read'.")
     change = CHANGES[wanted.action]
     changed = removal.change_selection(
         actor=request.auth,

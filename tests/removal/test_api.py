@@ -246,6 +246,12 @@ def test_key_without_the_scope_delete_is_refused(channel: Channel, olga: User, s
     assert set(states().values()) == {""}
 
 
+def test_dry_run_needs_the_scope_read(channel: Channel, olga: User) -> None:
+    fill(channel, 1)
+    wanted = {"action": "yank", "filter": {"version": "1.0"}, "dry_run": True}
+    assert code(by_key(olga, "delete").post("channels/demo/removals", wanted)) == (403, "scope_missing")
+
+
 def test_contributor_and_stranger_are_refused(channel: Channel, max_: User, sam: User) -> None:
     fill(channel, 1)
     make_member(channel, max_, Role.CONTRIBUTOR)

@@ -6,7 +6,8 @@ from django.test import Client
 from channels_app.models import Channel, IdempotentReply, RateCount, User
 from channels_app.rest import idempotency
 from channels_app.rest.document import document
-from tests.builders import make_channel, make_user
+from tests.builders import make_channel, make_key, make_user
+from tests.callers import bearing
 from tests.pages import signed_in
 from tests.rest.calls import Caller, by_key, by_session, code
 
@@ -180,6 +181,16 @@ def test_key_without_the_scope_is_refused_each_change(channel: Channel, olga: Us
     assert code(by_key(olga, "read").patch("channels/demo", change)) == (403, "scope_missing")
     assert by_key(olga, "read", "manage").patch("channels/demo", change).json()["description"] == "new"
     assert code(by_key(olga, "read", "manage").post("channels", {"name": "fresh"})) == (403, "person_needed")
+
+
+def test_key_of_one_channel_does_not_show_roles_in_others(channel: Channel, olga: User) -> None:
+    make_channel("open", owner=olga, is_private=False)
+    caller = Caller(bearing(make_key(olga, channels=[channel])))
+    assert [(each["name"], each["role"]) for each in caller.get("channels").json()["items"]] == [
+        ("demo", "owner"),
+        ("open", None),
+    ]
+    assert [each["name"] for each in caller.get("channels?mine=true").json()["items"]] == ["demo"]
 
 
 def test_every_operation_is_documented_with_its_problems() -> None:
