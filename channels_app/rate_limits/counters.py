@@ -30,6 +30,7 @@ LIMITS = {
     "warning-by-account": (1, 86400),
     "email-by-account": (20, 3600),
     "key-by-account": (30, 3600),
+    "webhook-by-channel": (60, 3600),
     "publisher-by-account": (20, 3600),
     "invitation-by-account": (60, 3600),
     "invitation-by-day": (200, 86400),

@@ -15,6 +15,7 @@ from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, check_still_allowed
 from channels_app.audit import log
 from channels_app.models import Channel, DeliveryState, Webhook, WebhookDelivery
+from channels_app.rate_limits import counters
 from channels_app.webhooks import events, queue, signing
 from hub.celery import wake
 from hub.errors import conflict, forbidden, unprocessable
@@ -128,6 +129,7 @@ def _check_may_send(actor: Actor, webhook: Webhook) -> None:
     check_still_allowed(actor, webhook.channel, Permission.MANAGE)
     if not webhook.is_active:
         raise conflict("webhook_off", "The webhook is switched off. Switch it on first.")
+    counters.hit("webhook-by-channel", f"channel {webhook.channel_id}", "tests and repeated deliveries of this channel")
 
 
 def _send(delivery: WebhookDelivery) -> WebhookDelivery:

@@ -143,6 +143,17 @@ def test_test_is_delivered_and_sent_again_with_the_same_id(channel: Channel, olg
     ] * 2
 
 
+def test_tests_and_repeated_deliveries_are_limited(channel: Channel, olga: User, settings: Settings) -> None:
+    settings.HUB_RATE_LIMITS = {"webhook-by-channel": 2}
+    webhook, _ = make_webhook(channel, olga)
+    caller = by_session(olga)
+    sent = caller.post(f"{PATH}/{webhook.pk}/test").json()["id"]
+    resend = f"{PATH}/{webhook.pk}/deliveries/{sent}/resend"
+    assert caller.post(resend).status_code == 202
+    assert code(caller.post(resend)) == (429, "too_many")
+    assert code(caller.post(f"{PATH}/{webhook.pk}/test")) == (429, "too_many")
+
+
 def test_resend_of_a_pending_delivery_tries_it_now(channel: Channel, olga: User, settings: Settings) -> None:
     with receiving(settings) as receiver:
         webhook, _ = make_webhook(channel, olga, receiver.url)
