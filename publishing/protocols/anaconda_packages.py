@@ -159,8 +159,11 @@ def dist(request: HttpRequest, channel: str, package: str, version: str, subdir:
     artifact = existing(found, package, version).filter(subdir=subdir, file_name=file_name).first()
     if artifact is None:
         raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
-    document = {"basename": f"{subdir}/{file_name}", "description": ""}
-    return JsonResponse(file_document(artifact) | document | {"attrs": artifact.index_json} if may_read else document)
+    document: dict[str, Any] = {"basename": f"{subdir}/{file_name}", "description": ""}
+    if may_read:
+        document |= file_document(artifact) | {"attrs": artifact.index_json, "description": ""}
+    # Escapes would make up to twelve bytes of a character.
+    return JsonResponse(document, json_dumps_params={"ensure_ascii": False})
 
 
 def known_channel(actor: Actor, name: str) -> tuple[Channel, bool]:
