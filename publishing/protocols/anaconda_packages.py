@@ -156,14 +156,14 @@ def dist(request: HttpRequest, channel: str, package: str, version: str, subdir:
     if request.method == "DELETE":
         return _remove(actor, channel, package, version, subdir=subdir, file_name=file_name)
     found, may_read = known_channel(actor, channel)
-    artifact = existing(found, package, version).filter(subdir=subdir, file_name=file_name).first()
+    artifact = existing(found, package, version).filter(subdir=subdir, file_name=file_name).defer(*HEAVY).first()
     if artifact is None:
         raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
     document: dict[str, Any] = {"basename": f"{subdir}/{file_name}", "description": ""}
     if may_read:
-        document |= file_document(artifact) | {"attrs": artifact.index_json, "description": ""}
-    # Escapes would make up to twelve bytes of a character.
-    return JsonResponse(document, json_dumps_params={"ensure_ascii": False})
+        facts = {name: getattr(artifact, name) for name in ("subdir", "build", "build_number")}
+        document = file_document(artifact) | document | {"attrs": facts}
+    return JsonResponse(document)
 
 
 def known_channel(actor: Actor, name: str) -> tuple[Channel, bool]:
