@@ -34,35 +34,6 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-# Folders whose tests mostly wait: for processes, clients and browsers.
-WAITING = {"browser", "clients", "deploy"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the workers use all cores: files that wait and files that compute alternate, each file on one worker.
-
-    Tests of a folder that share its live hub come first, on one worker, because a hub takes seconds to start.
-    """
-    first: dict[str, float] = {}
-    alternating: dict[bool, list[str]] = {True: [], False: []}
-    for item in items:
-        group = _group(item)
-        item.add_marker(pytest.mark.xdist_group(group))
-        if group == item.path.parent.name:
-            first[group] = 0
-        elif group not in alternating[is_waiting := item.path.parent.name in WAITING]:
-            alternating[is_waiting].append(group)
-    place = first | {group: (n + 0.5) / len(all_) for all_ in alternating.values() for n, group in enumerate(all_)}
-    items.sort(key=lambda item: place[_group(item)])
-
-
-def _group(item: pytest.Item) -> str:
-    """Return the folder if the test uses the hub of its conftest.py, else the file."""
-    shares_hub = "hub" in getattr(item, "fixturenames", ()) and not hasattr(getattr(item, "module", None), "hub")
-    return item.path.parent.name if shares_hub and item.path.parent.name in WAITING else str(item.path)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def quick() -> Iterator[None]:
     """Leave out slow work of production that no test here checks. Live hubs do all of it.
