@@ -26,7 +26,8 @@ COVERAGE_MIN := 98
 DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
 SLOWEST_TEST := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
 COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
-	tests/authentication/test_path_key_routes.py tests/hub/test_long_numbers.py tests/hub/test_settings.py \
+	tests/access/test_matrix.py tests/authentication/test_path_key_routes.py tests/downloads/test_addresses.py \
+	tests/hub/test_long_numbers.py tests/hub/test_settings.py tests/rest/test_schemathesis.py tests/ui \
 	tests/packages/test_answers_bounded.py \
 	$(addprefix tests/deploy/test_,deployment.py installing.py issued_secrets.py nginx_log.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
