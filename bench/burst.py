@@ -274,11 +274,13 @@ def live(
     else:
         changing.start()
     with meanwhile(SAMPLE_S, sample), meanwhile(KILL_EACH_S, kill) if is_killing else nullcontext():
-        while changing.is_alive() or (is_going_on() and time.monotonic() < begun + bound_s):
+        is_over = False
+        while not is_over:
             try:
                 prober.once()
             except HTTPException as error:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            is_over = not changing.is_alive() and (not is_going_on() or time.monotonic() > begun + bound_s)
     burst.took_s = time.monotonic() - begun
     inside.end()
     driver.end()

@@ -13,7 +13,7 @@ from channels_app.rate_limits.counters import LIMITS
 from hub.http.middleware import is_number_up_to
 from tests.access.test_matrix import ARGUMENTS, address, is_admins
 from tests.callers import CALLERS, make_world
-from tests.routes import every_route
+from tests.routes import every_route, path_values
 
 pytestmark = pytest.mark.django_db
 
@@ -86,12 +86,12 @@ def test_as_an_argument_of_every_route() -> None:
     for route, pattern in every_route().items():
         if "<" not in pattern:
             continue
-        if route.startswith("/"):
+        if route.startswith("/") or "<subdir:" in pattern:
             path = "/" + re.sub(r"<[^>]*>", LONG, pattern).partition("^")[0]
         elif is_admins(route):
             path = "/" + re.sub(r"<[^>]*>|\(\?P<[^>]*>[^)]*\)", LONG, pattern).rstrip("$")
         else:
-            count = len(ARGUMENTS.get(route, ["{}"]))
+            count = len(ARGUMENTS.get(route) or path_values(pattern))
             path = reverse(route, args=[LONG] * count) if route not in ("reserved-word", "doc") else f"/{route}s/{LONG}"
         for method in ("GET", "POST", "DELETE"):
             assert client.generic(method, path).status_code == HTTPStatus.BAD_REQUEST, (route, method)

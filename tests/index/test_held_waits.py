@@ -36,20 +36,29 @@ def key(hub: LiveHub) -> str:
 @contextmanager
 def without_builds(hub: LiveHub) -> Iterator[None]:
     """Stop the worker for a while."""
-    pids = hub.part("worker")
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    signal_worker(hub, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        signal_worker(hub, signal.SIGCONT)
+
+
+def signal_worker(hub: LiveHub, number: int) -> None:
+    for pid in hub.part("worker"):
+        os.kill(pid, number)
 
 
 def uploaded(hub: LiveHub, key: str, folder: Path, name: str) -> str:
-    """Upload a package and return the path to wait for it."""
+    """Upload a package and return the path to wait for it.
+
+    A worker that was stopped within a transaction blocks the database: it continues for a moment.
+    """
     package = make_conda(folder, name=name)
-    assert upload(hub, "demo", package, key).status == 201
+    while (status := upload(hub, "demo", package, key).status) == 503:
+        signal_worker(hub, signal.SIGCONT)
+        time.sleep(1)
+        signal_worker(hub, signal.SIGSTOP)
+    assert status == 201
     return f"/api/v1/channels/demo/wait?subdir=noarch&file_name={package.name}&timeout_s={LONG_S}"
 
 
