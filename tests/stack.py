@@ -41,6 +41,7 @@ def client_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
         with live_hub(folder, **settings) as hub:
             yield hub
         return
+    folder.mkdir(exist_ok=True)
     bucket = S3Server(os.environ["TEST_S3_URL"], "hub", "hub-secret", "").with_new_bucket()
     with own_services() as services:
         own = services | bucket.environment() | {"HUB_DELIVERY": DELIVERY}

@@ -133,7 +133,7 @@ def test_queries_of_a_build_do_not_grow_with_the_names(channel: Channel) -> None
         with CaptureQueriesContext(connection) as queries:
             build(channel)
         counts.append(len(queries))
-    assert counts[0] == counts[1] < 40
+    assert counts[0] == counts[1] < 45
 
 
 def test_more_names_than_a_batch(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:

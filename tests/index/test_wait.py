@@ -106,6 +106,7 @@ def test_wait_without_the_right_to_read_is_refused_alike_for_any_file(
     assert code(by_session(max_).get(by_checksum(artifact))) == (408, "not_indexed_yet")
 
 
+@pytest.mark.django_db(transaction=True)  # a build gives its connection back
 def test_name_that_changes_all_the_time_is_ready_with_the_build_of_its_awaited_change(artifact: Artifact) -> None:
     channel, place = artifact.channel, waiting.Place([artifact.sha256])
     pending = waiting.pending(waiting.files(channel, place), {})
