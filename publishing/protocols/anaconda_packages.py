@@ -231,12 +231,17 @@ def _remove(
     actor: Actor, channel: str, package: str, version: str = "", *, status: int = 200, **file: str
 ) -> JsonResponse:
     """Delete all files of a package, of a version, or one file. They can be restored within the grace period."""
-    files = existing(channel_for(actor, channel, Permission.DELETE), package, version).filter(**file)
+    found = channel_for(actor, channel, Permission.DELETE)
+    files = existing(found, package, version).filter(**file).defer(*HEAVY)
+    removed = 0
     with transaction.atomic():
-        found = list(files.defer(*HEAVY))
-        for artifact in found:
-            removal.delete(actor=actor, artifact=artifact, reason=REASON)
-    if not found:
+        while batch := list(files.order_by("pk").values_list("pk", flat=True)[: removal.SELECTION_MAX]):
+            selection = files.filter(pk__in=batch)
+            removal.change_selection(
+                actor=actor, channel=found, selection=selection, change=removal.DELETE, reason=REASON
+            )
+            removed += len(batch)
+    if not removed:
         raise not_found("no_such_file", f"'{channel}' has no file of '{'/'.join(file.values()) or package}'.")
     return JsonResponse({}, status=status)
 
