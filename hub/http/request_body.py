@@ -6,10 +6,11 @@ headers of a multipart part are lost, and the file is written twice.
 
 import hashlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import IO, Any
@@ -145,12 +146,21 @@ def receive_chunks(
         raise _over_limit(limit_bytes)
     _check_space(size_bytes)
     database.release_connection()
-    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upload")) as file:
+    with copied(chunks, file_name, limit_bytes=limit_bytes) as received:
+        yield replace(received, claimed_sha256=sha256)
+
+
+@contextmanager
+def copied(
+    chunks: Iterable[bytes], file_name: str, *, purpose: str = "upload", limit_bytes: int = sys.maxsize
+) -> Iterator[ReceivedFile]:
+    """Yield a temporary copy of a stored file, in the form of a received one. `purpose` begins its name."""
+    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix(purpose)) as file:
         sink = _Sink(file, limit_bytes)
         for chunk in chunks:
             sink.write(chunk)
         file.flush()
-        yield sink.received(file_name, sha256, {})
+        yield sink.received(file_name, None, {})
 
 
 def _check_space(needed_bytes: int) -> None:

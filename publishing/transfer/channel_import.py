@@ -6,15 +6,12 @@ indexed (CEP 47), which were yanked, and their attestations (CEP 50). The first 
 it is copied first and kept until every package is imported. So an import can be interrupted and run again.
 """
 
-import hashlib
 import os
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 
 import orjson
@@ -23,9 +20,8 @@ from django.conf import settings
 from channels_app.access.permissions import ANONYMOUS
 from channels_app.identifiers import is_subdir
 from channels_app.models import Artifact, Channel
-from hub import temporary
 from hub.errors import HubError, unprocessable
-from hub.http.request_body import ReceivedFile
+from hub.http.request_body import ReceivedFile, copied
 from hub.sizes import MIB
 from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
@@ -144,20 +140,8 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> CheckedPackage | Im
     return CheckedPackage(key, Upload(ANONYMOUS, channel, received, info), verified, note, facts_bytes)
 
 
-@contextmanager
-def _copied(key: str) -> Iterator[ReceivedFile]:
-    """Yield a temporary copy of the file at `key`, in the form of an uploaded file."""
-    sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("import")) as file:
-        for chunk in store().open(key):
-            sha256.update(chunk)
-            md5.update(chunk)
-            size_bytes += len(chunk)
-            file.write(chunk)
-        file.flush()
-        yield ReceivedFile(
-            Path(file.name), key.rpartition("/")[2], None, sha256.hexdigest(), md5.hexdigest(), size_bytes
-        )
+def _copied(key: str) -> AbstractContextManager[ReceivedFile]:
+    return copied(store().open(key), key.rpartition("/")[2], purpose="import")
 
 
 def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[VerifiedAttestation], str]:
