@@ -13,6 +13,7 @@ from rattler import Version
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, PackageDependency, Removal
 from channels_app.packages import version_matrix
 from channels_app.packages.version_matrix import Matrix
+from hub.errors import HubError, not_found
 
 LISTED = Q(removal=Removal.NONE, quarantine_reason="")
 # The state of an artifact → its condition.
@@ -132,6 +133,10 @@ def find_artifacts(
     }
     conditions = {key: value for key, value in stated.items() if value not in ("", None)}
     return channel.artifacts.filter(**conditions).select_related("package").defer(*HEAVY)
+
+
+def no_such_file(channel: Channel | str, subdir: str, file_name: str) -> HubError:
+    return not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
 
 
 def milliseconds(moment: datetime | None) -> int | None:

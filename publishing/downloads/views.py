@@ -13,6 +13,7 @@ from channels_app.authentication import decision_cache
 from channels_app.identifiers import KNOWN_SUBDIRS, SUBDIR_MAX_CHARACTERS, is_subdir
 from channels_app.models import Channel, Removal
 from channels_app.packages import download_counts
+from channels_app.packages.queries import no_such_file
 from channels_app.site import misplaced
 from hub.database import moment, prepared
 from hub.errors import HubError, not_found
@@ -175,7 +176,7 @@ def _artifact(lookup: ChannelLookup, subdir: str, name: str) -> File:
 def _published(lookup: ChannelLookup, subdir: str, name: str) -> PublishedFile:
     row = lookup.row(PUBLISHED, lookup.channel.pk, subdir, name)
     if row is None:
-        raise not_found("no_such_file", f"'{lookup.channel}' has no file '{subdir}/{name}'.")
+        raise no_such_file(lookup.channel, subdir, name)
     *values, removal = row
     if removal == Removal.DELETED:
         raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{lookup.channel}'.")

@@ -20,7 +20,7 @@ from rattler import Version
 from channels_app.access.permissions import ANONYMOUS, Actor, Permission, channel_for, decide
 from channels_app.authentication import actors
 from channels_app.models import Artifact, Channel, Package, Removal
-from channels_app.packages.queries import HEAVY, LISTED
+from channels_app.packages.queries import HEAVY, LISTED, no_such_file
 from hub.errors import HubError, bad_request, not_found, unauthenticated, unprocessable
 from hub.http.decorators import View, allow
 from hub.plain_text import one_line
@@ -158,7 +158,7 @@ def dist(request: HttpRequest, channel: str, package: str, version: str, subdir:
     found, may_read = known_channel(actor, channel)
     artifact = existing(found, package, version).filter(subdir=subdir, file_name=file_name).defer(*HEAVY).first()
     if artifact is None:
-        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
+        raise no_such_file(channel, subdir, file_name)
     document: dict[str, Any] = {"basename": f"{subdir}/{file_name}", "description": ""}
     if may_read:
         facts = {name: getattr(artifact, name) for name in ("subdir", "build", "build_number")}

@@ -8,8 +8,7 @@ from channels_app.access.permissions import Permission, channel_for
 from channels_app.authentication import actors
 from channels_app.models import Artifact, Removal
 from channels_app.packages import provenance
-from channels_app.packages.queries import HEAVY
-from hub.errors import not_found
+from channels_app.packages.queries import HEAVY, no_such_file
 from hub.http.decorators import allow
 from hub.protocols import Protocol
 
@@ -21,7 +20,7 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
     artifacts = Artifact.objects.select_related("channel").defer(*HEAVY).exclude(removal=Removal.DELETED)
     artifact = artifacts.filter(channel=found, subdir=subdir, file_name=file_name).first()
     if artifact is None:
-        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
+        raise no_such_file(channel, subdir, file_name)
     return JsonResponse(provenance.as_json(artifact), headers={"Cache-Control": "no-cache"})
 
 

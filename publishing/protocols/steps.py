@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from channels_app.access.permissions import Permission, channel_for
 from channels_app.authentication import actors, decision_cache
 from channels_app.models import Artifact, Removal
+from channels_app.packages.queries import no_such_file
 from channels_app.quotas import quotas
-from hub.errors import not_found
 from hub.http.request_body import Body, receive
 from publishing.removal import removal
 from publishing.uploads import links
@@ -59,6 +59,6 @@ def delete_file(request: HttpRequest, channel: str, subdir: str, file_name: str,
     target = channel_for(actor, channel, Permission.DELETE)
     artifact = Artifact.objects.filter(channel=target, subdir=subdir, file_name=file_name).first()
     if artifact is None or package not in ("", artifact.package.name) or artifact.removal == Removal.DELETED:
-        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
+        raise no_such_file(channel, subdir, file_name)
     removal.delete(actor=actor, artifact=artifact, reason="by the API")
     return HttpResponse(f"{artifact} deleted.\n", content_type="text/plain")

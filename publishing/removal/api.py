@@ -13,7 +13,7 @@ from channels_app.models import Artifact, Channel, Removal
 from channels_app.packages import queries, raw_documents
 from channels_app.packages.api import ArtifactFilter, ArtifactState
 from channels_app.rest.service import Request
-from hub.errors import conflict, forbidden, not_found
+from hub.errors import conflict, forbidden
 from hub.sizes import KIB
 from publishing.index import repodata
 from publishing.removal import removal
@@ -176,7 +176,7 @@ def _artifact(channel: Channel, subdir: str, file_name: str) -> Artifact:
     found = queries.find_artifacts(channel, subdir=subdir, file_name=file_name)
     artifact = found.select_related("uploaded_by", "uploaded_with", "removed_by").first()
     if artifact is None:
-        raise not_found("no_such_file", f"'{channel}' has no file '{subdir}/{file_name}'.")
+        raise queries.no_such_file(channel, subdir, file_name)
     return artifact
 
 
