@@ -9,7 +9,6 @@ from http import HTTPStatus
 from importlib import import_module
 from typing import Any
 
-import orjson
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -27,6 +26,7 @@ from channels_app.rest import idempotency
 from channels_app.rest.conditional import RENDERER, answer_if_changed, calls_check_match
 from hub.errors import HubError, bad_request, forbidden, not_found, unauthenticated, unprocessable
 from hub.http.middleware import SAFE_METHODS
+from hub.http.request_body import json_object
 
 DESCRIPTION = """\
 Everything that the pages of the hub can do. Send an API key as a bearer token.
@@ -90,9 +90,9 @@ class ObjectParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         """Return the object. Raise ValueError for another value."""
-        body = orjson.loads(request.body)  # json.loads() reads UTF-16, too, where a NUL character looks different
-        if not isinstance(body, dict):
-            raise ValueError(type(body).__name__)  # django-ninja answers each exception with 400
+        body = json_object(request.body)  # json.loads() reads UTF-16, too, where a NUL character looks different
+        if body is None:
+            raise ValueError("no JSON object")  # django-ninja answers each exception with 400
         return body
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import IO, Any
 
+import orjson
 from django.conf import settings
 from django.http import HttpRequest
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
@@ -280,6 +281,15 @@ class _Form:
         if len(self.small[name]) + len(chunk) > limit_bytes:
             raise too_large("part_too_large", f"The form's part '{name[:60]}' is over {limit_bytes:,} bytes.")
         self.small[name] += bytes(chunk)
+
+
+def json_object(content: bytes) -> dict[str, Any] | None:
+    """Return the object of JSON bytes, or None if they are something else."""
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _last_segment(name: str) -> str:

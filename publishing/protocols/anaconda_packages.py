@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
-import orjson
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
@@ -23,6 +22,7 @@ from channels_app.models import Artifact, Channel, Package, Removal
 from channels_app.packages.queries import HEAVY, LISTED, no_such_file
 from hub.errors import HubError, bad_request, not_found, unauthenticated, unprocessable
 from hub.http.decorators import View, allow
+from hub.http.request_body import json_object
 from hub.plain_text import one_line
 from publishing.removal import removal
 from publishing.uploads.policies import check_uploader
@@ -56,11 +56,7 @@ def json_view(*methods: str) -> Callable[[View], View]:
 def json_body(request: HttpRequest) -> dict[str, Any]:
     if rb"\u0000" in request.body:
         raise bad_request("nul", "The body contains a NUL character, which no name here has.")
-    try:
-        document = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict):
+    if (document := json_object(request.body)) is None:
         raise bad_request("bad_json", "The body is no JSON object.")
     return document
 

@@ -4,7 +4,6 @@ Source: conda/rattler, crates/rattler_networking/src/trusted_publishing.rs. The 
 the token, and shows the body of every other response.
 """
 
-import orjson
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
@@ -12,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from channels_app.rate_limits import counters
 from hub.errors import unprocessable
 from hub.http.decorators import allow, bounds_own_body
-from hub.http.request_body import Body
+from hub.http.request_body import Body, json_object
 from hub.protocols import Protocol
 from hub.sizes import KIB
 from publishing.id_tokens.claims import Code
@@ -37,11 +36,8 @@ def _token(body: Body) -> str:
         content += chunk
         if len(content) > BODY_MAX_BYTES:
             raise unprocessable(Code.MALFORMED, f"The body is over {BODY_MAX_BYTES:,} bytes.")
-    try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict) or not isinstance(document.get("token"), str):
+    document = json_object(content)
+    if document is None or not isinstance(document.get("token"), str):
         raise unprocessable(
             Code.MALFORMED, 'The body is no JSON object with a text "token"; expected {"token": "<JWT>"}.'
         )
