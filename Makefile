@@ -4,34 +4,45 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 3600
+# Some machines set it. Each program would compile every module again, which takes a third of its start.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests spend a third of their time waiting for servers and clients.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 # The lock files are complete, so pip resolves nothing, and releases after the lock don't change the installation.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
-# Tests that start servers, clients or browsers, wait, walk every route, or compare with clients case by case.
+# Tests that start servers, clients or browsers, wait, walk every route, or try many generated cases.
 SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/docs tests/fuzz tests/specs \
 	tests/storage tests/transfer tests/verification $(wildcard tests/*/test_*live.py) \
-	$(addprefix tests/access/test_,matrix.py revision.py) tests/authentication/test_path_key_routes.py \
-	tests/archive/test_costs.py tests/downloads/test_addresses.py \
-	$(addprefix tests/hub/test_,database.py long_numbers.py migrations.py private_files.py sentry.py settings.py shutdown.py) \
-	tests/index/test_held_waits.py $(addprefix tests/packages/test_,answers_bounded.py version_matrix.py) \
-	tests/rate_limits/test_route_limits.py tests/site/test_well_known.py \
-	$(addprefix tests/uploads/test_,request_body.py unread_bodies.py) tests/webhooks/test_deliveries.py
+	$(addprefix tests/access/test_,acts.py hidden_channels.py matrix.py revision.py) \
+	tests/authentication/test_path_key_routes.py tests/archive/test_costs.py tests/downloads/test_addresses.py \
+	$(addprefix tests/hub/test_,database.py library_internals.py long_numbers.py migrations.py private_files.py) \
+	$(addprefix tests/hub/test_,sentry.py settings.py shutdown.py) \
+	$(addprefix tests/index/test_,any_sequence.py client_caches.py held_waits.py memory.py) \
+	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py visible_pages.py) \
+	tests/rate_limits/test_route_limits.py tests/rest/test_schemathesis.py tests/site/test_well_known.py \
+	tests/status/test_metrics.py tests/trusted/test_issuer_keys.py \
+	$(addprefix tests/uploads/test_,request_body.py unread_bodies.py) tests/webhooks/test_deliveries.py \
+	tests/patches/test_agreement.py tests/retention/test_histories.py
 # Rooms that judge what strangers send, and the share of their lines that their tests must run.
 JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.py,publishing/strict_json.py,channels_app/access/*
 JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_builds.py tests/index/test_repodata.py \
 	tests/access tests/authentication
 COVERAGE_MIN := 98
-DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py tests/clients/test_uploading.py
+DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py
 SLOWEST_TEST := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
 COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
-	tests/access/test_matrix.py tests/authentication/test_path_key_routes.py tests/downloads/test_addresses.py \
+	$(addprefix tests/access/test_,acts.py matrix.py) tests/authentication/test_path_key_routes.py \
+	tests/downloads/test_addresses.py tests/patches/test_agreement.py tests/promotion/test_store_traffic_live.py \
+	tests/uploads/test_unread_bodies.py \
 	tests/hub/test_long_numbers.py tests/hub/test_settings.py tests/rest/test_schemathesis.py tests/ui \
-	tests/packages/test_answers_bounded.py \
+	tests/site/test_well_known.py tests/webhooks/test_docs.py \
+	$(addprefix tests/hub/test_,library_internals.py private_files.py sentry.py) \
+	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py) \
 	$(addprefix tests/deploy/test_,deployment.py installing.py issued_secrets.py nginx_log.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
-	$(addprefix tests/clients/test_,conda_build_packages.py runhub.py store.py strangers_bodies.py)
+	$(addprefix tests/clients/test_,anaconda.py attestations.py conda_build_packages.py oauth.py runhub.py) \
+	$(addprefix tests/clients/test_,slips.py store.py strangers_bodies.py trusted_publishing.py)
 
 .PHONY: help run stack test test-fast test-services coverage fuzz redirect stream screenshots lint format lock clean
 
@@ -51,13 +62,13 @@ test: .venv/dev.installed ## Run all tests on SQLite and a folder.
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-fast: .venv/dev.installed ## Run the tests that need no server, client or browser.
-	$(BIN)/python -m pytest -q -n $(WORKERS) $(SLOW_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest -q -n auto $(SLOW_TESTS:%=--ignore=%)
 
 coverage: .venv/dev.installed ## Measure the coverage of the modules that judge what strangers send.
 	$(BIN)/python -m coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
 	$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
 
-# The suite on the production services, then reads and uploads with the other two deliveries. It skips COVERED_BY_TEST,
+# The suite on the production services, then reads with the other two deliveries. It skips COVERED_BY_TEST,
 # which neither database nor queue can change, and SLOWEST_TEST.
 test-services: .venv/dev.installed ## Run the tests on PostgreSQL, Redis, nginx and SeaweedFS.
 	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) --deselect $(SLOWEST_TEST)

@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import django
@@ -24,11 +25,12 @@ django.setup()
 
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, PackageDependency
-from publishing.index import builds
+from publishing.index import marks
 from tests.builders import make_channel, make_user
 
 ROUNDS = 20
@@ -69,7 +71,7 @@ def fill(channel: Channel, count: int) -> None:
         for artifact in Artifact.objects.filter(package=packages[0])
         for n in range(90)
     )
-    builds.mark_stale(channel, SUBDIRS[0], [packages[0].name])
+    marks.mark_stale(channel, SUBDIRS[0], [packages[0].name])
 
 
 def artifact(package: Package, version: str, subdir: str) -> Artifact:
@@ -94,19 +96,21 @@ def artifact(package: Package, version: str, subdir: str) -> Artifact:
     )
 
 
-def measure(client: Client, title: str, url: str) -> None:
+def measure(client: Client, title: str, url: str, posted: dict[str, Any] | None = None) -> None:
+    """Measure a page, or the page that answers a form."""
     queries: list[str] = []
+    send = partial(client.post, url, posted) if posted else partial(client.get, url)
 
     def note(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         queries.append(sql)
         return execute(sql, *rest)
 
     with connection.execute_wrapper(note):
-        response = client.get(url)
+        response = send()
     milliseconds = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        client.get(url)
+        send()
         milliseconds.append((time.perf_counter() - begun) * 1000)
     times_ms = f"{statistics.median(milliseconds):6.1f} ms, slowest {max(milliseconds):.1f}"
     size_kb = len(response.content) / 1000
@@ -133,6 +137,17 @@ def main() -> None:
     measure(client, "package", "/channels/big/packages/package-77")
     measure(client, "artifact", "/channels/big/artifacts/linux-64/package-77-2.0.0-h1_0.conda")
     measure(client, "feed", "/channels/big/feed")
+    measure(client, "files to select, 500", "/channels/big/select")
+    measure(client, "files of one package", "/channels/big/select?name=package-0&version=2.0.0")
+    measure(client, "files by pattern", "/channels/big/select?file_pattern=package-77*-2.0.0-*")
+    measure(client, "files by pattern, none", "/channels/big/select?file_pattern=*a*b*c*d*")
+    files = Artifact.objects.filter(package__name="package-0", version="2.0.0")
+    measure(client, "preview, all depend on it", "/channels/big/select", preview_of(files))
+    measure(client, "preview of 500 files", "/channels/big/select", preview_of(Artifact.objects.all()))
+
+
+def preview_of(files: QuerySet[Artifact]) -> dict[str, Any]:
+    return {"preview": "yank", "file": list(files.values_list("pk", flat=True)[:500])}
 
 
 if __name__ == "__main__":

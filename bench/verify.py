@@ -25,7 +25,7 @@ from django.core.management import call_command
 
 from channels_app.models import Artifact, Channel, Package
 from hub.storage import store
-from publishing.index import builds
+from publishing.index import builds, marks
 from publishing.verification import verification
 from tests.builders import make_artifact, make_channel
 from tests.stores import moto_server
@@ -51,7 +51,7 @@ def fill(channel: Channel, count: int) -> None:
     Artifact.objects.bulk_create(artifacts, batch_size=1000)
     for each in artifacts:
         store().put(f"{channel}/noarch/{each.file_name}", CONTENT)
-    builds.mark_stale(channel, "noarch", [package.name for package in packages])
+    marks.mark_stale(channel, "noarch", [package.name for package in packages])
     builds.build_channel(channel)
     builds.build_channel(channel)
 

@@ -1,9 +1,9 @@
 """Clients that wait at once for one upload: `.ci/services python -m bench.wait`.
 
-A hub with two web processes. A package is uploaded while the worker is stopped; then 200 clients wait for its index,
-and the worker continues. It prints the time from the end of the build to the answers. Beside them, one client reads
-`/healthz` and one repodata.json: it prints the 99th percentile as a ratio to rounds with an upload and without waiting
-clients, in turns. It takes a minute.
+A hub with two web processes. A package is uploaded while the worker is stopped; then 200 clients arrive within a second
+and wait for its index, and the worker continues. It prints the time from the end of the build to the answers. Beside
+them, one client reads `/healthz` and one repodata.json: it prints the 99th percentile as a ratio to rounds with an
+upload and without waiting clients, in turns. It takes a minute.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from tests.live import LiveHub, live_hub
 CLIENTS = 200
 ROUNDS = 3
 WAIT_S = 3.0
+ARRIVAL_S = 1.0
 PROBE_S = 0.01
 LIMIT_S = 30
 PATHS = ("/healthz", "/demo/noarch/repodata.json")
@@ -88,8 +89,11 @@ async def wait(hub: LiveHub, key: str, name: str) -> float:
 
 async def wait_at_once(hub: LiveHub, key: str, name: str, pids: list[int]) -> list[float]:
     """Let all clients wait, and then the worker build."""
-    waiting = [asyncio.create_task(wait(hub, key, name)) for _ in range(CLIENTS)]
-    await asyncio.sleep(WAIT_S)
+    waiting = []
+    for _ in range(CLIENTS):
+        waiting.append(asyncio.create_task(wait(hub, key, name)))
+        await asyncio.sleep(ARRIVAL_S / CLIENTS)
+    await asyncio.sleep(WAIT_S - ARRIVAL_S)
     send(pids, signal.SIGCONT)
     return list(await asyncio.gather(*waiting))
 

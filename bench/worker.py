@@ -23,7 +23,8 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.serve import wrk
-from tests.live import LiveHub, tables_of_sqlite
+from tests import tables
+from tests.live import LiveHub
 
 WORKERS = ("gthread", "hub.server.gunicorn_worker.Worker")
 THREADS = 16
@@ -63,7 +64,7 @@ def serving(worker: str) -> Iterator[WebHub]:
         hub = WebHub(Path(name) / "data")
         hub.worker = worker
         hub.data_dir.mkdir()
-        shutil.copy(tables_of_sqlite(), hub.data_dir)
+        shutil.copy(tables.in_sqlite(), hub.data_dir)
         hub.start()
         try:
             yield hub

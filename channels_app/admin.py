@@ -17,8 +17,10 @@ from channels_app.access.permissions import Actor
 from channels_app.administration.site import AuditMixin, Values
 from channels_app.administration.users import HubUserAdmin
 from channels_app.authentication import actors, api_keys
-from channels_app.channels import channels, reserved_names
+from channels_app.channels import channels, reserved_names, storage
 from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, ReservedName, User
+from channels_app.quotas import channel_quotas
+from hub.sizes import human_size
 
 admin.site.site_header = "Channelhub administration"
 admin.site.site_title = "Channelhub"
@@ -31,8 +33,21 @@ admin.site.unregister([Authenticator, SocialToken, UserSession])
 
 @admin.register(Channel)
 class ChannelAdmin(AuditMixin):
-    list_display = ["name", "is_private", "description", "created_at"]
+    list_display = ["name", "is_private", "size", "quota", "description", "created_at"]
     search_fields = ["name", "description"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        channels: QuerySet[Channel] = super().get_queryset(request)
+        return channels.annotate(stored_bytes=channel_quotas.stored_bytes())
+
+    @admin.display(ordering="stored_bytes")
+    def size(self, channel: Channel) -> str:
+        return human_size(getattr(channel, "stored_bytes"))  # noqa: B009
+
+    @admin.display(ordering="quota_bytes")
+    def quota(self, channel: Channel) -> str:
+        limit_bytes = channel.quota_limit_bytes
+        return human_size(limit_bytes) if limit_bytes else "no limit"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Channel | None = None) -> list[str]:
         return ["name"] if obj else []
@@ -42,6 +57,8 @@ class ChannelAdmin(AuditMixin):
         values = {name: form.cleaned_data[name] for name in form.changed_data}
         described = {name: values.pop(name) for name in ("description", "is_private") if name in values}
         actor = Actor(user=actors.person(request))
+        if "quota_bytes" in values:
+            storage.set_quota(actor=actor, channel=obj, quota_bytes=values.pop("quota_bytes"))
         if described:
             channels.update(actor=actor, channel=obj, **described)
         if values:
@@ -116,9 +133,13 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
 @admin.register(Artifact)
 class ArtifactAdmin(ReadOnlyAdmin):
-    list_display = ["file_name", "channel", "subdir", "size_bytes", "uploaded_by", "quarantine_reason"]
+    list_display = ["file_name", "channel", "subdir", "size", "uploaded_by", "quarantine_reason"]
     search_fields = ["file_name", "sha256"]
     list_filter = ["subdir"]
+
+    @admin.display(ordering="size_bytes")
+    def size(self, artifact: Artifact) -> str:
+        return human_size(artifact.size_bytes)
 
 
 @admin.register(AuditEvent)

@@ -14,10 +14,10 @@ class ChannelsConfig(AppConfig):
     name = "channels_app"
 
     def ready(self) -> None:
-        # Connects signal receivers and registers checks.
+        # Connects signal receivers, registers checks and lookups.
         import channels_app.accounts.events  # noqa: F401
         from channels_app.accounts.oauth.clients import add_known_clients  # models are loaded now
-        from hub import database, deployment  # noqa: F401
+        from hub import database, deployment, sqlite_times  # noqa: F401
 
         post_migrate.connect(add_known_clients, sender=self)
 

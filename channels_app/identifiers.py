@@ -11,11 +11,16 @@ VERSION = re.compile(r"[0-9A-Za-z._+!]+\Z")
 BUILD = re.compile(r"[A-Za-z0-9_.+]+\Z")
 SUBDIR = re.compile(r"(?:noarch|[a-z0-9]+-[a-z0-9]+)\Z")
 CHANNEL = re.compile(r"[a-z0-9_][a-z0-9_.-]*\Z")
+# Not of CEP 26. anaconda.org has no rule; a label is a folder in URLs and in the store.
+LABEL = re.compile(r"[a-z0-9_][a-z0-9_.-]*\Z")
+# The label of the files in the channel's own index.
+MAIN_LABEL = "main"
 
 NAME_MAX_CHARACTERS = 64
 SUBDIR_MAX_CHARACTERS = 32
 FILE_NAME_MAX_CHARACTERS = 211
 CHANNEL_MAX_CHARACTERS = 128
+LABEL_MAX_CHARACTERS = 64
 
 EXTENSIONS = (".conda", ".tar.bz2")
 

@@ -11,7 +11,7 @@ from channels_app.docs import views as docs_views
 from channels_app.doctor import views as doctor
 from channels_app.keys import api, graphql
 from channels_app.keys import views as keys_views
-from channels_app.packages import feeds, raw_documents
+from channels_app.packages import feeds, package_views, raw_documents
 from channels_app.packages import views as packages_views
 from channels_app.people import invitation_views, member_views, team_views
 from channels_app.rest import document, explorer
@@ -30,6 +30,7 @@ urlpatterns = [
     path(".well-known/security.txt", well_known.security, name="security-contact"),
     path(".well-known/change-password", well_known.change_password, name="change-password"),
     path("search", search_views.results, name="search"),
+    path("search/suggestions", search_views.suggestions, name="search-suggestions"),
     path("docs", docs_views.page, name="docs"),
     path("docs/<slug:name>", docs_views.page, name="doc"),
     path("styleguide", styleguide.page, name="styleguide"),
@@ -52,9 +53,10 @@ urlpatterns = [
     path("channels/<str:channel>", packages_views.channel, name="channel"),
     path("channels/<str:channel>/logo", packages_views.logo, name="channel-logo"),
     path("channels/<str:channel>/feed", feeds.channel_feed, name="channel-feed"),
-    path("channels/<str:channel>/packages/<str:name>", packages_views.package, name="package"),
+    path("channels/<str:channel>/packages/<str:name>", package_views.package, name="package"),
     path("channels/<str:channel>/packages/<str:name>/feed", feeds.package_feed, name="package-feed"),
-    path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>", packages_views.artifact, name="artifact"),
+    path("channels/<str:channel>/packages/<str:name>/<str:version>", package_views.version, name="version"),
+    path("channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>", package_views.artifact, name="artifact"),
     path(
         "channels/<str:channel>/artifacts/<str:subdir>/<str:file_name>/documents/<str:document>",
         raw_documents.document,

@@ -130,6 +130,7 @@ CELERY_TASK_ROUTES = {
     "publishing.tasks.open_channel": {"queue": "index"},
     "publishing.tasks.wake_stale_indexes": {"queue": "index"},
     "publishing.tasks.verify*": {"queue": "checks"},
+    "publishing.tasks.apply_retention*": {"queue": "checks"},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Only mails are printed (console backend). The log would redact the links in them.

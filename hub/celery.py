@@ -37,6 +37,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "wake-stale-indexes": {"task": "publishing.tasks.wake_stale_indexes", "schedule": 15.0},
+    "finish-promotions": {"task": "publishing.tasks.finish_promotions", "schedule": 15.0},
+    "delete-expired-labels": {"task": "publishing.tasks.delete_expired_labels", "schedule": 60.0},
     "refresh-issuer-keys": {"task": "publishing.tasks.refresh_issuer_keys", "schedule": 600.0},
     # The job returns at once if the last refresh is younger than a day.
     "refresh-trust-root": {"task": "publishing.tasks.refresh_trust_root", "schedule": 3600.0},
@@ -47,6 +49,8 @@ app.conf.beat_schedule = {
     "warn-of-expiring-keys": {"task": "channels_app.tasks.warn_of_expiring_keys", "schedule": 3600.0},
     # The job skips channels that were verified this night.
     "verify-channels": {"task": "publishing.tasks.verify_channels", "schedule": 600.0},
+    # The job skips channels whose rules were applied this night. A run that was killed goes on with the next job.
+    "apply-retention": {"task": "publishing.tasks.apply_retention", "schedule": 30.0},
     "remove-leftovers": {"task": "publishing.tasks.remove_leftovers", "schedule": 600.0},
 }
 for entry in app.conf.beat_schedule.values():
@@ -59,6 +63,8 @@ def wake_at_start(**_: Any) -> None:
     """Enqueue at the start of a worker the jobs that a killed worker left undone, before the schedule does."""
     wake("publishing.tasks.wake_stale_indexes")
     wake("channels_app.tasks.tell_waiting")
+    send("publishing.tasks.finish_promotions")
+    send("publishing.tasks.apply_retention")
     send("publishing.tasks.refresh_trust_root")
 
 

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 
 from hub.plain_text import one_line
-from hub.sizes import KIB, MIB
+from hub.sizes import KIB, MIB, human_size
 
 TIMEOUT_S = 5.0
 MAX_BYTES = MIB
@@ -30,6 +30,10 @@ GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 class FetchError(Exception):
     """The fetch failed. The message is one sentence."""
+
+
+class PrivateAddressError(FetchError):
+    """The host has a private address, which the message names. Show it only to administrators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ def _address(host: str, port: int, *, is_internal: bool) -> str:
     addresses = look_up(host, port)
     private = [address for address in addresses if not is_internal and not _is_public(address)]
     if private:
-        raise FetchError(
+        raise PrivateAddressError(
             f"{host} has the private address {private[0]}; to allow it, add the host to HUB_INTERNAL_HOSTS."
         )
     return addresses[0]
@@ -153,7 +157,7 @@ def _read(response: HTTPResponse, url: str, max_bytes: int, deadline: float) -> 
     while chunk := response.read1(CHUNK_BYTES):
         body += chunk
         if len(body) > max_bytes:
-            raise FetchError(f"{url} answers more than {max_bytes:,} bytes.")
+            raise FetchError(f"{url} answers more than {human_size(max_bytes)}.")
     _left_s(deadline)  # a body without a length looks complete when it is cut off
     if response.length:
         raise FetchError(f"{url} ended the response early, after {len(body):,} bytes.")

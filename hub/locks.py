@@ -32,9 +32,20 @@ def wait_for_lock(name: str, *, timeout_s: float) -> Iterator[bool]:
         time.sleep(WAIT_S)
 
 
+def lock_until_commit(name: str) -> None:
+    """Wait for the lock `name`, which ends with the transaction. SQLite's transactions exclude each other anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(name)])
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
 @contextmanager
 def _advisory_lock(name: str) -> Iterator[bool]:
-    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    key = _key(name)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
         held = bool(cursor.fetchone()[0])

@@ -335,6 +335,12 @@ HUB_USER_KEYS = positive(
     "maximum active API keys of a user, and of a channel; 0: no limit",
     at_least=0,
 )
+HUB_CHANNEL_BYTES = positive(
+    "HUB_CHANNEL_BYTES",
+    0,
+    "maximum bytes of packages in a channel, unless it has its own [quota](#quotas-of-channels); 0: no limit",
+    at_least=0,
+)
 HUB_CHANNEL_PUBLISHERS = positive(
     "HUB_CHANNEL_PUBLISHERS", 100, "maximum trusted publishers of a channel; 0: no limit", at_least=0
 )

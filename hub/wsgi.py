@@ -10,6 +10,8 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+from hub.starting import without_collections
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 
@@ -46,7 +48,8 @@ def _is_readable(content_type: str) -> bool:
     return True
 
 
-application = get_wsgi_application()
-application.request_class = Request
-# Import all views before the first request, which would wait for it.
-import_module(settings.ROOT_URLCONF)
+with without_collections():
+    application = get_wsgi_application()
+    application.request_class = Request
+    # Import all views before the first request, which would wait for it.
+    import_module(settings.ROOT_URLCONF)

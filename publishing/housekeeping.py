@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 
@@ -13,18 +14,21 @@ from django.utils import timezone
 from channels_app.access.actions import Action
 from channels_app.accounts.oauth import token_families
 from channels_app.audit import log, mailing
-from channels_app.channels import channels, reserved_names
+from channels_app.channels import channels, reserved_names, storage
 from channels_app.models import Channel
 from channels_app.people import invitations
 from channels_app.quotas import quotas
 from channels_app.rate_limits import counters
 from channels_app.rest import idempotency
 from channels_app.webhooks import queue as webhook_queue
+from hub.attempts import attempt_each
 from hub.locks import try_lock
 from hub.storage import store
 from publishing.index import shards
 from publishing.index.builds import lock_name
 from publishing.models import Reservation, RetiredShard
+from publishing.notices import notices
+from publishing.relations import relations
 from publishing.removal import removal
 from publishing.trusted import exchange, publishers
 
@@ -32,33 +36,50 @@ ABANDONED_S = 6 * 3600
 
 
 def remove_leftovers() -> None:
-    removal.purge_deleted()
-    _remove_retired_shards()
-    _remove_abandoned_files()
-    store().delete_unfinished(older_than_s=ABANDONED_S)
+    """Delete everything that is due. A file that the store refuses to delete delays nothing else."""
+    attempt_each(
+        (
+            removal.purge_deleted,
+            _remove_retired_shards,
+            _remove_abandoned_files,
+            _remove_unfinished_uploads,
+            _remove_deleted_channels,
+            exchange.delete_expired,
+            publishers.delete_expired,
+            invitations.delete_expired,
+            notices.delete_expired,
+            relations.refresh_all,
+            counters.delete_old,
+            idempotency.delete_old,
+            webhook_queue.delete_old,
+            quotas.delete_old,
+            storage.warn,
+            mailing.delete_old,
+            token_families.delete_old,
+        )
+    )
+
+
+def _remove_unfinished_uploads() -> None:
     Reservation.objects.filter(expires_at__lt=timezone.now() - timedelta(seconds=ABANDONED_S)).delete()
-    _remove_deleted_channels()
-    exchange.delete_expired()
-    publishers.delete_expired()
-    invitations.delete_expired()
-    counters.delete_old()
-    idempotency.delete_old()
-    webhook_queue.delete_old()
-    quotas.delete_old()
-    mailing.delete_old()
-    token_families.delete_old()
+    store().delete_unfinished(older_than_s=ABANDONED_S)
 
 
 def _remove_deleted_channels() -> None:
-    """Purge the deleted channels after their grace period. Skip a channel during a build of its index.
+    """Purge the deleted channels after their grace period."""
+    deleted = Channel.objects.filter(deleted_at__lt=channels.purge_before())
+    attempt_each(partial(_remove_deleted_channel, channel) for channel in deleted)
+
+
+def _remove_deleted_channel(channel: Channel) -> None:
+    """Purge a channel, but not during a build of its index.
 
     A build that ends after the purge would leave files for the next channel of that name.
     """
-    for channel in Channel.objects.filter(deleted_at__lt=channels.purge_before()):
-        with ExitStack() as locks:
-            held = [locks.enter_context(try_lock(lock_name(index.pk))) for index in channel.indexes.all()]
-            if all(held) and _is_past_restoring(channel):
-                _remove_channel(channel)
+    with ExitStack() as locks:
+        held = [locks.enter_context(try_lock(lock_name(index.pk))) for index in channel.indexes.all()]
+        if all(held) and _is_past_restoring(channel):
+            _remove_channel(channel)
 
 
 @transaction.atomic
@@ -83,9 +104,12 @@ def _remove_retired_shards() -> None:
     """Delete retired shards after HUB_RETIRED_SHARD_DAYS: clients no longer have an index that names them."""
     long_ago = timezone.now() - timedelta(days=settings.HUB_RETIRED_SHARD_DAYS)
     retired = RetiredShard.objects.filter(retired_at__lt=long_ago).select_related("index__channel")
-    for shard in retired.iterator():
-        store().delete(f"{shard.index.channel.name}/{shard.index.subdir}/{shards.shard_file(shard.sha256)}")
-        shard.delete()
+    attempt_each(partial(_remove_retired_shard, shard) for shard in retired.iterator())
+
+
+def _remove_retired_shard(shard: RetiredShard) -> None:
+    store().delete(f"{shard.index.folder}/{shards.shard_file(shard.sha256)}")
+    shard.delete()
 
 
 def _remove_abandoned_files() -> None:

@@ -1,6 +1,8 @@
-"""Models of publishing: reservations, indexes and their fragments, trusted publishers, attestations, failed jobs."""
+"""Models of publishing: uploads, indexes, patches, notices, relations, publishers, attestations, jobs, promotions."""
 
+import uuid
 from datetime import datetime
+from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower, Now
@@ -19,6 +21,9 @@ class Reservation(models.Model):
     sha256 = models.CharField(max_length=64)
     token = models.CharField(max_length=32, help_text="Of the upload that took it last.")
     expires_at = models.DateTimeField()
+    more_bytes = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="That the upload adds to the channel, for its quota."
+    )
 
     class Meta:
         constraints = [
@@ -35,14 +40,21 @@ class Reservation(models.Model):
 
 
 class SubdirIndex(models.Model):
-    """The index files of one subdir or, with an empty subdir, of the whole channel.
+    """The index files of one subdir of a channel or a label or, with an empty subdir, of the whole channel.
 
     Each change raises `requested_revision`. A build sets `built_revision` to the `requested_revision` that it read. The
     index is stale while requested_revision > built_revision.
     """
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="indexes")
-    subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS, blank=True)
+    subdir = models.CharField(
+        max_length=len("label//") + identifiers.LABEL_MAX_CHARACTERS + identifiers.SUBDIR_MAX_CHARACTERS,
+        blank=True,
+        help_text="Its folder below the channel: of a label, label/LABEL/SUBDIR.",
+    )
+    label = models.CharField(
+        max_length=identifiers.LABEL_MAX_CHARACTERS, blank=True, db_default="", help_text="Empty: the channel itself."
+    )
     requested_revision = models.PositiveBigIntegerField(default=0)
     requested_at = models.DateTimeField(
         null=True, help_text="Since when there is something to build; without meaning while there is nothing."
@@ -56,6 +68,12 @@ class SubdirIndex(models.Model):
     built_at = models.DateTimeField(null=True)
     turn_at = models.DateTimeField(null=True, help_text="When its last build began, however that ended.")
     due_at = models.DateTimeField(null=True, help_text="Not to be built by a worker before.")
+    is_patched = models.BooleanField(
+        db_default=False, help_text="Patches change records of the last build, so it has a repodata_from_packages.json."
+    )
+    has_labels = models.BooleanField(
+        db_default=False, help_text="Of a channel's own index: labels have or had indexes of this subdir."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "subdir"], name="one_index_a_subdir")]
@@ -68,7 +86,22 @@ class SubdirIndex(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel}/{self.subdir}"
+        return self.folder
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of its files, as in URLs and in the store."""
+        return f"{self.channel.name}/{self.subdir}".rstrip("/")
+
+    @property
+    def platform(self) -> str:
+        """Return the subdir of its artifacts, also for the index of a label."""
+        return self.subdir.rpartition("/")[2]
+
+    @staticmethod
+    def place(label: str, platform: str) -> str:
+        """Return the column `subdir` of the index of a label, or of the channel's own if `label` is empty."""
+        return f"label/{label}/{platform}" if label else platform
 
     @property
     def is_current(self) -> bool:
@@ -145,6 +178,124 @@ class RetiredShard(models.Model):
 
     def __str__(self) -> str:
         return self.sha256
+
+
+class Patch(models.Model):
+    """A change of repodata records of a channel: a rule, or imported instructions for the files of one subdir.
+
+    Its content never changes. It is active until it ends; patches of one position replace each other. The patches of a
+    channel apply in the order of their positions. See index/patching.py and patches/patches.py.
+    """
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="patches")
+    position = models.PositiveBigIntegerField()
+    title = models.CharField(max_length=200)
+    names = models.JSONField(default=list, help_text="Globs of package names; empty: all.")
+    subdirs = models.JSONField(default=list, help_text="Empty: all.")
+    version = models.CharField(max_length=200, blank=True, help_text="A version spec such as >=1.2,<2.")
+    build = models.CharField(max_length=64, blank=True, help_text="A glob.")
+    built_from = models.DateTimeField(null=True)
+    built_before = models.DateTimeField(null=True)
+    changes = models.JSONField(default=dict, help_text="Key of the record → its change; see index/patching.py.")
+    import_subdir = models.CharField(
+        max_length=identifiers.SUBDIR_MAX_CHARACTERS, blank=True, help_text="Of imported instructions."
+    )
+    source = models.CharField(max_length=300, blank=True, help_text="The file that was imported.")
+    file_count = models.PositiveIntegerField(default=0, help_text="The files that imported instructions name.")
+    ignored = models.JSONField(default=dict, help_text="Keys that no patch may change → how many files have them.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="patches")
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="ended_patches")
+    replaces = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="replaced_by", help_text="Active again after undo."
+    )
+
+    # Of an import that is not saved yet: package name → file name → changes.
+    parts: dict[str, dict[str, Any]] | None = None
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "position"], condition=models.Q(ended_at=None), name="one_patch_a_position"
+            ),
+            models.UniqueConstraint(
+                fields=["channel", "import_subdir"],
+                condition=models.Q(ended_at=None) & ~models.Q(import_subdir=""),
+                name="one_import_a_subdir",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_import(self) -> bool:
+        return bool(self.import_subdir)
+
+    @classmethod
+    def active(cls, channel: Channel) -> models.QuerySet["Patch"]:
+        """Select the active patches of the channel, in the order in which they apply."""
+        return cls.objects.filter(channel=channel, ended_at=None).order_by("position")
+
+
+class PatchedName(models.Model):
+    """The imported instructions for the files of one package name: file name → changes."""
+
+    patch = models.ForeignKey(Patch, on_delete=models.CASCADE, related_name="patched_names")
+    name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
+    files = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["patch", "name"], name="one_part_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NoticeLevel(models.TextChoices):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class ChannelNotice(models.Model):
+    """A message for everybody who uses the channel (CEP 6) or the hub. It is deleted when it expires."""
+
+    channel = models.ForeignKey(
+        Channel, null=True, on_delete=models.CASCADE, related_name="notices", help_text="Null: a notice of the hub."
+    )
+    uid = models.UUIDField(default=uuid.uuid4, help_text="Clients show each uid once; another message gets another.")
+    level = models.CharField(max_length=8, choices=NoticeLevel.choices)
+    message = models.CharField(max_length=1000)
+    for_clients = models.BooleanField(
+        default=True, db_default=True, help_text="False: only the pages of the hub show it, as a banner."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="channel_notices")
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="notices_by_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.channel or 'hub'}: {self.level} notice"
+
+
+class ChannelRelations(models.Model):
+    """The channels that clients load with a channel (CEP 42)."""
+
+    channel = models.OneToOneField(Channel, on_delete=models.CASCADE, related_name="relations")
+    base = models.ForeignKey(Channel, null=True, on_delete=models.SET_NULL, related_name="+")
+    overrides = models.ForeignKey(Channel, null=True, on_delete=models.SET_NULL, related_name="+")
+    listed = models.JSONField(default=dict, help_text="`channel_relations` of the index files.")
+
+    class Meta:
+        verbose_name_plural = "channel relations"
+
+    def __str__(self) -> str:
+        return f"relations of {self.channel}"
 
 
 class Issuer(models.Model):
@@ -286,3 +437,113 @@ class Verification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.difference_count} differences"
+
+
+class PromotionState(models.TextChoices):
+    WAITING = "waiting", "waiting for approval"
+    RUNNING = "running", "running"
+    DONE = "done", "done"
+    FAILED = "failed", "failed"
+    REFUSED = "refused", "refused"
+    ROLLED_BACK = "rolled_back", "rolled back"
+
+
+class Promotion(models.Model):
+    """Files that were copied or moved to a channel from another one, as one change; see promotion/promotions.py."""
+
+    source = models.ForeignKey(Channel, null=True, on_delete=models.SET_NULL, related_name="promotions_from")
+    target = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="promotions")
+    is_move = models.BooleanField(default=False, help_text="The files are deleted in the source.")
+    replaces = models.BooleanField(default=False, help_text="Other bytes with the same file name are replaced.")
+    label = models.CharField(
+        max_length=identifiers.LABEL_MAX_CHARACTERS,
+        default=identifiers.MAIN_LABEL,
+        db_default=identifiers.MAIN_LABEL,
+        help_text="The label that the files get in the target.",
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    state = models.CharField(max_length=12, choices=PromotionState.choices)
+    keeps_attestations = models.BooleanField(
+        default=False, db_default=False, help_text="Attestations that name another channel go along."
+    )
+    failure = models.CharField(max_length=500, blank=True, help_text="Why it failed or was refused.")
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="promotions")
+    created_with = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="promotions")
+    decided_by = models.ForeignKey(
+        User,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="decided_promotions",
+        help_text="The second person, who approved or refused it.",
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True, help_text="Since when its bytes are copied.")
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["started_at"], name="running_promotions", condition=models.Q(state="running")),
+        ]
+
+    def __str__(self) -> str:
+        return f"promotion {self.pk} to {self.target}"
+
+    @property
+    def promoter(self) -> str:
+        """Return the name of the user or of the key without one; '' if both are deleted."""
+        if self.created_by:
+            return self.created_by.username
+        return self.created_with.name if self.created_with else ""
+
+
+class PromotionRule(models.Model):
+    """A rule of a channel for promotions to it from a source; see promotion/rules.py."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="promotion_rules")
+    source = models.CharField(
+        max_length=identifiers.CHANNEL_MAX_CHARACTERS, help_text="The name of a channel, or * for all others."
+    )
+    needs = models.CharField(max_length=10, help_text="The right in the channel that the promoter needs.")
+    needs_approval = models.BooleanField(default=False, help_text="A second person approves each promotion.")
+    keeps_attestations = models.BooleanField(
+        default=False, help_text="Attestations that name another channel go along, and count."
+    )
+
+    class Meta:
+        ordering = ["source"]
+        constraints = [models.UniqueConstraint(fields=["channel", "source"], name="one_promotion_rule_a_source")]
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.channel}"
+
+
+class PromotedFileChange(models.TextChoices):
+    NEW = "new"
+    RESTORED = "restored"
+    REPLACED = "replaced"
+    LABELED = "labeled"
+    UNCHANGED = "unchanged"
+
+
+# Changes by which the target gets bytes.
+PUBLISHED = (PromotedFileChange.NEW, PromotedFileChange.RESTORED, PromotedFileChange.REPLACED)
+
+
+class PromotedFile(models.Model):
+    """A file of a promotion, and how the target changed by it. `artifact` is the one of the target."""
+
+    promotion = models.ForeignKey(Promotion, on_delete=models.CASCADE, related_name="files")
+    artifact = models.ForeignKey(Artifact, null=True, on_delete=models.SET_NULL, related_name="promoted_files")
+    subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS)
+    file_name = models.CharField(max_length=identifiers.FILE_NAME_MAX_CHARACTERS)
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.PositiveBigIntegerField()
+    change = models.CharField(max_length=10, choices=PromotedFileChange.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["promotion", "subdir", "file_name"], name="one_promotion_of_a_file")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subdir}/{self.file_name}"

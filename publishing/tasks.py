@@ -5,6 +5,9 @@ from celery.signals import task_failure, task_success
 
 from publishing import failed_jobs, housekeeping
 from publishing.index import turns
+from publishing.labels import labels, old_indexes
+from publishing.promotion import approvals, promotions
+from publishing.retention import retention
 from publishing.trusted import issuers
 from publishing.verification import verification
 
@@ -39,6 +42,18 @@ def open_channel(channel_id: int) -> None:
 @shared_task
 def remove_leftovers() -> None:
     housekeeping.remove_leftovers()
+    approvals.refuse_expired()
+
+
+@shared_task
+def finish_promotions() -> None:
+    promotions.finish_abandoned()
+
+
+@shared_task
+def delete_expired_labels() -> None:
+    labels.delete_expired()
+    old_indexes.remove_old_indexes()
 
 
 @shared_task
@@ -61,3 +76,13 @@ def refresh_trust_root() -> None:
     from publishing.attestations import trust_root  # imports sigstore, which takes a second
 
     trust_root.refresh()
+
+
+@shared_task
+def apply_retention() -> None:
+    retention.send_due()
+
+
+@shared_task
+def apply_retention_rules(channel_id: int) -> None:
+    retention.apply_nightly(channel_id)

@@ -19,7 +19,9 @@ from tests.builders import (
     make_channel,
     make_issuer,
     make_member,
+    make_promotion,
     make_publisher,
+    make_retention_rule,
     make_robot,
     make_team,
     make_team_member,
@@ -77,6 +79,14 @@ def demo() -> Channel:
     return Channel.objects.get(name="demo")
 
 
+def public_channel(_: Client) -> None:
+    make_channel("base", is_private=False)
+
+
+def retention_rule(_: Client) -> None:
+    make_retention_rule(demo(), pk=1)
+
+
 def delete_channel(_: Client) -> None:
     channels.delete(actor=Actor(user=somebody("ida")), channel=demo())
 
@@ -117,6 +127,24 @@ def administrator(_: Client) -> None:
 
 def webhook(_: Client) -> None:
     make_webhook(demo(), pk=1)
+
+
+def moved_promotion(_: Client) -> None:
+    """Create a promotion that moved a file of another channel of the same members to `demo`."""
+    source = make_channel("other", owner=somebody("olga"))
+    for name in ("ida", "mia"):
+        make_member(source, somebody(name), Role.OWNER)
+    moved = make_artifact(source, "pack")
+    promotion = make_promotion(source, demo(), pk=1, is_move=True)
+    promotion.files.create(
+        subdir="noarch", file_name=moved.file_name, sha256=moved.sha256, size_bytes=1, change="unchanged"
+    )
+    removal.delete(actor=Actor(user=somebody("ida")), artifact=moved, reason="")
+
+
+def with_selection() -> Posted:
+    found = list(Artifact.objects.all())
+    return {"action": "restore", "file": [each.pk for each in found], "fingerprint": removal.fingerprint(found)}
 
 
 def with_invitation() -> Posted:
@@ -162,6 +190,24 @@ ACT_REQUESTS = {
         {"description": "", "visibility": "public", "confirm_visibility": "on"}, by="mia", lower="cora"
     ),
     ("policy.change", "channel-policies"): ActRequest({"allow_overwrite": "on"}, by="mia", lower="cora"),
+    ("policy.change", "channel-promotion-rules"): ActRequest(
+        {"action": "save", "source": "staging", "needs": "upload"}, by="mia", lower="cora"
+    ),
+    ("relation.change", "channel-relations"): ActRequest(
+        {"base": "base"}, by="mia", lower="cora", prepare=public_channel
+    ),
+    ("retention.add", "channel-retention"): ActRequest(
+        {"action": "save", "title": "old", "keep_versions": "3"}, by="mia", lower="cora"
+    ),
+    ("retention.change", "channel-retention"): ActRequest(
+        {"action": "save", "rule": "1", "title": "old", "keep_versions": "3"},
+        by="mia",
+        lower="cora",
+        prepare=retention_rule,
+    ),
+    ("retention.remove", "channel-retention"): ActRequest(
+        {"action": "remove", "rule": "1"}, by="mia", lower="cora", prepare=retention_rule
+    ),
     ("channel.transfer", "channel-danger"): ActRequest(
         {"action": "transfer", "transfer-username": "ida", "transfer-confirm": "demo"}
     ),
@@ -169,6 +215,10 @@ ACT_REQUESTS = {
     ("channel.restore", "channel-restore"): ActRequest({}, prepare=delete_channel),
     ("artifact.restore", "artifact-remove"): ActRequest(
         {"action": "restore"}, by="mia", lower="cora", arguments=ARTIFACT, prepare=delete_artifact
+    ),
+    ("artifact.restore", "channel-select"): ActRequest(with_selection, by="mia", lower="cora", prepare=delete_artifact),
+    ("artifact.restore", "channel-promotion"): ActRequest(
+        {"action": "rollback"}, by="mia", lower="cora", arguments=["demo", "1"], prepare=moved_promotion
     ),
     ("artifact.release", "artifact-remove"): ActRequest(
         {"action": "release", "confirmation": FILE}, arguments=ARTIFACT, prepare=delete_artifact

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,31 @@ from allauth.account.models import EmailAddress
 from allauth.idp.oidc.adapter import get_adapter
 from allauth.idp.oidc.models import Client as Application
 from allauth.idp.oidc.models import Token
+from django.db import transaction
 from django.utils import timezone
+from PIL import Image
 
 from channels_app.access.permissions import Actor, Permission
 from channels_app.authentication import api_keys
-from channels_app.models import ApiKey, Artifact, Channel, Member, Package, Role, Team, TeamMember, User, Webhook
+from channels_app.models import (
+    ApiKey,
+    Artifact,
+    Channel,
+    Label,
+    Member,
+    Package,
+    RetentionRule,
+    Role,
+    Team,
+    TeamMember,
+    User,
+    Webhook,
+)
+from channels_app.packages import packages
 from hub.http.request_body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
-from publishing.index import builds
-from publishing.models import Issuer, SubdirIndex, TrustedPublisher
+from publishing.index import marks
+from publishing.models import ChannelNotice, Issuer, Patch, Promotion, PromotionState, SubdirIndex, TrustedPublisher
 from tests.id_tokens.builders import KEY_ID, github_claims, jwk
 
 # A string in the form of a key that is no key; constant, because the names of tests contain it.
@@ -123,6 +140,34 @@ def make_webhook(channel: Channel, **fields: Any) -> Webhook:
     return Webhook.objects.create(channel=channel, **values | fields)
 
 
+def make_notice(channel: Channel | None, **fields: Any) -> ChannelNotice:
+    """Create a notice of the channel, or of the hub, for nine days."""
+    values = {"level": "info", "message": "Read this.", "expires_at": timezone.now() + timedelta(days=9)}
+    return ChannelNotice.objects.create(channel=channel, **values | fields)
+
+
+def make_label(channel: Channel, name: str, **fields: Any) -> Label:
+    """Return the label of the channel, which is created if it does not exist."""
+    return Label.objects.get_or_create(channel=channel, name=name, defaults=fields)[0]
+
+
+def make_promotion(source: Channel, target: Channel, **fields: Any) -> Promotion:
+    """Create a promotion that is done, without files."""
+    return Promotion.objects.create(source=source, target=target, **{"state": PromotionState.DONE, **fields})
+
+
+def make_patch(channel: Channel, **fields: Any) -> Patch:
+    """Create an active patch that states a licence."""
+    position = channel.patches.count() + 1
+    values = {"position": position, "title": "Its licence is MIT", "changes": {"license": "MIT"}}
+    return Patch.objects.create(channel=channel, **values | fields)
+
+
+def make_retention_rule(channel: Channel, **fields: Any) -> RetentionRule:
+    """Create a rule for files that are a month old."""
+    return RetentionRule.objects.create(channel=channel, **{"title": "old", "older_than_days": 30, **fields})
+
+
 def make_package(channel: Channel, name: str, summary: str = "", **fields: Any) -> Package:
     """Create a package as lists show it, without artifacts."""
     return Package.objects.create(channel=channel, name=name, summary=summary, **{"latest_version": "1.0", **fields})
@@ -162,7 +207,9 @@ def make_artifact(
             **fields,
         },
     )
-    builds.mark_stale(channel, subdir, [name])
+    with transaction.atomic():
+        packages.measure(Package.objects.filter(pk=package.pk))
+    marks.mark_stale(channel, subdir, [name])
     return artifact
 
 
@@ -185,3 +232,10 @@ def received(path: Path, file_name: str = "", *, claimed_sha256: str | None = No
         md5=hashlib.md5(content).hexdigest(),
         size_bytes=len(content),
     )
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (300, 200)) -> bytes:
+    """Return an image of one colour."""
+    content = BytesIO()
+    Image.new("RGB", size, "teal").save(content, kind)
+    return content.getvalue()

@@ -12,9 +12,14 @@ from tests.builders import (
     make_artifact,
     make_channel,
     make_key,
+    make_label,
     make_member,
+    make_notice,
     make_package,
+    make_patch,
+    make_promotion,
     make_publisher,
+    make_retention_rule,
     make_robot,
     make_short_lived_token,
     make_team,
@@ -24,7 +29,10 @@ from tests.builders import (
 )
 from tests.pages import signed_in
 
-PUBLISHER_ID = WEBHOOK_ID = DELIVERY_ID = 1  # the same on every database, whatever its sequence
+PUBLISHER_ID = WEBHOOK_ID = DELIVERY_ID = NOTICE_ID = PROMOTION_ID = PATCH_ID = RULE_ID = (
+    1  # the same on every database, whatever its sequence
+)
+HUB_NOTICE_ID = 2
 
 
 def make_world() -> None:
@@ -36,9 +44,17 @@ def make_world() -> None:
     make_user("stranger")
     make_user("admin", is_superuser=True, is_staff=True)
     make_artifact(channel, "pack")
-    make_package(make_channel("open", owner=owner, is_private=False), "pack")
+    public = make_channel("open", owner=owner, is_private=False)
+    make_package(public, "pack")
+    make_promotion(public, channel, pk=PROMOTION_ID)
     make_publisher(channel, may_read=True, pk=PUBLISHER_ID)
     make_team("team", manager=owner)
+    make_label(channel, "dev")
+    make_notice(channel, pk=NOTICE_ID)
+    make_patch(channel, pk=PATCH_ID)
+    make_retention_rule(channel, pk=RULE_ID)
+    make_patch(channel, ended_at=timezone.now(), pk=PATCH_ID + 1)
+    make_notice(None, pk=HUB_NOTICE_ID)
     webhook = make_webhook(channel, pk=WEBHOOK_ID)
     WebhookDelivery.objects.create(pk=DELIVERY_ID, webhook=webhook, kind="webhook.test", message_id="msg_1", body="{}")
 

@@ -82,8 +82,8 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("mamba", "config", "prepend"): _command(f"{MAMBA}/config.cpp", arguments=range(2, 3)),
     ("anaconda", "config"): _command(f"{ANACONDA}/config.py", "--set", arguments=ONE),
     ("anaconda", "-s", "hub"): _command(
-        f"{ANACONDA}/upload.py, show.py, copy.py, remove.py",
-        "-u --to-owner",
+        f"{ANACONDA}/upload.py, show.py, move.py, copy.py, remove.py",
+        "-u --to-owner --label --from-label --to-label",
         "--skip-existing --force --replace --update",
         SOME,
     ),

@@ -1,13 +1,17 @@
 """Fixtures of every test: a store, a queue that records its jobs, and three people."""
 
+import gc
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 from pytest_django import Settings
 
@@ -15,9 +19,32 @@ from channels_app.models import Channel, User
 from channels_app.packages import download_counts
 from hub import fetching
 from hub.fetching import FetchError
+from publishing.notices import banner
 from publishing.verification import unknown_files
+from tests import tables
 from tests.builders import make_channel, make_user
 from tests.sample_channel import fill_channel
+
+IN_MEMORY = "file:channelhub?mode=memory&cache=shared"
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported and collected from garbage collection, which would visit it thousands of times."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> Iterator[None]:
+    """Let the test database begin with the tables that one process of this run has made."""
+    test = connection.settings_dict["TEST"]
+    if connection.vendor == "postgresql":
+        test["TEMPLATE"] = tables.in_postgresql(os.environ["DATABASE_URL"])
+        yield
+    else:
+        test["NAME"] = IN_MEMORY
+        with closing(tables.copy_to_memory(IN_MEMORY)):
+            yield
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +90,12 @@ def sent_jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     ):
         monkeypatch.setattr(f"{module}.wake", lambda *job: jobs.append(job))
     return jobs
+
+
+@pytest.fixture(autouse=True)
+def no_banner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache that the hub has no notices, so that pages cost the same in any order of the tests."""
+    monkeypatch.setattr(banner, "_cached", (float("inf"), []))
 
 
 @pytest.fixture(autouse=True)

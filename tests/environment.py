@@ -4,10 +4,13 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 folder = tempfile.mkdtemp(prefix="channelhub-tests-")
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
 os.environ["HUB_DATA_DIR"] = folder
+# The folder that the processes of one test run share: that of the first of them.
+shared = Path(os.environ.setdefault("TESTS_SHARED_DIR", folder))
 os.environ.setdefault("SECRET_KEY", "only for tests")
 # Up to 40 threads of a test start at the same moment, each with a connection (tests/threads.py).
 os.environ.setdefault("HUB_DATABASE_CONNECTIONS", "48")

@@ -6,7 +6,7 @@ import orjson
 
 from channels_app.models import Artifact, Channel
 from channels_app.packages import about
-from publishing.archive import licences
+from publishing.archive import texts
 from publishing.archive.limits import Limits
 from publishing.archive.tree import FILES_MAX_CHARACTERS
 from tests.builders import make_artifact
@@ -54,9 +54,10 @@ def make_largest(channel: Channel, name: str = "huge", *, builds: int = 1) -> li
         "files": [[f"{number}/{text(1000)}", 10**12] for number in range(FILES_MAX_CHARACTERS // 1000)],
         "file_count": 500_000,
         "licences": [
-            [f"info/licenses/{number}{text(900)}", text(licences.TEXT_MAX_BYTES // licences.FILES_KEPT)]
-            for number in range(licences.FILES_KEPT)
+            [f"info/licenses/{number}{text(900)}", text(texts.TEXT_MAX_BYTES // texts.FILES_KEPT)]
+            for number in range(texts.FILES_KEPT)
         ],
+        "recipe": [["info/recipe/recipe.yaml", text(texts.TEXT_MAX_BYTES)]],
         "warnings": [text(400)] * 120,
         "index_json": index_json(name=name, version="1.0", build="0", build_number=0, subdir="noarch"),
     }

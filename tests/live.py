@@ -12,8 +12,8 @@ import time
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -22,15 +22,16 @@ import psycopg
 from redis import Redis
 
 from deploy.local import free_port
-from tests import environment, issued_secrets
+from tests import issued_secrets, tables
 
 ROOT = Path(__file__).parent.parent
-MANAGE = (sys.executable, str(ROOT / "manage.py"))
+MANAGE = tables.MANAGE
+MANAGE_SERVER = (sys.executable, "-m", "tests.manage_server")
+# Commands that prepare a test. The others, which tests are about, run in a process of their own.
+PREPARING = ("shell", "createchannel", "createapikey")
 READY_S = 300
 STOP_S = 180
 REDIS_DATABASES = 64
-# Variables that a hub reads: a live hub gets them from its test only.
-HUB_VARIABLES = ("HUB_", "AWS_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY")
 # Stops the hub when this process ends in any way: the standard input of the guard closes.
 GUARD = ("sh", "-c", 'read -r _; kill "$0"')
 
@@ -42,9 +43,11 @@ class LiveHub:
         self.data_dir = data_dir
         self.port = int(settings.setdefault("HUB_PORT", str(free_port())))
         self.url = f"http://127.0.0.1:{self.port}"
-        self.inherited = {name: value for name, value in os.environ.items() if not name.startswith(HUB_VARIABLES)}
+        self.inherited = tables.inherited_environment()
         self.settings = {"HUB_TUF_URL": ""} | settings
         self._log = data_dir.with_name(f"{data_dir.name}.log")
+        self._server: subprocess.Popen[str] | None = None
+        self._server_lock = Lock()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -80,6 +83,7 @@ class LiveHub:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop the hub by a signal and return its exit code."""
+        self._end_server()
         self.process.send_signal(number)
         try:
             return self.process.wait(STOP_S)
@@ -117,10 +121,35 @@ class LiveHub:
 
     def manage(self, *arguments: str) -> str:
         """Return the output of `manage.py …` with this hub's data."""
+        run = self._serve if arguments[0] in PREPARING else self._run
+        code, output, errors = run(arguments)
+        if code:
+            raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{errors}")
+        return output.strip()
+
+    def _run(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
         done = subprocess.run([*MANAGE, *arguments], env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{done.stderr}")
-        return done.stdout.strip()
+        return done.returncode, done.stdout, done.stderr
+
+    def _serve(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
+        """Run the command in a process that runs until the hub stops."""
+        with self._server_lock:
+            if self._server is None:
+                pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+                environment = self.environment | {"DJANGO_SETTINGS_MODULE": "hub.settings"}
+                with self._log.open("ab") as log:
+                    self._server = subprocess.Popen(MANAGE_SERVER, cwd=ROOT, env=environment, stderr=log, **pipes)
+            assert self._server.stdin
+            assert self._server.stdout
+            self._server.stdin.write(json.dumps(arguments) + "\n")
+            self._server.stdin.flush()
+            code, output, errors = json.loads(self._server.stdout.readline())
+        return code, output, errors
+
+    def _end_server(self) -> None:
+        if self._server:
+            self._server.communicate()
+            self._server = None
 
     def shell(self, code: str) -> Any:
         """Run `code` with all models imported. Return the value of its variable `answer`, passed as JSON."""
@@ -146,7 +175,7 @@ def live_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
         hub = LiveHub(folder / "data", **services, **settings)
         if "DATABASE_URL" not in hub.settings:
             hub.data_dir.mkdir()
-            shutil.copy(tables_of_sqlite(), hub.data_dir)
+            shutil.copy(tables.in_sqlite(), hub.data_dir)
         hub.start()
         try:
             yield hub
@@ -164,26 +193,6 @@ def own_services() -> Iterator[dict[str, str]]:
         if os.environ.get("REDIS_URL"):
             services["REDIS_URL"] = stack.enter_context(_unused_redis(os.environ["REDIS_URL"]))
         yield services
-
-
-@cache
-def tables_of_sqlite() -> Path:
-    """Return a file with empty tables. Migrations take seconds, so they run once per process."""
-    maker = LiveHub(Path(environment.folder) / "tables")
-    maker.manage("migrate")
-    return maker.data_dir / "hub.sqlite3"
-
-
-@cache
-def _tables_of_postgresql(url: str) -> str:
-    """Return a database with empty tables on the server at `url`."""
-    name = f"channelhub_tables_{os.getpid()}"
-    server = urlsplit(url)
-    with psycopg.connect(server._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    own = server._replace(path=f"/{name}").geturl()
-    LiveHub(Path(environment.folder) / "tables", DATABASE_URL=own).manage("migrate")
-    return name
 
 
 def running(pids: Iterable[int] | None = None) -> dict[int, tuple[int, str]]:
@@ -204,7 +213,7 @@ def _new_database(url: str) -> Iterator[str]:
     name = f"channelhub_live_{secrets.token_hex(6)}"
     server = urlsplit(url)
     with psycopg.connect(server._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_tables_of_postgresql(url)}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {tables.in_postgresql(url)}")
         try:
             yield server._replace(path=f"/{name}").geturl()
         finally:

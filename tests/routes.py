@@ -17,9 +17,15 @@ VALUES = {
     "version": "1.0",
     "username": "owner",
     "webhook_id": "1",
+    "notice_id": "1",
+    "promotion_id": "1",
+    "source": "staging",
+    "patch_id": "1",
+    "rule_id": "1",
     "delivery_id": "1",
     "base_name": "noarch/pack-1.0-0.conda",
     "label": "main",
+    "to_label": "dev",
 }
 
 

@@ -97,11 +97,11 @@ def rclone_server(folder: Path) -> Iterator[S3Server]:
 
 
 @contextmanager
-def seaweed_server(folder: Path) -> Iterator[S3Server]:
+def seaweed_server(folder: Path, *options: str) -> Iterator[S3Server]:
     """Start SeaweedFS with its data in `folder`. All access needs the key."""
     port = free_port()
     # Each bucket gets several volumes. Small ones let many buckets fit on the disk.
-    with _running(*seaweedfs(folder, port, "hub-secret", volume_mb=64).command, port=port):
+    with _running(*seaweedfs(folder, port, "hub-secret", volume_mb=64).command, *options, port=port):
         server = S3Server(f"http://127.0.0.1:{port}", "hub", "hub-secret", "").with_new_bucket()
         _wait_until_writable(server)
         yield server

@@ -49,6 +49,7 @@ class Audience(StrEnum):
     ADDRESS_BEFORE = "the user who did it, at the previous address"
     LOSER = "the owner of the pending publisher"
     ADMINISTRATORS = "administrators of the hub"
+    APPROVERS = "the members of the channel who may approve it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,31 @@ OF_CHANNELS = (
         Action.POLICY_CHANGE,
         Permission.MANAGE,
         Notice("The policies of {channel} were changed"),
-        (ActRoute("channel-policies"),),
+        (ActRoute("channel-policies"), ActRoute("channel-promotion-rules")),
+    ),
+    Act(
+        Action.RELATION_CHANGE,
+        Permission.MANAGE,
+        Notice("The related channels of {channel} were changed"),
+        (ActRoute("channel-relations"),),
+    ),
+    Act(
+        Action.RETENTION_ADD,
+        Permission.MANAGE,
+        Notice("A new retention rule of {channel}: {target}"),
+        (ActRoute("channel-retention", "action", ("save",)),),
+    ),
+    Act(
+        Action.RETENTION_CHANGE,
+        Permission.MANAGE,
+        Notice("The retention rule {target} of {channel} was changed"),
+        (ActRoute("channel-retention", "action", ("save",)),),
+    ),
+    Act(
+        Action.RETENTION_REMOVE,
+        Permission.MANAGE,
+        Notice("The retention rule {target} of {channel} was removed"),
+        (ActRoute("channel-retention", "action", ("remove",)),),
     ),
     Act(
         Action.CHANNEL_TRANSFER,
@@ -169,9 +194,13 @@ OF_CHANNELS = (
         Action.ARTIFACT_RESTORE,
         Permission.DELETE,
         Notice("Restored in {channel}: {target}"),
-        (ActRoute("artifact-remove", "action", ("restore",)),),
+        (
+            ActRoute("artifact-remove", "action", ("restore",)),
+            ActRoute("channel-select", "action", ("restore",)),
+            ActRoute("channel-promotion", "action", ("rollback",)),
+        ),
         by_key=KeyUse.AS_NEEDED,
-        api=("upload", "rest:artifact-restore", "rest:removals"),
+        api=("upload", "rest:artifact-restore", "rest:removals", "rest:promotions", "rest:promotion-rollback"),
     ),
     Act(
         Action.ARTIFACT_RELEASE,
@@ -308,6 +337,7 @@ OF_ADMINISTRATORS = (
     Act(Action.ADMIN_ADD, Scope.ADMINISTRATOR),
     Act(Action.ADMIN_CHANGE, Scope.ADMINISTRATOR),
     Act(Action.ADMIN_DELETE, Scope.ADMINISTRATOR),
+    Act(Action.CHANNEL_QUOTA, Scope.ADMINISTRATOR, Notice("The storage quota of {channel} was changed")),
     Act(
         Action.CHANNEL_FREE_NAME,
         Scope.ADMINISTRATOR,

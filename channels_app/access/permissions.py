@@ -352,6 +352,10 @@ def _refusal(actor: Actor, name: str, permission: Permission, *, readable: bool)
         return forbidden(
             "publisher_may_not", f"{actor} may read '{name}' but not {permission} there: its trusted publisher may not."
         )
+    if permission == Permission.OWN and (actor.key or actor.token):
+        return forbidden(
+            "person_needed", f"API keys and applications can't do this in '{name}'. Sign in as an owner of the channel."
+        )
     if actor.token and permission not in _token_permissions(actor.token):
         return forbidden("scope_missing", _token_scope_detail(actor.token, permission))
     if actor.key and permission not in actor.key.scopes:

@@ -1,34 +1,23 @@
 """`/api/v1/…/activity`: the audit log of a channel, of the account and of the hub, as lists and exports."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from ninja import Field, Query, Router, Schema
 from ninja.pagination import paginate
-from pydantic import AfterValidator
 
-from channels_app.access.permissions import ANONYMOUS, Actor, Permission, channel_for
+from channels_app.access import administrators
+from channels_app.access.permissions import Permission, channel_for
 from channels_app.activity import export, queries
 from channels_app.models import AuditEvent
+from channels_app.rest.bodies import Time, UserName
 from channels_app.rest.pagination import Pages
-from channels_app.rest.service import Request, user_of
-from hub.errors import forbidden, unauthenticated
+from channels_app.rest.service import SESSION_ONLY, Request, user_of
 
 router = Router(tags=["Activity"])
 Kind = Literal["packages", "members", "settings", "teams", "accounts", "administration"]
-FIRST_YEAR, LAST_YEAR = 1970, 9000
-
-
-def _in_utc(at: datetime) -> datetime:
-    """Return a time that every database can compare. A time without an offset is UTC."""
-    if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise ValueError(f"expected a year from {FIRST_YEAR} to {LAST_YEAR}")
-    return at.replace(tzinfo=at.tzinfo or UTC)
-
-
-Time = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class Filters(Schema):
@@ -54,15 +43,11 @@ class Event(Schema):
     id: int
     created_at: datetime
     action: str = Field(description="Such as `member.add`.")
-    actor: str | None = Field(description="User name; null for the hub, deleted users, and keys without a user.")
+    actor: UserName = Field(description="User name; null for the hub, deleted users, and keys without a user.")
     key: str | None = Field(description="Name of the API key that was used.")
     channel: str | None
     target: str = Field(description="The name of what was changed.")
     detail: dict[str, Any] = Field(description="Facts that depend on the action, such as values before and after.")
-
-    @staticmethod
-    def resolve_actor(event: AuditEvent) -> str | None:
-        return event.actor.username if event.actor else None
 
     @staticmethod
     def resolve_key(event: AuditEvent) -> str | None:
@@ -98,16 +83,16 @@ def export_channel_events(request: Request, channel: str, filters: Query[ExportF
     return export.response(filters.apply(queries.of_channel(found)), filters.format, found.name)
 
 
-@router.get("/account/activity", response=list[Event], url_name="account-activity")
+@router.get("/account/activity", response=list[Event], url_name="account-activity", openapi_extra=SESSION_ONLY)
 @paginate(Pages, ordering=("-pk",))
 def list_account_events(request: Request, filters: Query[Filters]) -> QuerySet[AuditEvent]:
-    """List the events of the signed-in user's account, the newest first. This requires a session."""
+    """List the events of the signed-in user's account, the newest first."""
     return filters.apply(queries.of_account(user_of(request)))
 
 
-@router.get("/account/activity/export", openapi_extra=FILE, url_name="account-activity-export")
+@router.get("/account/activity/export", openapi_extra=FILE | SESSION_ONLY, url_name="account-activity-export")
 def export_account_events(request: Request, filters: Query[ExportFilters]) -> StreamingHttpResponse:
-    """Export all events of the signed-in user's account. This requires a session."""
+    """Export all events of the signed-in user's account."""
     return export.response(filters.apply(queries.of_account(user_of(request))), filters.format, "account")
 
 
@@ -118,26 +103,12 @@ def list_hub_events(request: Request, filters: Query[Filters]) -> QuerySet[Audit
 
     Their API keys need the scope `manage` for all channels.
     """
-    _check_administrator(request.auth)
+    administrators.check(request.auth, "see the activity of the hub")
     return filters.apply(queries.of_hub())
 
 
 @router.get("/activity/export", openapi_extra=FILE, url_name="activity-export")
 def export_hub_events(request: Request, filters: Query[ExportFilters]) -> StreamingHttpResponse:
     """Export all events of the hub as JSON Lines or CSV, for administrators."""
-    _check_administrator(request.auth)
+    administrators.check(request.auth, "see the activity of the hub")
     return export.response(filters.apply(queries.of_hub()), filters.format, "hub")
-
-
-def _check_administrator(actor: Actor) -> None:
-    """Raise HubError for users without administrator rights, applications, and keys with narrower limits."""
-    if actor == ANONYMOUS:
-        raise unauthenticated("credential_needed", "Only administrators can see the activity of the hub. Sign in.")
-    key = actor.key
-    is_narrow = actor.token or (key and not (key.all_channels and Permission.MANAGE in key.scopes))
-    if is_narrow or actor.user is None or not actor.user.is_superuser:
-        raise forbidden(
-            "administrators_only",
-            "Only administrators can see the activity of the hub, and their API keys with the scope 'manage' for all "
-            "channels.",
-        )

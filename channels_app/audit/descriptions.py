@@ -12,9 +12,12 @@ from hub.sizes import human_size
 # The filter's choices: label, and prefixes of the actions.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("Everything", ()),
-    "packages": ("Packages", ("artifact.",)),
+    "packages": ("Packages", ("artifact.", "label.", "promotion.")),
     "members": ("Members", ("member.", "invitation.", Action.CHANNEL_TRANSFER)),
-    "settings": ("Settings", ("channel.", "policy.", "publisher.", "key.", "webhook.")),
+    "settings": (
+        "Settings",
+        ("channel.", "policy.", "publisher.", "key.", "webhook.", "notice.", "relation.", "patch.", "retention."),
+    ),
 }
 # The choices for the activity of the whole hub, which has more kinds.
 HUB_KINDS = KINDS | {
@@ -52,6 +55,16 @@ class ActivityEntry:
 
 ACTIONS: dict[str, ActionDisplay] = {
     Action.ARTIFACT_PUBLISH: ActionDisplay("upload", "", "published {target}"),
+    Action.ARTIFACT_PROMOTE: ActionDisplay("arrow-left-right", "", "promoted {target}"),
+    Action.PROMOTION_REQUEST: ActionDisplay("arrow-left-right", "", "requested promotion {target}"),
+    Action.PROMOTION_APPROVE: ActionDisplay("check", "success", "approved promotion {target}"),
+    Action.PROMOTION_REFUSE: ActionDisplay("ban", "error", "refused promotion {target}"),
+    Action.PROMOTION_ROLL_BACK: ActionDisplay("rotate-ccw", "error", "rolled back promotion {target}"),
+    Action.ARTIFACT_LABEL: ActionDisplay("tag", "", "changed the labels of {target}"),
+    Action.LABEL_CREATE: ActionDisplay("tag", "success", "created the label {target}"),
+    Action.LABEL_CHANGE: ActionDisplay("tag", "warning", "changed when the label {target} expires"),
+    Action.LABEL_DELETE: ActionDisplay("tag", "error", "deleted the label {target}"),
+    Action.LABEL_EXPIRE: ActionDisplay("clock", "error", "deleted the expired label {target}"),
     Action.ARTIFACT_ATTEST: ActionDisplay("shield-check", "", "added an attestation to {target}"),
     Action.ARTIFACT_OVERWRITE: ActionDisplay("rotate-ccw", "warning", "replaced the bytes of {target}"),
     Action.ARTIFACT_SET_ASIDE: ActionDisplay(
@@ -76,7 +89,7 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.INVITATION_WITHDRAW: ActionDisplay("mail", "error", "withdrew the invitation of {target} as {role}"),
     Action.INVITATION_ACCEPT: ActionDisplay("users", "success", "accepted an invitation and is {role}"),
     Action.INVITATION_DECLINE: ActionDisplay("mail", "", "declined the invitation of {target} as {role}"),
-    Action.CHANNEL_CREATE: ActionDisplay("plus", "success", "created this channel"),
+    Action.CHANNEL_CREATE: ActionDisplay("plus", "success", "created the channel"),
     Action.CHANNEL_UPDATE: ActionDisplay("settings", "", "changed the channel"),
     Action.CHANNEL_TRANSFER: ActionDisplay("arrow-left-right", "warning", "transferred the channel to {target}"),
     Action.CHANNEL_DELETE: ActionDisplay("trash-2", "error", "deleted the channel"),
@@ -89,6 +102,8 @@ ACTIONS: dict[str, ActionDisplay] = {
     ),
     Action.CHANNEL_FREE_NAME: ActionDisplay("tag", "warning", "made the channel name {target} available to everybody"),
     Action.CHANNEL_PURGE: ActionDisplay("trash-2", "error", "purged the channel {target}"),
+    Action.CHANNEL_QUOTA: ActionDisplay("layers", "warning", "changed the storage quota"),
+    Action.CHANNEL_NEARLY_FULL: ActionDisplay("triangle-alert", "warning", "warned that the channel is nearly full"),
     Action.POLICY_CHANGE: ActionDisplay("sliders-horizontal", "warning", "changed the policies"),
     Action.PUBLISHER_ADD: ActionDisplay("shield-check", "warning", "added the trusted publisher {target}"),
     Action.PUBLISHER_REMOVE: ActionDisplay("shield-check", "error", "removed the trusted publisher {target}"),
@@ -102,6 +117,19 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.WEBHOOK_CHANGE: ActionDisplay("webhook", "warning", "changed the webhook {target}"),
     Action.WEBHOOK_REMOVE: ActionDisplay("webhook", "error", "removed the webhook {target}"),
     Action.WEBHOOK_SWITCH_OFF: ActionDisplay("triangle-alert", "error", "switched the failing webhook {target} off"),
+    Action.PATCH_ADD: ActionDisplay("sliders-horizontal", "warning", "added the patch {target}"),
+    Action.PATCH_CHANGE: ActionDisplay("sliders-horizontal", "warning", "changed the patch {target}"),
+    Action.PATCH_IMPORT: ActionDisplay("upload", "warning", "imported patches from {target}"),
+    Action.PATCH_UNDO: ActionDisplay("rotate-ccw", "warning", "undid the patch {target}"),
+    Action.PATCH_APPLY: ActionDisplay("sliders-horizontal", "warning", "applied the patch {target} again"),
+    Action.NOTICE_ADD: ActionDisplay("info", "", "added a notice"),
+    Action.NOTICE_CHANGE: ActionDisplay("info", "", "changed a notice"),
+    Action.NOTICE_REMOVE: ActionDisplay("info", "", "removed a notice"),
+    Action.RELATION_CHANGE: ActionDisplay("layers", "warning", "changed the related channels"),
+    Action.RETENTION_ADD: ActionDisplay("clock", "warning", "added the retention rule {target}"),
+    Action.RETENTION_CHANGE: ActionDisplay("clock", "warning", "changed the retention rule {target}"),
+    Action.RETENTION_REMOVE: ActionDisplay("clock", "error", "removed the retention rule {target}"),
+    Action.RETENTION_RUN: ActionDisplay("clock", "warning", "applied the retention rules"),
     Action.TEAM_CREATE: ActionDisplay("users", "success", "created the team {target}"),
     Action.TEAM_UPDATE: ActionDisplay("users", "", "changed the team {target}"),
     Action.TEAM_DELETE: ActionDisplay("users", "error", "deleted the team {target}"),
@@ -144,9 +172,16 @@ ACTIONS: dict[str, ActionDisplay] = {
 # Actions of the hub itself. Other events without an actor belong to deleted users.
 OF_THE_HUB = {
     *(Action.ARTIFACT_SET_ASIDE, Action.ARTIFACT_DAMAGE, Action.ARTIFACT_MEND, Action.ARTIFACT_IMPORT),
-    *(Action.CHANNEL_REPAIR, Action.CHANNEL_DIFFER, Action.CHANNEL_FREE_NAME, Action.CHANNEL_PURGE, Action.KEY_EXPIRES),
+    *(
+        Action.CHANNEL_NEARLY_FULL,
+        Action.CHANNEL_REPAIR,
+        Action.CHANNEL_DIFFER,
+        Action.CHANNEL_FREE_NAME,
+        Action.CHANNEL_PURGE,
+        Action.KEY_EXPIRES,
+    ),
     *(Action.PUBLISHER_END, Action.PUBLISHER_FIRST_USE, Action.PUBLISHER_REFUSE, Action.USER_FACTORS_REMOVE),
-    Action.WEBHOOK_SWITCH_OFF,
+    *(Action.LABEL_EXPIRE, Action.RETENTION_RUN, Action.WEBHOOK_SWITCH_OFF),
 }
 
 # Keys of an event's detail that hold pairs of name and value.
@@ -160,8 +195,10 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "allow_revision_3": ("Repodata revision 3", lambda value: "on" if value else "off"),
     "only_trusted_publishers": ("Only trusted publishers", lambda value: "on" if value else "off"),
     "require_attestation": ("Attestation required", lambda value: "on" if value else "off"),
+    "labels": ("Labels", lambda value: ", ".join(value) or "none"),
     "removal": ("State", lambda value: str(value) or "in the index"),
     "max_upload_bytes": ("Largest package", lambda value: human_size(value) if value else "the hub's limit"),
+    "quota_bytes": ("Storage quota", lambda value: _quota(value)),
 }
 
 
@@ -197,6 +234,10 @@ def _filled(text: str, detail: dict[str, Any]) -> str:
     return text.replace("{user}", str(detail.get("user", "")))
 
 
+def _quota(quota_bytes: int | None) -> str:
+    return "the hub's default" if quota_bytes is None else human_size(quota_bytes) if quota_bytes else "no limit"
+
+
 def _role(role: object) -> str:
     return f"an {role}" if role == "owner" else f"a {role or 'member'}"
 
@@ -213,6 +254,10 @@ def _notes(event: AuditEvent) -> list[str]:
     notes += [f"{name}: {value}" for group in PAIRS for name, value in sorted(detail.get(group, {}).items()) if value]
     if "size_bytes" in detail:
         notes.append(f"{human_size(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
+    if "stored_bytes" in detail:
+        notes.append(f"{human_size(detail['stored_bytes'])} of {human_size(detail['limit_bytes'])}")
+    if "source" in detail:
+        notes.append(f"From {detail['source']}, promotion {detail['promotion']}")
     if detail.get("reason"):
         notes.append(f"Reason: {detail['reason']}")
     if detail.get("more"):

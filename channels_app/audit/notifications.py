@@ -4,6 +4,7 @@ An event waits in the outbox, and then each of its mails does. So a mail that fa
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -13,8 +14,9 @@ from django.template.loader import render_to_string
 from channels_app.access import acts
 from channels_app.access.actions import Action
 from channels_app.access.acts import Audience, Notice
+from channels_app.access.permissions import ROLE_PERMISSIONS
 from channels_app.audit import descriptions, mailing, outbox
-from channels_app.models import AuditEvent, Member, Outgoing, Role, User
+from channels_app.models import AuditEvent, Channel, Member, Outgoing, Role, TeamMember, User
 
 TELL = "channels_app.tasks.tell"
 SEND = "channels_app.tasks.send_mail"
@@ -99,6 +101,16 @@ def last_owners(event: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(username__in=event.detail["owners"])
 
 
+def approvers(event: AuditEvent) -> QuerySet[User]:
+    """Select the members with the role that a promotion needs who can see its source, without the actor."""
+    roles = [role for role, granted in ROLE_PERMISSIONS.items() if event.detail["needs"] in granted]
+    people = _members_of(event.channel, role__in=roles)
+    source = Channel.objects.filter(name=event.detail["source"]).first()
+    if source and source.is_private:
+        people &= _members_of(source)
+    return User.objects.filter(people).exclude(events=event)
+
+
 def administrators(_: AuditEvent) -> QuerySet[User]:
     return User.objects.filter(is_superuser=True)
 
@@ -116,6 +128,13 @@ def team_and_owners(event: AuditEvent) -> QuerySet[User]:
     channels = Member.objects.filter(team__name=team, channel__deleted_at=None).values("channel")
     is_owner = Q(memberships__channel__in=channels, memberships__role=Role.OWNER)
     return User.objects.filter(is_manager | is_owner).distinct()
+
+
+def _members_of(channel: Channel | None, **conditions: Any) -> Q:
+    """Return a condition on users: direct members of the channel, or members of its teams."""
+    found = Member.objects.filter(channel=channel, **conditions)
+    in_team = TeamMember.objects.filter(team__in=found.values("team")).values("user")
+    return Q(pk__in=found.values("user")) | Q(pk__in=in_team)
 
 
 def _team(event: AuditEvent, name: str) -> str:
@@ -140,9 +159,10 @@ RECIPIENTS: dict[Audience, Callable[[AuditEvent], QuerySet[User]]] = {
     Audience.ADDRESS_BEFORE: actor_with_former_address,
     Audience.LOSER: publisher_owner,
     Audience.ADMINISTRATORS: administrators,
+    Audience.APPROVERS: approvers,
 }
 
-# Notices of events of the hub itself. The notices of users' acts are in acts.ACTS.
+# Notices of events that are no acts. The notices of users' acts are in acts.ACTS.
 OF_THE_HUB = {
     Action.ACCOUNT_NEW_DEVICE: Notice("A sign-in from a new device", Audience.ONESELF, "account_new_device"),
     Action.ACCOUNT_TRIED_OFTEN: Notice("Repeated wrong passwords for your account", Audience.ONESELF, "account_tried"),
@@ -150,7 +170,11 @@ OF_THE_HUB = {
     Action.CHANNEL_DIFFER: Notice(
         "{channel}: database, index and store differ", Audience.ADMINISTRATORS, "channel_differ"
     ),
+    Action.CHANNEL_NEARLY_FULL: Notice("{channel} is nearly full", Audience.OWNERS, "channel_nearly_full"),
     Action.KEY_EXPIRES: Notice("The API key {target} expires soon", Audience.HOLDERS, "key_expires"),
+    Action.PROMOTION_REQUEST: Notice(
+        "A promotion to {channel} waits for your approval", Audience.APPROVERS, "promotion_request"
+    ),
     Action.PUBLISHER_END: Notice(
         "{target} can no longer create the channel {channel}", Audience.LOSER, "publisher_end"
     ),
@@ -158,6 +182,7 @@ OF_THE_HUB = {
         "{target} was used for the first time in {channel}", Audience.OWNERS, "publisher_first_use"
     ),
     Action.PUBLISHER_REFUSE: Notice("{target} was refused in {channel}", Audience.OWNERS, "publisher_refuse"),
+    Action.RETENTION_RUN: Notice("Retention has removed files of {channel}", Audience.OWNERS, "retention_run"),
     Action.WEBHOOK_SWITCH_OFF: Notice(
         "The webhook {target} of {channel} was switched off", Audience.OWNERS, "webhook_switch_off"
     ),

@@ -115,17 +115,17 @@ def is_fresh(request: HttpRequest) -> bool:
     return any(record["at"] > oldest for record in get_authentication_records(request, request.user))
 
 
-def session_actor(request: HttpRequest, csrf_token: str) -> Actor:
+def session_actor(request: HttpRequest, csrf_token: str, *, refusal: str = NOT_FROM_HERE) -> Actor:
     """Return the actor by session alone, for a view that changes something and reads its body itself.
 
-    Raise 403 with the reason if the CSRF check fails. Django's own check looks for the token in request.POST, which
+    Raise 403 with `refusal` if the CSRF check fails. Django's own check looks for the token in request.POST, which
     would read the whole body first. So the view is exempt from it, and request.POST is replaced by the token alone.
     """
     actor = signed_in(request)
     request.POST = QueryDict.fromkeys(["csrfmiddlewaretoken"], csrf_token)  # type: ignore[assignment]
     # Django logs its reason. Its page is replaced by the hub's error.
     if CsrfViewMiddleware(_placeholder_view).process_view(request, _placeholder_view, (), {}) is not None:
-        raise forbidden("not_from_here", NOT_FROM_HERE)
+        raise forbidden("not_from_here", refusal)
     return actor
 
 

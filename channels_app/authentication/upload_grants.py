@@ -13,7 +13,8 @@ from channels_app.access.permissions import Actor
 from channels_app.authentication import api_keys
 from hub.errors import forbidden, unauthenticated
 
-SALT = "upload-grant"
+# Another one whenever the claims change.
+SALT = "upload-grant-2"
 # A proxy may buffer a large body before the hub sees the request.
 LIFETIME = timedelta(minutes=30)
 
@@ -27,29 +28,31 @@ class Grant:
     file_name: str
     sha256: str
     replaces_deleted: bool = False  # the bytes may take the name of a deleted file
+    labels: tuple[str, ...] = ()  # those that the file gets
 
 
 def sign(grant: Grant, channel: str) -> str:
     """Return the grant as text for a URL."""
     key, token = grant.actor.key, grant.actor.token
     ids = (key and key.pk, token and token.pk)
-    claims = [channel, grant.subdir, grant.file_name, grant.sha256, grant.replaces_deleted, *ids]
+    claims = [channel, grant.subdir, grant.file_name, grant.sha256, grant.replaces_deleted, grant.labels, *ids]
     return signing.dumps(claims, salt=SALT)
 
 
 def read(text: str, channel: str) -> Grant:
     """Return the grant. Raise 403 unless it is signed, recent and for `channel`; raise 401 if its key has ended."""
     try:
-        granted_channel, *granted, key_id, token_id = signing.loads(text, salt=SALT, max_age=LIFETIME)
+        granted_channel, *claims = signing.loads(text, salt=SALT, max_age=LIFETIME)
     except signing.BadSignature:
-        granted_channel = None
+        granted_channel, claims = None, []
     if granted_channel != channel:
         raise forbidden(
             "grant_invalid",
             "The address of this upload is incomplete or older than "
             f"{LIFETIME.total_seconds() / 60:.0f} minutes. Start the upload again.",
         )
-    return Grant(_actor(key_id, token_id), *granted)
+    subdir, file_name, sha256, replaces_deleted, labels, key_id, token_id = claims
+    return Grant(_actor(key_id, token_id), subdir, file_name, sha256, replaces_deleted, tuple(labels))
 
 
 def _actor(key_id: int | None, token_id: int | None) -> Actor:

@@ -1,5 +1,7 @@
 """Channels: create, update, transfer, delete, restore."""
 
+import re
+import unicodedata
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
@@ -28,6 +30,8 @@ ROUTED = {
     *("healthz", "identity", "invitations", "media", "metrics", "new", "o", "readyz", "robots.txt", "search", "static"),
     *("status", "styleguide", "t", "teams", "well-known", ".well-known"),
 }
+# Characters of other names, which corrected_name() replaces.
+NO_NAME = re.compile(r"[^a-z0-9_.]+")
 
 
 @cache
@@ -167,15 +171,24 @@ def purge_before() -> datetime:
 def check_name(name: str) -> None:
     """Raise HubError 400 if no channel can have this name (CEP 26, and the hub's own paths)."""
     if len(name) > identifiers.CHANNEL_MAX_CHARACTERS or not identifiers.CHANNEL.match(name):
+        valid = corrected_name(name)
         raise bad_request(
             "bad_channel_name",
             f"'{name[:60]}' can't name a channel; expected up to {identifiers.CHANNEL_MAX_CHARACTERS} lower-case "
-            "letters, digits, '_', '.' and '-', the first a letter, a digit or '_'.",
+            "letters, digits, '_', '.' and '-', the first a letter, a digit or '_'."
+            + (f" For example: '{valid}'." if valid else ""),
         )
     if name in identifiers.KNOWN_SUBDIRS:
         raise bad_request("bad_channel_name", f"'{name}' is the name of a subdir; clients would mistake it for one.")
     if name in routed_words():
         raise bad_request("bad_channel_name", f"'{name}' is a path of the hub itself; choose another name.")
+
+
+def corrected_name(name: str) -> str:
+    """Return the valid name that is the most like `name`, such as `geo-tools` for `Geo Tools`; "" if there is none."""
+    letters = unicodedata.normalize("NFKD", name.rstrip("/").rpartition("/")[2]).encode("ascii", "ignore").decode()
+    found = NO_NAME.sub("-", letters.lower()).strip("-.")[: identifiers.CHANNEL_MAX_CHARACTERS]
+    return "" if found in identifiers.KNOWN_SUBDIRS or found in routed_words() else found
 
 
 def _second(moment: datetime | None) -> str | None:

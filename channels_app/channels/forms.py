@@ -53,6 +53,8 @@ class ChannelForm(forms.Form):
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
+        corrected = channels.corrected_name(name)
+        self.corrected_name = corrected if corrected != name else ""
         with raised_as_validation_error():
             channels.check_name(name)
         return name

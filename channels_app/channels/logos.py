@@ -11,6 +11,9 @@ from hub.sizes import KIB, human_size
 UPLOAD_MAX_BYTES = 256 * KIB
 MAX_PIXELS = 4_000_000
 SIZE_PIXELS = 128
+# A progressive JPEG has about ten scans. Each one costs a pass over all pixels, but only 14 bytes.
+JPEG_SCANS_MAX = 64
+JPEG_SCAN = b"\xff\xda"
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
@@ -23,6 +26,8 @@ def encode(file: IO[bytes]) -> bytes:
         with Image.open(BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise _refusal(f"The logo has {picture.width} by {picture.height} pixels; the maximum is 4 million.")
+            if picture.format in ("JPEG", "MPO") and content.count(JPEG_SCAN) > JPEG_SCANS_MAX:
+                raise _refusal(f"The logo is a JPEG with more than {JPEG_SCANS_MAX} scans; save it again as a PNG.")
             square = ImageOps.fit(picture.convert("RGBA"), (SIZE_PIXELS, SIZE_PIXELS))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise _refusal("The logo can't be read as a picture; expected PNG, JPEG, WebP or GIF.") from None

@@ -20,13 +20,15 @@ from django.db.models.functions import Coalesce
 from channels_app.access.permissions import RANK, Actor, memberships_of, visible_channels
 from channels_app.channels import channels
 from channels_app.models import Artifact, Channel, Package, Role
+from channels_app.quotas import channel_quotas
 
 
 def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QuerySet[Channel]:
     """Return the channels that `actor` can see, or is a member of, with `text` in name or description; by name.
 
-    Each has `package_count`, `updated_at`, the actor's highest `role` and `has_logo`. Counts are subqueries, since
-    joins would multiply members by packages. One query, whose cost depends on the number of rows that are read.
+    Each has `package_count`, `size_bytes`, `updated_at`, the actor's highest `role` and `has_logo`. Counts are
+    subqueries, since joins would multiply members by packages. One query, whose cost depends on the number of rows
+    that are read.
     """
     packages = Package.objects.filter(channel=OuterRef("pk"), latest_version__gt="").order_by()
     count = packages.values("channel").annotate(count=Count("pk")).values("count")
@@ -37,6 +39,7 @@ def channel_cards(actor: Actor, *, mine: bool = False, text: str = "") -> QueryS
         found = found.filter(Q(name__icontains=text) | Q(description__icontains=text))
     return found.annotate(
         package_count=Coalesce(Subquery(count), 0, output_field=IntegerField()),
+        size_bytes=channel_quotas.stored_bytes(),
         updated_at=Subquery(packages.order_by("-updated_at").values("updated_at")[:1]),
         role=Subquery(memberships_of(actor).filter(channel=OuterRef("pk")).order_by(RANK).values("role")[:1]),
     ).order_by("name")

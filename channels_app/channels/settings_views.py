@@ -15,6 +15,7 @@ from channels_app.authentication import actors
 from channels_app.channels import channels, queries
 from channels_app.channels.settings_forms import GeneralForm, PoliciesForm, TransferForm
 from channels_app.models import Channel, Role
+from channels_app.quotas import channel_quotas
 from channels_app.ui.form_errors import shown_in
 from channels_app.ui.form_fields import ConfirmForm
 from channels_app.ui.settings_page import page, sent
@@ -35,7 +36,7 @@ def general(request: HttpRequest, channel: str) -> HttpResponse:
         channels.update(actor=actor, channel=shown, **form.values())
         messages.success(request, "The settings are saved.")
         return redirect("channel-settings", channel)
-    return page(request, shown, "general", form=form)
+    return page(request, shown, "general", form=form, usage=channel_quotas.usage(shown))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

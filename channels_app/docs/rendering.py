@@ -20,7 +20,7 @@ LINK_TO_PAGE = re.compile(r"(?:docs/)?([a-z0-9-]+)\.md(#[\w-]*)?")
 # An option and its value are kept on one line.
 OPTION = re.compile(r"(?<= )--?[a-zA-Z][a-z-]*(?: [^-\s&]\S*)?")
 BLANK = re.compile(
-    r"\b(KEY|CHANNEL|PACKAGE|FILE|USER|NAME|SUBDIR|BUCKET|ENDPOINT|REGION|LEAKED|FOLDER|ACCOUNT|SECRET)\b"
+    r"\b(KEY|CHANNEL|PACKAGE|FILE|USER|NAME|SUBDIR|BUCKET|ENDPOINT|REGION|LEAKED|FOLDER|ACCOUNT|SECRET|OTHER)\b"
 )
 TABLE_BEGIN = '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table class="table">\n'
 TABLE_END = "</table></div>\n"

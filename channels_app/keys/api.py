@@ -20,7 +20,7 @@ from channels_app.access.permissions import Actor, Permission, channel_for
 from channels_app.authentication import actors, api_keys
 from channels_app.models import ApiKey, Channel
 from channels_app.rest.pagination import Pages
-from channels_app.rest.service import Request, user_of
+from channels_app.rest.service import SESSION_ONLY, Request, user_of
 from hub.errors import bad_request, forbidden, unauthenticated
 from hub.http.decorators import allow
 
@@ -125,16 +125,16 @@ class UserKey(ChannelKey):
         return None if key.all_channels else sorted(channel.name for channel in key.channels.all())
 
 
-@router.get("/account/keys", response=list[UserKey], url_name="account-keys")
+@router.get("/account/keys", response=list[UserKey], url_name="account-keys", openapi_extra=SESSION_ONLY)
 @paginate(Pages, ordering=("-pk",))
 def list_user_keys(request: Request) -> QuerySet[ApiKey]:
-    """List the user's keys that are not revoked, the newest first. This requires a session."""
+    """List the user's keys that are not revoked, the newest first."""
     return user_of(request).keys.filter(revoked_at=None).prefetch_related("channels")
 
 
-@router.delete("/account/keys/{key}", response={204: None}, url_name="account-key")
+@router.delete("/account/keys/{key}", response={204: None}, url_name="account-key", openapi_extra=SESSION_ONLY)
 def revoke_user_key(request: Request, key: int) -> Status[None]:
-    """Revoke a key of the user. This requires a session."""
+    """Revoke a key of the user."""
     found = get_object_or_404(user_of(request).keys.filter(revoked_at=None), pk=key)
     api_keys.revoke(key=found, actor=request.auth)
     return Status(204, None)
@@ -147,9 +147,11 @@ def list_channel_keys(request: Request, channel: str) -> QuerySet[ApiKey]:
     return channel_for(request.auth, channel, Permission.MANAGE).robots.filter(revoked_at=None)
 
 
-@router.delete("/channels/{channel}/robots/{key}", response={204: None}, url_name="channel-robot")
+@router.delete(
+    "/channels/{channel}/robots/{key}", response={204: None}, url_name="channel-robot", openapi_extra=SESSION_ONLY
+)
 def revoke_channel_key(request: Request, channel: str, key: int) -> Status[None]:
-    """Revoke a channel key, as an owner. This requires a session."""
+    """Revoke a channel key, as an owner."""
     found = channel_for(request.auth, channel, Permission.OWN)
     api_keys.revoke(key=get_object_or_404(found.robots.filter(revoked_at=None), pk=key), actor=request.auth)
     return Status(204, None)

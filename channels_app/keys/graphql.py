@@ -26,7 +26,7 @@ from graphql import (
 from channels_app.authentication import actors
 from hub.errors import HubError, bad_request, too_large
 from hub.http.decorators import allow
-from hub.sizes import KIB
+from hub.sizes import KIB, human_size
 
 BODY_MAX_BYTES = 16 * KIB
 # Five times the size of pixi's query. It suffices for introspection, whose nesting graphql-core limits.
@@ -53,7 +53,9 @@ def _sent(request: HttpRequest) -> tuple[str, str | None]:
     # request.body would read up to Django's larger limit.
     body = request.read(BODY_MAX_BYTES + 1)
     if len(body) > BODY_MAX_BYTES:
-        raise too_large("too_large", f"The body is over {BODY_MAX_BYTES:,} bytes; expected a query of a line or two.")
+        raise too_large(
+            "too_large", f"The body is over {human_size(BODY_MAX_BYTES)}; expected a query of a line or two."
+        )
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

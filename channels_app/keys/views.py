@@ -23,6 +23,7 @@ from channels_app.authentication import actors, api_keys
 from channels_app.keys.forms import FIELD_OF, KeyForm, PersonalKeyForm
 from channels_app.models import ApiKey, Channel, User
 from channels_app.ui.form_errors import shown_in
+from channels_app.ui.ids import stated_id
 from channels_app.ui.settings_page import page, sent
 
 Made = tuple[ApiKey, str]
@@ -89,7 +90,7 @@ def _context(request: HttpRequest, present: QuerySet[ApiKey], form: KeyForm, mad
 
 def _revoke(request: HttpRequest, actor: Actor, among: QuerySet[ApiKey]) -> None:
     key_id = request.POST["revoke"]
-    key = get_object_or_404(among.select_related("robot_of"), pk=key_id if key_id.isdecimal() else 0)
+    key = get_object_or_404(among.select_related("robot_of"), pk=stated_id(key_id))
     api_keys.revoke(key=key, actor=actor)
     messages.success(request, f"The key {key.name} is revoked.")
 

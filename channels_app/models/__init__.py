@@ -3,6 +3,7 @@
 from channels_app.models.audit import AuditEvent, Letter, Outgoing
 from channels_app.models.channels import Channel, PendingName, ReservedName
 from channels_app.models.keys import AccessRevision, ApiKey, KeyKind
+from channels_app.models.labels import Label
 from channels_app.models.limits import RateCount, Usage
 from channels_app.models.packages import (
     DAMAGED,
@@ -15,6 +16,7 @@ from channels_app.models.packages import (
 )
 from channels_app.models.people import Invitation, Member, Role, Team, TeamMember
 from channels_app.models.rest import IdempotentReply
+from channels_app.models.retention import RetentionRemoval, RetentionRule
 from channels_app.models.users import User
 from channels_app.models.webhooks import DeliveryState, Webhook, WebhookDelivery
 
@@ -31,6 +33,7 @@ __all__ = [
     "IdempotentReply",
     "Invitation",
     "KeyKind",
+    "Label",
     "Letter",
     "Member",
     "Outgoing",
@@ -40,6 +43,8 @@ __all__ = [
     "RateCount",
     "Removal",
     "ReservedName",
+    "RetentionRemoval",
+    "RetentionRule",
     "Role",
     "Team",
     "TeamMember",

@@ -27,6 +27,12 @@ class Channel(models.Model):
         default=False, help_text="Every upload must carry an attestation of where it was built (CEP 27)."
     )
     max_upload_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="Empty: the hub's own limit.")
+    quota_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Limit of its stored bytes. Empty: the hub's default; 0: no limit."
+    )
+    quota_warned_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when its owners know that it is nearly full."
+    )
     logo = models.BinaryField(null=True, help_text="A PNG that the hub has made itself; see logos.py.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(
@@ -43,6 +49,11 @@ class Channel(models.Model):
     def upload_limit_bytes(self) -> int:
         """Return the maximal size of a package: the channel's own limit, else the hub's."""
         return self.max_upload_bytes or settings.HUB_MAX_UPLOAD_BYTES
+
+    @property
+    def quota_limit_bytes(self) -> int | None:
+        """Return the limit of the stored bytes: the channel's own, else the hub's; None for any amount."""
+        return (settings.HUB_CHANNEL_BYTES if self.quota_bytes is None else self.quota_bytes) or None
 
 
 class PendingName(models.Model):

@@ -21,6 +21,9 @@ class Package(models.Model):
     subdirs = models.JSONField(default=list)
     updated_at = models.DateTimeField(null=True)
     download_count = models.PositiveBigIntegerField(default=0)
+    size_bytes = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="Of its stored files: deleted ones count until they are purged."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["channel", "name"], name="one_package_a_name")]
@@ -84,6 +87,9 @@ class Artifact(models.Model):
     quarantine_reason = models.TextField(
         blank=True, help_text="Why the index leaves it out: a client could not read it."
     )
+    is_main = models.BooleanField(
+        default=True, db_default=True, help_text="It has the label main: the channel's own index lists it."
+    )
     removal = models.CharField(max_length=10, choices=Removal, blank=True, default=Removal.NONE)
     removed_at = models.DateTimeField(null=True)
     removed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="removed_artifacts")
@@ -92,6 +98,7 @@ class Artifact(models.Model):
     files = models.JSONField(default=list, help_text="The first of its files, as [path, bytes].")
     file_count = models.PositiveIntegerField(default=0)
     licences = models.JSONField(default=list, db_default=[], help_text="Its licence files, as [path, text].")
+    recipe = models.JSONField(null=True, help_text="Its recipe, as [path, text]; null for files of before.")
     download_count = models.PositiveBigIntegerField(default=0)
     uploaded_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="artifacts")
     uploaded_with = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="artifacts")
@@ -120,17 +127,28 @@ class Artifact(models.Model):
             models.Index(
                 fields=["channel", "subdir", "package"],
                 name="listed_by_subdir",
-                condition=models.Q(removal="", quarantine_reason=""),
+                condition=models.Q(removal="", quarantine_reason="", is_main=True),
             ),
             models.Index(
                 fields=["channel", "-indexed_timestamp"],
                 name="listed_by_time",
-                condition=models.Q(removal="", quarantine_reason=""),
+                condition=models.Q(removal="", quarantine_reason="", is_main=True),
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel}/{self.subdir}/{self.file_name}"
+        return f"{self.channel}/{self.path}"
+
+    @property
+    def path(self) -> str:
+        """Return `<subdir>/<file name>`, its path below the URL of the channel."""
+        return f"{self.subdir}/{self.file_name}"
+
+    @property
+    def label_names(self) -> list[str]:
+        """Return its labels, `main` first. Lists of artifacts load them by queries.with_labels()."""
+        others = sorted(label.name for label in self.labels.all())
+        return [identifiers.MAIN_LABEL, *others] if self.is_main else others
 
     @property
     def is_damaged(self) -> bool:

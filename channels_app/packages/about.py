@@ -11,6 +11,7 @@ import orjson
 import zstandard
 
 from channels_app.models import AboutDocument, Artifact
+from channels_app.packages import metadata
 from channels_app.packages.excerpts import cut
 from hub.sizes import KIB
 
@@ -35,7 +36,9 @@ def stored(about: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the document as its row stores it: whole if it is small, else its shown keys, each cut."""
     if is_small(about):
         return about
-    return {key: text for key in KEYS if (text := _cut_value(key, about.get(key)))}
+    shown = {key: text for key in KEYS if (text := _cut_value(key, about.get(key)))}
+    maintainers = metadata.maintainers(about)
+    return {**shown, "extra": {"recipe-maintainers": maintainers}} if maintainers else shown
 
 
 def is_small(about: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import idna
 
+from channels_app.identifiers import NAME_MAX_CHARACTERS
 from channels_app.models import Artifact
 from channels_app.packages import packages, timestamps
 from channels_app.packages.excerpts import Excerpt, cut, excerpt
@@ -20,7 +21,8 @@ LINE_MAX_CHARACTERS = 300
 SPECS_SHOWN, SPECS_MAX_CHARACTERS = 100, 8000
 CONSTRAINTS_SHOWN = 5
 FIELDS_SHOWN, FIELDS_MAX_CHARACTERS = 40, 6000
-LICENCES_SHOWN, LICENCES_MAX_CHARACTERS = 20, 20_000
+MAINTAINERS_SHOWN = 20
+TEXTS_SHOWN, TEXTS_MAX_CHARACTERS = 20, 20_000
 WARNINGS_SHOWN, WARNINGS_MAX_CHARACTERS = 20, 6000
 PATHS_MAX_CHARACTERS = 20_000
 DOCUMENT_MAX_CHARACTERS = 8000
@@ -55,6 +57,14 @@ def words(value: object) -> str:
 def licence(artifact: Artifact) -> str:
     stated = words(artifact.about_json.get("license")) or words(artifact.index_json.get("license"))
     return cut(stated, LINE_MAX_CHARACTERS)
+
+
+def maintainers(about: Mapping[str, Any]) -> list[str]:
+    """Return the maintainers of the recipe: user names of the place where it is developed."""
+    extra = about.get("extra")
+    named = extra.get("recipe-maintainers") if isinstance(extra, dict) else None
+    names = [cut(words(name), NAME_MAX_CHARACTERS) for name in named] if isinstance(named, list) else []
+    return [name for name in names if name][:MAINTAINERS_SHOWN]
 
 
 def description(about: Mapping[str, Any]) -> str:
@@ -125,8 +135,14 @@ def dependencies(artifacts: Iterable[Artifact]) -> Excerpt[Dependency]:
 
 def specs(found: object) -> Excerpt[tuple[str, str]]:
     """Return the first match specs of a list, each split by split_spec."""
-    every = [split_spec(spec) for spec in found] if isinstance(found, list) else []
-    return excerpt(every, most=SPECS_SHOWN, characters=SPECS_MAX_CHARACTERS, size=lambda spec: len(spec[0] + spec[1]))
+    stated = lines(found)
+    return Excerpt([split_spec(spec) for spec in stated.shown], stated.total)
+
+
+def lines(found: object) -> Excerpt[str]:
+    """Return the first match specs of a list, each cut to a line."""
+    every = [cut(str(spec).strip(), LINE_MAX_CHARACTERS) for spec in found] if isinstance(found, list) else []
+    return excerpt(every, most=SPECS_SHOWN, characters=SPECS_MAX_CHARACTERS, size=len)
 
 
 def split_spec(spec: object) -> tuple[str, str]:
@@ -154,10 +170,10 @@ def files(stated: Sequence[tuple[str, int]], *, most: int) -> list[tuple[str, in
     return excerpt(lines, most=most, characters=PATHS_MAX_CHARACTERS, size=lambda line: len(line[0])).shown
 
 
-def licences(stated: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the licence files with their texts. The texts together are limited; those beyond are cut."""
-    shown, room = [], LICENCES_MAX_CHARACTERS
-    for path, text in stated[:LICENCES_SHOWN]:
+def texts(stated: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the files with their texts. The texts together are limited; those beyond are cut."""
+    shown, room = [], TEXTS_MAX_CHARACTERS
+    for path, text in stated[:TEXTS_SHOWN]:
         shown.append((cut(path, LINE_MAX_CHARACTERS), cut(text, room)))
         room -= min(room, len(text))
     return shown

@@ -1,15 +1,17 @@
-"""Summaries of packages for lists and searches, stored in the package's row.
+"""Summaries and sizes of packages for lists and searches, stored in the package's row.
 
-They are updated when one of the package's artifacts changes.
+They are updated when one of the package's artifacts changes. The sizes of a channel's packages are its own size.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from rattler import Version
 
 from channels_app.identifiers import NAME_MAX_CHARACTERS
@@ -20,7 +22,25 @@ SPEC_NAME = re.compile(r"(?:[^ =<>!~\[]*:)?([A-Za-z0-9_.-]+)")
 DOCUMENTS_AT_ONCE = 50
 # The maximum of a package, over all builds of its newest version; also the maximum of one build.
 DEPENDENCIES_MAX = 2000
-DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at")
+DESCRIBED = ("latest_version", "summary", "subdirs", "updated_at", "size_bytes")
+
+
+class Records(Protocol):
+    """The records of builds in the index, as far as patches change them; by the ids of artifacts."""
+
+    def is_removed(self, pk: int) -> bool: ...
+
+    def depends(self, pk: int, depends: Sequence[str]) -> Sequence[str]: ...
+
+
+class _AsBuilt:
+    """The records of a channel without patches."""
+
+    def is_removed(self, pk: int) -> bool:
+        return False
+
+    def depends(self, pk: int, depends: Sequence[str]) -> Sequence[str]:
+        return depends
 
 
 class Build(NamedTuple):
@@ -69,9 +89,13 @@ def refresh(package: Package) -> None:
     refresh_each([package])
 
 
-def refresh_each(packages: Collection[Package]) -> None:
-    """Refresh many packages in a few statements; see refresh()."""
-    builds = _listed_builds(packages)
+def refresh_each(packages: Collection[Package], records: Records | None = None) -> None:
+    """Refresh many packages in a few statements; see refresh(). Without `records`, builds are as they were built.
+
+    The build of an index that patches change refreshes them again, with its records.
+    """
+    records = records or _AsBuilt()
+    builds, sizes = _stored_builds(packages, records)
     latest = {pk: latest_version({build.version for build in found}) for pk, found in builds.items()}
     newest = {
         pk: sorted((build for build in found if build.version == latest[pk]), key=Build.rank, reverse=True)
@@ -83,19 +107,36 @@ def refresh_each(packages: Collection[Package]) -> None:
         text = summary(representatives[found[0].pk]) if found else ""
         subdirs = {build.subdir for build in builds.get(package.pk, ())}
         updated_at_ms = max((build.indexed_timestamp for build in found), default=None)
+        package.size_bytes = sizes[package.pk]
         _fill(package, latest.get(package.pk, ""), text, subdirs, updated_at_ms)
     # All rows exist already, so this is one UPDATE of them.
     unique = ("channel", "name")
     Package.objects.bulk_create(packages, update_conflicts=True, unique_fields=unique, update_fields=DESCRIBED)
-    _set_dependencies({package.pk: set[str]() for package in packages} | _dependencies(newest))
+    _set_dependencies({package.pk: set[str]() for package in packages} | _dependencies(newest, records))
+
+
+def measure(packages: QuerySet[Package]) -> None:
+    """Sum up the sizes of these packages anew. Call it in the transaction of the change."""
+    # In the order of packages_for_update(): a sum that is read before the lock could lack an upload.
+    locked = packages.select_for_update(no_key=True).order_by("name").values_list("pk", flat=True)
+    Package.objects.filter(pk__in=list(locked)).update(size_bytes=stored_bytes())
+
+
+def stored_bytes() -> Coalesce:
+    """Return the sum of the sizes of a package's stored files, for a query of packages."""
+    stored = Artifact.objects.filter(package=OuterRef("pk"), is_purged=False).order_by().values("package")
+    return Coalesce(Subquery(stored.values(total=Sum("size_bytes"))), 0, output_field=BigIntegerField())
 
 
 def include(artifact: Artifact) -> None:
     """Update the package's row for the new `artifact`. Other artifacts are read only if one may be as new."""
     package = artifact.package
-    if not package.latest_version or Version(artifact.version) > Version(package.latest_version):
+    if not artifact.is_main:
+        refresh(package)
+    elif not package.latest_version or Version(artifact.version) > Version(package.latest_version):
         subdirs = {*package.subdirs, artifact.subdir}
         _fill(package, artifact.version, summary(artifact), subdirs, artifact.indexed_timestamp)
+        package.size_bytes += artifact.size_bytes
         package.save(update_fields=DESCRIBED)
         _set_dependencies({package.pk: dependency_names(artifact.index_json.get("depends", ()))})
     else:
@@ -144,7 +185,7 @@ def _fill(package: Package, latest: str, text: str, subdirs: set[str], updated_a
     package.updated_at = None if updated_at_ms is None else moment(updated_at_ms)
 
 
-def _dependencies(newest: Mapping[int, Sequence["Build"]]) -> dict[int, set[str]]:
+def _dependencies(newest: Mapping[int, Sequence["Build"]], records: Records) -> dict[int, set[str]]:
     """Return package → names that its newest builds depend on; the highest-ranked builds first, up to the limit."""
     needed: dict[int, set[str]] = defaultdict(set)
     left = [(pk, build.pk) for pk, builds in newest.items() for build in builds]
@@ -152,18 +193,25 @@ def _dependencies(newest: Mapping[int, Sequence["Build"]]) -> dict[int, set[str]
         specs = Artifact.objects.filter(pk__in=[build for _, build in batch]).values_list("pk", "index_json__depends")
         depends = dict(specs)
         for pk, build in batch:
-            needed[pk] = dependency_names(chain(needed[pk], depends[build] or ()))
+            needed[pk] = dependency_names(chain(needed[pk], records.depends(build, depends[build] or ())))
         left = [each for each in left[DOCUMENTS_AT_ONCE:] if len(needed[each[0]]) < DEPENDENCIES_MAX]
     return needed
 
 
-def _listed_builds(packages: Collection[Package]) -> dict[int, list["Build"]]:
-    """Return package → its builds in the index, without the wide columns."""
-    listed = Artifact.objects.filter(package__in=packages, removal=Removal.NONE, quarantine_reason="")
+def _stored_builds(packages: Collection[Package], records: Records) -> tuple[dict[int, list["Build"]], Counter[int]]:
+    """Return package → its builds in the channel's own index, and its stored bytes, by one narrow query."""
+    stored = Artifact.objects.filter(package__in=packages, is_purged=False)
+    stored = stored.annotate(is_listed=Q(removal=Removal.NONE, quarantine_reason="", is_main=True))
     found: dict[int, list[Build]] = {}
-    for package_id, *build in listed.values_list("package", *Build._fields):
-        found.setdefault(package_id, []).append(Build(*build))
-    return found
+    sizes: Counter[int] = Counter()
+    for package_id, size_bytes, is_listed, *columns in stored.values_list(
+        "package", "size_bytes", "is_listed", *Build._fields
+    ):
+        sizes[package_id] += size_bytes
+        build = Build(*columns)
+        if is_listed and not records.is_removed(build.pk):
+            found.setdefault(package_id, []).append(build)
+    return found, sizes
 
 
 def _set_dependencies(needed: Mapping[int, set[str]]) -> None:

@@ -45,7 +45,7 @@ def of(artifact: Artifact) -> BuildProvenance:
         attested = [_attested(each) for each in artifact.attestations.values_list("claims", flat=True)]
     run = artifact.provenance or (_certified_run(attested[0].claims) if attested else {})
     state = "attested" if attested else "published" if run else "unknown"
-    path = f"{artifact.channel}/{artifact.subdir}/{artifact.file_name}.sigs.{artifact.attestations_sha256}"
+    path = f"{artifact.channel}/{artifact.path}.sigs.{artifact.attestations_sha256}"
     return BuildProvenance(state, run, attested, f"{settings.HUB_PUBLIC_URL}/{path}" if attested else "")
 
 
@@ -78,7 +78,7 @@ def verify_command(artifact: Artifact, found: BuildProvenance) -> str:
     if not found.attestations or settings.HUB_TRUST_ROOT:
         return ""
     claims = found.attestations[0].claims
-    url = f"{settings.HUB_PUBLIC_URL}/{artifact.channel}/{artifact.subdir}/{artifact.file_name}"
+    url = f"{settings.HUB_PUBLIC_URL}/{artifact.channel}/{artifact.path}"
     identity = f"{claims.get('source_repository_uri', '')}/*"
     return (
         f"rattler verify-attestation {shlex.quote(url)} \\\n"

@@ -4,18 +4,39 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, JSONField, OuterRef, Q, QuerySet, Sum, TextField, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    Func,
+    JSONField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    When,
+)
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Cast, Length
 from django.db.models.lookups import LessThanOrEqual
 from rattler import Version
 
-from channels_app.models import Artifact, Channel, DailyDownloads, Package, PackageDependency, Removal
+from channels_app.identifiers import MAIN_LABEL
+from channels_app.models import Artifact, Channel, DailyDownloads, Label, Package, Removal
 from channels_app.packages import version_matrix
+from channels_app.packages.patterns import Matches
 from channels_app.packages.version_matrix import Matrix
 from hub.errors import HubError, not_found
 
-LISTED = Q(removal=Removal.NONE, quarantine_reason="")
+# A part of the SQL text, because SQLite uses a partial index only where the text has its condition.
+NO_TEXT = Func(template="''", output_field=TextField())
+# In the index of each of its labels.
+LISTED = Q(removal=NO_TEXT, quarantine_reason=NO_TEXT)
+# In the channel's own index.
+LISTED_IN_MAIN = LISTED & Q(is_main=True)
 # The state of an artifact → its condition.
 STATES = {
     "listed": LISTED,
@@ -24,8 +45,8 @@ STATES = {
     "quarantined": Q(removal=Removal.NONE) & ~Q(quarantine_reason=""),
 }
 # Columns that lists of artifacts don't load: up to megabytes a row.
-HEAVY = ("about_json", "index_json", "files", "licences", "run_exports", "warnings", "features")
-UNUSED_BY_PACKAGE_PAGE = ("files", "licences", "warnings", "features")
+HEAVY = ("about_json", "index_json", "files", "licences", "recipe", "run_exports", "warnings", "features")
+UNUSED_BY_PACKAGE_PAGE = ("files", "licences", "recipe", "warnings", "features")
 # The maximum of builds of the latest version whose dependencies the package page shows.
 BUILDS = 24
 LIGHT_MAX_CHARACTERS = 16 * 1024
@@ -49,18 +70,24 @@ ORDERS: dict[str, list[Any]] = {
 
 
 def channel_counts(channel: Channel) -> dict[str, Any]:
-    """Return `packages`, `downloads`, `artifacts`, `subdirs`, `indexes`, `indexed_at` and `is_stale`, by three queries.
+    """Return `packages`, `downloads`, `size_bytes`, `artifacts`, `subdirs`, `indexes`, `indexed_at` and `is_stale`.
 
-    `indexes` are those of subdirs. The files of the whole channel are built later and don't delay packages.
+    Three queries. `indexes` are those of subdirs. The files of the whole channel are built later and don't delay
+    packages.
     """
-    counts: dict[str, Any] = installable(channel).aggregate(packages=Count("pk"), downloads=Sum("download_count"))
+    can_be_installed = Q(latest_version__gt="")
+    counts: dict[str, Any] = channel.packages.aggregate(
+        packages=Count("pk", filter=can_be_installed),
+        downloads=Sum("download_count", filter=can_be_installed),
+        size_bytes=Sum("size_bytes", default=0),
+    )
     by_subdir = (
-        Artifact.objects.filter(LISTED, channel=channel)
+        Artifact.objects.filter(LISTED_IN_MAIN, channel=channel)
         .order_by("subdir")
         .values_list("subdir")
-        .annotate(artifacts=Count("pk"))
+        .annotate(artifacts=Count("*"))
     )
-    indexes = list(channel.indexes.order_by("subdir"))
+    indexes = list(channel.indexes.filter(label="").order_by("subdir"))
     subdirs = dict(by_subdir)
     return {
         **counts,
@@ -83,14 +110,14 @@ def find_packages(channel: Channel, *, text: str, subdir: str, order: str, with_
     for word in text.split()[:MAX_WORDS]:
         packages = packages.filter(Q(name__icontains=word) | Q(summary__icontains=word))
     if subdir:
-        in_subdir = Artifact.objects.filter(LISTED, channel=channel, subdir=subdir, package=OuterRef("pk"))
+        in_subdir = Artifact.objects.filter(LISTED_IN_MAIN, channel=channel, subdir=subdir, package=OuterRef("pk"))
         packages = packages.filter(Exists(in_subdir))
     return packages.order_by(*ORDERS[order])
 
 
 def versions(package: Package, *, with_deleted: bool) -> list[str]:
     """Return the package's versions, the newest first in conda's order (CEP 33)."""
-    found = _artifacts(package, with_deleted=with_deleted).order_by().values_list("version", flat=True).distinct()
+    found = visible(package, with_deleted=with_deleted).order_by().values_list("version", flat=True).distinct()
     return sorted(found, key=version_key, reverse=True)
 
 
@@ -101,12 +128,12 @@ def version_key(version: str) -> tuple[Version, str]:
 
 def version_matrix_of(package: Package, versions: list[str], *, with_deleted: bool) -> Matrix:
     """Return the matrix of these versions, without the heavy columns."""
-    return version_matrix.of(_artifacts(package, with_deleted=with_deleted).defer(*HEAVY), versions)
+    return version_matrix.of(visible(package, with_deleted=with_deleted).defer(*HEAVY), versions)
 
 
 def files(package: Package, version: str, *, with_deleted: bool) -> QuerySet[Artifact]:
     """Return the artifacts of one version, by subdir."""
-    artifacts = _artifacts(package, with_deleted=with_deleted).filter(version=version)
+    artifacts = visible(package, with_deleted=with_deleted).filter(version=version)
     return artifacts.defer(*HEAVY).order_by("subdir", "-build_number", "file_name")
 
 
@@ -118,12 +145,14 @@ def find_artifacts(
     build: str = "",
     subdir: str = "",
     file_name: str = "",
+    file_pattern: str = "",
+    label: str = "",
+    state: str | None = None,
     uploaded_since: datetime | None = None,
     uploaded_before: datetime | None = None,
 ) -> QuerySet[Artifact]:
     """Return the channel's artifacts that have all of the stated values, with their package, without heavy columns."""
     stated = {
-        "package__name": name,
         "version": version,
         "build": build,
         "subdir": subdir,
@@ -132,7 +161,35 @@ def find_artifacts(
         "indexed_timestamp__lt": milliseconds(uploaded_before),
     }
     conditions = {key: value for key, value in stated.items() if value not in ("", None)}
-    return channel.artifacts.filter(**conditions).select_related("package").defer(*HEAVY)
+    found = _named(channel, name).filter(STATES[state] if state else Q(), **conditions)
+    if file_pattern:
+        found = found.filter(Matches(F("file_name"), file_pattern))
+    if label:
+        found = found.filter(labeled(channel, label))
+    return found.select_related("package").defer(*HEAVY)
+
+
+def labeled(channel: Channel, label: str) -> Q:
+    """Return the condition that artifacts of the channel have the label."""
+    if label == MAIN_LABEL:
+        return Q(is_main=True)
+    rows = Label.artifacts.through.objects.filter(label__channel=channel, label__name=label)
+    return Q(pk__in=rows.values("artifact"))
+
+
+def with_labels(artifacts: QuerySet[Artifact]) -> QuerySet[Artifact]:
+    """Load the labels of the artifacts for Artifact.label_names, by one query."""
+    return artifacts.prefetch_related(Prefetch("labels", Label.objects.only("name")))
+
+
+def _named(channel: Channel, name: str) -> QuerySet[Artifact]:
+    """Select the artifacts of a package or, without a name, of the channel.
+
+    Those of a package are found by its own index: with the channel's, the database would read all its files.
+    """
+    if not name:
+        return channel.artifacts.all()
+    return Artifact.objects.filter(package__in=channel.packages.filter(name=name)).select_related("channel")
 
 
 def no_such_file(channel: Channel | str, subdir: str, file_name: str) -> HubError:
@@ -148,7 +205,7 @@ def newest_artifacts(package: Package) -> list[Artifact]:
 
     A long document is not loaded: only the shown keys for the newest build, and nothing for the others.
     """
-    newest = package.artifacts.filter(LISTED, version=package.latest_version)
+    newest = package.artifacts.filter(LISTED_IN_MAIN, version=package.latest_version)
     newest = newest.annotate(has_licence_files=~Q(licences=[])).order_by("-build_number", "-indexed_timestamp")
     found = list(with_light_documents(newest, LIGHT_MAX_CHARACTERS).defer(*UNUSED_BY_PACKAGE_PAGE)[:BUILDS])
     for artifact in found[:1]:
@@ -193,10 +250,16 @@ def names_in(channel: Channel, names: Iterable[str]) -> set[str]:
     return set(Package.objects.filter(channel=channel, name__in=set(names)).values_list("name", flat=True))
 
 
-def dependents(package: Package) -> QuerySet[PackageDependency, str]:
-    """Return the names of the channel's packages that depend on this one."""
-    needing = PackageDependency.objects.filter(name=package.name, package__channel=package.channel_id)
-    return needing.exclude(package=package).order_by("package__name").values_list("package__name", flat=True)
+def dependents(package: Package, channels: QuerySet[Channel], *, text: str = "") -> QuerySet[Package]:
+    """Return the packages of these channels that depend on this one's name, those with most downloads first.
+
+    Every word of `text` must be in the name of the package or of its channel.
+    """
+    found = Package.objects.filter(dependencies__name=package.name, channel__in=channels.values("pk"))
+    for word in text.split()[:MAX_WORDS]:
+        found = found.filter(Q(name__icontains=word) | Q(channel__name__icontains=word))
+    found = found.exclude(pk=package.pk).select_related("channel").defer("subdirs", "channel__logo")
+    return found.order_by("-download_count", "name", "channel__name")
 
 
 def daily_downloads(of: Package | Channel) -> list[tuple[date, int]]:
@@ -211,12 +274,13 @@ def daily_downloads(of: Package | Channel) -> list[tuple[date, int]]:
 
 def newest_in_feed(channel: Channel, package: Package | None = None) -> QuerySet[Artifact]:
     """Return the artifacts published last that are in the index."""
-    artifacts = Artifact.objects.filter(LISTED, channel=channel)
+    artifacts = Artifact.objects.filter(LISTED_IN_MAIN, channel=channel)
     if package:
         artifacts = artifacts.filter(package=package)
     return artifacts.defer(*HEAVY).select_related("package").order_by("-indexed_timestamp", "-pk")[:FEED_ITEMS]
 
 
-def _artifacts(package: Package, *, with_deleted: bool) -> QuerySet[Artifact]:
+def visible(package: Package, *, with_deleted: bool) -> QuerySet[Artifact]:
+    """Return the artifacts of the package; deleted ones only for those who may delete."""
     artifacts = Artifact.objects.filter(package=package)
     return artifacts if with_deleted else artifacts.exclude(removal=Removal.DELETED)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import zstandard
-from django.db.models import TextField
-from django.db.models.functions import Cast
+from django.db.models import TextField, Value
+from django.db.models.functions import Cast, Coalesce
 from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
@@ -21,6 +21,7 @@ COLUMNS = {
     "run_exports.json": "run_exports",
     "files.json": "files",
     "licences.json": "licences",
+    "recipe.json": "recipe",
 }
 CHUNK = 64 * KIB
 
@@ -44,7 +45,8 @@ def document(request: HttpRequest, channel: str, subdir: str, file_name: str, do
 
 
 def _column(pk: int, name: str) -> Iterator[bytes]:
-    text: str = Artifact.objects.annotate(text=Cast(name, TextField())).values_list("text", flat=True).get(pk=pk)
+    column = Coalesce(Cast(name, TextField()), Value("[]", TextField()))
+    text: str = Artifact.objects.annotate(text=column).values_list("text", flat=True).get(pk=pk)
     return (text[start : start + CHUNK].encode() for start in range(0, len(text), CHUNK))
 
 

@@ -1,13 +1,14 @@
-"""The matrix of a package's versions and subdirs, limited to the size of a page: two queries.
+"""The matrix of a package's versions and subdirs, limited to the size of a page: three queries.
 
 Uploaders can create thousands of builds, versions and subdirs. The database counts the builds of a cell, so that only
 one row is read for each cell.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Max, Q, QuerySet, Window
+from django.db.models import Count, F, Max, Q, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from channels_app.models import Artifact
@@ -25,6 +26,9 @@ class VersionRow:
     cells: list[Artifact | None]
     indexed_timestamp: int
     is_out: bool  # every file of the version was yanked or deleted
+    size_bytes: int
+    download_count: int
+    labels: list[str]  # other than main
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,18 @@ def of(artifacts: QuerySet[Artifact], versions: Sequence[str]) -> Matrix:
     found: dict[str, dict[str, Artifact]] = {version: {} for version in shown}
     for artifact in _newest(artifacts.filter(version__in=shown)).filter(subdir__in=subdirs):
         found[artifact.version][artifact.subdir] = artifact
-    rows = [_row(version, subdirs, cells) for version, cells in found.items() if cells]
+    labels = _labels(artifacts.filter(version__in=shown))
+    rows = [_row(version, subdirs, cells, labels[version]) for version, cells in found.items() if cells]
     return Matrix(subdirs, len(existing) - len(subdirs), rows)
+
+
+def _labels(artifacts: QuerySet[Artifact]) -> dict[str, list[str]]:
+    """Return version → the labels of its files other than main."""
+    found: dict[str, list[str]] = defaultdict(list)
+    labeled = artifacts.filter(labels__isnull=False).order_by("labels__name")
+    for version, name in labeled.values_list("version", "labels__name").distinct():
+        found[version].append(name)
+    return found
 
 
 def _newest(artifacts: QuerySet[Artifact]) -> QuerySet[Artifact]:
@@ -57,12 +71,23 @@ def _newest(artifacts: QuerySet[Artifact]) -> QuerySet[Artifact]:
             place=Window(RowNumber(), cell, [F("build_number").desc(), F("indexed_timestamp").desc()]),
             builds=Window(Count("pk"), cell),
             published=Window(Max("indexed_timestamp"), F("version")),
+            stored_bytes=Window(Sum("size_bytes", filter=Q(is_purged=False)), F("version")),
+            downloads=Window(Sum("download_count"), F("version")),
             installable=Window(Count("pk", filter=Q(removal="")), F("version")),
         )
         .filter(place=1)
     )
 
 
-def _row(version: str, subdirs: Sequence[str], cells: dict[str, Artifact]) -> VersionRow:
+def _row(version: str, subdirs: Sequence[str], cells: dict[str, Artifact], labels: list[str]) -> VersionRow:
     facts = next(iter(cells.values())).__dict__
-    return VersionRow(version, [cells.get(subdir) for subdir in subdirs], facts["published"], not facts["installable"])
+    shown = [cells.get(subdir) for subdir in subdirs]
+    return VersionRow(
+        version=version,
+        cells=shown,
+        indexed_timestamp=facts["published"],
+        is_out=not facts["installable"],
+        size_bytes=facts["stored_bytes"] or 0,
+        download_count=facts["downloads"],
+        labels=labels,
+    )

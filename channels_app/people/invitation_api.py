@@ -11,8 +11,9 @@ from ninja.pagination import paginate
 from channels_app.access.permissions import Actor, Permission, channel_for, permissions
 from channels_app.models import Channel, Invitation, Role
 from channels_app.people import invitation_mails, invitations, member_queries
+from channels_app.rest.bodies import UserName
 from channels_app.rest.pagination import Pages
-from channels_app.rest.service import Request, user_of
+from channels_app.rest.service import SESSION_ONLY, Request, user_of
 
 router = Router(tags=["Invitations"])
 
@@ -25,7 +26,7 @@ class InvitationState(Schema):
     channel: str | None
     team: str | None = Field(description="The team that is joined; null for an invitation to a channel.")
     role: str | None = Field(description="The role in the channel; null for an invitation to a team.")
-    invited_by: str | None = Field(description="Null if the user was deleted.")
+    invited_by: UserName = Field(description="Null if the user was deleted.")
     created_at: datetime
     expires_at: datetime
 
@@ -44,10 +45,6 @@ class InvitationState(Schema):
     @staticmethod
     def resolve_role(invitation: Invitation) -> str | None:
         return invitation.role or None
-
-    @staticmethod
-    def resolve_invited_by(invitation: Invitation) -> str | None:
-        return invitation.invited_by.username if invitation.invited_by else None
 
 
 class SentInvitation(InvitationState):
@@ -88,16 +85,23 @@ def withdraw_channel_invitation(request: Request, channel: str, invitation: int)
     return Status(204, None)
 
 
-@router.get("/account/invitations", response=list[InvitationState], url_name="account-invitations")
+@router.get(
+    "/account/invitations", response=list[InvitationState], url_name="account-invitations", openapi_extra=SESSION_ONLY
+)
 @paginate(Pages, ordering=("-pk",))
 def list_own_invitations(request: Request) -> QuerySet[Invitation]:
     """List the invitations that the signed-in user can accept, also those of the user's teams."""
     return invitations.mine(user_of(request))
 
 
-@router.post("/account/invitations/{invitation}/accept", response=Joined, url_name="account-invitation-accept")
+@router.post(
+    "/account/invitations/{invitation}/accept",
+    response=Joined,
+    url_name="account-invitation-accept",
+    openapi_extra=SESSION_ONLY,
+)
 def accept_invitation(request: Request, invitation: int) -> dict[str, Any]:
-    """Accept the invitation. This requires a session."""
+    """Accept the invitation."""
     user = user_of(request)
     found = get_object_or_404(invitations.mine(user), pk=invitation)
     invitations.accept(user=user, invitation=found)
@@ -105,9 +109,14 @@ def accept_invitation(request: Request, invitation: int) -> dict[str, Any]:
     return {"channel": state.channel, "team": state.team}
 
 
-@router.post("/account/invitations/{invitation}/decline", response={204: None}, url_name="account-invitation-decline")
+@router.post(
+    "/account/invitations/{invitation}/decline",
+    response={204: None},
+    url_name="account-invitation-decline",
+    openapi_extra=SESSION_ONLY,
+)
 def decline_invitation(request: Request, invitation: int) -> Status[None]:
-    """Decline the invitation. The channel or team can't invite again for 30 days. This requires a session."""
+    """Decline the invitation. The channel or team can't invite again for 30 days."""
     user = user_of(request)
     invitations.decline(user=user, invitation=get_object_or_404(invitations.mine(user), pk=invitation))
     return Status(204, None)

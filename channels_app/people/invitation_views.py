@@ -16,10 +16,10 @@ from channels_app.authentication import actors
 from channels_app.models import Invitation, TeamMember, User
 from channels_app.people import invitations, members
 from channels_app.people.invitation_rules import refusal
+from channels_app.ui.ids import stated_id
 from hub.errors import HubError
 from hub.http.middleware import INVITATION_KEY
 
-DIGITS_MAX = 18
 IN_SESSION = "invitation"  # the SHA-256 of the link that was followed last
 
 
@@ -65,7 +65,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "account/invitations.html", {"invitations": waiting})
     pk = request.POST.get("invitation", "")
-    invitation = waiting.filter(pk=int(pk) if pk.isdecimal() and len(pk) < DIGITS_MAX else 0).first()
+    invitation = waiting.filter(pk=stated_id(pk)).first()
     if invitation is None:
         messages.error(
             request, "The invitation is no longer valid: it was used, withdrawn or sent again, or it has expired."

@@ -7,15 +7,16 @@ from django.db import transaction
 from django.db.models import QuerySet
 from ninja import Field, Query, Router, Schema, Status
 from ninja.pagination import paginate
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from channels_app.access.permissions import Permission, channel_for, lock_channel
 from channels_app.models import Channel, Member, Role
 from channels_app.people import invitations, member_queries, members
 from channels_app.people.invitation_api import SentInvitation, sent
-from channels_app.rest.conditional import check_match
+from channels_app.rest.bodies import Body, with_value
+from channels_app.rest.conditional import IF_MATCH, check_match
 from channels_app.rest.pagination import Pages
-from channels_app.rest.service import Request, user_of
+from channels_app.rest.service import SESSION_ONLY, Request, user_of
 from hub.errors import not_found
 
 router = Router(tags=["Members"])
@@ -42,8 +43,10 @@ class MemberState(Schema):
         return member.people if member.team_id else None
 
 
-class NewMember(Schema):
+class NewMember(Body):
     """A user, an e-mail address or a team to add or invite."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [with_value(name) for name in ("username", "email", "team")]})
 
     username: Name = ""
     email: Name = ""
@@ -57,7 +60,7 @@ class NewMember(Schema):
         return self
 
 
-class RoleChange(Schema):
+class RoleChange(Body):
     """The new role of a member."""
 
     role: Role
@@ -73,9 +76,11 @@ def list_members(
     return member_queries.member_list(found, text=search, role=role or "")
 
 
-@router.post("/channels/{channel}/members", response={201: MemberState, 202: SentInvitation})
+@router.post(
+    "/channels/{channel}/members", response={201: MemberState, 202: SentInvitation}, openapi_extra=SESSION_ONLY
+)
 def add_member(request: Request, channel: str, new: NewMember) -> Status[Any]:
-    """Invite a user or a team (202). This requires a session.
+    """Invite a user or a team (202).
 
     Administrators add users at once, and managers of a team add it at once (201). An invitation that is pending is
     sent again.
@@ -94,9 +99,9 @@ def get_member(request: Request, channel: str, kind: Kind, name: str) -> Member:
     return _member(channel_for(request.auth, channel, Permission.MANAGE), kind, name)
 
 
-@router.patch(MEMBER, response={200: MemberState, 202: SentInvitation})
+@router.patch(MEMBER, response={200: MemberState, 202: SentInvitation}, openapi_extra=IF_MATCH | SESSION_ONLY)
 def change_member(request: Request, channel: str, kind: Kind, name: str, change: RoleChange) -> Status[Any]:
-    """Change the role (200). This requires a session. A new owner is invited first (202), except by administrators."""
+    """Change the role (200). A new owner is invited first (202), except by administrators."""
     found = channel_for(request.auth, channel, Permission.MANAGE)
     user_of(request)
     if change.role == Role.OWNER and kind == "users" and not members.may_add(request.auth):
@@ -108,9 +113,9 @@ def change_member(request: Request, channel: str, kind: Kind, name: str, change:
     return Status(200, _member(found, kind, name))
 
 
-@router.delete(MEMBER, response={204: None})
+@router.delete(MEMBER, response={204: None}, openapi_extra=IF_MATCH | SESSION_ONLY)
 def remove_member(request: Request, channel: str, kind: Kind, name: str) -> Status[None]:
-    """Remove the member. This requires a session."""
+    """Remove the member."""
     found = channel_for(request.auth, channel, Permission.MANAGE)
     user_of(request)
     with transaction.atomic():
@@ -119,9 +124,9 @@ def remove_member(request: Request, channel: str, kind: Kind, name: str) -> Stat
     return Status(204, None)
 
 
-@router.post("/channels/{channel}/leave", response={204: None}, url_name="channel-leave")
+@router.post("/channels/{channel}/leave", response={204: None}, url_name="channel-leave", openapi_extra=SESSION_ONLY)
 def leave_channel(request: Request, channel: str) -> Status[None]:
-    """Give up the signed-in user's own role in the channel. This requires a session."""
+    """Give up the signed-in user's own role in the channel."""
     user_of(request)
     members.leave(actor=request.auth, channel=channel_for(request.auth, channel, Permission.READ))
     return Status(204, None)

@@ -13,9 +13,10 @@ from ninja.pagination import paginate
 from channels_app.models import Invitation, Member, Team, TeamMember, User
 from channels_app.people import invitations, team_queries, teams
 from channels_app.people.invitation_api import InvitationState
-from channels_app.rest.conditional import check_match
+from channels_app.rest.bodies import Body
+from channels_app.rest.conditional import IF_MATCH, check_match
 from channels_app.rest.pagination import Pages
-from channels_app.rest.service import Request, user_of
+from channels_app.rest.service import SESSION_ONLY, Request, user_of
 from hub.errors import forbidden, not_found
 
 router = Router(tags=["Teams"])
@@ -39,14 +40,14 @@ class TeamState(Schema):
         return size
 
 
-class NewTeam(Schema):
+class NewTeam(Body):
     """A team to create. The signed-in user becomes its manager."""
 
     name: str = Field(max_length=200)
     description: Description = ""
 
 
-class TeamChange(Schema):
+class TeamChange(Body):
     """Values to change. A value that is left out or null stays as it is."""
 
     name: str | None = Field(None, max_length=200)
@@ -67,13 +68,13 @@ class PersonState(Schema):
         return member.user.username
 
 
-class NewPerson(Schema):
+class NewPerson(Body):
     """A user to add or invite."""
 
     name_or_address: str = Field(max_length=254, description="A user name or an e-mail address.")
 
 
-class PersonChange(Schema):
+class PersonChange(Body):
     """The rights of a user in the team."""
 
     is_manager: bool
@@ -90,14 +91,14 @@ class TeamChannel(Schema):
         return member.channel.name
 
 
-@router.get("/teams", response=list[TeamState], url_name="teams")
+@router.get("/teams", response=list[TeamState], url_name="teams", openapi_extra=SESSION_ONLY)
 @paginate(Pages, ordering=("name",))
 def list_teams(request: Request) -> QuerySet[Team]:
     """List the user's teams by name; for administrators all teams."""
     return team_queries.visible_teams(user_of(request))
 
 
-@router.post("/teams", response={201: TeamState})
+@router.post("/teams", response={201: TeamState}, openapi_extra=SESSION_ONLY)
 def create_team(request: Request, new: NewTeam, response: HttpResponse) -> Status[Any]:
     user = user_of(request)
     team = teams.create(user=user, name=new.name, description=new.description)
@@ -105,12 +106,12 @@ def create_team(request: Request, new: NewTeam, response: HttpResponse) -> Statu
     return Status(201, _team(user, team.name))
 
 
-@router.get("/teams/{team}", response=TeamState, url_name="team")
+@router.get("/teams/{team}", response=TeamState, url_name="team", openapi_extra=SESSION_ONLY)
 def get_team(request: Request, team: str) -> Team:
     return _team(user_of(request), team)
 
 
-@router.patch("/teams/{team}", response=TeamState)
+@router.patch("/teams/{team}", response=TeamState, openapi_extra=IF_MATCH | SESSION_ONLY)
 def change_team(request: Request, team: str, change: TeamChange) -> Team:
     """Change name, description or group, as a manager."""
     user = user_of(request)
@@ -122,7 +123,7 @@ def change_team(request: Request, team: str, change: TeamChange) -> Team:
     return _team(user, changed.name)
 
 
-@router.delete("/teams/{team}", response={204: None})
+@router.delete("/teams/{team}", response={204: None}, openapi_extra=IF_MATCH | SESSION_ONLY)
 def delete_team(request: Request, team: str) -> Status[None]:
     """Delete the team, as a manager. Its people lose the rights that came from it. This can't be undone."""
     user = user_of(request)
@@ -133,7 +134,7 @@ def delete_team(request: Request, team: str) -> Status[None]:
     return Status(204, None)
 
 
-@router.get("/teams/{team}/channels", response=list[TeamChannel], url_name="team-channels")
+@router.get("/teams/{team}/channels", response=list[TeamChannel], url_name="team-channels", openapi_extra=SESSION_ONLY)
 @paginate(Pages, ordering=("pk",))
 def list_channels_of_team(request: Request, team: str) -> QuerySet[Member]:
     """List the team's channels that the user can see."""
@@ -141,14 +142,14 @@ def list_channels_of_team(request: Request, team: str) -> QuerySet[Member]:
     return team_queries.channels_of(user, _team(user, team))
 
 
-@router.get(PEOPLE, response=list[PersonState], url_name="team-members")
+@router.get(PEOPLE, response=list[PersonState], url_name="team-members", openapi_extra=SESSION_ONLY)
 @paginate(Pages, ordering=("pk",))
 def list_people(request: Request, team: str) -> QuerySet[TeamMember]:
     """List the people of the team in the order in which they joined."""
     return team_queries.people(_team(user_of(request), team))
 
 
-@router.post(PEOPLE, response={201: PersonState, 202: InvitationState})
+@router.post(PEOPLE, response={201: PersonState, 202: InvitationState}, openapi_extra=SESSION_ONLY)
 def add_person(request: Request, team: str, new: NewPerson) -> Status[Any]:
     """Invite a user, as a manager (202). Administrators add a user at once (201)."""
     user = user_of(request)
@@ -158,12 +159,12 @@ def add_person(request: Request, team: str, new: NewPerson) -> Status[Any]:
     return Status(202, invitations.invite_into_team(user=user, team=found, name_or_address=new.name_or_address))
 
 
-@router.get(f"{PEOPLE}/{{username}}", response=PersonState, url_name="team-member")
+@router.get(f"{PEOPLE}/{{username}}", response=PersonState, url_name="team-member", openapi_extra=SESSION_ONLY)
 def get_person(request: Request, team: str, username: str) -> TeamMember:
     return _person(_team(user_of(request), team), username)
 
 
-@router.patch(f"{PEOPLE}/{{username}}", response=PersonState)
+@router.patch(f"{PEOPLE}/{{username}}", response=PersonState, openapi_extra=IF_MATCH | SESSION_ONLY)
 def change_person(request: Request, team: str, username: str, change: PersonChange) -> TeamMember:
     """Make the user a manager, or end that; as a manager."""
     user = user_of(request)
@@ -173,7 +174,7 @@ def change_person(request: Request, team: str, username: str, change: PersonChan
         return teams.set_manager(user=user, team=locked, username=username, is_manager=change.is_manager)
 
 
-@router.delete(f"{PEOPLE}/{{username}}", response={204: None})
+@router.delete(f"{PEOPLE}/{{username}}", response={204: None}, openapi_extra=IF_MATCH | SESSION_ONLY)
 def remove_person(request: Request, team: str, username: str) -> Status[None]:
     """Remove the user, as a manager. Users can remove themselves."""
     user = user_of(request)
@@ -184,7 +185,9 @@ def remove_person(request: Request, team: str, username: str) -> Status[None]:
     return Status(204, None)
 
 
-@router.get("/teams/{team}/invitations", response=list[InvitationState], url_name="team-invitations")
+@router.get(
+    "/teams/{team}/invitations", response=list[InvitationState], url_name="team-invitations", openapi_extra=SESSION_ONLY
+)
 @paginate(Pages, ordering=("-pk",))
 def list_team_invitations(request: Request, team: str) -> QuerySet[Invitation]:
     """List the pending invitations to the team, the newest first; for managers."""
@@ -192,7 +195,12 @@ def list_team_invitations(request: Request, team: str) -> QuerySet[Invitation]:
     return _pending(user, _team(user, team))
 
 
-@router.delete("/teams/{team}/invitations/{invitation}", response={204: None}, url_name="team-invitation")
+@router.delete(
+    "/teams/{team}/invitations/{invitation}",
+    response={204: None},
+    url_name="team-invitation",
+    openapi_extra=SESSION_ONLY,
+)
 def withdraw_team_invitation(request: Request, team: str, invitation: int) -> Status[None]:
     """Withdraw the invitation, as a manager. Its link stops working."""
     user = user_of(request)

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel, Member, Role, Usage, User
-from channels_app.quotas import user_limits
+from channels_app.quotas import channel_quotas, user_limits
 from hub import database
 from hub.errors import HubError, forbidden, too_large
 from hub.sizes import human_size
@@ -92,10 +92,11 @@ class Bill:
 
 
 def check_room(channel: Channel, least_bytes: int) -> Payer | None:
-    """Raise 413 before the transfer of an upload of at least `least_bytes` that exceeds the quota.
+    """Raise 413 before the transfer of an upload of at least `least_bytes` that exceeds a quota.
 
-    Return the payer otherwise. Costs one query.
+    Return the payer otherwise. Costs a query for the user's quota, and one for the channel's.
     """
+    channel_quotas.check_room(channel, least_bytes)
     payer = payer_of(channel)
     if payer:
         counted = payer.counted or _count(payer.user_id)

@@ -1,10 +1,6 @@
 """Conditional requests: ETags of reads, and `If-Match` where two editors may meet (RFC 9110, section 13)."""
 
 import hashlib
-from collections.abc import Callable
-from inspect import unwrap
-from types import FunctionType
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -16,6 +12,8 @@ from ninja.renderers import JSONRenderer
 from hub.errors import HubError
 
 RENDERER = JSONRenderer()
+# The extra of an operation whose view calls check_match().
+IF_MATCH = {"x-if-match": True}
 
 
 def answer_if_changed(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:
@@ -42,19 +40,6 @@ def check_match(request: HttpRequest, state: Schema) -> None:
             "It was changed since you read it. Read it again, and repeat your change.",
             {"ETag": etag},
         )
-
-
-def calls_check_match(view: Callable[..., Any]) -> bool:
-    """Tell whether the view, or a function that it calls, calls check_match()."""
-    called = _called(view)
-    return check_match in called or any(check_match in _called(each) for each in called)
-
-
-def _called(function: Callable[..., Any]) -> list[FunctionType]:
-    """Return the functions of the module that the function names."""
-    inner = unwrap(function)
-    names = inner.__globals__
-    return [found for name in inner.__code__.co_names if isinstance(found := names.get(name), FunctionType)]
 
 
 def etag_of(content: bytes) -> str:

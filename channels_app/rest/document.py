@@ -85,13 +85,13 @@ def document() -> dict[str, Any]:
 def _document() -> dict[str, Any]:
     import_module(settings.ROOT_URLCONF)  # it adds the routers
     # As JSON, so that all keys are texts and nothing is shared with django-ninja.
-    schema: dict[str, Any] = json.loads(
-        json.dumps(api.get_openapi_schema(path_prefix=PREFIX)), object_hook=_with_prefix_items
-    )
+    schema: dict[str, Any] = json.loads(json.dumps(api.get_openapi_schema(path_prefix=PREFIX)))
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)
     others = json.loads(OTHER_ENDPOINTS.read_text())
+    if same := others["schemas"].keys() & schema["components"]["schemas"].keys():
+        raise ValueError(f"two schemas have one name: {sorted(same)}")
     for path, operations in others["paths"].items():
         schema["paths"].setdefault(path, {}).update(operations)
     schema["components"] = {
@@ -101,13 +101,6 @@ def _document() -> dict[str, Any]:
         "responses": _error_responses(),
     }
     schema["tags"] = [{"name": name, "description": _sentence(lines)} for name, lines in tags.items()] + others["tags"]
-    return schema
-
-
-def _with_prefix_items(schema: dict[str, Any]) -> dict[str, Any]:
-    """Rename positional items, for which django-ninja has the word of an older JSON Schema."""
-    if isinstance(schema.get("items"), list):
-        schema["prefixItems"] = schema.pop("items")
     return schema
 
 
@@ -130,7 +123,11 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses.add("412")
     for status in sorted(statuses):
         responses.setdefault(status, {"$ref": f"#/components/responses/{ERRORS[status][0]}"})
-    operation["security"] = READ if method == "get" else CHANGE
+    security = READ if method == "get" else CHANGE
+    if operation.pop("x-session-only", False):
+        operation["description"] = f"{operation.get('description', '')} This requires a session.".strip()
+        security = [each for each in security if "session" in each]
+    operation["security"] = security
 
 
 def _error_responses() -> dict[str, Any]:

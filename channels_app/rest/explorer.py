@@ -113,7 +113,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Operation:
         file_types=[kind for kind in content if kind != JSON],
         answers=[_answer(schemas, status, each) for status, each in operation["responses"].items()],
         needs_key=not any("session" in each for each in operation["security"]),
-        curl=list(_curl(path, method, operation, body)),
+        curl=list(_curl(path, method, operation, body)) if {"bearer": []} in operation["security"] else [],
     )
 
 

@@ -7,14 +7,15 @@ import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 
+from cryptography.fernet import InvalidToken
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from channels_app.access.permissions import Actor
-from channels_app.models import IdempotentReply
+from channels_app.access.permissions import Actor, Permission, channel_for, permissions_if_any
+from channels_app.models import Channel, IdempotentReply
 from hub import encryption
-from hub.errors import bad_request, unprocessable
+from hub.errors import bad_request, conflict, unprocessable
 
 KEY_MAX_CHARACTERS = 200
 KEPT = timedelta(days=1)
@@ -22,18 +23,23 @@ KEPT = timedelta(days=1)
 PURPOSE = b"channelhub: idempotent replies"
 
 
-def answer_once(request: HttpRequest, actor: Actor, run: Callable[[], HttpResponse]) -> HttpResponse:
+def answer_once(
+    request: HttpRequest, actor: Actor, channel: str | None, run: Callable[[], HttpResponse]
+) -> HttpResponse:
     """Return the response of `run`, or the stored one if the sender used the key before.
 
-    Raise HubError 400 for a bad key, and 422 if the key was used for another request.
-    Only 2xx is stored, but no response with a secret.
+    Raise HubError 400 for a bad key, and 422 if the key was used for another request. `channel` is that of the URL: a
+    sender who lost all rights there gets no stored body. Only 2xx is stored, but no response with a secret.
     """
     digest = _digest(sender(actor), _key(request))
     asked = _digest(request.method or "", request.get_full_path(), request.body.decode("latin-1"))
     with transaction.atomic():
         reply = _begin(digest, asked)
         if reply.status:
-            return _stored(reply)
+            response = _stored(reply)
+            if response.content and channel is not None:
+                _check_sees(actor, channel)
+            return response
         response = run()
         is_secret = response.headers.get("Cache-Control") == "no-store"
         if is_secret or not 200 <= response.status_code < 300:
@@ -87,8 +93,22 @@ def _begin(digest: str, asked: str) -> IdempotentReply:
 
 def _stored(reply: IdempotentReply) -> HttpResponse:
     headers = reply.headers | {"Idempotency-Replayed": "true"}
-    body = encryption.decrypt(reply.body, purpose=PURPOSE)
+    try:
+        body = encryption.decrypt(reply.body, purpose=PURPOSE)
+    except InvalidToken:
+        raise conflict(
+            "reply_unreadable",
+            "The first request with this Idempotency-Key was done, but its response can't be read any more: "
+            "SECRET_KEY has changed. Nothing was repeated. Check the state, then use a new Idempotency-Key.",
+        ) from None
     return HttpResponse(body, status=reply.status, content_type="application/json", headers=headers)
+
+
+def _check_sees(actor: Actor, name: str) -> None:
+    """Raise the HubError of a missing channel if `actor` has no permission in the channel."""
+    channel = Channel.objects.filter(name=name, deleted_at=None).first()
+    if not permissions_if_any(actor, channel):
+        channel_for(actor, name, Permission.READ)
 
 
 def _digest(*parts: str) -> str:

@@ -73,6 +73,8 @@ def _choices(schema: Schema) -> list[Schema]:
     """Return the alternatives of a schema. A list of types is one, too."""
     if isinstance(schema.get("type"), list):
         return [{**schema, "type": kind} for kind in schema["type"]]
+    if "properties" in schema:
+        return []  # its alternatives only say which members are required
     return list(schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or [])
 
 

@@ -3,16 +3,18 @@
 A router of a room is added in hub/urls.py. Its views take the actor from `request.auth`.
 """
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Router, Schema
@@ -23,17 +25,25 @@ from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import actors
 from channels_app.models import User
 from channels_app.rest import idempotency
-from channels_app.rest.conditional import RENDERER, answer_if_changed, calls_check_match
+from channels_app.rest.conditional import RENDERER, answer_if_changed
 from hub.errors import HubError, bad_request, forbidden, not_found, unauthenticated, unprocessable
 from hub.http.middleware import SAFE_METHODS
 from hub.http.request_body import json_object
 
 DESCRIPTION = """\
-Everything that the pages of the hub can do. Send an API key as a bearer token.
+What the pages do for channels, packages, members and teams. Send an API key as a bearer token.
 
 Lists have at most 100 entries a page; `next` is the URL of the next page, or null.
 Errors are problem details (RFC 9457): `code` is for programs, `detail` is a sentence for people.
 """
+
+
+WITHOUT_CSRF = (
+    "Nothing was changed: a change by a session needs its CSRF token. "
+    "Send the value of the cookie 'csrftoken' as X-CSRFToken."
+)
+# An escaped backslash before `u0000` is the text of the escape, and no NUL.
+NUL_IN_JSON = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Problem(Schema):
@@ -50,6 +60,10 @@ class Request(HttpRequest):
     """A request of the API. `auth` is its actor."""
 
     auth: Actor
+
+
+# The extra of an operation that an API key or an application can't do.
+SESSION_ONLY = {"x-session-only": True}
 
 
 def user_of(request: Request) -> User:
@@ -76,11 +90,14 @@ class Credential:
             return actors.actor(request)
         if not request.user.is_authenticated:
             return ANONYMOUS
-        actor = actors.session_actor(request, request.headers.get("X-CSRFToken", ""))
+        csrf_token = request.headers.get("X-CSRFToken", "")
+        refusal = actors.NOT_FROM_HERE if csrf_token else WITHOUT_CSRF
+        actor = actors.session_actor(request, csrf_token, refusal=refusal)
         if not actors.is_fresh(request):
             raise forbidden(
                 "reauthentication_needed",
-                "Your sign-in is not recent enough for a change. Confirm your identity first.",
+                "A change needs a sign-in of the last 15 minutes. Confirm your identity at "
+                f"{settings.HUB_PUBLIC_URL}{reverse('account_reauthenticate')}, or sign in again.",
             )
         return actor
 
@@ -132,7 +149,7 @@ def _completed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseB
             return problem(request, bad_request("nul", "A value contains a NUL character; expected text without any."))
         method, request.method = request.method, "GET" if request.method == "HEAD" else request.method
         try:
-            response = _answer_once(request, lambda: view(request, *args, **kwargs))
+            response = _answer_once(request, kwargs.get("channel"), lambda: view(request, *args, **kwargs))
         finally:
             request.method = method
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -146,15 +163,15 @@ def _completed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseB
 
 def _has_nul(request: HttpRequest) -> bool:
     """Tell whether the query or the JSON holds a NUL character, which PostgreSQL rejects in every text."""
-    return "%00" in request.META.get("QUERY_STRING", "") or b"\\u0000" in request.body
+    return "%00" in request.META.get("QUERY_STRING", "") or NUL_IN_JSON.search(request.body) is not None
 
 
-def _answer_once(request: HttpRequest, run: Callable[[], HttpResponse]) -> HttpResponse:
+def _answer_once(request: HttpRequest, channel: str | None, run: Callable[[], HttpResponse]) -> HttpResponse:
     if request.method != "POST" or "Idempotency-Key" not in request.headers:
         return run()
     try:
         actor = CREDENTIAL(request)
-        return run() if actor == ANONYMOUS else idempotency.answer_once(request, actor, run)
+        return run() if actor == ANONYMOUS else idempotency.answer_once(request, actor, channel, run)
     except HubError as error:
         return problem(request, error)
 
@@ -162,10 +179,6 @@ def _answer_once(request: HttpRequest, run: Callable[[], HttpResponse]) -> HttpR
 def add_router(name: str) -> None:
     """Add the router with this import path. Its module's first line describes its tag in the OpenAPI document."""
     router: Router = import_string(name)
-    for path in router.path_operations.values():
-        for operation in path.operations:
-            if calls_check_match(operation.view_func):
-                operation.openapi_extra = {**(operation.openapi_extra or {}), "x-if-match": True}
     api.add_router("", router)
     summary = (import_module(name.rpartition(".")[0]).__doc__ or "").partition("\n")[0]
     for tag in router.tags or []:
@@ -208,7 +221,13 @@ def _unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Name the first invalid value: 400 if the query or the JSON is malformed, else 422."""
     first: dict[str, Any] = error.errors[0]
-    place = ".".join(str(part) for part in first["loc"])
-    sentence = f"{place}: {first['msg']}."
+    sentence = f"{_place(first['loc'])}: {first['msg'].removeprefix('Value error, ')}."
     is_query = first["loc"][0] in ("query", "path")
     return problem(request, (bad_request if is_query else unprocessable)("invalid_value", sentence))
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    """Return the path of an invalid value in the request, without the name of the view's argument that takes it."""
+    source, inner = location[0], location[2:]
+    has_argument = source == "body" or (bool(inner) and isinstance(inner[0], str))
+    return ".".join(str(part) for part in ((source, *inner) if has_argument else location))

@@ -6,10 +6,10 @@ from ninja import Field, Query, Router, Schema
 
 from channels_app.channels.api import ChannelState
 from channels_app.models import Package
-from channels_app.packages.api import PackageState
+from channels_app.packages.api import PackageState, Text
 from channels_app.rest.pagination import PAGE_MAX, url_with
 from channels_app.rest.service import Request
-from channels_app.search.queries import find_channels, find_packages
+from channels_app.search.queries import Order, find_channels, find_packages, similar_names
 from channels_app.search.views import CHANNELS_ABOVE_PACKAGES
 
 router = Router(tags=["Search"])
@@ -19,6 +19,9 @@ PAGES_MAX = 100
 
 class Search(Schema):
     q: str = Field(max_length=200, description="Words that all occur in the name or the description.")
+    channel: Text = Field("", description="Only packages of this channel.")
+    subdir: Text = Field("", description="Only packages with a file in this subdir.")
+    order: Order = Field("relevance", description="Of the packages.")
     limit: int = Field(25, ge=1, le=PAGE_MAX, description="Packages per page.")
     page: int = Field(1, ge=1, le=PAGES_MAX)
 
@@ -37,9 +40,10 @@ class SearchResult(Schema):
     """The matches that the credential can see."""
 
     channels: list[ChannelState] = Field(
-        description=f"The {CHANNELS_ABOVE_PACKAGES} best matches; `channels?search=` lists all."
+        description=f"The {CHANNELS_ABOVE_PACKAGES} best matches; `channels?search=` lists all. None with a filter."
     )
     packages: list[FoundPackage]
+    similar_names: list[str] = Field(description="Names of packages that the text may mean, if nothing matches.")
     next: str | None = Field(description=f"URL of the next page of packages, up to page {PAGES_MAX}.")
 
 
@@ -47,11 +51,15 @@ class SearchResult(Schema):
 def search(request: Request, query: Query[Search]) -> dict[str, Any]:
     """Search for packages and channels. Only the first page has channels."""
     start = (query.page - 1) * query.limit
-    found = list(find_packages(request.auth, query.q)[start : start + query.limit + 1])
+    matches = find_packages(request.auth, query.q, channel=query.channel, subdir=query.subdir, order=query.order)
+    found = list(matches[start : start + query.limit + 1])
     has_more = len(found) > query.limit and query.page < PAGES_MAX
-    channels = find_channels(request.auth, query.q)
+    is_first = query.page == 1 and not query.channel and not query.subdir
+    channels = list(find_channels(request.auth, query.q)[:CHANNELS_ABOVE_PACKAGES]) if is_first else []
+    is_nothing = is_first and not found and not channels
     return {
-        "channels": channels[:CHANNELS_ABOVE_PACKAGES] if query.page == 1 else [],
+        "channels": channels,
         "packages": found[: query.limit],
+        "similar_names": similar_names(request.auth, query.q) if is_nothing else [],
         "next": url_with(request, page=str(query.page + 1)) if has_more else None,
     }

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from channels_app.channels.channels import routed_words
-from channels_app.identifiers import CHANNEL
+from channels_app.identifiers import CHANNEL, EXTENSIONS, is_subdir
 from hub import protocols
 from hub.errors import HubError, not_found
 from hub.http.middleware import FORMS, SAFE_METHODS, GetResponse, answer, carries_key, is_number_up_to
@@ -88,14 +88,16 @@ def _is_for_clients(request: HttpRequest) -> bool:
 def _cause(path: str, parts: list[str], upload: Upload, start: int | None) -> str:
     """Return the mistake in an address that is nearly correct; empty if it is not recognized."""
     if start is None:
-        return ""
+        return ": the name of a package ends in .conda or .tar.bz2" if _is_other_file(parts) else ""
     if start:
         return f": the client's --url is {settings.HUB_PUBLIC_URL} alone, without {_shown('/'.join(parts[:start]))}"
     if "//" in path:
         return ": two slashes follow each other"
+    if len(parts) == len(upload.endpoint):
+        return ": the name of the channel is missing at its end"
     if upload.too_long and len(parts) > len(upload.route.split("/")):
         return f": {upload.too_long}"
-    return ": there is a slash too many at its end"
+    return ": there is a slash too many at its end" if path.endswith("/") else ""
 
 
 def _channel(parts: list[str], upload: Upload, start: int | None) -> str:
@@ -108,8 +110,15 @@ def _channel(parts: list[str], upload: Upload, start: int | None) -> str:
     return next((name for name in named[:1] if _is_channel(name)), "CHANNEL")
 
 
+def _is_other_file(parts: list[str]) -> bool:
+    """Tell whether this is the path of a file in a subdir that is no package."""
+    is_in_subdir = len(parts) == 3 and _is_channel(parts[0]) and is_subdir(parts[1])
+    return is_in_subdir and not parts[2].endswith(EXTENSIONS)
+
+
 def _is_channel(name: str) -> bool:
-    return name not in routed_words() and CHANNEL.match(name) is not None
+    """Tell whether a client that wrote this name meant a channel: curl appends the name of its file to the URL."""
+    return name not in routed_words() and CHANNEL.match(name) is not None and not name.endswith(EXTENSIONS)
 
 
 def _nearest(parts: list[str]) -> tuple[Upload, int | None]:

@@ -36,6 +36,12 @@ PILLS = {
     "indexed": ("check", "success"),
     "refused": ("circle-x", "error"),
     "failed": ("circle-x", "error"),
+    "running": ("loader-circle", "busy"),
+    "done": ("check", "success"),
+    "rolled_back": ("rotate-ccw", "warning"),
+    "info": ("info", ""),
+    "warning": ("triangle-alert", "warning"),
+    "critical": ("circle-x", "error"),
     "active": ("check", "success"),
     "pending": ("clock", "warning"),
     "expired": ("clock", "error"),
@@ -149,6 +155,12 @@ def pagination(context: dict[str, Any], page: Page[Any]) -> dict[str, Any]:
         "page": page,
         "numbers": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
     }
+
+
+@register.inclusion_tag("parts/turner.html", takes_context=True)
+def turner(context: dict[str, Any], page: Page[Any]) -> dict[str, Any]:
+    """Render links to the previous and the next page, for the top of a list; empty if there is only one page."""
+    return {"request": context["request"], "page": page}
 
 
 @register.inclusion_tag("parts/plot.html")

@@ -11,9 +11,10 @@ from ninja.pagination import paginate
 
 from channels_app.access.permissions import Permission, channel_for, lock_channel
 from channels_app.models import Webhook, WebhookDelivery
-from channels_app.rest.conditional import check_match
+from channels_app.rest.bodies import Body, UserName
+from channels_app.rest.conditional import IF_MATCH, check_match
 from channels_app.rest.pagination import Pages
-from channels_app.rest.service import Request
+from channels_app.rest.service import SESSION_ONLY, Request
 from channels_app.webhooks import queries, webhooks
 
 router = Router(tags=["Webhooks"])
@@ -27,17 +28,13 @@ class WebhookState(Schema):
     events: list[str]
     is_active: bool = Field(description="False: no events are queued or sent.")
     created_at: datetime
-    created_by: str | None
+    created_by: UserName
     failures: int = Field(description="Failed attempts since the last success.")
     failing_since: datetime | None
     pending_count: int = Field(description="Deliveries that wait for an attempt.")
 
-    @staticmethod
-    def resolve_created_by(webhook: Webhook) -> str | None:
-        return webhook.created_by.username if webhook.created_by else None
 
-
-class NewWebhook(Schema):
+class NewWebhook(Body):
     """A webhook to add."""
 
     url: str = Field(max_length=webhooks.URL_MAX_CHARACTERS)
@@ -50,7 +47,7 @@ class AddedWebhook(WebhookState):
     secret: str
 
 
-class WebhookChange(Schema):
+class WebhookChange(Body):
     """Values to change. A value that is left out or null stays as it is."""
 
     url: str | None = Field(None, max_length=webhooks.URL_MAX_CHARACTERS)
@@ -81,9 +78,9 @@ def list_webhooks(request: Request, channel: str) -> QuerySet[Webhook]:
     return queries.of_channel(channel_for(request.auth, channel, Permission.MANAGE))
 
 
-@router.post("/channels/{channel}/webhooks", response={201: AddedWebhook})
+@router.post("/channels/{channel}/webhooks", response={201: AddedWebhook}, openapi_extra=SESSION_ONLY)
 def add_webhook(request: Request, channel: str, new: NewWebhook, response: HttpResponse) -> Status[Any]:
-    """Add a webhook. This requires a session. Only this response shows the secret."""
+    """Add a webhook. Only this response shows the secret."""
     found = channel_for(request.auth, channel, Permission.MANAGE)
     webhook, secret = webhooks.add(actor=request.auth, channel=found, url=new.url, events=new.events)
     response.headers["Location"] = f"{request.path}/{webhook.pk}"
@@ -98,9 +95,11 @@ def get_webhook(request: Request, channel: str, webhook_id: int) -> Webhook:
     return _webhook(request, channel, webhook_id)
 
 
-@router.patch("/channels/{channel}/webhooks/{int:webhook_id}", response=WebhookState)
+@router.patch(
+    "/channels/{channel}/webhooks/{int:webhook_id}", response=WebhookState, openapi_extra=IF_MATCH | SESSION_ONLY
+)
 def change_webhook(request: Request, channel: str, webhook_id: int, change: WebhookChange) -> Webhook:
-    """Change the webhook, or switch it off or on. This requires a session."""
+    """Change the webhook, or switch it off or on."""
     webhook = _webhook(request, channel, webhook_id)
     with transaction.atomic():
         locked = lock_channel(request.auth, webhook.channel, Permission.MANAGE)

@@ -1,6 +1,7 @@
 """Delivery of queued events: in order, with back-off for a day, within limits of time and size.
 
-Two jobs share the work, so that failing and slow receivers delay no others. The delivery of a killed worker is
+Two jobs share the work, so that failing and slow receivers delay no others. In each, the first owners of channels take
+turns: a user with many slow webhooks delays another user's delivery by one attempt. The delivery of a killed worker is
 repeated: a receiver may get a message twice, with the same id.
 """
 
@@ -8,17 +9,20 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import InvalidToken
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, QuerySet, Subquery, Window
+from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
-from channels_app.models import DeliveryState, Webhook, WebhookDelivery
+from channels_app.models import DeliveryState, Member, Role, Webhook, WebhookDelivery
 from channels_app.webhooks import queue, signing, webhooks
 from hub import fetching
 from hub.celery import wake
-from hub.fetching import FetchError
+from hub.fetching import FetchError, PrivateAddressError
 from hub.locks import try_lock
 from hub.sizes import KIB
 
@@ -35,11 +39,25 @@ GIVE_UP_AFTER = timedelta(days=1)
 SWITCH_OFF_AFTER = timedelta(days=3)
 # A job ends after this time and enqueues another one, so that jobs of other kinds are not delayed.
 JOB_S = 20.0
-# The time of one webhook before the next one has its turn.
+# The time of one webhook before the next one has its turn, and of all webhooks before the next query for due ones.
 TURN_S = 5.0
 WEBHOOKS_AT_ONCE = 20
+OWNERS_REMEMBERED = 1000
 
 NEEDS_PATIENCE = Q(failures__gt=0) | Q(is_slow=True)
+# The first owner of a webhook's channel. A channel without one takes turns by itself.
+OWNER = Coalesce(
+    Subquery(
+        Member.objects.filter(channel=OuterRef("channel"), role=Role.OWNER, user__isnull=False)
+        .order_by("pk")
+        .values("user")[:1]
+    ),
+    -1 * F("channel"),
+    output_field=BigIntegerField(),
+)
+ORDER = (F("tried_at").asc(nulls_first=True), F("pk").asc())
+# The ends of the owners' last turns in this process, by the monotonic clock.
+_owners_turns: dict[int, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +92,53 @@ def _work(share: Q, job: str) -> None:
                 return
             if job == queue.WAKE_UP:
                 queue.queue_new_events()
-            found = list(due(share)[:WEBHOOKS_AT_ONCE])
+            found = in_turn(due(share))[:WEBHOOKS_AT_ONCE]
+            turns_end = time.monotonic() + TURN_S
             for webhook in found:
-                _deliver_some(webhook)
+                with queue.postponed_on_error(webhook):
+                    _deliver_some(webhook)
+                _note_turn(webhook)
+                if time.monotonic() > turns_end:
+                    break
         if not found:
             return
     wake(job)
 
 
-def due(share: Q) -> QuerySet[Webhook]:
-    """Select the webhooks with deliveries that may be tried now, those first that have waited longest."""
+def due(share: Q) -> QuerySet[Any]:
+    """Select the webhooks with deliveries that may be tried now, of each owner those that have waited longest.
+
+    They have the `owner` and their `place` among the due webhooks of that owner.
+    """
     pending = WebhookDelivery.objects.filter(webhook=OuterRef("pk"), state=DeliveryState.PENDING)
     ready = queue.active().filter(share, Exists(pending), due_at__lte=timezone.now())
-    return ready.order_by(F("tried_at").asc(nulls_first=True), "pk")
+    placed = ready.annotate(owner=OWNER, place=Window(RowNumber(), partition_by="owner", order_by=ORDER))
+    return placed.filter(place__lte=WEBHOOKS_AT_ONCE).order_by(*ORDER)
+
+
+def in_turn(webhooks: QuerySet[Any]) -> list[Any]:
+    """Return the webhooks in turns of their owners, that owner first who has waited longest."""
+    return sorted(webhooks, key=lambda webhook: (webhook.place, _owners_turns.get(webhook.owner, 0.0)))
+
+
+def _note_turn(webhook: Any) -> None:
+    if len(_owners_turns) >= OWNERS_REMEMBERED:
+        _owners_turns.clear()
+    _owners_turns[webhook.owner] = time.monotonic()
 
 
 def _deliver_some(webhook: Webhook) -> None:
     """Deliver in order until the webhook's turn ends, or an attempt fails."""
     ends = time.monotonic() + TURN_S
     with try_lock(f"webhook-{webhook.pk}") as is_locked:
-        while is_locked and time.monotonic() < ends:
+        while is_locked:
             current = queue.active().filter(pk=webhook.pk, due_at__lte=timezone.now()).select_related("channel").first()
             delivery = current and current.deliveries.filter(state=DeliveryState.PENDING).order_by("pk").first()
             if not current or not delivery:
                 return
             _record(current, delivery, _attempt(current, delivery))
+            if time.monotonic() > ends:
+                return
 
 
 def _attempt(webhook: Webhook, delivery: WebhookDelivery) -> Attempt:
@@ -112,6 +152,10 @@ def _attempt(webhook: Webhook, delivery: WebhookDelivery) -> Attempt:
             body=body,
         )
         answer = fetching.post(webhook.url, body, headers, max_bytes=ANSWER_MAX_BYTES, timeout_s=TIMEOUT_S)
+    except PrivateAddressError:
+        return Attempt(
+            _since(began), error=f"{urlsplit(webhook.url).hostname} has a private address. Use a public one."
+        )
     except FetchError as error:
         return Attempt(_since(began), error=str(error)[:500])
     except InvalidToken:

@@ -4,13 +4,16 @@ Jobs read the audit log; requests write nothing here. An event becomes visible a
 later event. So a job reads the events of the last hours again, and a constraint keeps each from being queued twice.
 """
 
+import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -25,6 +28,9 @@ RETRY = "channels_app.tasks.retry_webhooks"
 COMMIT_MAX = timedelta(hours=1)
 AT_ONCE = 500
 KEPT = timedelta(days=30)
+RETRY_AFTER_ERROR = timedelta(hours=4)
+
+logger = logging.getLogger(__name__)
 
 
 def active() -> QuerySet[Webhook]:
@@ -35,23 +41,38 @@ def queue_new_events() -> None:
     """Queue the new events of all channels."""
     recent = AuditEvent.objects.filter(channel=OuterRef("channel"), created_at__gte=OuterRef("events_since"))
     for webhook in active().filter(Exists(recent)).select_related("channel"):
-        queue_events(webhook)
+        with postponed_on_error(webhook):
+            queue_events(webhook)
+
+
+@contextmanager
+def postponed_on_error(webhook: Webhook) -> Iterator[None]:
+    """Log an unforeseen error and try the webhook again after four hours, so that the others have their turn."""
+    try:
+        yield
+    except Exception:
+        logger.exception("The webhook %s is postponed after an unforeseen error.", webhook.pk)
+        due_at = timezone.now() + RETRY_AFTER_ERROR
+        Webhook.objects.filter(pk=webhook.pk).update(failures=F("failures") + 1, due_at=due_at)
 
 
 def queue_events(webhook: Webhook) -> None:
     """Queue the new events of the webhook's channel."""
-    while len(found := _new_events(webhook)) > 0:
+    last = 0
+    while found := _new_events(webhook, after=last):
         put(webhook, found)
         if len(found) < AT_ONCE:
             break
+        last = found[-1].pk
     # The clock is that of the database, which also sets the times of events.
     before = Now() - COMMIT_MAX
     outdated = Webhook.objects.filter(pk=webhook.pk, events_since__lt=Now() - 2 * COMMIT_MAX)
     outdated.update(events_since=before)
 
 
-def _new_events(webhook: Webhook) -> list[AuditEvent]:
+def _new_events(webhook: Webhook, *, after: int) -> list[AuditEvent]:
     of_kinds = AuditEvent.objects.filter(
+        pk__gt=after,
         channel=webhook.channel,
         action__in=events.actions_of(webhook.events),
         created_at__gte=webhook.events_since,
@@ -72,11 +93,21 @@ def put(webhook: Webhook, found: list[AuditEvent]) -> None:
     )
 
 
-def queue_build(channel: Channel, subdir: str, build_number: int) -> None:
-    """Queue a build of an index, in its transaction, after the events before it."""
+def queue_events_of(channel: Channel) -> list[Webhook]:
+    """Queue the new events of a channel, and return its active webhooks."""
     webhooks = list(active().filter(channel=channel).select_related("channel"))
     for webhook in webhooks:
         queue_events(webhook)
+    return webhooks
+
+
+def queue_build(channel: Channel, subdir: str, build_number: int) -> None:
+    """Queue a build of an index, in its transaction, after the events before it.
+
+    Call queue_events_of() before the transaction: thousands of events, such as those of an import, would block uploads.
+    """
+    webhooks = queue_events_of(channel)
+    for webhook in webhooks:
         if events.INDEX_BUILT in webhook.events:
             data = {"channel": channel.name, "subdir": subdir, "build": build_number}
             delivery(webhook, events.INDEX_BUILT, timezone.now(), data).save()

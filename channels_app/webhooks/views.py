@@ -11,6 +11,7 @@ from channels_app.access.permissions import Actor, Permission, page_channel
 from channels_app.authentication import actors
 from channels_app.models import Webhook
 from channels_app.ui.form_errors import shown_in
+from channels_app.ui.ids import stated_id
 from channels_app.ui.settings_page import page, sent
 from channels_app.webhooks import queries, webhooks
 from channels_app.webhooks.forms import FIELD_OF, WebhookForm
@@ -71,7 +72,7 @@ def _act(request: HttpRequest, actor: Actor, webhook: Webhook, action: str) -> H
                 return _done(request, webhook, "A test is queued. Reload the page to see its answer.")
             case "resend":
                 delivery_id = request.POST.get("delivery", "")
-                delivery = queries.delivery_of(webhook, int(delivery_id) if delivery_id.isdecimal() else 0)
+                delivery = queries.delivery_of(webhook, stated_id(delivery_id))
                 webhooks.resend(actor=actor, delivery=delivery)
                 return _done(request, webhook, "The delivery is queued again. Reload the page to see its answer.")
             case "remove":

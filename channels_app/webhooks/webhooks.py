@@ -153,7 +153,7 @@ def checked_url(url: str) -> str:
         raise unprocessable("bad_url", "Expected a URL such as https://ci.example.org/hook, of printable ASCII.")
     is_internal = parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if parts.scheme != "https" and not (is_internal and parts.scheme == "http"):
-        raise unprocessable("bad_url", "Expected a URL that begins with https://.")
+        raise unprocessable("bad_url", "Expected https://; http:// is only for hosts in HUB_INTERNAL_HOSTS.")
     if "@" in parts.netloc or parts.fragment:
         raise unprocessable("bad_url", "Expected a URL without a password and without a fragment.")
     return url
@@ -162,8 +162,10 @@ def checked_url(url: str) -> str:
 def checked_events(kinds: Iterable[str]) -> list[str]:
     """Return the kinds in the order of KINDS. Raise HubError 422 for an unknown one, or if there is none."""
     chosen = set(kinds)
-    if not chosen or chosen - events.KINDS.keys():
-        raise unprocessable("bad_events", f"Expected one or more of: {', '.join(events.KINDS)}.")
+    unknown = ", ".join(f"'{name}'" for name in sorted(chosen - events.KINDS.keys()))
+    if unknown or not chosen:
+        expected = f"expected one or more of: {', '.join(events.KINDS)}."
+        raise unprocessable("bad_events", f"Found {unknown or 'no events'}; {expected}")
     return [name for name in events.KINDS if name in chosen]
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import IO, Any
@@ -18,12 +18,13 @@ from typing import IO, Any
 import orjson
 from django.conf import settings
 from django.http import HttpRequest
+from gunicorn.http.errors import ParseException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from hub import database, temporary
 from hub.errors import HubError, bad_request, disk_full, too_large, unavailable
 from hub.http.unread_bodies import CHUNK_BYTES, Readable
-from hub.sizes import KIB
+from hub.sizes import KIB, human_size
 from hub.storage import store
 
 ATTESTATION_MAX_BYTES = 64 * KIB
@@ -78,9 +79,9 @@ class Body:
             while wanted := self._next_bytes():
                 try:
                     chunk = self._source.read(wanted)
-                except OSError as error:
+                except (OSError, ParseException) as error:  # a ParseException is about malformed chunks
                     raise bad_request(
-                        "body_cut", f"The body broke off after {self._arrived_bytes} bytes: {error}."
+                        "body_cut", f"The body broke off after {self._arrived_bytes} bytes: {str(error)[:100]}."
                     ) from None
                 if not chunk:
                     break
@@ -107,12 +108,19 @@ def _reading() -> Iterator[None]:
     if settings.HUB_PROXIES:
         yield
         return
-    if not READING.acquire(timeout=READING_WAIT_S):
-        raise unavailable("too_many_uploads", "Too many uploads are running. Nothing was changed; try again.")
+    with slot_of(READING, "uploads", wait_s=READING_WAIT_S):
+        yield
+
+
+@contextmanager
+def slot_of(slots: BoundedSemaphore, kind: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold one of the slots. Raise HubError 503 if none is free within `wait_s`."""
+    if not slots.acquire(timeout=wait_s):
+        raise unavailable("too_many_uploads", f"Too many {kind} are running. Nothing was changed; try again.")
     try:
         yield
     finally:
-        READING.release()
+        slots.release()
 
 
 @contextmanager
@@ -139,25 +147,10 @@ def receive(body: Body, limit_bytes: int, *, form_part: str = "file") -> Iterato
 
 
 @contextmanager
-def receive_chunks(
-    chunks: Iterable[bytes], file_name: str, sha256: str, size_bytes: int, limit_bytes: int
-) -> Iterator[ReceivedFile]:
-    """Write a file that the hub has already to a temporary file, as receive() does with a body."""
-    if size_bytes > limit_bytes:
-        raise _over_limit(limit_bytes)
-    _check_space(size_bytes)
-    database.release_connection()
-    with copied(chunks, file_name, limit_bytes=limit_bytes) as received:
-        yield replace(received, claimed_sha256=sha256)
-
-
-@contextmanager
-def copied(
-    chunks: Iterable[bytes], file_name: str, *, purpose: str = "upload", limit_bytes: int = sys.maxsize
-) -> Iterator[ReceivedFile]:
+def copied(chunks: Iterable[bytes], file_name: str, *, purpose: str = "upload") -> Iterator[ReceivedFile]:
     """Yield a temporary copy of a stored file, in the form of a received one. `purpose` begins its name."""
     with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix(purpose)) as file:
-        sink = _Sink(file, limit_bytes)
+        sink = _Sink(file, sys.maxsize)
         for chunk in chunks:
             sink.write(chunk)
         file.flush()
@@ -279,7 +272,7 @@ class _Form:
     def _extend(self, name: str, chunk: bytearray | bytes) -> None:
         limit_bytes = ATTESTATION_MAX_BYTES if name == "attestation" else FIELD_MAX_BYTES
         if len(self.small[name]) + len(chunk) > limit_bytes:
-            raise too_large("part_too_large", f"The form's part '{name[:60]}' is over {limit_bytes:,} bytes.")
+            raise too_large("part_too_large", f"The form's part '{name[:60]}' is over {human_size(limit_bytes)}.")
         self.small[name] += bytes(chunk)
 
 
@@ -304,6 +297,6 @@ def _length_missing() -> HubError:
 def _over_limit(limit_bytes: int) -> HubError:
     return too_large(
         "too_large",
-        f"The package is larger than this channel's limit of {limit_bytes:,} bytes. "
+        f"The package is larger than this channel's limit of {human_size(limit_bytes)}. "
         "An owner can raise it in the channel's settings, an administrator also HUB_MAX_UPLOAD_BYTES.",
     )

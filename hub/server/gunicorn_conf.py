@@ -23,6 +23,8 @@ loglevel = "warning"
 # Longer than clients keep an idle connection (90 s in rattler's reqwest). If the hub closed it first, a request could
 # be on its way, and the client would fail with "connection closed before message completed".
 keepalive = 120
+# The maximum of gunicorn: a client can wait for 100 files by their checksums in one URL of 7,300 characters.
+limit_request_line = 8190
 
 
 def on_starting(server: Any) -> None:

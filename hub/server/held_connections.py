@@ -21,6 +21,8 @@ from hub.server.holding import HOLD, Hold
 # Half of the connections that gunicorn allows each process.
 HELD_MAX = 500
 LOOK_S = 0.1
+# Python switches between busy threads every 5 ms only, so each answer gives way to the requests of others.
+PAUSE_S = 0.002
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +94,7 @@ class HeldConnections:
                 )
 
     def _answer(self, connection: Any) -> Any:
+        time.sleep(PAUSE_S)
         held, connection.held = connection.held, None
         self._last.hold = held.hold
         try:

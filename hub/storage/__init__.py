@@ -79,6 +79,12 @@ class Store(Protocol):
         The file of a Path stays. The store may link to it and set its mode and time, so don't write to it again.
         """
 
+    def copy(self, source: str, target: str) -> None:
+        """Copy the package `source` to the key `target` within the store, as put() does. No byte comes to the hub.
+
+        Raise NotInStore if there is no `source`.
+        """
+
     def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
         """Return the bytes `first` to `last`, inclusive, as in HTTP's Range.
 

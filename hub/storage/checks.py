@@ -96,6 +96,19 @@ def misses(target: ProbeTarget) -> str:
     raise StoreError("A file that was never written is reported as existing.")
 
 
+def copies(target: ProbeTarget) -> str:
+    try:
+        target.store.copy(target.key("small"), target.key("copied"))
+        copied = target.read("copied")
+    except StoreError as error:
+        raise LimitError(
+            f"The store can't copy a file ({error}): no file can be promoted to another channel."
+        ) from None
+    if copied != b"0123456789":
+        raise StoreError("A copy within the store has other bytes than its source.")
+    return "Files can be copied within the store."
+
+
 def lists(target: ProbeTarget) -> str:
     for name in ("list/a", "list/b/c", "lists"):
         target.store.put(target.key(name), b"x")
@@ -151,6 +164,7 @@ PROBES: dict[str, Probe] = {
     "range": ranges,
     "overwrite": overwrites,
     "missing key": misses,
+    "copy": copies,
     "list": lists,
     "delete": deletes,
     "large file": takes_large_files,

@@ -42,6 +42,13 @@ class FolderStore:
                 temporary.unlink(missing_ok=True)
             _flush(target.parent)
 
+    def copy(self, source: str, target: str) -> None:
+        path = self._path(source)
+        with as_store_error("copy", source, OSError):
+            if not path.is_file():
+                raise NotInStore(source)
+        self.put(target, path)
+
     def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
         check_range(key, first, last)
         path = self._path(key)

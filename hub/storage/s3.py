@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.utils.http import content_disposition_header
@@ -16,10 +17,12 @@ from s3transfer.constants import ALLOWED_DOWNLOAD_ARGS
 from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
+from hub.sizes import MIB
 from hub.storage import Chunks, NotInStore, Stat, StoreError, as_store_error, check_range, checked, checked_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 # Defaults for options that AWS_S3_CLIENT_CONFIG does not set.
 CLIENT_DEFAULTS = Config(
@@ -31,6 +34,9 @@ CLIENT_DEFAULTS = Config(
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
+PACKAGE_TYPE = "application/octet-stream"
+# S3 copies at most 5 GiB by one request. Smaller parts end before the read timeout.
+COPY_CONFIG = TransferConfig(multipart_threshold=256 * MIB, multipart_chunksize=256 * MIB, use_threads=False)
 
 _ABSENT_CODES = ("NoSuchKey", "404")  # a response to HEAD has no body with the name of the error
 # KeyError: a response without a header that S3 promises.
@@ -44,7 +50,7 @@ class S3Store:
         self._bucket: str = self._storage.bucket_name
         self._location: str = checked_folder(self._storage.location)
 
-    def put(self, key: str, source: Path | bytes, *, content_type: str = "application/octet-stream") -> None:
+    def put(self, key: str, source: Path | bytes, *, content_type: str = PACKAGE_TYPE) -> None:
         name = self._location + checked(key)
         options = {**self._write_options(key), "ContentType": content_type}
         with _as_store_error("put", key):
@@ -65,6 +71,14 @@ class S3Store:
                     return False
                 raise
         return True
+
+    def copy(self, source: str, target: str) -> None:
+        name = self._location + checked(target)
+        origin: CopySourceTypeDef = {"Bucket": self._bucket, "Key": self._location + checked(source)}
+        options = {**self._write_options(target), "ContentType": PACKAGE_TYPE, "MetadataDirective": "REPLACE"}
+        options |= {f"CopySource{key}": value for key, value in options.items() if key.startswith("SSECustomer")}
+        with _as_store_error("copy", source):
+            self._client.copy(origin, self._bucket, name, ExtraArgs=options, Config=COPY_CONFIG)
 
     def open(self, key: str, *, first: int = 0, last: int | None = None) -> Chunks:
         check_range(key, first, last)

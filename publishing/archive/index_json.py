@@ -148,6 +148,8 @@ def _renamed(index: dict[str, Any], file_name: FileName) -> str:
     parts = [index.get(key) for key in ("name", "version", "build")]
     if file_name.extension == ".conda" or not all(isinstance(part, str) for part in parts):
         return "build the package again"
+    if "-" in f"{parts[1]}{parts[2]}":
+        return "a version or a build has no '-'; build the package again"
     return f"the file was renamed: upload it as {quote('-'.join(map(str, parts)) + file_name.extension)}"
 
 

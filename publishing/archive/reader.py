@@ -63,7 +63,7 @@ class PackageInfo:
     `features` are the facts of CEP 38 that hold. `warnings` are sentences for people.
 
     `files` are paths and sizes of the first thousands of files outside info/; `file_count` counts all of them.
-    `licences` are licence files with their texts.
+    `licences` and `recipe` are text files with their texts.
     """
 
     file_name: str
@@ -82,6 +82,7 @@ class PackageInfo:
     files: tuple[tuple[str, int], ...]
     file_count: int
     licences: tuple[tuple[str, str], ...]
+    recipe: tuple[tuple[str, str], ...]
 
 
 def read(path: Path, file_name: str, limits: Limits = Limits()) -> PackageInfo:  # noqa: B008 (immutable)
@@ -255,7 +256,8 @@ def _package_info(file_name: FileName, found: _Documents, tree: Tree) -> Package
         features=tuple(_features(file_name.name, tree)),
         files=tuple(tree.files),
         file_count=tree.file_count,
-        licences=tuple(tree.licences.texts),
+        licences=tuple(tree.licences.found),
+        recipe=tuple(tree.recipe.found),
         warnings=(*found.warnings, *_warnings(file_name, index, tree)),
     )
 

@@ -7,10 +7,10 @@ from publishing.archive import listing, old_lists, paths, system_names, whole
 from publishing.archive.compression import Part
 from publishing.archive.contents import Contents
 from publishing.archive.errors import BadPackage, over_limit
-from publishing.archive.licences import Licences
 from publishing.archive.limits import Limits
 from publishing.archive.nodes import NOTHING, Node, NodeSource, node
 from publishing.archive.tar import Member, MemberKind, TarReader
+from publishing.archive.texts import Texts, is_licence, is_recipe
 from publishing.wording import quote
 
 INFO_DIRECTORY = "info"
@@ -52,7 +52,8 @@ class Tree:
         self._files_room = FILES_MAX_CHARACTERS
         self.file_count = 0
         self.has_paths_json = False
-        self.licences = Licences()
+        self.licences = Texts(is_licence)
+        self.recipe = Texts(is_recipe)
         self.warnings: list[str] = []
         self._nodes: dict[bytes, Node] = {}
         self._limits = limits
@@ -223,6 +224,7 @@ class Tree:
         if path == old_lists.FILES and place is NodeSource.WHOLE and member.size_bytes <= old_lists.FILES_MAX_BYTES:
             self.documents[path] = b"".join(iter(lambda: reader.read(MIB), b""))
         self.licences.take(path, member, reader)
+        self.recipe.take(path, member, reader)
 
     def _read_document(self, path: str, member: Member, reader: TarReader) -> None:
         """Keep the documents that `publishing.archive.reader` parses, and read the entries of info/paths.json."""

@@ -144,7 +144,7 @@ def _add(actor: Actor, artifact: Artifact, sidecar: Sidecar) -> bool:
     check_still_allowed(actor, artifact.channel, Permission.UPLOAD)
     if not record(artifact, sidecar):
         return False
-    target = f"{artifact.subdir}/{artifact.file_name}"
+    target = artifact.path
     log.record(Action.ARTIFACT_ATTEST, by=actor, channel=artifact.channel, target=target)
     builds.schedule_build(artifact.channel, artifact.subdir, [artifact.package.name])
     return True

@@ -1,5 +1,7 @@
 """The in-toto statement of a publish attestation (CEP 27)."""
 
+import base64
+import json
 from typing import Any
 
 from hub.sizes import KIB
@@ -26,6 +28,13 @@ def check(payload_type: str, payload: bytes, *, file_name: str, sha256: str, cha
     _check_types(statement)
     _check_subject(statement.get("subject"), file_name, sha256)
     _check_channel(statement.get("predicate"), channel_url)
+
+
+def target_channel(verified_bundle: str) -> str | None:
+    """Return the URL of the channel that the statement of a verified bundle names; None if it names none."""
+    payload = base64.b64decode(json.loads(verified_bundle)["dsseEnvelope"]["payload"])
+    predicate = json.loads(payload).get("predicate")
+    return None if predicate is None else str(predicate["targetChannel"])
 
 
 def _check_types(statement: dict[str, Any]) -> None:

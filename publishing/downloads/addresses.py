@@ -4,6 +4,7 @@ A browser that opens the URL of a channel or subdir is redirected to the channel
 or missing: only the page checks access, so the redirect reveals nothing. Clients get an error message.
 """
 
+import re
 from contextlib import suppress
 from http import HTTPStatus
 from typing import NoReturn
@@ -25,6 +26,8 @@ from hub.http.middleware import is_browser
 from publishing.downloads.views import channel_file
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# A subdir, a label or a subdir of a label; all of them are no files.
+FOLDER = re.compile(r"(?:label/[^/]+(?:/|\Z))?(?P<subdir>[^/]+)?/?\Z")
 # Catch-all routes: a match doesn't show that the URL exists.
 TAKES_ANYTHING = ("reserved-word", "channel-address", "channel-file")
 
@@ -50,10 +53,10 @@ def channel_page(request: HttpRequest, channel: str, subdir: str = "") -> HttpRe
 @csrf_exempt
 @bounds_own_body
 def below_channel(request: HttpRequest, channel: str, path: str) -> HttpResponseBase:
-    """Answer `/CHANNEL/…`: redirect a browser from a subdir to the page, and treat every other path as a file."""
-    if "/" not in path[:-1]:
-        subdir = path.removesuffix("/").lower()
-        if is_subdir(subdir) and (page := channel_page(request, channel, subdir)):
+    """Answer `/CHANNEL/…`: redirect a browser from a subdir or a label to the page, and treat other paths as files."""
+    if folder := FOLDER.match(path):
+        subdir = (folder["subdir"] or "").lower()
+        if (not subdir or is_subdir(subdir)) and (page := channel_page(request, channel, subdir)):
             return page
     try:
         return channel_file(request, channel, path)

@@ -1,5 +1,6 @@
 """GET, HEAD and OPTIONS below a channel's URL: authentication, access, and the lookup of the file."""
 
+import re
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from django.http.response import HttpResponseBase
 from channels_app.access.permissions import Permission
 from channels_app.access.revision import IS_CURRENT
 from channels_app.authentication import decision_cache
-from channels_app.identifiers import KNOWN_SUBDIRS, SUBDIR_MAX_CHARACTERS, is_subdir
+from channels_app.identifiers import KNOWN_SUBDIRS, LABEL_MAX_CHARACTERS, MAIN_LABEL, SUBDIR_MAX_CHARACTERS, is_subdir
 from channels_app.models import Channel, Removal
 from channels_app.packages import download_counts
 from channels_app.packages.queries import no_such_file
@@ -22,13 +23,21 @@ from publishing.downloads.cross_origin import headers as cross_origin_headers
 from publishing.downloads.cross_origin import preflight_headers
 from publishing.downloads.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 from publishing.index import empty_files, repodata, shards
+from publishing.models import SubdirIndex
 
 # SQL, because it runs at every request: the ORM would take ten times as long to build the query and the model.
 PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, indexed_timestamp, removal FROM channels_app_artifact
 WHERE channel_id = %s AND subdir = %s AND file_name = %s"""
+HAS_LABEL = """AND EXISTS (SELECT 1 FROM channels_app_label_artifacts x JOIN channels_app_label l ON l.id = x.label_id
+WHERE x.artifact_id = channels_app_artifact.id AND l.name = %s)"""
 # The time as text: SQLite's driver would parse it with regular expressions, which is wasted for a 304.
-BUILT = """SELECT etag, current_etag, CAST(built_at AS TEXT) FROM publishing_subdirindex
+BUILT = """SELECT etag, current_etag, CAST(built_at AS TEXT), is_patched FROM publishing_subdirindex
 WHERE channel_id = %s AND subdir = %s"""
+# The index of a label, which may have none in a subdir.
+BUILT_OF_LABEL = """SELECT i.etag, i.current_etag, CAST(i.built_at AS TEXT), i.is_patched FROM channels_app_label l
+LEFT JOIN publishing_subdirindex i ON i.channel_id = l.channel_id AND i.subdir = %s
+WHERE l.channel_id = %s AND l.name = %s"""
+LABEL_PATH = re.compile(r"label/([^/]+)/(.*)\Z", re.DOTALL)
 
 
 class StaleDecision(Exception):  # noqa: N818
@@ -102,19 +111,33 @@ def _is_download(request: HttpRequest, response: HttpResponseBase) -> bool:
 
 
 def _find(lookup: ChannelLookup, path: str) -> File:
+    label = ""
+    if match := LABEL_PATH.match(path):
+        label, path = match[1], match[2]
+        label = "" if label == MAIN_LABEL else label
     if path in repodata.CHANNEL_FILES:
-        return _index_file(lookup, "", path)
+        return _channel_file(lookup, label, path)
     subdir, _, name = path.partition("/")
     if not is_subdir(subdir):
         raise not_found("no_such_file", f"'{lookup.channel}' has no '{path}'; expected <subdir>/<file>{_hint(path)}.")
-    if name in repodata.SUBDIR_FILES:
-        return _index_file(lookup, subdir, name)
+    if name in repodata.SUBDIR_FILES or name in repodata.UNPATCHED_FILES:
+        return _index_file(lookup, label, subdir, name)
     if shard := shards.SHARD.match(name):
-        lookup.row("SELECT 1 WHERE TRUE")
-        return File(etag=shard[1], caching=NEVER_CHANGES, key=f"{lookup.channel.name}/{path}", may_be_gone=True)
+        _check_label(lookup, label)
+        key = f"{lookup.channel.name}/{SubdirIndex.place(label, path)}"
+        return File(etag=shard[1], caching=NEVER_CHANGES, key=key, may_be_gone=True)
     if sidecar := repodata.SIDECAR.match(name):
-        return _sidecar(lookup, subdir, sidecar[1], sidecar[2])
-    return _artifact(lookup, subdir, name)
+        return _sidecar(lookup, label, subdir, sidecar[1], sidecar[2])
+    return _artifact(lookup, label, subdir, name)
+
+
+def _channel_file(lookup: ChannelLookup, label: str, name: str) -> File:
+    """Return a file of the whole channel. Of them, a label has its channel's notices."""
+    if label and name != repodata.NOTICES:
+        raise not_found("no_such_file", f"Labels have no {name}; it is at /{lookup.channel}/{name}.")
+    if label:
+        _check_label(lookup, label)
+    return _index_file(lookup, "", "", name)
 
 
 def _hint(path: str) -> str:
@@ -127,14 +150,16 @@ def _hint(path: str) -> str:
     return f", and '{word}' is not a subdir such as {near}"
 
 
-def _index_file(lookup: ChannelLookup, subdir: str, name: str) -> File:
+def _index_file(lookup: ChannelLookup, label: str, subdir: str, name: str) -> File:
     """Return the file of the last build, or an empty index file before the first build."""
     content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
     is_also_zst = name in repodata.ALSO_AS_ZST
-    newest, current, built_at = lookup.row(BUILT, lookup.channel.pk, subdir) or ("", "", None)
+    newest, current, built_at, is_patched = _build(lookup, label, subdir)
     etag = current if name in repodata.CURRENT_FILES else newest
     if etag:
-        key = f"{lookup.channel.name}/{subdir}/{name}" if subdir else f"{lookup.channel.name}/{name}"
+        if name in repodata.UNPATCHED_FILES and not is_patched:
+            name = name.replace(repodata.FROM_PACKAGES, repodata.REPODATA)
+        key = "/".join(filter(None, (lookup.channel.name, SubdirIndex.place(label, subdir), name)))
         # The time of an older build of current_repodata.json is not stored.
         modified = int(built.timestamp()) if etag == newest and (built := moment(built_at)) else 0
         return File(etag, CHECK_EACH_TIME, content_type, key=key, modified=modified, is_also_zst=is_also_zst)
@@ -146,9 +171,35 @@ def _index_file(lookup: ChannelLookup, subdir: str, name: str) -> File:
     return File("empty", CHECK_EACH_TIME, content_type, content=content, modified=modified, is_also_zst=is_also_zst)
 
 
-def _sidecar(lookup: ChannelLookup, subdir: str, name: str, sha256: str | None) -> File:
+def _build(lookup: ChannelLookup, label: str, subdir: str) -> tuple[str, str, str | None, bool]:
+    """Return the two ETags, the time and `is_patched` of the index. A label has an empty index in every subdir."""
+    if not label:
+        return lookup.row(BUILT, lookup.channel.pk, subdir) or ("", "", None, False)
+    row = lookup.row(BUILT_OF_LABEL, SubdirIndex.place(label, subdir), lookup.channel.pk, label)
+    if row is None:
+        raise _no_such_label(lookup, label)
+    newest, current, built_at, is_patched = row
+    return newest or "", current or "", built_at, bool(is_patched)
+
+
+def _check_label(lookup: ChannelLookup, label: str) -> None:
+    """Raise HubError 404 if the channel has no such label. It also checks the access decision."""
+    if not label:
+        lookup.row("SELECT 1 WHERE TRUE")
+    elif (
+        lookup.row("SELECT 1 FROM channels_app_label WHERE channel_id = %s AND name = %s", lookup.channel.pk, label)
+        is None
+    ):
+        raise _no_such_label(lookup, label)
+
+
+def _no_such_label(lookup: ChannelLookup, label: str) -> HubError:
+    return not_found("no_such_label", f"'{lookup.channel}' has no label '{label[:LABEL_MAX_CHARACTERS]}'.")
+
+
+def _sidecar(lookup: ChannelLookup, label: str, subdir: str, name: str, sha256: str | None) -> File:
     """Return the attestations sidecar of a file (CEP 50): the state with `sha256`, or the current one."""
-    published = _published(lookup, subdir, name)
+    published = _published(lookup, label, subdir, name)
     if not published.attestations_sha256:
         raise not_found("no_attestation", f"'{subdir}/{name}' has no attestation.")
     wanted = sha256 or published.attestations_sha256
@@ -161,8 +212,8 @@ def _sidecar(lookup: ChannelLookup, subdir: str, name: str, sha256: str | None) 
     )
 
 
-def _artifact(lookup: ChannelLookup, subdir: str, name: str) -> File:
-    published = _published(lookup, subdir, name)
+def _artifact(lookup: ChannelLookup, label: str, subdir: str, name: str) -> File:
+    published = _published(lookup, label, subdir, name)
     return File(
         etag=published.sha256,
         caching=CHECK_EACH_TIME if lookup.channel.allow_overwrite else NEVER_CHANGES,
@@ -173,11 +224,13 @@ def _artifact(lookup: ChannelLookup, subdir: str, name: str) -> File:
     )
 
 
-def _published(lookup: ChannelLookup, subdir: str, name: str) -> PublishedFile:
-    row = lookup.row(PUBLISHED, lookup.channel.pk, subdir, name)
+def _published(lookup: ChannelLookup, label: str, subdir: str, name: str) -> PublishedFile:
+    """Return the file with this label, whose bytes are those of its own address. `main` has every file, as there."""
+    values = (lookup.channel.pk, subdir, name)
+    row = lookup.row(f"{PUBLISHED} {HAS_LABEL}", *values, label) if label else lookup.row(PUBLISHED, *values)
     if row is None:
         raise no_such_file(lookup.channel, subdir, name)
-    *values, removal = row
+    *columns, removal = row
     if removal == Removal.DELETED:
         raise not_found("deleted", f"'{subdir}/{name}' was deleted from '{lookup.channel}'.")
-    return PublishedFile(*values)
+    return PublishedFile(*columns)

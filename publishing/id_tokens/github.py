@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib import parse
 
+from publishing.id_tokens import pasted_addresses
 from publishing.id_tokens.claims import BadToken, Claims, Code, Field, TokenProvenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
 from publishing.wording import quote
@@ -23,7 +24,9 @@ STRANGERS_EVENTS = {
 }
 
 REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
-COPIED_REPOSITORY = rf"https://github\.com/({REPOSITORY}?)(?:\.git)?/?"
+HOSTS = re.compile(r"github\.com|[a-z0-9-]+\.ghe\.com")
+# The path or address of a workflow, of its page of runs, or of its claim with @REF.
+COPIED_WORKFLOW = re.compile(r"(?:.*/)?(?:\.github|actions)/workflows/([^/?#]+?\.ya?ml)(?:[@?#].*)?")
 WORKFLOW = r"[^/\x00-\x1f\x7f]+\.ya?ml"
 REF = r"refs/[^\x00-\x20\x7f]+"
 COMMIT = r"[0-9a-f]{40,64}"
@@ -102,12 +105,13 @@ class GitHub(Provider):
     has_token_id = True
 
     def clean(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Accept also the URL of the repository, and the workflow's path in it, as people copy them."""
+        """Accept also addresses of the repository and its pages, and of the workflow, as people copy them."""
         copied = dict(values)
-        if found := re.fullmatch(COPIED_REPOSITORY, copied.get("repository", "").strip()):
-            copied["repository"] = found[1]
-        if "workflow" in copied:
-            copied["workflow"] = copied["workflow"].strip().removeprefix(WORKFLOWS)
+        host, path = pasted_addresses.host_and_path(copied.get("repository", ""))
+        if HOSTS.fullmatch(host):
+            copied["repository"] = pasted_addresses.first_two(path)
+        if found := COPIED_WORKFLOW.fullmatch(copied.get("workflow", "").strip()):
+            copied["workflow"] = found[1]
         return super().clean(copied)
 
     def refuse(self, claims: Claims) -> None:

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 from urllib import parse
 
+from publishing.id_tokens import pasted_addresses
 from publishing.id_tokens.claims import BadToken, Claims, Code, Field, TokenProvenance, lower, text_claim
 from publishing.id_tokens.provider import Provider, document_id, events_field, https_url, strip_ref
 from publishing.wording import quote
 
 PROJECT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+"
 CONFIG = r"(?!/)(?!.*//)[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]\.ya?ml"
+OTHER_HOSTS = ("github.com", "bitbucket.org", "codeberg.org")
+# A page of the file at a branch or tag without a slash.
+COPIED_CONFIG = re.compile(r".+/-/(?:blob|raw|edit)/[^/]+/(.+)")
 MERGE_REQUEST = "merge_request_event"
 # Only users who may push, or who have a token, start these. https://docs.gitlab.com/ci/jobs/job_rules/#ci_pipeline_source-predefined-variable
 USUAL_SOURCES = ("push", "web", "webide", "schedule", "api", "trigger", "pipeline")
@@ -74,6 +78,17 @@ class GitLab(Provider):
     optional_claims = ("environment", "ref_protected", "job_project_id", "ref", "ref_type", "pipeline_id", "job_id")
     max_lifetime_s = 24 * 60 * 60
     has_token_id = True
+
+    def clean(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Accept also addresses of the project and its pages, and of the configuration file, as people copy them."""
+        copied = dict(values)
+        host, path = pasted_addresses.host_and_path(copied.get("project", ""))
+        if host and host not in OTHER_HOSTS:
+            copied["project"] = path.partition("/-/")[0]
+        _, path = pasted_addresses.host_and_path(copied.get("workflow", ""))
+        if found := COPIED_CONFIG.fullmatch(path):
+            copied["workflow"] = found[1]
+        return super().clean(copied)
 
     def refuse(self, claims: Claims) -> None:
         if text_claim(claims, "job_project_id") not in ("", claims["project_id"]):

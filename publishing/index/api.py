@@ -86,7 +86,7 @@ def wait(request: Request, channel: str, awaited: Query[AwaitedFiles]) -> dict[s
         request.META[HOLD] = Hold(pending, waiting.are_ready, ends_at)
         sentence = f"The index of '{found}' has not all of the files yet; ask again."
         raise HubError(408, "not_indexed_yet", sentence, {"Retry-After": "1"})
-    return {"files": files}
+    return {"files": list({(file.subdir, file.file_name): file for file in files}.values())}
 
 
 def _files(request: HttpRequest, name: str, place: waiting.Place) -> tuple[Channel, list[waiting.AwaitedFile]]:
@@ -103,4 +103,4 @@ def _files(request: HttpRequest, name: str, place: waiting.Place) -> tuple[Chann
 @paginate(Pages, ordering=("subdir",))
 def list_indexes(request: Request, channel: str) -> QuerySet[SubdirIndex]:
     """List the indexes of the channel's subdirs, with their builds and lags."""
-    return SubdirIndex.objects.filter(channel=channel_for(request.auth, channel, Permission.READ))
+    return SubdirIndex.objects.filter(channel=channel_for(request.auth, channel, Permission.READ), label="")

@@ -10,13 +10,13 @@ worker leaves no index stale.
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, F, Max, Min, QuerySet
+from django.db.models import Case, Count, F, Max, Min, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,9 +26,10 @@ from hub.celery import wake
 from hub.locks import try_lock
 from hub.observability import metrics
 from hub.storage import store
-from publishing.index import channel_files, fragments, repodata, shards, writer
+from publishing.index import channel_files, fragments, marks, repodata, shards, writer
+from publishing.index.marks import NAMES_AT_ONCE
 from publishing.index.repodata import Layout, Revision
-from publishing.models import IndexedName, SubdirIndex
+from publishing.models import ChannelRelations, IndexedName, SubdirIndex
 
 WHOLE_CHANNEL = ""
 BUILD = "publishing.tasks.build_stale_indexes"
@@ -40,20 +41,6 @@ WHOLE_CHANNEL_SHARE = 20
 WHOLE_CHANNEL_PAUSE_MAX_S = 60.0
 # More names than one build has time for.
 NAMES_MAX = 5000
-# Old versions of SQLite accept at most 999 values in a query.
-NAMES_AT_ONCE = 500
-
-# SQL instead of the ORM: a single statement is atomic among concurrent changes.
-MARK_INDEX = """INSERT INTO publishing_subdirindex AS mine
-(channel_id, subdir, requested_revision, requested_at, built_revision, builds, etag, current_etag)
-VALUES (%s, %s, 1, %s, 0, 0, '', '')
-ON CONFLICT (channel_id, subdir) DO UPDATE SET requested_revision = mine.requested_revision + 1,
-requested_at = CASE WHEN mine.requested_revision > mine.built_revision THEN mine.requested_at
-ELSE excluded.requested_at END
-RETURNING *"""
-MARK_NAMES = """INSERT INTO publishing_indexedname AS mine (index_id, name, changed, removes, shard_sha256)
-VALUES (%s, %s, %s, %s, '')
-ON CONFLICT (index_id, name) DO UPDATE SET changed = excluded.changed, removes = mine.removes OR excluded.removes"""
 
 _woken_again_at = 0.0
 # Index id → time when it is due, for failed builds that the database could not record.
@@ -62,25 +49,63 @@ delayed_builds: dict[int, datetime] = {}
 logger = logging.getLogger(__name__)
 
 
-@transaction.atomic(savepoint=False)
-def mark_stale(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> SubdirIndex:
-    """Mark the index stale for `names`, in the transaction of the change.
+def schedule_build(
+    channel: Channel,
+    subdir: str,
+    names: Sequence[str],
+    *,
+    removes: bool = False,
+    labels: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Mark the index stale and enqueue a build after the commit, unless one was enqueued a moment ago.
 
-    `removes`: the change takes artifacts out of the index. Such names are built before others.
+    `labels`: label → names that change in its index; by default the indexes of all labels that have one of the names.
     """
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
-    [index] = SubdirIndex.objects.raw(MARK_INDEX, [channel.pk, subdir, now])
-    index.channel = channel
-    with connection.cursor() as cursor:
-        cursor.executemany(MARK_NAMES, [(index.pk, name, index.requested_revision, removes) for name in names])
-    return index
+    if labels:
+        marks.lock_for_labels(channel, subdir)
+    index = marks.mark_stale(channel, subdir, names, removes=removes)
+    if labels is None:
+        labels = marks.names_by_label(index, names) if index.has_labels else {}
+    _wake([index, *_mark_labels(channel, subdir, labels, removes=removes)])
 
 
-def schedule_build(channel: Channel, subdir: str, names: Iterable[str], *, removes: bool = False) -> None:
-    """Mark the index stale and enqueue a build after the commit, unless one was enqueued a moment ago."""
-    index = mark_stale(channel, subdir, names, removes=removes)
-    if index.requested_revision == index.built_revision + 1 or _may_wake_again(index):
+def schedule_label_builds(
+    channel: Channel, subdir: str, labels: Mapping[str, Sequence[str]], *, removes: bool = False
+) -> None:
+    """Mark only indexes of labels stale, and enqueue a build. `labels`: label → names that change in its index.
+
+    The lock on the channel's own index makes a change of the same names in that index wait; it then finds these labels.
+    """
+    marks.lock_for_labels(channel, subdir)
+    _wake(_mark_labels(channel, subdir, labels, removes=removes))
+
+
+def empty_label(channel: Channel, label: str) -> None:
+    """Mark every name in the indexes of a deleted label stale, so that a new label of this name begins empty."""
+    for index in SubdirIndex.objects.filter(channel=channel, label=label).order_by("subdir"):
+        marked = marks.mark_stale(channel, index.platform, [], label=label)
+        index.names.update(changed=marked.requested_revision, removes=True)
+
+
+def _mark_labels(
+    channel: Channel, subdir: str, labels: Mapping[str, Sequence[str]], *, removes: bool
+) -> list[SubdirIndex]:
+    return [marks.mark_stale(channel, subdir, labels[label], removes=removes, label=label) for label in sorted(labels)]
+
+
+def _wake(indexes: Iterable[SubdirIndex]) -> None:
+    if any(index.requested_revision == index.built_revision + 1 or _may_wake_again(index) for index in indexes):
         transaction.on_commit(partial(wake, BUILD))
+
+
+def schedule_channel_files() -> None:
+    """Mark the files of every whole channel stale, and enqueue a build after the commit."""
+    rows = SubdirIndex.objects.filter(subdir=WHOLE_CHANNEL)
+    # Locked in order, so that two such changes don't deadlock.
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    is_stale = When(requested_revision__gt=F("built_revision"), then=F("requested_at"))
+    rows.update(requested_at=Case(is_stale, default=Now()), requested_revision=F("requested_revision") + 1)
+    transaction.on_commit(partial(wake, BUILD))
 
 
 def _may_wake_again(index: SubdirIndex) -> bool:
@@ -103,13 +128,13 @@ def open_channel(channel: Channel) -> list[SubdirIndex]:
         return (
             []
             if channel.indexes.exists()
-            else [mark_stale(channel, subdir, []) for subdir in ("noarch", WHOLE_CHANNEL)]
+            else [marks.mark_stale(channel, subdir, []) for subdir in ("noarch", WHOLE_CHANNEL)]
         )
 
 
 def rebuild(index: SubdirIndex) -> None:
     """Rebuild every fragment and file of `index` from the database alone."""
-    mark_stale(index.channel, index.subdir, all_names(index))
+    marks.mark_stale(index.channel, index.platform, all_names(index), label=index.label)
     build_until_current(index.pk)
 
 
@@ -117,14 +142,14 @@ def all_names(index: SubdirIndex) -> list[str]:
     """Return every name that the index has or should have: of artifacts, and of fragments without artifacts."""
     packages = Package.objects.filter(channel=index.channel)
     if index.subdir != WHOLE_CHANNEL:
-        packages = packages.filter(artifacts__subdir=index.subdir)
+        packages = packages.filter(artifacts__in=fragments.artifacts_of(index))
     found = packages.values_list("name").union(index.names.values_list("name"), index.fragments.values_list("name"))
     return sorted(name for (name,) in found)
 
 
 def build_channel(channel: Channel) -> None:
     """Build every stale index: first the subdirs, then the files of the whole channel, which are made from them."""
-    for index in channel.indexes.exclude(subdir=WHOLE_CHANNEL):
+    for index in channel.indexes.exclude(subdir=WHOLE_CHANNEL).order_by("pk"):
         build_until_current(index.pk)
     for index in channel.indexes.filter(subdir=WHOLE_CHANNEL):
         build_until_current(index.pk)
@@ -191,8 +216,12 @@ def build(index: SubdirIndex, *, bound_s: float | None = None) -> None:
             channel_files.write_files(index)
         else:
             made = fragments.remake(index, names, deadline)
+            was_patched, index.is_patched = index.is_patched, writer.patched_names(index).exists()
             _write_files(index)
+            webhook_queue.queue_events_of(index.channel)
     _finish(index, made, began)
+    if index.subdir != WHOLE_CHANNEL and was_patched and not index.is_patched:
+        _delete_unpatched_files(index)
 
 
 def stale_names(index: SubdirIndex) -> QuerySet[IndexedName]:
@@ -230,14 +259,15 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
             "etag": secrets.token_hex(8),
             "built_at": datetime.now(UTC),
             "requested_at": began,
+            "is_patched": index.is_patched,
         }
         if not _names_to_build(index, 1):
             ended |= {"built_revision": index.requested_revision, "due_at": _due_at(index, began)}
         SubdirIndex.objects.filter(pk=index.pk).update(**ended)
-        if index.subdir != WHOLE_CHANNEL:
+        if index.subdir != WHOLE_CHANNEL and not index.label:
             webhook_queue.queue_build(index.channel, index.subdir, now.builds + 1)
     if index.subdir != WHOLE_CHANNEL:
-        schedule_build(index.channel, WHOLE_CHANNEL, names)
+        schedule_build(index.channel, WHOLE_CHANNEL, [] if index.label else names)
 
 
 def _mark_stale_again(index_id: int) -> None:
@@ -259,30 +289,63 @@ def _due_at(index: SubdirIndex, began: datetime) -> datetime:
 
 def _write_files(index: SubdirIndex) -> None:
     """Write every file of the subdir, the shard index first: all its shards are in the store already."""
-    revision_3 = revision_3_of(index)
-    prefix = f"{index.channel.name}/{index.subdir}"
-    store().put(f"{prefix}/{repodata.SHARD_INDEX}", shard_index(index, revision_3))
-    for file_name, layout in layouts(index, revision_3).items():
-        writer.write_json(index, f"{prefix}/{file_name}", layout)
+    revision_3, relations = revision_3_of(index), relations_of(index)
+    store().put(f"{index.folder}/{repodata.SHARD_INDEX}", shard_index(index, revision_3, relations))
+    for file_name, layout in layouts(index, revision_3, relations).items():
+        writer.write_json(index, f"{index.folder}/{file_name}", layout)
 
 
-def shard_index(index: SubdirIndex, revision_3: Revision | None) -> bytes:
+def _delete_unpatched_files(index: SubdirIndex) -> None:
+    """Delete the files of unpatched records. From the end of the build on, repodata.json answers for them."""
+    for file_name in repodata.UNPATCHED_FILES:
+        store().delete(f"{index.folder}/{file_name}")
+
+
+def shard_index(index: SubdirIndex, revision_3: Revision | None, relations: repodata.Relations) -> bytes:
     digests = dict(index.names.exclude(shard_sha256="").values_list("name", "shard_sha256"))
     created_at = repodata.timestamp(datetime.now(UTC))
-    return shards.shard_index(index.subdir, digests, created_at=created_at, revision_3=revision_3)
+    return shards.shard_index(
+        index.platform, digests, created_at=created_at, revision_3=revision_3, relations=relations
+    )
 
 
-def layouts(index: SubdirIndex, revision_3: Revision | None) -> dict[str, Layout]:
+def layouts(index: SubdirIndex, revision_3: Revision | None, relations: repodata.Relations) -> dict[str, Layout]:
     """Return the layouts of a subdir's JSON files that consist of fragments, in the order of writing."""
-    return {
-        repodata.REPODATA: repodata.repodata_layout(index.subdir, revision_3),
-        repodata.RUN_EXPORTS: repodata.run_exports_layout(index.subdir),
+    found = {
+        repodata.REPODATA: repodata.repodata_layout(index.platform, revision_3, relations),
+        repodata.RUN_EXPORTS: repodata.run_exports_layout(index.platform),
     }
+    if index.is_patched:
+        every_record = _revision_3(_of_revision_3(index))
+        layout = repodata.repodata_layout(index.platform, every_record, relations, is_unpatched=True)
+        found[repodata.FROM_PACKAGES] = layout
+    return found
+
+
+def relations_of(index: SubdirIndex) -> repodata.Relations:
+    """Return the relations that the index files list: those of the channel, relative to the URL of the label."""
+    found: repodata.Relations | None = (
+        ChannelRelations.objects.filter(channel=index.channel).values_list("listed", flat=True).first()
+    )
+    above = "../../" if index.label else ""
+    return {name: f"{above}{path}" for name, path in (found or repodata.NO_RELATIONS).items()}
 
 
 def revision_3_of(index: SubdirIndex) -> Revision | None:
     """Return the index's summary of its revision-3 records, or None if there are none."""
-    found = Artifact.objects.filter(
-        channel=index.channel, subdir=index.subdir, revision=3, removal="", quarantine_reason=""
-    ).aggregate(n=Count("pk"), oldest=Min("indexed_timestamp"), newest=Max("indexed_timestamp"))
+    found = _of_revision_3(index)
+    removed = writer.removed_by_patches(index) if index.is_patched and found.exists() else set()
+    if not removed:
+        return _revision_3(found)
+    listed = found.values_list("file_name", "indexed_timestamp").iterator()
+    times = [indexed_at for file_name, indexed_at in listed if file_name not in removed]
+    return Revision(len(times), min(times), max(times)) if times else None
+
+
+def _of_revision_3(index: SubdirIndex) -> QuerySet[Artifact]:
+    return fragments.artifacts_of(index).filter(revision=3, removal="", quarantine_reason="")
+
+
+def _revision_3(artifacts: QuerySet[Artifact]) -> Revision | None:
+    found = artifacts.aggregate(n=Count("pk"), oldest=Min("indexed_timestamp"), newest=Max("indexed_timestamp"))
     return Revision(found["n"], found["oldest"], found["newest"]) if found["n"] else None

@@ -33,6 +33,8 @@ def _empty_subdir_files(subdir: str) -> dict[str, bytes]:
         repodata.SHARD_INDEX: shards.shard_index(subdir, {}, created_at=NEVER_BUILT),
         repodata.REPODATA: content,
         repodata.REPODATA_ZST: zstandard.compress(content),
+        repodata.FROM_PACKAGES: content,
+        repodata.FROM_PACKAGES_ZST: zstandard.compress(content),
         repodata.CURRENT: content,
         repodata.CURRENT_ZST: zstandard.compress(content),
         repodata.RUN_EXPORTS: run_exports,

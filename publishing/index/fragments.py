@@ -3,18 +3,19 @@
 import logging
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from django.conf import settings
 from django.core.mail import mail_admins
 from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
 from rattler import RepoData
 
 from channels_app.access.actions import Action
@@ -23,7 +24,8 @@ from channels_app.models import Artifact
 from hub import temporary
 from hub.plain_text import visible
 from hub.storage import store
-from publishing.index import repodata, shards
+from publishing.index import active_patches, marks, patched_packages, patching, repodata, shards
+from publishing.index.patching import Changes
 from publishing.index.repodata import Revision, Section
 from publishing.index.spool import Spool
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
@@ -34,10 +36,12 @@ DOCUMENTS_AT_ONCE = 50
 PUTS_AT_ONCE = 8
 # The order of sections in a shard.
 SECTIONS = ("packages", "packages.conda", "v3.conda", "v3.tar.bz2")
-PLACE = ("file_name", "version", "revision", "removal")
+PLACE = ("file_name", "version", "revision", "removal", "subdir", "build")
 # Large columns that no record contains.
-UNUSED = ("about_json", "features", "files", "licences", "provenance", "warnings")
+UNUSED = ("about_json", "features", "files", "licences", "provenance", "recipe", "warnings")
 CANARY = Revision(0, 0, 0)
+# The prefix of reasons that end with the patches of the channel.
+BY_PATCHES = "With the channel's patches: "
 # Errors of this machine, not of a record: no client's parser raises them.
 MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 
@@ -54,6 +58,16 @@ class IndexColumns:
     version: str
     revision: int
     removal: str
+    subdir: str
+    build: str
+    timestamp: int = 0
+    changes: Sequence[Changes] = ()
+    is_name_patched: bool = False
+
+    @property
+    def is_listed(self) -> bool:
+        """Tell whether the index has its record."""
+        return not self.removal and not patching.is_removed(self.changes)
 
     def order(self) -> tuple[int, str]:
         section, key = repodata.section_of(self)
@@ -69,6 +83,10 @@ class ArtifactEntry(NamedTuple):
 
 class _ChangedDuringBuild(Exception):  # noqa: N818  (its name is a sentence)
     """An artifact left the index while the fragments of its name were built."""
+
+
+class _Quarantined(_ChangedDuringBuild):
+    """An artifact was quarantined, so it must leave its other indexes, too."""
 
 
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
@@ -91,6 +109,7 @@ def in_batches(names: list[str], size: int, make: Callable[[list[str]], object],
 def _remake(index: SubdirIndex, names: list[str]) -> None:
     with spooled(index, names) as spool:
         _put_shards(index, spool)
+        patched_packages.refresh(index, names, spool.names_in(repodata.unpatched("removed")))
         _save(index, names, spool)
 
 
@@ -104,6 +123,9 @@ def spooled(index: SubdirIndex, names: Sequence[str], *, is_checked: bool = True
         with Spool() as spool:
             try:
                 _make(index, names, spool, is_checked=is_checked)
+            except _Quarantined:
+                marks.mark_others(index, names)
+                continue
             except _ChangedDuringBuild:
                 continue
             yield spool
@@ -111,23 +133,33 @@ def spooled(index: SubdirIndex, names: Sequence[str], *, is_checked: bool = True
 
 
 def _make(index: SubdirIndex, names: Sequence[str], spool: Spool, *, is_checked: bool) -> None:
-    """Fill the spool from batches of documents."""
+    """Fill the spool from batches of documents. Also those that patches remove have unpatched records."""
     places = _places(index, names)
-    listed = {
+    stated = {
         name: sorted((each for each in places[name] if not each.removal), key=IndexColumns.order) for name in names
     }
+    listed = {name: [place for place in found if place.is_listed] for name, found in stated.items()}
     newest = {place.pk for found in listed.values() for place in repodata.newest_version(found)}
-    all_listed = [place.pk for found in listed.values() for place in found]
-    entries = _entries(index.subdir, all_listed, newest, is_checked=is_checked)
+    entries = _entries(index.platform, list(chain(*stated.values())), newest, is_checked=is_checked)
     for name in names:
-        removed = sorted(place.file_name for place in places[name] if place.removal)
-        if removed:
-            spool.add("removed", repodata.removed_entry(removed))
+        removed = _add_removed(spool, places[name])
+        entries_of_name = _spooled(spool, islice(entries, len(stated[name])))
         if listed[name]:
             counts = Counter(repodata.section_of(place)[0] for place in listed[name])
-            packed = _spooled(spool, islice(entries, len(listed[name])))
-            spool.add_shard(name, shards.shard_chunks(counts, packed, removed))
+            spool.add_shard(name, shards.shard_chunks(counts, entries_of_name, removed))
+        deque(entries_of_name, maxlen=0)  # those after the last one of the shard
         spool.end(name)
+
+
+def _add_removed(spool: Spool, places: Sequence[IndexColumns]) -> list[str]:
+    """Add the sections `removed` of one name. Return the file names that left the index."""
+    removed = sorted(place.file_name for place in places if not place.is_listed)
+    if removed:
+        spool.add("removed", repodata.removed_entry(removed))
+    if any(place.is_name_patched for place in places):
+        by_people = sorted(place.file_name for place in places if place.removal)
+        spool.add(repodata.unpatched("removed"), repodata.removed_entry(by_people))
+    return removed
 
 
 def _spooled(spool: Spool, entries: Iterator[ArtifactEntry]) -> Iterator[bytes]:
@@ -135,57 +167,102 @@ def _spooled(spool: Spool, entries: Iterator[ArtifactEntry]) -> Iterator[bytes]:
     for entry in entries:
         for section, text in entry.texts.items():
             spool.add(section, text)
-        yield entry.packed
+        if entry.packed:
+            yield entry.packed
+
+
+def artifacts_of(index: SubdirIndex) -> QuerySet[Artifact]:
+    """Select the artifacts of the subdir that have the label of the index. Removed ones count."""
+    found = Artifact.objects.filter(channel=index.channel, subdir=index.platform)
+    return found.filter(labels__name=index.label) if index.label else found.filter(is_main=True)
 
 
 def _places(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[IndexColumns]]:
+    """Return the columns of the artifacts of each name, with the changes of the channel's active patches."""
     places: dict[str, list[IndexColumns]] = {name: [] for name in names}
-    found = Artifact.objects.filter(channel=index.channel, subdir=index.subdir, package__name__in=names)
-    for values in found.filter(quarantine_reason="").values_list("pk", "package__name", *PLACE):
+    found = artifacts_of(index).filter(package__name__in=names, quarantine_reason="")
+    patches = active_patches.of(index.channel, names)
+    times = active_patches.timestamps(found, patches)
+    for values in found.values_list("pk", "package__name", *PLACE):
         place = IndexColumns(*values)
+        place.timestamp = times.get(place.pk, 0)
+        place.changes = () if place.removal else patching.changes_of(patches, place)
         places[place.name].append(place)
+    _drop_idle_changes([place for place in chain(*places.values()) if place.changes])
+    for of_name in places.values():
+        is_patched = any(place.changes for place in of_name)
+        for place in of_name:
+            place.is_name_patched = is_patched
     return places
 
 
-def _entries(subdir: str, pks: Sequence[int], newest: Collection[int], *, is_checked: bool) -> Iterator[ArtifactEntry]:
+def _drop_idle_changes(places: Sequence[IndexColumns]) -> None:
+    """Drop changes without an effect, so that exactly the names that a preview shows have unpatched fragments."""
+    for start in range(0, len(places), DOCUMENTS_AT_ONCE):
+        batch = places[start : start + DOCUMENTS_AT_ONCE]
+        rows = Artifact.objects.only("index_json", "run_exports").in_bulk([place.pk for place in batch])
+        for place in batch:
+            if place.pk in rows and not patching.has_effect(rows[place.pk], place.changes):
+                place.changes = ()
+
+
+def _entries(
+    subdir: str, places: Sequence[IndexColumns], newest: Collection[int], *, is_checked: bool
+) -> Iterator[ArtifactEntry]:
     """Yield the entries of these artifacts in this order. With `is_checked`, py-rattler can read all of them."""
-    for start in range(0, len(pks), DOCUMENTS_AT_ONCE):
-        batch = pks[start : start + DOCUMENTS_AT_ONCE]
-        found = Artifact.objects.filter(quarantine_reason="").select_related("package").defer(*UNUSED).in_bulk(batch)
-        if len(found) < len(batch):
+    for start in range(0, len(places), DOCUMENTS_AT_ONCE):
+        batch = places[start : start + DOCUMENTS_AT_ONCE]
+        found = Artifact.objects.filter(quarantine_reason="").select_related("package").defer(*UNUSED)
+        documents = found.in_bulk([place.pk for place in batch])
+        if len(documents) < len(batch):
             raise _ChangedDuringBuild
-        rows = [found[pk] for pk in batch]
-        yield from _readable(subdir, rows, newest) if is_checked else (_entry(row, newest) for row in rows)
+        rows = [(documents[place.pk], place) for place in batch]
+        yield from _readable(subdir, rows, newest) if is_checked else (_entry(*row, newest) for row in rows)
 
 
-def _entry(row: Artifact, newest: Collection[int] = ()) -> ArtifactEntry:
-    return ArtifactEntry(repodata.entries(row, is_newest=row.pk in newest), shards.shard_entry(row))
+def _entry(row: Artifact, place: IndexColumns, newest: Collection[int] = ()) -> ArtifactEntry:
+    patched = patching.patched(row, place.changes)
+    texts = repodata.unpatched_entries(row) if place.is_name_patched else {}
+    if not place.is_listed:
+        return ArtifactEntry(texts | repodata.run_exports_entry(patched), b"")
+    texts |= repodata.entries(patched, is_newest=row.pk in newest)
+    return ArtifactEntry(texts, shards.shard_entry(patched))
 
 
-def _readable(subdir: str, rows: Sequence[Artifact], newest: Collection[int]) -> list[ArtifactEntry]:
+def _readable(
+    subdir: str, rows: Sequence[tuple[Artifact, IndexColumns]], newest: Collection[int]
+) -> list[ArtifactEntry]:
     """Quarantine records that clients can't read, and notify the administrators."""
     try:
-        made = [_entry(row, newest) for row in rows]
-        _parse(subdir, made)
+        made = [_entry(*row, newest) for row in rows]
+        parse_as_clients(subdir, made)
     except MACHINE_ERRORS:
         raise
     except Exception as error:
         logger.exception("%s: a record can't be read by clients; looking for it", subdir)
-        if not [row for row in rows if _is_unreadable(subdir, row)]:
+        if not [row for row in rows if _is_unreadable(subdir, *row)]:
             raise
-        raise _ChangedDuringBuild from error
+        raise _Quarantined from error
     return made
 
 
-def _is_unreadable(subdir: str, row: Artifact) -> bool:
+def _is_unreadable(subdir: str, row: Artifact, place: IndexColumns) -> bool:
+    if reason := _fault(subdir, row, place):
+        unpatched = replace(place, changes=(), is_name_patched=False)
+        is_patch_to_blame = bool(place.changes) and not _fault(subdir, row, unpatched)
+        _quarantine(row, f"{BY_PATCHES}{reason}" if is_patch_to_blame else reason)
+    return bool(reason)
+
+
+def _fault(subdir: str, row: Artifact, place: IndexColumns) -> str:
+    """Return the reason why clients can't read the record, or an empty string."""
     try:
-        _parse(subdir, [_entry(row)])
+        parse_as_clients(subdir, [_entry(row, place)])
     except MACHINE_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
-        _quarantine(row, f"{type(error).__name__}: {error}")
-        return True
-    return False
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 @transaction.atomic
@@ -199,7 +276,7 @@ def _quarantine(artifact: Artifact, reason: str) -> None:
     transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", text, fail_silently=True))
 
 
-def _parse(subdir: str, entries: Sequence[ArtifactEntry]) -> None:
+def parse_as_clients(subdir: str, entries: Sequence[ArtifactEntry]) -> None:
     """Parse the records as clients do.
 
     Raise the parser's exception on failure, and one of MACHINE_ERRORS if the file for it can't be written.
@@ -216,10 +293,9 @@ def _parse(subdir: str, entries: Sequence[ArtifactEntry]) -> None:
 
 
 def _put_shards(index: SubdirIndex, spool: Spool) -> None:
-    folder = f"{index.channel.name}/{index.subdir}"
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         put = pool.map(
-            lambda shard: store().put(f"{folder}/{shards.shard_file(shard.sha256)}", shard.content),
+            lambda shard: store().put(f"{index.folder}/{shards.shard_file(shard.sha256)}", shard.content),
             spool.shards.values(),
         )
         list(put)

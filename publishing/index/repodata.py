@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -26,12 +27,16 @@ SHARD_INDEX = "repodata_shards.msgpack.zst"
 SIDECAR = re.compile(r"([^/]+)\.sigs(?:\.([0-9a-f]{64}))?\Z")
 CHANNELDATA = "channeldata.json"
 NOTICES = "notices.json"
+FROM_PACKAGES = "repodata_from_packages.json"
+FROM_PACKAGES_ZST = "repodata_from_packages.json.zst"
 
 SUBDIR_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA, RUN_EXPORTS_ZST, RUN_EXPORTS, CURRENT_ZST, CURRENT)
 CURRENT_FILES = (CURRENT, CURRENT_ZST)
+# Records without patches. The store has them while patches change some record; else they are repodata.json's records.
+UNPATCHED_FILES = (FROM_PACKAGES_ZST, FROM_PACKAGES)
 CHANNEL_FILES = (CHANNELDATA, NOTICES)
 # The store also has each of these as one zstd frame, `<name>.zst`.
-ALSO_AS_ZST = (REPODATA, CURRENT, RUN_EXPORTS, CHANNELDATA)
+ALSO_AS_ZST = (REPODATA, CURRENT, RUN_EXPORTS, FROM_PACKAGES, CHANNELDATA)
 
 # Keys that only the hub may set, and keys by which a record could direct a client elsewhere.
 HUB_KEYS = {
@@ -84,9 +89,13 @@ class SummaryRow(Row, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A placeholder in a layout for the fragments of one section, ordered by name and joined by commas."""
+    """A placeholder in a layout for the fragments of one section, ordered by name and joined by commas.
+
+    `is_unpatched`: names that patches change have the fragments of their unpatched records, in another section.
+    """
 
     name: str
+    is_unpatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,9 @@ class Revision:
 
 AnyRow = TypeVar("AnyRow", bound=Listed)
 Layout = tuple[str | Section, ...]
+# `base` or `overrides` → the other channel, as a path relative to this one (CEP 42).
+Relations = Mapping[str, str]
+NO_RELATIONS: Relations = {}
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -134,7 +146,27 @@ def entries(row: Row, *, is_newest: bool) -> dict[str, str]:
     section, key = section_of(row)
     entry = _inside({key: record(row)})
     newest = {f"newest.{section}": entry} if is_newest and row.revision < 3 else {}
-    return {section: entry, f"run_exports.{section}": _inside({key: {"run_exports": row.run_exports}})} | newest
+    return {section: entry} | run_exports_entry(row) | newest
+
+
+def run_exports_entry(row: Row) -> dict[str, str]:
+    """Return the JSON of one artifact for run_exports.json, which also has records that patches remove (CEP 12)."""
+    section, key = section_of(row)
+    return {f"run_exports.{section}": _inside({key: {"run_exports": row.run_exports}})}
+
+
+def unpatched(section: str) -> str:
+    """Return the section of the same records without patches. Names have it while a patch selects one of their files.
+
+    Each of these names has the section of `removed`, which may be empty.
+    """
+    return f"unpatched.{section}"
+
+
+def unpatched_entries(row: Row) -> dict[str, str]:
+    """Return the JSON of one artifact for the sections without patches."""
+    section, key = section_of(row)
+    return {unpatched(section): _inside({key: record(row)})}
 
 
 def removed_entry(names: Sequence[str]) -> str:
@@ -149,19 +181,26 @@ def newest_version(rows: Sequence[AnyRow]) -> list[AnyRow]:
     return [row for row, version in zip(rows, versions, strict=True) if version == last]
 
 
-def repodata_layout(subdir: str, revision_3: Revision | None = None) -> Layout:
-    """Return the layout of repodata.json: literal text and sections (CEP 36, CEP 48)."""
+def repodata_layout(
+    subdir: str,
+    revision_3: Revision | None = None,
+    relations: Relations = NO_RELATIONS,
+    *,
+    is_unpatched: bool = False,
+) -> Layout:
+    """Return the layout of repodata.json: literal text and sections (CEP 36, CEP 42, CEP 48)."""
+    section = partial(Section, is_unpatched=is_unpatched)
     layout: Layout = (
-        f'{{"info":{_text({"subdir": subdir} | revisions(revision_3))},"packages":{{',
-        Section("packages"),
+        f'{{"info":{_text({"subdir": subdir} | channel_facts(revision_3, relations))},"packages":{{',
+        section("packages"),
         '},"packages.conda":{',
-        Section("packages.conda"),
+        section("packages.conda"),
         '},"removed":[',
-        Section("removed"),
+        section("removed"),
         '],"repodata_version":1',
     )
     if revision_3:
-        layout += (',"v3":{"tar.bz2":{', Section("v3.tar.bz2"), '},"conda":{', Section("v3.conda"), "}}")
+        layout += (',"v3":{"tar.bz2":{', section("v3.tar.bz2"), '},"conda":{', section("v3.conda"), "}}")
     return (*layout, "}")
 
 
@@ -230,11 +269,13 @@ def timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def revisions(revision_3: Revision | None) -> dict[str, Any]:
+def channel_facts(revision_3: Revision | None, relations: Relations) -> dict[str, Any]:
+    """Return the keys that `info` of repodata.json and of the shard index share."""
+    related = {"channel_relations": relations} if relations else {}
     if revision_3 is None:
-        return {}
+        return related
     v3 = {"n_packages": revision_3.n_packages, "oldest": revision_3.oldest, "newest": revision_3.newest}
-    return {"repodata_revisions": {"v3": v3}}
+    return related | {"repodata_revisions": {"v3": v3}}
 
 
 def _text(value: Any) -> str:

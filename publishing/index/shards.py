@@ -7,7 +7,16 @@ from itertools import islice
 import msgpack
 import zstandard
 
-from publishing.index.repodata import ZSTD_LEVEL, Revision, Row, record, revisions, section_of
+from publishing.index.repodata import (
+    NO_RELATIONS,
+    ZSTD_LEVEL,
+    Relations,
+    Revision,
+    Row,
+    channel_facts,
+    record,
+    section_of,
+)
 
 SHARD = re.compile(r"shards/([0-9a-f]{64})\.msgpack\.zst\Z")
 
@@ -31,9 +40,10 @@ def shard_chunks(counts: Mapping[str, int], entries: Iterator[bytes], removed: S
 
 
 def shard_entry(row: Row) -> bytes:
-    """Pack a record and its key for a shard, with checksums as bytes (CEP 16)."""
+    """Pack a record and its key for a shard, with checksums as bytes (CEP 16) and run exports (CEP 21)."""
     _, key = section_of(row)
-    packed = record(row) | {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
+    digests = {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
+    packed = record(row) | digests | {"run_exports": row.run_exports}
     return bytes(msgpack.packb(key) + msgpack.packb(packed))
 
 
@@ -43,7 +53,12 @@ def shard_file(sha256: str) -> str:
 
 
 def shard_index(
-    subdir: str, shards: Mapping[str, str], *, created_at: str, revision_3: Revision | None = None
+    subdir: str,
+    shards: Mapping[str, str],
+    *,
+    created_at: str,
+    revision_3: Revision | None = None,
+    relations: Relations = NO_RELATIONS,
 ) -> bytes:
     """Build the shard index (CEP 16). `shards`: package name → SHA-256 of its shard in hex.
 
@@ -52,7 +67,7 @@ def shard_index(
     info = {"subdir": subdir, "base_url": "./", "shards_base_url": "./shards/", "created_at": created_at}
     content = {
         "version": 1,
-        "info": info | revisions(revision_3),
+        "info": info | channel_facts(revision_3, relations),
         "shards": {name: bytes.fromhex(sha256) for name, sha256 in shards.items()},
     }
     return zstandard.compress(msgpack.packb(content), ZSTD_LEVEL)

@@ -77,6 +77,10 @@ class Spool:
             self.parts += [Part(name, section, n, *span) for n, span in enumerate(spans, start=0 if is_whole else 1)]
         self._entries, self._characters, self._spans = {}, {}, {}
 
+    def names_in(self, section: str) -> set[str]:
+        """Return the names that have the section."""
+        return {part.name for part in self.parts if part.section == section}
+
     def add_shard(self, name: str, chunks: Iterable[bytes]) -> None:
         """Compress the shard of `name` into one zstd frame with its content size."""
         with tempfile.SpooledTemporaryFile(SHARD_IN_MEMORY_BYTES, dir=self._folder.name) as plain:

@@ -19,14 +19,18 @@ Pending = Mapping[int, int]
 # SQL, because hundreds of clients ask at the same moment. The time as text, as SQLite's driver is slow to parse it.
 FILES = """SELECT a.subdir, a.file_name, a.sha256, a.removal, a.quarantine_reason,
 n.id, n.changed, n.made, i.built_revision, i.builds, CAST(i.built_at AS TEXT)
-FROM channels_app_artifact a JOIN channels_app_package p ON p.id = a.package_id
-JOIN publishing_subdirindex i ON i.channel_id = a.channel_id AND i.subdir = a.subdir
+FROM channels_app_artifact a JOIN channels_app_package p ON p.id = a.package_id {labels}
+JOIN publishing_subdirindex i ON i.channel_id = a.channel_id AND {is_index}
 JOIN publishing_indexedname n ON n.index_id = i.id AND n.name = p.name
-WHERE a.channel_id = %s"""
+WHERE a.channel_id = %s AND {condition}"""
+LABELS = "JOIN channels_app_label_artifacts x ON x.artifact_id = a.id JOIN channels_app_label l ON l.id = x.label_id"
+# The two kinds of indexes of a file. With OR, the database would read all indexes of the channel for each file.
+IN_MAIN = {"labels": "", "is_index": "i.subdir = a.subdir AND a.is_main"}
+IN_LABELS = {"labels": LABELS, "is_index": "i.subdir = 'label/' || l.name || '/' || a.subdir"}
 
 
 class AwaitedFile(NamedTuple):
-    """A file, the revisions of its package name in the index, and the index's last build."""
+    """A file, the revisions of its package name in the index of one of its labels, and the index's last build."""
 
     subdir: str
     file_name: str
@@ -54,18 +58,21 @@ class Place(NamedTuple):
 
 
 def files(channel: Channel, place: Place, access_revision: int | None = None) -> list[AwaitedFile]:
-    """Return the files of `place`, by one query. It also finds none if `access_revision` is no longer current."""
-    values: tuple[str, ...] = (place.subdir, place.file_name)
-    sql = f"{FILES} AND a.subdir = %s AND a.file_name = %s"
+    """Return the files of `place` in each of their indexes, by one query.
+
+    It also finds none if `access_revision` is no longer current.
+    """
+    values: list[str | int] = [place.subdir, place.file_name]
+    condition = "a.subdir = %s AND a.file_name = %s"
     if place.sha256:
-        sql, values = f"{FILES} AND a.sha256 IN ({', '.join(['%s'] * len(place.sha256))})", (*place.sha256,)
+        condition, values = f"a.sha256 IN ({', '.join(['%s'] * len(place.sha256))})", [*place.sha256]
     elif not all(values):
         raise bad_request("file_missing", "Expected sha256=…, or subdir=… and file_name=….")
-    now = [] if access_revision is None else [access_revision]
-    if now:
-        sql = f"{sql} AND {IS_CURRENT}"
+    if access_revision is not None:
+        condition, values = f"{condition} AND {IS_CURRENT}", [*values, access_revision]
+    sql = " UNION ALL ".join(FILES.format(**kind, condition=condition) for kind in (IN_MAIN, IN_LABELS))
     with prepared() as cursor:
-        cursor.execute(sql, [channel.pk, *values, *now])
+        cursor.execute(sql, [channel.pk, *values] * 2)
         return [AwaitedFile(*row) for row in cursor.fetchall()]
 
 

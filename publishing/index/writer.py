@@ -1,17 +1,18 @@
 """Writer of index files: one pass over the fragments, with constant memory."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import zstandard
 from django.conf import settings
-from django.db.models import Case, When
+from django.db.models import Case, QuerySet, When
 
 from hub import temporary
 from hub.storage import store
+from publishing.index import repodata
 from publishing.index.repodata import ZSTD_LEVEL, Layout
 from publishing.models import Fragment, SubdirIndex
 
@@ -38,7 +39,7 @@ def content(index: SubdirIndex, layout: Layout) -> Iterator[bytes]:
             yield part.encode()
             continue
         separator = ""
-        for body in _bodies(index, part.name):
+        for body in _unpatched_bodies(index, part.name) if part.is_unpatched else _bodies(index, part.name):
             yield f"{separator}{body}".encode()
             separator = ","
 
@@ -61,7 +62,25 @@ def parts(index: SubdirIndex, section: str, name: str) -> Iterator[str]:
         after = batch[-1][0]
 
 
-def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
+def patched_names(index: SubdirIndex) -> QuerySet[Fragment, str]:
+    """Select the names of which patches select a file."""
+    return index.fragments.filter(section=repodata.unpatched("removed")).values_list("name", flat=True)
+
+
+def removed_by_patches(index: SubdirIndex) -> set[str]:
+    """Return the file names that patches remove."""
+    bodies = (_bodies(index, "removed"), _unpatched_bodies(index, "removed"))
+    removed, removed_by_people = (set(orjson.loads(f"[{','.join(each)}]")) for each in bodies)
+    return removed - removed_by_people
+
+
+def _unpatched_bodies(index: SubdirIndex, section: str) -> Iterator[str]:
+    """Yield the fragments of a section as packages state them."""
+    yield from filter(None, _bodies(index, repodata.unpatched(section)))
+    yield from _bodies(index, section, without=frozenset(patched_names(index)))
+
+
+def _bodies(index: SubdirIndex, section: str, without: Collection[str] = ()) -> Iterator[str]:
     """Yield the fragments of a section by name. Batches by key avoid a long transaction and much memory."""
     # Each fragment has either a part 0, which is small, or a part 1.
     rows = Fragment.objects.filter(index=index, section=section, part__lte=1).order_by("name")
@@ -69,6 +88,8 @@ def _bodies(index: SubdirIndex, section: str) -> Iterator[str]:
     after = ""
     while batch := list(small.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
         for name, body in batch:
+            if name in without:
+                continue
             yield from parts(index, section, name) if body is None else (body,)
         after = batch[-1][0]
 

@@ -1,14 +1,15 @@
 """The anaconda protocol below `/anaconda`: `anaconda upload` and `rattler-build upload anaconda`.
 
 Source: anaconda/anaconda-client, binstar_client/__init__.py and commands/upload.py; conda/rattler,
-crates/rattler_upload/src/upload/anaconda.rs. An owner of anaconda.org is a channel here, and its label `main` is the
-channel itself. Anaconda's own servers have channels at `/conda/CHANNEL`, which is an alias here.
+crates/rattler_upload/src/upload/anaconda.rs. An owner of anaconda.org is a channel here, with its labels. Anaconda's
+own servers have channels at `/conda/CHANNEL`, which is an alias here.
 
 An upload has three requests: stage, data and commit. The data request has no credential, so its address carries a
 grant. The package is published by the data request, and commit only confirms it. Both clients hide errors of the data
 request or show them badly, so stage checks everything that it can.
 """
 
+import re
 from dataclasses import replace
 from functools import wraps
 
@@ -32,15 +33,17 @@ from hub.plain_text import one_line
 from hub.protocols import Protocol, Upload
 from publishing.attestations import acceptance
 from publishing.downloads.addresses import alias_file
+from publishing.labels import names
 from publishing.protocols import anaconda_commands as commands
+from publishing.protocols import anaconda_labels as label_commands
 from publishing.protocols import anaconda_packages as packages
 from publishing.protocols import upload_check
-from publishing.protocols.anaconda_packages import check_label, json_body, json_view
+from publishing.protocols.anaconda_packages import json_body, json_view
 from publishing.uploads import existing_artifacts, links
 from publishing.uploads.policies import check_uploader
 from publishing.uploads.upload import publish
 
-SHA256_CHARACTERS = 64
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @json_view("POST")
@@ -51,19 +54,24 @@ def stage(request: HttpRequest, channel: str, package: str, version: str, subdir
     announced = json_body(request)
     if announced.get("distribution_type", "conda") != "conda":
         raise unprocessable("not_conda", f"{file_name} is no conda package; the hub has conda packages alone.")
-    labels = announced.get("channels") or ()
-    for label in labels if isinstance(labels, list | tuple) else [labels]:
-        check_label(channel, label)
+    labels = _labels(announced.get("channels") or [])
     check_uploader(actor, target, package)
     acceptance.check_missing(target)
     quotas.check_room(target, 0)
     sha256 = str(announced.get("sha256", "")).lower()
-    if len(sha256) != SHA256_CHARACTERS:
+    if not SHA256.fullmatch(sha256):
         raise unprocessable("checksum_missing", "The request names no SHA-256 of the file; update the client.")
     replaces_deleted = _check_existing(actor, target, subdir, file_name, sha256)
-    grant = upload_grants.sign(Grant(actor, subdir, file_name, sha256, replaces_deleted), channel)
+    grant = upload_grants.sign(Grant(actor, subdir, file_name, sha256, replaces_deleted, labels), channel)
     address = request.build_absolute_uri(reverse("anaconda-data", args=[channel], query={"grant": grant}))
     return JsonResponse({"post_url": address, "form_data": {}, "dist_id": sha256})
+
+
+def _labels(announced: object) -> tuple[str, ...]:
+    """Return the labels of an upload. Raise 422 for bad ones."""
+    if not isinstance(announced, list) or not all(isinstance(label, str) for label in announced):
+        raise unprocessable("bad_label", "Expected as `channels` a list of labels.")
+    return names.parsed(announced)
 
 
 def _check_existing(actor: Actor, channel: Channel, subdir: str, file_name: str, sha256: str) -> bool:
@@ -124,6 +132,7 @@ def data(request: HttpRequest, channel: str) -> HttpResponse:
             replaces_deleted=grant.replaces_deleted,
             access_revision=access_revision,
             payer=payer,
+            labels=grant.labels,
         )
     headers = links.headers(published.artifact)
     return HttpResponse(f"{published.artifact} published.\n", status=201, content_type="text/plain", headers=headers)
@@ -174,8 +183,14 @@ PROTOCOL = Protocol(
         path(f"anaconda/download/{FILE}", commands.download, name="anaconda-download"),
         path(f"anaconda/copy/package/{VERSION}/", commands.copy, name="anaconda-copy"),
         path(f"anaconda/copy/package/{VERSION}/<path:base_name>", commands.copy, name="anaconda-copy-file"),
-        path("anaconda/channels/<str:channel>", commands.labels, name="anaconda-labels"),
-        path("anaconda/channels/<str:channel>/<path:label>", commands.label, name="anaconda-label"),
+        path("anaconda/channels/<str:channel>", label_commands.listing, name="anaconda-labels"),
+        path("anaconda/channels/<str:channel>/<str:label>", label_commands.one, name="anaconda-label"),
+        path(
+            "anaconda/channels/<str:channel>/<str:label>/copy/<str:to_label>",
+            label_commands.copy,
+            name="anaconda-label-copy",
+        ),
+        path("anaconda/channels/<str:channel>/<str:label>/lock", label_commands.lock, name="anaconda-label-lock"),
         path("conda/<str:channel>/<path:path>", alias_file, name="anaconda-file"),
     ),
     path_key_routes=frozenset({"anaconda-file"}),

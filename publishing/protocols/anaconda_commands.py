@@ -1,39 +1,38 @@
-"""The anaconda protocol's other commands: `login`, `show CHANNEL`, `search`, `download`, `copy` and `label`.
+"""The anaconda protocol's other commands: `login`, `show CHANNEL`, `search`, `download` and `copy`.
 
 Source: anaconda/anaconda-client, binstar_client/__init__.py and mixins. Each command is a module of its
 folder commands.
 """
 
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Lower
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
-from channels_app.access import revision
-from channels_app.access.permissions import ANONYMOUS, Actor, Permission, channel_for
+from channels_app.access.permissions import ANONYMOUS, Permission, channel_for
 from channels_app.authentication import actors
+from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Package
-from channels_app.packages.queries import HEAVY, LISTED, installable
-from channels_app.quotas import quotas
+from channels_app.packages.queries import LISTED, installable, labeled
 from channels_app.search.queries import find_packages
 from hub.errors import not_found
-from hub.http.request_body import receive_chunks
-from hub.storage import store
 from publishing.downloads.views import channel_file
+from publishing.labels import edits, names
+from publishing.promotion import promotions
+from publishing.promotion.plan import Wanted
+from publishing.protocols.anaconda_labels import edit_all
 from publishing.protocols.anaconda_packages import (
-    LABEL,
-    check_label,
     default_owner,
     existing,
     json_body,
     json_view,
     no_key,
-    no_labels,
+    of_base_name,
     package_document,
 )
-from publishing.uploads.upload import publish
 
 FOUND_MAX = 100
 
@@ -77,19 +76,6 @@ def _listed(packages: QuerySet[Package] | list[Package]) -> JsonResponse:
 
 
 @json_view("GET", "HEAD")
-def labels(request: HttpRequest, channel: str) -> JsonResponse:
-    channel_for(actors.key_actor(request), channel, Permission.READ)
-    return JsonResponse({LABEL: {"is_locked": False}})
-
-
-@json_view("GET", "HEAD", "POST", "DELETE")
-def label(request: HttpRequest, channel: str, label: str) -> JsonResponse:
-    """Refuse to show, add, remove, copy or lock a label: `main` is the channel itself."""
-    channel_for(actors.key_actor(request), channel, Permission.READ)
-    raise no_labels(channel)
-
-
-@json_view("GET", "HEAD")
 def download(
     request: HttpRequest, channel: str, package: str, version: str, subdir: str, file_name: str
 ) -> HttpResponseBase:
@@ -97,59 +83,49 @@ def download(
     return channel_file(request, channel, f"{subdir}/{file_name}")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The channel to copy to. `access_revision` was read before the right of `actor` was checked."""
-
-    actor: Actor
-    channel: Channel
-    access_revision: int | None
-    replaces: bool
-
-
 @json_view("POST", "PUT", "PATCH")
 def copy(request: HttpRequest, channel: str, package: str, version: str, base_name: str = "") -> JsonResponse:
-    """Copy the files of a version, or one file, to another channel, as uploads of the caller.
+    """Promote the files of a version, or one file, to a label of another channel; within a channel, add the label.
 
     PUT replaces other bytes if the target allows it. PATCH leaves out names that exist there.
     """
     actor = actors.key_actor(request)
     source = channel_for(actor, channel, Permission.READ)
-    wanted = json_body(request)
-    access_revision = revision.current()
-    to = channel_for(actor, str(wanted.get("to_owner") or default_owner(actor)), Permission.UPLOAD)
-    for each, name in ((source, "from_channel"), (to, "to_channel")):
-        check_label(each.name, wanted.get(name, LABEL))
-    target = Target(actor, to, access_revision, replaces=request.method == "PUT")
-    subdir, _, file_name = base_name.partition("/")
-    files = existing(source, package, version).filter(LISTED)
-    files = files.filter(subdir=subdir, file_name=file_name) if base_name else files
-    found = list(files.defer(*HEAVY).order_by("subdir", "file_name"))
-    if not found:
+    sent = json_body(request)
+    target = channel_for(actor, str(sent.get("to_owner") or default_owner(actor)), Permission.UPLOAD)
+    from_label, to_label = _label(sent, "from_channel"), _label(sent, "to_channel")
+    files = existing(source, package, version).filter(labeled(source, from_label), LISTED)
+    if base_name:
+        files = of_base_name(files, base_name)
+    if not files.exists():
         raise not_found("no_such_file", f"'{channel}' has no file of '{package}' {version} to copy.")
-    if request.method == "PATCH":
-        found = [artifact for artifact in found if not _exists(artifact, to)]
-    return JsonResponse([_copy(artifact, target) for artifact in found], safe=False)
+    if source == target:
+        base_names = _base_names(files)
+        edit_all(actor, source, files, edits.change([to_label], []))
+        return _copied(base_names)
+    if request.method == "PATCH" and not (files := _without_existing(files, target)).exists():
+        return _copied([])
+    wanted = Wanted(actor, source, target, replaces=request.method == "PUT", label=to_label)
+    base_names = _base_names(files)
+    promotions.promote(wanted=wanted, selection=files, may_wait=False)
+    return _copied(base_names)
 
 
-def _exists(artifact: Artifact, channel: Channel) -> bool:
-    place = {"subdir": artifact.subdir, "file_name__iexact": artifact.file_name}
-    return Artifact.objects.filter(channel=channel, **place).exists()
+def _label(sent: dict[str, Any], key: str) -> str:
+    """Return the label that a request states, or `main`."""
+    stated = sent.get(key) or MAIN_LABEL
+    return names.folded(str(stated))
 
 
-def _copy(artifact: Artifact, to: Target) -> dict[str, str]:
-    payer = quotas.check_room(to.channel, artifact.size_bytes)
-    limit_bytes = to.channel.upload_limit_bytes
-    with (
-        closing(store().open(str(artifact))) as chunks,
-        receive_chunks(chunks, artifact.file_name, artifact.sha256, artifact.size_bytes, limit_bytes) as received,
-    ):
-        publish(
-            actor=to.actor,
-            channel=to.channel,
-            received=received,
-            force=to.replaces,
-            access_revision=to.access_revision,
-            payer=payer,
-        )
-    return {"basename": f"{artifact.subdir}/{artifact.file_name}"}
+def _base_names(files: QuerySet[Artifact]) -> list[str]:
+    places = files.order_by("subdir", "file_name").values_list("subdir", "file_name")
+    return [f"{subdir}/{file_name}" for subdir, file_name in places]
+
+
+def _copied(base_names: Iterable[str]) -> JsonResponse:
+    return JsonResponse([{"basename": name} for name in base_names], safe=False)
+
+
+def _without_existing(files: QuerySet[Artifact], target: Channel) -> QuerySet[Artifact]:
+    same = {"subdir": OuterRef("subdir"), "file_name__lower": Lower(OuterRef("file_name"))}
+    return files.exclude(Exists(target.artifacts.filter(**same)))

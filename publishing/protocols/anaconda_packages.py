@@ -19,15 +19,14 @@ from rattler import Version
 from channels_app.access.permissions import ANONYMOUS, Actor, Permission, channel_for, decide
 from channels_app.authentication import actors
 from channels_app.models import Artifact, Channel, Package, Removal
-from channels_app.packages.queries import HEAVY, LISTED, no_such_file
-from hub.errors import HubError, bad_request, not_found, unauthenticated, unprocessable
+from channels_app.packages.queries import HEAVY, LISTED, no_such_file, with_labels
+from hub.errors import HubError, bad_request, not_found, unauthenticated
 from hub.http.decorators import View, allow
 from hub.http.request_body import json_object
 from hub.plain_text import one_line
 from publishing.removal import removal
 from publishing.uploads.policies import check_uploader
 
-LABEL = "main"
 REASON = "by the anaconda protocol"
 # Clients with --force delete a file and upload its successor at once.
 REPLACED_WITHIN = timedelta(minutes=10)
@@ -61,21 +60,8 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     return document
 
 
-def check_label(channel: str, label: object) -> None:
-    """Raise 422 for every label but `main`."""
-    if label != LABEL:
-        raise no_labels(channel)
-
-
 def no_key() -> HubError:
     return unauthenticated("credential_needed", "No key was sent. Send one: anaconda -s SITE -t KEY.")
-
-
-def no_labels(channel: str) -> HubError:
-    return unprocessable(
-        "label_unsupported",
-        f"'{channel}' has only the label '{LABEL}', which is the channel itself. Use another channel, not a label.",
-    )
 
 
 @json_view("GET", "HEAD")
@@ -177,6 +163,12 @@ def existing(channel: Channel, package: str, version: str = "") -> QuerySet[Arti
     return (files.filter(version=version) if version else files).select_related("channel", "package")
 
 
+def of_base_name(files: QuerySet[Artifact], base_name: str) -> QuerySet[Artifact]:
+    """Select the file that clients name `<subdir>/<file name>`."""
+    subdir, _, file_name = base_name.partition("/")
+    return files.filter(subdir=subdir, file_name=file_name)
+
+
 def package_document(channel: Channel, package: Package) -> dict[str, Any]:
     return {
         "name": package.name,
@@ -195,7 +187,7 @@ def release_document(version: str, files: Iterable[Artifact]) -> dict[str, Any]:
 
 
 def file_document(artifact: Artifact) -> dict[str, Any]:
-    base_name = f"{artifact.subdir}/{artifact.file_name}"
+    base_name = artifact.path
     return {
         "basename": base_name,
         "full_name": f"{artifact.channel}/{artifact.package.name}/{artifact.version}/{base_name}",
@@ -206,12 +198,12 @@ def file_document(artifact: Artifact) -> dict[str, Any]:
         "md5": artifact.md5,
         "ndownloads": artifact.download_count,
         "upload_time": datetime.fromtimestamp(artifact.indexed_timestamp / 1000, UTC),
-        "labels": [LABEL],
+        "labels": artifact.label_names,
     }
 
 
 def _listed(channel: Channel, package: str) -> list[Artifact]:
-    return list(existing(channel, package).filter(LISTED).defer(*HEAVY).order_by("subdir", "file_name"))
+    return list(with_labels(existing(channel, package).filter(LISTED).defer(*HEAVY)).order_by("subdir", "file_name"))
 
 
 def _versions(files: Iterable[Artifact]) -> list[str]:

@@ -13,7 +13,7 @@ from hub.errors import unprocessable
 from hub.http.decorators import allow, bounds_own_body
 from hub.http.request_body import Body, json_object
 from hub.protocols import Protocol
-from hub.sizes import KIB
+from hub.sizes import KIB, human_size
 from publishing.id_tokens.claims import Code
 from publishing.trusted.exchange import exchange
 
@@ -35,7 +35,7 @@ def _token(body: Body) -> str:
     for chunk in body.chunks():
         content += chunk
         if len(content) > BODY_MAX_BYTES:
-            raise unprocessable(Code.MALFORMED, f"The body is over {BODY_MAX_BYTES:,} bytes.")
+            raise unprocessable(Code.MALFORMED, f"The body is over {human_size(BODY_MAX_BYTES)}.")
     document = json_object(content)
     if document is None or not isinstance(document.get("token"), str):
         raise unprocessable(

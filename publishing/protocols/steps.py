@@ -10,6 +10,7 @@ from channels_app.models import Artifact, Removal
 from channels_app.packages.queries import no_such_file
 from channels_app.quotas import quotas
 from hub.http.request_body import Body, receive
+from publishing.labels import names
 from publishing.removal import removal
 from publishing.uploads import links
 from publishing.uploads.upload import publish
@@ -27,9 +28,11 @@ def publish_body(
     """Publish the package of the body in `channel`. The request needs a key; cookies are ignored.
 
     `file_name`, `subdir` and `claimed_sha256` are those of the address, if it has them. `force` is a parameter of the
-    query or a field of the form. Answer 201, or 200 if the same bytes exist already.
+    query or a field of the form, and so is `label`, which chooses the labels. Answer 201, or 200 if the same bytes
+    exist already.
     """
     to = decision_cache.upload_decision(request, channel)
+    labels = names.of_query(request)
     body = Body(request)
     payer = quotas.check_room(to.channel, body.package_bytes)
     with receive(body, to.channel.upload_limit_bytes, form_part=form_part) as received:
@@ -46,6 +49,7 @@ def publish_body(
             force="true" in (request.GET.get("force", "").lower(), received.fields.get("force", "").lower()),
             access_revision=to.access_revision,
             payer=payer,
+            labels=labels or names.chosen([value for name, value in received.fields.items() if name == "label"]),
         )
     verb = "published" if published.is_new else "exists already"
     status = 201 if published.is_new else 200

@@ -16,6 +16,7 @@ from channels_app.authentication import actors, decision_cache
 from hub.errors import HubError
 from hub.http.decorators import allow
 from hub.plain_text import one_line
+from publishing.labels import names
 
 View = Callable[[HttpRequest, str], None]
 
@@ -44,6 +45,7 @@ def answered(check: View) -> Callable[..., HttpResponseBase]:
 def by_key(request: HttpRequest, channel: str) -> None:
     """Check an upload by the prefix protocol, which needs a key in any of its places and ignores cookies."""
     decision_cache.upload_decision(request, channel)
+    names.of_query(request)
 
 
 @answered

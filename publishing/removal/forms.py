@@ -1,4 +1,4 @@
-"""Forms to yank, delete, restore and release an artifact."""
+"""Forms to yank, delete, restore and release artifacts."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ REASON_MAX_CHARACTERS = 500
 class RestoreForm(forms.Form):
     """A form without fields: a restore can be undone, so it needs no confirmation."""
 
-    def __init__(self, *args: Any, file_name: str, **options: Any) -> None:
+    def __init__(self, *args: Any, name: str, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.file_name = file_name
+        self.name = name
 
 
 class YankForm(RestoreForm):
@@ -26,7 +26,7 @@ class YankForm(RestoreForm):
 
 
 class ReleaseForm(RestoreForm):
-    """A form that requires the typed file name, because the action can't be undone."""
+    """A form that requires the typed name of what it changes, because the action is hard to undo."""
 
     confirmation = forms.CharField(
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
@@ -34,12 +34,12 @@ class ReleaseForm(RestoreForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["confirmation"].label = format_html("Type <code>{}</code> to confirm", self.file_name)
+        self.fields["confirmation"].label = format_html("Type <code>{}</code> to confirm", self.name)
 
     def clean_confirmation(self) -> str:
         typed: str = self.cleaned_data["confirmation"]
-        if typed != self.file_name:
-            raise forms.ValidationError(f"That is '{typed}'; expected '{self.file_name}'.")
+        if typed != self.name:
+            raise forms.ValidationError(f"That is '{typed}'; expected '{self.name}'.")
         return typed
 
 

@@ -59,7 +59,7 @@ def _ways(request: HttpRequest, artifact: Artifact, *, is_owner: bool) -> dict[s
     posted = request.POST.get("action")
     return {
         action: FORMS[action](
-            request.POST if action == posted else None, file_name=artifact.file_name, auto_id=f"{action}-%s"
+            request.POST if action == posted else None, name=artifact.file_name, auto_id=f"{action}-%s"
         )
         for action in actions
     }
@@ -80,7 +80,7 @@ def _remove(
         _change(actor, artifact, action, form.cleaned_data.get("reason", ""))
     if form.errors:
         return None
-    messages.success(request, DONE[action].format(f"{artifact.subdir}/{artifact.file_name}"))
+    messages.success(request, DONE[action].format(artifact.path))
     if action == "release":
         return redirect("channel", artifact.channel.name)
     return redirect("artifact", artifact.channel.name, artifact.subdir, artifact.file_name)

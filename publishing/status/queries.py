@@ -73,7 +73,8 @@ def subdirs() -> dict[str, SubdirBuilds]:
     rows = SubdirIndex.objects.values("subdir").annotate(total=Sum("builds"), since=Min("requested_at", filter=stale))
     now, found = timezone.now(), dict[str, SubdirBuilds]()
     for row in rows:
-        name = row["subdir"] if row["subdir"] in KNOWN_SUBDIRS else OTHER_SUBDIRS if row["subdir"] else WHOLE_CHANNEL
+        platform = row["subdir"].rpartition("/")[2]  # also of a label
+        name = platform if platform in KNOWN_SUBDIRS else OTHER_SUBDIRS if platform else WHOLE_CHANNEL
         before = found.get(name, SubdirBuilds(0, 0.0))
         lag_s = max(0.0, (now - row["since"]).total_seconds()) if row["since"] else 0.0
         found[name] = SubdirBuilds(before.count + row["total"], max(before.lag_s, lag_s))
@@ -92,6 +93,11 @@ def failing_issuers() -> QuerySet[Issuer]:
 def differing() -> QuerySet[Verification]:
     """Return verifications with differences, most differences first."""
     return Verification.objects.filter(difference_count__gt=0).select_related("channel").order_by("-difference_count")
+
+
+def nearly_full() -> QuerySet[Channel]:
+    """Return the channels whose owners were warned that the quota is nearly used up."""
+    return Channel.objects.filter(quota_warned_at__isnull=False, deleted_at=None)
 
 
 def verified() -> LastVerification:

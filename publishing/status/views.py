@@ -12,6 +12,7 @@ from channels_app.audit import test_message
 from channels_app.authentication import actors
 from channels_app.models import User
 from channels_app.rate_limits import counters
+from channels_app.ui.ids import stated_id
 from publishing import failed_jobs
 from publishing.models import FailedJob
 from publishing.status.checks import status, versions
@@ -62,4 +63,4 @@ def _test_mail(request: HttpRequest, user: User) -> None:
 
 def _chosen(which: str) -> QuerySet[FailedJob]:
     found = FailedJob.objects.all()
-    return found if which == ALL else found.filter(pk=int(which) if which.isdecimal() else 0)
+    return found if which == ALL else found.filter(pk=stated_id(which))

@@ -208,7 +208,7 @@ class Records:
             if each.verified:
                 sidecars.record_stored(artifact, each.verified)
         packages.refresh_each(locked.values())
-        builds.schedule_build(self.channel, self.subdir, sorted(names))
+        builds.schedule_build(self.channel, self.subdir, sorted(names), labels={})
         return artifacts
 
     def _artifact(self, found: Upload, locked: Mapping[str, Package]) -> Artifact:

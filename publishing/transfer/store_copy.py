@@ -88,7 +88,8 @@ def is_index(key: str) -> bool:
 def is_rewritten(key: str) -> bool:
     """Tell whether the key is an index file, which may change without a change of its size."""
     name = key.rpartition("/")[2]
-    return not {name, name.removesuffix(".zst")}.isdisjoint((*repodata.SUBDIR_FILES, *repodata.CHANNEL_FILES))
+    files = (*repodata.SUBDIR_FILES, *repodata.UNPATCHED_FILES, *repodata.CHANNEL_FILES)
+    return not {name, name.removesuffix(".zst")}.isdisjoint(files)
 
 
 def _copy_batch(pool: ThreadPoolExecutor, copying: StoreCopy, batch: Mapping[str, Stat], totals: Totals) -> None:

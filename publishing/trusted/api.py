@@ -1,4 +1,4 @@
-"""`/api/v1/channels/{channel}/publishers`: a channel's trusted publishers as JSON, for keys with the scope `manage`."""
+"""`/api/v1/channels/{channel}/publishers`: a channel's trusted publishers as JSON."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from channels_app.access.permissions import Actor, Permission, channel_for
-from channels_app.authentication import actors
 from channels_app.models import Channel
+from channels_app.rest.service import CREDENTIAL
 from hub.errors import bad_request, not_found, unprocessable
 from hub.http.decorators import allow
 from publishing.id_tokens.claims import BadFields
@@ -60,7 +60,7 @@ def one(request: HttpRequest, channel: str, publisher_id: int) -> HttpResponse:
 
 
 def _channel(request: HttpRequest, name: str) -> tuple[Actor, Channel]:
-    actor = actors.key_actor(request)
+    actor = CREDENTIAL(request)
     return actor, channel_for(actor, name, Permission.MANAGE)
 
 

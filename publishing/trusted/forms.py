@@ -104,6 +104,8 @@ class PendingForm(PublisherForm):
 
     def clean_channel_name(self) -> str:
         name: str = self.cleaned_data["channel_name"]
+        corrected = channels.corrected_name(name)
+        self.corrected_name = corrected if corrected != name else ""
         with raised_as_validation_error():
             channels.check_name(name)
         return name

@@ -11,8 +11,9 @@ from ninja.pagination import paginate
 
 from channels_app import identifiers
 from channels_app.access.permissions import Actor
+from channels_app.rest.bodies import Body
 from channels_app.rest.pagination import Pages
-from channels_app.rest.service import Request, user_of
+from channels_app.rest.service import SESSION_ONLY, Request, user_of
 from publishing.models import TrustedPublisher
 from publishing.trusted import publishers, queries
 from publishing.trusted.api import arguments
@@ -21,7 +22,7 @@ router = Router(tags=["Trusted publishers"])
 Text = Annotated[str, Field(max_length=5000)]
 
 
-class NewPublisher(Schema):
+class NewPendingPublisher(Body):
     """A publisher for a channel that does not exist yet."""
 
     channel_name: str = Field(max_length=identifiers.CHANNEL_MAX_CHARACTERS)
@@ -32,7 +33,7 @@ class NewPublisher(Schema):
     package_globs: list[Text] = Field([], max_length=100, description="Package names to upload; empty: all.")
 
 
-class PublisherState(Schema):
+class PendingPublisher(Schema):
     """A publisher that waits for its first use, until `expires_at`."""
 
     id: int
@@ -54,15 +55,17 @@ class PublisherState(Schema):
         return publisher.issuer.url
 
 
-@router.get("/pending-publishers", response=list[PublisherState], url_name="pending-publishers")
+@router.get(
+    "/pending-publishers", response=list[PendingPublisher], url_name="pending-publishers", openapi_extra=SESSION_ONLY
+)
 @paginate(Pages, ordering=("pk",))
 def list_pending_publishers(request: Request) -> QuerySet[TrustedPublisher]:
     """List the signed-in user's publishers for channels that do not exist yet."""
     return queries.pending(user_of(request))
 
 
-@router.post("/pending-publishers", response={201: PublisherState})
-def add_pending_publisher(request: Request, new: NewPublisher, response: HttpResponse) -> Status[Any]:
+@router.post("/pending-publishers", response={201: PendingPublisher}, openapi_extra=SESSION_ONLY)
+def add_pending_publisher(request: Request, new: NewPendingPublisher, response: HttpResponse) -> Status[Any]:
     """Add a publisher whose first use, within 30 days, creates its private channel for the signed-in user."""
     user, sent = user_of(request), new.dict(exclude_defaults=True)
     channel_name = sent.pop("channel_name")
@@ -71,12 +74,17 @@ def add_pending_publisher(request: Request, new: NewPublisher, response: HttpRes
     return Status(201, publisher)
 
 
-@router.get("/pending-publishers/{publisher_id}", response=PublisherState, url_name="pending-publisher")
+@router.get(
+    "/pending-publishers/{publisher_id}",
+    response=PendingPublisher,
+    url_name="pending-publisher",
+    openapi_extra=SESSION_ONLY,
+)
 def get_pending_publisher(request: Request, publisher_id: int) -> TrustedPublisher:
     return get_object_or_404(queries.pending(user_of(request)), pk=publisher_id)
 
 
-@router.delete("/pending-publishers/{publisher_id}", response={204: None})
+@router.delete("/pending-publishers/{publisher_id}", response={204: None}, openapi_extra=SESSION_ONLY)
 def remove_pending_publisher(request: Request, publisher_id: int) -> Status[None]:
     user = user_of(request)
     publishers.remove(actor=Actor(user=user), publisher=get_object_or_404(queries.pending(user), pk=publisher_id))

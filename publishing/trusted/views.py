@@ -16,12 +16,13 @@ from channels_app.access.permissions import Actor, Permission, page_channel
 from channels_app.authentication import actors
 from channels_app.models import Channel
 from channels_app.ui.form_errors import shown_in
+from channels_app.ui.ids import stated_id
 from channels_app.ui.settings_page import page, sent
 from publishing.id_tokens.github import GitHub
 from publishing.id_tokens.provider import Provider
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import TrustedPublisher
-from publishing.trusted import publishers, queries, snippets
+from publishing.trusted import publishers, queries, reachability, snippets
 from publishing.trusted.forms import FIELD_OF, PendingForm, PublisherForm
 from publishing.trusted.queries import PublisherRow
 
@@ -74,6 +75,7 @@ def _context(request: HttpRequest, form: PublisherForm, listed: list[PublisherRo
         "providers": PROVIDERS.values(),
         "to_confirm": _named(request, listed, "remove"),
         "used": used and snippets.context(used.publisher),
+        "unreachable": reachability.warning(),
         "pending_days": publishers.PENDING.days,
     }
 
@@ -99,7 +101,7 @@ def _added(request: HttpRequest, publisher: TrustedPublisher, address: str) -> H
 
 def _remove(request: HttpRequest, actor: Actor, among: QuerySet[TrustedPublisher], address: str) -> HttpResponse:
     wanted = request.POST["remove"]
-    publisher = get_object_or_404(among.select_related("channel", "issuer"), pk=wanted if wanted.isdecimal() else 0)
+    publisher = get_object_or_404(among.select_related("channel", "issuer"), pk=stated_id(wanted))
     publishers.remove(actor=actor, publisher=publisher)
     messages.success(request, f"{publisher.subject or publisher.issuer} is no trusted publisher any more.")
     return redirect(address)

@@ -11,6 +11,7 @@ from ninja.pagination import paginate
 from channels_app.access.permissions import Permission, decide
 from channels_app.models import Artifact
 from channels_app.packages import packages
+from channels_app.rest.bodies import UserName
 from channels_app.rest.pagination import Pages
 from channels_app.rest.service import Request
 from hub.errors import forbidden
@@ -38,17 +39,13 @@ class UploadState(Schema):
     state: str = Field(
         description="published (not in the index yet), indexed, set aside (unreadable for a client), yanked or deleted."
     )
-    uploaded_by: str | None = Field(description="The user; null for keys without one.")
+    uploaded_by: UserName = Field(description="The user; null for keys without one.")
     uploaded_at: datetime
     url: str = Field(description="The page of the file.")
 
     @staticmethod
     def resolve_state(artifact: Artifact) -> str:
         return queries.state(artifact)
-
-    @staticmethod
-    def resolve_uploaded_by(artifact: Artifact) -> str | None:
-        return artifact.uploaded_by.username if artifact.uploaded_by else None
 
     @staticmethod
     def resolve_uploaded_at(artifact: Artifact) -> datetime:

@@ -15,11 +15,18 @@ from publishing.uploads.values import Upload
 def check_checksum(received: ReceivedFile) -> None:
     if not received.file_name:
         raise bad_request("file_name_missing", "The upload names no file; send its name as X-File-Name.")
-    if received.claimed_sha256 and received.claimed_sha256 != received.sha256:
+    claimed = received.claimed_sha256
+    if claimed and len(claimed) != len(received.sha256):
+        raise unprocessable(
+            "checksum_mismatch",
+            f"The client announced the SHA-256 {claimed[:64]!r}, expected 64 hexadecimal digits. "
+            "Send that of `sha256sum FILE`, or none.",
+        )
+    if claimed and claimed != received.sha256:
         raise unprocessable(
             "checksum_mismatch",
             f"The bytes that arrived have the SHA-256 {received.sha256}, the client announced "
-            f"{received.claimed_sha256[:64]}. Something changed them on the way; send the file again.",
+            f"{claimed[:64]}. Something changed them on the way; send the file again.",
         )
 
 
@@ -33,7 +40,12 @@ def check_subdir(received: ReceivedFile, info: PackageInfo) -> None:
 
 
 def check_policies(upload: Upload) -> None:
-    actor, channel, info, force = upload.actor, upload.channel, upload.info, upload.force
+    check_force(upload.actor, upload.channel, upload.force)
+    check_uploader(upload.actor, upload.channel, upload.info.name)
+    check_revision(upload.channel, upload.info.file_name, upload.info.revision)
+
+
+def check_force(actor: Actor, channel: Channel, force: bool) -> None:
     if force and actor.short_lived_token:
         raise forbidden("no_force", "A trusted publisher may not overwrite files; an API key of a member may.")
     if force and not channel.allow_overwrite:
@@ -42,11 +54,13 @@ def check_policies(upload: Upload) -> None:
             f"The channel '{channel}' does not allow force=true: its files never change. "
             "Raise the build number instead.",
         )
-    check_uploader(actor, channel, info.name)
-    if info.revision > 1 and not channel.allow_revision_3:
+
+
+def check_revision(channel: Channel, file_name: str, revision: int) -> None:
+    if revision > 1 and not channel.allow_revision_3:
         raise forbidden(
             "revision_3_off",
-            f"{info.file_name} needs repodata revision {info.revision} (CEP 48), which '{channel}' does not allow.",
+            f"{file_name} needs repodata revision {revision} (CEP 48), which '{channel}' does not allow.",
         )
 
 

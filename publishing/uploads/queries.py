@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
 
 from channels_app.access.permissions import Actor
-from channels_app.models import Artifact, Channel, User
+from channels_app.models import Artifact, Channel, Label, User
 from publishing.models import IndexedName
 
 RECENT = 10
@@ -35,9 +36,7 @@ def upload_states(channel: Channel, paths: Iterable[str]) -> dict[str, str]:
     subdirs, file_names = {subdir for subdir, _ in places}, {file_name for _, file_name in places}
     found = map(_uploaded, _uploads(channel).filter(subdir__in=subdirs, file_name__in=file_names))
     return {
-        f"{each.artifact.subdir}/{each.artifact.file_name}": each.state
-        for each in found
-        if (each.artifact.subdir, each.artifact.file_name) in places
+        each.artifact.path: each.state for each in found if (each.artifact.subdir, each.artifact.file_name) in places
     }
 
 
@@ -58,15 +57,21 @@ def state(artifact: Artifact) -> str:
 
 
 def _uploads(channel: Channel) -> QuerySet[Artifact]:
-    """Return the channel's artifacts with few columns and `is_in_step`: whether the index has their last change."""
-    followed = IndexedName.objects.filter(
+    """Return the channel's artifacts with few columns and `is_in_step`: whether the indexes have their last change."""
+    named = IndexedName.objects.filter(
         index__channel=OuterRef("channel"),
-        index__subdir=OuterRef("subdir"),
         name=OuterRef("package__name"),
-    ).filter(Q(changed__lte=F("made")) | Q(changed__lte=F("index__built_revision")))
+    )
+    is_made = Q(changed__lte=F("made")) | Q(changed__lte=F("index__built_revision"))
+    labels = Label.objects.filter(artifacts=OuterRef(OuterRef("pk")))
+    places = labels.values(
+        place=Concat(Value("label/"), "name", Value("/"), OuterRef(OuterRef("subdir")), output_field=CharField())
+    )
+    is_in_main = Q(is_main=False) | Exists(named.filter(is_made, index__subdir=OuterRef("subdir")))
+    is_in_labels = ~Exists(named.filter(index__subdir__in=places).exclude(is_made))
     fields = ("channel", "subdir", "file_name", "sha256", "size_bytes", "indexed_timestamp", "removal")
     found = Artifact.objects.filter(channel=channel).only(*fields, "quarantine_reason", "uploaded_by")
-    return found.annotate(is_in_step=Exists(followed))
+    return found.annotate(is_in_step=ExpressionWrapper(is_in_main & is_in_labels, BooleanField()))
 
 
 def _uploaded(artifact: Artifact) -> Uploaded:

@@ -12,9 +12,10 @@ from django.utils import timezone
 from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
+from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Removal
 from channels_app.packages import about, packages
-from channels_app.quotas import quotas
+from channels_app.quotas import channel_quotas, quotas
 from hub import database
 from hub.errors import HubError, conflict, unavailable, unprocessable
 from hub.http.request_body import ReceivedFile
@@ -24,7 +25,7 @@ from publishing.archive.reader import BadPackage, Limits, PackageInfo
 from publishing.attestations import acceptance, sidecars
 from publishing.attestations.errors import VerifiedAttestation
 from publishing.attestations.sidecars import Sidecar
-from publishing.index import builds
+from publishing.labels import labels as label_changes
 from publishing.models import Reservation
 from publishing.removal import removal
 from publishing.trusted import issuers
@@ -46,25 +47,34 @@ def publish(
     payer: quotas.Payer | None = None,
     may_restore: bool = True,
     replaces_deleted: bool = False,
+    labels: tuple[str, ...] = (),
 ) -> UploadResult:
     """Check `received` and publish it in `channel`. A job updates the index. Raise HubError 403, 409, 422 or 503.
 
     The file name is reserved before the bytes go to the store, and recorded after. So two uploads of one name never
     write the same key, and no file is served before its row is committed. `payer`: the result of quotas.check_room().
+    A new file gets the `labels`, or `main` without any. A file that exists with the same bytes gets them in addition.
     """
     check_checksum(received)
     info = read(channel, received)
-    upload = Upload(actor, channel, received, info, force, access_revision, payer, may_restore, replaces_deleted)
+    upload = Upload(
+        actor, channel, received, info, force, access_revision, payer, may_restore, replaces_deleted, labels
+    )
     check_subdir(received, upload.info)
     check_policies(upload)
     before = existing_artifact(upload)
     existing = check_duplicate(upload, before, may_replace=force)
     verified = acceptance.accept(actor, channel, received)
+    if labels:
+        label_changes.ensure(actor=actor, channel=channel, names=labels)
     published = (
         UploadResult(existing, is_new=False)
         if existing and is_intact(existing)
         else store_and_record(upload, verified, before)
     )
+    if labels and not published.is_new:
+        selection = Artifact.objects.filter(pk=published.artifact.pk)
+        label_changes.change_selection(actor=actor, channel=channel, selection=selection, add=labels)
     if verified:
         # A new artifact has its attestation already, unless a purge removed it at this moment.
         sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
@@ -92,8 +102,9 @@ def store_and_record(upload: Upload, verified: VerifiedAttestation | None, befor
 
     The quota is charged before any byte goes to the store: a refused upload must not replace existing bytes.
     """
-    bill = bill_of(upload, before)
-    token = reserve(upload, bill)
+    more_bytes = upload.received.size_bytes - (before.size_bytes if before and not before.is_purged else 0)
+    bill = bill_of(upload, more_bytes)
+    token = reserve(upload, bill, more_bytes)
     try:
         put(upload)
         sidecar = sidecars.put(Artifact(**upload.place), verified) if verified else None
@@ -107,27 +118,35 @@ def store_and_record(upload: Upload, verified: VerifiedAttestation | None, befor
     return published
 
 
-def bill_of(upload: Upload, before: Artifact | None) -> quotas.Bill | None:
+def bill_of(upload: Upload, more_bytes: int) -> quotas.Bill | None:
     """Return the bytes that the upload adds to the payer's usage, or None if there is no quota."""
     payer = upload.payer or quotas.payer_of(upload.channel)
-    replaced_bytes = before.size_bytes if before and not before.is_purged else 0
-    return quotas.Bill(payer, upload.received.size_bytes - replaced_bytes) if payer else None
+    return quotas.Bill(payer, more_bytes) if payer else None
 
 
-def reserve(upload: Upload, bill: quotas.Bill | None = None) -> str:
+def reserve(upload: Upload, bill: quotas.Bill | None = None, more_bytes: int = 0) -> str:
     """Reserve the file name for these bytes, or join another upload of the same bytes. Return the upload's token.
+
+    `more_bytes`: what the upload adds to the channel. Raise HubError 413 if that exceeds a quota.
 
     The artifact is read again once the name is reserved: a previous reservation or a purge has committed by then.
     """
     token = secrets.token_hex(16)
-    mine = {"sha256": upload.received.sha256, "token": token, "expires_at": _reservation_end()}
+    mine = {
+        "sha256": upload.received.sha256,
+        "token": token,
+        "expires_at": _reservation_end(),
+        "more_bytes": max(more_bytes, 0),
+    }
     with transaction.atomic():
+        channel_quotas.lock(upload.channel)
         try:
             with transaction.atomic():
                 Reservation.objects.create(**upload.place, **mine)
         except IntegrityError:
             _join_or_take_over(upload, mine)
         check_duplicate(upload, existing_artifact(upload, locked=True), may_replace=upload.force)
+        channel_quotas.check_reserved(upload.channel, more_bytes)
         if bill:
             quotas.charge(bill)
     return token
@@ -154,6 +173,7 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
         if existing:
             removal.release_quarantine(artifact=existing)
             return UploadResult(existing, is_new=False)
+        was_main = before is not None and before.is_main
         artifact = _save(upload, before)
         if sidecar and not sidecars.record(artifact, sidecar):
             raise unavailable("attestations_changing", f"The attestations of {artifact} changed meanwhile; try again.")
@@ -161,8 +181,15 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
             packages.refresh(artifact.package)
         else:
             packages.include(artifact)
-        builds.schedule_build(upload.channel, upload.info.subdir, [upload.info.name])
+        _schedule_builds(upload, artifact, is_new=before is None, is_main=was_main or artifact.is_main)
     return UploadResult(artifact, is_new=True)
+
+
+def _schedule_builds(upload: Upload, artifact: Artifact, *, is_new: bool, is_main: bool) -> None:
+    """Store the labels of the file, and mark their indexes stale."""
+    labels = label_changes.assign(artifact, upload.labels, is_new=is_new) if upload.labels or not is_new else ()
+    names = {label: [upload.info.name] for label in (*[MAIN_LABEL] * is_main, *labels)}
+    label_changes.schedule_builds(upload.channel, upload.info.subdir, names)
 
 
 def release(token: str) -> None:
@@ -228,18 +255,14 @@ def artifact_columns(upload: Upload) -> dict[str, Any]:
     info, received = upload.info, upload.received
     of_package = ("version", "build", "build_number", "revision", "run_exports", "features", "warnings", "files")
     return {
-        **{name: getattr(info, name) for name in (*of_package, "file_count", "licences")},
+        **{name: getattr(info, name) for name in (*of_package, "file_count", "licences", "recipe")},
         "index_json": info.index,
         "about_json": about.stored(info.about),
         "size_bytes": received.size_bytes,
         "sha256": received.sha256,
         "md5": received.md5,
-        "quarantine_reason": "",
-        "removal": Removal.NONE,
-        "removal_reason": "",
-        "removed_at": None,
-        "removed_by": None,
-        "is_purged": False,
+        "is_main": upload.is_main,
+        **removal.NOT_REMOVED,
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from channels_app.access.permissions import Actor
+from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel
 from channels_app.quotas import quotas
 from hub.http.request_body import ReceivedFile
@@ -15,7 +16,8 @@ class Upload:
     """An upload: its actor, channel, file, and the payer if there is a quota.
 
     `access_revision`: read before the actor's right was checked. `may_restore`: False for a browser session that must
-    sign in again first. `replaces_deleted`: the bytes may take the name of a deleted file, if `force` is set.
+    sign in again first. `replaces_deleted`: the bytes may take the name of a deleted file, if `force` is set. `labels`:
+    those of the file; empty: `main`.
     """
 
     actor: Actor
@@ -27,6 +29,12 @@ class Upload:
     payer: quotas.Payer | None = None
     may_restore: bool = True
     replaces_deleted: bool = False
+    labels: tuple[str, ...] = ()
+
+    @property
+    def is_main(self) -> bool:
+        """Tell whether the file comes into the channel's own index."""
+        return not self.labels or MAIN_LABEL in self.labels
 
     @property
     def place(self) -> dict[str, Any]:

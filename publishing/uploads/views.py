@@ -81,7 +81,7 @@ def _take_file(request: HttpRequest, channel: str) -> HttpResponse:
         answer = {"state": state, "url": url, "subdir": artifact.subdir, "file_name": artifact.file_name}
         return JsonResponse(answer, status=201 if published.is_new else 200)
     verb = "is published; the index follows in a moment" if published.is_new else "exists already, with the same bytes"
-    messages.success(request, f"{artifact.subdir}/{artifact.file_name} {verb}.")
+    messages.success(request, f"{artifact.path} {verb}.")
     return redirect(url)
 
 

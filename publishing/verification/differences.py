@@ -11,6 +11,7 @@ class DifferenceKind(StrEnum):
     WRONG_BYTES = "wrong bytes"
     RIGHT_AGAIN = "right again"
     SIDECAR = "sidecar"
+    SIZE = "size"
     INDEX = "index"
     LEFTOVER = "leftover"
     UNKNOWN_PACKAGE = "unknown package"
@@ -28,7 +29,15 @@ class Difference:
     name: str = ""
 
     @property
-    def subdir(self) -> str:
-        """Return the subdir of the index that differs, or an empty string for the index of the whole channel."""
-        folders = self.key.split("/")[1:-1]
-        return folders[0] if folders else ""
+    def place(self) -> tuple[str, str]:
+        """Return label and subdir of the index that differs. The subdir is empty for the index of the whole channel."""
+        return place_of(self.key)[:2]
+
+
+def place_of(key: str) -> tuple[str, str, str]:
+    """Split a key below a channel's folder into label, subdir and path. The label is empty for the channel's files."""
+    path, label = key.partition("/")[2], ""
+    if path.startswith("label/"):
+        label, _, path = path.removeprefix("label/").partition("/")
+    subdir, slash, rest = path.partition("/")
+    return (label, subdir, rest) if slash else (label, "", subdir)

@@ -8,13 +8,14 @@ from django.db import transaction
 from channels_app.access.actions import Action
 from channels_app.audit import log
 from channels_app.models import Artifact, Channel
+from channels_app.packages import packages
 from hub.storage import store
 from publishing.attestations import sidecars
-from publishing.index import builds, repodata
+from publishing.index import builds, marks, repodata
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from publishing.verification import stored_indexes, unknown_files
-from publishing.verification.differences import Difference, DifferenceKind
+from publishing.verification.differences import Difference, DifferenceKind, place_of
 
 SHOWN_MAX = 20
 
@@ -57,15 +58,22 @@ def _rewrite_sidecars(channel: Channel, differences: Sequence[Difference]) -> li
     return []
 
 
+def _measure(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
+    with transaction.atomic():
+        packages.measure(channel.packages.filter(name__in={difference.name for difference in differences}))
+    return []
+
+
 def _rebuild(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     """Rebuild the differing names of every index that differs. Return the differences that are left."""
-    names: dict[str, list[str]] = defaultdict(list)
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for difference in differences:
-        names[difference.subdir] += [difference.name] if difference.name else []
-    for subdir in names:
-        row, is_new = SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)
+        names[difference.place] += [difference.name] if difference.name else []
+    for (label, subdir), differing in names.items():
+        place = SubdirIndex.place(label, subdir)
+        row, is_new = SubdirIndex.objects.get_or_create(channel=channel, subdir=place, defaults={"label": label})
         with transaction.atomic():
-            builds.mark_stale(channel, subdir, builds.all_names(row) if is_new else names[subdir])
+            marks.mark_stale(channel, subdir, builds.all_names(row) if is_new else differing, label=label)
     return list(stored_indexes.check(channel))
 
 
@@ -73,7 +81,7 @@ def _remove_leftovers(channel: Channel, differences: Sequence[Difference]) -> li
     for difference in differences:
         if unknown_files.classify(channel, difference.key) != DifferenceKind.LEFTOVER:
             continue
-        subdir, _, path = difference.key.removeprefix(f"{channel}/").partition("/")
+        _, subdir, path = place_of(difference.key)
         if unknown_files.PACKAGE.match(path):
             # purge_deleted() below removes it safely beside concurrent uploads.
             Artifact.objects.filter(channel=channel, subdir=subdir, file_name=path).update(is_purged=False)
@@ -88,6 +96,7 @@ REPAIRS: dict[DifferenceKind, Callable[[Channel, Sequence[Difference]], list[Dif
     DifferenceKind.WRONG_BYTES: _quarantine,
     DifferenceKind.RIGHT_AGAIN: _release,
     DifferenceKind.SIDECAR: _rewrite_sidecars,
+    DifferenceKind.SIZE: _measure,
     DifferenceKind.INDEX: _rebuild,
     DifferenceKind.LEFTOVER: _remove_leftovers,
 }
@@ -97,7 +106,7 @@ def _artifacts(channel: Channel, differences: Sequence[Difference]) -> Iterable[
     """Yield each difference with its artifact, also for a sidecar. Skip artifacts that are gone."""
     seen = set()
     for difference in differences:
-        subdir, _, name = difference.key.removeprefix(f"{channel}/").partition("/")
+        _, subdir, name = place_of(difference.key)
         match = repodata.SIDECAR.match(name)
         place = (subdir, match[1] if match else name)
         if place not in seen:

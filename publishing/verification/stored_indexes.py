@@ -21,11 +21,11 @@ from django.db.models import F
 from rattler import Channel as ChannelAddress
 from rattler import SparseRepoData
 
-from channels_app.models import Artifact, Channel
+from channels_app.models import Artifact, Channel, Label
 from hub import temporary
 from hub.locks import wait_for_lock
 from hub.storage import NotInStore, hashed, kept, store
-from publishing.index import builds, channel_files, fragments, repodata, shards, writer
+from publishing.index import builds, channel_files, fragments, notices_file, repodata, shards, writer
 from publishing.index.spool import PARTS_AT_ONCE, Spool
 from publishing.models import IndexedName, SubdirIndex
 from publishing.verification.differences import Difference, DifferenceKind
@@ -45,6 +45,8 @@ def check(channel: Channel) -> Iterator[Difference]:
     builds.open_channel(channel)
     # Artifacts before indexes: a subdir's first artifact is committed together with its index.
     published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
+    labeled = Label.objects.filter(channel=channel).exclude(artifacts=None).values_list("name", "artifacts__subdir")
+    published |= {SubdirIndex.place(*each) for each in labeled.distinct()}
     for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
         yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {REPAIR}")
     indexes = channel.indexes.select_related("channel")
@@ -92,7 +94,7 @@ def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _key(row: SubdirIndex, name: str = "") -> str:
-    return "/".join(filter(None, (row.channel.name, row.subdir, name)))
+    return "/".join(filter(None, (row.folder, name)))
 
 
 # Names
@@ -186,12 +188,12 @@ def _different_files(row: SubdirIndex) -> Iterator[tuple[str, str]]:
     if row.subdir == builds.WHOLE_CHANNEL:
         yield from _json_faults(row, repodata.CHANNELDATA, channel_files.channeldata_layout(row.channel))
         notices = _bytes(_key(row, repodata.NOTICES))
-        if notices != repodata.EMPTY_NOTICES:
+        if notices != notices_file.content(row.channel):
             yield _key(row, repodata.NOTICES), _found(notices is None)
         return
-    revision_3 = builds.revision_3_of(row)
-    yield from _shard_index_faults(row, builds.shard_index(row, revision_3))
-    for file_name, layout in builds.layouts(row, revision_3).items():
+    facts = (builds.revision_3_of(row), builds.relations_of(row))
+    yield from _shard_index_faults(row, builds.shard_index(row, *facts))
+    for file_name, layout in builds.layouts(row, *facts).items():
         yield from _json_faults(row, file_name, layout)
     # If the ETags differ, the next build of the whole channel writes the file.
     if row.current_etag == row.etag:
@@ -218,7 +220,7 @@ def _json_faults(row: SubdirIndex, file_name: str, layout: repodata.Layout) -> I
             try:
                 found = hashed(kept(_plain(each, is_compressed=is_compressed), path))
                 if file_name in (repodata.REPODATA, repodata.CURRENT):
-                    SparseRepoData(ChannelAddress(row.channel.name), row.subdir, path).close()
+                    SparseRepoData(ChannelAddress(row.channel.name), row.platform, path).close()
             except NotInStore:
                 yield each, _found(True)
             except zstandard.ZstdError as error:

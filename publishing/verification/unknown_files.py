@@ -6,15 +6,17 @@ Files younger than a day are ignored, since an upload or a deletion may still be
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel
 from hub.storage import store
 from publishing.attestations import sidecars
 from publishing.index import builds, repodata, shards
-from publishing.models import IndexedName, Reservation, RetiredShard
-from publishing.verification.differences import Difference, DifferenceKind
+from publishing.models import IndexedName, Reservation, RetiredShard, SubdirIndex
+from publishing.verification.differences import Difference, DifferenceKind, place_of
 from publishing.verification.inventory import Inventory
 
 FRESH = timedelta(days=1)
@@ -44,9 +46,14 @@ def unknown_channels() -> list[Difference]:
 
 def classify(channel: Channel, key: str) -> DifferenceKind | None:
     """Return the kind of an unknown key by the current rows. Return None if it is known, being uploaded or gone."""
-    subdir, _, path = key.removeprefix(f"{channel}/").partition("/")
+    label, subdir, path = place_of(key)
+    indexes = channel.indexes.filter(subdir=SubdirIndex.place(label, subdir))
     if shards.SHARD.match(path):
-        kind = None if _is_shard(channel, subdir, path) else DifferenceKind.LEFTOVER
+        kind = None if _is_shard(indexes, path) else DifferenceKind.LEFTOVER
+    elif path in repodata.UNPATCHED_FILES:
+        kind = None if indexes.filter(is_patched=True).exists() else DifferenceKind.LEFTOVER
+    elif label:
+        kind = DifferenceKind.UNKNOWN_FILE
     elif match := repodata.SIDECAR.match(path):
         kind = _sidecar(channel, subdir, match[1], match[2])
     elif PACKAGE.match(path):
@@ -68,24 +75,27 @@ SENTENCES = {
 
 def _index_files(channel: Channel) -> Iterator[str]:
     yield from (f"{channel}/{name}" for name in (*repodata.CHANNEL_FILES, f"{repodata.CHANNELDATA}.zst"))
-    for subdir in channel.indexes.exclude(subdir=builds.WHOLE_CHANNEL).values_list("subdir", flat=True):
-        yield from (f"{channel}/{subdir}/{name}" for name in (*repodata.SUBDIR_FILES, OLD_REPODATA))
+    for index in channel.indexes.exclude(subdir=builds.WHOLE_CHANNEL).select_related("channel"):
+        unpatched = repodata.UNPATCHED_FILES if index.is_patched else ()
+        yield from (f"{index.folder}/{name}" for name in (*repodata.SUBDIR_FILES, *unpatched, OLD_REPODATA))
 
 
 def _shards(channel: Channel) -> Iterator[str]:
+    folders = {index.pk: index.folder for index in channel.indexes.select_related("channel")}
     named = IndexedName.objects.filter(index__channel=channel).exclude(shard_sha256="")
     retired = RetiredShard.objects.filter(index__channel=channel)
-    for subdir, sha256 in named.values_list("index__subdir", "shard_sha256").iterator():
-        yield f"{channel}/{subdir}/{shards.shard_file(sha256)}"
-    for subdir, sha256 in retired.values_list("index__subdir", "sha256").iterator():
-        yield f"{channel}/{subdir}/{shards.shard_file(sha256)}"
+    for index_id, sha256 in chain(
+        named.values_list("index", "shard_sha256").iterator(), retired.values_list("index", "sha256").iterator()
+    ):
+        # An index that is created meanwhile has only fresh files.
+        if folder := folders.get(index_id):
+            yield f"{folder}/{shards.shard_file(sha256)}"
 
 
-def _is_shard(channel: Channel, subdir: str, path: str) -> bool:
+def _is_shard(indexes: QuerySet[SubdirIndex], path: str) -> bool:
     sha256 = path.removeprefix("shards/").partition(".")[0]
-    place = {"index__channel": channel, "index__subdir": subdir}
-    named = IndexedName.objects.filter(**place, shard_sha256=sha256)
-    return named.exists() or RetiredShard.objects.filter(**place, sha256=sha256).exists()
+    named = IndexedName.objects.filter(index__in=indexes, shard_sha256=sha256)
+    return named.exists() or RetiredShard.objects.filter(index__in=indexes, sha256=sha256).exists()
 
 
 def _sidecar(channel: Channel, subdir: str, file_name: str, sha256: str | None) -> DifferenceKind | None:

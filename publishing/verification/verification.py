@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -13,15 +12,15 @@ from channels_app.models import DAMAGED, Artifact, Channel
 from hub.celery import send
 from hub.locks import try_lock
 from publishing.models import Verification
-from publishing.verification import repairs, stored_artifacts, stored_indexes, unknown_files
+from publishing.nights import last_night
+from publishing.verification import package_sizes, repairs, stored_artifacts, stored_indexes, unknown_files
 from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import inventory_of
 
-NIGHT_HOUR_UTC = 3
 KEPT_MAX = 1000
 REPORTED_MAX = 20
 # Without an operator, repair only differences that the database alone can correct.
-REPAIRED_BY_NIGHT = (DifferenceKind.INDEX,)
+REPAIRED_BY_NIGHT = (DifferenceKind.SIZE, DifferenceKind.INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,7 @@ def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
     with inventory_of(f"{channel}/") as inventory:
         differences = [
             *stored_artifacts.check(channel, inventory, is_hashed=is_hashed),
+            *package_sizes.check(channel),
             *stored_indexes.check(channel),
             *unknown_files.check(channel, inventory),
         ]
@@ -62,8 +62,8 @@ def save_result(channel: Channel, verified: VerificationResult, left: Sequence[D
 
 def send_due() -> None:
     """Enqueue a job for each channel that was not verified since the last night began."""
-    for channel in Channel.objects.filter(deleted_at=None, created_at__lt=_last_night()).exclude(
-        verification__ended_at__gte=_last_night()
+    for channel in Channel.objects.filter(deleted_at=None, created_at__lt=last_night()).exclude(
+        verification__ended_at__gte=last_night()
     ):
         send("publishing.tasks.verify_channel", channel.pk)
 
@@ -72,7 +72,7 @@ def verify_nightly(channel_id: int) -> None:
     """Verify the channel, unless this night's verification is done or running. Notify administrators of differences."""
     with try_lock(f"verify-{channel_id}") as held:
         channel = Channel.objects.filter(pk=channel_id, deleted_at=None).first()
-        is_done = Verification.objects.filter(channel_id=channel_id, ended_at__gte=_last_night()).exists()
+        is_done = Verification.objects.filter(channel_id=channel_id, ended_at__gte=last_night()).exists()
         if not held or channel is None or is_done:
             return
         verified = verify(channel)
@@ -87,10 +87,3 @@ def _notify(channel: Channel, differences: Sequence[Difference], left: Sequence[
     reported = [[each.kind, each.key, each.sentence] for each in differences[:REPORTED_MAX]]
     detail = {"count": len(differences), "left": len(left), "differences": reported}
     log.record(Action.CHANNEL_DIFFER, channel=channel, target=channel.name, detail=detail)
-
-
-def _last_night() -> datetime:
-    """Return when the last night began."""
-    now = timezone.now()
-    begins = now.replace(hour=NIGHT_HOUR_UTC, minute=0, second=0, microsecond=0)
-    return begins if begins <= now else begins - timedelta(days=1)

@@ -18,12 +18,13 @@ from channels_app.audit import descriptions, notifications
 from channels_app.docs import views
 from channels_app.models import AuditEvent
 from hub import protocols
+from hub.storage import store
 from publishing.removal import removal
 from publishing.uploads import upload
 from tests.access.test_matrix import address, body, rows
-from tests.act_requests import ACT_REQUESTS, ActRequest, demo, make_world, somebody
+from tests.act_requests import ACT_REQUESTS, ActRequest, demo, make_world, moved_promotion, somebody
 from tests.archives import make_conda
-from tests.builders import make_key, make_publisher, received
+from tests.builders import make_artifact, make_channel, make_key, make_publisher, received
 from tests.callers import bearing
 from tests.pages import Response, confirm, signed_in
 from tests.routes import every_route
@@ -62,7 +63,9 @@ HARMLESS = {
     "anaconda-authentications": "changes nothing",
     "anaconda-copy": "publishes; restoring an artifact is the act artifact.restore",
     "anaconda-copy-file": "publishes; restoring an artifact is the act artifact.restore",
-    "anaconda-label": "changes nothing",
+    "anaconda-label": "puts files into indexes of the same channel, as uploads do, or removes as a deletion",
+    "anaconda-label-copy": "puts files into indexes of the same channel, as uploads do",
+    "anaconda-label-lock": "changes nothing",
     "mint-token": "gives CI a short-lived token with the publisher's rights",
     "idp:oidc:device_code": "requests a code that has no effect until a user confirms it",
     "idp:oidc:token": "gives an application the access that its user has granted",
@@ -81,6 +84,12 @@ HARMLESS = {
     "whoami": "changes nothing",
     "status": "retries failed jobs; administrators only",
     "reserved-word": "is not a valid path",
+    "channel-promote": "adds, by the rules of uploads; restoring an artifact asks for a recent sign-in",
+    "hub-notices": "changes text for pages and clients, which gives no rights",
+    "channel-labels": "creates a label without files",
+    "channel-label": "puts files into no index, or removes as a deletion",
+    "channel-notices": "changes text for clients, which gives no rights",
+    "channel-patches": "changes records as an upload by the same role does, and can be undone",
     "channel-address": "accepts no changes",
     "channel-file": "accepts no changes",
     "google_login_by_token": "is not configured",
@@ -92,6 +101,7 @@ HARMLESS = {
 # Recorded actions (or their prefixes) that are no acts → the reason.
 NO_ACTS = {
     "artifact.publish": "adds; the channel's policies limit uploads",
+    "artifact.promote": "adds, by the rules of uploads",
     "artifact.attest": "adds a verified attestation",
     "artifact.overwrite": "if the policy allows it, for one's own files or with the right to delete",
     "artifact.yank": "removes, and can be undone",
@@ -100,14 +110,21 @@ NO_ACTS = {
     "artifact.set_aside": "by the hub",
     "artifact.damage": "by the hub",
     "artifact.mend": "by the hub",
+    "artifact.label": "adds as uploads do, or removes as a yank, and can be undone",
     "channel.create": "gives no other user rights",
     "channel.differ": "by the hub",
+    "channel.nearly_full": "by the hub",
     "channel.purge": "by the hub, after the grace period",
     "channel.repair": "by the operator",
     "invitation.": "declining and withdrawing give no rights",
     "key.expires": "by the hub",
     "key.mint": "gives CI a short-lived token with the publisher's rights",
+    "label.": "puts files into indexes of the same channel, as uploads do, or removes as a deletion",
+    "notice.": "text for clients, which gives no rights",
+    "promotion.": "requests, decisions and rollbacks give no rights",
+    "patch.": "changes records as an upload by the same role does, and can be undone",
     "publisher.": "by the hub, and by the first use",
+    "retention.run": "by the hub, each night",
     "webhook.switch_off": "by the hub, after failures",
     "team.create": "an empty team that is in no channel yet",
     "team.withdraw": "withdraws an invitation",
@@ -126,6 +143,8 @@ BEFORE = {
     "member.change": "from",
     "channel.update": "from",
     "policy.change": "from",
+    "relation.change": "from",
+    "retention.change": "from",
     "channel.transfer": "before",
     "channel.delete": "from",
     "channel.restore": "from",
@@ -285,6 +304,8 @@ BY_CLIENTS = {
     ("artifact.restore", "upload"): ("POST", ("upload", "delete"), "delete"),
     ("artifact.restore", "rest:artifact-restore"): ("POST", ("delete",), "delete"),
     ("artifact.restore", "rest:removals"): ("POST", ("delete",), "delete"),
+    ("artifact.restore", "rest:promotions"): ("POST", ("read", "upload", "delete"), "delete"),
+    ("artifact.restore", "rest:promotion-rollback"): ("POST", ("delete",), "delete"),
     ("publisher.add", "publishers"): ("POST", ("read", "upload", "manage"), "manage"),
     ("publisher.remove", "publisher"): ("DELETE", ("read", "manage"), "manage"),
     ("key.revoke", "key-current"): ("DELETE", ("read",), ""),
@@ -301,7 +322,8 @@ def test_a_client_does_an_act_with_its_scopes_alone(action: str, route: str, tmp
     sent = prepare_client(action, route, tmp_path)
     olga = somebody("olga")
     # A session with a recent sign-in may use the REST API.
-    callers = [Client()] if route.startswith("rest:") else [signed_in(olga), Client()]
+    is_rest = route.startswith(("rest:", "publisher"))
+    callers = [Client()] if is_rest else [signed_in(olga), Client()]
     if needed:
         callers.append(bearing(make_key(olga, scopes=tuple(scope for scope in SCOPES if scope != needed))))
     for caller in callers:
@@ -318,7 +340,15 @@ def prepare_client(action: str, route: str, folder: Path) -> tuple[str, bytes, s
     """Return the request of a client: the URL, the body and its type."""
     if route.startswith("rest:"):
         removal.delete(actor=Actor(user=somebody("ida")), artifact=demo().artifacts.get(), reason="")
-        body = {"action": "restore", "filter": {"name": "pack"}} if route == "rest:removals" else {}
+        bodies = {
+            "rest:removals": {"action": "restore", "filter": {"name": "pack"}},
+            "rest:promotions": {"from": "other", "filter": {"name": "pack"}},
+        }
+        if route == "rest:promotions":
+            prepare_source()
+        if route == "rest:promotion-rollback":
+            moved_promotion(Client())
+        body = bodies.get(route, {})
         return address(route), orjson.dumps(body), "application/json"
     if action == "artifact.restore":
         path = make_conda(folder)
@@ -333,6 +363,12 @@ def prepare_client(action: str, route: str, folder: Path) -> tuple[str, bytes, s
     if action == "publisher.remove":
         return f"{publishers}/{make_publisher(demo()).pk}", b"", ""
     return "/api/v1/keys/current", b"", ""
+
+
+def prepare_source() -> None:
+    """Create another channel of Olga with the deleted file of `demo`."""
+    source = make_channel("other", owner=somebody("olga"))
+    store().put(str(make_artifact(source, "pack", size_bytes=1)), b"x")
 
 
 def test_the_docs_have_the_table() -> None:

@@ -9,6 +9,8 @@ the body is empty here.
 
 import json
 import re
+from collections.abc import Callable
+from datetime import timedelta
 from http import HTTPStatus
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -17,12 +19,15 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.test import Client
-from django.urls import reverse
+from django.urls import resolve, reverse
+from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.rate_limits.counters import LIMITS
-from tests.callers import CALLERS, PUBLISHER_ID, make_world
+from channels_app.rest.document import document
+from tests.callers import CALLERS, HUB_NOTICE_ID, PUBLISHER_ID, make_world
 from tests.pages import Response
+from tests.rest.test_forms import PARAMETER
 from tests.routes import every_route, path_values
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +45,9 @@ ARGUMENTS = {
     "package": ["{}", "pack"],
     "package-feed": ["{}", "pack"],
     "rest:package": ["{}", "pack"],
+    "rest:package-dependents": ["{}", "pack"],
     "rest:package-statistics": ["{}", "pack"],
+    "rest:package-version": ["{}", "pack", "1.0"],
     "rest:package-versions": ["{}", "pack"],
     "publisher": ["{}", str(PUBLISHER_ID)],
     "rest:account-invitation-accept": ["1"],
@@ -49,7 +56,11 @@ ARGUMENTS = {
     "rest:channel-robot": ["{}", "1"],
     "rest:channel-invitation": ["{}", "1"],
     "rest:channel-member": ["{}", "users", "viewer"],
+    "channel-label": ["{}", "dev"],
+    "rest:label": ["{}", "dev"],
+    "rest:patch-apply": ["{}", "2"],
     "rest:pending-publisher": ["1"],
+    "rest:hub-notice": [str(HUB_NOTICE_ID)],
     "rest:team": ["team"],
     "rest:team-channels": ["team"],
     "rest:team-invitation": ["team", "1"],
@@ -57,18 +68,32 @@ ARGUMENTS = {
     "rest:team-member": ["team", "owner"],
     "rest:team-members": ["team"],
     "team": ["team"],
+    "version": ["{}", "pack", "1.0"],
 }
 # JSON bodies of the REST API: it refuses others before it asks for the permission.
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:channels"): {"name": "new-channel"},
     ("POST", "rest:webhooks"): {"url": "https://new.example.org/", "events": ["index.built"]},
     ("PATCH", "rest:webhook"): {"is_active": False},
+    ("POST", "rest:labels"): {"name": "new"},
+    ("PATCH", "rest:label"): {"expires_at": None},
+    ("PATCH", "rest:artifact-labels"): {"add": ["dev"]},
+    ("POST", "rest:label-changes"): {"filter": {"name": "pack"}, "remove": ["old"]},
+    ("POST", "rest:notices"): {"message": "new", "expires_at": (timezone.now() + timedelta(days=9)).isoformat()},
+    ("PATCH", "rest:notice"): {"level": "critical"},
+    ("POST", "rest:hub-notices"): {"message": "new", "expires_at": (timezone.now() + timedelta(days=9)).isoformat()},
+    ("PATCH", "rest:hub-notice"): {"level": "critical"},
+    ("PUT", "rest:promotion-rule"): {"needs": "manage"},
+    ("POST", "rest:promotions"): {"from": "open", "filter": {"name": "pack"}},
+    ("POST", "rest:patches"): {"title": "new", "changes": {"license": "MIT"}},
+    ("PUT", "rest:patch"): {"title": "new", "changes": {"license": "MIT"}},
     ("PATCH", "rest:channel"): {"description": "new"},
     ("POST", "rest:removals"): {"action": "yank", "filter": {"name": "pack"}},
     ("PATCH", "rest:channel-member"): {"role": "contributor"},
     ("PATCH", "rest:team"): {"description": "new"},
     ("PATCH", "rest:team-member"): {"is_manager": True},
     ("POST", "rest:teams"): {"name": "new-team"},
+    ("POST", "publishers"): {"provider": "buildkite", "fields": {"pipeline": "acme-inc/sample"}},
     ("POST", "rest:pending-publishers"): {
         "channel_name": "new-channel",
         "provider": "buildkite",
@@ -77,6 +102,10 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:team-members"): {"name_or_address": "stranger"},
     ("POST", "rest:channel-members"): {"username": "stranger", "role": "viewer"},
     ("POST", "rest:channel-transfer"): {"username": "maintainer"},
+    ("POST", "rest:retention-rules"): {"title": "new", "keep_versions": 3},
+    ("PUT", "rest:retention-rule"): {"title": "new", "keep_versions": 3},
+    ("PUT", "rest:channel-quota"): {"quota_bytes": 1000},
+    ("PUT", "rest:channel-relations"): {"base": None, "overrides": None},
     ("PUT", "rest:channel-policies"): {
         "allow_overwrite": True,
         "allow_revision_3": True,
@@ -85,6 +114,8 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
         "max_upload_bytes": None,
     },
 }
+# The keys and tokens of CALLERS that are valid.
+KEYS = ("kRea", "kUpl", "kDel", "kMan", "robo", "mint", "tRea", "tUpl")
 # Former paths of allauth that redirect to the current ones.
 OLD = "/accounts/social/"
 
@@ -133,14 +164,46 @@ def test_the_answers_are_those_of_the_table(caller: str) -> None:
     assert answers(client, list(expected)) == expected
 
 
-def answers(client: Client, asked: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+def test_changes_with_an_old_etag_are_refused_where_if_match_is_documented() -> None:
+    changes = [(method, route) for method, route in rows() if method in ("PATCH", "PUT", "DELETE") and "@" not in route]
+    found = answers(CALLERS["admi"](), [row for row in changes if row[1].startswith("rest:")], **{"If-Match": '"old"'})
+    documented = operations(lambda each: {"$ref": "#/components/parameters/IfMatch"} in each["parameters"])
+    assert {row for row, status in found.items() if status == HTTPStatus.PRECONDITION_FAILED} == documented
+
+
+def test_operations_for_sessions_alone_are_those_that_refuse_each_key() -> None:
+    column = {caller: number for number, caller in enumerate(CALLERS)}
+    refused = {
+        row
+        for row, statuses in rows().items()
+        if row[1].startswith("rest:") and "@" not in row[1]
+        if {statuses[column[key]] for key in KEYS} == {403} and statuses[column["owne"]] != HTTPStatus.FORBIDDEN
+    }
+    without_one_to_restore = {("POST", "rest:deleted-channel-restore")}
+    of_administrators = {("PUT", "rest:channel-quota")}
+    documented = operations(lambda each: all("session" in scheme for scheme in each["security"]))
+    assert documented == refused | without_one_to_restore | of_administrators
+
+
+def operations(is_wanted: Callable[[dict[str, Any]], bool]) -> set[tuple[str, str]]:
+    """Return (method, route) of the wanted operations of the OpenAPI document."""
+    return {
+        (method.upper(), resolve(PARAMETER.sub("1", path)).view_name)
+        for path, found in document()["paths"].items()
+        for method, operation in found.items()
+        if is_wanted(operation)
+    }
+
+
+def answers(client: Client, asked: list[tuple[str, str]], **headers: str) -> dict[tuple[str, str], int]:
     """Return the status of each request. Each runs on unchanged data."""
     client.raise_request_exception = False
     cookies, found = client.cookies.output(header="", sep=";"), {}
     for method, route in asked:
         client.cookies = SimpleCookie(cookies)
         with transaction.atomic():
-            found[method, route] = client.generic(method, address(route), **body(method, route)).status_code
+            answer = client.generic(method, address(route), headers=headers, **body(method, route))
+            found[method, route] = answer.status_code
             transaction.set_rollback(True)
     return found
 

@@ -147,6 +147,7 @@ ARGUMENTS = {
     "team": ["mappers"],
     "artifact-remove": ["other", "noarch", "demo-1.0-0.conda"],
     "channel-webhook": ["other", "1"],
+    "channel-promotion": ["other", "1"],
 }
 
 

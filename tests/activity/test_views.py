@@ -30,9 +30,11 @@ def export_filters(client: Client, query: str) -> dict[str, list[str]]:
 
 def test_page_has_events_of_channels_and_accounts(administrator: Client, channel: Channel, olga: User) -> None:
     log.record(Action.MEMBER_ADD, target="max", by=Actor(user=olga), channel=channel, detail={"role": "viewer"})
+    log.record(Action.CHANNEL_CREATE, target="demo", by=Actor(user=olga), channel=channel)
     log.record(Action.ACCOUNT_PASSWORD, target="olga", by=Actor(user=olga))
     page = text(administrator.get(PAGE))
     assert "Channel demo" in page
+    assert "created the channel" in page
     assert "changed the password" in page
 
 

@@ -246,6 +246,13 @@ def test_read_renamed_package_says_which_name_it_has(
     assert f"upload it as '{built.name}'" in reason
 
 
+@pytest.mark.parametrize("other", [{"version": "1.0-1"}, {"build": "py-0"}])
+def test_version_or_build_with_a_dash_gets_no_name_to_upload_it_as(tmp_path: Path, other: dict[str, Any]) -> None:
+    reason = refusal(make_tar_bz2(tmp_path, **other))
+
+    assert "no '-'; build the package again" in reason
+
+
 @pytest.mark.parametrize("entry_name", ["info-demo-1.1-0.tar.zst", "info-.tar.zst", "info-demo.tar.zst"])
 def test_read_entries_of_no_single_package_name_no_other_file_name(tmp_path: Path, entry_name: str) -> None:
     path = make_conda(tmp_path, entries=lambda entries: [*entries[:2], replace(entries[2], name=entry_name)])

@@ -51,6 +51,12 @@ class Person:
 
 
 Visit = Callable[..., Person]
+# All tests of a worker come from one address and sign in as the same few users.
+SETTINGS = {
+    "HUB_DOWNLOAD_COUNT_S": "1",
+    "HUB_RATE_LIMITS": "sign-in-by-address=1000,sign-in-by-account=1000,sign-up-by-address=1000",
+    "HUB_SIGN_UP": "open",
+}
 
 
 @pytest.fixture(scope="session")
@@ -70,13 +76,13 @@ def provider() -> Iterator[SignInProvider]:
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: SignInProvider) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("hub")
-    # All tests of a worker come from one address and sign in as the same few users.
-    limits = "sign-in-by-address=1000,sign-in-by-account=1000,sign-up-by-address=1000"
-    settings = {"HUB_DOWNLOAD_COUNT_S": "1", "HUB_INTERNAL_HOSTS": issuer.host, "HUB_SIGN_UP": "open"}
-    settings["HUB_RATE_LIMITS"] = limits
-    with live_hub(folder, **settings, **provider.settings()) as hub:
-        hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
+    with live_hub(folder, **SETTINGS, HUB_INTERNAL_HOSTS=issuer.host, **provider.settings()) as hub:
+        make_people(hub)
         yield hub
+
+
+def make_people(hub: LiveHub) -> None:
+    hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +105,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
-    """Return `visit(username or None, javascript=…, width=…)` → Person. It is watched until the test ends."""
+    """Return `visit(username or None, javascript=…, width=…, of=hub)` → Person. It is watched until the test ends."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
@@ -107,7 +113,7 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
         if message.type in ("error", "warning") and not EXPECTED.match(message.text):
             problems.append(f"{message.page and message.page.url}: {message.text}")
 
-    def enter(username: str | None, *, javascript: bool = True, width: int = 1280) -> Person:
+    def enter(username: str | None, *, javascript: bool = True, width: int = 1280, of: LiveHub = hub) -> Person:
         context = browser.new_context(
             java_script_enabled=javascript,
             viewport={"width": width, "height": 900},
@@ -115,10 +121,10 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
         )
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
-        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=hub.url)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=of.url)
         context.on("console", watch)
         context.on("weberror", lambda error: problems.append(str(error.error)))
-        person = Person(context.new_page(), hub.url)
+        person = Person(context.new_page(), of.url)
         if username:
             sign_in(person, username)
         return person

@@ -41,7 +41,7 @@ from publishing.id_tokens.providers import PROVIDERS
 from publishing.models import Issuer
 publishers.stable_ids = lambda issuer, fields: {}
 olga, channel = User.objects.get(username='olga'), Channel.objects.get(name='geo-tools')
-github, gitlab = Issuer.objects.get(provider='github'), Issuer.objects.get(provider='gitlab')
+github, gitlab = (Issuer.objects.get(url=PROVIDERS[name].issuer) for name in ('github', 'gitlab'))
 typed = {'repository': 'strata/recipes', 'workflow': 'release.yml', 'environment': 'release'}
 fields = PROVIDERS['github'].clean(typed)
 used = publishers.add(actor=Actor(user=olga), channel=channel, issuer=github, fields=fields, may_read=True)
@@ -114,6 +114,52 @@ done = {'differences': differences, 'difference_count': 1, 'file_count': 12840, 
 Verification.objects.update_or_create(channel=geo, defaults=done)
 Verification.objects.update_or_create(channel=lab, defaults={'ended_at': hours})
 """
+NOTICES = """
+from datetime import timedelta
+from django.utils import timezone
+from publishing.models import ChannelNotice, ChannelRelations
+channel, expires_at = Channel.objects.get(name='geo-tools'), timezone.now() + timedelta(days=20)
+by = {'channel': channel, 'expires_at': expires_at, 'created_by': User.objects.get(username='olga')}
+ChannelNotice.objects.create(**by, level='warning', message='strata 2 needs gdal 3.9. Stay at strata 1 until Sunday.')
+ChannelNotice.objects.create(**by, level='critical', message='The key of relief was replaced.\\nUpdate to 4.7.1.')
+lab = Channel.objects.get(name='field-lab')
+ChannelRelations.objects.create(channel=lab, base=channel, listed={'base': '../geo-tools'})
+"""
+LABELS = """
+from datetime import timedelta
+from django.utils import timezone
+from channels_app.access.permissions import Actor
+from publishing.labels import edits, labels
+by = {'actor': Actor(user=User.objects.get(username='olga')), 'channel': Channel.objects.get(name='geo-tools')}
+labels.create(**by, name='pr-123', expires_at=timezone.now() + timedelta(days=14))
+labels.create(**by, name='strata-2-release-candidates-for-the-survey-of-the-northern-coast')
+strata = Artifact.objects.filter(package__name='strata')
+labels.edit_selection(**by, selection=strata.filter(version='1.2.0'), edit=edits.exactly(['main', 'old']))
+labels.edit_selection(**by, selection=strata.filter(version='1.3.1'), edit=edits.exactly(['main', 'pr-123', 'rc']))
+"""
+PATCHES = """
+from django.utils import timezone
+from publishing.models import Patch
+channel, olga = Channel.objects.get(name='geo-tools'), User.objects.get(username='olga')
+by = {'channel': channel, 'created_by': olga}
+depends = {'replace': {'gdal': 'gdal >=3.8,<3.9'}, 'add': ['proj >=9.3']}
+strata = {'names': ['strata', 'strata-*'], 'version': '<2'}
+Patch.objects.create(**by, **strata, position=1, title='strata does not work with gdal 3.9',
+    built_before=timezone.now(), changes={'depends': depends, 'license': 'BSD-3-Clause', 'track_features': None})
+Patch.objects.create(**by, position=2, title='patch_instructions.json for linux-64', source='patch_instructions.json',
+    import_subdir='linux-64', file_count=12840, ignored={'timestamp': 12})
+Patch.objects.create(**by, position=3, title='Nobody can start relief 4.7.0', names=['relief'], version='4.7.0',
+    changes={'removed': True}, ended_at=timezone.now(), ended_by=olga)
+"""
+RETENTION = """
+from channels_app.models import RetentionRule
+by = {'channel': Channel.objects.get(name='geo-tools'), 'created_by': User.objects.get(username='olga')}
+RetentionRule.objects.create(**by, title='Nightly builds', names=['strata', 'strata-*', 'relief'], keep_versions=1,
+    delete_after_days=30, protected_versions=['>=2,<3', '1.*'], protected_names=['gdal-core'])
+RetentionRule.objects.create(**by, title='Unused for a year', older_than_days=365, unused_days=365)
+RetentionRule.objects.create(**by, title='Old builds of the newest versions', keep_builds=1, delete_after_days=7,
+    labels=['dev', 'pr-*'], without_labels=['main'], protected_labels=['lts'])
+"""
 # A webhook that works, one that fails, and one that is off.
 WEBHOOKS = """
 from datetime import timedelta
@@ -139,6 +185,24 @@ WebhookDelivery.objects.create(kind='artifact.yanked', message_id='msg_91', **se
 again = sent | {'attempts': 3, 'answer_status': 503, 'answer_body': '<h1>Service unavailable</h1>'}
 WebhookDelivery.objects.create(kind='index.built', message_id='msg_b5', **again)
 """
+PROMOTIONS = """
+from django.utils import timezone
+from publishing.models import Promotion
+channels, ended = {name: Channel.objects.get(name=name) for name in ('field-lab', 'geo-tools')}, timezone.now()
+by = {'source': channels['field-lab'], 'target': channels['geo-tools'], 'created_by': User.objects.get(username='olga')}
+done = Promotion.objects.create(**by, state='done', reason='Tested by the night build.', is_move=True, ended_at=ended)
+for artifact in Artifact.objects.filter(package__name='strata', version='1.4.0'):
+    facts = {name: getattr(artifact, name) for name in ('subdir', 'file_name', 'sha256', 'size_bytes')}
+    done.files.create(artifact=artifact, change='new', **facts)
+failure = "Files of 'field-lab' changed meanwhile. Promote them again."
+Promotion.objects.create(**by, state='failed', failure=failure, ended_at=ended)
+Promotion.objects.create(**by, state='rolled_back', ended_at=ended)
+waiting = {'target': channels['field-lab'], 'source': channels['geo-tools'], 'state': 'waiting'}
+Promotion.objects.create(**waiting, created_by=User.objects.get(username='max'), reason='For the survey.')
+rules = channels['geo-tools'].promotion_rules
+rules.create(source='field-lab', needs='upload', needs_approval=True, keeps_attestations=True)
+rules.create(source='*', needs='own')
+"""
 CONSENT = (
     "/identity/o/authorize?response_type=code&client_id={}&redirect_uri=http://127.0.0.1:51423&state=1"
     "&scope=openid+profile+offline_access&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw_cM"
@@ -147,6 +211,8 @@ CONSENT = (
 # name: (user, path)
 PAGES: dict[str, tuple[str | None, str]] = {
     "home": (None, "/"),
+    "home-own": ("olga", "/"),
+    "home-new": ("ada", "/"),
     "home-signed-in": ("olga", "/"),
     "login": (None, "/accounts/login/"),
     "sign-up": (None, "/accounts/signup/"),
@@ -171,8 +237,11 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "channel-filtered": (None, "/channels/geo-tools?q=dummy&sort=downloads"),
     "channel-empty": ("olga", "/channels/field-lab"),
     "package": (None, "/channels/geo-tools/packages/strata"),
+    "version": (None, "/channels/geo-tools/packages/strata/1.3.1"),
     "artifact": ("olga", f"/channels/geo-tools/artifacts/{ARTIFACT}"),
     "remove": ("olga", f"/channels/geo-tools/artifacts/{ARTIFACT}/remove"),
+    "select": ("olga", "/channels/geo-tools/select?name=strata&select=all"),
+    "select-nothing": ("olga", "/channels/field-lab/select?version=1.0"),
     "general": ("olga", "/channels/geo-tools/settings"),
     "members": ("olga", "/channels/geo-tools/settings/members"),
     "members-find": ("olga", "/channels/geo-tools/settings/members?find=ma&remove=max"),
@@ -191,6 +260,32 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "webhooks": ("olga", "/channels/geo-tools/settings/webhooks"),
     "webhooks-empty": ("olga", "/channels/field-lab/settings/webhooks"),
     "webhook": ("olga", "/channels/geo-tools/settings/webhooks/1?remove"),
+    "select-label": ("olga", "/channels/geo-tools/select?label=pr-123&select=all"),
+    "labels": ("olga", "/channels/geo-tools/labels"),
+    "labels-read": (None, "/channels/geo-tools/labels"),
+    "label": ("olga", "/channels/geo-tools/labels/pr-123"),
+    "label-read": (None, "/channels/geo-tools/labels/pr-123"),
+    "label-empty": (
+        "olga",
+        "/channels/geo-tools/labels/strata-2-release-candidates-for-the-survey-of-the-northern-coast",
+    ),
+    "notices": ("olga", "/channels/geo-tools/settings/notices?edit=1"),
+    "relations": ("olga", "/channels/field-lab/settings/relations"),
+    "patches": ("olga", "/channels/geo-tools/settings/patches?edit=1"),
+    "patches-empty": ("olga", "/channels/field-lab/settings/patches"),
+    "retention": ("olga", "/channels/geo-tools/settings/retention?plan"),
+    "retention-edit": ("olga", "/channels/geo-tools/settings/retention?edit=1"),
+    "retention-empty": ("olga", "/channels/field-lab/settings/retention"),
+    "notices-empty": ("olga", "/channels/field-lab/settings/notices"),
+    "promote": ("olga", "/channels/geo-tools/promote?name=strata"),
+    "promote-find": ("olga", "/channels/geo-tools/promote?name=unobtainium"),
+    "promote-nowhere": ("max", "/channels/geo-tools/promote?name=strata"),
+    "promotions": ("olga", "/channels/geo-tools/settings/promotions"),
+    "promotion-rules-empty": ("olga", "/channels/field-lab/settings/promotion-rules"),
+    "promotion": ("olga", "/channels/geo-tools/settings/promotions/1"),
+    "promotion-waiting": ("olga", "/channels/field-lab/settings/promotions/4"),
+    "promotion-rules": ("olga", "/channels/geo-tools/settings/promotion-rules?edit=field-lab"),
+    "promotion-failed": ("olga", "/channels/geo-tools/settings/promotions/2"),
     "policies": ("olga", "/channels/geo-tools/settings/policies"),
     "activity": ("olga", "/channels/geo-tools/settings/activity"),
     "danger": ("olga", "/channels/geo-tools/settings/danger"),
@@ -206,8 +301,11 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "robots-empty": ("olga", "/channels/field-lab/settings/robots"),
     "doctor": (None, "/doctor"),
     "search": (None, "/search?q=dummy"),
+    "search-narrowed": (None, "/search?q=dummy&channel=geo-tools&platform=linux-64&order=downloads"),
     "search-nothing": (None, "/search?q=unobtainium"),
+    "search-nothing-here": (None, "/search?q=dummy&channel=geo-tools&platform=zos-z"),
     "status": ("ada", "/status"),
+    "hub-notices": ("ada", "/status/notices"),
     "hub-activity": ("ada", "/status/activity"),
     "hub-activity-empty": ("ada", "/status/activity?kind=teams&until=2000-01-01"),
     "docs": (None, "/docs"),
@@ -249,4 +347,9 @@ def fill_hub(hub: LiveHub, folder: Path) -> None:
     hub.shell(KEYS)
     hub.shell(TEAMS)
     hub.shell(WEBHOOKS)
+    hub.shell(NOTICES)
+    hub.shell(PROMOTIONS)
+    hub.shell(LABELS)
+    hub.shell(PATCHES)
+    hub.shell(RETENTION)
     hub.shell(STATUS)

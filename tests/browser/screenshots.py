@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import CHROMIUM, FLAGS, PASSWORD, PEOPLE, Person, sign_in
+from tests.browser.conftest import CHROMIUM, FLAGS, Person, make_people, sign_in
 from tests.browser.sample_hub import PAGES, fill_hub
 from tests.live import live_hub
 
@@ -16,7 +16,7 @@ LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "narrow": ("light", 3
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, live_hub(Path(folder)) as hub, sync_playwright() as playwright:
-        hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
+        make_people(hub)
         fill_hub(hub, Path(folder))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in FLAGS])
         for look, (scheme, width) in LOOKS.items():

@@ -75,7 +75,7 @@ def test_signing_up_by_password_and_the_code_in_the_mail(hub: LiveHub, visit: Vi
     page.get_by_label("Code").fill(code)
     press(page, "Confirm")
     page.wait_for_url(f"{person.url}/")
-    expect(page.get_by_role("status")).to_contain_text("tova@example.org is verified.")
+    expect(page.get_by_role("status").filter(has_text="tova@example.org is verified.")).to_be_visible()
 
 
 def test_an_app_is_set_up_and_a_recovery_code_used(hub: LiveHub, visit: Visit) -> None:

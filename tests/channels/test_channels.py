@@ -11,6 +11,7 @@ from channels_app.channels import channels
 from channels_app.models import ApiKey, AuditEvent, Channel, Member, Role, User
 from hub.errors import HubError
 from tests.builders import make_channel
+from tests.pages import signed_in
 
 
 def test_a_channel_has_an_owner_an_event_and_an_index_to_come(
@@ -52,6 +53,37 @@ def test_check_name_of_a_bad_name_is_refused(name: str, sentence: str) -> None:
         channels.check_name(name)
     assert caught.value.status == 400
     assert sentence in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "corrected"),
+    [
+        ("Geo Tools", "geo-tools"),
+        ("geo-tools", "geo-tools"),
+        ("Älg & Öl!", "alg-ol"),
+        (" -.geo.-", "geo"),
+        ("https://hub.example.org/Geo/", "geo"),
+        ("a" * 200, "a" * 128),
+        ("Noarch", ""),
+        ("API", ""),
+        ("地", ""),
+        ("", ""),
+    ],
+)
+def test_corrected_name_is_valid_or_empty(name: str, corrected: str) -> None:
+    assert channels.corrected_name(name) == corrected
+    if corrected:
+        channels.check_name(corrected)
+
+
+def test_page_offers_the_corrected_name(olga: User) -> None:
+    browser = signed_in(olga)
+    form = {"name": "Geo Tools", "is_private": "private"}
+    shown = browser.post("/channels/new", form).content.decode()
+    assert '<button class="button" name="name" value="geo-tools">Create geo-tools instead</button>' in shown
+    assert browser.post("/channels/new", form | {"name": ["Geo Tools", "geo-tools"]}).status_code == 302
+    assert Channel.objects.get().name == "geo-tools"
+    assert "instead</button>" not in browser.post("/channels/new", form | {"name": "geo-tools"}).content.decode()
 
 
 def test_a_name_is_taken_once(olga: User) -> None:

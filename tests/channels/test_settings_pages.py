@@ -1,18 +1,16 @@
 """Tests of a channel's settings: access to each page, and the changes and errors of General and Policies."""
 
 import re
-from io import BytesIO
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.html import escape
-from PIL import Image
 from pytest_django import Settings
 
 from channels_app.models import AuditEvent, Channel, Role, User
 from hub.sizes import MIB
-from tests.builders import make_member
+from tests.builders import make_member, picture
 from tests.pages import events, messages, signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -68,15 +66,15 @@ def test_contributor_is_redirected_to_the_upload_page(channel: Channel, max_: Us
 
 
 MANAGING = [
-    *("General", "Members", "Trusted publishers", "Channel keys", "Webhooks"),
-    *("Upload package", "Policies", "Activity"),
+    *("General", "Members", "Trusted publishers", "Channel keys", "Webhooks", "Notices", "Related channels", "Patches"),
+    *("Retention", "Upload package", "Promotions", "Policies", "Activity"),
 ]
 
 
 @pytest.mark.parametrize(
     ("role", "entries"),
     [
-        (Role.CONTRIBUTOR, ["Upload package", "Leave"]),
+        (Role.CONTRIBUTOR, ["Upload package", "Promotions", "Leave"]),
         (Role.MAINTAINER, [*MANAGING, "Leave"]),
         (Role.OWNER, [*MANAGING, "Leave", "Delete or transfer"]),
     ],
@@ -111,12 +109,6 @@ def test_administrator_has_every_setting_but_no_leave_page(channel: Channel, adm
     assert LEAVE not in text(admin_client.get(GENERAL))
 
 
-def picture(size: int = 300) -> SimpleUploadedFile:
-    content = BytesIO()
-    Image.new("RGB", (size, size), "teal").save(content, "PNG")
-    return SimpleUploadedFile("logo.png", content.getvalue(), "image/png")
-
-
 def test_the_description_is_saved_in_one_line(owner: Client) -> None:
     response = owner.post(GENERAL, {"description": "Maps,\r\n  and more ", "visibility": "private"})
     assert (response.status_code, response.headers["Location"]) == (302, GENERAL)
@@ -147,7 +139,7 @@ def test_a_channel_becomes_private_only_with_the_box_ticked(owner: Client) -> No
 
 
 def test_a_logo_comes_and_goes(owner: Client) -> None:
-    owner.post(GENERAL, {"visibility": "private", "logo": picture()})
+    owner.post(GENERAL, {"visibility": "private", "logo": SimpleUploadedFile("logo.png", picture(), "image/png")})
     logo = bytes(Channel.objects.get().logo or b"")
     assert logo.startswith(b"\x89PNG")
     assert "Remove the logo" in text(owner.get(GENERAL))

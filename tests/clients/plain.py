@@ -86,6 +86,11 @@ def zst_records(hub: LiveHub, channel: str, subdir: str, key: str | None = None)
     return from_json(json.loads(zstandard.decompress(_body(hub, f"/{channel}/{subdir}/repodata.json.zst", key))))
 
 
+def run_exports(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
+    """Return file name → its entry of run_exports.json, which the record in the shard also has (CEP 21)."""
+    return from_json(json.loads(_body(hub, f"/{channel}/{subdir}/run_exports.json", key)))
+
+
 def shard_records(hub: LiveHub, channel: str, subdir: str, key: str | None = None) -> Records:
     """Return file name → record of all shards, with checksums in hex as in repodata.json."""
     index = _unpack(_body(hub, f"/{channel}/{subdir}/repodata_shards.msgpack.zst", key))
@@ -119,7 +124,10 @@ def seconds_until_indexed(
 
 
 def until_settled(hub: LiveHub) -> None:
-    """Wait until no index is stale: a build writes its files before their ETag."""
+    """Wait until no index is stale: a build writes its files before their ETag.
+
+    rclone's server empties a file before it writes it. Until then, a reader may see the empty file or an error.
+    """
     stale = "answer = sum(index.requested_revision > index.built_revision for index in SubdirIndex.objects.all())"
     seconds_until(lambda: hub.shell(stale) == 0)
 

@@ -64,6 +64,11 @@ class Reader:
         found: dict[str, str] = self._in_child("install_files", [subdir, *file_names])
         return found
 
+    def notices(self) -> list[list[str]]:
+        """Return level and message of each notice of the channel."""
+        found: list[list[str]] = self._in_child("notices", [])
+        return found
+
     def _in_child(self, action: str, values: list[str]) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "auth.json").write_text(json.dumps({"127.0.0.1": self.credential} if self.credential else {}))
@@ -115,6 +120,9 @@ class _Child:
         answers = await self.gateway.query([self.channel], platforms, names, recursive=False)
         records = [json.loads(record.to_json()) for answer in answers for record in answer]
         return {_pop_path(record): record for record in records}
+
+    async def notices(self, _: list[str]) -> list[list[str]]:
+        return [[notice.level, notice.message] for notice in await self.gateway.channel_notices([self.channel])]
 
     async def solve(self, specs: list[str]) -> list[str]:
         return sorted(record.file_name for record in await self._solve(specs))

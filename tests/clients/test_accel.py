@@ -60,8 +60,9 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         key = hub.manage("createapikey", "admin", "--name", "test", "--scope", "read", "--scope", "upload")
         for channel in CHANNELS:
             assert upload(front, channel, path, key).status == 201
-            seconds_until_indexed(front, channel, "noarch", [FILE], key)
         until_settled(hub)
+        for channel in CHANNELS:
+            seconds_until_indexed(front, channel, "noarch", [FILE], key)
         yield World(hub, front, key, path.read_bytes())
 
 

@@ -94,6 +94,49 @@ def test_anaconda_client_copies_downloads_and_removes_packages(
     assert (tmp_path / "noarch" / package.name).read_bytes() == package.read_bytes(), output
 
 
+def test_anaconda_client_changes_labels(hub: LiveHub, anaconda: Anaconda, everything: str, tmp_path: Path) -> None:
+    package = make_conda(tmp_path, name="labeled", files={"share/hello.txt": b"hello\n"})
+    file, spec = f"ana/labeled/1.0/noarch/{package.name}", "ana/labeled/1.0"
+    of_ana = ("label", "-o", "ana")
+    for words, shown in (
+        (("upload", "-u", "ana", "--label", "dev", "--label", "rc", package), "/channels/ana/packages/labeled"),
+        ((*of_ana, "--list"), "+ rc"),
+        ((*of_ana, "--show", "dev"), file),
+        (("move", spec, "--from-label", "rc", "--to-label", "Beta"), ""),
+        ((*of_ana, "--show", "beta"), file),
+        (("copy", spec, "--to-owner", "ana", "--from-label", "dev", "--to-label", "test"), "Copied 1 files!"),
+        ((*of_ana, "--copy", "test", "nightly"), "Copied label test to nightly"),
+        ((*of_ana, "--show", "nightly"), file),
+        ((*of_ana, "--remove", "test"), "Removed label test"),
+        (("copy", spec, "--to-owner", "copies", "--from-label", "dev"), "Copied 1 files!"),
+        (("copy", spec, "--to-owner", "copies", "--from-label", "dev", "--to-label", "rc"), "Copied 1 files!"),
+        (("label", "-o", "copies", "--show", "rc"), f"copies/labeled/1.0/noarch/{package.name}"),
+    ):
+        code, output = anaconda(everything, *words)
+        assert (code, shown in output, "Traceback" in output) == (0, True, False), (words, output)
+    assert "test" not in anaconda(everything, *of_ana, "--list")[1]
+    assert file not in anaconda(everything, *of_ana, "--show", "rc")[1]
+    assert file not in anaconda(everything, *of_ana, "--show", "main")[1]
+    reader = Reader(f"{hub.url}/ana/label/nightly", {"BearerToken": everything})
+    seconds_until_indexed(hub, "ana/label/nightly", "noarch", [package.name], everything)
+    assert reader.install("labeled")["share/hello.txt"] == "hello\n"
+
+
+def test_anaconda_client_shows_refused_changes_of_labels(anaconda: Anaconda, everything: str, tmp_path: Path) -> None:
+    package = make_conda(tmp_path, name="sole")
+    anaconda(everything, "upload", "-u", "ana", "--label", "sole", package)
+    for words, sentence in (
+        (("label", "-o", "ana", "--lock", "sole"), "Labels can't be locked."),
+        (("label", "-o", "ana", "--unlock", "sole"), "Labels can't be locked."),
+        (("label", "-o", "ana", "--remove", "sole"), "1 file has no other label than 'sole'."),
+        (("label", "-o", "ana", "--remove", "main"), "'main' is the channel itself"),
+        (("label", "-o", "ana", "--show", "gone"), "'ana' has no label 'gone'."),
+        (("copy", "ana/sole/1.0", "--to-owner", "copies"), "no file of 'sole' 1.0 to copy"),
+    ):
+        code, output = anaconda(everything, *words)
+        assert (code != 0, sentence in output) == (True, True), (words, output)
+
+
 def test_anaconda_client_logs_in_with_a_key(anaconda: Anaconda, everything: str) -> None:
     code, output = anaconda("", "login", "--username", "olga", "--password", everything)
     assert (code, "login successful" in output) == (0, True), output
@@ -112,7 +155,7 @@ def test_anaconda_client_shows_refusals(
         ("wrong", "ana", (package,), "This is not a key of this hub: its keys begin with 'chub-'."),
         (keys.vera, "private", (package,), "vera may read 'private' but not upload there."),
         (everything, "nowhere", (package,), "or there is no such channel."),
-        (everything, "ana", ("--label", "dev", package), "'ana' has only the label 'main'"),
+        (everything, "ana", ("--label", "a b", package), "'a b' is not a label."),
         (everything, "ana", (damaged,), "damaged-1.0-0.conda was refused: "),
     ):
         code, output = anaconda(key, "upload", "-u", channel, *words)
@@ -128,6 +171,11 @@ def test_rattler_uploads_by_the_anaconda_protocol(hub: LiveHub, everything: str,
     seconds_until_indexed(hub, "ana", "noarch", [package.name], everything)
     reader = Reader(f"{hub.url}/ana", {"BearerToken": everything})
     assert reader.install("by-rattler")["share/hello.txt"] == "hello\n"
+    labeled = make_conda(tmp_path, name="by-rattler", version="2.0")
+    upload_package_to_anaconda(
+        [str(labeled)], "ana", channel=["by-rattler"], api_key=everything, url=f"{hub.url}/anaconda"
+    )
+    seconds_until_indexed(hub, "ana/label/by-rattler", "noarch", [labeled.name], everything)
 
 
 @pytest.mark.usefixtures("channels")
@@ -143,7 +191,7 @@ def test_rattler_hides_the_hubs_sentence_by_the_anaconda_protocol(
         ("chub-wrong", "ana", "main", package, "401"),
         (keys.vera, "private", "main", package, "failed to create or update package"),
         (everything, "nowhere", "main", package, "403"),
-        (everything, "ana", "dev", package, "422"),
+        (everything, "ana", "a b", package, "422"),
         (everything, "ana", "main", other, "403"),
     ):
         with pytest.raises(RattlerBuildError, match=shown):

@@ -13,7 +13,15 @@ from rattler.index import index_fs
 
 from channels_app.packages.timestamps import milliseconds
 from tests.clients.conftest import Keys
-from tests.clients.plain import Records, ask, from_json, records, seconds_until_indexed, shard_records, zst_records
+from tests.clients.plain import (
+    Records,
+    from_json,
+    records,
+    run_exports,
+    seconds_until_indexed,
+    shard_records,
+    zst_records,
+)
 from tests.clients.reader import Reader, ReadError
 from tests.live import LiveHub
 
@@ -41,7 +49,7 @@ SOLVED = [
 # Keys in which rattler-index's records of the same files differ from the hub's.
 DIFFERENCES = {
     "indexed_timestamp": "when each of the two first saw the file (CEP 47)",
-    "run_exports": "rattler-index copies them into the record; the hub has them in run_exports.json alone (CEP 12)",
+    "run_exports": "rattler-index has them in repodata.json, too; the hub in shards and run_exports.json",
 }
 
 
@@ -68,8 +76,9 @@ def test_every_form_of_the_index_has_every_record(
 ) -> None:
     reader = Reader(f"{hub.url}/private", {"BearerToken": keys.olga}, **form)
     published = {subdir: records(hub, "private", subdir, keys.olga) for subdir in subdirs}
+    exports = {subdir: run_exports(hub, "private", subdir, keys.olga) for subdir in subdirs if reader.shards}
     assert reader.records() == {
-        f"{subdir}/{name}": as_rattler_writes(record) | {"fn": name}
+        f"{subdir}/{name}": as_rattler_writes(record) | {"fn": name} | exports.get(subdir, {}).get(name, {})
         for subdir, found in published.items()
         for name, record in found.items()
         if reader.shards or not is_second_choice(name, found)
@@ -81,7 +90,9 @@ def test_all_forms_say_the_same(hub: LiveHub, keys: Keys, subdirs: dict[str, set
         plain = records(hub, "private", subdir, keys.olga)
         assert set(plain) == names
         assert zst_records(hub, "private", subdir, keys.olga) == plain
-        assert shard_records(hub, "private", subdir, keys.olga) == plain
+        exports = run_exports(hub, "private", subdir, keys.olga)
+        in_shards = {name: record | exports[name] for name, record in plain.items()}
+        assert shard_records(hub, "private", subdir, keys.olga) == in_shards
 
 
 def test_rattlers_own_indexer_makes_the_same_records(
@@ -100,8 +111,8 @@ def test_rattlers_own_indexer_makes_the_same_records(
         for name, record in ours.items():
             expected = without(in_milliseconds(theirs[name]), *DIFFERENCES)
             assert without(as_rattler_writes(record), *DIFFERENCES) == expected
-        run_exports = from_json(json.loads(ask(hub, f"/public/{subdir}/run_exports.json").body))
-        assert {name: entry["run_exports"] for name, entry in run_exports.items()} == {
+        exports = run_exports(hub, "public", subdir)
+        assert {name: entry["run_exports"] for name, entry in exports.items()} == {
             name: record.get("run_exports", {}) for name, record in theirs.items()
         }
 

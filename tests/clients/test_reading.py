@@ -177,8 +177,6 @@ def test_new_channel_is_whole_from_its_first_moment(hub: LiveHub, keys: Keys, *,
             check_empty(hub, channel, keys.olga)
     if is_built:
         seconds_until(lambda: "noarch/run_exports.json" in hub.stored(f"{channel}/"))
-        # If two workers began at once, the files of the whole channel are built once more.
-        seconds_until(lambda: b"noarch" in ask(hub, f"/{channel}/channeldata.json", keys.olga).body)
         check_empty(hub, channel, keys.olga)
 
 

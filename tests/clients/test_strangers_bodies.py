@@ -13,6 +13,7 @@ import pytest
 
 from hub.sizes import MIB
 from tests.archives import make_conda
+from tests.clients.plain import upload
 from tests.live import LiveHub, live_hub
 from tests.nginx import fronted
 
@@ -101,6 +102,21 @@ def test_a_strangers_body_lies_nowhere(front: LiveHub, folder: Path, path: str, 
     assert answer.split(b" ")[1] == status, answer
     assert most == 0
     assert sent < 20 * MIB
+
+
+def test_strangers_body_to_an_existing_file_with_a_fragment_is_not_stored(
+    front: LiveHub, embedded: LiveHub, folder: Path, tmp_path: Path, key: str
+) -> None:
+    """The hub ignores fragments: the check of `FILE#` was a download of the file, and let the body pass."""
+    package = make_conda(tmp_path)
+    embedded.manage("createchannel", "open", "--owner", "admin")
+    embedded.shell("Channel.objects.filter(name='open').update(is_private=False)")
+    assert upload(embedded, "open", package, key).status == 201
+    length = 200 * MIB
+    for fragment in ("#", "#?x", "?x#"):
+        start = head(f"/open/noarch/{package.name}{fragment}", front, length, method="PUT")
+        answer, _, most = refused(front, folder, start, length)
+        assert (answer.split(b" ")[1], most) == (b"401", 0)
 
 
 def test_a_refusal_is_the_uploads_own(front: LiveHub, embedded: LiveHub) -> None:

@@ -21,6 +21,7 @@ from channels_app.docs import rendering, views
 from channels_app.management.commands.settings import tables
 from publishing.id_tokens.claims import Code
 from tests.archives import make_conda
+from tests.builders import picture
 from tests.client_commands import PROGRAMS, Parsed, parse
 from tests.live import LiveHub, live_hub
 
@@ -45,6 +46,7 @@ NOT_RUN = {
     "pixi, conda, mamba, rattler-build": "no packages of PyPI: checked against their source (client_commands.py); "
     "uploads run by py-rattler-build, which is the same code, and each channel's address is asked for its index",
 }
+CHANNELS = ("demo", "other")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Place:
     def fill(self, line: str) -> str:
         """Return the line with this hub's URL and names."""
         blanks = {"KEY": self.key, "CHANNEL": "demo", "PACKAGE": "demo", "FILE": FILE, "SUBDIR": "noarch"}
-        blanks |= {"USER": "admin", "NAME": "another", "FOLDER": str(self.folder / "backup")}
+        blanks |= {"USER": "admin", "NAME": "another", "OTHER": "other", "FOLDER": str(self.folder / "backup")}
         if "LEAKED" in line:
             blanks["LEAKED"] = self.hub.manage("createapikey", "admin", "--name", "leaked")
         for example in (HUB, "http://127.0.0.1:8000"):
@@ -85,9 +87,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("docs")
     (folder / "dist").mkdir()
     package = make_conda(folder)
+    (folder / "logo.png").write_bytes(picture())
     shutil.copy(package, folder / "dist")
     with live_hub(folder, HUB_ADMIN_PASSWORD="not-a-secret-here") as hub:
-        hub.manage("createchannel", "demo", "--owner", "admin")
+        for channel in CHANNELS:
+            hub.manage("createchannel", channel, "--owner", "admin")
         scopes = [word for scope in ("read", "upload", "delete", "manage") for word in ("--scope", scope)]
         yield Place(hub, hub.manage("createapikey", "admin", "--name", "docs", *scopes), folder)
 
@@ -99,6 +103,13 @@ def test_every_documented_command_works(place: Place, block: str) -> None:
     for line in block.splitlines():
         if line not in NOT_RUN:
             run(place, place.fill(line), environment)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_documented_command_has_quotes_where_zsh_expands(block: str) -> None:
+    """zsh, the shell of macOS, refuses a URL with `?` outside of quotes: no matches found."""
+    unquoted = re.sub(r""" "[^"]*" | '[^']*' """, "", block, flags=re.VERBOSE)
+    assert not re.findall(r"[?*&]", unquoted)
 
 
 def run(place: Place, line: str, environment: dict[str, str]) -> None:
@@ -151,8 +162,12 @@ def check_client(place: Place, command: Parsed) -> None:
 
 
 def publish(place: Place) -> None:
-    """Upload the package, whether or not the previous block did."""
-    upload_package_to_prefix([str(place.folder / f"{FILE}.conda")], place.hub.url, "demo", api_key=place.key)
+    """Upload the package, whether or not the previous block did, and give it the label `dev`."""
+    package = place.folder / f"{FILE}.conda"
+    for channel in CHANNELS:
+        upload_package_to_prefix([str(package)], place.hub.url, channel, api_key=place.key)
+    url, key = f"{place.hub.url}/demo/noarch/{package.name}?label=dev", {"Authorization": f"Bearer {place.key}"}
+    assert urlopen(Request(url, package.read_bytes(), key, method="PUT")).status == 200
 
 
 def test_commands_in_files_of_ci_are_accepted_too() -> None:
@@ -255,10 +270,10 @@ def test_commands_stand_each_by_itself_with_its_blanks() -> None:
 def test_every_error_code_is_documented_under_its_status() -> None:
     publishing = ["protocols/*", "attestations/*", "trusted/*", "uploads/upload", "uploads/policies"]
     publishing += ["uploads/existing_artifacts", "downloads/views", "downloads/delivery", "downloads/conditions"]
-    publishing += ["downloads/addresses", "index/api", "index/waiting"]
+    publishing += ["downloads/addresses", "index/api", "index/waiting", "labels/*"]
     people = ["access/permissions", "authentication/actors", "authentication/delegation"]
     people += ["authentication/upload_grants", "keys/api", "keys/graphql"]
-    people += ["quotas/quotas", "site/misplaced", "site/well_known"]
+    people += ["quotas/quotas", "quotas/channel_quotas", "site/misplaced", "site/well_known"]
     sources = ["hub/http/*", *(f"publishing/{name}" for name in publishing)]
     sources += [f"channels_app/{name}" for name in people]
     files = [path for source in sources for path in Path(settings.BASE_DIR).glob(f"{source}.py")]

@@ -123,7 +123,14 @@ def test_subdir_address_in_a_browser_leads_to_the_channels_page(subdir: str) -> 
     assert Client().get(f"/channels/open?platform={subdir}", headers=BROWSER).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/{}", "/{}/", "/{}/noarch", "/{}/noarch/"])
+def test_label_address_in_a_browser_leads_to_the_channels_page() -> None:
+    for name in NAMES:
+        for path, query in (("label/dev", ""), ("label/dev/", ""), ("label/dev/noarch", "?platform=noarch")):
+            answer = Client().get(f"/{name}/{path}", headers=BROWSER)
+            assert (answer.status_code, answer["Location"]) == (302, f"/channels/{name}{query}")
+
+
+@pytest.mark.parametrize("path", ["/{}", "/{}/", "/{}/noarch", "/{}/noarch/", "/{}/label/dev", "/{}/label/dev/noarch/"])
 @pytest.mark.parametrize("headers", [BROWSER, {"Accept": "*/*"}], ids=["browser", "client"])
 def test_private_and_missing_channel_addresses_answered_alike(path: str, headers: dict[str, str]) -> None:
     for client in (Client(), signed_in(User.objects.get(username="stranger"))):

@@ -179,7 +179,7 @@ def test_no_answer_but_200_and_no_redirect_is_followed(settings: Settings, statu
 @pytest.mark.parametrize("headers", [[], [b"Content-Length: 1001"], [b"Content-Length: 99999999"]])
 def test_get_of_a_too_large_body_fails(settings: Settings, headers: list[bytes]) -> None:
     with serving(settings, answering(ok(bytes(1001), *headers))) as host:
-        assert failure(f"http://{host}/", max_bytes=1000) == f"http://{host}/ answers more than 1,000 bytes."
+        assert failure(f"http://{host}/", max_bytes=1000) == f"http://{host}/ answers more than 1000 B."
 
 
 def test_exactly_the_limit_is_allowed(settings: Settings) -> None:

@@ -64,7 +64,7 @@ OURS = ("hub", "channels_app", "publishing", "deploy")
 # Names with an underscore that their libraries document.
 DOCUMENTED = {
     *("_meta", "_state", "_default_manager", "_base_manager"),  # Django's models
-    *("_fields", "_replace"),  # named tuples
+    *("_asdict", "_fields", "_replace"),  # named tuples
     *("_put", "_get", "_size", "_purge"),  # of kombu's virtual channels, which have to define them
     "_Hash",  # the type of hashlib's objects, which only type checkers know
 }

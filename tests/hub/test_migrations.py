@@ -9,8 +9,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from channels_app.access import revision
-from channels_app.models import ApiKey, Artifact, Invitation
-from publishing.index import builds
+from channels_app.models import ApiKey, Artifact, Invitation, Package
+from publishing.index import builds, marks
 from publishing.models import SubdirIndex, UsedIdToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,9 +58,10 @@ def test_renaming_migrations_with_rows_keep_every_value() -> None:
     migrate_to_last()
 
     index = SubdirIndex.objects.get()
-    assert (index.requested_revision, index.built_revision, index.requested_at) == (7, 5, THEN)
+    assert (index.requested_revision, index.built_revision) == (8, 5)
     assert UsedIdToken.objects.get().expires_at == THEN
     assert Artifact.objects.get().is_damaged
+    assert Package.objects.get().size_bytes == 1
     assert list(Invitation.objects.order_by("pk").values_list("channel__name", "to_team__name", "invitee_name")) == [
         ("demo", None, "sam"),
         (None, "mappers", "team mappers"),
@@ -82,7 +83,7 @@ def test_renaming_migrations_keep_triggers_indexes_and_constraints() -> None:
     assert channel is not None
     with pytest.raises(IntegrityError), transaction.atomic():
         Invitation.objects.create(channel=channel, invitee_name="sam", digest="3", expires_at=THEN)
-    assert builds.mark_stale(channel, "noarch", ["pack"]).requested_revision == 8
+    assert marks.mark_stale(channel, "noarch", ["pack"]).requested_revision == 9
 
 
 def test_migration_of_channeldata_with_built_index_marks_it_stale() -> None:
@@ -95,3 +96,19 @@ def test_migration_of_channeldata_with_built_index_marks_it_stale() -> None:
     found = SubdirIndex.objects.get()
     assert (found.requested_revision, found.built_revision) == (4, 3)
     assert [name.name for name in builds.stale_names(found)] == ["pack"]
+
+
+def test_migration_of_shards_with_built_index_marks_it_stale() -> None:
+    """Records in shards of an earlier version have no run exports, so each shard is built again."""
+    rows = migrated([("publishing", "0011_channel_notices")])
+    channel = rows("Channel").create(name="x")
+    for subdir in ("noarch", ""):
+        index = rows("SubdirIndex").create(
+            channel=channel, subdir=subdir, requested_revision=3, built_revision=3, requested_at=THEN
+        )
+        rows("IndexedName").create(index=index, name="pack", changed=3, made=3)
+    migrate_to_last()
+
+    noarch, whole = SubdirIndex.objects.order_by("-subdir")
+    assert (noarch.requested_revision, whole.requested_revision) == (4, 3)
+    assert [name.name for name in builds.stale_names(noarch)] == ["pack"]

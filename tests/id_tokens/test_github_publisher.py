@@ -170,10 +170,35 @@ def test_clean_github_workflow_drops_blanks_and_the_folder() -> None:
     assert cleaned["workflow"] == "release.yml"
 
 
-@pytest.mark.parametrize("ending", ["", "/", ".git", ".git/"])
-def test_clean_github_repository_accepts_its_url(ending: str) -> None:
-    cleaned = GITHUB.clean({"repository": f" https://github.com/Octo-org/sample{ending} ", "workflow": "release.yml"})
-    assert cleaned["repository"] == "octo-org/sample"
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        *(f" https://github.com/Octo-org/sample{ending} " for ending in ("", "/", ".git", ".git/")),
+        "https://github.com/octo-org/sample/tree/main/docs?tab=readme#top",
+        "https://github.com/octo-org/sample/actions/workflows/release.yml",
+        "www.github.com/octo-org/sample",
+        "github.com/octo-org/sample",
+        "git@github.com:octo-org/sample.git",
+        "ssh://git@github.com/octo-org/sample.git",
+        "https://octo.ghe.com/octo-org/sample",
+    ],
+)
+def test_clean_github_repository_accepts_its_addresses(pasted: str) -> None:
+    assert GITHUB.clean({"repository": pasted, "workflow": "release.yml"})["repository"] == "octo-org/sample"
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "https://github.com/octo-org/sample/blob/main/.github/workflows/release.yml",
+        "https://github.com/octo-org/sample/actions/workflows/release.yml?query=branch%3Amain",
+        "octo-org/sample/.github/workflows/release.yml@refs/heads/main",
+        "/.github/workflows/release.yml",
+        "release.yml",
+    ],
+)
+def test_clean_github_workflow_accepts_its_addresses(pasted: str) -> None:
+    assert GITHUB.clean({"repository": "octo-org/sample", "workflow": pasted})["workflow"] == "release.yml"
 
 
 def test_github_provenance_of_a_repeated_run_links_to_the_attempt() -> None:

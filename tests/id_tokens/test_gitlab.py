@@ -258,3 +258,30 @@ def test_the_certificate_of_the_same_run(ref_type: str, ref: str) -> None:
         "build_config_uri": "https://gitlab.com/group/sample//.gitlab-ci.yml",
         "source_repository_ref": ref,
     }
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "https://gitlab.com/Group/sub/sample",
+        "https://git.example.org:8443/group/sub/sample.git",
+        "https://gitlab.com/group/sub/sample/-/pipelines?page=2",
+        "git@git.example.org:group/sub/sample.git",
+        "ssh://git@git.example.org:2222/group/sub/sample.git",
+        "gitlab.com/group/sub/sample",
+        "group/sub/sample",
+    ],
+)
+def test_clean_gitlab_project_accepts_its_addresses(pasted: str) -> None:
+    assert GITLAB.clean({"project": pasted, "workflow": ".gitlab-ci.yml"})["project"] == "group/sub/sample"
+
+
+def test_clean_gitlab_configuration_accepts_the_address_of_its_page() -> None:
+    page = "https://gitlab.com/group/sample/-/blob/main/ci/publish.yml?ref_type=heads"
+    assert GITLAB.clean({"project": "group.io/sample", "workflow": page}) == GITLAB.clean(
+        {"project": "group.io/sample", "workflow": "ci/publish.yml"}
+    )
+
+
+def test_clean_gitlab_project_refuses_an_address_of_github() -> None:
+    assert "project" in faults(GITLAB, {"project": "https://github.com/a/b", "workflow": ".gitlab-ci.yml"})

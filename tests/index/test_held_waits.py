@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hub.server import gunicorn_conf
+from publishing.index.api import FILES_MAX
 from tests.archives import make_conda
-from tests.clients.plain import ask, seconds_until, upload
+from tests.clients.plain import ask, seconds_until, until_settled, upload
 from tests.live import LiveHub, live_hub
 
 LONG_S = 40
@@ -35,7 +36,8 @@ def key(hub: LiveHub) -> str:
 
 @contextmanager
 def without_builds(hub: LiveHub) -> Iterator[None]:
-    """Stop the worker for a while."""
+    """Stop the worker for a while, when it has nothing to do: in a transaction, it would block uploads."""
+    until_settled(hub)
     signal_worker(hub, signal.SIGSTOP)
     try:
         yield
@@ -70,6 +72,12 @@ def test_wait_is_held_until_the_file_is_indexed(hub: LiveHub, key: str, tmp_path
             time.sleep(1)
             assert not any(wait.done() for wait in waits)
         assert {wait.result().status for wait in waits} == {200}
+
+
+def test_wait_for_100_checksums_fits_into_the_request_line(hub: LiveHub, key: str) -> None:
+    checksums = "&".join(f"sha256={number:064x}" for number in range(FILES_MAX))
+    answer = ask(hub, f"/api/v1/channels/demo/wait?{checksums}&timeout_s={LONG_S}", key)
+    assert (answer.status, answer.headers["X-Error-Code"]) == (404, "no_such_file")
 
 
 def test_wait_for_removed_file_ends_with_its_refusal(hub: LiveHub, key: str, tmp_path: Path) -> None:

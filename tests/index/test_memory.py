@@ -15,7 +15,7 @@ from django.apps import apps
 from channels_app.models import Channel, Package
 from channels_app.packages import packages
 from hub.sizes import KIB
-from publishing.index import builds, channel_files, fragments, spool, writer
+from publishing.index import builds, channel_files, fragments, marks, spool, writer
 from publishing.models import Fragment
 from publishing.removal import removal
 from publishing.verification import stored_indexes
@@ -52,7 +52,7 @@ def purge(_: Channel) -> None:
 
 
 def rebuild(channel: Channel) -> None:
-    builds.rebuild(builds.mark_stale(channel, "noarch", []))
+    builds.rebuild(marks.mark_stale(channel, "noarch", []))
 
 
 def compare(channel: Channel) -> None:
@@ -116,6 +116,6 @@ def test_upgrade_reads_large_fragments_of_an_earlier_version(channel: Channel, s
     import_module("publishing.migrations.0009_fragments_in_parts").mark_large(apps, None)
     assert found.get().part == 1
     compare(channel)
-    builds.mark_stale(channel, "noarch", [])
+    marks.mark_stale(channel, "noarch", [])
     builds.build_channel(channel)
     assert (store_folder / "demo/noarch/repodata.json").read_bytes() == before

@@ -67,14 +67,22 @@ def test_record_cannot_set_the_hubs_fields() -> None:
     assert set(record) == {"depends", "constrains", "subdir", "md5", "sha256", "size", "indexed_timestamp"}
 
 
-@pytest.mark.parametrize(
-    "key", ["record_version", "self", "cls", "signatures", "defaulted_keys", "requires", "run_exports"]
-)
+@pytest.mark.parametrize("key", ["record_version", "self", "cls", "signatures", "defaulted_keys", "requires"])
 def test_a_record_has_no_key_that_one_client_alone_takes_for_its_own(key: str) -> None:
     row = Row(index_json={"name": "demo", "version": "1.0", key: ["x"], "x-new": 1})
     assert repodata.record(row).keys() & {key, "x-new"} == {"x-new"}
     assert key not in shard(row)["packages.conda"][row.file_name]
     assert all(key not in orjson.loads(f"{{{body}}}")[row.file_name] for body in records_of(row))
+
+
+def test_shard_record_with_run_exports_has_the_packages_own() -> None:
+    row = Row(index_json={"name": "demo", "version": "1.0", "run_exports": ["x"]}, run_exports={"weak": ["demo >=1"]})
+    assert shard(row)["packages.conda"][row.file_name]["run_exports"] == {"weak": ["demo >=1"]}
+    assert repodata.record(row).keys().isdisjoint({"run_exports"})
+
+
+def test_shard_record_without_run_exports_states_that_there_are_none() -> None:
+    assert shard(Row())["packages.conda"][Row().file_name]["run_exports"] == {}
 
 
 def records_of(row: Row) -> list[str]:

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access.permissions import Actor
-from channels_app.models import AccessRevision, Artifact, Channel, Removal, Role, User
-from publishing.index import builds, waiting
+from channels_app.models import AccessRevision, Artifact, Channel, Label, Removal, Role, User
+from publishing.index import builds, marks, waiting
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from tests.builders import make_artifact, make_channel, make_member
@@ -150,3 +151,22 @@ def test_indexes_list_builds_and_lags(caller: Caller, artifact: Artifact) -> Non
     whole, current = caller.get("channels/demo/indexes").json()["items"]
     assert (whole["subdir"], current["subdir"]) == ("", "noarch")
     assert (current["build_number"], current["lag_s"], current["is_current"]) == (1, 0.0, True)
+
+
+def test_wait_finds_the_indexes_of_a_file_without_reading_those_of_other_labels(channel: Channel) -> None:
+    artifacts = [make_artifact(channel, f"p{number}") for number in range(60)]
+    labels = Label.objects.bulk_create(Label(channel=channel, name=artifact.package.name) for artifact in artifacts)
+    for artifact, label in zip(artifacts, labels, strict=True):
+        label.artifacts.add(artifact)
+        marks.mark_stale(channel, "noarch", [label.name], label=label.name)
+    how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # it reads small tables whole
+        for kind in (waiting.IN_MAIN, waiting.IN_LABELS):
+            sql = waiting.FILES.format(**kind, condition="a.subdir = %s AND a.file_name = %s")
+            cursor.execute(f"{how} {sql}", [channel.pk, "noarch", artifacts[0].file_name])
+            plan = str(cursor.fetchall())
+            assert not any(word in plan for word in ("SCAN", "Seq Scan")), plan
+    assert len(waiting.files(channel, waiting.Place((), "noarch", artifacts[0].file_name))) == 2

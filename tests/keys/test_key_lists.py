@@ -66,7 +66,7 @@ def test_channel_keys_are_listed_for_managers_and_revoked_by_owners(channel: Cha
     assert secret not in answer.content.decode()
     path = f"{ROBOTS}/{key['id']}"
     assert code(by_session(max_).delete(path)) == (403, "role_missing")
-    assert code(by_key(olga, "read", "manage").delete(path)) == (403, "scope_missing")
+    assert code(by_key(olga, "read", "manage").delete(path)) == (403, "person_needed")
     assert by_session(olga).delete(path).status_code == 204
     assert by_session(olga).get(ROBOTS).json()["items"] == []
 

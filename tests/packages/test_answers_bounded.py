@@ -102,7 +102,9 @@ def answers_differ(route: str) -> bool:
     return route.removeprefix("rest:") in ("artifact", "package", "channel", "channels", "search")
 
 
-@pytest.mark.parametrize("document", ["index.json", "about.json", "run_exports.json", "files.json", "licences.json"])
+@pytest.mark.parametrize(
+    "document", ["index.json", "about.json", "run_exports.json", "files.json", "licences.json", "recipe.json"]
+)
 def test_raw_documents_come_in_pieces(world: None, document: str) -> None:
     answer, memory, _ = measured(Client(), file_address(RAW, document))
     assert answer.status_code == 200

@@ -86,7 +86,9 @@ def test_no_address_leads_where_it_must_not(open_channel: Channel, client: Clien
 def assert_nothing_active(found: str) -> None:
     tags = re.findall(r"<[a-zA-Z](?:\"[^\"]*\"|[^>\"])*>", found)
     scripts = [tag for tag in tags if tag.startswith("<script")]
-    assert all(re.match(r'<script (type="module" )?src="/static/js/\w+\.js">', tag) for tag in scripts)
+    assert all(
+        re.match(r'<script (type="module" )?src="/static/(js|vendor)/[\w.]+\.js"( defer)?>', tag) for tag in scripts
+    )
     bare = [re.sub(r'"[^"]*"', '""', tag) for tag in tags]
     assert not [tag for tag in bare if re.search(r"\s(on\w+|style)\s*=", tag) or tag.startswith(("<style", "<iframe"))]
     assert not [tag for tag in tags if tag.startswith("<img") and 'class="logo' not in tag]

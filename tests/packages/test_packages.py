@@ -2,19 +2,15 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from django.test import Client
-from PIL import Image
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access.permissions import Actor
-from channels_app.channels import logos
 from channels_app.models import Artifact, Channel, DailyDownloads, Package, User
 from channels_app.packages import download_counts, metadata, packages
-from hub.errors import HubError
 from publishing.removal import removal
 from publishing.uploads import upload
 from tests.archives import make_conda
@@ -146,35 +142,6 @@ def test_download_of_a_deleted_artifact_is_not_counted(db: None) -> None:
     download_counts.count(10**9)
     download_counts.write()
     assert not DailyDownloads.objects.exists()
-
-
-def picture(kind: str = "PNG", size: tuple[int, int] = (300, 100)) -> BytesIO:
-    content = BytesIO()
-    Image.new("RGB", size, "teal").save(content, kind)
-    content.seek(0)
-    return content
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-def test_a_logo_becomes_a_square_png(kind: str) -> None:
-    with Image.open(BytesIO(logos.encode(picture(kind)))) as logo:
-        assert (logo.format, logo.size) == ("PNG", (128, 128))
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (BytesIO(b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>"), "expected PNG, JPEG, WebP or GIF"),
-        (BytesIO(b""), "can't be read as a picture"),
-        (BytesIO(picture().getvalue()[:100]), "can't be read as a picture"),
-        (BytesIO(b"x" * 300_000), "larger than 256 KiB"),
-        (picture("PNG", (5000, 1000)), "5000 by 1000 pixels"),
-        (picture("BMP", (9, 9)), "can't be read as a picture"),
-    ],
-)
-def test_channel_with_a_bad_logo_is_refused(content: BytesIO, sentence: str) -> None:
-    with pytest.raises(HubError, match=sentence):
-        logos.encode(content)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,10 @@ def test_team_page_lists_readable_channels_only(team: Team, max_: User, channel:
     assert "gone" not in page
 
 
+def test_team_page_has_the_title_of_the_team(manager: Client) -> None:
+    assert "<h1>mappers</h1>" in manager.get(TEAM).content.decode()
+
+
 def test_team_page_escapes_names_and_descriptions(olga: User) -> None:
     make_team("<b>&", manager=olga, description="<i>", group="<u>")
     page = text(signed_in(olga).get("/teams/%3Cb%3E&"))

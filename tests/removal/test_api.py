@@ -63,6 +63,16 @@ def test_long_documents_of_an_artifact_are_left_out(channel: Channel, deleter: C
     assert (found["record"], found["files"]) == (None, None)
 
 
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_thousands_of_unknown_members_get_one_error(deleter: Caller, is_nested: bool) -> None:
+    """An error for each of the 90,000 that fit into a body took a second."""
+    many = {f"k{number}": 1 for number in range(1000)}
+    wanted = {"action": "yank", "filter": many} if is_nested else many
+    answer = deleter.post("channels/demo/removals", wanted)
+    assert code(answer) == (422, "invalid_value")
+    assert "at most 100 members" in answer.json()["detail"]
+
+
 def test_unknown_artifact_is_404(channel: Channel, deleter: Caller) -> None:
     for method, path in (("GET", FILE), ("DELETE", FILE), ("POST", f"{FILE}/yank"), ("POST", f"{FILE}/restore")):
         assert code(deleter.call(method, path)) == (404, "no_such_file")
@@ -142,6 +152,11 @@ def test_a_hundred_files_are_yanked_by_one_index_change_for_each_subdir(channel:
         ({"subdir": "linux-64"}, 1),
         ({"file_name": "demo-1.1-0.conda"}, 1),
         ({"file_name": "demo-1.1-0.conda", "subdir": "linux-64"}, 0),
+        ({"file_pattern": "*-1.?-*.conda"}, 4),
+        ({"file_pattern": "demo-*", "version": "1.1"}, 1),
+        ({"file_pattern": "demo-[0-9]*"}, 0),
+        ({"state": "listed"}, 4),
+        ({"state": "quarantined"}, 0),
         ({"uploaded_since": "2200-01-01T00:00:00Z"}, 0),
     ],
 )
@@ -272,3 +287,30 @@ def test_restore_of_many_artifacts_sends_one_mail(channel: Channel, deleter: Cal
     assert (message.task, event.action, event.detail["more"]) == (notifications.TELL, "artifact.restore", 2)
     assert notifications.recipients(event.pk) == [olga.pk]
     assert AuditEvent.objects.filter(action="artifact.restore").count() == 3
+
+
+def test_dry_run_names_the_packages_that_lose_a_dependency(channel: Channel, deleter: Caller) -> None:
+    fill(channel, 1)
+    make_artifact(channel, "user", "2.0", index_json={"depends": ["demo >=1.0"]})
+    packages.refresh(Package.objects.get(channel=channel, name="user"))
+    wanted: dict[str, Any] = {"action": "yank", "filter": {"name": "demo"}, "dry_run": True}
+    user = {"channel": "demo", "name": "user", "version": "2.0"}
+    assert deleter.post("channels/demo/removals", wanted).json()["dependents"] == {
+        "broken": [{**user, "lost": [{"spec": "demo >=1.0", "subdirs": ["noarch"]}]}],
+        "kept": 0,
+        "is_complete": True,
+    }
+    assert deleter.post("channels/demo/removals", {**wanted, "action": "restore"}).json()["dependents"] is None
+    changed = deleter.post("channels/demo/removals", {**wanted, "dry_run": False}).json()
+    assert (changed["dependents"], changed["fingerprint"]) == (None, None)
+
+
+def test_change_with_the_fingerprint_of_other_files_is_refused(channel: Channel, deleter: Caller) -> None:
+    fill(channel, 2)
+    wanted: dict[str, Any] = {"action": "yank", "filter": {"name": "demo"}}
+    seen = deleter.post("channels/demo/removals", {**wanted, "dry_run": True}).json()["fingerprint"]
+    fill(channel, 1, build="new")
+    assert code(deleter.post("channels/demo/removals", {**wanted, "fingerprint": seen})) == (409, "selection_changed")
+    assert set(states().values()) == {""}
+    seen = deleter.post("channels/demo/removals", {**wanted, "dry_run": True}).json()["fingerprint"]
+    assert len(files(deleter.post("channels/demo/removals", {**wanted, "fingerprint": seen}))) == 3

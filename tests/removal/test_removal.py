@@ -12,10 +12,11 @@ from django.utils import timezone
 from channels_app.access.permissions import Actor
 from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, KeyKind, Package, Role, User
 from hub.errors import HubError
-from hub.storage import store
+from hub.storage import StoreError, store
+from hub.storage.folder import FolderStore
 from publishing import housekeeping
 from publishing.index import builds
-from publishing.models import IndexedName, SubdirIndex
+from publishing.models import IndexedName, Reservation, SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload, values
 from tests.archives import make_conda
@@ -191,6 +192,29 @@ def test_purge_deleted_keeps_the_bytes_of_all_other_artifacts(
     assert list(Artifact.objects.filter(is_purged=True)) == [old]
     kept = [each for each in (artifact, published, yanked, old) if store().stat(str(each))]
     assert kept == [artifact, published, yanked]
+
+
+def test_file_that_the_store_refuses_to_delete_delays_no_other(
+    channel: Channel, owner: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [make_conda(tmp_path, version=version) for version in ("2.0", "3.0", "4.0")]
+    locked, *others = (upload.publish(actor=owner, channel=channel, received=received(path)).artifact for path in paths)
+    for each in (locked, *others):
+        removal.delete(actor=owner, artifact=each, reason="")
+        age(each, 25)
+    Reservation.objects.create(channel=channel, file_name="x", expires_at=timezone.now() - timedelta(days=1))
+    delete = FolderStore.delete
+
+    def refuse(self: FolderStore, key: str) -> None:
+        if key == str(locked):
+            raise StoreError("The file is under a legal hold")
+        delete(self, key)
+
+    monkeypatch.setattr(FolderStore, "delete", refuse)
+    with pytest.raises(StoreError):
+        housekeeping.remove_leftovers()
+    assert list(Artifact.objects.filter(is_purged=True).order_by("pk")) == others
+    assert not Reservation.objects.exists()
 
 
 def test_release_frees_one_name(channel: Channel, owner: Actor, artifact: Artifact) -> None:

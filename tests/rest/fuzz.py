@@ -33,6 +33,8 @@ CASES, SEED = "REST_FUZZ_CASES", "REST_FUZZ_SEED"
 TEST = str(Path(__file__).with_name("test_schemathesis.py"))
 
 ACCEPTED = ["2xx", "3xx", "400", "401", "403", "404", "409", "412", "422", "429"]
+# Codes of requests that break the document's own schemas. Other refusals are rules that no schema can state.
+INVALID = ("invalid_value", "bad_json")
 # Values of path parameters that exist in the world of the access matrix (tests/callers.py).
 KNOWN: dict[str, list[Any]] = {
     "channel": ["demo", "open"],
@@ -44,6 +46,7 @@ KNOWN: dict[str, list[Any]] = {
     "team": ["team"],
     "username": ["viewer", "stranger"],
     "publisher_id": [1],
+    "patch_id": [1, 2],
 }
 KNOWN_SHARE = 0.8
 CSRF_TOKEN = "a" * 32
@@ -79,13 +82,13 @@ class Fuzz:
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def send(case: Any) -> None:
-            self._send(case)
+            self._send(case, is_valid=mode is GenerationMode.POSITIVE)
 
         # Where every value is valid, there is no invalid request.
         with suppress(Unsatisfiable):
             send()
 
-    def _send(self, case: Any) -> None:
+    def _send(self, case: Any, *, is_valid: bool) -> None:
         headers, cookies = self.random.choice(self.callers)
         for name in case.path_parameters or {}:
             if name in KNOWN and self.random.random() < KNOWN_SHARE:
@@ -99,6 +102,8 @@ class Fuzz:
             except FailureGroup as found:
                 for error in found.exceptions:
                     self._note(case, error, response)
+            if is_valid and response.headers.get("x-error-code", [""])[0] in INVALID:
+                self._note(case, AssertionError("A valid request is refused as invalid."), response)
 
     def _note(self, case: Any, error: BaseException, response: Any) -> None:
         title = f"{case.operation.label}: {type(error).__name__}: {getattr(error, 'title', '')}"

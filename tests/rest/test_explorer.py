@@ -39,12 +39,16 @@ def test_operation_for_keys_alone_has_a_command_and_no_form() -> None:
     assert upload.curl[-1].endswith('/api/v1/upload/CHANNEL"')
 
 
+def test_operation_for_sessions_alone_has_a_form_and_no_command_with_a_key() -> None:
+    add = next(operation for tag in tags() for operation in tag.operations if operation.title == "Add member")
+    assert (add.needs_key, add.curl) == (False, [])
+    assert add.description.endswith("This requires a session.")
+
+
 def test_command_of_a_change_sends_an_example_of_the_body() -> None:
-    create = next(
-        each for tag in tags() for each in tag.operations if (each.method, each.path) == ("POST", "/api/v1/channels")
-    )
-    assert create.curl[-2].startswith('--json \'{"name": ')
-    assert {"name", "is_private", "description"} <= {member.name for member in create.members}
+    change = next(operation for tag in tags() for operation in tag.operations if operation.title == "Change channel")
+    assert change.curl[-2].startswith('--json \'{"description": ')
+    assert {"description", "is_private"} == {member.name for member in change.members}
 
 
 @pytest.mark.parametrize(

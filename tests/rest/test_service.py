@@ -1,12 +1,18 @@
 """Rules of all endpoints: credentials, problems, pages of lists, conditional requests, idempotency keys."""
 
+import json
+import re
+from typing import Any
+
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from channels_app.models import Channel, IdempotentReply, RateCount, User
 from channels_app.rest import idempotency
 from channels_app.rest.document import document
-from tests.builders import make_channel, make_key, make_user
+from hub import encryption
+from tests.builders import make_artifact, make_channel, make_key, make_member, make_user
 from tests.callers import bearing
 from tests.pages import signed_in
 from tests.rest.calls import Caller, by_key, by_session, code
@@ -75,6 +81,65 @@ def test_malformed_body_is_a_problem(olga: User, body: str) -> None:
     assert code(answer)[0] in (400, 422)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "detail"),
+    [
+        ("POST", "channels", {"nam": "fresh"}, "body.name: Field required."),
+        ("POST", "channels/demo/removals", {"action": "yank", "filter": {"nam": "x"}}, "body.filter.nam: Extra inputs"),
+        ("POST", "channels/demo/removals", {"action": "yank", "filter": {}}, "body.filter: expected at least one"),
+        ("POST", "channels/demo/members", {"role": "viewer"}, "body: expected one of username, email and team."),
+        ("GET", "channels?limit=0", None, "query.limit: Input should"),
+        ("GET", "channels/demo/wait?sha256=abc", None, "query.sha256.0: String should"),
+        ("GET", "channels/demo/activity?since=today", None, "query.since: expected a time"),
+    ],
+)
+def test_invalid_value_is_named_by_its_place_in_the_request(
+    channel: Channel, olga: User, method: str, path: str, body: dict[str, Any] | None, detail: str
+) -> None:
+    answer = by_session(olga).call(method, path, body)
+    assert code(answer)[1] == "invalid_value"
+    assert answer.json()["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("DELETE", "channels/demo", None),
+        ("POST", "channels/demo/transfer", {"username": "sam"}),
+        ("POST", "channels/demo/artifacts/noarch/demo-1.0-0.conda/release", None),
+    ],
+)
+def test_act_of_an_owner_by_a_key_gets_person_needed(
+    channel: Channel, olga: User, sam: User, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    make_artifact(channel)
+    answer = by_key(olga, "read", "upload", "delete", "manage").call(method, path, body)
+    assert code(answer) == (403, "person_needed")
+
+
+@pytest.mark.parametrize("member", ["is_public", "Description"])
+def test_change_with_a_misspelt_member_is_refused_and_names_it(channel: Channel, olga: User, member: str) -> None:
+    answer = by_session(olga).patch("channels/demo", {"description": "new", member: "x"})
+    assert code(answer) == (422, "invalid_value")
+    assert member in answer.json()["detail"]
+    assert Channel.objects.get().description == ""
+
+
+def test_every_body_refuses_unknown_members() -> None:
+    operations = [each for methods in document()["paths"].values() for each in methods.values()]
+    contents = [each["requestBody"]["content"] for each in operations if "requestBody" in each]
+    bodies = [json.dumps(content["application/json"]) for content in contents if "application/json" in content]
+    names = {name for body in bodies for name in re.findall(r"schemas/(\w+)", body)}
+    schemas = document()["components"]["schemas"]
+    assert len(names) >= 15
+    assert {name for name in names if schemas[name].get("additionalProperties") is not False} == set()
+
+
+def test_text_of_an_escape_is_no_nul(olga: User) -> None:
+    added = by_session(olga).post("channels", {"name": "fresh", "description": "Write \\u0000."})
+    assert (added.status_code, added.json()["description"]) == (201, "Write \\u0000.")
+
+
 @pytest.mark.parametrize("body", ["[]", '"text"', "1", "null", "NaN"])
 def test_body_that_is_no_object_is_refused_although_all_members_are_optional(
     channel: Channel, olga: User, body: str
@@ -114,6 +179,16 @@ def test_same_idempotency_key_returns_the_first_response(olga: User) -> None:
     assert Channel.objects.count() == 1
 
 
+def test_reply_that_a_new_secret_key_can_not_decrypt_is_refused(olga: User) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first = by_session(olga).post("channels", {"name": "fresh"}, **headers)
+    assert first.status_code == 201
+    IdempotentReply.objects.update(body=encryption.encrypt("{}", purpose=b"another"))
+    again = by_session(olga).post("channels", {"name": "fresh"}, **headers)
+    assert code(again) == (409, "reply_unreadable")
+    assert Channel.objects.count() == 1
+
+
 def test_idempotency_key_of_another_request_is_refused(olga: User) -> None:
     caller = by_session(olga)
     caller.post("channels", {"name": "fresh"}, **{"Idempotency-Key": "one"})
@@ -128,6 +203,24 @@ def test_idempotency_key_of_another_user_is_independent(olga: User) -> None:
     answer = by_session(User.objects.get(username="eve")).post("channels", {"name": "fresh"}, **headers)
     assert answer.status_code >= 400
     assert "Idempotency-Replayed" not in answer.headers
+
+
+def test_stored_reply_of_a_channel_is_refused_after_its_sender_lost_all_rights(channel: Channel, olga: User) -> None:
+    member = make_member(channel, make_user("eve"), role="maintainer")
+    make_artifact(channel)
+    caller, headers = by_key(User.objects.get(username="eve"), "read", "delete"), {"Idempotency-Key": "one"}
+    wanted = {"action": "yank", "filter": {"name": "demo"}, "dry_run": True}
+    for _ in range(2):
+        assert caller.post("channels/demo/removals", wanted, **headers).json()["files"]
+    member.delete()
+    assert code(caller.post("channels/demo/removals", wanted, **headers)) == (403, "no_access")
+
+
+def test_leaving_a_channel_again_with_the_same_idempotency_key_returns_204(channel: Channel, olga: User) -> None:
+    make_member(channel, make_user("eve"))
+    caller = by_session(User.objects.get(username="eve"))
+    statuses = [caller.post("channels/demo/leave", **{"Idempotency-Key": "one"}).status_code for _ in range(2)]
+    assert statuses == [204, 204]
 
 
 def test_failed_request_does_not_use_up_its_idempotency_key(olga: User) -> None:
@@ -162,12 +255,15 @@ def test_session_without_csrf_token_is_refused(olga: User) -> None:
     client.force_login(olga)
     answer = Caller(client).post("channels", {"name": "fresh"})
     assert code(answer) == (403, "not_from_here")
+    assert "as X-CSRFToken" in answer.json()["detail"]
     assert not Channel.objects.exists()
 
 
 def test_session_without_recent_sign_in_is_refused(olga: User) -> None:
     answer = by_session(olga, is_fresh=False).post("channels", {"name": "fresh"})
     assert code(answer) == (403, "reauthentication_needed")
+    assert f"of the last {settings.ACCOUNT_REAUTHENTICATION_TIMEOUT // 60} minutes" in answer.json()["detail"]
+    assert f"{settings.HUB_PUBLIC_URL}/accounts/reauthenticate/" in answer.json()["detail"]
     assert not Channel.objects.exists()
 
 

@@ -12,8 +12,16 @@ from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.authentication import api_keys
 from channels_app.models import Channel, Package, Role, User
 from channels_app.search import indexes
-from channels_app.search.queries import find_channels, find_packages
-from tests.builders import make_channel, make_key, make_member, make_package
+from channels_app.search.queries import (
+    Order,
+    count_by_channel,
+    find_channels,
+    find_packages,
+    similar_names,
+    suggested_channels,
+    suggestions,
+)
+from tests.builders import make_artifact, make_channel, make_key, make_member, make_package
 
 pytestmark = pytest.mark.django_db
 
@@ -44,8 +52,8 @@ ODD_TEXTS = [
 ]
 
 
-def names(actor: Actor, text: str, channel: Channel | None = None) -> list[str]:
-    return [package.name for package in find_packages(actor, text, channel)]
+def names(actor: Actor, text: str, **filters: Any) -> list[str]:
+    return [package.name for package in find_packages(actor, text, **filters)]
 
 
 @pytest.fixture
@@ -104,10 +112,53 @@ def test_of_equally_good_packages_the_more_downloaded_comes_first(public: Channe
 
 def test_like_has_no_wildcards_here(public: Channel) -> None:
     make_package(public, "under_score")
-    make_package(public, "underxscore")
+    make_package(public, "underxscore", download_count=9)
 
-    assert names(ANONYMOUS, "under_score") == ["under_score"]
+    assert names(ANONYMOUS, "under_score")[0] == "under_score"
     assert names(ANONYMOUS, "%") == []
+
+
+@pytest.mark.parametrize("text", ["scikit-learn", "scikit_learn", "Scikit.Learn", "scikit learn"])
+def test_separators_of_names_count_as_equal(public: Channel, text: str) -> None:
+    make_package(public, "learn-scikit", download_count=9)
+    make_package(public, "scikit-learn-extra", download_count=9)
+    make_package(public, "scikit-learn")
+
+    assert names(ANONYMOUS, text) == ["scikit-learn", "scikit-learn-extra", "learn-scikit"]
+
+
+def test_of_names_that_begin_alike_the_more_downloaded_comes_first(public: Channel) -> None:
+    make_package(public, "pandas")
+    make_package(public, "pandoc", download_count=5)
+    make_package(public, "panda-longer-name", download_count=7)
+
+    assert names(ANONYMOUS, "pand") == ["panda-longer-name", "pandoc", "pandas"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("nunpy", ["numpy"]),
+        ("scikit_lern", ["scikit-learn"]),
+        ("pyton", ["python"]),
+        ("xyzxyz", []),
+        ("np", []),
+        ("", []),
+    ],
+)
+def test_misspelt_name_has_similar_names(public: Channel, channel: Channel, text: str, found: list[str]) -> None:
+    for name in ("numpy", "scikit-learn", "python"):
+        make_package(public, name)
+    make_package(channel, "nunpi")
+    make_package(public, "xyzxyy", latest_version="")
+
+    assert similar_names(ANONYMOUS, text) == found
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=150))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_similar_names_of_generated_text_do_not_fail(numpies: Channel, text: str) -> None:
+    similar_names(ANONYMOUS, text)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\0", "\n"])
@@ -149,7 +200,7 @@ def test_private_packages_are_found_by_members_alone(channel: Channel, olga: Use
     found = {user: names(Actor(user=user), "secret") for user in (olga, max_, sam, None)}
 
     assert found == {olga: ["secret-sauce"], max_: ["secret-sauce"], sam: [], None: []}
-    assert names(Actor(user=sam), "secret", channel) == []
+    assert names(Actor(user=sam), "secret", channel=channel.name) == []
 
 
 def test_a_key_finds_no_more_than_it_may_read(channel: Channel, olga: User, admin_user: User) -> None:
@@ -171,7 +222,64 @@ def test_a_search_within_a_channel_stays_there(numpies: Channel) -> None:
     make_package(make_channel("other", is_private=False), "numpy-elsewhere")
 
     assert "numpy-elsewhere" in names(ANONYMOUS, "numpy")
-    assert "numpy-elsewhere" not in names(ANONYMOUS, "numpy", numpies)
+    assert "numpy-elsewhere" not in names(ANONYMOUS, "numpy", channel=numpies.name)
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ("relevance", ["tool", "tool-b", "tool-a", "other"]),
+        ("downloads", ["other", "tool-b", "tool", "tool-a"]),
+        ("newest", ["tool-a", "other", "tool", "tool-b"]),
+        ("name", ["other", "tool", "tool-a", "tool-b"]),
+    ],
+)
+def test_matches_have_the_order_that_is_asked_for(public: Channel, order: Order, found: list[str]) -> None:
+    make_package(public, "tool", download_count=2, updated_at="2026-01-01T00:00Z")
+    make_package(public, "tool-a", download_count=1, updated_at="2026-03-01T00:00Z")
+    make_package(public, "tool-b", download_count=3, updated_at=None)
+    make_package(public, "other", "a tool", download_count=9, updated_at="2026-02-01T00:00Z")
+    assert names(ANONYMOUS, "tool", order=order) == found
+
+
+def test_search_within_a_subdir_finds_packages_with_a_file_in_it(public: Channel) -> None:
+    make_artifact(public, "tool-a", subdir="linux-64")
+    make_artifact(public, "tool-b", subdir="linux-64", removal="yanked")
+    make_artifact(public, "tool-c", subdir="linux-64", is_main=False)
+    make_artifact(public, "tool-d", subdir="win-64")
+    assert names(ANONYMOUS, "tool", subdir="linux-64") == ["tool-a"]
+    assert names(ANONYMOUS, "tool", subdir="osx-64") == []
+
+
+def test_matches_are_counted_by_channel(numpies: Channel, channel: Channel) -> None:
+    make_package(make_channel("other", is_private=False), "numpy")
+    make_package(channel, "numpy")
+    assert list(count_by_channel(find_packages(ANONYMOUS, "numpy")).items()) == [("science", 5), ("other", 1)]
+
+
+def suggested(actor: Actor, text: str) -> list[str]:
+    return [package.name for package in suggestions(actor, text)]
+
+
+def test_suggestions_are_installable_packages_with_the_words_in_their_names(numpies: Channel) -> None:
+    make_package(numpies, "numpy-gone", latest_version="")
+    assert suggested(ANONYMOUS, "nu") == ["numpy", "numpy-base"]
+    assert suggested(ANONYMOUS, "NUMPY")[:3] == ["numpy", "numpy-base", "xnumpy"]
+    assert suggested(ANONYMOUS, "numpy_ba") == ["numpy-base"]
+    assert suggested(ANONYMOUS, "arrays") == []
+    assert suggested(ANONYMOUS, " ") == []
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=150))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_suggestions_for_generated_text_do_not_fail(numpies: Channel, text: str) -> None:
+    suggested(ANONYMOUS, text)
+    list(suggested_channels(ANONYMOUS, text))
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_suggestions_for_special_characters_do_not_fail(client: Client, numpies: Channel, text: str) -> None:
+    assert client.get("/search/suggestions", {"q": text}).status_code == 200
 
 
 def test_channels_are_found_by_name_and_description_with_their_packages(numpies: Channel, channel: Channel) -> None:

@@ -1,11 +1,13 @@
 """Tests of the search page: groups, marks, empty results, paging, number of queries, and access."""
 
+import re
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from channels_app.models import Channel, User
-from channels_app.search.views import CHANNELS_ABOVE_PACKAGES, PAGE_SIZE
+from channels_app.search.views import CHANNELS_ABOVE_PACKAGES, PACKAGES_SUGGESTED, PAGE_SIZE
 from channels_app.templatetags.hub import marked
 from tests.builders import make_artifact, make_channel, make_package
 
@@ -93,3 +95,69 @@ def test_marking_prefers_the_longer_word_and_escapes_all() -> None:
     assert marked("Numpyro <&>", ["num", "numpyro", "&"]) == "<mark>Numpyro</mark> &lt;<mark>&amp;</mark>&gt;"
     assert marked("a.b", ["."]) == "a<mark>.</mark>b"
     assert marked("<b>", []) == "&lt;b&gt;"
+
+
+def options(page: str, name: str) -> list[str]:
+    """Return the choices of a filter; the selected one begins with a star."""
+    select = page.partition(f'<select class="auto" name="{name}"')[2].partition("</select>")[0]
+    found = re.findall(r"<option(?: value=\"[^\"]*\")?( selected)?>([^<]*)", select)
+    return [f"*{text}" if is_selected else text for is_selected, text in found]
+
+
+def test_filters_narrow_and_order_the_packages(client: Client, public: Channel, channel: Channel) -> None:
+    other = make_channel("other", is_private=False)
+    make_package(public, "tool", download_count=1)
+    make_artifact(other, "tool-b", subdir="win-64")
+    make_package(channel, "tool-hidden")
+    page = client.get("/search?q=tool&order=downloads&platform=win-64").content.decode()
+    assert options(page, "order") == ["Best match", "*Most downloads", "Recently updated", "Name"]
+    assert options(page, "channel") == ["All channels", "other"]
+    assert "*win-64" in options(page, "platform")
+    assert ("tool</mark>-b" in page, "science" in page) == (True, False)
+    page = client.get("/search?q=tool&channel=science&platform=odd").content.decode()
+    assert (options(page, "channel")[1:], options(page, "platform")[-1]) == (["*science"], "*odd")
+    assert "No packages match" in page
+
+
+def test_channels_are_left_out_of_a_narrowed_search(client: Client, public: Channel) -> None:
+    make_package(public, "science-kit")
+    assert 'aria-labelledby="channels"' in client.get("/search?q=science").content.decode()
+    assert 'aria-labelledby="channels"' not in client.get("/search?q=science&channel=science").content.decode()
+
+
+@pytest.mark.parametrize("query", ["order=x", "order=", "channel=%00", "platform=%00", f"channel={'x' * 5000}"])
+def test_odd_filters_are_no_error(client: Client, public: Channel, query: str) -> None:
+    assert client.get(f"/search?q=science&{query}").status_code == 200
+
+
+def test_suggestions_name_packages_then_channels_with_their_pages(client: Client, public: Channel) -> None:
+    make_package(public, "sci-kit", download_count=1)
+    assert client.get("/search/suggestions?q=sci").json() == {
+        "suggestions": [
+            {"name": "sci-kit", "in": "science", "url": "/channels/science/packages/sci-kit"},
+            {"name": "science", "in": "channel", "url": "/channels/science"},
+        ]
+    }
+    assert client.get("/search/suggestions").json() == {"suggestions": []}
+
+
+def test_private_names_are_suggested_to_members_alone(client: Client, channel: Channel, olga: User, sam: User) -> None:
+    make_package(channel, "demo-secret")
+    found = {}
+    for user in (olga, sam, None):
+        if user:
+            client.force_login(user)
+        else:
+            client.logout()
+        found[user] = [each["name"] for each in client.get("/search/suggestions?q=demo").json()["suggestions"]]
+    assert found == {olga: ["demo-secret", "demo"], sam: [], None: []}
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_suggestions_cost_two_queries(
+    client: Client, public: Channel, count: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(count):
+        make_package(public, f"sci-{number}")
+    with django_assert_num_queries(2):
+        assert len(client.get("/search/suggestions?q=sci").json()["suggestions"]) == min(count, PACKAGES_SUGGESTED) + 1

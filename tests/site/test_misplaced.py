@@ -18,6 +18,7 @@ SLIPS = [
     ("POST", "//api/v1/upload/demo", "demo", "two slashes"),
     ("POST", "/api/v1/upload/demo/", "demo", "a slash too many"),
     ("PUT", "/api/v1/upload/demo/", "demo", "a slash too many"),
+    ("POST", "/api/v1/upload", "CHANNEL", "the name of the channel is missing"),
     ("POST", "/api/v1/upload/demo/noarch/a-1-0.conda", "demo", "X-File-Name"),
     ("PUT", "/api/v1/upload/demo/noarch/a-1-0.conda", "demo", "X-File-Name"),
     ("POST", "/api/v1/uploads/demo", "CHANNEL", ""),
@@ -26,11 +27,15 @@ SLIPS = [
     ("POST", "/demo/", "demo", ""),
     ("PUT", "/demo/noarch/", "demo", ""),
     ("PUT", "/demo/a-1-0.conda", "demo", ""),
-    ("POST", "/demo/noarch/repodata.json", "demo", ""),
+    ("POST", "/demo/noarch/repodata.json", "demo", "ends in .conda or .tar.bz2"),
+    ("PUT", "/demo/linux-64/README.md", "demo", "ends in .conda or .tar.bz2"),
     ("POST", "/", "CHANNEL", ""),
     ("PUT", "/", "CHANNEL", ""),
+    ("PUT", "/a-1-0.conda", "CHANNEL", ""),
     ("POST", "/channels/demo", "demo", ""),
-    ("POST", "/channels/demo/settings", "demo", ""),
+    ("POST", "/channels/demo/settings", "demo", "/channels/demo/settings. Upload"),
+    ("POST", "/channels/de-mo/settings", "de-mo", "/channels/de-mo/settings. Upload"),
+    ("POST", "/demo/noarch/a-1-0.conda", "demo", "/demo/noarch/a-1-0.conda. Upload"),
     ("POST", "/channels/demo/settings/upload", "demo", ""),
     ("POST", "/nowhere/at/all", "nowhere", ""),
     ("POST", "/accounts/login/", "CHANNEL", ""),
@@ -51,6 +56,14 @@ def clients(olga: User) -> dict[str, dict[str, str]]:
         "quetz": {"X-API-Key": key},
         "artifactory": {"X-JFrog-Art-Api": key},
     }
+
+
+@pytest.mark.parametrize("path", ["/api/channels/demo/files", "/api/channels/demo/upload/noarch/a-1-0.conda"])
+def test_misplaced_upload_without_a_slash_at_its_end_is_told_of_none(path: str) -> None:
+    answer = Client().post(path, b"x", "application/octet-stream")
+    assert answer.headers["X-Error-Code"] == "no_upload_here"
+    assert "slash" not in answer.text
+    assert f"POST to {HUB}/api/channels/demo/upload/FILE_NAME:" in answer.text
 
 
 @pytest.mark.parametrize("size", [3, 2 * 1024 * 1024])

@@ -21,6 +21,10 @@ from publishing.index import builds
 OF_THE_INDEX = {
     f"publishing.tasks.{name}" for name in ("build_index", "build_stale_indexes", "open_channel", "wake_stale_indexes")
 }
+OF_CHECKS = {
+    *("publishing.tasks.verify_channels", "publishing.tasks.verify_channel"),
+    *("publishing.tasks.apply_retention", "publishing.tasks.apply_retention_rules"),
+}
 
 
 @pytest.fixture(params=["folder", "Redis"])
@@ -77,9 +81,9 @@ def queue_of(task: str) -> str:
 def test_every_job_has_its_queue() -> None:
     app.loader.import_default_modules()
     ours = {name for name in app.tasks if name.startswith(("publishing.", "channels_app."))}
-    assert ours > OF_THE_INDEX
+    assert ours > OF_THE_INDEX | OF_CHECKS
     for name in ours:
-        expected = "index" if name in OF_THE_INDEX else "checks" if ".verify" in name else "housekeeping"
+        expected = "index" if name in OF_THE_INDEX else "checks" if name in OF_CHECKS else "housekeeping"
         assert queue_of(name) == expected, name
 
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from django.test import override_settings
 
 from hub.sizes import MIB
-from hub.storage import Chunks, NotInStore, Stat, Store, StoreError, store
+from hub.storage import Chunks, NotInStore, Stat, Store, StoreError, s3, store
 from hub.storage.folder import FolderStore
 from hub.storage.s3 import S3Store
 from tests.stores import S3Server, moto_server, rclone_server
@@ -101,6 +102,40 @@ def test_a_file_comes_back_and_stays_where_it_is(any_store: Store, tmp_path: Pat
     any_store.put(KEY, source)
 
     assert read(any_store.open(KEY)) == source.read_bytes()
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_copy_has_the_bytes_of_its_source(any_store: Store, key: str) -> None:
+    any_store.put(key, b"0123456789")
+    any_store.put(f"other/{key}", b"before")
+    any_store.copy(key, f"other/{key}")
+    any_store.delete(key)
+    assert read(any_store.open(f"other/{key}")) == b"0123456789"
+
+
+def test_copy_of_a_missing_key_is_not_in_store(any_store: Store) -> None:
+    with pytest.raises(NotInStore):
+        any_store.copy(KEY, "other/noarch/tiny-1.0-0.conda")
+    assert any_store.stat("other/noarch/tiny-1.0-0.conda") is None
+
+
+def test_copy_in_a_folder_is_a_link_that_an_overwrite_leaves(tmp_path: Path) -> None:
+    folder = FolderStore(tmp_path)
+    folder.put("a/noarch/x.conda", b"first")
+    folder.copy("a/noarch/x.conda", "b/noarch/x.conda")
+    assert (tmp_path / "a/noarch/x.conda").stat().st_nlink == 2
+    folder.put("a/noarch/x.conda", b"second")
+    assert read(folder.open("b/noarch/x.conda")) == b"first"
+
+
+def test_copy_of_a_large_file_is_made_in_parts(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB, use_threads=False)
+    monkeypatch.setattr(s3, "COPY_CONFIG", config)
+    bucket = S3Store(**moto.with_new_bucket().options())
+    content = os.urandom(12 * MIB)
+    bucket.put(KEY, content)
+    bucket.copy(KEY, "copies/noarch/tiny-1.0-0.conda")
+    assert read(bucket.open("copies/noarch/tiny-1.0-0.conda")) == content
 
 
 def test_the_newest_put_wins(any_store: Store, tmp_path: Path) -> None:

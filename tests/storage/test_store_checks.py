@@ -40,7 +40,7 @@ def test_check_of_a_folder_passes_without_leftovers(store_folder: Path) -> None:
 
     assert by_probe(findings) == {}
     assert is_usable(findings)
-    assert len(findings) == 12
+    assert len(findings) == 13
     assert list(store_folder.iterdir()) == []
 
 
@@ -89,6 +89,11 @@ class PutsNothing(FolderStore):
 class ForgetsBytes(FolderStore):
     def put(self, key: str, source: Path | bytes, **_: Any) -> None:
         super().put(key, b"")
+
+
+class CopiesNothing(FolderStore):
+    def copy(self, source: str, target: str) -> None:
+        raise StoreError("501 Not Implemented")
 
 
 class WrongSize(FolderStore):
@@ -159,6 +164,7 @@ class SweepsNothing(FolderStore):
         (WritesOnce, "overwrite", BROKEN, "After an overwrite the old bytes are still read"),
         (RefusesMissing, "missing key", BROKEN, "without the permission s3:ListBucket"),
         (InventsMissing, "missing key", BROKEN, "A file that was never written is reported as existing."),
+        (CopiesNothing, "copy", LIMITED, "no file can be promoted to another channel"),
         (ListsMore, "list", BROKEN, "The list of a folder with two files has"),
         (DeletesNothing, "delete", BROKEN, "A deleted file still exists."),
         (CutsLargeFiles, "large file", BROKEN, "in several parts came back with other bytes."),
@@ -201,7 +207,7 @@ def test_the_command_prints_every_probe() -> None:
     call_command("checkstore", stdout=output)
 
     lines = output.getvalue().splitlines()
-    assert len(lines) == 12
+    assert len(lines) == 13
     assert lines[0] == "put and get      works    Written bytes are read back."
 
 

@@ -212,7 +212,7 @@ def test_body_must_be_an_object_with_a_token(client: Client, body: bytes) -> Non
 
 def test_exchange_with_a_too_long_body_is_refused(client: Client) -> None:
     answer = mint(client, "x" * 33 * 1024)
-    assert refusal(answer) == (422, "malformed", "The body is over 32,768 bytes.\n")
+    assert refusal(answer) == (422, "malformed", "The body is over 32 KiB.\n")
 
 
 def test_exchange_by_get_gets_405(client: Client) -> None:

@@ -206,7 +206,7 @@ BAD_DOCUMENTS: dict[str, tuple[str, Callable[[FakeIssuer], Answer], str]] = {
     "keys at a broken address": (DISCOVERY, discovery(jwks_uri="http://[/keys"), "jwks_uri is 'http://[/keys'"),
     "keys in a file": (DISCOVERY, discovery(jwks_uri="file:///etc/passwd"), "expected https"),
     "discovery moved": (DISCOVERY, REDIRECT, "answers 302; expected 200."),
-    "discovery too large": (DISCOVERY, TOO_LARGE, "answers more than 1,048,576 bytes."),
+    "discovery too large": (DISCOVERY, TOO_LARGE, "answers more than 1 MiB."),
     "discovery is HTML": (DISCOVERY, always(200, b"<html>", {}), "The discovery document is not strict JSON"),
     "discovery is a list": (
         DISCOVERY,
@@ -215,7 +215,7 @@ BAD_DOCUMENTS: dict[str, tuple[str, Callable[[FakeIssuer], Answer], str]] = {
     ),
     "keys moved": (KEYS, REDIRECT, "answers 302; expected 200."),
     "keys missing": (KEYS, always(404, b"", {}), "answers 404; expected 200."),
-    "keys too large": (KEYS, TOO_LARGE, "answers more than 1,048,576 bytes."),
+    "keys too large": (KEYS, TOO_LARGE, "answers more than 1 MiB."),
     "keys cut off": (KEYS, always(200, b'{"keys": [', {}), "The key set is not strict JSON"),
     "keys longer than said": (KEYS, always(200, b"{}", {"Content-Length": "10"}), "takes too long to answer."),
     "keys twice": (KEYS, always(200, b'{"keys": [], "keys": []}', {}), "the key 'keys' stands twice in one object"),

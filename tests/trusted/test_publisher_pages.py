@@ -297,6 +297,12 @@ def test_a_pending_channels_name_is_checked(owner: Client, name: str, sentence: 
     assert not TrustedPublisher.objects.exists()
 
 
+def test_page_offers_the_corrected_name_of_a_pending_channel(owner: Client) -> None:
+    shown = owner.post(PENDING, pending(channel_name="Next Lab")).content.decode()
+    assert '<button class="button" name="channel_name" value="next-lab">Add it for next-lab</button>' in shown
+    assert owner.post(PENDING, pending(channel_name="next-lab")).status_code == 302
+
+
 def test_the_provider_is_asked_by_the_one_way(channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
     requested: list[str] = []
 

@@ -130,11 +130,14 @@ def test_error_of_the_data_request_is_xml_with_the_sentence(caller: Caller, pack
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"channels": ["main", "dev"]}, "label_unsupported"),
-        ({"channels": 1}, "label_unsupported"),
-        ({"channels": True}, "label_unsupported"),
+        ({"channels": ["main", "a b"]}, "bad_label"),
+        ({"channels": [1]}, "bad_label"),
+        ({"channels": 1}, "bad_label"),
+        ({"channels": "dev"}, "bad_label"),
+        ({"channels": [f"l{number}" for number in range(51)]}, "too_many_labels"),
         ({"distribution_type": "pypi"}, "not_conda"),
         ({"sha256": None}, "checksum_missing"),
+        ({"sha256": "z" * 64}, "checksum_missing"),
     ],
 )
 def test_stage_of_unsupported_uploads_gets_422(
@@ -143,6 +146,15 @@ def test_stage_of_unsupported_uploads_gets_422(
     answer = caller.stage(package, **changes)
     assert refusal(answer) == (422, code)
     assert answer.json()["error"]
+
+
+def test_upload_gets_the_labels_of_its_stage(caller: Caller, package: Path) -> None:
+    post_url = caller.stage(package, channels=["dev", "RC"]).json()["post_url"]
+    assert send(post_url, package).status_code == 201
+    assert Artifact.objects.get().label_names == ["dev", "rc"]
+    post_url = caller.stage(package, channels=["main"]).json()["post_url"]
+    assert send(post_url, package).status_code == 201
+    assert Artifact.objects.get().label_names == ["main", "dev", "rc"]
 
 
 def test_stage_without_permission_is_refused(channel: Channel, max_: User, sam: User, package: Path) -> None:

@@ -10,6 +10,9 @@ from types import SimpleNamespace
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
+from gunicorn.http.body import Body as GunicornBody
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.unreader import IterUnreader
 from pytest_django import Settings
 
 from hub.errors import HubError
@@ -123,7 +126,7 @@ def test_content_that_looks_like_a_boundary_survives() -> None:
         (request(form((ATTESTATION_HEAD, b"{}")), FORM), 400, "has no part 'file'"),
         (request(form((FILE_HEAD, b"1"), (FILE_HEAD, b"2")), FORM), 400, "two parts 'file'"),
         (request(form((ATTESTATION_HEAD, b""), (ATTESTATION_HEAD, b"{}")), FORM), 400, "two parts 'attestation'"),
-        (request(form((FIELD_HEAD, b"x" * 4097)), FORM), 413, "The form's part 'note' is over 4,096 bytes"),
+        (request(form((FIELD_HEAD, b"x" * 4097)), FORM), 413, "The form's part 'note' is over 4 KiB"),
         (
             request(form(*((FIELD_HEAD.replace("note", f"note-{n}"), b"") for n in range(20))), FORM),
             400,
@@ -134,7 +137,7 @@ def test_content_that_looks_like_a_boundary_survives() -> None:
         (
             request(form((ATTESTATION_HEAD, b"x" * 70_000)), FORM),
             413,
-            "The form's part 'attestation' is over 65,536 bytes",
+            "The form's part 'attestation' is over 64 KiB",
         ),
     ],
 )
@@ -232,7 +235,7 @@ def test_receive_too_large_body_gets_413(chunked: bool, headers: dict[str, str])
     assert (error.status, error.detail) == (
         413,
         (
-            "The package is larger than this channel's limit of 1,279,999 bytes. "
+            "The package is larger than this channel's limit of 1.2 MiB. "
             "An owner can raise it in the channel's settings, an administrator also HUB_MAX_UPLOAD_BYTES."
         ),
     )
@@ -297,3 +300,12 @@ def test_body_larger_than_the_free_space_is_refused_unread(
     assert (error.status, error.code, error.headers) == (413, "disk_full", {"Retry-After": "60"})
     assert made.META["wsgi.input"].tell() == 0
     assert received(request(CONTENT[:-1]))[1] == CONTENT[:-1]
+
+
+def test_body_with_a_malformed_chunk_gets_400() -> None:
+    made = request(b"", chunked=True)
+    made.META["wsgi.input"] = GunicornBody(
+        ChunkedReader(None, IterUnreader([b"5\r\nhello\r\n0x5\r\nhello\r\n0\r\n\r\n"]))
+    )
+    error = refusal(made)
+    assert (error.status, error.code) == (400, "body_cut")

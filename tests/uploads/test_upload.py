@@ -165,6 +165,12 @@ def test_the_announced_checksum_must_be_that_of_the_bytes(channel: Channel, owne
     assert (caught.value.status, caught.value.code) == (422, "checksum_mismatch")
 
 
+def test_announced_checksum_of_another_length_is_named(channel: Channel, owner: Actor, tmp_path: Path) -> None:
+    arrived = received(make_conda(tmp_path), claimed_sha256="d41d8cd98f00b204e9800998ecf8427e")
+    with pytest.raises(HubError, match=r"announced the SHA-256 'd41d8cd9.*', expected 64 hexadecimal digits"):
+        upload.publish(actor=owner, channel=channel, received=arrived)
+
+
 def test_a_bad_package_is_refused_with_its_reason(channel: Channel, owner: Actor, tmp_path: Path) -> None:
     path = make_conda(tmp_path).rename(tmp_path / "renamed-1.0-0.conda")
     error = refusal(owner, channel, path)

@@ -137,7 +137,7 @@ def test_refused_upload_by_script_gets_the_reason_as_json(channel: Channel, olga
     assert (answer.status_code, answer.json()) == (
         413,
         {
-            "error": "The package is larger than this channel's limit of 10 bytes. "
+            "error": "The package is larger than this channel's limit of 10 B. "
             "An owner can raise it in the channel's settings, an administrator also HUB_MAX_UPLOAD_BYTES."
         },
     )

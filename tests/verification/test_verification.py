@@ -10,9 +10,11 @@ import msgpack
 import pytest
 import zstandard
 from django.core.management import call_command
+from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app.models import Artifact, AuditEvent, Channel
+from channels_app.models import Artifact, AuditEvent, Channel, Package
+from channels_app.packages import packages
 from hub.storage import store
 from publishing.index import builds
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
@@ -54,7 +56,9 @@ def edit_repodata(change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def purge_lib() -> None:
-    Artifact.objects.filter(file_name="lib-1.0-0.conda").update(removal="deleted", is_purged=True)
+    gone = {"removal": "deleted", "is_purged": True, "removed_at": timezone.now() - timedelta(days=400)}
+    Artifact.objects.filter(file_name="lib-1.0-0.conda").update(**gone)
+    packages.measure(Package.objects.all())
     rebuild()
 
 

@@ -43,6 +43,14 @@ class Receiver:
 
 @contextmanager
 def receiving(settings: Settings) -> Iterator[Receiver]:
+    """Run a receiver that the hub of this process may send to."""
+    with listening() as receiver:
+        settings.HUB_INTERNAL_HOSTS = [receiver.host]
+        yield receiver
+
+
+@contextmanager
+def listening() -> Iterator[Receiver]:
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -60,7 +68,6 @@ def receiving(settings: Settings) -> Iterator[Receiver]:
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     receiver.host = f"127.0.0.1:{server.server_port}"
-    settings.HUB_INTERNAL_HOSTS = [receiver.host]
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

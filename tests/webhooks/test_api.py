@@ -68,10 +68,20 @@ def test_invalid_values_are_refused(channel: Channel, olga: User, change: dict[s
     assert code(by_session(olga).patch(f"{PATH}/{webhook.pk}", change)) == (422, expected)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "found"), [([], "no events"), (["index.built", "artifact.publishd"], "'artifact.publishd'")]
+)
+def test_refused_events_are_named(channel: Channel, olga: User, kinds: list[str], found: str) -> None:
+    detail = by_session(olga).post(PATH, NEW | {"events": kinds}).json()["detail"]
+    assert detail.startswith(f"Found {found}; expected one or more of: artifact.published, ")
+
+
 def test_http_is_for_internal_hosts_only(channel: Channel, olga: User, settings: Settings) -> None:
     settings.HUB_INTERNAL_HOSTS = ["ci.internal:8080"]
     assert by_session(olga).post(PATH, NEW | {"url": "http://ci.internal:8080/hook"}).status_code == 201
-    assert code(by_session(olga).post(PATH, NEW | {"url": "http://ci.internal/hook"})) == (422, "bad_url")
+    answer = by_session(olga).post(PATH, NEW | {"url": "http://ci.internal/hook"})
+    assert code(answer) == (422, "bad_url")
+    assert "http:// is only for hosts in HUB_INTERNAL_HOSTS" in answer.json()["detail"]
 
 
 def test_channel_has_at_most_20_webhooks(channel: Channel, olga: User) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from django.db.models import Subquery
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -17,7 +18,7 @@ from channels_app.access.actions import Action
 from channels_app.audit import log, notifications
 from channels_app.models import AuditEvent, Channel, DeliveryState, Outgoing, User, Webhook, WebhookDelivery
 from channels_app.webhooks import deliveries, queue
-from tests.builders import make_artifact
+from tests.builders import make_artifact, make_channel, make_user
 from tests.serving import Serve, answering, dripping, serving
 from tests.webhooks.receiver import Clock, Receiver, make_webhook, receiving
 
@@ -49,6 +50,27 @@ def files(receiver: Receiver) -> list[str]:
 def work() -> None:
     deliveries.deliver()
     deliveries.retry()
+
+
+def test_unforeseen_error_of_one_webhook_delays_no_other(
+    channel: Channel, olga: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, _ = make_webhook(channel, olga, receiver.url)
+    make_webhook(channel, olga, f"{receiver.url}&second=1")
+    attempt = deliveries._attempt
+
+    def failing(webhook: Webhook, delivery: WebhookDelivery) -> deliveries.Attempt:
+        if webhook == broken:
+            raise ValueError("unforeseen")
+        return attempt(webhook, delivery)
+
+    monkeypatch.setattr(deliveries, "_attempt", failing)
+    yank(channel, "pack")
+    deliveries.deliver()
+    assert files(receiver) == ["pack"]
+    broken.refresh_from_db()
+    assert broken.failures == 1
+    assert broken.due_at > timezone.now()
 
 
 def test_delivery_is_signed_as_standard_webhooks_say(channel: Channel, olga: User, receiver: Receiver) -> None:
@@ -114,6 +136,16 @@ def test_events_of_other_kinds_times_and_channels_are_not_sent(
     yank(channel, "mine")
     deliveries.deliver()
     assert files(receiver) == ["mine"]
+
+
+def test_event_of_the_millisecond_of_its_webhook_is_sent(channel: Channel, olga: User, receiver: Receiver) -> None:
+    make_webhook(channel, olga, receiver.url)
+    yank(channel, "pack")
+    Webhook.objects.update(
+        events_since=Subquery(AuditEvent.objects.filter(action=Action.ARTIFACT_YANK).values("created_at"))
+    )
+    deliveries.deliver()
+    assert files(receiver) == ["pack"]
 
 
 def test_event_that_becomes_visible_late_is_sent_once(channel: Channel, olga: User, receiver: Receiver) -> None:
@@ -223,13 +255,14 @@ def test_redirect_to_a_private_address_is_not_followed(
     assert (delivery.state, delivery.answer_status) == (DeliveryState.PENDING, 307)
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1/hook", "https://localhost:8000/"])
-def test_private_address_is_not_contacted(channel: Channel, olga: User, url: str) -> None:
+@pytest.mark.parametrize("url", ["https://localhost/hook", "https://localhost:8000/"])
+def test_private_address_is_neither_contacted_nor_shown(channel: Channel, olga: User, url: str) -> None:
     make_webhook(channel, olga, url)
     yank(channel, "pack")
     work()
     delivery = WebhookDelivery.objects.get()
     assert "private address" in delivery.error
+    assert "127.0.0.1" not in delivery.error
     assert delivery.answer_status is None
 
 
@@ -288,6 +321,37 @@ def test_failing_and_slow_webhooks_are_tried_by_a_job_of_their_own(
     assert files(receiver) == ["pack"]
     webhook.refresh_from_db()
     assert not webhook.is_slow
+
+
+def test_many_slow_webhooks_of_one_user_delay_another_user_by_one_attempt(
+    channel: Channel, olga: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty new webhooks that did not answer delayed the deliveries of all other users by minutes."""
+    eve = make_user("eve")
+    for name in ("one", "two"):
+        slow = make_channel(name, owner=eve)
+        for number in range(10):
+            make_webhook(slow, eve, f"{receiver.url}&slow={name}{number}")
+        yank(slow, "slow")
+    make_webhook(channel, olga, receiver.url)
+    tried: list[str] = []
+
+    def attempt(webhook: Webhook, _: WebhookDelivery) -> deliveries.Attempt:
+        tried.append(webhook.channel.name)
+        if len(tried) == 3:
+            yank(channel, "pack")
+        if webhook.channel == channel:
+            return deliveries.Attempt(10, 200)
+        time.sleep(0.02)
+        return deliveries.Attempt(10_000, error="no answer")
+
+    # Each turn is over after its first attempt.
+    monkeypatch.setattr(deliveries, "TURN_S", 0.01)
+    monkeypatch.setattr(deliveries, "JOB_S", 600)
+    monkeypatch.setattr(deliveries, "_attempt", attempt)
+    deliveries.deliver()
+    assert len(tried) == 21
+    assert tried.index("demo") == 3
 
 
 def test_secret_of_an_unknown_secret_key_fails_the_delivery(

@@ -106,5 +106,16 @@ def test_more_events_than_a_batch_are_queued(
     assert kinds() == ["artifact.published"] * 5
 
 
+def test_events_are_queued_before_the_end_of_a_build_locks_the_index(
+    channel: Channel, olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_webhook(channel, olga, events=tuple(KINDS))
+    publish(channel, olga, tmp_path)
+    queued: list[list[str]] = []
+    monkeypatch.setattr(queue, "queue_build", lambda *_: queued.append(kinds()))
+    build(channel)
+    assert queued == [["artifact.published"]]
+
+
 def test_each_action_has_one_kind() -> None:
     assert len(events.KIND_OF) == sum(len(kind.actions) for kind in KINDS.values())

@@ -1,0 +1,27 @@
+"""notices.json: the notices of a channel, and those of the hub, as CEP 6 defines them."""
+
+from typing import Any
+
+import orjson
+from django.db.models import Q
+
+from channels_app.models import Channel
+from publishing.models import ChannelNotice
+
+
+def content(channel: Channel) -> bytes:
+    """Return notices.json. Expired notices stay in it until they are deleted."""
+    is_listed = Q(channel=channel) | Q(channel=None, for_clients=True)
+    listed = ChannelNotice.objects.filter(is_listed).order_by("created_at", "pk")
+    return orjson.dumps({"notices": [_entry(notice) for notice in listed]})
+
+
+def _entry(notice: ChannelNotice) -> dict[str, Any]:
+    """Return a notice as clients read it. rattler refuses a notice that has both `expires_at` and `expired_at`."""
+    return {
+        "id": str(notice.uid),
+        "message": notice.message,
+        "level": notice.level,
+        "created_at": notice.created_at.isoformat(timespec="seconds"),
+        "expires_at": notice.expires_at.isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,1 @@
+"""Copies and moves of artifacts between channels, within the store."""

@@ -1,0 +1,63 @@
+"""Every page on a phone, with the longest legal names: no sideways scrolling, and targets that a finger can hit."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from channels_app import identifiers
+from tests.browser.conftest import SETTINGS, Visit, make_people
+from tests.browser.extremes import BUILD, LONG, PAGES, lengthen
+from tests.browser.sample_hub import fill_hub
+from tests.browser.test_every_page import NARROW
+from tests.live import LiveHub, live_hub
+
+# Visible targets of less than 24 px (WCAG 2.2, 2.5.8), except links within a sentence; and low controls.
+SMALL_TARGETS = """() => [...document.querySelectorAll(
+  'a[href], button, input:not([type="hidden"]), select, textarea, summary, label:has(input), .options > label'
+)].flatMap(target => {
+  if (!target.checkVisibility({visibilityProperty: true}) || target.closest('.visually-hidden, .skip')) return [];
+  const {width, height} = (target.closest('label, .tile, .affix') ?? target).getBoundingClientRect();
+  const texts = [...target.parentElement.childNodes].filter(each => each.nodeType === Node.TEXT_NODE);
+  const isInSentence = getComputedStyle(target).display === 'inline' && texts.some(each => /\\w/.test(each.data));
+  const isControl = target.matches('.button, input, select, label, .nav a, .side a, .tabs a, .pagination a');
+  const least = isControl && !target.matches('.pick > input') ? 44 : 24;
+  if (width >= 24 && height >= least || isInSentence) return [];
+  return [`${target.outerHTML.slice(0, 90)} has ${Math.round(width)} x ${Math.round(height)} px`];
+})"""
+OVERFLOW = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def extremes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+    """Run a hub with the sample in its longest form."""
+    folder = tmp_path_factory.mktemp("extremes")
+    with live_hub(folder, **SETTINGS) as hub:
+        make_people(hub)
+        fill_hub(hub, folder)
+        lengthen(hub)
+        yield hub
+
+
+def test_no_page_of_the_longest_names_scrolls_sideways_or_has_a_small_target(extremes: LiveHub, visit: Visit) -> None:
+    people = {who: visit(who, width=NARROW, of=extremes) for who in {who for who, _ in PAGES.values()}}
+    wide, small = {}, {}
+    for name, (who, path) in PAGES.items():
+        page = people[who].open(path)
+        if more := page.evaluate(OVERFLOW):
+            wide[name] = more
+        if found := page.evaluate(SMALL_TARGETS):
+            small[name] = found
+    assert wide == {}
+    assert small == {}
+
+
+def test_extremes_are_the_longest_legal_names() -> None:
+    package, version, channel = LONG["strata"], LONG["1.4.0"], LONG["geo-tools"]
+    assert identifiers.PACKAGE_NAME.match(package)
+    assert identifiers.VERSION.match(version)
+    assert identifiers.BUILD.match(BUILD)
+    assert identifiers.CHANNEL.match(channel)
+    assert {len(package), len(version), len(BUILD)} == {identifiers.NAME_MAX_CHARACTERS}
+    assert len(channel) == identifiers.CHANNEL_MAX_CHARACTERS
+    assert len(LONG["linux-64"]) == identifiers.SUBDIR_MAX_CHARACTERS
+    assert len(LONG["mara@example.org"]) == 254
