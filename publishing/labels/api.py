@@ -21,9 +21,9 @@ from channels_app.rest.conditional import IF_MATCH, check_match
 from channels_app.rest.pagination import Pages
 from channels_app.rest.service import Request
 from hub.errors import forbidden
-from publishing.labels import edits, labels, queries
+from publishing.labels import artifact_labels, edits, labels, queries
+from publishing.labels.artifact_labels import Changes
 from publishing.labels.edits import Edit
-from publishing.labels.labels import Changes
 from publishing.labels.names import LABELS_AT_ONCE
 from publishing.removal.api import ARTIFACT, Selection, artifact_of
 
@@ -168,7 +168,7 @@ def change_labels(request: Request, channel: str, subdir: str, file_name: str, w
     edit = wanted.edit()
     found = channel_for(request.auth, channel, edit.permission)
     one = find_artifacts(found, subdir=subdir, file_name=file_name)
-    labels.edit_selection(actor=request.auth, channel=found, selection=one, edit=edit)
+    artifact_labels.edit_selection(actor=request.auth, channel=found, selection=one, edit=edit)
     return artifact_of(found, subdir, file_name)
 
 
@@ -183,10 +183,13 @@ def change_labels_of_selection(request: Request, channel: str, wanted: LabelChan
     selection = find_artifacts(found, **wanted.filter.model_dump())
     change: dict[str, Any] = {"actor": request.auth, "channel": found, "selection": selection, "edit": edit}
     if not wanted.dry_run:
-        return {"dry_run": False, "files": _files(labels.edit_selection(**change, expected=wanted.fingerprint))}
+        return {
+            "dry_run": False,
+            "files": _files(artifact_labels.edit_selection(**change, expected=wanted.fingerprint)),
+        }
     if Permission.READ not in granted:
         raise forbidden("scope_missing", "A dry run lists files of the channel, which requires the scope 'read'.")
-    plan = labels.planned(**change)
+    plan = artifact_labels.planned(**change)
     return {"dry_run": True, "files": _files(plan.changes), "fingerprint": plan.fingerprint}
 
 

@@ -14,7 +14,7 @@ from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import AboutDocument, Artifact, Package, Removal
 from channels_app.packages import packages
 from publishing.attestations import sidecars
-from publishing.labels import labels, queries
+from publishing.labels import artifact_labels, queries
 from publishing.labels.edits import Names
 from publishing.models import PromotedFile, Promotion
 from publishing.models import PromotedFileChange as Change
@@ -58,13 +58,13 @@ def _schedule_builds(wanted: Wanted, changed: Sequence[PlannedFile], before: Nam
         for label in {wanted.label} | old:
             stale[each.artifact.subdir][label].add(each.artifact.package.name)
     for subdir, found in sorted(stale.items()):
-        labels.schedule_builds(wanted.target, subdir, {label: sorted(names) for label, names in found.items()})
+        artifact_labels.schedule_builds(wanted.target, subdir, {label: sorted(names) for label, names in found.items()})
 
 
 def _add_label(promotion: Promotion, wanted: Wanted, present: Sequence[Artifact], before: NamesOf) -> None:
     """Add the label to files whose bytes the target has already, with an event for each."""
     changes = [(artifact, before[artifact.pk], before[artifact.pk] | {wanted.label}) for artifact in present]
-    labels.store(wanted.target, changes)
+    artifact_labels.store(wanted.target, changes)
     targets = {
         artifact.path: {
             "labels": {"from": sorted(old), "to": sorted(new)},
@@ -91,7 +91,7 @@ def _store(
         _fill(artifact, source, locked[source.package.name], promotion)
     Artifact.objects.bulk_create(artifact for _, artifact in pairs if artifact.pk is None)
     beside_main = frozenset({wanted.label}) - {MAIN_LABEL}
-    labels.store(
+    artifact_labels.store(
         wanted.target,
         [(artifact, before.get(artifact.pk, frozenset()) - {MAIN_LABEL}, beside_main) for _, artifact in pairs],
     )

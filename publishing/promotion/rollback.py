@@ -11,7 +11,7 @@ from channels_app.audit import log
 from channels_app.models import Artifact, Removal
 from channels_app.packages import packages
 from hub.errors import conflict
-from publishing.labels import labels
+from publishing.labels import artifact_labels
 from publishing.models import PUBLISHED, Promotion, PromotionState
 from publishing.models import PromotedFileChange as Change
 from publishing.promotion import plan, promotions
@@ -67,7 +67,9 @@ def _lock(promotion: Promotion) -> None:
 def _remove_label(actor: Actor, promotion: Promotion) -> None:
     """Take the label from the files that had the bytes already. Deleted files are in no index and keep it."""
     selection = _files(promotion, [Change.LABELED]).exclude(removal=Removal.DELETED)
-    labels.change_selection(actor=actor, channel=promotion.target, selection=selection, remove=[promotion.label])
+    artifact_labels.change_selection(
+        actor=actor, channel=promotion.target, selection=selection, remove=[promotion.label]
+    )
 
 
 def _restore_moved(actor: Actor, promotion: Promotion) -> None:

@@ -17,7 +17,7 @@ from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Removal
 from channels_app.packages.queries import HEAVY, LISTED, labeled, with_labels
 from hub.errors import not_found, unprocessable
-from publishing.labels import edits, labels, names, queries
+from publishing.labels import artifact_labels, edits, labels, names, queries
 from publishing.labels.edits import Edit
 from publishing.protocols.anaconda_packages import existing, file_document, json_body, json_view, of_base_name
 from publishing.removal.removal import SELECTION_MAX
@@ -84,7 +84,7 @@ def edit_all(actor: Actor, channel: Channel, files: QuerySet[Artifact], edit: Ed
     with transaction.atomic():
         for first in range(0, len(ids), SELECTION_MAX):
             selection = Artifact.objects.filter(channel=channel, pk__in=ids[first : first + SELECTION_MAX])
-            labels.edit_selection(actor=actor, channel=channel, selection=selection, edit=edit)
+            artifact_labels.edit_selection(actor=actor, channel=channel, selection=selection, edit=edit)
 
 
 def _removed(actor: Actor, channel: Channel, name: str, sent: Mapping[str, Any]) -> JsonResponse:

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel
 from channels_app.packages.queries import with_labels
-from publishing.labels import edits, labels, names
+from publishing.labels import artifact_labels, edits, names
 from publishing.labels.forms import EditForm
 from publishing.removal import dependents, removal
 from publishing.removal.dependents import Dependents
@@ -82,13 +82,13 @@ def _remove(change: Change, *, expected: str, reason: str = "", **arguments: Any
 
 def _plan_labels(actor: Actor, channel: Channel, selection: QuerySet[Artifact]) -> Plan:
     """Return the plan for all files. Their fingerprint has their labels, because the form is filled in afterwards."""
-    found = labels.labeled_files(with_labels(selection))
-    return Plan([artifact for artifact, _ in found], [], labels.fingerprint(found))
+    found = artifact_labels.labeled_files(with_labels(selection))
+    return Plan([artifact for artifact, _ in found], [], artifact_labels.fingerprint(found))
 
 
 def _label(*, add: str, remove: str, **arguments: Any) -> list[Artifact]:
     edit = edits.change(names.parsed([add]), names.parsed([remove]))
-    return [artifact for artifact, _, _ in labels.edit_selection(edit=edit, **arguments)]
+    return [artifact for artifact, _, _ in artifact_labels.edit_selection(edit=edit, **arguments)]
 
 
 def _removal_act(change: Change, **values: Any) -> SelectionAct:

@@ -25,7 +25,8 @@ from publishing.archive.reader import BadPackage, Limits, PackageInfo
 from publishing.attestations import acceptance, sidecars
 from publishing.attestations.errors import VerifiedAttestation
 from publishing.attestations.sidecars import Sidecar
-from publishing.labels import labels as label_changes
+from publishing.labels import artifact_labels
+from publishing.labels import labels as channel_labels
 from publishing.models import Reservation
 from publishing.removal import removal
 from publishing.trusted import issuers
@@ -66,7 +67,7 @@ def publish(
     existing = check_duplicate(upload, before, may_replace=force)
     verified = acceptance.accept(actor, channel, received)
     if labels:
-        label_changes.ensure(actor=actor, channel=channel, names=labels)
+        channel_labels.ensure(actor=actor, channel=channel, names=labels)
     published = (
         UploadResult(existing, is_new=False)
         if existing and is_intact(existing)
@@ -74,7 +75,7 @@ def publish(
     )
     if labels and not published.is_new:
         selection = Artifact.objects.filter(pk=published.artifact.pk)
-        label_changes.change_selection(actor=actor, channel=channel, selection=selection, add=labels)
+        artifact_labels.change_selection(actor=actor, channel=channel, selection=selection, add=labels)
     if verified:
         # A new artifact has its attestation already, unless a purge removed it at this moment.
         sidecars.add(actor=actor, artifact=published.artifact, verified=verified)
@@ -187,9 +188,9 @@ def record(upload: Upload, sidecar: Sidecar | None = None) -> UploadResult:
 
 def _schedule_builds(upload: Upload, artifact: Artifact, *, is_new: bool, is_main: bool) -> None:
     """Store the labels of the file, and mark their indexes stale."""
-    labels = label_changes.assign(artifact, upload.labels, is_new=is_new) if upload.labels or not is_new else ()
+    labels = artifact_labels.assign(artifact, upload.labels, is_new=is_new) if upload.labels or not is_new else ()
     names = {label: [upload.info.name] for label in (*[MAIN_LABEL] * is_main, *labels)}
-    label_changes.schedule_builds(upload.channel, upload.info.subdir, names)
+    artifact_labels.schedule_builds(upload.channel, upload.info.subdir, names)
 
 
 def release(token: str) -> None:

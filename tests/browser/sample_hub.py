@@ -129,13 +129,13 @@ LABELS = """
 from datetime import timedelta
 from django.utils import timezone
 from channels_app.access.permissions import Actor
-from publishing.labels import edits, labels
+from publishing.labels import artifact_labels, edits, labels
 by = {'actor': Actor(user=User.objects.get(username='olga')), 'channel': Channel.objects.get(name='geo-tools')}
 labels.create(**by, name='pr-123', expires_at=timezone.now() + timedelta(days=14))
 labels.create(**by, name='strata-2-release-candidates-for-the-survey-of-the-northern-coast')
 strata = Artifact.objects.filter(package__name='strata')
-labels.edit_selection(**by, selection=strata.filter(version='1.2.0'), edit=edits.exactly(['main', 'old']))
-labels.edit_selection(**by, selection=strata.filter(version='1.3.1'), edit=edits.exactly(['main', 'pr-123', 'rc']))
+for version, names in {'1.2.0': ['main', 'old'], '1.3.1': ['main', 'pr-123', 'rc']}.items():
+    artifact_labels.edit_selection(**by, selection=strata.filter(version=version), edit=edits.exactly(names))
 """
 PATCHES = """
 from django.utils import timezone

@@ -18,7 +18,7 @@ from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, User
 from hub.storage import store
 from publishing.index import builds
-from publishing.labels import edits, labels, old_indexes
+from publishing.labels import artifact_labels, edits, labels, old_indexes
 from publishing.models import Patch, Promotion, SubdirIndex
 from publishing.patches import patches
 from publishing.patches.rules import NewRule
@@ -99,7 +99,9 @@ class World:
         file_name = f"{name}-{version}-0.conda"
         if file_name in known and (after := change(known[file_name])):
             found = Artifact.objects.filter(channel=self.source, file_name=file_name)
-            labels.edit_selection(actor=self.actor, channel=self.source, selection=found, edit=edits.exactly(after))
+            artifact_labels.edit_selection(
+                actor=self.actor, channel=self.source, selection=found, edit=edits.exactly(after)
+            )
             known[file_name] = after
 
     def delete_label(self, label: str) -> None:

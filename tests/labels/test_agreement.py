@@ -16,7 +16,7 @@ from channels_app.packages import queries
 from hub.storage import store
 from publishing import housekeeping, tasks
 from publishing.index import builds, waiting
-from publishing.labels import edits, labels
+from publishing.labels import artifact_labels, edits
 from publishing.labels import queries as queries_of_labels
 from publishing.models import SubdirIndex
 from publishing.patches import patches
@@ -43,7 +43,9 @@ def actor(olga: User) -> Actor:
 def labeled(channel: Channel, actor: Actor, olga: User, tmp_path: Path) -> Artifact:
     """Publish `tool` with the label dev alone, and build all indexes."""
     artifact = publish(channel, olga, make_conda(tmp_path, name="tool"))
-    labels.edit_selection(actor=actor, channel=channel, selection=channel.artifacts.all(), edit=edits.exactly(["dev"]))
+    artifact_labels.edit_selection(
+        actor=actor, channel=channel, selection=channel.artifacts.all(), edit=edits.exactly(["dev"])
+    )
     builds.open_channel(channel)
     builds.build_channel(channel)
     artifact.refresh_from_db()
@@ -59,7 +61,9 @@ def test_wait_for_a_file_of_a_label_waits_for_the_index_of_the_label(
 ) -> None:
     caller, path = by_key(olga, "read"), f"channels/demo/wait?sha256={labeled.sha256}"
     assert [file["file_name"] for file in caller.get(path).json()["files"]] == [labeled.file_name]
-    labels.change_selection(actor=actor, channel=channel, selection=channel.artifacts.all(), add=["rc", "main"])
+    artifact_labels.change_selection(
+        actor=actor, channel=channel, selection=channel.artifacts.all(), add=["rc", "main"]
+    )
     assert code(caller.get(path)) == (408, "not_indexed_yet")
     builds.build_until_current(channel.indexes.get(subdir="noarch", label="").pk)
     assert code(caller.get(path)) == (408, "not_indexed_yet")
@@ -74,7 +78,9 @@ def test_promotion_of_a_labeled_file_arrives_in_main(actor: Actor, olga: User, l
     promotions.promote(wanted=Wanted(actor, labeled.channel, target), selection=selection)
     builds.build_channel(target)
     assert set(in_index("target")["packages.conda"]) == {labeled.file_name}
-    labels.edit_selection(actor=actor, channel=target, selection=target.artifacts.all(), edit=edits.exactly(["rc"]))
+    artifact_labels.edit_selection(
+        actor=actor, channel=target, selection=target.artifacts.all(), edit=edits.exactly(["rc"])
+    )
     promotions.promote(wanted=Wanted(actor, labeled.channel, target), selection=selection)
     assert set(queries_of_labels.names_of(target.artifacts.all()).values()) == {frozenset({"main", "rc"})}
     removal.delete(actor=actor, artifact=target.artifacts.get(), reason="")
@@ -160,7 +166,9 @@ def test_files_outside_main_are_not_news_of_the_channel(channel: Channel, labele
 
 
 def test_unreadable_record_leaves_the_other_indexes_too(channel: Channel, actor: Actor, labeled: Artifact) -> None:
-    labels.change_selection(actor=actor, channel=channel, selection=channel.artifacts.all(), add=["main", "rc"])
+    artifact_labels.change_selection(
+        actor=actor, channel=channel, selection=channel.artifacts.all(), add=["main", "rc"]
+    )
     builds.build_channel(channel)
     # As after an update of the parser that refuses it.
     Artifact.objects.update(index_json={"depends": 7})

@@ -12,7 +12,7 @@ from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, Label, User
 from hub.storage import store
 from publishing.index import builds
-from publishing.labels import edits, labels, queries
+from publishing.labels import artifact_labels, edits, labels, queries
 from publishing.removal import removal
 from publishing.uploads import upload
 from tests.archives import make_conda
@@ -56,10 +56,14 @@ def test_last_labels_are_not_removed_at_once(channel: Channel, olga: User, tmp_p
     actor, selection = Actor(user=olga), Artifact.objects.filter(channel=channel)
 
     def remove(name: str) -> Callable[[], Any]:
-        return lambda: labels.change_selection(actor=actor, channel=channel, selection=selection, remove=[name])
+        return lambda: artifact_labels.change_selection(
+            actor=actor, channel=channel, selection=selection, remove=[name]
+        )
 
     def give_both() -> None:
-        labels.edit_selection(actor=actor, channel=channel, selection=selection, edit=edits.exactly(["main", "dev"]))
+        artifact_labels.edit_selection(
+            actor=actor, channel=channel, selection=selection, edit=edits.exactly(["main", "dev"])
+        )
 
     with shared_database(tmp_path):
         for _ in range(ROUNDS):
@@ -78,7 +82,7 @@ def test_labels_uploads_and_removals_at_once_agree(
         return lambda: upload.publish(actor=actor, channel=channel, received=file, labels=chosen)
 
     def add(*names: str) -> Callable[[], Any]:
-        return lambda: labels.change_selection(actor=actor, channel=channel, selection=selection, add=names)
+        return lambda: artifact_labels.change_selection(actor=actor, channel=channel, selection=selection, add=names)
 
     def change(kind: removal.Change, name: str) -> Callable[[], Any]:
         files = selection.filter(package__name=name)
@@ -120,7 +124,7 @@ def test_file_is_not_restored_into_a_label_that_is_deleted_at_once(
         return removal.restore(actor=actor, artifact=artifact).removal
 
     selection = Artifact.objects.filter(pk=artifact.pk)
-    labels.edit_selection(actor=actor, channel=channel, selection=selection, edit=edits.exactly(["dev"]))
+    artifact_labels.edit_selection(actor=actor, channel=channel, selection=selection, edit=edits.exactly(["dev"]))
     removal.delete(actor=actor, artifact=artifact, reason="")
     monkeypatch.setattr(removal, "_store", wait_and_store)
     with shared_database(tmp_path):

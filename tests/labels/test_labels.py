@@ -16,7 +16,7 @@ from channels_app.models import ApiKey, Artifact, AuditEvent, Channel, Label, Re
 from hub.errors import HubError
 from hub.storage import NotInStore, store
 from publishing.index import builds
-from publishing.labels import edits, labels, names, old_indexes, queries
+from publishing.labels import artifact_labels, edits, labels, names, old_indexes, queries
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from tests.builders import make_artifact, make_channel, make_key, make_member, make_user
@@ -52,11 +52,13 @@ def test_labels_of_new_file_are_main_alone(channel: Channel) -> None:
 def test_change_of_labels_moves_records_between_indexes(channel: Channel, actor: Actor) -> None:
     one, two = make_artifact(channel), make_artifact(channel, "other")
     builds.build_channel(channel)
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel).filter(pk=one.pk), add=["dev"])
+    artifact_labels.change_selection(
+        actor=actor, channel=channel, selection=files(channel).filter(pk=one.pk), add=["dev"]
+    )
     builds.build_channel(channel)
     assert listed("demo") == {one.file_name, two.file_name}
     assert listed("demo/label/dev") == listed("demo/label/dev", "current_repodata.json") == {one.file_name}
-    labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly(["dev"]))
+    artifact_labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly(["dev"]))
     builds.build_channel(channel)
     assert listed("demo") == listed("demo", "run_exports.json") == set()
     assert listed("demo/label/dev") == listed("demo/label/dev", "run_exports.json") == {one.file_name, two.file_name}
@@ -65,19 +67,23 @@ def test_change_of_labels_moves_records_between_indexes(channel: Channel, actor:
 
 def test_change_of_one_label_leaves_the_other_indexes_as_they_are(channel: Channel, actor: Actor) -> None:
     one, two = make_artifact(channel), make_artifact(channel, "other")
-    labels.edit_selection(
+    artifact_labels.edit_selection(
         actor=actor, channel=channel, selection=files(channel), edit=edits.exactly(["main", "dev", "old"])
     )
     builds.build_channel(channel)
     before = dict(channel.indexes.filter(subdir__endswith="noarch").values_list("label", "builds"))
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel).filter(pk=one.pk), remove=["dev"])
+    artifact_labels.change_selection(
+        actor=actor, channel=channel, selection=files(channel).filter(pk=one.pk), remove=["dev"]
+    )
     removal.yank(actor=actor, artifact=two, reason="")
     stale = [index.label for index in channel.indexes.filter(subdir__endswith="noarch") if not index.is_current]
     assert sorted(stale) == ["", "dev", "old"]
     builds.build_channel(channel)
     assert listed("demo/label/dev") == set()
     assert listed("demo/label/old") == listed("demo") == {one.file_name}
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel).filter(pk=one.pk), remove=["old"])
+    artifact_labels.change_selection(
+        actor=actor, channel=channel, selection=files(channel).filter(pk=one.pk), remove=["old"]
+    )
     builds.build_channel(channel)
     after = dict(channel.indexes.filter(subdir__endswith="noarch").values_list("label", "builds"))
     assert {name: after[name] - before[name] for name in after} == {"": 1, "dev": 1, "old": 2}
@@ -85,7 +91,9 @@ def test_change_of_one_label_leaves_the_other_indexes_as_they_are(channel: Chann
 
 def test_change_of_labels_is_an_event_of_each_file(channel: Channel, actor: Actor) -> None:
     artifact = make_artifact(channel)
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"], remove=["main"])
+    artifact_labels.change_selection(
+        actor=actor, channel=channel, selection=files(channel), add=["dev"], remove=["main"]
+    )
     created, changed = AuditEvent.objects.filter(action__contains="label").order_by("pk")
     assert (created.action, created.target) == (Action.LABEL_CREATE, "dev")
     assert (changed.action, changed.target) == (Action.ARTIFACT_LABEL, f"noarch/{artifact.file_name}")
@@ -94,16 +102,16 @@ def test_change_of_labels_is_an_event_of_each_file(channel: Channel, actor: Acto
 
 def test_change_without_effect_returns_no_file_and_no_event(channel: Channel, actor: Actor) -> None:
     make_artifact(channel)
-    assert labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["main"]) == []
+    assert artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["main"]) == []
     assert not AuditEvent.objects.filter(action__contains="label").exists()
 
 
 def test_last_label_of_a_file_is_not_removed(channel: Channel, actor: Actor) -> None:
     make_artifact(channel)
     with refused(409, "last_label"):
-        labels.change_selection(actor=actor, channel=channel, selection=files(channel), remove=["main"])
+        artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), remove=["main"])
     with refused(409, "last_label"):
-        labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly([]))
+        artifact_labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly([]))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-dev", "../x", "é", "a/b", ".", "x" * 65, "DEV"])
@@ -134,7 +142,7 @@ def test_labels_of_a_channel_are_limited(channel: Channel, actor: Actor, monkeyp
     make_artifact(channel)
     labels.create(actor=actor, channel=channel, name="dev")
     with refused(409, "labels_limit"):
-        labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev", "rc"])
+        artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev", "rc"])
 
 
 def test_contributor_adds_labels_and_removes_none(channel: Channel, actor: Actor) -> None:
@@ -142,10 +150,12 @@ def test_contributor_adds_labels_and_removes_none(channel: Channel, actor: Actor
     carla = make_user("carla")
     make_member(channel, carla, Role.CONTRIBUTOR)
     theirs = Actor(user=carla)
-    labels.change_selection(actor=theirs, channel=channel, selection=files(channel), add=["dev"])
+    artifact_labels.change_selection(actor=theirs, channel=channel, selection=files(channel), add=["dev"])
     for act in (
-        lambda: labels.change_selection(actor=theirs, channel=channel, selection=files(channel), remove=["dev"]),
-        lambda: labels.edit_selection(
+        lambda: artifact_labels.change_selection(
+            actor=theirs, channel=channel, selection=files(channel), remove=["dev"]
+        ),
+        lambda: artifact_labels.edit_selection(
             actor=theirs, channel=channel, selection=files(channel), edit=edits.exactly(["dev"])
         ),
         lambda: labels.delete(actor=theirs, channel=channel, name="dev"),
@@ -160,8 +170,8 @@ def test_key_for_other_names_changes_no_label(channel: Channel, olga: User) -> N
     make_key(olga, scopes=(Permission.UPLOAD, Permission.DELETE), package_globs=["other*"])
     limited = Actor(user=olga, key=ApiKey.objects.get())
     with refused(403, "name_not_allowed"):
-        labels.change_selection(actor=limited, channel=channel, selection=files(channel), add=["dev"])
-    labels.edit_selection(
+        artifact_labels.change_selection(actor=limited, channel=channel, selection=files(channel), add=["dev"])
+    artifact_labels.edit_selection(
         actor=Actor(user=olga), channel=channel, selection=files(channel), edit=edits.exactly(["main", "dev"])
     )
     with refused(403, "name_not_allowed"):
@@ -175,7 +185,7 @@ def test_label_of_too_many_files_is_deleted_by_its_end(
 ) -> None:
     monkeypatch.setattr(removal, "SELECTION_MAX", 2)
     for name in ("one", "two", "three"):
-        labels.edit_selection(
+        artifact_labels.edit_selection(
             actor=actor,
             channel=channel,
             selection=files(channel).filter(pk=make_artifact(channel, name).pk),
@@ -194,7 +204,9 @@ def test_stranger_changes_no_label(channel: Channel) -> None:
     make_artifact(channel)
     for act in (
         lambda: labels.create(actor=stranger, channel=channel, name="dev"),
-        lambda: labels.change_selection(actor=stranger, channel=channel, selection=files(channel), add=["dev"]),
+        lambda: artifact_labels.change_selection(
+            actor=stranger, channel=channel, selection=files(channel), add=["dev"]
+        ),
     ):
         with refused(403, "no_access"):
             act()
@@ -202,7 +214,7 @@ def test_stranger_changes_no_label(channel: Channel) -> None:
 
 def test_deleted_label_takes_its_index_along(channel: Channel, actor: Actor) -> None:
     artifact = make_artifact(channel)
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
+    artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
     builds.build_channel(channel)
     labels.delete(actor=actor, channel=channel, name="dev")
     old_indexes.remove_old_indexes()
@@ -213,7 +225,7 @@ def test_deleted_label_takes_its_index_along(channel: Channel, actor: Actor) -> 
 
 def test_label_that_is_created_again_begins_empty(channel: Channel, actor: Actor) -> None:
     make_artifact(channel)
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
+    artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
     builds.build_channel(channel)
     labels.delete(actor=actor, channel=channel, name="dev")
     labels.create(actor=actor, channel=channel, name="dev")
@@ -224,7 +236,7 @@ def test_label_that_is_created_again_begins_empty(channel: Channel, actor: Actor
 
 def test_label_of_files_without_another_is_deleted_only_with_them(channel: Channel, actor: Actor) -> None:
     artifact = make_artifact(channel)
-    labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly(["dev"]))
+    artifact_labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly(["dev"]))
     with refused(409, "last_label"):
         labels.delete(actor=actor, channel=channel, name="dev")
     labels.delete(actor=actor, channel=channel, name="dev", with_files=True)
@@ -232,7 +244,7 @@ def test_label_of_files_without_another_is_deleted_only_with_them(channel: Chann
     assert artifact.removal == Removal.DELETED
     with refused(409, "no_label"):
         removal.restore(actor=actor, artifact=artifact)
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["main"])
+    artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["main"])
     removal.restore(actor=actor, artifact=artifact)
     builds.build_channel(channel)
     assert listed("demo") == {artifact.file_name}
@@ -242,8 +254,10 @@ def test_expired_label_goes_with_files_that_have_no_other(channel: Channel, acto
     gone, kept = make_artifact(channel), make_artifact(channel, "other")
     soon = timezone.now() + timedelta(hours=1)
     labels.create(actor=actor, channel=channel, name="pr-1", expires_at=soon)
-    labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly(["pr-1"]))
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel).filter(pk=kept.pk), add=["main"])
+    artifact_labels.edit_selection(actor=actor, channel=channel, selection=files(channel), edit=edits.exactly(["pr-1"]))
+    artifact_labels.change_selection(
+        actor=actor, channel=channel, selection=files(channel).filter(pk=kept.pk), add=["main"]
+    )
     labels.delete_expired()
     assert Label.objects.filter(name="pr-1").exists()
     Label.objects.update(expires_at=timezone.now())
@@ -281,7 +295,7 @@ def test_channel_without_labels_has_indexes_of_its_own_alone(channel: Channel) -
 def test_release_before_marks_the_index_of_its_channel_alone(channel: Channel, actor: Actor) -> None:
     """Use the statement with which processes of the release before go on during an upgrade."""
     make_artifact(channel)
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
+    artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
     builds.build_channel(channel)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -296,7 +310,7 @@ def test_release_before_marks_the_index_of_its_channel_alone(channel: Channel, a
 
 def test_labels_of_another_channel_are_not_shared(channel: Channel, actor: Actor, olga: User) -> None:
     make_artifact(channel)
-    labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
+    artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev"])
     other = make_channel("other", owner=olga)
     assert not queries.of_channel(other).exists()
     with pytest.raises(HubError):

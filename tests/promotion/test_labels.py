@@ -14,7 +14,7 @@ from django.utils import timezone
 from channels_app.access.permissions import Actor
 from channels_app.models import ApiKey, AuditEvent, Channel, Label, Removal, Role, User
 from hub.storage import store
-from publishing.labels import edits, labels, queries
+from publishing.labels import artifact_labels, edits, labels, queries
 from publishing.models import Promotion, PromotionState, Reservation, SubdirIndex
 from publishing.promotion import approvals, copying, promotions, records, rollback, rules
 from publishing.promotion import queries as promotion_queries
@@ -111,7 +111,7 @@ def test_rollback_that_would_take_the_last_label_is_refused(staging: Channel, ch
     promote(staging, channel, olga, {"version": "1.0"})
     promotion = promote(staging, channel, olga, label="rc")
     sole = channel.artifacts.filter(file_name=ALL[0])
-    labels.edit_selection(actor=Actor(user=olga), channel=channel, selection=sole, edit=edits.exactly(["rc"]))
+    artifact_labels.edit_selection(actor=Actor(user=olga), channel=channel, selection=sole, edit=edits.exactly(["rc"]))
     assert refusal(lambda: rolled_back(promotion, olga)) == (409, "last_label")
     assert labels_of(channel) == {ALL[0]: {"rc"}, ALL[1]: {"main", "rc"}, ALL[2]: {"rc"}}
     removal.delete(actor=Actor(user=olga), artifact=channel.artifacts.get(file_name=ALL[0]), reason="")

@@ -15,7 +15,7 @@ from rattler import Version, VersionSpec
 
 from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, Channel, DailyDownloads, Removal, RetentionRemoval, RetentionRule, User
-from publishing.labels import edits, labels
+from publishing.labels import artifact_labels, edits
 from publishing.removal import removal
 from publishing.retention import retention
 from publishing.retention.rules import Rule
@@ -120,7 +120,9 @@ class History:
 
     def _label(self, artifact: Artifact, names: set[str]) -> None:
         selection = Artifact.objects.filter(pk=artifact.pk)
-        labels.edit_selection(actor=self.actor, channel=self.channel, selection=selection, edit=edits.exactly(names))
+        artifact_labels.edit_selection(
+            actor=self.actor, channel=self.channel, selection=selection, edit=edits.exactly(names)
+        )
 
     def overwrite(self, number: int) -> None:
         if artifact := self._artifact(number):

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Package, Removal, Role, User
 from channels_app.packages import packages
-from publishing.labels import labels
+from publishing.labels import artifact_labels
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from tests.builders import make_artifact, make_channel, make_member
@@ -364,7 +364,7 @@ def test_change_of_labels_that_is_not_possible_is_refused(
 def test_labels_that_changed_since_the_preview_are_left(channel: Channel, owner: Client, olga: User) -> None:
     [one] = fill(channel, 1)
     fields = shown_fields(preview(owner, "label", one))
-    labels.change_selection(
+    artifact_labels.change_selection(
         actor=Actor(user=olga), channel=channel, selection=Artifact.objects.filter(pk=one.pk), add=["rc"]
     )
     answer = owner.post(PAGE, fields | {"action": "label", "add": "dev"})
