@@ -101,7 +101,7 @@ def queue_events_of(channel: Channel) -> list[Webhook]:
     return webhooks
 
 
-def queue_build(channel: Channel, subdir: str, build_number: int) -> None:
+def queue_build(channel: Channel, subdir: str, label: str, build_number: int) -> None:
     """Queue a build of an index, in its transaction, after the events before it.
 
     Call queue_events_of() before the transaction: thousands of events, such as those of an import, would block uploads.
@@ -109,7 +109,7 @@ def queue_build(channel: Channel, subdir: str, build_number: int) -> None:
     webhooks = queue_events_of(channel)
     for webhook in webhooks:
         if events.INDEX_BUILT in webhook.events:
-            data = {"channel": channel.name, "subdir": subdir, "build": build_number}
+            data = {"channel": channel.name, "subdir": subdir, "label": label, "build": build_number}
             delivery(webhook, events.INDEX_BUILT, timezone.now(), data).save()
     if webhooks:
         transaction.on_commit(partial(wake, WAKE_UP))

@@ -17,7 +17,7 @@ from channels_app.rest.pagination import Pages
 from channels_app.rest.service import Credential, Request
 from hub.errors import HubError
 from hub.server.holding import HOLD, Hold
-from publishing.index import waiting
+from publishing.index import marks, waiting
 from publishing.models import SubdirIndex
 
 router = Router(tags=["Index"])
@@ -26,6 +26,7 @@ WAIT_S = 30
 # Less than the 60 seconds after which many proxies give up.
 WAIT_MAX_S = 50
 FILES_MAX = 100
+LabelFilter = Annotated[str, Query(max_length=identifiers.LABEL_MAX_CHARACTERS)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 
 
@@ -39,29 +40,35 @@ class AwaitedFiles(Schema):
 
 
 class IndexedFile(Schema):
-    """A file that the shards and the JSON files of its subdir have."""
+    """A file that the shards and the JSON files of its subdir have, for one of its labels."""
 
     subdir: str
     file_name: str
     sha256: str
-    build_number: int = Field(description="Number of the last build of the subdir's index.")
+    label: str
+    build_number: int = Field(description="Number of the last build of the index of this label and subdir.")
     built_at: datetime | None
 
 
 class IndexedFiles(Schema):
-    """The files, all of which are in the index."""
+    """The files, all of which are in the index of each of their labels."""
 
-    files: list[IndexedFile]
+    files: list[IndexedFile] = Field(description="Each once for each of its labels.")
 
 
 class IndexState(Schema):
-    """The index of a subdir, or the files of the whole channel."""
+    """The index of a subdir for one label, or the files of the whole channel."""
 
-    subdir: str = Field(description="Empty: the files of the whole channel.")
+    subdir: str = Field(alias="platform", description="Empty: the files of the whole channel.")
+    label: str = Field(description="`main`: the channel's own index.")
     build_number: int = Field(alias="builds", description="Number of its last build.")
     built_at: datetime | None
     is_current: bool = Field(description="Whether it has every change.")
     lag_s: float = Field(description="Seconds that the oldest change has waited for a build; 0 if there is none.")
+
+    @staticmethod
+    def resolve_label(index: SubdirIndex) -> str:
+        return index.label or identifiers.MAIN_LABEL
 
 
 class AuthenticatedLater(Credential):
@@ -86,7 +93,7 @@ def wait(request: Request, channel: str, awaited: Query[AwaitedFiles]) -> dict[s
         request.META[HOLD] = Hold(pending, waiting.are_ready, ends_at)
         sentence = f"The index of '{found}' has not all of the files yet; ask again."
         raise HubError(408, "not_indexed_yet", sentence, {"Retry-After": "1"})
-    return {"files": list({(file.subdir, file.file_name): file for file in files}.values())}
+    return {"files": sorted(files, key=lambda file: (file.subdir, file.file_name, file.label))}
 
 
 def _files(request: HttpRequest, name: str, place: waiting.Place) -> tuple[Channel, list[waiting.AwaitedFile]]:
@@ -101,6 +108,7 @@ def _files(request: HttpRequest, name: str, place: waiting.Place) -> tuple[Chann
 
 @router.get("/channels/{channel}/indexes", response=list[IndexState], url_name="channel-indexes")
 @paginate(Pages, ordering=("subdir",))
-def list_indexes(request: Request, channel: str) -> QuerySet[SubdirIndex]:
-    """List the indexes of the channel's subdirs, with their builds and lags."""
-    return SubdirIndex.objects.filter(channel=channel_for(request.auth, channel, Permission.READ), label="")
+def list_indexes(request: Request, channel: str, label: LabelFilter = "") -> QuerySet[SubdirIndex]:
+    """List the indexes of the channel and of its labels, or of one `label`, with their builds and lags."""
+    found = SubdirIndex.objects.filter(marks.IN_USE, channel=channel_for(request.auth, channel, Permission.READ))
+    return found.filter(label=label if label != identifiers.MAIN_LABEL else "") if label else found

@@ -20,6 +20,7 @@ from django.db.models import Case, Count, F, Max, Min, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Package
 from channels_app.webhooks import queue as webhook_queue
 from hub.celery import wake
@@ -264,8 +265,8 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
         if not _names_to_build(index, 1):
             ended |= {"built_revision": index.requested_revision, "due_at": _due_at(index, began)}
         SubdirIndex.objects.filter(pk=index.pk).update(**ended)
-        if index.subdir != WHOLE_CHANNEL and not index.label:
-            webhook_queue.queue_build(index.channel, index.subdir, now.builds + 1)
+        if index.subdir != WHOLE_CHANNEL and marks.is_in_use(index):
+            webhook_queue.queue_build(index.channel, index.platform, index.label or MAIN_LABEL, now.builds + 1)
     if index.subdir != WHOLE_CHANNEL:
         schedule_build(index.channel, WHOLE_CHANNEL, [] if index.label else names)
 

@@ -8,14 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from channels_app.models import Channel
+from channels_app.models import Channel, Label
 from publishing.models import IndexedName, SubdirIndex
 
 # Old versions of SQLite accept at most 999 values in a query.
 NAMES_AT_ONCE = 500
+# An index of a deleted label gets empty, and is removed later.
+IN_USE = Q(label="") | Exists(Label.objects.filter(channel=OuterRef("channel"), name=OuterRef("label")))
 
 # SQL instead of the ORM: a single statement is atomic among concurrent changes.
 MARK_INDEX = """INSERT INTO publishing_subdirindex AS mine
@@ -56,6 +58,11 @@ def lock_for_labels(channel: Channel, subdir: str) -> None:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.execute(MARK_LABELED, [channel.pk, subdir, now])
+
+
+def is_in_use(index: SubdirIndex) -> bool:
+    """Tell whether the index is that of the channel, or of a label that still exists."""
+    return SubdirIndex.objects.filter(IN_USE, pk=index.pk).exists()
 
 
 def names_by_label(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from django.db import close_old_connections
 from django.db.models import F
 
 from channels_app.access.revision import IS_CURRENT
+from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Channel, Removal
 from hub.database import moment, prepared
 from hub.errors import bad_request, conflict, not_found
@@ -17,7 +18,7 @@ from publishing.models import IndexedName
 Pending = Mapping[int, int]
 
 # SQL, because hundreds of clients ask at the same moment. The time as text, as SQLite's driver is slow to parse it.
-FILES = """SELECT a.subdir, a.file_name, a.sha256, a.removal, a.quarantine_reason,
+FILES = """SELECT a.subdir, a.file_name, a.sha256, i.label, a.removal, a.quarantine_reason,
 n.id, n.changed, n.made, i.built_revision, i.builds, CAST(i.built_at AS TEXT)
 FROM channels_app_artifact a JOIN channels_app_package p ON p.id = a.package_id {labels}
 JOIN publishing_subdirindex i ON i.channel_id = a.channel_id AND {is_index}
@@ -35,6 +36,7 @@ class AwaitedFile(NamedTuple):
     subdir: str
     file_name: str
     sha256: str
+    index_label: str
     removal: str
     quarantine_reason: str
     name_id: int
@@ -43,6 +45,10 @@ class AwaitedFile(NamedTuple):
     built_revision: int
     build_number: int
     built_at_text: str | None
+
+    @property
+    def label(self) -> str:
+        return self.index_label or MAIN_LABEL
 
     @property
     def built_at(self) -> datetime | None:

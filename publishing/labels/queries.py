@@ -10,6 +10,7 @@ from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Label, Removal
 from channels_app.packages.queries import LISTED, LISTED_IN_MAIN, labeled, version_key
 from hub.errors import HubError, not_found
+from publishing.models import SubdirIndex
 
 # The rows that give files labels other than main.
 Labeled = Label.artifacts.through
@@ -62,6 +63,12 @@ def newest_versions(label: Label, names: Iterable[str]) -> dict[str, str]:
     for name, version in files.order_by().values_list("package__name", "version").distinct():
         versions.setdefault(name, set()).add(version)
     return {name: max(found, key=version_key) for name, found in versions.items()}
+
+
+def index_states(label: Label) -> dict[str, Any]:
+    """Return the `indexes` of the label by subdir, and `is_stale`."""
+    indexes = list(SubdirIndex.objects.filter(channel=label.channel_id, label=label.name).order_by("subdir"))
+    return {"indexes": indexes, "is_stale": not all(index.is_current for index in indexes)}
 
 
 def label_of(channel: Channel, name: str) -> Label:

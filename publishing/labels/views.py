@@ -59,6 +59,7 @@ def one(request: HttpRequest, channel: str, label: str) -> HttpResponse:
     page = Paginator(queries.packages_with(shown), PACKAGES_A_PAGE).get_page(request.GET.get("page"))
     versions = queries.newest_versions(shown, [package["name"] for package in page])
     context = {
+        **queries.index_states(shown),
         "channel": found,
         "label": shown,
         "may": permissions(actor, found),

@@ -46,6 +46,7 @@ def test_wait_for_indexed_file_returns_it_with_its_build(caller: Caller, artifac
             "subdir": "noarch",
             "file_name": artifact.file_name,
             "sha256": artifact.sha256,
+            "label": "main",
             "build_number": index.builds,
         }
 
@@ -146,7 +147,13 @@ def test_indexes_list_builds_and_lags(caller: Caller, artifact: Artifact) -> Non
     index.save()
     [stale] = caller.get("channels/demo/indexes").json()["items"]
     assert 90 <= stale.pop("lag_s") < 100
-    assert stale == {"subdir": "noarch", "build_number": 0, "built_at": None, "is_current": False}
+    assert stale == {
+        "subdir": "noarch",
+        "label": "main",
+        "build_number": 0,
+        "built_at": None,
+        "is_current": False,
+    }
     builds.build_channel(artifact.channel)
     whole, current = caller.get("channels/demo/indexes").json()["items"]
     assert (whole["subdir"], current["subdir"]) == ("", "noarch")

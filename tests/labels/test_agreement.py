@@ -15,8 +15,8 @@ from channels_app.models import Artifact, Channel, Label, User
 from channels_app.packages import queries
 from hub.storage import store
 from publishing import housekeeping, tasks
-from publishing.index import builds, waiting
-from publishing.labels import artifact_labels, edits
+from publishing.index import builds
+from publishing.labels import artifact_labels, edits, labels
 from publishing.labels import queries as queries_of_labels
 from publishing.models import SubdirIndex
 from publishing.patches import patches
@@ -68,8 +68,23 @@ def test_wait_for_a_file_of_a_label_waits_for_the_index_of_the_label(
     builds.build_until_current(channel.indexes.get(subdir="noarch", label="").pk)
     assert code(caller.get(path)) == (408, "not_indexed_yet")
     builds.build_channel(channel)
-    assert len(caller.get(path).json()["files"]) == 1
-    assert len(waiting.files(channel, waiting.Place([labeled.sha256]))) == 3
+    assert [file["label"] for file in caller.get(path).json()["files"]] == ["dev", "main", "rc"]
+
+
+def test_indexes_of_labels_are_listed_until_the_label_is_deleted(
+    channel: Channel, actor: Actor, olga: User, labeled: Artifact
+) -> None:
+    def listed(query: str = "") -> list[tuple[str, str, bool]]:
+        answer = by_key(olga, "read").get(f"channels/demo/indexes{query}").json()["items"]
+        return [(each["label"], each["subdir"], each["is_current"]) for each in answer]
+
+    assert listed() == [("main", "", True), ("dev", "noarch", True), ("main", "noarch", True)]
+    artifact_labels.change_selection(actor=actor, channel=channel, selection=channel.artifacts.all(), add=["rc"])
+    assert (listed("?label=dev"), listed("?label=rc")) == ([("dev", "noarch", True)], [("rc", "noarch", False)])
+    assert listed("?label=main") == [("main", "", True), ("main", "noarch", True)]
+    labels.delete(actor=actor, channel=channel, name="dev")
+    assert channel.indexes.filter(label="dev").exists()
+    assert listed("?label=dev") == []
 
 
 def test_promotion_of_a_labeled_file_arrives_in_main(actor: Actor, olga: User, labeled: Artifact) -> None:

@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.models import Artifact, Channel, Label, Package, Removal, Role, User
 from channels_app.packages import packages
+from publishing.index import builds, marks
 from tests.browsing import page
 from tests.builders import make_artifact, make_label, make_member, make_user
 from tests.pages import signed_in, text
@@ -83,8 +84,18 @@ def test_pages_of_labels_cost_as_many_queries_for_20_as_for_2(
     owner.get(PAGE)
     with django_assert_num_queries(8):
         owner.get(PAGE)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         owner.get(ONE)
+
+
+def test_page_of_a_label_shows_its_indexes_and_their_builds(channel: Channel, owner: Client) -> None:
+    labeled(channel, "demo")
+    marks.mark_stale(channel, "noarch", ["demo"], label="pr-123")
+    assert all(words in page(owner, ONE) for words in ("Indexing…", "not built yet"))
+    builds.build_channel(channel)
+    shown = page(owner, ONE)
+    assert "build 1," in shown
+    assert "Indexing…" not in shown
 
 
 def test_readers_see_labels_without_forms(channel: Channel) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from channels_app.models import Artifact, Channel, User, WebhookDelivery
 from channels_app.webhooks import events, queue
 from channels_app.webhooks.events import KINDS
 from publishing.index import builds
+from publishing.labels import artifact_labels, labels
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload
@@ -62,6 +64,18 @@ def test_upload_and_removal_are_queued_before_the_build_with_them(
         "index.built",
     ]
     assert (queue.WAKE_UP,) in sent_jobs
+
+
+def test_builds_of_labels_are_queued_until_the_label_is_deleted(channel: Channel, olga: User, tmp_path: Path) -> None:
+    make_webhook(channel, olga, events=(events.INDEX_BUILT,))
+    publish(channel, olga, tmp_path)
+    actor, files = Actor(user=olga), channel.artifacts.all()
+    artifact_labels.change_selection(actor=actor, channel=channel, selection=files, add=["rc"])
+    builds.build_channel(channel)
+    labels.delete(actor=actor, channel=channel, name="rc")
+    builds.build_channel(channel)
+    sent = [orjson.loads(delivery.body)["data"] for delivery in WebhookDelivery.objects.order_by("pk")]
+    assert sent == [{"channel": "demo", "subdir": "noarch", "label": label, "build": 1} for label in ("main", "rc")]
 
 
 def test_upload_needs_no_query_more_with_a_webhook(channel: Channel, olga: User, tmp_path: Path) -> None:
