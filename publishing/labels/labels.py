@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.access.actions import Action
-from channels_app.access.permissions import Actor, Permission, check_name, lock_channel
+from channels_app.access.permissions import ANONYMOUS, Actor, Permission, check_name, lock_channel
 from channels_app.audit import log
 from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Label, Removal
@@ -49,6 +49,15 @@ def ensure(*, actor: Actor, channel: Channel, names: Collection[str]) -> None:
         locked = lock_channel(actor, channel, Permission.UPLOAD)
         if created := create_missing(actor, locked, names):
             _schedule_empty(locked, created)
+
+
+@transaction.atomic
+def restore(*, channel: Channel, names: Collection[str]) -> list[str]:
+    """Create those of the labels that an imported channel lacks, and return them. Raise the errors of ensure()."""
+    Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
+    if created := create_missing(ANONYMOUS, channel, names):
+        _schedule_empty(channel, created)
+    return created
 
 
 def create_missing(actor: Actor, channel: Channel, names: Collection[str]) -> list[str]:

@@ -1,16 +1,15 @@
 """Import of packages that are in the store but not in the database, after a loss of the database or a copy.
 
 Threads check each package as an upload is checked; store access, hashing and decompression release the interpreter's
-lock. The rows are written in batches; see import_records.py. The old index has facts that packages lack: when they were
-indexed (CEP 47), which were yanked, and their attestations (CEP 50). The first build would overwrite the old index, so
-it is copied first and kept until every package is imported. So an import can be interrupted and run again.
+lock. The rows are written in batches; see import_records.py. Facts that packages lack come from copies of the old
+indexes; see import_indexes.py. The copies are kept until every package is imported, so an import can be interrupted and
+run again.
 """
 
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from threading import Lock
 
@@ -18,22 +17,22 @@ import orjson
 from django.conf import settings
 
 from channels_app.access.permissions import ANONYMOUS
-from channels_app.identifiers import is_subdir
 from channels_app.models import Artifact, Channel
 from hub.errors import HubError, unprocessable
-from hub.http.request_body import ReceivedFile, copied
+from hub.http.request_body import ReceivedFile
 from hub.sizes import MIB
 from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
-from publishing.index import repodata
-from publishing.transfer.import_records import YANKED, CheckedPackage, ImportOutcome, OldIndex, Records, recording
+from publishing.transfer import import_indexes
+from publishing.transfer.import_indexes import OldIndex, Subdirs, copied_from_store
+from publishing.transfer.import_records import YANKED, CheckedPackage, ImportOutcome, Records, recording
 from publishing.uploads import upload
 from publishing.uploads.values import Upload
 from publishing.verification.inventory import Inventory, inventory_of
-from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE
+from publishing.verification.unknown_files import PACKAGE
 
-__all__ = ["YANKED", "ImportOutcome", "back_up_old_indexes", "import_packages"]
+__all__ = ["YANKED", "ImportOutcome", "import_packages"]
 
 # Threads for a bucket, which mostly wait for responses. A folder gets one thread per processor, up to this number.
 AT_ONCE = 8
@@ -44,35 +43,23 @@ BATCH = 100
 BATCH_BYTES = 8 * MIB
 
 
-def back_up_old_indexes(name: str) -> None:
-    """Copy the repodata.json of every subdir below the folder `name`, before a build overwrites it."""
-    for subdir in package_counts(name):
-        target = f"{name}/{subdir}/{OLD_REPODATA}"
-        if not store().stat(target):
-            with suppress(NotInStore), _copied(f"{name}/{subdir}/{repodata.REPODATA}") as old:
-                store().put(target, old.path, content_type="application/json")
-
-
-def package_counts(name: str) -> dict[str, int]:
-    """Return subdir → number of packages for the folders below `name`, from the store's listing."""
-    found = (key.split("/") for key in store().list(f"{name}/"))
-    subdirs = (parts[1] for parts in found if len(parts) == 3 and is_subdir(parts[1]) and PACKAGE.match(parts[2]))
-    return dict(sorted(Counter(subdirs).items()))
-
-
 def import_packages(channel: Channel) -> Iterator[ImportOutcome]:
-    """Import every package below the channel's folder that has no row, subdir by subdir. Yield the outcomes."""
+    """Import every package below the channel's folder that has no row, subdir by subdir. Yield the outcomes.
+
+    The labels of the old indexes exist; see import_indexes.create_labels().
+    """
     at_once = AT_ONCE if settings.HUB_STORAGE == "s3" else min(AT_ONCE, os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once, "import") as pool:
         try:
-            for subdir in package_counts(channel.name):
-                yield from _import_subdir(channel, subdir, pool)
+            labels = import_indexes.labeled_subdirs(channel.name)
+            for subdir in import_indexes.package_counts(channel.name):
+                yield from _import_subdir(channel, subdir, labels, pool)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _import_subdir(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> Iterator[ImportOutcome]:
-    old = _old_index(channel, subdir)
+def _import_subdir(channel: Channel, subdir: str, labels: Subdirs, pool: ThreadPoolExecutor) -> Iterator[ImportOutcome]:
+    old = import_indexes.read(channel.name, subdir, labels)
     refused = 0
     gate = Lock()
     with inventory_of(f"{channel}/{subdir}/") as inventory, recording(channel, subdir, old, gate) as records:
@@ -83,7 +70,7 @@ def _import_subdir(channel: Channel, subdir: str, pool: ThreadPoolExecutor) -> I
                 yield outcome
         yield from _missing_files(channel, subdir, old)
     if not refused:
-        store().delete(f"{channel}/{subdir}/{OLD_REPODATA}")
+        import_indexes.remove(channel.name, subdir, labels)
 
 
 def _unrecorded(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
@@ -127,7 +114,7 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> CheckedPackage | Im
     """Check one package. Runs in a thread and doesn't use the database."""
     _, subdir, file_name = key.split("/", 2)
     try:
-        with _copied(key) as received:
+        with copied_from_store(key) as received:
             info = upload.read(channel, received)
         if (info.subdir, info.file_name) != (subdir, file_name):
             raise unprocessable("wrong_place", f"Its path should be {info.subdir}/{info.file_name}.")
@@ -140,14 +127,10 @@ def _check(channel: Channel, key: str, has_sidecar: bool) -> CheckedPackage | Im
     return CheckedPackage(key, Upload(ANONYMOUS, channel, received, info), verified, note, facts_bytes)
 
 
-def _copied(key: str) -> AbstractContextManager[ReceivedFile]:
-    return copied(store().open(key), key.rpartition("/")[2], purpose="import")
-
-
 def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[VerifiedAttestation], str]:
     """Verify the attestations in the package's sidecar. Return them, and a note if they were left out."""
     try:
-        with _copied(f"{key}.sigs") as sidecar:
+        with copied_from_store(f"{key}.sigs") as sidecar:
             content = sidecar.path.read_bytes()
         bundles = [orjson.dumps(bundle) for bundle in orjson.loads(content)]
         verified = [_verified(channel, bundle, received) for bundle in bundles]
@@ -168,25 +151,6 @@ def _verified(channel: Channel, bundle: bytes, received: ReceivedFile) -> Verifi
     channel_url = f"{settings.HUB_PUBLIC_URL}/{channel}"
     place = {"file_name": received.file_name, "sha256": received.sha256}
     return verify(bundle, **place, channel_url=channel_url, expected_certificate={})
-
-
-def _old_index(channel: Channel, subdir: str) -> OldIndex:
-    """Read the old index. Return an empty one if it is missing or unreadable. Holds one repodata.json in memory."""
-    try:
-        content = orjson.loads(b"".join(store().open(f"{channel}/{subdir}/{OLD_REPODATA}")))
-        revision_3 = content.get("v3", {})
-        records = {
-            **content.get("packages", {}),
-            **content.get("packages.conda", {}),
-            **{
-                f"{stem}.{extension}": record
-                for extension in revision_3
-                for stem, record in revision_3[extension].items()
-            },
-        }
-        return OldIndex(records, set(content.get("removed", [])))
-    except (NotInStore, ValueError, TypeError, AttributeError):
-        return OldIndex()
 
 
 def _missing_files(channel: Channel, subdir: str, old: OldIndex) -> Iterator[ImportOutcome]:

@@ -7,9 +7,10 @@ leaves claims that block no upload; another import joins them.
 
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
 from typing import Any
@@ -21,6 +22,7 @@ from django.utils import timezone
 
 from channels_app.access.actions import Action
 from channels_app.audit import log
+from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Package, Removal
 from channels_app.packages import about, packages
 from channels_app.quotas import quotas
@@ -29,22 +31,15 @@ from hub.http.request_body import ReceivedFile
 from publishing.archive.reader import BadPackage, parse_file_name
 from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
-from publishing.index import builds
+from publishing.labels import artifact_labels
 from publishing.models import Reservation
+from publishing.transfer.import_indexes import OldIndex, OldRecord
 from publishing.uploads import existing_artifacts, upload
 from publishing.uploads.values import Upload
 
 YANKED = "It was not in the index that it was taken in with."
 # Errors for values that a database column rejects; the checks should have refused them.
 UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
-
-
-@dataclass(slots=True)
-class OldIndex:
-    """The content of a subdir's old repodata.json: file name → record, and the removed file names."""
-
-    records: dict[str, Any] = field(default_factory=dict)
-    removed: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +196,8 @@ class Records:
         names = {each.upload.info.name for each in new}
         locked = packages.packages_for_update(self.channel, names)
         artifacts = Artifact.objects.bulk_create(self._artifact(each.upload, locked) for each in new)
+        labels = ((artifact, self.old.labels_of(artifact.file_name) - {MAIN_LABEL}) for artifact in artifacts)
+        artifact_labels.store(self.channel, [(artifact, frozenset(), names) for artifact, names in labels])
         targets = {f"{self.subdir}/{each.file_name}": _event_detail(each.upload) for each in new}
         log.record_each(Action.ARTIFACT_IMPORT, channel=self.channel, targets=targets)
         for artifact, each in zip(artifacts, new, strict=True):
@@ -208,22 +205,29 @@ class Records:
             if each.verified:
                 sidecars.record_stored(artifact, each.verified)
         packages.refresh_each(locked.values())
-        builds.schedule_build(self.channel, self.subdir, sorted(names), labels={})
+        self._schedule_builds(artifacts)
         return artifacts
+
+    def _schedule_builds(self, artifacts: Sequence[Artifact]) -> None:
+        stale: dict[str, set[str]] = defaultdict(set)
+        for artifact in artifacts:
+            for label in self.old.labels_of(artifact.file_name):
+                stale[label].add(artifact.package.name)
+        by_label = {label: sorted(names) for label, names in stale.items()}
+        artifact_labels.schedule_builds(self.channel, self.subdir, by_label)
 
     def _artifact(self, found: Upload, locked: Mapping[str, Package]) -> Artifact:
         info = found.info
         yanked = {"removal": Removal.YANKED, "removal_reason": YANKED, "removed_at": timezone.now()}
         values = found.place | upload.artifact_columns(found) | (yanked if info.file_name in self.old.removed else {})
+        values["is_main"] = MAIN_LABEL in self.old.labels_of(info.file_name)
         return Artifact(**values, package=locked[info.name], indexed_timestamp=self._indexed_timestamp(found.received))
 
     def _indexed_timestamp(self, received: ReceivedFile) -> int:
         """Return the time of the old index if it has the same bytes, else the current time. In ms since 1970."""
         now = time.time_ns() // 1_000_000
-        record = self.old.records.get(received.file_name, {})
-        before = record.get("indexed_timestamp")
-        is_same = record.get("sha256") == received.sha256 and type(before) is int and 0 < before <= now
-        return before if is_same else now
+        sha256, before = self.old.records.get(received.file_name, OldRecord())
+        return before if sha256 == received.sha256 and type(before) is int and 0 < before <= now else now
 
     def _artifacts(self, names: Iterable[str]) -> QuerySet[Artifact]:
         """Return the existing artifacts with these names, not case-sensitive."""

@@ -26,7 +26,7 @@ from hub.storage import store
 from publishing.index import builds
 from publishing.management.commands import importchannel
 from publishing.models import Reservation, SubdirIndex
-from publishing.transfer import channel_import, import_records
+from publishing.transfer import channel_import, import_indexes
 from publishing.transfer.import_records import CheckedPackage, ImportOutcome, Records
 from publishing.uploads import upload, values
 from tests.archives import make_conda
@@ -252,7 +252,7 @@ def test_upload_that_died_long_ago_stands_in_no_way(olga: User, tmp_path: Path) 
 
 def claim(channel: Channel, key: str) -> Reservation:
     """Make the claim that a killed import leaves behind."""
-    Records(channel, "noarch", import_records.OldIndex(), Lock()).claim([key])
+    Records(channel, "noarch", import_indexes.OldIndex(), Lock()).claim([key])
     return Reservation.objects.get()
 
 
@@ -378,5 +378,5 @@ def test_import_into_a_deleted_channel_is_refused(olga: User, tmp_path: Path) ->
 def test_claim_in_a_deleted_channel_is_refused(channel: Channel) -> None:
     channel.delete()
     with pytest.raises(HubError) as caught:
-        Records(channel, "noarch", import_records.OldIndex(), Lock()).claim([LIB])
+        Records(channel, "noarch", import_indexes.OldIndex(), Lock()).claim([LIB])
     assert caught.value.code == "channel_gone"

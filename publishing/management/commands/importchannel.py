@@ -15,7 +15,7 @@ from hub import commands
 from hub.plain_text import one_line
 from hub.storage import StoreError
 from publishing.index import builds
-from publishing.transfer import channel_import
+from publishing.transfer import channel_import, import_indexes
 
 PROGRESS_S = 5
 NICE = 10
@@ -42,7 +42,7 @@ class Command(commands.Command):
             raise CommandError(f"There is no user '{options['owner']}'; make one with createsuperuser or in the admin.")
         try:
             channels.check_name(options["channel"])
-            channel_import.back_up_old_indexes(options["channel"])
+            import_indexes.back_up(options["channel"])
             channel = Channel.objects.filter(name=options["channel"]).first() or self._create_channel(owner, options)
             refused = self._import_packages(channel)
         except (StoreError, OperationalError) as error:
@@ -59,8 +59,9 @@ class Command(commands.Command):
         return channels.create(name=name, owner=owner, is_private=not options["public"], is_by_operator=True)
 
     def _import_packages(self, channel: Channel) -> int:
+        labels = import_indexes.create_labels(channel)
         imported, refused = 0, 0
-        progress = Progress(sum(channel_import.package_counts(channel.name).values()))
+        progress = Progress(sum(import_indexes.package_counts(channel.name).values()))
         for outcome in channel_import.import_packages(channel):
             refused += bool(outcome.refusal)
             imported += not outcome.refusal
@@ -73,6 +74,8 @@ class Command(commands.Command):
         builds.open_channel(channel)
         builds.build_channel(channel)
         yanked = channel.artifacts.filter(removal_reason=channel_import.YANKED).count()
+        if labels:
+            self.stdout.write(f"{channel}: labels: {len(labels)}. Set their ends again; the store has none.")
         self.stdout.write(f"{channel}: imported: {imported}, not imported: {refused}, yanked: {yanked}.")
         return refused
 
