@@ -79,6 +79,8 @@ def planned(*, actor: Actor, channel: Channel, selection: QuerySet[Artifact], ed
     files = labeled_files(selection)
     changes = _changes(files, edit)
     _check(actor, channel, changes)
+    if changes:
+        labels.check_room(channel, edit.new)
     return Plan(changes, fingerprint(files))
 
 

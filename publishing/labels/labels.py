@@ -51,6 +51,13 @@ def ensure(*, actor: Actor, channel: Channel, names: Collection[str]) -> None:
             _schedule_empty(locked, created)
 
 
+def check_room(channel: Channel, names: Collection[str]) -> None:
+    """Raise HubError 409 if the channel would have more than 1,000 labels with those of `names` that it lacks."""
+    missing = _missing(channel, names)
+    if missing and queries.of_channel(channel).count() + len(missing) > LABELS_MAX:
+        raise conflict("labels_limit", f"'{channel}' can have {LABELS_MAX:,} labels at most. Delete one.")
+
+
 @transaction.atomic
 def restore(*, channel: Channel, names: Collection[str]) -> list[str]:
     """Create those of the labels that an imported channel lacks, and return them. Raise the errors of ensure()."""
@@ -163,8 +170,7 @@ def _create(actor: Actor, channel: Channel, names: Sequence[str], expires_at: da
     """Create labels of the locked channel, with an event for each."""
     if not names:
         return
-    if queries.of_channel(channel).count() + len(names) > LABELS_MAX:
-        raise conflict("labels_limit", f"'{channel}' can have {LABELS_MAX:,} labels at most. Delete one.")
+    check_room(channel, names)
     Label.objects.bulk_create(
         Label(channel=channel, name=name, created_by=actor.user, expires_at=expires_at) for name in names
     )

@@ -56,6 +56,7 @@ def preview(*, wanted: Wanted, selection: QuerySet[Artifact]) -> list[PlannedFil
     """Return the plan of a promotion of the listed artifacts of `selection`."""
     checked(wanted.label)
     plan.check_rights(wanted)
+    labels.check_room(wanted.target, [wanted.label])
     listed = selection.filter(LISTED, channel=wanted.source).select_related("channel", "package").defer(*HEAVY)
     found = list(listed.order_by("subdir", "file_name")[: removal.SELECTION_MAX + 1])
     removal.check_selection_size(found)

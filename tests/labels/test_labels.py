@@ -143,6 +143,10 @@ def test_labels_of_a_channel_are_limited(channel: Channel, actor: Actor, monkeyp
     labels.create(actor=actor, channel=channel, name="dev")
     with refused(409, "labels_limit"):
         artifact_labels.change_selection(actor=actor, channel=channel, selection=files(channel), add=["dev", "rc"])
+    with refused(409, "labels_limit"):
+        artifact_labels.planned(
+            actor=actor, channel=channel, selection=files(channel), edit=edits.change(["dev", "rc"], [])
+        )
 
 
 def test_contributor_adds_labels_and_removes_none(channel: Channel, actor: Actor) -> None:

@@ -20,8 +20,10 @@ from publishing.promotion import approvals, copying, promotions, records, rollba
 from publishing.promotion import queries as promotion_queries
 from publishing.removal import removal
 from tests.builders import make_artifact, make_channel, make_key, make_member
+from tests.pages import signed_in
 from tests.promotion.calls import promote, refusal
 from tests.promotion.test_promotions import ALL, Killed, indexed
+from tests.rest.calls import by_key, code
 from tests.sample_channel import build_index, found, read
 from tests.threads import at_once, shared_database
 
@@ -221,10 +223,29 @@ def test_bad_label_is_refused(staging: Channel, channel: Channel, olga: User, la
     assert not Promotion.objects.exists()
 
 
-def test_label_beyond_the_limit_undoes_the_promotion(
+def test_label_beyond_the_limit_is_refused_by_the_preview(
     staging: Channel, channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(labels, "LABELS_MAX", 0)
+    new = {"from": "staging", "filter": {"name": "tool"}, "label": "rc", "dry_run": True}
+    assert code(by_key(olga, "read", "upload").post("channels/demo/promotions", new)) == (409, "labels_limit")
+    form = {"name": "tool", "target": "demo", "label": "rc", "action": "preview"}
+    answer = signed_in(olga).post("/channels/staging/promote", form)
+    assert (answer.status_code, "can have 0 labels at most" in answer.content.decode()) == (422, True)
+    assert refusal(lambda: promote(staging, channel, olga, label="rc")) == (409, "labels_limit")
+    assert not Promotion.objects.exists()
+
+
+def test_label_beyond_the_limit_meanwhile_undoes_the_promotion(
+    staging: Channel, channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = promotions.start
+
+    def start_and_fill(*arguments: Any) -> Any:
+        monkeypatch.setattr(labels, "LABELS_MAX", 0)
+        return reserve(*arguments)
+
+    monkeypatch.setattr(promotions, "start", start_and_fill)
     assert refusal(lambda: promote(staging, channel, olga, label="rc")) == (409, "labels_limit")
     assert Promotion.objects.get().state == PromotionState.FAILED
     assert not Reservation.objects.exists()
