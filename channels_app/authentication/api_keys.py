@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ from channels_app.audit import log
 from channels_app.models import ApiKey, Channel, KeyKind, User
 from channels_app.quotas import user_limits
 from hub.errors import bad_request, forbidden
+from hub.full_disk import is_disk_full
 
 PREFIX = "chub-"
 RANDOM_CHARACTERS = 26
@@ -113,13 +114,18 @@ def usable() -> QuerySet[ApiKey]:
 
 
 def note_use(key: ApiKey) -> None:
-    """Store the time of use, to the minute.
+    """Store the time of use, to the minute. A full disk loses the time, not the request: reads go on.
 
     The precision keeps read requests from writing to the database each time.
     """
     now = timezone.now()
-    if key.last_used_at is None or now - key.last_used_at > LAST_USE_PRECISION:
+    if key.last_used_at is not None and now - key.last_used_at <= LAST_USE_PRECISION:
+        return
+    try:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    except OperationalError as error:
+        if not is_disk_full(error):
+            raise
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import UTC, date, datetime
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
 from channels_app.models import Artifact, DailyDownloads, Package
@@ -23,23 +23,33 @@ _timers: list[threading.Timer] = []
 def count(artifact_id: int) -> None:
     """Count one download of an artifact."""
     metrics.DOWNLOADS.labels(settings.HUB_DELIVERY).inc()
+    _keep(Counter({(artifact_id, datetime.now(UTC).date()): 1}))
+
+
+def write() -> None:
+    """Write the counts since the last time. Keep them for the next time if the database refuses, as on a full disk."""
     with _lock:
-        _pending[artifact_id, datetime.now(UTC).date()] += 1
+        counted = _pending.copy()
+        _pending.clear()
+        _timers.clear()
+    try:
+        for artifact_id, day in list(counted):
+            _add(artifact_id, day, counted[artifact_id, day])
+            del counted[artifact_id, day]
+    except OperationalError:
+        _keep(counted)
+        raise
+
+
+def _keep(counted: Counter[tuple[int, date]]) -> None:
+    """Add the counts to those of the next write."""
+    with _lock:
+        _pending.update(counted)
         if not _timers:
             timer = threading.Timer(settings.HUB_DOWNLOAD_COUNT_S, _write_in_background)
             timer.daemon = True
             _timers.append(timer)
             timer.start()
-
-
-def write() -> None:
-    """Write the counts since the last time."""
-    with _lock:
-        counted = dict(_pending)
-        _pending.clear()
-        _timers.clear()
-    for (artifact_id, day), number in counted.items():
-        _add(artifact_id, day, number)
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""Errors on a full disk: a page for browsers, a sentence for clients, one line for commands."""
+"""A full disk: clients still read, downloads are counted later, and errors say so to browsers, clients and commands."""
 
 import errno
 import shutil
@@ -12,8 +12,11 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
-from channels_app.models import User
+from channels_app.authentication import api_keys
+from channels_app.models import Channel, DailyDownloads, User
+from channels_app.packages import download_counts
 from hub.full_disk import is_disk_full
+from tests.builders import make_artifact, make_key
 
 pytestmark = pytest.mark.django_db
 
@@ -113,3 +116,30 @@ def test_command_on_a_full_disk_prints_one_line(browser: Client, error: Exceptio
     for command in (["createchannel", "demo", "--owner", "olga"], ["createapikey", "olga", "--name", "ci"]):
         with connection.execute_wrapper(Refusing(error)), pytest.raises(CommandError, match=f"^{sentence}$"):
             call_command(*command)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_key_reads_a_private_channel_on_a_full_disk(channel: Channel, olga: User) -> None:
+    secret = make_key(olga)
+    with connection.execute_wrapper(Refusing(FULL[0])):
+        for path in (f"/{channel}/noarch/repodata.json", f"/t/{secret}/{channel}/noarch/repodata.json"):
+            assert Client().get(path, headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+
+
+def test_use_of_a_key_with_another_fault_of_the_database_fails(olga: User) -> None:
+    key = api_keys.look_up(make_key(olga))
+    assert key
+    with connection.execute_wrapper(Refusing(OTHERS[0])), pytest.raises(OperationalError):
+        api_keys.note_use(key)
+
+
+def test_downloads_on_a_full_disk_are_counted_later(channel: Channel) -> None:
+    first, second = (make_artifact(channel, name) for name in ("first", "second"))
+    for artifact in (first, second, second):
+        download_counts.count(artifact.pk)
+    with connection.execute_wrapper(Refusing(FULL[0])), pytest.raises(OperationalError):
+        download_counts.write()
+    download_counts.count(first.pk)
+    for _ in range(2):
+        download_counts.write()
+    assert [(row.artifact, row.count) for row in DailyDownloads.objects.order_by("pk")] == [(first, 2), (second, 2)]
