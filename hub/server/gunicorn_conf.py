@@ -14,6 +14,8 @@ from hub.server.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
+# The master loads the hub once; each process then begins as a copy, which takes half the time and shares memory.
+preload_app = True
 worker_class = "hub.server.gunicorn_worker.Worker"
 umask = UMASK  # for a socket in the file system
 workers = 2
