@@ -32,8 +32,8 @@ def create_channel(person: Person, name: str) -> Page:
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label(re.compile("^Description")).fill("Made by a test")
     page.get_by_role("button", name="Create channel").click()
-    page.wait_for_url(f"**/channels/{name}")
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page).to_have_url(f"{person.url}/channels/{name}")
     return page
 
 
