@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 3600
 # Some machines set it. Each program would compile every module again, which takes a third of its start.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests spend a third of their time waiting for servers and clients.
-WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
+WORKERS ?= $(shell echo $$(( $$(nproc) * 2 )))
 # The lock files are complete, so pip resolves nothing, and releases after the lock don't change the installation.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }

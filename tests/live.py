@@ -53,6 +53,12 @@ class LiveHub:
     def environment(self) -> dict[str, str]:
         return self.inherited | {"HUB_DATA_DIR": str(self.data_dir)} | self.settings
 
+    def take_tables(self) -> None:
+        """Copy the tables of an empty hub to the data folder, unless another database has them."""
+        if "DATABASE_URL" not in self.settings:
+            self.data_dir.mkdir()
+            shutil.copy(tables.in_sqlite(), self.data_dir)
+
     def start(self) -> float:
         """Start the hub and return the seconds until it was ready."""
         begun = time.monotonic()
@@ -173,9 +179,7 @@ def live_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
     """Run a hub with its data and log in `folder`. Its tables exist before the first start."""
     with own_services() as services:
         hub = LiveHub(folder / "data", **services, **settings)
-        if "DATABASE_URL" not in hub.settings:
-            hub.data_dir.mkdir()
-            shutil.copy(tables.in_sqlite(), hub.data_dir)
+        hub.take_tables()
         hub.start()
         try:
             yield hub

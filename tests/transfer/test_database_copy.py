@@ -15,10 +15,10 @@ from tests.live import LiveHub, own_services
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
-    """Yield a migrated hub that was never started."""
+    """Yield a hub that was never started."""
     with own_services() as services:
         hub = LiveHub(tmp_path_factory.mktemp("moved") / "data", **services)
-        hub.manage("migrate")
+        hub.take_tables()
         yield hub
 
 

@@ -36,8 +36,7 @@ def hub(tmp_path: Path) -> Iterator[LiveHub]:
     """Yield a stopped hub with packages that have no row in its database."""
     with own_services() as services:
         hub = LiveHub(tmp_path / "data", **services)
-        hub.data_dir.mkdir()
-        hub.manage("migrate")
+        hub.take_tables()
         hub.shell("from tests.builders import make_user; make_user()")
         store = FolderStore(hub.data_dir / "channels")
         for number in range(COUNT):
