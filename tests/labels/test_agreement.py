@@ -2,12 +2,12 @@
 
 import json
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
-from django.core.management import call_command
+import zstandard
 from django.utils import timezone
 
 from channels_app.access.permissions import Actor
@@ -205,14 +205,11 @@ def test_purge_of_a_channel_removes_its_labels_and_their_indexes(channel: Channe
     assert [model.objects.count() for model in models] == [0, 0, 0]
 
 
-def test_import_of_a_store_with_labels_gives_files_main(channel: Channel, olga: User, labeled: Artifact) -> None:
-    file_name = labeled.file_name
-    Channel.objects.all().delete()
-    call_command("importchannel", "demo", owner=olga.username, stdout=StringIO())
-    channel = Channel.objects.get(name="demo")
-    builds.build_channel(channel)
-    assert set(in_index("demo")["packages.conda"]) == {file_name}
-    assert not channel.indexes.exclude(label="").exists()
+def test_shard_index_of_a_label_leads_to_the_packages_of_the_channel(labeled: Artifact) -> None:
+    for folder, expected in (("demo", "./"), ("demo/label/dev", "../../../noarch/")):
+        index = msgpack.unpackb(zstandard.decompress(read(f"{folder}/noarch/repodata_shards.msgpack.zst")))
+        assert index["info"]["base_url"] == expected
+    assert "base_url" not in in_index("demo/label/dev")["info"]
 
 
 def test_promotion_of_new_files_leaves_the_indexes_of_labels_alone(
