@@ -106,10 +106,10 @@ def run(promotion: Promotion, wanted: Wanted) -> None:
         if not held or promotion.state != PromotionState.RUNNING:
             return
         try:
-            labels.ensure(actor=wanted.actor, channel=wanted.target, names=[wanted.label])
             files = list(promotion.files.filter(change__in=PUBLISHED))
             copying.copy_files(promotion, wanted.source, wanted.target, files)
             copying.put_sidecars(promotion, _sources(wanted.source, files))
+            labels.ensure(actor=wanted.actor, channel=wanted.target, names=[wanted.label])
             _record(promotion, wanted)
         except Exception as error:
             if _undo(promotion, wanted, error) or promotion.state != PromotionState.DONE:

@@ -67,7 +67,7 @@ def publish(
     existing = check_duplicate(upload, before, may_replace=force)
     verified = acceptance.accept(actor, channel, received)
     if labels:
-        channel_labels.ensure(actor=actor, channel=channel, names=labels)
+        channel_labels.check_room(channel, labels)
     published = (
         UploadResult(existing, is_new=False)
         if existing and is_intact(existing)
@@ -109,6 +109,9 @@ def store_and_record(upload: Upload, verified: VerifiedAttestation | None, befor
     try:
         put(upload)
         sidecar = sidecars.put(Artifact(**upload.place), verified) if verified else None
+        # After the bytes: an upload that a quota or a full disk refuses creates no label.
+        if upload.labels:
+            channel_labels.ensure(actor=upload.actor, channel=upload.channel, names=upload.labels)
         published = record(upload, sidecar)
     except (HubError, StoreError):
         release(token)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -10,7 +11,7 @@ from django.test import Client
 from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Label, Removal, User
 from hub.errors import HubError
-from hub.storage import store
+from hub.storage import StoreError, store
 from publishing.index import builds
 from publishing.labels import labels, queries
 from publishing.removal import removal
@@ -156,17 +157,27 @@ def test_upload_that_restores_a_file_chooses_its_labels_anew(channel: Channel, o
 def test_label_that_is_deleted_during_an_upload_refuses_it(
     channel: Channel, olga: User, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = upload.put
+    record = upload.record
 
-    def put_later(upload_: object) -> None:
+    def record_later(*arguments: Any) -> UploadResult:
         labels.delete(actor=Actor(user=olga), channel=channel, name="dev")
-        put(upload_)  # type: ignore[arg-type]
+        return record(*arguments)
 
-    monkeypatch.setattr(upload, "put", put_later)
+    monkeypatch.setattr(upload, "record", record_later)
     with pytest.raises(HubError) as caught:
         publish("dev")
     assert (caught.value.status, caught.value.code) == (409, "label_deleted")
     assert not Artifact.objects.exists()
+
+
+def test_upload_that_the_store_refuses_creates_no_label(publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(_: object) -> None:
+        raise StoreError("No space left on device")
+
+    monkeypatch.setattr(upload, "put", put)
+    with pytest.raises(StoreError):
+        publish("dev")
+    assert not Label.objects.exists()
 
 
 def test_label_of_an_upload_is_an_event(publish: Publish) -> None:

@@ -254,13 +254,13 @@ def test_label_beyond_the_limit_meanwhile_undoes_the_promotion(
 def test_label_that_is_deleted_meanwhile_undoes_the_promotion(
     staging: Channel, channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy_files = copying.copy_files
+    ensure = labels.ensure
 
-    def copy_and_delete(*arguments: Any) -> None:
-        copy_files(*arguments)
+    def ensure_and_delete(**arguments: Any) -> None:
+        ensure(**arguments)
         labels.delete(actor=Actor(user=olga), channel=channel, name="rc")
 
-    monkeypatch.setattr(copying, "copy_files", copy_and_delete)
+    monkeypatch.setattr(labels, "ensure", ensure_and_delete)
     assert refusal(lambda: promote(staging, channel, olga, label="rc")) == (409, "label_deleted")
     assert not channel.artifacts.exists()
     assert [key for key in store().list("demo/") if key.endswith(".conda")] == []

@@ -265,7 +265,8 @@ def test_failing_store_undoes_the_promotion(
 
     monkeypatch.setattr(FolderStore, "copy", fail_at_second)
     with pytest.raises(StoreError):
-        promote(staging, channel, olga)
+        promote(staging, channel, olga, label="rc")
+    assert not channel.labels.exists()
     failed = Promotion.objects.get()
     assert (failed.state, failed.failure) == (PromotionState.FAILED, "The store is down")
     assert list(store().list("demo/")) == []
