@@ -136,8 +136,8 @@ def promote(request: Request, channel: str, new: NewPromotion, response: HttpRes
     """Copy or move files to the channel, all or none of them, at most 500.
 
     The index of each subdir and label is changed once. A label that does not exist is created. The store copies the
-    bytes. It requires the right to read the other channel, and for a move also to delete there. Where a second person
-    has to approve it, the answer is 202.
+    bytes. It requires the right to read the other channel, and for a move also to delete there. The answer is 202 if
+    a second person has to approve it, or if the hub completes or undoes it later.
     """
     target = channel_for(request.auth, channel, Permission.UPLOAD)
     source = channel_for(request.auth, new.from_channel, Permission.READ)
@@ -147,7 +147,7 @@ def promote(request: Request, channel: str, new: NewPromotion, response: HttpRes
         return Status(200, {"files": _previewed(promotions.preview(wanted=wanted, selection=selection))})
     made = promotions.promote(wanted=wanted, selection=selection, reason=new.reason)
     response.headers["Location"] = f"{request.path}/{made.pk}"
-    status = 202 if made.state == PromotionState.WAITING else 201
+    status = 202 if made.state in (PromotionState.WAITING, PromotionState.RUNNING) else 201
     return Status(status, queries.promotion_of(target, made.pk, request.auth))
 
 

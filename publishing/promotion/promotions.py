@@ -4,6 +4,7 @@ As for an upload, the names are reserved before the bytes are copied, and record
 itself. A process holds a lock while it runs a promotion, so the schedule ends those whose process was killed.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from functools import partial
 from threading import BoundedSemaphore
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -34,6 +35,8 @@ from publishing.models import PromotedFileChange as Change
 from publishing.promotion import copying, plan, records, reservations, rules
 from publishing.promotion.plan import PlannedFile, Wanted
 from publishing.removal import removal
+
+logger = logging.getLogger(__name__)
 
 # Of 32 threads per process: a small request can copy 500 files, while an upload has to send each of them.
 COPYING = BoundedSemaphore(4)
@@ -90,10 +93,17 @@ def promote(
 
 
 def carry_out(started: Started) -> None:
-    """Run a promotion that has just started. Refund the quota if that fails."""
+    """Run a promotion that has just started. Refund the quota if that fails.
+
+    A promotion that could not be undone, either, as on a full disk, still runs: finish_abandoned() ends it.
+    """
     try:
         run(started.promotion, started.wanted)
-    except (HubError, StoreError):
+    except (HubError, StoreError, OperationalError) as error:
+        started.promotion.refresh_from_db(fields=["state"])
+        if started.promotion.state == PromotionState.RUNNING:
+            logger.error("Promotion %s is completed or undone later: %s", started.promotion.pk, error)
+            return
         for bill in started.bills:
             quotas.refund(bill)
         raise

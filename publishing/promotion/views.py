@@ -168,6 +168,8 @@ def _promote(
         follows = "The index follows in a moment."
         if promotion.state == PromotionState.WAITING:
             files, follows = f"{count} file{pluralize(count)} will be", "A second person has to approve it."
+        elif promotion.state == PromotionState.RUNNING:
+            files, follows = f"{count} file{pluralize(count)} will be", "The hub was interrupted and goes on by itself."
         promoted = f"{files} promoted to {wanted.target}. {follows}"
         messages.success(request, promoted if count else f"{wanted.target} has these files already.")
         return promotion

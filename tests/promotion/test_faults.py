@@ -19,9 +19,11 @@ from publishing.promotion import approvals, copying, promotions, records, rollba
 from publishing.promotion.plan import Wanted
 from tests.builders import make_member
 from tests.promotion.calls import promote, refusal
+from tests.rest.calls import by_key
 from tests.sample_channel import build_index, found
 from tests.threads import at_once, shared_database
 
+ALL = {"file_pattern": "*"}
 Meanwhile = Callable[[Callable[[], object]], None]
 
 
@@ -112,6 +114,31 @@ def test_promotion_that_can_be_neither_completed_nor_undone_delays_no_other(
         promotions.finish_abandoned()
     states = dict(Promotion.objects.values_list("pk", "state"))
     assert states == {first.pk: PromotionState.RUNNING, second.pk: PromotionState.DONE}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fault", [OperationalError("database or disk is full"), StoreError("down")], ids=repr)
+def test_promotion_that_can_not_be_undone_at_once_is_completed_later(
+    staging: Channel,
+    channel: Channel,
+    olga: User,
+    meanwhile: Meanwhile,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise fault
+
+    with monkeypatch.context() as patched:
+        meanwhile(fail)
+        patched.setattr(promotions, "_undo", fail)
+        answer = by_key(olga, "read", "upload").post("channels/demo/promotions", {"from": "staging", "filter": ALL})
+    assert (answer.status_code, answer.json()["state"]) == (202, PromotionState.RUNNING)
+    as_if_abandoned()
+    promotions.finish_abandoned()
+    assert Promotion.objects.get().state == PromotionState.DONE
+    assert not Reservation.objects.exists()
+    assert is_whole(channel)
 
 
 @pytest.mark.django_db
