@@ -49,10 +49,12 @@ for name in ("1.2.0", "1.3.1", "1.4.0"):
 WORDS = rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(LONG, key=len, reverse=True)))})(?!\w)"
 LENGTHEN = f"""
 import re
+from datetime import timedelta
 from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.db import transaction
 from django.db.models import CharField, JSONField, TextField
+from django.utils import timezone
 long, words, kinds = {LONG!r}, re.compile({WORDS!r}), (CharField, JSONField, TextField)
 
 def longer(value):
@@ -70,6 +72,10 @@ with transaction.atomic():
     Artifact.objects.filter(file_name__endswith='{BUILD}.conda').update(build='{BUILD}', size_bytes=10**12)
     for model in (Artifact, Package):
         model.objects.update(download_count=10**9)
+    Package.objects.update(updated_at=timezone.now() - timedelta(days=400))
+    Package.objects.filter(name='jupyter').update(latest_version='')
+    subdirs = [f'{{system}}-{{n:x<20}}' for system in ('linux', 'osx', 'win', 'zos') for n in range(2)]
+    Package.objects.filter(name='deno').update(subdirs=[long['linux-64'], *subdirs])
     for user in User.objects.all():
         address = str(user.pk) + long['mara@example.org'][1:]
         EmailAddress.objects.create(user=user, email=address, verified=True, primary=True)

@@ -1,4 +1,7 @@
-"""Every page on a phone, with the longest legal names: no sideways scrolling, and targets that a finger can hit."""
+"""Every page on a phone, with the longest legal names: no sideways scrolling, and targets that a finger can hit.
+
+Tables are also measured on wider screens, where they have columns.
+"""
 
 from collections.abc import Iterator
 
@@ -25,6 +28,13 @@ SMALL_TARGETS = """() => [...document.querySelectorAll(
   return [`${target.outerHTML.slice(0, 90)} has ${Math.round(width)} x ${Math.round(height)} px`];
 })"""
 OVERFLOW = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+# Tables that are wider than their card, in px.
+WIDE_TABLES = """() => [...document.querySelectorAll('.card table:not(.scroll *, .prose *)')].flatMap(table => {
+  const more = table.getBoundingClientRect().width - table.closest('.card').getBoundingClientRect().width;
+  return more > 0 ? [Math.round(more)] : [];
+})"""
+# The least widths at which a table has columns, and at which they are broad: see browse.css.
+TABLE_WIDTHS = (660, 1200, 1280)
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +50,19 @@ def extremes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 def test_no_page_of_the_longest_names_scrolls_sideways_or_has_a_small_target(extremes: LiveHub, visit: Visit) -> None:
     people = {who: visit(who, width=NARROW, of=extremes) for who in {who for who, _ in PAGES.values()}}
-    wide, small = {}, {}
+    wide: dict[tuple[str, int], object] = {}
+    small: dict[str, object] = {}
     for name, (who, path) in PAGES.items():
         page = people[who].open(path)
         if more := page.evaluate(OVERFLOW):
-            wide[name] = more
+            wide[name, NARROW] = more
         if found := page.evaluate(SMALL_TARGETS):
             small[name] = found
+        for width in TABLE_WIDTHS if page.locator(".card table").count() else ():
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.evaluate(OVERFLOW) or page.evaluate(WIDE_TABLES):
+                wide[name, width] = page.evaluate(OVERFLOW), page.evaluate(WIDE_TABLES)
+        page.set_viewport_size({"width": NARROW, "height": 900})
     assert wide == {}
     assert small == {}
 
