@@ -304,13 +304,9 @@ def _delete_unpatched_files(index: SubdirIndex) -> None:
 
 def shard_index(index: SubdirIndex, revision_3: Revision | None, relations: repodata.Relations) -> bytes:
     digests = dict(index.names.exclude(shard_sha256="").values_list("name", "shard_sha256"))
+    created_at = repodata.timestamp(datetime.now(UTC))
     return shards.shard_index(
-        index.platform,
-        digests,
-        created_at=repodata.timestamp(datetime.now(UTC)),
-        revision_3=revision_3,
-        relations=relations,
-        packages_url=f"../../../{index.platform}/" if index.label else "./",
+        index.platform, digests, created_at=created_at, revision_3=revision_3, relations=relations
     )
 
 

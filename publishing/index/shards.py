@@ -59,13 +59,12 @@ def shard_index(
     created_at: str,
     revision_3: Revision | None = None,
     relations: Relations = NO_RELATIONS,
-    packages_url: str = "./",
 ) -> bytes:
     """Build the shard index (CEP 16). `shards`: package name → SHA-256 of its shard in hex.
 
-    `packages_url`: the folder of the packages. Both URLs are relative, because absolute URLs would drop `/t/<key>/`.
+    Both URLs are relative, because absolute URLs would drop `/t/<key>/`.
     """
-    info = {"subdir": subdir, "base_url": packages_url, "shards_base_url": "./shards/", "created_at": created_at}
+    info = {"subdir": subdir, "base_url": "./", "shards_base_url": "./shards/", "created_at": created_at}
     content = {
         "version": 1,
         "info": info | channel_facts(revision_3, relations),

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.archives import SHARED_PACKAGES, make_conda
+from tests.archives import SHARED_PACKAGES
 from tests.clients.conftest import seconds_to_upload
-from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed, until_settled, upload
-from tests.clients.reader import Reader, ReadError, from_bucket
+from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed, until_settled
+from tests.clients.reader import Reader, from_bucket
 from tests.live import LiveHub, live_hub
 from tests.stores import S3Server, rclone_server
 
@@ -43,9 +43,6 @@ def test_folder_behind_any_web_server_is_a_channel(tmp_path: Path) -> None:
             assert set(reader.records()) == PATHS
             assert reader.solve(*SPECS) == SOLVED
             assert set(reader.install(*SPECS)) >= INSTALLED
-        assert Reader(f"{url}/demo/label/dev").install("demo")["share/dev"] == "dev"
-        with pytest.raises(ReadError, match="404"):
-            Reader(f"{url}/demo/label/dev", shards=False).install("demo")
 
 
 def test_new_channels_folder_is_a_channel_already(tmp_path: Path) -> None:
@@ -68,7 +65,6 @@ def test_bucket_is_a_channel(server: S3Server, tmp_path: Path) -> None:
         assert set(reader.records()) == PATHS
         assert reader.solve(*SPECS) == SOLVED
     assert set(reader.install(*SPECS)) >= INSTALLED
-    assert from_bucket(server, "demo/label/dev").install("demo")["share/dev"] == "dev"
 
 
 def check_reading_through(hub: LiveHub, key: str) -> None:
@@ -82,7 +78,6 @@ def fill(hub: LiveHub) -> str:
     hub.manage("createchannel", "demo", "--owner", "admin")
     key = hub.manage("createapikey", "admin", "--name", "test", "--scope", "read", "--scope", "upload")
     seconds_to_upload(hub, "demo", [SHARED_PACKAGES / path for path in sorted(PATHS)], key)
-    assert upload(hub, "demo?label=dev", make_conda(hub.data_dir, files={"share/dev": b"dev"}), key).status == 201
     until_settled(hub)
     for subdir, names in FILES.items():
         seconds_until_indexed(hub, "demo", subdir, names, key)

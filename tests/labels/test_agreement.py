@@ -205,11 +205,13 @@ def test_purge_of_a_channel_removes_its_labels_and_their_indexes(channel: Channe
     assert [model.objects.count() for model in models] == [0, 0, 0]
 
 
-def test_shard_index_of_a_label_leads_to_the_packages_of_the_channel(labeled: Artifact) -> None:
-    for folder, expected in (("demo", "./"), ("demo/label/dev", "../../../noarch/")):
+@pytest.mark.usefixtures("labeled")
+def test_index_of_a_label_has_its_packages_beside_it() -> None:
+    # mamba 2.8.1 downloads a package whose URL has `..`, and then fails.
+    for folder in ("demo", "demo/label/dev"):
         index = msgpack.unpackb(zstandard.decompress(read(f"{folder}/noarch/repodata_shards.msgpack.zst")))
-        assert index["info"]["base_url"] == expected
-    assert "base_url" not in in_index("demo/label/dev")["info"]
+        assert index["info"]["base_url"] == "./"
+        assert "base_url" not in in_index(folder)["info"]
 
 
 def test_promotion_of_new_files_leaves_the_indexes_of_labels_alone(
