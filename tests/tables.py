@@ -1,12 +1,17 @@
-"""Databases with the tables of an empty hub. Migrations take seconds, so one process of a test run makes each."""
+"""Databases with the tables of an empty hub. Migrations take seconds, so one process of a test run makes each.
+
+The file of SQLite stays in `build` for later runs, until the migrations change.
+"""
 
 import fcntl
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +19,9 @@ import psycopg
 
 from tests.environment import shared
 
-MANAGE = (sys.executable, str(Path(__file__).parent.parent / "manage.py"))
+ROOT = Path(__file__).parent.parent
+MANAGE = (sys.executable, str(ROOT / "manage.py"))
+OWN_IMPORT = re.compile(r"^from ((?:hub|channels_app|publishing)[\w.]*) import (\w+)", re.MULTILINE)
 # Variables that a hub reads: a live hub gets them from its test only.
 HUB_VARIABLES = ("HUB_", "AWS_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY")
 
@@ -22,10 +29,18 @@ HUB_VARIABLES = ("HUB_", "AWS_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY")
 @cache
 def in_sqlite() -> Path:
     """Return the file of a database with empty tables."""
-    folder = shared / "tables"
-    folder.mkdir(exist_ok=True)
+    folder = ROOT / "build" / "tables" / sha256(b"".join(map(Path.read_bytes, _sources()))).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
     _once(folder, lambda: _migrate(folder))
     return folder / "hub.sqlite3"
+
+
+def _sources() -> list[Path]:
+    """Return the migrations, our modules that they import, and the locked versions of libraries."""
+    migrations = sorted(ROOT.glob("*/migrations/*.py"))
+    names = {found.groups() for path in migrations for found in OWN_IMPORT.finditer(path.read_text())}
+    modules = [ROOT / f"{package.replace('.', '/')}/{name}.py" for package, name in sorted(names)]
+    return [*migrations, *filter(Path.exists, modules), ROOT / "requirements.txt"]
 
 
 @cache
