@@ -28,7 +28,7 @@ VERSIONS = ("1.0", "1.0.0", "1.0rc1", "1.9", "1.10", "2.0")
 SUBDIRS = ("noarch", "linux-64")
 LABELS = ("main", "dev", "pr-1")
 # A thousand take minutes.
-HISTORIES = int(os.environ.get("HISTORIES", "50"))
+HISTORIES = int(os.environ.get("HISTORIES", "20"))
 
 some = st.none() | st.integers(1, 4)
 days = st.none() | st.integers(1, 6)
