@@ -30,13 +30,16 @@ JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_build
 	tests/access tests/authentication
 COVERAGE_MIN := 98
 DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py
-SLOWEST_TEST := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute
+# Single tests of files that the services do run.
+COVERED_TESTS := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute \
+	$(addprefix tests/browser/test_journey.py::test_journey_,works_by_keyboard_alone works_without_javascript)
 COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
 	$(addprefix tests/access/test_,acts.py matrix.py) tests/authentication/test_path_key_routes.py \
 	tests/downloads/test_addresses.py tests/patches/test_agreement.py tests/promotion/test_store_traffic_live.py \
 	tests/uploads/test_unread_bodies.py \
 	tests/hub/test_long_numbers.py tests/hub/test_settings.py tests/rest/test_schemathesis.py tests/ui \
 	tests/site/test_well_known.py tests/webhooks/test_docs.py \
+	tests/retention/test_histories.py tests/verification/test_verification.py \
 	$(addprefix tests/hub/test_,library_internals.py private_files.py sentry.py) \
 	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py) \
 	$(addprefix tests/deploy/test_,deployment.py installing.py issued_secrets.py nginx_log.py) \
@@ -68,10 +71,10 @@ coverage: .venv/dev.installed ## Measure the coverage of the modules that judge 
 	$(BIN)/python -m coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
 	$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
 
-# The suite on the production services, then reads with the other two deliveries. It skips COVERED_BY_TEST,
-# which neither database nor queue can change, and SLOWEST_TEST.
+# The suite on the production services, then reads with the other two deliveries. It skips COVERED_BY_TEST
+# and COVERED_TESTS, which neither database nor queue can change.
 test-services: .venv/dev.installed ## Run the tests on PostgreSQL, Redis, nginx and SeaweedFS.
-	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) --deselect $(SLOWEST_TEST)
+	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) $(COVERED_TESTS:%=--deselect %)
 	$(MAKE) --jobs=2 --output-sync=target redirect stream
 
 redirect stream: .venv/dev.installed

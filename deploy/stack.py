@@ -140,7 +140,7 @@ def hub_settings(folder: Path, port: int) -> dict[str, str]:
 
 def hub_services(settings: Mapping[str, str], folder: Path, port: int) -> list[list[Service]]:
     """Return the hub's processes and nginx, which listens on `port`, in the groups in which they start."""
-    hub = partial(Service, environment=os.environ | settings, stop_s=STOP_S)
+    hub = partial(Service, environment=os.environ | settings | programs.CHECKED, stop_s=STOP_S)
     webs = free_port(), free_port()
     variables = {name: value for name, value in os.environ.items() if name.startswith("NGINX_")}
     return [

@@ -30,8 +30,6 @@ from hub.server.processes import Process, die_with_parent, end_by_interrupt, sto
 
 ADDRESS = f"{settings.HUB_HOST}:{settings.HUB_PORT}"
 PARTS = {"web": programs.web(ADDRESS), "worker": programs.worker(), "beat": programs.BEAT}
-# Celery's own variable. This command has run Django's checks, which take a quarter of a program's start.
-CHECKED = {"CELERY_SKIP_CHECKS": "true"}
 READY_S = 120
 # Longer than the web server's own deadline for open requests.
 STOP_S = settings.HUB_SHUTDOWN_S + 5
@@ -126,7 +124,7 @@ def start(command: list[str]) -> Process:
     return subprocess.Popen(  # nosec B603  # a command of ours, as a list
         [program, *command[1:]],
         cwd=settings.BASE_DIR,
-        env=os.environ | CHECKED,
+        env=os.environ | programs.CHECKED,
         start_new_session=True,
         preexec_fn=die_with_parent,
     )
