@@ -1,0 +1,43 @@
+"""Models, by noun. Import them from here."""
+
+from publishing.models.attestations import Attestation
+from publishing.models.index import Fragment, IndexedName, RetiredShard, SubdirIndex
+from publishing.models.jobs import FailedJob, Verification
+from publishing.models.notices import ChannelNotice, NoticeLevel
+from publishing.models.patches import Patch, PatchedName
+from publishing.models.promotion import (
+    PUBLISHED,
+    PromotedFile,
+    PromotedFileChange,
+    Promotion,
+    PromotionRule,
+    PromotionState,
+)
+from publishing.models.relations import ChannelRelations
+from publishing.models.trusted import Issuer, TrustedPublisher, UsedIdToken
+from publishing.models.uploads import Reservation
+
+__all__ = [
+    "PUBLISHED",
+    "Attestation",
+    "ChannelNotice",
+    "ChannelRelations",
+    "FailedJob",
+    "Fragment",
+    "IndexedName",
+    "Issuer",
+    "NoticeLevel",
+    "Patch",
+    "PatchedName",
+    "PromotedFile",
+    "PromotedFileChange",
+    "Promotion",
+    "PromotionRule",
+    "PromotionState",
+    "Reservation",
+    "RetiredShard",
+    "SubdirIndex",
+    "TrustedPublisher",
+    "UsedIdToken",
+    "Verification",
+]
