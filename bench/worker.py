@@ -93,7 +93,7 @@ def latency(hub: WebHub) -> Latency:
 
 @contextmanager
 def crowd(hub: WebHub, begun: bytes) -> Iterator[None]:
-    """Open connections that send `begun`, and then a byte now and then. They send nothing if it is empty."""
+    """Open connections that send `begun`, and then a byte now and then. Without `begun` they stay silent."""
     connections = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(CROWD)]
     is_over = False
 

@@ -1,4 +1,4 @@
-"""Client protocols: what each declares in its own file, and what the rest of the hub derives from that.
+"""Client protocols: their declarations, each in its own file, and the facts that the rest of the hub derives.
 
 The setting PROTOCOLS lists them. The first one with a command is recommended to clients that use a wrong address.
 """

@@ -29,7 +29,7 @@ IN_MEMORY = "file:channelhub?mode=memory&cache=shared"
 
 
 def pytest_collection_finish() -> None:
-    """Exempt what was imported and collected from garbage collection, and collect what tests leave less often."""
+    """Exempt imported modules and collected tests from garbage collection, which also runs less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)

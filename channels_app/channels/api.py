@@ -61,7 +61,7 @@ class ChannelChange(Body):
 
 
 class Policies(Body):
-    """The upload policies of a channel. They apply to every upload, whatever the role or key."""
+    """The upload policies of a channel. They apply to every upload, by every role and key."""
 
     allow_overwrite: bool
     allow_revision_3: bool = Field(description="Accept packages of repodata revision 3 (CEP 48).")

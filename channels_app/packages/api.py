@@ -256,7 +256,7 @@ def package_statistics(request: Request, channel: str, name: str) -> dict[str, A
 
 
 def readable_channel(request: Request, name: str) -> tuple[Channel, bool]:
-    """Return the channel, and whether lists include what was deleted, as on its pages."""
+    """Return the channel, and whether lists include deleted files, as on its pages."""
     channel = channel_for(request.auth, name, Permission.READ)
     return channel, Permission.DELETE in permissions(request.auth, channel)
 

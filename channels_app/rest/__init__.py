@@ -1,1 +1,1 @@
-"""The REST API: what all of its endpoints share. Each room declares its endpoints in its own `api.py`."""
+"""The REST API: the parts that all of its endpoints share. Each room declares its endpoints in its own `api.py`."""

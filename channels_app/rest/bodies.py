@@ -14,7 +14,7 @@ FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class Body(Schema):
-    """The body of a request. A misspelt member would change nothing, so unknown members are refused."""
+    """The body of a request. A misspelt member would have no effect, so unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid")
 

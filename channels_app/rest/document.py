@@ -139,6 +139,6 @@ def _error_responses() -> dict[str, Any]:
 
 
 def _sentence(lines: list[str]) -> str:
-    """Return what the first lines of modules say after their path."""
+    """Return the descriptions in the first lines of modules, after their paths."""
     texts = [line.rpartition("`: ")[2] for line in dict.fromkeys(lines)]
     return " ".join(text[:1].upper() + text[1:] for text in texts)

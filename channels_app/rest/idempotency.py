@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a repeated POST returns the response of the first one, and does nothing again.
+"""`Idempotency-Key`: a repeated POST returns the response of the first one, without a second effect.
 
 Source: the IETF draft draft-ietf-httpapi-idempotency-key-header. A key is one of its sender, for a day.
 """
@@ -53,7 +53,7 @@ def answer_once(
 
 
 def sender(actor: Actor) -> str:
-    """Name the credential, so that nobody gets a response of another one. Empty for anonymous requests."""
+    """Name the credential, so that no other one gets its response. Empty for anonymous requests."""
     if actor.key:
         return f"key {actor.key.pk}"
     if actor.token:

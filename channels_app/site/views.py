@@ -17,7 +17,7 @@ RECENT_PACKAGES = 5
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Show the hub's newest packages and how to sign in; for signed-in users first what is theirs."""
+    """Show the hub's newest packages and how to sign in; for signed-in users first their own channels and uploads."""
     actor = actors.actor(request)
     context = {
         "recent": queries.recent_packages(actor, RECENT_PACKAGES),

@@ -20,7 +20,7 @@ def stated_id(text: str) -> int:
 
 
 def found_or_404(find: Callable[[int], Row], text: str) -> Row:
-    """Return what `find` returns for the id in `text`. Raise Http404 if it raises HubError."""
+    """Return the result of `find` for the id in `text`. Raise Http404 if it raises HubError."""
     try:
         return find(stated_id(text))
     except HubError:

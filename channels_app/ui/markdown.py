@@ -134,7 +134,7 @@ def _image(address: str, text: str, *, is_linked: bool) -> str:
 
 
 def _render_html(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-    """Render HTML with its known tags. What it may do is decided by nh3 afterwards."""
+    """Render HTML with its known tags. nh3 decides afterwards which of them stay."""
     token = tokens[index]
     links = int(token.meta.get("is_linked", False))
 

@@ -49,7 +49,7 @@ def of_hub(request: HttpRequest) -> HttpResponse:
 def _edited(
     request: HttpRequest, actor: Actor, channel: Channel | None, form_class: type[NoticeForm]
 ) -> HttpResponse | dict[str, Any]:
-    """Apply the posted action, and return a redirect. Return the context of the page if there is nothing to apply."""
+    """Apply the posted action, and return a redirect. Return the context of the page without such an action."""
     edited = _notice(channel, request.GET["edit"]) if "edit" in request.GET else None
     action = request.POST.get("action", "") if request.method == "POST" else ""
     if action == "remove":

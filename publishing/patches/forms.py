@@ -151,7 +151,7 @@ class ImportForm(forms.Form):
 
 
 def _initial(patch: Patch) -> dict[str, Any]:
-    """Return what the form shows of a rule."""
+    """Return the initial values of the form for a rule."""
     changes = patch.changes
     conditions = {"title": patch.title, "version": patch.version, "build": patch.build}
     lists = {"names": ", ".join(patch.names), "subdirs": ", ".join(patch.subdirs)}

@@ -147,7 +147,7 @@ def _growth_bytes(row: Artifact, changes: tuple[Changes, ...]) -> int:
 
 
 def _shown_record(row: Artifact, changes: tuple[Changes, ...]) -> dict[str, Any]:
-    """Return the record with what patches change beside it."""
+    """Return the record with the changes by patches beside it."""
     patched = patching.patched(row, changes)
     beside = {"run_exports": patched.run_exports, "removed": patching.is_removed(changes)}
     return repodata.record(patched) | beside

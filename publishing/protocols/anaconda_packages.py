@@ -1,4 +1,4 @@
-"""The anaconda protocol's users, packages, releases and files: what its clients read and remove.
+"""The anaconda protocol's users, packages, releases and files, which its clients read and remove.
 
 Source: anaconda/anaconda-client, binstar_client/__init__.py; each command is a module of binstar_client/commands.
 """

@@ -1,4 +1,4 @@
-"""Answers to the commands of quetz-client in quetz's JSON, and refusals of what a key may not do.
+"""Answers to the commands of quetz-client in quetz's JSON, and refusals of acts that a key may not do.
 
 Source: mamba-org/quetz, quetz/rest_models.py. Lists with `is_paged` have `pagination` and `result`; others are refused
 if they are long. Values that the hub does not have or show are null.

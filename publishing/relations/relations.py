@@ -53,7 +53,7 @@ def change(*, actor: Actor, channel: Channel, base: str = "", overrides: str = "
 
 
 def refresh_all() -> None:
-    """Update what the index files list, after changes of related channels."""
+    """Update the channels that the index files list, after changes of related channels."""
     found = graph()
     for relations in ChannelRelations.objects.select_related("channel", *FIELDS).order_by("channel"):
         with transaction.atomic():
@@ -84,7 +84,7 @@ def problem_of(relations: ChannelRelations, found: Graph) -> str:
 
 
 def _refresh(relations: ChannelRelations, found: Graph) -> str:
-    """Store what is listed now, and mark the indexes stale if it differs. Return the problem, if there is one."""
+    """Store the listed channels, and mark the indexes stale if it differs. Return the problem, if there is one."""
     problem = problem_of(relations, found)
     named = {} if problem else {name: f"../{value}" for name, value in _named(relations).items() if value}
     if named != relations.listed:

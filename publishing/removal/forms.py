@@ -26,7 +26,7 @@ class YankForm(RestoreForm):
 
 
 class ReleaseForm(RestoreForm):
-    """A form that requires the typed name of what it changes, because the action is hard to undo."""
+    """A form that requires the typed name of the thing that it changes, because the action is hard to undo."""
 
     confirmation = forms.CharField(
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),

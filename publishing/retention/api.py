@@ -146,7 +146,7 @@ def get_retention_rule(request: Request, channel: str, rule_id: int) -> Retentio
 
 @router.put(RULE, response=RuleOutcome, openapi_extra=SESSION_ONLY | IF_MATCH)
 def change_retention_rule(request: Request, channel: str, rule_id: int, new: NewRule) -> dict[str, Any]:
-    """Replace the values of the rule. It still leaves alone what somebody has restored after it."""
+    """Replace the values of the rule. It still leaves alone the files that somebody has restored after it."""
     row = queries.rule_of(channel_for(request.auth, channel, Permission.MANAGE), rule_id)
     if new.dry_run:
         return _dry(request, row.channel, new.rule(rule_id))
@@ -167,7 +167,7 @@ def remove_retention_rule(request: Request, channel: str, rule_id: int) -> Statu
 
 @router.get("/channels/{channel}/retention-plan", response=RetentionPlan, url_name="retention-plan")
 def get_retention_plan(request: Request, channel: str) -> RetentionPlan:
-    """Return what the next night does by the saved rules, unless files or rules change before."""
+    """Return the changes of the next night by the saved rules, unless files or rules change before."""
     found, granted = decide(request.auth, channel, Permission.MANAGE)
     if Permission.READ not in granted:
         raise forbidden("scope_missing", "The plan lists files of the channel, which requires the scope 'read'.")

@@ -56,7 +56,7 @@ def changes_in_words(patch: Patch) -> Iterator[tuple[str, list[str]]]:
 
 @register.filter
 def keys_in_words(record: RecordChange) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield each key of a record that changes, with its values before and after; of lists only what differs."""
+    """Yield each key of a record that changes, with its values before and after; of lists only the differing items."""
     for key, (before, after) in sorted(record.keys.items()):
         if isinstance(before, list) and isinstance(after, list):
             yield key, _rest(before, after), _rest(after, before)

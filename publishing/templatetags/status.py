@@ -30,6 +30,6 @@ def behind(seconds: float) -> str:
 
 @register.inclusion_tag("status/problems.html")
 def hub_problems() -> dict[str, list[str]]:
-    """Show the numbers of what waits for an administrator, by a query for each kind."""
+    """Show the numbers of things that wait for an administrator, by a query for each kind."""
     counts = [(one, many, select().count()) for one, many, select in WAITING]
     return {"found": [f"{number:,} {one if number == 1 else many}" for one, many, number in counts if number]}

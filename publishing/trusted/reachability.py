@@ -9,7 +9,7 @@ LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal")
 
 
 def warning() -> str:
-    """Return what keeps CI services from publishing to this hub's address, with the remedy; "" if nothing does."""
+    """Return the reason that keeps CI services from publishing to this hub's address, with the remedy; else ""."""
     address = urlsplit(settings.HUB_PUBLIC_URL)
     if _is_local(address.hostname or ""):
         return (

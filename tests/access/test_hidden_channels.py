@@ -1,4 +1,4 @@
-"""Work for a hidden channel: it equals that for a missing one, so the time discloses nothing."""
+"""Work for a hidden channel: it equals that for a missing one, so the time discloses no channel."""
 
 from typing import Any
 

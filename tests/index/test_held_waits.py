@@ -36,7 +36,7 @@ def key(hub: LiveHub) -> str:
 
 @contextmanager
 def without_builds(hub: LiveHub) -> Iterator[None]:
-    """Stop the worker for a while, when it has nothing to do: in a transaction, it would block uploads."""
+    """Stop the worker for a while, when it is idle: in a transaction, it would block uploads."""
     until_settled(hub)
     signal_worker(hub, signal.SIGSTOP)
     try:

@@ -119,7 +119,7 @@ def test_files_agree_after_each_step_and_undo_gives_the_bytes_of_before(
 
 
 def take(channel: Channel, user: User, kind: str, value: Any) -> None:
-    """Take a step. Those that the state forbids change nothing."""
+    """Take a step. Those that the state forbids have no effect."""
     actor = Actor(user=user)
     try:
         match kind:
@@ -181,7 +181,7 @@ def check_agreement(channel: Channel) -> None:
 
 
 def read_by_rattler() -> dict[str, tuple[Any, ...]]:
-    """Return file name → what py-rattler reads of each record in repodata.json."""
+    """Return file name → the record in repodata.json as py-rattler reads it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "repodata.json")
         path.write_bytes(indexes.content("noarch/repodata.json"))

@@ -1,4 +1,4 @@
-"""Instructions in the shape of conda-forge's give what conda-index 0.13.0 gave, recorded by `bench.patches --save`."""
+"""Instructions shaped as conda-forge's give the records of conda-index 0.13.0, recorded by `bench.patches --save`."""
 
 import json
 from io import BytesIO

@@ -1,1 +1,1 @@
-"""Tests of the REST API: what its endpoints share, and each endpoint."""
+"""Tests of the REST API: the shared parts of its endpoints, and each endpoint."""

@@ -1,4 +1,4 @@
-"""Random histories of a channel with random rules: the dry run is exactly what the night does."""
+"""Random histories of a channel with random rules: the night makes exactly the changes of the dry run."""
 
 import os
 import random
@@ -143,7 +143,7 @@ class History:
             retention.remove(actor=self.actor, channel=self.channel, rule_id=row.pk)
 
     def night(self, nights: int) -> None:
-        """Let nights pass. Each does what the dry run shows, and touches no protected file."""
+        """Let nights pass. Each makes the changes of the dry run, and touches no protected file."""
         for _ in range(nights):
             protected = {str(each) for each in Artifact.objects.all() if is_protected(each)}
             by_hand = {str(each) for each in Artifact.objects.filter(removal="yanked").exclude(removed_by=None)}

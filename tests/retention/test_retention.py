@@ -1,4 +1,4 @@
-"""Retention rules of a channel: their changes, the dry run, the nightly run, and what people do in between."""
+"""Retention rules of a channel: their changes, the dry run, the nightly run, and acts of people in between."""
 
 from datetime import timedelta
 from typing import Any

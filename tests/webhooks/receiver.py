@@ -20,7 +20,7 @@ from channels_app.webhooks import webhooks
 
 @dataclass
 class Receiver:
-    """A server that answers each request with `status`, `headers` and `body`, and keeps what it received."""
+    """A server that answers each request with `status`, `headers` and `body`, and keeps the received requests."""
 
     host: str = ""
     status: int = 200

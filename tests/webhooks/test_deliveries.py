@@ -1,4 +1,4 @@
-"""Tests of deliveries: signed, once, in order, with back-off; a bad receiver harms nothing."""
+"""Tests of deliveries: signed, once, in order, with back-off; a bad receiver delays no other."""
 
 import base64
 import hashlib
