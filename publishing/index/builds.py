@@ -16,21 +16,19 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, Count, F, Max, Min, QuerySet, When
+from django.db.models import Case, F, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels_app.identifiers import MAIN_LABEL
-from channels_app.models import Artifact, Channel, Package
+from channels_app.models import Channel, Package
 from channels_app.webhooks import queue as webhook_queue
 from hub.celery import wake
 from hub.locks import try_lock
 from hub.observability import metrics
-from hub.storage import store
-from publishing.index import channel_files, fragments, marks, repodata, shards, writer
+from publishing.index import channel_files, fragments, marks, subdir_files, writer
 from publishing.index.marks import NAMES_AT_ONCE
-from publishing.index.repodata import Layout, Revision
-from publishing.models import ChannelRelations, IndexedName, SubdirIndex
+from publishing.models import IndexedName, SubdirIndex
 
 WHOLE_CHANNEL = ""
 BUILD = "publishing.tasks.build_stale_indexes"
@@ -218,11 +216,11 @@ def build(index: SubdirIndex, *, bound_s: float | None = None) -> None:
         else:
             made = fragments.remake(index, names, deadline)
             was_patched, index.is_patched = index.is_patched, writer.patched_names(index).exists()
-            _write_files(index)
+            subdir_files.write(index)
             webhook_queue.queue_events_of(index.channel)
     _finish(index, made, began)
     if index.subdir != WHOLE_CHANNEL and was_patched and not index.is_patched:
-        _delete_unpatched_files(index)
+        subdir_files.delete_unpatched(index)
 
 
 def stale_names(index: SubdirIndex) -> QuerySet[IndexedName]:
@@ -286,67 +284,3 @@ def _due_at(index: SubdirIndex, began: datetime) -> datetime:
         took_s = (now - began).total_seconds()
         pause_s = max(pause_s, min(WHOLE_CHANNEL_SHARE * took_s, WHOLE_CHANNEL_PAUSE_MAX_S))
     return now + timedelta(seconds=pause_s)
-
-
-def _write_files(index: SubdirIndex) -> None:
-    """Write every file of the subdir, the shard index first: all its shards are in the store already."""
-    revision_3, relations = revision_3_of(index), relations_of(index)
-    store().put(f"{index.folder}/{repodata.SHARD_INDEX}", shard_index(index, revision_3, relations))
-    for file_name, layout in layouts(index, revision_3, relations).items():
-        writer.write_json(index, f"{index.folder}/{file_name}", layout)
-
-
-def _delete_unpatched_files(index: SubdirIndex) -> None:
-    """Delete the files of unpatched records. From the end of the build on, repodata.json answers for them."""
-    for file_name in repodata.UNPATCHED_FILES:
-        store().delete(f"{index.folder}/{file_name}")
-
-
-def shard_index(index: SubdirIndex, revision_3: Revision | None, relations: repodata.Relations) -> bytes:
-    digests = dict(index.names.exclude(shard_sha256="").values_list("name", "shard_sha256"))
-    created_at = repodata.timestamp(datetime.now(UTC))
-    return shards.shard_index(
-        index.platform, digests, created_at=created_at, revision_3=revision_3, relations=relations
-    )
-
-
-def layouts(index: SubdirIndex, revision_3: Revision | None, relations: repodata.Relations) -> dict[str, Layout]:
-    """Return the layouts of a subdir's JSON files that consist of fragments, in the order of writing."""
-    found = {
-        repodata.REPODATA: repodata.repodata_layout(index.platform, revision_3, relations),
-        repodata.RUN_EXPORTS: repodata.run_exports_layout(index.platform),
-    }
-    if index.is_patched:
-        every_record = _revision_3(_of_revision_3(index))
-        layout = repodata.repodata_layout(index.platform, every_record, relations, is_unpatched=True)
-        found[repodata.FROM_PACKAGES] = layout
-    return found
-
-
-def relations_of(index: SubdirIndex) -> repodata.Relations:
-    """Return the relations that the index files list: those of the channel, relative to the URL of the label."""
-    found: repodata.Relations | None = (
-        ChannelRelations.objects.filter(channel=index.channel).values_list("listed", flat=True).first()
-    )
-    above = "../../" if index.label else ""
-    return {name: f"{above}{path}" for name, path in (found or repodata.NO_RELATIONS).items()}
-
-
-def revision_3_of(index: SubdirIndex) -> Revision | None:
-    """Return the index's summary of its revision-3 records, or None if there are none."""
-    found = _of_revision_3(index)
-    removed = writer.removed_by_patches(index) if index.is_patched and found.exists() else set()
-    if not removed:
-        return _revision_3(found)
-    listed = found.values_list("file_name", "indexed_timestamp").iterator()
-    times = [indexed_at for file_name, indexed_at in listed if file_name not in removed]
-    return Revision(len(times), min(times), max(times)) if times else None
-
-
-def _of_revision_3(index: SubdirIndex) -> QuerySet[Artifact]:
-    return fragments.artifacts_of(index).filter(revision=3, removal="", quarantine_reason="")
-
-
-def _revision_3(artifacts: QuerySet[Artifact]) -> Revision | None:
-    found = artifacts.aggregate(n=Count("pk"), oldest=Min("indexed_timestamp"), newest=Max("indexed_timestamp"))
-    return Revision(found["n"], found["oldest"], found["newest"]) if found["n"] else None

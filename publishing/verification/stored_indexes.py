@@ -25,7 +25,7 @@ from channels_app.models import Artifact, Channel, Label
 from hub import temporary
 from hub.locks import wait_for_lock
 from hub.storage import NotInStore, hashed, kept, store
-from publishing.index import builds, channel_files, fragments, notices_file, repodata, shards, writer
+from publishing.index import builds, channel_files, fragments, notices_file, repodata, shards, subdir_files, writer
 from publishing.index.spool import PARTS_AT_ONCE, Spool
 from publishing.models import IndexedName, SubdirIndex
 from publishing.verification.differences import Difference, DifferenceKind
@@ -191,9 +191,9 @@ def _different_files(row: SubdirIndex) -> Iterator[tuple[str, str]]:
         if notices != notices_file.content(row.channel):
             yield _key(row, repodata.NOTICES), _found(notices is None)
         return
-    facts = (builds.revision_3_of(row), builds.relations_of(row))
-    yield from _shard_index_faults(row, builds.shard_index(row, *facts))
-    for file_name, layout in builds.layouts(row, *facts).items():
+    facts = (subdir_files.revision_3_of(row), subdir_files.relations_of(row))
+    yield from _shard_index_faults(row, subdir_files.shard_index(row, *facts))
+    for file_name, layout in subdir_files.layouts(row, *facts).items():
         yield from _json_faults(row, file_name, layout)
     # If the ETags differ, the next build of the whole channel writes the file.
     if row.current_etag == row.etag:

@@ -216,7 +216,7 @@ def test_an_upload_during_a_build_is_in_the_next_one(channel: Channel, monkeypat
     assert len(read_json("noarch/repodata.json")["packages.conda"]) == 2
 
 
-@pytest.mark.parametrize("victim", ["_write_files", "_finish"])
+@pytest.mark.parametrize("victim", ["subdir_files.write", "builds._finish"])
 def test_a_build_that_dies_is_done_again(channel: Channel, monkeypatch: pytest.MonkeyPatch, victim: str) -> None:
     make_artifact(channel)
 
@@ -224,7 +224,7 @@ def test_a_build_that_dies_is_done_again(channel: Channel, monkeypatch: pytest.M
         raise StoreError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(builds, victim, die)
+        patch.setattr(f"publishing.index.{victim}", die)
         with pytest.raises(StoreError):
             build(channel)
     assert SubdirIndex.objects.get(subdir="noarch").built_revision == 0

@@ -19,7 +19,7 @@ from hub.locks import try_lock
 from hub.storage import StoreError, store
 from hub.storage.folder import FolderStore
 from publishing import tasks
-from publishing.index import builds, channel_files, fragments, turns
+from publishing.index import builds, channel_files, fragments, subdir_files, turns
 from publishing.index.turns import Turn
 from publishing.models import FailedJob, IndexedName, SubdirIndex
 from publishing.removal import removal
@@ -274,14 +274,14 @@ def test_name_that_changes_during_a_bounded_build_stays_stale(
     channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_artifact(channel, "lib")
-    original = builds._write_files
+    original = subdir_files.write
 
     def write(row: SubdirIndex) -> None:
         make_artifact(channel, "lib", "2.0")
-        monkeypatch.setattr(builds, "_write_files", original)
+        monkeypatch.setattr(subdir_files, "write", original)
         original(row)
 
-    monkeypatch.setattr(builds, "_write_files", write)
+    monkeypatch.setattr(subdir_files, "write", write)
     row = SubdirIndex.objects.get()
     builds.build_once(row.pk, bound_s=1)
     assert IndexedName.objects.get(index=row, changed__gt=1).made == 0
@@ -385,7 +385,7 @@ def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypa
     other = make_channel("other")
     make_artifact(other)
     broken = SubdirIndex.objects.get(channel=channel)
-    original = builds._write_files
+    original = subdir_files.write
 
     def write(row: SubdirIndex) -> None:
         if row.pk == broken.pk:
@@ -393,7 +393,7 @@ def test_build_that_fails_is_noted_and_stops_no_other(channel: Channel, monkeypa
         original(row)
 
     with monkeypatch.context() as patch:
-        patch.setattr(builds, "_write_files", write)
+        patch.setattr(subdir_files, "write", write)
         turns.work()
     assert listed(other)
     assert [(job.task, job.args) for job in FailedJob.objects.all()] == [(turns.FAILED_BUILD, [broken.pk])]
