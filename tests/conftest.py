@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
+from zlib import crc32
 
 import pytest
 from django.db import connection
 from django.test import override_settings
 from pytest_django import Settings
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from channels_app.models import Channel, User
 from channels_app.packages import download_counts
@@ -33,6 +36,19 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Files run whole in one process. Those of the browser run in two, which start its hub and Chromium once each."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return f"browser {crc32(file.encode()) % 2}" if file.startswith("tests/browser/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The readers of documents hold a batch of them at a time: their memory does not grow with a package's builds."""
 
+import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,15 @@ from publishing.verification import stored_indexes
 from tests.builders import make_artifact
 
 DOCUMENT_BYTES = 64 * KIB
+
+
+@pytest.fixture(autouse=True)
+def collected_as_in_production() -> Iterator[None]:
+    """Collect garbage as often as Python does by default."""
+    before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    yield
+    gc.set_threshold(*before)
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
