@@ -62,7 +62,7 @@ def lock_for_labels(channel: Channel, subdir: str) -> None:
 
 def is_in_use(index: SubdirIndex) -> bool:
     """Tell whether the index is that of the channel, or of a label that still exists."""
-    return SubdirIndex.objects.filter(IN_USE, pk=index.pk).exists()
+    return not index.label or Label.objects.filter(channel=index.channel_id, name=index.label).exists()
 
 
 def names_by_label(index: SubdirIndex, names: Sequence[str]) -> dict[str, list[str]]:
