@@ -34,14 +34,14 @@ DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py
 COVERED_TESTS := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_key_ids_cause_one_fetch_a_minute \
 	$(addprefix tests/browser/test_journey.py::test_journey_,works_by_keyboard_alone works_without_javascript)
 COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
-	$(addprefix tests/access/test_,acts.py matrix.py) tests/authentication/test_path_key_routes.py \
+	$(addprefix tests/access/test_,acts.py hidden_channels.py matrix.py) tests/authentication/test_path_key_routes.py \
 	tests/downloads/test_addresses.py tests/patches/test_agreement.py tests/promotion/test_store_traffic_live.py \
 	tests/uploads/test_unread_bodies.py \
 	tests/hub/test_long_numbers.py tests/hub/test_settings.py tests/rest/test_schemathesis.py tests/ui \
 	tests/site/test_well_known.py tests/webhooks/test_docs.py \
 	tests/retention/test_histories.py tests/verification/test_verification.py \
 	$(addprefix tests/hub/test_,library_internals.py private_files.py sentry.py) \
-	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py) \
+	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py visible_pages.py) \
 	$(addprefix tests/deploy/test_,deployment.py installing.py issued_secrets.py nginx_log.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
 	$(addprefix tests/clients/test_,anaconda.py attestations.py conda_build_packages.py oauth.py runhub.py) \
