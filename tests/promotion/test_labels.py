@@ -163,14 +163,19 @@ def test_killed_promotion_is_completed_in_its_label(
     assert not Reservation.objects.exists()
 
 
-def test_label_of_present_files_waits_for_a_second_person(
-    staging: Channel, channel: Channel, olga: User, max_: User
-) -> None:
+def requested_label(staging: Channel, channel: Channel, olga: User, max_: User) -> Promotion:
+    """Return Olga's request for the label `rc` of files that the channel has. Max may approve it."""
     promote(staging, channel, olga)
     for where in (staging, channel):
         make_member(where, max_, Role.MAINTAINER)
     rules.save(actor=Actor(user=olga), channel=channel, source="*", needs="upload", needs_approval=True)
-    promotion = promote(staging, channel, olga, label="rc")
+    return promote(staging, channel, olga, label="rc")
+
+
+def test_label_of_present_files_waits_for_a_second_person(
+    staging: Channel, channel: Channel, olga: User, max_: User
+) -> None:
+    promotion = requested_label(staging, channel, olga, max_)
     assert promotion.state == PromotionState.WAITING
     assert not Label.objects.exists()
     approvals.approve(actor=Actor(user=max_), promotion=promotion)
@@ -181,11 +186,7 @@ def test_file_that_is_purged_before_the_approval_is_copied(
     staging: Channel, channel: Channel, olga: User, max_: User
 ) -> None:
     """Its bytes were not copied: the request had found them in the channel."""
-    promote(staging, channel, olga)
-    for where in (staging, channel):
-        make_member(where, max_, Role.MAINTAINER)
-    rules.save(actor=Actor(user=olga), channel=channel, source="*", needs="upload", needs_approval=True)
-    promotion = promote(staging, channel, olga, label="rc")
+    promotion = requested_label(staging, channel, olga, max_)
     removal.delete(actor=Actor(user=olga), artifact=channel.artifacts.get(file_name=ALL[0]), reason="")
     channel.artifacts.filter(file_name=ALL[0]).update(removed_at=timezone.now() - timedelta(days=99))
     removal.purge_deleted()
