@@ -11,7 +11,6 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from channels_app.rate_limits.counters import LIMITS
 from tests.browser.sample_hub import fill_hub
 from tests.clients.plain import seconds_until
 from tests.live import LiveHub, live_hub
@@ -52,12 +51,16 @@ class Person:
 
 
 Visit = Callable[..., Person]
-# All tests of a worker come from one address and share a few users, whose channels and attempts no limit may end.
-SETTINGS = {
-    "HUB_DOWNLOAD_COUNT_S": "1",
-    "HUB_RATE_LIMITS": ",".join(f"{name}=100000" for name in LIMITS),
-    "HUB_SIGN_UP": "open",
-} | dict.fromkeys(("HUB_USER_CHANNELS", "HUB_USER_BYTES", "HUB_USER_PACKAGES_A_DAY", "HUB_USER_KEYS"), "0")
+UNLIMITED = ("HUB_USER_CHANNELS", "HUB_USER_BYTES", "HUB_USER_PACKAGES_A_DAY", "HUB_USER_KEYS")
+
+
+def shared_settings() -> dict[str, str]:
+    """Return settings without limits: all tests of a process come from one address and share a few users."""
+    from channels_app.rate_limits.counters import LIMITS  # needs Django's settings, which the screenshots lack
+
+    rate_limits = ",".join(f"{name}=100000" for name in LIMITS)
+    own = {"HUB_DOWNLOAD_COUNT_S": "1", "HUB_RATE_LIMITS": rate_limits, "HUB_SIGN_UP": "open"}
+    return own | dict.fromkeys(UNLIMITED, "0")
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +80,7 @@ def provider() -> Iterator[SignInProvider]:
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: SignInProvider) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("hub")
-    with live_hub(folder, **SETTINGS, HUB_INTERNAL_HOSTS=issuer.host, **provider.settings()) as hub:
+    with live_hub(folder, **shared_settings(), HUB_INTERNAL_HOSTS=issuer.host, **provider.settings()) as hub:
         make_people(hub)
         yield hub
 

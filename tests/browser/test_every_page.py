@@ -1,7 +1,9 @@
 """Tests of every page with axe-core and Lighthouse: light and dark, wide and narrow, and with hostile metadata."""
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +15,7 @@ from rattler_build import upload_package_to_prefix
 from tests.archives import make_conda
 from tests.browser.conftest import CHROMIUM, FLAGS, NODE_MODULES, Visit, needed
 from tests.browser.sample_hub import PAGES
-from tests.live import LiveHub
+from tests.live import ROOT, LiveHub
 
 LIGHTHOUSE_BAR = 95
 LIGHTHOUSE_S = 300
@@ -88,6 +90,11 @@ def test_every_page_reaches_the_lighthouse_scores(
     print(path, best)  # noqa: T201  a figure
     assert best.keys() == CATEGORIES
     assert {name: score for name, score in best.items() if score < LIGHTHOUSE_BAR} == {}
+
+
+def test_screenshots_begin_without_the_settings_of_tests() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run([sys.executable, "-c", "import tests.browser.screenshots"], env=environment, cwd=ROOT, check=True)
 
 
 def test_no_metadata_of_a_package_runs(hub: LiveHub, visit: Visit, tmp_path: Path) -> None:

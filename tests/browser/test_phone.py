@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from channels_app import identifiers
-from tests.browser.conftest import SETTINGS, Visit, make_people
+from tests.browser.conftest import Visit, make_people, shared_settings
 from tests.browser.extremes import BUILD, LONG, PAGES, lengthen
 from tests.browser.sample_hub import fill_hub
 from tests.browser.test_every_page import NARROW
@@ -41,7 +41,7 @@ TABLE_WIDTHS = (660, 1200, 1280)
 def extremes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     """Run a hub with the sample in its longest form."""
     folder = tmp_path_factory.mktemp("extremes")
-    with live_hub(folder, **SETTINGS) as hub:
+    with live_hub(folder, **shared_settings()) as hub:
         make_people(hub)
         fill_hub(hub, folder)
         lengthen(hub)
