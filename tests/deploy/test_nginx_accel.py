@@ -65,10 +65,11 @@ class ReceivedRequest(NamedTuple):
 
 
 class Server:
-    """A server that sends `answer` to every request and records the requests."""
+    """A server that sends `answer` to every request and records the requests. `first` are sent before it, once each."""
 
     def __init__(self) -> None:
         self.answer = SentResponse(200, {})
+        self.first: list[SentResponse] = []
         self.received: list[ReceivedRequest] = []
         self.port = 0
 
@@ -81,7 +82,7 @@ class Server:
 
             def answer(self) -> None:
                 this.received.append(ReceivedRequest(self.command, self.path, self.headers))
-                status, headers, body = this.answer
+                status, headers, body = this.first.pop(0) if this.first else this.answer
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -145,6 +146,7 @@ def world(servers: World, request: pytest.FixtureRequest) -> World:
     """Put the same file in the folder and in the store; nginx has not cached it."""
     servers.hub.received.clear()
     servers.store.received.clear()
+    servers.store.first.clear()
     servers.store.answer = SentResponse(
         200, {"ETag": '"md5"', "Last-Modified": "Fri, 01 May 2026 10:00:00 GMT"}, CONTENT
     )
@@ -319,6 +321,25 @@ def test_failing_store_gets_503_without_caching(world: World, status: int) -> No
     assert "ETag" not in answer.headers
     world.store.answer = SentResponse(200, {}, CONTENT)
     assert world.ask().body == CONTENT
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=10-19"}], ids=["whole", "range"])
+def test_single_failure_of_the_store_is_repeated(world: World, status: int, headers: dict[str, str]) -> None:
+    world.store.first.append(SentResponse(status, {"ETag": '"error"', "Content-Type": "text/xml"}, b"<Error/>"))
+    again, cached = world.ask(**headers), world.ask(**headers)
+    assert again.body == cached.body == (CONTENT[10:20] if headers else CONTENT)
+    assert again.status == cached.status == (206 if headers else 200)
+    for name, value in HUBS_HEADERS.items():
+        assert again.all(name) == [value]
+    assert world.ask(**headers).body == again.body
+    assert len(world.store.received) == 3
+
+
+def test_store_that_goes_on_failing_gets_two_requests(world: World) -> None:
+    world.store.answer = SentResponse(503, {})
+    assert world.ask().status == 503
+    assert len(world.store.received) == 2
 
 
 def test_a_store_that_is_not_there_is_503(world: World) -> None:
