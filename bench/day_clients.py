@@ -30,6 +30,7 @@ DELETE_EACH = 20
 LARGE_EACH = 10
 LARGE_BYTES = 1_000_000
 RATTLER_PAUSE_S = 5
+RATTLER_RETRIES = 3
 
 
 @dataclass
@@ -152,7 +153,7 @@ def delete(client: Client, name: str) -> None:
 
 
 def rattler_forever(client: Client) -> None:
-    """Read all records with py-rattler and cold caches. It has its own retries."""
+    """Read all records with py-rattler, the retries of pixi, and cold caches."""
     while not client.is_over.wait(RATTLER_PAUSE_S):
         begun = time.monotonic()
         try:
@@ -165,7 +166,8 @@ def rattler_forever(client: Client) -> None:
 
 
 def records_by_rattler(client: Client) -> frozenset[str]:
-    records = Reader(f"{client.hub.url}/{CHANNEL}", {"BearerToken": client.key}).records()
+    reader = Reader(f"{client.hub.url}/{CHANNEL}", {"BearerToken": client.key}, retries=RATTLER_RETRIES)
+    records = reader.records()
     return frozenset(record["name"] for record in records.values())
 
 

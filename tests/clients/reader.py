@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rattler import Channel, Client, Gateway, RepoDataRecord, SourceConfig, Subdir, VirtualPackage, install, solve
-from rattler.networking import AuthenticationMiddleware, S3Middleware
+from rattler.networking import AuthenticationMiddleware, RetryMiddleware, S3Middleware
 from rattler.networking.middleware import S3Config
 from rattler.sigstore import TrustedRoot, VerificationPolicy, verify_attestation
 
@@ -30,7 +30,10 @@ class ReadError(Exception):
 
 @dataclass(frozen=True)
 class Reader:
-    """Options to read a channel. `credential` has the form of rattler's auth file: {"BearerToken": "…"}."""
+    """Options to read a channel. `credential` has the form of rattler's auth file: {"BearerToken": "…"}.
+
+    `retries`: how often it repeats a request after an error of the server or the connection. pixi does 3 times.
+    """
 
     channel: str
     credential: Any = None
@@ -38,6 +41,7 @@ class Reader:
     zstd: bool = True
     s3: dict[str, str] = field(default_factory=dict)
     netrc_key: str = ""
+    retries: int = 0
 
     def records(self) -> dict[str, Any]:
         """Return path → record for every record of the channel. Paths are relative to the channel's URL."""
@@ -110,7 +114,8 @@ class _Child:
     def __init__(self, reader: Reader, folder: Path) -> None:
         self.folder = folder
         self.channel = Channel(reader.channel)
-        self.client = Client([AuthenticationMiddleware(), S3Middleware(_s3_config(reader.s3))])
+        retry = RetryMiddleware(max_retries=reader.retries)
+        self.client = Client([retry, AuthenticationMiddleware(), S3Middleware(_s3_config(reader.s3))])
         config = SourceConfig(sharded_enabled=reader.shards, zstd_enabled=reader.zstd)
         self.gateway = Gateway(cache_dir=folder / "repodata", default_config=config, client=self.client)
 
