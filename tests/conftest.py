@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ from tests import tables
 from tests.builders import make_channel, make_user
 from tests.sample_channel import fill_channel
 
+# Live hub → the files that share it.
+SHARED_HUBS = {
+    "browser": r"tests/browser/.+",
+    "clients": r"tests/clients/test_(anaconda|artifactory|conda_build_packages|labels|many_uploads|notices|patches|"
+    r"quetz|rattler|reading|stack|uploading)\.py",
+}
 IN_MEMORY = "file:channelhub?mode=memory&cache=shared"
 
 
@@ -39,11 +46,12 @@ def pytest_collection_finish() -> None:
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Files run whole in one process. Those of the browser run in two, which start its hub and Chromium once each."""
+    """Files run whole in one process. Those that share a live hub run in two, which start it once each."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return f"browser {crc32(file.encode()) % 2}" if file.startswith("tests/browser/") else file
+        hub = next((hub for hub, files in SHARED_HUBS.items() if re.fullmatch(files, file)), "")
+        return f"{hub} {crc32(file.encode()) % 2}" if hub else file
 
 
 @pytest.hookimpl(optionalhook=True)

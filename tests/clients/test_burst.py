@@ -9,7 +9,7 @@ from hub.queue import queues
 from tests.clients.conftest import Figure
 from tests.live import live_hub
 
-CHANGES = 1500
+CHANGES = 1000
 BOUND_S = 90
 # The limits of the queue index and of the two other queues.
 WAITING_MAX = queues.MAX_WAITING["index"] + 2 * queues.MOST_OF_OTHERS

@@ -16,6 +16,7 @@ from tests.clients.plain import ask, seconds_until_indexed
 from tests.clients.reader import Reader
 from tests.clients.test_store import FILES, INSTALLED, PATHS, SPECS, fill, is_redirected
 from tests.live import LiveHub, live_hub, own_services
+from tests.stack import DELIVERY
 from tests.stores import S3Server, seaweed_server
 
 LATER = "dummy-b-0.1.0-hb0f4dca_0.conda"
@@ -62,6 +63,7 @@ def test_everything_is_lost_and_comes_back(hub: LiveHub, tmp_path: Path, figure:
         hub.manage("restore", str(backup))
 
 
+@pytest.mark.skipif(not DELIVERY, reason="make test-services moves the store of PostgreSQL's hub")
 def test_a_folder_moves_into_a_bucket_and_back(hub: LiveHub, seaweed: S3Server, tmp_path: Path) -> None:
     key = fill(hub)
     bucket = seaweed.with_new_bucket().environment()

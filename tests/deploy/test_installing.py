@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 ROOT = Path(__file__).parents[2]
 LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
 # The pips of Python 3.11.0's ensurepip and of Debian 12, and the newest one.
-PIPS = {"pip==22.3": "dev", "pip==23.0.1": "run", "pip": "run"}
+PIPS = {"pip==22.3": "run", "pip==23.0.1": "run", "pip": "dev"}
 INSTALL_S = 900
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
