@@ -1,7 +1,7 @@
 """Models, by noun. Import them from here."""
 
 from channels_app.models.audit import AuditEvent, Letter, Outgoing
-from channels_app.models.channels import Channel, PendingName, ReservedName
+from channels_app.models.channels import Channel, ChannelKind, PendingName, ReservedName
 from channels_app.models.keys import AccessRevision, ApiKey, KeyKind
 from channels_app.models.labels import Label
 from channels_app.models.limits import RateCount, Usage
@@ -28,6 +28,7 @@ __all__ = [
     "Artifact",
     "AuditEvent",
     "Channel",
+    "ChannelKind",
     "DailyDownloads",
     "DeliveryState",
     "IdempotentReply",

@@ -8,11 +8,22 @@ from channels_app import identifiers
 from channels_app.models.users import User
 
 
+class ChannelKind(models.TextChoices):
+    """Where the packages of a channel come from."""
+
+    PACKAGES = "packages", "own packages"
+    UPSTREAM = "upstream", "another channel's URL"
+    VIRTUAL = "virtual", "other channels of this hub"
+
+
 class Channel(models.Model):
     """A conda channel: `https://host/<name>`."""
 
     name = models.CharField(max_length=identifiers.CHANNEL_MAX_CHARACTERS, unique=True)
     description = models.CharField(max_length=500, blank=True)
+    kind = models.CharField(
+        max_length=8, choices=ChannelKind, default=ChannelKind.PACKAGES, db_default=ChannelKind.PACKAGES, editable=False
+    )
     is_private = models.BooleanField(default=True)
     allow_overwrite = models.BooleanField(
         default=False, help_text="Uploads with force=true may replace a file by other bytes."
