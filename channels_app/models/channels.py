@@ -9,7 +9,7 @@ from channels_app.models.users import User
 
 
 class ChannelKind(models.TextChoices):
-    """Where the packages of a channel come from."""
+    """Sources of a channel's packages."""
 
     PACKAGES = "packages", "own packages"
     UPSTREAM = "upstream", "another channel's URL"
