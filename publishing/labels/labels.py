@@ -17,7 +17,7 @@ from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Label, Removal
 from channels_app.packages import packages
 from channels_app.packages.queries import HEAVY
-from hub.errors import conflict, unprocessable
+from hub.errors import HubError, conflict, unprocessable
 from publishing.index import builds
 from publishing.labels import queries
 from publishing.labels.names import checked
@@ -55,7 +55,11 @@ def check_room(channel: Channel, names: Collection[str]) -> None:
     """Raise HubError 409 if the channel would have more than 1,000 labels with those of `names` that it lacks."""
     missing = _missing(channel, names)
     if missing and queries.of_channel(channel).count() + len(missing) > LABELS_MAX:
-        raise conflict("labels_limit", f"'{channel}' can have {LABELS_MAX:,} labels at most. Delete one.")
+        raise limit_reached(channel.name)
+
+
+def limit_reached(channel: str) -> HubError:
+    return conflict("labels_limit", f"'{channel}' can have {LABELS_MAX:,} labels at most. Delete one.")
 
 
 @transaction.atomic

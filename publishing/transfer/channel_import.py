@@ -26,7 +26,14 @@ from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
 from publishing.transfer import import_indexes
 from publishing.transfer.import_indexes import OldIndex, Subdirs, copied_from_store
-from publishing.transfer.import_records import YANKED, CheckedPackage, ImportOutcome, Records, recording
+from publishing.transfer.import_records import (
+    YANKED,
+    CheckedPackage,
+    ImportOutcome,
+    Records,
+    can_be_a_package,
+    recording,
+)
 from publishing.uploads import upload
 from publishing.uploads.values import Upload
 from publishing.verification.inventory import Inventory, inventory_of
@@ -158,5 +165,7 @@ def _missing_files(channel: Channel, subdir: str, old: OldIndex) -> Iterator[Imp
     known = set(Artifact.objects.filter(channel=channel, subdir=subdir).values_list("file_name", flat=True))
     for file_name in sorted(old.records.keys() - known):
         key = f"{channel}/{subdir}/{file_name}"
-        if not store().stat(key):
+        if not can_be_a_package(file_name):
+            yield ImportOutcome(key, "The old index lists it, and no package can have this name.")
+        elif not store().stat(key):
             yield ImportOutcome(key, "The old index lists it, and it is not in the store.")

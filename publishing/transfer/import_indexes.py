@@ -25,6 +25,8 @@ from publishing.verification.differences import place_of
 from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE
 
 Subdirs = Mapping[str, Collection[str]]  # label → the subdirs of its old indexes
+# The errors of reading a JSON document that has not the form of an index.
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
 
 
 class OldRecord(NamedTuple):
@@ -64,7 +66,8 @@ def package_counts(name: str) -> dict[str, int]:
 def labeled_subdirs(name: str) -> Subdirs:
     """Return the labels that have an index below the folder `name`, with its subdirs.
 
-    Raise HubError 422 for a folder whose name is no label: its files would appear in the channel's own index.
+    Raise HubError 422 for a folder whose name is no label: its files would appear in the channel's own index. Raise 409
+    for more labels than a channel can have.
     """
     found: dict[str, set[str]] = defaultdict(set)
     for key in store().list(f"{name}/label/"):
@@ -73,6 +76,8 @@ def labeled_subdirs(name: str) -> Subdirs:
             found[label].add(subdir)
     for label in sorted(found):
         _check_label(name, label)
+    if len(found) > labels.LABELS_MAX:
+        raise labels.limit_reached(name)
     return found
 
 
@@ -99,13 +104,13 @@ def read(name: str, subdir: str, found: Subdirs) -> OldIndex:
     """
     old = OldIndex()
     own, *others = _folders(name, subdir, found)
-    with suppress(ValueError, TypeError, AttributeError):
+    with suppress(*UNREADABLE):
         old.add(MAIN_LABEL, *_content(own))
     for folder in others:
         label = place_of(f"{folder}/")[0]
         try:
             old.add(label, *_content(folder))
-        except (ValueError, TypeError, AttributeError):
+        except UNREADABLE:
             raise unprocessable(
                 "bad_index",
                 f"{folder}/{OLD_REPODATA} can't be read, so the files of the label '{label}' are unknown. Remove the "

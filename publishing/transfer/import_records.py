@@ -99,7 +99,7 @@ class Records:
         known = set(self._artifacts(names).values_list("file_name", flat=True))
         unknown = [name for name in names if name not in known]
         with self._write_turn():
-            self._reserve([name for name in unknown if _can_be_a_package(name)])
+            self._reserve([name for name in unknown if can_be_a_package(name)])
         self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
 
@@ -246,7 +246,7 @@ class Records:
         return [(each.file_name.lower(), each.token, each.sha256) for each in found]
 
 
-def _can_be_a_package(file_name: str) -> bool:
+def can_be_a_package(file_name: str) -> bool:
     """Tell whether a package can have this file name. The checks refuse all others."""
     try:
         parse_file_name(file_name)

@@ -21,6 +21,8 @@ from tests.sample_channel import found, publish, read
 from tests.transfer.test_channel_import import run
 
 pytestmark = pytest.mark.django_db
+HOSTILE_NAMES = ["../../else/noarch/a-1-0.conda", "a\0-1-0.conda", "a\n-1-0.conda", "", "a" * 5000 + "-1-0.conda"]
+NO_INDEXES = [b"", b"[]", b"[" * 5000, b'{"v3": [5]}', b'{"packages": {"a": NaN}}', b'{"removed": 5}']
 EXPECTED = {"both": {"main", "rc"}, "dev": {"dev"}, "gone": {"rc"}, "lib": {"main"}}
 
 
@@ -131,7 +133,8 @@ def test_more_labels_than_a_channel_can_have_stop_the_import_before_its_first_ro
     monkeypatch.setattr(labels, "LABELS_MAX", 1)
     with pytest.raises(CommandError, match="'demo' can have 1 labels at most"):
         run("demo", "--owner", "olga")
-    assert not Artifact.objects.exists()
+    assert not Channel.objects.exists()
+    assert not [key for key in store().list("demo/") if key.endswith(OLD_REPODATA)]
 
 
 def test_unreadable_index_of_a_label_stops_the_import_of_its_subdir(olga: User, tmp_path: Path) -> None:
@@ -153,3 +156,27 @@ def test_label_of_an_index_without_packages_of_the_hub_is_kept_apart_from_main(o
     store().put("demo/label/rc/noarch/repodata.json", listed)
     run("demo", "--owner", "olga")
     assert all_labels() == {"lib": {"rc"}, "app": {"main"}}
+
+
+@pytest.mark.parametrize("folder", ["demo/noarch", "demo/label/rc/noarch"])
+def test_names_in_an_index_that_no_package_can_have_are_reported(olga: User, tmp_path: Path, folder: str) -> None:
+    make_channel(owner=olga)
+    for subdir, name in (("noarch", "lib"), ("osx-64", "app")):
+        store().put(f"demo/{subdir}/{name}-1.0-0.conda", make_conda(tmp_path, name=name, subdir=subdir))
+    store().put(f"{folder}/repodata.json", json.dumps({"packages": {key: {} for key in HOSTILE_NAMES}}).encode())
+    code, lines = run("demo", "--owner", "olga")
+    assert (code, lines[-1]) == (1, "demo: imported: 2, not imported: 5, yanked: 0.")
+    assert sum("no package can have this name" in line for line in lines) == len(HOSTILE_NAMES)
+
+
+@pytest.mark.parametrize("index", NO_INDEXES)
+def test_index_of_another_form_is_unreadable(olga: User, tmp_path: Path, index: bytes) -> None:
+    store().put("demo/noarch/lib-1.0-0.conda", make_conda(tmp_path, name="lib"))
+    store().put("demo/label/rc/noarch/repodata.json", index)
+    with pytest.raises(CommandError, match="so the files of the label 'rc' are unknown"):
+        run("demo", "--owner", "olga")
+    for key in [key for key in store().list("demo/") if "/label/" in key]:
+        store().delete(key)
+    store().put("demo/noarch/repodata.json", index)
+    assert run("demo", "--owner", "olga")[0] == 0
+    assert all_labels() == {"lib": {"main"}}
