@@ -24,13 +24,13 @@ from hub.errors import forbidden
 from publishing.labels import artifact_labels, edits, labels, queries
 from publishing.labels.artifact_labels import Changes
 from publishing.labels.edits import Edit
-from publishing.labels.names import LABELS_AT_ONCE
+from publishing.labels.names import FILE_LABELS_MAX
 from publishing.removal.api import ARTIFACT, Selection, artifact_of
 
 router = Router(tags=["Labels"])
 LABELS = "/channels/{channel}/labels"
 LABEL = f"{LABELS}/{{label}}"
-Names = Annotated[list[str], Field(max_length=LABELS_AT_ONCE)]
+Names = Annotated[list[str], Field(max_length=FILE_LABELS_MAX)]
 
 # A LabelEdit as JSON schema.
 ONE_KIND: Any = [

@@ -23,6 +23,7 @@ from hub.errors import conflict
 from publishing.index import builds
 from publishing.labels import edits, labels, queries
 from publishing.labels.edits import Edit, Names
+from publishing.labels.names import FILE_LABELS_MAX
 from publishing.labels.queries import Labeled
 from publishing.removal import removal
 
@@ -57,9 +58,9 @@ def edit_selection(
 ) -> Changes:
     """Edit the labels of the files of `selection`, with one index change for each label and subdir.
 
-    Labels that don't exist are created. Return the changes. Raise HubError 409 if a file would have no label, or
-    if `expected` is the fingerprint of another state. Raise 403 if the actor may not do that, and 422 for more than
-    500 files.
+    Labels that don't exist are created. Return the changes. Raise HubError 409 if a file would have no label or
+    more than 50, or if `expected` is the fingerprint of another state. Raise 403 if the actor may not do that, and 422
+    for more than 500 files.
     """
     locked = lock_channel(actor, channel, edit.permission)
     files = labeled_files(selection.select_for_update(of=("self",), no_key=True))
@@ -82,6 +83,14 @@ def planned(*, actor: Actor, channel: Channel, selection: QuerySet[Artifact], ed
     if changes:
         labels.check_room(channel, edit.new)
     return Plan(changes, fingerprint(files))
+
+
+def check_room(artifact: Artifact, before: Names, after: Names) -> None:
+    """Raise HubError 409 if the file would get labels beyond the 50 that it can have."""
+    if len(after) > FILE_LABELS_MAX and after - before:
+        raise conflict(
+            "labels_limit", f"{artifact.path} can have {FILE_LABELS_MAX} labels at most. Remove one from the file."
+        )
 
 
 def fingerprint(files: Labels) -> str:
@@ -160,6 +169,7 @@ def _check(actor: Actor, channel: Channel, changes: Changes) -> None:
                 f"{artifact.path} has no other label than {_listed(old)}. Give it another label first, or yank or "
                 "delete it.",
             )
+        check_room(artifact, old, new)
 
 
 def _apply(actor: Actor, channel: Channel, changes: Changes, *, created: Sequence[str]) -> None:

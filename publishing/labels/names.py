@@ -8,8 +8,8 @@ from channels_app.identifiers import LABEL, LABEL_MAX_CHARACTERS
 from hub.errors import unprocessable
 from publishing.wording import QUOTE_MAX_CHARACTERS
 
-# Of one upload or change.
-LABELS_AT_ONCE = 50
+# Labels of a file, and so of one upload or change. Each has an index to build, and lists of files name all of them.
+FILE_LABELS_MAX = 50
 
 
 def parsed(values: Iterable[str]) -> tuple[str, ...]:
@@ -18,8 +18,10 @@ def parsed(values: Iterable[str]) -> tuple[str, ...]:
     Capitals become lower case, as in anaconda-client's `move`.
     """
     found = {name.strip().lower(): None for value in values for name in value.split(",") if name.strip()}
-    if len(found) > LABELS_AT_ONCE:
-        raise unprocessable("too_many_labels", f"Found {len(found)} labels; expected at most {LABELS_AT_ONCE} at once.")
+    if len(found) > FILE_LABELS_MAX:
+        raise unprocessable(
+            "too_many_labels", f"Found {len(found)} labels; expected at most {FILE_LABELS_MAX} at once."
+        )
     return tuple(checked(name) for name in found)
 
 

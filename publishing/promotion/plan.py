@@ -4,20 +4,22 @@ A promotion is an upload whose bytes are in the store already, so it obeys every
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from channels_app.access.permissions import Actor, Permission, check_name, check_still_allowed, permissions
 from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Removal
-from channels_app.packages.queries import HEAVY, labeled
+from channels_app.packages.queries import HEAVY
 from hub.errors import HubError, conflict, forbidden, too_large, unprocessable
 from hub.http.request_body import ReceivedFile
 from hub.sizes import human_size
 from publishing.archive.reader import PackageInfo
 from publishing.attestations import promoted
 from publishing.index import active_patches, patching
+from publishing.labels import artifact_labels, queries
+from publishing.labels.edits import Names
 from publishing.models import PUBLISHED
 from publishing.models import PromotedFileChange as Change
 from publishing.promotion import rules
@@ -99,7 +101,7 @@ def plan(wanted: Wanted, artifacts: Sequence[Artifact], *, locked: bool = False)
         lasting=promoted.with_lasting(artifacts, wanted.target),
         keeps_attestations=rule is not None and rule.keeps_attestations,
         has_rule=rule is not None,
-        labeled=_labeled(wanted, existing.values()),
+        labels=queries.names_of(existing.values()),
     )
     return [_planned(wanted, artifact, existing.get(_place(artifact)), checks) for artifact in artifacts]
 
@@ -126,14 +128,14 @@ def fingerprint(planned: Sequence[PlannedFile]) -> str:
 class _Checks:
     """The facts about all files that their checks need.
 
-    `lasting`: ids of those with an attestation that holds. `labeled`: ids of those of the target that have the label.
+    `lasting`: ids of those with an attestation that holds. `labels`: id → labels, of those of the target.
     """
 
     refused_names: Mapping[str, HubError]
     lasting: set[int]
     keeps_attestations: bool
     has_rule: bool
-    labeled: set[int]
+    labels: Mapping[int, Names]
 
     def lacks_attestation(self, artifact: Artifact) -> bool:
         """Tell whether the artifact arrives in the target without an attestation that counts there.
@@ -155,7 +157,7 @@ def _planned(wanted: Wanted, artifact: Artifact, existing: Artifact | None, chec
         if refusal := checks.refused_names.get(artifact.package.name):
             raise refusal
         _check_file(wanted.target, artifact)
-        change = _change(wanted, artifact, existing, checks.labeled)
+        change = _change(wanted, artifact, existing, checks.labels)
         is_published = change in PUBLISHED
         if wanted.target.require_attestation and is_published and checks.lacks_attestation(artifact):
             raise _not_attested(wanted, artifact)
@@ -174,7 +176,7 @@ def _check_file(target: Channel, artifact: Artifact) -> None:
         )
 
 
-def _change(wanted: Wanted, artifact: Artifact, existing: Artifact | None, labeled: Collection[int]) -> Change:
+def _change(wanted: Wanted, artifact: Artifact, existing: Artifact | None, labels: Mapping[int, Names]) -> Change:
     if existing is None:
         return Change.NEW
     if check_duplicate(_as_upload(wanted, artifact), existing, may_replace=wanted.replaces):
@@ -182,14 +184,10 @@ def _change(wanted: Wanted, artifact: Artifact, existing: Artifact | None, label
             raise conflict("yanked", f"{existing} is yanked. Restore it there instead.")
         if existing.quarantine_reason:
             raise conflict("quarantined", f"{existing} is quarantined. Upload the file there again.")
-        return Change.UNCHANGED if existing.pk in labeled else Change.LABELED
+        before = labels[existing.pk]
+        artifact_labels.check_room(existing, before, before | {wanted.label})
+        return Change.UNCHANGED if wanted.label in before else Change.LABELED
     return Change.RESTORED if existing.sha256 == artifact.sha256 else Change.REPLACED
-
-
-def _labeled(wanted: Wanted, existing: Iterable[Artifact]) -> set[int]:
-    """Return the ids of those artifacts of the target that have the wanted label."""
-    found = Artifact.objects.filter(labeled(wanted.target, wanted.label), pk__in=[artifact.pk for artifact in existing])
-    return set(found.values_list("pk", flat=True))
 
 
 def _refused_names(wanted: Wanted, names: Iterable[str], *, has_rule: bool) -> dict[str, HubError]:

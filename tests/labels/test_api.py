@@ -158,3 +158,24 @@ def test_label_of_another_channel_is_not_found(channel: Channel, sam: User) -> N
     path = "channels/sams/labels/dev"
     for answer in (caller.get(path), caller.patch(path, {"expires_at": None}), caller.delete(path)):
         assert code(answer) == (404, "no_such_label")
+
+
+def test_file_beyond_its_50_labels_is_refused_and_may_lose_some(channel: Channel, caller: Caller) -> None:
+    make_artifact(channel)
+    assert caller.patch(f"{FILE}/labels", {"add": [f"l{number}" for number in range(49)]}).status_code == 200
+    for add in (["new"], ["l1", "new"]):
+        assert code(caller.patch(f"{FILE}/labels", {"add": add})) == (409, "labels_limit")
+    for dry_run in (True, False):
+        change = {"filter": {"name": "demo"}, "add": ["new"], "dry_run": dry_run}
+        assert code(caller.post(CHANGES, change)) == (409, "labels_limit")
+    assert not Label.objects.filter(name="new").exists()
+    assert caller.patch(f"{FILE}/labels", {"add": ["new"], "remove": ["l1"]}).status_code == 200
+    assert len(caller.get(FILE).json()["labels"]) == 50
+
+
+def test_file_with_more_than_50_labels_may_lose_some(channel: Channel, caller: Caller) -> None:
+    artifact = make_artifact(channel)
+    for number in range(60):
+        make_label(channel, f"l{number}").artifacts.add(artifact)
+    assert code(caller.patch(f"{FILE}/labels", {"add": ["new"], "remove": ["l1"]})) == (409, "labels_limit")
+    assert caller.patch(f"{FILE}/labels", {"remove": ["l1"]}).status_code == 200

@@ -186,3 +186,13 @@ def test_label_of_an_upload_is_an_event(publish: Publish) -> None:
     events = AuditEvent.objects.order_by("pk").values_list("action", "target")
     path = "noarch/demo-1.0-0.conda"
     assert list(events) == [("label.create", "dev"), ("artifact.publish", path), ("artifact.label", path)]
+
+
+@pytest.mark.parametrize("protocol", ADDRESSES)
+def test_same_bytes_with_a_51st_label_are_refused(
+    client: Client, channel: Channel, olga: User, tmp_path: Path, protocol: str
+) -> None:
+    key, path = make_key(olga), make_conda(tmp_path)
+    send(client, protocol, key, path, "label=" + ",".join(f"l{number}" for number in range(50)))
+    assert send(client, protocol, key, path, "label=l1,new") == (409, "labels_limit")
+    assert len(names()) == channel.labels.count() == 50

@@ -237,6 +237,19 @@ def test_label_beyond_the_limit_is_refused_by_the_preview(
     assert not Promotion.objects.exists()
 
 
+def test_file_beyond_its_labels_is_refused_by_the_preview(
+    staging: Channel, channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(staging, channel, olga, {"version": "1.0"})
+    monkeypatch.setattr(artifact_labels, "FILE_LABELS_MAX", 1)
+    new = {"from": "staging", "filter": {"version": "1.0"}, "label": "rc", "dry_run": True}
+    files = by_key(olga, "read", "upload").post("channels/demo/promotions", new).json()["files"]
+    assert [file["code"] for file in files] == ["labels_limit"] * 2
+    assert refusal(lambda: promote(staging, channel, olga, label="rc"))[0] == 409
+    assert not Label.objects.exists()
+    promote(staging, channel, olga, {"version": "2.0"}, label="rc")
+
+
 def test_label_beyond_the_limit_meanwhile_undoes_the_promotion(
     staging: Channel, channel: Channel, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
