@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels_app.access.actions import Action
-from channels_app.models import AuditEvent, Channel, Webhook, WebhookDelivery
+from channels_app.models import AuditEvent, Channel, DeliveryState, Webhook, WebhookDelivery
 from channels_app.webhooks import events
 from hub.celery import wake
 
@@ -27,6 +27,8 @@ RETRY = "channels_app.tasks.retry_webhooks"
 # Longer than any transaction that records an event.
 COMMIT_MAX = timedelta(hours=1)
 AT_ONCE = 500
+# A small request can cause 500 events for each of 20 webhooks, so slow receivers must not fill the database.
+WAITING_MAX = 10_000
 KEPT = timedelta(days=30)
 RETRY_AFTER_ERROR = timedelta(hours=4)
 
@@ -35,6 +37,13 @@ logger = logging.getLogger(__name__)
 
 def active() -> QuerySet[Webhook]:
     return Webhook.objects.filter(is_active=True, channel__deleted_at=None)
+
+
+def overfull() -> QuerySet[Webhook]:
+    """Select the active webhooks with more than WAITING_MAX waiting deliveries."""
+    waiting = WebhookDelivery.objects.filter(state=DeliveryState.PENDING).values("webhook")
+    counted = waiting.annotate(count=Count("pk")).filter(count__gt=WAITING_MAX).order_by()
+    return active().filter(pk__in=counted.values("webhook")).select_related("channel")
 
 
 def queue_new_events() -> None:

@@ -15,10 +15,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.access.actions import Action
+from channels_app.access.permissions import Actor
 from channels_app.audit import log, notifications
-from channels_app.models import AuditEvent, Channel, DeliveryState, Outgoing, User, Webhook, WebhookDelivery
+from channels_app.models import AuditEvent, Channel, DeliveryState, Outgoing, Role, User, Webhook, WebhookDelivery
+from channels_app.people import members
 from channels_app.webhooks import deliveries, queue
-from tests.builders import make_artifact, make_channel, make_user
+from tests.builders import make_artifact, make_channel, make_member, make_user
 from tests.serving import Serve, answering, dripping, serving
 from tests.webhooks.receiver import Clock, Receiver, make_webhook, receiving
 
@@ -230,6 +232,37 @@ def test_webhook_that_fails_for_days_is_switched_off_and_its_owners_are_notified
     yank(channel, "later")
     work()
     assert len(receiver.received) == sent
+
+
+def test_webhook_with_too_many_waiting_deliveries_is_switched_off_without_them(
+    channel: Channel, olga: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "WAITING_MAX", 2)
+    slow, _ = make_webhook(channel, olga, receiver.url)
+    other, _ = make_webhook(channel, olga, f"{receiver.url}&second=1")
+    receiver.status = 500
+    yank(channel, "one", "two")
+    deliveries.deliver()
+    assert Webhook.objects.filter(is_active=True).count() == 2
+    yank(channel, "three")
+    queue.queue_events(slow)
+    deliveries.deliver()
+    assert [webhook.pk for webhook in Webhook.objects.filter(is_active=True)] == [other.pk]
+    assert (slow.deliveries.count(), other.deliveries.count()) == (0, 3)
+    event = AuditEvent.objects.get(action="webhook.switch_off")
+    assert "More than 2 deliveries waited" in event.detail["reason"]
+
+
+def test_webhook_of_a_removed_member_stays_until_it_is_removed(
+    channel: Channel, olga: User, receiver: Receiver
+) -> None:
+    max_ = make_user("max")
+    make_member(channel, max_, Role.MAINTAINER)
+    make_webhook(channel, max_, receiver.url)
+    members.remove(actor=Actor(user=olga), channel=channel, username="max")
+    yank(channel, "pack")
+    work()
+    assert files(receiver) == ["pack"]
 
 
 def test_receiver_that_answers_410_is_switched_off(channel: Channel, olga: User, receiver: Receiver) -> None:
