@@ -26,6 +26,8 @@ WAIT_S = 30
 # Less than the 60 seconds after which many proxies give up.
 WAIT_MAX_S = 50
 FILES_MAX = 100
+# Each is looked up ten times a second while the request is held. A file has one for each of its labels.
+HELD_NAMES_MAX = 200
 LabelFilter = Annotated[str, Query(max_length=identifiers.LABEL_MAX_CHARACTERS)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 
@@ -82,7 +84,7 @@ class AuthenticatedLater(Credential):
 def wait(request: Request, channel: str, awaited: Query[AwaitedFiles]) -> dict[str, list[waiting.AwaitedFile]]:
     """Wait until files are in the index. The answer is 408 after `timeout_s`: then ask again.
 
-    It may be 408 earlier, if too many clients wait or the hub restarts.
+    It may be 408 earlier, if too many clients wait, the files have too many labels, or the hub restarts.
     """
     place = waiting.Place([each.lower() for each in awaited.sha256], awaited.subdir, awaited.file_name)
     found, files = _files(request, channel, place)
@@ -90,7 +92,8 @@ def wait(request: Request, channel: str, awaited: Query[AwaitedFiles]) -> dict[s
     held: Hold | None = request.META.get(HOLD)
     if pending := waiting.pending(files, held.wanted if held else {}):
         ends_at = held.ends_at if held else time.monotonic() + awaited.timeout_s
-        request.META[HOLD] = Hold(pending, waiting.are_ready, ends_at)
+        if len(pending) <= HELD_NAMES_MAX:
+            request.META[HOLD] = Hold(pending, waiting.are_ready, ends_at)
         sentence = f"The index of '{found}' has not all of the files yet; ask again."
         raise HubError(408, "not_indexed_yet", sentence, {"Retry-After": "1"})
     return {"files": sorted(files, key=lambda file: (file.subdir, file.file_name, file.label))}

@@ -9,7 +9,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access.permissions import Actor
 from channels_app.models import AccessRevision, Artifact, Channel, Label, Removal, Role, User
-from publishing.index import builds, marks, waiting
+from hub.server.holding import HOLD
+from publishing.index import api, builds, marks, waiting
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from tests.builders import make_artifact, make_channel, make_member
@@ -127,6 +128,17 @@ def test_waits_of_many_cost_one_query(artifact: Artifact, django_assert_num_quer
     pending = waiting.pending(waiting.files(artifact.channel, waiting.Place([artifact.sha256])), {})
     with django_assert_num_queries(1):
         assert waiting.are_ready([pending] * 200) == [False] * 200
+
+
+@pytest.mark.parametrize(("most", "is_held"), [(2, True), (1, False)])
+def test_wait_for_more_names_than_a_held_request_may_have_is_answered_at_once(
+    caller: Caller, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, most: int, is_held: bool
+) -> None:
+    monkeypatch.setattr(api, "HELD_NAMES_MAX", most)
+    other = make_artifact(artifact.channel, "other")
+    response = caller.get(by_checksum(artifact, f"&sha256={other.sha256}"))
+    assert code(response) == (408, "not_indexed_yet")
+    assert (HOLD in response.wsgi_request.META) == is_held
 
 
 @pytest.mark.django_db(transaction=True)
