@@ -24,7 +24,7 @@ from channels_app.webhooks import queue as webhook_queue
 from hub.attempts import attempt_each
 from hub.locks import try_lock
 from hub.storage import store
-from publishing.index import shards
+from publishing.index import merging, shards, virtual_names
 from publishing.index.builds import lock_name
 from publishing.models import Reservation, RetiredShard
 from publishing.notices import notices
@@ -96,6 +96,7 @@ def _remove_channel(channel: Channel) -> None:
     with transaction.atomic():
         quotas.mark_outdated(channel)
         reserved_names.reserve(channel)
+        virtual_names.leave_all(channel)
         channel.delete()
         log.record(Action.CHANNEL_PURGE, target=channel.name)
 
@@ -104,6 +105,7 @@ def _remove_retired_shards() -> None:
     """Delete retired shards after HUB_RETIRED_SHARD_DAYS: clients no longer have an index that names them."""
     long_ago = timezone.now() - timedelta(days=settings.HUB_RETIRED_SHARD_DAYS)
     retired = RetiredShard.objects.filter(retired_at__lt=long_ago).select_related("index__channel")
+    merging.delete_retired(long_ago)
     attempt_each(partial(_remove_retired_shard, shard) for shard in retired.iterator())
 
 

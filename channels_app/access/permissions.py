@@ -19,7 +19,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from channels_app.access import revision
-from channels_app.models import ApiKey, Channel, KeyKind, Member, Role, TeamMember, User
+from channels_app.models import ApiKey, Channel, ChannelKind, KeyKind, Member, Role, TeamMember, User
 from hub.errors import HubError, forbidden, not_found, unauthenticated
 
 # From the strongest to the weakest; RANK orders members by it.
@@ -41,6 +41,9 @@ ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
     Role.MAINTAINER: frozenset({Permission.READ, Permission.UPLOAD, Permission.DELETE, Permission.MANAGE}),
     Role.OWNER: frozenset(Permission),
 }
+
+# Permissions that no role gives in a channel whose packages come from elsewhere.
+OF_OWN_PACKAGES = frozenset({Permission.UPLOAD, Permission.DELETE})
 
 # The OAuth scopes by which users authorize applications.
 TOKEN_SCOPES = {"channel:read": Permission.READ, "channel:upload": Permission.UPLOAD}
@@ -89,7 +92,11 @@ def decide(actor: Actor, name: str, permission: Permission) -> tuple[Channel, fr
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
     granted = permissions_if_any(actor, channel)
     if channel is None or permission not in granted:
+        if channel and Permission.READ in granted and permission in OF_OWN_PACKAGES:
+            check_own_packages(channel)
         raise _refusal(actor, name, permission, readable=Permission.READ in granted)
+    if channel.kind == ChannelKind.VIRTUAL:
+        channel.has_private_member = private_members(channel).exists()
     return channel, granted
 
 
@@ -100,11 +107,33 @@ def page_channel(actor: Actor, name: str, permission: Permission = Permission.RE
     """
     channel = Channel.objects.filter(name=name, deleted_at=None).first()
     granted = permissions_if_any(actor, channel)
-    if channel is None or Permission.READ not in granted:
+    if channel is None or not _may_see_page(channel, granted):
         raise Http404
     if permission not in granted:
+        if permission in OF_OWN_PACKAGES:
+            check_own_packages(channel)
+        if permission == Permission.READ:
+            raise PermissionDenied(f"You can't read every member channel of '{name}', so its packages are not shown.")
         raise PermissionDenied(f"Your role in '{name}' does not let you {permission} there.")
     return channel
+
+
+def _may_see_page(channel: Channel, granted: frozenset[Permission]) -> bool:
+    """Tell whether the actor may know the channel.
+
+    Managers of a virtual channel may, so that they can remove a member that they may no longer read.
+    """
+    return Permission.READ in granted or (channel.kind == ChannelKind.VIRTUAL and Permission.MANAGE in granted)
+
+
+def check_own_packages(channel: Channel) -> None:
+    """Raise 403 unless the channel has packages of its own, which can be uploaded, labelled, patched and removed."""
+    if channel.kind != ChannelKind.PACKAGES:
+        raise forbidden(
+            "channel_takes_no_uploads",
+            f"'{channel}' has no packages of its own: they come from {ChannelKind(channel.kind).label}. "
+            "Use another channel for this.",
+        )
 
 
 def check_still_allowed(
@@ -144,7 +173,21 @@ def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     They follow from the current memberships and from the key's own limits.
     """
     granted = own_permissions(actor, channel)
-    return granted if channel.is_private else granted | {Permission.READ}
+    if not channel.is_private:
+        granted |= {Permission.READ}
+    if channel.kind == ChannelKind.VIRTUAL and Permission.READ in granted and not _reads_members(actor, channel):
+        granted -= {Permission.READ}
+    return granted
+
+
+def private_members(channel: Channel) -> QuerySet[Channel]:
+    """Select the private members of a virtual channel."""
+    return Channel.objects.filter(member_of__channel=channel, is_private=True, deleted_at=None).distinct()
+
+
+def _reads_members(actor: Actor, channel: Channel) -> bool:
+    """Tell whether the actor may read every private member of a virtual channel, so that it shows none of its names."""
+    return all(Permission.READ in own_permissions(actor, member) for member in private_members(channel))
 
 
 def permissions_if_any(actor: Actor, channel: Channel | None) -> frozenset[Permission]:
@@ -217,7 +260,18 @@ def attainable_scopes(user: User) -> list[Permission]:
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
-    """Select the channels that `actor` may see: those of the user, narrowed by the key."""
+    """Select the channels that `actor` may see: those of the user, narrowed by the key.
+
+    A virtual channel is visible only to those who may read each of its private members.
+    """
+    found = _channels_by_role(actor)
+    hidden_members = Channel.objects.filter(is_private=True, deleted_at=None).exclude(pk__in=found.values("pk"))
+    hidden = Channel.objects.filter(kind=ChannelKind.VIRTUAL, virtual_members__member__in=hidden_members)
+    return found.exclude(pk__in=hidden.values("pk"))
+
+
+def _channels_by_role(actor: Actor) -> QuerySet[Channel]:
+    """Select the channels that `actor` may see by itself, without regard to members of virtual channels."""
     channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
     public = Q(is_private=False)
     if short_lived := actor.short_lived_token:
@@ -235,6 +289,12 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 
 def own_permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
     """Return the permissions of `actor` in `channel`, without the public right to read."""
+    granted = _given(actor, channel)
+    return granted if channel.kind == ChannelKind.PACKAGES else granted - OF_OWN_PACKAGES
+
+
+def _given(actor: Actor, channel: Channel) -> frozenset[Permission]:
+    """Return the same, as if the channel had packages of its own."""
     key = actor.key
     if short_lived := actor.short_lived_token:
         return _short_lived_permissions(short_lived, channel)

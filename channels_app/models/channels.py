@@ -50,11 +50,19 @@ class Channel(models.Model):
         null=True, editable=False, help_text="Since when it is as good as gone; it can be restored for a while."
     )
 
+    # Of a virtual channel that a request may read, not stored; see permissions.decide().
+    has_private_member = False
+
     class Meta:
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_for_all(self) -> bool:
+        """Tell whether anonymous users may read its files. Responses about others are private to caches."""
+        return not self.is_private and not self.has_private_member
 
     @property
     def upload_limit_bytes(self) -> int:

@@ -22,9 +22,9 @@ PREFLIGHT = {
 
 def headers(channel: Channel) -> dict[str, str]:
     """Return the CORS headers for responses about files of `channel`."""
-    return {} if channel.is_private else HEADERS
+    return HEADERS if channel.is_for_all else {}
 
 
 def preflight_headers(channel: Channel) -> dict[str, str]:
     """Return the headers of the response to OPTIONS."""
-    return {"Allow": METHODS} | ({} if channel.is_private else PREFLIGHT)
+    return {"Allow": METHODS} | (PREFLIGHT if channel.is_for_all else {})

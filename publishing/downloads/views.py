@@ -3,25 +3,25 @@
 import re
 from contextlib import suppress
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from channels_app.access.permissions import Permission
-from channels_app.access.revision import IS_CURRENT
 from channels_app.authentication import decision_cache
 from channels_app.identifiers import KNOWN_SUBDIRS, LABEL_MAX_CHARACTERS, MAIN_LABEL, SUBDIR_MAX_CHARACTERS, is_subdir
-from channels_app.models import Channel, Removal
+from channels_app.models import ChannelKind, Removal
 from channels_app.packages import download_counts
 from channels_app.packages.queries import no_such_file
 from channels_app.site import misplaced
-from hub.database import moment, prepared
+from hub.database import moment
 from hub.errors import HubError, not_found
-from publishing.downloads import delivery
+from publishing.downloads import delivery, virtual_files
 from publishing.downloads.cross_origin import headers as cross_origin_headers
 from publishing.downloads.cross_origin import preflight_headers
 from publishing.downloads.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
+from publishing.downloads.lookup import ChannelLookup, StaleDecision
 from publishing.index import empty_files, repodata, shards
 from publishing.models import SubdirIndex
 
@@ -38,31 +38,6 @@ BUILT_OF_LABEL = """SELECT i.etag, i.current_etag, CAST(i.built_at AS TEXT), i.i
 LEFT JOIN publishing_subdirindex i ON i.channel_id = l.channel_id AND i.subdir = %s
 WHERE l.channel_id = %s AND l.name = %s"""
 LABEL_PATH = re.compile(r"label/([^/]+)/(.*)\Z", re.DOTALL)
-
-
-class StaleDecision(Exception):  # noqa: N818
-    """The cached access decision may no longer be current."""
-
-
-class ChannelLookup(NamedTuple):
-    """Queries for one readable channel. With `access_revision`, each also checks that the decision is current."""
-
-    channel: Channel
-    access_revision: int | None = None
-
-    def row(self, sql: str, *values: str | int) -> tuple[Any, ...] | None:
-        """Run `sql`, which must end in its WHERE clause, and return one row or None.
-
-        Raise StaleDecision if there is no row and the access decision was cached.
-        """
-        if self.access_revision is not None:
-            sql, values = f"{sql} AND {IS_CURRENT}", (*values, self.access_revision)
-        with prepared() as cursor:
-            cursor.execute(sql, values)
-            row: tuple[Any, ...] | None = cursor.fetchone()
-        if row is None and self.access_revision is not None:
-            raise StaleDecision
-        return row
 
 
 class PublishedFile(NamedTuple):
@@ -92,7 +67,7 @@ def _answer(request: HttpRequest, lookup: ChannelLookup, path: str) -> HttpRespo
     more = cross_origin_headers(lookup.channel)
     try:
         file = _find(lookup, path)
-        response = delivery.answer(request, file, is_private=lookup.channel.is_private)
+        response = delivery.answer(request, file, is_private=not lookup.channel.is_for_all)
     except HubError as error:
         error.headers = error.headers | more
         raise
@@ -122,11 +97,18 @@ def _find(lookup: ChannelLookup, path: str) -> File:
         raise not_found("no_such_file", f"'{lookup.channel}' has no '{path}'; expected <subdir>/<file>{_hint(path)}.")
     if name in repodata.SUBDIR_FILES or name in repodata.UNPATCHED_FILES:
         return _index_file(lookup, label, subdir, name)
-    if shard := shards.SHARD.match(name):
+    shard, sidecar = shards.SHARD.match(name), repodata.SIDECAR.match(name)
+    if lookup.channel.kind == ChannelKind.VIRTUAL:
+        if label:
+            raise _no_such_label(lookup, label)
+        if shard:
+            return virtual_files.shard(lookup, subdir, shard[1])
+        lookup, label = virtual_files.member_with(lookup, subdir, sidecar[1] if sidecar else name)
+    if shard:
         _check_label(lookup, label)
         key = f"{lookup.channel.name}/{SubdirIndex.place(label, path)}"
         return File(etag=shard[1], caching=NEVER_CHANGES, key=key, may_be_gone=True)
-    if sidecar := repodata.SIDECAR.match(name):
+    if sidecar:
         return _sidecar(lookup, label, subdir, sidecar[1], sidecar[2])
     return _artifact(lookup, label, subdir, name)
 
@@ -154,6 +136,8 @@ def _index_file(lookup: ChannelLookup, label: str, subdir: str, name: str) -> Fi
     """Return the file of the last build, or an empty index file before the first build."""
     content_type = "application/json" if name.endswith(".json") else "application/octet-stream"
     is_also_zst = name in repodata.ALSO_AS_ZST
+    if lookup.channel.kind != ChannelKind.PACKAGES and name in repodata.CURRENT_FILES:
+        name = name.replace(repodata.CURRENT, repodata.REPODATA)
     newest, current, built_at, is_patched = _build(lookup, label, subdir)
     etag = current if name in repodata.CURRENT_FILES else newest
     if etag:

@@ -21,12 +21,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels_app.identifiers import MAIN_LABEL
-from channels_app.models import Channel, Package
+from channels_app.models import Channel, ChannelKind, Package
 from channels_app.webhooks import queue as webhook_queue
 from hub.celery import wake
 from hub.locks import try_lock
 from hub.observability import metrics
-from publishing.index import channel_files, fragments, marks, subdir_files, writer
+from publishing.index import channel_files, fragments, marks, merging, subdir_files, virtual_names, writer
 from publishing.index.marks import NAMES_AT_ONCE
 from publishing.models import IndexedName, SubdirIndex
 
@@ -65,7 +65,7 @@ def schedule_build(
     index = marks.mark_stale(channel, subdir, names, removes=removes)
     if labels is None:
         labels = marks.names_by_label(index, names) if index.has_labels else {}
-    _wake([index, *_mark_labels(channel, subdir, labels, removes=removes)])
+    enqueue([index, *_mark_labels(channel, subdir, labels, removes=removes)])
 
 
 def schedule_label_builds(
@@ -76,7 +76,7 @@ def schedule_label_builds(
     The lock on the channel's own index makes a change of the same names in that index wait; it then finds these labels.
     """
     marks.lock_for_labels(channel, subdir)
-    _wake(_mark_labels(channel, subdir, labels, removes=removes))
+    enqueue(_mark_labels(channel, subdir, labels, removes=removes))
 
 
 def empty_label(channel: Channel, label: str) -> None:
@@ -92,9 +92,15 @@ def _mark_labels(
     return [marks.mark_stale(channel, subdir, labels[label], removes=removes, label=label) for label in sorted(labels)]
 
 
-def _wake(indexes: Iterable[SubdirIndex]) -> None:
+def enqueue(indexes: Iterable[SubdirIndex]) -> None:
+    """Enqueue a build of the marked indexes after the commit, unless one was enqueued a moment ago."""
     if any(index.requested_revision == index.built_revision + 1 or _may_wake_again(index) for index in indexes):
         transaction.on_commit(partial(wake, BUILD))
+
+
+def note_deleted_members() -> None:
+    """Mark virtual channels stale of which a member was deleted or restored, and enqueue a build."""
+    enqueue(virtual_names.note_deletions())
 
 
 def schedule_channel_files() -> None:
@@ -133,6 +139,10 @@ def open_channel(channel: Channel) -> list[SubdirIndex]:
 
 def rebuild(index: SubdirIndex) -> None:
     """Rebuild every fragment and file of `index` from the database alone."""
+    if merging.is_virtual(index.channel):
+        with transaction.atomic():
+            virtual_names.lock(index.channel)
+            virtual_names.refresh(index.channel)
     marks.mark_stale(index.channel, index.platform, all_names(index), label=index.label)
     build_until_current(index.pk)
 
@@ -214,10 +224,12 @@ def build(index: SubdirIndex, *, bound_s: float | None = None) -> None:
             made: list[str] = []
             channel_files.write_files(index)
         else:
-            made = fragments.remake(index, names, deadline)
-            was_patched, index.is_patched = index.is_patched, writer.patched_names(index).exists()
+            remake = merging.remake if merging.is_virtual(index.channel) else fragments.remake
+            made = remake(index, names, deadline)
+            was_patched, index.is_patched = index.is_patched, writer.is_patched(index)
             subdir_files.write(index)
             webhook_queue.queue_events_of(index.channel)
+    enqueue(virtual_names.note_build(index, made))
     _finish(index, made, began)
     if index.subdir != WHOLE_CHANNEL and was_patched and not index.is_patched:
         subdir_files.delete_unpatched(index)
@@ -266,7 +278,8 @@ def _finish(index: SubdirIndex, names: list[str], began: datetime) -> None:
         if index.subdir != WHOLE_CHANNEL and marks.is_in_use(index):
             webhook_queue.queue_build(index.channel, index.platform, index.label or MAIN_LABEL, now.builds + 1)
     if index.subdir != WHOLE_CHANNEL:
-        schedule_build(index.channel, WHOLE_CHANNEL, [] if index.label else names)
+        is_summed_up = not index.label and index.channel.kind == ChannelKind.PACKAGES
+        schedule_build(index.channel, WHOLE_CHANNEL, names if is_summed_up else [])
 
 
 def _mark_stale_again(index_id: int) -> None:

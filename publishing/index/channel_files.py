@@ -10,7 +10,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from channels_app.models import Artifact, Channel
+from channels_app.models import Artifact, Channel, ChannelKind
 from hub.storage import store
 from publishing.index import active_patches, current_repodata, notices_file, patching, repodata, writer
 from publishing.index.fragments import in_batches
@@ -33,6 +33,8 @@ def write_files(index: SubdirIndex) -> None:
     channel = index.channel
     writer.write_json(index, f"{channel.name}/{repodata.CHANNELDATA}", channeldata_layout(channel))
     store().put(f"{channel.name}/{repodata.NOTICES}", notices_file.content(channel), content_type="application/json")
+    if channel.kind != ChannelKind.PACKAGES:
+        return  # its repodata.json is served as current_repodata.json: the selection would hold all names in memory
     for subdir_index in _built(channel):
         if subdir_index.current_etag != subdir_index.etag:
             _write_current_repodata(subdir_index)

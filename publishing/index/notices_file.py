@@ -10,8 +10,9 @@ from publishing.models import ChannelNotice
 
 
 def content(channel: Channel) -> bytes:
-    """Return notices.json. Expired notices stay in it until they are deleted."""
-    is_listed = Q(channel=channel) | Q(channel=None, for_clients=True)
+    """Return notices.json, of a virtual channel with its members' notices. Expired ones stay until they are deleted."""
+    members = channel.virtual_members.filter(member__deleted_at=None).values("member")
+    is_listed = Q(channel=channel) | Q(channel__in=members) | Q(channel=None, for_clients=True)
     listed = ChannelNotice.objects.filter(is_listed).order_by("created_at", "pk")
     return orjson.dumps({"notices": [_entry(notice) for notice in listed]})
 

@@ -1,13 +1,15 @@
 """The index files of a subdir: their order, their layouts, and the facts of the whole subdir in them."""
 
+import sys
 from datetime import UTC, datetime
 
+import orjson
 from django.db.models import Count, Max, Min, QuerySet
 
 from channels_app.models import Artifact
 from hub.storage import store
-from publishing.index import fragments, repodata, shards, writer
-from publishing.index.repodata import Layout, Revision
+from publishing.index import fragments, merging, repodata, shards, writer
+from publishing.index.repodata import Layout, Revision, Section
 from publishing.models import ChannelRelations, SubdirIndex
 
 
@@ -40,7 +42,7 @@ def layouts(index: SubdirIndex, revision_3: Revision | None, relations: repodata
         repodata.RUN_EXPORTS: repodata.run_exports_layout(index.platform),
     }
     if index.is_patched:
-        every_record = _revision_3(_of_revision_3(index))
+        every_record = _unpatched_revision_3(index)
         layout = repodata.repodata_layout(index.platform, every_record, relations, is_unpatched=True)
         found[repodata.FROM_PACKAGES] = layout
     return found
@@ -57,6 +59,8 @@ def relations_of(index: SubdirIndex) -> repodata.Relations:
 
 def revision_3_of(index: SubdirIndex) -> Revision | None:
     """Return the index's summary of its revision-3 records, or None if there are none."""
+    if merging.is_virtual(index.channel):
+        return _merged_revision_3(index)
     found = _of_revision_3(index)
     removed = writer.removed_by_patches(index) if index.is_patched and found.exists() else set()
     if not removed:
@@ -64,6 +68,22 @@ def revision_3_of(index: SubdirIndex) -> Revision | None:
     listed = found.values_list("file_name", "indexed_timestamp").iterator()
     times = [indexed_at for file_name, indexed_at in listed if file_name not in removed]
     return Revision(len(times), min(times), max(times)) if times else None
+
+
+def _unpatched_revision_3(index: SubdirIndex) -> Revision | None:
+    if merging.is_virtual(index.channel):
+        return _merged_revision_3(index, is_unpatched=True)
+    return _revision_3(_of_revision_3(index))
+
+
+def _merged_revision_3(index: SubdirIndex, *, is_unpatched: bool = False) -> Revision | None:
+    """Return the same summary of a virtual channel, from the fragments of its members."""
+    count, oldest, newest = 0, sys.maxsize, 0
+    for name in ("v3.tar.bz2", "v3.conda"):
+        for body in writer.bodies(index, Section(name, is_unpatched)):
+            times = [record["indexed_timestamp"] for record in orjson.loads(f"{{{body}}}").values()]
+            count, oldest, newest = count + len(times), min(oldest, *times), max(newest, *times)
+    return Revision(count, oldest, newest) if count else None
 
 
 def _of_revision_3(index: SubdirIndex) -> QuerySet[Artifact]:

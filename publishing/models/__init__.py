@@ -16,6 +16,7 @@ from publishing.models.promotion import (
 from publishing.models.relations import ChannelRelations
 from publishing.models.trusted import Issuer, TrustedPublisher, UsedIdToken
 from publishing.models.uploads import Reservation
+from publishing.models.virtual import MergedShard, NameAct, NameRule, VirtualMember, VirtualName
 
 __all__ = [
     "PUBLISHED",
@@ -26,6 +27,9 @@ __all__ = [
     "Fragment",
     "IndexedName",
     "Issuer",
+    "MergedShard",
+    "NameAct",
+    "NameRule",
     "NoticeLevel",
     "Patch",
     "PatchedName",
@@ -40,4 +44,6 @@ __all__ = [
     "TrustedPublisher",
     "UsedIdToken",
     "Verification",
+    "VirtualMember",
+    "VirtualName",
 ]

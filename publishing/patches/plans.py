@@ -13,7 +13,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from channels_app.access.actions import Action
-from channels_app.access.permissions import Actor, Permission, check_name, lock_channel
+from channels_app.access.permissions import Actor, Permission, check_name, check_own_packages, lock_channel
 from channels_app.audit import log
 from channels_app.models import Artifact, Channel
 from hub.errors import conflict, forbidden, not_found
@@ -106,6 +106,7 @@ def _store(
     actor: Actor, channel: Channel, plan: Plan, before: Sequence[Patch], preview: Preview, seen: Mapping[int, int]
 ) -> None:
     locked = lock_channel(actor, channel, Permission.MANAGE)
+    check_own_packages(locked)
     if list(Patch.active(locked)) != list(before):
         raise conflict("patches_changed", "The patches were changed meanwhile. Look at them, and try again.")
     ended = {"ended_at": timezone.now(), "ended_by": actor.user}

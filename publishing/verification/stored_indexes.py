@@ -25,7 +25,17 @@ from channels_app.models import Artifact, Channel, Label
 from hub import temporary
 from hub.locks import wait_for_lock
 from hub.storage import NotInStore, hashed, kept, store
-from publishing.index import builds, channel_files, fragments, notices_file, repodata, shards, subdir_files, writer
+from publishing.index import (
+    builds,
+    channel_files,
+    fragments,
+    merging,
+    notices_file,
+    repodata,
+    shards,
+    subdir_files,
+    writer,
+)
 from publishing.index.spool import PARTS_AT_ONCE, Spool
 from publishing.models import IndexedName, SubdirIndex
 from publishing.verification.differences import Difference, DifferenceKind
@@ -83,7 +93,7 @@ def _unbuilt(row: SubdirIndex, names: Sequence[str]) -> set[str]:
 
     Called after the comparison, while no build can begin, so it includes every name that changed during the comparison.
     """
-    indexes = row.channel.indexes.all() if row.subdir == builds.WHOLE_CHANNEL else [row]
+    indexes = row.channel.indexes.all() if row.subdir == builds.WHOLE_CHANNEL else merging.indexes_of(row)
     changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("made"))
     return set(changed.values_list("name", flat=True))
 
@@ -104,6 +114,8 @@ def _differing(row: SubdirIndex, names: Sequence[str]) -> Faults:
     """Return the faults of those of `names` that have wrong fragments or a wrong shard."""
     if row.subdir == builds.WHOLE_CHANNEL:
         return _differing_summary(row, names)
+    if merging.is_virtual(row.channel):
+        return dict.fromkeys(merging.differing(row, names), "its shard is not its member's")
     found = _digests(_stored_parts(row, names))
     named = dict(row.names.exclude(shard_sha256="").filter(name__in=names).values_list("name", "shard_sha256"))
     keys = {name: _key(row, shards.shard_file(sha256)) for name, sha256 in named.items()}
@@ -179,7 +191,8 @@ def _file_faults(row: SubdirIndex) -> Faults:
             builds.build(row)
             row.refresh_from_db()
         found = dict(_different_files(row))
-        if not found or SubdirIndex.objects.filter(pk=row.pk, requested_revision=row.built_revision).exists():
+        is_current = SubdirIndex.objects.filter(pk=row.pk, requested_revision=row.built_revision).exists()
+        if not found or (is_current and merging.are_sources_current(row)):
             return found
     return {}
 
