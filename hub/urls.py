@@ -34,6 +34,7 @@ ROUTERS = (
     "publishing.retention.api.router",
     "publishing.trusted.pending_api.router",
     "publishing.uploads.api.router",
+    "publishing.virtual.api.router",
 )
 
 handler400 = "channels_app.site.error_pages.misdirected"

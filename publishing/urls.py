@@ -17,6 +17,7 @@ from publishing.status import views as status_views
 from publishing.trusted import api
 from publishing.trusted import views as trusted_views
 from publishing.uploads import views
+from publishing.virtual import views as virtual_views
 
 urlpatterns = [
     path("status", status_views.page, name="status"),
@@ -28,6 +29,7 @@ urlpatterns = [
     path("channels/new/publisher", trusted_views.pending_publishers, name="publisher-new"),
     path("channels/<str:channel>/settings/publishers", trusted_views.channel_publishers, name="channel-publishers"),
     path("channels/<str:channel>/settings/notices", notices_views.listing, name="channel-notices"),
+    path("channels/<str:channel>/settings/virtual", virtual_views.settings, name="channel-virtual"),
     path("channels/<str:channel>/settings/relations", relations_views.settings, name="channel-relations"),
     path("channels/<str:channel>/promote", promotion_views.promote, name="channel-promote"),
     path(

@@ -10,7 +10,7 @@ from django.test import Client
 from channels_app.access.permissions import Actor
 from channels_app.authentication import api_keys
 from channels_app.channels import channels
-from channels_app.models import ApiKey, Artifact, Channel, Invitation, Role, Team, User
+from channels_app.models import ApiKey, Artifact, Channel, ChannelKind, Invitation, Role, Team, User
 from channels_app.people import invitations
 from publishing.models import TrustedPublisher
 from publishing.removal import removal
@@ -81,6 +81,11 @@ def demo() -> Channel:
 
 def public_channel(_: Client) -> None:
     make_channel("base", is_private=False)
+
+
+def virtual_channel(_: Client) -> None:
+    make_channel("base", is_private=False)
+    Channel.objects.filter(name="demo").update(kind=ChannelKind.VIRTUAL)
 
 
 def retention_rule(_: Client) -> None:
@@ -195,6 +200,9 @@ ACT_REQUESTS = {
     ),
     ("relation.change", "channel-relations"): ActRequest(
         {"base": "base"}, by="mia", lower="cora", prepare=public_channel
+    ),
+    ("virtual.change", "channel-virtual"): ActRequest(
+        {"action": "save", "members": "base"}, by="mia", lower="cora", prepare=virtual_channel
     ),
     ("retention.add", "channel-retention"): ActRequest(
         {"action": "save", "title": "old", "keep_versions": "3"}, by="mia", lower="cora"

@@ -100,6 +100,7 @@ class Action(StrEnum):
     USER_CHANGE = "user.change"
     USER_DELETE = "user.delete"
     USER_FACTORS_REMOVE = "user.factors_remove"
+    VIRTUAL_CHANGE = "virtual.change"
     WEBHOOK_ADD = "webhook.add"
     WEBHOOK_CHANGE = "webhook.change"
     WEBHOOK_REMOVE = "webhook.remove"

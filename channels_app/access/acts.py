@@ -160,6 +160,12 @@ OF_CHANNELS = (
         (ActRoute("channel-relations"),),
     ),
     Act(
+        Action.VIRTUAL_CHANGE,
+        Permission.MANAGE,
+        Notice("The member channels or name rules of {channel} were changed"),
+        (ActRoute("channel-virtual", "action", ("save",)),),
+    ),
+    Act(
         Action.RETENTION_ADD,
         Permission.MANAGE,
         Notice("A new retention rule of {channel}: {target}"),
@@ -350,6 +356,8 @@ OF_ADMINISTRATORS = (
     ),
 )
 
+# Acts with the permission to manage that concern packages of the channel's own.
+OF_OWN_PACKAGES = frozenset({Action.POLICY_CHANGE, Action.PUBLISHER_ADD, Action.RETENTION_ADD, Action.RETENTION_CHANGE})
 ACTS = {act.action: act for act in (*OF_CHANNELS, *CREDENTIALS, *OF_TEAMS, *OF_ACCOUNTS, *OF_ADMINISTRATORS)}
 # Every POST to the admin site is an act of an administrator, except on the routes of NO_ACT_OF_ADMINISTRATORS.
 ADMINISTRATION = "admin:"
@@ -373,6 +381,8 @@ def lock_channel(action: str, actor: Actor, channel: Channel) -> Channel:
     """
     locked = permissions.lock_channel(actor, channel, _needed(action))
     check_credential_kind(action, actor)
+    if action in OF_OWN_PACKAGES:
+        permissions.check_own_packages(locked)
     return locked
 
 

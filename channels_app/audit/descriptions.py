@@ -16,7 +16,18 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "members": ("Members", ("member.", "invitation.", Action.CHANNEL_TRANSFER)),
     "settings": (
         "Settings",
-        ("channel.", "policy.", "publisher.", "key.", "webhook.", "notice.", "relation.", "patch.", "retention."),
+        (
+            "channel.",
+            "policy.",
+            "publisher.",
+            "key.",
+            "webhook.",
+            "notice.",
+            "relation.",
+            "patch.",
+            "retention.",
+            "virtual.",
+        ),
     ),
 }
 # The choices for the activity of the whole hub, which has more kinds.
@@ -126,6 +137,7 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.NOTICE_CHANGE: ActionDisplay("info", "", "changed a notice"),
     Action.NOTICE_REMOVE: ActionDisplay("info", "", "removed a notice"),
     Action.RELATION_CHANGE: ActionDisplay("layers", "warning", "changed the related channels"),
+    Action.VIRTUAL_CHANGE: ActionDisplay("layers", "warning", "changed the member channels or name rules"),
     Action.RETENTION_ADD: ActionDisplay("clock", "warning", "added the retention rule {target}"),
     Action.RETENTION_CHANGE: ActionDisplay("clock", "warning", "changed the retention rule {target}"),
     Action.RETENTION_REMOVE: ActionDisplay("clock", "error", "removed the retention rule {target}"),

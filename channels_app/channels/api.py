@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from io import BytesIO
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,7 +14,7 @@ from ninja.pagination import paginate
 
 from channels_app.access.permissions import Permission, channel_for, lock_channel
 from channels_app.channels import channels, logos, queries, storage
-from channels_app.models import Channel
+from channels_app.models import Channel, ChannelKind
 from channels_app.quotas import channel_quotas
 from channels_app.rest.bodies import Body
 from channels_app.rest.conditional import IF_MATCH, check_match
@@ -32,6 +32,7 @@ class ChannelState(Schema):
 
     name: str
     description: str
+    kind: ChannelKind = Field(description="The source of its packages.")
     is_private: bool
     created_at: datetime
     logo_url: str | None = Field(description="Path of the logo, a PNG.")
@@ -50,6 +51,9 @@ class NewChannel(Body):
 
     name: str = Field(max_length=200)
     is_private: bool = True
+    kind: Literal[ChannelKind.PACKAGES, ChannelKind.VIRTUAL] = Field(
+        ChannelKind.PACKAGES, description="`virtual`: it has the packages of other channels; set them at …/virtual."
+    )
     description: str = Field("", max_length=500)
 
 

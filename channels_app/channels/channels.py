@@ -16,7 +16,7 @@ from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor, Permission, lock_channel
 from channels_app.audit import log
 from channels_app.channels import pending_names, reserved_names
-from channels_app.models import Channel, Member, Role, User
+from channels_app.models import Channel, ChannelKind, Member, Role, User
 from channels_app.people import members
 from channels_app.quotas import quotas, user_limits
 from hub import protocols
@@ -46,6 +46,7 @@ def create(
     name: str,
     owner: User,
     is_private: bool,
+    kind: str = ChannelKind.PACKAGES,
     description: str = "",
     logo: bytes | None = None,
     is_by_operator: bool = False,
@@ -61,7 +62,7 @@ def create(
     pending_names.reserve(name=name, user=owner)
     if not is_by_operator:
         user_limits.check_channels(owner, name=name)
-    channel = Channel.objects.create(name=name, is_private=is_private, description=description, logo=logo)
+    channel = Channel.objects.create(name=name, kind=kind, is_private=is_private, description=description, logo=logo)
     Member.objects.create(channel=channel, user=owner, role=Role.OWNER)
     pending_names.move_to_channel(channel, owner)
     reserved_names.end_reservation(name)

@@ -6,6 +6,7 @@ from django import forms
 
 from channels_app import identifiers
 from channels_app.channels import channels, logos
+from channels_app.models import ChannelKind
 from channels_app.ui.form_errors import raised_as_validation_error
 from channels_app.ui.form_fields import AS_TYPED
 from hub.sizes import human_size
@@ -44,12 +45,20 @@ class ChannelForm(forms.Form):
         help_text="What the channel contains, and who it is for.",
     )
     logo = LogoField()
+    kind = forms.ChoiceField(
+        label="Packages",
+        choices=[(ChannelKind.PACKAGES, "Its own packages"), (ChannelKind.VIRTUAL, "Packages of other channels")],
+        required=False,
+    )
     is_private = forms.TypedChoiceField(
         label="Visibility",
         choices=[("private", "Private"), ("public", "Public")],
         coerce=lambda choice: choice == "private",
         initial="private",
     )
+
+    def clean_kind(self) -> str:
+        return self.cleaned_data["kind"] or ChannelKind.PACKAGES
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]

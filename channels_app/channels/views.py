@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from channels_app.authentication import actors
 from channels_app.channels import channels, queries
 from channels_app.channels.forms import ChannelForm
+from channels_app.models import ChannelKind
 from channels_app.ui.form_errors import shown_in
 
 CHANNELS_A_PAGE = 24
@@ -42,5 +43,5 @@ def new(request: HttpRequest) -> HttpResponse:
         with shown_in(form, "name"):
             channel = channels.create(owner=actors.person(request), **form.cleaned_data)
             messages.success(request, f"Channel {channel} created. You are its owner.")
-            return redirect("channel", channel.name)
+            return redirect("channel-virtual" if channel.kind == ChannelKind.VIRTUAL else "channel", channel.name)
     return render(request, "channels/new.html", {"form": form, "host": urlsplit(settings.HUB_PUBLIC_URL).netloc})

@@ -31,6 +31,7 @@ GROUPS = (
             "notices",
             "patches",
             "relations",
+            "virtual-channels",
             "promotions",
             "labels",
             "retention",

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from channels_app.access.permissions import Actor, Permission, page_channel, permissions, visible_channels
 from channels_app.authentication import actors
-from channels_app.models import Artifact, Package, Removal
+from channels_app.models import Artifact, ChannelKind, Package, Removal
 from channels_app.packages import metadata, packages, provenance, purls, queries, versions
 from channels_app.packages.versions import VersionDetail
 from channels_app.ui import markdown
@@ -29,6 +29,8 @@ def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
     """Show a package: its versions, a build of the latest one, and the packages that depend on it."""
     actor = actors.actor(request)
     found = page_channel(actor, channel)
+    if found.kind == ChannelKind.VIRTUAL:
+        return redirect("package", get_object_or_404(found.virtual_names, name=name).member.member.name, name)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
     may = permissions(actor, found)
     with_deleted = Permission.DELETE in may

@@ -144,6 +144,7 @@ BEFORE = {
     "channel.update": "from",
     "policy.change": "from",
     "relation.change": "from",
+    "virtual.change": "from",
     "retention.change": "from",
     "channel.transfer": "before",
     "channel.delete": "from",

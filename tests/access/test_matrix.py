@@ -106,6 +106,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("PUT", "rest:retention-rule"): {"title": "new", "keep_versions": 3},
     ("PUT", "rest:channel-quota"): {"quota_bytes": 1000},
     ("PUT", "rest:channel-relations"): {"base": None, "overrides": None},
+    ("PUT", "rest:channel-virtual"): {"members": []},
     ("PUT", "rest:channel-policies"): {
         "allow_overwrite": True,
         "allow_revision_3": True,

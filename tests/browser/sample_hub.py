@@ -125,6 +125,18 @@ ChannelNotice.objects.create(**by, level='critical', message='The key of relief 
 lab = Channel.objects.get(name='field-lab')
 ChannelRelations.objects.create(channel=lab, base=channel, listed={'base': '../geo-tools'})
 """
+VIRTUAL = """
+from channels_app.access.permissions import Actor
+from channels_app.channels import channels
+from publishing.virtual import virtual
+from publishing.virtual.virtual import MemberText, RuleText, Wanted
+olga = User.objects.get(username='olga')
+both = channels.create(name='survey', owner=olga, is_private=False, kind='virtual', description='Own tools first.')
+channels.create(name='survey-empty', owner=olga, is_private=False, kind='virtual')
+rules = [RuleText('strata-*', 'only_from', 'geo-tools'), RuleText('survey-*', 'only_from')]
+wanted = Wanted([MemberText('field-lab'), MemberText('geo-tools')], rules)
+virtual.change(actor=Actor(user=olga), channel=both, wanted=wanted)
+"""
 LABELS = """
 from datetime import timedelta
 from django.utils import timezone
@@ -271,6 +283,10 @@ PAGES: dict[str, tuple[str | None, str]] = {
     ),
     "notices": ("olga", "/channels/geo-tools/settings/notices?edit=1"),
     "relations": ("olga", "/channels/field-lab/settings/relations"),
+    "virtual": ("olga", "/channels/survey"),
+    "virtual-empty": ("olga", "/channels/survey-empty"),
+    "virtual-members": ("olga", "/channels/survey/settings/virtual"),
+    "virtual-members-empty": ("olga", "/channels/survey-empty/settings/virtual"),
     "patches": ("olga", "/channels/geo-tools/settings/patches?edit=1"),
     "patches-empty": ("olga", "/channels/field-lab/settings/patches"),
     "retention": ("olga", "/channels/geo-tools/settings/retention?plan"),
@@ -350,6 +366,7 @@ def fill_hub(hub: LiveHub, folder: Path) -> None:
     hub.shell(NOTICES)
     hub.shell(PROMOTIONS)
     hub.shell(LABELS)
+    hub.shell(VIRTUAL)
     hub.shell(PATCHES)
     hub.shell(RETENTION)
     hub.shell(STATUS)
