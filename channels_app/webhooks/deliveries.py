@@ -91,7 +91,6 @@ def _work(share: Q, job: str) -> None:
             if not is_locked:
                 return
             if job == queue.WAKE_UP:
-                _switch_off_overfull()
                 queue.queue_new_events()
             found = in_turn(due(share))[:WEBHOOKS_AT_ONCE]
             turns_end = time.monotonic() + TURN_S
@@ -104,14 +103,6 @@ def _work(share: Q, job: str) -> None:
         if not found:
             return
     wake(job)
-
-
-@transaction.atomic
-def _switch_off_overfull() -> None:
-    """Switch off the webhooks with too many waiting deliveries, and delete these: rows of failed ones stay for days."""
-    for webhook in queue.overfull():
-        webhook.deliveries.filter(state=DeliveryState.PENDING).delete()
-        webhooks.switch_off(webhook, f"More than {queue.WAITING_MAX:,} deliveries waited. They are not kept.")
 
 
 def due(share: Q) -> QuerySet[Any]:

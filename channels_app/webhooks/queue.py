@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -27,7 +27,7 @@ RETRY = "channels_app.tasks.retry_webhooks"
 # Longer than any transaction that records an event.
 COMMIT_MAX = timedelta(hours=1)
 AT_ONCE = 500
-# A small request can cause 500 events for each of 20 webhooks, so slow receivers must not fill the database.
+# Later events wait in the audit log, so that slow receivers don't fill the database.
 WAITING_MAX = 10_000
 KEPT = timedelta(days=30)
 RETRY_AFTER_ERROR = timedelta(hours=4)
@@ -37,13 +37,6 @@ logger = logging.getLogger(__name__)
 
 def active() -> QuerySet[Webhook]:
     return Webhook.objects.filter(is_active=True, channel__deleted_at=None)
-
-
-def overfull() -> QuerySet[Webhook]:
-    """Select the active webhooks with more than WAITING_MAX waiting deliveries."""
-    waiting = WebhookDelivery.objects.filter(state=DeliveryState.PENDING).values("webhook")
-    counted = waiting.annotate(count=Count("pk")).filter(count__gt=WAITING_MAX).order_by()
-    return active().filter(pk__in=counted.values("webhook")).select_related("channel")
 
 
 def queue_new_events() -> None:
@@ -66,9 +59,11 @@ def postponed_on_error(webhook: Webhook) -> Iterator[None]:
 
 
 def queue_events(webhook: Webhook) -> None:
-    """Queue the new events of the webhook's channel."""
+    """Queue the new events of the webhook's channel, up to about WAITING_MAX waiting deliveries."""
     last = 0
     while found := _new_events(webhook, after=last):
+        if _is_full(webhook):
+            return
         put(webhook, found)
         if len(found) < AT_ONCE:
             break
@@ -77,6 +72,10 @@ def queue_events(webhook: Webhook) -> None:
     before = Now() - COMMIT_MAX
     outdated = Webhook.objects.filter(pk=webhook.pk, events_since__lt=Now() - 2 * COMMIT_MAX)
     outdated.update(events_since=before)
+
+
+def _is_full(webhook: Webhook) -> bool:
+    return webhook.deliveries.filter(state=DeliveryState.PENDING)[WAITING_MAX - 1 : WAITING_MAX].exists()
 
 
 def _new_events(webhook: Webhook, *, after: int) -> list[AuditEvent]:
