@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Subquery
 
 from channels_app.models import Channel
 from hub.locks import lock_until_commit
@@ -146,13 +146,25 @@ def _note_names(member: VirtualMember, index: SubdirIndex, names: Sequence[str])
     marked: list[SubdirIndex] = []
     for start in range(0, len(names), NAMES_AT_ONCE):
         batch = list(names[start : start + NAMES_AT_ONCE])
-        marked += refresh(member.channel, batch)
+        if taken := _names_to_take(member, batch):
+            marked += refresh(member.channel, taken)
         own = list(member.names.filter(name__in=batch).values_list("name", flat=True))
         removed = set(index.names.filter(name__in=own, removes=True).values_list("name", flat=True))
         for removes, some in ((False, [name for name in own if name not in removed]), (True, sorted(removed))):
             if some:
                 marked.append(marks.mark_stale(member.channel, index.platform, some, removes=removes))
     return marked
+
+
+def _names_to_take(member: VirtualMember, names: Sequence[str]) -> list[str]:
+    """Return those of the names that no member brings, or one that comes after this one.
+
+    Most builds have none, and so cost a public channel little that is a member of many virtual channels.
+    """
+    rows = member.channel.virtual_names.filter(name__in=names)
+    position = VirtualMember.objects.filter(pk=member.pk).values("position")
+    kept = set(rows.filter(member__position__lte=Subquery(position)).values_list("name", flat=True))
+    return [name for name in names if name not in kept]
 
 
 def note_deletions() -> list[SubdirIndex]:
