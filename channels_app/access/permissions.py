@@ -95,8 +95,7 @@ def decide(actor: Actor, name: str, permission: Permission) -> tuple[Channel, fr
         if channel and Permission.READ in granted and permission in OF_OWN_PACKAGES:
             check_own_packages(channel)
         raise _refusal(actor, name, permission, readable=Permission.READ in granted)
-    if channel.kind == ChannelKind.VIRTUAL:
-        channel.has_private_member = private_members(channel).exists()
+    _note_private_members(channel)
     return channel, granted
 
 
@@ -115,7 +114,13 @@ def page_channel(actor: Actor, name: str, permission: Permission = Permission.RE
         if permission == Permission.READ:
             raise PermissionDenied(f"You can't read every member channel of '{name}', so its packages are not shown.")
         raise PermissionDenied(f"Your role in '{name}' does not let you {permission} there.")
+    _note_private_members(channel)
     return channel
+
+
+def _note_private_members(channel: Channel) -> None:
+    if channel.kind == ChannelKind.VIRTUAL:
+        channel.has_private_member = private_members(channel).exists()
 
 
 def _may_see_page(channel: Channel, granted: frozenset[Permission]) -> bool:

@@ -12,7 +12,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from channels_app.authentication.api_key_expiry import WARNED_BEFORE
-from channels_app.models import ApiKey, Channel
+from channels_app.models import ApiKey, Channel, ChannelKind
 from channels_app.templatetags.ui import pill
 
 register = template.Library()
@@ -35,6 +35,7 @@ def use_channel(channel: Channel) -> dict[str, Any]:
     """Render install and upload commands of each client for the channel: `{% use_channel channel %}`."""
     return _origin() | {
         "channel": channel,
+        "takes_uploads": channel.kind == ChannelKind.PACKAGES,
         "address": f"{settings.HUB_PUBLIC_URL}/{channel.name}",
         "key_address": f"{settings.HUB_PUBLIC_URL}/t/KEY/{channel.name}" if settings.HUB_PATH_KEYS else "",
     }

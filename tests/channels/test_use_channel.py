@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from django.template import Context, Template
 from django.utils.html import strip_tags
 
-from channels_app.models import Channel
+from channels_app.models import Channel, ChannelKind
 from tests.client_commands import PROGRAMS, looked_up_host, parse, stored_host
 
 ADDRESSES = ["http://127.0.0.1:8000", "https://hub.example.com", "https://hub.example.com:8443"]
@@ -80,3 +80,12 @@ def test_keys_in_addresses_are_shown_only_where_they_are_allowed(settings: LazyS
     settings.HUB_PATH_KEYS = False
 
     assert "/t/" not in shown("https://hub.example.com", settings, is_private=True)
+
+
+def test_channel_without_own_packages_shows_no_uploads(settings: LazySettings) -> None:
+    settings.HUB_PUBLIC_URL = "https://hub.example.com"
+    channel = Channel(name="all", is_private=False, kind=ChannelKind.VIRTUAL)
+    page = Template("{% load hub %}{% use_channel channel %}").render(Context({"channel": channel}))
+
+    assert not re.search("publish|upload", page, re.IGNORECASE)
+    assert {parse(command).name[0] for command in commands(page)} == {"pixi", "conda", "mamba", "rattler-build"}
