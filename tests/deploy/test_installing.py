@@ -80,3 +80,10 @@ def test_every_installation_takes_the_lock_as_it_is() -> None:
     lines = [line for name in names for line in (ROOT / name).read_text().splitlines() if "pip install" in line]
     assert len(lines) >= 2
     assert [line for line in lines if "--no-deps" not in line or "--require-hashes" not in line] == []
+
+
+def test_every_executable_file_names_its_interpreter() -> None:
+    staged = run("git", "ls-files", "--stage", cwd=ROOT).splitlines()
+    names = [line.split("\t")[1] for line in staged if line.startswith("100755")]
+    assert ".ci/browser" in names
+    assert [name for name in names if not (ROOT / name).read_bytes().startswith(b"#!")] == []
