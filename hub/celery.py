@@ -38,6 +38,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "wake-stale-indexes": {"task": "publishing.tasks.wake_stale_indexes", "schedule": 15.0},
     "finish-promotions": {"task": "publishing.tasks.finish_promotions", "schedule": 15.0},
+    "continue-imports": {"task": "publishing.tasks.continue_imports", "schedule": 15.0},
     "delete-expired-labels": {"task": "publishing.tasks.delete_expired_labels", "schedule": 60.0},
     "refresh-issuer-keys": {"task": "publishing.tasks.refresh_issuer_keys", "schedule": 600.0},
     # The job returns at once if the last refresh is younger than a day.
@@ -64,6 +65,7 @@ def wake_at_start(**_: Any) -> None:
     wake("publishing.tasks.wake_stale_indexes")
     wake("channels_app.tasks.tell_waiting")
     send("publishing.tasks.finish_promotions")
+    send("publishing.tasks.continue_imports")
     send("publishing.tasks.apply_retention")
     send("publishing.tasks.refresh_trust_root")
 

@@ -1,20 +1,21 @@
 """Requests to other servers: https only, public addresses only, bounded in time and size.
 
 It connects to the address that it checked, so DNS rebinding can't reach a private address (SSRF). It follows no
-redirect and uses no proxy from the environment. HUB_INTERNAL_HOSTS lists the exceptions: hosts that may have a private
-address or use http.
+redirect, except for a download, which checks each target again. It uses no proxy from the environment.
+HUB_INTERNAL_HOSTS lists the exceptions: hosts that may have a private address or use http.
 """
 
+import errno
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from threading import Timer
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from django.conf import settings
 
@@ -26,6 +27,9 @@ MAX_BYTES = MIB
 CHUNK_BYTES = 64 * KIB
 PORTS = {"https": 443, "http": 80}
 GLOBAL_UNICAST = IPv6Network("2000::/3")
+REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS_MAX = 5
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FetchError(Exception):
@@ -34,6 +38,18 @@ class FetchError(Exception):
 
 class PrivateAddressError(FetchError):
     """The host has a private address, which the message names. Show it only to administrators."""
+
+
+class TooLargeError(FetchError):
+    """The body is larger than the caller takes."""
+
+
+class StatusError(FetchError):
+    """The server answered another status than 200."""
+
+    def __init__(self, url: str, status: int) -> None:
+        super().__init__(f"{url} answers {status}; expected 200.")
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,35 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, max_bytes: int, t
         return answer
 
 
+def download(
+    url: str,
+    sink: Callable[[bytes], object],
+    *,
+    headers: Mapping[str, str],
+    secrets: Mapping[str, str],
+    max_bytes: int,
+    timeout_s: float,
+) -> int:
+    """Give the body of a 200 response to GET `url` to `sink`, chunk by chunk. Return its size in bytes.
+
+    `secrets` are headers that only the host of `url` gets. Raise StatusError for another status, FetchError for every
+    other fault, and OSError if the disk is full.
+    """
+    deadline, at, own = time.monotonic() + timeout_s, url, _origin(url)
+    for _ in range(REDIRECTS_MAX + 1):
+        sent = {**headers, **(secrets if _origin(at) == own else {})}
+        with _response(at, "GET", sent, deadline) as response:
+            if response.status not in REDIRECTS:
+                return _pass_on(response, at, sink, max_bytes, deadline)
+            at = urljoin(at, response.headers.get("Location", ""))
+    raise FetchError(f"{url} redirects more than {REDIRECTS_MAX} times.")
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
 @contextmanager
 def _response(
     url: str, method: str, headers: Mapping[str, str], deadline: float, body: bytes | None = None
@@ -82,6 +127,8 @@ def _response(
         finally:
             connection.close()
     except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in FULL_DISK:
+            raise
         if time.monotonic() > deadline:
             raise FetchError(f"{url} takes too long to answer.") from error
         # The error can quote the server.
@@ -151,14 +198,22 @@ def _left_s(deadline: float) -> float:
 
 
 def _read(response: HTTPResponse, url: str, max_bytes: int, deadline: float) -> bytes:
+    body = bytearray()
+    _pass_on(response, url, body.extend, max_bytes, deadline)
+    return bytes(body)
+
+
+def _pass_on(response: HTTPResponse, url: str, sink: Callable[[bytes], object], max_bytes: int, deadline: float) -> int:
+    """Give the body to `sink`, and return its size. Raise FetchError if it is too large or incomplete."""
     if response.status != 200:
-        raise FetchError(f"{url} answers {response.status}; expected 200.")
-    body = b""
+        raise StatusError(url, response.status)
+    size_bytes = 0
     while chunk := response.read1(CHUNK_BYTES):
-        body += chunk
-        if len(body) > max_bytes:
-            raise FetchError(f"{url} answers more than {human_size(max_bytes)}.")
+        size_bytes += len(chunk)
+        if size_bytes > max_bytes:
+            raise TooLargeError(f"{url} answers more than {human_size(max_bytes)}.")
+        sink(chunk)
     _left_s(deadline)  # a body without a length looks complete when it is cut off
     if response.length:
-        raise FetchError(f"{url} ended the response early, after {len(body):,} bytes.")
-    return body
+        raise FetchError(f"{url} ended the response early, after {size_bytes:,} bytes.")
+    return size_bytes

@@ -24,6 +24,7 @@ ROUTERS = (
     "channels_app.search.api.router",
     "publishing.index.api.router",
     "channels_app.webhooks.api.router",
+    "publishing.imports.api.router",
     "publishing.labels.api.router",
     "publishing.notices.api.router",
     "publishing.promotion.api.router",

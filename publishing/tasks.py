@@ -4,6 +4,7 @@ from celery import shared_task
 from celery.signals import task_failure, task_success
 
 from publishing import failed_jobs, housekeeping
+from publishing.imports import runs
 from publishing.index import turns
 from publishing.labels import labels, old_indexes
 from publishing.promotion import approvals, promotions
@@ -43,6 +44,11 @@ def open_channel(channel_id: int) -> None:
 def remove_leftovers() -> None:
     housekeeping.remove_leftovers()
     approvals.refuse_expired()
+
+
+@shared_task
+def continue_imports() -> None:
+    runs.work()
 
 
 @shared_task

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from hub import protocols
+from publishing.imports import views as imports_views
 from publishing.labels import views as labels_views
 from publishing.notices import views as notices_views
 from publishing.patches import views as patches_views
@@ -39,6 +40,8 @@ urlpatterns = [
     path(
         "channels/<str:channel>/settings/promotions/<int:promotion_id>", promotion_views.one, name="channel-promotion"
     ),
+    path("channels/<str:channel>/settings/imports", imports_views.listing, name="channel-imports"),
+    path("channels/<str:channel>/settings/imports/<int:import_id>", imports_views.one, name="channel-import"),
     path("channels/<str:channel>/settings/patches", patches_views.listing, name="channel-patches"),
     path("channels/<str:channel>/settings/retention", retention_views.listing, name="channel-retention"),
     path("channels/<str:channel>/settings/upload/status", views.status, name="channel-upload-status"),

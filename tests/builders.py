@@ -35,7 +35,17 @@ from channels_app.packages import packages
 from hub.http.request_body import ReceivedFile
 from publishing.id_tokens.providers import PROVIDERS
 from publishing.index import marks
-from publishing.models import ChannelNotice, Issuer, Patch, Promotion, PromotionState, SubdirIndex, TrustedPublisher
+from publishing.models import (
+    ChannelNotice,
+    Import,
+    ImportState,
+    Issuer,
+    Patch,
+    Promotion,
+    PromotionState,
+    SubdirIndex,
+    TrustedPublisher,
+)
 from tests.id_tokens.builders import KEY_ID, github_claims, jwk
 
 # A string in the form of a key that is no key; constant, because the names of tests contain it.
@@ -154,6 +164,12 @@ def make_label(channel: Channel, name: str, **fields: Any) -> Label:
 def make_promotion(source: Channel, target: Channel, **fields: Any) -> Promotion:
     """Create a promotion that is done, without files."""
     return Promotion.objects.create(source=source, target=target, **{"state": PromotionState.DONE, **fields})
+
+
+def make_import(channel: Channel, **fields: Any) -> Import:
+    """Create an import that was stopped."""
+    values = {"source": "https://source.example.org/channel", "state": ImportState.STOPPED}
+    return Import.objects.create(channel=channel, **{**values, **fields})
 
 
 def make_patch(channel: Channel, **fields: Any) -> Patch:

@@ -11,6 +11,7 @@ from channels_app.models import ApiKey, Channel, Role, User, WebhookDelivery
 from tests.builders import (
     make_artifact,
     make_channel,
+    make_import,
     make_key,
     make_label,
     make_member,
@@ -29,7 +30,7 @@ from tests.builders import (
 )
 from tests.pages import signed_in
 
-PUBLISHER_ID = WEBHOOK_ID = DELIVERY_ID = NOTICE_ID = PROMOTION_ID = PATCH_ID = RULE_ID = (
+PUBLISHER_ID = WEBHOOK_ID = DELIVERY_ID = NOTICE_ID = PROMOTION_ID = PATCH_ID = RULE_ID = IMPORT_ID = (
     1  # the same on every database, whatever its sequence
 )
 HUB_NOTICE_ID = 2
@@ -47,6 +48,7 @@ def make_world() -> None:
     public = make_channel("open", owner=owner, is_private=False)
     make_package(public, "pack")
     make_promotion(public, channel, pk=PROMOTION_ID)
+    make_import(channel, pk=IMPORT_ID)
     make_publisher(channel, may_read=True, pk=PUBLISHER_ID)
     make_team("team", manager=owner)
     make_label(channel, "dev")

@@ -19,6 +19,7 @@ VALUES = {
     "webhook_id": "1",
     "notice_id": "1",
     "promotion_id": "1",
+    "import_id": "1",
     "source": "staging",
     "patch_id": "1",
     "rule_id": "1",

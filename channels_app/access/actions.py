@@ -43,6 +43,8 @@ class Action(StrEnum):
     CHANNEL_RESTORE = "channel.restore"
     CHANNEL_TRANSFER = "channel.transfer"
     CHANNEL_UPDATE = "channel.update"
+    IMPORT_END = "import.end"
+    IMPORT_START = "import.start"
     INVITATION_ACCEPT = "invitation.accept"
     INVITATION_DECLINE = "invitation.decline"
     INVITATION_SEND = "invitation.send"

@@ -12,7 +12,7 @@ from hub.sizes import human_size
 # The filter's choices: label, and prefixes of the actions.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("Everything", ()),
-    "packages": ("Packages", ("artifact.", "label.", "promotion.")),
+    "packages": ("Packages", ("artifact.", "import.", "label.", "promotion.")),
     "members": ("Members", ("member.", "invitation.", Action.CHANNEL_TRANSFER)),
     "settings": (
         "Settings",
@@ -71,6 +71,8 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.PROMOTION_APPROVE: ActionDisplay("check", "success", "approved promotion {target}"),
     Action.PROMOTION_REFUSE: ActionDisplay("ban", "error", "refused promotion {target}"),
     Action.PROMOTION_ROLL_BACK: ActionDisplay("rotate-ccw", "error", "rolled back promotion {target}"),
+    Action.IMPORT_START: ActionDisplay("download", "", "started an import from {target}"),
+    Action.IMPORT_END: ActionDisplay("download", "", "ended an import from {target}"),
     Action.ARTIFACT_LABEL: ActionDisplay("tag", "", "changed the labels of {target}"),
     Action.LABEL_CREATE: ActionDisplay("tag", "success", "created the label {target}"),
     Action.LABEL_CHANGE: ActionDisplay("tag", "warning", "changed when the label {target} expires"),
@@ -87,7 +89,7 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.ARTIFACT_MEND: ActionDisplay(
         "rotate-ccw", "success", "put {target} back into the index: its bytes are intact again"
     ),
-    Action.ARTIFACT_IMPORT: ActionDisplay("upload", "", "imported {target} from the store"),
+    Action.ARTIFACT_IMPORT: ActionDisplay("upload", "", "imported {target}"),
     Action.ARTIFACT_YANK: ActionDisplay("ban", "error", "yanked {target}"),
     Action.ARTIFACT_DELETE: ActionDisplay("trash-2", "error", "deleted {target}"),
     Action.ARTIFACT_RESTORE: ActionDisplay("rotate-ccw", "success", "put {target} back into the index"),
@@ -268,6 +270,9 @@ def _notes(event: AuditEvent) -> list[str]:
         notes.append(f"{human_size(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
     if "stored_bytes" in detail:
         notes.append(f"{human_size(detail['stored_bytes'])} of {human_size(detail['limit_bytes'])}")
+    if "import" in detail and "state" in detail:
+        files, refused = detail["files"], detail["refused"]
+        notes.append(f"Import {detail['import']} is {detail['state']}: {files:,} imported, {refused:,} refused")
     if "source" in detail:
         notes.append(f"From {detail['source']}, promotion {detail['promotion']}")
     if detail.get("reason"):

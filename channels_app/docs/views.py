@@ -33,6 +33,7 @@ GROUPS = (
             "relations",
             "virtual-channels",
             "promotions",
+            "imports",
             "labels",
             "retention",
             "s3",

@@ -38,6 +38,7 @@ PILLS = {
     "failed": ("circle-x", "error"),
     "running": ("loader-circle", "busy"),
     "done": ("check", "success"),
+    "stopped": ("ban", "warning"),
     "rolled_back": ("rotate-ccw", "warning"),
     "info": ("info", ""),
     "warning": ("triangle-alert", "warning"),

@@ -149,10 +149,26 @@ def receive(body: Body, limit_bytes: int, *, form_part: str = "file") -> Iterato
 @contextmanager
 def copied(chunks: Iterable[bytes], file_name: str, *, purpose: str = "upload") -> Iterator[ReceivedFile]:
     """Yield a temporary copy of a stored file, in the form of a received one. `purpose` begins its name."""
-    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix(purpose)) as file:
-        sink = _Sink(file, sys.maxsize)
+
+    def fill(write: Callable[[bytes], None]) -> None:
         for chunk in chunks:
-            sink.write(chunk)
+            write(chunk)
+
+    with filled(fill, file_name, purpose=purpose) as received:
+        yield received
+
+
+@contextmanager
+def filled(
+    fill: Callable[[Callable[[bytes], None]], None], file_name: str, *, purpose: str, limit_bytes: int = sys.maxsize
+) -> Iterator[ReceivedFile]:
+    """Yield a temporary file in the form of a received one. `fill` writes it, by the function that it gets.
+
+    Raise a 413 if it writes more than `limit_bytes`.
+    """
+    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_DIR, prefix=temporary.prefix(purpose)) as file:
+        sink = _Sink(file, limit_bytes)
+        fill(sink.write)
         file.flush()
         yield sink.received(file_name, None, {})
 

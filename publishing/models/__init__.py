@@ -1,6 +1,7 @@
 """Models, by noun. Import them from here."""
 
 from publishing.models.attestations import Attestation
+from publishing.models.imports import Import, ImportState, RefusedFile, SourceKey
 from publishing.models.index import Fragment, IndexedName, RetiredShard, SubdirIndex
 from publishing.models.jobs import FailedJob, Verification
 from publishing.models.notices import ChannelNotice, NoticeLevel
@@ -25,6 +26,8 @@ __all__ = [
     "ChannelRelations",
     "FailedJob",
     "Fragment",
+    "Import",
+    "ImportState",
     "IndexedName",
     "Issuer",
     "MergedShard",
@@ -38,8 +41,10 @@ __all__ = [
     "Promotion",
     "PromotionRule",
     "PromotionState",
+    "RefusedFile",
     "Reservation",
     "RetiredShard",
+    "SourceKey",
     "SubdirIndex",
     "TrustedPublisher",
     "UsedIdToken",

@@ -1,8 +1,8 @@
 """Import of packages that are in the store but not in the database, after a loss of the database or a copy.
 
 Threads check each package as an upload is checked; store access, hashing and decompression release the interpreter's
-lock. The rows are written in batches; see import_records.py. Facts that packages lack come from copies of the old
-indexes; see import_indexes.py. The copies are kept until every package is imported, so an import can be interrupted and
+lock. The rows are written in batches; see imports/records.py. Facts that packages lack come from copies of the old
+indexes; see old_indexes.py. The copies are kept until every package is imported, so an import can be interrupted and
 run again.
 """
 
@@ -24,9 +24,9 @@ from hub.sizes import MIB
 from hub.storage import NotInStore, store
 from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
-from publishing.transfer import import_indexes
-from publishing.transfer.import_indexes import OldIndex, Subdirs, copied_from_store
-from publishing.transfer.import_records import (
+from publishing.imports import attested, old_indexes
+from publishing.imports.old_indexes import OldIndex, Subdirs, copied_from_store
+from publishing.imports.records import (
     YANKED,
     CheckedPackage,
     ImportOutcome,
@@ -53,20 +53,20 @@ BATCH_BYTES = 8 * MIB
 def import_packages(channel: Channel) -> Iterator[ImportOutcome]:
     """Import every package below the channel's folder that has no row, subdir by subdir. Yield the outcomes.
 
-    The labels of the old indexes exist; see import_indexes.create_labels().
+    The labels of the old indexes exist; see old_indexes.create_labels().
     """
     at_once = AT_ONCE if settings.HUB_STORAGE == "s3" else min(AT_ONCE, os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once, "import") as pool:
         try:
-            labels = import_indexes.labeled_subdirs(channel.name)
-            for subdir in import_indexes.package_counts(channel.name):
+            labels = old_indexes.labeled_subdirs(channel.name)
+            for subdir in old_indexes.package_counts(channel.name):
                 yield from _import_subdir(channel, subdir, labels, pool)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _import_subdir(channel: Channel, subdir: str, labels: Subdirs, pool: ThreadPoolExecutor) -> Iterator[ImportOutcome]:
-    old = import_indexes.read(channel.name, subdir, labels)
+    old = old_indexes.read(channel.name, subdir, labels)
     refused = 0
     gate = Lock()
     with inventory_of(f"{channel}/{subdir}/") as inventory, recording(channel, subdir, old, gate) as records:
@@ -77,7 +77,7 @@ def _import_subdir(channel: Channel, subdir: str, labels: Subdirs, pool: ThreadP
                 yield outcome
         yield from _missing_files(channel, subdir, old)
     if not refused:
-        import_indexes.remove(channel.name, subdir, labels)
+        old_indexes.remove(channel.name, subdir, labels)
 
 
 def _unrecorded(inventory: Inventory, records: Records) -> Iterator[tuple[str, bool]]:
@@ -139,25 +139,12 @@ def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[l
     try:
         with copied_from_store(f"{key}.sigs") as sidecar:
             content = sidecar.path.read_bytes()
-        bundles = [orjson.dumps(bundle) for bundle in orjson.loads(content)]
-        verified = [_verified(channel, bundle, received) for bundle in bundles]
     except NotInStore:
         return [], ""
-    except HubError as error:
-        return [], f"Its attestations were left out: {error.detail}"
-    except (ValueError, TypeError) as error:
-        return [], f"Its attestations were left out: the sidecar can't be read: {error}"
-    if sidecars.joined([each.bundle for each in verified]) != content:
+    verified, note = attested.verified(channel, content, received)
+    if not note and sidecars.joined([each.bundle for each in verified]) != content:
         return [], "Its attestations were left out: the sidecar is not in the form that the hub keeps."
-    return verified, ""
-
-
-def _verified(channel: Channel, bundle: bytes, received: ReceivedFile) -> VerifiedAttestation:
-    from publishing.attestations.verification import verify  # imports sigstore, which takes a second
-
-    channel_url = f"{settings.HUB_PUBLIC_URL}/{channel}"
-    place = {"file_name": received.file_name, "sha256": received.sha256}
-    return verify(bundle, **place, channel_url=channel_url, expected_certificate={})
+    return verified, note
 
 
 def _missing_files(channel: Channel, subdir: str, old: OldIndex) -> Iterator[ImportOutcome]:

@@ -21,7 +21,7 @@ from publishing.verification.inventory import Inventory
 
 FRESH = timedelta(days=1)
 PACKAGE = re.compile(r"[^/]+\.(?:conda|tar\.bz2)\Z")
-# The old index during an import; see transfer/import_indexes.py.
+# The old index during an import; see imports/old_indexes.py.
 OLD_REPODATA = "repodata_before_import.json"
 
 

@@ -84,6 +84,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:hub-notices"): {"message": "new", "expires_at": (timezone.now() + timedelta(days=9)).isoformat()},
     ("PATCH", "rest:hub-notice"): {"level": "critical"},
     ("PUT", "rest:promotion-rule"): {"needs": "manage"},
+    ("POST", "rest:imports"): {"source": "https://source.example.org/channel"},
     ("POST", "rest:promotions"): {"from": "open", "filter": {"name": "pack"}},
     ("POST", "rest:patches"): {"title": "new", "changes": {"license": "MIT"}},
     ("PUT", "rest:patch"): {"title": "new", "changes": {"license": "MIT"}},

@@ -211,6 +211,15 @@ Promotion.objects.create(**by, state='failed', failure=failure, ended_at=ended)
 Promotion.objects.create(**by, state='rolled_back', ended_at=ended)
 waiting = {'target': channels['field-lab'], 'source': channels['geo-tools'], 'state': 'waiting'}
 Promotion.objects.create(**waiting, created_by=User.objects.get(username='max'), reason='For the survey.')
+imports = channels['geo-tools'].imports
+counts = {'found_files': 812, 'found_bytes': 9 << 30, 'imported_files': 310, 'imported_bytes': 3 << 30}
+running = imports.create(
+    source='https://conda.anaconda.org/bioconda', include=['samtools >=1.20', 'bcf*'], key_kind='path',
+    subdirs=['noarch'], worked_s=61.5, created_by=User.objects.get(username='olga'), **counts
+)
+running.refused.create(subdir='noarch', file_name='bad-1.0-0.conda', reason='The source answers 404 for it.')
+broken = 'The source answers 401 for noarch/repodata.json.zst.'
+imports.create(source='https://quetz.example.org/get/old', state='failed', failure=broken, ended_at=ended)
 rules = channels['geo-tools'].promotion_rules
 rules.create(source='field-lab', needs='upload', needs_approval=True, keeps_attestations=True)
 rules.create(source='*', needs='own')
@@ -296,6 +305,10 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "promote": ("olga", "/channels/geo-tools/promote?name=strata"),
     "promote-find": ("olga", "/channels/geo-tools/promote?name=unobtainium"),
     "promote-nowhere": ("max", "/channels/geo-tools/promote?name=strata"),
+    "imports": ("olga", "/channels/geo-tools/settings/imports"),
+    "imports-empty": ("olga", "/channels/field-lab/settings/imports"),
+    "import": ("olga", "/channels/geo-tools/settings/imports/1"),
+    "import-failed": ("olga", "/channels/geo-tools/settings/imports/2"),
     "promotions": ("olga", "/channels/geo-tools/settings/promotions"),
     "promotion-rules-empty": ("olga", "/channels/field-lab/settings/promotion-rules"),
     "promotion": ("olga", "/channels/geo-tools/settings/promotions/1"),

@@ -67,14 +67,14 @@ def test_contributor_is_redirected_to_the_upload_page(channel: Channel, max_: Us
 
 MANAGING = [
     *("General", "Members", "Trusted publishers", "Channel keys", "Webhooks", "Notices", "Related channels", "Patches"),
-    *("Retention", "Upload package", "Promotions", "Policies", "Activity"),
+    *("Retention", "Upload package", "Promotions", "Imports", "Policies", "Activity"),
 ]
 
 
 @pytest.mark.parametrize(
     ("role", "entries"),
     [
-        (Role.CONTRIBUTOR, ["Upload package", "Promotions", "Leave"]),
+        (Role.CONTRIBUTOR, ["Upload package", "Promotions", "Imports", "Leave"]),
         (Role.MAINTAINER, [*MANAGING, "Leave"]),
         (Role.OWNER, [*MANAGING, "Leave", "Delete or transfer"]),
     ],

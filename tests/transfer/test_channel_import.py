@@ -14,8 +14,9 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from channels_app.access.permissions import Actor
 from channels_app.models import AboutDocument, Artifact, AuditEvent, Channel, Removal, User
 from hub.storage import StoreError, store
+from publishing.imports import old_indexes
 from publishing.removal import removal
-from publishing.transfer import channel_import, import_indexes
+from publishing.transfer import channel_import
 from publishing.uploads import upload, values
 from publishing.verification import unknown_files
 from tests import sigstore
@@ -116,7 +117,7 @@ def test_second_import_creates_no_row(published: Channel) -> None:
 def test_interrupted_import_continues(published: Channel, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     before = facts(), records(), records("linux-64")
     lose_the_database()
-    original, calls = import_indexes.copied_from_store, []
+    original, calls = old_indexes.copied_from_store, []
 
     def die(key: str) -> Any:
         calls.append(key)
@@ -125,7 +126,7 @@ def test_interrupted_import_continues(published: Channel, monkeypatch: pytest.Mo
         return original(key)
 
     with monkeypatch.context() as patch:
-        for module in (import_indexes, channel_import):
+        for module in (old_indexes, channel_import):
             patch.setattr(module, "copied_from_store", die)
         with pytest.raises(CommandError, match=r"gone\. Run the command again: it continues where it stopped\."):
             run("demo", "--owner", "olga")

@@ -23,11 +23,12 @@ from channels_app.models import Artifact, AuditEvent, Channel, Package, Removal,
 from channels_app.packages import packages
 from hub.errors import HubError
 from hub.storage import store
+from publishing.imports import old_indexes
+from publishing.imports.records import CheckedPackage, ImportOutcome, Records
 from publishing.index import builds
 from publishing.management.commands import importchannel
 from publishing.models import Reservation, SubdirIndex
-from publishing.transfer import channel_import, import_indexes
-from publishing.transfer.import_records import CheckedPackage, ImportOutcome, Records
+from publishing.transfer import channel_import
 from publishing.uploads import upload, values
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
@@ -252,7 +253,7 @@ def test_upload_that_died_long_ago_stands_in_no_way(olga: User, tmp_path: Path) 
 
 def claim(channel: Channel, key: str) -> Reservation:
     """Make the claim that a killed import leaves behind."""
-    Records(channel, "noarch", import_indexes.OldIndex(), Lock()).claim([key])
+    Records(channel, "noarch", old_indexes.OldIndex(), Lock()).claim([key])
     return Reservation.objects.get()
 
 
@@ -378,5 +379,5 @@ def test_import_into_a_deleted_channel_is_refused(olga: User, tmp_path: Path) ->
 def test_claim_in_a_deleted_channel_is_refused(channel: Channel) -> None:
     channel.delete()
     with pytest.raises(HubError) as caught:
-        Records(channel, "noarch", import_indexes.OldIndex(), Lock()).claim([LIB])
+        Records(channel, "noarch", old_indexes.OldIndex(), Lock()).claim([LIB])
     assert caught.value.code == "channel_gone"

@@ -10,10 +10,11 @@ from django.core.management import CommandError
 from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Removal, User
 from hub.storage import StoreError, store
+from publishing.imports import old_indexes
 from publishing.index import builds
 from publishing.labels import artifact_labels, edits, labels, queries
 from publishing.removal import removal
-from publishing.transfer import channel_import, import_indexes
+from publishing.transfer import channel_import
 from publishing.verification.unknown_files import OLD_REPODATA
 from tests.archives import make_conda
 from tests.builders import make_channel
@@ -89,7 +90,7 @@ def test_labels_return_after_an_interrupted_import_and_builds(
 ) -> None:
     before = indexes()
     labeled.delete()
-    original = import_indexes.copied_from_store
+    original = old_indexes.copied_from_store
 
     def die(key: str) -> Any:
         if "lib" in key:

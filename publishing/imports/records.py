@@ -1,8 +1,10 @@
 """Rows of imported packages, written in batches: each batch is one short transaction that marks the index stale once.
 
-A name is claimed before its bytes are read, by a reservation without SHA-256, which an upload may take over at once. So
-if the claim is still valid when the rows are written, no upload has put other bytes there. An import that is killed
-leaves claims that block no upload; another import joins them.
+Packages in the store are claimed before their bytes are read, by a reservation without SHA-256, which an upload may
+take over at once. So if the claim is still valid when the rows are written, no upload has put other bytes there. An
+import that is killed leaves claims that block no upload; another import joins them.
+
+Packages from elsewhere are held instead, as an upload holds its name: for these bytes, before they go to the store.
 """
 
 import secrets
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
@@ -21,23 +23,25 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.access.actions import Action
+from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.audit import log
 from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Artifact, Channel, Package, Removal
 from channels_app.packages import about, packages
-from channels_app.quotas import quotas
+from channels_app.quotas import channel_quotas, quotas
 from hub.errors import HubError, conflict, not_found
 from hub.http.request_body import ReceivedFile
 from publishing.archive.reader import BadPackage, parse_file_name
 from publishing.attestations import sidecars
 from publishing.attestations.errors import VerifiedAttestation
+from publishing.imports.old_indexes import OldIndex, OldRecord
 from publishing.labels import artifact_labels
 from publishing.models import Reservation
-from publishing.transfer.import_indexes import OldIndex, OldRecord
 from publishing.uploads import existing_artifacts, upload
 from publishing.uploads.values import Upload
 
 YANKED = "It was not in the index that it was taken in with."
+BEING_UPLOADED = "Other bytes are being uploaded by this name at this moment."
 # Errors for values that a database column rejects; the checks should have refused them.
 UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
 
@@ -67,10 +71,21 @@ class CheckedPackage:
         return self.upload.info.file_name
 
 
+class Recorder(Protocol):
+    """The user or key that imports, and what else is written with a batch of its files."""
+
+    @property
+    def actor(self) -> Actor: ...
+
+    def note(self, artifacts: Sequence[Artifact]) -> None: ...
+
+
 @contextmanager
-def recording(channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> Iterator["Records"]:
+def recording(
+    channel: Channel, subdir: str, old: OldIndex, gate: Lock, by: Recorder | None = None
+) -> Iterator["Records"]:
     """Yield the writer of one subdir's rows. Release at the end the claims that were not recorded."""
-    records = Records(channel, subdir, old, gate)
+    records = Records(channel, subdir, old, gate, by)
     try:
         yield records
     finally:
@@ -80,11 +95,12 @@ def recording(channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> Itera
 class Records:
     """Writer of one subdir's claims and rows. It holds `gate` while it writes."""
 
-    def __init__(self, channel: Channel, subdir: str, old: OldIndex, gate: Lock) -> None:
+    def __init__(self, channel: Channel, subdir: str, old: OldIndex, gate: Lock, by: Recorder | None = None) -> None:
         self.channel = channel
         self.subdir = subdir
         self.old = old
         self.gate = gate
+        self.by = by
         self.token = secrets.token_hex(16)
         # Lower-case file name → token of its reservation before its bytes were read.
         self._tokens: dict[str, str] = {}
@@ -102,6 +118,53 @@ class Records:
             self._reserve([name for name in unknown if can_be_a_package(name)])
         self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
+
+    def hold(self, checked: Sequence[CheckedPackage]) -> tuple[list[CheckedPackage], list[ImportOutcome]]:
+        """Reserve the names for these bytes and charge the quotas. Return the held packages, and refusals.
+
+        Packages that the channel got meanwhile are in neither. Raise HubError 413 if a quota is exceeded; then no name
+        is reserved. Rows are read once the names are reserved, so no later upload can have put other bytes there.
+        """
+        wanted = {each.file_name.lower(): each for each in sorted(checked, key=lambda each: each.key)}
+        with self._write_turn(), transaction.atomic():
+            channel_quotas.lock(self.channel)
+            rows = (Reservation(**each.upload.place, **self._mine(each.upload)) for each in wanted.values())
+            Reservation.objects.bulk_create(rows, ignore_conflicts=True)
+            self._take_over(wanted)
+            mine = {name for name, token, _ in self._reserved(list(wanted)) if token == self.token}
+            existing = {row.file_name.lower(): row for row in self._artifacts(mine)}
+            self._reservations(existing).filter(token=self.token).delete()
+            held = [wanted[name] for name in sorted(mine - existing.keys())]
+            self._charge(held)
+        self._tokens |= {each.file_name.lower(): self.token for each in held}
+        refusals = [ImportOutcome(wanted[name].key, BEING_UPLOADED) for name in sorted(wanted.keys() - mine)]
+        return held, refusals + _differences([(wanted[name], row) for name, row in sorted(existing.items())])
+
+    def _mine(self, found: Upload) -> dict[str, Any]:
+        end = timezone.now() + timedelta(seconds=settings.HUB_RESERVATION_S)
+        received = found.received
+        return {
+            "sha256": received.sha256,
+            "token": self.token,
+            "expires_at": end,
+            "more_bytes": received.size_bytes,
+        }
+
+    def _take_over(self, wanted: Mapping[str, CheckedPackage]) -> None:
+        """Take over expired reservations, claims, and those of the same bytes."""
+        theirs = self._reservations(wanted).exclude(token=self.token).select_for_update().order_by("pk")
+        for row in theirs:
+            found = wanted[row.file_name.lower()].upload
+            if row.sha256 in ("", found.received.sha256) or row.expires_at <= timezone.now():
+                values = {"file_name": found.info.file_name, **self._mine(found)}
+                Reservation.objects.filter(pk=row.pk).update(**values)
+
+    def _charge(self, held: Sequence[CheckedPackage]) -> None:
+        sizes = [each.upload.received.size_bytes for each in held]
+        channel_quotas.check_reserved(self.channel, sum(sizes))
+        if payer := quotas.payer_of(self.channel):
+            for size_bytes in sizes:
+                quotas.charge(quotas.Bill(payer, size_bytes))
 
     def add(self, found: Sequence[CheckedPackage | ImportOutcome]) -> list[ImportOutcome]:
         """Record the checked packages together or, if the database rejects a value, one by one.
@@ -145,7 +208,10 @@ class Records:
         self._check_channel()
         refusals, new = self._split_batch(checked)
         artifacts = self._create(new) if new else []
-        quotas.mark_outdated(self.channel)
+        if self.by:
+            self.by.note(artifacts)
+        else:
+            quotas.mark_outdated(self.channel)
         self._reservations([each.file_name for each in new]).delete()
         return refusals, new, artifacts
 
@@ -199,7 +265,7 @@ class Records:
         labels = ((artifact, self.old.labels_of(artifact.file_name) - {MAIN_LABEL}) for artifact in artifacts)
         artifact_labels.store(self.channel, [(artifact, frozenset(), names) for artifact, names in labels])
         targets = {f"{self.subdir}/{each.file_name}": _event_detail(each.upload) for each in new}
-        log.record_each(Action.ARTIFACT_IMPORT, channel=self.channel, targets=targets)
+        log.record_each(Action.ARTIFACT_IMPORT, channel=self.channel, targets=targets, by=self._actor)
         for artifact, each in zip(artifacts, new, strict=True):
             about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:
@@ -216,10 +282,15 @@ class Records:
         by_label = {label: sorted(names) for label, names in stale.items()}
         artifact_labels.schedule_builds(self.channel, self.subdir, by_label)
 
+    @property
+    def _actor(self) -> Actor:
+        return self.by.actor if self.by else ANONYMOUS
+
     def _artifact(self, found: Upload, locked: Mapping[str, Package]) -> Artifact:
         info = found.info
         yanked = {"removal": Removal.YANKED, "removal_reason": YANKED, "removed_at": timezone.now()}
         values = found.place | upload.artifact_columns(found) | (yanked if info.file_name in self.old.removed else {})
+        values |= {"uploaded_by": self._actor.user, "uploaded_with": self._actor.key}
         values["is_main"] = MAIN_LABEL in self.old.labels_of(info.file_name)
         return Artifact(**values, package=locked[info.name], indexed_timestamp=self._indexed_timestamp(found.received))
 
@@ -244,6 +315,17 @@ class Records:
         if locked:
             found = found.select_for_update().order_by("pk")
         return [(each.file_name.lower(), each.token, each.sha256) for each in found]
+
+
+def _differences(found: Sequence[tuple[CheckedPackage, Artifact]]) -> list[ImportOutcome]:
+    """Return the refusals of packages whose names are taken, unless by the same bytes."""
+    refusals = []
+    for each, row in found:
+        try:
+            existing_artifacts.check_duplicate(each.upload, row, may_replace=False)
+        except HubError as error:
+            refusals.append(ImportOutcome(each.key, error.detail))
+    return refusals
 
 
 def can_be_a_package(file_name: str) -> bool:
