@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from channels_app.access.actions import Action
@@ -120,6 +121,11 @@ def test_virtual_channel_takes_no_uploads_for_its_owner(olga: User, merged: Chan
     assert (upload.status_code, upload.headers["X-Error-Code"]) == (403, "channel_takes_no_uploads")
     labels = by_session(olga).post("channels/all/labels", {"name": "dev"})
     assert code(labels) == (403, "channel_takes_no_uploads")
+
+
+def test_import_into_a_virtual_channel_is_refused(olga: User, merged: Channel) -> None:
+    with pytest.raises(CommandError, match="has no packages of its own"):
+        call_command("importchannel", "all", "--owner", "olga")
 
 
 def test_preview_lists_the_first_changes_without_saving_them(olga: User, merged: Channel) -> None:

@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError
 
 from channels_app.access import user_names
+from channels_app.access.permissions import check_own_packages
 from channels_app.channels import channels, pending_names
 from channels_app.models import Channel, User
 from hub import commands
@@ -59,6 +60,7 @@ class Command(commands.Command):
         name = options["into"] or options["source"]
         try:
             channels.check_name(name)
+            _check_kind(name)
             if options["into"]:
                 refused = self._import_source(self._channel(name, options), options)
             else:
@@ -132,6 +134,15 @@ class Command(commands.Command):
             self.stdout.write(f"{channel}: labels: {len(labels)}. Set their ends again; the store has none.")
         self.stdout.write(f"{channel}: imported: {imported}, not imported: {refused}, yanked: {yanked}.")
         return refused
+
+
+def _check_kind(name: str) -> None:
+    """Raise CommandError if the channel exists and has no packages of its own."""
+    if found := Channel.objects.filter(name=name).first():
+        try:
+            check_own_packages(found)
+        except HubError as error:
+            raise CommandError(error.detail) from None
 
 
 def _owner(options: dict[str, Any]) -> User:
