@@ -6,6 +6,7 @@ A run lists the source again and leaves out files that the channel has, or that 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -154,29 +155,24 @@ class Run:
         return wanted
 
     def _import(self, batch: Sequence[Listed], fetched: Iterator[Fetched]) -> None:
-        with recording(self.channel, batch[0].subdir, _old_index(batch), self.gate, self) as records:
+        records_of = recording(self.channel, batch[0].subdir, _old_index(batch), self.gate, self)
+        with records_of as records, ThreadPoolExecutor(THREADS, "put") as putting:
             for group in _groups(fetched):
                 with ExitStack() as files:
                     for each in group:
                         files.push(each.files)
                     self._count_faults(group)
-                    self._record(records, group)
+                    self._record(records, group, putting)
                 self._check_running()
                 self._check_turn()
 
-    def _record(self, records: Records, group: Sequence[Fetched]) -> None:
+    def _record(self, records: Records, group: Sequence[Fetched], putting: ThreadPoolExecutor) -> None:
         """Put the bytes of a group into the store and record them, or their refusals."""
         outcomes = [each.result for each in group if isinstance(each.result, ImportOutcome) and not _is_gone(each)]
         checked, refusals = self._allowed([each.result for each in group if isinstance(each.result, CheckedPackage)])
         held, taken = records.hold(checked) if checked else ([], [])
-        for each in held:
-            self._put(each)
+        list(putting.map(_put, held))
         self._refuse([*outcomes, *refusals, *taken, *records.add(held)])
-
-    def _put(self, checked: CheckedPackage) -> None:
-        store().put(checked.key, checked.upload.received.path)
-        if checked.verified:
-            promoted.put(Artifact(**checked.upload.place), checked.verified)
 
     def _allowed(self, checked: Sequence[CheckedPackage]) -> tuple[list[CheckedPackage], list[ImportOutcome]]:
         """Split the packages by the channel's policies."""
@@ -240,6 +236,13 @@ def _difference(row: Artifact, listed: Listed) -> HubError | None:
         return name_deleted(row)
     is_same = row.file_name == listed.file_name and listed.sha256 in ("", row.sha256)
     return None if is_same else exists(row, listed.sha256)
+
+
+def _put(checked: CheckedPackage) -> None:
+    """Store a package and its attestations. Runs in a thread and doesn't use the database."""
+    store().put(checked.key, checked.upload.received.path)
+    if checked.verified:
+        promoted.put(Artifact(**checked.upload.place), checked.verified)
 
 
 def _is_gone(fetched: Fetched) -> bool:
