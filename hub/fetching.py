@@ -78,7 +78,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, max_bytes: int, t
     deadline = time.monotonic() + timeout_s
     with _response(url, "POST", headers, deadline, body) as response:
         answer = Answer(response.status, response.read(max_bytes))
-        _left_s(deadline)  # a response that is cut off looks complete
+        left_s(deadline)  # a response that is cut off looks complete
         return answer
 
 
@@ -118,9 +118,9 @@ def _response(
     """Send the request and yield the response. Raise FetchError for every error of the connection."""
     try:
         parts = urlsplit(url)
-        connection = _connect(url, parts, deadline)
+        connection = connect(url, parts, deadline)
         try:
-            with _shut_down_at(connection.sock, deadline):
+            with shut_down_at(connection.sock, deadline):
                 target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
                 connection.request(method, target, body, {**headers, "User-Agent": "channelhub"})
                 yield connection.getresponse()
@@ -140,7 +140,8 @@ def look_up(host: str, port: int) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-def _connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
+def connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
+    """Connect to the checked address of `url`. Raise FetchError if it is not allowed, OSError if that fails."""
     # Compared with its port: a host that is internal for one port is not for the others.
     is_internal = parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if not parts.hostname or (parts.scheme != "https" and not (is_internal and parts.scheme == "http")):
@@ -148,7 +149,7 @@ def _connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
     host, port = parts.hostname, parts.port or PORTS[parts.scheme]
     address = _address(host, port, is_internal=is_internal)
     connection = HTTPConnection(host, port)
-    connection.sock = socket.create_connection((address, port), _left_s(deadline))
+    connection.sock = socket.create_connection((address, port), left_s(deadline))
     if parts.scheme == "https":
         connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
     return connection
@@ -175,14 +176,14 @@ def _is_public(address: str) -> bool:
 
 
 @contextmanager
-def _shut_down_at(connection: socket.socket, deadline: float) -> Iterator[None]:
+def shut_down_at(connection: socket.socket, deadline: float) -> Iterator[None]:
     """Shut the connection down at `deadline`: a socket's own timeout starts again with each byte."""
 
     def shut_down() -> None:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
 
-    timer = Timer(_left_s(deadline), shut_down)
+    timer = Timer(left_s(deadline), shut_down)
     timer.start()
     try:
         yield
@@ -190,11 +191,12 @@ def _shut_down_at(connection: socket.socket, deadline: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _left_s(deadline: float) -> float:
-    left_s = deadline - time.monotonic()
-    if left_s <= 0:
+def left_s(deadline: float) -> float:
+    """Return the seconds until `deadline`. Raise TimeoutError if it is over."""
+    left = deadline - time.monotonic()
+    if left <= 0:
         raise TimeoutError
-    return left_s
+    return left
 
 
 def _read(response: HTTPResponse, url: str, max_bytes: int, deadline: float) -> bytes:
@@ -213,7 +215,7 @@ def _pass_on(response: HTTPResponse, url: str, sink: Callable[[bytes], object], 
         if size_bytes > max_bytes:
             raise TooLargeError(f"{url} answers more than {human_size(max_bytes)}.")
         sink(chunk)
-    _left_s(deadline)  # a body without a length looks complete when it is cut off
+    left_s(deadline)  # a body without a length looks complete when it is cut off
     if response.length:
         raise FetchError(f"{url} ended the response early, after {size_bytes:,} bytes.")
     return size_bytes

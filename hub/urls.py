@@ -36,6 +36,7 @@ ROUTERS = (
     "publishing.trusted.pending_api.router",
     "publishing.uploads.api.router",
     "publishing.virtual.api.router",
+    "publishing.upstreams.api.router",
 )
 
 handler400 = "channels_app.site.error_pages.misdirected"

@@ -17,6 +17,7 @@ class PublishingConfig(AppConfig):
 
     def ready(self) -> None:
         post_migrate.connect(add_known_issuers, sender=self)
+        post_migrate.connect(encrypt_upstream_credentials, sender=self)
 
 
 def add_known_issuers(**_: Any) -> None:
@@ -27,6 +28,13 @@ def add_known_issuers(**_: Any) -> None:
         if provider.issuer:
             values = {"provider": provider.name, "key_hosts": list(provider.key_hosts)}
             Issuer.objects.get_or_create(url=provider.issuer, defaults=values)
+
+
+def encrypt_upstream_credentials(**_: Any) -> None:
+    """Encrypt the credentials of upstreams with the current SECRET_KEY. The page of a channel shows unreadable ones."""
+    from publishing.upstreams import credentials
+
+    credentials.encrypt_all()
 
 
 @register

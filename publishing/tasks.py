@@ -10,6 +10,7 @@ from publishing.labels import labels, old_indexes
 from publishing.promotion import approvals, promotions
 from publishing.retention import retention
 from publishing.trusted import issuers
+from publishing.upstreams import cache, sync
 from publishing.verification import verification
 
 task_failure.connect(failed_jobs.note_failure)
@@ -92,3 +93,18 @@ def apply_retention() -> None:
 @shared_task
 def apply_retention_rules(channel_id: int) -> None:
     retention.apply_nightly(channel_id)
+
+
+@shared_task
+def poll_upstreams() -> None:
+    sync.send_due()
+
+
+@shared_task
+def sync_upstream(channel_id: int) -> None:
+    sync.sync(channel_id)
+
+
+@shared_task
+def evict_cached_files() -> None:
+    cache.evict()

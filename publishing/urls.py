@@ -18,6 +18,7 @@ from publishing.status import views as status_views
 from publishing.trusted import api
 from publishing.trusted import views as trusted_views
 from publishing.uploads import views
+from publishing.upstreams import views as upstreams_views
 from publishing.virtual import views as virtual_views
 
 urlpatterns = [
@@ -28,6 +29,8 @@ urlpatterns = [
     path("api/v1/channels/<str:channel>/publishers", api.collection, name="publishers"),
     path("api/v1/channels/<str:channel>/publishers/<int:publisher_id>", api.one, name="publisher"),
     path("channels/new/publisher", trusted_views.pending_publishers, name="publisher-new"),
+    path("channels/new/upstream", upstreams_views.new, name="channel-new-upstream"),
+    path("channels/<str:channel>/settings/upstream", upstreams_views.one, name="channel-upstream"),
     path("channels/<str:channel>/settings/publishers", trusted_views.channel_publishers, name="channel-publishers"),
     path("channels/<str:channel>/settings/notices", notices_views.listing, name="channel-notices"),
     path("channels/<str:channel>/settings/virtual", virtual_views.settings, name="channel-virtual"),

@@ -12,7 +12,7 @@ from channels_app.authentication import api_keys
 from channels_app.channels import channels
 from channels_app.models import ApiKey, Artifact, Channel, ChannelKind, Invitation, Role, Team, User
 from channels_app.people import invitations
-from publishing.models import TrustedPublisher
+from publishing.models import TrustedPublisher, Upstream
 from publishing.removal import removal
 from tests.builders import (
     make_artifact,
@@ -32,6 +32,13 @@ from tests.builders import (
 FILE = "pack-1.0-0.conda"
 PUBLISHER = {"repository": "octo-org/sample", "workflow": "release.yml", "may_upload": "on"}
 KEY = {"name": "laptop", "scopes": ["read"], "which": "all", "lifetime": "365"}
+UPSTREAM = {
+    "url": "https://example.org/forge",
+    "subdirs": "noarch",
+    "poll_minutes": "10",
+    "cooldown_days": "7",
+    "max_cached_gib": "50",
+}
 Posted = dict[str, Any]
 
 
@@ -86,6 +93,11 @@ def public_channel(_: Client) -> None:
 def virtual_channel(_: Client) -> None:
     make_channel("base", is_private=False)
     Channel.objects.filter(name="demo").update(kind=ChannelKind.VIRTUAL)
+
+
+def upstream(_: Client) -> None:
+    Channel.objects.filter(name="demo").update(kind=ChannelKind.UPSTREAM)
+    Upstream.objects.get_or_create(channel=demo(), defaults={"url": UPSTREAM["url"], "subdirs": ["noarch"]})
 
 
 def retention_rule(_: Client) -> None:
@@ -203,6 +215,16 @@ ACT_REQUESTS = {
     ),
     ("virtual.change", "channel-virtual"): ActRequest(
         {"action": "save", "members": "base"}, by="mia", lower="cora", prepare=virtual_channel
+    ),
+    ("upstream.add", "channel-new-upstream"): ActRequest(
+        UPSTREAM | {"name": "forge", "is_private": "private"},
+        by="tim",
+        lower="olga",
+        arguments=[],
+        prepare=administrator,
+    ),
+    ("upstream.change", "channel-upstream"): ActRequest(
+        UPSTREAM | {"action": "save"}, by="olga", lower="mia", prepare=upstream
     ),
     ("retention.add", "channel-retention"): ActRequest(
         {"action": "save", "title": "old", "keep_versions": "3"}, by="mia", lower="cora"

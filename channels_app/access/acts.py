@@ -166,6 +166,12 @@ OF_CHANNELS = (
         (ActRoute("channel-virtual", "action", ("save",)),),
     ),
     Act(
+        Action.UPSTREAM_CHANGE,
+        Permission.OWN,
+        Notice("The upstream of {channel} was changed"),
+        (ActRoute("channel-upstream", "action", ("save",)),),
+    ),
+    Act(
         Action.RETENTION_ADD,
         Permission.MANAGE,
         Notice("A new retention rule of {channel}: {target}"),
@@ -343,6 +349,7 @@ OF_ADMINISTRATORS = (
     Act(Action.ADMIN_ADD, Scope.ADMINISTRATOR),
     Act(Action.ADMIN_CHANGE, Scope.ADMINISTRATOR),
     Act(Action.ADMIN_DELETE, Scope.ADMINISTRATOR),
+    Act(Action.UPSTREAM_ADD, Scope.ADMINISTRATOR, None, (ActRoute("channel-new-upstream"),)),
     Act(Action.CHANNEL_QUOTA, Scope.ADMINISTRATOR, Notice("The storage quota of {channel} was changed")),
     Act(
         Action.CHANNEL_FREE_NAME,

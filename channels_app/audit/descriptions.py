@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
             "patch.",
             "retention.",
             "virtual.",
+            "upstream.",
         ),
     ),
 }
@@ -144,6 +145,11 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.RETENTION_CHANGE: ActionDisplay("clock", "warning", "changed the retention rule {target}"),
     Action.RETENTION_REMOVE: ActionDisplay("clock", "error", "removed the retention rule {target}"),
     Action.RETENTION_RUN: ActionDisplay("clock", "warning", "applied the retention rules"),
+    Action.UPSTREAM_ADD: ActionDisplay("layers", "success", "created the upstream channel {target}"),
+    Action.UPSTREAM_CHANGE: ActionDisplay("layers", "warning", "changed the upstream"),
+    Action.UPSTREAM_HOLD: ActionDisplay(
+        "triangle-alert", "warning", "held back records of {target} whose SHA-256 had changed"
+    ),
     Action.TEAM_CREATE: ActionDisplay("users", "success", "created the team {target}"),
     Action.TEAM_UPDATE: ActionDisplay("users", "", "changed the team {target}"),
     Action.TEAM_DELETE: ActionDisplay("users", "error", "deleted the team {target}"),

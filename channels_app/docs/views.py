@@ -32,6 +32,7 @@ GROUPS = (
             "patches",
             "relations",
             "virtual-channels",
+            "upstreams",
             "promotions",
             "imports",
             "labels",

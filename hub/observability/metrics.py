@@ -35,6 +35,13 @@ REQUEST_SECONDS = Histogram(
 UPLOADS = Counter("channelhub_uploads", "Uploads by outcome.", ["outcome"], registry=REGISTRY)
 UPLOAD_BYTES = Counter("channelhub_upload_bytes", "Bytes of uploads by outcome.", ["outcome"], registry=REGISTRY)
 DOWNLOADS = Counter("channelhub_downloads", "Packages that were delivered.", ["delivery"], registry=REGISTRY)
+UPSTREAM_REQUESTS = Counter(
+    "channelhub_upstream_requests",
+    "Requested packages of upstreams: in the cache (hit), or fetched (miss).",
+    ["outcome"],
+    registry=REGISTRY,
+)
+UPSTREAM_BYTES = Counter("channelhub_upstream_bytes", "Bytes of packages fetched from upstreams.", registry=REGISTRY)
 TOKEN_EXCHANGES = Counter(
     "channelhub_mint",
     "Identity tokens of CI, exchanged or refused.",

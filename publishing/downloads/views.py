@@ -17,6 +17,7 @@ from channels_app.packages.queries import no_such_file
 from channels_app.site import misplaced
 from hub.database import moment
 from hub.errors import HubError, not_found
+from hub.observability import metrics
 from publishing.downloads import delivery, virtual_files
 from publishing.downloads.cross_origin import headers as cross_origin_headers
 from publishing.downloads.cross_origin import preflight_headers
@@ -24,6 +25,7 @@ from publishing.downloads.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 from publishing.downloads.lookup import ChannelLookup, StaleDecision
 from publishing.index import empty_files, repodata, shards
 from publishing.models import SubdirIndex
+from publishing.upstreams import cache
 
 # SQL, because it runs at every request: the ORM would take ten times as long to build the query and the model.
 PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, indexed_timestamp, removal FROM channels_app_artifact
@@ -37,6 +39,9 @@ WHERE channel_id = %s AND subdir = %s"""
 BUILT_OF_LABEL = """SELECT i.etag, i.current_etag, CAST(i.built_at AS TEXT), i.is_patched FROM channels_app_label l
 LEFT JOIN publishing_subdirindex i ON i.channel_id = l.channel_id AND i.subdir = %s
 WHERE l.channel_id = %s AND l.name = %s"""
+# A package of an upstream that was fetched before.
+CACHED = """SELECT id, sha256, size_bytes FROM publishing_cachedfile
+WHERE channel_id = %s AND subdir = %s AND file_name = %s AND is_listed"""
 LABEL_PATH = re.compile(r"label/([^/]+)/(.*)\Z", re.DOTALL)
 
 
@@ -197,6 +202,8 @@ def _sidecar(lookup: ChannelLookup, label: str, subdir: str, name: str, sha256: 
 
 
 def _artifact(lookup: ChannelLookup, label: str, subdir: str, name: str) -> File:
+    if lookup.channel.kind == ChannelKind.UPSTREAM:
+        return _upstream_file(lookup, label, subdir, name)
     published = _published(lookup, label, subdir, name)
     return File(
         etag=published.sha256,
@@ -206,6 +213,21 @@ def _artifact(lookup: ChannelLookup, label: str, subdir: str, name: str) -> File
         artifact_id=published.artifact_id,
         artifact_bytes=published.size_bytes,
     )
+
+
+def _upstream_file(lookup: ChannelLookup, label: str, subdir: str, name: str) -> File:
+    """Return a package of an upstream, which is fetched at its first request."""
+    _check_label(lookup, label)
+    if row := lookup.row(CACHED, lookup.channel.pk, subdir, name):
+        file_id, sha256, size_bytes = row
+        cache.mark_used(file_id)
+        metrics.UPSTREAM_REQUESTS.labels("hit").inc()
+    else:
+        file = cache.fetched(lookup.channel, subdir, name)
+        sha256, size_bytes = file.sha256, file.size_bytes
+        metrics.UPSTREAM_REQUESTS.labels("miss").inc()
+    key = f"{lookup.channel.name}/{subdir}/{name}"
+    return File(etag=sha256, caching=CHECK_EACH_TIME, key=key, artifact_bytes=size_bytes)
 
 
 def _published(lookup: ChannelLookup, label: str, subdir: str, name: str) -> PublishedFile:

@@ -152,7 +152,11 @@ def all_names(index: SubdirIndex) -> list[str]:
     packages = Package.objects.filter(channel=index.channel)
     if index.subdir != WHOLE_CHANNEL:
         packages = packages.filter(artifacts__in=fragments.artifacts_of(index))
-    found = packages.values_list("name").union(index.names.values_list("name"), index.fragments.values_list("name"))
+    found = packages.values_list("name").union(
+        index.names.values_list("name"),
+        index.fragments.values_list("name"),
+        index.upstream_names.values_list("name"),
+    )
     return sorted(name for (name,) in found)
 
 

@@ -1,7 +1,6 @@
 """Per-package parts of an index: the fragments of a package name (in the database) and its shard (in the store)."""
 
 import logging
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -10,23 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from typing import NamedTuple
 
-from django.conf import settings
 from django.core.mail import mail_admins
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
-from rattler import RepoData
 
 from channels_app.access.actions import Action
 from channels_app.audit import log
-from channels_app.models import Artifact
-from hub import temporary
+from channels_app.models import Artifact, ChannelKind
 from hub.plain_text import visible
 from hub.storage import store
-from publishing.index import active_patches, marks, patched_packages, patching, repodata, shards
+from publishing.index import active_patches, marks, patched_packages, patching, repodata, shards, upstream_records
+from publishing.index.canary import MACHINE_ERRORS, ArtifactEntry, parse_as_clients
 from publishing.index.patching import Changes
-from publishing.index.repodata import Revision, Section
 from publishing.index.spool import Spool
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 
@@ -39,11 +34,8 @@ SECTIONS = ("packages", "packages.conda", "v3.conda", "v3.tar.bz2")
 PLACE = ("file_name", "version", "revision", "removal", "subdir", "build")
 # Large columns that no record contains.
 UNUSED = ("about_json", "features", "files", "licences", "provenance", "recipe", "warnings")
-CANARY = Revision(0, 0, 0)
 # The prefix of reasons that end with the patches of the channel.
 BY_PATCHES = "With the channel's patches: "
-# Errors of this machine, not of a record: no client's parser raises them.
-MACHINE_ERRORS = (OSError, DatabaseError, MemoryError)
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +64,6 @@ class IndexColumns:
     def order(self) -> tuple[int, str]:
         section, key = repodata.section_of(self)
         return SECTIONS.index(section), key
-
-
-class ArtifactEntry(NamedTuple):
-    """The part of one artifact: section → JSON, and its packed entry in the shard."""
-
-    texts: dict[str, str]
-    packed: bytes
 
 
 class _ChangedDuringBuild(Exception):  # noqa: N818  (its name is a sentence)
@@ -115,10 +100,15 @@ def _remake(index: SubdirIndex, names: list[str]) -> None:
 
 @contextmanager
 def spooled(index: SubdirIndex, names: Sequence[str], *, is_checked: bool = True) -> Iterator[Spool]:
-    """Build the fragments and shards of `names` from their artifacts.
+    """Build the fragments and shards of `names` from their artifacts, or from the records of an upstream.
 
-    `is_checked`: quarantine records that clients can't read, and leave them out.
+    `is_checked`: quarantine records that clients can't read, and leave them out. Records of an upstream were checked.
     """
+    if index.channel.kind == ChannelKind.UPSTREAM:
+        with Spool() as spool:
+            upstream_records.make(index, names, spool)
+            yield spool
+        return
     while True:
         with Spool() as spool:
             try:
@@ -274,22 +264,6 @@ def _quarantine(artifact: Artifact, reason: str) -> None:
     )
     text = visible(reason)
     transaction.on_commit(lambda: mail_admins(f"{artifact} was left out of its index", text, fail_silently=True))
-
-
-def parse_as_clients(subdir: str, entries: Sequence[ArtifactEntry]) -> None:
-    """Parse the records as clients do.
-
-    Raise the parser's exception on failure, and one of MACHINE_ERRORS if the file for it can't be written.
-    """
-    with tempfile.NamedTemporaryFile(
-        dir=settings.UPLOAD_DIR, prefix=temporary.prefix("canary"), suffix=".json"
-    ) as file:
-        for part in repodata.repodata_layout(subdir, CANARY):
-            if isinstance(part, Section):
-                part = ",".join(entry.texts[part.name] for entry in entries if part.name in entry.texts)
-            file.write(part.encode())
-        file.flush()
-        RepoData.from_path(file.name)
 
 
 def _put_shards(index: SubdirIndex, spool: Spool) -> None:

@@ -125,7 +125,7 @@ def record(row: Row) -> dict[str, Any]:
         "constrains": [],
         **kept,
         "subdir": row.subdir,
-        "md5": row.md5,
+        **({"md5": row.md5} if row.md5 else {}),
         "sha256": row.sha256,
         "size": row.size_bytes,
         "indexed_timestamp": row.indexed_timestamp,
@@ -150,7 +150,12 @@ def entries(row: Row, *, is_newest: bool) -> dict[str, str]:
 
 
 def run_exports_entry(row: Row) -> dict[str, str]:
-    """Return the JSON of one artifact for run_exports.json, which also has records that patches remove (CEP 12)."""
+    """Return the JSON of one artifact for run_exports.json, which also has records that patches remove (CEP 12).
+
+    Unknown run exports (None) of an upstream's record are left out.
+    """
+    if row.run_exports is None:
+        return {}
     section, key = section_of(row)
     return {f"run_exports.{section}": _inside({key: {"run_exports": row.run_exports}})}
 

@@ -42,8 +42,9 @@ def shard_chunks(counts: Mapping[str, int], entries: Iterator[bytes], removed: S
 def shard_entry(row: Row) -> bytes:
     """Pack a record and its key for a shard, with checksums as bytes (CEP 16) and run exports (CEP 21)."""
     _, key = section_of(row)
-    digests = {"md5": bytes.fromhex(row.md5), "sha256": bytes.fromhex(row.sha256)}
-    packed = record(row) | digests | {"run_exports": row.run_exports}
+    digests = {"sha256": bytes.fromhex(row.sha256)} | ({"md5": bytes.fromhex(row.md5)} if row.md5 else {})
+    known = {} if row.run_exports is None else {"run_exports": row.run_exports}
+    packed = record(row) | digests | known
     return bytes(msgpack.packb(key) + msgpack.packb(packed))
 
 

@@ -17,11 +17,13 @@ from publishing.models.promotion import (
 from publishing.models.relations import ChannelRelations
 from publishing.models.trusted import Issuer, TrustedPublisher, UsedIdToken
 from publishing.models.uploads import Reservation
+from publishing.models.upstreams import CachedFile, Upstream, UpstreamName, UpstreamSubdir
 from publishing.models.virtual import MergedShard, NameAct, NameRule, VirtualMember, VirtualName
 
 __all__ = [
     "PUBLISHED",
     "Attestation",
+    "CachedFile",
     "ChannelNotice",
     "ChannelRelations",
     "FailedJob",
@@ -47,6 +49,9 @@ __all__ = [
     "SourceKey",
     "SubdirIndex",
     "TrustedPublisher",
+    "Upstream",
+    "UpstreamName",
+    "UpstreamSubdir",
     "UsedIdToken",
     "Verification",
     "VirtualMember",

@@ -13,8 +13,9 @@ from channels_app.models import Artifact, Channel, Package
 from hub.errors import unprocessable
 from hub.sizes import MIB, human_size
 from publishing import name_globs
-from publishing.index import active_patches, fragments, patching, repodata
-from publishing.index.fragments import DOCUMENTS_AT_ONCE, UNUSED, ArtifactEntry
+from publishing.index import active_patches, patching, repodata
+from publishing.index.canary import MACHINE_ERRORS, ArtifactEntry, parse_as_clients
+from publishing.index.fragments import DOCUMENTS_AT_ONCE, UNUSED
 from publishing.index.patching import Changes
 from publishing.models import Patch, PatchedName
 from publishing.wording import quote
@@ -157,8 +158,8 @@ def _check_readable(rows: Sequence[tuple[Artifact, tuple[Changes, ...]]]) -> Non
     if not rows:
         return
     try:
-        fragments.parse_as_clients(rows[0][0].subdir, [_entry(*row) for row in rows])
-    except fragments.MACHINE_ERRORS:
+        parse_as_clients(rows[0][0].subdir, [_entry(*row) for row in rows])
+    except MACHINE_ERRORS:
         raise
     except Exception as error:
         if len(rows) > 1:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import django
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
@@ -21,9 +22,10 @@ from hub.queue.queues import Waiting
 from hub.sizes import GIB, human_size
 from publishing import failed_jobs
 from publishing.attestations import trust_root_age
-from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
+from publishing.models import FailedJob, Issuer, SubdirIndex, Upstream, Verification
 from publishing.status import queries
 from publishing.status.queries import LISTED, Indexes, LastVerification
+from publishing.upstreams import queries as upstream_queries
 
 ASK_WORKERS_S = 1.0
 # Normally an index is built within seconds of a change, and within a minute after a failure.
@@ -68,6 +70,7 @@ class Status:
     verified: LastVerification
     differing: list[Verification]
     issuers: list[Issuer]
+    upstreams: list[Upstream]
     disk: Disk
     trust_root_at: datetime | None
 
@@ -94,6 +97,7 @@ def status() -> Status:
         verified=queries.verified(),
         differing=list(queries.differing()[:LISTED]),
         issuers=list(queries.failing_issuers()[:LISTED]),
+        upstreams=list(upstream_queries.stale()[:LISTED]),
         disk=Disk(usage.free, usage.total),
         trust_root_at=trust_root_age.refreshed_at(),
     )
@@ -191,6 +195,13 @@ def _environment(status: Status) -> Iterator[Problem]:
             "warning",
             f"Keys could not be fetched from {urls}.",
             "Their CI is refused once the last keys are a day old.",
+        )
+    for upstream in status.upstreams:
+        since = duration((timezone.now() - upstream.failing_since).total_seconds()) if upstream.failing_since else ""
+        yield Problem(
+            "warning",
+            f"The upstream of {upstream.channel} has failed for {since}: {upstream.error}",
+            "Its last index and cached packages go on. Check its URL and credential in the channel's settings.",
         )
     if trust_root_age.is_old():
         yield Problem(

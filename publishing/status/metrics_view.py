@@ -24,6 +24,7 @@ from hub.queue import queues
 from publishing.attestations import trust_root_age
 from publishing.models import FailedJob
 from publishing.status import queries
+from publishing.upstreams import queries as upstream_queries
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class StateCollector(Collector):
             python=platform.python_version(),
             django=django.__version__,
         )
-        for part in (_of_database, _of_queues, _of_machine):
+        for part in (_of_database, _of_upstreams, _of_queues, _of_machine):
             try:
                 yield from list(part())
             except (DatabaseError, RedisError, OSError) as error:
@@ -93,6 +94,24 @@ def _of_database() -> Iterable[Metric]:
     for state, count in queries.database_connections().items():
         connections.add_metric([state], count)
     yield connections
+
+
+def _of_upstreams() -> Iterable[Metric]:
+    now = timezone.now()
+    lags = GaugeMetricFamily(
+        "channelhub_upstream_lag_seconds", "Time since the last successful poll of an upstream.", labels=["channel"]
+    )
+    for name, lag_s in upstream_queries.lag_s(now).items():
+        lags.add_metric([name], lag_s)
+    hidden = GaugeMetricFamily(
+        "channelhub_upstream_hidden_records", "Records of upstreams that are not listed.", labels=["reason"]
+    )
+    for reason, count in upstream_queries.hidden_counts().items():
+        hidden.add_metric([reason], count)
+    yield from (lags, hidden)
+    failing = upstream_queries.stale().count()
+    yield _gauge("channelhub_upstreams_failing", "Upstreams whose polls have failed for an hour.", failing)
+    yield _gauge("channelhub_upstream_cached_bytes", "Packages in the caches.", upstream_queries.cached_bytes())
 
 
 def _of_queues() -> Iterable[Metric]:

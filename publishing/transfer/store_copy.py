@@ -17,6 +17,7 @@ from hub import temporary
 from hub.storage import NotInStore, Stat, Store, StoreError, hashed, kept
 from hub.storage.checks import PREFIX
 from publishing.index import repodata
+from publishing.models import CachedFile
 
 AT_ONCE = 8
 KEYS_AT_ONCE = 500
@@ -116,12 +117,15 @@ def _copy_keys(pool: ThreadPoolExecutor, copying: StoreCopy, batch: Mapping[str,
 
 
 def _digests(keys: list[str]) -> dict[str, str]:
-    """Return key → SHA-256 for the keys that are artifacts."""
+    """Return key → SHA-256 for the keys that are artifacts or cached packages."""
     parts = [key.split("/") for key in keys if key.count("/") == 2]
-    found = Artifact.objects.filter(
-        channel__name__in={channel for channel, _, _ in parts}, file_name__in={name for _, _, name in parts}
-    )
-    rows = found.values_list("channel__name", "subdir", "file_name", "sha256")
+    place = {
+        "channel__name__in": {channel for channel, _, _ in parts},
+        "file_name__in": {name for _, _, name in parts},
+    }
+    found, cached = Artifact.objects.filter(**place), CachedFile.objects.filter(**place)
+    columns = ("channel__name", "subdir", "file_name", "sha256")
+    rows = found.values_list(*columns).union(cached.values_list(*columns), all=True)
     return {f"{channel}/{subdir}/{name}": sha256 for channel, subdir, name, sha256 in rows}
 
 

@@ -11,6 +11,7 @@ class DifferenceKind(StrEnum):
     WRONG_BYTES = "wrong bytes"
     RIGHT_AGAIN = "right again"
     SIDECAR = "sidecar"
+    CACHED = "cached file"
     SIZE = "size"
     INDEX = "index"
     LEFTOVER = "leftover"

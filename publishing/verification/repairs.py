@@ -7,14 +7,15 @@ from django.db import transaction
 
 from channels_app.access.actions import Action
 from channels_app.audit import log
-from channels_app.models import Artifact, Channel
+from channels_app.models import Artifact, Channel, ChannelKind
 from channels_app.packages import packages
 from hub.storage import store
 from publishing.attestations import sidecars
 from publishing.index import builds, marks, repodata
 from publishing.models import SubdirIndex
 from publishing.removal import removal
-from publishing.verification import stored_indexes, unknown_files
+from publishing.upstreams import cache
+from publishing.verification import cached_files, stored_indexes, unknown_files
 from publishing.verification.differences import Difference, DifferenceKind, place_of
 
 SHOWN_MAX = 20
@@ -58,6 +59,11 @@ def _rewrite_sidecars(channel: Channel, differences: Sequence[Difference]) -> li
     return []
 
 
+def _empty_cache(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
+    cached_files.remove(channel, list(differences))
+    return []
+
+
 def _measure(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:
     with transaction.atomic():
         packages.measure(channel.packages.filter(name__in={difference.name for difference in differences}))
@@ -82,7 +88,9 @@ def _remove_leftovers(channel: Channel, differences: Sequence[Difference]) -> li
         if unknown_files.classify(channel, difference.key) != DifferenceKind.LEFTOVER:
             continue
         _, subdir, path = place_of(difference.key)
-        if unknown_files.PACKAGE.match(path):
+        if channel.kind == ChannelKind.UPSTREAM and unknown_files.PACKAGE.match(path):
+            cache.remove_unrecorded(channel, subdir, path)
+        elif unknown_files.PACKAGE.match(path):
             # purge_deleted() below removes it safely beside concurrent uploads.
             Artifact.objects.filter(channel=channel, subdir=subdir, file_name=path).update(is_purged=False)
         else:
@@ -96,6 +104,7 @@ REPAIRS: dict[DifferenceKind, Callable[[Channel, Sequence[Difference]], list[Dif
     DifferenceKind.WRONG_BYTES: _quarantine,
     DifferenceKind.RIGHT_AGAIN: _release,
     DifferenceKind.SIDECAR: _rewrite_sidecars,
+    DifferenceKind.CACHED: _empty_cache,
     DifferenceKind.SIZE: _measure,
     DifferenceKind.INDEX: _rebuild,
     DifferenceKind.LEFTOVER: _remove_leftovers,

@@ -11,11 +11,11 @@ from itertools import chain
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app.models import Artifact, Channel
+from channels_app.models import Artifact, Channel, ChannelKind
 from hub.storage import store
 from publishing.attestations import sidecars
 from publishing.index import builds, repodata, shards
-from publishing.models import IndexedName, Reservation, RetiredShard, SubdirIndex
+from publishing.models import CachedFile, IndexedName, Reservation, RetiredShard, SubdirIndex
 from publishing.verification.differences import Difference, DifferenceKind, place_of
 from publishing.verification.inventory import Inventory
 
@@ -111,6 +111,9 @@ def _package(channel: Channel, subdir: str, file_name: str) -> DifferenceKind | 
     place = {"channel": channel, "subdir": subdir, "file_name": file_name}
     if Reservation.objects.filter(**place).exists():
         return None
+    if channel.kind == ChannelKind.UPSTREAM:
+        # A process was killed between the fetch and the row.
+        return None if CachedFile.objects.filter(**place).exists() else DifferenceKind.LEFTOVER
     artifact = Artifact.objects.filter(**place).first()
     if artifact is None:
         return DifferenceKind.UNKNOWN_PACKAGE

@@ -13,14 +13,21 @@ from hub.celery import send
 from hub.locks import try_lock
 from publishing.models import Verification
 from publishing.nights import last_night
-from publishing.verification import package_sizes, repairs, stored_artifacts, stored_indexes, unknown_files
+from publishing.verification import (
+    cached_files,
+    package_sizes,
+    repairs,
+    stored_artifacts,
+    stored_indexes,
+    unknown_files,
+)
 from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import inventory_of
 
 KEPT_MAX = 1000
 REPORTED_MAX = 20
 # Without an operator, repair only differences that the database alone can correct.
-REPAIRED_BY_NIGHT = (DifferenceKind.SIZE, DifferenceKind.INDEX)
+REPAIRED_BY_NIGHT = (DifferenceKind.CACHED, DifferenceKind.SIZE, DifferenceKind.INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +43,13 @@ def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
     with inventory_of(f"{channel}/") as inventory:
         differences = [
             *stored_artifacts.check(channel, inventory, is_hashed=is_hashed),
+            *cached_files.check(channel, inventory, is_hashed=is_hashed),
             *package_sizes.check(channel),
             *stored_indexes.check(channel),
             *unknown_files.check(channel, inventory),
         ]
-    return VerificationResult(Artifact.objects.filter(channel=channel, is_purged=False).count(), differences)
+    file_count = Artifact.objects.filter(channel=channel, is_purged=False).count() + channel.cached_files.count()
+    return VerificationResult(file_count, differences)
 
 
 def damaged_count(channel: Channel) -> int:

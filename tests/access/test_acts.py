@@ -128,6 +128,7 @@ NO_ACTS = {
     "patch.": "changes records as an upload by the same role does, and can be undone",
     "publisher.": "by the hub, and by the first use",
     "retention.run": "by the hub, each night",
+    "upstream.hold": "by the hub",
     "webhook.switch_off": "by the hub, after failures",
     "team.create": "an empty team that is in no channel yet",
     "team.withdraw": "withdraws an invitation",

@@ -108,6 +108,8 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("PUT", "rest:channel-quota"): {"quota_bytes": 1000},
     ("PUT", "rest:channel-relations"): {"base": None, "overrides": None},
     ("PUT", "rest:channel-virtual"): {"members": []},
+    ("POST", "rest:upstreams"): {"name": "new-channel", "url": "https://example.org/forge"},
+    ("PUT", "rest:channel-upstream"): {"url": "https://example.org/forge"},
     ("PUT", "rest:channel-policies"): {
         "allow_overwrite": True,
         "allow_revision_3": True,
@@ -182,7 +184,7 @@ def test_operations_for_sessions_alone_are_those_that_refuse_each_key() -> None:
         if {statuses[column[key]] for key in KEYS} == {403} and statuses[column["owne"]] != HTTPStatus.FORBIDDEN
     }
     without_one_to_restore = {("POST", "rest:deleted-channel-restore")}
-    of_administrators = {("PUT", "rest:channel-quota")}
+    of_administrators = {("PUT", "rest:channel-quota"), ("POST", "rest:upstreams")}
     documented = operations(lambda each: all("session" in scheme for scheme in each["security"]))
     assert documented == refused | without_one_to_restore | of_administrators
 

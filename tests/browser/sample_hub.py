@@ -224,6 +224,30 @@ rules = channels['geo-tools'].promotion_rules
 rules.create(source='field-lab', needs='upload', needs_approval=True, keeps_attestations=True)
 rules.create(source='*', needs='own')
 """
+# A channel that stands on a failing upstream, with a record in cooldown and one that is held back.
+UPSTREAM = """
+from datetime import timedelta
+from django.utils import timezone
+from channels_app.models import ChannelKind
+from publishing.index import upstream_records
+from publishing.models import SubdirIndex, Upstream, UpstreamName
+now = timezone.now()
+channel = Channel.objects.create(name='upstream-forge', kind=ChannelKind.UPSTREAM)
+Member.objects.create(channel=channel, user=User.objects.get(username='ada'), role='owner')
+failure = {'failing_since': now - timedelta(hours=2), 'error_code': 'upstream_failing'}
+error = 'The upstream answers 503 for https://conda.example.org/forge/noarch/repodata.json. It is tried again.'
+Upstream.objects.create(
+    channel=channel, url='https://conda.example.org/forge', subdirs=['noarch', 'linux-64'], cooldown_days=7,
+    poll_minutes=1440, polled_at=now, succeeded_at=now - timedelta(hours=2), error=error,
+    exceptions=[['openssl', 'CVE-2026-1']], **failure,
+)
+index = SubdirIndex.objects.create(channel=channel, subdir='noarch')
+until = (now.timestamp() + 500_000) * 1000
+hidden = {'strata-9.0-0.conda': ['waiting', until], 'strata-8.0-0.conda': ['changed', 'Its SHA-256 changed.']}
+records = upstream_records.pack(upstream_records.NameRecords({}, {}))
+counts = {'record_count': 9, 'waiting_count': 1, 'held_count': 1}
+UpstreamName.objects.create(index=index, name='strata', records=records, hidden=hidden, **counts)
+"""
 CONSENT = (
     "/identity/o/authorize?response_type=code&client_id={}&redirect_uri=http://127.0.0.1:51423&state=1"
     "&scope=openid+profile+offline_access&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw_cM"
@@ -334,6 +358,9 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "search-nothing": (None, "/search?q=unobtainium"),
     "search-nothing-here": (None, "/search?q=dummy&channel=geo-tools&platform=zos-z"),
     "status": ("ada", "/status"),
+    "new-upstream": ("ada", "/channels/new/upstream"),
+    "upstream": ("ada", "/channels/upstream-forge"),
+    "upstream-settings": ("ada", "/channels/upstream-forge/settings/upstream"),
     "hub-notices": ("ada", "/status/notices"),
     "hub-activity": ("ada", "/status/activity"),
     "hub-activity-empty": ("ada", "/status/activity?kind=teams&until=2000-01-01"),
@@ -383,3 +410,4 @@ def fill_hub(hub: LiveHub, folder: Path) -> None:
     hub.shell(PATCHES)
     hub.shell(RETENTION)
     hub.shell(STATUS)
+    hub.shell(UPSTREAM)

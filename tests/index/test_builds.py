@@ -22,6 +22,7 @@ from hub.plain_text import UNSEEN
 from hub.storage import StoreError, store
 from publishing import housekeeping
 from publishing.index import builds, fragments, marks, repodata, writer
+from publishing.index.canary import ArtifactEntry
 from publishing.models import Fragment, IndexedName, RetiredShard, SubdirIndex
 from tests.builders import make_artifact
 
@@ -112,7 +113,7 @@ def test_a_further_build_touches_the_changed_name_alone(channel: Channel, monkey
     made: list[str] = []
     original = fragments._entry
 
-    def counted(artifact: Artifact, *args: Any) -> fragments.ArtifactEntry:
+    def counted(artifact: Artifact, *args: Any) -> ArtifactEntry:
         made.append(artifact.file_name)
         return original(artifact, *args)
 

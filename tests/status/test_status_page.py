@@ -270,8 +270,9 @@ def test_it_costs_the_same_queries_however_much_is_wrong(
         Verification.objects.create(channel=channel, difference_count=1)
         fail(n)
 
-    # Session, user; indexes, stale ones; failed jobs, the last, their rows; verifications, differing ones; issuers.
-    with django_assert_num_queries(10):
+    # Session, user; indexes, stale ones; failed jobs, the last, their rows; verifications, differing ones; issuers,
+    # upstreams.
+    with django_assert_num_queries(11):
         page = text(ada.get("/status"))
 
     assert page.count("build_index ") == min(number, 20) * 3

@@ -1,0 +1,105 @@
+"""Fragments and shards of an upstream's names, made from the stored records (`UpstreamName`) instead of artifacts."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import msgpack
+import zstandard
+
+from publishing.index import repodata, shards
+from publishing.index.canary import ArtifactEntry
+from publishing.index.spool import Spool
+from publishing.models import SubdirIndex, UpstreamName
+
+ROWS_AT_ONCE = 20
+STORED_LEVEL = 3
+SECTIONS = ("packages", "packages.conda")
+# The upstream's own value of indexed_timestamp is kept under this key.
+UPSTREAM_TIMESTAMP = "upstream_indexed_timestamp"
+
+Record = dict[str, Any]
+
+
+class NameRecords(NamedTuple):
+    """The records of one name: file name → record, and file name → why a record can't be used."""
+
+    records: dict[str, Record]
+    left_out: dict[str, str]
+
+
+@dataclass(slots=True)
+class UpstreamRow:
+    """A record of an upstream, in the form of an artifact's columns."""
+
+    file_name: str
+    subdir: str
+    version: str
+    index_json: Mapping[str, Any]
+    run_exports: Any
+    md5: str
+    sha256: str
+    size_bytes: int
+    indexed_timestamp: int
+    revision: int = 1
+    attestations_sha256: str = ""
+
+    @classmethod
+    def of(cls, subdir: str, file_name: str, record: Record, indexed_timestamp: int) -> Self:
+        """Make the row. `indexed_timestamp`: ms since 1970 when the hub first saw the record."""
+        stated = record.get("indexed_timestamp")
+        return cls(
+            file_name,
+            subdir,
+            record["version"],
+            record if stated is None else record | {UPSTREAM_TIMESTAMP: stated},
+            record.get("run_exports"),
+            record.get("md5", ""),
+            record["sha256"],
+            record["size"],
+            indexed_timestamp,
+        )
+
+
+def pack(found: NameRecords) -> bytes:
+    """Return the bytes of the column `records`."""
+    return zstandard.compress(msgpack.packb(tuple(found)), STORED_LEVEL)
+
+
+def unpack(stored: bytes | memoryview) -> NameRecords:
+    return NameRecords(*msgpack.unpackb(zstandard.decompress(bytes(stored))))
+
+
+def entry(row: UpstreamRow) -> ArtifactEntry:
+    """Return the parts of one record. Unknown run exports are in no file."""
+    return ArtifactEntry(repodata.entries(row, is_newest=False), shards.shard_entry(row))
+
+
+def make(index: SubdirIndex, names: Sequence[str], spool: Spool) -> None:
+    """Fill the spool with the listed records of `names`."""
+    for start in range(0, len(names), ROWS_AT_ONCE):
+        some = names[start : start + ROWS_AT_ONCE]
+        for row in index.upstream_names.filter(name__in=some).order_by("name"):
+            _add(index, row, spool)
+
+
+def listed(subdir: str, row: UpstreamName) -> Iterator[UpstreamRow]:
+    """Yield the listed records of a name, in the order of a shard."""
+    found = unpack(row.records).records
+    shown = (file_name for file_name in found if file_name not in row.hidden)
+    for file_name in sorted(shown, key=lambda file_name: (file_name.endswith(".conda"), file_name)):
+        yield UpstreamRow.of(subdir, file_name, found[file_name], row.first_seen[file_name][1])
+
+
+def _add(index: SubdirIndex, row: UpstreamName, spool: Spool) -> None:
+    entries, counts = [], Counter[str]()
+    for each in listed(index.platform, row):
+        made = entry(each)
+        entries.append(made.packed)
+        counts[repodata.section_of(each)[0]] += 1
+        for section, text in made.texts.items():
+            spool.add(section, text)
+    if entries:
+        spool.add_shard(row.name, shards.shard_chunks(counts, iter(entries), []))
+    spool.end(row.name)

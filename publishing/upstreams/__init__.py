@@ -1,0 +1,1 @@
+"""Upstream channels: the records of another channel, filtered by the hub, and its packages in a cache."""

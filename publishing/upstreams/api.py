@@ -1,0 +1,180 @@
+"""`/api/v1/channels/{channel}/upstream`: the source of an upstream channel, its state, and its hidden records."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from ninja import Field, Router, Schema, Status
+from ninja.pagination import paginate
+
+from channels_app.access.permissions import Permission, channel_for, lock_channel
+from channels_app.models import Channel
+from channels_app.rest.bodies import Body
+from channels_app.rest.conditional import IF_MATCH, check_match
+from channels_app.rest.pagination import Pages
+from channels_app.rest.service import SESSION_ONLY, Request
+from publishing.models import Upstream, UpstreamName
+from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
+from publishing.upstreams import queries, upstreams
+from publishing.upstreams.upstreams import (
+    CACHED_BYTES_MAX,
+    CREDENTIAL_MAX_CHARACTERS,
+    EXCEPTIONS_MAX,
+    GLOB_MAX_CHARACTERS,
+    REASON_MAX_CHARACTERS,
+    SUBDIRS,
+)
+
+router = Router(tags=["Upstreams"])
+PATH = "/channels/{channel}/upstream"
+Credential = Annotated[str, Field(max_length=CREDENTIAL_MAX_CHARACTERS)]
+
+
+class CooldownException(Body):
+    """Names without a cooldown."""
+
+    names: str = Field(min_length=1, max_length=GLOB_MAX_CHARACTERS, description="A name; * and ? are wildcards.")
+    reason: str = Field(min_length=1, max_length=REASON_MAX_CHARACTERS)
+
+
+class UpstreamSettings(Body):
+    """The settings of an upstream."""
+
+    url: str = Field(max_length=URL_MAX_CHARACTERS, description="Of the other channel.")
+    subdirs: list[str] = Field(default=SUBDIRS, max_length=100)
+    poll_minutes: int = Field(10, ge=1, le=POLL_MINUTES_MAX)
+    cooldown_days: int = Field(0, ge=0, le=COOLDOWN_DAYS_MAX, description="0: records are listed at once.")
+    exceptions: list[CooldownException] = Field(default=[], max_length=EXCEPTIONS_MAX)
+    max_cached_bytes: int = Field(50 * 2**30, ge=0, le=CACHED_BYTES_MAX)
+
+    def values(self) -> dict[str, Any]:
+        """Return the arguments of upstreams.change()."""
+        exceptions = [[each.names, each.reason] for each in self.exceptions]
+        return self.model_dump(exclude_none=True) | {"exceptions": exceptions}
+
+
+class ChangedUpstream(UpstreamSettings):
+    """The settings of an upstream, all of them. Without a credential, the stored one stays."""
+
+    credential: Credential | None = Field(None, description="A token or USER:PASSWORD; empty: remove it.")
+
+
+class NewUpstream(UpstreamSettings):
+    """A new channel with its upstream."""
+
+    name: str = Field(max_length=200)
+    description: str = Field("", max_length=500)
+    is_private: bool = True
+    credential: Credential = Field("", description="A token or USER:PASSWORD.")
+
+
+class UpstreamState(Schema):
+    """An upstream: its settings without the credential, its last polls, and sums over its records and cached files."""
+
+    url: str
+    has_credential: bool
+    subdirs: list[str]
+    poll_minutes: int
+    cooldown_days: int
+    exceptions: list[CooldownException]
+    max_cached_bytes: int
+
+    @staticmethod
+    def resolve_has_credential(stored: Upstream) -> bool:
+        return bool(stored.encrypted_credential)
+
+    @staticmethod
+    def resolve_exceptions(stored: Upstream) -> list[dict[str, str]]:
+        return [{"names": glob, "reason": reason} for glob, reason in stored.exceptions]
+
+
+class UpstreamCounts(Schema):
+    """How an upstream channel is up to date."""
+
+    polled_at: datetime | None = Field(description="When the last poll began; null: a poll is due.")
+    succeeded_at: datetime | None
+    failing_since: datetime | None
+    error_code: str
+    error: str
+    names: int
+    records: int
+    waiting: int = Field(description="Records that the cooldown hides.")
+    held: int = Field(description="Records that are hidden for another reason.")
+    cached_files: int
+    cached_bytes: int
+
+
+class HiddenRecord(Schema):
+    """A hidden record."""
+
+    file_name: str
+    reason: str = Field(description="`waiting`, `changed` or `unusable`.")
+    until: datetime | None = Field(description="When the cooldown ends.")
+    text: str
+
+
+class HiddenName(Schema):
+    """A package name of a subdir with hidden records."""
+
+    name: str
+    subdir: str
+    records: list[HiddenRecord]
+
+    @staticmethod
+    def resolve_subdir(row: UpstreamName) -> str:
+        return row.index.subdir
+
+    @staticmethod
+    def resolve_records(row: UpstreamName) -> list[queries.HiddenRecord]:
+        return queries.hidden_records(row)
+
+
+@router.post("/upstreams", response={201: UpstreamState}, url_name="upstreams", openapi_extra=SESSION_ONLY)
+def create_upstream(request: Request, new: NewUpstream, response: HttpResponse) -> Status[Any]:
+    """Create a channel that stands on an upstream. Only administrators can."""
+    channel = upstreams.create(actor=request.auth, **new.values())
+    response.headers["Location"] = f"/api/v1/channels/{channel.name}/upstream"
+    return Status(201, upstreams.of(channel))
+
+
+@router.get(PATH, response=UpstreamState, url_name="channel-upstream")
+def get_upstream(request: Request, channel: str) -> Upstream:
+    return upstreams.of(channel_for(request.auth, channel, Permission.MANAGE))
+
+
+@router.put(PATH, response=UpstreamState, openapi_extra=IF_MATCH | SESSION_ONLY)
+def change_upstream(request: Request, channel: str, changed: ChangedUpstream) -> Upstream:
+    """Replace the settings. The index follows within minutes."""
+    found = channel_for(request.auth, channel, Permission.OWN)
+    with transaction.atomic():
+        locked = lock_channel(request.auth, found, Permission.OWN)
+        check_match(request, UpstreamState.from_orm(upstreams.of(locked)))
+        return upstreams.change(actor=request.auth, channel=locked, **changed.values())
+
+
+@router.get(f"{PATH}/state", response=UpstreamCounts, url_name="channel-upstream-state")
+def get_upstream_state(request: Request, channel: str) -> dict[str, Any]:
+    """Return how the channel is up to date, and sums over its records and cached files."""
+    found = channel_for(request.auth, channel, Permission.MANAGE)
+    stored, sums = upstreams.of(found), queries.counts(found)
+    polls = ("polled_at", "succeeded_at", "failing_since", "error_code", "error")
+    of_cache = ("names", "records", "waiting", "held", "cached_files", "cached_bytes")
+    return {name: getattr(stored, name) for name in polls} | {name: getattr(sums, name) for name in of_cache}
+
+
+@router.post(f"{PATH}/poll", response={202: UpstreamState}, url_name="channel-upstream-poll")
+def poll_upstream(request: Request, channel: str) -> Status[Any]:
+    """Poll the upstream within seconds."""
+    found = channel_for(request.auth, channel, Permission.MANAGE)
+    return Status(202, upstreams.poll_now(actor=request.auth, channel=found))
+
+
+@router.get(f"{PATH}/hidden", response=list[HiddenName], url_name="channel-upstream-hidden")
+@paginate(Pages, ordering=("id",))
+def list_hidden_records(request: Request, channel: str) -> QuerySet[UpstreamName]:
+    """List the records that the channel hides: by its cooldown, for a changed SHA-256, or as unusable."""
+    found: Channel = channel_for(request.auth, channel, Permission.MANAGE)
+    upstreams.of(found)
+    return queries.hidden_names(found)

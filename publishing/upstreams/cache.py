@@ -1,0 +1,175 @@
+"""Packages of an upstream: fetched at the first request, once over all processes, verified, and kept up to a limit."""
+
+import hashlib
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote, urljoin
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from channels_app.models import Channel
+from channels_app.packages.queries import no_such_file
+from hub import temporary
+from hub.attempts import attempt_each
+from hub.errors import HubError, not_found, unavailable
+from hub.locks import try_lock, wait_for_lock
+from hub.observability import metrics
+from hub.storage import store
+from publishing.archive import identity
+from publishing.archive.errors import BadPackage
+from publishing.index import upstream_records
+from publishing.index.upstream_records import Record
+from publishing.models import CachedFile, Upstream, UpstreamName
+from publishing.upstreams import credentials, judging
+from publishing.upstreams.errors import UpstreamError
+from publishing.upstreams.transport import Transport
+
+FETCH_TIMEOUT_S = 600.0
+# Requests of one process that may fetch a package or wait for it. Others are told to try again.
+FETCHES_AT_ONCE = 16
+USED_AGAIN_AFTER_S = 300.0
+MARKED_MAX = 10_000
+# Files that were used since then are not evicted: a request may be about to send them.
+IN_USE = timedelta(minutes=15)
+
+# Cached file → when this process last recorded its use.
+_marked: dict[int, float] = {}
+_free = threading.BoundedSemaphore(FETCHES_AT_ONCE)
+
+
+def fetched(channel: Channel, subdir: str, file_name: str) -> CachedFile:
+    """Return the file after fetching it, unless another process has done so meanwhile.
+
+    Raise HubError 404 if the channel does not list it, 502 or 503 if the upstream fails.
+    """
+    record = _listed(channel, subdir, file_name)
+    if not _free.acquire(blocking=False):
+        raise unavailable("upstream_fetches", "Too many packages are being fetched at once. Try again in a moment.")
+    try:
+        with wait_for_lock(_lock(channel, subdir, file_name), timeout_s=FETCH_TIMEOUT_S) as held:
+            if not held:
+                raise unavailable("upstream_slow", f"'{file_name}' is still being fetched. Try again in a moment.")
+            place = {"channel": channel, "subdir": subdir, "file_name": file_name}
+            known = CachedFile.objects.filter(**place, is_listed=True).first()
+            return known or _fetch(channel, subdir, file_name, record)
+    except UpstreamError as error:
+        if error.code == "upstream_not_found":
+            raise not_found(error.code, error.detail) from error
+        raise HubError(503 if error.is_temporary else 502, error.code, error.detail) from error
+    finally:
+        _free.release()
+
+
+def evict() -> None:
+    """Delete the files that were not used for the longest time from the caches that exceed their limit."""
+    attempt_each(partial(_evict, upstream) for upstream in Upstream.objects.select_related("channel"))
+
+
+def _evict(upstream: Upstream) -> None:
+    files = CachedFile.objects.filter(channel=upstream.channel)
+    surplus = files.aggregate(total=Sum("size_bytes", default=0))["total"] - upstream.max_cached_bytes
+    for file in files.filter(last_used_at__lt=timezone.now() - IN_USE).order_by("last_used_at").iterator():
+        if surplus <= 0:
+            return
+        if remove(file):
+            surplus -= file.size_bytes
+
+
+def remove(file: CachedFile) -> bool:
+    """Remove a file from the cache. Return False if it is being fetched."""
+    with try_lock(_lock(file.channel, file.subdir, file.file_name)) as held:
+        if held:
+            file.delete()
+            store().delete(f"{file.channel.name}/{file.subdir}/{file.file_name}")
+        return held
+
+
+def remove_unrecorded(channel: Channel, subdir: str, file_name: str) -> None:
+    """Delete a file of the store that has no row, unless it is being fetched."""
+    with try_lock(_lock(channel, subdir, file_name)) as held:
+        place = {"channel": channel, "subdir": subdir, "file_name": file_name}
+        if held and not CachedFile.objects.filter(**place).exists():
+            store().delete(f"{channel.name}/{subdir}/{file_name}")
+
+
+def mark_used(file_id: int) -> None:
+    """Record the use of a cached file, at most once in some minutes for each process."""
+    now = time.monotonic()
+    if now - _marked.get(file_id, -USED_AGAIN_AFTER_S) < USED_AGAIN_AFTER_S:
+        return
+    if len(_marked) >= MARKED_MAX:
+        _marked.clear()
+    _marked[file_id] = now
+    CachedFile.objects.filter(pk=file_id).update(last_used_at=timezone.now())
+
+
+def _listed(channel: Channel, subdir: str, file_name: str, *, is_locked: bool = False) -> Record:
+    """Return the record of the file. Raise HubError 404 if it is not listed."""
+    with suppress(BadPackage):
+        name = identity.parse_file_name(file_name).name
+        rows = UpstreamName.objects.filter(index__channel=channel, index__subdir=subdir, name=name)
+        row = (rows.select_for_update(of=("self",)) if is_locked else rows).first()
+        record = row and upstream_records.unpack(row.records).records.get(file_name)
+        if row and record:
+            if hidden := row.hidden.get(file_name):
+                raise _refusal(file_name, *hidden)
+            return record
+    raise no_such_file(channel, subdir, file_name)
+
+
+def _refusal(file_name: str, reason: str, text: str | int) -> HubError:
+    if reason == judging.WAITING:
+        until = judging.minute_of(int(text))
+        return not_found("cooling_down", f"'{file_name}' is too new for this channel, which lists it from {until} on.")
+    return not_found("held_back", f"'{file_name}' is held back: {text}")
+
+
+def _fetch(channel: Channel, subdir: str, file_name: str, record: Record) -> CachedFile:
+    """Fetch the file into a temporary one, verify it, and put it into the store."""
+    upstream = Upstream.objects.get(channel=channel)
+    state = upstream.subdir_states.get(subdir=subdir)
+    with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upstream")) as folder:
+        path = Path(folder, "package")
+        with Transport(upstream.url, credentials.of(upstream)) as transport:
+            _download(transport, urljoin(state.base_url, quote(file_name)), path, record)
+        store().put(f"{channel.name}/{subdir}/{file_name}", path)
+    return _recorded(channel, subdir, file_name, record)
+
+
+@transaction.atomic
+def _recorded(channel: Channel, subdir: str, file_name: str, record: Record) -> CachedFile:
+    """Add the row of a stored file, unless its record was hidden, changed or removed since the fetch began."""
+    if _listed(channel, subdir, file_name, is_locked=True)["sha256"] != record["sha256"]:
+        raise no_such_file(channel, subdir, file_name)
+    values = {"name": record["name"], "sha256": record["sha256"], "size_bytes": record["size"]}
+    return CachedFile.objects.create(
+        channel=channel, subdir=subdir, file_name=file_name, last_used_at=timezone.now(), **values
+    )
+
+
+def _download(transport: Transport, url: str, path: Path, record: Record) -> None:
+    sha256, size_bytes = hashlib.sha256(), 0
+    with transport.get(url, timeout_s=FETCH_TIMEOUT_S) as answer, path.open("wb") as file:
+        for chunk in answer.chunks(record["size"]):
+            file.write(chunk)
+            sha256.update(chunk)
+            size_bytes += len(chunk)
+    metrics.UPSTREAM_BYTES.inc(size_bytes)
+    if size_bytes != record["size"] or sha256.hexdigest() != record["sha256"]:
+        raise UpstreamError(
+            "upstream_wrong_bytes",
+            f"The upstream sent other bytes for {url} than its index states. The hub did not store them.",
+            is_temporary=False,
+        )
+
+
+def _lock(channel: Channel, subdir: str, file_name: str) -> str:
+    return f"upstream-file-{channel.pk}/{subdir}/{file_name}"

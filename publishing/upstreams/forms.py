@@ -1,0 +1,107 @@
+"""Forms of upstream channels. The functions that they call check the values again."""
+
+from typing import Any
+
+from django import forms
+
+from channels_app.channels.forms import ChannelForm
+from channels_app.ui.form_fields import AS_TYPED, Data
+from hub.sizes import GIB
+from publishing.models import Upstream
+from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
+from publishing.upstreams.upstreams import CACHED_BYTES_MAX, CREDENTIAL_MAX_CHARACTERS, SUBDIRS
+
+LINES_MAX_CHARACTERS = 60_000
+
+
+class UpstreamFields(forms.Form):
+    """The settings of an upstream."""
+
+    url = forms.CharField(
+        label="URL of the channel",
+        max_length=URL_MAX_CHARACTERS,
+        widget=forms.TextInput(AS_TYPED),
+        help_text="Its packages and records come from there, such as https://conda.anaconda.org/conda-forge.",
+    )
+    credential = forms.CharField(
+        required=False,
+        max_length=CREDENTIAL_MAX_CHARACTERS,
+        widget=forms.PasswordInput(AS_TYPED | {"autocomplete": "new-password"}),
+        help_text="A token, or USER:PASSWORD. It is stored encrypted and sent to this URL only.",
+    )
+    subdirs = forms.CharField(
+        label="Platforms",
+        max_length=1000,
+        initial=" ".join(SUBDIRS),
+        widget=forms.TextInput(AS_TYPED),
+        help_text="Separated by spaces.",
+    )
+    poll_minutes = forms.IntegerField(
+        label="Minutes between polls", min_value=1, max_value=POLL_MINUTES_MAX, initial=10
+    )
+    cooldown_days = forms.IntegerField(
+        label="Days of cooldown",
+        min_value=0,
+        max_value=COOLDOWN_DAYS_MAX,
+        initial=0,
+        help_text="Records stay hidden for so long after the hub first saw them. 0: they are listed at once.",
+    )
+    exceptions = forms.CharField(
+        label="Names without a cooldown",
+        required=False,
+        max_length=LINES_MAX_CHARACTERS,
+        widget=forms.Textarea(AS_TYPED | {"rows": 4}),
+        help_text="One a line: a name, in which * and ? are wildcards, and the reason, as in: openssl CVE-2026-1.",
+    )
+    max_cached_gib = forms.FloatField(
+        label="Size of the cache in GiB", min_value=0, max_value=CACHED_BYTES_MAX / GIB, initial=50
+    )
+
+    def values(self) -> dict[str, Any]:
+        """Return the arguments of upstreams.change()."""
+        cleaned = dict(self.cleaned_data)
+        lines = [line.strip().partition(" ") for line in cleaned["exceptions"].splitlines() if line.strip()]
+        return cleaned | {
+            "subdirs": cleaned["subdirs"].split(),
+            "exceptions": [[glob, reason] for glob, _, reason in lines],
+            "max_cached_bytes": int(cleaned.pop("max_cached_gib") * GIB),
+        }
+
+
+class UpstreamForm(UpstreamFields):
+    """The settings of an existing upstream. An empty credential leaves the stored one."""
+
+    remove_credential = forms.BooleanField(required=False, label="Remove the stored credential")
+
+    def __init__(self, upstream: Upstream, data: Data = None) -> None:
+        initial = {name: getattr(upstream, name) for name in ("url", "poll_minutes", "cooldown_days")}
+        initial |= {
+            "subdirs": " ".join(upstream.subdirs),
+            "exceptions": "\n".join(" ".join(each) for each in upstream.exceptions),
+            "max_cached_gib": round(upstream.max_cached_bytes / GIB, 3),
+        }
+        super().__init__(data, initial=initial)
+        self.stored = upstream
+
+    def values(self) -> dict[str, Any]:
+        values = super().values()
+        values.pop("max_cached_gib", None)
+        is_removed = values.pop("remove_credential")
+        if not values["credential"] and not is_removed:
+            del values["credential"]
+        if "max_cached_gib" not in self.changed_data:
+            values["max_cached_bytes"] = self.stored.max_cached_bytes
+        return values
+
+
+class NewUpstreamForm(ChannelForm, UpstreamFields):
+    """A new channel with its upstream: the arguments of upstreams.create()."""
+
+    # The logo is set in the channel's settings, and the kind is given.
+    logo = None  # type: ignore[assignment]
+    kind = None  # type: ignore[assignment]
+
+    def values(self) -> dict[str, Any]:
+        values = super().values()
+        values.pop("max_cached_gib", None)
+        return values

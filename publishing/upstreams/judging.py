@@ -1,0 +1,71 @@
+"""The clock of an upstream channel: when the hub first saw a record, and which records it hides. Without I/O.
+
+A record that was first seen until `old_until` is old: no cooldown hides it. Times are in ms since 1970.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from channels_app.packages import timestamps
+from publishing import name_globs
+
+DAY_MS = 24 * 3600 * 1000
+WAITING, CHANGED = "waiting", "changed"
+
+FirstSeen = dict[str, list[Any]]  # file name → [SHA-256, ms]
+Hidden = dict[str, list[Any]]  # file name → [reason, ms at which a cooldown ends, or a sentence]
+Records = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of a channel for one subdir. `exceptions`: globs of names without a cooldown."""
+
+    cooldown_ms: int
+    exceptions: Sequence[str]
+    old_until: int
+
+
+def seen(first_seen: FirstSeen, found: Records, now: int, *, is_first_sync: bool) -> FirstSeen:
+    """Return `first_seen` with the records that it lacks.
+
+    In the first sync, `now` is its beginning, and a record has an earlier time if the upstream states one.
+    """
+    new = {
+        file_name: [record["sha256"], min(now, _stated_ms(record) or now) if is_first_sync else now]
+        for file_name, record in found.items()
+        if file_name not in first_seen
+    }
+    return first_seen | new
+
+
+def hidden(name: str, found: Records, first_seen: FirstSeen, rules: Rules, now: int) -> Hidden:
+    """Return the records that are not listed."""
+    is_excepted = name_globs.matches(name, rules.exceptions)
+    cooldown_ms = 0 if is_excepted else rules.cooldown_ms
+    reasons: Hidden = {}
+    for file_name, record in found.items():
+        sha256, first_ms = first_seen[file_name]
+        ends = first_ms + cooldown_ms
+        if record["sha256"] != sha256:
+            reasons[file_name] = [CHANGED, "Its SHA-256 changed after the hub first saw it."]
+        elif first_ms > rules.old_until and ends > now and cooldown_ms:
+            reasons[file_name] = [WAITING, ends]
+    return reasons
+
+
+def due_ms(reasons: Hidden) -> int | None:
+    """Return when the first cooldown ends, or None."""
+    return min((text for reason, text in reasons.values() if reason == WAITING), default=None)
+
+
+def _stated_ms(record: Mapping[str, Any]) -> int | None:
+    """Return when the upstream says that it indexed or built the record."""
+    return timestamps.stated_ms(record.get("indexed_timestamp")) or timestamps.stated_ms(record.get("timestamp"))
+
+
+def minute_of(ms: int) -> str:
+    """Return the minute of a time in ms, for messages."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,155 @@
+"""Package names of an upstream: their records are stored, checked as clients read them, and judged by the rules."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from channels_app import identifiers
+from channels_app.access.actions import Action
+from channels_app.audit import log
+from hub.plain_text import one_line
+from publishing.index import canary, marks, upstream_records
+from publishing.index.upstream_records import NameRecords, Record
+from publishing.models import CachedFile, SubdirIndex, Upstream, UpstreamName, UpstreamSubdir
+from publishing.upstreams import judging, records
+from publishing.upstreams.judging import Rules
+
+LISTED_MAX = 20
+REASON_MAX_CHARACTERS = 300
+JUDGED = ("hidden", "waiting_count", "held_count", "due_at")
+STORED = ("upstream_hash", "records", "first_seen", "record_count", *JUDGED)
+
+logger = logging.getLogger(__name__)
+
+
+class UpstreamRecords(NamedTuple):
+    """The records of a name as the upstream states them, with their hash; both are empty if it has none."""
+
+    name: str
+    digest: str
+    raw: Mapping[str, Any]
+
+
+def is_name(name: object) -> bool:
+    """Tell whether CEP 26 allows the name."""
+    is_short = isinstance(name, str) and len(name) <= identifiers.NAME_MAX_CHARACTERS
+    return is_short and identifiers.PACKAGE_NAME.match(str(name)) is not None
+
+
+def due(channel_id: int, now: datetime) -> QuerySet[UpstreamName]:
+    """Select the names that are to be judged again."""
+    return UpstreamName.objects.filter(index__channel=channel_id, due_at__lte=now)
+
+
+def rules_of(upstream: Upstream, state: UpstreamSubdir | None) -> Rules:
+    globs = [glob for glob, _ in upstream.exceptions]
+    return Rules(upstream.cooldown_days * judging.DAY_MS, globs, _ms(state.first_sync_at) if state else 0)
+
+
+def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: Sequence[UpstreamRecords]) -> None:
+    """Store the records of names, judge them, and mark the names stale."""
+    now = timezone.now()
+    found = {name: records.checked(name, raw) for name, _, raw in batch}
+    _leave_out_unreadable(index.subdir, list(found.values()), _ms(now))
+    with transaction.atomic():
+        before = {row.name: row for row in index.upstream_names.filter(name__in=found).defer("records")}
+        rows = []
+        for name, digest, _ in batch:
+            row = before.get(name) or UpstreamName(index=index, name=name)
+            was_changed = _changed(row)
+            row.upstream_hash, row.records = digest, upstream_records.pack(found[name])
+            row.record_count = len(found[name].records)
+            row.first_seen = judging.seen(
+                row.first_seen,
+                found[name].records,
+                _ms(now if state.is_synced else state.first_sync_at),
+                is_first_sync=not state.is_synced,
+            )
+            _judge(row, found[name], rules_of(upstream, state), now)
+            _tell(upstream, index, _changed(row) - was_changed)
+            rows.append(row)
+        UpstreamName.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["index", "name"], update_fields=STORED
+        )
+        _show_or_hide_cached(upstream, index, found, rows)
+        marks.mark_stale(upstream.channel, index.subdir, list(found))
+
+
+@transaction.atomic
+def judge_again(
+    upstream: Upstream, state: UpstreamSubdir | None, index: SubdirIndex, rows: Sequence[UpstreamName]
+) -> None:
+    """Judge names by the current rules and time. Those of which the listed records change are marked stale."""
+    now, stale = timezone.now(), []
+    found = {row.name: upstream_records.unpack(row.records) for row in rows}
+    for row in rows:
+        before = row.hidden
+        _judge(row, found[row.name], rules_of(upstream, state), now)
+        if row.hidden.keys() != before.keys():
+            stale.append(row.name)
+    UpstreamName.objects.bulk_update(rows, JUDGED)
+    _show_or_hide_cached(upstream, index, found, rows)
+    marks.mark_stale(upstream.channel, index.subdir, stale)
+
+
+def _judge(row: UpstreamName, found: NameRecords, rules: Rules, now: datetime) -> None:
+    row.hidden = judging.hidden(row.name, found.records, row.first_seen, rules, _ms(now))
+    row.waiting_count = sum(reason == judging.WAITING for reason, _ in row.hidden.values())
+    row.held_count = len(row.hidden) - row.waiting_count + len(found.left_out)
+    due_ms = judging.due_ms(row.hidden)
+    row.due_at = datetime.fromtimestamp(due_ms / 1000, UTC) if due_ms else None
+
+
+def _show_or_hide_cached(
+    upstream: Upstream, index: SubdirIndex, found: Mapping[str, NameRecords], rows: Sequence[UpstreamName]
+) -> None:
+    """Let the cache serve exactly the listed files. The rows are locked, so a fetch that ends now sees them."""
+    hidden = {row.name: row.hidden for row in rows}
+    cached = CachedFile.objects.filter(channel=upstream.channel, subdir=index.subdir, name__in=hidden)
+    for file in cached:
+        is_listed = file.file_name in found[file.name].records and file.file_name not in hidden[file.name]
+        if is_listed != file.is_listed:
+            CachedFile.objects.filter(pk=file.pk).update(is_listed=is_listed)
+
+
+def _changed(row: UpstreamName) -> set[str]:
+    return {file_name for file_name, (reason, _) in row.hidden.items() if reason == judging.CHANGED}
+
+
+def _tell(upstream: Upstream, index: SubdirIndex, changed: set[str]) -> None:
+    if changed:
+        files = ", ".join(sorted(changed)[:LISTED_MAX])
+        detail = {"files": files, "number": len(changed)}
+        log.record(Action.UPSTREAM_HOLD, channel=upstream.channel, target=index.folder, detail=detail)
+
+
+def _leave_out_unreadable(subdir: str, found: Sequence[NameRecords], now_ms: int) -> None:
+    """Leave out the records that clients can't read. They are parsed together, and one by one only after a failure."""
+    if _fault(subdir, [entry for each in found for entry in each.records.items()], now_ms):
+        for each in found:
+            for entry in list(each.records.items()):
+                if reason := _fault(subdir, [entry], now_ms):
+                    logger.warning("%s/%s can't be read by clients: %s", subdir, entry[0], reason)
+                    each.left_out[entry[0]] = reason
+                    del each.records[entry[0]]
+
+
+def _fault(subdir: str, entries: Sequence[tuple[str, Record]], now_ms: int) -> str:
+    """Return why clients can't read the records, or an empty string."""
+    try:
+        rows = [upstream_records.UpstreamRow.of(subdir, file_name, record, now_ms) for file_name, record in entries]
+        canary.parse_as_clients(subdir, [upstream_records.entry(row) for row in rows])
+    except canary.MACHINE_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001  a client's parser may raise any exception
+        return one_line(f"{type(error).__name__}: {error}")[:REASON_MAX_CHARACTERS]
+    return ""
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

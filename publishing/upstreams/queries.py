@@ -1,0 +1,100 @@
+"""Reads of upstream channels: their state, what is cached, and which records are hidden."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.utils import timezone
+
+from channels_app.models import Channel
+from publishing.index import upstream_records
+from publishing.models import CachedFile, Upstream, UpstreamName
+from publishing.upstreams import judging
+
+# An upstream whose polls have failed for this time is stale.
+STALE_AFTER = timedelta(hours=1)
+NAMES_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCounts:
+    """Sums over an upstream channel. `waiting`: records in cooldown; `held`: records hidden for another reason."""
+
+    names: int
+    records: int
+    waiting: int
+    held: int
+    cached_files: int
+    cached_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenRecord:
+    """A record that the channel does not list. `until`: when its cooldown ends; else `text` says why it is hidden."""
+
+    subdir: str
+    file_name: str
+    reason: str
+    until: datetime | None
+    text: str
+
+
+def counts(channel: Channel) -> UpstreamCounts:
+    """Return the sums, by two queries."""
+    found = UpstreamName.objects.filter(index__channel=channel).aggregate(
+        names=Count("name", distinct=True, filter=Q(record_count__gt=0)),
+        records=Sum("record_count", default=0),
+        waiting=Sum("waiting_count", default=0),
+        held=Sum("held_count", default=0),
+    )
+    cached = CachedFile.objects.filter(channel=channel).aggregate(
+        cached_files=Count("pk"), cached_bytes=Sum("size_bytes", default=0)
+    )
+    return UpstreamCounts(**found, **cached)
+
+
+def hidden_names(channel: Channel) -> QuerySet[UpstreamName]:
+    """Select the names with hidden records."""
+    is_hidden = Q(waiting_count__gt=0) | Q(held_count__gt=0)
+    return UpstreamName.objects.filter(is_hidden, index__channel=channel).select_related("index")
+
+
+def stale() -> QuerySet[Upstream]:
+    """Select the upstreams whose polls have failed for long."""
+    failing = Upstream.objects.filter(channel__deleted_at=None, failing_since__lt=timezone.now() - STALE_AFTER)
+    return failing.select_related("channel")
+
+
+def lag_s(now: datetime) -> dict[str, float]:
+    """Return channel → seconds since the last successful poll."""
+    rows = Upstream.objects.filter(channel__deleted_at=None, succeeded_at__isnull=False)
+    found: dict[str, Any] = dict(rows.values_list("channel__name", "succeeded_at"))
+    return {name: (now - at).total_seconds() for name, at in found.items()}
+
+
+def hidden_records(row: UpstreamName) -> list[HiddenRecord]:
+    """Return the hidden records of a name, also those that can't be used."""
+    left_out = upstream_records.unpack(row.records).left_out
+    found = [_hidden(row, file_name, *reason) for file_name, reason in sorted(row.hidden.items())]
+    return found + [HiddenRecord(row.index.subdir, each, "unusable", None, text) for each, text in left_out.items()]
+
+
+def _hidden(row: UpstreamName, file_name: str, reason: str, text: str | int) -> HiddenRecord:
+    if reason == judging.WAITING:
+        until = datetime.fromtimestamp(int(text) / 1000, UTC)
+        return HiddenRecord(row.index.subdir, file_name, reason, until, "It is too new.")
+    return HiddenRecord(row.index.subdir, file_name, reason, None, str(text))
+
+
+def hidden_counts() -> dict[str, int]:
+    """Return the hidden records of all channels: `waiting` for a cooldown, or `held` for another reason."""
+    found: dict[str, int] = UpstreamName.objects.filter(Q(waiting_count__gt=0) | Q(held_count__gt=0)).aggregate(
+        waiting=Sum("waiting_count", default=0), held=Sum("held_count", default=0)
+    )
+    return found
+
+
+def cached_bytes() -> int:
+    total: int = CachedFile.objects.aggregate(total=Sum("size_bytes", default=0))["total"]
+    return total

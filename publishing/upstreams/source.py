@@ -1,0 +1,193 @@
+"""The index of a subdir of an upstream: shards where it has them, else repodata.json.zst, else repodata.json."""
+
+import codecs
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple, cast
+from urllib.parse import urljoin
+
+import msgpack
+import zstandard
+
+from hub.sizes import GIB, KIB, MIB, human_size
+from publishing.index import repodata
+from publishing.models import UpstreamSubdir
+from publishing.upstreams import errors, json_index, records
+from publishing.upstreams.errors import NotThere
+from publishing.upstreams.transport import Answer, Transport
+
+FORMS = (repodata.SHARD_INDEX, repodata.REPODATA_ZST, repodata.REPODATA)
+SHARDS_AT_ONCE = 8
+SHARDS_AHEAD = 32
+# Limits of one file, compressed and decompressed. conda-forge's largest are below a tenth of them.
+SHARD_MAX_BYTES, SHARD_MAX_PLAIN_BYTES = 16 * MIB, 64 * MIB
+SHARD_INDEX_MAX_BYTES, SHARD_INDEX_MAX_PLAIN_BYTES = 64 * MIB, 128 * MIB
+INDEX_MAX_BYTES, INDEX_MAX_PLAIN_BYTES = 1 * GIB, 8 * GIB
+SHARD_TIMEOUT_S, INDEX_TIMEOUT_S = 60.0, 600.0
+
+NamedRecords = tuple[str, Mapping[str, Any]]
+
+
+class Index(NamedTuple):
+    """A changed index. `hashes`: name → hash of its records; `fetch` yields the records of names."""
+
+    form: str
+    etag: str
+    last_modified: str
+    base_url: str
+    hashes: Mapping[str, str]
+    fetch: Callable[[Sequence[str]], Iterator[NamedRecords]]
+
+
+@contextmanager
+def changed(transport: Transport, url: str, state: UpstreamSubdir) -> Iterator[Index | None]:
+    """Yield the index of the subdir at `url`, or None if it is as `state` says. Raise NotThere if there is none."""
+    for form in FORMS:
+        try:
+            with transport.get(f"{url}/{form}", timeout_s=INDEX_TIMEOUT_S, headers=_conditions(state, form)) as answer:
+                if answer.status == 304:
+                    yield None
+                    return
+                reader = _sharded if form == repodata.SHARD_INDEX else _plain
+                with reader(transport, form, answer) as index:
+                    yield index
+                    return
+        except NotThere:
+            if form == FORMS[-1]:
+                raise
+
+
+def _conditions(state: UpstreamSubdir, form: str) -> dict[str, str]:
+    if form != state.form:
+        return {}
+    known = {"If-None-Match": state.etag, "If-Modified-Since": state.last_modified}
+    return {name: value for name, value in known.items() if value}
+
+
+@contextmanager
+def _sharded(transport: Transport, form: str, answer: Answer) -> Iterator[Index]:
+    content = _unpacked(answer, SHARD_INDEX_MAX_BYTES, SHARD_INDEX_MAX_PLAIN_BYTES)
+    try:
+        hashes = {name: digest.hex() for name, digest in content["shards"].items()}
+        base_url = urljoin(answer.url, content["info"]["base_url"])
+        shards_url = urljoin(answer.url, content["info"]["shards_base_url"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise errors.unreadable(answer.url, "it is no index of shards") from error
+
+    def fetch(names: Sequence[str]) -> Iterator[NamedRecords]:
+        urls = {name: f"{_folder(shards_url)}{hashes[name]}.msgpack.zst" for name in names}
+        for name, content in _ahead(urls, lambda url: _shard(transport, url)):
+            yield name, _records(urls[name], content)
+
+    yield Index(form, answer.header("ETag"), answer.header("Last-Modified"), _folder(base_url), hashes, fetch)
+
+
+def _ahead(urls: Mapping[str, str], fetch: Callable[[str], bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield name → fetched URL in this order. Threads fetch some of the next ones meanwhile."""
+    waiting: deque[tuple[str, Future[bytes]]] = deque()
+    with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
+        try:
+            for name, url in urls.items():
+                waiting.append((name, pool.submit(fetch, url)))
+                if len(waiting) >= SHARDS_AHEAD:
+                    first, fetched = waiting.popleft()
+                    yield first, fetched.result()
+            while waiting:
+                first, fetched = waiting.popleft()
+                yield first, fetched.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _shard(transport: Transport, url: str) -> bytes:
+    """Return the bytes of a shard, whose name is their SHA-256."""
+    with transport.get(url, timeout_s=SHARD_TIMEOUT_S) as answer:
+        content = answer.read(SHARD_MAX_BYTES)
+    if hashlib.sha256(content).hexdigest() != url.rpartition("/")[2].partition(".")[0]:
+        raise errors.unreadable(url, "its bytes have another SHA-256 than its name")
+    return content
+
+
+def _records(url: str, content: bytes) -> dict[str, Any]:
+    """Return file name → record of a shard."""
+    try:
+        return records.of_shard(_unpack(url, content, SHARD_MAX_PLAIN_BYTES))
+    except (KeyError, TypeError) as error:
+        raise errors.unreadable(url, "it is no shard") from error
+
+
+@contextmanager
+def _plain(transport: Transport, form: str, answer: Answer) -> Iterator[Index]:
+    chunks = answer.chunks(INDEX_MAX_BYTES)
+    text = _text(answer.url, _decompressed(answer.url, chunks) if form.endswith(".zst") else chunks)
+    try:
+        with json_index.opened(text) as found:
+            stated = found.info.get("base_url")
+            base_url = urljoin(answer.url, stated if isinstance(stated, str) else "./")
+            yield Index(
+                form,
+                answer.header("ETag"),
+                answer.header("Last-Modified"),
+                _folder(base_url),
+                found.hashes,
+                lambda names: ((name, found.records(name)) for name in names),
+            )
+    except json_index.BadJson as error:
+        raise errors.unreadable(answer.url, str(error)) from error
+
+
+def _text(url: str, chunks: Iterator[bytes]) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk)
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise errors.unreadable(url, "it is not UTF-8") from error
+
+
+def _decompressed(url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the plain bytes of a zstd frame, in pieces of bounded size."""
+    reader = zstandard.ZstdDecompressor().stream_reader(cast(IO[bytes], _Reader(chunks)), read_across_frames=True)
+    read_bytes = 0
+    try:
+        while chunk := reader.read(256 * KIB):
+            read_bytes += len(chunk)
+            if read_bytes > INDEX_MAX_PLAIN_BYTES:
+                raise errors.too_large(url, human_size(INDEX_MAX_PLAIN_BYTES))
+            yield chunk
+    except zstandard.ZstdError as error:
+        raise errors.unreadable(url, "it is no zstd") from error
+
+
+class _Reader:
+    """A file over chunks of bytes, as zstandard reads it."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._left = chunks, b""
+
+    def read(self, size: int) -> bytes:
+        self._left = self._left or next(self._chunks, b"")
+        taken, self._left = self._left[:size], self._left[size:]
+        return taken
+
+
+def _unpacked(answer: Answer, most_bytes: int, most_plain_bytes: int) -> Any:
+    return _unpack(answer.url, answer.read(most_bytes), most_plain_bytes)
+
+
+def _unpack(url: str, content: bytes, most_plain_bytes: int) -> Any:
+    try:
+        plain = zstandard.ZstdDecompressor().stream_reader(content).read(most_plain_bytes + 1)
+        if len(plain) > most_plain_bytes:
+            raise errors.too_large(url, human_size(most_plain_bytes))
+        return msgpack.unpackb(plain)
+    except (zstandard.ZstdError, ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise errors.unreadable(url, "it is no msgpack in zstd") from error
+
+
+def _folder(url: str) -> str:
+    return url if url.endswith("/") else f"{url}/"

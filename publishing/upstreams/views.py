@@ -1,0 +1,66 @@
+"""Pages of upstream channels: a new one, and its settings."""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from channels_app.access.permissions import Permission, page_channel, permissions
+from channels_app.authentication import actors
+from channels_app.ui.form_errors import shown_in
+from channels_app.ui.settings_page import page, sent
+from publishing.upstreams import queries, upstreams
+from publishing.upstreams.forms import NewUpstreamForm, UpstreamForm
+
+CREATED = "Channel {} created. Its upstream is being read; that takes minutes for a large one."
+SAVED = "The settings are saved. The index follows within a minute, or some minutes for a large channel."
+ASKED = "The upstream is polled now."
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Show the form of a new upstream channel to administrators."""
+    if not actors.person(request).is_superuser:
+        raise PermissionDenied("Only administrators can create upstream channels.")
+    form = NewUpstreamForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with shown_in(form, "name", fields={"bad_upstream": "url"}):
+            channel = upstreams.create(actor=actors.actor(request), **form.values())
+            messages.success(request, CREATED.format(channel))
+            return redirect("channel", channel.name)
+    return render(request, "upstreams/new.html", {"form": form, "host": urlsplit(settings.HUB_PUBLIC_URL).netloc})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def one(request: HttpRequest, channel: str) -> HttpResponse:
+    """Show the state and the settings of an upstream, change them, or poll it now."""
+    actor = actors.actor(request)
+    saved = sent(request, "save")
+    shown = page_channel(actor, channel, Permission.MANAGE if saved is None else Permission.OWN)
+    upstream = upstreams.of(shown)
+    if request.POST.get("action") == "poll":
+        upstreams.poll_now(actor=actor, channel=shown)
+        messages.success(request, ASKED)
+        return redirect("channel-upstream", shown.name)
+    form = UpstreamForm(upstream, saved)
+    if form.is_valid():
+        with shown_in(form):
+            upstreams.change(actor=actor, channel=shown, **form.values())
+            messages.success(request, SAVED)
+            return redirect("channel-upstream", shown.name)
+    return page(
+        request,
+        shown,
+        "upstream",
+        form=form,
+        upstream=upstream,
+        counts=queries.counts(shown),
+        names=queries.hidden_names(shown).order_by("name", "index__subdir")[: queries.NAMES_SHOWN],
+        may_change=Permission.OWN in permissions(actor, shown),
+    )
