@@ -75,7 +75,7 @@ def pill(state: str, text: str = "") -> SafeString:
 @register.simple_tag
 def visibility(channel: Channel) -> SafeString:
     """Render a channel's visibility as a pill."""
-    return pill("private" if channel.is_private else "public")
+    return pill("public" if channel.is_for_all else "private")
 
 
 @register.simple_tag

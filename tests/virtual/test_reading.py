@@ -8,10 +8,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from channels_app.access.permissions import ANONYMOUS, Actor, visible_channels
+from channels_app.access.permissions import ANONYMOUS, Actor, page_channel, visible_channels
 from channels_app.authentication import decision_cache
 from channels_app.models import AccessRevision, Artifact, Channel, Member, User
 from channels_app.packages import download_counts
+from channels_app.templatetags.ui import pill, visibility
 from hub.storage import store
 from publishing.index import builds
 from tests.builders import make_artifact, make_channel, make_key, make_label, make_member, make_notice, make_robot
@@ -171,6 +172,12 @@ def test_virtual_channel_is_visible_to_readers_of_every_member(virtual: Channel,
     assert virtual not in visible_channels(Actor(user=sam))
     make_member(acme, sam)
     assert virtual in visible_channels(Actor(user=sam))
+
+
+def test_page_says_private_while_a_member_is_private(virtual: Channel, acme: Channel, olga: User) -> None:
+    assert visibility(page_channel(Actor(user=olga), "all")) == pill("public")
+    hide(acme)
+    assert visibility(page_channel(Actor(user=olga), "all")) == pill("private")
 
 
 def test_virtual_downloads_cost_two_queries_and_others_one(
