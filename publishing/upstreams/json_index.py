@@ -50,8 +50,26 @@ def _rows(chunks: Iterable[str], info: dict[str, Any]) -> Iterator[tuple[str, st
     for section, key, value in entries(chunks):
         if section == "info":
             info[key] = value
-        elif isinstance(value, dict) and isinstance(value.get("name"), str):
-            yield value["name"], key, msgpack.packb(value)
+        elif isinstance(value, dict) and isinstance(value.get("name"), str) and _is_text(value["name"] + key):
+            yield value["name"], key, _packed(value)
+
+
+def _packed(record: dict[str, Any]) -> bytes:
+    """Pack a record; of one that can't be stored, such as with a number of 70 bits, the name alone."""
+    try:
+        packed: bytes = msgpack.packb(record)
+    except (OverflowError, ValueError):
+        packed = msgpack.packb({"name": record["name"]})
+    return packed
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether the text has no half of a surrogate pair, which JSON can escape."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _hashes(rows: sqlite3.Connection) -> dict[str, str]:

@@ -26,6 +26,7 @@ SHARDS_AHEAD = 32
 SHARD_MAX_BYTES, SHARD_MAX_PLAIN_BYTES = 16 * MIB, 64 * MIB
 SHARD_INDEX_MAX_BYTES, SHARD_INDEX_MAX_PLAIN_BYTES = 64 * MIB, 128 * MIB
 INDEX_MAX_BYTES, INDEX_MAX_PLAIN_BYTES = 1 * GIB, 8 * GIB
+BASE_URL_MAX_CHARACTERS = 1000
 SHARD_TIMEOUT_S, INDEX_TIMEOUT_S = 60.0, 600.0
 
 NamedRecords = tuple[str, Mapping[str, Any]]
@@ -78,11 +79,13 @@ def _sharded(transport: Transport, form: str, answer: Answer) -> Iterator[Index]
         raise errors.unreadable(answer.url, "it is no index of shards") from error
 
     def fetch(names: Sequence[str]) -> Iterator[NamedRecords]:
-        urls = {name: f"{_folder(shards_url)}{hashes[name]}.msgpack.zst" for name in names}
+        shards_folder = _folder(answer.url, shards_url)
+        urls = {name: f"{shards_folder}{hashes[name]}.msgpack.zst" for name in names}
         for name, content in _ahead(urls, lambda url: _shard(transport, url)):
             yield name, _records(urls[name], content)
 
-    yield Index(form, answer.header("ETag"), answer.header("Last-Modified"), _folder(base_url), hashes, fetch)
+    base_url = _folder(answer.url, base_url)
+    yield Index(form, answer.header("ETag"), answer.header("Last-Modified"), base_url, hashes, fetch)
 
 
 def _ahead(urls: Mapping[str, str], fetch: Callable[[str], bytes]) -> Iterator[tuple[str, bytes]]:
@@ -131,7 +134,7 @@ def _plain(transport: Transport, form: str, answer: Answer) -> Iterator[Index]:
                 form,
                 answer.header("ETag"),
                 answer.header("Last-Modified"),
-                _folder(base_url),
+                _folder(answer.url, base_url),
                 found.hashes,
                 lambda names: ((name, found.records(name)) for name in names),
             )
@@ -189,5 +192,8 @@ def _unpack(url: str, content: bytes, most_plain_bytes: int) -> Any:
         raise errors.unreadable(url, "it is no msgpack in zstd") from error
 
 
-def _folder(url: str) -> str:
+def _folder(index_url: str, url: str) -> str:
+    """Return the URL of a folder that the index states, with a slash at its end."""
+    if not url.isprintable() or len(url) >= BASE_URL_MAX_CHARACTERS:
+        raise errors.unreadable(index_url, "it states a URL that is not valid")
     return url if url.endswith("/") else f"{url}/"

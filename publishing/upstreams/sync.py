@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from hub.celery import send
 from hub.locks import try_lock, wait_for_lock
+from hub.plain_text import one_line
 from publishing.index import builds, marks
 from publishing.models import SubdirIndex, Upstream, UpstreamName, UpstreamSubdir
 from publishing.upstreams import credentials, names, source
@@ -94,7 +95,7 @@ def _record(upstream: Upstream, began: datetime, error: UpstreamError | None) ->
     ended: dict[str, object] = {"error_code": "", "error": "", "failing_since": None, "succeeded_at": began}
     if error:
         since = upstream.failing_since or began
-        ended = {"error_code": error.code, "error": error.detail[:1000], "failing_since": since}
+        ended = {"error_code": error.code, "error": one_line(error.detail)[:1000], "failing_since": since}
     Upstream.objects.filter(pk=upstream.pk).update(**ended)
 
 

@@ -36,7 +36,9 @@ class Answer:
         self._response, self._deadline = response, deadline
 
     def header(self, name: str) -> str:
-        return self._response.headers.get(name, "")
+        """Return the header's value; an empty string if it is missing or can't be sent back."""
+        value = self._response.headers.get(name, "")
+        return value if value.isprintable() and value.isascii() else ""
 
     def chunks(self, most_bytes: int) -> Iterator[bytes]:
         """Yield the body. Raise UpstreamError if it is cut off, too large or too slow."""

@@ -2,12 +2,13 @@
 
 import json
 
+import msgpack
 import pytest
 import zstandard
 from django.utils import timezone
 
 from channels_app.models import Channel
-from publishing.models import Upstream
+from publishing.models import Upstream, UpstreamSubdir
 from publishing.upstreams import source, sync
 from tests.upstreams.fake import FakeUpstream, Spoiled, record
 from tests.upstreams.test_sync import SHARD_INDEX, listed, poll
@@ -114,3 +115,25 @@ def test_poll_that_is_not_due_sends_no_request(mirror: Channel, forge: FakeUpstr
     forge.requests.clear()
     sync.sync(mirror.pk)
     assert not forge.requests
+
+
+@pytest.mark.parametrize("value", ["2" * 30, r'"\ud800"', '{"a": ' * 30 + "1" + "}" * 30])
+def test_record_that_cannot_be_stored_does_not_stop_the_others(
+    mirror: Channel, forge: FakeUpstream, value: str
+) -> None:
+    odd = json.dumps(record("odd"))[:-1] + f', "odd": {value}}}'
+    good = json.dumps(record("numpy"))
+    packages = f'{{"odd-1.0-0.conda": {odd}, "numpy-1.0-0.conda": {good}}}'
+    forge.files["noarch/repodata.json"] = f'{{"packages": {{}}, "packages.conda": {packages}}}'.encode()
+    assert poll(mirror).error_code == ""
+    assert "numpy-1.0-0.conda" in listed(mirror)
+
+
+def test_headers_and_urls_with_control_characters_are_not_kept(mirror: Channel, forge: FakeUpstream) -> None:
+    forge.publish(record("numpy"))
+    forge.spoiled[SHARD_INDEX] = (200, {"ETag": "a\x01b"}, forge.files[SHARD_INDEX])
+    assert poll(mirror).error_code == ""
+    assert UpstreamSubdir.objects.get().etag == ""
+    info = {"base_url": "a\0b/", "shards_base_url": "./shards/"}
+    forge.spoiled[SHARD_INDEX] = (200, {}, zstandard.compress(msgpack.packb({"info": info, "shards": {}})))
+    assert poll(mirror).error_code == "upstream_unreadable"
