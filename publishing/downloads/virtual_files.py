@@ -9,8 +9,9 @@ from publishing.index import shards
 SHARD = """SELECT c.name, s.subdir FROM publishing_mergedshard x
 JOIN publishing_subdirindex i ON i.id = x.index_id JOIN publishing_subdirindex s ON s.id = x.source_id
 JOIN channels_app_channel c ON c.id = s.channel_id
-WHERE i.channel_id = %s AND i.subdir = %s AND x.sha256 = %s AND c.deleted_at IS NULL"""
-MEMBER = """SELECT c.id, c.name, c.kind, c.allow_overwrite, m.label FROM publishing_virtualname n
+WHERE i.channel_id = %s AND i.subdir = %s AND x.sha256 = %s AND c.deleted_at IS NULL AND EXISTS (
+SELECT 1 FROM publishing_virtualmember WHERE channel_id = i.channel_id AND member_id = c.id AND label = s.label)"""
+MEMBER = """SELECT c.id, c.name, c.kind, m.label FROM publishing_virtualname n
 JOIN publishing_virtualmember m ON m.id = n.member_id JOIN channels_app_channel c ON c.id = m.member_id
 WHERE n.channel_id = %s AND n.name = %s AND c.deleted_at IS NULL"""
 
@@ -34,6 +35,7 @@ def member_with(lookup: ChannelLookup, subdir: str, file_name: str) -> tuple[Cha
     row = lookup.row(MEMBER, lookup.channel.pk, file_name.rsplit("-", 2)[0])
     if row is None:
         raise no_such_file(lookup.channel, subdir, file_name)
-    pk, name, kind, allow_overwrite, label = row
-    member = Channel(pk=pk, name=name, kind=kind, allow_overwrite=bool(allow_overwrite))
+    pk, name, kind, label = row
+    # Its name can get another member, whose file of the same name has other bytes.
+    member = Channel(pk=pk, name=name, kind=kind, allow_overwrite=True)
     return ChannelLookup(member, lookup.access_revision), label

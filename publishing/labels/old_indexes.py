@@ -1,17 +1,22 @@
 """Removal of the indexes of deleted labels from the database and the store."""
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from channels_app.models import Channel
 from hub.locks import try_lock
 from hub.storage import store
 from publishing.index import builds, marks
-from publishing.models import SubdirIndex
+from publishing.models import SubdirIndex, VirtualMember
 
 
 def remove_old_indexes() -> None:
-    """Remove the indexes without a label. Skip an index during its build, which would leave files."""
-    old = SubdirIndex.objects.exclude(marks.IN_USE).select_related("channel")
+    """Remove the indexes without a label, but not of members of virtual channels: names stay with their member.
+
+    Skip an index during its build, which would leave files.
+    """
+    is_member = Exists(VirtualMember.objects.filter(member=OuterRef("channel"), label=OuterRef("label")))
+    old = SubdirIndex.objects.exclude(marks.IN_USE).exclude(is_member).select_related("channel")
     for index in old.order_by("pk"):
         with try_lock(builds.lock_name(index.pk)) as held:
             if held and not marks.is_in_use(index):
