@@ -186,8 +186,8 @@ def permissions(actor: Actor, channel: Channel) -> frozenset[Permission]:
 
 
 def private_members(channel: Channel) -> QuerySet[Channel]:
-    """Select the private members of a virtual channel."""
-    return Channel.objects.filter(member_of__channel=channel, is_private=True, deleted_at=None).distinct()
+    """Select the private members of a virtual channel, also deleted ones: its index may still have their names."""
+    return Channel.objects.filter(member_of__channel=channel, is_private=True).distinct()
 
 
 def _reads_members(actor: Actor, channel: Channel) -> bool:
@@ -270,14 +270,14 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
     A virtual channel is visible only to those who may read each of its private members.
     """
     found = _channels_by_role(actor)
-    hidden_members = Channel.objects.filter(is_private=True, deleted_at=None).exclude(pk__in=found.values("pk"))
+    hidden_members = Channel.objects.filter(is_private=True).exclude(pk__in=found.values("pk"))
     hidden = Channel.objects.filter(kind=ChannelKind.VIRTUAL, virtual_members__member__in=hidden_members)
-    return found.exclude(pk__in=hidden.values("pk"))
+    return found.filter(deleted_at=None).exclude(pk__in=hidden.values("pk"))
 
 
 def _channels_by_role(actor: Actor) -> QuerySet[Channel]:
-    """Select the channels that `actor` may see by itself, without regard to members of virtual channels."""
-    channels, user, key = Channel.objects.filter(deleted_at=None), actor.user, actor.key
+    """Select the channels that `actor` may see by itself, also deleted ones, without regard to members of others."""
+    channels, user, key = Channel.objects.all(), actor.user, actor.key
     public = Q(is_private=False)
     if short_lived := actor.short_lived_token:
         return channels.filter(public | Q(pk__in=_read_by_publishers(short_lived)))

@@ -54,16 +54,14 @@ def of(channel: Channel) -> Plan:
 
 
 def names_of(member: VirtualMember, names: Sequence[str] | None = None) -> Iterator[str]:
-    """Yield every name that the member ever had in an index, of at most 500 `names` or of all. Some come twice.
+    """Yield every name that the member ever had in an index, of at most 500 `names` or of all.
 
-    Names that it brings stay its own after its label is deleted with the label's indexes.
+    Indexes of a deleted label stay while it is a member (old_indexes.py).
     """
     indexed = IndexedName.objects.filter(index__channel=member.member_id, index__label=member.label)
-    brought = VirtualName.objects.filter(member=member.pk)
     if names is not None:
-        indexed, brought = indexed.filter(name__in=names), brought.filter(name__in=names)
+        indexed = indexed.filter(name__in=names)
     yield from indexed.exclude(index__subdir="").values_list("name", flat=True).distinct().iterator()
-    yield from brought.values_list("name", flat=True).iterator()
 
 
 def brought(channel: Channel, names: Sequence[str] | None = None) -> Owners:
@@ -176,14 +174,30 @@ def note_deletions() -> list[SubdirIndex]:
         with transaction.atomic():
             lock(member.channel)
             marked += mark(member.channel, list(member.names.values_list("name", flat=True)), removes=True)
+            marked.append(marks.mark_stale(member.channel, "", []))
             VirtualMember.objects.filter(pk=member.pk).update(is_served=member.member.deleted_at is None)
+    return marked
+
+
+def mark_all(channels: Sequence[Channel], *, hides: bool) -> list[SubdirIndex]:
+    """Mark every index of the virtual channels stale.
+
+    `hides`: a private member left them, so clients get empty files until the next builds. The caller holds the locks.
+    """
+    # Files of the whole channel come last, as in other transactions that lock several indexes.
+    found = SubdirIndex.objects.filter(channel__in=channels).select_related("channel").order_by("-subdir", "pk")
+    marked = [marks.mark_stale(index.channel, index.platform, []) for index in found]
+    if hides:
+        SubdirIndex.objects.filter(channel__in=channels).update(etag="", current_etag="")
     return marked
 
 
 def leave_all(channel: Channel) -> None:
     """Remove a channel that is purged from every virtual channel, in the transaction of the purge."""
-    for virtual in Channel.objects.filter(virtual_members__member=channel).distinct().order_by("pk"):
+    left = list(Channel.objects.filter(virtual_members__member=channel).distinct().order_by("pk"))
+    for virtual in left:
         lock(virtual)
         saved = of(virtual)
         rules = [rule for rule in saved.rules if rule.member_id != channel.pk or rule.act == NameAct.ONLY_FROM]
         refresh(virtual, plan=Plan([each for each in saved.members if each.member_id != channel.pk], rules))
+    mark_all(left, hides=channel.is_private)

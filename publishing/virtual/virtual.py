@@ -9,7 +9,7 @@ from django.db import transaction
 
 from channels_app.access import acts, revision
 from channels_app.access.actions import Action
-from channels_app.access.permissions import Actor, Permission, channel_for, permissions
+from channels_app.access.permissions import Actor, Permission, channel_for, permissions, private_members
 from channels_app.audit import log
 from channels_app.identifiers import MAIN_LABEL
 from channels_app.models import Channel, ChannelKind
@@ -135,14 +135,22 @@ def change(*, actor: Actor, channel: Channel, wanted: Wanted) -> Channel:
     for member in plan.members:
         member.save()
     builds.enqueue(virtual_names.refresh(locked, plan=plan))
+    has_left = _loses_private_member(locked, plan)
     locked.virtual_members.exclude(pk__in=[member.pk for member in plan.members]).delete()
     locked.name_rules.all().delete()
     NameRule.objects.bulk_create(plan.rules)
-    builds.schedule_build(locked, builds.WHOLE_CHANNEL, [])
+    if has_left:
+        builds.enqueue(virtual_names.mark_all([locked], hides=True))
+    else:
+        builds.schedule_build(locked, builds.WHOLE_CHANNEL, [])
     log.record(Action.VIRTUAL_CHANGE, by=actor, channel=locked, target=locked.name, detail=detail)
     if is_new:
         revision.bump()
     return locked
+
+
+def _loses_private_member(channel: Channel, plan: Plan) -> bool:
+    return private_members(channel).exclude(pk__in=[member.member_id for member in plan.members]).exists()
 
 
 def _plan(actor: Actor, channel: Channel, wanted: Wanted) -> Plan:

@@ -11,7 +11,8 @@ from hub.storage import store
 from publishing import housekeeping
 from publishing.index import builds
 from publishing.index import repodata as layouts
-from publishing.models import IndexedName, NameRule, SubdirIndex, VirtualName
+from publishing.labels import old_indexes
+from publishing.models import IndexedName, NameRule, VirtualName
 from publishing.removal import removal
 from publishing.virtual.virtual import RuleText
 from tests.builders import make_artifact, make_channel, make_label, make_patch
@@ -176,17 +177,23 @@ def test_purged_member_leaves_its_names_unless_a_rule_reserves_them(olga: User, 
 
 def test_name_stays_with_a_deleted_label(olga: User, acme: Channel, forge: Channel) -> None:
     dev = make_artifact(acme, "tool", "2.0", is_main=False)
-    make_artifact(forge, "tool", "9.0")
+    for channel in (make_channel("partner", owner=olga, is_private=False), forge):
+        make_artifact(channel, "tool", "9.0")
     label = make_label(acme, "dev")
     dev.labels.add(label)
     builds.schedule_label_builds(acme, "noarch", {"dev": ["tool"]})
-    make_virtual(olga, "acme/label/dev", "forge")
+    virtual = make_virtual(olga, "partner", "acme/label/dev", "forge")
     build_all()
     label.delete()
-    SubdirIndex.objects.filter(channel=acme, label="dev").delete()
-    make_artifact(forge, "tool", "9.1")
+    builds.empty_label(acme, "dev")
+    old_indexes.remove_old_indexes()
     build_all()
+    assert VirtualName.objects.get(name="tool").member.member.name == "partner"
+    set_members(olga, virtual, "acme/label/dev", "forge")
     assert VirtualName.objects.get(name="tool").member.label == "dev"
+    build_all()
+    assert file_names("all") == []
+    assert found(virtual) == []
 
 
 def test_retired_shards_are_forgotten_after_a_week(olga: User, acme: Channel) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -14,12 +15,14 @@ from channels_app.models import AccessRevision, Artifact, Channel, Member, User
 from channels_app.packages import download_counts
 from channels_app.templatetags.ui import pill, visibility
 from hub.storage import store
+from publishing import housekeeping
 from publishing.index import builds
 from tests.builders import make_artifact, make_channel, make_key, make_label, make_member, make_notice, make_robot
 from tests.virtual.channels import build_all, make_virtual, set_members, shards
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FILE = "/all/noarch/tool-1.0-acme.conda"
+HOLDS_NAMES = ("/all/noarch/repodata.json", "/all/noarch/run_exports.json", "/all/noarch/current_repodata.json")
 PRIVATE = ("/all/noarch/repodata.json", "/all/noarch/repodata_shards.msgpack.zst", "/all/notices.json", FILE)
 
 
@@ -148,6 +151,65 @@ def test_private_member_hides_everything_from_those_who_may_not_read_it(
     assert "Access-Control-Allow-Origin" not in allowed.headers
     Member.objects.filter(channel=acme, user=sam).delete()
     assert client.get(path, headers=bearer(key)).status_code == 403
+
+
+@pytest.mark.parametrize("path", HOLDS_NAMES)
+def test_removed_private_member_leaves_no_names_in_files(
+    client: Client, olga: User, virtual: Channel, acme: Channel, path: str
+) -> None:
+    hide(acme)
+    set_members(olga, virtual, "forge")
+    assert b"acme" not in b"".join(client.get(path))
+    build_all()
+    assert b"forge" in b"".join(client.get(path))
+    assert b"acme" not in b"".join(client.get(path))
+
+
+def test_shard_of_a_removed_member_is_not_found_at_once(client: Client, olga: User, virtual: Channel) -> None:
+    shard = f"/all/noarch/shards/{shards('all')['tool']}.msgpack.zst"
+    set_members(olga, virtual, "forge")
+    assert client.get(shard).status_code == 404
+    build_all()
+    assert client.get(shard).status_code == 404
+
+
+@pytest.mark.parametrize("path", HOLDS_NAMES)
+def test_deleted_private_member_hides_everything_until_it_is_purged(
+    client: Client, olga: User, virtual: Channel, acme: Channel, path: str
+) -> None:
+    hide(acme)
+    Channel.objects.filter(pk=acme.pk).update(deleted_at=timezone.now() - timedelta(days=400))
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers=bearer(make_key(olga))).status_code == 200
+    assert virtual not in visible_channels(ANONYMOUS)
+    assert virtual in visible_channels(Actor(user=olga))
+    housekeeping.remove_leftovers()
+    assert b"acme" not in b"".join(client.get(path))
+    build_all()
+    assert b"forge" in b"".join(client.get(path))
+    assert b"acme" not in b"".join(client.get(path))
+
+
+def test_package_is_never_immutable_because_its_name_can_move(client: Client, virtual: Channel, acme: Channel) -> None:
+    path = "/all/noarch/zlib-1.0-forge.conda"
+    assert client.get(path).headers["Cache-Control"] == "public, no-cache, max-age=0"
+    make_artifact(acme, "zlib", build="forge")
+    store().put("acme/noarch/zlib-1.0-forge.conda", b"acme" * 250)
+    build_all()
+    assert b"".join(client.get(path)) == b"acme" * 250
+
+
+def test_notices_of_a_gone_member_without_names_are_not_listed(client: Client, olga: User, forge: Channel) -> None:
+    for name in ("deleted", "purged"):
+        make_notice(make_channel(name, owner=olga, is_private=False), message=f"Of {name}.")
+    make_virtual(olga, "forge", "deleted", "purged")
+    build_all()
+    assert b"Of deleted." in b"".join(client.get("/all/notices.json"))
+    Channel.objects.filter(name="deleted").update(deleted_at=timezone.now())
+    Channel.objects.filter(name="purged").update(deleted_at=timezone.now() - timedelta(days=400))
+    housekeeping.remove_leftovers()
+    build_all()
+    assert b"Of " not in b"".join(client.get("/all/notices.json"))
 
 
 def test_new_private_member_ends_cached_decisions(client: Client, olga: User, virtual: Channel) -> None:
