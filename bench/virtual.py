@@ -23,7 +23,7 @@ from django.core.management import call_command
 from channels_app.access.permissions import Actor
 from channels_app.models import Channel, ChannelKind, User
 from hub.sizes import human_size
-from publishing.index import builds, marks, virtual_names
+from publishing.index import builds, marks, virtual_waits
 from publishing.models import Fragment, IndexedName, SubdirIndex
 from publishing.virtual import virtual
 from publishing.virtual.virtual import MemberText, RuleText, Wanted
@@ -73,7 +73,7 @@ def build(channel: Channel) -> None:
 
 def change_one(index: SubdirIndex) -> None:
     IndexedName.objects.filter(index=index, name="package-7").update(shard_sha256="7" * 64)
-    virtual_names.note_build(index, ["package-7"])
+    virtual_waits.note_build(index, ["package-7"])
 
 
 def run(names: int) -> None:

@@ -39,6 +39,15 @@ def lock_until_commit(name: str) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(name)])
 
 
+def try_lock_until_commit(name: str) -> bool:
+    """Return whether the transaction got the same lock, without waiting for it."""
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_key(name)])
+        return bool(cursor.fetchone()[0])
+
+
 def _key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 

@@ -26,7 +26,16 @@ from channels_app.webhooks import queue as webhook_queue
 from hub.celery import wake
 from hub.locks import try_lock
 from hub.observability import metrics
-from publishing.index import channel_files, fragments, marks, merging, subdir_files, virtual_names, writer
+from publishing.index import (
+    channel_files,
+    fragments,
+    marks,
+    merging,
+    subdir_files,
+    virtual_names,
+    virtual_waits,
+    writer,
+)
 from publishing.index.marks import NAMES_AT_ONCE
 from publishing.models import IndexedName, SubdirIndex
 
@@ -98,9 +107,9 @@ def enqueue(indexes: Iterable[SubdirIndex]) -> None:
         transaction.on_commit(partial(wake, BUILD))
 
 
-def note_deleted_members() -> None:
-    """Mark virtual channels stale of which a member was deleted or restored, and enqueue a build."""
-    enqueue(virtual_names.note_deletions())
+def note_members() -> None:
+    """Mark virtual channels stale of which a member was built, deleted or restored, and enqueue a build."""
+    enqueue([*virtual_names.note_deletions(), *virtual_waits.note_waiting()])
 
 
 def schedule_channel_files() -> None:
@@ -233,7 +242,7 @@ def build(index: SubdirIndex, *, bound_s: float | None = None) -> None:
             was_patched, index.is_patched = index.is_patched, writer.is_patched(index)
             subdir_files.write(index)
             webhook_queue.queue_events_of(index.channel)
-    enqueue(virtual_names.note_build(index, made))
+    enqueue(virtual_waits.note_build(index, made))
     _finish(index, made, began)
     if index.subdir != WHOLE_CHANNEL and was_patched and not index.is_patched:
         subdir_files.delete_unpatched(index)

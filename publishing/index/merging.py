@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from channels_app.models import Channel, ChannelKind
 from publishing.index.fragments import in_batches
-from publishing.models import Fragment, IndexedName, MergedShard, SubdirIndex, VirtualMember, VirtualName
+from publishing.models import Fragment, IndexedName, MergedShard, SubdirIndex, VirtualMember, VirtualName, WaitingBuild
 
 NAMES_AT_ONCE = 500
 
@@ -133,5 +133,7 @@ def indexes_of(index: SubdirIndex) -> list[int]:
 
 
 def are_sources_current(index: SubdirIndex) -> bool:
-    """Tell whether no index waits for a build from which the files are made."""
+    """Tell whether no index waits for a build, and no build waits to be taken in, from which the files are made."""
+    if WaitingBuild.objects.filter(channel=index.channel).exists():
+        return False
     return not SubdirIndex.objects.filter(requested_revision__gt=F("built_revision"), pk__in=indexes_of(index)).exists()

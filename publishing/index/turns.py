@@ -82,7 +82,7 @@ def work() -> None:
     _shorten_queue()
     ends = time.monotonic() + JOB_S
     _open_channels()
-    builds.note_deleted_members()
+    builds.note_members()
     while time.monotonic() < ends:
         turns = stale()
         due = in_order(turns, timezone.now(), removals_first=not _went_first)

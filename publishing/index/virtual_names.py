@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q, Subquery
 
 from channels_app.models import Channel
-from hub.locks import lock_until_commit
+from hub.locks import lock_until_commit, try_lock_until_commit
 from publishing import name_globs
 from publishing.index import marks
 from publishing.index.marks import NAMES_AT_ONCE
@@ -76,6 +76,11 @@ def lock(channel: Channel) -> None:
     lock_until_commit(f"virtual-{channel.pk}")
 
 
+def try_lock(channel: Channel) -> bool:
+    """Return whether the transaction got the same lock, without waiting for it."""
+    return try_lock_until_commit(f"virtual-{channel.pk}")
+
+
 def refresh(channel: Channel, names: Sequence[str] | None = None, plan: Plan | None = None) -> list[SubdirIndex]:
     """Save the member of each name that has another one now, and mark its indexes stale. The caller holds the lock.
 
@@ -124,22 +129,7 @@ def _places(channel: Channel, names: Sequence[str]) -> set[tuple[str, str]]:
     }
 
 
-def note_build(index: SubdirIndex, names: Sequence[str]) -> list[SubdirIndex]:
-    """Mark the virtual channels stale that have the built index's channel or label as a member.
-
-    Call it when the pieces of `names` are ready, before the build ends: a killed build is repeated. Returns the marked
-    indexes.
-    """
-    marked: list[SubdirIndex] = []
-    found = VirtualMember.objects.filter(member=index.channel_id, label=index.label).select_related("channel")
-    for member in found.order_by("channel"):
-        with transaction.atomic():
-            lock(member.channel)
-            marked += _note_names(member, index, names) if index.subdir else [marks.mark_stale(member.channel, "", [])]
-    return marked
-
-
-def _note_names(member: VirtualMember, index: SubdirIndex, names: Sequence[str]) -> list[SubdirIndex]:
+def note_names(member: VirtualMember, index: SubdirIndex, names: Sequence[str]) -> list[SubdirIndex]:
     """Mark those of the names that the member brings, and those that have another member since this build."""
     marked: list[SubdirIndex] = []
     for start in range(0, len(names), NAMES_AT_ONCE):
@@ -166,13 +156,17 @@ def _names_to_take(member: VirtualMember, names: Sequence[str]) -> list[str]:
 
 
 def note_deletions() -> list[SubdirIndex]:
-    """Mark the virtual channels stale of which a member was deleted or restored since the last call."""
+    """Mark the virtual channels stale of which a member was deleted or restored since the last call.
+
+    Channels whose names change at the moment are left to the next call.
+    """
     is_deleted = Q(member__deleted_at__isnull=False)
     changed = VirtualMember.objects.filter(Q(is_deleted, is_served=True) | Q(~is_deleted, is_served=False))
     marked: list[SubdirIndex] = []
     for member in changed.select_related("channel", "member").order_by("channel", "pk"):
         with transaction.atomic():
-            lock(member.channel)
+            if not try_lock(member.channel):
+                continue
             marked += mark(member.channel, list(member.names.values_list("name", flat=True)), removes=True)
             marked.append(marks.mark_stale(member.channel, "", []))
             VirtualMember.objects.filter(pk=member.pk).update(is_served=member.member.deleted_at is None)

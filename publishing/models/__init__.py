@@ -18,7 +18,7 @@ from publishing.models.relations import ChannelRelations
 from publishing.models.trusted import Issuer, TrustedPublisher, UsedIdToken
 from publishing.models.uploads import Reservation
 from publishing.models.upstreams import CachedFile, Upstream, UpstreamName, UpstreamSubdir
-from publishing.models.virtual import MergedShard, NameAct, NameRule, VirtualMember, VirtualName
+from publishing.models.virtual import MergedShard, NameAct, NameRule, VirtualMember, VirtualName, WaitingBuild
 
 __all__ = [
     "PUBLISHED",
@@ -56,4 +56,5 @@ __all__ = [
     "Verification",
     "VirtualMember",
     "VirtualName",
+    "WaitingBuild",
 ]

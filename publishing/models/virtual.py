@@ -70,6 +70,21 @@ class VirtualName(models.Model):
         return self.name
 
 
+class WaitingBuild(models.Model):
+    """A build of a member whose names a virtual channel has not compared with its own yet."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="waiting_builds")
+    index = models.ForeignKey(SubdirIndex, on_delete=models.CASCADE, related_name="+", help_text="The member's index.")
+    since = models.PositiveBigIntegerField(help_text="Names with a later revision in `changed` wait.")
+    builds = models.PositiveIntegerField(help_text="The number of builds that wait.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "index"], name="one_waiting_build")]
+
+    def __str__(self) -> str:
+        return f"{self.index} for {self.channel}"
+
+
 class MergedShard(models.Model):
     """A shard of a member's index that the index of a virtual channel lists, or listed until `retired_at`."""
 

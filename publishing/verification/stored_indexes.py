@@ -37,7 +37,7 @@ from publishing.index import (
     writer,
 )
 from publishing.index.spool import PARTS_AT_ONCE, Spool
-from publishing.models import IndexedName, SubdirIndex
+from publishing.models import IndexedName, SubdirIndex, WaitingBuild
 from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import KEYS_AT_ONCE
 
@@ -93,6 +93,8 @@ def _unbuilt(row: SubdirIndex, names: Sequence[str]) -> set[str]:
 
     Called after the comparison, while no build can begin, so it includes every name that changed during the comparison.
     """
+    if WaitingBuild.objects.filter(channel=row.channel).exists():
+        return set(names)
     indexes = row.channel.indexes.all() if row.subdir == builds.WHOLE_CHANNEL else merging.indexes_of(row)
     changed = IndexedName.objects.filter(index__in=indexes, name__in=names, changed__gt=F("made"))
     return set(changed.values_list("name", flat=True))

@@ -37,7 +37,7 @@ def member_text(text: str) -> MemberText:
 
 def build_all() -> None:
     """Build every stale index, until none is left: builds of members mark virtual channels stale."""
-    builds.note_deleted_members()
+    builds.note_members()
     while stale := [index.pk for index in SubdirIndex.objects.order_by("subdir", "pk") if not index.is_current]:
         for pk in sorted(stale, key=lambda pk: SubdirIndex.objects.get(pk=pk).subdir == ""):
             builds.build_until_current(pk)

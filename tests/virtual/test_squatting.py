@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from channels_app.models import Channel, User
-from publishing.index import marks, virtual_names
+from publishing.index import marks, virtual_waits
 from publishing.virtual.virtual import RuleText
 from tests.builders import make_channel
 from tests.virtual.channels import make_virtual, set_members
@@ -68,7 +68,7 @@ def random_rule(random: Random) -> RuleText:
 def publish(channel: Channel, name: str, random: Random, model: Model) -> None:
     """Publish the name in a subdir, and end the build of its index. Its removal later would change nothing here."""
     index = marks.mark_stale(channel, random.choice(("noarch", "linux-64")), [name])
-    virtual_names.note_build(index, [name])
+    virtual_waits.note_build(index, [name])
     model.has[channel.name].add(name)
 
 
