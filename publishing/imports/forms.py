@@ -29,7 +29,7 @@ class ImportForm(KeyForm):
     source = forms.CharField(
         label="Channel URL",
         max_length=500,
-        widget=forms.URLInput(AS_TYPED | {"placeholder": "https://conda.anaconda.org/bioconda"}),
+        widget=forms.URLInput(AS_TYPED | {"placeholder": "https://conda.example.org/bioconda"}),
         help_text="A channel that any conda server serves over https.",
     )
     key_kind = forms.ChoiceField(label="Key", choices=SourceKey.choices, initial=SourceKey.NONE)

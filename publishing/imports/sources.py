@@ -212,7 +212,7 @@ def check_url(url: str) -> str:
     parts = urlsplit(url)
     is_plain = not (parts.query or parts.fragment or "@" in parts.netloc)
     if not parts.hostname or parts.scheme not in ("https", "http") or not is_plain or len(url) > 500:
-        raise unprocessable("bad_source", "Expected the URL of a channel, such as https://conda.anaconda.org/bioconda.")
+        raise unprocessable("bad_source", "Expected the URL of a channel, such as https://conda.example.org/bioconda.")
     if parts.scheme == "http" and parts.netloc.lower() not in settings.HUB_INTERNAL_HOSTS:
         raise unprocessable("bad_source", "Found an http URL; expected https.")
     if parts.path.startswith("/t/"):

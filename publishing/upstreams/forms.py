@@ -21,7 +21,7 @@ class UpstreamFields(forms.Form):
         label="URL of the channel",
         max_length=URL_MAX_CHARACTERS,
         widget=forms.TextInput(AS_TYPED),
-        help_text="Its packages and records come from there, such as https://conda.anaconda.org/conda-forge.",
+        help_text="Its packages and records come from there, such as https://conda.example.org/conda-forge.",
     )
     credential = forms.CharField(
         required=False,

@@ -133,7 +133,7 @@ def _url(url: str) -> str:
     parts = urlsplit(url.strip().rstrip("/"))
     is_http = parts.scheme == "http" and parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if not parts.hostname or not (parts.scheme == "https" or is_http) or len(url) > URL_MAX_CHARACTERS:
-        raise _bad("The URL is not valid; expected an https URL, such as https://conda.anaconda.org/conda-forge.")
+        raise _bad("The URL is not valid; expected an https URL, such as https://conda.example.org/conda-forge.")
     if parts.username or parts.password or parts.query or parts.fragment or parts.path.startswith("/t/"):
         raise _bad("The URL has a credential or a query in it. Enter a token or USER:PASSWORD as the credential.")
     if parts.netloc.lower() == urlsplit(settings.HUB_PUBLIC_URL).netloc.lower():

@@ -48,10 +48,10 @@ def test_user_creates_no_upstream_channel(olga: User, forge: FakeUpstream) -> No
 @pytest.mark.parametrize(
     "url",
     [
-        "http://conda.anaconda.org/x",
+        "http://conda.example.org/x",
         "https://user:secret@example.org/x",
         "https://example.org/x?a=b",
-        "https://conda.anaconda.org/t/secret/x",
+        "https://conda.example.org/t/secret/x",
         "ftp://example.org/x",
         "http://testserver/demo",
     ],
@@ -73,7 +73,7 @@ def test_changed_cooldown_hides_new_records_on_the_page(mirror: Channel, forge: 
     assert event.detail["cooldown_days"] == {"from": 0, "to": 7}
     forge.publish(record("zlib"), record("numpy"))
     poll(mirror)
-    page = text(client.get(PAGE))
+    page = text(client.get(PAGE)).replace("<wbr>", "")
     assert "numpy-1.0-0.conda" in page
     assert "1 record waits" in text(Client().get("/channels/mirror"))
 
