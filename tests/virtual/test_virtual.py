@@ -143,11 +143,15 @@ def test_preview_of_a_new_member_lists_its_names(olga: User, merged: Channel) ->
     assert (found.count, found.first) == (1, [("extra", "", "more")])
 
 
-def test_manager_without_a_member_saves_but_previews_no_names(merged: Channel, acme: Channel, sam: User) -> None:
+def test_manager_without_a_member_saves_but_previews_no_names(
+    olga: User, merged: Channel, acme: Channel, sam: User
+) -> None:
     make_member(merged, sam, Role.MAINTAINER)
     client = signed_in(sam)
     assert client.get("/channels/all").status_code == 403
     assert "acme" in text(client.get(PAGE))
+    assert "Names that it brings" not in text(client.get(PAGE))
+    assert "Names that it brings" in text(signed_in(olga).get(PAGE))
     shown = text(client.post(PAGE, {"members": "forge", "rules": "", "action": "preview"}))
     assert "t read every member of" in shown
     assert "zlib" not in shown
