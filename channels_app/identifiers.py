@@ -64,6 +64,12 @@ KNOWN_SUBDIRS = (
 )
 
 
+def is_package_name(name: object) -> bool:
+    """Tell whether CEP 26 allows the name."""
+    is_short = isinstance(name, str) and len(name) <= NAME_MAX_CHARACTERS
+    return is_short and PACKAGE_NAME.match(str(name)) is not None
+
+
 def is_subdir(name: str) -> bool:
     """Tell whether CEP 26 allows `name` as a subdir."""
     return len(name) <= SUBDIR_MAX_CHARACTERS and SUBDIR.match(name) is not None

@@ -1,6 +1,7 @@
 """Packages of an upstream: fetched at the first request, once over all processes, verified, and kept up to a limit."""
 
 import hashlib
+import logging
 import tempfile
 import threading
 import time
@@ -22,6 +23,7 @@ from hub.attempts import attempt_each
 from hub.errors import HubError, not_found, unavailable
 from hub.locks import try_lock, wait_for_lock
 from hub.observability import metrics
+from hub.plain_text import one_line
 from hub.storage import store
 from publishing.archive import identity
 from publishing.archive.errors import BadPackage
@@ -39,6 +41,8 @@ USED_AGAIN_AFTER_S = 300.0
 MARKED_MAX = 10_000
 # Files that were used since then are not evicted: a request may be about to send them.
 IN_USE = timedelta(minutes=15)
+
+logger = logging.getLogger(__name__)
 
 # Cached file → when this process last recorded its use.
 _marked: dict[int, float] = {}
@@ -61,9 +65,7 @@ def fetched(channel: Channel, subdir: str, file_name: str) -> CachedFile:
             known = CachedFile.objects.filter(**place, is_listed=True).first()
             return known or _fetch(channel, subdir, file_name, record)
     except UpstreamError as error:
-        if error.code == "upstream_not_found":
-            raise not_found(error.code, error.detail) from error
-        raise HubError(503 if error.is_temporary else 502, error.code, error.detail) from error
+        raise _failure(channel, subdir, file_name, error) from error
     finally:
         _free.release()
 
@@ -130,6 +132,17 @@ def _refusal(file_name: str, reason: str, text: str | int) -> HubError:
         until = judging.minute_of(int(text))
         return not_found("cooling_down", f"'{file_name}' is too new for this channel, which lists it from {until} on.")
     return not_found("held_back", f"'{file_name}' is held back: {text}")
+
+
+def _failure(channel: Channel, subdir: str, file_name: str, error: UpstreamError) -> HubError:
+    """Return the error for readers, who may not know the upstream's address. The log has the address."""
+    logger.warning("%s/%s/%s: %s", channel, subdir, file_name, one_line(error.detail))
+    if error.code == "upstream_not_found":
+        return not_found(error.code, f"The upstream of '{channel}' does not have '{file_name}', which its index lists.")
+    sentence = (
+        f"The upstream of '{channel}' did not deliver '{file_name}'. Try again later, or ask an owner of the channel."
+    )
+    return HubError(503 if error.is_temporary else 502, error.code, sentence)
 
 
 def _fetch(channel: Channel, subdir: str, file_name: str, record: Record) -> CachedFile:

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from channels_app import identifiers
 from hub.sizes import KIB, MIB
 
 READ_CHARACTERS = 256 * KIB
 RECORD_MAX_CHARACTERS = 16 * MIB
+# Limits of what is in memory: the hashes of all names, and the records of one name.
+NAMES_MAX, NAME_MAX_BYTES = 500_000, 32 * MIB
 ROWS_AT_ONCE = 1000
 SECTIONS = ("packages", "packages.conda")
 WHITESPACE = " \t\n\r"
@@ -49,8 +52,9 @@ def opened(chunks: Iterable[str]) -> Iterator[JsonIndex]:
 def _rows(chunks: Iterable[str], info: dict[str, Any]) -> Iterator[tuple[str, str, bytes]]:
     for section, key, value in entries(chunks):
         if section == "info":
-            info[key] = value
-        elif isinstance(value, dict) and isinstance(value.get("name"), str) and _is_text(value["name"] + key):
+            if key == "base_url":
+                info[key] = value
+        elif isinstance(value, dict) and identifiers.is_package_name(value.get("name")) and _is_text(key):
             yield value["name"], key, _packed(value)
 
 
@@ -74,10 +78,13 @@ def _is_text(text: str) -> bool:
 
 def _hashes(rows: sqlite3.Connection) -> dict[str, str]:
     ordered = rows.execute("SELECT name, file_name, record FROM record ORDER BY name, file_name")
-    found = {}
+    found: dict[str, str] = {}
     for name, of_name in groupby(ordered, key=lambda row: row[0]):
-        digest = hashlib.sha256()
+        digest, size_bytes = hashlib.sha256(), 0
         for _, file_name, record in of_name:
+            size_bytes += len(file_name) + len(record)
+            if len(found) >= NAMES_MAX or size_bytes > NAME_MAX_BYTES:
+                raise BadJson("it has too many names, or one has too many records")
             digest.update(file_name.encode() + b"\0" + record)
         found[name] = digest.hexdigest()
     return found
@@ -87,14 +94,18 @@ def entries(chunks: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
     """Yield (section, key, value) for each entry of the sections of records and of `info`."""
     scanner = _Scanner(iter(chunks))
     scanner.expect("{")
+    has_records = False
     while not scanner.ends("}"):
         section = scanner.key()
+        has_records = has_records or section in SECTIONS
         if section not in (*SECTIONS, "info"):
             scanner.value()
             continue
         scanner.expect("{")
         while not scanner.ends("}"):
             yield section, scanner.key(), scanner.value()
+    if not has_records:
+        raise BadJson("it has no packages, not even an empty list")
 
 
 class _Scanner:

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from channels_app import identifiers
 from channels_app.access.actions import Action
 from channels_app.audit import log
 from hub.plain_text import one_line
@@ -21,6 +20,8 @@ from publishing.upstreams.judging import Rules
 
 LISTED_MAX = 20
 REASON_MAX_CHARACTERS = 300
+# A first poll that fails goes on with the next one. Later records count as new, even if it never ends.
+FIRST_SYNC_MAX = timedelta(days=1)
 JUDGED = ("hidden", "waiting_count", "held_count", "due_at")
 STORED = ("upstream_hash", "records", "first_seen", "record_count", *JUDGED)
 
@@ -33,12 +34,6 @@ class UpstreamRecords(NamedTuple):
     name: str
     digest: str
     raw: Mapping[str, Any]
-
-
-def is_name(name: object) -> bool:
-    """Tell whether CEP 26 allows the name."""
-    is_short = isinstance(name, str) and len(name) <= identifiers.NAME_MAX_CHARACTERS
-    return is_short and identifiers.PACKAGE_NAME.match(str(name)) is not None
 
 
 def due(channel_id: int, now: datetime) -> QuerySet[UpstreamName]:
@@ -54,6 +49,7 @@ def rules_of(upstream: Upstream, state: UpstreamSubdir | None) -> Rules:
 def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: Sequence[UpstreamRecords]) -> None:
     """Store the records of names, judge them, and mark the names stale."""
     now = timezone.now()
+    is_first_sync = not state.is_synced and now < state.first_sync_at + FIRST_SYNC_MAX
     found = {name: records.checked(name, raw) for name, _, raw in batch}
     _leave_out_unreadable(index.subdir, list(found.values()), _ms(now))
     with transaction.atomic():
@@ -67,8 +63,8 @@ def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: 
             row.first_seen = judging.seen(
                 row.first_seen,
                 found[name].records,
-                _ms(now if state.is_synced else state.first_sync_at),
-                is_first_sync=not state.is_synced,
+                _ms(state.first_sync_at if is_first_sync else now),
+                is_first_sync=is_first_sync,
             )
             _judge(row, found[name], rules_of(upstream, state), now)
             _tell(upstream, index, _changed(row) - was_changed)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from typing import IO, Any, NamedTuple, cast
 from urllib.parse import urljoin
 
@@ -24,7 +25,9 @@ SHARDS_AT_ONCE = 8
 SHARDS_AHEAD = 32
 # Limits of one file, compressed and decompressed. conda-forge's largest are below a tenth of them.
 SHARD_MAX_BYTES, SHARD_MAX_PLAIN_BYTES = 16 * MIB, 64 * MIB
-SHARD_INDEX_MAX_BYTES, SHARD_INDEX_MAX_PLAIN_BYTES = 64 * MIB, 128 * MIB
+SHARD_INDEX_MAX_BYTES, SHARD_INDEX_MAX_PLAIN_BYTES = 32 * MIB, 32 * MIB
+# Maps and lists of one msgpack: each costs one byte there, and 64 bytes of memory.
+CONTAINERS_MAX = 500_000
 INDEX_MAX_BYTES, INDEX_MAX_PLAIN_BYTES = 1 * GIB, 8 * GIB
 BASE_URL_MAX_CHARACTERS = 1000
 SHARD_TIMEOUT_S, INDEX_TIMEOUT_S = 60.0, 600.0
@@ -187,9 +190,22 @@ def _unpack(url: str, content: bytes, most_plain_bytes: int) -> Any:
         plain = zstandard.ZstdDecompressor().stream_reader(content).read(most_plain_bytes + 1)
         if len(plain) > most_plain_bytes:
             raise errors.too_large(url, human_size(most_plain_bytes))
-        return msgpack.unpackb(plain)
+        counted = _counter(url)
+        return msgpack.unpackb(plain, object_hook=counted, list_hook=counted)
     except (zstandard.ZstdError, ValueError, msgpack.UnpackException, RecursionError) as error:
         raise errors.unreadable(url, "it is no msgpack in zstd") from error
+
+
+def _counter(url: str) -> Callable[[Any], Any]:
+    """Return a hook that passes maps and lists on. It raises UpstreamError when there are too many."""
+    numbers = count(1)
+
+    def counted(value: Any) -> Any:
+        if next(numbers) > CONTAINERS_MAX:
+            raise errors.too_large(url, f"{CONTAINERS_MAX:,} maps and lists")
+        return value
+
+    return counted
 
 
 def _folder(index_url: str, url: str) -> str:

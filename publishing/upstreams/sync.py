@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from channels_app import identifiers
 from hub.celery import send
 from hub.locks import try_lock, wait_for_lock
 from hub.plain_text import one_line
@@ -76,6 +77,7 @@ def _poll(upstream: Upstream) -> None:
                 except UpstreamError as error:
                     logger.warning("%s/%s: %s", upstream.channel, subdir, error)
                     failed = failed or error
+        _note_missing(upstream, missing, began)
     except UpstreamError as error:
         failed = error
     for state in upstream.subdir_states.exclude(subdir__in=upstream.subdirs):
@@ -84,10 +86,21 @@ def _poll(upstream: Upstream) -> None:
     _record(upstream, began, failed or _missing(upstream, missing))
 
 
+def _note_missing(upstream: Upstream, subdirs: Sequence[str], began: datetime) -> None:
+    """Let the records of missing subdirs count as new when the upstream adds them, so that they wait."""
+    if upstream.subdir_states.filter(is_synced=True).exclude(form="").exists():
+        for subdir in subdirs:
+            UpstreamSubdir.objects.get_or_create(
+                upstream=upstream, subdir=subdir, defaults={"first_sync_at": began, "is_synced": True}
+            )
+
+
 def _missing(upstream: Upstream, subdirs: Sequence[str]) -> UpstreamError | None:
     """Return the error if no subdir has an index, or if one had one before. Others may never have had one."""
-    synced = upstream.subdir_states.filter(subdir__in=subdirs, is_synced=True).values_list("subdir", flat=True).first()
-    gone = synced or (subdirs[0] if len(subdirs) == len(upstream.subdirs) else "")
+    had_one = upstream.subdir_states.filter(subdir__in=subdirs, is_synced=True).exclude(form="")
+    gone = had_one.values_list("subdir", flat=True).first() or (
+        subdirs[0] if len(subdirs) == len(upstream.subdirs) else ""
+    )
     return NotThere(f"index of {gone}") if gone else None
 
 
@@ -100,11 +113,12 @@ def _record(upstream: Upstream, began: datetime, error: UpstreamError | None) ->
 
 
 def _poll_subdir(upstream: Upstream, transport: Transport, subdir: str) -> None:
-    state, _ = UpstreamSubdir.objects.get_or_create(
-        upstream=upstream, subdir=subdir, defaults={"first_sync_at": timezone.now()}
+    state = upstream.subdir_states.filter(subdir=subdir).first() or UpstreamSubdir(
+        upstream=upstream, subdir=subdir, first_sync_at=timezone.now()
     )
     with source.changed(transport, f"{upstream.url}/{subdir}", state) as index:
         if index:
+            state.save()
             _take_over(upstream, state, index)
 
 
@@ -127,7 +141,7 @@ def _take_over(upstream: Upstream, state: UpstreamSubdir, found: Index) -> None:
 
 def _fetched(found: Index, changed: Sequence[str]) -> Iterator[UpstreamRecords]:
     """Yield the records of changed names. Names that CEP 26 does not allow are left out."""
-    allowed = [name for name in changed if names.is_name(name)]
+    allowed = [name for name in changed if identifiers.is_package_name(name)]
     for name, raw in found.fetch(allowed):
         yield UpstreamRecords(name, found.hashes[name], raw)
 

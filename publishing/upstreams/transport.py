@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
+from django.conf import settings
+
 from hub import fetching
 from hub.fetching import FetchError, PrivateAddressError
 from hub.plain_text import one_line
@@ -70,6 +72,7 @@ class Transport:
 
     def __init__(self, url: str, credential: str = "") -> None:
         self._origin = _origin(url)
+        self._is_internal = _is_internal(url)
         self._authorization = _authorization(credential)
         self._idle: dict[str, list[HTTPConnection]] = defaultdict(list)
         self._lock = Lock()
@@ -84,17 +87,22 @@ class Transport:
 
     @contextmanager
     def get(self, url: str, *, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS) -> Iterator[Answer]:
-        """Yield the answer to GET `url`, after redirects. Raise UpstreamError for any status but 200 and 304."""
+        """Yield the answer to GET `url`, after redirects. Its status is 200, or 304 if `headers` has conditions.
+
+        Raise UpstreamError for another status, and for every other failure.
+        """
         deadline = time.monotonic() + timeout_s
         for _ in range(REDIRECTS_MAX + 1):
             with self._response(url, headers, deadline) as response:
                 if response.status not in REDIRECTS:
-                    if response.status not in (200, 304):
-                        raise errors.of_status(response.status, url)
-                    yield Answer(url, response, deadline)
+                    if response.status != 200 and not (response.status == 304 and headers):
+                        raise errors.of_status(response.status, _shown(url))
+                    yield Answer(_shown(url), response, deadline)
                     return
                 url = urljoin(url, response.headers.get("Location", ""))
-        raise UpstreamError("upstream_redirects", f"The upstream redirects more than {REDIRECTS_MAX} times, to {url}.")
+        raise UpstreamError(
+            "upstream_redirects", f"The upstream redirects more than {REDIRECTS_MAX} times, to {_shown(url)}."
+        )
 
     @contextmanager
     def _response(self, url: str, headers: Mapping[str, str], deadline: float) -> Iterator[HTTPResponse]:
@@ -118,16 +126,22 @@ class Transport:
         self, url: str, origin: str, headers: Mapping[str, str], deadline: float
     ) -> tuple[HTTPConnection, HTTPResponse]:
         """Send the request, on a new connection if a kept one was closed by the upstream."""
+        if _is_internal(url) and not self._is_internal:
+            raise UpstreamError(
+                "upstream_private",
+                f"{_origin(url)} is an internal host, to which no upstream outside can direct the hub.",
+                is_temporary=False,
+            )
         with self._lock:
             kept = self._idle[origin].pop() if self._idle[origin] else None
         more = {"Authorization": self._authorization} if self._authorization and origin == self._origin else {}
-        with _as_upstream_error(url, deadline):
+        with _as_upstream_error(_shown(url), deadline):
             if kept:
                 try:
                     return kept, _request(kept, url, {**headers, **more}, deadline)
                 except (OSError, HTTPException):
                     kept.close()
-            connection = fetching.connect(url, urlsplit(url), deadline)
+            connection = fetching.connect(_shown(url), urlsplit(url), deadline)
             connection.auto_open = 0  # a connection of its own would be unchecked
             try:
                 return connection, _request(connection, url, {**headers, **more}, deadline)
@@ -168,6 +182,15 @@ def _as_upstream_error(url: str, deadline: float) -> Iterator[None]:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _is_internal(url: str) -> bool:
+    return urlsplit(url).netloc.lower() in settings.HUB_INTERNAL_HOSTS
+
+
+def _shown(url: str) -> str:
+    """Return the URL for messages: without its query, which can be a signature."""
+    return url.partition("?")[0]
 
 
 def _authorization(credential: str) -> str:
