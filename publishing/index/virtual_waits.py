@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from django.db import connection, transaction
 from django.db.models import Min
 
+from channels_app.channels import channels
 from publishing.index import marks, virtual_names
 from publishing.index.marks import NAMES_AT_ONCE
 from publishing.models import SubdirIndex, VirtualMember, WaitingBuild
@@ -32,6 +33,8 @@ def note_build(index: SubdirIndex, names: Sequence[str]) -> list[SubdirIndex]:
     marked: list[SubdirIndex] = []
     later: list[int] = []
     found = VirtualMember.objects.filter(member=index.channel_id, label=index.label).select_related("channel")
+    # New rows of a virtual channel that is purged meanwhile would make this build fail.
+    found = found.exclude(channel__deleted_at__lt=channels.purge_before())
     for member in found.order_by("channel"):
         noted = _note(member, index, names) if time.monotonic() < ends else None
         if noted is None:

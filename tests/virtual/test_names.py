@@ -196,6 +196,18 @@ def test_name_stays_with_a_deleted_label(olga: User, acme: Channel, forge: Chann
     assert found(virtual) == []
 
 
+def test_build_marks_no_virtual_channel_that_can_be_purged(olga: User, acme: Channel) -> None:
+    virtual = make_virtual(olga, "acme")
+    make_artifact(acme, "tool")
+    Channel.objects.filter(pk=virtual.pk).update(deleted_at=timezone.now() - timedelta(days=400))
+    builds.build_until_current(acme.indexes.get(subdir="noarch").pk)
+    assert not virtual.virtual_names.exists()
+    Channel.objects.filter(pk=virtual.pk).update(deleted_at=timezone.now())
+    make_artifact(acme, "other")
+    builds.build_until_current(acme.indexes.get(subdir="noarch").pk)
+    assert [row.name for row in virtual.virtual_names.all()] == ["other"]
+
+
 def test_retired_shards_are_forgotten_after_a_week(olga: User, acme: Channel) -> None:
     make_artifact(acme, "one")
     channel = make_virtual(olga, "acme")
