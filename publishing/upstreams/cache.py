@@ -5,7 +5,9 @@ import logging
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -35,8 +37,9 @@ from publishing.upstreams.errors import UpstreamError
 from publishing.upstreams.transport import Transport
 
 FETCH_TIMEOUT_S = 600.0
-# Requests of one process that may fetch a package or wait for it. Others are told to try again.
-FETCHES_AT_ONCE = 16
+# Requests of one process, and for one channel in it, that may fetch a package or wait for it. Others are told to try
+# again.
+FETCHES_AT_ONCE, FETCHES_OF_A_CHANNEL = 16, 12
 USED_AGAIN_AFTER_S = 300.0
 MARKED_MAX = 10_000
 # Files that were used since then are not evicted: a request may be about to send them.
@@ -46,7 +49,9 @@ logger = logging.getLogger(__name__)
 
 # Cached file → when this process last recorded its use.
 _marked: dict[int, float] = {}
-_free = threading.BoundedSemaphore(FETCHES_AT_ONCE)
+# Channel → such requests now.
+_fetching = Counter[int]()
+_counting = threading.Lock()
 
 
 def fetched(channel: Channel, subdir: str, file_name: str) -> CachedFile:
@@ -55,10 +60,8 @@ def fetched(channel: Channel, subdir: str, file_name: str) -> CachedFile:
     Raise HubError 404 if the channel does not list it, 502 or 503 if the upstream fails.
     """
     record = _listed(channel, subdir, file_name)
-    if not _free.acquire(blocking=False):
-        raise unavailable("upstream_fetches", "Too many packages are being fetched at once. Try again in a moment.")
     try:
-        with wait_for_lock(_lock(channel, subdir, file_name), timeout_s=FETCH_TIMEOUT_S) as held:
+        with _turn(channel), wait_for_lock(_lock(channel, subdir, file_name), timeout_s=FETCH_TIMEOUT_S) as held:
             if not held:
                 raise unavailable("upstream_slow", f"'{file_name}' is still being fetched. Try again in a moment.")
             place = {"channel": channel, "subdir": subdir, "file_name": file_name}
@@ -66,8 +69,22 @@ def fetched(channel: Channel, subdir: str, file_name: str) -> CachedFile:
             return known or _fetch(channel, subdir, file_name, record)
     except UpstreamError as error:
         raise _failure(channel, subdir, file_name, error) from error
+
+
+@contextmanager
+def _turn(channel: Channel) -> Iterator[None]:
+    """Count the block as a fetch. Raise HubError 503 if too many run: slow upstreams leave threads free."""
+    with _counting:
+        if _fetching.total() >= FETCHES_AT_ONCE or _fetching[channel.pk] >= FETCHES_OF_A_CHANNEL:
+            raise unavailable("upstream_fetches", "Too many packages are being fetched at once. Try again in a moment.")
+        _fetching[channel.pk] += 1
+    try:
+        yield
     finally:
-        _free.release()
+        with _counting:
+            _fetching[channel.pk] -= 1
+            if not _fetching[channel.pk]:
+                del _fetching[channel.pk]
 
 
 def evict() -> None:

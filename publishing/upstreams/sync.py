@@ -7,6 +7,7 @@ build it in parts.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -29,6 +30,8 @@ from publishing.upstreams.transport import Transport
 SYNC = "publishing.tasks.sync_upstream"
 NAMES_AT_ONCE, RECORDS_AT_ONCE = 200, 2000
 INDEX_LOCK_S = 600.0
+# A worker has four threads: slow upstreams leave it two. A poll that is stopped goes on with the next one.
+POLLS_AT_ONCE, POLL_TIMEOUT_S = 2, 1800.0
 
 # The index of a subdir that is no longer wanted.
 NOTHING = Index("", "", "", "", {}, lambda names: iter(()))
@@ -39,7 +42,8 @@ logger = logging.getLogger(__name__)
 def send_due() -> None:
     """Enqueue a job for each upstream that is to be polled, or that has names whose cooldown ended."""
     now = timezone.now()
-    for upstream in Upstream.objects.filter(channel__deleted_at=None).order_by("pk"):
+    upstreams = Upstream.objects.filter(channel__deleted_at=None)
+    for upstream in upstreams.order_by(F("polled_at").asc(nulls_first=True), "pk"):
         if upstream.are_rules_new or _is_due(upstream, now) or names.due(upstream.channel_id, now).exists():
             send(SYNC, upstream.channel_id)
 
@@ -47,15 +51,24 @@ def send_due() -> None:
 def sync(channel_id: int, *, is_forced: bool = False) -> bool:
     """Poll the upstream of the channel if that is due or forced, and judge the names whose cooldown ended.
 
-    Return False if another process does so already. Errors of the upstream are recorded in its row.
+    Return False if another process does so already, or if enough other channels are polled. Errors of the upstream are
+    recorded in its row.
     """
-    with try_lock(f"upstream-{channel_id}") as held:
+    with _turn() as is_turn, try_lock(f"upstream-{channel_id}") as is_free:
+        held = is_turn and is_free
         upstream = Upstream.objects.select_related("channel").filter(channel=channel_id).first()
         if held and upstream:
             if is_forced or _is_due(upstream, timezone.now()):
                 _poll(upstream)
             judge_due(_with_new_rules(upstream.pk))
         return held
+
+
+@contextmanager
+def _turn() -> Iterator[bool]:
+    """Yield whether fewer than POLLS_AT_ONCE polls run, over all processes. The block counts as one."""
+    with ExitStack() as locks:
+        yield any(locks.enter_context(try_lock(f"upstream-poll-{number}")) for number in range(POLLS_AT_ONCE))
 
 
 def _is_due(upstream: Upstream, now: datetime) -> bool:
@@ -68,7 +81,7 @@ def _poll(upstream: Upstream) -> None:
     failed: UpstreamError | None = None
     missing: list[str] = []
     try:
-        with Transport(upstream.url, credentials.of(upstream)) as transport:
+        with Transport(upstream.url, credentials.of(upstream), timeout_s=POLL_TIMEOUT_S) as transport:
             for subdir in upstream.subdirs:
                 try:
                     _poll_subdir(upstream, transport, subdir)

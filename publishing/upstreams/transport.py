@@ -68,9 +68,13 @@ class Answer:
 
 
 class Transport:
-    """Requests to one upstream. Threads may share it. Use it as a context manager: it keeps connections."""
+    """Requests to one upstream. Threads may share it. Use it as a context manager: it keeps connections.
 
-    def __init__(self, url: str, credential: str = "") -> None:
+    All requests together end within `timeout_s`.
+    """
+
+    def __init__(self, url: str, credential: str = "", *, timeout_s: float = float("inf")) -> None:
+        self._ends_at = time.monotonic() + timeout_s
         self._origin = _origin(url)
         self._is_internal = _is_internal(url)
         self._authorization = _authorization(credential)
@@ -91,7 +95,7 @@ class Transport:
 
         Raise UpstreamError for another status, and for every other failure.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = min(time.monotonic() + timeout_s, self._ends_at)
         for _ in range(REDIRECTS_MAX + 1):
             with self._response(url, headers, deadline) as response:
                 if response.status not in REDIRECTS:

@@ -27,8 +27,8 @@ def numpy(mirror: Channel, forge: FakeUpstream) -> Channel:
     return mirror
 
 
-def get(path: str = FILE) -> HttpResponseBase:
-    return Client().get(f"/mirror/{path}")
+def get(path: str = FILE, channel: str = "mirror") -> HttpResponseBase:
+    return Client().get(f"/{channel}/{path}")
 
 
 def body(answer: HttpResponseBase) -> bytes:

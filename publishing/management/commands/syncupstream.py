@@ -23,7 +23,7 @@ class Command(commands.Command):
         if upstream is None:
             raise CommandError(f"There is no upstream channel '{options['channel']}'.")
         if not sync.sync(upstream.channel_id, is_forced=True):
-            raise CommandError("Another process polls this upstream. Try again when it has ended.")
+            raise CommandError("This upstream, or two others, are being polled. Try again in some minutes.")
         builds.build_channel(upstream.channel)
         if error := found.get().error:
             raise CommandError(error)

@@ -1,0 +1,95 @@
+"""Slow upstreams: they hold neither a worker nor the requests and polls of other channels."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from channels_app.models import Channel, ChannelKind, User
+from publishing.models import Upstream
+from publishing.upstreams import cache, sync
+from tests.builders import make_channel
+from tests.upstreams.fake import FakeUpstream, Spoiled, record
+from tests.upstreams.test_cache import body, get
+from tests.upstreams.test_sync import poll
+
+
+@pytest.mark.django_db
+def test_poll_with_many_slow_answers_ends_in_bounded_time(
+    mirror: Channel, forge: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "POLL_TIMEOUT_S", 1.0)
+    forge.publish(*(record(f"lib{n}") for n in range(100)))
+    for path in [each for each in forge.files if "shards/" in each]:
+        forge.spoiled[path] = slowly(0.5, forge.files[path])
+    began = time.monotonic()
+    assert poll(mirror).error_code == "upstream_slow"
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_slow_packages_of_a_channel_leave_fetches_to_another(mirror: Channel, forge: FakeUpstream, olga: User) -> None:
+    other = make_channel("other", owner=olga, is_private=False, kind=ChannelKind.UPSTREAM)
+    Upstream.objects.create(channel=other, url=forge.url, subdirs=["noarch"])
+    forge.publish(forge.add_package("numpy", b"n"), *(forge.add_package(f"lib{n}", b"x") for n in range(20)))
+    poll(mirror)
+    poll(other)
+    for n in range(20):
+        forge.spoiled[f"noarch/lib{n}-1.0-0.conda"] = slowly(3.0, b"x")
+    threads = [threading.Thread(target=get, args=(f"noarch/lib{n}-1.0-0.conda",)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    assert body(get("noarch/numpy-1.0-0.conda", "other")) == b"n"
+    for thread in threads:
+        thread.join()
+    assert not cache._fetching
+
+
+@pytest.mark.django_db(transaction=True)
+def test_slow_polls_leave_workers_to_other_jobs(mirror: Channel) -> None:
+    ended, held = threading.Event(), threading.Semaphore(0)
+    threads = [threading.Thread(target=hold_turn, args=(held, ended)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        assert held.acquire(timeout=5)
+    assert not sync.sync(mirror.pk)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert sync.sync(mirror.pk)
+
+
+def hold_turn(held: threading.Semaphore, ended: threading.Event) -> None:
+    with sync._turn():
+        held.release()
+        ended.wait(10)
+    connection.close()
+
+
+@pytest.mark.django_db
+def test_jobs_of_due_upstreams_begin_with_the_one_that_waits_longest(
+    olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(sync, "send", lambda task, pk: sent.append(pk))
+    pks = []
+    for n, hours in enumerate([1, 3, None, 2]):
+        channel = make_channel(f"due{n}", owner=olga, kind=ChannelKind.UPSTREAM)
+        at = None if hours is None else timezone.now() - timedelta(hours=hours)
+        Upstream.objects.create(channel=channel, url="https://example.org", subdirs=["noarch"], polled_at=at)
+        pks.append(channel.pk)
+    sync.send_due()
+    assert sent == [pks[2], pks[1], pks[3], pks[0]]
+
+
+def slowly(seconds: float, content: bytes) -> Callable[[], Spoiled]:
+    def answer() -> Spoiled:
+        time.sleep(seconds)
+        return 200, {}, content
+
+    return answer
