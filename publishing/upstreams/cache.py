@@ -26,6 +26,7 @@ from hub.errors import HubError, not_found, unavailable
 from hub.locks import try_lock, wait_for_lock
 from hub.observability import metrics
 from hub.plain_text import one_line
+from hub.sizes import human_size
 from hub.storage import store
 from publishing.archive import identity
 from publishing.archive.errors import BadPackage
@@ -44,6 +45,8 @@ USED_AGAIN_AFTER_S = 300.0
 MARKED_MAX = 10_000
 # Files that were used since then are not evicted: a request may be about to send them.
 IN_USE = timedelta(minutes=15)
+# They may take this multiple of the limit, so that no reader fills the disk meanwhile.
+LIMIT_FACTOR = 2
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +97,7 @@ def evict() -> None:
 
 def _evict(upstream: Upstream) -> None:
     files = CachedFile.objects.filter(channel=upstream.channel)
-    surplus = files.aggregate(total=Sum("size_bytes", default=0))["total"] - upstream.max_cached_bytes
+    surplus = _cached_bytes(upstream) - upstream.max_cached_bytes
     for file in files.filter(last_used_at__lt=timezone.now() - IN_USE).order_by("last_used_at").iterator():
         if surplus <= 0:
             return
@@ -164,7 +167,8 @@ def _failure(channel: Channel, subdir: str, file_name: str, error: UpstreamError
 
 def _fetch(channel: Channel, subdir: str, file_name: str, record: Record) -> CachedFile:
     """Fetch the file into a temporary one, verify it, and put it into the store."""
-    upstream = Upstream.objects.get(channel=channel)
+    upstream = Upstream.objects.select_related("channel").get(channel=channel)
+    _make_room(upstream, file_name, record["size"])
     state = upstream.subdir_states.get(subdir=subdir)
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upstream")) as folder:
         path = Path(folder, "package")
@@ -172,6 +176,24 @@ def _fetch(channel: Channel, subdir: str, file_name: str, record: Record) -> Cac
             _download(transport, urljoin(state.base_url, quote(file_name)), path, record)
         store().put(f"{channel.name}/{subdir}/{file_name}", path)
     return _recorded(channel, subdir, file_name, record)
+
+
+def _make_room(upstream: Upstream, file_name: str, size_bytes: int) -> None:
+    """Raise HubError 507 if the limit is below the file's size, 503 if files in use take twice the limit."""
+    limit = upstream.max_cached_bytes
+    if size_bytes > limit:
+        sentence = f"'{file_name}' has {human_size(size_bytes)}, more than the cache of '{upstream.channel}' takes."
+        raise HubError(507, "cache_too_small", f"{sentence} An administrator can raise its limit.")
+    if _cached_bytes(upstream) + size_bytes > LIMIT_FACTOR * limit:
+        _evict(upstream)
+        if _cached_bytes(upstream) + size_bytes > LIMIT_FACTOR * limit:
+            raise unavailable("cache_full", f"The cache of '{upstream.channel}' is full. Try again in some minutes.")
+
+
+def _cached_bytes(upstream: Upstream) -> int:
+    files = CachedFile.objects.filter(channel=upstream.channel)
+    total: int = files.aggregate(total=Sum("size_bytes", default=0))["total"]
+    return total
 
 
 @transaction.atomic

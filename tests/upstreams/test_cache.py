@@ -110,6 +110,26 @@ def test_eviction_keeps_the_files_that_were_used_last(mirror: Channel, forge: Fa
     assert body(get("noarch/lib0-1.0-0.conda")) == b"x" * 100
 
 
+@pytest.mark.django_db
+def test_package_larger_than_the_cache_is_not_fetched(numpy: Channel, forge: FakeUpstream) -> None:
+    Upstream.objects.update(max_cached_bytes=len(BYTES) - 1)
+    answer = get()
+    assert (answer.status_code, answer["X-Error-Code"], forge.requests[FILE]) == (507, "cache_too_small", 0)
+
+
+@pytest.mark.django_db
+def test_files_in_use_take_at_most_twice_the_limit(mirror: Channel, forge: FakeUpstream) -> None:
+    forge.publish(*(forge.add_package(f"lib{n}", b"x" * 100) for n in range(5)))
+    poll(mirror)
+    Upstream.objects.update(max_cached_bytes=200)
+    for n in range(4):
+        body(get(f"noarch/lib{n}-1.0-0.conda"))
+    answer = get("noarch/lib4-1.0-0.conda")
+    assert (answer.status_code, answer["X-Error-Code"]) == (503, "cache_full")
+    CachedFile.objects.filter(name="lib0").update(last_used_at=timezone.now() - timedelta(hours=1))
+    assert body(get("noarch/lib4-1.0-0.conda")) == b"x" * 100
+
+
 @pytest.mark.django_db(transaction=True)
 def test_many_requests_at_once_cost_one_fetch(numpy: Channel, forge: FakeUpstream) -> None:
     bodies: list[bytes] = []
