@@ -76,18 +76,16 @@ def _sharded(transport: Transport, form: str, answer: Answer) -> Iterator[Index]
     content = _unpacked(answer, SHARD_INDEX_MAX_BYTES, SHARD_INDEX_MAX_PLAIN_BYTES)
     try:
         hashes = {name: digest.hex() for name, digest in content["shards"].items()}
-        base_url = urljoin(answer.url, content["info"]["base_url"])
-        shards_url = urljoin(answer.url, content["info"]["shards_base_url"])
+        base_url = _folder(answer.url, content["info"]["base_url"])
+        shards_folder = _folder(answer.url, content["info"]["shards_base_url"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise errors.unreadable(answer.url, "it is no index of shards") from error
 
     def fetch(names: Sequence[str]) -> Iterator[NamedRecords]:
-        shards_folder = _folder(answer.url, shards_url)
         urls = {name: f"{shards_folder}{hashes[name]}.msgpack.zst" for name in names}
         for name, content in _ahead(urls, lambda url: _shard(transport, url)):
             yield name, _records(urls[name], content)
 
-    base_url = _folder(answer.url, base_url)
     yield Index(form, answer.header("ETag"), answer.header("Last-Modified"), base_url, hashes, fetch)
 
 
@@ -132,12 +130,11 @@ def _plain(transport: Transport, form: str, answer: Answer) -> Iterator[Index]:
     try:
         with json_index.opened(text) as found:
             stated = found.info.get("base_url")
-            base_url = urljoin(answer.url, stated if isinstance(stated, str) else "./")
             yield Index(
                 form,
                 answer.header("ETag"),
                 answer.header("Last-Modified"),
-                _folder(answer.url, base_url),
+                _folder(answer.url, stated if isinstance(stated, str) else ""),
                 found.hashes,
                 lambda names: ((name, found.records(name)) for name in names),
             )
@@ -208,8 +205,9 @@ def _counter(url: str) -> Callable[[Any], Any]:
     return counted
 
 
-def _folder(index_url: str, url: str) -> str:
-    """Return the URL of a folder that the index states, with a slash at its end."""
+def _folder(index_url: str, stated: str) -> str:
+    """Return the URL of a folder that the index states, with a slash at its end. Empty: the folder of the index."""
+    url = urljoin(index_url, stated or "./")
     if not url.isprintable() or len(url) >= BASE_URL_MAX_CHARACTERS:
         raise errors.unreadable(index_url, "it states a URL that is not valid")
     return url if url.endswith("/") else f"{url}/"

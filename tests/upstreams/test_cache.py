@@ -1,9 +1,12 @@
 """Packages of an upstream: fetched once, verified, kept up to a limit, and served only while they are listed."""
 
+import json
 import threading
 from datetime import timedelta
 
+import msgpack
 import pytest
+import zstandard
 from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
@@ -12,10 +15,11 @@ from channels_app.models import Channel
 from hub.storage import store
 from publishing.models import CachedFile, Upstream
 from publishing.upstreams import cache, credentials
-from tests.upstreams.fake import FakeUpstream, Spoiled
+from tests.upstreams.fake import FakeUpstream, Spoiled, record
 from tests.upstreams.test_sync import poll
 
 FILE = "noarch/numpy-1.0-0.conda"
+SHARD_INDEX = "noarch/repodata_shards.msgpack.zst"
 BYTES = b"the package" * 1000
 
 
@@ -41,6 +45,23 @@ def test_package_is_fetched_once_and_then_comes_from_the_cache(numpy: Channel, f
     assert forge.requests[FILE] == 1
     file = CachedFile.objects.get()
     assert (file.size_bytes, file.is_listed) == (len(BYTES), True)
+
+
+@pytest.mark.django_db
+def test_package_of_an_index_with_an_empty_base_url_is_fetched_from_its_folder(
+    mirror: Channel, forge: FakeUpstream
+) -> None:
+    forge.publish(forge.add_package("numpy", BYTES))
+    index = msgpack.unpackb(zstandard.decompress(forge.files[SHARD_INDEX]))
+    index["info"]["base_url"] = ""
+    forge.files[SHARD_INDEX] = zstandard.compress(msgpack.packb(index))
+    poll(mirror)
+    assert body(get()) == BYTES
+    plain = {"info": {"base_url": ""}, "packages.conda": {"numpy-1.0-0.conda": record("numpy", content=BYTES)}}
+    forge.files = {FILE: BYTES, "noarch/repodata.json": json.dumps(plain).encode()}
+    CachedFile.objects.all().delete()
+    poll(mirror)
+    assert body(get()) == BYTES
 
 
 @pytest.mark.django_db
