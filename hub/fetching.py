@@ -135,6 +135,11 @@ def _response(
         raise FetchError(f"{url} does not answer: {one_line(str(error)) or type(error).__name__}.") from error
 
 
+def how_to_allow(netloc: str) -> str:
+    """Return the sentence that tells how to allow a private address or http."""
+    return f"For a server of your own network, an administrator can add {netloc} to HUB_INTERNAL_HOSTS."
+
+
 def look_up(host: str, port: int) -> list[str]:
     """Return the addresses of `host`. Raise OSError if there are none."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]

@@ -132,8 +132,8 @@ HUB_PREFIX_DEV_AUDIENCE = switch(
 )
 HUB_INTERNAL_HOSTS = words(
     "HUB_INTERNAL_HOSTS",
-    "hosts of issuers and [webhooks](webhooks.md) (with their ports) that may have a private address or use http, "
-    "comma-separated",
+    "hosts (with their ports) of issuers, [webhooks](webhooks.md), [upstreams](upstreams.md) and [imports](imports.md) "
+    "that may have a private address or use http, comma-separated",
 )
 HUB_TUF_URL = text(
     "HUB_TUF_URL",

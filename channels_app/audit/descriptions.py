@@ -219,6 +219,10 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "removal": ("State", lambda value: str(value) or "in the index"),
     "max_upload_bytes": ("Largest package", lambda value: human_size(value) if value else "the hub's limit"),
     "quota_bytes": ("Storage quota", lambda value: _quota(value)),
+    "cooldown_days": ("Days of cooldown", str),
+    "exceptions": ("Names without a cooldown", lambda value: ", ".join(map(" ".join, value)) or "none"),
+    "poll_minutes": ("Minutes between polls", str),
+    "max_cached_bytes": ("Size of the cache", human_size),
 }
 
 

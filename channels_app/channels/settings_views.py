@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from channels_app.access.permissions import Actor, Permission, page_channel, permissions
+from channels_app.access.permissions import Actor, Permission, page_channel, permissions_if_any
 from channels_app.activity import export
 from channels_app.activity import queries as activity_queries
 from channels_app.audit import descriptions as words
@@ -27,8 +27,8 @@ EVENTS_A_PAGE = 50
 def general(request: HttpRequest, channel: str) -> HttpResponse:
     """Show the general settings. Redirect members with the right to upload only to the upload page."""
     actor = actors.actor(request)
-    shown = page_channel(actor, channel, Permission.UPLOAD)
-    if request.method != "POST" and Permission.MANAGE not in permissions(actor, shown):
+    granted = permissions_if_any(actor, Channel.objects.filter(name=channel, deleted_at=None).first())
+    if request.method != "POST" and Permission.UPLOAD in granted and Permission.MANAGE not in granted:
         return redirect("channel-upload", channel)
     shown = page_channel(actor, channel, Permission.MANAGE)
     form = GeneralForm(shown, sent(request), request.FILES or None)

@@ -20,7 +20,7 @@ from django.conf import settings
 
 from hub import temporary
 from hub.errors import unprocessable
-from hub.fetching import FetchError, PrivateAddressError, StatusError, TooLargeError, download
+from hub.fetching import FetchError, PrivateAddressError, StatusError, TooLargeError, download, how_to_allow
 from hub.sizes import GIB, KIB, MIB, human_size
 from hub.storage import NotInStore, Store
 from publishing.imports import repodata_stream
@@ -160,7 +160,7 @@ class ChannelSource:
             raise PermanentError(f"{title} has more than {human_size(max_bytes)}.") from None
         except PrivateAddressError:
             raise DeniedError(
-                "The source has a private address. An administrator can allow its host by HUB_INTERNAL_HOSTS."
+                f"The source has a private address. {how_to_allow(urlsplit(url).netloc.lower())}"
             ) from None
         except FetchError as error:
             raise SourceError(self._without_secrets(str(error))) from None
@@ -214,7 +214,8 @@ def check_url(url: str) -> str:
     if not parts.hostname or parts.scheme not in ("https", "http") or not is_plain or len(url) > 500:
         raise unprocessable("bad_source", "Expected the URL of a channel, such as https://conda.example.org/bioconda.")
     if parts.scheme == "http" and parts.netloc.lower() not in settings.HUB_INTERNAL_HOSTS:
-        raise unprocessable("bad_source", "Found an http URL; expected https.")
+        allow = how_to_allow(parts.netloc.lower())
+        raise unprocessable("bad_source", f"Found an http URL; expected https. {allow}")
     if parts.path.startswith("/t/"):
         raise unprocessable(
             "bad_source", "The URL contains a key. State the URL without /t/KEY, and the key in its field."

@@ -170,8 +170,8 @@ def _as_upstream_error(url: str, deadline: float) -> Iterator[None]:
     except PrivateAddressError as error:
         raise UpstreamError(
             "upstream_private",
-            f"{_origin(url)} has a private address, which the hub does not connect to. An administrator can allow it "
-            "with HUB_INTERNAL_HOSTS.",
+            f"{_origin(url)} has a private address, which the hub does not connect to. "
+            f"{fetching.how_to_allow(urlsplit(url).netloc.lower())}",
             is_temporary=False,
         ) from error
     except FetchError as error:

@@ -15,6 +15,7 @@ from channels_app.audit import log
 from channels_app.channels import channels
 from channels_app.identifiers import KNOWN_SUBDIRS
 from channels_app.models import Channel, ChannelKind
+from hub import fetching
 from hub.celery import send
 from hub.errors import HubError, bad_request, not_found
 from publishing.models import Upstream
@@ -49,7 +50,8 @@ def create(
     )
     encrypted = credentials.encrypt(checked.pop("credential"))
     Upstream.objects.create(channel=channel, encrypted_credential=encrypted, **{"subdirs": SUBDIRS} | checked)
-    log.record(Action.UPSTREAM_ADD, by=actor, channel=channel, target=name, detail={"url": checked["url"]})
+    detail = {key: {"to": checked[key]} for key in ("cooldown_days", "exceptions") if checked.get(key)}
+    log.record(Action.UPSTREAM_ADD, by=actor, channel=channel, target=name, detail={"url": checked["url"]} | detail)
     _poll_soon(channel)
     return channel
 
@@ -132,6 +134,8 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 def _url(url: str) -> str:
     parts = urlsplit(url.strip().rstrip("/"))
     is_http = parts.scheme == "http" and parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
+    if parts.scheme == "http" and parts.hostname and not is_http:
+        raise _bad(f"The URL begins with http://; expected https://. {fetching.how_to_allow(parts.netloc.lower())}")
     if not parts.hostname or not (parts.scheme == "https" or is_http) or len(url) > URL_MAX_CHARACTERS:
         raise _bad("The URL is not valid; expected an https URL, such as https://conda.example.org/conda-forge.")
     if parts.username or parts.password or parts.query or parts.fragment or parts.path.startswith("/t/"):

@@ -54,6 +54,7 @@ def one(request: HttpRequest, channel: str) -> HttpResponse:
             upstreams.change(actor=actor, channel=shown, **form.values())
             messages.success(request, SAVED)
             return redirect("channel-upstream", shown.name)
+    names = queries.hidden_names(shown).order_by("name", "index__subdir")[: queries.NAMES_SHOWN + 1]
     return page(
         request,
         shown,
@@ -61,6 +62,7 @@ def one(request: HttpRequest, channel: str) -> HttpResponse:
         form=form,
         upstream=upstream,
         counts=queries.counts(shown),
-        names=queries.hidden_names(shown).order_by("name", "index__subdir")[: queries.NAMES_SHOWN],
+        names=names[: queries.NAMES_SHOWN],
+        are_names_cut_off=len(names) > queries.NAMES_SHOWN,
         may_change=Permission.OWN in permissions(actor, shown),
     )

@@ -62,6 +62,18 @@ def test_bad_url_is_refused_in_the_form(ada: User, url: str) -> None:
     assert not Channel.objects.filter(name="forge").exists()
 
 
+def test_http_url_is_refused_with_the_setting_that_allows_it(ada: User) -> None:
+    answer = signed_in(ada).post(NEW, fields("http://conda.lan:8080/x", name="forge", is_private="public"))
+    assert "an administrator can add conda.lan:8080 to HUB_INTERNAL_HOSTS" in text(answer)
+
+
+def test_activity_shows_exceptions_with_their_reasons(ada: User, mirror: Channel, forge: FakeUpstream) -> None:
+    signed_in(ada).post(NEW, fields(forge.url + "/", name="forge", is_private="public"))
+    signed_in(ada).post(PAGE, fields(forge.url, exceptions="zlib CVE-2026-2\ncurl CVE-2026-3"))
+    assert "openssl CVE-2026-1" in text(signed_in(ada).get("/channels/forge/settings/activity"))
+    assert "none → zlib CVE-2026-2, curl CVE-2026-3" in text(signed_in(ada).get("/channels/mirror/settings/activity"))
+
+
 def test_changed_cooldown_hides_new_records_on_the_page(mirror: Channel, forge: FakeUpstream, olga: User) -> None:
     forge.publish(record("zlib"))
     poll(mirror)
@@ -75,6 +87,7 @@ def test_changed_cooldown_hides_new_records_on_the_page(mirror: Channel, forge: 
     poll(mirror)
     page = text(client.get(PAGE)).replace("<wbr>", "")
     assert "numpy-1.0-0.conda" in page
+    assert "The API lists all of them" not in page
     assert "1 record waits" in text(Client().get("/channels/mirror"))
 
 
@@ -116,6 +129,22 @@ def test_maintainer_polls_but_does_not_change(mirror: Channel, forge: FakeUpstre
 def test_channel_page_tells_since_when_the_upstream_fails(mirror: Channel, forge: FakeUpstream) -> None:
     poll(mirror)
     assert "The upstream has failed since" in text(Client().get("/channels/mirror"))
+
+
+@pytest.mark.parametrize("kind", ["upstream", "virtual"])
+def test_owner_opens_the_general_settings_of_a_channel_without_uploads(mirror: Channel, olga: User, kind: str) -> None:
+    Channel.objects.filter(pk=mirror.pk).update(kind=kind)
+    client = signed_in(olga)
+    assert client.get("/channels/mirror/settings").status_code == 200
+    assert client.post("/channels/mirror/settings", {"description": "x", "visibility": "public"}).status_code == 302
+
+
+def test_channel_page_counts_no_packages_of_an_upstream(mirror: Channel, forge: FakeUpstream) -> None:
+    forge.publish(record("zlib"))
+    poll(mirror)
+    page = text(Client().get("/channels/mirror"))
+    assert "0 packages" not in page
+    assert "1 name, 1 record" in page
 
 
 def test_page_of_a_channel_without_upstream_is_404(channel: Channel, olga: User) -> None:
