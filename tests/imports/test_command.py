@@ -84,7 +84,7 @@ def test_second_command_continues(tmp_path: Path, channel: Channel) -> None:
     shutil.rmtree(folder)
     make_source(folder)
 
-    assert run(str(folder), "--into", "demo") == "demo: imported: 5, there before: 4, refused: 0.\n"
+    assert run(str(folder), "--into", "demo") == "demo: imported: 1, there before: 4, refused: 0.\n"
     assert Import.objects.get().pk == job.pk
 
 

@@ -91,27 +91,31 @@ class Command(commands.Command):
             job = imports.operators_import(channel, Wanted(title, options["key_kind"], **filters))
         except HubError as error:
             raise CommandError(error.detail) from None
-        progress = Progress()
+        progress, earlier_files = Progress(), job.imported_files
 
         def tell(job: Import) -> None:
             if progress.is_due():
                 job.refresh_from_db()
-                done = job.imported_files + job.present_files
+                done = job.imported_files - earlier_files + job.present_files
                 self.stdout.write(progress.line(done, job.found_files or 0))
 
         runs.run(job.pk, source, tell)
         job.refresh_from_db()
-        return self._report(job)
+        return self._report(job, earlier_files)
 
-    def _report(self, job: Import) -> int:
-        """Print the result of an import, and build the index. Return the number of refused files."""
+    def _report(self, job: Import, earlier_files: int) -> int:
+        """Print the result of a run, and build the index. Return the number of refused files.
+
+        Earlier runs of the import have imported `earlier_files`, which were there before this run.
+        """
         for file in job.refused.all():
             self.stdout.write(one_line(f"{file}: {file.reason}"))
         _build(job.channel)
         if job.state != ImportState.DONE:
             raise CommandError(f"{job.failure or 'The import was stopped or runs in another process.'} {AGAIN}")
         refused = job.refused.count()
-        counts = f"imported: {job.imported_files}, there before: {job.present_files}, refused: {refused}"
+        imported = job.imported_files - earlier_files
+        counts = f"imported: {imported}, there before: {job.present_files}, refused: {refused}"
         self.stdout.write(f"{job.channel}: {counts}.")
         return refused
 
