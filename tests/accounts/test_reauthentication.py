@@ -142,7 +142,8 @@ def test_reauthentication_without_a_session_leads_to_sign_in(channel: Channel) -
 
 
 PLACES = sorted({place for act in ACTS.values() if act.is_proved for place in act.places}, key=str)
-ARGUMENTS = {
+ARGUMENTS: dict[str, list[str]] = {
+    "channel-new-upstream": [],
     "mfa_remove_webauthn": ["1"],
     "team": ["mappers"],
     "artifact-remove": ["other", "noarch", "demo-1.0-0.conda"],
