@@ -108,8 +108,11 @@ def _ahead(urls: Mapping[str, str], fetch: Callable[[str], bytes]) -> Iterator[t
 
 def _shard(transport: Transport, url: str) -> bytes:
     """Return the bytes of a shard, whose name is their SHA-256."""
-    with transport.get(url, timeout_s=SHARD_TIMEOUT_S) as answer:
-        content = answer.read(SHARD_MAX_BYTES)
+    try:
+        with transport.get(url, timeout_s=SHARD_TIMEOUT_S) as answer:
+            content = answer.read(SHARD_MAX_BYTES)
+    except NotThere as error:
+        raise errors.unreadable(url, "it is missing, but the index has it") from error
     if hashlib.sha256(content).hexdigest() != url.rpartition("/")[2].partition(".")[0]:
         raise errors.unreadable(url, "its bytes have another SHA-256 than its name")
     return content

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from socket import socket
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -103,7 +104,7 @@ class Transport:
                         raise errors.of_status(response.status, _shown(url))
                     yield Answer(_shown(url), response, deadline)
                     return
-                url = urljoin(url, response.headers.get("Location", ""))
+                url = _redirected(url, response.headers.get("Location", ""))
         raise UpstreamError(
             "upstream_redirects", f"The upstream redirects more than {REDIRECTS_MAX} times, to {_shown(url)}."
         )
@@ -112,10 +113,12 @@ class Transport:
     def _response(self, url: str, headers: Mapping[str, str], deadline: float) -> Iterator[HTTPResponse]:
         """Send the request and yield the response. Keep the connection if its body was read completely."""
         origin = _origin(url)
-        connection, response = self._sent(url, origin, headers, deadline)
+        connection, response, sock = self._sent(url, origin, headers, deadline)
         is_reusable = False
         try:
-            with fetching.shut_down_at(connection.sock, deadline):
+            if time.monotonic() >= deadline:
+                raise errors.too_slow(_shown(url))
+            with fetching.shut_down_at(sock, deadline):
                 yield response
             is_reusable = response.isclosed() and connection.sock is not None
         finally:
@@ -128,8 +131,11 @@ class Transport:
 
     def _sent(
         self, url: str, origin: str, headers: Mapping[str, str], deadline: float
-    ) -> tuple[HTTPConnection, HTTPResponse]:
-        """Send the request, on a new connection if a kept one was closed by the upstream."""
+    ) -> tuple[HTTPConnection, HTTPResponse, socket]:
+        """Send the request, on a new connection if a kept one was closed by the upstream.
+
+        Return the socket too: the connection forgets it if the body has no length.
+        """
         if _is_internal(url) and not self._is_internal:
             raise UpstreamError(
                 "upstream_private",
@@ -142,13 +148,15 @@ class Transport:
         with _as_upstream_error(_shown(url), deadline):
             if kept:
                 try:
-                    return kept, _request(kept, url, {**headers, **more}, deadline)
+                    sock = kept.sock
+                    return kept, _request(kept, url, {**headers, **more}, deadline), sock
                 except (OSError, HTTPException):
                     kept.close()
             connection = fetching.connect(_shown(url), urlsplit(url), deadline)
             connection.auto_open = 0  # a connection of its own would be unchecked
             try:
-                return connection, _request(connection, url, {**headers, **more}, deadline)
+                sock = connection.sock
+                return connection, _request(connection, url, {**headers, **more}, deadline), sock
             except BaseException:
                 connection.close()
                 raise
@@ -186,6 +194,15 @@ def _as_upstream_error(url: str, deadline: float) -> Iterator[None]:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        target = urljoin(url, location)
+        urlsplit(target)
+    except ValueError as error:
+        raise UpstreamError("upstream_url", f"{_shown(url)} redirects to a URL that is not valid.") from error
+    return target
 
 
 def _is_internal(url: str) -> bool:

@@ -33,7 +33,7 @@ def test_first_poll_that_never_ends_does_not_avoid_the_cooldown(mirror: Channel,
     Upstream.objects.update(cooldown_days=7)
     forge.publish(record("numpy"), record("broken"))
     break_shard(forge, "broken")
-    assert poll(mirror).error_code == "upstream_not_found"
+    assert poll(mirror).error_code == "upstream_unreadable"
     UpstreamSubdir.objects.update(first_sync_at=timezone.now() - WEEK)
     forge.publish(record("numpy"), record("numpy", "2.0", timestamp=1), record("broken"))
     break_shard(forge, "broken")
@@ -187,3 +187,14 @@ def test_record_with_odd_values_stops_no_poll(mirror: Channel, forge: FakeUpstre
     assert {each["subdir"] for each in found.values()} == {"noarch"}
     assert {"numpy"} <= {each["name"] for each in found.values()} <= {"numpy", "odd"}
     assert UpstreamName.objects.get(name="odd").held_count >= len(paths)
+
+
+def test_missing_shard_does_not_lead_to_another_form(mirror: Channel, forge: FakeUpstream) -> None:
+    forge.publish(record("numpy"), record("broken"), forms=("shards", "zst", "json"))
+    break_shard(forge, "broken")
+    assert poll(mirror).error_code == "upstream_unreadable"
+
+
+def test_redirect_to_an_invalid_url_has_a_code(mirror: Channel, forge: FakeUpstream) -> None:
+    forge.spoiled[SHARD_INDEX] = (302, {"Location": "https://[::1"}, b"")
+    assert poll(mirror).error_code == "upstream_url"

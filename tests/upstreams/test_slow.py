@@ -1,17 +1,20 @@
 """Slow upstreams: they hold neither a worker nor the requests and polls of other channels."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
+from pytest_django import Settings
 
 from channels_app.models import Channel, ChannelKind, User
 from publishing.models import Upstream
-from publishing.upstreams import cache, sync
+from publishing.upstreams import cache, source, sync
 from tests.builders import make_channel
 from tests.upstreams.fake import FakeUpstream, Spoiled, record
 from tests.upstreams.test_cache import body, get
@@ -29,6 +32,41 @@ def test_poll_with_many_slow_answers_ends_in_bounded_time(
     began = time.monotonic()
     assert poll(mirror).error_code == "upstream_slow"
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("head", "repeated"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\nA: ", b"b"),
+        (b"", b"H"),
+    ],
+)
+def test_answer_of_a_byte_at_a_time_is_given_up(
+    mirror: Channel, settings: Settings, monkeypatch: pytest.MonkeyPatch, head: bytes, repeated: bytes
+) -> None:
+    monkeypatch.setattr(source, "INDEX_TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        settings.HUB_INTERNAL_HOSTS = [host]
+        Upstream.objects.update(url=f"http://{host}")
+        threading.Thread(target=drip, args=(server, head, repeated), daemon=True).start()
+        began = time.monotonic()
+        assert poll(mirror).error_code == "upstream_slow"
+        assert time.monotonic() - began < 2
+
+
+def drip(server: socket.socket, head: bytes, repeated: bytes) -> None:
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        connection.sendall(head)
+        for _ in range(60):
+            connection.sendall(repeated)
+            time.sleep(0.05)
 
 
 @pytest.mark.django_db(transaction=True)
