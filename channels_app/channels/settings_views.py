@@ -28,7 +28,8 @@ def general(request: HttpRequest, channel: str) -> HttpResponse:
     """Show the general settings. Redirect members with the right to upload only to the upload page."""
     actor = actors.actor(request)
     granted = permissions_if_any(actor, Channel.objects.filter(name=channel, deleted_at=None).first())
-    if request.method != "POST" and Permission.UPLOAD in granted and Permission.MANAGE not in granted:
+    may_only_upload = {Permission.READ, Permission.UPLOAD} <= granted and Permission.MANAGE not in granted
+    if request.method != "POST" and may_only_upload:
         return redirect("channel-upload", channel)
     shown = page_channel(actor, channel, Permission.MANAGE)
     form = GeneralForm(shown, sent(request), request.FILES or None)
