@@ -1,8 +1,8 @@
 """Packages of an upstream: fetched once, verified, kept up to a limit, and served only while they are listed."""
 
 import json
-import threading
 from datetime import timedelta
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -15,6 +15,7 @@ from channels_app.models import Channel
 from hub.storage import store
 from publishing.models import CachedFile, Upstream
 from publishing.upstreams import cache, credentials
+from tests.threads import at_once, shared_database
 from tests.upstreams.fake import FakeUpstream, Spoiled, record
 from tests.upstreams.test_sync import poll
 
@@ -152,11 +153,7 @@ def test_files_in_use_take_at_most_twice_the_limit(mirror: Channel, forge: FakeU
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_requests_at_once_cost_one_fetch(numpy: Channel, forge: FakeUpstream) -> None:
-    bodies: list[bytes] = []
-    threads = [threading.Thread(target=lambda: bodies.append(body(get()))) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_many_requests_at_once_cost_one_fetch(numpy: Channel, forge: FakeUpstream, tmp_path: Path) -> None:
+    with shared_database(tmp_path):
+        bodies = at_once(*[lambda: body(get())] * 6)
     assert (bodies, forge.requests[FILE]) == ([BYTES] * 6, 1)
