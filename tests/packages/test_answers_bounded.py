@@ -18,6 +18,7 @@ from pytest_django import Settings
 from channels_app.models import AboutDocument, Artifact, Channel, Package, PackageDependency
 from channels_app.packages import about, packages
 from channels_app.rate_limits.counters import LIMITS
+from channels_app.rest import document as openapi
 from channels_app.ui import markdown
 from hub.sizes import MIB
 from publishing.index import repodata
@@ -42,6 +43,7 @@ RAW = "artifact-document"
 def world(settings: Settings) -> None:
     """Create the world of the matrix, with files of the largest size and a version of many builds."""
     settings.HUB_RATE_LIMITS = dict.fromkeys(LIMITS, 10**6)
+    openapi.document()  # a process makes it once, and keeps it
     make_world()
     channel = Channel.objects.get(name="open")
     make_largest(channel, "pack", builds=BUILDS)
