@@ -36,7 +36,7 @@ COVERED_TESTS := tests/trusted/test_issuer_keys.py::test_ten_thousand_unknown_ke
 COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/id_tokens tests/specs tests/storage \
 	$(addprefix tests/access/test_,acts.py hidden_channels.py matrix.py) tests/authentication/test_path_key_routes.py \
 	tests/downloads/test_addresses.py tests/patches/test_agreement.py tests/promotion/test_store_traffic_live.py \
-	tests/uploads/test_unread_bodies.py \
+	tests/uploads/test_unread_bodies.py tests/virtual/test_squatting.py \
 	tests/hub/test_long_numbers.py tests/hub/test_settings.py tests/rest/test_schemathesis.py tests/ui \
 	tests/site/test_well_known.py tests/webhooks/test_docs.py \
 	tests/retention/test_histories.py tests/verification/test_verification.py \
