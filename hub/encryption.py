@@ -5,11 +5,13 @@ Secrets of an earlier SECRET_KEY are read through SECRET_KEY_FALLBACKS.
 
 import base64
 from functools import lru_cache
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.db.models import QuerySet
 
 
 def encrypt(text: str, *, purpose: bytes) -> str:
@@ -29,6 +31,21 @@ def is_current(encrypted: str, *, purpose: bytes) -> bool:
     except InvalidToken:
         return False
     return True
+
+
+def renew(rows: QuerySet[Any], field: str, *, purpose: bytes) -> int:
+    """Encrypt a column with the current SECRET_KEY where an earlier one did. Return the number of unreadable rows."""
+    unreadable = 0
+    for pk, encrypted in rows.values_list("pk", field):
+        if is_current(encrypted, purpose=purpose):
+            continue
+        try:
+            renewed = encrypt(decrypt(encrypted, purpose=purpose), purpose=purpose)
+        except InvalidToken:
+            unreadable += 1
+        else:
+            rows.filter(pk=pk, **{field: encrypted}).update(**{field: renewed})
+    return unreadable
 
 
 def _cipher(purpose: bytes) -> MultiFernet:

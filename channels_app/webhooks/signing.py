@@ -8,8 +8,6 @@ import hashlib
 import hmac
 import secrets
 
-from cryptography.fernet import InvalidToken
-
 from channels_app.models import Webhook
 from hub import encryption
 
@@ -45,14 +43,4 @@ def headers(secret: str, *, message_id: str, timestamp_s: int, body: bytes) -> d
 
 def encrypt_all() -> int:
     """Encrypt the secrets of earlier SECRET_KEYs with the current one. Return the number of unreadable ones."""
-    unreadable = 0
-    for webhook in Webhook.objects.only("encrypted_secret"):
-        if encryption.is_current(webhook.encrypted_secret, purpose=PURPOSE):
-            continue
-        try:
-            renewed = encrypt(decrypt(webhook.encrypted_secret))
-        except InvalidToken:
-            unreadable += 1
-        else:
-            Webhook.objects.filter(pk=webhook.pk).update(encrypted_secret=renewed)
-    return unreadable
+    return encryption.renew(Webhook.objects.all(), "encrypted_secret", purpose=PURPOSE)

@@ -29,14 +29,5 @@ def of(upstream: Upstream) -> str:
 
 def encrypt_all() -> int:
     """Encrypt the credentials of earlier SECRET_KEYs with the current one. Return the number of unreadable ones."""
-    unreadable = 0
-    for upstream in Upstream.objects.exclude(encrypted_credential=""):
-        if encryption.is_current(upstream.encrypted_credential, purpose=PURPOSE):
-            continue
-        try:
-            renewed = encrypt(of(upstream))
-        except UpstreamError:
-            unreadable += 1
-        else:
-            Upstream.objects.filter(pk=upstream.pk).update(encrypted_credential=renewed)
-    return unreadable
+    stored = Upstream.objects.exclude(encrypted_credential="")
+    return encryption.renew(stored, "encrypted_credential", purpose=PURPOSE)
