@@ -3,7 +3,7 @@
 import base64
 import re
 import time
-from codecs import getincrementaldecoder
+from codecs import iterdecode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +25,8 @@ from hub.sizes import GIB, KIB, MIB, human_size
 from hub.storage import NotInStore, Store
 from publishing.imports import repodata_stream
 from publishing.imports.filters import Filters
-from publishing.imports.repodata_stream import BadIndexError, Entry
+from publishing.imports.repodata_stream import Entry
+from publishing.json_stream import BadJson
 from publishing.models import SourceKey
 from publishing.verification.unknown_files import PACKAGE
 
@@ -243,13 +244,17 @@ def _kind_of(status: int) -> type[SourceError]:
 
 
 def _texts(chunks: Iterator[bytes], max_bytes: int) -> Iterator[str]:
-    """Decode the chunks. Raise BadIndexError if there are more."""
-    decoder, left = getincrementaldecoder("utf-8")(), max_bytes
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise BadIndexError(f"it has more than {human_size(max_bytes)}")
-        yield decoder.decode(chunk)
+    """Decode the chunks. Raise BadJson if there are more."""
+
+    def bounded() -> Iterator[bytes]:
+        left = max_bytes
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                raise BadJson(f"it has more than {human_size(max_bytes)}")
+            yield chunk
+
+    return iterdecode(bounded(), "utf-8")
 
 
 @contextmanager
@@ -266,10 +271,10 @@ def _unpacked(content: bytes) -> dict[str, Any]:
         reader = zstandard.ZstdDecompressor().stream_reader(content)
         plain = reader.read(SHARD_MAX_BYTES + 1)
         if len(plain) > SHARD_MAX_BYTES:
-            raise BadIndexError("it is too large")
+            raise BadJson("it is too large")
         found = msgpack.unpackb(plain)
         if not isinstance(found, dict) or not all(isinstance(found.get(key, {}), dict) for key in ("info", "shards")):
-            raise BadIndexError("it is no index")
+            raise BadJson("it is no index")
         return found
 
 

@@ -1,7 +1,6 @@
 """repodata.json of an upstream, read as a stream: its records lie in a temporary database, by package name."""
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -11,19 +10,14 @@ from typing import Any, NamedTuple
 import msgpack
 
 from channels_app import identifiers
-from hub.sizes import KIB, MIB
+from hub.sizes import MIB
+from publishing.json_stream import BadJson, JsonStream
 
-READ_CHARACTERS = 256 * KIB
 RECORD_MAX_CHARACTERS = 16 * MIB
 # Limits of what is in memory: the hashes of all names, and the records of one name.
 NAMES_MAX, NAME_MAX_BYTES = 500_000, 32 * MIB
 ROWS_AT_ONCE = 1000
 SECTIONS = ("packages", "packages.conda")
-WHITESPACE = " \t\n\r"
-
-
-class BadJson(ValueError):  # noqa: N818
-    """The document is no repodata.json. The message is the reason."""
 
 
 class JsonIndex(NamedTuple):
@@ -92,89 +86,14 @@ def _hashes(rows: sqlite3.Connection) -> dict[str, str]:
 
 def entries(chunks: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
     """Yield (section, key, value) for each entry of the sections of records and of `info`."""
-    scanner = _Scanner(iter(chunks))
-    scanner.expect("{")
+    stream = JsonStream(iter(chunks), value_max_characters=RECORD_MAX_CHARACTERS)
     has_records = False
-    while not scanner.ends("}"):
-        section = scanner.key()
+    for section in stream.members():
         has_records = has_records or section in SECTIONS
         if section not in (*SECTIONS, "info"):
-            scanner.value()
+            stream.value()
             continue
-        scanner.expect("{")
-        while not scanner.ends("}"):
-            yield section, scanner.key(), scanner.value()
+        for key in stream.members():
+            yield section, key, stream.value()
     if not has_records:
         raise BadJson("it has no packages, not even an empty list")
-
-
-class _Scanner:
-    """A JSON text, of which only the current value is in memory."""
-
-    def __init__(self, chunks: Iterator[str]) -> None:
-        self._chunks, self._text, self._at, self._is_over = chunks, "", 0, False
-        self._decode = json.JSONDecoder().raw_decode
-
-    def expect(self, character: str) -> None:
-        if self._next() != character:
-            raise BadJson(f"expected {character}")
-        self._at += 1
-
-    def ends(self, character: str) -> bool:
-        """Skip a comma. Return whether the object ends here."""
-        if self._next() == ",":
-            self._at += 1
-        is_end = self._next() == character
-        self._at += is_end
-        return is_end
-
-    def key(self) -> str:
-        key = self.value()
-        if not isinstance(key, str):
-            raise BadJson("expected the name of a key")
-        self.expect(":")
-        return key
-
-    def value(self) -> Any:
-        self._next()
-        while True:
-            try:
-                value, end = self._decode(self._text, self._at)
-            except RecursionError as error:
-                raise BadJson("a value is nested too deeply") from error
-            except ValueError as error:
-                self._read_more_or(error)
-                continue
-            # A number at the end of the text may go on.
-            if end == len(self._text) and not self._is_over:
-                self._read()
-                continue
-            self._at = end
-            return value
-
-    def _next(self) -> str:
-        while True:
-            while self._at < len(self._text) and self._text[self._at] in WHITESPACE:
-                self._at += 1
-            if self._at < len(self._text):
-                return self._text[self._at]
-            if self._is_over:
-                raise BadJson("it ends early")
-            self._read()
-
-    def _read_more_or(self, error: Exception) -> None:
-        if self._is_over or len(self._text) - self._at > RECORD_MAX_CHARACTERS:
-            raise BadJson("it is no valid JSON, or a record is too large") from error
-        self._read()
-
-    def _read(self) -> None:
-        wanted = max(READ_CHARACTERS, len(self._text) - self._at)  # doubled, so that a large value costs linear time
-        more: list[str] = []
-        while wanted > 0:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                self._is_over = True
-                break
-            more.append(chunk)
-            wanted -= len(chunk)
-        self._text, self._at = self._text[self._at :] + "".join(more), 0

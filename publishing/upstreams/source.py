@@ -15,6 +15,7 @@ import zstandard
 
 from hub.sizes import GIB, KIB, MIB, human_size
 from publishing.index import repodata
+from publishing.json_stream import BadJson
 from publishing.models import UpstreamSubdir
 from publishing.upstreams import errors, json_index, records
 from publishing.upstreams.errors import NotThere
@@ -141,16 +142,13 @@ def _plain(transport: Transport, form: str, answer: Answer) -> Iterator[Index]:
                 found.hashes,
                 lambda names: ((name, found.records(name)) for name in names),
             )
-    except json_index.BadJson as error:
+    except BadJson as error:
         raise errors.unreadable(answer.url, str(error)) from error
 
 
 def _text(url: str, chunks: Iterator[bytes]) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for chunk in chunks:
-            yield decoder.decode(chunk)
-        yield decoder.decode(b"", final=True)
+        yield from codecs.iterdecode(chunks, "utf-8")
     except UnicodeDecodeError as error:
         raise errors.unreadable(url, "it is not UTF-8") from error
 

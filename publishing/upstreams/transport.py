@@ -19,15 +19,13 @@ from urllib.parse import urljoin, urlsplit
 from django.conf import settings
 
 from hub import fetching
-from hub.fetching import FetchError, PrivateAddressError
+from hub.fetching import REDIRECTS, REDIRECTS_MAX, FetchError, PrivateAddressError
 from hub.plain_text import one_line
 from hub.sizes import KIB, human_size
 from publishing.upstreams import errors
 from publishing.upstreams.errors import UpstreamError
 
 CHUNK_BYTES = 256 * KIB
-REDIRECTS = (301, 302, 303, 307, 308)
-REDIRECTS_MAX = 5
 NO_HEADERS: Mapping[str, str] = {}
 
 
