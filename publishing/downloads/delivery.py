@@ -7,9 +7,10 @@ Content-Encoding. Files .zst never have one, because clients would decompress th
 """
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from django.conf import settings
@@ -34,6 +35,12 @@ NGINX_STORE = "/.files/store"
 CDN_QUERY = "sha256"
 
 
+class Fetch(Protocol):
+    """A function that puts a file into the store. If the request may follow it, it may get the bytes as they come."""
+
+    def __call__(self, *, may_follow: bool) -> Iterator[bytes] | None: ...
+
+
 class File(NamedTuple):
     """A file to send: a key of the store or, without a key, its content."""
 
@@ -47,6 +54,7 @@ class File(NamedTuple):
     may_be_gone: bool = False  # true for old shards and sidecars; any other missing file is an error of the store
     artifact_id: int | None = None
     artifact_bytes: int | None = None  # size of an artifact, which may be redirected and requested by range
+    fetch: Fetch | None = None  # puts an artifact into the store that is not there yet
 
 
 def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
@@ -55,6 +63,8 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
         response: HttpResponseBase = HttpResponseNotModified(headers={"ETag": tag})
     elif not file.key:
         response = HttpResponse(file.content, content_type=file.content_type)
+    elif coming := file.fetch and _coming(request, file, file.fetch):
+        response = coming
     elif url := _redirect_url(request, file, is_private=is_private):
         # The file's type instead of Django's default HTML, which must not be served below /t/<key>/.
         return HttpResponseRedirect(url, content_type=file.content_type, headers={"Cache-Control": "no-store"})
@@ -70,6 +80,15 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
     if file.is_also_zst:
         patch_vary_headers(response, ["Accept-Encoding"])
     return response
+
+
+def _coming(request: HttpRequest, file: File, fetch: Fetch) -> HttpResponseBase | None:
+    """Return the answer about a file that is not yet in the store, or None once it is there. HEAD does not fetch it."""
+    headers = {"Content-Length": str(file.artifact_bytes), "Accept-Ranges": "bytes"}
+    if request.method == "HEAD":
+        return HttpResponse(content_type=file.content_type, headers=headers)
+    chunks = fetch(may_follow="Range" not in request.headers)
+    return StreamingHttpResponse(chunks, content_type=file.content_type, headers=headers) if chunks else None
 
 
 def is_for_cdn(request: HttpRequest, file: File) -> bool:

@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import partial
 from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -222,12 +223,13 @@ def _upstream_file(lookup: ChannelLookup, label: str, subdir: str, name: str) ->
         file_id, sha256, size_bytes = row
         cache.mark_used(file_id)
         metrics.UPSTREAM_REQUESTS.labels("hit").inc()
+        fetch = None
     else:
-        file = cache.fetched(lookup.channel, subdir, name)
-        sha256, size_bytes = file.sha256, file.size_bytes
-        metrics.UPSTREAM_REQUESTS.labels("miss").inc()
+        record = cache.listed(lookup.channel, subdir, name)
+        sha256, size_bytes = record["sha256"], record["size"]
+        fetch = partial(cache.fetch, lookup.channel, subdir, name, record)
     key = f"{lookup.channel.name}/{subdir}/{name}"
-    return File(etag=sha256, caching=CHECK_EACH_TIME, key=key, artifact_bytes=size_bytes)
+    return File(etag=sha256, caching=CHECK_EACH_TIME, key=key, artifact_bytes=size_bytes, fetch=fetch)
 
 
 def _published(lookup: ChannelLookup, label: str, subdir: str, name: str) -> PublishedFile:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from channels_app.models import Channel
 from channels_app.packages.queries import no_such_file
 from hub import temporary
 from hub.attempts import attempt_each
+from hub.database import release_connection
 from hub.errors import HubError, not_found, unavailable
 from hub.locks import try_lock, wait_for_lock
 from hub.observability import metrics
@@ -33,8 +34,9 @@ from publishing.archive.errors import BadPackage
 from publishing.index import upstream_records
 from publishing.index.upstream_records import Record
 from publishing.models import CachedFile, Upstream, UpstreamName
-from publishing.upstreams import credentials, judging
+from publishing.upstreams import credentials, errors, fetches, judging
 from publishing.upstreams.errors import UpstreamError
+from publishing.upstreams.fetches import Arriving, Fetch
 from publishing.upstreams.transport import Transport
 
 FETCH_TIMEOUT_S = 600.0
@@ -54,24 +56,54 @@ logger = logging.getLogger(__name__)
 _marked: dict[int, float] = {}
 # Channel → such requests now.
 _fetching = Counter[int]()
+# (channel, subdir, file name) → the fetch of this process.
+_running: dict[tuple[int, str, str], Fetch] = {}
 _counting = threading.Lock()
 
 
-def fetched(channel: Channel, subdir: str, file_name: str) -> CachedFile:
-    """Return the file after fetching it, unless another process has done so meanwhile.
+def fetch(channel: Channel, subdir: str, file_name: str, record: Record, *, may_follow: bool) -> Arriving | None:
+    """Fetch the file of a record into the store, once over all processes, and return None.
 
-    Raise HubError 404 if the channel does not list it, 502 or 503 if the upstream fails.
+    If it takes long, the request that began the fetch gets the bytes as they come, if it may follow them.
+    Raise HubError 502 or 503 if the upstream fails.
     """
-    record = _listed(channel, subdir, file_name)
+    metrics.UPSTREAM_REQUESTS.labels("miss").inc()
+    own = Fetch(record["size"])
+    with ExitStack() as turn:
+        turn.enter_context(_turn(channel))
+        with _counting:
+            running = _running.setdefault((channel.pk, subdir, file_name), own)
+        release_connection()
+        if running is own:
+            # The turn lasts as long as the fetch.
+            fetches.start(partial(_run, own, channel, subdir, file_name, record), turn.pop_all())
+            if may_follow and (chunks := own.followed(FETCH_TIMEOUT_S)):
+                return chunks
+        if not running.wait(FETCH_TIMEOUT_S):
+            raise unavailable("upstream_slow", f"'{file_name}' is still being fetched. Try again in a moment.")
+    return None
+
+
+def _run(fetch: Fetch, channel: Channel, subdir: str, file_name: str, record: Record) -> None:
+    """Fetch the file unless another process has done so meanwhile, and tell the requests that wait."""
+    error: Exception | None = None
+    place = {"channel": channel, "subdir": subdir, "file_name": file_name}
     try:
-        with _turn(channel), wait_for_lock(_lock(channel, subdir, file_name), timeout_s=FETCH_TIMEOUT_S) as held:
+        with wait_for_lock(_lock(channel, subdir, file_name), timeout_s=FETCH_TIMEOUT_S) as held:
             if not held:
                 raise unavailable("upstream_slow", f"'{file_name}' is still being fetched. Try again in a moment.")
-            place = {"channel": channel, "subdir": subdir, "file_name": file_name}
-            known = CachedFile.objects.filter(**place, is_listed=True).first()
-            return known or _fetch(channel, subdir, file_name, record)
-    except UpstreamError as error:
-        raise _failure(channel, subdir, file_name, error) from error
+            if not CachedFile.objects.filter(**place, is_listed=True).exists():
+                _fetch(fetch, channel, subdir, file_name, record)
+    except UpstreamError as failure:
+        error = _failure(channel, subdir, file_name, failure)
+    except Exception as failure:
+        if not isinstance(failure, HubError):
+            logger.exception("%s/%s/%s was not fetched", channel, subdir, file_name)
+        error = failure
+    finally:
+        with _counting:
+            del _running[channel.pk, subdir, file_name]
+        fetch.end(error)
 
 
 @contextmanager
@@ -133,7 +165,7 @@ def mark_used(file_id: int) -> None:
     CachedFile.objects.filter(pk=file_id).update(last_used_at=timezone.now())
 
 
-def _listed(channel: Channel, subdir: str, file_name: str, *, is_locked: bool = False) -> Record:
+def listed(channel: Channel, subdir: str, file_name: str, *, is_locked: bool = False) -> Record:
     """Return the record of the file. Raise HubError 404 if it is not listed."""
     with suppress(BadPackage):
         name = identity.parse_file_name(file_name).name
@@ -165,7 +197,7 @@ def _failure(channel: Channel, subdir: str, file_name: str, error: UpstreamError
     return HubError(503 if error.is_temporary else 502, error.code, sentence)
 
 
-def _fetch(channel: Channel, subdir: str, file_name: str, record: Record) -> CachedFile:
+def _fetch(fetch: Fetch, channel: Channel, subdir: str, file_name: str, record: Record) -> None:
     """Fetch the file into a temporary one, verify it, and put it into the store."""
     upstream = Upstream.objects.select_related("channel").get(channel=channel)
     _make_room(upstream, file_name, record["size"])
@@ -173,9 +205,9 @@ def _fetch(channel: Channel, subdir: str, file_name: str, record: Record) -> Cac
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upstream")) as folder:
         path = Path(folder, "package")
         with Transport(upstream.url, credentials.of(upstream)) as transport:
-            _download(transport, urljoin(state.base_url, quote(file_name)), path, record)
+            _download(transport, urljoin(state.base_url, quote(file_name)), path, record, fetch)
         store().put(f"{channel.name}/{subdir}/{file_name}", path)
-    return _recorded(channel, subdir, file_name, record)
+    _record(channel, subdir, file_name, record)
 
 
 def _make_room(upstream: Upstream, file_name: str, size_bytes: int) -> None:
@@ -197,30 +229,31 @@ def _cached_bytes(upstream: Upstream) -> int:
 
 
 @transaction.atomic
-def _recorded(channel: Channel, subdir: str, file_name: str, record: Record) -> CachedFile:
+def _record(channel: Channel, subdir: str, file_name: str, record: Record) -> None:
     """Add the row of a stored file, unless its record was hidden, changed or removed since the fetch began."""
-    if _listed(channel, subdir, file_name, is_locked=True)["sha256"] != record["sha256"]:
+    if listed(channel, subdir, file_name, is_locked=True)["sha256"] != record["sha256"]:
         raise no_such_file(channel, subdir, file_name)
     values = {"name": record["name"], "sha256": record["sha256"], "size_bytes": record["size"]}
-    return CachedFile.objects.create(
+    CachedFile.objects.create(
         channel=channel, subdir=subdir, file_name=file_name, last_used_at=timezone.now(), **values
     )
 
 
-def _download(transport: Transport, url: str, path: Path, record: Record) -> None:
-    sha256, size_bytes = hashlib.sha256(), 0
+def _download(transport: Transport, url: str, path: Path, record: Record, fetch: Fetch) -> None:
+    sha256, size_bytes = hashlib.sha256(), record["size"]
     with transport.get(url, timeout_s=FETCH_TIMEOUT_S) as answer, path.open("wb") as file:
-        for chunk in answer.chunks(record["size"]):
+        if answer.size_bytes not in (None, size_bytes):
+            raise errors.wrong_bytes(url)
+        fetch.begin(path)
+        for chunk in answer.chunks(size_bytes):
             file.write(chunk)
+            file.flush()
             sha256.update(chunk)
-            size_bytes += len(chunk)
-    metrics.UPSTREAM_BYTES.inc(size_bytes)
-    if size_bytes != record["size"] or sha256.hexdigest() != record["sha256"]:
-        raise UpstreamError(
-            "upstream_wrong_bytes",
-            f"The upstream sent other bytes for {url} than its index states. The hub did not store them.",
-            is_temporary=False,
-        )
+            fetch.add(len(chunk))
+            metrics.UPSTREAM_BYTES.inc(len(chunk))
+    if path.stat().st_size != size_bytes or sha256.hexdigest() != record["sha256"]:
+        raise errors.wrong_bytes(url)
+    fetch.verified()
 
 
 def _lock(channel: Channel, subdir: str, file_name: str) -> str:

@@ -57,3 +57,11 @@ def unreadable(url: str, reason: str) -> UpstreamError:
 
 def too_large(url: str, most: str) -> UpstreamError:
     return UpstreamError("upstream_too_large", f"The upstream's {url} has more than {most}, the most that is read.")
+
+
+def wrong_bytes(url: str) -> UpstreamError:
+    return UpstreamError(
+        "upstream_wrong_bytes",
+        f"The upstream sent other bytes for {url} than its index states. The hub did not store them.",
+        is_temporary=False,
+    )

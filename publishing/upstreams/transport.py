@@ -35,6 +35,8 @@ class Answer:
     def __init__(self, url: str, response: HTTPResponse, deadline: float) -> None:
         self.url, self.status = url, response.status
         self._response, self._deadline = response, deadline
+        # Null: the upstream does not state it.
+        self.size_bytes: int | None = response.length
 
     def header(self, name: str) -> str:
         """Return the header's value; an empty string if it is missing or can't be sent back."""

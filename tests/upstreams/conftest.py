@@ -8,7 +8,15 @@ from pytest_django import Settings
 from channels_app.models import Channel, ChannelKind, User
 from publishing.models import Upstream
 from tests.builders import make_channel
-from tests.upstreams.fake import FakeUpstream, running
+from tests.upstreams.fake import FakeUpstream, fetch_in_requests, running
+
+
+@pytest.fixture(autouse=True)
+def _fetches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch in the request's own thread, unless the test commits: another thread would not see its rows."""
+    mark = request.node.get_closest_marker("django_db")
+    if mark and not mark.kwargs.get("transaction"):
+        fetch_in_requests(monkeypatch)
 
 
 @pytest.fixture

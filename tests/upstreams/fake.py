@@ -3,18 +3,21 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 import msgpack
+import pytest
 import zstandard
 
+from publishing.upstreams import fetches
+
 Record = dict[str, Any]
-# (status, headers, body) for a path, in place of the channel's own answer.
-Spoiled = tuple[int, dict[str, str], bytes]
+# (status, headers, body) for a path, in place of the channel's own answer. A body in parts needs a Content-Length.
+Spoiled = tuple[int, dict[str, str], bytes | Iterable[bytes]]
 
 
 def record(name: str, version: str = "1.0", build: str = "0", content: bytes = b"bytes", **more: Any) -> Record:
@@ -87,10 +90,13 @@ def running(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
             spoiled = upstream.spoiled.get(path)
             status, headers, body = (spoiled() if callable(spoiled) else spoiled) or self._file(path)
             self.send_response(status)
-            for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            length = {"Content-Length": str(len(body))} if isinstance(body, bytes) else {}
+            for name, value in (length | headers).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):
+                for part in [body] if isinstance(body, bytes) else body:
+                    self.wfile.write(part)
             if "Content-Length" in headers:
                 self.close_connection = True
 
@@ -113,3 +119,13 @@ def running(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
             yield upstream
         finally:
             server.shutdown()
+
+
+def fetch_in_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch packages in the threads of their requests, with their transactions."""
+
+    def start(work: Callable[[], None], turn: AbstractContextManager[object]) -> None:
+        with turn:
+            work()
+
+    monkeypatch.setattr(fetches, "start", start)

@@ -8,7 +8,7 @@ from channels_app.models import ChannelKind, User
 from publishing.models import Upstream
 from tests.builders import make_artifact, make_channel
 from tests.sample_channel import found
-from tests.upstreams.fake import FakeUpstream, running
+from tests.upstreams.fake import FakeUpstream, fetch_in_requests, running
 from tests.upstreams.test_sync import poll
 from tests.virtual.channels import build_all, file_names, make_virtual, shards
 
@@ -16,7 +16,10 @@ pytestmark = pytest.mark.django_db
 BYTES = b"the package" * 1000
 
 
-def test_upstream_brings_names_that_no_earlier_member_has(olga: User, settings: Settings) -> None:
+def test_upstream_brings_names_that_no_earlier_member_has(
+    olga: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch_in_requests(monkeypatch)
     make_artifact(make_channel("acme", owner=olga, is_private=False), "acme-tool")
     mirror = make_channel("mirror", owner=olga, is_private=False, kind=ChannelKind.UPSTREAM)
     virtual = make_virtual(olga, "acme", "mirror")
