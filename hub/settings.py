@@ -135,6 +135,11 @@ HUB_INTERNAL_HOSTS = words(
     "hosts (with their ports) of issuers, [webhooks](webhooks.md), [upstreams](upstreams.md) and [imports](imports.md) "
     "that may have a private address or use http, comma-separated",
 )
+HUB_UPSTREAM_STORES = words(
+    "HUB_UPSTREAM_STORES",
+    "folders and `s3://BUCKET/PREFIX` that [upstreams](upstreams.md#folders-and-buckets) may use, with all below them, "
+    "comma-separated",
+)
 HUB_TUF_URL = text(
     "HUB_TUF_URL",
     "https://tuf-repo-cdn.sigstore.dev",

@@ -34,7 +34,7 @@ from publishing.archive.errors import BadPackage
 from publishing.index import upstream_records
 from publishing.index.upstream_records import Record
 from publishing.models import CachedFile, Upstream, UpstreamName
-from publishing.upstreams import credentials, errors, fetches, judging
+from publishing.upstreams import connections, errors, fetches, judging
 from publishing.upstreams.errors import UpstreamError
 from publishing.upstreams.fetches import Arriving, Fetch
 from publishing.upstreams.transport import Transport
@@ -204,7 +204,7 @@ def _fetch(fetch: Fetch, channel: Channel, subdir: str, file_name: str, record: 
     state = upstream.subdir_states.get(subdir=subdir)
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upstream")) as folder:
         path = Path(folder, "package")
-        with Transport(upstream.url, credentials.of(upstream)) as transport:
+        with connections.to(upstream) as transport:
             _download(transport, urljoin(state.base_url, quote(file_name)), path, record, fetch)
         store().put(f"{channel.name}/{subdir}/{file_name}", path)
     _record(channel, subdir, file_name, record)

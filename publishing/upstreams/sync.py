@@ -21,7 +21,7 @@ from hub.locks import try_lock, wait_for_lock
 from hub.plain_text import one_line
 from publishing.index import builds, marks
 from publishing.models import SubdirIndex, Upstream, UpstreamName, UpstreamSubdir
-from publishing.upstreams import credentials, names, source
+from publishing.upstreams import connections, names, source
 from publishing.upstreams.errors import NotThere, UpstreamError
 from publishing.upstreams.names import UpstreamRecords
 from publishing.upstreams.source import Index
@@ -81,7 +81,7 @@ def _poll(upstream: Upstream) -> None:
     failed: UpstreamError | None = None
     missing: list[str] = []
     try:
-        with Transport(upstream.url, credentials.of(upstream), timeout_s=POLL_TIMEOUT_S) as transport:
+        with connections.to(upstream, timeout_s=POLL_TIMEOUT_S) as transport:
             for subdir in upstream.subdirs:
                 try:
                     _poll_subdir(upstream, transport, subdir)

@@ -8,12 +8,12 @@ import base64
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from socket import socket
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
@@ -29,22 +29,47 @@ CHUNK_BYTES = 256 * KIB
 NO_HEADERS: Mapping[str, str] = {}
 
 
-class Answer:
+class Answer(Protocol):
     """A response with status 200 or 304. Read its body at most once."""
 
-    def __init__(self, url: str, response: HTTPResponse, deadline: float) -> None:
-        self.url, self.status = url, response.status
-        self._response, self._deadline = response, deadline
-        # Null: the upstream does not state it.
-        self.size_bytes: int | None = response.length
+    url: str
+    status: int
+    size_bytes: int | None
+    """None: the upstream does not state it."""
 
     def header(self, name: str) -> str:
         """Return the header's value; an empty string if it is missing or can't be sent back."""
+
+    def chunks(self, most_bytes: int) -> Iterator[bytes]:
+        """Yield the body. Raise UpstreamError if it is cut off, too large or too slow."""
+
+    def read(self, most_bytes: int) -> bytes:
+        """Return the body. Raise UpstreamError as `chunks`."""
+
+
+class Transport(Protocol):
+    """Requests to one upstream. Threads may share it."""
+
+    def get(
+        self, url: str, *, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AbstractContextManager[Answer]:
+        """Yield the answer to GET `url`. Its status is 200, or 304 if `headers` has conditions.
+
+        Raise UpstreamError for every failure.
+        """
+
+
+class HttpAnswer:
+    def __init__(self, url: str, response: HTTPResponse, deadline: float) -> None:
+        self.url, self.status = url, response.status
+        self._response, self._deadline = response, deadline
+        self.size_bytes: int | None = response.length
+
+    def header(self, name: str) -> str:
         value = self._response.headers.get(name, "")
         return value if value.isprintable() and value.isascii() else ""
 
     def chunks(self, most_bytes: int) -> Iterator[bytes]:
-        """Yield the body. Raise UpstreamError if it is cut off, too large or too slow."""
         read_bytes = 0
         while chunk := self._chunk():
             read_bytes += len(chunk)
@@ -68,8 +93,8 @@ class Answer:
             raise errors.truncated(self.url) from error
 
 
-class Transport:
-    """Requests to one upstream. Threads may share it. Use it as a context manager: it keeps connections.
+class HttpTransport:
+    """Requests by HTTP. Use it as a context manager: it keeps connections.
 
     All requests together end within `timeout_s`.
     """
@@ -92,17 +117,14 @@ class Transport:
 
     @contextmanager
     def get(self, url: str, *, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS) -> Iterator[Answer]:
-        """Yield the answer to GET `url`, after redirects. Its status is 200, or 304 if `headers` has conditions.
-
-        Raise UpstreamError for another status, and for every other failure.
-        """
+        """Yield the answer after redirects. Raise UpstreamError for another status, and for every other failure."""
         deadline = min(time.monotonic() + timeout_s, self._ends_at)
         for _ in range(REDIRECTS_MAX + 1):
             with self._response(url, headers, deadline) as response:
                 if response.status not in REDIRECTS:
                     if response.status != 200 and not (response.status == 304 and headers):
                         raise errors.of_status(response.status, _shown(url))
-                    yield Answer(_shown(url), response, deadline)
+                    yield HttpAnswer(_shown(url), response, deadline)
                     return
                 url = _redirected(url, response.headers.get("Location", ""))
         raise UpstreamError(

@@ -20,7 +20,7 @@ from hub.celery import send
 from hub.errors import HubError, bad_request, not_found
 from publishing.models import Upstream
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
-from publishing.upstreams import credentials, sync
+from publishing.upstreams import credentials, store_transport, sync
 
 EXCEPTIONS_MAX = 200
 GLOB_MAX_CHARACTERS, REASON_MAX_CHARACTERS = 64, 200
@@ -119,7 +119,7 @@ def _poll_soon(channel: Channel) -> None:
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     """Return the valid values. Raise HubError 400 for the first invalid one."""
-    checks = {"url": _url, "subdirs": _subdirs, "exceptions": _exceptions, "credential": _credential}
+    checks = {"url": url_of, "subdirs": _subdirs, "exceptions": _exceptions, "credential": _credential}
     numbers = {
         "poll_minutes": (1, POLL_MINUTES_MAX),
         "cooldown_days": (0, COOLDOWN_DAYS_MAX),
@@ -131,7 +131,13 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     return {name: checks[name](value) if name in checks else value for name, value in values.items()}
 
 
-def _url(url: str) -> str:
+def url_of(url: str) -> str:
+    """Return the URL as it is stored. Raise HubError 400 for one that upstreams can't have."""
+    place = store_transport.with_scheme(url.strip())
+    if store_transport.is_place(place):
+        if not store_transport.is_allowed(place):
+            raise _bad(store_transport.not_allowed(place).detail)
+        return place
     parts = urlsplit(url.strip().rstrip("/"))
     is_http = parts.scheme == "http" and parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if parts.scheme == "http" and parts.hostname and not is_http:

@@ -15,7 +15,7 @@ from channels_app.models import Channel
 from publishing.models import Upstream, UpstreamName, UpstreamSubdir
 from publishing.upstreams import json_index
 from publishing.upstreams.errors import UpstreamError
-from publishing.upstreams.transport import Transport
+from publishing.upstreams.transport import HttpTransport
 from tests.upstreams.fake import FakeUpstream, record
 from tests.upstreams.test_cache import BYTES, FILE, get
 from tests.upstreams.test_sync import SHARD_INDEX, listed, poll
@@ -118,7 +118,7 @@ def test_public_upstream_directs_the_hub_to_no_internal_host(
 ) -> None:
     """The URL is one of an index's base_url or of a redirect."""
     forge.files["x"] = b"secret"
-    transport = Transport("https://conda.example.org/channel")
+    transport = HttpTransport("https://conda.example.org/channel")
     with pytest.raises(UpstreamError) as raised, transport, transport.get(f"{forge.url}/x", timeout_s=5):
         pass
     assert (raised.value.code, forge.requests.total()) == ("upstream_private", 0)
