@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from channels_app.models import Channel
+from channels_app.models import Channel, User
 from hub.errors import HubError
 from hub.storage import Store
 from hub.storage.folder import FolderStore
@@ -14,6 +14,7 @@ from publishing.models import Upstream
 from publishing.upstreams.errors import UpstreamError
 from publishing.upstreams.store_transport import StoreTransport
 from publishing.upstreams.upstreams import url_of
+from tests.pages import signed_in
 from tests.stores import moto_server
 from tests.upstreams.fake import FakeUpstream
 from tests.upstreams.test_sync import listed, poll
@@ -127,3 +128,9 @@ def test_index_that_leads_out_of_the_place_is_refused(tmp_path: Path, settings: 
     for url in (f"file://{tmp_path}/other/x", "https://conda.example.org/x", f"file://{tmp_path}/forge/../other/x"):
         with pytest.raises(UpstreamError), transport.get(url, timeout_s=1):
             pass
+
+
+def test_path_of_a_folder_is_shown_to_managers_alone(mirror: Channel, olga: User, sam: User) -> None:
+    Upstream.objects.filter(channel=mirror).update(url="file:///srv/mirrors/forge")
+    pages = [signed_in(person).get("/channels/mirror").content.decode() for person in (olga, sam)]
+    assert ["/srv/mirrors" in page for page in pages] == [True, False]
