@@ -32,6 +32,16 @@ class GlobsField(forms.CharField):
         return str(super().clean(value)).replace(",", " ").split()
 
 
+class LinesField(forms.CharField):
+    """A list of texts, one per line."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(required=False, widget=forms.Textarea(AS_TYPED | {"rows": 2}), **values)
+
+    def clean(self, value: Any) -> list[str]:
+        return [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]
+
+
 class ConfirmForm(forms.Form):
     """A confirmation of an act that is hard to undo: the user types the name of the object."""
 

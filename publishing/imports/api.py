@@ -13,9 +13,9 @@ from channels_app.rest.bodies import Body, UserName
 from channels_app.rest.pagination import Pages
 from channels_app.rest.service import Request
 from publishing.imports import imports, queries
-from publishing.imports.filters import SPEC_MAX_CHARACTERS, SPECS_MAX
 from publishing.imports.imports import KEY_MAX_CHARACTERS, SUBDIRS_MAX, Wanted
 from publishing.models import Import, ImportState, RefusedFile, SourceKey
+from publishing.record_filters import SPEC_MAX_CHARACTERS, SPECS_MAX
 
 router = Router(tags=["Imports"])
 IMPORTS = "/channels/{channel}/imports"

@@ -4,10 +4,9 @@ from typing import Any
 
 from django import forms
 
-from channels_app.ui.form_fields import AS_TYPED, Data
+from channels_app.ui.form_fields import AS_TYPED, Data, LinesField
 from publishing.imports.imports import KEY_MAX_CHARACTERS, Wanted
 from publishing.models import SourceKey
-from publishing.retention.forms import LinesField
 
 SPECS = "One MatchSpec per line, such as numpy >=2 or acme-*. They match name, version, build and build number."
 

@@ -33,10 +33,10 @@ from hub.http.request_body import slot_of
 from hub.sizes import MIB
 from publishing.attestations import acceptance
 from publishing.imports import queries
-from publishing.imports.filters import SPECS_MAX, BadSpecError, Filters
 from publishing.imports.listing import listing_of
 from publishing.imports.sources import ChannelSource, Limits, SourceError, check_url
 from publishing.models import Import, ImportState, SourceKey
+from publishing.record_filters import SPECS_MAX, BadSpecError, Filters
 
 PURPOSE = b"channelhub: imports"
 TASK = "publishing.tasks.continue_imports"
@@ -65,7 +65,7 @@ class Wanted:
         if wrong := [name for name in self.subdirs if not is_subdir(name)]:
             raise unprocessable("bad_subdir", f"Found the subdir '{wrong[0][:32]}'; expected one like linux-64.")
         try:
-            return Filters.of(self.include, self.exclude, self.subdirs)
+            return Filters.of(self.include, self.exclude)
         except BadSpecError as error:
             raise unprocessable("bad_spec", str(error)) from None
 
@@ -191,7 +191,7 @@ def preview(*, actor: Actor, channel: Channel, wanted: Wanted) -> Preview:
     try:
         limits = Limits(PREVIEW_BYTES, PREVIEW_TEXT_BYTES, time.monotonic() + PREVIEW_S)
         source = ChannelSource(checked.source, checked.key_kind, checked.key, limits)
-        with slot_of(PREVIEWS, "previews"), listing_of(source, checked.filters()) as listing:
+        with slot_of(PREVIEWS, "previews"), listing_of(source, checked.filters(), checked.subdirs) as listing:
             return Preview(*listing.totals(), listing.per_subdir())
     except SourceError as error:
         raise unprocessable("source_failed", str(error)) from None

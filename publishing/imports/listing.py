@@ -1,7 +1,7 @@
 """Listing of the files that an import takes, in a temporary database, so that memory is flat for any source."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from channels_app.identifiers import EXTENSIONS, KNOWN_SUBDIRS
 from publishing.archive.errors import BadPackage
 from publishing.archive.identity import parse_file_name
-from publishing.imports.filters import Filters
 from publishing.imports.sources import Source
+from publishing.record_filters import Filters
 
 TABLE = """CREATE TABLE file (
     subdir TEXT, name TEXT, sha256 TEXT, size_bytes INTEGER, indexed_timestamp INTEGER,
@@ -65,12 +65,12 @@ class Listing:
 
 
 @contextmanager
-def listing_of(source: Source, filters: Filters) -> Iterator[Listing]:
-    """Yield the files of the source that the filters keep. Raise SourceError."""
+def listing_of(source: Source, filters: Filters, subdirs: Sequence[str]) -> Iterator[Listing]:
+    """Yield the files of the subdirs, or of all, that the filters keep. Raise SourceError."""
     rows = sqlite3.connect("")  # a temporary file, deleted when the connection closes
     try:
         rows.execute(TABLE)
-        for subdir in filters.subdirs or KNOWN_SUBDIRS:
+        for subdir in subdirs or KNOWN_SUBDIRS:
             rows.executemany(ADD, _kept(source, subdir, filters))
         yield Listing(rows)
     finally:
@@ -86,8 +86,7 @@ def _kept(source: Source, subdir: str, filters: Filters) -> Iterator[tuple[Any, 
         except BadPackage:
             continue
         found = record or {}
-        number = found.get("build_number")
-        if filters.keep(subdir, file, number if type(number) is int and 0 <= number < INT64 else 0):
+        if not filters.reason(file.name, subdir, found | {"version": file.version, "build": file.build}):
             yield (
                 subdir,
                 name,

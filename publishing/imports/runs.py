@@ -26,12 +26,12 @@ from hub.storage import StoreError, store
 from publishing.attestations import promoted
 from publishing.imports import imports
 from publishing.imports.fetched import Fetched, Fetcher, fetching, in_order
-from publishing.imports.filters import Filters
 from publishing.imports.listing import Listed, listing_of
 from publishing.imports.old_indexes import OldIndex, OldRecord
 from publishing.imports.records import CheckedPackage, ImportOutcome, Records, recording
 from publishing.imports.sources import Source, SourceError
 from publishing.models import Import, ImportState, RefusedFile
+from publishing.record_filters import Filters
 from publishing.uploads.existing_artifacts import exists, name_deleted
 from publishing.uploads.policies import check_policies, check_revision
 
@@ -110,8 +110,8 @@ class Run:
         """Import every file that is left. Raise HubError, SourceError, StoreError or StoppedError."""
         self._check_allowed()
         job = self.job
-        filters = Filters.of(job.include, job.exclude, job.subdirs)
-        with listing_of(self.source, filters) as listing:
+        filters = Filters.of(job.include, job.exclude)
+        with listing_of(self.source, filters, job.subdirs) as listing:
             files, size_bytes = listing.totals()
             Import.objects.filter(pk=job.pk).update(
                 found_files=files, found_bytes=size_bytes, present_files=0, worked_at=timezone.now()

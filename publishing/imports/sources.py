@@ -24,10 +24,10 @@ from hub.fetching import FetchError, PrivateAddressError, StatusError, TooLargeE
 from hub.sizes import GIB, KIB, MIB, human_size
 from hub.storage import NotInStore, Store
 from publishing.imports import repodata_stream
-from publishing.imports.filters import Filters
 from publishing.imports.repodata_stream import Entry
 from publishing.json_stream import BadJson
 from publishing.models import SourceKey
+from publishing.record_filters import Filters
 from publishing.verification.unknown_files import PACKAGE
 
 Sink = Callable[[bytes], object]

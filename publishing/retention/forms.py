@@ -5,20 +5,10 @@ from typing import Any
 from django import forms
 
 from channels_app.models import RetentionRule
-from channels_app.ui.form_fields import AS_TYPED, Data
+from channels_app.ui.form_fields import Data, LinesField
 from publishing.retention.rules import NUMBERS, TITLE_MAX_CHARACTERS, Rule
 
 LISTS = ("names", "labels", "without_labels", "protected_names", "protected_versions", "protected_labels")
-
-
-class LinesField(forms.CharField):
-    """A list of texts, one per line."""
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(required=False, widget=forms.Textarea(AS_TYPED | {"rows": 2}), **values)
-
-    def clean(self, value: Any) -> list[str]:
-        return [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]
 
 
 class NumberField(forms.IntegerField):

@@ -1,0 +1,221 @@
+"""Filters of packages by MatchSpecs and licences, for imports and for upstream channels. Without I/O.
+
+A record is a mapping with `version`, `build`, `build_number`, and perhaps `sha256`, `md5`, `license`, `license_family`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from rattler import BuildString, MatchSpec, PackageRecord
+
+from publishing import name_globs
+from publishing.archive.specs import NotAlikeError, check
+
+SPECS_MAX = 500
+SPEC_MAX_CHARACTERS = 200
+# Specs that say more than a name with wildcards are compared with many records: each takes 0.2 s for 400,000 of them.
+BROAD_SPECS_MAX = 50
+LICENSES_MAX, LICENSE_MAX_CHARACTERS = 200, 64
+NAME = re.compile(r"[A-Za-z0-9_.*?-]+")
+# rattler does not compare these with a record.
+UNKNOWN_KEYS = re.compile(r"[\[,] *(?:channel|when|extras|flags)=")
+LICENSE = re.compile(r"[ -~]+")
+# Between the licences of one text, whose blanks are single.
+JOINTS = re.compile(r" and | or |[(),;/|&]", re.IGNORECASE)
+INT64 = 2**63
+# All records match under this name, because globs have matched their own.
+ANY_NAME = "name"
+
+EXCLUDED, NOT_INCLUDED = "A filter excludes this package.", "No filter includes this package."
+EXCLUDED_LICENSE, NOT_INCLUDED_LICENSE = "A filter excludes its licence.", "No filter includes its licence."
+
+Record = Mapping[str, Any]
+
+
+class BadSpecError(ValueError):
+    """The text is no spec or licence of a filter. The message quotes it and says what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A MatchSpec whose name may have `*` and `?`, such as `acme-* >=2`. `rest`: None if each version matches."""
+
+    name: str
+    subdir: str
+    rest: MatchSpec | None
+
+    @staticmethod
+    def of(text: str) -> "Spec":
+        """Return the spec. Raise BadSpecError."""
+        found = NAME.match(text)
+        if found is None or len(text) > SPEC_MAX_CHARACTERS:
+            raise _bad(text, "it has no name at its beginning, or is too long")
+        rest = text[found.end() :].strip()
+        if UNKNOWN_KEYS.search(rest):
+            raise _bad(text, "filters compare no channel, when, extras and flags")
+        spec = f"{ANY_NAME}{rest}" if rest.startswith("[") else f"{ANY_NAME} {rest}".strip()
+        try:
+            check(spec)
+        except NotAlikeError as error:
+            raise _bad(text, str(error)) from None
+        matching = MatchSpec(spec) if rest else None
+        return Spec(found[0].lower(), (matching and matching.subdir) or "", matching)
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether the spec can match packages of one name alone."""
+        return not name_globs.with_wildcards([self.name])
+
+
+def _bad(text: str, reason: str) -> BadSpecError:
+    return BadSpecError(
+        f"Found the spec '{text[:SPEC_MAX_CHARACTERS]}'; expected one like 'numpy >=2' or 'acme-*': {reason}."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """Specs, of which a record matches at least one. `broad`: those with wildcards that say more than the name."""
+
+    names: Sequence[str]
+    exact: Mapping[str, Sequence[Spec]]
+    broad: Sequence[Spec]
+
+    @staticmethod
+    def of(texts: Iterable[str]) -> "Specs":
+        """Return the specs. Raise BadSpecError."""
+        specs = [Spec.of(text) for text in texts]
+        exact: dict[str, list[Spec]] = {}
+        for spec in specs:
+            if spec.rest and spec.is_exact:
+                exact.setdefault(spec.name, []).append(spec)
+        broad = [spec for spec in specs if spec.rest and not spec.is_exact]
+        if len(broad) > BROAD_SPECS_MAX:
+            raise BadSpecError(f"Found {len(broad)} specs like 'acme-* >=2'; expected at most {BROAD_SPECS_MAX}.")
+        return Specs([spec.name for spec in specs if not spec.rest], exact, broad)
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.exact or self.broad)
+
+    def of_name(self, name: str) -> list[Spec] | None:
+        """Return the specs that decide about records of this name; None if all of them match."""
+        if name_globs.matches(name, self.names):
+            return None
+        return [*self.exact.get(name, ()), *(spec for spec in self.broad if name_globs.matches(name, [spec.name]))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filters:
+    """Specs and globs of licences. An empty `include` or `licenses` restricts nothing."""
+
+    include: Specs
+    exclude: Specs
+    licenses: Sequence[str] = ()
+    excluded_licenses: Sequence[str] = ()
+
+    @staticmethod
+    def of(
+        include: Sequence[str],
+        exclude: Sequence[str],
+        licenses: Sequence[str] = (),
+        excluded_licenses: Sequence[str] = (),
+    ) -> "Filters":
+        """Return the filters. Raise BadSpecError."""
+        return _filters(tuple(include), tuple(exclude), tuple(licenses), tuple(excluded_licenses))
+
+    def exact_names(self) -> list[str] | None:
+        """Return the only names that can match, sorted, or None if there may be others."""
+        names = {*self.include.names, *self.include.exact}
+        is_open = not names or self.include.broad or name_globs.with_wildcards(list(self.include.names))
+        return None if is_open else sorted(names)
+
+    def reason(self, name: str, subdir: str, record: Record) -> str:
+        """Return why the filters leave out a record, or an empty string."""
+        include, exclude = _specs_of(self, name)
+        lazy = _Lazy(subdir, record)
+        if not lazy.matches(include):
+            return NOT_INCLUDED
+        if lazy.matches(exclude):
+            return EXCLUDED
+        return self._reason_of_license(record) if self.licenses or self.excluded_licenses else ""
+
+    def _reason_of_license(self, record: Record) -> str:
+        text, family = _text(record.get("license")), _text(record.get("license_family"))
+        parts = list(filter(None, map(str.strip, JOINTS.split(text))))
+        if any(name_globs.matches(each, self.excluded_licenses) for each in (text, family, *parts) if each):
+            return EXCLUDED_LICENSE
+        is_listed = name_globs.matches(text or family, self.licenses) or (
+            parts and all(name_globs.matches(part, self.licenses) for part in parts)
+        )
+        return NOT_INCLUDED_LICENSE if self.licenses and not is_listed else ""
+
+
+@lru_cache(maxsize=16)
+def _filters(include: tuple[str, ...], exclude: tuple[str, ...], *licenses: tuple[str, ...]) -> Filters:
+    if max(len(include), len(exclude)) > SPECS_MAX:
+        raise BadSpecError(f"Found more than {SPECS_MAX} specs; expected at most {SPECS_MAX}.")
+    return Filters(Specs.of(include), Specs.of(exclude), *map(_globs, licenses))
+
+
+def _globs(texts: Sequence[str]) -> list[str]:
+    if len(texts) > LICENSES_MAX:
+        raise BadSpecError(f"Found {len(texts)} licences; expected at most {LICENSES_MAX}.")
+    for text in texts:
+        if not LICENSE.fullmatch(text) or len(text) > LICENSE_MAX_CHARACTERS:
+            raise BadSpecError(
+                f"Found the licence '{text[:LICENSE_MAX_CHARACTERS]}'; expected one like MIT or *GPL*, of at most "
+                f"{LICENSE_MAX_CHARACTERS} ASCII characters."
+            )
+    return [_text(text) for text in texts]
+
+
+@lru_cache(maxsize=16)
+def _specs_of(filters: Filters, name: str) -> tuple[list[Spec] | None, list[Spec] | None]:
+    """Return the specs that decide about a name: records come by name."""
+    return filters.include.of_name(name) if filters.include else None, filters.exclude.of_name(name)
+
+
+def _text(value: object) -> str:
+    """Return a licence in the form that is compared: in lower case, with single blanks."""
+    return " ".join(value.lower().split()) if isinstance(value, str) else ""
+
+
+@dataclass(slots=True)
+class _Lazy:
+    """A record for MatchSpecs, which is made if one of them asks for more than the name and the subdir."""
+
+    subdir: str
+    record: Record
+    _made: PackageRecord | None = None
+
+    def matches(self, specs: Sequence[Spec] | None) -> bool:
+        """Tell whether one of the specs matches; None matches."""
+        if specs is None:
+            return True
+        return any(
+            spec.subdir in ("", self.subdir) and (spec.rest is None or spec.rest.matches(self._record()))
+            for spec in specs
+        )
+
+    def _record(self) -> PackageRecord:
+        if self._made is None:
+            number = self.record.get("build_number")
+            self._made = PackageRecord(
+                ANY_NAME,
+                self.record["version"],
+                BuildString(self.record["build"]),
+                number if type(number) is int and 0 <= number < INT64 else 0,
+                self.subdir,
+                sha256=_digest(self.record.get("sha256"), 64),
+                md5=_digest(self.record.get("md5"), 32),
+            )
+        return self._made
+
+
+def _digest(value: object, characters: int) -> bytes | None:
+    if isinstance(value, str) and re.fullmatch(rf"[0-9A-Fa-f]{{{characters}}}", value):
+        return bytes.fromhex(value)
+    return None
