@@ -29,6 +29,9 @@ class Upstream(models.Model):
         help_text="Records are hidden for this time after the hub first saw them.",
     )
     exceptions = models.JSONField(default=list, help_text="[glob, reason]: names without a cooldown.")
+    filters = models.JSONField(
+        default=dict, db_default={}, help_text="The texts of upstreams/filtering.py; empty: all records pass."
+    )
     max_cached_bytes = models.PositiveBigIntegerField(default=50 * GIB)
     are_rules_new = models.BooleanField(default=False, help_text="All names are to be judged again.")
     polled_at = models.DateTimeField(null=True, help_text="When the last poll began. Null: poll now.")
@@ -78,13 +81,19 @@ class UpstreamName(models.Model):
     hidden = models.JSONField(default=dict, help_text="File name → [reason, text]: records that are not listed.")
     record_count = models.PositiveIntegerField(default=0, help_text="Also counts hidden records.")
     waiting_count = models.PositiveIntegerField(default=0, help_text="Records that the cooldown hides.")
+    filtered_count = models.PositiveIntegerField(default=0, db_default=0, help_text="Records that the filters hide.")
     held_count = models.PositiveIntegerField(default=0, help_text="Records that are hidden for another reason.")
-    due_at = models.DateTimeField(null=True, help_text="When a cooldown of one of its records ends.")
+    due_at = models.DateTimeField(null=True, help_text="When a cooldown ends, or a record gets too old.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["index", "name"], name="one_upstream_name_an_index")]
         indexes = [
             models.Index(fields=["due_at"], name="upstream_names_by_due_at", condition=models.Q(due_at__isnull=False)),
+            models.Index(
+                fields=["index", "name"],
+                name="filtered_upstream_names",
+                condition=models.Q(filtered_count__gt=0),
+            ),
             models.Index(
                 fields=["index", "name"],
                 name="hidden_upstream_names",

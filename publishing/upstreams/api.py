@@ -1,5 +1,6 @@
 """`/api/v1/channels/{channel}/upstream`: the source of an upstream channel, its state, and its hidden records."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,7 +18,9 @@ from channels_app.rest.pagination import Pages
 from channels_app.rest.service import SESSION_ONLY, Request
 from publishing.models import Upstream, UpstreamName
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
-from publishing.upstreams import queries, upstreams
+from publishing.record_filters import LICENSE_MAX_CHARACTERS, LICENSES_MAX, SPEC_MAX_CHARACTERS, SPECS_MAX
+from publishing.upstreams import filtering, previews, queries, upstreams
+from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
 from publishing.upstreams.upstreams import (
     CACHED_BYTES_MAX,
     CREDENTIAL_MAX_CHARACTERS,
@@ -29,6 +32,8 @@ from publishing.upstreams.upstreams import (
 
 router = Router(tags=["Upstreams"])
 PATH = "/channels/{channel}/upstream"
+Specs = Annotated[list[Annotated[str, Field(max_length=SPEC_MAX_CHARACTERS)]], Field(max_length=SPECS_MAX)]
+Licenses = Annotated[list[Annotated[str, Field(max_length=LICENSE_MAX_CHARACTERS)]], Field(max_length=LICENSES_MAX)]
 Credential = Annotated[str, Field(max_length=CREDENTIAL_MAX_CHARACTERS)]
 
 
@@ -70,6 +75,74 @@ class NewUpstream(UpstreamSettings):
     credential: Credential = Field("", description="A token or USER:PASSWORD.")
 
 
+class FilterFields(Body):
+    """The filters of an upstream channel. Records that don't pass them are hidden from all clients."""
+
+    include: Specs = Field([], description="MatchSpecs; names may have `*` and `?`. Empty: all packages.")
+    exclude: Specs = Field([], description="MatchSpecs, such as `*[subdir='win-64']`.")
+    licenses: Licenses = Field([], description="Globs of the only licences. Empty: all.")
+    excluded_licenses: Licenses = Field([], description="Globs of licences, such as `*GPL*`.")
+    max_age_days: int | None = Field(
+        None, ge=1, le=MAX_AGE_DAYS_MAX, description="Since the hub first saw a record. Null: any."
+    )
+
+    def texts(self) -> FilterTexts:
+        return FilterTexts(**self.model_dump(include=set(FilterFields.model_fields)))
+
+
+class WantedFilters(FilterFields):
+    """The filters to save. They replace the saved ones."""
+
+    dry_run: bool = Field(False, description="Change nothing, and return how many records the filters would leave.")
+
+
+class FilteredRecord(Schema):
+    """A record that the filters hide."""
+
+    subdir: str
+    file_name: str
+    text: str
+
+
+class FilteredSubdir(Schema):
+    """The records of a subdir, with those that a cooldown hides."""
+
+    subdir: str
+    names: int = Field(description="That keep a record.")
+    records: int = Field(description="That pass the filters.")
+    hidden: int = Field(description="That don't pass.")
+    going: int = Field(description="Those of `hidden` that pass the saved filters.")
+    coming: int = Field(description="Those of `records` that don't pass the saved filters.")
+
+
+class FilterPreview(Schema):
+    """The records that filters would leave. `names`: over all subdirs."""
+
+    names: int
+    records: int
+    hidden: int
+    going: int
+    coming: int
+    subdirs: list[FilteredSubdir]
+    examples: list[FilteredRecord] = Field(description=f"The first {previews.EXAMPLES} that would go.")
+
+    @staticmethod
+    def of(found: previews.Preview) -> "FilterPreview":
+        subdirs = [{"subdir": subdir} | asdict(counts) for subdir, counts in found.subdirs.items()]
+        examples = [asdict(each) for each in found.examples]
+        return FilterPreview.model_validate(asdict(found.total) | {"subdirs": subdirs, "examples": examples})
+
+
+class Filters(FilterFields):
+    """The filters of an upstream channel."""
+
+    preview: FilterPreview | None = Field(None, description="Of a dry run.")
+
+    @staticmethod
+    def of(wanted: FilterTexts, preview: FilterPreview | None = None) -> "Filters":
+        return Filters(**asdict(wanted), preview=preview)
+
+
 class UpstreamState(Schema):
     """An upstream: its settings without the credential, its last polls, and sums over its records and cached files."""
 
@@ -101,6 +174,7 @@ class UpstreamCounts(Schema):
     names: int
     records: int
     waiting: int = Field(description="Records that the cooldown hides.")
+    filtered: int = Field(description="Records that the filters hide.")
     held: int = Field(description="Records that are hidden for another reason.")
     cached_files: int
     cached_bytes: int
@@ -110,7 +184,7 @@ class HiddenRecord(Schema):
     """A hidden record."""
 
     file_name: str
-    reason: str = Field(description="`waiting`, `changed` or `unusable`.")
+    reason: str = Field(description="`waiting`, `changed`, `unusable` or `filtered`.")
     until: datetime | None = Field(description="When the cooldown ends.")
     text: str
 
@@ -160,7 +234,7 @@ def get_upstream_state(request: Request, channel: str) -> dict[str, Any]:
     found = channel_for(request.auth, channel, Permission.MANAGE)
     stored, sums = upstreams.of(found), queries.counts(found)
     polls = ("polled_at", "succeeded_at", "failing_since", "error_code", "error")
-    of_cache = ("names", "records", "waiting", "held", "cached_files", "cached_bytes")
+    of_cache = ("names", "records", "waiting", "filtered", "held", "cached_files", "cached_bytes")
     return {name: getattr(stored, name) for name in polls} | {name: getattr(sums, name) for name in of_cache}
 
 
@@ -173,8 +247,32 @@ def poll_upstream(request: Request, channel: str) -> Status[Any]:
 
 @router.get(f"{PATH}/hidden", response=list[HiddenName], url_name="channel-upstream-hidden")
 @paginate(Pages, ordering=("id",))
-def list_hidden_records(request: Request, channel: str) -> QuerySet[UpstreamName]:
-    """List the records that the channel hides: by its cooldown, for a changed SHA-256, or as unusable."""
+def list_hidden_records(request: Request, channel: str, filtered: bool = False) -> QuerySet[UpstreamName]:
+    """List the records that the channel hides: by its cooldown, for a changed SHA-256, or as unusable.
+
+    With `filtered`, list the names with records that the filters hide.
+    """
     found: Channel = channel_for(request.auth, channel, Permission.MANAGE)
     upstreams.of(found)
-    return queries.hidden_names(found)
+    return queries.filtered_names(found) if filtered else queries.hidden_names(found)
+
+
+@router.get(f"{PATH}/filters", response=Filters, url_name="channel-upstream-filters")
+def get_filters(request: Request, channel: str) -> Filters:
+    return _filters(upstreams.of(channel_for(request.auth, channel, Permission.MANAGE)))
+
+
+@router.put(f"{PATH}/filters", response=Filters, openapi_extra=IF_MATCH | SESSION_ONLY)
+def change_filters(request: Request, channel: str, wanted: WantedFilters) -> Filters:
+    """Replace the filters, or with `dry_run` count the records that they would leave. The index follows in minutes."""
+    found = channel_for(request.auth, channel, Permission.OWN)
+    if wanted.dry_run:
+        return Filters.of(wanted.texts(), FilterPreview.of(previews.preview(found, wanted.texts())))
+    with transaction.atomic():
+        locked = lock_channel(request.auth, found, Permission.OWN)
+        check_match(request, _filters(upstreams.of(locked)))
+        return _filters(upstreams.change(actor=request.auth, channel=locked, filters=wanted.texts()))
+
+
+def _filters(upstream: Upstream) -> Filters:
+    return Filters.of(filtering.texts(upstream.filters))

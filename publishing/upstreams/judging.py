@@ -1,6 +1,7 @@
 """The clock of an upstream channel: when the hub first saw a record, and which records it hides. Without I/O.
 
-A record that was first seen until `old_until` is old: no cooldown hides it. Times are in ms since 1970.
+A record that was first seen until `old_until` is old: no cooldown hides it. Times are in ms since 1970. Records get too
+old at midnight UTC, so that names are judged again for it once a day.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +11,11 @@ from typing import Any
 
 from channels_app.packages import timestamps
 from publishing import name_globs
+from publishing.record_filters import Filters
 
 DAY_MS = 24 * 3600 * 1000
-WAITING, CHANGED = "waiting", "changed"
+WAITING, CHANGED, FILTERED = "waiting", "changed", "filtered"
+TOO_OLD = "It is older than a filter allows."
 
 FirstSeen = dict[str, list[Any]]  # file name → [SHA-256, ms]
 Hidden = dict[str, list[Any]]  # file name → [reason, ms at which a cooldown ends, or a sentence]
@@ -21,11 +24,24 @@ Records = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of a channel for one subdir. `exceptions`: globs of names without a cooldown."""
+    """The rules of a channel for one subdir. `exceptions`: globs of names without a cooldown. `max_age_ms`: 0: any."""
 
+    subdir: str
     cooldown_ms: int
     exceptions: Sequence[str]
     old_until: int
+    filters: Filters
+    max_age_ms: int
+
+    def ends_ms(self, first_ms: int) -> int | None:
+        """Return when a record that was first seen at `first_ms` gets too old, or None."""
+        return -(-(first_ms + self.max_age_ms) // DAY_MS) * DAY_MS if self.max_age_ms else None
+
+    def filtered(self, name: str, record: Mapping[str, Any], first_ms: int, now: int) -> str:
+        """Return why a filter leaves out the record, or an empty string."""
+        reason = self.filters.reason(name, self.subdir, record)
+        ends = self.ends_ms(first_ms)
+        return reason or (TOO_OLD if ends is not None and ends <= now else "")
 
 
 def seen(first_seen: FirstSeen, found: Records, now: int, *, is_first_sync: bool) -> FirstSeen:
@@ -51,14 +67,18 @@ def hidden(name: str, found: Records, first_seen: FirstSeen, rules: Rules, now: 
         ends = first_ms + cooldown_ms
         if record["sha256"] != sha256:
             reasons[file_name] = [CHANGED, "Its SHA-256 changed after the hub first saw it."]
+        elif reason := rules.filtered(name, record, first_ms, now):
+            reasons[file_name] = [FILTERED, reason]
         elif first_ms > rules.old_until and ends > now and cooldown_ms:
             reasons[file_name] = [WAITING, ends]
     return reasons
 
 
-def due_ms(reasons: Hidden) -> int | None:
-    """Return when the first cooldown ends, or None."""
-    return min((text for reason, text in reasons.values() if reason == WAITING), default=None)
+def due_ms(found: Records, first_seen: FirstSeen, reasons: Hidden, rules: Rules) -> int | None:
+    """Return when the first cooldown ends or the first listed record gets too old, or None."""
+    times = [text for reason, text in reasons.values() if reason == WAITING]
+    times += [ends for each in found if each not in reasons and (ends := rules.ends_ms(first_seen[each][1]))]
+    return min(times, default=None)
 
 
 def _stated_ms(record: Mapping[str, Any]) -> int | None:

@@ -1,6 +1,7 @@
 """Package names of an upstream: their records are stored, checked as clients read them, and judged by the rules."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,14 +16,14 @@ from hub.plain_text import one_line
 from publishing.index import canary, marks, upstream_records
 from publishing.index.upstream_records import NameRecords, Record
 from publishing.models import CachedFile, SubdirIndex, Upstream, UpstreamName, UpstreamSubdir
-from publishing.upstreams import judging, records
+from publishing.upstreams import filtering, judging, records
 from publishing.upstreams.judging import Rules
 
 LISTED_MAX = 20
 REASON_MAX_CHARACTERS = 300
 # A first poll that fails goes on with the next one. Later records count as new, even if it never ends.
 FIRST_SYNC_MAX = timedelta(days=1)
-JUDGED = ("hidden", "waiting_count", "held_count", "due_at")
+JUDGED = ("hidden", "waiting_count", "filtered_count", "held_count", "due_at")
 STORED = ("upstream_hash", "records", "first_seen", "record_count", *JUDGED)
 
 logger = logging.getLogger(__name__)
@@ -41,14 +42,21 @@ def due(channel_id: int, now: datetime) -> QuerySet[UpstreamName]:
     return UpstreamName.objects.filter(index__channel=channel_id, due_at__lte=now)
 
 
-def rules_of(upstream: Upstream, state: UpstreamSubdir | None) -> Rules:
-    globs = [glob for glob, _ in upstream.exceptions]
-    return Rules(upstream.cooldown_days * judging.DAY_MS, globs, _ms(state.first_sync_at) if state else 0)
+def rules_of(upstream: Upstream, state: UpstreamSubdir | None, subdir: str) -> Rules:
+    filters = filtering.texts(upstream.filters)
+    return Rules(
+        subdir,
+        upstream.cooldown_days * judging.DAY_MS,
+        [glob for glob, _ in upstream.exceptions],
+        _ms(state.first_sync_at) if state else 0,
+        filters.compiled(),
+        (filters.max_age_days or 0) * judging.DAY_MS,
+    )
 
 
 def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: Sequence[UpstreamRecords]) -> None:
     """Store the records of names, judge them, and mark the names stale."""
-    now = timezone.now()
+    now, rules = timezone.now(), rules_of(upstream, state, index.subdir)
     is_first_sync = not state.is_synced and now < state.first_sync_at + FIRST_SYNC_MAX
     found = {name: records.checked(name, raw) for name, _, raw in batch}
     _leave_out_unreadable(index.subdir, list(found.values()), _ms(now))
@@ -66,7 +74,7 @@ def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: 
                 _ms(state.first_sync_at if is_first_sync else now),
                 is_first_sync=is_first_sync,
             )
-            _judge(row, found[name], rules_of(upstream, state), now)
+            _judge(row, found[name], rules, now)
             _tell(upstream, index, _changed(row) - was_changed)
             rows.append(row)
         UpstreamName.objects.bulk_create(
@@ -82,10 +90,11 @@ def judge_again(
 ) -> None:
     """Judge names by the current rules and time. Those of which the listed records change are marked stale."""
     now, stale = timezone.now(), []
+    rules = rules_of(upstream, state, index.subdir)
     found = {row.name: upstream_records.unpack(row.records) for row in rows}
     for row in rows:
         before = row.hidden
-        _judge(row, found[row.name], rules_of(upstream, state), now)
+        _judge(row, found[row.name], rules, now)
         if row.hidden.keys() != before.keys():
             stale.append(row.name)
     UpstreamName.objects.bulk_update(rows, JUDGED)
@@ -95,9 +104,10 @@ def judge_again(
 
 def _judge(row: UpstreamName, found: NameRecords, rules: Rules, now: datetime) -> None:
     row.hidden = judging.hidden(row.name, found.records, row.first_seen, rules, _ms(now))
-    row.waiting_count = sum(reason == judging.WAITING for reason, _ in row.hidden.values())
-    row.held_count = len(row.hidden) - row.waiting_count + len(found.left_out)
-    due_ms = judging.due_ms(row.hidden)
+    reasons = Counter(reason for reason, _ in row.hidden.values())
+    row.waiting_count, row.filtered_count = reasons[judging.WAITING], reasons[judging.FILTERED]
+    row.held_count = reasons[judging.CHANGED] + len(found.left_out)
+    due_ms = judging.due_ms(found.records, row.first_seen, row.hidden, rules)
     row.due_at = datetime.fromtimestamp(due_ms / 1000, UTC) if due_ms else None
 
 

@@ -19,11 +19,13 @@ NAMES_SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCounts:
-    """Sums over an upstream channel. `waiting`: records in cooldown; `held`: records hidden for another reason."""
+    """Sums over an upstream channel. `waiting`: records in cooldown; `filtered`: hidden by
+    filters; `held`: hidden for another reason."""
 
     names: int
     records: int
     waiting: int
+    filtered: int
     held: int
     cached_files: int
     cached_bytes: int
@@ -46,6 +48,7 @@ def counts(channel: Channel) -> UpstreamCounts:
         names=Count("name", distinct=True, filter=Q(record_count__gt=0)),
         records=Sum("record_count", default=0),
         waiting=Sum("waiting_count", default=0),
+        filtered=Sum("filtered_count", default=0),
         held=Sum("held_count", default=0),
     )
     cached = CachedFile.objects.filter(channel=channel).aggregate(
@@ -55,9 +58,14 @@ def counts(channel: Channel) -> UpstreamCounts:
 
 
 def hidden_names(channel: Channel) -> QuerySet[UpstreamName]:
-    """Select the names with hidden records."""
+    """Select the names with records that are hidden for another reason than filters."""
     is_hidden = Q(waiting_count__gt=0) | Q(held_count__gt=0)
     return UpstreamName.objects.filter(is_hidden, index__channel=channel).select_related("index")
+
+
+def filtered_names(channel: Channel) -> QuerySet[UpstreamName]:
+    """Select the names with records that the filters hide."""
+    return UpstreamName.objects.filter(index__channel=channel, filtered_count__gt=0).select_related("index")
 
 
 def stale() -> QuerySet[Upstream]:
@@ -74,10 +82,11 @@ def lag_s(now: datetime) -> dict[str, float]:
 
 
 def hidden_records(row: UpstreamName) -> list[HiddenRecord]:
-    """Return the hidden records of a name, also those that can't be used."""
+    """Return the hidden records of a name, also those that can't be used. Those that filters hide are the last."""
     left_out = upstream_records.unpack(row.records).left_out
     found = [_hidden(row, file_name, *reason) for file_name, reason in sorted(row.hidden.items())]
-    return found + [HiddenRecord(row.index.subdir, each, "unusable", None, text) for each, text in left_out.items()]
+    found += [HiddenRecord(row.index.subdir, each, "unusable", None, text) for each, text in left_out.items()]
+    return sorted(found, key=lambda record: record.reason == judging.FILTERED)
 
 
 def _hidden(row: UpstreamName, file_name: str, reason: str, text: str | int) -> HiddenRecord:

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def send_due() -> None:
-    """Enqueue a job for each upstream that is to be polled, or that has names whose cooldown ended."""
+    """Enqueue a job for each upstream that is to be polled, or that has names which are due."""
     now = timezone.now()
     upstreams = Upstream.objects.filter(channel__deleted_at=None)
     for upstream in upstreams.order_by(F("polled_at").asc(nulls_first=True), "pk"):
@@ -49,7 +49,7 @@ def send_due() -> None:
 
 
 def sync(channel_id: int, *, is_forced: bool = False) -> bool:
-    """Poll the upstream of the channel if that is due or forced, and judge the names whose cooldown ended.
+    """Poll the upstream of the channel if that is due or forced, and judge the names which are due.
 
     Return False if another process does so already, or if enough other channels are polled. Errors of the upstream are
     recorded in its row.
@@ -191,7 +191,7 @@ def _with_new_rules(upstream_id: int) -> Upstream:
 
 
 def judge_due(upstream: Upstream) -> None:
-    """Judge the names whose cooldown ended, and build their indexes."""
+    """Judge the names which are due, and build their indexes."""
     now = timezone.now()
     for index in SubdirIndex.objects.filter(channel=upstream.channel_id).exclude(subdir=builds.WHOLE_CHANNEL):
         due = names.due(upstream.channel_id, now).filter(index=index)

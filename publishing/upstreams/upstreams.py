@@ -1,6 +1,6 @@
 """Upstream channels: creating them, changing their settings, and asking for a poll."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +20,9 @@ from hub.celery import send
 from hub.errors import HubError, bad_request, not_found
 from publishing.models import Upstream
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
-from publishing.upstreams import credentials, store_transport, sync
+from publishing.record_filters import BadSpecError
+from publishing.upstreams import credentials, filtering, store_transport, sync
+from publishing.upstreams.filtering import FilterTexts
 
 EXCEPTIONS_MAX = 200
 GLOB_MAX_CHARACTERS, REASON_MAX_CHARACTERS = 64, 200
@@ -30,6 +32,8 @@ SUBDIRS = ["noarch", "linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64
 # Settings by which a channel costs others' traffic and space, or shows others' files.
 OF_ADMINISTRATORS = ("url", "credential", "max_cached_bytes")
 NOT_IN_LOG = ("credential",)
+# Settings by which the records of all names are judged.
+OF_RULES = ("cooldown_days", "exceptions", "filters")
 
 
 @transaction.atomic
@@ -50,7 +54,7 @@ def create(
     )
     encrypted = credentials.encrypt(checked.pop("credential"))
     Upstream.objects.create(channel=channel, encrypted_credential=encrypted, **{"subdirs": SUBDIRS} | checked)
-    detail = {key: {"to": checked[key]} for key in ("cooldown_days", "exceptions") if checked.get(key)}
+    detail = {key: {"to": checked[key]} for key in OF_RULES if checked.get(key)}
     log.record(Action.UPSTREAM_ADD, by=actor, channel=channel, target=name, detail={"url": checked["url"]} | detail)
     _poll_soon(channel)
     return channel
@@ -58,7 +62,7 @@ def create(
 
 @transaction.atomic
 def change(*, actor: Actor, channel: Channel, **values: Any) -> Upstream:
-    """Set some of `url`, `credential`, `subdirs`, `poll_minutes`, `cooldown_days`, `exceptions`, `max_cached_bytes`.
+    """Set some of the columns of Upstream; `credential` is not encrypted yet, `filters` are FilterTexts.
 
     Raise HubError 400 for invalid values, 403 for those that only administrators may change.
     """
@@ -77,6 +81,8 @@ def change(*, actor: Actor, channel: Channel, **values: Any) -> Upstream:
     _save(upstream, changed)
     if changed:
         detail = {name: {"from": before[name], "to": checked[name]} for name in changed if name not in NOT_IN_LOG}
+        if "filters" in changed:
+            detail |= filtering.difference(before["filters"], detail.pop("filters")["to"])
         detail |= {name: {"to": "another" if checked[name] else "none"} for name in changed if name in NOT_IN_LOG}
         log.record(Action.UPSTREAM_CHANGE, by=actor, channel=locked, target=locked.name, detail=detail)
     return upstream
@@ -107,7 +113,7 @@ def _save(upstream: Upstream, changed: Sequence[str]) -> None:
         upstream.polled_at = None
     if "url" in changed:
         upstream.subdir_states.update(etag="", last_modified="")
-    if {"cooldown_days", "exceptions"} & set(changed):
+    if set(OF_RULES) & set(changed):
         upstream.are_rules_new = True
     upstream.save()
     _poll_soon(upstream.channel)
@@ -119,7 +125,13 @@ def _poll_soon(channel: Channel) -> None:
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     """Return the valid values. Raise HubError 400 for the first invalid one."""
-    checks = {"url": url_of, "subdirs": _subdirs, "exceptions": _exceptions, "credential": _credential}
+    checks: dict[str, Callable[[Any], Any]] = {
+        "url": url_of,
+        "subdirs": _subdirs,
+        "exceptions": _exceptions,
+        "credential": _credential,
+        "filters": checked_filters,
+    }
     numbers = {
         "poll_minutes": (1, POLL_MINUTES_MAX),
         "cooldown_days": (0, COOLDOWN_DAYS_MAX),
@@ -167,6 +179,14 @@ def _exceptions(exceptions: Sequence[Sequence[str]]) -> list[list[str]]:
         if not 0 < len(glob) <= GLOB_MAX_CHARACTERS or not 0 < len(reason) <= REASON_MAX_CHARACTERS:
             raise _bad(f"The exception '{glob[:64]}' is not valid; expected a name or a glob, and a reason after it.")
     return found
+
+
+def checked_filters(wanted: FilterTexts) -> dict[str, Any]:
+    """Return the values to store. Raise HubError 400."""
+    try:
+        return wanted.checked()
+    except BadSpecError as error:
+        raise bad_request("bad_filter", str(error)) from None
 
 
 def _credential(credential: str) -> str:

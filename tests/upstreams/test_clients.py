@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from tests.archives import make_conda
 from tests.clients.reader import Reader
 from tests.live import live_hub
@@ -15,6 +17,13 @@ from publishing.models import Upstream
 from tests.builders import make_channel
 channel = make_channel("forge", is_private=False, kind=ChannelKind.UPSTREAM)
 Upstream.objects.create(channel=channel, url="{url}", subdirs=["noarch"], cooldown_days=7)
+"""
+FILTER = """
+from publishing.models import Upstream
+from publishing.upstreams import sync
+upstream = Upstream.objects.select_related("channel").get()
+Upstream.objects.update(filters={"exclude": ["lib >=2"]}, are_rules_new=True)
+assert sync.sync(upstream.channel_id)
 """
 SPECS = ("app", "lib <2", "other")
 
@@ -48,3 +57,10 @@ def test_client_solves_and_installs_as_from_the_upstream(tmp_path: Path) -> None
             for shards, zstd in ((True, True), (False, True), (False, False)):
                 text = json.dumps(Reader(f"{hub.url}/forge", shards=shards, zstd=zstd).records())
                 assert ("lib-2.0" in text, "lib-3.0" in text) == (True, False)
+            # Filters hide a record in all forms, without a poll, and its package even if it is cached.
+            hub.shell(FILTER)
+            for shards, zstd in ((True, True), (False, True), (False, False)):
+                solved = Reader(f"{hub.url}/forge", shards=shards, zstd=zstd).solve("app")
+                assert solved == ["app-1.0-0.conda", "lib-1.0-0.conda"]
+            answer = httpx2.get(f"{hub.url}/forge/noarch/lib-2.0-0.conda")
+            assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "held_back")

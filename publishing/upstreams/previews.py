@@ -1,0 +1,101 @@
+"""A preview of an upstream's filters: how many of its records and names they leave, and some that they hide."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore
+
+from django.utils import timezone
+
+from channels_app.models import Channel
+from hub.http.request_body import slot_of
+from publishing.index import builds, upstream_records
+from publishing.models import SubdirIndex, UpstreamName
+from publishing.upstreams import judging, names, upstreams
+from publishing.upstreams.filtering import FilterTexts
+from publishing.upstreams.judging import Rules
+
+EXAMPLES = 20
+NAMES_AT_ONCE = 200
+# A preview reads all records of a channel, so one of the threads of a process does it.
+PREVIEWS = BoundedSemaphore(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A record that the filters would hide, and that the channel does not hide by filters now."""
+
+    subdir: str
+    file_name: str
+    text: str
+
+
+@dataclass(slots=True)
+class SubdirCounts:
+    """The records of a subdir. `names` and `records` stay; `going` are among `hidden`, `coming` among `records`."""
+
+    names: int = 0
+    records: int = 0
+    hidden: int = 0
+    going: int = 0
+    coming: int = 0
+
+
+@dataclass(slots=True)
+class Preview:
+    """The records that filters would leave, with those that a cooldown hides. `names`: over all subdirs."""
+
+    subdirs: dict[str, SubdirCounts] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+    names: int = 0
+
+    @property
+    def total(self) -> SubdirCounts:
+        """Return the sums over the subdirs."""
+        counted = self.subdirs.values()
+        sums = {name: sum(getattr(each, name) for each in counted) for name in ("records", "hidden", "going", "coming")}
+        return SubdirCounts(self.names, **sums)
+
+    def add(self, row: UpstreamName, rules: Rules, now: int) -> bool:
+        """Count the records of a name, and return whether one stays."""
+        counts = self.subdirs.setdefault(rules.subdir, SubdirCounts())
+        kept = 0
+        for file_name, record in upstream_records.unpack(row.records).records.items():
+            was_filtered = row.hidden.get(file_name, [""])[0] == judging.FILTERED
+            reason = rules.filtered(row.name, record, row.first_seen[file_name][1], now)
+            kept += not reason
+            counts.hidden += bool(reason)
+            counts.coming += was_filtered and not reason
+            if reason and not was_filtered:
+                counts.going += 1
+                if len(self.examples) < EXAMPLES:
+                    self.examples.append(Example(rules.subdir, file_name, reason))
+        counts.records += kept
+        counts.names += bool(kept)
+        return bool(kept)
+
+
+def preview(channel: Channel, wanted: FilterTexts) -> Preview:
+    """Return what the filters would leave of the stored records. The memory is bounded, whatever the channel has.
+
+    Raise HubError 400 for bad filters, 503 while another preview runs in this process.
+    """
+    upstream = upstreams.of(channel)
+    upstream.filters = upstreams.checked_filters(wanted)
+    found, kept, now = Preview(), set[str](), int(timezone.now().timestamp() * 1000)
+    with slot_of(PREVIEWS, "previews"):
+        for index in (
+            SubdirIndex.objects.filter(channel=channel).exclude(subdir=builds.WHOLE_CHANNEL).order_by("subdir")
+        ):
+            rules = names.rules_of(upstream, None, index.subdir)
+            kept.update(row.name for row in _rows(index) if found.add(row, rules, now))
+    found.names = len(kept)
+    return found
+
+
+def _rows(index: SubdirIndex) -> Iterator[UpstreamName]:
+    """Yield the rows with records, sorted by name, a few at a time."""
+    last = ""
+    rows = index.upstream_names.filter(record_count__gt=0).only("name", "records", "first_seen", "hidden")
+    while some := list(rows.filter(name__gt=last).order_by("name")[:NAMES_AT_ONCE]):
+        yield from some
+        last = some[-1].name
