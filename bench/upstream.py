@@ -1,8 +1,9 @@
-"""A fake conda-forge, its first sync and a poll: `python -m bench.upstream [--names N] [--records N] [--changed N]`.
+"""A fake conda-forge, its first sync, a poll, and filters: `python -m bench.upstream [--names N] [--records N]`.
 
 The generator writes an upstream with linux-64 and noarch into a folder: versions by Zipf's law, shards as rattler-index
 writes them. A process on 127.0.0.1 serves it. `manage.py syncupstream` polls it twice, with SQLite or DATABASE_URL: the
-first time, and after `--changed` names got a version. It prints seconds and the peak of the memory of each poll.
+first time, and after `--changed` names got a version. Then filters that hide a tenth of the names are previewed and
+applied. It prints seconds and the peak of the memory of each process.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -34,6 +36,24 @@ from tests.builders import make_channel, make_user
 channel = make_channel("mirror", owner=make_user("olga"), is_private=False, kind=ChannelKind.UPSTREAM)
 Upstream.objects.create(channel=channel, url="{url}", subdirs={subdirs})
 """
+PREVIEW = """
+from publishing.models import Upstream
+from publishing.upstreams import previews
+from publishing.upstreams.filtering import FilterTexts
+channel = Upstream.objects.get().channel
+print(previews.preview(channel, FilterTexts(**{filters})).total)
+"""
+APPLY = """
+from publishing.models import Upstream
+from publishing.upstreams import sync
+Upstream.objects.update(filters={filters}, are_rules_new=True)
+sync.sync(Upstream.objects.get().channel_id)
+"""
+FILTERS = {
+    "exclude": ["package-00001 <3", "package-*9 >=100"],
+    "excluded_licenses": ["*GPL*"],
+    "max_age_days": 10_000,
+}
 
 
 def counts(names: int, records: int) -> list[int]:
@@ -56,7 +76,7 @@ def make_record(name: str, number: int, subdir: str) -> dict[str, Any]:
         "subdir": subdir,
         "depends": DEPENDS[: 2 + number % 4],
         "constrains": [],
-        "license": "BSD-3-Clause",
+        "license": "BSD-3-Clause" if zlib.crc32(name.encode()) % 10 else "GPL-3.0-only",
         "size": 10_000 + number,
         "sha256": digest.digest(),
         "md5": digest.digest()[:16],
@@ -110,9 +130,12 @@ def serve(folder: str) -> None:
 
 
 def poll(environment: dict[str, str], title: str) -> None:
+    measure(environment, title, "syncupstream", "mirror")
+
+
+def measure(environment: dict[str, str], title: str, *arguments: str) -> None:
     begun = time.perf_counter()
-    command = [sys.executable, "manage.py", "syncupstream", "mirror"]
-    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "manage.py", *arguments], env=environment, cwd=ROOT)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     elapsed_s = time.perf_counter() - begun
@@ -147,6 +170,9 @@ def run(folder: Path, names: int, records: int, changed: int) -> None:
         for subdir in SUBDIRS:
             write_index(folder / subdir, subdir, digests[subdir])
         poll(environment, f"poll with {changed} changed names")
+        measure(environment, "preview of filters", "shell", "-c", PREVIEW.format(filters=FILTERS))
+        measure(environment, "change of filters", "shell", "-c", APPLY.format(filters=FILTERS))
+        measure(environment, "end of the filters", "shell", "-c", APPLY.format(filters={}))
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ urlpatterns = [
     path("channels/new/publisher", trusted_views.pending_publishers, name="publisher-new"),
     path("channels/new/upstream", upstreams_views.new, name="channel-new-upstream"),
     path("channels/<str:channel>/settings/upstream", upstreams_views.one, name="channel-upstream"),
+    path("channels/<str:channel>/settings/upstream/filters", upstreams_views.filters, name="channel-upstream-filters"),
     path("channels/<str:channel>/settings/publishers", trusted_views.channel_publishers, name="channel-publishers"),
     path("channels/<str:channel>/settings/notices", notices_views.listing, name="channel-notices"),
     path("channels/<str:channel>/settings/virtual", virtual_views.settings, name="channel-virtual"),

@@ -226,6 +226,9 @@ ACT_REQUESTS = {
     ("upstream.change", "channel-upstream"): ActRequest(
         UPSTREAM | {"action": "save"}, by="olga", lower="mia", prepare=upstream
     ),
+    ("upstream.change", "channel-upstream-filters"): ActRequest(
+        {"action": "save", "exclude": "numpy <2"}, by="olga", lower="mia", prepare=upstream
+    ),
     ("retention.add", "channel-retention"): ActRequest(
         {"action": "save", "title": "old", "keep_versions": "3"}, by="mia", lower="cora"
     ),

@@ -169,7 +169,10 @@ OF_CHANNELS = (
         Action.UPSTREAM_CHANGE,
         Permission.OWN,
         Notice("The upstream of {channel} was changed"),
-        (ActRoute("channel-upstream", "action", ("save",)),),
+        (
+            ActRoute("channel-upstream", "action", ("save",)),
+            ActRoute("channel-upstream-filters", "action", ("save",)),
+        ),
     ),
     Act(
         Action.RETENTION_ADD,

@@ -1,14 +1,16 @@
 """Forms of upstream channels. The functions that they call check the values again."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django import forms
 
 from channels_app.channels.forms import ChannelForm
-from channels_app.ui.form_fields import AS_TYPED, Data
+from channels_app.ui.form_fields import AS_TYPED, Data, LinesField
 from hub.sizes import GIB
 from publishing.models import Upstream
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
+from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
 from publishing.upstreams.upstreams import CACHED_BYTES_MAX, CREDENTIAL_MAX_CHARACTERS, SUBDIRS
 
 LINES_MAX_CHARACTERS = 60_000
@@ -105,3 +107,40 @@ class NewUpstreamForm(ChannelForm, UpstreamFields):
         values = super().values()
         values.pop("max_cached_gib", None)
         return values
+
+
+class FilterForm(forms.Form):
+    """The filters of an upstream channel."""
+
+    include = LinesField(
+        label="Only these packages", help_text="One MatchSpec per line, such as numpy >=2 or acme-*. Empty: all."
+    )
+    exclude = LinesField(
+        label="Not these packages",
+        help_text="As above, also for a platform: *[subdir='win-64'] or qt-*[subdir=noarch].",
+    )
+    licenses = LinesField(
+        label="Only these licences",
+        help_text="One per line, such as MIT or BSD-*; * matches any text. Each of a package must match. Empty: all.",
+    )
+    excluded_licenses = LinesField(
+        label="Not these licences", help_text="One per line, such as *GPL*. License families count, too."
+    )
+    max_age_days = forms.IntegerField(
+        label="Days after which records are hidden",
+        required=False,
+        min_value=1,
+        max_value=MAX_AGE_DAYS_MAX,
+        help_text="Since the hub first saw them; looked at once a day. Empty: never.",
+    )
+
+    def __init__(self, saved: FilterTexts, data: Data = None) -> None:
+        values = asdict(saved)
+        super().__init__(data, initial={name: _lines(value) for name, value in values.items()})
+
+    def wanted(self) -> FilterTexts:
+        return FilterTexts(**self.cleaned_data)
+
+
+def _lines(value: Any) -> Any:
+    return value if value is None or isinstance(value, int) else "\n".join(value)

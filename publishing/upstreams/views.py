@@ -14,11 +14,12 @@ from channels_app.access.permissions import Permission, page_channel, permission
 from channels_app.authentication import actors
 from channels_app.ui.form_errors import shown_in
 from channels_app.ui.settings_page import page, sent
-from publishing.upstreams import queries, upstreams
-from publishing.upstreams.forms import NewUpstreamForm, UpstreamForm
+from publishing.upstreams import filtering, previews, queries, upstreams
+from publishing.upstreams.forms import FilterForm, NewUpstreamForm, UpstreamForm
 
 CREATED = "Channel {} created. Its upstream is being read; that takes minutes for a large one."
 SAVED = "The settings are saved. The index follows within a minute, or some minutes for a large channel."
+FILTERED = "The filters are saved. The index follows within a minute, or some minutes for a large channel."
 ASKED = "The upstream is polled now."
 
 
@@ -66,3 +67,23 @@ def one(request: HttpRequest, channel: str) -> HttpResponse:
         are_names_cut_off=len(names) > queries.NAMES_SHOWN,
         may_change=Permission.OWN in permissions(actor, shown),
     )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def filters(request: HttpRequest, channel: str) -> HttpResponse:
+    """Show the filters of an upstream, preview a change of them, and save it."""
+    actor = actors.actor(request)
+    posted = sent(request)
+    shown = page_channel(actor, channel, Permission.MANAGE if posted is None else Permission.OWN)
+    form = FilterForm(filtering.texts(upstreams.of(shown).filters), posted)
+    preview = None
+    if form.is_valid():
+        with shown_in(form):
+            if request.POST.get("action") == "save":
+                upstreams.change(actor=actor, channel=shown, filters=form.wanted())
+                messages.success(request, FILTERED)
+                return redirect("channel-upstream-filters", shown.name)
+            preview = previews.preview(shown, form.wanted())
+    may_change = Permission.OWN in permissions(actor, shown)
+    counts = queries.counts(shown)
+    return page(request, shown, "upstream-filters", form=form, preview=preview, counts=counts, may_change=may_change)

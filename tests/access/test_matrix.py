@@ -110,6 +110,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("PUT", "rest:channel-virtual"): {"members": []},
     ("POST", "rest:upstreams"): {"name": "new-channel", "url": "https://example.org/forge"},
     ("PUT", "rest:channel-upstream"): {"url": "https://example.org/forge"},
+    ("PUT", "rest:channel-upstream-filters"): {"exclude": ["numpy <2"]},
     ("PUT", "rest:channel-policies"): {
         "allow_overwrite": True,
         "allow_revision_3": True,

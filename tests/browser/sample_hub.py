@@ -239,7 +239,7 @@ error = 'The upstream answers 503 for https://conda.example.org/forge/noarch/rep
 Upstream.objects.create(
     channel=channel, url='https://conda.example.org/forge', subdirs=['noarch', 'linux-64'], cooldown_days=7,
     poll_minutes=1440, polled_at=now, succeeded_at=now - timedelta(hours=2), error=error,
-    exceptions=[['openssl', 'CVE-2026-1']], **failure,
+    exceptions=[['openssl', 'CVE-2026-1']], filters={'excluded_licenses': ['*GPL*']}, **failure,
 )
 index = SubdirIndex.objects.create(channel=channel, subdir='noarch')
 until = (now.timestamp() + 500_000) * 1000
@@ -361,6 +361,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "new-upstream": ("ada", "/channels/new/upstream"),
     "upstream": ("ada", "/channels/upstream-forge"),
     "upstream-settings": ("ada", "/channels/upstream-forge/settings/upstream"),
+    "upstream-filters": ("ada", "/channels/upstream-forge/settings/upstream/filters"),
     "hub-notices": ("ada", "/status/notices"),
     "hub-activity": ("ada", "/status/activity"),
     "hub-activity-empty": ("ada", "/status/activity?kind=teams&until=2000-01-01"),
