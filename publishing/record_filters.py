@@ -16,13 +16,16 @@ from publishing.archive.specs import NotAlikeError, check
 
 SPECS_MAX = 500
 SPEC_MAX_CHARACTERS = 200
-# Specs that say more than a name with wildcards are compared with many records: each takes 0.2 s for 400,000 of them.
-BROAD_SPECS_MAX = 50
+# Specs that say more than a name with wildcards are compared with many records. So many characters of them together
+# take about 10 s for 400,000 records.
+BROAD_MAX_CHARACTERS = 1000
 LICENSES_MAX, LICENSE_MAX_CHARACTERS = 200, 64
+# Longer licences of records are compared with no glob.
+LICENSE_TEXT_MAX_CHARACTERS = 1000
 NAME = re.compile(r"[A-Za-z0-9_.*?-]+")
 # rattler does not compare these with a record.
 UNKNOWN_KEYS = re.compile(r"[\[,] *(?:channel|when|extras|flags)=")
-LICENSE = re.compile(r"[ -~]+")
+LICENSE = re.compile(r"[!-~][ -~]*")
 # Between the licences of one text, whose blanks are single.
 JOINTS = re.compile(r" and | or |[(),;/|&]", re.IGNORECASE)
 INT64 = 2**63
@@ -80,22 +83,25 @@ def _bad(text: str, reason: str) -> BadSpecError:
 class Specs:
     """Specs, of which a record matches at least one. `broad`: those with wildcards that say more than the name."""
 
-    names: Sequence[str]
+    names: tuple[str, ...]
     exact: Mapping[str, Sequence[Spec]]
     broad: Sequence[Spec]
 
     @staticmethod
     def of(texts: Iterable[str]) -> "Specs":
         """Return the specs. Raise BadSpecError."""
-        specs = [Spec.of(text) for text in texts]
+        specs = {text: Spec.of(text) for text in texts}
         exact: dict[str, list[Spec]] = {}
-        for spec in specs:
+        for spec in specs.values():
             if spec.rest and spec.is_exact:
                 exact.setdefault(spec.name, []).append(spec)
-        broad = [spec for spec in specs if spec.rest and not spec.is_exact]
-        if len(broad) > BROAD_SPECS_MAX:
-            raise BadSpecError(f"Found {len(broad)} specs like 'acme-* >=2'; expected at most {BROAD_SPECS_MAX}.")
-        return Specs([spec.name for spec in specs if not spec.rest], exact, broad)
+        broad = {text: spec for text, spec in specs.items() if spec.rest and not spec.is_exact}
+        if (characters := sum(map(len, broad))) > BROAD_MAX_CHARACTERS:
+            raise BadSpecError(
+                f"Found {characters:,} characters of specs like 'acme-* >=2' together; expected at most "
+                f"{BROAD_MAX_CHARACTERS:,}."
+            )
+        return Specs(tuple(spec.name for spec in specs.values() if not spec.rest), exact, list(broad.values()))
 
     def __bool__(self) -> bool:
         return bool(self.names or self.exact or self.broad)
@@ -113,8 +119,8 @@ class Filters:
 
     include: Specs
     exclude: Specs
-    licenses: Sequence[str] = ()
-    excluded_licenses: Sequence[str] = ()
+    licenses: tuple[str, ...] = ()
+    excluded_licenses: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -129,7 +135,7 @@ class Filters:
     def exact_names(self) -> list[str] | None:
         """Return the only names that can match, sorted, or None if there may be others."""
         names = {*self.include.names, *self.include.exact}
-        is_open = not names or self.include.broad or name_globs.with_wildcards(list(self.include.names))
+        is_open = not names or self.include.broad or name_globs.with_wildcards(self.include.names)
         return None if is_open else sorted(names)
 
     def reason(self, name: str, subdir: str, record: Record) -> str:
@@ -140,17 +146,10 @@ class Filters:
             return NOT_INCLUDED
         if lazy.matches(exclude):
             return EXCLUDED
-        return self._reason_of_license(record) if self.licenses or self.excluded_licenses else ""
-
-    def _reason_of_license(self, record: Record) -> str:
+        if not self.licenses and not self.excluded_licenses:
+            return ""
         text, family = _text(record.get("license")), _text(record.get("license_family"))
-        parts = list(filter(None, map(str.strip, JOINTS.split(text))))
-        if any(name_globs.matches(each, self.excluded_licenses) for each in (text, family, *parts) if each):
-            return EXCLUDED_LICENSE
-        is_listed = name_globs.matches(text or family, self.licenses) or (
-            parts and all(name_globs.matches(part, self.licenses) for part in parts)
-        )
-        return NOT_INCLUDED_LICENSE if self.licenses and not is_listed else ""
+        return NOT_INCLUDED_LICENSE if text is None or family is None else _reason_of_license(self, text, family)
 
 
 @lru_cache(maxsize=16)
@@ -160,7 +159,19 @@ def _filters(include: tuple[str, ...], exclude: tuple[str, ...], *licenses: tupl
     return Filters(Specs.of(include), Specs.of(exclude), *map(_globs, licenses))
 
 
-def _globs(texts: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=1024)
+def _reason_of_license(filters: Filters, text: str, family: str) -> str:
+    """Compare the licence as a whole and each that it names. The family decides alone only if there is no licence."""
+    parts = list(filter(None, map(str.strip, JOINTS.split(text))))
+    if any(name_globs.matches(each, filters.excluded_licenses) for each in (text, family, *parts) if each):
+        return EXCLUDED_LICENSE
+    is_listed = name_globs.matches(text or family, filters.licenses) or (
+        parts and all(name_globs.matches(part, filters.licenses) for part in parts)
+    )
+    return NOT_INCLUDED_LICENSE if filters.licenses and not is_listed else ""
+
+
+def _globs(texts: Sequence[str]) -> tuple[str, ...]:
     if len(texts) > LICENSES_MAX:
         raise BadSpecError(f"Found {len(texts)} licences; expected at most {LICENSES_MAX}.")
     for text in texts:
@@ -169,7 +180,7 @@ def _globs(texts: Sequence[str]) -> list[str]:
                 f"Found the licence '{text[:LICENSE_MAX_CHARACTERS]}'; expected one like MIT or *GPL*, of at most "
                 f"{LICENSE_MAX_CHARACTERS} ASCII characters."
             )
-    return [_text(text) for text in texts]
+    return tuple(text.lower() for text in texts)
 
 
 @lru_cache(maxsize=16)
@@ -178,9 +189,11 @@ def _specs_of(filters: Filters, name: str) -> tuple[list[Spec] | None, list[Spec
     return filters.include.of_name(name) if filters.include else None, filters.exclude.of_name(name)
 
 
-def _text(value: object) -> str:
-    """Return a licence in the form that is compared: in lower case, with single blanks."""
-    return " ".join(value.lower().split()) if isinstance(value, str) else ""
+def _text(value: object) -> str | None:
+    """Return a licence in lower case with single blanks, or None if it is too long."""
+    if not isinstance(value, str):
+        return ""
+    return " ".join(value.lower().split()) if len(value) <= LICENSE_TEXT_MAX_CHARACTERS else None
 
 
 @dataclass(slots=True)

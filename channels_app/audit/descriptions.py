@@ -204,6 +204,8 @@ OF_THE_HUB = {
     *(Action.LABEL_EXPIRE, Action.RETENTION_RUN, Action.WEBHOOK_SWITCH_OFF),
 }
 
+# Filters of an event's detail have so many texts at most.
+LISTED = 20
 # Keys of an event's detail that hold pairs of name and value.
 PAIRS = ("fields", "pins")
 
@@ -223,6 +225,11 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "exceptions": ("Names without a cooldown", lambda value: ", ".join(map(" ".join, value)) or "none"),
     "poll_minutes": ("Minutes between polls", str),
     "max_cached_bytes": ("Size of the cache", human_size),
+    "include": ("Only packages", lambda value: _listed(value)),
+    "exclude": ("Not packages", lambda value: _listed(value)),
+    "licenses": ("Only licences", lambda value: _listed(value)),
+    "excluded_licenses": ("Not licences", lambda value: _listed(value)),
+    "max_age_days": ("Days until records are hidden", lambda value: str(value or "none")),
 }
 
 
@@ -256,6 +263,12 @@ def _filled(text: str, detail: dict[str, Any]) -> str:
     for name in ("role", "from", "to"):
         text = text.replace(f"{{{name}}}", _role(detail.get(name)))
     return text.replace("{user}", str(detail.get("user", "")))
+
+
+def _listed(texts: list[str] | None) -> str:
+    """Return the first texts of a list that may have hundreds."""
+    found = texts or ["none"]
+    return ", ".join(found[:LISTED]) + (f" and {len(found) - LISTED} more" if len(found) > LISTED else "")
 
 
 def _quota(quota_bytes: int | None) -> str:

@@ -66,15 +66,6 @@ class ChangedUpstream(UpstreamSettings):
     credential: Credential | None = Field(None, description="A token or USER:PASSWORD; empty: remove it.")
 
 
-class NewUpstream(UpstreamSettings):
-    """A new channel with its upstream."""
-
-    name: str = Field(max_length=200)
-    description: str = Field("", max_length=500)
-    is_private: bool = True
-    credential: Credential = Field("", description="A token or USER:PASSWORD.")
-
-
 class FilterFields(Body):
     """The filters of an upstream channel. Records that don't pass them are hidden from all clients."""
 
@@ -88,6 +79,19 @@ class FilterFields(Body):
 
     def texts(self) -> FilterTexts:
         return FilterTexts(**self.model_dump(include=set(FilterFields.model_fields)))
+
+
+class NewUpstream(UpstreamSettings):
+    """A new channel with its upstream."""
+
+    name: str = Field(max_length=200)
+    description: str = Field("", max_length=500)
+    is_private: bool = True
+    credential: Credential = Field("", description="A token or USER:PASSWORD.")
+    filters: FilterFields = FilterFields()
+
+    def values(self) -> dict[str, Any]:
+        return super().values() | {"filters": self.filters.texts()}
 
 
 class WantedFilters(FilterFields):

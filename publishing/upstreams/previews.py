@@ -95,7 +95,7 @@ def preview(channel: Channel, wanted: FilterTexts) -> Preview:
 def _rows(index: SubdirIndex) -> Iterator[UpstreamName]:
     """Yield the rows with records, sorted by name, a few at a time."""
     last = ""
-    rows = index.upstream_names.filter(record_count__gt=0).only("name", "records", "first_seen", "hidden")
+    rows = index.upstream_names.filter(record_count__gt=0).only("index", "name", "records", "first_seen", "hidden")
     while some := list(rows.filter(name__gt=last).order_by("name")[:NAMES_AT_ONCE]):
         yield from some
         last = some[-1].name

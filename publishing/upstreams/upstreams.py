@@ -54,7 +54,8 @@ def create(
     )
     encrypted = credentials.encrypt(checked.pop("credential"))
     Upstream.objects.create(channel=channel, encrypted_credential=encrypted, **{"subdirs": SUBDIRS} | checked)
-    detail = {key: {"to": checked[key]} for key in OF_RULES if checked.get(key)}
+    detail = {key: {"to": checked[key]} for key in ("cooldown_days", "exceptions") if checked.get(key)}
+    detail |= filtering.difference({}, checked.get("filters", {}))
     log.record(Action.UPSTREAM_ADD, by=actor, channel=channel, target=name, detail={"url": checked["url"]} | detail)
     _poll_soon(channel)
     return channel

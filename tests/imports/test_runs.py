@@ -82,6 +82,7 @@ def test_import_from_each_form_of_index_finds_the_same_files(
         ({"include": ["*"], "exclude": ["* 1.0 0"]}, LIBS[1:]),
         ({"subdirs": ["linux-64"]}, ALL[:1]),
         ({"include": ["lib[version='>=1,<1.1']"]}, LIBS[:1]),
+        ({"exclude": ["*[subdir=noarch]"]}, ALL[:1]),
         ({"include": ["none"]}, []),
     ],
 )
