@@ -88,10 +88,10 @@ class NewUpstream(UpstreamSettings):
     description: str = Field("", max_length=500)
     is_private: bool = True
     credential: Credential = Field("", description="A token or USER:PASSWORD.")
-    filters: FilterFields = FilterFields()
+    filters: FilterFields | None = None
 
     def values(self) -> dict[str, Any]:
-        return super().values() | {"filters": self.filters.texts()}
+        return super().values() | ({"filters": self.filters.texts()} if self.filters else {})
 
 
 class WantedFilters(FilterFields):

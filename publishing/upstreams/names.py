@@ -1,7 +1,7 @@
 """Package names of an upstream: their records are stored, checked as clients read them, and judged by the rules."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -97,7 +97,7 @@ def judge_again(
         _judge(row, found[row.name], rules, now)
         if row.hidden.keys() != before.keys():
             stale.append(row.name)
-    UpstreamName.objects.bulk_update(rows, JUDGED)
+    _save_judged(rows)
     _show_or_hide_cached(upstream, index, found, rows)
     marks.mark_stale(upstream.channel, index.subdir, stale)
 
@@ -109,6 +109,16 @@ def _judge(row: UpstreamName, found: NameRecords, rules: Rules, now: datetime) -
     row.held_count = reasons[judging.CHANGED] + len(found.left_out)
     due_ms = judging.due_ms(found.records, row.first_seen, row.hidden, rules)
     row.due_at = datetime.fromtimestamp(due_ms / 1000, UTC) if due_ms else None
+
+
+def _save_judged(rows: Sequence[UpstreamName]) -> None:
+    """Save the columns JUDGED, of rows that are alike by one query: bulk_update() takes ten times as long."""
+    alike = defaultdict[str, list[UpstreamName]](list)
+    for row in rows:
+        alike[repr([getattr(row, column) for column in JUDGED])].append(row)
+    for group in alike.values():
+        values = {column: getattr(group[0], column) for column in JUDGED}
+        UpstreamName.objects.filter(pk__in=[row.pk for row in group]).update(**values)
 
 
 def _show_or_hide_cached(
