@@ -113,6 +113,7 @@ class FilteredSubdir(Schema):
 
     subdir: str
     names: int = Field(description="That keep a record.")
+    names_going: int = Field(description="That would lose the last record that passes.")
     records: int = Field(description="That pass the filters.")
     hidden: int = Field(description="That don't pass.")
     going: int = Field(description="Those of `hidden` that pass the saved filters.")
@@ -120,15 +121,16 @@ class FilteredSubdir(Schema):
 
 
 class FilterPreview(Schema):
-    """The records that filters would leave. `names`: over all subdirs."""
+    """The records that filters would leave. A name of several subdirs counts once."""
 
     names: int
+    names_going: int
     records: int
     hidden: int
     going: int
     coming: int
     subdirs: list[FilteredSubdir]
-    examples: list[FilteredRecord] = Field(description=f"The first {previews.EXAMPLES} that would go.")
+    examples: list[FilteredRecord] = Field(description=f"Some that would go, {previews.EXAMPLES} of each subdir.")
 
     @staticmethod
     def of(found: previews.Preview) -> "FilterPreview":

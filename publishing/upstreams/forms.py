@@ -121,7 +121,7 @@ class FilterForm(forms.Form):
     )
     licenses = LinesField(
         label="Only these licences",
-        help_text="One per line, such as MIT or BSD-*; * matches any text. Each of a package must match. Empty: all.",
+        help_text="One per line, such as MIT or BSD-*; * matches any text. Each of a record must match. Empty: all.",
     )
     excluded_licenses = LinesField(
         label="Not these licences", help_text="One per line, such as *GPL*. License families count, too."

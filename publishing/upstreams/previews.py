@@ -14,7 +14,8 @@ from publishing.upstreams import judging, names, upstreams
 from publishing.upstreams.filtering import FilterTexts
 from publishing.upstreams.judging import Rules
 
-EXAMPLES = 20
+# Of each subdir, one of a name.
+EXAMPLES = 5
 NAMES_AT_ONCE = 200
 # A preview reads all records of a channel, so one of the threads of a process does it.
 PREVIEWS = BoundedSemaphore(1)
@@ -30,10 +31,14 @@ class Example:
 
 
 @dataclass(slots=True)
-class SubdirCounts:
-    """The records of a subdir. `names` and `records` stay; `going` are among `hidden`, `coming` among `records`."""
+class Counts:
+    """Records and names. `names` and `records` stay; `going` are among `hidden`, `coming` among `records`.
+
+    `names_going` would lose the last record that passes.
+    """
 
     names: int = 0
+    names_going: int = 0
     records: int = 0
     hidden: int = 0
     going: int = 0
@@ -42,36 +47,46 @@ class SubdirCounts:
 
 @dataclass(slots=True)
 class Preview:
-    """The records that filters would leave, with those that a cooldown hides. `names`: over all subdirs."""
+    """The records that filters would leave, with those that a cooldown hides."""
 
-    subdirs: dict[str, SubdirCounts] = field(default_factory=dict)
+    subdirs: dict[str, Counts] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
-    names: int = 0
+    _passing: set[str] = field(default_factory=set)
+    _staying: set[str] = field(default_factory=set)
 
     @property
-    def total(self) -> SubdirCounts:
-        """Return the sums over the subdirs."""
+    def total(self) -> Counts:
+        """Return the sums over the subdirs. A name of several subdirs counts once."""
         counted = self.subdirs.values()
         sums = {name: sum(getattr(each, name) for each in counted) for name in ("records", "hidden", "going", "coming")}
-        return SubdirCounts(self.names, **sums)
+        return Counts(len(self._staying), len(self._passing - self._staying), **sums)
 
-    def add(self, row: UpstreamName, rules: Rules, now: int) -> bool:
-        """Count the records of a name, and return whether one stays."""
-        counts = self.subdirs.setdefault(rules.subdir, SubdirCounts())
-        kept = 0
+    def add(self, row: UpstreamName, rules: Rules, now: int) -> None:
+        """Count the records of a name."""
+        counts = self.subdirs.setdefault(rules.subdir, Counts())
+        going, staying, passing = list[Example](), 0, 0
         for file_name, record in upstream_records.unpack(row.records).records.items():
-            was_filtered = row.hidden.get(file_name, [""])[0] == judging.FILTERED
+            passes = row.hidden.get(file_name, [""])[0] != judging.FILTERED
             reason = rules.filtered(row.name, record, row.first_seen[file_name][1], now)
-            kept += not reason
+            passing += passes
+            staying += not reason
             counts.hidden += bool(reason)
-            counts.coming += was_filtered and not reason
-            if reason and not was_filtered:
-                counts.going += 1
-                if len(self.examples) < EXAMPLES:
-                    self.examples.append(Example(rules.subdir, file_name, reason))
-        counts.records += kept
-        counts.names += bool(kept)
-        return bool(kept)
+            counts.coming += not passes and not reason
+            if passes and reason:
+                going.append(Example(rules.subdir, file_name, reason))
+        counts.records += staying
+        counts.going += len(going)
+        counts.names += bool(staying)
+        counts.names_going += bool(passing and not staying)
+        self._note(row.name, rules.subdir, going, is_passing=bool(passing), is_staying=bool(staying))
+
+    def _note(self, name: str, subdir: str, going: list[Example], *, is_passing: bool, is_staying: bool) -> None:
+        if is_passing:
+            self._passing.add(name)
+        if is_staying:
+            self._staying.add(name)
+        if going and sum(each.subdir == subdir for each in self.examples) < EXAMPLES:
+            self.examples.append(going[0])
 
 
 def preview(channel: Channel, wanted: FilterTexts) -> Preview:
@@ -81,14 +96,14 @@ def preview(channel: Channel, wanted: FilterTexts) -> Preview:
     """
     upstream = upstreams.of(channel)
     upstream.filters = upstreams.checked_filters(wanted)
-    found, kept, now = Preview(), set[str](), int(timezone.now().timestamp() * 1000)
+    found, now = Preview(), int(timezone.now().timestamp() * 1000)
     with slot_of(PREVIEWS, "previews"):
         for index in (
             SubdirIndex.objects.filter(channel=channel).exclude(subdir=builds.WHOLE_CHANNEL).order_by("subdir")
         ):
             rules = names.rules_of(upstream, None, index.subdir)
-            kept.update(row.name for row in _rows(index) if found.add(row, rules, now))
-    found.names = len(kept)
+            for row in _rows(index):
+                found.add(row, rules, now)
     return found
 
 
