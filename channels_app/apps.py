@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.checks import Error, register
 from django.db.models.signals import post_migrate
 
+from hub.starting import SETTINGS
+
 
 class ChannelsConfig(AppConfig):
     name = "channels_app"
@@ -22,7 +24,7 @@ class ChannelsConfig(AppConfig):
         post_migrate.connect(add_known_clients, sender=self)
 
 
-@register
+@register(SETTINGS)
 def check_oidc_key(**_: Any) -> list[Error]:
     try:
         key = load_pem_private_key(settings.IDP_OIDC_PRIVATE_KEY.encode(), password=None)

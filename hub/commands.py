@@ -9,6 +9,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from hub.errors import HubError
 from hub.full_disk import is_disk_full
 from hub.plain_text import escaped
+from hub.starting import SETTINGS
 from hub.storage import StoreError
 
 
@@ -21,6 +22,8 @@ class PlainOutput(base.OutputWrapper):
 
 class Command(base.BaseCommand):
     """The base of every command. The output can contain names of files and people, so it is escaped."""
+
+    requires_system_checks = (SETTINGS,)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         # Set here, because Django would replace them with its own wrapper if the caller passes streams.

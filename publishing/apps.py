@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import Error, register
 from django.db.models.signals import post_migrate
 
+from hub.starting import SETTINGS
 from publishing.archive.reader import Limits
 from publishing.id_tokens.providers import PROVIDERS
 
@@ -37,7 +38,7 @@ def encrypt_upstream_credentials(**_: Any) -> None:
     credentials.encrypt_all()
 
 
-@register
+@register(SETTINGS)
 def check_package_limits(**_: Any) -> list[Error]:
     known = [field.name for field in fields(Limits) if field.name != "compressed_bytes"]
     unknown = sorted(set(settings.HUB_PACKAGE_LIMITS) - set(known))
@@ -48,7 +49,7 @@ def check_package_limits(**_: Any) -> list[Error]:
     ]
 
 
-@register
+@register(SETTINGS)
 def check_trust_root(**_: Any) -> list[Error]:
     if not settings.HUB_TRUST_ROOT:
         return []

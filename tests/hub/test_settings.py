@@ -16,10 +16,10 @@ OIDC = {
 }
 
 
-def check(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def check(tmp_path: Path, *, command: str = "check", **environment: str) -> subprocess.CompletedProcess[str]:
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "AWS_", "DATABASE_"))}
     return subprocess.run(
-        [sys.executable, "manage.py", "check"],
+        [sys.executable, "manage.py", command],
         cwd=ROOT,
         env=keep | {"HUB_DATA_DIR": str(tmp_path / "data")} | environment,
         capture_output=True,
@@ -49,6 +49,17 @@ def test_key_of_identity_tokens_is_checked(tmp_path: Path) -> None:
         "(hub.E004) HUB_OIDC_PRIVATE_KEY is not a readable private key; expected an RSA key in PEM format"
         in found.stderr
     )
+
+
+def test_commands_of_the_hub_check_the_settings(tmp_path: Path) -> None:
+    assert "(hub.E001)" in check(tmp_path, command="settings", HUB_PACKAGE_LIMITS="nonsense=1").stderr
+
+
+def test_commands_of_the_hub_start_without_its_pages(tmp_path: Path) -> None:
+    found = check(tmp_path, command="settings", PYTHONPROFILEIMPORTTIME="1")
+    assert found.returncode == 0
+    assert "hub.commands" in found.stderr
+    assert "hub.urls" not in found.stderr
 
 
 @pytest.mark.parametrize(
