@@ -54,7 +54,7 @@ class File(NamedTuple):
     may_be_gone: bool = False  # true for old shards and sidecars; any other missing file is an error of the store
     artifact_id: int | None = None
     artifact_bytes: int | None = None  # size of an artifact, which may be redirected and requested by range
-    fetch: Fetch | None = None  # puts an artifact into the store that is not there yet
+    fetch: Fetch | None = None  # puts the file into the store if it is not there yet
 
 
 def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpResponseBase:
@@ -85,9 +85,9 @@ def answer(request: HttpRequest, file: File, *, is_private: bool) -> HttpRespons
 def _coming(request: HttpRequest, file: File, fetch: Fetch) -> HttpResponseBase | None:
     """Return the answer about a file that is not yet in the store, or None once it is there. HEAD does not fetch it."""
     headers = {"Content-Length": str(file.artifact_bytes), "Accept-Ranges": "bytes"}
-    if request.method == "HEAD":
+    if request.method == "HEAD" and file.artifact_bytes is not None:
         return HttpResponse(content_type=file.content_type, headers=headers)
-    chunks = fetch(may_follow="Range" not in request.headers)
+    chunks = fetch(may_follow=file.artifact_bytes is not None and "Range" not in request.headers)
     return StreamingHttpResponse(chunks, content_type=file.content_type, headers=headers) if chunks else None
 
 

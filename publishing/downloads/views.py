@@ -26,7 +26,7 @@ from publishing.downloads.delivery import CHECK_EACH_TIME, NEVER_CHANGES, File
 from publishing.downloads.lookup import ChannelLookup, StaleDecision
 from publishing.index import empty_files, repodata, shards
 from publishing.models import SubdirIndex
-from publishing.upstreams import cache
+from publishing.upstreams import cache, wanted
 
 # SQL, because it runs at every request: the ORM would take ten times as long to build the query and the model.
 PUBLISHED = """SELECT id, sha256, size_bytes, attestations_sha256, indexed_timestamp, removal FROM channels_app_artifact
@@ -189,6 +189,8 @@ def _no_such_label(lookup: ChannelLookup, label: str) -> HubError:
 
 def _sidecar(lookup: ChannelLookup, label: str, subdir: str, name: str, sha256: str | None) -> File:
     """Return the attestations sidecar of a file (CEP 50): the state with `sha256`, or the current one."""
+    if lookup.channel.kind == ChannelKind.UPSTREAM:
+        return _upstream_sidecar(lookup, label, subdir, name, sha256)
     published = _published(lookup, label, subdir, name)
     if not published.attestations_sha256:
         raise not_found("no_attestation", f"'{subdir}/{name}' has no attestation.")
@@ -217,7 +219,7 @@ def _artifact(lookup: ChannelLookup, label: str, subdir: str, name: str) -> File
 
 
 def _upstream_file(lookup: ChannelLookup, label: str, subdir: str, name: str) -> File:
-    """Return a package of an upstream, which is fetched at its first request."""
+    """Return a file of an upstream, which is fetched at its first request."""
     _check_label(lookup, label)
     if row := lookup.row(CACHED, lookup.channel.pk, subdir, name):
         file_id, sha256, size_bytes = row
@@ -225,11 +227,19 @@ def _upstream_file(lookup: ChannelLookup, label: str, subdir: str, name: str) ->
         metrics.UPSTREAM_REQUESTS.labels("hit").inc()
         fetch = None
     else:
-        record = cache.listed(lookup.channel, subdir, name)
-        sha256, size_bytes = record["sha256"], record["size"]
-        fetch = partial(cache.fetch, lookup.channel, subdir, name, record)
+        found = wanted.of(lookup.channel, subdir, name)
+        sha256, size_bytes = found.sha256, found.size_bytes
+        fetch = partial(cache.fetch, found)
     key = f"{lookup.channel.name}/{subdir}/{name}"
     return File(etag=sha256, caching=CHECK_EACH_TIME, key=key, artifact_bytes=size_bytes, fetch=fetch)
+
+
+def _upstream_sidecar(lookup: ChannelLookup, label: str, subdir: str, name: str, sha256: str | None) -> File:
+    _check_label(lookup, label)
+    found = wanted.of(lookup.channel, subdir, f"{name}.sigs.{sha256}" if sha256 else f"{name}.sigs")
+    file = _upstream_file(lookup, label, subdir, found.file_name)
+    caching = NEVER_CHANGES if sha256 else CHECK_EACH_TIME
+    return file._replace(caching=caching, content_type="application/json", artifact_bytes=None, may_be_gone=True)
 
 
 def _published(lookup: ChannelLookup, label: str, subdir: str, name: str) -> PublishedFile:

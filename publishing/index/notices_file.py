@@ -6,15 +6,17 @@ import orjson
 from django.db.models import Q
 
 from channels_app.models import Channel
-from publishing.models import ChannelNotice
+from publishing.models import ChannelNotice, Upstream
 
 
 def content(channel: Channel) -> bytes:
-    """Return notices.json, of a virtual channel with its members' notices. Expired ones stay until they are deleted."""
+    """Return notices.json, with the notices of members and upstreams. Expired ones stay until they are deleted."""
     members = channel.virtual_members.filter(member__deleted_at=None).values("member")
     is_listed = Q(channel=channel) | Q(channel__in=members) | Q(channel=None, for_clients=True)
     listed = ChannelNotice.objects.filter(is_listed).order_by("created_at", "pk")
-    return orjson.dumps({"notices": [_entry(notice) for notice in listed]})
+    upstreams = Upstream.objects.filter(Q(channel=channel) | Q(channel__in=members), notices__isnull=False)
+    of_upstreams = [entry for each in upstreams.order_by("pk") for entry in each.notices or []]
+    return orjson.dumps({"notices": [*map(_entry, listed), *of_upstreams]})
 
 
 def _entry(notice: ChannelNotice) -> dict[str, Any]:

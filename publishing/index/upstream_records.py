@@ -1,5 +1,6 @@
 """Fragments and shards of an upstream's names, made from the stored records (`UpstreamName`) instead of artifacts."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ STORED_LEVEL = 3
 SECTIONS = ("packages", "packages.conda")
 # The upstream's own value of indexed_timestamp is kept under this key.
 UPSTREAM_TIMESTAMP = "upstream_indexed_timestamp"
+
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 Record = dict[str, Any]
 
@@ -59,7 +62,14 @@ class UpstreamRow:
             record["sha256"],
             record["size"],
             indexed_timestamp,
+            attestations_sha256=attestations_sha256(record),
         )
+
+
+def attestations_sha256(record: Record) -> str:
+    """Return the SHA-256 of the record's sidecar (CEP 50), or an empty string."""
+    stated = record.get("attestations_sha256")
+    return stated if isinstance(stated, str) and SHA256.match(stated) else ""
 
 
 def pack(found: NameRecords) -> bytes:
@@ -69,6 +79,20 @@ def pack(found: NameRecords) -> bytes:
 
 def unpack(stored: bytes | memoryview) -> NameRecords:
     return NameRecords(*msgpack.unpackb(zstandard.decompress(bytes(stored))))
+
+
+def pack_run_exports(stated: Mapping[str, Any]) -> bytes:
+    """Return the bytes of the column `run_exports`. `stated`: file name → run exports."""
+    return zstandard.compress(msgpack.packb(stated), STORED_LEVEL)
+
+
+def _with_run_exports(row: UpstreamName, found: Mapping[str, Record]) -> dict[str, Record]:
+    """Return the records, with run exports that only the upstream's run_exports.json states."""
+    beside = msgpack.unpackb(zstandard.decompress(bytes(row.run_exports))) if row.run_exports else {}
+    return {
+        file_name: {"run_exports": beside[file_name]} | record if file_name in beside else record
+        for file_name, record in found.items()
+    }
 
 
 def entry(row: UpstreamRow) -> ArtifactEntry:
@@ -86,7 +110,7 @@ def make(index: SubdirIndex, names: Sequence[str], spool: Spool) -> None:
 
 def listed(subdir: str, row: UpstreamName) -> Iterator[UpstreamRow]:
     """Yield the listed records of a name, in the order of a shard."""
-    found = unpack(row.records).records
+    found = _with_run_exports(row, unpack(row.records).records)
     shown = (file_name for file_name in found if file_name not in row.hidden)
     for file_name in sorted(shown, key=lambda file_name: (file_name.endswith(".conda"), file_name)):
         yield UpstreamRow.of(subdir, file_name, found[file_name], row.first_seen[file_name][1])

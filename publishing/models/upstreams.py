@@ -39,6 +39,8 @@ class Upstream(models.Model):
     failing_since = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=40, blank=True)
     error = models.CharField(max_length=1000, blank=True, help_text="The error of the last poll, as a sentence.")
+    notices = models.JSONField(null=True, help_text="Its notices (CEP 6) as the channel lists them.")
+    notices_etag = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     def __str__(self) -> str:
         return f"{self.channel} from {self.url}"
@@ -59,6 +61,7 @@ class UpstreamSubdir(models.Model):
     first_sync_at = models.DateTimeField(help_text="When the first poll began.")
     is_synced = models.BooleanField(default=False, help_text="The first poll has ended.")
     synced_at = models.DateTimeField(null=True, help_text="When the index last changed.")
+    run_exports_etag = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["upstream", "subdir"], name="one_state_an_upstream_subdir")]
@@ -77,6 +80,9 @@ class UpstreamName(models.Model):
     name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
     upstream_hash = models.CharField(max_length=64, blank=True, help_text="Of its records; empty: it has none.")
     records = models.BinaryField(help_text="zstd of msgpack: file name → record.")
+    run_exports = models.BinaryField(
+        null=True, help_text="zstd of msgpack: file name → run exports, of records that state none."
+    )
     first_seen = models.JSONField(default=dict, help_text="File name → [SHA-256, ms]; never forgotten.")
     hidden = models.JSONField(default=dict, help_text="File name → [reason, text]: records that are not listed.")
     record_count = models.PositiveIntegerField(default=0, help_text="Also counts hidden records.")
@@ -106,11 +112,11 @@ class UpstreamName(models.Model):
 
 
 class CachedFile(models.Model):
-    """A package of an upstream that lies in the store, at its plain path."""
+    """A package of an upstream, or the sidecar of one, that lies in the store at its plain path."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="cached_files")
     subdir = models.CharField(max_length=identifiers.SUBDIR_MAX_CHARACTERS)
-    file_name = models.CharField(max_length=identifiers.FILE_NAME_MAX_CHARACTERS)
+    file_name = models.CharField(max_length=identifiers.FILE_NAME_MAX_CHARACTERS + len(".sigs.") + 64)
     name = models.CharField(max_length=identifiers.NAME_MAX_CHARACTERS)
     sha256 = models.CharField(max_length=64)
     size_bytes = models.PositiveBigIntegerField()

@@ -71,9 +71,14 @@ class Export:
         """Bring a package with its attestations. Return False if it is lost or wrong."""
         if not self._bring(path, path, record["sha256"]):
             return False
-        if sidecar := record.get("attestations_sha256"):
+        sidecar = record.get("attestations_sha256")
+        if sidecar and self._has_sidecar(f"{path}.sigs.{sidecar}"):
             self._bring(f"{path}.sigs.{sidecar}", f"{path}.sigs", sidecar)
         return True
+
+    def _has_sidecar(self, path: str) -> bool:
+        """Tell whether the hub should have the sidecar: that of an upstream's package only if a client asked for it."""
+        return self.channel.kind != ChannelKind.UPSTREAM or store().stat(f"{self.channel}/{path}") is not None
 
     def _bring(self, source: str, path: str, sha256: str) -> bool:
         """Copy the channel's file at `source` to `path`, unless the target has it. Return False if it is not there."""

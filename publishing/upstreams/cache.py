@@ -1,4 +1,4 @@
-"""Packages of an upstream: fetched at the first request, once over all processes, verified, and kept up to a limit."""
+"""Packages and sidecars of an upstream: fetched once, over all processes, verified, and kept up to a limit."""
 
 import hashlib
 import logging
@@ -7,12 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
@@ -29,15 +30,12 @@ from hub.observability import metrics
 from hub.plain_text import one_line
 from hub.sizes import human_size
 from hub.storage import store
-from publishing.archive import identity
-from publishing.archive.errors import BadPackage
-from publishing.index import upstream_records
-from publishing.index.upstream_records import Record
-from publishing.models import CachedFile, Upstream, UpstreamName
-from publishing.upstreams import connections, errors, fetches, judging
+from publishing.models import CachedFile, Upstream
+from publishing.upstreams import connections, errors, fetches, wanted
 from publishing.upstreams.errors import UpstreamError
 from publishing.upstreams.fetches import Arriving, Fetch
 from publishing.upstreams.transport import Transport
+from publishing.upstreams.wanted import Wanted
 
 FETCH_TIMEOUT_S = 600.0
 # Requests of one process, and for one channel in it, that may fetch a package or wait for it. Others are told to try
@@ -49,6 +47,8 @@ MARKED_MAX = 10_000
 IN_USE = timedelta(minutes=15)
 # They may take this multiple of the limit, so that no reader fills the disk meanwhile.
 LIMIT_FACTOR = 2
+# Errors of a body, which another request for the same sidecar would only repeat.
+SAME_AGAIN = ("upstream_too_large", "upstream_unreadable")
 
 logger = logging.getLogger(__name__)
 
@@ -56,54 +56,65 @@ logger = logging.getLogger(__name__)
 _marked: dict[int, float] = {}
 # Channel → such requests now.
 _fetching = Counter[int]()
-# (channel, subdir, file name) → the fetch of this process.
-_running: dict[tuple[int, str, str], Fetch] = {}
+# Key in the store → the fetch of this process.
+_running: dict[str, Fetch] = {}
+# Key of a sidecar that the upstream lacks → until when it is not asked for again, and the error.
+_missing: dict[str, tuple[float, HubError]] = {}
 _counting = threading.Lock()
 
 
-def fetch(channel: Channel, subdir: str, file_name: str, record: Record, *, may_follow: bool) -> Arriving | None:
-    """Fetch the file of a record into the store, once over all processes, and return None.
+def fetch(wanted: Wanted, *, may_follow: bool) -> Arriving | None:
+    """Fetch the file into the store, once over all processes, and return None.
 
     If it takes long, the request that began the fetch gets the bytes as they come, if it may follow them.
     Raise HubError 502 or 503 if the upstream fails.
     """
     metrics.UPSTREAM_REQUESTS.labels("miss").inc()
-    own = Fetch(record["size"])
+    _refuse_missing(wanted.key)
+    own = Fetch(wanted.most_bytes)
     with ExitStack() as turn:
-        turn.enter_context(_turn(channel))
+        turn.enter_context(_turn(wanted.channel))
         with _counting:
-            running = _running.setdefault((channel.pk, subdir, file_name), own)
+            running = _running.setdefault(wanted.key, own)
         release_connection()
         if running is own:
             # The turn lasts as long as the fetch.
-            fetches.start(partial(_run, own, channel, subdir, file_name, record), turn.pop_all())
+            fetches.start(partial(_run, own, wanted), turn.pop_all())
             if may_follow and (chunks := own.followed(FETCH_TIMEOUT_S)):
                 return chunks
         if not running.wait(FETCH_TIMEOUT_S):
-            raise unavailable("upstream_slow", f"'{file_name}' is still being fetched. Try again in a moment.")
+            raise _still_fetched(wanted)
     return None
 
 
-def _run(fetch: Fetch, channel: Channel, subdir: str, file_name: str, record: Record) -> None:
+def _still_fetched(wanted: Wanted) -> HubError:
+    return unavailable("upstream_slow", f"'{wanted.file_name}' is still being fetched. Try again in a moment.")
+
+
+def _run(fetch: Fetch, wanted: Wanted) -> None:
     """Fetch the file unless another process has done so meanwhile, and tell the requests that wait."""
     error: Exception | None = None
-    place = {"channel": channel, "subdir": subdir, "file_name": file_name}
     try:
-        with wait_for_lock(_lock(channel, subdir, file_name), timeout_s=FETCH_TIMEOUT_S) as held:
+        with wait_for_lock(_lock(wanted.key), timeout_s=FETCH_TIMEOUT_S) as held:
             if not held:
-                raise unavailable("upstream_slow", f"'{file_name}' is still being fetched. Try again in a moment.")
-            if not CachedFile.objects.filter(**place, is_listed=True).exists():
-                _fetch(fetch, channel, subdir, file_name, record)
+                raise _still_fetched(wanted)
+            if not is_cached(wanted):
+                _fetch(fetch, wanted)
     except UpstreamError as failure:
-        error = _failure(channel, subdir, file_name, failure)
+        error = _failure(wanted, failure)
     except Exception as failure:
         if not isinstance(failure, HubError):
-            logger.exception("%s/%s/%s was not fetched", channel, subdir, file_name)
+            logger.exception("%s was not fetched", wanted.key)
         error = failure
     finally:
         with _counting:
-            del _running[channel.pk, subdir, file_name]
+            del _running[wanted.key]
         fetch.end(error)
+
+
+def is_cached(wanted: Wanted) -> bool:
+    place = {"channel": wanted.channel, "subdir": wanted.subdir, "file_name": wanted.file_name}
+    return CachedFile.objects.filter(**place, is_listed=True).exists()
 
 
 @contextmanager
@@ -139,16 +150,16 @@ def _evict(upstream: Upstream) -> None:
 
 def remove(file: CachedFile) -> bool:
     """Remove a file from the cache. Return False if it is being fetched."""
-    with try_lock(_lock(file.channel, file.subdir, file.file_name)) as held:
+    with try_lock(_lock(str(file))) as held:
         if held:
             file.delete()
-            store().delete(f"{file.channel.name}/{file.subdir}/{file.file_name}")
+            store().delete(str(file))
         return held
 
 
 def remove_unrecorded(channel: Channel, subdir: str, file_name: str) -> None:
     """Delete a file of the store that has no row, unless it is being fetched."""
-    with try_lock(_lock(channel, subdir, file_name)) as held:
+    with try_lock(_lock(f"{channel}/{subdir}/{file_name}")) as held:
         place = {"channel": channel, "subdir": subdir, "file_name": file_name}
         if held and not CachedFile.objects.filter(**place).exists():
             store().delete(f"{channel.name}/{subdir}/{file_name}")
@@ -165,54 +176,51 @@ def mark_used(file_id: int) -> None:
     CachedFile.objects.filter(pk=file_id).update(last_used_at=timezone.now())
 
 
-def listed(channel: Channel, subdir: str, file_name: str, *, is_locked: bool = False) -> Record:
-    """Return the record of the file. Raise HubError 404 if it is not listed."""
-    with suppress(BadPackage):
-        name = identity.parse_file_name(file_name).name
-        rows = UpstreamName.objects.filter(index__channel=channel, index__subdir=subdir, name=name)
-        row = (rows.select_for_update(of=("self",)) if is_locked else rows).first()
-        record = row and upstream_records.unpack(row.records).records.get(file_name)
-        if row and record:
-            if hidden := row.hidden.get(file_name):
-                raise _refusal(file_name, *hidden)
-            return record
-    raise no_such_file(channel, subdir, file_name)
-
-
-def _refusal(file_name: str, reason: str, text: str | int) -> HubError:
-    if reason == judging.WAITING:
-        until = judging.minute_of(int(text))
-        return not_found("cooling_down", f"'{file_name}' is too new for this channel, which lists it from {until} on.")
-    return not_found("held_back", f"'{file_name}' is held back: {text}")
-
-
-def _failure(channel: Channel, subdir: str, file_name: str, error: UpstreamError) -> HubError:
+def _failure(wanted: Wanted, error: UpstreamError) -> HubError:
     """Return the error for readers, who may not know the upstream's address. The log has the address."""
-    logger.warning("%s/%s/%s: %s", channel, subdir, file_name, one_line(error.detail))
+    logger.warning("%s: %s", wanted.key, one_line(error.detail))
+    of_upstream = f"The upstream of '{wanted.channel}'"
     if error.code == "upstream_not_found":
-        return not_found(error.code, f"The upstream of '{channel}' does not have '{file_name}', which its index lists.")
-    sentence = (
-        f"The upstream of '{channel}' did not deliver '{file_name}'. Try again later, or ask an owner of the channel."
-    )
-    return HubError(503 if error.is_temporary else 502, error.code, sentence)
+        failure = not_found(error.code, f"{of_upstream} does not have '{wanted.file_name}', which its index lists.")
+    else:
+        sentence = f"{of_upstream} did not deliver '{wanted.file_name}'."
+        remedy = "Try again later, or ask an owner of the channel."
+        failure = HubError(503 if error.is_temporary else 502, error.code, f"{sentence} {remedy}")
+    if wanted.size_bytes is None and (not error.is_temporary or error.code in SAME_AGAIN):
+        _note_missing(wanted, failure)
+    return failure
 
 
-def _fetch(fetch: Fetch, channel: Channel, subdir: str, file_name: str, record: Record) -> None:
+def _note_missing(wanted: Wanted, failure: HubError) -> None:
+    """Remember until about the next poll that the upstream has no such sidecar, so that clients don't reach it."""
+    if len(_missing) >= MARKED_MAX:
+        _missing.clear()
+    minutes = Upstream.objects.filter(channel=wanted.channel).values_list("poll_minutes", flat=True).first()
+    _missing[wanted.key] = time.monotonic() + 60 * (minutes or 1), failure
+
+
+def _refuse_missing(key: str) -> None:
+    until, failure = _missing.get(key, (0.0, None))
+    if failure and time.monotonic() < until:
+        raise failure.with_traceback(None)
+
+
+def _fetch(fetch: Fetch, wanted: Wanted) -> None:
     """Fetch the file into a temporary one, verify it, and put it into the store."""
-    upstream = Upstream.objects.select_related("channel").get(channel=channel)
-    _make_room(upstream, file_name, record["size"])
-    state = upstream.subdir_states.get(subdir=subdir)
+    upstream = Upstream.objects.select_related("channel").get(channel=wanted.channel)
+    _make_room(upstream, wanted)
+    state = upstream.subdir_states.get(subdir=wanted.subdir)
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upstream")) as folder:
         path = Path(folder, "package")
         with connections.to(upstream) as transport:
-            _download(transport, urljoin(state.base_url, quote(file_name)), path, record, fetch)
-        store().put(f"{channel.name}/{subdir}/{file_name}", path)
-    _record(channel, subdir, file_name, record)
+            _download(transport, urljoin(state.base_url, quote(wanted.file_name)), path, wanted, fetch)
+        store().put(wanted.key, path)
+        _record(wanted, path.stat().st_size)
 
 
-def _make_room(upstream: Upstream, file_name: str, size_bytes: int) -> None:
+def _make_room(upstream: Upstream, wanted: Wanted) -> None:
     """Raise HubError 507 if the limit is below the file's size, 503 if files in use take twice the limit."""
-    limit = upstream.max_cached_bytes
+    limit, size_bytes, file_name = upstream.max_cached_bytes, wanted.size_bytes or 0, wanted.file_name
     if size_bytes > limit:
         sentence = f"'{file_name}' has {human_size(size_bytes)}, more than the cache of '{upstream.channel}' takes."
         raise HubError(507, "cache_too_small", f"{sentence} An administrator can raise its limit.")
@@ -229,32 +237,43 @@ def _cached_bytes(upstream: Upstream) -> int:
 
 
 @transaction.atomic
-def _record(channel: Channel, subdir: str, file_name: str, record: Record) -> None:
+def _record(file: Wanted, size_bytes: int) -> None:
     """Add the row of a stored file, unless its record was hidden, changed or removed since the fetch began."""
-    if listed(channel, subdir, file_name, is_locked=True)["sha256"] != record["sha256"]:
-        raise no_such_file(channel, subdir, file_name)
-    values = {"name": record["name"], "sha256": record["sha256"], "size_bytes": record["size"]}
-    CachedFile.objects.create(
-        channel=channel, subdir=subdir, file_name=file_name, last_used_at=timezone.now(), **values
-    )
+    if wanted.of(file.channel, file.subdir, file.file_name, is_locked=True).sha256 != file.sha256:
+        raise no_such_file(file.channel, file.subdir, file.file_name)
+    place = {"channel": file.channel, "subdir": file.subdir, "file_name": file.file_name}
+    values = {"name": file.name, "sha256": file.sha256, "size_bytes": size_bytes}
+    CachedFile.objects.create(**place, **values, last_used_at=timezone.now())
 
 
-def _download(transport: Transport, url: str, path: Path, record: Record, fetch: Fetch) -> None:
-    sha256, size_bytes = hashlib.sha256(), record["size"]
+def _download(transport: Transport, url: str, path: Path, wanted: Wanted, fetch: Fetch) -> None:
+    """Write the file to `path`. Raise UpstreamError unless it is exactly what the record states."""
+    sha256 = hashlib.sha256()
     with transport.get(url, timeout_s=FETCH_TIMEOUT_S) as answer, path.open("wb") as file:
-        if answer.size_bytes not in (None, size_bytes):
+        if wanted.size_bytes and answer.size_bytes not in (None, wanted.size_bytes):
             raise errors.wrong_bytes(url)
         fetch.begin(path)
-        for chunk in answer.chunks(size_bytes):
+        for chunk in answer.chunks(wanted.most_bytes):
             file.write(chunk)
             file.flush()
             sha256.update(chunk)
             fetch.add(len(chunk))
             metrics.UPSTREAM_BYTES.inc(len(chunk))
-    if path.stat().st_size != size_bytes or sha256.hexdigest() != record["sha256"]:
+    if sha256.hexdigest() != wanted.sha256 or path.stat().st_size != (wanted.size_bytes or path.stat().st_size):
         raise errors.wrong_bytes(url)
+    if wanted.size_bytes is None and not _is_sidecar(path.read_bytes()):
+        raise errors.unreadable(url, "it is no list of attestations")
     fetch.verified()
 
 
-def _lock(channel: Channel, subdir: str, file_name: str) -> str:
-    return f"upstream-file-{channel.pk}/{subdir}/{file_name}"
+def _is_sidecar(content: bytes) -> bool:
+    """Tell whether this is a JSON array of objects."""
+    try:
+        bundles = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(bundles, list) and all(isinstance(bundle, dict) for bundle in bundles)
+
+
+def _lock(key: str) -> str:
+    return f"upstream-file-{key}"

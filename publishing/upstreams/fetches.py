@@ -106,7 +106,7 @@ class Arriving(Iterator[bytes]):
 
 
 def start(work: Callable[[], None], turn: AbstractContextManager[object]) -> None:
-    """Do the work in a thread of its own, which ends with the process, and then end the turn."""
+    """Do the work in a thread of its own, which ends with the process, and then end the turn. Without one, wait."""
 
     def do() -> None:
         with turn:
@@ -115,4 +115,7 @@ def start(work: Callable[[], None], turn: AbstractContextManager[object]) -> Non
             finally:
                 connection.close()
 
-    Thread(target=do, daemon=True).start()
+    try:
+        Thread(target=do, daemon=True).start()
+    except RuntimeError:  # the machine has no thread left
+        do()

@@ -13,7 +13,7 @@ from django.utils import timezone
 from channels_app.access.actions import Action
 from channels_app.audit import log
 from hub.plain_text import one_line
-from publishing.index import canary, marks, upstream_records
+from publishing.index import canary, marks, repodata, upstream_records
 from publishing.index.upstream_records import NameRecords, Record
 from publishing.models import CachedFile, SubdirIndex, Upstream, UpstreamName, UpstreamSubdir
 from publishing.upstreams import filtering, judging, records
@@ -128,7 +128,8 @@ def _show_or_hide_cached(
     hidden = {row.name: row.hidden for row in rows}
     cached = CachedFile.objects.filter(channel=upstream.channel, subdir=index.subdir, name__in=hidden)
     for file in cached:
-        is_listed = file.file_name in found[file.name].records and file.file_name not in hidden[file.name]
+        package = repodata.SIDECAR.sub(r"\1", file.file_name)
+        is_listed = package in found[file.name].records and package not in hidden[file.name]
         if is_listed != file.is_listed:
             CachedFile.objects.filter(pk=file.pk).update(is_listed=is_listed)
 

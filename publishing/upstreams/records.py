@@ -54,7 +54,9 @@ def _with_hex(record: Record) -> Record:
     """Return the record with checksums as text, as in JSON. Other bytes, which JSON can't hold, are left out."""
     md5 = _hex(record.get("md5"))
     kept = {key: value for key, value in record.items() if key != "md5" and not isinstance(value, bytes)}
-    return kept | {"sha256": _hex(record["sha256"])} | ({"md5": md5} if MD5.match(md5) else {})
+    sidecar = _hex(record.get("attestations_sha256"))
+    attested = {"attestations_sha256": sidecar} if SHA256.match(sidecar) else {}
+    return kept | {"sha256": _hex(record["sha256"])} | ({"md5": md5} if MD5.match(md5) else {}) | attested
 
 
 def _hex(value: Any) -> str:

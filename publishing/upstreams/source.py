@@ -129,10 +129,8 @@ def _records(url: str, content: bytes) -> dict[str, Any]:
 
 @contextmanager
 def _plain(transport: Transport, form: str, answer: Answer) -> Iterator[Index]:
-    chunks = answer.chunks(INDEX_MAX_BYTES)
-    text = _text(answer.url, _decompressed(answer.url, chunks) if form.endswith(".zst") else chunks)
     try:
-        with json_index.opened(text) as found:
+        with json_index.opened(texts(form, answer)) as found:
             stated = found.info.get("base_url")
             yield Index(
                 form,
@@ -144,6 +142,12 @@ def _plain(transport: Transport, form: str, answer: Answer) -> Iterator[Index]:
             )
     except BadJson as error:
         raise errors.unreadable(answer.url, str(error)) from error
+
+
+def texts(form: str, answer: Answer) -> Iterator[str]:
+    """Yield the text of a large JSON file, which may be compressed. Raise UpstreamError if that is not possible."""
+    chunks = answer.chunks(INDEX_MAX_BYTES)
+    return _text(answer.url, _decompressed(answer.url, chunks) if form.endswith(".zst") else chunks)
 
 
 def _text(url: str, chunks: Iterator[bytes]) -> Iterator[str]:

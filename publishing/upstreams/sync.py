@@ -21,7 +21,7 @@ from hub.locks import try_lock, wait_for_lock
 from hub.plain_text import one_line
 from publishing.index import builds, marks
 from publishing.models import SubdirIndex, Upstream, UpstreamName, UpstreamSubdir
-from publishing.upstreams import connections, names, source
+from publishing.upstreams import connections, names, notices, run_exports, source
 from publishing.upstreams.errors import NotThere, UpstreamError
 from publishing.upstreams.names import UpstreamRecords
 from publishing.upstreams.source import Index
@@ -90,6 +90,7 @@ def _poll(upstream: Upstream) -> None:
                 except UpstreamError as error:
                     logger.warning("%s/%s: %s", upstream.channel, subdir, error)
                     failed = failed or error
+            notices.poll(upstream, transport)
         _note_missing(upstream, missing, began)
     except UpstreamError as error:
         failed = error
@@ -133,6 +134,12 @@ def _poll_subdir(upstream: Upstream, transport: Transport, subdir: str) -> None:
         if index:
             state.save()
             _take_over(upstream, state, index)
+    url = f"{upstream.url}/{subdir}"
+    if state.form and run_exports.poll(transport, url, state, is_index_new=index is not None):
+        stored = SubdirIndex.objects.get(channel=upstream.channel, subdir=subdir)
+        with wait_for_lock(builds.lock_name(stored.pk), timeout_s=INDEX_LOCK_S) as held:
+            if held:
+                _build(stored.pk)
 
 
 def _take_over(upstream: Upstream, state: UpstreamSubdir, found: Index) -> None:

@@ -88,7 +88,8 @@ def _remove_leftovers(channel: Channel, differences: Sequence[Difference]) -> li
         if unknown_files.classify(channel, difference.key) != DifferenceKind.LEFTOVER:
             continue
         _, subdir, path = place_of(difference.key)
-        if channel.kind == ChannelKind.UPSTREAM and unknown_files.PACKAGE.match(path):
+        is_cached = unknown_files.PACKAGE.match(path) or repodata.SIDECAR.match(path)
+        if channel.kind == ChannelKind.UPSTREAM and is_cached:
             cache.remove_unrecorded(channel, subdir, path)
         elif unknown_files.PACKAGE.match(path):
             # purge_deleted() below removes it safely beside concurrent uploads.

@@ -54,9 +54,9 @@ def classify(channel: Channel, key: str) -> DifferenceKind | None:
         kind = None if indexes.filter(is_patched=True).exists() else DifferenceKind.LEFTOVER
     elif label:
         kind = DifferenceKind.UNKNOWN_FILE
-    elif match := repodata.SIDECAR.match(path):
+    elif (match := repodata.SIDECAR.match(path)) and channel.kind != ChannelKind.UPSTREAM:
         kind = _sidecar(channel, subdir, match[1], match[2])
-    elif PACKAGE.match(path):
+    elif match or PACKAGE.match(path):
         kind = _package(channel, subdir, path)
     else:
         kind = DifferenceKind.UNKNOWN_FILE
