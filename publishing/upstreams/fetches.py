@@ -68,7 +68,7 @@ class Fetch:
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or self._sendable_bytes() > 0, timeout_s)
             is_over = self._changed.wait_for(lambda: self._is_over, SOON_S)
-            if is_over or not self._sendable_bytes() or not self._reader:
+            if is_over or self._sendable_bytes() <= 0 or not self._reader:
                 return None
             return Arriving(self, self._reader)
 

@@ -90,7 +90,8 @@ def _poll(upstream: Upstream) -> None:
                 except UpstreamError as error:
                     logger.warning("%s/%s: %s", upstream.channel, subdir, error)
                     failed = failed or error
-            notices.poll(upstream, transport)
+            if not failed:
+                notices.poll(upstream, transport)
         _note_missing(upstream, missing, began)
     except UpstreamError as error:
         failed = error

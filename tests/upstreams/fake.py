@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -13,7 +14,9 @@ import msgpack
 import pytest
 import zstandard
 
-from publishing.upstreams import fetches
+from publishing.upstreams import cache, fetches
+
+FETCHED_S = 10
 
 Record = dict[str, Any]
 # (status, headers, body) for a path, in place of the channel's own answer. A body in parts needs a Content-Length.
@@ -129,3 +132,11 @@ def fetch_in_requests(monkeypatch: pytest.MonkeyPatch) -> None:
             work()
 
     monkeypatch.setattr(fetches, "start", start)
+
+
+def wait_for_fetches() -> None:
+    """Wait until no fetch counts any more: its thread ends a moment after its requests."""
+    ends_at = time.monotonic() + FETCHED_S
+    while cache._fetching:
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)

@@ -1,6 +1,5 @@
 """The first client of a package gets its bytes while they are fetched, and the whole package only if it is right."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from channels_app.models import Channel
 from publishing.models import CachedFile
 from publishing.upstreams import cache
 from tests.threads import at_once, shared_database
-from tests.upstreams.fake import FakeUpstream
+from tests.upstreams.fake import FakeUpstream, wait_for_fetches
 from tests.upstreams.test_cache import FILE, get
 from tests.upstreams.test_sync import poll
 
@@ -54,8 +53,7 @@ def in_thread(folder: Path, scenario: Callable[[], object]) -> object:
     """Return the result of the scenario, whose requests see what other threads have committed."""
     with shared_database(folder):
         [result] = at_once(scenario)
-        while cache._running:
-            time.sleep(0.01)
+        wait_for_fetches()
     return result
 
 
@@ -133,7 +131,6 @@ def test_slow_first_client_holds_no_other_up(package: Channel, forge: FakeUpstre
         return statuses, found + b"".join(chunks)
 
     assert in_thread(tmp_path, scenario) == ([200, 200], BYTES)
-    assert not cache._fetching
 
 
 @committed
@@ -178,4 +175,3 @@ def test_unexpected_failure_of_a_fetch_reaches_the_requests_that_wait(
         return "raised"
 
     assert in_thread(tmp_path, scenario) == "raised"
-    assert not cache._fetching

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from django.test import Client
 
-from channels_app.models import Channel
+from channels_app.models import Channel, User
 from hub.storage import store
 from publishing.index import builds
 from publishing.models import CachedFile, Upstream
@@ -15,6 +15,7 @@ from publishing.verification import verification
 from tests.upstreams.fake import FakeUpstream, record
 from tests.upstreams.test_cache import body, get
 from tests.upstreams.test_sync import listed, poll
+from tests.virtual.channels import build_all, make_virtual
 
 pytestmark = pytest.mark.django_db
 FILE = "noarch/numpy-1.0-0.conda"
@@ -73,6 +74,14 @@ def test_sidecar_of_a_hidden_record_is_not_served(mirror: Channel, forge: FakeUp
     forge.publish(record("numpy", content=b"other", attestations_sha256=digest))
     poll(mirror)
     assert refused(path) == (404, "held_back")
+
+
+def test_virtual_channel_serves_the_sidecar_of_its_member(mirror: Channel, forge: FakeUpstream, olga: User) -> None:
+    make_virtual(olga, "mirror")
+    path = attest(forge)
+    poll(mirror)
+    build_all()
+    assert body(get(path, "all")) == body(get(path)) == SIDECAR
 
 
 def test_missing_sidecar_is_asked_for_once_until_the_next_poll(mirror: Channel, forge: FakeUpstream) -> None:

@@ -16,10 +16,10 @@ from pytest_django import Settings
 
 from channels_app.models import Channel, ChannelKind, User
 from publishing.models import Upstream
-from publishing.upstreams import cache, source, sync
+from publishing.upstreams import source, sync
 from tests.builders import make_channel
 from tests.threads import at_once, shared_database
-from tests.upstreams.fake import FakeUpstream, Spoiled, record
+from tests.upstreams.fake import FakeUpstream, Spoiled, record, wait_for_fetches
 from tests.upstreams.test_cache import body, get
 from tests.upstreams.test_sync import poll
 
@@ -90,7 +90,7 @@ def test_slow_packages_of_a_channel_leave_fetches_to_another(
     with shared_database(tmp_path):
         found = at_once(numpy_of_other, *(partial(get, path) for path in slow))
     assert b"n" in found
-    assert not cache._fetching
+    wait_for_fetches()
 
 
 def numpy_of_other() -> bytes:

@@ -48,12 +48,14 @@ def test_first_poll_lists_all_records_with_their_unknown_keys(mirror: Channel, f
     assert found["numpy-1.0-0.conda"]["new_key"] == {"a": [1]}
 
 
-def test_unchanged_index_is_answered_with_304_and_costs_one_request(mirror: Channel, forge: FakeUpstream) -> None:
+def test_unchanged_index_is_answered_with_304_and_costs_one_request_and_one_for_notices(
+    mirror: Channel, forge: FakeUpstream
+) -> None:
     forge.publish(record("numpy"))
     poll(mirror)
     forge.requests.clear()
     poll(mirror)
-    assert forge.requests == {SHARD_INDEX: 1}
+    assert forge.requests == {SHARD_INDEX: 1, "notices.json": 1}
 
 
 def test_poll_fetches_the_shards_of_changed_names_only(mirror: Channel, forge: FakeUpstream) -> None:
