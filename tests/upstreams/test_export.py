@@ -1,5 +1,6 @@
 """`manage.py exportchannel`: the packages that the hub holds, as a folder that another hub imports."""
 
+import hashlib
 import json
 from io import StringIO
 from pathlib import Path
@@ -55,6 +56,21 @@ def test_upstream_channel_is_exported_as_its_cached_packages_alone(half_cached: 
     assert sorted(path.name for path in (usb / "noarch").iterdir()) == [LIB, "repodata.json"]
     served = json.loads(b"".join(Client().get("/mirror/noarch/repodata.json")))["packages.conda"]
     assert records(usb) == {LIB: served[LIB]}
+
+
+def test_export_brings_the_sidecars_in_the_cache_and_calls_no_other_lost(
+    mirror: Channel, forge: FakeUpstream, usb: Path
+) -> None:
+    digest = hashlib.sha256(b"[]").hexdigest()
+    attested = {"attestations_sha256": digest}
+    forge.publish(forge.add_package("lib", b"lib", **attested), forge.add_package("other", b"other", **attested))
+    forge.files[f"noarch/{LIB}.sigs.{digest}"] = b"[]"
+    poll(mirror)
+    for name in (LIB, OTHER, f"{LIB}.sigs.{digest}"):
+        cache(name)
+
+    assert export(usb).endswith("mirror: 3 files written, 0 there before.\n")
+    assert (usb / f"noarch/{LIB}.sigs").read_bytes() == b"[]"
 
 
 def test_another_hub_imports_the_exported_folder_with_its_times(half_cached: Channel, usb: Path) -> None:
