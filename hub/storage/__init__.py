@@ -5,7 +5,7 @@ Keys are relative paths with `/` between their segments. Every method raises onl
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +40,20 @@ class NotInStore(StoreError):  # noqa: N818
 class Stat:
     size_bytes: int
     modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file directly in a folder of the store.
+
+    `version` differs if other bytes were written to it. `changed_at`: when its bytes, name or permissions last changed.
+    """
+
+    name: str
+    size_bytes: int
+    modified_at: datetime
+    changed_at: datetime
+    version: str
 
 
 class Readable(Protocol):
@@ -104,6 +118,15 @@ class Store(Protocol):
 
     def stats(self, prefix: str) -> Iterator[tuple[str, Stat]]:
         """Yield the same keys with their Stat. A bucket returns a thousand per request."""
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the sorted names of the folders directly in `prefix`. Symbolic links are left out."""
+
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """Yield the files directly in `prefix` whose names come `after` this one, in the order of code points.
+
+        Symbolic links are left out. Memory stays flat. A bucket returns a thousand names per request.
+        """
 
     def delete_unfinished(self, *, older_than_s: int) -> int:
         """Remove leftovers of interrupted puts and return their number."""

@@ -1,18 +1,21 @@
 """The store as a local folder. Its paths are the keys, so a web server can serve it."""
 
+import heapq
 import os
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 
 from hub.storage import (
     TEMPORARY_PREFIX,
     Chunks,
+    Entry,
     NotInStore,
     Stat,
     StoreError,
@@ -21,6 +24,8 @@ from hub.storage import (
     checked,
 )
 
+# A folder is read again for each of these, since it lists its names in no order.
+NAMES_AT_ONCE = 20_000
 READABLE = 0o2055  # readable for the group and for all; new entries inherit the group
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -93,6 +98,38 @@ class FolderStore:
                 found = Path(self.root, key).stat()
                 yield key, Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        with as_store_error("list", prefix, OSError), self._scan(prefix) as found:
+            return sorted(each.name for each in found if each.is_dir(follow_symlinks=False))
+
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        with as_store_error("list", prefix, OSError):
+            is_last = False
+            while not is_last:
+                files = self._files(prefix, after)
+                for file in files:
+                    with suppress(*_ABSENT):
+                        yield _entry(file.name, file.stat(follow_symlinks=False))
+                after, is_last = files[-1].name if files else "", len(files) < NAMES_AT_ONCE
+
+    def _files(self, prefix: str, after: str) -> Sequence["os.DirEntry[str]"]:
+        """Return the first files of a folder whose names come `after` this one, without those of unfinished puts."""
+        with self._scan(prefix) as found:
+            later = (each for each in found if each.name > after and not each.name.startswith(TEMPORARY_PREFIX))
+            files = (each for each in later if each.is_file(follow_symlinks=False))
+            return heapq.nsmallest(NAMES_AT_ONCE, files, key=attrgetter("name"))
+
+    @contextmanager
+    def _scan(self, prefix: str) -> Iterator[Iterator["os.DirEntry[str]"]]:
+        """Yield the entries of a folder; none if it does not exist."""
+        try:
+            found = os.scandir(self._path(prefix.removesuffix("/")))
+        except _ABSENT:
+            yield iter(())
+            return
+        with found:
+            yield found
+
     def delete_unfinished(self, *, older_than_s: int) -> int:
         with as_store_error("delete_unfinished", self.root, OSError):
             temporaries = [path for path in self._walk("") if path.name.startswith(TEMPORARY_PREFIX)]
@@ -164,6 +201,12 @@ def _age_s(path: Path) -> float:
         return time.time() - path.stat().st_ctime
     except FileNotFoundError:  # its put has just finished
         return 0
+
+
+def _entry(name: str, found: os.stat_result) -> Entry:
+    modified_at, changed_at = (datetime.fromtimestamp(time_s, UTC) for time_s in (found.st_mtime, found.st_ctime))
+    version = f"{found.st_mtime_ns:x}-{found.st_ino:x}"
+    return Entry(name, found.st_size, modified_at, max(modified_at, changed_at), version)
 
 
 def _raise_unless_absent(error: OSError) -> None:

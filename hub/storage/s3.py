@@ -1,6 +1,6 @@
 """The store as an S3 bucket, with the settings and options of django-storages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -18,11 +18,21 @@ from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
 from hub.sizes import MIB
-from hub.storage import Chunks, NotInStore, Stat, StoreError, as_store_error, check_range, checked, checked_folder
+from hub.storage import (
+    Chunks,
+    Entry,
+    NotInStore,
+    Stat,
+    StoreError,
+    as_store_error,
+    check_range,
+    checked,
+    checked_folder,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CopySourceTypeDef
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef, ListObjectsV2OutputTypeDef
 
 # Defaults for options that AWS_S3_CLIENT_CONFIG does not set.
 CLIENT_DEFAULTS = Config(
@@ -136,6 +146,29 @@ class S3Store:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder):
                 for found in page.get("Contents", ()):
                     yield found["Key"].removeprefix(self._location), Stat(found["Size"], found["LastModified"])
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        folder = self._location + checked_folder(prefix)
+        with _as_store_error("list", prefix):
+            found = [
+                each["Prefix"].removeprefix(folder).removesuffix("/")
+                for page in self._pages(folder)
+                for each in page.get("CommonPrefixes", ())
+            ]
+        return sorted(found)
+
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        folder = self._location + checked_folder(prefix)
+        with _as_store_error("list", prefix):
+            for page in self._pages(folder, after):
+                for found in page.get("Contents", ()):
+                    name, modified_at = found["Key"].removeprefix(folder), found["LastModified"]
+                    yield Entry(name, found["Size"], modified_at, modified_at, found["ETag"].strip('"'))
+
+    def _pages(self, folder: str, after: str = "") -> "Iterator[ListObjectsV2OutputTypeDef]":
+        """Yield the pages of a folder's list from the name `after` on, without the keys in its folders."""
+        pages = self._client.get_paginator("list_objects_v2")
+        yield from pages.paginate(Bucket=self._bucket, Prefix=folder, Delimiter="/", StartAfter=folder + after)
 
     def delete_unfinished(self, *, older_than_s: int) -> int:
         before = datetime.now(UTC) - timedelta(seconds=older_than_s)

@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from hub.sizes import MIB
 from hub.storage import Chunks, NotInStore, Stat, Store, StoreError, s3, store
+from hub.storage import folder as folder_store
 from hub.storage.folder import FolderStore
 from hub.storage.s3 import S3Store
 from tests.stores import S3Server, moto_server, rclone_server
@@ -222,6 +223,36 @@ def test_list_goes_past_one_page(any_store: Store) -> None:
         any_store.put(key, b"")
 
     assert set(any_store.list("c")) == keys
+
+
+def test_entries_are_the_files_of_one_folder_in_order(any_store: Store) -> None:
+    for key in ("demo/noarch/b", "demo/noarch/B", "demo/noarch/b-1", "demo/noarch/b.1", "demo/noarch/ü", "demo/x"):
+        any_store.put(key, b"x")
+    any_store.put("demo/noarch/c/d", b"x")
+    any_store.put("demo/linux-64/e", b"x")
+    assert list(any_store.folders("demo/")) == ["linux-64", "noarch"]
+    assert [entry.name for entry in any_store.entries("demo/noarch/")] == ["B", "b", "b-1", "b.1", "ü"]
+    assert [entry.name for entry in any_store.entries("demo/noarch/", after="b-1")] == ["b.1", "ü"]
+    assert (list(any_store.entries("demo/none/")), list(any_store.folders("none/"))) == ([], [])
+
+
+def test_entry_has_another_version_after_other_bytes_of_the_same_size(any_store: Store) -> None:
+    any_store.put("demo/noarch/b", b"x")
+    (before,) = any_store.entries("demo/noarch/")
+    any_store.put("demo/noarch/b", b"y")
+    (after,) = any_store.entries("demo/noarch/")
+    assert (before.size_bytes, after.size_bytes, before.version != after.version) == (1, 1, True)
+
+
+def test_entries_of_a_folder_are_read_in_parts_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_store, "NAMES_AT_ONCE", 2)
+    folder = FolderStore(tmp_path)
+    for name in "abcde":
+        folder.put(f"demo/noarch/{name}", b"x")
+    (tmp_path / "demo" / "noarch" / "link").symlink_to(tmp_path / "demo" / "noarch" / "a")
+    (tmp_path / "demo" / "linked").symlink_to(tmp_path / "demo" / "noarch")
+    assert [entry.name for entry in folder.entries("demo/noarch/")] == ["a", "b", "c", "d", "e"]
+    assert list(folder.folders("demo/")) == ["noarch"]
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
