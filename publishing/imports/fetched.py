@@ -130,7 +130,7 @@ class Fetcher:
 @contextmanager
 def fetching(fetcher: Fetcher, threads: int) -> Iterator[ThreadPoolExecutor]:
     """Yield threads of low priority. Stop them at the end."""
-    pool = ThreadPoolExecutor(threads, "import", _be_nice)
+    pool = ThreadPoolExecutor(threads, "import", be_nice)
     try:
         yield pool
     finally:
@@ -171,6 +171,6 @@ def _closed(future: Future[Fetched]) -> None:
         future.result().files.close()
 
 
-def _be_nice() -> None:
+def be_nice() -> None:
     """Give way to the hub's other threads. Linux has a priority for each thread."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -48,12 +48,20 @@ UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
 
 @dataclass(frozen=True, slots=True)
 class ImportOutcome:
-    """The result for one file. `refusal`: the reason, or "" if it was imported. `note`: omitted parts."""
+    """The result for one file. `refusal`: the reason, or "" if it was imported. `note`: omitted parts.
+
+    `code`: that of the error, if one is the reason.
+    """
 
     key: str
     refusal: str = ""
     note: str = ""
     facts_bytes: int = 0
+    code: str = ""
+
+    @staticmethod
+    def refused(key: str, error: HubError) -> "ImportOutcome":
+        return ImportOutcome(key, error.detail, code=error.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +85,22 @@ class Recorder(Protocol):
     @property
     def actor(self) -> Actor: ...
 
+    @property
+    def action(self) -> Action:
+        """Return the action of the events."""
+
     def note(self, artifacts: Sequence[Artifact]) -> None: ...
 
 
 @contextmanager
 def recording(
-    channel: Channel, subdir: str, old: OldIndex, gate: Lock, by: Recorder | None = None
+    channel: Channel, subdir: str, old: OldIndex, gate: Lock, by: Recorder | None = None, *, token: str | None = None
 ) -> Iterator["Records"]:
-    """Yield the writer of one subdir's rows. Release at the end the claims that were not recorded."""
-    records = Records(channel, subdir, old, gate, by)
+    """Yield the writer of one subdir's rows. Release at the end the claims that were not recorded.
+
+    `token`: of the reservations; by default a new one.
+    """
+    records = Records(channel, subdir, old, gate, by, token)
     try:
         yield records
     finally:
@@ -95,13 +110,21 @@ def recording(
 class Records:
     """Writer of one subdir's claims and rows. It holds `gate` while it writes."""
 
-    def __init__(self, channel: Channel, subdir: str, old: OldIndex, gate: Lock, by: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        subdir: str,
+        old: OldIndex,
+        gate: Lock,
+        by: Recorder | None = None,
+        token: str | None = None,
+    ) -> None:
         self.channel = channel
         self.subdir = subdir
         self.old = old
         self.gate = gate
         self.by = by
-        self.token = secrets.token_hex(16)
+        self.token = token or secrets.token_hex(16)
         # Lower-case file name → token of its reservation before its bytes were read.
         self._tokens: dict[str, str] = {}
 
@@ -118,6 +141,27 @@ class Records:
             self._reserve([name for name in unknown if can_be_a_package(name)])
         self._tokens |= {name: token for name, token, _ in self._reserved(unknown)}
         return [f"{self.channel}/{self.subdir}/{name}" for name in unknown]
+
+    def is_own(self, key: str) -> bool:
+        """Tell whether this import alone has claimed the name: no upload and no other import did before."""
+        return self._tokens.get(key.rpartition("/")[2].lower()) == self.token
+
+    def confirm(self, checked: Sequence[CheckedPackage]) -> list[CheckedPackage]:
+        """Make the claims that still stand reservations of these bytes, and charge the quotas. Return their packages.
+
+        Raise HubError 413 if a quota is exceeded; then nothing is changed.
+        """
+        wanted = {each.file_name.lower(): each for each in checked}
+        with self._write_turn(), transaction.atomic():
+            channel_quotas.lock(self.channel)
+            mine = self._reservations(wanted).filter(token=self.token).select_for_update().order_by("pk")
+            held = []
+            for row in mine:
+                each = wanted[row.file_name.lower()]
+                Reservation.objects.filter(pk=row.pk).update(**self._mine(each.upload))
+                held.append(each)
+            self._charge(held)
+        return held
 
     def hold(self, checked: Sequence[CheckedPackage]) -> tuple[list[CheckedPackage], list[ImportOutcome]]:
         """Reserve the names for these bytes and charge the quotas. Return the held packages, and refusals.
@@ -246,7 +290,7 @@ class Records:
                     self._check_claim(each, *reserved.get(name, ("", "")))
                     new.append(each)
             except HubError as error:
-                refusals.append(ImportOutcome(each.key, error.detail))
+                refusals.append(ImportOutcome.refused(each.key, error))
         return refusals, new
 
     def _check_claim(self, checked: CheckedPackage, token: str, sha256: str) -> None:
@@ -265,7 +309,7 @@ class Records:
         labels = ((artifact, self.old.labels_of(artifact.file_name) - {MAIN_LABEL}) for artifact in artifacts)
         artifact_labels.store(self.channel, [(artifact, frozenset(), names) for artifact, names in labels])
         targets = {f"{self.subdir}/{each.file_name}": _event_detail(each.upload) for each in new}
-        log.record_each(Action.ARTIFACT_IMPORT, channel=self.channel, targets=targets, by=self._actor)
+        log.record_each(self._action, channel=self.channel, targets=targets, by=self._actor)
         for artifact, each in zip(artifacts, new, strict=True):
             about.keep_whole(artifact, each.upload.info.about, is_new=True)
             if each.verified:
@@ -285,6 +329,10 @@ class Records:
     @property
     def _actor(self) -> Actor:
         return self.by.actor if self.by else ANONYMOUS
+
+    @property
+    def _action(self) -> Action:
+        return self.by.action if self.by else Action.ARTIFACT_IMPORT
 
     def _artifact(self, found: Upload, locked: Mapping[str, Package]) -> Artifact:
         info = found.info
@@ -324,7 +372,7 @@ def _differences(found: Sequence[tuple[CheckedPackage, Artifact]]) -> list[Impor
         try:
             existing_artifacts.check_duplicate(each.upload, row, may_replace=False)
         except HubError as error:
-            refusals.append(ImportOutcome(each.key, error.detail))
+            refusals.append(ImportOutcome.refused(each.key, error))
     return refusals
 
 

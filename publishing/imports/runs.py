@@ -15,6 +15,7 @@ from threading import Event, Lock
 from django.db.models import F
 from django.utils import timezone
 
+from channels_app.access.actions import Action
 from channels_app.access.permissions import ANONYMOUS, Actor, Permission, check_still_allowed
 from channels_app.models import Artifact, Channel, Removal
 from channels_app.quotas import quotas
@@ -101,6 +102,10 @@ class Run:
         if self.job.is_by_operator:
             return ANONYMOUS
         return Actor(user=self.job.created_by, key=self.job.created_with)
+
+    @property
+    def action(self) -> Action:
+        return Action.ARTIFACT_IMPORT
 
     @property
     def channel(self) -> Channel:

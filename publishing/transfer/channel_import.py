@@ -13,19 +13,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from threading import Lock
 
-import orjson
 from django.conf import settings
 
-from channels_app.access.permissions import ANONYMOUS
 from channels_app.models import Artifact, Channel
-from hub.errors import HubError, unprocessable
-from hub.http.request_body import ReceivedFile
 from hub.sizes import MIB
-from hub.storage import NotInStore, store
-from publishing.attestations import sidecars
-from publishing.attestations.errors import VerifiedAttestation
-from publishing.imports import attested, old_indexes
-from publishing.imports.old_indexes import OldIndex, Subdirs, copied_from_store
+from hub.storage import store
+from publishing.imports import old_indexes
+from publishing.imports.old_indexes import OldIndex, Subdirs
 from publishing.imports.records import (
     YANKED,
     CheckedPackage,
@@ -34,8 +28,7 @@ from publishing.imports.records import (
     can_be_a_package,
     recording,
 )
-from publishing.uploads import upload
-from publishing.uploads.values import Upload
+from publishing.imports.stored import check
 from publishing.verification.inventory import Inventory, inventory_of
 from publishing.verification.unknown_files import PACKAGE
 
@@ -114,37 +107,7 @@ def _check_at(gate: Lock, channel: Channel, key: str, has_sidecar: bool) -> Chec
     """Check a package as soon as no batch is being written."""
     with gate:
         pass
-    return _check(channel, key, has_sidecar)
-
-
-def _check(channel: Channel, key: str, has_sidecar: bool) -> CheckedPackage | ImportOutcome:
-    """Check one package. Runs in a thread and doesn't use the database."""
-    _, subdir, file_name = key.split("/", 2)
-    try:
-        with copied_from_store(key) as received:
-            info = upload.read(channel, received)
-        if (info.subdir, info.file_name) != (subdir, file_name):
-            raise unprocessable("wrong_place", f"Its path should be {info.subdir}/{info.file_name}.")
-        verified, note = _attestations(channel, key, received) if has_sidecar else ([], "")
-    except NotInStore:
-        return ImportOutcome(key, "It was removed meanwhile.")
-    except HubError as error:
-        return ImportOutcome(key, error.detail)
-    facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
-    return CheckedPackage(key, Upload(ANONYMOUS, channel, received, info), verified, note, facts_bytes)
-
-
-def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[VerifiedAttestation], str]:
-    """Verify the attestations in the package's sidecar. Return them, and a note if they were left out."""
-    try:
-        with copied_from_store(f"{key}.sigs") as sidecar:
-            content = sidecar.path.read_bytes()
-    except NotInStore:
-        return [], ""
-    verified, note = attested.verified(channel, content, received)
-    if not note and sidecars.joined([each.bundle for each in verified]) != content:
-        return [], "Its attestations were left out: the sidecar is not in the form that the hub keeps."
-    return verified, note
+    return check(channel, key, has_sidecar=has_sidecar)
 
 
 def _missing_files(channel: Channel, subdir: str, old: OldIndex) -> Iterator[ImportOutcome]:

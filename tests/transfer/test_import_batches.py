@@ -145,7 +145,7 @@ def test_batch_with_an_impossible_name_takes_the_others_in(olga: User, tmp_path:
 STEPS = {
     "before a claim": (Records, "claim"),
     "with a claim": (Records, "_reserve"),
-    "while a package is read": (channel_import, "_check"),
+    "while a package is read": (channel_import, "check"),
     "before a batch": (Records, "add"),
     "within a transaction": (log, "record_each"),
     "before the commit": (builds, "schedule_build"),
