@@ -93,8 +93,10 @@ def release(*, actor: Actor, artifact: Artifact) -> None:
         raise conflict("being_uploaded", f"{artifact} is being uploaded again at this moment.")
     detail = {"sha256": locked.sha256, "size_bytes": locked.size_bytes}
     log.record(Action.ARTIFACT_RELEASE, by=actor, channel=artifact.channel, target=artifact.path, detail=detail)
-    # Before the name is free: afterwards the key could hold the bytes of a new upload.
-    store().delete(_key(locked))
+    # Before the name is free: afterwards the key could hold the bytes of a new upload. After a purge it can only hold
+    # what others put there.
+    if not locked.is_purged:
+        store().delete(_key(locked))
     sidecars.remove(locked)
     locked.delete()
     quotas.mark_outdated(artifact.channel)
