@@ -52,6 +52,7 @@ app.conf.beat_schedule = {
     "verify-channels": {"task": "publishing.tasks.verify_channels", "schedule": 600.0},
     # A poll that is under way, or not yet due, makes the job return at once.
     "poll-upstreams": {"task": "publishing.tasks.poll_upstreams", "schedule": 15.0},
+    "watch-prefixes": {"task": "publishing.tasks.watch_prefixes", "schedule": 30.0},
     "evict-cached-files": {"task": "publishing.tasks.evict_cached_files", "schedule": 60.0},
     # The job skips channels whose rules were applied this night. A run that was killed goes on with the next job.
     "apply-retention": {"task": "publishing.tasks.apply_retention", "schedule": 30.0},

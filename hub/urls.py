@@ -37,6 +37,7 @@ ROUTERS = (
     "publishing.uploads.api.router",
     "publishing.virtual.api.router",
     "publishing.upstreams.api.router",
+    "publishing.watches.api.router",
 )
 
 handler400 = "channels_app.site.error_pages.misdirected"

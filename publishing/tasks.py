@@ -12,6 +12,7 @@ from publishing.retention import retention
 from publishing.trusted import issuers
 from publishing.upstreams import cache, sync
 from publishing.verification import verification
+from publishing.watches import passes
 
 task_failure.connect(failed_jobs.note_failure)
 task_success.connect(failed_jobs.note_success)
@@ -108,3 +109,8 @@ def sync_upstream(channel_id: int) -> None:
 @shared_task
 def evict_cached_files() -> None:
     cache.evict()
+
+
+@shared_task
+def watch_prefixes() -> None:
+    passes.work()

@@ -20,6 +20,7 @@ from publishing.trusted import views as trusted_views
 from publishing.uploads import views
 from publishing.upstreams import views as upstreams_views
 from publishing.virtual import views as virtual_views
+from publishing.watches import views as watches_views
 
 urlpatterns = [
     path("status", status_views.page, name="status"),
@@ -46,6 +47,7 @@ urlpatterns = [
     ),
     path("channels/<str:channel>/settings/imports", imports_views.listing, name="channel-imports"),
     path("channels/<str:channel>/settings/imports/<int:import_id>", imports_views.one, name="channel-import"),
+    path("channels/<str:channel>/settings/watch", watches_views.one, name="channel-watch"),
     path("channels/<str:channel>/settings/patches", patches_views.listing, name="channel-patches"),
     path("channels/<str:channel>/settings/retention", retention_views.listing, name="channel-retention"),
     path("channels/<str:channel>/settings/upload/status", views.status, name="channel-upload-status"),

@@ -229,6 +229,7 @@ ACT_REQUESTS = {
     ("upstream.change", "channel-upstream-filters"): ActRequest(
         {"action": "save", "exclude": "numpy <2"}, by="olga", lower="mia", prepare=upstream
     ),
+    ("watch.change", "channel-watch"): ActRequest({"action": "start"}, by="olga", lower="mia"),
     ("retention.add", "channel-retention"): ActRequest(
         {"action": "save", "title": "old", "keep_versions": "3"}, by="mia", lower="cora"
     ),

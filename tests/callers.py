@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from channels_app.authentication import api_keys
 from channels_app.models import ApiKey, Channel, Role, User, WebhookDelivery
-from publishing.models import Upstream
+from publishing.models import Upstream, Watch
 from tests.builders import (
     make_artifact,
     make_channel,
@@ -55,6 +55,7 @@ def make_world() -> None:
     make_label(channel, "dev")
     # Its kind stays, so that the channel takes uploads, too.
     Upstream.objects.create(channel=channel, url="https://example.org/forge", subdirs=["noarch"])
+    Watch.objects.create(channel=channel)
     make_notice(channel, pk=NOTICE_ID)
     make_patch(channel, pk=PATCH_ID)
     make_retention_rule(channel, pk=RULE_ID)

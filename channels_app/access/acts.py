@@ -175,6 +175,12 @@ OF_CHANNELS = (
         ),
     ),
     Act(
+        Action.WATCH_CHANGE,
+        Permission.OWN,
+        Notice("The watch of the store by {channel} was turned {target}"),
+        (ActRoute("channel-watch", "action", ("start", "stop")),),
+    ),
+    Act(
         Action.RETENTION_ADD,
         Permission.MANAGE,
         Notice("A new retention rule of {channel}: {target}"),

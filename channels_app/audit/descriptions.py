@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
             "retention.",
             "virtual.",
             "upstream.",
+            "watch.",
         ),
     ),
 }
@@ -90,6 +91,7 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.ARTIFACT_MEND: ActionDisplay(
         "rotate-ccw", "success", "put {target} back into the index: its bytes are intact again"
     ),
+    Action.ARTIFACT_ADOPT: ActionDisplay("upload", "", "took in {target}, which was found in the store"),
     Action.ARTIFACT_IMPORT: ActionDisplay("upload", "", "imported {target}"),
     Action.ARTIFACT_YANK: ActionDisplay("ban", "error", "yanked {target}"),
     Action.ARTIFACT_DELETE: ActionDisplay("trash-2", "error", "deleted {target}"),
@@ -146,6 +148,7 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.RETENTION_REMOVE: ActionDisplay("clock", "error", "removed the retention rule {target}"),
     Action.RETENTION_RUN: ActionDisplay("clock", "warning", "applied the retention rules"),
     Action.UPSTREAM_ADD: ActionDisplay("layers", "success", "created the upstream channel {target}"),
+    Action.WATCH_CHANGE: ActionDisplay("activity", "warning", "turned the watch of the store {target}"),
     Action.UPSTREAM_CHANGE: ActionDisplay("layers", "warning", "changed the upstream"),
     Action.UPSTREAM_HOLD: ActionDisplay(
         "triangle-alert", "warning", "held back records of {target} whose SHA-256 had changed"
@@ -191,7 +194,8 @@ ACTIONS: dict[str, ActionDisplay] = {
 }
 # Actions of the hub itself. Other events without an actor belong to deleted users.
 OF_THE_HUB = {
-    *(Action.ARTIFACT_SET_ASIDE, Action.ARTIFACT_DAMAGE, Action.ARTIFACT_MEND, Action.ARTIFACT_IMPORT),
+    *(Action.ARTIFACT_SET_ASIDE, Action.ARTIFACT_DAMAGE, Action.ARTIFACT_MEND),
+    *(Action.ARTIFACT_IMPORT, Action.ARTIFACT_ADOPT),
     *(
         Action.CHANNEL_NEARLY_FULL,
         Action.CHANNEL_REPAIR,

@@ -30,7 +30,10 @@ class EventKind:
 KINDS = {
     "artifact.published": EventKind(
         "A file was published",
-        (Action.ARTIFACT_PUBLISH, Action.ARTIFACT_PROMOTE, Action.ARTIFACT_OVERWRITE, Action.ARTIFACT_IMPORT),
+        (
+            *(Action.ARTIFACT_PUBLISH, Action.ARTIFACT_PROMOTE, Action.ARTIFACT_OVERWRITE),
+            *(Action.ARTIFACT_IMPORT, Action.ARTIFACT_ADOPT),
+        ),
     ),
     "artifact.yanked": EventKind("A file was yanked", (Action.ARTIFACT_YANK,)),
     "artifact.restored": EventKind("A file was restored", (Action.ARTIFACT_RESTORE,)),

@@ -19,6 +19,7 @@ from publishing.models.trusted import Issuer, TrustedPublisher, UsedIdToken
 from publishing.models.uploads import Reservation
 from publishing.models.upstreams import CachedFile, Upstream, UpstreamName, UpstreamSubdir
 from publishing.models.virtual import MergedShard, NameAct, NameRule, VirtualMember, VirtualName, WaitingBuild
+from publishing.models.watches import Watch, WatchedFile
 
 __all__ = [
     "PUBLISHED",
@@ -57,4 +58,6 @@ __all__ = [
     "VirtualMember",
     "VirtualName",
     "WaitingBuild",
+    "Watch",
+    "WatchedFile",
 ]

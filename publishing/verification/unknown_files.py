@@ -15,7 +15,7 @@ from channels_app.models import Artifact, Channel, ChannelKind
 from hub.storage import store
 from publishing.attestations import sidecars
 from publishing.index import builds, repodata, shards
-from publishing.models import CachedFile, IndexedName, Reservation, RetiredShard, SubdirIndex
+from publishing.models import CachedFile, IndexedName, Reservation, RetiredShard, SubdirIndex, Watch
 from publishing.verification.differences import Difference, DifferenceKind, place_of
 from publishing.verification.inventory import Inventory
 
@@ -102,9 +102,9 @@ def _sidecar(channel: Channel, subdir: str, file_name: str, sha256: str | None) 
     """Return LEFTOVER if no artifact has this sidecar. A sidecar of an unknown package is imported with the package."""
     artifact = Artifact.objects.filter(channel=channel, subdir=subdir, file_name=file_name).first()
     if artifact is None:
-        return None if store().stat(f"{channel}/{subdir}/{file_name}") else DifferenceKind.LEFTOVER
+        return None if store().stat(f"{channel}/{subdir}/{file_name}") else _leftover(channel)
     states = sidecars.states(list(artifact.attestations.values_list("bundle", flat=True)))
-    return None if (sha256 in states if sha256 else states) else DifferenceKind.LEFTOVER
+    return None if (sha256 in states if sha256 else states) else _leftover(channel)
 
 
 def _package(channel: Channel, subdir: str, file_name: str) -> DifferenceKind | None:
@@ -118,4 +118,10 @@ def _package(channel: Channel, subdir: str, file_name: str) -> DifferenceKind | 
     if artifact is None:
         return DifferenceKind.UNKNOWN_PACKAGE
     # Purged before, and back again from a restored backup.
-    return DifferenceKind.LEFTOVER if artifact.is_purged else None
+    return _leftover(channel) if artifact.is_purged else None
+
+
+def _leftover(channel: Channel) -> DifferenceKind:
+    """Return the kind of a file with the name of one that the hub deleted. While it watches, others may have put it."""
+    is_watched = Watch.objects.filter(channel=channel).exists()
+    return DifferenceKind.UNKNOWN_FILE if is_watched else DifferenceKind.LEFTOVER

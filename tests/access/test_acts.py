@@ -108,6 +108,7 @@ NO_ACTS = {
     "artifact.overwrite": "if the policy allows it, for one's own files or with the right to delete",
     "artifact.yank": "removes, and can be undone",
     "artifact.delete": "removes, and can be undone within the grace period",
+    "artifact.adopt": "by the hub, of files in the store",
     "artifact.import": "by the operator",
     "artifact.set_aside": "by the hub",
     "artifact.damage": "by the hub",

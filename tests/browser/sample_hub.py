@@ -224,6 +224,17 @@ rules = channels['geo-tools'].promotion_rules
 rules.create(source='field-lab', needs='upload', needs_approval=True, keeps_attestations=True)
 rules.create(source='*', needs='own')
 """
+# A watched prefix with two files that the watch refuses.
+WATCH = """
+from hub.storage import store
+from publishing.models import Watch
+from publishing.watches import passes
+by = {'channel': Channel.objects.get(name='geo-tools'), 'created_by': User.objects.get(username='olga')}
+Watch.objects.create(**by, adopted_files=1204)
+store().put('geo-tools/noarch/strata-with-a-longer-name-2.0-py312h0a1b2c3_0.conda', b'half a package')
+store().put('geo-tools/linux-64/Strata-2.0-0.conda', b'half a package')
+passes.work()
+"""
 # A channel that stands on a failing upstream, with a record in cooldown and one that is held back.
 UPSTREAM = """
 from datetime import timedelta
@@ -331,6 +342,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "promote-nowhere": ("max", "/channels/geo-tools/promote?name=strata"),
     "imports": ("olga", "/channels/geo-tools/settings/imports"),
     "imports-empty": ("olga", "/channels/field-lab/settings/imports"),
+    "watch": ("olga", "/channels/geo-tools/settings/watch"),
+    "watch-off": ("olga", "/channels/field-lab/settings/watch"),
     "import": ("olga", "/channels/geo-tools/settings/imports/1"),
     "import-failed": ("olga", "/channels/geo-tools/settings/imports/2"),
     "promotions": ("olga", "/channels/geo-tools/settings/promotions"),
@@ -412,3 +425,4 @@ def fill_hub(hub: LiveHub, folder: Path) -> None:
     hub.shell(RETENTION)
     hub.shell(STATUS)
     hub.shell(UPSTREAM)
+    hub.shell(WATCH)

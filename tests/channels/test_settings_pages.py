@@ -67,7 +67,7 @@ def test_contributor_is_redirected_to_the_upload_page(channel: Channel, max_: Us
 
 MANAGING = [
     *("General", "Members", "Trusted publishers", "Channel keys", "Webhooks", "Notices", "Related channels", "Patches"),
-    *("Retention", "Upload package", "Promotions", "Imports", "Policies", "Activity"),
+    *("Retention", "Upload package", "Promotions", "Imports", "Watch", "Policies", "Activity"),
 ]
 
 
