@@ -8,7 +8,8 @@ from pytest_django import Settings
 from channels_app.models import Channel, ChannelKind, User
 from publishing.models import Upstream
 from tests.builders import make_channel
-from tests.upstreams.fake import FakeUpstream, fetch_in_requests, running
+from tests.upstreams.fake import FakeUpstream, running
+from tests.upstreams.fetches_in_tests import fetch_in_requests
 
 
 @pytest.fixture(autouse=True)

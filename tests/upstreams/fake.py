@@ -2,21 +2,15 @@
 
 import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 import msgpack
-import pytest
 import zstandard
-
-from publishing.upstreams import cache, fetches
-
-FETCHED_S = 10
 
 Record = dict[str, Any]
 # (status, headers, body) for a path, in place of the channel's own answer. A body in parts needs a Content-Length.
@@ -122,21 +116,3 @@ def running(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
             yield upstream
         finally:
             server.shutdown()
-
-
-def fetch_in_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fetch packages in the threads of their requests, with their transactions."""
-
-    def start(work: Callable[[], None], turn: AbstractContextManager[object]) -> None:
-        with turn:
-            work()
-
-    monkeypatch.setattr(fetches, "start", start)
-
-
-def wait_for_fetches() -> None:
-    """Wait until no fetch counts any more: its thread ends a moment after its requests."""
-    ends_at = time.monotonic() + FETCHED_S
-    while cache._fetching:
-        assert time.monotonic() < ends_at
-        time.sleep(0.01)

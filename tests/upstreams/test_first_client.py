@@ -14,7 +14,8 @@ from channels_app.models import Channel
 from publishing.models import CachedFile
 from publishing.upstreams import cache
 from tests.threads import at_once, shared_database
-from tests.upstreams.fake import FakeUpstream, wait_for_fetches
+from tests.upstreams.fake import FakeUpstream
+from tests.upstreams.fetches_in_tests import wait_for_fetches
 from tests.upstreams.test_cache import FILE, get
 from tests.upstreams.test_sync import poll
 

@@ -19,7 +19,8 @@ from publishing.models import Upstream
 from publishing.upstreams import source, sync
 from tests.builders import make_channel
 from tests.threads import at_once, shared_database
-from tests.upstreams.fake import FakeUpstream, Spoiled, record, wait_for_fetches
+from tests.upstreams.fake import FakeUpstream, Spoiled, record
+from tests.upstreams.fetches_in_tests import wait_for_fetches
 from tests.upstreams.test_cache import body, get
 from tests.upstreams.test_sync import poll
 

@@ -8,7 +8,8 @@ from channels_app.models import ChannelKind, User
 from publishing.models import Upstream
 from tests.builders import make_artifact, make_channel
 from tests.sample_channel import found
-from tests.upstreams.fake import FakeUpstream, fetch_in_requests, running
+from tests.upstreams.fake import FakeUpstream, running
+from tests.upstreams.fetches_in_tests import fetch_in_requests
 from tests.upstreams.test_sync import poll
 from tests.virtual.channels import build_all, file_names, make_virtual, shards
 
