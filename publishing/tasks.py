@@ -4,6 +4,7 @@ from celery import shared_task
 from celery.signals import task_failure, task_success
 
 from publishing import failed_jobs, housekeeping
+from publishing.attestations import trust_root_age
 from publishing.imports import runs
 from publishing.index import turns
 from publishing.labels import labels, old_indexes
@@ -81,9 +82,10 @@ def refresh_issuer_keys() -> None:
 
 @shared_task
 def refresh_trust_root() -> None:
-    from publishing.attestations import trust_root  # imports sigstore, which takes a second
+    if trust_root_age.is_due():
+        from publishing.attestations import trust_root  # imports sigstore, which takes a second
 
-    trust_root.refresh()
+        trust_root.refresh()
 
 
 @shared_task

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,9 +26,8 @@ from hub.errors import HubError
 from hub.locks import try_lock
 from publishing.attestations.errors import BadAttestation
 from publishing.attestations.sigstore_internals import SHIPPED_ROOT, trusted_root
-from publishing.attestations.trust_root_age import FILE_NAME, is_old, is_refreshed_here, refreshed_at, refreshed_file
+from publishing.attestations.trust_root_age import FILE_NAME, is_due, is_old, refreshed_at, refreshed_file
 
-REFRESH_AFTER = timedelta(days=1)
 TIMEOUT_S = 5
 
 logger = logging.getLogger(__name__)
@@ -74,9 +73,9 @@ def as_of(root: TrustedRoot, *, signature: LogEntry, certificate: LogEntry) -> V
 
 def refresh() -> None:
     """Download the root by TUF unless that was done within a day. After a failure the last good one stays in use."""
-    last = refreshed_at()
-    if not is_refreshed_here() or (last and datetime.now(UTC) - last < REFRESH_AFTER):
+    if not is_due():
         return
+    last = refreshed_at()
     with try_lock("trust-root") as is_ours:
         if not is_ours:
             return

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.conf import settings
 
 FILE_NAME = "trusted_root.json"
-OLD_AFTER = timedelta(days=30)
+REFRESH_AFTER, OLD_AFTER = timedelta(days=1), timedelta(days=30)
 
 
 def refreshed_file() -> Path:
@@ -23,6 +23,12 @@ def refreshed_at() -> datetime | None:
         return datetime.fromtimestamp(refreshed_file().stat().st_mtime, UTC)
     except FileNotFoundError:
         return None
+
+
+def is_due() -> bool:
+    """Tell whether this hub refreshes the root, and did not do so within a day."""
+    last = refreshed_at()
+    return is_refreshed_here() and (last is None or datetime.now(UTC) - last >= REFRESH_AFTER)
 
 
 def is_old() -> bool:
