@@ -49,19 +49,23 @@ def send_due() -> None:
 
 
 def sync(channel_id: int, *, is_forced: bool = False) -> bool:
-    """Poll the upstream of the channel if that is due or forced, and judge the names which are due.
+    """Judge the names which are due, and poll the upstream of the channel if that is due or forced.
 
     Return False if another process does so already, or if enough other channels are polled. Errors of the upstream are
     recorded in its row.
     """
-    with _turn() as is_turn, try_lock(f"upstream-{channel_id}") as is_free:
-        held = is_turn and is_free
-        upstream = Upstream.objects.select_related("channel").filter(channel=channel_id).first()
-        if held and upstream:
-            if is_forced or _is_due(upstream, timezone.now()):
+    with try_lock(f"upstream-{channel_id}") as held:
+        if not held or not Upstream.objects.filter(channel=channel_id).exists():
+            return held
+        # New rules wait neither for a slow upstream nor for polls of other channels.
+        upstream = _judged(channel_id)
+        if not is_forced and not _is_due(upstream, timezone.now()):
+            return True
+        with _turn() as is_turn:
+            if is_turn:
                 _poll(upstream)
-            judge_due(_with_new_rules(upstream.pk))
-        return held
+                _judged(channel_id)
+            return is_turn
 
 
 @contextmanager
@@ -185,16 +189,24 @@ def _in_batches(items: Iterable[UpstreamRecords]) -> Iterator[list[UpstreamRecor
         yield batch
 
 
+def _judged(channel_id: int) -> Upstream:
+    """Judge the names by the rules as they are now, and return the upstream."""
+    upstream = _with_new_rules(channel_id)
+    judge_due(upstream)
+    return upstream
+
+
 @transaction.atomic
-def _with_new_rules(upstream_id: int) -> Upstream:
+def _with_new_rules(channel_id: int) -> Upstream:
     """Return the upstream as it is now. Mark all names as due if its rules were changed.
 
     Only this job changes many names, so that it meets no other that locks them in another order.
     """
-    upstream = Upstream.objects.select_related("channel").select_for_update(of=("self",)).get(pk=upstream_id)
+    rows = Upstream.objects.select_related("channel").select_for_update(of=("self",))
+    upstream = rows.get(channel=channel_id)
     if upstream.are_rules_new:
-        UpstreamName.objects.filter(index__channel=upstream.channel_id).update(due_at=timezone.now())
-        Upstream.objects.filter(pk=upstream_id).update(are_rules_new=False)
+        UpstreamName.objects.filter(index__channel=channel_id).update(due_at=timezone.now())
+        Upstream.objects.filter(channel=channel_id).update(are_rules_new=False)
     return upstream
 
 

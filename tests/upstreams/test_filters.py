@@ -1,5 +1,6 @@
 """Filters of an upstream channel: the records that clients see, the preview, and who may set them."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access.permissions import Actor, Permission
 from channels_app.models import AuditEvent, Channel, User
+from hub.locks import try_lock
 from publishing.models import CachedFile, Upstream, UpstreamName
 from publishing.upstreams import judging, previews, sync, upstreams
 from publishing.upstreams.filtering import FilterTexts
@@ -18,7 +20,7 @@ from tests.pages import signed_in, text
 from tests.rest.calls import by_key, by_session, code
 from tests.upstreams.fake import FakeUpstream, record
 from tests.upstreams.test_cache import BYTES, body
-from tests.upstreams.test_sync import listed, poll
+from tests.upstreams.test_sync import SHARD_INDEX, listed, poll
 from tests.virtual.channels import build_all, file_names, make_virtual
 
 pytestmark = pytest.mark.django_db
@@ -110,10 +112,27 @@ def test_killed_change_is_completed_by_the_next_job(mirror: Channel, forge: Fake
     forge.publish(record("numpy"), record("zlib"))
     poll(mirror)
     upstreams.change(actor=Actor(olga), channel=mirror, filters=FilterTexts(exclude=["*"]))
-    sync._with_new_rules(Upstream.objects.get().pk)
+    sync._with_new_rules(mirror.pk)
     assert not Upstream.objects.get().are_rules_new
     assert sync.sync(mirror.pk)
     assert listed(mirror) == {}
+
+
+def test_filters_are_applied_while_all_turns_are_taken_and_before_a_poll(
+    mirror: Channel, forge: FakeUpstream, olga: User
+) -> None:
+    forge.publish(record("numpy"), record("zlib"))
+    poll(mirror)
+    upstreams.change(actor=Actor(olga), channel=mirror, filters=FilterTexts(exclude=["zlib"]))
+    with ExitStack() as others:
+        for number in range(sync.POLLS_AT_ONCE):
+            assert others.enter_context(try_lock(f"upstream-poll-{number}"))
+        assert not sync.sync(mirror.pk, is_forced=True)
+    assert list(listed(mirror)) == ["numpy-1.0-0.conda"]
+    upstreams.change(actor=Actor(olga), channel=mirror, filters=FilterTexts())
+    # The upstream answers with the number of records that clients see meanwhile.
+    forge.spoiled[SHARD_INDEX] = lambda: (400 + len(listed(mirror)), {}, b"")
+    assert "answers 402 for" in poll(mirror).error
 
 
 def test_virtual_channel_follows_filters_and_keeps_filtered_names(
