@@ -1,6 +1,5 @@
 """Filters of an upstream channel: the records that clients see, the preview, and who may set them."""
 
-from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access.permissions import Actor, Permission
 from channels_app.models import AuditEvent, Channel, User
-from hub.locks import try_lock
 from publishing.models import CachedFile, Upstream, UpstreamName
 from publishing.upstreams import judging, previews, sync, upstreams
 from publishing.upstreams.filtering import FilterTexts
@@ -119,14 +117,13 @@ def test_killed_change_is_completed_by_the_next_job(mirror: Channel, forge: Fake
 
 
 def test_filters_are_applied_while_all_turns_are_taken_and_before_a_poll(
-    mirror: Channel, forge: FakeUpstream, olga: User
+    mirror: Channel, forge: FakeUpstream, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forge.publish(record("numpy"), record("zlib"))
     poll(mirror)
     upstreams.change(actor=Actor(olga), channel=mirror, filters=FilterTexts(exclude=["zlib"]))
-    with ExitStack() as others:
-        for number in range(sync.POLLS_AT_ONCE):
-            assert others.enter_context(try_lock(f"upstream-poll-{number}"))
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "POLLS_AT_ONCE", 0)
         assert not sync.sync(mirror.pk, is_forced=True)
     assert list(listed(mirror)) == ["numpy-1.0-0.conda"]
     upstreams.change(actor=Actor(olga), channel=mirror, filters=FilterTexts())
