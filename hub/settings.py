@@ -106,12 +106,6 @@ HUB_RESERVATION_S = positive(
 )
 HUB_INDEX_PAUSE_MS = positive("HUB_INDEX_PAUSE_MS", 250, "minimum milliseconds between two builds of one index")
 HUB_RETIRED_SHARD_DAYS = positive("HUB_RETIRED_SHARD_DAYS", 7, "days for which an unused shard is kept")
-HUB_WATCHED_CHANNELS = positive(
-    "HUB_WATCHED_CHANNELS",
-    20,
-    "maximum number of channels that [watch their prefix](imports.md#watch-a-prefix) of the store; 0: none may",
-    at_least=0,
-)
 HUB_GRACE_HOURS = positive("HUB_GRACE_HOURS", 24, "hours within which a deleted package or channel can be restored")
 HUB_DOWNLOAD_COUNT_S = positive("HUB_DOWNLOAD_COUNT_S", 5, "seconds between two writes of the download counts")
 # The names of channels_app.rate_limits.counters.LIMITS.
@@ -332,6 +326,13 @@ HUB_USER_PACKAGES_A_DAY = positive(
     "maximum packages uploaded to a user's channels per day (UTC); 0: no limit",
     at_least=0,
     shown="500 where sign-up is `open`, else 0",
+)
+HUB_WATCHED_CHANNELS = positive(
+    "HUB_WATCHED_CHANNELS",
+    0 if IS_FOR_STRANGERS else 20,
+    "maximum number of channels that [watch their prefix](imports.md#watch-a-prefix) of the store; 0: none",
+    at_least=0,
+    shown="0 where sign-up is `open`, else 20",
 )
 HUB_USER_PENDING_PUBLISHERS = positive(
     "HUB_USER_PENDING_PUBLISHERS",

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
 
+from django.db.models import F
+
 from channels_app.access.actions import Action
 from channels_app.access.permissions import ANONYMOUS, Actor
 from channels_app.models import Artifact, Channel
@@ -22,7 +24,7 @@ from publishing.imports import imports, stored
 from publishing.imports.fetched import be_nice
 from publishing.imports.old_indexes import OldIndex
 from publishing.imports.records import CheckedPackage, ImportOutcome, Records, recording
-from publishing.models import Reservation
+from publishing.models import Reservation, Watch
 from publishing.uploads.policies import check_policies
 from publishing.watches.comparison import Refusal
 from publishing.watches.listing import Part
@@ -50,18 +52,21 @@ class Adopted:
 class Finder:
     """The recorder of files that the hub found in the store."""
 
+    watch: Watch
     actor: Actor = ANONYMOUS
     action: Action = Action.ARTIFACT_ADOPT
 
     def note(self, artifacts: Sequence[Artifact]) -> None:
-        """Do nothing: the watch counts its files at the end of a pass."""
+        """Count the files of a batch, in the transaction that records them."""
+        Watch.objects.filter(pk=self.watch.pk).update(adopted_files=F("adopted_files") + len(artifacts))
 
 
-def adopt(channel: Channel, part: Part, group: Sequence[Entry]) -> Adopted:
+def adopt(watch: Watch, part: Part, group: Sequence[Entry]) -> Adopted:
     """Check and record a group of files. Raise HubError 413 if a quota has no room for the first of them."""
+    channel = watch.channel
     room = _with_room(channel, group)
     token = RESERVED_BY + secrets.token_hex(13)
-    with recording(channel, part.subdir, OldIndex(), Lock(), Finder(), token=token) as records:
+    with recording(channel, part.subdir, OldIndex(), Lock(), Finder(watch), token=token) as records:
         entries = {f"{channel}/{part.subdir}/{entry.name}": entry for entry in room}
         claimed = [key for key in records.claim(list(entries)) if records.is_own(key)]
         outcomes = _recorded(channel, records, _checked(channel, part, {key: entries[key] for key in claimed}))

@@ -168,7 +168,7 @@ class Pass:
         """Take in a group of files. Return whether some of them wait. Raise HubError if it is no longer allowed."""
         began = time.monotonic()
         self.watch.channel = _watched(self.watch)
-        result = adoption.adopt(self.channel, part, group)
+        result = adoption.adopt(self.watch, part, group)
         self.adopted += result.files
         self._forget(f"{part.subdir}/{entry.name}" for entry in group)
         self._remember(part, result.refused)
@@ -220,7 +220,6 @@ class Pass:
             listed_at=watch.listed_at,
             passed_at=timezone.now(),
             pass_s=pass_s,
-            adopted_files=F("adopted_files") + self.adopted,
             failing_since=(watch.failing_since or timezone.now()) if fault else None,
             error_code=fault.code if fault else "",
             error=fault.detail[:REASON_MAX_CHARACTERS] if fault else "",
