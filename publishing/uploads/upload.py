@@ -27,7 +27,7 @@ from publishing.attestations.errors import VerifiedAttestation
 from publishing.attestations.sidecars import Sidecar
 from publishing.labels import artifact_labels
 from publishing.labels import labels as channel_labels
-from publishing.models import Reservation
+from publishing.models import Reservation, Watch
 from publishing.removal import removal
 from publishing.trusted import issuers
 from publishing.uploads import metrics
@@ -114,7 +114,7 @@ def store_and_record(upload: Upload, verified: VerifiedAttestation | None, befor
             channel_labels.ensure(actor=upload.actor, channel=upload.channel, names=upload.labels)
         published = record(upload, sidecar)
     except (HubError, StoreError):
-        release(token)
+        release(token, upload.channel)
         quotas.refund(bill)
         raise
     if not published.is_new:
@@ -196,9 +196,17 @@ def _schedule_builds(upload: Upload, artifact: Artifact, *, is_new: bool, is_mai
     artifact_labels.schedule_builds(upload.channel, upload.info.subdir, names)
 
 
-def release(token: str) -> None:
-    """Release the file name, unless another upload of the same bytes has joined the reservation."""
-    Reservation.objects.filter(token=token).delete()
+def release(token: str, channel: Channel) -> None:
+    """Release the file name, unless another upload of the same bytes has joined the reservation.
+
+    The store may have the bytes of the refused upload. By an expired reservation, a watch of the channel's prefix knows
+    that they are not a file that others put there.
+    """
+    mine = Reservation.objects.filter(token=token)
+    if Watch.objects.filter(channel=channel).exists():
+        mine.update(expires_at=timezone.now())
+    else:
+        mine.delete()
 
 
 def _join_or_take_over(upload: Upload, mine: dict[str, object]) -> None:

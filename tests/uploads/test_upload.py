@@ -241,7 +241,7 @@ def test_the_same_bytes_join_an_upload_under_way(channel: Channel, owner: Actor,
     path = make_conda(tmp_path)
     first = reserve(channel, path)
     second = reserve(channel, path)
-    upload.release(first)
+    upload.release(first, channel)
     assert Reservation.objects.get().token == second
     assert upload.record(arriving(channel, path, owner)).is_new
     assert upload.record(arriving(channel, path, owner)) == UploadResult(Artifact.objects.get(), is_new=False)

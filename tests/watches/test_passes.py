@@ -16,11 +16,13 @@ from pytest_django import Settings
 from channels_app.access.permissions import Actor
 from channels_app.channels import channels
 from channels_app.models import Artifact, AuditEvent, Channel, Removal, User
+from hub.errors import HubError, forbidden
 from hub.storage import store
 from publishing.imports import stored
 from publishing.imports.records import CheckedPackage, ImportOutcome, Records
 from publishing.models import Reservation, SubdirIndex
 from publishing.removal import removal
+from publishing.uploads import upload
 from publishing.verification import unknown_files
 from publishing.watches import adoption, comparison, listing, passes, watches
 from publishing.watches.passes import Pass
@@ -338,6 +340,24 @@ def test_file_of_an_upload_that_was_killed_is_refused_until_it_is_uploaded_again
     one_pass()
     assert (known(), refused(watched)) == (set(), {"noarch/lib-1.0-0.conda": "upload_interrupted"})
     publish(watched, olga, path)
+    one_pass()
+    assert (lib().uploaded_by, refused(watched)) == (olga, {})
+
+
+def test_file_of_an_upload_that_was_refused_at_the_end_is_not_taken_in(
+    one_pass: Passing, watched: Channel, tmp_path: Path, olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise forbidden("no_access", "The right has ended.")
+
+    path = make_conda(tmp_path, name="lib")
+    with monkeypatch.context() as patched:
+        patched.setattr(upload, "record", refuse)
+        with pytest.raises(HubError):
+            publish(watched, olga, path)
+    one_pass()
+    assert (known(), refused(watched)) == (set(), {"noarch/lib-1.0-0.conda": "upload_interrupted"})
+    publish(watched, olga, other_lib(tmp_path))
     one_pass()
     assert (lib().uploaded_by, refused(watched)) == (olga, {})
 
