@@ -57,32 +57,24 @@ def test_notices_of_the_upstream_follow_those_of_the_channel(mirror: Channel, fo
     assert messages() == ["Own."]
 
 
-@pytest.mark.parametrize(
-    "stated",
-    [
-        7,
-        {},
-        notice(level="shout"),
-        notice(message=7),
-        notice(created_at="yesterday"),
-        notice(expired_at=7),
-        notice(expired_at="2026-01-01T00:00:00Z"),
-    ],
-)
-def test_unreadable_or_expired_notice_is_left_out(mirror: Channel, forge: FakeUpstream, stated: object) -> None:
+def test_unreadable_and_expired_notices_are_left_out(mirror: Channel, forge: FakeUpstream) -> None:
     forge.publish(record("numpy"))
-    state_notices(forge, stated, notice(message="Good."))
+    unreadable = [
+        *(7, {}, notice(level="shout"), notice(message=7), notice(created_at="yesterday"), notice(expired_at=7)),
+        notice(expired_at="2026-01-01T00:00:00Z"),
+    ]
+    state_notices(forge, *unreadable, notice(message="Good."))
     assert poll(mirror).error_code == ""
     assert messages() == ["Good."]
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"notices":7}', b" " * 300_000])
-def test_wrong_notices_keep_the_last_ones_and_stop_no_poll(mirror: Channel, forge: FakeUpstream, body: bytes) -> None:
+def test_wrong_notices_keep_the_last_ones_and_stop_no_poll(mirror: Channel, forge: FakeUpstream) -> None:
     forge.publish(record("numpy"))
     state_notices(forge, notice())
     poll(mirror)
-    forge.files["notices.json"] = body
-    assert poll(mirror).error_code == ""
+    for body in (b"<html>", b"[]", b'{"notices":7}', b" " * 300_000):
+        forge.files["notices.json"] = body
+        assert poll(mirror).error_code == ""
     assert messages() == ["Moved."]
 
 
@@ -146,34 +138,23 @@ def test_run_exports_that_are_ahead_of_the_index_are_read_again(mirror: Channel,
     assert run_exports() == {NUMPY: {"run_exports": WEAK}}
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        7,
-        {},
-        {"run_exports": ["x"]},
-        {"run_exports": {"weak": "x"}},
-        {"run_exports": {"weak": [7]}},
-        {"run_exports": {"weak": ["\ud800"]}},
-        {"run_exports": {"weak": ["x" * 100_000]}},
-    ],
-)
-def test_unreadable_run_exports_are_left_out(mirror: Channel, forge: FakeUpstream, entry: object) -> None:
-    forge.publish(record("numpy"), record("zlib"), forms=("json",))
-    state_run_exports(forge, {NUMPY: entry, "zlib-1.0-0.conda": {"run_exports": WEAK}, "no file": {"run_exports": {}}})
+def test_unreadable_run_exports_are_left_out(mirror: Channel, forge: FakeUpstream) -> None:
+    values = [["x"], {"weak": "x"}, {"weak": [7]}, {"weak": ["\ud800"]}, {"weak": ["x" * 100_000]}]
+    entries = [7, {}, *({"run_exports": value} for value in values)]
+    forge.publish(*(record("numpy", build=str(n)) for n in range(len(entries))), record("zlib"), forms=("json",))
+    stated: dict[str, object] = {f"numpy-1.0-{n}.conda": entry for n, entry in enumerate(entries)}
+    state_run_exports(forge, stated | {"zlib-1.0-0.conda": {"run_exports": WEAK}, "no file": {"run_exports": {}}})
     assert poll(mirror).error_code == ""
     assert run_exports() == {"zlib-1.0-0.conda": {"run_exports": WEAK}}
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"packages":7}', b"\xff"])
-def test_wrong_run_exports_keep_the_last_ones_and_stop_no_poll(
-    mirror: Channel, forge: FakeUpstream, body: bytes
-) -> None:
+def test_wrong_run_exports_keep_the_last_ones_and_stop_no_poll(mirror: Channel, forge: FakeUpstream) -> None:
     forge.publish(record("numpy"), forms=("json",))
     state_run_exports(forge, {NUMPY: {"run_exports": WEAK}})
     poll(mirror)
-    forge.files[RUN_EXPORTS] = body
-    assert poll(mirror).error_code == ""
+    for body in (b"<html>", b"[]", b'{"packages":7}', b"\xff"):
+        forge.files[RUN_EXPORTS] = body
+        assert poll(mirror).error_code == ""
     assert run_exports() == {NUMPY: {"run_exports": WEAK}}
 
 
