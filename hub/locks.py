@@ -4,11 +4,13 @@ import fcntl
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 WAIT_S = 0.05
 
@@ -21,11 +23,26 @@ def try_lock(name: str) -> Iterator[bool]:
 
 
 @contextmanager
-def wait_for_lock(name: str, *, timeout_s: float) -> Iterator[bool]:
+def try_lock_for_slow_io(name: str) -> Iterator[bool]:
+    """Do the same as try_lock(), but hold no connection of the pool meanwhile: all such locks share one."""
+    if connection.vendor != "postgresql":
+        with _file_lock(name) as held:
+            yield held
+        return
+    held = _shared.take(name)
+    try:
+        yield held
+    finally:
+        if held:
+            _shared.give_back(name)
+
+
+@contextmanager
+def wait_for_lock(name: str, *, timeout_s: float, is_for_slow_io: bool = False) -> Iterator[bool]:
     """Wait for the lock `name`. Yield False if it was not free within `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
-        with try_lock(name) as held:
+        with try_lock_for_slow_io(name) if is_for_slow_io else try_lock(name) as held:
             if held or time.monotonic() > deadline:
                 yield held
                 return
@@ -70,6 +87,54 @@ def _advisory_lock(name: str) -> Iterator[bool]:
                 # A closed session holds no lock. Back in the pool, it would hold the lock until the process ends.
                 session.close()
                 raise
+
+
+class _SharedSession:
+    """The database session of this process that holds the locks for slow I/O of all its threads."""
+
+    def __init__(self) -> None:
+        self._using = Lock()
+        self._names: set[str] = set()
+        self._wrapper: BaseDatabaseWrapper | None = None
+
+    def take(self, name: str) -> bool:
+        """Return whether the lock was free. Within one session, PostgreSQL would give it twice."""
+        with self._using:
+            is_free = name not in self._names and self._ask("SELECT pg_try_advisory_lock(%s)", name)
+            if is_free:
+                self._names.add(name)
+            self._close_if_idle()
+            return is_free
+
+    def give_back(self, name: str) -> None:
+        with self._using:
+            self._names.remove(name)
+            with suppress(DatabaseError):  # its locks end with the session
+                self._ask("SELECT pg_advisory_unlock(%s)", name)
+            self._close_if_idle()
+
+    def _ask(self, query: str, name: str) -> bool:
+        if self._wrapper is None:
+            self._wrapper = connections.create_connection(DEFAULT_DB_ALIAS)
+            self._wrapper.inc_thread_sharing()
+        try:
+            with self._wrapper.cursor() as cursor:
+                cursor.execute(query, [_key(name)])
+                return bool(cursor.fetchone()[0])
+        except DatabaseError:
+            if self._wrapper.connection:
+                self._wrapper.connection.close()  # back in the pool, it would keep its locks
+            self._wrapper.close()
+            self._wrapper = None
+            raise
+
+    def _close_if_idle(self) -> None:
+        if self._wrapper and not self._names:
+            self._wrapper.close()
+            self._wrapper = None
+
+
+_shared = _SharedSession()
 
 
 @contextmanager

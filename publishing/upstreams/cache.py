@@ -95,7 +95,7 @@ def _run(fetch: Fetch, wanted: Wanted) -> None:
     """Fetch the file unless another process has done so meanwhile, and tell the requests that wait."""
     error: Exception | None = None
     try:
-        with wait_for_lock(_lock(wanted.key), timeout_s=FETCH_TIMEOUT_S) as held:
+        with wait_for_lock(_lock(wanted.key), timeout_s=FETCH_TIMEOUT_S, is_for_slow_io=True) as held:
             if not held:
                 raise _still_fetched(wanted)
             if not is_cached(wanted):
@@ -213,6 +213,7 @@ def _fetch(fetch: Fetch, wanted: Wanted) -> None:
     with tempfile.TemporaryDirectory(dir=settings.UPLOAD_DIR, prefix=temporary.prefix("upstream")) as folder:
         path = Path(folder, "package")
         with connections.to(upstream) as transport:
+            release_connection()
             _download(transport, urljoin(state.base_url, quote(wanted.file_name)), path, wanted, fetch)
         store().put(wanted.key, path)
         _record(wanted, path.stat().st_size)

@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.site import views
 from hub import database
-from hub.locks import try_lock
+from hub.locks import try_lock, try_lock_for_slow_io
 from tests.live import LiveHub, live_hub
 
 URL = os.environ.get("DATABASE_URL", "")
@@ -117,6 +117,22 @@ def test_a_lock_ends_with_its_session() -> None:
     with pytest.raises(OperationalError), try_lock("a"):
         end_own_session_while_taken("a")
     connection.close()
+    assert is_free("a")
+
+
+@ON_POSTGRESQL
+@pytest.mark.django_db(transaction=True)
+def test_locks_for_slow_io_share_one_session_and_end_with_it() -> None:
+    with connection.cursor() as cursor, try_lock_for_slow_io("a"):
+        with try_lock_for_slow_io("b"):
+            sessions = "SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            cursor.execute(sessions)
+            [[pid]] = cursor.fetchall()
+            assert not is_free("a")
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        assert is_free("a")
+    with try_lock_for_slow_io("a") as held:
+        assert held
     assert is_free("a")
 
 

@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from kombu.exceptions import OperationalError
 
 from channels_app.channels.channels import routed_words
 from hub import celery
-from hub.locks import try_lock
+from hub.locks import try_lock, try_lock_for_slow_io
 from publishing.index import builds, turns
 
 
@@ -53,10 +54,13 @@ def test_unknown_path_gets_404_as_text_or_page(client: Client, db: None) -> None
     assert (page.status_code, page["Content-Type"]) == (404, "text/html; charset=utf-8")
 
 
-def test_a_lock_is_held_once(db: None) -> None:
-    with try_lock("a") as first, try_lock("b") as other:
+@pytest.mark.parametrize("lock", [try_lock, try_lock_for_slow_io])
+def test_a_lock_is_held_once(db: None, lock: Callable[[str], AbstractContextManager[bool]]) -> None:
+    with lock("a") as first, lock("b") as other:
         assert (first, other) == (True, True)
         assert not _in_another_thread("a")
+        with try_lock_for_slow_io("a") as again:
+            assert not again
     assert _in_another_thread("a")
 
 
