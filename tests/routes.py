@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from django.urls import get_resolver
@@ -30,6 +31,7 @@ VALUES = {
 }
 
 
+@cache
 def every_route() -> dict[str, str]:
     """Return the first pattern of each route by its name with namespace; a route without a name by its pattern."""
     found: dict[str, str] = {}
@@ -38,6 +40,7 @@ def every_route() -> dict[str, str]:
     return found
 
 
+@cache
 def every_view() -> dict[str, Callable[..., Any]]:
     """Name → view, for routes with a name."""
     return {name: view for name, _, view in _walk(get_resolver().url_patterns, "", "") if name}
