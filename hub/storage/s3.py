@@ -29,6 +29,7 @@ from hub.storage import (
     checked,
     checked_folder,
 )
+from hub.storage.botocore_internals import parse_times_fast
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -209,6 +210,7 @@ class _OneConnectionS3Storage(S3Storage):  # type: ignore[misc]
 
     @cached_property
     def connection(self) -> Any:
+        parse_times_fast()
         return super().connection
 
 

@@ -44,6 +44,7 @@ NAMES = [
     ("kombu.transport.virtual", "Channel._get", ["self", "queue", "timeout"]),
     ("kombu.transport.virtual", "Channel._size", ["self", "queue"]),
     ("kombu.transport.virtual", "Channel._purge", ["self", "queue"]),
+    ("botocore.parsers", "DEFAULT_TIMESTAMP_PARSER", None),
     ("prometheus_client.values", "ValueClass", None),
     ("prometheus_client.values", "MultiProcessValue", ["process_identifier"]),
     ("sigstore.models", "TrustedRoot", ["inner"]),

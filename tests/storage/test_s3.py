@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 import pytest
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from deploy.local import free_port
 from hub.storage import NotInStore, Store, StoreError
+from hub.storage.botocore_internals import parsed_time
 from hub.storage.s3 import S3Store
 from tests.stores import S3Server, rclone_server
 
@@ -235,3 +237,10 @@ def test_uploads_that_were_killed_are_swept(rclone: S3Server) -> None:
     assert bucket.delete_unfinished(older_than_s=-1) == 1
     assert bucket.delete_unfinished(older_than_s=-1) == 0
     assert list(bucket.list("")) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-11-30T01:02:03.000Z", "2026-11-30T01:02:03", "Mon, 30 Nov 2026 01:02:03 GMT", "1796000523"]
+)
+def test_times_are_read_as_botocore_reads_them(value: str) -> None:
+    assert parsed_time(value) == parse_timestamp(value)
