@@ -16,6 +16,8 @@ from publishing.upstreams.errors import UpstreamError
 from publishing.upstreams.transport import NO_HEADERS, Answer
 
 FOLDER, BUCKET = "file://", "s3://"
+# A URL that is joined with another loses or escapes them.
+NOT_IN_A_PLACE = frozenset("%?#\\")
 # urljoin() joins only URLs of schemes that it knows.
 for known in (parse.uses_relative, parse.uses_netloc):
     if "s3" not in known:
@@ -29,14 +31,18 @@ def is_place(url: str) -> bool:
 
 def is_allowed(url: str) -> bool:
     """Tell whether HUB_UPSTREAM_STORES has the place, or one that it lies in."""
-    allowed = [with_scheme(place) for place in settings.HUB_UPSTREAM_STORES]
-    inside = any(url == place or url.startswith(f"{place}/") for place in allowed)
-    return inside and not {"", ".", ".."} & set(url.partition("://")[2].strip("/").split("/"))
+    inside = any(url == place or url.startswith(f"{place}/") for place in _allowed())
+    parts = url.partition("://")[2].strip("/").split("/")
+    return inside and url.isprintable() and not NOT_IN_A_PLACE & set(url) and not {"", ".", ".."} & set(parts)
 
 
 def with_scheme(place: str) -> str:
     """Return the URL of a folder that is stated as a path. Slashes at the end go."""
-    return (f"{FOLDER}{place}" if place.startswith("/") else place).rstrip("/")
+    return f"{FOLDER}{place.rstrip('/')}" if place.startswith("/") else place.rstrip("/")
+
+
+def _allowed() -> list[str]:
+    return [with_scheme(place) for place in settings.HUB_UPSTREAM_STORES]
 
 
 class StoreAnswer:
@@ -103,11 +109,19 @@ def not_allowed(url: str) -> UpstreamError:
 
 def _store(url: str) -> Store:
     if url.startswith(FOLDER):
-        return FolderStore(Path(parse.unquote(url.removeprefix(FOLDER))))
+        return _folder(url)
     from hub.storage.s3 import S3Store  # imports boto3, which takes half a second
 
     bucket, _, prefix = url.removeprefix(BUCKET).partition("/")
     return S3Store(bucket_name=bucket, location=prefix)
+
+
+def _folder(url: str) -> FolderStore:
+    """Return the folder. Raise UpstreamError if a link leads it out of the places that the operator allows."""
+    found, *allowed = (Path("/", each.removeprefix(FOLDER)).resolve() for each in (url, *_allowed()) if is_place(each))
+    if not any(found.is_relative_to(place) for place in allowed):
+        raise not_allowed(url)
+    return FolderStore(found)
 
 
 @contextmanager

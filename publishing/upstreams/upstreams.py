@@ -148,6 +148,8 @@ def url_of(url: str) -> str:
     """Return the URL as it is stored. Raise HubError 400 for one that upstreams can't have."""
     place = store_transport.with_scheme(url.strip())
     if store_transport.is_place(place):
+        if len(place) > URL_MAX_CHARACTERS:
+            raise _bad(f"The address has {len(place)} characters; expected at most {URL_MAX_CHARACTERS}.")
         if not store_transport.is_allowed(place):
             raise _bad(store_transport.not_allowed(place).detail)
         return place

@@ -110,6 +110,8 @@ def test_links_out_of_the_folder_are_not_followed(
         ("s3://mirrors", ""),
         ("s3://mirrors/condas", ""),
         ("s3://mirrors/conda/./x", ""),
+        (f"/srv/mirrors/{'a' * 485}", ""),
+        *((f"/srv/mirrors/{odd}", "") for odd in ("%2e%2e/secrets", "%00", "a\x00", "a?b", "a#b", "a\\b", "a\nb")),
     ],
 )
 def test_only_places_of_the_setting_are_accepted(settings: Settings, stated: str, stored: str) -> None:
@@ -120,6 +122,23 @@ def test_only_places_of_the_setting_are_accepted(settings: Settings, stated: str
     with pytest.raises(HubError) as refused:
         url_of(stated)
     assert refused.value.code == "bad_upstream"
+
+
+def test_folder_that_is_a_link_out_of_its_place_is_not_read(
+    mirror: Channel, tmp_path: Path, settings: Settings
+) -> None:
+    settings.HUB_UPSTREAM_STORES = [str(tmp_path / "mirrors")]
+    fill(FolderStore(tmp_path / "outside"))
+    (tmp_path / "mirrors").mkdir()
+    (tmp_path / "mirrors/forge").symlink_to(tmp_path / "outside")
+    assert stand_on(mirror, f"file://{tmp_path}/mirrors/forge").error_code == "upstream_not_allowed"
+
+
+def test_place_that_is_a_link_itself_is_read(mirror: Channel, tmp_path: Path, settings: Settings) -> None:
+    settings.HUB_UPSTREAM_STORES = [str(tmp_path / "mirrors")]
+    fill(FolderStore(tmp_path / "disk/forge"))
+    (tmp_path / "mirrors").symlink_to(tmp_path / "disk")
+    assert stand_on(mirror, f"file://{tmp_path}/mirrors/forge").error_code == ""
 
 
 def test_index_that_leads_out_of_the_place_is_refused(tmp_path: Path, settings: Settings) -> None:
