@@ -15,7 +15,7 @@ from channels_app.models import Artifact, Channel, ChannelKind
 from hub.storage import store
 from publishing.attestations import sidecars
 from publishing.index import builds, repodata, shards
-from publishing.models import CachedFile, IndexedName, Reservation, RetiredShard, SubdirIndex, Watch
+from publishing.models import CachedFile, IndexedName, Reservation, RetiredShard, SubdirIndex, Watch, WatchedFile
 from publishing.verification.differences import Difference, DifferenceKind, place_of
 from publishing.verification.inventory import Inventory
 
@@ -30,7 +30,14 @@ def check(channel: Channel, inventory: Inventory) -> Iterator[Difference]:
     inventory.mark_known(_shards(channel))
     for key in inventory.unknown(before=timezone.now() - FRESH):
         if kind := classify(channel, key):
-            yield Difference(kind, key, SENTENCES[kind].format(channel=channel))
+            yield Difference(kind, key, _refusal(channel, key) or SENTENCES[kind].format(channel=channel))
+
+
+def _refusal(channel: Channel, key: str) -> str:
+    """Return why the channel's watch has refused the file; "" if it has not."""
+    _, subdir, path = place_of(key)
+    found = WatchedFile.objects.filter(watch__channel=channel, subdir=subdir, file_name=path).first()
+    return f"The watch of the channel refused it: {found.reason}" if found else ""
 
 
 def unknown_channels() -> list[Difference]:

@@ -23,7 +23,7 @@ from publishing.imports.records import CheckedPackage, ImportOutcome, Records
 from publishing.models import Reservation, SubdirIndex
 from publishing.removal import removal
 from publishing.uploads import upload
-from publishing.verification import unknown_files
+from publishing.verification import unknown_files, verification
 from publishing.watches import adoption, comparison, listing, passes, watches
 from publishing.watches.passes import Pass
 from tests.archives import make_conda
@@ -469,3 +469,13 @@ def test_verification_removes_no_file_of_a_watched_channel_that_others_may_have_
     watches.stop(actor=Actor(user=olga), channel=watched)
     kinds = {key: kind for kind, key in found(watched)}
     assert (kinds[LIB], kinds["demo/noarch/app-1.0-0.conda.sigs"]) == ("leftover", "leftover")
+
+
+def test_verification_names_the_reason_of_the_watch(
+    one_pass: Passing, watched: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unknown_files, "FRESH", timedelta(0))
+    store().put(LIB, b"half a package")
+    one_pass()
+    (difference,) = (each for each in verification.verify(watched).differences if each.key == LIB)
+    assert difference.sentence.startswith("The watch of the channel refused it: lib-1.0-0.conda was refused")
