@@ -160,9 +160,14 @@ def remove(file: CachedFile) -> bool:
 def remove_unrecorded(channel: Channel, subdir: str, file_name: str) -> None:
     """Delete a file of the store that has no row, unless it is being fetched."""
     with try_lock(_lock(f"{channel}/{subdir}/{file_name}")) as held:
-        place = {"channel": channel, "subdir": subdir, "file_name": file_name}
-        if held and not CachedFile.objects.filter(**place).exists():
-            store().delete(f"{channel.name}/{subdir}/{file_name}")
+        if held:
+            _delete_unrecorded(channel, subdir, file_name)
+
+
+def _delete_unrecorded(channel: Channel, subdir: str, file_name: str) -> None:
+    place = {"channel": channel, "subdir": subdir, "file_name": file_name}
+    if not CachedFile.objects.filter(**place).exists():
+        store().delete(f"{channel.name}/{subdir}/{file_name}")
 
 
 def mark_used(file_id: int) -> None:
@@ -206,7 +211,8 @@ def _refuse_missing(key: str) -> None:
 
 
 def _fetch(fetch: Fetch, wanted: Wanted) -> None:
-    """Fetch the file into a temporary one, verify it, and put it into the store."""
+    """Fetch the file into a temporary one, verify it, and put it into the store. Raise HubError if it may not stay."""
+    _check_listed(wanted)
     upstream = Upstream.objects.select_related("channel").get(channel=wanted.channel)
     _make_room(upstream, wanted)
     state = upstream.subdir_states.get(subdir=wanted.subdir)
@@ -215,8 +221,15 @@ def _fetch(fetch: Fetch, wanted: Wanted) -> None:
         with connections.to(upstream) as transport:
             release_connection()
             _download(transport, urljoin(state.base_url, quote(wanted.file_name)), path, wanted, fetch)
+        _check_listed(wanted)
+        release_connection()
+        fetch.verified()
         store().put(wanted.key, path)
-        _record(wanted, path.stat().st_size)
+        try:
+            _record(wanted, path.stat().st_size)
+        except HubError:
+            _delete_unrecorded(wanted.channel, wanted.subdir, wanted.file_name)
+            raise
 
 
 def _make_room(upstream: Upstream, wanted: Wanted) -> None:
@@ -237,11 +250,16 @@ def _cached_bytes(upstream: Upstream) -> int:
     return total
 
 
+def _check_listed(file: Wanted, *, is_locked: bool = False) -> None:
+    """Raise HubError 404 if the record was hidden, changed or removed since the request for the file."""
+    if wanted.of(file.channel, file.subdir, file.file_name, is_locked=is_locked).sha256 != file.sha256:
+        raise no_such_file(file.channel, file.subdir, file.file_name)
+
+
 @transaction.atomic
 def _record(file: Wanted, size_bytes: int) -> None:
-    """Add the row of a stored file, unless its record was hidden, changed or removed since the fetch began."""
-    if wanted.of(file.channel, file.subdir, file.file_name, is_locked=True).sha256 != file.sha256:
-        raise no_such_file(file.channel, file.subdir, file.file_name)
+    """Add the row of a stored file. Raise HubError as _check_listed()."""
+    _check_listed(file, is_locked=True)
     place = {"channel": file.channel, "subdir": file.subdir, "file_name": file.file_name}
     values = {"name": file.name, "sha256": file.sha256, "size_bytes": size_bytes}
     CachedFile.objects.create(**place, **values, last_used_at=timezone.now())
@@ -264,7 +282,6 @@ def _download(transport: Transport, url: str, path: Path, wanted: Wanted, fetch:
         raise errors.wrong_bytes(url)
     if wanted.size_bytes is None and not _is_sidecar(path.read_bytes()):
         raise errors.unreadable(url, "it is no list of attestations")
-    fetch.verified()
 
 
 def _is_sidecar(content: bytes) -> bool:

@@ -11,8 +11,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from channels_app.models import Channel
-from publishing.models import CachedFile
-from publishing.upstreams import cache
+from hub.storage import store
+from publishing.models import CachedFile, UpstreamName
+from publishing.upstreams import cache, judging
+from publishing.upstreams.fetches import Fetch
 from tests.threads import at_once, shared_database
 from tests.upstreams.fake import FakeUpstream
 from tests.upstreams.fetches_in_tests import wait_for_fetches
@@ -64,6 +66,10 @@ def first_half() -> tuple[Iterator[bytes], bytes]:
     while len(found) < HALF:
         found += next(chunks)
     return chunks, found
+
+
+def hide() -> None:
+    UpstreamName.objects.update(hidden={FILE.partition("/")[2]: [judging.FILTERED, "A filter."]})
 
 
 def others() -> list[object]:
@@ -132,6 +138,35 @@ def test_slow_first_client_holds_no_other_up(package: Channel, forge: FakeUpstre
         return statuses, found + b"".join(chunks)
 
     assert in_thread(tmp_path, scenario) == ([200, 200], BYTES)
+
+
+@committed
+def test_package_that_is_hidden_while_its_first_client_reads_stays_incomplete(
+    package: Channel, forge: FakeUpstream, tmp_path: Path
+) -> None:
+    paced = Paced(forge)
+
+    def scenario() -> list[object]:
+        chunks, _ = first_half()
+        hide()
+        paced.more.set()
+        with pytest.raises(ConnectionResetError):
+            deque(chunks)
+        return others()
+
+    assert in_thread(tmp_path, scenario) == [404, 404]
+    assert forge.requests[FILE] == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("step", ["begin", "verified"])
+@pytest.mark.parametrize("end", ["hidden", "deleted"])
+def test_package_whose_record_ends_while_it_is_fetched_leaves_no_file_in_the_store(
+    package: Channel, monkeypatch: pytest.MonkeyPatch, step: str, end: str
+) -> None:
+    monkeypatch.setattr(Fetch, step, lambda *_: hide() if end == "hidden" else UpstreamName.objects.all().delete())
+    assert get().status_code == 404
+    assert store().stat(f"mirror/{FILE}") is None
 
 
 @committed
