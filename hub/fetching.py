@@ -137,7 +137,7 @@ def _response(
 
 def how_to_allow(netloc: str) -> str:
     """Return the sentence that tells how to allow a private address or http."""
-    return f"For a server of your own network, an administrator can add {netloc} to HUB_INTERNAL_HOSTS."
+    return f"For a server of your own network, the operator adds {netloc} to HUB_INTERNAL_HOSTS."
 
 
 def look_up(host: str, port: int) -> list[str]:
@@ -150,9 +150,10 @@ def connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
     # Compared with its port: a host that is internal for one port is not for the others.
     is_internal = parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if not parts.hostname or (parts.scheme != "https" and not (is_internal and parts.scheme == "http")):
-        raise FetchError(f"{url} is not an https URL.")
+        remedy = f" {how_to_allow(parts.netloc.lower())}" if parts.hostname and parts.scheme == "http" else ""
+        raise FetchError(f"{url} is not an https URL.{remedy}")
     host, port = parts.hostname, parts.port or PORTS[parts.scheme]
-    address = _address(host, port, is_internal=is_internal)
+    address = _address(parts.netloc.lower(), host, port, is_internal=is_internal)
     connection = HTTPConnection(host, port)
     connection.sock = socket.create_connection((address, port), left_s(deadline))
     if parts.scheme == "https":
@@ -160,14 +161,12 @@ def connect(url: str, parts: SplitResult, deadline: float) -> HTTPConnection:
     return connection
 
 
-def _address(host: str, port: int, *, is_internal: bool) -> str:
+def _address(netloc: str, host: str, port: int, *, is_internal: bool) -> str:
     """Return the first address of `host`. Raise FetchError if one of its addresses is private."""
     addresses = look_up(host, port)
     private = [address for address in addresses if not is_internal and not _is_public(address)]
     if private:
-        raise PrivateAddressError(
-            f"{host} has the private address {private[0]}; to allow it, add the host to HUB_INTERNAL_HOSTS."
-        )
+        raise PrivateAddressError(f"{host} has the private address {private[0]}. {how_to_allow(netloc)}")
     return addresses[0]
 
 

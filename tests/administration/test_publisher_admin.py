@@ -82,13 +82,13 @@ def test_an_issuer_that_is_not_right_is_refused(
     [
         (
             "http://gitlab.example.org",
-            "http://gitlab.example.org/.well-known/openid-configuration is not an https URL.",
+            "http://gitlab.example.org/.well-known/openid-configuration is not an https URL. For a server",
         ),
         ("gitlab.example.org", "gitlab.example.org/.well-known/openid-configuration is not an https URL."),
         (OWN, "gitlab.example.org is not asked by tests."),
         (
             "https://127.0.0.1",
-            "127.0.0.1 has the private address 127.0.0.1; to allow it, add the host to HUB_INTERNAL_HOSTS.",
+            "127.0.0.1 has the private address 127.0.0.1. For a server",
         ),
     ],
 )

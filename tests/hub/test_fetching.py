@@ -92,7 +92,6 @@ def test_get_of_a_chunked_body_returns_it(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://example.org/keys",
         "ftp://example.org/keys",
         "file:///etc/passwd",
         "//example.org/keys",
@@ -114,11 +113,20 @@ def test_get_of_a_bad_url_fails(url: str, connected: list[Any]) -> None:
     assert connected == []
 
 
+def test_get_by_http_is_refused_with_the_setting_that_allows_it(connected: list[Any]) -> None:
+    assert failure("http://Example.org:8080/keys") == (
+        "http://Example.org:8080/keys is not an https URL. "
+        "For a server of your own network, the operator adds example.org:8080 to HUB_INTERNAL_HOSTS."
+    )
+    assert connected == []
+
+
 @pytest.mark.parametrize("address", PRIVATE.split())
 def test_private_addresses_are_not_asked(address: str, monkeypatch: pytest.MonkeyPatch, connected: list[Any]) -> None:
     names(monkeypatch, [address])
     assert failure("https://keys.example/") == (
-        f"keys.example has the private address {address}; to allow it, add the host to HUB_INTERNAL_HOSTS."
+        f"keys.example has the private address {address}. "
+        "For a server of your own network, the operator adds keys.example to HUB_INTERNAL_HOSTS."
     )
     assert connected == []
 
@@ -126,7 +134,7 @@ def test_private_addresses_are_not_asked(address: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f.1", "127.1"])
 def test_this_machine_by_any_name(host: str, monkeypatch: pytest.MonkeyPatch, connected: list[Any]) -> None:
     monkeypatch.setattr(fetching, "look_up", look_up)
-    with pytest.raises(FetchError, match=r" has the private address (127\.0\.0\.1|::1); "):
+    with pytest.raises(FetchError, match=r" has the private address (127\.0\.0\.1|::1)\. "):
         get(f"https://{host}/")
     assert connected == []
 

@@ -64,7 +64,7 @@ def test_bad_url_is_refused_in_the_form(ada: User, url: str) -> None:
 
 def test_http_url_is_refused_with_the_setting_that_allows_it(ada: User) -> None:
     answer = signed_in(ada).post(NEW, fields("http://conda.lan:8080/x", name="forge", is_private="public"))
-    assert "an administrator can add conda.lan:8080 to HUB_INTERNAL_HOSTS" in text(answer)
+    assert "the operator adds conda.lan:8080 to HUB_INTERNAL_HOSTS" in text(answer)
 
 
 def test_activity_shows_exceptions_with_their_reasons(ada: User, mirror: Channel, forge: FakeUpstream) -> None:
