@@ -197,11 +197,12 @@ def _environment(status: Status) -> Iterator[Problem]:
             "Their CI is refused once the last keys are a day old.",
         )
     for upstream in status.upstreams:
+        goes_on = "Its last index and cached packages go on. " if upstream.succeeded_at else ""
         since = duration((timezone.now() - upstream.failing_since).total_seconds()) if upstream.failing_since else ""
         yield Problem(
             "warning",
             f"The upstream of {upstream.channel} has failed for {since}: {upstream.error}",
-            "Its last index and cached packages go on. Check its URL and credential in the channel's settings.",
+            f"{goes_on}Check its URL and credential in the channel's settings.",
         )
     if trust_root_age.is_old():
         yield Problem(

@@ -1,4 +1,4 @@
-"""Forms of upstream channels. The functions that they call check the values again."""
+"""Forms of upstream channels. Each field is checked by the function that checks it when it is stored."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 from django import forms
 
 from channels_app.channels.forms import ChannelForm
+from channels_app.ui.form_errors import raised_as_validation_error
 from channels_app.ui.form_fields import AS_TYPED, Data, LinesField
 from hub.sizes import GIB
 from publishing.models import Upstream
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
+from publishing.upstreams import upstreams
 from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
 from publishing.upstreams.upstreams import CACHED_BYTES_MAX, CREDENTIAL_MAX_CHARACTERS, SUBDIRS
 
@@ -23,7 +25,7 @@ class UpstreamFields(forms.Form):
         label="URL of the channel",
         max_length=URL_MAX_CHARACTERS,
         widget=forms.TextInput(AS_TYPED),
-        help_text="Its packages and records come from there, such as https://conda.example.org/conda-forge.",
+        help_text="Such as https://conda.example.org/conda-forge, or a folder or bucket that the operator allows.",
     )
     credential = forms.CharField(
         required=False,
@@ -36,10 +38,14 @@ class UpstreamFields(forms.Form):
         max_length=1000,
         initial=" ".join(SUBDIRS),
         widget=forms.TextInput(AS_TYPED),
-        help_text="Separated by spaces.",
+        help_text="Separated by spaces or commas.",
     )
     poll_minutes = forms.IntegerField(
-        label="Minutes between polls", min_value=1, max_value=POLL_MINUTES_MAX, initial=10
+        label="Minutes between polls",
+        min_value=1,
+        max_value=POLL_MINUTES_MAX,
+        initial=10,
+        help_text="A poll asks whether the index of the other channel has changed.",
     )
     cooldown_days = forms.IntegerField(
         label="Days of cooldown",
@@ -56,18 +62,34 @@ class UpstreamFields(forms.Form):
         help_text="One a line: a name, in which * and ? are wildcards, and the reason, as in: openssl CVE-2026-1.",
     )
     max_cached_gib = forms.FloatField(
-        label="Size of the cache in GiB", min_value=0, max_value=CACHED_BYTES_MAX / GIB, initial=50
+        label="Size of the cache in GiB",
+        min_value=0,
+        max_value=CACHED_BYTES_MAX / GIB,
+        initial=50,
+        help_text="Above it, packages that were not used for the longest time are deleted. Larger ones are not served.",
     )
+
+    def clean_url(self) -> str:
+        with raised_as_validation_error():
+            return upstreams.url_of(self.cleaned_data["url"])
+
+    def clean_credential(self) -> str:
+        with raised_as_validation_error():
+            return upstreams.credential_of(self.cleaned_data["credential"])
+
+    def clean_subdirs(self) -> list[str]:
+        with raised_as_validation_error():
+            return upstreams.subdirs_of(self.cleaned_data["subdirs"].replace(",", " ").split())
+
+    def clean_exceptions(self) -> list[list[str]]:
+        lines = [line.strip().partition(" ") for line in self.cleaned_data["exceptions"].splitlines() if line.strip()]
+        with raised_as_validation_error():
+            return upstreams.exceptions_of([[glob, reason] for glob, _, reason in lines])
 
     def values(self) -> dict[str, Any]:
         """Return the arguments of upstreams.change()."""
         cleaned = dict(self.cleaned_data)
-        lines = [line.strip().partition(" ") for line in cleaned["exceptions"].splitlines() if line.strip()]
-        return cleaned | {
-            "subdirs": cleaned["subdirs"].split(),
-            "exceptions": [[glob, reason] for glob, _, reason in lines],
-            "max_cached_bytes": int(cleaned.pop("max_cached_gib") * GIB),
-        }
+        return cleaned | {"max_cached_bytes": int(cleaned.pop("max_cached_gib") * GIB)}
 
 
 class UpstreamForm(UpstreamFields):

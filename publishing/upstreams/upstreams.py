@@ -128,9 +128,9 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     """Return the valid values. Raise HubError 400 for the first invalid one."""
     checks: dict[str, Callable[[Any], Any]] = {
         "url": url_of,
-        "subdirs": _subdirs,
-        "exceptions": _exceptions,
-        "credential": _credential,
+        "subdirs": subdirs_of,
+        "exceptions": exceptions_of,
+        "credential": credential_of,
         "filters": checked_filters,
     }
     numbers = {
@@ -166,7 +166,8 @@ def url_of(url: str) -> str:
     return parts.geturl()
 
 
-def _subdirs(subdirs: Sequence[str]) -> list[str]:
+def subdirs_of(subdirs: Sequence[str]) -> list[str]:
+    """Return the platforms, each once. Raise HubError 400 for others than clients know."""
     unknown = [subdir for subdir in subdirs if subdir not in KNOWN_SUBDIRS]
     if unknown or not subdirs:
         named = f"'{unknown[0][:32]}' is no platform that clients know" if unknown else "No platform is named"
@@ -174,7 +175,8 @@ def _subdirs(subdirs: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(subdirs))
 
 
-def _exceptions(exceptions: Sequence[Sequence[str]]) -> list[list[str]]:
+def exceptions_of(exceptions: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return pairs of a glob and its reason. Raise HubError 400."""
     found = [[glob.strip(), reason.strip()] for glob, reason in exceptions]
     if len(found) > EXCEPTIONS_MAX:
         raise _bad(f"There are {len(found)} exceptions; expected at most {EXCEPTIONS_MAX}.")
@@ -192,7 +194,8 @@ def checked_filters(wanted: FilterTexts) -> dict[str, Any]:
         raise bad_request("bad_filter", str(error)) from None
 
 
-def _credential(credential: str) -> str:
+def credential_of(credential: str) -> str:
+    """Return the credential. Raise HubError 400 for one that no header can have."""
     if len(credential) > CREDENTIAL_MAX_CHARACTERS or not credential.isascii() or not credential.isprintable():
         raise _bad("The credential is not valid; expected a token or USER:PASSWORD in ASCII.")
     return credential

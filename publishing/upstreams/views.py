@@ -31,7 +31,7 @@ def new(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied("Only administrators can create upstream channels.")
     form = NewUpstreamForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        with shown_in(form, "name", fields={"bad_upstream": "url"}):
+        with shown_in(form, "name"):
             channel = upstreams.create(actor=actors.actor(request), **form.values())
             messages.success(request, CREATED.format(channel))
             return redirect("channel", channel.name)

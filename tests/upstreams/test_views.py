@@ -2,6 +2,7 @@
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from channels_app.models import AuditEvent, Channel, ChannelKind, User
 from publishing.models import Upstream, UpstreamName
@@ -60,6 +61,32 @@ def test_bad_url_is_refused_in_the_form(ada: User, url: str) -> None:
     answer = signed_in(ada).post(NEW, fields(url, name="forge", is_private="public"))
     assert answer.status_code == 200
     assert not Channel.objects.filter(name="forge").exists()
+
+
+@pytest.mark.parametrize("page", [NEW, PAGE])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("url", "ftp://example.org/x"), ("subdirs", "osx64"), ("exceptions", "openssl"), ("credential", "schlüssel")],
+)
+def test_invalid_setting_is_shown_at_its_field(
+    ada: User, mirror: Channel, forge: FakeUpstream, page: str, field: str, value: str
+) -> None:
+    answer = signed_in(ada).post(page, fields(forge.url, name="forge", is_private="public") | {field: value})
+    assert list(answer.context["form"].errors) == [field]
+
+
+def test_platforms_are_separated_by_commas_or_spaces(ada: User, mirror: Channel, forge: FakeUpstream) -> None:
+    assert signed_in(ada).post(PAGE, fields(forge.url, subdirs="noarch, linux-64,osx-64")).status_code == 302
+    assert Upstream.objects.get().subdirs == ["noarch", "linux-64", "osx-64"]
+
+
+@pytest.mark.parametrize("was_read", [True, False])
+def test_page_of_a_failing_upstream_tells_whether_an_index_is_left(ada: User, mirror: Channel, was_read: bool) -> None:
+    now = timezone.now()
+    Upstream.objects.update(failing_since=now, error="It is down.", succeeded_at=now if was_read else None)
+    shown = text(signed_in(ada).get("/channels/mirror"))
+    assert ("The last index and cached packages go on." in shown) == was_read
+    assert "It is down." in shown
 
 
 def test_http_url_is_refused_with_the_setting_that_allows_it(ada: User) -> None:
