@@ -68,7 +68,7 @@ def _checked(stated: Any) -> Iterator[Notice]:
         level = NoticeLevel(stated["level"])
         texts = {"id": visible(stated["id"])[:ID_MAX_CHARACTERS]}
         texts["message"] = visible(stated["message"])[:MESSAGE_MAX_CHARACTERS]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return
     times = {"created_at": created_at.isoformat(timespec="seconds")}
     yield {**texts, "level": level.value, **times, "expires_at": expires_at.isoformat(timespec="seconds")}
@@ -79,6 +79,6 @@ def _expiry(stated: dict[str, Any]) -> str:
 
 
 def _moment(text: str) -> datetime:
-    """Parse a time, which is in UTC if it has no zone. Raise ValueError."""
+    """Parse a time, which is in UTC if it has no zone, and return it in UTC. Raise ValueError, OverflowError."""
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -4,12 +4,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
+from hub.sizes import KIB
 from publishing.archive import identity
+from publishing.archive.documents import RUN_EXPORT_KINDS
 from publishing.archive.errors import BadPackage
 from publishing.index.upstream_records import NameRecords, Record
 
 SHA256, MD5 = re.compile(r"[0-9a-f]{64}\Z"), re.compile(r"[0-9a-f]{32}\Z")
 SIZE_MAX_BYTES = 2**40
+RUN_EXPORTS_MAX_BYTES = 64 * KIB
+# They are left out if they are wrong.
+CHECKED = ("md5", "run_exports")
 
 
 def checked(name: str, raw: Mapping[str, Any]) -> NameRecords:
@@ -19,7 +26,7 @@ def checked(name: str, raw: Mapping[str, Any]) -> NameRecords:
         if reason := _fault(name, file_name, record):
             found.left_out[str(file_name)[:200]] = reason
         else:
-            found.records[file_name] = _with_hex(record)
+            found.records[file_name] = _usable(record)
     return found
 
 
@@ -50,13 +57,28 @@ def _fault(name: str, file_name: Any, record: Any) -> str:
     return ""
 
 
-def _with_hex(record: Record) -> Record:
-    """Return the record with checksums as text, as in JSON. Other bytes, which JSON can't hold, are left out."""
-    md5 = _hex(record.get("md5"))
-    kept = {key: value for key, value in record.items() if key != "md5" and not isinstance(value, bytes)}
+def run_exports(stated: Any) -> dict[str, list[str]] | None:
+    """Return the run exports of a file in CEP 12's form, or None if clients could not read them."""
+    if not isinstance(stated, dict):
+        return None
+    kept = {kind: stated[kind] for kind in RUN_EXPORT_KINDS if stated.get(kind)}
+    for specs in kept.values():
+        if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
+            return None
+    try:
+        return kept if len(orjson.dumps(kept)) <= RUN_EXPORTS_MAX_BYTES else None
+    except TypeError:  # half of a surrogate pair
+        return None
+
+
+def _usable(record: Record) -> Record:
+    """Return the record with checksums as text, as in JSON, without other bytes and without wrong run exports."""
+    md5, exports = _hex(record.get("md5")), run_exports(record.get("run_exports"))
+    kept = {key: value for key, value in record.items() if key not in CHECKED and not isinstance(value, bytes)}
+    exported = {} if exports is None else {"run_exports": exports}
     sidecar = _hex(record.get("attestations_sha256"))
     attested = {"attestations_sha256": sidecar} if SHA256.match(sidecar) else {}
-    return kept | {"sha256": _hex(record["sha256"])} | ({"md5": md5} if MD5.match(md5) else {}) | attested
+    return kept | {"sha256": _hex(record["sha256"])} | ({"md5": md5} if MD5.match(md5) else {}) | attested | exported
 
 
 def _hex(value: Any) -> str:

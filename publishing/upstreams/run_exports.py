@@ -7,27 +7,25 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgpack
-import orjson
 from django.db import transaction
 
 from hub.plain_text import one_line
-from hub.sizes import KIB, MIB, human_size
+from hub.sizes import MIB, human_size
 from publishing.archive import identity
-from publishing.archive.documents import RUN_EXPORT_KINDS
 from publishing.archive.errors import BadPackage
 from publishing.index import marks, repodata, upstream_records
 from publishing.json_stream import BadJson, JsonStream
 from publishing.models import SubdirIndex, UpstreamName, UpstreamSubdir
-from publishing.upstreams import errors, source
+from publishing.upstreams import errors, records, source
 from publishing.upstreams.errors import NotThere, UpstreamError
 from publishing.upstreams.transport import Answer, Transport
 
 FORMS = (repodata.RUN_EXPORTS_ZST, repodata.RUN_EXPORTS)
-# Limits of one value of the document, of the run exports of a file, and of those of a name, which are in memory.
-VALUE_MAX_CHARACTERS, ENTRY_MAX_BYTES, NAME_MAX_BYTES = 16 * MIB, 64 * KIB, 8 * MIB
+# Limits of one value of the document, and of the run exports of a name, which are in memory.
+VALUE_MAX_CHARACTERS, NAME_MAX_BYTES = 16 * MIB, 8 * MIB
 NAMES_AT_ONCE = 200
 
 logger = logging.getLogger(__name__)
@@ -110,28 +108,14 @@ def _entries(texts: Iterator[str]) -> Iterator[tuple[str, str, bytes]]:
             stream.value()
             continue
         for file_name in stream.members():
-            stated = _checked(stream.value())
+            entry = stream.value()
+            stated = records.run_exports(entry.get("run_exports")) if isinstance(entry, dict) else None
             try:
                 name = identity.parse_file_name(file_name).name
             except BadPackage:
                 continue
             if stated is not None:
                 yield name, file_name, msgpack.packb(stated)
-
-
-def _checked(entry: Any) -> dict[str, list[str]] | None:
-    """Return the run exports of an entry in CEP 12's form, or None if clients could not read them."""
-    stated = entry.get("run_exports") if isinstance(entry, dict) else None
-    if not isinstance(stated, dict):
-        return None
-    kept = {kind: stated[kind] for kind in RUN_EXPORT_KINDS if stated.get(kind)}
-    for specs in kept.values():
-        if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
-            return None
-    try:
-        return kept if len(orjson.dumps(kept)) <= ENTRY_MAX_BYTES else None
-    except TypeError:  # half of a surrogate pair
-        return None
 
 
 def _store(index: SubdirIndex, found: Found) -> bool:

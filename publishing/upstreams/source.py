@@ -2,6 +2,7 @@
 
 import codecs
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -151,8 +152,12 @@ def texts(form: str, answer: Answer) -> Iterator[str]:
 
 
 def _text(url: str, chunks: Iterator[bytes]) -> Iterator[str]:
+    ends_at = time.monotonic() + INDEX_TIMEOUT_S
     try:
-        yield from codecs.iterdecode(chunks, "utf-8")
+        for text in codecs.iterdecode(chunks, "utf-8"):
+            if time.monotonic() > ends_at:
+                raise errors.too_slow(url)  # some kilobytes can decompress to what takes hours to read
+            yield text
     except UnicodeDecodeError as error:
         raise errors.unreadable(url, "it is not UTF-8") from error
 

@@ -68,6 +68,17 @@ def test_unreadable_and_expired_notices_are_left_out(mirror: Channel, forge: Fak
     assert messages() == ["Good."]
 
 
+def test_times_of_notices_are_in_utc_or_the_notice_is_left_out(mirror: Channel, forge: FakeUpstream) -> None:
+    forge.publish(record("numpy"))
+    odd = {"created_at": "2026-01-01T00:00:00+00:00:30.5", "expired_at": "2999-01-01T00:00:00+05:30"}
+    never = [notice(created_at="0001-01-01T00:00:00+23:59"), notice(expired_at="9999-12-31T23:59:59-23:59")]
+    state_notices(forge, notice(**odd), *never)
+    poll(mirror)
+    messages()
+    [stated] = document("mirror/notices.json")["notices"]
+    assert (stated["created_at"], stated["expires_at"]) == ("2025-12-31T23:59:29+00:00", "2998-12-31T18:30:00+00:00")
+
+
 def test_wrong_notices_keep_the_last_ones_and_stop_no_poll(mirror: Channel, forge: FakeUpstream) -> None:
     forge.publish(record("numpy"))
     state_notices(forge, notice())
@@ -163,3 +174,12 @@ def test_run_exports_of_shards_are_not_asked_for_beside(mirror: Channel, forge: 
     poll(mirror)
     assert run_exports() == {NUMPY: {"run_exports": WEAK}}
     assert not [path for path in forge.requests if "run_exports" in path]
+
+
+@pytest.mark.parametrize("stated", [7, ["x"], {"weak": [7]}, {"weak": "x"}, {"weak": ["x" * 100_000]}])
+def test_run_exports_of_a_shard_that_clients_cannot_read_are_left_out(
+    mirror: Channel, forge: FakeUpstream, stated: object
+) -> None:
+    forge.publish(record("numpy", run_exports=stated))
+    poll(mirror)
+    assert run_exports() == {}

@@ -12,8 +12,9 @@ import zstandard
 from django.utils import timezone
 
 from channels_app.models import Channel
+from hub.sizes import MIB
 from publishing.models import Upstream, UpstreamName, UpstreamSubdir
-from publishing.upstreams import json_index
+from publishing.upstreams import json_index, source
 from publishing.upstreams.errors import UpstreamError
 from publishing.upstreams.transport import HttpTransport
 from tests.upstreams.fake import FakeUpstream, record
@@ -198,3 +199,15 @@ def test_missing_shard_does_not_lead_to_another_form(mirror: Channel, forge: Fak
 def test_redirect_to_an_invalid_url_has_a_code(mirror: Channel, forge: FakeUpstream) -> None:
     forge.spoiled[SHARD_INDEX] = (302, {"Location": "https://[::1"}, b"")
     assert poll(mirror).error_code == "upstream_url"
+
+
+def test_document_that_takes_long_to_read_is_given_up_though_it_came_fast(
+    forge: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge.files["repodata.json.zst"] = zstandard.compress(b" " * 10 * MIB)
+    transport = HttpTransport(forge.url)
+    with transport, transport.get(f"{forge.url}/repodata.json.zst", timeout_s=10) as answer:
+        monkeypatch.setattr(source, "INDEX_TIMEOUT_S", -1)
+        with pytest.raises(UpstreamError) as given_up:
+            list(source.texts("repodata.json.zst", answer))
+    assert given_up.value.code == "upstream_slow"
