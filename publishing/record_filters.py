@@ -54,8 +54,8 @@ class Spec:
     def of(text: str) -> "Spec":
         """Return the spec. Raise BadSpecError."""
         found = NAME.match(text)
-        if found is None or len(text) > SPEC_MAX_CHARACTERS:
-            raise _bad(text, "it has no name at its beginning, or is too long")
+        if found is None or not text.isprintable() or len(text) > SPEC_MAX_CHARACTERS:
+            raise _bad(text, "it has no name at its beginning, or more than one line, or is too long")
         rest = text[found.end() :].strip()
         if UNKNOWN_KEYS.search(rest):
             raise _bad(text, "filters compare no channel, when, extras and flags")

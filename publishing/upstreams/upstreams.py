@@ -181,7 +181,9 @@ def exceptions_of(exceptions: Sequence[Sequence[str]]) -> list[list[str]]:
     if len(found) > EXCEPTIONS_MAX:
         raise _bad(f"There are {len(found)} exceptions; expected at most {EXCEPTIONS_MAX}.")
     for glob, reason in found:
-        if not 0 < len(glob) <= GLOB_MAX_CHARACTERS or not 0 < len(reason) <= REASON_MAX_CHARACTERS:
+        is_short = 0 < len(glob) <= GLOB_MAX_CHARACTERS and 0 < len(reason) <= REASON_MAX_CHARACTERS
+        # The page has them as lines, with a blank after the glob.
+        if not is_short or not f"{glob}{reason}".isprintable() or " " in glob:
             raise _bad(f"The exception '{glob[:64]}' is not valid; expected a name or a glob, and a reason after it.")
     return found
 

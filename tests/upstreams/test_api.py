@@ -39,6 +39,16 @@ def test_owner_changes_the_settings(mirror: Channel, forge: FakeUpstream, olga: 
     assert code(by_session(olga).put(PATH, settings(forge.url, subdirs=["x-1"]))) == (400, "bad_upstream")
 
 
+@pytest.mark.parametrize(
+    ("names", "reason"), [("openssl *", "security"), ("openssl", "security\n* everything"), ("a\u2028*", "x")]
+)
+def test_exception_that_the_page_would_show_as_others_is_refused(
+    olga: User, mirror: Channel, forge: FakeUpstream, names: str, reason: str
+) -> None:
+    answer = by_session(olga).put(PATH, settings(forge.url, exceptions=[{"names": names, "reason": reason}]))
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_upstream")
+
+
 def test_state_and_hidden_records_are_listed(mirror: Channel, forge: FakeUpstream, olga: User) -> None:
     forge.publish(record("zlib"))
     poll(mirror)

@@ -132,6 +132,8 @@ def test_record_with_a_bad_build_number_is_compared(number: object) -> None:
         "numpy (>=2)",
         "*[build='^(a*)*b$']",
         "numpy " + ">=1," * 60 + ">=1",
+        "numpy\n>=2",
+        "numpy\u2028>=2",
     ],
 )
 def test_spec_with_another_meaning_for_clients_is_refused(spec: str) -> None:
