@@ -14,7 +14,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from channels_app.access.permissions import Actor
 from channels_app.models import AboutDocument, Artifact, AuditEvent, Channel, Removal, User
 from hub.storage import StoreError, store
-from publishing.imports import old_indexes
+from publishing.imports import old_indexes, stored
 from publishing.removal import removal
 from publishing.transfer import channel_import
 from publishing.uploads import upload, values
@@ -126,7 +126,7 @@ def test_interrupted_import_continues(published: Channel, monkeypatch: pytest.Mo
         return original(key)
 
     with monkeypatch.context() as patch:
-        for module in (old_indexes, channel_import):
+        for module in (old_indexes, stored):
             patch.setattr(module, "copied_from_store", die)
         with pytest.raises(CommandError, match=r"gone\. Run the command again: it continues where it stopped\."):
             run("demo", "--owner", "olga")
@@ -144,7 +144,7 @@ def put(path: Path, key: str) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "no package": (lambda folder: Path(__file__), "noarch/lib-1.0-0.conda", "lib-1.0-0.conda was refused: "),
     "another name": (make_conda, "noarch/lib-1.0-0.conda", "lib-1.0-0.conda was refused: "),
-    "another subdir": (make_conda, "linux-64/demo-1.0-0.conda", "Its path should be noarch/demo-1.0-0.conda."),
+    "another subdir": (make_conda, "linux-64/demo-1.0-0.conda", "Its path should be noarch/demo-1.0-0.conda; move"),
     "too large": (
         lambda folder: make_conda(folder, files={"big": bytes(range(256)) * 999}, compress=lambda data: data),
         "noarch/demo-1.0-0.conda",

@@ -10,11 +10,10 @@ from django.core.management import CommandError
 from channels_app.access.permissions import Actor
 from channels_app.models import Artifact, AuditEvent, Channel, Removal, User
 from hub.storage import StoreError, store
-from publishing.imports import old_indexes
+from publishing.imports import old_indexes, stored
 from publishing.index import builds
 from publishing.labels import artifact_labels, edits, labels, queries
 from publishing.removal import removal
-from publishing.transfer import channel_import
 from publishing.verification.unknown_files import OLD_REPODATA
 from tests.archives import make_conda
 from tests.builders import make_channel
@@ -98,7 +97,7 @@ def test_labels_return_after_an_interrupted_import_and_builds(
         return original(key)
 
     with monkeypatch.context() as patch:
-        patch.setattr(channel_import, "copied_from_store", die)
+        patch.setattr(stored, "copied_from_store", die)
         with pytest.raises(CommandError, match="gone"):
             run("demo", "--owner", "olga")
     builds.build_channel(Channel.objects.get())  # as a worker does during the import
