@@ -150,7 +150,7 @@ def _renamed(index: dict[str, Any], file_name: FileName) -> str:
         return "build the package again"
     if "-" in f"{parts[1]}{parts[2]}":
         return "a version or a build has no '-'; build the package again"
-    return f"the file was renamed: upload it as {quote('-'.join(map(str, parts)) + file_name.extension)}"
+    return f"the file was renamed: rename it to {quote('-'.join(map(str, parts)) + file_name.extension)}"
 
 
 def _check_noarch(index: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def name_problem(file_name: str) -> str:
     if plain.lower().endswith(identifiers.EXTENSIONS) and not plain.endswith(identifiers.EXTENSIONS):
         plain = next(plain[: -len(end)] + end for end in identifiers.EXTENSIONS if plain.lower().endswith(end))
     if plain != file_name and plain.endswith(identifiers.EXTENSIONS):
-        return f"a browser or file manager renamed it; upload it as {quote(plain)}"
+        return f"a browser or file manager renamed it; rename it to {quote(plain)}"
     found = next((description for end, description in OTHER_ENDS.items() if file_name.lower().endswith(end)), None)
     return f"such a file is {found}, and the hub takes conda packages alone" if found else ""
 

@@ -145,7 +145,7 @@ def _parsed_name(file: BinaryIO, file_bytes: int, file_name: str) -> FileName:
         except BadPackage as other:
             raise BadPackage(f"{other.reason}. Besides, {error.reason}") from error
         if extension == ".conda" and not kinds.name_problem(file_name) and (inner := _name_inside(file, file_bytes)):
-            raise BadPackage(f"{error.reason}; the file was renamed: upload it as {quote(str(inner))}") from error
+            raise BadPackage(f"{error.reason}; the file was renamed: rename it to {quote(str(inner))}") from error
         raise
 
 
@@ -182,7 +182,7 @@ def _read_conda(file: BinaryIO, file_bytes: int, file_name: FileName, tree: Tree
     expected = {METADATA_JSON, info_name, pkg_name}
     if entries.keys() != expected:
         if inner := _name_of_entries(entries):
-            raise BadPackage(f"the file was renamed: it holds {quote(inner.stem)}; upload it as {quote(str(inner))}")
+            raise BadPackage(f"the file was renamed: it holds {quote(inner.stem)}; rename it to {quote(str(inner))}")
         raise BadPackage(f"the ZIP has the entries {_listed(entries)}; expected {_listed(expected)} for this file name")
     if any(entry.has_descriptor for entry in entries.values()):
         tree.warnings.append(DESCRIPTOR_WARNING)

@@ -25,7 +25,7 @@ def check(channel: Channel, key: str, *, has_sidecar: bool) -> CheckedPackage | 
         with copied_from_store(key) as received:
             info = upload.read(channel, received)
         if (info.subdir, info.file_name) != (subdir, file_name):
-            raise unprocessable("wrong_place", f"Its path should be {info.subdir}/{info.file_name}.")
+            raise unprocessable("wrong_place", f"Its path should be {info.subdir}/{info.file_name}; move it there.")
         verified, note = _attestations(channel, key, received) if has_sidecar else ([], "")
     except NotInStore:
         return ImportOutcome(key, GONE, code="gone")

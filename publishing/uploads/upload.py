@@ -87,9 +87,12 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         limits = Limits(**settings.HUB_PACKAGE_LIMITS | {"compressed_bytes": channel.upload_limit_bytes})
         return reader.read(received.path, received.file_name, limits)
     except BadPackage as error:
-        raise unprocessable(
-            "bad_package", f"{received.file_name[:QUOTE_MAX_CHARACTERS]} was refused: {error.reason}"
-        ) from None
+        raise unprocessable("bad_package", refused(received.file_name, error)) from None
+
+
+def refused(file_name: str, error: BadPackage) -> str:
+    """Return the sentence that tells why the package is refused."""
+    return f"{file_name[:QUOTE_MAX_CHARACTERS]} was refused: {error.reason}"
 
 
 def is_intact(artifact: Artifact) -> bool:

@@ -12,6 +12,7 @@ from hub.sizes import human_size
 from hub.storage import Entry
 from publishing.archive.reader import BadPackage, parse_file_name
 from publishing.models import Reservation, WatchedFile
+from publishing.uploads.upload import refused
 from publishing.watches.listing import Part
 
 # A file in a folder is read when nothing has changed for this time. An object in a bucket appears whole.
@@ -156,5 +157,5 @@ def _fault_of_name(name: str) -> str:
     try:
         parse_file_name(name)
     except BadPackage as error:
-        return error.reason
+        return refused(name, error)
     return ""

@@ -124,16 +124,16 @@ def stored(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("file_name", "what"),
     [
-        ("demo-1.0-0 (1).conda", "upload it as 'demo-1.0-0.conda'"),
-        ("demo-1.0-0(2).conda", "upload it as 'demo-1.0-0.conda'"),
-        ("demo-1.0-0.tar (1).bz2", "upload it as 'demo-1.0-0.tar.bz2'"),
-        ("demo-1.0-0 (1).tar.bz2", "upload it as 'demo-1.0-0.tar.bz2'"),
-        ("demo-1.0-0 - Copy.conda", "upload it as 'demo-1.0-0.conda'"),
-        ("demo-1.0-0 - Copy (2).conda", "upload it as 'demo-1.0-0.conda'"),
-        ("demo-1.0-0 copy.conda", "upload it as 'demo-1.0-0.conda'"),
-        ("demo-1.0-0.conda.1", "upload it as 'demo-1.0-0.conda'"),
-        ("demo-1.0-0.CONDA", "upload it as 'demo-1.0-0.conda'"),
-        ("demo-1.0-0.conda?token=x", "upload it as 'demo-1.0-0.conda'"),
+        ("demo-1.0-0 (1).conda", "rename it to 'demo-1.0-0.conda'"),
+        ("demo-1.0-0(2).conda", "rename it to 'demo-1.0-0.conda'"),
+        ("demo-1.0-0.tar (1).bz2", "rename it to 'demo-1.0-0.tar.bz2'"),
+        ("demo-1.0-0 (1).tar.bz2", "rename it to 'demo-1.0-0.tar.bz2'"),
+        ("demo-1.0-0 - Copy.conda", "rename it to 'demo-1.0-0.conda'"),
+        ("demo-1.0-0 - Copy (2).conda", "rename it to 'demo-1.0-0.conda'"),
+        ("demo-1.0-0 copy.conda", "rename it to 'demo-1.0-0.conda'"),
+        ("demo-1.0-0.conda.1", "rename it to 'demo-1.0-0.conda'"),
+        ("demo-1.0-0.CONDA", "rename it to 'demo-1.0-0.conda'"),
+        ("demo-1.0-0.conda?token=x", "rename it to 'demo-1.0-0.conda'"),
         ("demo-1.0-0.conda.part", "an unfinished download"),
         ("demo-1.0-0.conda.crdownload", "an unfinished download"),
         ("demo-1.0-0.tar.bz2.partial", "an unfinished download"),
@@ -243,7 +243,7 @@ def test_read_renamed_package_says_which_name_it_has(
     reason = refusal(renamed)
 
     assert "renamed" in reason
-    assert f"upload it as '{built.name}'" in reason
+    assert f"rename it to '{built.name}'" in reason
 
 
 @pytest.mark.parametrize("other", [{"version": "1.0-1"}, {"build": "py-0"}])
@@ -257,14 +257,14 @@ def test_version_or_build_with_a_dash_gets_no_name_to_upload_it_as(tmp_path: Pat
 def test_read_entries_of_no_single_package_name_no_other_file_name(tmp_path: Path, entry_name: str) -> None:
     path = make_conda(tmp_path, entries=lambda entries: [*entries[:2], replace(entries[2], name=entry_name)])
 
-    assert "upload it as" not in refusal(path)
+    assert "rename it to" not in refusal(path)
 
 
 @pytest.mark.parametrize("file_name", ["x.conda", "Demo-1.0-0.conda", "demo.conda", "demo-1.0-b@d.conda", "demo"])
 def test_read_package_under_no_package_name_says_which_name_it_has(tmp_path: Path, file_name: str) -> None:
     path = make_conda(tmp_path, file_name=file_name)
 
-    assert "upload it as 'demo-1.0-0.conda'" in refusal(path)
+    assert "rename it to 'demo-1.0-0.conda'" in refusal(path)
 
 
 @pytest.mark.parametrize("file_name", ["x.conda", "x.tar.bz2", "Demo-1.0-0.conda", "x", "x (1).conda", "y" * 300])

@@ -1,17 +1,21 @@
 """The watch of a channel by its page and the REST API: who turns it on and off, and what they see."""
 
+from pathlib import Path
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 from pytest_django import Settings
 
 from channels_app.models import AuditEvent, Channel, ChannelKind, Role, User
 from hub.storage import store
 from publishing.models import Watch
 from publishing.watches import passes
+from tests.archives import make_conda
 from tests.builders import make_channel, make_member
-from tests.pages import signed_in
+from tests.pages import signed_in, text
 
 API, PAGE = "/api/v1/channels/demo/watch", "/channels/demo/settings/watch"
 
@@ -39,6 +43,27 @@ def test_refused_files_are_listed_with_their_reasons(owner: Client) -> None:
     assert "bad-1.0-0.conda was refused: the file is no .conda package" in owner.get(PAGE).content.decode()
     assert owner.post(f"{API}/retry").status_code == 202
     assert owner.get(f"{API}/refused").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("noarch/Tool.conda", "Tool.conda was refused: the file name 'Tool.conda' is not of the form"),
+        ("noarch/tool-2.0-0.conda", "rename it to 'tool-1.0-0.conda'"),
+        ("linux-64/tool-1.0-0.conda", "Its path should be noarch/tool-1.0-0.conda; move it there."),
+    ],
+)
+def test_misplaced_file_is_refused_with_the_remedy(owner: Client, tmp_path: Path, path: str, reason: str) -> None:
+    owner.put(API)
+    store().put(f"demo/{path}", make_conda(tmp_path, name="tool"))
+    passes.work()
+    assert escape(reason) in text(owner.get(PAGE))
+
+
+def test_page_tells_where_to_put_files_whether_the_watch_is_on_or_off(owner: Client) -> None:
+    assert "such as in <code>demo/noarch/</code>" in text(owner.get(PAGE))
+    owner.put(API)
+    assert "such as in <code>demo/noarch/</code>" in text(owner.get(PAGE))
 
 
 def test_page_turns_the_watch_on_and_off_for_owners_alone(owner: Client, channel: Channel, max_: User) -> None:
