@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import IO, Any, NamedTuple, cast
 from urllib.parse import urljoin
@@ -217,7 +217,8 @@ def _counter(url: str) -> Callable[[Any], Any]:
 
 def _folder(index_url: str, stated: str) -> str:
     """Return the URL of a folder that the index states, with a slash at its end. Empty: the folder of the index."""
-    url = urljoin(index_url, stated or "./")
-    if not url.isprintable() or len(url) >= BASE_URL_MAX_CHARACTERS:
-        raise errors.unreadable(index_url, "it states a URL that is not valid")
-    return url if url.endswith("/") else f"{url}/"
+    with suppress(ValueError):  # such as https://[::
+        url = urljoin(index_url, stated or "./")
+        if url.isprintable() and len(url) < BASE_URL_MAX_CHARACTERS:
+            return url if url.endswith("/") else f"{url}/"
+    raise errors.unreadable(index_url, "it states a URL that is not valid")

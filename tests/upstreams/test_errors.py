@@ -137,3 +137,9 @@ def test_headers_and_urls_with_control_characters_are_not_kept(mirror: Channel, 
     info = {"base_url": "a\0b/", "shards_base_url": "./shards/"}
     forge.spoiled[SHARD_INDEX] = (200, {}, zstandard.compress(msgpack.packb({"info": info, "shards": {}})))
     assert poll(mirror).error_code == "upstream_unreadable"
+
+
+@pytest.mark.parametrize("base_url", ["https://[::", "https://[x]/", "https://a\uff0fb/"])
+def test_json_index_with_a_wrong_base_url_is_unreadable(mirror: Channel, forge: FakeUpstream, base_url: str) -> None:
+    forge.files["noarch/repodata.json"] = json.dumps({"info": {"base_url": base_url}, "packages": {}}).encode()
+    assert poll(mirror).error_code == "upstream_unreadable"
