@@ -11,6 +11,7 @@ from django.test import Client
 
 from channels_app.models import Artifact, Channel, ChannelKind, User
 from hub.storage import store
+from hub.storage.folder import FolderStore
 from tests.archives import make_conda
 from tests.builders import make_channel
 from tests.upstreams.fake import FakeUpstream, record
@@ -119,6 +120,17 @@ def test_virtual_and_missing_channels_are_refused(olga: User, usb: Path) -> None
         with pytest.raises(CommandError):
             export(usb, name)
     assert not usb.exists()
+
+
+def test_folder_of_the_hubs_own_store_is_refused(half_cached: Channel, usb: Path) -> None:
+    own = store()
+    assert isinstance(own, FolderStore)
+    usb.symlink_to(own.root)
+    before = b"".join(own.open("mirror/noarch/repodata.json"))
+    for folder in (usb, usb / "mirror"):
+        with pytest.raises(CommandError):
+            export(folder)
+    assert b"".join(own.open("mirror/noarch/repodata.json")) == before
 
 
 def test_folder_that_takes_no_file_is_told_and_the_next_export_goes_on(half_cached: Channel, usb: Path) -> None:

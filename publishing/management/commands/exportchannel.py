@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from channels_app.models import Channel, ChannelKind
 from hub import commands
-from hub.storage import StoreError
+from hub.storage import StoreError, store
 from hub.storage.folder import FolderStore
 from publishing.json_stream import BadJson
 from publishing.transfer.channel_export import Export
@@ -22,7 +22,7 @@ class Command(commands.Command):
         parser.add_argument("folder", metavar="FOLDER", type=Path, help="a folder; packages that it has are kept")
 
     def handle(self, **options: Any) -> None:
-        export = Export(_channel(options["channel"]), FolderStore(options["folder"]))
+        export = Export(_channel(options["channel"]), _target(options["folder"]))
         try:
             for subdir in export.run():
                 self.stdout.write(f"{subdir} is complete.")
@@ -44,3 +44,10 @@ def _channel(name: str) -> Channel:
     if channel.kind == ChannelKind.VIRTUAL:
         raise CommandError(f"'{name}' is a virtual channel, which has no packages. Export its members.")
     return channel
+
+
+def _target(folder: Path) -> FolderStore:
+    target, own = FolderStore(folder), store()
+    if isinstance(own, FolderStore) and Path(target.root).is_relative_to(own.root):
+        raise CommandError(f"{folder} is in the hub's own store, whose indexes an export would replace. Name another.")
+    return target
