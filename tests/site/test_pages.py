@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from channels_app.models import Channel, Member, Package, Role, User
+from channels_app.models import Channel, ChannelKind, Member, Package, Role, User
 from tests.builders import picture
 
 pytestmark = pytest.mark.django_db
@@ -142,9 +142,18 @@ def test_channel_card_shows_visibility_size_and_role(max_: User, sam: User) -> N
     cards = page(signed_in(max_), "/channels")
 
     assert CHANNEL_NAMES.findall(cards) == ["many", "none", "one"]
-    assert re.findall(r">(\w+ packages?)<", cards) == ["12 packages", "no packages", "1 package"]
+    assert re.findall(r">(\w+ packages?)\s*<", cards) == ["12 packages", "no packages", "1 package"]
     assert re.findall(r"</svg>(Private|Public)</span>", cards) == ["Private", "Public", "Private"]
     assert cards.count("</svg>Viewer</span>") == 3
+
+
+@pytest.mark.parametrize("path", ["/channels", "/", "/search?q=mirror"])
+def test_card_of_a_channel_without_own_packages_shows_its_kind(max_: User, path: str) -> None:
+    make_channel("mirror", max_)
+    Channel.objects.update(kind=ChannelKind.UPSTREAM)
+    shown = page(signed_in(max_), path)
+    assert "upstream channel" in shown
+    assert not re.search(r"(0|no) packages", shown.partition('href="/channels/mirror"')[2].partition("</article>")[0])
 
 
 def test_a_card_shows_the_logo_or_a_drawing(max_: User) -> None:
