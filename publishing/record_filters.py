@@ -13,6 +13,7 @@ from rattler import BuildString, MatchSpec, PackageRecord
 
 from publishing import name_globs
 from publishing.archive.specs import NotAlikeError, check
+from publishing.wording import quote
 
 SPECS_MAX = 500
 SPEC_MAX_CHARACTERS = 200
@@ -33,7 +34,7 @@ INT64 = 2**63
 ANY_NAME = "name"
 
 EXCLUDED, NOT_INCLUDED = "A filter excludes this package.", "No filter includes this package."
-EXCLUDED_LICENSE, NOT_INCLUDED_LICENSE = "A filter excludes its licence.", "No filter includes its licence."
+EXCLUDED_LICENSE, NOT_INCLUDED_LICENSE = "A filter excludes its licence", "No filter includes its licence"
 
 Record = Mapping[str, Any]
 
@@ -149,7 +150,9 @@ class Filters:
         if not self.licenses and not self.excluded_licenses:
             return ""
         text, family = _text(record.get("license")), _text(record.get("license_family"))
-        return NOT_INCLUDED_LICENSE if text is None or family is None else _reason_of_license(self, text, family)
+        is_long = text is None or family is None
+        fault = NOT_INCLUDED_LICENSE if is_long else _reason_of_license(self, text or "", family or "")
+        return fault and f"{fault}: {_stated(record)}."
 
 
 @lru_cache(maxsize=16)
@@ -187,6 +190,13 @@ def _globs(texts: Sequence[str]) -> tuple[str, ...]:
 def _specs_of(filters: Filters, name: str) -> tuple[list[Spec] | None, list[Spec] | None]:
     """Return the specs that decide about a name: records come by name."""
     return filters.include.of_name(name) if filters.include else None, filters.exclude.of_name(name)
+
+
+def _stated(record: Record) -> str:
+    """Return the licence that the record states, and its family, for a message."""
+    license_, family = record.get("license"), record.get("license_family")
+    stated = [quote(license_)] if license_ else []
+    return " ".join([*stated, f"of the family {quote(family)}"] if family else stated) or "it states none"
 
 
 def _text(value: object) -> str | None:

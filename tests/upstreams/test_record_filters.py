@@ -97,8 +97,24 @@ def test_exclusion_holds_against_an_inclusion() -> None:
 def test_globs_of_licences_decide(
     found: dict[str, Any], globs: tuple[str, ...], *, is_included: bool, is_excluded: bool
 ) -> None:
-    assert reason(licenses=globs, **found) == ("" if is_included else NOT_INCLUDED_LICENSE)
-    assert reason(excluded_licenses=globs, **found) == (EXCLUDED_LICENSE if is_excluded else "")
+    assert reason(licenses=globs, **found).partition(":")[0] == ("" if is_included else NOT_INCLUDED_LICENSE)
+    assert reason(excluded_licenses=globs, **found).partition(":")[0] == (EXCLUDED_LICENSE if is_excluded else "")
+
+
+@pytest.mark.parametrize(
+    ("found", "stated"),
+    [
+        ({"license": "MIT OR GPL-2.0-only"}, "A filter excludes its licence: 'MIT OR GPL-2.0-only'."),
+        ({"license": "Foo", "license_family": "GPL"}, "A filter excludes its licence: 'Foo' of the family 'GPL'."),
+        ({"license_family": "GPL"}, "A filter excludes its licence: of the family 'GPL'."),
+    ],
+)
+def test_reason_of_an_excluded_licence_states_it(found: dict[str, Any], stated: str) -> None:
+    assert reason(excluded_licenses=("*GPL*",), **found) == stated
+
+
+def test_reason_of_a_record_without_licence_states_that() -> None:
+    assert reason(licenses=("MIT",)) == "No filter includes its licence: it states none."
 
 
 def test_licence_of_a_megabyte_is_left_out_at_once() -> None:
