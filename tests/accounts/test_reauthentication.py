@@ -67,6 +67,15 @@ def test_a_form_keeps_its_query(pat: User) -> None:
     page = browser.post(proof, {"password": PASSWORD})
     assert page.status_code == HTTPStatus.OK
     assert "GitLab" in text(page)
+    # The page has the address of the proof, so its form is sent there.
+    again = browser.post(proof, {"namespace": "!"})
+    assert (again.status_code, again.headers["Location"]) == (HTTPStatus.TEMPORARY_REDIRECT, address)
+
+
+@pytest.mark.parametrize("next_", ["https://evil.example/", "//evil.example/", ""])
+def test_form_that_is_sent_to_the_proof_stays_on_the_hub(pat: User, next_: str) -> None:
+    answer = signed_in(pat).post(f"/accounts/reauthenticate/?next={next_}", {"namespace": "!"})
+    assert answer.status_code == HTTPStatus.OK
 
 
 def test_viewing_a_page_needs_no_reauthentication(pat: User) -> None:
