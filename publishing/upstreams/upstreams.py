@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -29,6 +29,7 @@ GLOB_MAX_CHARACTERS, REASON_MAX_CHARACTERS = 64, 200
 CREDENTIAL_MAX_CHARACTERS = 2000
 CACHED_BYTES_MAX = 2**50
 SUBDIRS = ["noarch", "linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64"]
+NOT_VALID = "The URL is not valid; expected an https URL, such as https://conda.example.org/conda-forge."
 # Settings by which a channel costs others' traffic and space, or shows others' files.
 OF_ADMINISTRATORS = ("url", "credential", "max_cached_bytes")
 NOT_IN_LOG = ("credential",)
@@ -153,17 +154,29 @@ def url_of(url: str) -> str:
         if not store_transport.is_allowed(place):
             raise _bad(store_transport.not_allowed(place).detail)
         return place
-    parts = urlsplit(url.strip().rstrip("/"))
+    parts = _parts(url.strip())
     is_http = parts.scheme == "http" and parts.netloc.lower() in settings.HUB_INTERNAL_HOSTS
     if parts.scheme == "http" and parts.hostname and not is_http:
         raise _bad(f"The URL begins with http://; expected https://. {fetching.how_to_allow(parts.netloc.lower())}")
     if not parts.hostname or not (parts.scheme == "https" or is_http) or len(url) > URL_MAX_CHARACTERS:
-        raise _bad("The URL is not valid; expected an https URL, such as https://conda.example.org/conda-forge.")
+        raise _bad(NOT_VALID)
     if parts.username or parts.password or parts.query or parts.fragment or parts.path.startswith("/t/"):
         raise _bad("The URL has a credential or a query in it. Enter a token or USER:PASSWORD as the credential.")
     if parts.netloc.lower() == urlsplit(settings.HUB_PUBLIC_URL).netloc.lower():
         raise _bad("The URL is one of this hub itself, which needs no upstream channel. Choose another URL.")
-    return parts.geturl()
+    return parts.geturl().rstrip("/")
+
+
+def _parts(url: str) -> SplitResult:
+    """Return the parts of the URL. Raise HubError 400 if it has none, such as `https://[::`, or can't be requested."""
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise _bad(NOT_VALID)
+    return parts
 
 
 def subdirs_of(subdirs: Sequence[str]) -> list[str]:

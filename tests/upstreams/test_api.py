@@ -31,6 +31,15 @@ def test_user_creates_no_upstream_channel(forge: FakeUpstream, olga: User) -> No
     assert code(answer) == (403, "administrators_only")
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://[::", "https://a\uff0fb/x", "https://a:99999/x", "https://a/\u202e", "https://a/b c", "https://a\n/x"],
+)
+def test_url_that_can_not_be_requested_is_refused(url: str) -> None:
+    answer = by_session(make_user("ada", is_superuser=True)).post("upstreams", settings(url, name="forge"))
+    assert code(answer) == (400, "bad_upstream")
+
+
 def test_owner_changes_the_settings(mirror: Channel, forge: FakeUpstream, olga: User) -> None:
     exceptions = [{"names": "open*", "reason": "security"}]
     answer = by_session(olga).put(PATH, settings(forge.url, exceptions=exceptions))
