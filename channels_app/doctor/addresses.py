@@ -106,7 +106,7 @@ def _no_channel(address: SplitResult) -> Finding | None:
 def _url_path(found: PastedText) -> Finding | None:
     """Find a path in --url. Clients append the endpoint's path to it."""
     url = found.option("--url") or ""
-    address = urlsplit(url) if found.is_command("upload", "prefix") and "://" in url else None
+    address = pasted_text.split(url) if found.is_command("upload", "prefix") and "://" in url else None
     if address is None or not address.path.strip("/") or _has_other_finding(address):
         return None
     channel = found.option("--channel", "-c") or _place(address).channel or "CHANNEL"

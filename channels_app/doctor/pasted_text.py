@@ -70,7 +70,7 @@ class PastedText:
 def read(text: str, uploads: Sequence[list[str]]) -> PastedText:
     """Parse a text; parts that are missing are empty. `uploads` has the endpoints of client protocols."""
     words = ["" if word in ('""', "''") else word for word in WORDS.findall(text)]
-    addresses = [address for found in ADDRESS.findall(text) if (address := _split(found))]
+    addresses = [address for found in ADDRESS.findall(text) if (address := split(found))]
     places = [place(address, uploads) for address in addresses]
     kinds = {each.kind for each in places}
     in_address = next((each.channel for each in places if each.channel), "")
@@ -149,7 +149,7 @@ def _option(words: list[str], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _split(address: str) -> SplitResult | None:
+def split(address: str) -> SplitResult | None:
     """Split an address; return None if it is invalid, such as with a port that is not a number."""
     try:
         found = urlsplit(address)

@@ -25,6 +25,11 @@ def fixes(found: list[Finding], severity: str = "error") -> str:
     return " ".join(each.fix for each in found if each.severity == severity)
 
 
+@pytest.mark.parametrize("url", ["https://[::", "https://[x]/y", "https://a\uff0fb/x"])
+def test_examine_url_option_that_is_no_url_finds_no_path(url: str) -> None:
+    assert HUB not in fixes(addresses.examine(addresses.read(f"{UPLOAD} --url {url} a.conda")))
+
+
 @pytest.mark.parametrize(
     "text",
     [
