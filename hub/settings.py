@@ -130,15 +130,22 @@ HUB_PREFIX_DEV_AUDIENCE = switch(
     False,
     "accept identity tokens with the audience `prefix.dev`, which old clients request",
 )
-HUB_INTERNAL_HOSTS = words(
-    "HUB_INTERNAL_HOSTS",
-    "hosts (with their ports) of issuers, [webhooks](webhooks.md), [upstreams](upstreams.md) and [imports](imports.md) "
-    "that may have a private address or use http, comma-separated",
-)
+HUB_INTERNAL_HOSTS = [
+    host.lower()
+    for host in words(
+        "HUB_INTERNAL_HOSTS",
+        "hosts (with their ports) of issuers, [webhooks](webhooks.md), [upstreams](upstreams.md) and "
+        "[imports](imports.md) that may have a private address or use http, comma-separated",
+        like=r"[^/@?#\s]+",
+        expected="hosts with their ports, such as conda.lan:8080, without http:// and paths",
+    )
+]
 HUB_UPSTREAM_STORES = words(
     "HUB_UPSTREAM_STORES",
     "folders and `s3://BUCKET/PREFIX` that [upstreams](upstreams.md#folders-and-buckets) may use, with all below them, "
     "comma-separated",
+    like=r"(file://)?/.*|s3://[^/]+(/.*)?",
+    expected="absolute paths such as /srv/mirrors, or s3://BUCKET/PREFIX",
 )
 HUB_TUF_URL = text(
     "HUB_TUF_URL",

@@ -51,9 +51,16 @@ def text(name: str, default: str, meaning: str, *, shown: str | None = None) -> 
     return value
 
 
-def words(name: str, meaning: str) -> list[str]:
-    """Return the variable `name`, "one,two,…", as a list; empty by default."""
-    return [word.strip() for word in text(name, "", meaning).split(",") if word.strip()]
+def words(name: str, meaning: str, *, like: str = "", expected: str = "") -> list[str]:
+    """Return the variable `name`, "one,two,…", as a list; empty by default.
+
+    Raise ImproperlyConfigured with `expected` for a word that the regular expression `like` does not match.
+    """
+    found = [word.strip() for word in text(name, "", meaning).split(",") if word.strip()]
+    for word in found:
+        if like and not re.fullmatch(like, word):
+            raise ImproperlyConfigured(f"{name} has {word!r}; expected {expected}.")
+    return found
 
 
 def one_of(name: str, allowed: tuple[str, ...], meaning: str, *, shown: str | None = None) -> str:

@@ -72,6 +72,11 @@ def test_commands_of_the_hub_start_without_its_pages(tmp_path: Path) -> None:
         ({"HUB_STORAGE": "tape"}, "HUB_STORAGE is 'tape'; expected one of: filesystem, s3."),
         ({"HUB_DELIVERY": "pigeon"}, "HUB_DELIVERY is 'pigeon'; expected one of: stream, redirect, accel."),
         ({"HUB_RATE_LIMITS": "a=1,b=x"}, "HUB_RATE_LIMITS has 'b=x'; expected name=number,name=number,…."),
+        (
+            {"HUB_INTERNAL_HOSTS": "a:1,http://b:2"},
+            "HUB_INTERNAL_HOSTS has 'http://b:2'; expected hosts with their ports",
+        ),
+        ({"HUB_UPSTREAM_STORES": "mirrors"}, "HUB_UPSTREAM_STORES has 'mirrors'; expected absolute paths"),
         ({"HUB_SIGN_UP": "closed"}, "HUB_SIGN_UP is 'closed'; expected one of: invitation, open, domains."),
         ({"HUB_SIGN_UP": "domains"}, "HUB_SIGN_UP is 'domains'; expected HUB_SIGN_UP_DOMAINS to name at least one."),
         ({"HUB_GITHUB_CLIENT_ID": "x"}, "HUB_GITHUB_CLIENT_ID and HUB_GITHUB_CLIENT_SECRET belong together;"),
