@@ -225,7 +225,10 @@ HUB_CDN_URL = text(
 ).rstrip("/")
 HUB_PRESIGNED_URL_S = positive("HUB_PRESIGNED_URL_S", 60, "lifetime of a signed URL in seconds")
 CHANNEL_STORES: dict[str, dict[str, Any]] = {
-    "filesystem": {"BACKEND": "hub.storage.folder.FolderStore", "OPTIONS": {"root": HUB_DATA_DIR / "channels"}},
+    "filesystem": {
+        "BACKEND": "hub.storage.folder.FolderStore",
+        "OPTIONS": {"root": HUB_DATA_DIR / "channels", "follows_links": False},
+    },
     "s3": {"BACKEND": "hub.storage.s3.S3Store"},
 }
 STORAGES: dict[str, dict[str, Any]] = {

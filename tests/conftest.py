@@ -79,7 +79,7 @@ def store_folder(tmp_path: Path, settings: Settings) -> Iterator[Path]:
     settings.UPLOAD_DIR = tmp_path / "uploads"
     settings.UPLOAD_DIR.mkdir()
     settings.STORAGES = settings.STORAGES | {
-        "channels": {"BACKEND": "hub.storage.folder.FolderStore", "OPTIONS": {"root": folder}}
+        "channels": {"BACKEND": "hub.storage.folder.FolderStore", "OPTIONS": {"root": folder, "follows_links": False}}
     }
     settings.HUB_INDEX_PAUSE_MS = 1
     yield folder

@@ -173,6 +173,11 @@ def hashed(chunks: Iterable[bytes]) -> str:
     return sha256.hexdigest()
 
 
+def _reason(error: Exception) -> str:
+    """Return the text of the error, without paths of the server: members of channels read it."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 @contextmanager
 def as_store_error(verb: str, key: str, *faults: type[Exception]) -> Iterator[None]:
     began = time.perf_counter()
@@ -184,6 +189,6 @@ def as_store_error(verb: str, key: str, *faults: type[Exception]) -> Iterator[No
         raise
     except faults as error:
         outcome = "failed"
-        raise StoreError(f"The store could not {verb} {key}: {error}") from error
+        raise StoreError(f"The store could not {verb} {key}: {_reason(error)}") from error
     finally:
         metrics.STORE.labels(verb, outcome).observe(time.perf_counter() - began)

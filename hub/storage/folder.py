@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
+from typing import BinaryIO
 
 from hub.storage import (
     TEMPORARY_PREFIX,
@@ -31,8 +32,11 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class FolderStore:
-    def __init__(self, root: Path | str) -> None:
+    """A folder. `follows_links`: those that stay inside. In the hub's own store they could lead to other channels."""
+
+    def __init__(self, root: Path | str, *, follows_links: bool = True) -> None:
         self.root = os.path.realpath(root)
+        self.follows_links = follows_links
 
     def put(self, key: str, source: Path | bytes, *, content_type: str = "application/octet-stream") -> None:
         target = self._path(key)
@@ -50,7 +54,7 @@ class FolderStore:
     def copy(self, source: str, target: str) -> None:
         path = self._path(source)
         with as_store_error("copy", source, OSError):
-            if not path.is_file():
+            if not path.is_file() or self._is_unfollowed(path):
                 raise NotInStore(source)
         self.put(target, path)
 
@@ -59,7 +63,7 @@ class FolderStore:
         path = self._path(key)
         with as_store_error("open", key, OSError):
             try:
-                file = path.open("rb")
+                file = self._opened(path)
             except _ABSENT:
                 raise NotInStore(key) from None
             size_bytes = os.fstat(file.fileno()).st_size
@@ -73,8 +77,8 @@ class FolderStore:
     def stat(self, key: str) -> Stat | None:
         path = self._path(key)
         with as_store_error("stat", key, OSError), suppress(*_ABSENT):
-            if path.is_file():
-                found = path.stat()
+            found = path.stat(follow_symlinks=self.follows_links)
+            if stat.S_ISREG(found.st_mode):
                 return Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
         return None
 
@@ -95,8 +99,9 @@ class FolderStore:
     def stats(self, prefix: str) -> Iterator[tuple[str, Stat]]:
         for key in self.list(prefix):
             with as_store_error("stat", key, OSError), suppress(*_ABSENT):
-                found = Path(self.root, key).stat()
-                yield key, Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+                found = Path(self.root, key).stat(follow_symlinks=self.follows_links)
+                if stat.S_ISREG(found.st_mode):
+                    yield key, Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def folders(self, prefix: str) -> Sequence[str]:
         with as_store_error("list", prefix, OSError), self._scan(prefix) as found:
@@ -123,7 +128,7 @@ class FolderStore:
     def _scan(self, prefix: str) -> Iterator[Iterator["os.DirEntry[str]"]]:
         """Yield the entries of a folder; none if it does not exist."""
         try:
-            found = os.scandir(self._path(prefix.removesuffix("/")))
+            found = os.scandir(self._folder(prefix))
         except _ABSENT:
             yield iter(())
             return
@@ -141,19 +146,44 @@ class FolderStore:
 
     def remove_empty_folders(self, prefix: str) -> None:
         """Remove the folder `prefix` if it has no files."""
-        folders = [folder for folder, _, _ in os.walk(self._path(prefix))]
+        folders = [folder for folder, _, _ in os.walk(self._folder(prefix))]
         with suppress(OSError):
             for folder in reversed(folders):
                 Path(folder).rmdir()
 
     def _path(self, key: str) -> Path:
+        """Return the path of a file. If links are not followed, one that has its name counts as no file."""
         path = Path(self.root, checked(key))
-        if not Path(os.path.realpath(path)).is_relative_to(self.root):
-            raise StoreError(f"The store does not accept the key {key!r}: it leads out of the store's folder")
+        self._check_links(key, path if self.follows_links else path.parent)
         return path
 
+    def _folder(self, prefix: str) -> Path:
+        path = Path(self.root, checked(prefix.removesuffix("/")))
+        self._check_links(prefix, path)
+        return path
+
+    def _check_links(self, key: str, path: Path) -> None:
+        found = Path(os.path.realpath(path))
+        if not found.is_relative_to(self.root):
+            raise StoreError(f"The store does not accept the key {key!r}: it leads out of the store's folder")
+        if found != path and not self.follows_links:
+            raise StoreError(f"The store does not accept the key {key!r}: it leads over a symbolic link")
+
+    def _is_unfollowed(self, path: Path) -> bool:
+        return not self.follows_links and path.is_symlink()
+
+    def _opened(self, path: Path) -> BinaryIO:
+        """Open a file. Raise FileNotFoundError if something else is in its place: a pipe would wait for its writer."""
+        if self._is_unfollowed(path):
+            raise FileNotFoundError(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if self.follows_links else os.O_NOFOLLOW))
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+        raise FileNotFoundError(path)
+
     def _walk(self, prefix: str) -> Iterator[Path]:
-        top = self._path(prefix.removesuffix("/")) if prefix else self.root
+        top = self._folder(prefix) if prefix else self.root
         for folder, _, names in os.walk(top, onerror=_raise_unless_absent):
             yield from (Path(folder, name) for name in names)
 

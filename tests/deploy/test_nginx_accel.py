@@ -309,6 +309,19 @@ def test_missing_file_of_a_public_channel_is_404_with_cors_headers(sent: World) 
     assert sent.ask().all("Access-Control-Allow-Origin") == ["*"]
 
 
+@pytest.mark.parametrize("linked", [KEY, KEY.partition("/")[0]], ids=["file", "folder"])
+def test_link_in_the_folder_of_a_channel_is_not_followed(world: World, linked: str) -> None:
+    path, moved = world.folder / "channels" / linked, world.folder / "moved"
+    path.rename(moved)
+    path.symlink_to(moved)
+    world.from_folder()
+    answer = world.ask()
+    path.unlink()
+    moved.rename(path)
+    assert (answer.status, answer.body) == (503, SENTENCE)
+    assert world.ask().body == CONTENT
+
+
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 416, 500, 503])
 def test_failing_store_gets_503_without_caching(world: World, status: int) -> None:
     world.store.answer = SentResponse(
