@@ -4,9 +4,10 @@ They have facts that packages lack: when they were indexed (CEP 47), which were 
 build would overwrite them, so they are copied first and kept until every package is imported.
 """
 
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,8 +15,9 @@ import orjson
 
 from channels_app.identifiers import MAIN_LABEL, is_subdir
 from channels_app.models import Channel
-from hub.errors import HubError, unprocessable
+from hub.errors import HubError, too_large, unprocessable
 from hub.http.request_body import ReceivedFile, copied
+from hub.sizes import human_size
 from hub.storage import NotInStore, store
 from publishing.index import repodata
 from publishing.labels import labels
@@ -125,8 +127,16 @@ def remove(name: str, subdir: str, found: Subdirs) -> None:
         store().delete(f"{folder}/{OLD_REPODATA}")
 
 
-def copied_from_store(key: str) -> AbstractContextManager[ReceivedFile]:
-    return copied(store().open(key), key.rpartition("/")[2], purpose="import")
+@contextmanager
+def copied_from_store(key: str, *, limit_bytes: int = sys.maxsize) -> Iterator[ReceivedFile]:
+    """Yield a copy of a file that others may have put there. Raise HubError 413 if it has more than `limit_bytes`."""
+    name, chunks = key.rpartition("/")[2], store().open(key)
+    if chunks.size_bytes > limit_bytes:
+        chunks.close()
+        has, allowed = human_size(chunks.size_bytes), human_size(limit_bytes)
+        raise too_large("too_large", f"{name} has {has}; {allowed} are allowed here.")
+    with copied(chunks, name, purpose="import") as received:
+        yield received
 
 
 def _folders(name: str, subdir: str, found: Subdirs) -> list[str]:

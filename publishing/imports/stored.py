@@ -22,7 +22,7 @@ def check(channel: Channel, key: str, *, has_sidecar: bool) -> CheckedPackage | 
     """Check one package. Runs in a thread and doesn't use the database."""
     _, subdir, file_name = key.split("/", 2)
     try:
-        with copied_from_store(key) as received:
+        with copied_from_store(key, limit_bytes=channel.upload_limit_bytes) as received:
             info = upload.read(channel, received)
         if (info.subdir, info.file_name) != (subdir, file_name):
             raise unprocessable("wrong_place", f"Its path should be {info.subdir}/{info.file_name}; move it there.")
@@ -38,10 +38,12 @@ def check(channel: Channel, key: str, *, has_sidecar: bool) -> CheckedPackage | 
 def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[VerifiedAttestation], str]:
     """Verify the attestations in the package's sidecar. Return them, and a note if they were left out."""
     try:
-        with copied_from_store(f"{key}.sigs") as sidecar:
+        with copied_from_store(f"{key}.sigs", limit_bytes=sidecars.SIDECAR_MAX_BYTES) as sidecar:
             content = sidecar.path.read_bytes()
     except NotInStore:
         return [], ""
+    except HubError as error:
+        return [], f"Its attestations were left out: {error.detail}"
     verified, note = attested.verified(channel, content, received)
     if not note and sidecars.joined([each.bundle for each in verified]) != content:
         return [], "Its attestations were left out: the sidecar is not in the form that the hub keeps."

@@ -119,11 +119,11 @@ def test_interrupted_import_continues(published: Channel, monkeypatch: pytest.Mo
     lose_the_database()
     original, calls = old_indexes.copied_from_store, []
 
-    def die(key: str) -> Any:
+    def die(key: str, **more: Any) -> Any:
         calls.append(key)
         if len(calls) == nth:
             raise StoreError("The store could not open it: gone")
-        return original(key)
+        return original(key, **more)
 
     with monkeypatch.context() as patch:
         for module in (old_indexes, stored):
