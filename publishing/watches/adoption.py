@@ -62,16 +62,16 @@ class Finder:
 
 
 def adopt(watch: Watch, part: Part, group: Sequence[Entry]) -> Adopted:
-    """Check and record a group of files. Raise HubError 413 if a quota has no room for the first of them."""
+    """Check and record a group of files. Raise HubError 413 if a quota has no room for any file."""
     channel = watch.channel
-    room = _with_room(channel, group)
+    room, refused = _with_room(channel, group)
     token = RESERVED_BY + secrets.token_hex(13)
     with recording(channel, part.subdir, OldIndex(), Lock(), Finder(watch), token=token) as records:
         entries = {f"{channel}/{part.subdir}/{entry.name}": entry for entry in room}
         claimed = [key for key in records.claim(list(entries)) if records.is_own(key)]
         outcomes = _recorded(channel, records, _checked(channel, part, {key: entries[key] for key in claimed}))
     # Names that others hold have no outcome.
-    adopted = Adopted(waits=len(outcomes) < len(group))
+    adopted = Adopted(refused=refused, waits=len(outcomes) + len(refused) < len(group))
     for outcome in outcomes:
         if not outcome.refusal:
             adopted.files += 1
@@ -99,17 +99,27 @@ def has_bytes_of(channel: Channel, subdir: str, name: str) -> bool:
         return True
 
 
-def _with_room(channel: Channel, group: Sequence[Entry]) -> Sequence[Entry]:
-    """Return the first files of the group for which the quotas have room. Raise HubError 413 if there are none."""
-    while True:
-        try:
-            quotas.check_room(channel, sum(entry.size_bytes for entry in group))
-        except HubError:
-            if len(group) == 1:
-                raise
-            group = group[: len(group) // 2]
-        else:
-            return group
+def _with_room(channel: Channel, group: Sequence[Entry]) -> tuple[Sequence[Entry], list[Refusal]]:
+    """Return the first files that the quotas have room for together, and refusals of those that are too large alone.
+
+    Raise HubError 413 if there is no room for any file.
+    """
+    if _refusal_by_quota(channel, group) is None:
+        return group, []
+    quotas.check_room(channel, 1)
+    faults = [(entry, _refusal_by_quota(channel, [entry])) for entry in group]
+    room = [entry for entry, fault in faults if fault is None]
+    while room and _refusal_by_quota(channel, room):
+        room = room[: len(room) // 2]
+    return room, [Refusal(entry, fault.code, fault.detail) for entry, fault in faults if fault]
+
+
+def _refusal_by_quota(channel: Channel, group: Sequence[Entry]) -> HubError | None:
+    try:
+        quotas.check_room(channel, sum(entry.size_bytes for entry in group))
+    except HubError as error:
+        return error
+    return None
 
 
 def _checked(channel: Channel, part: Part, entries: dict[str, Entry]) -> list[CheckedPackage | ImportOutcome]:

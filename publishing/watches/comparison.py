@@ -1,5 +1,6 @@
 """Comparison of a part of the listing with the database."""
 
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,8 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from channels_app.models import Artifact, Channel
+from channels_app.quotas import quotas
+from hub.errors import HubError
 from hub.sizes import human_size
 from hub.storage import Entry
 from publishing.archive.reader import BadPackage, parse_file_name
@@ -21,6 +24,8 @@ SETTLED_AFTER = timedelta(seconds=10)
 UPLOAD_MAX, OVERLAP = timedelta(minutes=20), timedelta(minutes=2)
 # Codes of refusals that end with the row that is their reason.
 OF_ROWS = ("exists", "name_deleted")
+# Codes of refusals that end when a quota has room for the file.
+OF_QUOTAS = ("quota_bytes", "channel_quota")
 NAME_DELETED = "A file of this name was deleted. An owner must release the name before other bytes can have it."
 REPLACED = (
     "Other bytes were put in the place of a file of the channel, which answers for its SHA-256. Put the file back, or "
@@ -62,6 +67,24 @@ class Comparison:
     waits: bool = False
 
 
+@dataclass(slots=True)
+class Room:
+    """Tells whether the quotas have room for a file. It asks only for files smaller than a refused one."""
+
+    channel: Channel
+    refused_bytes: int = sys.maxsize
+
+    def has(self, size_bytes: int) -> bool:
+        if size_bytes >= self.refused_bytes:
+            return False
+        try:
+            quotas.check_room(self.channel, size_bytes)
+        except HubError:
+            self.refused_bytes = size_bytes
+            return False
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Comparer:
     """Compares parts of one channel. `remembered`: path → earlier refusal; `since`: when all files were last listed."""
@@ -70,6 +93,7 @@ class Comparer:
     remembered: Mapping[str, WatchedFile]
     since: datetime | None
     is_folder: bool
+    room: Room
 
     def compare(self, part: Part) -> Comparison:
         """Compare the packages of a part with the rows, by two queries.
@@ -89,7 +113,7 @@ class Comparer:
                 self._judge_known(found, entry, row, code)
             elif name.lower() in reserved:
                 _judge_reserved(found, entry, is_expired=reserved[name.lower()])
-            elif not code or code in OF_ROWS:
+            elif not code or code in OF_ROWS or (code in OF_QUOTAS and self.room.has(entry.size_bytes)):
                 self._judge_unknown(found, entry)
         return found
 

@@ -15,17 +15,23 @@ from hub.storage import Entry, StoreError, checked, store
 from publishing.index import repodata
 from publishing.verification.unknown_files import PACKAGE
 
-# About every 256th package begins a part.
+# About every 256th package begins a part. Names that are no packages count for `KEYS_MAX` alone.
 BEGINS = 256
-FILES_MAX = 1000
+FILES_MAX, KEYS_MAX = 1000, 10_000
+# Of a key, as Amazon limits it. Other stores have longer ones.
+NAME_MAX_CHARACTERS = 1024
 
 
 @dataclass(slots=True)
 class Part:
-    """A part of a subdir's listing: its packages and sidecars by name, and the name that the next part follows."""
+    """A part of a subdir's listing: its packages and sidecars by name, and the name that the next part follows.
+
+    `keys`: how many names were listed.
+    """
 
     subdir: str
     entries: dict[str, Entry] = field(default_factory=dict)
+    keys: int = 0
     last: str = ""
 
     @property
@@ -64,19 +70,21 @@ def _parts(channel: Channel, subdir: str, after: str) -> Iterator[Part]:
     for entry in store().entries(f"{channel}/{subdir}/", after=after):
         is_package = PACKAGE.match(entry.name) is not None
         is_full = len(part.entries) >= FILES_MAX or crc32(entry.name.encode(errors="replace")) % BEGINS == 0
-        if part.entries and is_package and is_full:
+        if (part.entries and is_package and is_full) or part.keys >= KEYS_MAX:
             yield part
             part = Part(subdir)
-        if (is_package or repodata.SIDECAR.match(entry.name)) and _is_key(f"{channel}/{subdir}/{entry.name}"):
-            part.entries[entry.name] = entry
-        part.last = entry.name
-    if part.entries:
+        part.keys += 1
+        # The database can't keep every name that a store has.
+        if _is_key(f"{channel}/{subdir}/{entry.name}"):
+            part.last = entry.name
+            if is_package or repodata.SIDECAR.match(entry.name):
+                part.entries[entry.name] = entry
+    if part.keys:
         yield part
 
 
 def _is_key(key: str) -> bool:
     try:
-        checked(key)
+        return len(checked(key)) <= NAME_MAX_CHARACTERS
     except StoreError:
         return False
-    return True

@@ -26,15 +26,16 @@ from hub.storage import Entry, StoreError
 from publishing.models import Watch, WatchedFile
 from publishing.uploads.policies import check_uploader
 from publishing.watches import adoption, comparison, listing
-from publishing.watches.comparison import Comparer, Refusal
+from publishing.watches.comparison import Comparer, Refusal, Room
 from publishing.watches.listing import Part
 
 TASK = "publishing.tasks.watch_prefixes"
 # Of one pass. Files are taken in by groups, which the index gets at once.
-KEYS_MAX, FILES_MAX, ADOPTING_S = 200_000, 400, 6.0
+KEYS_MAX, LISTING_S, FILES_MAX, ADOPTING_S = 200_000, 60.0, 400, 6.0
 GROUP, GROUP_BYTES = 50, 64 * MIB
 # More refused files than this are not remembered, so the watch stops until some are gone.
 REFUSED_MAX = 10_000
+FORGOTTEN_AT_ONCE = 500
 COMPARED_FOR = timedelta(hours=1)
 REASON_MAX_CHARACTERS, VERSION_MAX_CHARACTERS = 500, 200
 VALUES = ("size_bytes", "version", "code", "reason", "seen_at")
@@ -68,11 +69,16 @@ class Pass:
     seen: set[str] = field(default_factory=set)
     clean: set[str] = field(default_factory=set)
     since: datetime | None = None
+    room: Room = field(init=False)
     is_complete: bool = False
     fault: HubError | None = None
+    began: float = field(default_factory=time.monotonic)
     keys: int = 0
     adopted: int = 0
     adopting_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.channel)
 
     @property
     def channel(self) -> Channel:
@@ -81,7 +87,7 @@ class Pass:
     @property
     def comparer(self) -> Comparer:
         is_folder = settings.HUB_STORAGE != "s3"
-        return Comparer(self.channel, self.remembered, self.since, is_folder)
+        return Comparer(self.channel, self.remembered, self.since, is_folder, self.room)
 
     @property
     def is_full(self) -> bool:
@@ -89,14 +95,13 @@ class Pass:
 
     def run(self) -> bool:
         """Make the pass and record how it ended. Return whether it stopped before the last file of a backlog."""
-        began = time.monotonic()
         try:
             self._complete()
         except HubError as error:
             self.fault = error
         except StoreError as error:
             self.fault = conflict("store_failed", str(error))
-        self._save(time.monotonic() - began)
+        self._save(time.monotonic() - self.began)
         return self.fault is None and not self.is_complete
 
     def _complete(self) -> None:
@@ -106,9 +111,10 @@ class Pass:
         self._load()
         begin = self.watch.cursor
         for part in listing.parts(self.channel, begin):
-            if self.keys >= KEYS_MAX or not self._compare(part):
+            is_late = self.keys >= KEYS_MAX or time.monotonic() > self.began + LISTING_S
+            if is_late or not self._compare(part):
                 break
-            self.keys += len(part.entries)
+            self.keys += part.keys
             self.watch.cursor = part.cursor
         else:
             self.is_complete, self.watch.listed_at = True, timezone.now()
@@ -148,7 +154,7 @@ class Pass:
             if self._is_over():
                 return False
             waits |= self._adopt(part, group)
-        if not waits:
+        if not waits and not self.is_full:
             self.clean.add(digest)
         return True
 
@@ -178,8 +184,11 @@ class Pass:
         return result.waits
 
     def _remember(self, part: Part, refused: Sequence[Refusal]) -> None:
-        """Store the refusals that are new or have changed."""
+        """Store the refusals that are new or have changed, up to the maximum."""
         rows = [self._row(part.subdir, refusal) for refusal in refused]
+        room = max(REFUSED_MAX - len(self.remembered), 0)
+        late = set([str(row) for row in rows if str(row) not in self.remembered][room:])
+        rows = [row for row in rows if str(row) not in late]
         changed = [row for row in rows if not _is_same(row, self.remembered.get(str(row)))]
         if changed:
             with transaction.atomic():
@@ -198,10 +207,12 @@ class Pass:
 
     def _forget(self, paths: Iterable[str]) -> None:
         """Delete the refusals of these paths, if there are any."""
-        for path in paths:
-            if self.remembered.pop(path, None):
-                subdir, _, file_name = path.partition("/")
-                self.watch.refused.filter(subdir=subdir, file_name=file_name).delete()
+        gone = [self.remembered.pop(path) for path in list(paths) if path in self.remembered]
+        for begin in range(0, len(gone), FORGOTTEN_AT_ONCE):
+            batch = gone[begin : begin + FORGOTTEN_AT_ONCE]
+            for subdir in {row.subdir for row in batch}:
+                names = [row.file_name for row in batch if row.subdir == subdir]
+                self.watch.refused.filter(subdir=subdir, file_name__in=names).delete()
 
     def _forget_gone(self, begin: str) -> None:
         """Forget the refused files between the cursor `begin` and that of now which are no longer there."""

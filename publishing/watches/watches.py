@@ -40,7 +40,7 @@ def start(*, actor: Actor, channel: Channel) -> Watch:
         check_uploader(ANONYMOUS, locked, "")
         if Watch.objects.filter(channel=locked).exists():
             return of(locked)
-        if Watch.objects.count() >= settings.HUB_WATCHED_CHANNELS:
+        if Watch.objects.filter(channel__deleted_at=None).count() >= settings.HUB_WATCHED_CHANNELS:
             raise conflict(
                 "watches_limit",
                 f"{settings.HUB_WATCHED_CHANNELS} channels of this hub watch their prefix, the most that the operator "

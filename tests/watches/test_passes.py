@@ -248,9 +248,9 @@ def test_file_above_the_channels_limit_is_refused_unread(
     assert refused(watched) == {"noarch/lib-1.0-0.conda": "too_large"}
 
 
-def test_pass_stops_at_the_quota_and_takes_in_the_first_files(one_pass: Passing, tmp_path: Path) -> None:
+def test_pass_stops_at_a_full_quota_and_takes_in_the_first_files(one_pass: Passing, tmp_path: Path) -> None:
     put(tmp_path, "app", "lib")
-    Channel.objects.update(quota_bytes=len(read(LIB)) + 100)
+    Channel.objects.update(quota_bytes=len(read("demo/noarch/app-1.0-0.conda")))
     one_pass()
     assert (one_pass().error_code, known()) == ("channel_quota", {"app"})
     Channel.objects.update(quota_bytes=None)
