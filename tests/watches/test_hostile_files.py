@@ -85,7 +85,7 @@ def test_queries_for_quotas_do_not_grow_with_refused_files(one_pass: Passing, wa
     assert (len(refused(watched)), counts[1] - counts[0]) == (4, 0)
 
 
-def test_refused_files_are_remembered_up_to_the_maximum_whatever_their_reason(
+def test_refused_files_of_every_code_are_remembered_up_to_the_maximum(
     one_pass: Passing, watched: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passes, "REFUSED_MAX", 3)
