@@ -134,7 +134,7 @@ def copied_from_store(key: str, *, limit_bytes: int = sys.maxsize) -> Iterator[R
     if chunks.size_bytes > limit_bytes:
         chunks.close()
         has, allowed = human_size(chunks.size_bytes), human_size(limit_bytes)
-        raise too_large("too_large", f"{name} has {has}; {allowed} are allowed here.")
+        raise too_large("too_large", f"{name} was refused: it has {has}; {allowed} are allowed here.")
     with copied(chunks, name, purpose="import") as received:
         yield received
 

@@ -27,7 +27,7 @@ ALLOWED = {
 }
 BY_FILE = "a file of it that is changed keeps this licence, what uses it has its own; nothing of it is changed here"
 BY_LIBRARY = "it is used as it is, by its interface, and whoever runs the hub can replace it"
-ELSEWHERE = "for other systems or Pythons, and not installed here"
+ELSEWHERE = "for some systems or Pythons"
 EXCEPTIONS = {
     "async-timeout": ("Apache-2.0", ELSEWHERE),
     "certifi": ("MPL-2.0", BY_FILE),
@@ -63,6 +63,7 @@ def test_every_exception_is_one_still() -> None:
     for name, (_, why) in EXCEPTIONS.items():
         assert name in REQUIRED
         try:
-            assert not set(licences(name)) <= ALLOWED
+            # Another Python may need a package that is installed elsewhere; its licence is then as any other.
+            assert (set(licences(name)) <= ALLOWED) == (why == ELSEWHERE)
         except PackageNotFoundError:
             assert why == ELSEWHERE

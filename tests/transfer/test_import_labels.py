@@ -91,10 +91,10 @@ def test_labels_return_after_an_interrupted_import_and_builds(
     labeled.delete()
     original = old_indexes.copied_from_store
 
-    def die(key: str) -> Any:
+    def die(key: str, **limit: int) -> Any:
         if "lib" in key:
             raise StoreError("The store could not open it: gone")
-        return original(key)
+        return original(key, **limit)
 
     with monkeypatch.context() as patch:
         patch.setattr(stored, "copied_from_store", die)
