@@ -44,7 +44,8 @@ COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/
 	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py visible_pages.py) \
 	$(addprefix tests/deploy/test_,deployment.py installing.py issued_secrets.py nginx_log.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
-	$(addprefix tests/clients/test_,anaconda.py attestations.py conda_build_packages.py oauth.py runhub.py) \
+	$(addprefix tests/clients/test_,anaconda.py artifactory.py attestations.py conda_build_packages.py notices.py) \
+	$(addprefix tests/clients/test_,oauth.py patches.py quetz.py runhub.py) tests/upstreams/test_clients.py \
 	$(addprefix tests/clients/test_,slips.py store.py strangers_bodies.py trusted_publishing.py)
 
 .PHONY: help run stack test test-fast test-services coverage fuzz redirect stream screenshots lint format lock clean
