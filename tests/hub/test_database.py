@@ -125,8 +125,11 @@ def test_a_lock_ends_with_its_session() -> None:
 def test_locks_for_slow_io_share_one_session_and_end_with_it() -> None:
     with connection.cursor() as cursor, try_lock_for_slow_io("a"):
         with try_lock_for_slow_io("b"):
-            sessions = "SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
-            cursor.execute(sessions)
+            # Other tests of this server lock in their own databases.
+            cursor.execute(
+                "SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
             [[pid]] = cursor.fetchall()
             assert not is_free("a")
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
