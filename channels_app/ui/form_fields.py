@@ -33,10 +33,13 @@ class GlobsField(forms.CharField):
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one per line."""
+    """A list of texts, one per line. `initial` may be the list."""
 
-    def __init__(self, **values: Any) -> None:
-        super().__init__(required=False, widget=forms.Textarea(AS_TYPED | {"rows": 2}), **values)
+    def __init__(self, *, rows: int = 2, **values: Any) -> None:
+        super().__init__(required=False, widget=forms.Textarea(AS_TYPED | {"rows": rows}), **values)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(map(str, value)) if isinstance(value, list | tuple) else value
 
     def clean(self, value: Any) -> list[str]:
         return [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]

@@ -8,8 +8,6 @@ from channels_app.models import RetentionRule
 from channels_app.ui.form_fields import Data, LinesField
 from publishing.retention.rules import NUMBERS, TITLE_MAX_CHARACTERS, Rule
 
-LISTS = ("names", "labels", "without_labels", "protected_names", "protected_versions", "protected_labels")
-
 
 class NumberField(forms.IntegerField):
     """An optional number of a rule, within its limits."""
@@ -52,10 +50,7 @@ class RuleForm(forms.Form):
 
     def __init__(self, row: RetentionRule | None = None, data: Data = None) -> None:
         self.rule_id = row.pk if row else 0
-        initial: dict[str, Any] = (
-            {name: getattr(row, name) for name in self.base_fields} if row else {"delete_after_days": 30}
-        )
-        initial |= {name: "\n".join(initial[name]) for name in LISTS if name in initial}
+        initial = {name: getattr(row, name) for name in self.base_fields} if row else {"delete_after_days": 30}
         super().__init__(data, initial=initial)
 
     def rule(self) -> Rule:

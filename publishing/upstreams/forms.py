@@ -54,11 +54,10 @@ class UpstreamFields(forms.Form):
         initial=0,
         help_text="Records stay hidden for so long after the hub first saw them. 0: they are listed at once.",
     )
-    exceptions = forms.CharField(
+    exceptions = LinesField(
         label="Names without a cooldown",
-        required=False,
         max_length=LINES_MAX_CHARACTERS,
-        widget=forms.Textarea(AS_TYPED | {"rows": 4}),
+        rows=4,
         help_text="One a line: a name, in which * and ? are wildcards, and the reason, as in: openssl CVE-2026-1.",
     )
     max_cached_gib = forms.FloatField(
@@ -82,9 +81,9 @@ class UpstreamFields(forms.Form):
             return upstreams.subdirs_of(self.cleaned_data["subdirs"].replace(",", " ").split())
 
     def clean_exceptions(self) -> list[list[str]]:
-        lines = [line.strip().partition(" ") for line in self.cleaned_data["exceptions"].splitlines() if line.strip()]
+        pairs = [line.partition(" ")[::2] for line in self.cleaned_data["exceptions"]]
         with raised_as_validation_error():
-            return upstreams.exceptions_of([[glob, reason] for glob, _, reason in lines])
+            return upstreams.exceptions_of(pairs)
 
     def values(self) -> dict[str, Any]:
         """Return the arguments of upstreams.change()."""
@@ -101,7 +100,7 @@ class UpstreamForm(UpstreamFields):
         initial = {name: getattr(upstream, name) for name in ("url", "poll_minutes", "cooldown_days")}
         initial |= {
             "subdirs": " ".join(upstream.subdirs),
-            "exceptions": "\n".join(" ".join(each) for each in upstream.exceptions),
+            "exceptions": [" ".join(each) for each in upstream.exceptions],
             "max_cached_gib": round(upstream.max_cached_bytes / GIB, 3),
         }
         super().__init__(data, initial=initial)
@@ -157,12 +156,7 @@ class FilterForm(forms.Form):
     )
 
     def __init__(self, saved: FilterTexts, data: Data = None) -> None:
-        values = asdict(saved)
-        super().__init__(data, initial={name: _lines(value) for name, value in values.items()})
+        super().__init__(data, initial=asdict(saved))
 
     def wanted(self) -> FilterTexts:
         return FilterTexts(**self.cleaned_data)
-
-
-def _lines(value: Any) -> Any:
-    return value if value is None or isinstance(value, int) else "\n".join(value)

@@ -1,10 +1,8 @@
 """The form of the members and rules of a virtual channel: one per line."""
 
-from collections.abc import Iterator
-
 from django import forms
 
-from channels_app.ui.form_fields import AS_TYPED, Data
+from channels_app.ui.form_fields import Data, LinesField
 from hub.errors import HubError, unprocessable
 from publishing.models import NameAct
 from publishing.virtual.virtual import MemberText, RuleText, Wanted
@@ -17,33 +15,30 @@ TEXT_MAX_CHARACTERS = 200_000
 class VirtualForm(forms.Form):
     """The members and rules as texts, such as `acme/label/dev` and `acme-* only from acme`."""
 
-    members = forms.CharField(
-        required=False,
+    members = LinesField(
         max_length=TEXT_MAX_CHARACTERS,
         label="Member channels",
-        widget=forms.Textarea(AS_TYPED | {"rows": 5}),
+        rows=5,
         help_text="One per line, the first comes first: a channel, or CHANNEL/label/LABEL. Move a line to change the "
         "order.",
     )
-    rules = forms.CharField(
-        required=False,
+    rules = LinesField(
         max_length=TEXT_MAX_CHARACTERS,
         label="Rules of names",
-        widget=forms.Textarea(AS_TYPED | {"rows": 5}),
+        rows=5,
         help_text="One per line: “acme-* only from acme”, “numpy never from acme”, or “acme-secret-* reserved” for "
         "names that no member may bring.",
     )
 
     def __init__(self, stated: Wanted, data: Data = None) -> None:
-        initial = {name: "\n".join(map(str, getattr(stated, name))) for name in ("members", "rules")}
-        super().__init__(data, initial=initial)
+        super().__init__(data, initial={"members": stated.members, "rules": stated.rules})
 
     def clean_members(self) -> list[MemberText]:
-        return [member_text(line) for line in _lines(self.cleaned_data["members"])]
+        return [member_text(line) for line in self.cleaned_data["members"]]
 
     def clean_rules(self) -> list[RuleText]:
         try:
-            return [rule_text(line) for line in _lines(self.cleaned_data["rules"])]
+            return [rule_text(line) for line in self.cleaned_data["rules"]]
         except HubError as error:
             raise forms.ValidationError(error.detail) from error
 
@@ -69,7 +64,3 @@ def rule_text(line: str) -> RuleText:
         f"{line[:QUOTE_MAX_CHARACTERS]!r} is no rule. Expected “NAMES only from CHANNEL”, “NAMES never from CHANNEL” "
         f"or “NAMES {RESERVED}”.",
     )
-
-
-def _lines(text: str) -> Iterator[str]:
-    return filter(None, map(str.strip, text.splitlines()))
