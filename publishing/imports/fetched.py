@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
 
-import orjson
-
 from channels_app.access.permissions import Actor
 from channels_app.models import Channel
 from hub.errors import HubError, too_large, unprocessable
 from hub.http.request_body import ReceivedFile, filled
-from hub.sizes import MIB, human_size
+from hub.sizes import MIB
 from publishing.attestations.errors import VerifiedAttestation
 from publishing.attestations.sidecars import SIDECAR_MAX_BYTES
 from publishing.imports import attested
@@ -91,17 +89,14 @@ class Fetcher:
         if (info.subdir, info.file_name) != (listed.subdir, listed.file_name):
             raise unprocessable("wrong_place", f"Its path should be {info.subdir}/{info.file_name}.")
         verified, note = self._attestations(listed, received) if listed.is_attested else ([], "")
-        facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
-        return CheckedPackage(key, Upload(self.actor, self.channel, received, info), verified, note, facts_bytes)
+        return CheckedPackage.of(key, Upload(self.actor, self.channel, received, info), verified, note)
 
     def _received(self, listed: Listed, files: ExitStack) -> ReceivedFile:
         """Return the file. Repeat a request that failed, unless the import stops."""
         limit_bytes = self.channel.upload_limit_bytes
         size_bytes = listed.size_bytes or limit_bytes
         if size_bytes > limit_bytes:
-            raise too_large(
-                "too_large", f"It has {human_size(size_bytes)}; {human_size(limit_bytes)} are allowed here."
-            )
+            raise too_large("too_large", f"It {upload.over_limit(size_bytes, limit_bytes)}")
 
         def fill(write: Sink) -> None:
             self.source.read(listed.path, write, size_bytes=size_bytes, max_bytes=limit_bytes)

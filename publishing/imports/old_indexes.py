@@ -17,12 +17,12 @@ from channels_app.identifiers import MAIN_LABEL, is_subdir
 from channels_app.models import Channel
 from hub.errors import HubError, too_large, unprocessable
 from hub.http.request_body import ReceivedFile, copied
-from hub.sizes import human_size
 from hub.storage import NotInStore, store
 from publishing.index import repodata
 from publishing.labels import labels
 from publishing.labels.names import checked
 from publishing.models import SubdirIndex
+from publishing.uploads import upload
 from publishing.verification.differences import place_of
 from publishing.verification.unknown_files import OLD_REPODATA, PACKAGE
 
@@ -133,8 +133,7 @@ def copied_from_store(key: str, *, limit_bytes: int = sys.maxsize) -> Iterator[R
     name, chunks = key.rpartition("/")[2], store().open(key)
     if chunks.size_bytes > limit_bytes:
         chunks.close()
-        has, allowed = human_size(chunks.size_bytes), human_size(limit_bytes)
-        raise too_large("too_large", f"{name} was refused: it has {has}; {allowed} are allowed here.")
+        raise too_large("too_large", f"{name} was refused: it {upload.over_limit(chunks.size_bytes, limit_bytes)}")
     with copied(chunks, name, purpose="import") as received:
         yield received
 

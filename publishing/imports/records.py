@@ -17,6 +17,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import Any, Protocol
 
+import orjson
 from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
@@ -73,6 +74,12 @@ class CheckedPackage:
     verified: Sequence[VerifiedAttestation] = ()
     note: str = ""
     facts_bytes: int = 0
+
+    @staticmethod
+    def of(key: str, upload: Upload, verified: Sequence[VerifiedAttestation], note: str) -> "CheckedPackage":
+        info = upload.info
+        facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
+        return CheckedPackage(key, upload, verified, note, facts_bytes)
 
     @property
     def file_name(self) -> str:

@@ -1,7 +1,5 @@
 """Checks of packages that lie in the store, as an upload is checked."""
 
-import orjson
-
 from channels_app.access.permissions import ANONYMOUS
 from channels_app.models import Channel
 from hub.errors import HubError, unprocessable
@@ -31,8 +29,7 @@ def check(channel: Channel, key: str, *, has_sidecar: bool) -> CheckedPackage | 
         return ImportOutcome(key, GONE, code="gone")
     except HubError as error:
         return ImportOutcome.refused(key, error)
-    facts_bytes = len(orjson.dumps([info.index, info.about, info.run_exports, info.files]))
-    return CheckedPackage(key, Upload(ANONYMOUS, channel, received, info), verified, note, facts_bytes)
+    return CheckedPackage.of(key, Upload(ANONYMOUS, channel, received, info), verified, note)
 
 
 def _attestations(channel: Channel, key: str, received: ReceivedFile) -> tuple[list[VerifiedAttestation], str]:

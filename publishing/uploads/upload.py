@@ -19,6 +19,7 @@ from channels_app.quotas import channel_quotas, quotas
 from hub import database
 from hub.errors import HubError, conflict, unavailable, unprocessable
 from hub.http.request_body import ReceivedFile
+from hub.sizes import human_size
 from hub.storage import StoreError, store
 from publishing.archive import reader
 from publishing.archive.reader import BadPackage, Limits, PackageInfo
@@ -88,6 +89,11 @@ def read(channel: Channel, received: ReceivedFile) -> PackageInfo:
         return reader.read(received.path, received.file_name, limits)
     except BadPackage as error:
         raise unprocessable("bad_package", refused(received.file_name, error)) from None
+
+
+def over_limit(size_bytes: int, limit_bytes: int) -> str:
+    """Return the end of the sentence that tells why a file is too large."""
+    return f"has {human_size(size_bytes)}; {human_size(limit_bytes)} are allowed here."
 
 
 def refused(file_name: str, error: BadPackage) -> str:

@@ -135,11 +135,11 @@ def _poll_subdir(upstream: Upstream, transport: Transport, subdir: str) -> None:
     state = upstream.subdir_states.filter(subdir=subdir).first() or UpstreamSubdir(
         upstream=upstream, subdir=subdir, first_sync_at=timezone.now()
     )
-    with source.changed(transport, f"{upstream.url}/{subdir}", state) as index:
+    url = f"{upstream.url}/{subdir}"
+    with source.changed(transport, url, state) as index:
         if index:
             state.save()
             _take_over(upstream, state, index)
-    url = f"{upstream.url}/{subdir}"
     if state.form and run_exports.poll(transport, url, state, is_index_new=index is not None):
         stored = SubdirIndex.objects.get(channel=upstream.channel, subdir=subdir)
         with wait_for_lock(builds.lock_name(stored.pk), timeout_s=INDEX_LOCK_S) as held:

@@ -11,11 +11,10 @@ from django.utils import timezone
 from channels_app.models import Artifact, Channel
 from channels_app.quotas import quotas
 from hub.errors import HubError
-from hub.sizes import human_size
 from hub.storage import Entry
 from publishing.archive.reader import BadPackage, parse_file_name
 from publishing.models import Reservation, WatchedFile
-from publishing.uploads.upload import refused
+from publishing.uploads.upload import over_limit, refused
 from publishing.watches.listing import Part
 
 # A file in a folder is read when nothing has changed for this time. An object in a bucket appears whole.
@@ -147,8 +146,7 @@ class Comparer:
         if self.is_folder and entry.changed_at > timezone.now() - SETTLED_AFTER:
             found.waits = True
         elif entry.size_bytes > limit_bytes:
-            reason = f"It has {human_size(entry.size_bytes)}; {human_size(limit_bytes)} are allowed here."
-            found.refused.append(Refusal(entry, "too_large", reason))
+            found.refused.append(Refusal(entry, "too_large", f"It {over_limit(entry.size_bytes, limit_bytes)}"))
         elif fault := _fault_of_name(entry.name):
             found.refused.append(Refusal(entry, "bad_package", fault))
         else:
