@@ -40,6 +40,23 @@ def publish(channel: Channel, user: User, path: Path) -> Artifact:
     return upload.publish(actor=Actor(user=user), channel=channel, received=received(path)).artifact
 
 
+def put_unrecorded_packages(folder: Path, *names: str) -> None:
+    """Put packages into the store that have no row in the database, as somebody without the hub does."""
+    for name in names:
+        store().put(f"demo/noarch/{name}-1.0-0.conda", make_conda(folder, name=name))
+
+
+def other_lib(folder: Path) -> Path:
+    """Make lib-1.0-0.conda with other bytes."""
+    (folder / "other").mkdir(exist_ok=True)
+    return make_conda(folder / "other", name="lib", files={"share/other": b"other\n"})
+
+
+def known() -> set[str]:
+    """Return the names of the packages that have artifacts."""
+    return set(Artifact.objects.values_list("package__name", flat=True))
+
+
 def lib() -> Artifact:
     return Artifact.objects.get(file_name="lib-1.0-0.conda")
 

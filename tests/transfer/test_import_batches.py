@@ -32,26 +32,8 @@ from publishing.transfer import channel_import
 from publishing.uploads import upload, values
 from tests.archives import make_conda
 from tests.builders import make_artifact, make_channel, received
-from tests.sample_channel import read
+from tests.sample_channel import LIB, known, other_lib, put_unrecorded_packages, read
 from tests.transfer.test_channel_import import run
-
-LIB = "demo/noarch/lib-1.0-0.conda"
-
-
-def put_unrecorded_packages(folder: Path, *names: str) -> None:
-    """Put packages into the store that have no row in the database."""
-    for name in names:
-        store().put(f"demo/noarch/{name}-1.0-0.conda", make_conda(folder, name=name))
-
-
-def other_lib(folder: Path) -> Path:
-    """Make lib-1.0-0.conda with other bytes."""
-    (folder / "other").mkdir(exist_ok=True)
-    return make_conda(folder / "other", name="lib", files={"share/other": b"other\n"})
-
-
-def known() -> set[str]:
-    return set(Artifact.objects.values_list("package__name", flat=True))
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from channels_app.access.permissions import Actor
-from channels_app.models import Artifact, Channel, User
+from channels_app.models import Channel, User
 from hub.storage import NotInStore, store
 from publishing.imports import stored
 from publishing.models import Watch, WatchedFile
 from publishing.watches import listing, passes, watches
 from tests.archives import make_conda
+from tests.sample_channel import known
 from tests.watches.conftest import Passing
 
 NOARCH = "demo/noarch"
@@ -28,10 +29,6 @@ def put(folder: Path, *names: str, filler_bytes: int = 0) -> None:
     for name in names:
         files = {"share/filler": os.urandom(filler_bytes)}
         store().put(f"{NOARCH}/{name}-1.0-0.conda", make_conda(folder, name=name, files=files))
-
-
-def known() -> set[str]:
-    return set(Artifact.objects.values_list("package__name", flat=True))
 
 
 def refused(channel: Channel) -> dict[str, str]:

@@ -28,26 +28,8 @@ from publishing.watches import adoption, comparison, listing, passes, watches
 from publishing.watches.passes import Pass
 from tests.archives import make_conda
 from tests.builders import received
-from tests.sample_channel import found, lib, publish, read
+from tests.sample_channel import LIB, found, known, lib, other_lib, publish, put_unrecorded_packages, read
 from tests.watches.conftest import Passing
-
-LIB = "demo/noarch/lib-1.0-0.conda"
-
-
-def put(folder: Path, *names: str) -> None:
-    """Put packages into the store, as somebody without the hub does."""
-    for name in names:
-        store().put(f"demo/noarch/{name}-1.0-0.conda", make_conda(folder, name=name))
-
-
-def other_lib(folder: Path) -> Path:
-    """Make lib-1.0-0.conda with other bytes."""
-    (folder / "other").mkdir(exist_ok=True)
-    return make_conda(folder / "other", name="lib", files={"share/other": b"other\n"})
-
-
-def known() -> set[str]:
-    return set(Artifact.objects.values_list("package__name", flat=True))
 
 
 def refused(channel: Channel) -> dict[str, str]:
@@ -72,7 +54,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
 
 
 def test_pass_takes_in_a_package_by_the_hub_and_marks_the_index(one_pass: Passing, tmp_path: Path) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     watch = one_pass()
     artifact = lib()
     assert (artifact.uploaded_by, artifact.size_bytes) == (None, len(read(LIB)))
@@ -84,14 +66,14 @@ def test_pass_takes_in_a_package_by_the_hub_and_marks_the_index(one_pass: Passin
 
 
 def test_pass_after_a_pass_reads_no_rows(one_pass: Passing, tmp_path: Path) -> None:
-    put(tmp_path, "lib", "app")
+    put_unrecorded_packages(tmp_path, "lib", "app")
     one_pass()
     with CaptureQueriesContext(
         connection,
     ) as quiet:
         one_pass()
     assert not [query for query in quiet.captured_queries if "channels_app_artifact" in query["sql"]]
-    put(tmp_path, "new")
+    put_unrecorded_packages(tmp_path, "new")
     one_pass()
     assert known() == {"lib", "app", "new"}
 
@@ -99,7 +81,7 @@ def test_pass_after_a_pass_reads_no_rows(one_pass: Passing, tmp_path: Path) -> N
 def test_queries_of_a_quiet_pass_do_not_grow_with_files(one_pass: Passing, tmp_path: Path) -> None:
     counts = []
     for names in (["lib"], ["app", "mine", "new"]):
-        put(tmp_path, *names)
+        put_unrecorded_packages(tmp_path, *names)
         one_pass()
         with CaptureQueriesContext(connection) as quiet:
             one_pass()
@@ -111,7 +93,7 @@ def test_file_that_is_being_written_waits_for_a_later_pass(
     one_pass: Passing, watched: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "SETTLED_AFTER", timedelta(seconds=60))
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     assert (known(), refused(watched)) == (set(), {})
     monkeypatch.setattr(comparison, "SETTLED_AFTER", timedelta(0))
@@ -122,7 +104,7 @@ def test_file_that_is_being_written_waits_for_a_later_pass(
 def test_file_that_changes_while_it_is_read_is_not_taken_in(
     one_pass: Passing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     check = stored.check
 
     def written_again(*args: Any, **more: Any) -> CheckedPackage | ImportOutcome:
@@ -149,7 +131,7 @@ def test_refused_file_is_read_again_only_when_it_changes_and_forgotten_when_it_i
         patched.setattr(stored, "check", None)
         one_pass()
     assert len(refused(watched)) == 2
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     store().delete("demo/noarch/gone-1.0-0.conda")
     one_pass()
     assert (known(), refused(watched)) == ({"lib"}, {})
@@ -191,7 +173,7 @@ def test_other_files_below_the_prefix_are_left_alone(
 
 def test_policies_of_the_channel_hold(one_pass: Passing, watched: Channel, tmp_path: Path, olga: User) -> None:
     Channel.objects.update(require_attestation=True)
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     assert (known(), refused(watched)) == (set(), {"noarch/lib-1.0-0.conda": "attestation_missing"})
     Channel.objects.update(require_attestation=False)
@@ -206,7 +188,7 @@ def test_retry_during_a_pass_holds_for_the_next_one(
     one_pass: Passing, watched: Channel, tmp_path: Path, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Channel.objects.update(require_attestation=True)
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     Channel.objects.update(require_attestation=False)
     forget_gone = Pass._forget_gone
@@ -221,7 +203,7 @@ def test_retry_during_a_pass_holds_for_the_next_one(
 
 def test_file_is_checked_again_when_its_sidecar_appears(one_pass: Passing, watched: Channel, tmp_path: Path) -> None:
     Channel.objects.update(require_attestation=True)
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     store().put(f"{LIB}.sigs", b"[]")
     seen_at = watches.of(watched).refused.get().seen_at
@@ -231,7 +213,7 @@ def test_file_is_checked_again_when_its_sidecar_appears(one_pass: Passing, watch
 
 def test_channel_for_trusted_publishers_alone_takes_no_file_in(one_pass: Passing, tmp_path: Path) -> None:
     Channel.objects.update(only_trusted_publishers=True)
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     assert (one_pass().error_code, known()) == ("trusted_publishers_only", set())
     Channel.objects.update(only_trusted_publishers=False)
     watch = one_pass()
@@ -242,14 +224,14 @@ def test_file_above_the_channels_limit_is_refused_unread(
     one_pass: Passing, watched: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Channel.objects.update(max_upload_bytes=10)
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     monkeypatch.setattr(adoption, "adopt", None)
     one_pass()
     assert refused(watched) == {"noarch/lib-1.0-0.conda": "too_large"}
 
 
 def test_pass_stops_at_a_full_quota_and_takes_in_the_first_files(one_pass: Passing, tmp_path: Path) -> None:
-    put(tmp_path, "app", "lib")
+    put_unrecorded_packages(tmp_path, "app", "lib")
     Channel.objects.update(quota_bytes=len(read("demo/noarch/app-1.0-0.conda")))
     one_pass()
     assert (one_pass().error_code, known()) == ("channel_quota", {"app"})
@@ -259,7 +241,7 @@ def test_pass_stops_at_a_full_quota_and_takes_in_the_first_files(one_pass: Passi
 
 def test_packages_count_for_the_users_quota(one_pass: Passing, tmp_path: Path, settings: Settings) -> None:
     settings.HUB_USER_PACKAGES_A_DAY = 1
-    put(tmp_path, "app", "lib")
+    put_unrecorded_packages(tmp_path, "app", "lib")
     one_pass()
     assert (one_pass().error_code, known()) == ("quota_packages", {"app"})
     settings.HUB_USER_PACKAGES_A_DAY = 2
@@ -267,7 +249,7 @@ def test_packages_count_for_the_users_quota(one_pass: Passing, tmp_path: Path, s
 
 
 def test_deleted_file_does_not_come_back(one_pass: Passing, watched: Channel, olga: User, tmp_path: Path) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     removal.delete(actor=Actor(user=olga), artifact=lib(), reason="")
     watches.retry(actor=Actor(user=olga), channel=watched)
@@ -278,7 +260,7 @@ def test_deleted_file_does_not_come_back(one_pass: Passing, watched: Channel, ol
 def test_name_of_a_purged_file_is_refused_until_an_owner_releases_it(
     one_pass: Passing, watched: Channel, olga: User, tmp_path: Path
 ) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     removal.delete(actor=Actor(user=olga), artifact=lib(), reason="")
     Artifact.objects.update(removed_at=timezone.now() - channels.grace() - timedelta(days=1))
@@ -295,7 +277,7 @@ def test_name_of_a_purged_file_is_refused_until_an_owner_releases_it(
 def test_replaced_file_is_told_and_the_row_stays(
     one_pass: Passing, watched: Channel, tmp_path: Path, is_same_size: bool
 ) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     whole = read(LIB)
     Artifact.objects.update(indexed_timestamp=1_790_000_000_000)
@@ -367,7 +349,7 @@ def test_upload_that_overtakes_a_pass_keeps_the_name(
     one_pass: Passing, watched: Channel, tmp_path: Path, olga: User, is_other: bool,
     meanwhile: Callable[[Callable[[], object]], None],
 ) -> None:  # fmt: skip
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     path = other_lib(tmp_path) if is_other else make_conda(tmp_path, name="lib")
     meanwhile(lambda: publish(watched, olga, path))
     one_pass()
@@ -379,7 +361,7 @@ def test_upload_that_overtakes_a_pass_keeps_the_name(
 def test_pass_that_was_killed_is_made_again(
     one_pass: Passing, watched: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
 
     class Killed(BaseException):
         pass
@@ -408,7 +390,7 @@ def test_backlog_is_taken_in_by_bounded_passes_over_all_channels(
     monkeypatch.setattr(listing, "FILES_MAX", 3)
     sent: list[object] = []
     monkeypatch.setattr(passes, "send", sent.append)
-    put(tmp_path, *(f"lib{number}" for number in range(7)))
+    put_unrecorded_packages(tmp_path, *(f"lib{number}" for number in range(7)))
     store().put("demo/linux-64/bad-1.0-0.conda", b"bad")
     counts: list[int] = []
     while len(counts) < 2 or counts[-1] != counts[-2]:
@@ -424,7 +406,7 @@ def test_too_many_refused_files_stop_the_watch_until_some_are_gone(
     monkeypatch.setattr(passes, "REFUSED_MAX", 1)
     store().put("demo/noarch/bad-1.0-0.conda", b"bad")
     one_pass()
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     assert (one_pass().error_code, known()) == ("too_many_refused", set())
     store().delete("demo/noarch/bad-1.0-0.conda")
     one_pass()
@@ -432,7 +414,7 @@ def test_too_many_refused_files_stop_the_watch_until_some_are_gone(
 
 
 def test_store_that_fails_is_told_and_asked_again(one_pass: Passing, tmp_path: Path, store_folder: Path) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     shutil.move(store_folder / "demo", tmp_path / "moved")
     (store_folder / "demo").symlink_to(tmp_path / "moved")
     assert (one_pass().error_code, known()) == ("store_failed", set())
@@ -444,7 +426,7 @@ def test_store_that_fails_is_told_and_asked_again(one_pass: Passing, tmp_path: P
 def test_watch_that_is_turned_off_during_a_pass_takes_no_file_in(
     one_pass: Passing, watched: Channel, tmp_path: Path, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     check_allowed = passes._check_allowed
 
     def turned_off(channel: Channel) -> None:
@@ -460,7 +442,7 @@ def test_verification_removes_no_file_of_a_watched_channel_that_others_may_have_
     one_pass: Passing, watched: Channel, olga: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unknown_files, "FRESH", timedelta(0))
-    put(tmp_path, "lib")
+    put_unrecorded_packages(tmp_path, "lib")
     one_pass()
     Artifact.objects.update(removal=Removal.DELETED, is_purged=True)
     store().put("demo/noarch/app-1.0-0.conda.sigs", b"[]")
