@@ -41,6 +41,12 @@ UPSTREAM_REQUESTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+WATCHED_FILES = Counter(
+    "channelhub_watched_files",
+    "Files below watched prefixes: adopted, or the code of the refusal.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 UPSTREAM_BYTES = Counter("channelhub_upstream_bytes", "Bytes of packages fetched from upstreams.", registry=REGISTRY)
 TOKEN_EXCHANGES = Counter(
     "channelhub_mint",

@@ -22,7 +22,7 @@ from hub.queue.queues import Waiting
 from hub.sizes import GIB, human_size
 from publishing import failed_jobs
 from publishing.attestations import trust_root_age
-from publishing.models import FailedJob, Issuer, SubdirIndex, Upstream, Verification
+from publishing.models import FailedJob, Issuer, SubdirIndex, Upstream, Verification, Watch
 from publishing.status import queries
 from publishing.status.queries import LISTED, Indexes, LastVerification
 from publishing.upstreams import queries as upstream_queries
@@ -71,13 +71,14 @@ class Status:
     differing: list[Verification]
     issuers: list[Issuer]
     upstreams: list[Upstream]
+    watches: list[Watch]
     disk: Disk
     trust_root_at: datetime | None
 
     @property
     def problems(self) -> list[Problem]:
         """Return all problems, errors before warnings."""
-        found = [*_services(self), *_work(self), *_checks(self), *_environment(self)]
+        found = [*_services(self), *_work(self), *_checks(self), *_sources(self), *_environment(self)]
         return sorted(found, key=lambda problem: problem.severity != "error")
 
 
@@ -98,6 +99,7 @@ def status() -> Status:
         differing=list(queries.differing()[:LISTED]),
         issuers=list(queries.failing_issuers()[:LISTED]),
         upstreams=list(upstream_queries.stale()[:LISTED]),
+        watches=list(queries.stale_watches()[:LISTED]),
         disk=Disk(usage.free, usage.total),
         trust_root_at=trust_root_age.refreshed_at(),
     )
@@ -182,6 +184,30 @@ def _checks(status: Status) -> Iterator[Problem]:
         )
 
 
+def _sources(status: Status) -> Iterator[Problem]:
+    for upstream in status.upstreams:
+        goes_on = "Its last index and cached packages go on. " if upstream.succeeded_at else ""
+        yield Problem(
+            "warning",
+            f"The upstream of {upstream.channel} has failed for {_since(upstream.failing_since)}: {upstream.error}",
+            f"{goes_on}Check its URL and credential in the channel's settings.",
+        )
+    for watch in status.watches:
+        if watch.failing_since:
+            yield Problem(
+                "warning",
+                f"The watch of {watch.channel} has failed for {_since(watch.failing_since)}: {watch.error}",
+                "Files that are put into the store there do not appear until the cause is gone.",
+            )
+        else:
+            since = _since(watch.passed_at or watch.created_at)
+            yield Problem(
+                "warning",
+                f"No pass over the files of {watch.channel} has ended for {since}.",
+                "Check that a worker runs, and look for the failed job watch_prefixes.",
+            )
+
+
 def _environment(status: Status) -> Iterator[Problem]:
     if status.disk.is_low:
         yield Problem(
@@ -195,14 +221,6 @@ def _environment(status: Status) -> Iterator[Problem]:
             "warning",
             f"Keys could not be fetched from {urls}.",
             "Their CI is refused once the last keys are a day old.",
-        )
-    for upstream in status.upstreams:
-        goes_on = "Its last index and cached packages go on. " if upstream.succeeded_at else ""
-        since = duration((timezone.now() - upstream.failing_since).total_seconds()) if upstream.failing_since else ""
-        yield Problem(
-            "warning",
-            f"The upstream of {upstream.channel} has failed for {since}: {upstream.error}",
-            f"{goes_on}Check its URL and credential in the channel's settings.",
         )
     if trust_root_age.is_old():
         yield Problem(
@@ -222,6 +240,10 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // {'days': 86_400, 'h': 3_600, 'min': 60}[unit]:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _since(moment: datetime | None) -> str:
+    return duration((timezone.now() - moment).total_seconds()) if moment else ""
 
 
 def _count(number: int, one: str, many: str) -> str:

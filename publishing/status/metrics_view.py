@@ -58,7 +58,7 @@ class StateCollector(Collector):
             python=platform.python_version(),
             django=django.__version__,
         )
-        for part in (_of_database, _of_upstreams, _of_queues, _of_machine):
+        for part in (_of_database, _of_upstreams, _of_watches, _of_queues, _of_machine):
             try:
                 yield from list(part())
             except (DatabaseError, RedisError, OSError) as error:
@@ -112,6 +112,20 @@ def _of_upstreams() -> Iterable[Metric]:
     failing = upstream_queries.stale().count()
     yield _gauge("channelhub_upstreams_failing", "Upstreams whose polls have failed for an hour.", failing)
     yield _gauge("channelhub_upstream_cached_bytes", "Packages in the caches.", upstream_queries.cached_bytes())
+
+
+def _of_watches() -> Iterable[Metric]:
+    found = queries.watches()
+    yield _gauge(
+        "channelhub_watch_pass_age_seconds", "Longest time since a pass over a watched prefix ended.", found.pass_age_s
+    )
+    yield _gauge(
+        "channelhub_watch_lag_seconds", "Longest time since all files below a watched prefix were seen.", found.lag_s
+    )
+    yield _gauge("channelhub_watch_refused_files", "Refused files below watched prefixes.", found.refused_files)
+    yield _gauge(
+        "channelhub_watches_stale", "Watches whose passes fail, or do not end, for an hour.", found.stale_count
+    )
 
 
 def _of_queues() -> Iterable[Metric]:

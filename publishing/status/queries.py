@@ -1,4 +1,4 @@
-"""Queries for operators: stale indexes, failed jobs, failing issuers and verifications."""
+"""Queries for operators: stale indexes, failed jobs, failing issuers, stale watches and verifications."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from channels_app.identifiers import KNOWN_SUBDIRS
 from channels_app.models import Channel
-from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
+from publishing.models import FailedJob, Issuer, SubdirIndex, Verification, Watch, WatchedFile
 
 # Most rows of one kind that the status page lists. It shows the full count beside them.
 LISTED = 20
@@ -17,6 +17,8 @@ LISTED = 20
 OTHER_SUBDIRS = "other"
 WHOLE_CHANNEL = "channel"
 VERIFIED_WITHIN = timedelta(hours=48)
+# Passes over watched prefixes begin every 30 seconds.
+PASSED_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,17 @@ class SubdirBuilds:
 
     count: int
     lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """Summary of the watches of channels. `pass_age_s`, `lag_s`: of the watch whose last pass, or whose last look at
+    all of its files, ended the longest ago."""
+
+    stale_count: int
+    pass_age_s: float
+    lag_s: float
+    refused_files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +76,19 @@ def indexes() -> Indexes:
     found = SubdirIndex.objects.aggregate(
         count=Count("pk"), stale=Count("pk", filter=stale), since=Min("requested_at", filter=stale)
     )
-    lag = timezone.now() - found["since"] if found["since"] else timedelta()
-    return Indexes(found["count"], found["stale"], max(0.0, lag.total_seconds()))
+    return Indexes(found["count"], found["stale"], _age_s(found["since"]))
 
 
 def subdirs() -> dict[str, SubdirBuilds]:
     """Return the builds of all channels by subdir. Only known subdirs have their own entry: users choose the others."""
     stale = Q(requested_revision__gt=F("built_revision"))
     rows = SubdirIndex.objects.values("subdir").annotate(total=Sum("builds"), since=Min("requested_at", filter=stale))
-    now, found = timezone.now(), dict[str, SubdirBuilds]()
+    found: dict[str, SubdirBuilds] = {}
     for row in rows:
         platform = row["subdir"].rpartition("/")[2]  # also of a label
         name = platform if platform in KNOWN_SUBDIRS else OTHER_SUBDIRS if platform else WHOLE_CHANNEL
         before = found.get(name, SubdirBuilds(0, 0.0))
-        lag_s = max(0.0, (now - row["since"]).total_seconds()) if row["since"] else 0.0
-        found[name] = SubdirBuilds(before.count + row["total"], max(before.lag_s, lag_s))
+        found[name] = SubdirBuilds(before.count + row["total"], max(before.lag_s, _age_s(row["since"])))
     return found
 
 
@@ -88,6 +99,27 @@ def failed_jobs() -> QuerySet[FailedJob]:
 def failing_issuers() -> QuerySet[Issuer]:
     """Return the issuers in use for which the last fetch of keys failed."""
     return Issuer.objects.filter(is_enabled=True, publishers__isnull=False).exclude(failure="").distinct()
+
+
+def stale_watches() -> QuerySet[Watch]:
+    """Select the watches whose passes fail, or do not end, for long."""
+    long_ago = timezone.now() - PASSED_WITHIN
+    no_pass = Q(passed_at__lt=long_ago) | Q(passed_at=None, created_at__lt=long_ago)
+    found = Watch.objects.filter(no_pass | Q(failing_since__lt=long_ago), channel__deleted_at=None)
+    return found.select_related("channel")
+
+
+def watches() -> Watches:
+    """Return the summary. HUB_WATCHED_CHANNELS limits the rows that are read."""
+    found = Watch.objects.filter(channel__deleted_at=None).defer("clean")
+    passed = min((watch.passed_at or watch.created_at for watch in found), default=None)
+    listed = min((watch.listed_at or watch.created_at for watch in found), default=None)
+    refused = WatchedFile.objects.filter(watch__channel__deleted_at=None).count()
+    return Watches(stale_watches().count(), _age_s(passed), _age_s(listed), refused)
+
+
+def _age_s(since: datetime | None) -> float:
+    return max(0.0, (timezone.now() - since).total_seconds()) if since else 0.0
 
 
 def differing() -> QuerySet[Verification]:

@@ -21,6 +21,7 @@ from hub.attempts import attempt_each
 from hub.celery import send
 from hub.errors import HubError, conflict
 from hub.locks import try_lock
+from hub.observability import metrics
 from hub.sizes import MIB
 from hub.storage import Entry, StoreError
 from publishing.models import Watch, WatchedFile
@@ -176,6 +177,7 @@ class Pass:
         self.watch.channel = _watched(self.watch)
         result = adoption.adopt(self.watch, part, group)
         self.adopted += result.files
+        metrics.WATCHED_FILES.labels("adopted").inc(result.files)
         self._forget(f"{part.subdir}/{entry.name}" for entry in group)
         self._remember(part, result.refused)
         if result.error:
@@ -196,6 +198,8 @@ class Pass:
                 WatchedFile.objects.bulk_create(
                     changed, update_conflicts=True, unique_fields=("watch", "subdir", "file_name"), update_fields=VALUES
                 )
+            for row in changed:
+                metrics.WATCHED_FILES.labels(row.code).inc()
         self.remembered |= {str(row): row for row in changed}
         self.seen |= {str(row) for row in rows}
 

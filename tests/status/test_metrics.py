@@ -20,7 +20,7 @@ from hub.errors import HubError
 from hub.observability import metrics
 from hub.storage import NotInStore, StoreError, as_store_error
 from publishing.index.builds import build_until_current
-from publishing.models import FailedJob, SubdirIndex, Verification
+from publishing.models import FailedJob, SubdirIndex, Verification, Watch, WatchedFile
 from publishing.status import metrics_view
 from publishing.trusted import exchange
 from tests.builders import make_artifact, make_key, make_package
@@ -107,6 +107,25 @@ def test_a_channel_that_no_night_verified_is_late(client: Client, channel: Chann
 
     Verification.objects.create(channel=channel)
     assert value(read(client), "channelhub_verification_late_channels") == 0
+
+
+def test_watch_metrics_tell_the_oldest_pass_the_refused_files_and_stale_watches(
+    client: Client, channel: Channel
+) -> None:
+    assert value(read(client), "channelhub_watch_lag_seconds") == 0
+    now = timezone.now()
+    watch = Watch.objects.create(channel=channel, passed_at=now, listed_at=now - timedelta(hours=3))
+    WatchedFile.objects.create(watch=watch, subdir="noarch", file_name="a.conda", size_bytes=1)
+
+    found = read(client)
+
+    assert 0 <= value(found, "channelhub_watch_pass_age_seconds") < 60
+    assert value(found, "channelhub_watch_lag_seconds") == pytest.approx(3 * 3600, abs=60)
+    assert value(found, "channelhub_watch_refused_files") == 1
+    assert value(found, "channelhub_watches_stale") == 0
+    for stale in ({"failing_since": now - timedelta(hours=2)}, {"failing_since": None, "passed_at": None}):
+        Watch.objects.update(created_at=now - timedelta(hours=2), **stale)
+        assert value(read(client), "channelhub_watches_stale") == 1
 
 
 def test_a_queue_that_is_down_costs_its_own_part_alone(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

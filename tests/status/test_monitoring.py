@@ -25,8 +25,8 @@ def known() -> dict[str, set[str]]:
     """Return series → labels, for every series that `/metrics` may have."""
     found: dict[str, set[str]] = {}
     of_files = (metrics.UPLOADS, metrics.UPLOAD_BYTES, metrics.DOWNLOADS)
-    of_upstreams = (metrics.UPSTREAM_REQUESTS, metrics.UPSTREAM_BYTES)
-    for metric in (metrics.REQUESTS, *of_files, *of_upstreams, metrics.TOKEN_EXCHANGES):
+    of_sources = (metrics.UPSTREAM_REQUESTS, metrics.UPSTREAM_BYTES, metrics.WATCHED_FILES)
+    for metric in (metrics.REQUESTS, *of_files, *of_sources, metrics.TOKEN_EXCHANGES):
         found[f"{metric._name}_total"] = set(metric._labelnames)
     for histogram in (metrics.REQUEST_SECONDS, metrics.STORE, metrics.JOBS, metrics.BUILDS):
         found |= {histogram._name + suffix: set(histogram._labelnames) for suffix in OF_HISTOGRAMS}

@@ -13,7 +13,7 @@ from hub.health import HealthResult
 from hub.queue.queues import Waiting
 from hub.sizes import GIB
 from publishing import failed_jobs
-from publishing.models import FailedJob, Issuer, SubdirIndex, Verification
+from publishing.models import FailedJob, Issuer, SubdirIndex, Verification, Watch
 from publishing.status import checks
 from publishing.status.checks import Disk, duration
 from tests.builders import make_artifact, make_channel, make_issuer, make_publisher, make_user
@@ -135,6 +135,19 @@ def test_deleted_channel_is_no_problem(olga: User) -> None:
     make_channel("gone", deleted_at=timezone.now())
     Channel.objects.update(created_at=timezone.now() - timedelta(days=3))
     assert problems() == []
+
+
+def test_watch_that_fails_or_makes_no_pass_for_an_hour_is_a_problem(channel: Channel) -> None:
+    watch = Watch.objects.create(channel=channel, passed_at=timezone.now(), error="The store fails.")
+    assert problems() == []
+
+    long_ago = timezone.now() - timedelta(hours=3)
+    for stale, what in (
+        ({"failing_since": long_ago}, "The watch of demo has failed for 3 h: The store fails."),
+        ({"failing_since": None, "passed_at": None}, "No pass over the files of demo has ended for 3 h."),
+    ):
+        Watch.objects.filter(pk=watch.pk).update(created_at=long_ago, **stale)
+        assert problems() == [("warning", what)]
 
 
 def test_used_issuer_without_keys_is_a_problem(channel: Channel) -> None:
@@ -271,8 +284,8 @@ def test_it_costs_the_same_queries_however_much_is_wrong(
         fail(n)
 
     # Session, user; indexes, stale ones; failed jobs, the last, their rows; verifications, differing ones; issuers,
-    # upstreams.
-    with django_assert_num_queries(11):
+    # upstreams, watches.
+    with django_assert_num_queries(12):
         page = text(ada.get("/status"))
 
     assert page.count("build_index ") == min(number, 20) * 3

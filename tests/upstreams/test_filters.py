@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from channels_app.access.permissions import Actor, Permission
 from channels_app.models import AuditEvent, Channel, User
 from publishing.models import CachedFile, Upstream, UpstreamName
-from publishing.upstreams import judging, previews, sync, upstreams
+from publishing.upstreams import judging, previews, queries, sync, upstreams
 from publishing.upstreams.filtering import FilterTexts
 from tests.builders import make_user
 from tests.pages import signed_in, text
@@ -43,6 +43,7 @@ def test_filters_hide_records_without_a_request_and_let_them_come_back(
     forge.requests.clear()
     save(mirror, olga, exclude=["numpy <2"], excluded_licenses=["*GPL*"])
     assert list(listed(mirror)) == ["numpy-2.0-0.conda"]
+    assert queries.hidden_counts() == {"waiting": 0, "held": 0, "filtered": 2}
     save(mirror, olga)
     assert listed(mirror) == before
     assert not forge.requests

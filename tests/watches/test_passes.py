@@ -17,6 +17,7 @@ from channels_app.access.permissions import Actor
 from channels_app.channels import channels
 from channels_app.models import Artifact, AuditEvent, Channel, Removal, User
 from hub.errors import HubError, forbidden
+from hub.observability import metrics
 from hub.storage import store
 from publishing.imports import stored
 from publishing.imports.records import CheckedPackage, ImportOutcome, Records
@@ -34,6 +35,10 @@ from tests.watches.conftest import Passing
 
 def refused(channel: Channel) -> dict[str, str]:
     return {str(row): row.code for row in watches.of(channel).refused.all()}
+
+
+def counted(outcome: str) -> float:
+    return metrics.REGISTRY.get_sample_value("channelhub_watched_files_total", {"outcome": outcome}) or 0.0
 
 
 @pytest.fixture
@@ -54,6 +59,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
 
 
 def test_pass_takes_in_a_package_by_the_hub_and_marks_the_index(one_pass: Passing, tmp_path: Path) -> None:
+    before = counted("adopted")
     put_unrecorded_packages(tmp_path, "lib")
     watch = one_pass()
     artifact = lib()
@@ -63,6 +69,7 @@ def test_pass_takes_in_a_package_by_the_hub_and_marks_the_index(one_pass: Passin
     assert (event.target, event.actor) == ("noarch/lib-1.0-0.conda", None)
     assert not SubdirIndex.objects.get(subdir="noarch").is_current
     assert not Reservation.objects.exists()
+    assert counted("adopted") == before + 1
 
 
 def test_pass_after_a_pass_reads_no_rows(one_pass: Passing, tmp_path: Path) -> None:
