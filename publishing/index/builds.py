@@ -157,7 +157,7 @@ def rebuild(index: SubdirIndex) -> None:
 
 
 def all_names(index: SubdirIndex) -> list[str]:
-    """Return every name that the index has or should have: of artifacts, and of fragments without artifacts."""
+    """Return every name that the index has or should have: of artifacts or members, and of fragments without any."""
     packages = Package.objects.filter(channel=index.channel)
     if index.subdir != WHOLE_CHANNEL:
         packages = packages.filter(artifacts__in=fragments.artifacts_of(index))
@@ -165,6 +165,7 @@ def all_names(index: SubdirIndex) -> list[str]:
         index.names.values_list("name"),
         index.fragments.values_list("name"),
         index.upstream_names.values_list("name"),
+        merging.brought_names(index).values_list("name"),
     )
     return sorted(name for (name,) in found)
 

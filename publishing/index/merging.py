@@ -66,6 +66,14 @@ def fragments_of(source: Source, section: str) -> QuerySet[Fragment]:
     return found.alias(brought_by=Subquery(brought_by)).filter(brought_by=source.member_id)
 
 
+def brought_names(index: SubdirIndex) -> QuerySet[IndexedName]:
+    """Select the names of a virtual channel in its members' indexes of the subdir. Select none of other channels."""
+    if not is_virtual(index.channel) or not index.subdir:
+        return IndexedName.objects.none()
+    found = IndexedName.objects.filter(index__in=[source.index_id for source in sources(index)])
+    return found.filter(name__in=index.channel.virtual_names.values("name"))
+
+
 def remake(index: SubdirIndex, names: list[str], deadline: float | None = None) -> list[str]:
     """Take the shards of `names` from the members. Return the names that were made before the deadline."""
     return in_batches(names, NAMES_AT_ONCE, partial(_remake, index), deadline)

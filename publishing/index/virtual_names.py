@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Q, Subquery
+from django.db.models import F, Q, Subquery
 
 from channels_app.models import Channel
 from hub.locks import lock_until_commit, try_lock_until_commit
@@ -117,6 +117,15 @@ def mark(channel: Channel, names: Sequence[str], *, removes: bool = False) -> li
         for platform, name in _places(channel, names[start : start + NAMES_AT_ONCE]):
             found.setdefault(platform, []).append(name)
     return [marks.mark_stale(channel, platform, found[platform], removes=removes) for platform in sorted(found)]
+
+
+def subdirs(channel: Channel) -> set[str]:
+    """Return the subdirs in which a built index of a member has a name of the virtual channel."""
+    places = {(member.member_id, member.label) for member in channel.virtual_members.all()}
+    found = IndexedName.objects.filter(index__channel__in={pk for pk, _ in places}, changed__lte=F("made"))
+    found = found.filter(name__in=channel.virtual_names.values("name")).exclude(index__subdir="")
+    rows = found.values_list("index__channel", "index__label", "index__subdir").distinct()
+    return {subdir.rpartition("/")[2] for channel_id, label, subdir in rows if (channel_id, label) in places}
 
 
 def _places(channel: Channel, names: Sequence[str]) -> set[tuple[str, str]]:

@@ -13,6 +13,7 @@ class DifferenceKind(StrEnum):
     SIDECAR = "sidecar"
     CACHED = "cached file"
     SIZE = "size"
+    MEMBER = "member"
     INDEX = "index"
     LEFTOVER = "leftover"
     UNKNOWN_PACKAGE = "unknown package"

@@ -15,7 +15,7 @@ from publishing.index import builds, marks, repodata
 from publishing.models import SubdirIndex
 from publishing.removal import removal
 from publishing.upstreams import cache
-from publishing.verification import cached_files, stored_indexes, unknown_files
+from publishing.verification import cached_files, name_members, stored_indexes, unknown_files
 from publishing.verification.differences import Difference, DifferenceKind, place_of
 
 SHOWN_MAX = 20
@@ -107,6 +107,7 @@ REPAIRS: dict[DifferenceKind, Callable[[Channel, Sequence[Difference]], list[Dif
     DifferenceKind.SIDECAR: _rewrite_sidecars,
     DifferenceKind.CACHED: _empty_cache,
     DifferenceKind.SIZE: _measure,
+    DifferenceKind.MEMBER: name_members.take_again,
     DifferenceKind.INDEX: _rebuild,
     DifferenceKind.LEFTOVER: _remove_leftovers,
 }

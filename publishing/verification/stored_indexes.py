@@ -34,6 +34,7 @@ from publishing.index import (
     repodata,
     shards,
     subdir_files,
+    virtual_names,
     writer,
 )
 from publishing.index.spool import PARTS_AT_ONCE, Spool
@@ -57,8 +58,10 @@ def check(channel: Channel) -> Iterator[Difference]:
     published = set(Artifact.objects.filter(channel=channel).values_list("subdir", flat=True).distinct())
     labeled = Label.objects.filter(channel=channel).exclude(artifacts=None).values_list("name", "artifacts__subdir")
     published |= {SubdirIndex.place(*each) for each in labeled.distinct()}
+    if merging.is_virtual(channel):
+        published |= _merged(channel)
     for subdir in sorted(published - set(channel.indexes.values_list("subdir", flat=True))):
-        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has artifacts and no index. {REPAIR}")
+        yield Difference(DifferenceKind.INDEX, f"{channel}/{subdir}/", f"It has packages and no index. {REPAIR}")
     indexes = channel.indexes.select_related("channel")
     for row in indexes.exclude(subdir=builds.WHOLE_CHANNEL):
         yield from check_index(row)
@@ -68,6 +71,12 @@ def check(channel: Channel) -> Iterator[Difference]:
         yield from check_index(whole)
     else:
         yield Difference(DifferenceKind.INDEX, f"{channel}/", f"It has no index of the whole channel. {REPAIR}")
+
+
+def _merged(channel: Channel) -> set[str]:
+    """Return the subdirs that a virtual channel should have; none while builds of members wait to be taken in."""
+    found = virtual_names.subdirs(channel)
+    return set() if WaitingBuild.objects.filter(channel=channel).exists() else found
 
 
 def check_index(row: SubdirIndex) -> list[Difference]:

@@ -15,6 +15,7 @@ from publishing.models import Verification
 from publishing.nights import last_night
 from publishing.verification import (
     cached_files,
+    name_members,
     package_sizes,
     repairs,
     stored_artifacts,
@@ -27,7 +28,7 @@ from publishing.verification.inventory import inventory_of
 KEPT_MAX = 1000
 REPORTED_MAX = 20
 # Without an operator, repair only differences that the database alone can correct.
-REPAIRED_BY_NIGHT = (DifferenceKind.CACHED, DifferenceKind.SIZE, DifferenceKind.INDEX)
+REPAIRED_BY_NIGHT = (DifferenceKind.CACHED, DifferenceKind.SIZE, DifferenceKind.MEMBER, DifferenceKind.INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def verify(channel: Channel, *, is_hashed: bool = False) -> VerificationResult:
             *stored_artifacts.check(channel, inventory, is_hashed=is_hashed),
             *cached_files.check(channel, inventory, is_hashed=is_hashed),
             *package_sizes.check(channel),
+            *name_members.check(channel),
             *stored_indexes.check(channel),
             *unknown_files.check(channel, inventory),
         ]

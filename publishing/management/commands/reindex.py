@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 
 from channels_app.models import Channel
 from hub import commands
-from publishing.index import builds
+from publishing.index import builds, merging, virtual_names
 from publishing.models import SubdirIndex
 
 WHOLE = builds.WHOLE_CHANNEL
@@ -24,7 +24,9 @@ class Command(commands.Command):
         if channel is None:
             raise CommandError(f"There is no channel '{options['channel']}'.")
         builds.open_channel(channel)
-        published = channel.artifacts.values_list("subdir", flat=True).distinct()
+        published = set(channel.artifacts.values_list("subdir", flat=True).distinct())
+        if merging.is_virtual(channel):
+            published |= virtual_names.subdirs(channel)
         # Subdirs first, because the files of the whole channel are made from them.
         for subdir in [*sorted({*published, *channel.indexes.values_list("subdir", flat=True)} - {WHOLE}), WHOLE]:
             builds.rebuild(SubdirIndex.objects.get_or_create(channel=channel, subdir=subdir)[0])
