@@ -12,7 +12,8 @@ from channels_app.authentication import api_keys
 from channels_app.channels import channels
 from channels_app.models import ApiKey, Artifact, Channel, ChannelKind, Invitation, Role, Team, User
 from channels_app.people import invitations
-from publishing.models import TrustedPublisher, Upstream
+from publishing.index import upstream_records
+from publishing.models import SubdirIndex, TrustedPublisher, Upstream, UpstreamName
 from publishing.removal import removal
 from tests.builders import (
     make_artifact,
@@ -98,6 +99,19 @@ def virtual_channel(_: Client) -> None:
 def upstream(_: Client) -> None:
     Channel.objects.filter(name="demo").update(kind=ChannelKind.UPSTREAM)
     Upstream.objects.get_or_create(channel=demo(), defaults={"url": UPSTREAM["url"], "subdirs": ["noarch"]})
+
+
+def changed_record(browser: Client) -> None:
+    upstream(browser)
+    before, after = "0" * 64, "1" * 64
+    found = {"version": "1.0", "name": "numpy", "build": "0", "build_number": 0, "sha256": after, "size": 1}
+    UpstreamName.objects.create(
+        index=SubdirIndex.objects.get_or_create(channel=demo(), subdir="noarch")[0],
+        name="numpy",
+        records=upstream_records.pack(upstream_records.NameRecords({"numpy-1.0-0.conda": found}, {})),
+        first_seen={"numpy-1.0-0.conda": [before, 1]},
+        hidden={"numpy-1.0-0.conda": ["changed", "Its SHA-256 changed."]},
+    )
 
 
 def retention_rule(_: Client) -> None:
@@ -225,6 +239,18 @@ ACT_REQUESTS = {
     ),
     ("upstream.change", "channel-upstream"): ActRequest(
         UPSTREAM | {"action": "save"}, by="olga", lower="mia", prepare=upstream
+    ),
+    ("upstream.accept", "channel-upstream"): ActRequest(
+        {
+            "action": "accept",
+            "subdir": "noarch",
+            "file_name": "numpy-1.0-0.conda",
+            "sha256": "1" * 64,
+            "reason": "built again",
+        },
+        by="olga",
+        lower="mia",
+        prepare=changed_record,
     ),
     ("upstream.change", "channel-upstream-filters"): ActRequest(
         {"action": "save", "exclude": "numpy <2"}, by="olga", lower="mia", prepare=upstream

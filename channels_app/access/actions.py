@@ -99,6 +99,7 @@ class Action(StrEnum):
     TEAM_REMOVE = "team.remove"
     TEAM_UPDATE = "team.update"
     TEAM_WITHDRAW = "team.withdraw"
+    UPSTREAM_ACCEPT = "upstream.accept"
     UPSTREAM_ADD = "upstream.add"
     UPSTREAM_CHANGE = "upstream.change"
     UPSTREAM_HOLD = "upstream.hold"

@@ -175,6 +175,12 @@ OF_CHANNELS = (
         ),
     ),
     Act(
+        Action.UPSTREAM_ACCEPT,
+        Permission.OWN,
+        Notice("A changed package of {channel} was accepted: {target}"),
+        (ActRoute("channel-upstream", "action", ("accept",)),),
+    ),
+    Act(
         Action.WATCH_CHANGE,
         Permission.OWN,
         Notice("The watch of the store by {channel} was turned {target}"),

@@ -150,6 +150,7 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.UPSTREAM_ADD: ActionDisplay("layers", "success", "created the upstream channel {target}"),
     Action.WATCH_CHANGE: ActionDisplay("activity", "warning", "turned the watch of the store {target}"),
     Action.UPSTREAM_CHANGE: ActionDisplay("layers", "warning", "changed the upstream"),
+    Action.UPSTREAM_ACCEPT: ActionDisplay("check", "warning", "accepted the changed package {target}"),
     Action.UPSTREAM_HOLD: ActionDisplay(
         "triangle-alert", "warning", "held back records of {target} whose SHA-256 had changed"
     ),
@@ -227,6 +228,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "quota_bytes": ("Storage quota", lambda value: _quota(value)),
     "cooldown_days": ("Days of cooldown", str),
     "exceptions": ("Names without a cooldown", lambda value: ", ".join(map(" ".join, value)) or "none"),
+    "accepted_sha256": ("SHA-256", str),
     "poll_minutes": ("Minutes between polls", str),
     "max_cached_bytes": ("Size of the cache", human_size),
     "include": ("Only packages", lambda value: _listed(value)),

@@ -11,6 +11,7 @@ from ninja import Field, Router, Schema, Status
 from ninja.pagination import paginate
 
 from channels_app.access.permissions import Permission, channel_for, lock_channel
+from channels_app.identifiers import FILE_NAME_MAX_CHARACTERS, SUBDIR_MAX_CHARACTERS
 from channels_app.models import Channel
 from channels_app.rest.bodies import Body
 from channels_app.rest.conditional import IF_MATCH, check_match
@@ -19,7 +20,7 @@ from channels_app.rest.service import SESSION_ONLY, Request
 from publishing.models import Upstream, UpstreamName
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
 from publishing.record_filters import LICENSE_MAX_CHARACTERS, LICENSES_MAX, SPEC_MAX_CHARACTERS, SPECS_MAX
-from publishing.upstreams import filtering, previews, queries, upstreams
+from publishing.upstreams import acceptance, filtering, previews, queries, upstreams
 from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
 from publishing.upstreams.upstreams import (
     CACHED_BYTES_MAX,
@@ -64,6 +65,15 @@ class ChangedUpstream(UpstreamSettings):
     """The settings of an upstream, all of them. Without a credential, the stored one stays."""
 
     credential: Credential | None = Field(None, description="A token or USER:PASSWORD; empty: remove it.")
+
+
+class AcceptedRecord(Body):
+    """A record to accept that is held back because its SHA-256 changed."""
+
+    subdir: Annotated[str, Field(max_length=SUBDIR_MAX_CHARACTERS)]
+    file_name: Annotated[str, Field(max_length=FILE_NAME_MAX_CHARACTERS)]
+    sha256: str = Field(min_length=64, max_length=64, description="The one of `…/hidden`: another is not accepted.")
+    reason: str = Field(min_length=1, max_length=REASON_MAX_CHARACTERS)
 
 
 class FilterFields(Body):
@@ -193,6 +203,8 @@ class HiddenRecord(Schema):
     reason: str = Field(description="`waiting`, `changed`, `unusable` or `filtered`.")
     until: datetime | None = Field(description="When the cooldown ends.")
     text: str
+    first_sha256: str = Field(description="Of a changed record: the one that the hub first saw; else empty.")
+    sha256: str = Field(description="Of a changed record: its own; else empty.")
 
 
 class HiddenName(Schema):
@@ -261,6 +273,16 @@ def list_hidden_records(request: Request, channel: str, filtered: bool = False) 
     found: Channel = channel_for(request.auth, channel, Permission.MANAGE)
     upstreams.of(found)
     return queries.filtered_names(found) if filtered else queries.hidden_names(found)
+
+
+@router.post(f"{PATH}/accept", response=HiddenName, url_name="channel-upstream-accept", openapi_extra=SESSION_ONLY)
+def accept_record(request: Request, channel: str, accepted: AcceptedRecord) -> UpstreamName:
+    """Accept the new SHA-256 of a record, and return what else is hidden of its name. The index follows in seconds.
+
+    A cooldown of the channel begins again for the record. A further change is held back again.
+    """
+    found = channel_for(request.auth, channel, Permission.OWN)
+    return acceptance.accept(actor=request.auth, channel=found, **accepted.model_dump())
 
 
 @router.get(f"{PATH}/filters", response=Filters, url_name="channel-upstream-filters")

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from channels_app.channels.forms import ChannelForm
+from channels_app.identifiers import FILE_NAME_MAX_CHARACTERS, SUBDIR_MAX_CHARACTERS
 from channels_app.ui.form_errors import raised_as_validation_error
 from channels_app.ui.form_fields import AS_TYPED, Data, LinesField
 from hub.sizes import GIB
@@ -13,7 +14,12 @@ from publishing.models import Upstream
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
 from publishing.upstreams import upstreams
 from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
-from publishing.upstreams.upstreams import CACHED_BYTES_MAX, CREDENTIAL_MAX_CHARACTERS, SUBDIRS
+from publishing.upstreams.upstreams import (
+    CACHED_BYTES_MAX,
+    CREDENTIAL_MAX_CHARACTERS,
+    REASON_MAX_CHARACTERS,
+    SUBDIRS,
+)
 
 LINES_MAX_CHARACTERS = 60_000
 
@@ -128,6 +134,15 @@ class NewUpstreamForm(ChannelForm, UpstreamFields):
         values = super().values()
         values.pop("max_cached_gib", None)
         return values
+
+
+class AcceptanceForm(forms.Form):
+    """A changed record to accept: the arguments of acceptance.accept()."""
+
+    subdir = forms.CharField(max_length=SUBDIR_MAX_CHARACTERS)
+    file_name = forms.CharField(max_length=FILE_NAME_MAX_CHARACTERS)
+    sha256 = forms.CharField(min_length=64, max_length=64)
+    reason = forms.CharField(max_length=REASON_MAX_CHARACTERS)
 
 
 class FilterForm(forms.Form):

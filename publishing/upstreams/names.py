@@ -61,7 +61,9 @@ def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: 
     found = {name: records.checked(name, raw) for name, _, raw in batch}
     _leave_out_unreadable(index.subdir, list(found.values()), _ms(now))
     with transaction.atomic():
-        before = {row.name: row for row in index.upstream_names.filter(name__in=found).defer("records")}
+        # Locked, because a changed record may be accepted meanwhile.
+        known = index.upstream_names.select_for_update(of=("self",)).filter(name__in=found).defer("records")
+        before = {row.name: row for row in known.order_by("pk")}
         rows = []
         for name, digest, _ in batch:
             row = before.get(name) or UpstreamName(index=index, name=name)
@@ -85,11 +87,13 @@ def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: 
 
 
 @transaction.atomic
-def judge_again(
-    upstream: Upstream, state: UpstreamSubdir | None, index: SubdirIndex, rows: Sequence[UpstreamName]
-) -> None:
-    """Judge names by the current rules and time. Those of which the listed records change are marked stale."""
+def judge_again(upstream: Upstream, state: UpstreamSubdir | None, index: SubdirIndex, ids: Sequence[int]) -> None:
+    """Judge names by the current rules and time. Those of which the listed records change are marked stale.
+
+    `ids`: the primary keys of UpstreamName.
+    """
     now, stale = timezone.now(), []
+    rows = list(index.upstream_names.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk"))
     rules = rules_of(upstream, state, index.subdir)
     found = {row.name: upstream_records.unpack(row.records) for row in rows}
     for row in rows:

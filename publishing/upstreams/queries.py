@@ -1,5 +1,6 @@
 """Reads of upstream channels: their state, what is cached, and which records are hidden."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from channels_app.models import Channel
 from publishing.index import upstream_records
+from publishing.index.upstream_records import Record
 from publishing.models import CachedFile, Upstream, UpstreamName
 from publishing.upstreams import judging
 
@@ -33,13 +35,18 @@ class UpstreamCounts:
 
 @dataclass(frozen=True, slots=True)
 class HiddenRecord:
-    """A record that the channel does not list. `until`: when its cooldown ends; else `text` says why it is hidden."""
+    """A record that the channel does not list. `until`: when its cooldown ends; else `text` says why it is hidden.
+
+    `sha256` is that of a changed record, `first_sha256` the one that the hub first saw; else both are empty.
+    """
 
     subdir: str
     file_name: str
     reason: str
     until: datetime | None
     text: str
+    first_sha256: str = ""
+    sha256: str = ""
 
 
 def counts(channel: Channel) -> UpstreamCounts:
@@ -83,17 +90,22 @@ def lag_s(now: datetime) -> dict[str, float]:
 
 def hidden_records(row: UpstreamName) -> list[HiddenRecord]:
     """Return the hidden records of a name, also those that can't be used. Those that filters hide are the last."""
-    left_out = upstream_records.unpack(row.records).left_out
-    found = [_hidden(row, file_name, *reason) for file_name, reason in sorted(row.hidden.items())]
-    found += [HiddenRecord(row.index.subdir, each, "unusable", None, text) for each, text in left_out.items()]
+    stored = upstream_records.unpack(row.records)
+    found = [_hidden(row, stored.records, file_name, *reason) for file_name, reason in sorted(row.hidden.items())]
+    found += [HiddenRecord(row.index.subdir, each, "unusable", None, text) for each, text in stored.left_out.items()]
     return sorted(found, key=lambda record: record.reason == judging.FILTERED)
 
 
-def _hidden(row: UpstreamName, file_name: str, reason: str, text: str | int) -> HiddenRecord:
+def _hidden(
+    row: UpstreamName, found: Mapping[str, Record], file_name: str, reason: str, text: str | int
+) -> HiddenRecord:
     if reason == judging.WAITING:
         until = datetime.fromtimestamp(int(text) / 1000, UTC)
         return HiddenRecord(row.index.subdir, file_name, reason, until, "It is too new.")
-    return HiddenRecord(row.index.subdir, file_name, reason, None, str(text))
+    hashes = ("", "")
+    if reason == judging.CHANGED:
+        hashes = (row.first_seen[file_name][0], found[file_name]["sha256"])
+    return HiddenRecord(row.index.subdir, file_name, reason, None, str(text), *hashes)
 
 
 def hidden_counts() -> dict[str, int]:

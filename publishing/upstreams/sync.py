@@ -220,7 +220,7 @@ def judge_due(upstream: Upstream) -> None:
         with wait_for_lock(builds.lock_name(index.pk), timeout_s=INDEX_LOCK_S) as held:
             if held:
                 state = upstream.subdir_states.filter(subdir=index.subdir).first()
-                while some := list(due.order_by("pk")[:NAMES_AT_ONCE]):
+                while some := list(due.order_by("pk").values_list("pk", flat=True)[:NAMES_AT_ONCE]):
                     names.judge_again(upstream, state, index, some)
                 _build(index.pk)
 

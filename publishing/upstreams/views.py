@@ -14,12 +14,13 @@ from channels_app.access.permissions import Permission, page_channel, permission
 from channels_app.authentication import actors
 from channels_app.ui.form_errors import shown_in
 from channels_app.ui.settings_page import page, sent
-from publishing.upstreams import filtering, previews, queries, upstreams
-from publishing.upstreams.forms import FilterForm, NewUpstreamForm, UpstreamForm
+from publishing.upstreams import acceptance, filtering, previews, queries, upstreams
+from publishing.upstreams.forms import AcceptanceForm, FilterForm, NewUpstreamForm, UpstreamForm
 
 CREATED = "Channel {} created. Its upstream is being read; that takes minutes for a large one."
 SAVED = "The settings are saved. The index follows within a minute, or some minutes for a large channel."
 FILTERED = "The filters are saved. The index follows within a minute, or some minutes for a large channel."
+ACCEPTED = "{} is accepted. The index follows within a minute, or after the cooldown."
 ASKED = "The upstream is polled now."
 
 
@@ -40,15 +41,22 @@ def new(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def one(request: HttpRequest, channel: str) -> HttpResponse:
-    """Show the state and the settings of an upstream, change them, or poll it now."""
+    """Show the state and the settings of an upstream, change them, poll it now, or accept a changed record."""
     actor = actors.actor(request)
-    saved = sent(request, "save")
-    shown = page_channel(actor, channel, Permission.MANAGE if saved is None else Permission.OWN)
+    saved, accepted = sent(request, "save"), sent(request, "accept")
+    is_of_owner = saved is not None or accepted is not None
+    shown = page_channel(actor, channel, Permission.OWN if is_of_owner else Permission.MANAGE)
     upstream = upstreams.of(shown)
     if request.POST.get("action") == "poll":
         upstreams.poll_now(actor=actor, channel=shown)
         messages.success(request, ASKED)
         return redirect("channel-upstream", shown.name)
+    acceptance_form = AcceptanceForm(accepted)
+    if acceptance_form.is_valid():
+        with shown_in(acceptance_form):
+            acceptance.accept(actor=actor, channel=shown, **acceptance_form.cleaned_data)
+            messages.success(request, ACCEPTED.format(acceptance_form.cleaned_data["file_name"]))
+            return redirect("channel-upstream", shown.name)
     form = UpstreamForm(upstream, saved)
     if form.is_valid():
         with shown_in(form):
@@ -61,6 +69,7 @@ def one(request: HttpRequest, channel: str) -> HttpResponse:
         shown,
         "upstream",
         form=form,
+        acceptance_form=acceptance_form,
         upstream=upstream,
         counts=queries.counts(shown),
         names=names[: queries.NAMES_SHOWN],

@@ -151,6 +151,7 @@ BEFORE = {
     "relation.change": "from",
     "virtual.change": "from",
     "retention.change": "from",
+    "upstream.accept": "from",
     "channel.transfer": "before",
     "channel.delete": "from",
     "channel.restore": "from",

@@ -90,6 +90,7 @@ PLACES = (
     ("get", "/api/v1/channels/{}/upstream/state"),
     ("get", "/api/v1/channels/{}/upstream/hidden"),
     ("post", "/api/v1/channels/{}/upstream/poll"),
+    ("post", "/api/v1/channels/{}/upstream/accept"),
     ("get", "/channels/{}/settings/retention"),
     ("get", "/api/v1/channels/{}/retention-rules"),
     ("get", "/api/v1/channels/{}/retention-plan"),

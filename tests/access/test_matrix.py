@@ -111,6 +111,12 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "rest:upstreams"): {"name": "new-channel", "url": "https://example.org/forge"},
     ("PUT", "rest:channel-upstream"): {"url": "https://example.org/forge"},
     ("PUT", "rest:channel-upstream-filters"): {"exclude": ["numpy <2"]},
+    ("POST", "rest:channel-upstream-accept"): {
+        "subdir": "noarch",
+        "file_name": "numpy-1.0-0.conda",
+        "sha256": "0" * 64,
+        "reason": "built again",
+    },
     ("PUT", "rest:channel-policies"): {
         "allow_overwrite": True,
         "allow_revision_3": True,

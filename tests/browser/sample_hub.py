@@ -255,9 +255,18 @@ Upstream.objects.create(
 index = SubdirIndex.objects.create(channel=channel, subdir='noarch')
 until = (now.timestamp() + 500_000) * 1000
 hidden = {'strata-9.0-0.conda': ['waiting', until], 'strata-8.0-0.conda': ['changed', 'Its SHA-256 changed.']}
-records = upstream_records.pack(upstream_records.NameRecords({}, {}))
+seen = int(now.timestamp() * 1000)
+stated = {
+    f'strata-{n}.0-0.conda': {
+        'name': 'strata', 'version': f'{n}.0', 'build': '0', 'build_number': 0, 'size': 1_500_000, 'sha256': f'{n}' * 64
+    } for n in range(1, 10)
+}
+first_seen = {file_name: ['ab' * 32, seen] for file_name in stated}
+records = upstream_records.pack(upstream_records.NameRecords(stated, {}))
 counts = {'record_count': 9, 'waiting_count': 1, 'held_count': 1}
-UpstreamName.objects.create(index=index, name='strata', records=records, hidden=hidden, **counts)
+UpstreamName.objects.create(
+    index=index, name='strata', records=records, hidden=hidden, first_seen=first_seen, **counts
+)
 """
 CONSENT = (
     "/identity/o/authorize?response_type=code&client_id={}&redirect_uri=http://127.0.0.1:51423&state=1"
