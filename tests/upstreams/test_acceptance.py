@@ -1,4 +1,4 @@
-"""Acceptance of records whose SHA-256 changed: by whom, and what clients get before and after."""
+"""Acceptance of changed records: the act, its access, and the bytes that clients get."""
 
 import pytest
 from django.test import Client
