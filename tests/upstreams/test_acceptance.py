@@ -23,7 +23,7 @@ OLD, NEW, NEWER = b"old bytes of numpy", b"new bytes of numpy", b"newer bytes of
 
 @pytest.fixture
 def changed(mirror: Channel, forge: FakeUpstream) -> Channel:
-    """Return the channel, whose cache has numpy's first bytes when the upstream changes them."""
+    """Return the channel. Its cache has numpy's first bytes when the upstream changes them."""
     forge.publish(forge.add_package("numpy", OLD))
     poll(mirror)
     assert download() == (200, OLD)
