@@ -277,7 +277,7 @@ def list_hidden_records(request: Request, channel: str, filtered: bool = False) 
 
 @router.post(f"{PATH}/accept", response=HiddenName, url_name="channel-upstream-accept", openapi_extra=SESSION_ONLY)
 def accept_record(request: Request, channel: str, accepted: AcceptedRecord) -> UpstreamName:
-    """Accept the new SHA-256 of a record, and return the other hidden records of its name. The index follows in seconds.
+    """Accept the new SHA-256 of a record, and return the hidden records of its name. The index follows in seconds.
 
     A cooldown of the channel begins again for the record. A further change is held back again.
     """
