@@ -200,8 +200,10 @@ def own_services() -> Iterator[dict[str, str]]:
 
 
 def running(pids: Iterable[int] | None = None) -> dict[int, tuple[int, str]]:
-    """Return the running processes of this machine, or those of `pids`: pid → parent's pid and command line."""
-    lines = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="], text=True).splitlines()
+    """Return the running processes of this machine, or those of `pids`: pid → parent's pid, name and command line."""
+    lines = subprocess.check_output(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,comm=,command="], text=True
+    ).splitlines()
     rows = [line.split(maxsplit=3) for line in lines]
     wanted = None if pids is None else set(pids)
     return {

@@ -69,7 +69,7 @@ def test_first_start_prints_next_steps_address_and_password_last(tmp_path: Path)
 
 def test_first_start_that_fails_prints_the_password(tmp_path: Path) -> None:
     hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.1")
-    program = "from channels_app.management.commands import runhub; runhub.PARTS['web'] = ['python', '-c', 'exit(3)']; "
+    program = "from channels_app.management.commands import runhub; runhub.PARTS['web'] = ['gunicorn', 'no.such:app']; "
     program += "from django.core.management import execute_from_command_line; execute_from_command_line(['', 'runhub'])"
     setup = "import os, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'hub.settings'; django.setup(); "
     command = [sys.executable, "-c", setup + program]
@@ -100,6 +100,15 @@ def test_stops_with_all_of_its_parts_and_starts_again(
     assert ask(hub, f"/demo/noarch/{package.name}", key).body == package.read_bytes()
     seconds_until_indexed(hub, "demo", "noarch", [package.name], key)
     assert hub.log().count("Administrator: admin, password: ") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists threads and open files in folders")
+def test_process_that_forks_has_no_thread_or_connection(hub: LiveHub) -> None:
+    """Forks would share them."""
+    process = Path(f"/proc/{hub.process.pid}")
+    assert len(list((process / "task").iterdir())) == 1
+    files = [str(path.readlink()) for path in (process / "fd").iterdir()]
+    assert not [name for name in files if "socket" in name or "sqlite3" in name]
 
 
 @pytest.mark.parametrize(("name", "word"), PARTS.items(), ids=PARTS)
@@ -199,7 +208,8 @@ def test_start_at_an_address_of_another_machine_refused(tmp_path: Path, host: st
 @pytest.mark.parametrize("url", ["", "http://hub.example.org"])
 def test_start_at_another_address_answers_there(tmp_path: Path, url: str) -> None:
     given = {"HUB_PUBLIC_URL": url} if url else {}
-    hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.2", **given)
+    # The hub asks itself through no proxy.
+    hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.2", http_proxy="http://127.0.0.1:1", **given)
     hub.take_tables()
     hub.process = hub.spawn()
     try:

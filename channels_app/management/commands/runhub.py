@@ -1,6 +1,7 @@
 """`manage.py runhub` runs web, worker and beat together, for one machine. `make run` starts it.
 
-In production the three programs are started separately. A process that exits is restarted; Ctrl-C or SIGTERM stops all.
+In production the three programs are started separately; here they are forks of one process, which has loaded the code
+of all. A process that exits is restarted; Ctrl-C or SIGTERM stops all.
 """
 
 import errno
@@ -8,25 +9,25 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess  # nosec B404  # no shell, see below
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import StringIO
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
+from tempfile import TemporaryFile
+from typing import IO, Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import execute_from_command_line
 from django.core.management.base import CommandError
 
 from hub import commands, temporary
 from hub.server import programs
-from hub.server.processes import Process, die_with_parent, end_by_interrupt, stop
+from hub.server.processes import Fork, end_by_interrupt, stop
 
 ADDRESS = f"{settings.HUB_HOST}:{settings.HUB_PORT}"
 PARTS = {"web": programs.web(ADDRESS), "worker": programs.worker(), "beat": programs.BEAT}
@@ -57,7 +58,7 @@ class Command(commands.Command):
 
     def run(self) -> None:
         """Run the programs until Ctrl-C or SIGTERM."""
-        parts: dict[str, Process] = {}
+        parts: dict[str, Fork] = {}
         try:
             self.start(parts)
             while True:
@@ -69,18 +70,31 @@ class Command(commands.Command):
         finally:
             stop(parts.values(), signal.SIGTERM, STOP_S)
 
-    def start(self, parts: dict[str, Process]) -> None:
+    def start(self, parts: dict[str, Fork]) -> None:
         """Start the programs. Print the administrator's password as the last line, also when the start fails."""
-        administrator = StringIO()
-        try:
-            call_command("preparehub", verbosity=0, stdout=administrator, stderr=self.stderr)
-            end_by_interrupt()
-            start_stopped(parts)
-            wait_until_ready(parts)
-            listens = "" if urlsplit(settings.HUB_PUBLIC_URL).netloc == ADDRESS else f", listening on {ADDRESS}"
-            self.stdout.write(READY.format(url=settings.HUB_PUBLIC_URL, listens=listens))
-        finally:
-            self.stdout.write(administrator.getvalue(), ending="")
+        with TemporaryFile("w+") as administrator:
+            # A fork, so that this process never has a connection or a thread, which later forks would share.
+            preparation = Fork("preparehub", partial(prepare, administrator))
+            preparation.start()
+            try:
+                programs.load()
+                if code := preparation.wait():
+                    sys.exit(code)
+                end_by_interrupt()
+                start_stopped(parts)
+                wait_until_ready(parts)
+                listens = "" if urlsplit(settings.HUB_PUBLIC_URL).netloc == ADDRESS else f", listening on {ADDRESS}"
+                self.stdout.write(READY.format(url=settings.HUB_PUBLIC_URL, listens=listens))
+            finally:
+                stop([preparation], signal.SIGTERM, STOP_S)
+                administrator.seek(0)
+                self.stdout.write(administrator.read(), ending="")
+
+
+def prepare(output: IO[str]) -> None:
+    """Run `preparehub` and write to `output` what it prints."""
+    with output, redirect_stdout(output):
+        execute_from_command_line([sys.argv[0], "preparehub", "--verbosity", "0"])
 
 
 def check_port() -> None:
@@ -100,6 +114,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Two hubs would share one database and one queue.
     """
     with (folder / "runhub.lock").open("w") as file:
+        os.register_at_fork(after_in_child=file.close)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -109,38 +124,36 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def start_stopped(parts: dict[str, Process]) -> list[str]:
+def start_stopped(parts: dict[str, Fork]) -> list[str]:
     """Start every program that is not running; return the names of those that had stopped."""
     stopped = [name for name, part in parts.items() if part.poll() is not None]
     for name, command in PARTS.items():
         if name not in parts or name in stopped:
-            parts[name] = start(command)
+            parts[name] = Fork(f"{command[0]} {name}", partial(programs.run, command))
+            parts[name].start()
     return stopped
 
 
-def start(command: list[str]) -> Process:
-    """Start one program in its own session, so that Ctrl-C reaches it only once, through `stop`."""
-    program = Path(sys.executable).with_name(command[0])
-    return subprocess.Popen(  # nosec B603  # a command of ours, as a list
-        [program, *command[1:]],
-        cwd=settings.BASE_DIR,
-        env=os.environ | programs.CHECKED,
-        start_new_session=True,
-        preexec_fn=die_with_parent,
-    )
-
-
-def wait_until_ready(parts: dict[str, Process]) -> None:
+def wait_until_ready(parts: dict[str, Fork]) -> None:
     deadline = time.monotonic() + READY_S
     host = "127.0.0.1" if settings.HUB_HOST == settings.EVERY_ADDRESS else settings.HUB_HOST
     while time.monotonic() < deadline:
         for name, part in parts.items():
             if part.poll() is not None:
-                raise CommandError(f"The {name} could not be started (exit code {part.returncode}); see above.")
-        try:
-            urlopen(f"http://{host}:{settings.HUB_PORT}/healthz", timeout=1).close()  # nosec B310  # the scheme is written here
-        except (URLError, OSError):
-            time.sleep(LOOK_S / 4)
-        else:
+                raise CommandError(f"The {name} could not be started (exit code {part.poll()}); see above.")
+        if answers(host):
             return
+        time.sleep(LOOK_S / 4)
     raise CommandError(f"The hub did not answer within {READY_S} seconds.")
+
+
+def answers(host: str) -> bool:
+    """Tell whether the hub answers at `host`. The request goes through no proxy."""
+    connection = HTTPConnection(host, settings.HUB_PORT, timeout=1)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (HTTPException, OSError):
+        return False
+    finally:
+        connection.close()
