@@ -23,7 +23,8 @@ SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/
 	tests/rate_limits/test_route_limits.py tests/rest/test_schemathesis.py tests/site/test_well_known.py \
 	tests/status/test_metrics.py tests/trusted/test_issuer_keys.py \
 	$(addprefix tests/uploads/test_,request_body.py unread_bodies.py) tests/webhooks/test_deliveries.py \
-	tests/patches/test_agreement.py tests/retention/test_histories.py
+	tests/patches/test_agreement.py tests/retention/test_histories.py tests/virtual/test_squatting.py \
+	$(addprefix tests/virtual/test_,clients.py concurrency.py) tests/labels/test_concurrency.py tests/upstreams/test_stores.py
 # Rooms that judge what strangers send, and the share of their lines that their tests must run.
 JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.py,publishing/strict_json.py,channels_app/access/*
 JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_builds.py tests/index/test_repodata.py \
@@ -65,8 +66,8 @@ stack: .venv/dev.installed ## Run what production has: PostgreSQL, Redis, nginx,
 test: .venv/dev.installed ## Run all tests on SQLite and a folder.
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-fast: .venv/dev.installed ## Run the tests that need no server, client or browser.
-	$(BIN)/python -m pytest -q -n auto $(SLOW_TESTS:%=--ignore=%)
+test-fast: .venv/dev.installed ## Run one case of each test that needs no server, client or browser.
+	$(BIN)/python -m pytest -q -n auto --first-cases $(SLOW_TESTS:%=--ignore=%)
 
 coverage: .venv/dev.installed ## Measure the coverage of the modules that judge what strangers send.
 	$(BIN)/python -m coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
