@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import orjson
 from django.db.models import Count, Max, Min, QuerySet
 
-from channels_app.models import Artifact
+from channels_app.models import Artifact, ChannelKind
 from hub.storage import store
 from publishing.index import fragments, merging, repodata, shards, writer
 from publishing.index.repodata import Layout, Revision, Section
@@ -59,8 +59,8 @@ def relations_of(index: SubdirIndex) -> repodata.Relations:
 
 def revision_3_of(index: SubdirIndex) -> Revision | None:
     """Return the index's summary of its revision-3 records, or None if there are none."""
-    if merging.is_virtual(index.channel):
-        return _merged_revision_3(index)
+    if index.channel.kind in (ChannelKind.VIRTUAL, ChannelKind.UPSTREAM):
+        return _stored_revision_3(index)
     found = _of_revision_3(index)
     removed = writer.removed_by_patches(index) if index.is_patched and found.exists() else set()
     if not removed:
@@ -72,12 +72,12 @@ def revision_3_of(index: SubdirIndex) -> Revision | None:
 
 def _unpatched_revision_3(index: SubdirIndex) -> Revision | None:
     if merging.is_virtual(index.channel):
-        return _merged_revision_3(index, is_unpatched=True)
+        return _stored_revision_3(index, is_unpatched=True)
     return _revision_3(_of_revision_3(index))
 
 
-def _merged_revision_3(index: SubdirIndex, *, is_unpatched: bool = False) -> Revision | None:
-    """Return the same summary of a virtual channel, from the fragments of its members."""
+def _stored_revision_3(index: SubdirIndex, *, is_unpatched: bool = False) -> Revision | None:
+    """Return the same summary from the fragments: of an upstream channel, or of a virtual channel's members."""
     count, oldest, newest = 0, sys.maxsize, 0
     for name in ("v3.tar.bz2", "v3.conda"):
         for body in writer.bodies(index, Section(name, is_unpatched)):

@@ -16,7 +16,8 @@ from publishing.models import SubdirIndex, UpstreamName
 
 ROWS_AT_ONCE = 20
 STORED_LEVEL = 3
-SECTIONS = ("packages", "packages.conda")
+# A stored record of repodata revision 3 (CEP 48) has this key, as its info/index.json may have; no other record has it.
+REVISION = "repodata_revision"
 # The upstream's own value of indexed_timestamp is kept under this key.
 UPSTREAM_TIMESTAMP = "upstream_indexed_timestamp"
 
@@ -62,6 +63,7 @@ class UpstreamRow:
             record["sha256"],
             record["size"],
             indexed_timestamp,
+            record.get(REVISION, 1),
             attestations_sha256=attestations_sha256(record),
         )
 
@@ -112,8 +114,8 @@ def listed(subdir: str, row: UpstreamName) -> Iterator[UpstreamRow]:
     """Yield the listed records of a name, in the order of a shard."""
     found = _with_run_exports(row, unpack(row.records).records)
     shown = (file_name for file_name in found if file_name not in row.hidden)
-    for file_name in sorted(shown, key=lambda file_name: (file_name.endswith(".conda"), file_name)):
-        yield UpstreamRow.of(subdir, file_name, found[file_name], row.first_seen[file_name][1])
+    rows = [UpstreamRow.of(subdir, name, found[name], row.first_seen[name][1]) for name in shown]
+    yield from sorted(rows, key=lambda row: (row.revision, row.file_name.endswith(".conda"), row.file_name))
 
 
 def _add(index: SubdirIndex, row: UpstreamName, spool: Spool) -> None:

@@ -11,13 +11,17 @@ import msgpack
 
 from channels_app import identifiers
 from hub.sizes import MIB
+from publishing.index.upstream_records import REVISION
 from publishing.json_stream import BadJson, JsonStream
+from publishing.upstreams import records
 
 RECORD_MAX_CHARACTERS = 16 * MIB
 # Limits of what is in memory: the hashes of all names, and the records of one name.
 NAMES_MAX, NAME_MAX_BYTES = 500_000, 32 * MIB
 ROWS_AT_ONCE = 1000
-SECTIONS = ("packages", "packages.conda")
+# This bucket of `v3` can be large.
+WHEELS = "whl"
+SECTIONS = ("packages", "packages.conda", "v3")
 
 
 class JsonIndex(NamedTuple):
@@ -29,7 +33,9 @@ class JsonIndex(NamedTuple):
 
     def records(self, name: str) -> dict[str, Any]:
         found = self.rows.execute("SELECT file_name, record FROM record WHERE name = ? ORDER BY file_name", [name])
-        return {file_name: msgpack.unpackb(record) for file_name, record in found}
+        rows = [(file_name, msgpack.unpackb(record)) for file_name, record in found]
+        # As in a shard, a record outside `v3` replaces one of the same file in it.
+        return dict(sorted(rows, key=lambda row: REVISION not in row[1]))
 
 
 @contextmanager
@@ -89,11 +95,27 @@ def entries(chunks: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
     stream = JsonStream(iter(chunks), value_max_characters=RECORD_MAX_CHARACTERS)
     has_records = False
     for section in stream.members():
-        has_records = has_records or section in SECTIONS
-        if section not in (*SECTIONS, "info"):
+        if section in SECTIONS:
+            has_records = True
+            for key, value, revision in section_entries(stream, section):
+                yield section, key, records.placed(value, revision)
+        elif section == "info":
+            for key in stream.members():
+                yield section, key, stream.value()
+        else:
             stream.value()
-            continue
-        for key in stream.members():
-            yield section, key, stream.value()
     if not has_records:
         raise BadJson("it has no packages, not even an empty list")
+
+
+def section_entries(stream: JsonStream, section: str) -> Iterator[tuple[str, Any, int]]:
+    """Yield (file name, value, repodata revision) of one of SECTIONS, also of run_exports.json."""
+    if section != "v3":
+        yield from ((key, stream.value(), 1) for key in stream.members())
+        return
+    for bucket in stream.members():
+        if bucket in (*records.EXTENSIONS, WHEELS):
+            entries = ((f"{key}.{bucket}", stream.value(), 3) for key in stream.members())
+            yield from (entry for entry in entries if bucket != WHEELS)
+        else:
+            stream.value()

@@ -19,7 +19,7 @@ from publishing.archive.errors import BadPackage
 from publishing.index import marks, repodata, upstream_records
 from publishing.json_stream import BadJson, JsonStream
 from publishing.models import SubdirIndex, UpstreamName, UpstreamSubdir
-from publishing.upstreams import errors, records, source
+from publishing.upstreams import errors, json_index, records, source
 from publishing.upstreams.errors import NotThere, UpstreamError
 from publishing.upstreams.transport import Answer, Transport
 
@@ -104,11 +104,10 @@ def _opened(form: str, answer: Answer) -> Iterator[Found]:
 def _entries(texts: Iterator[str]) -> Iterator[tuple[str, str, bytes]]:
     stream = JsonStream(texts, value_max_characters=VALUE_MAX_CHARACTERS)
     for section in stream.members():
-        if section not in upstream_records.SECTIONS:
+        if section not in json_index.SECTIONS:
             stream.value()
             continue
-        for file_name in stream.members():
-            entry = stream.value()
+        for file_name, entry, _ in json_index.section_entries(stream, section):
             stated = records.run_exports(entry.get("run_exports")) if isinstance(entry, dict) else None
             try:
                 name = identity.parse_file_name(file_name).name
