@@ -1,14 +1,15 @@
 """A fake conda-forge, its first sync, a poll, and filters: `python -m bench.upstream [--names N] [--records N]`.
 
 The generator writes an upstream with linux-64 and noarch into a folder: versions by Zipf's law, shards as rattler-index
-writes them. A process on 127.0.0.1 serves it. `manage.py syncupstream` polls it twice, with SQLite or DATABASE_URL: the
-first time, and after `--changed` names got a version. Then filters that hide a tenth of the names are previewed and
-applied. It prints seconds and the peak of the memory of each process.
+writes them. nginx serves it (`.ci/need nginx nginx`). `manage.py syncupstream` polls it three times, with SQLite or
+DATABASE_URL: the first time, without a change, and after 200 names got a version. Then filters that hide a tenth of the
+names are previewed and applied. It prints seconds and the peak of the memory of each process.
+
+`--rattler-index N` measures how long rattler-index needs for N small packages, and then for 200 more.
 """
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import subprocess
@@ -16,26 +17,29 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import zstandard
 
+from bench.importing import make_packages
+from tests.nginx import serving_folder
+
 ROOT = Path(__file__).parent.parent
 SUBDIRS = ("linux-64", "noarch")
+CHANGED = 200
 DEPENDS = ["python >=3.9,<4", "numpy >=1.24,<3", "libblas *", "typing_extensions >=4.0", "__glibc >=2.17"]
 SETUP = """
 from channels_app.models import ChannelKind
 from publishing.models import Upstream
 from tests.builders import make_channel, make_user
 channel = make_channel("mirror", owner=make_user("olga"), is_private=False, kind=ChannelKind.UPSTREAM)
-Upstream.objects.create(channel=channel, url="{url}", subdirs={subdirs})
+Upstream.objects.create(channel=channel, url="{url}", subdirs=list({subdirs}))
 """
+# os._exit: rattler's threads may call Python during its shutdown and abort the process.
+RATTLER_INDEX = "import asyncio, os, rattler.index\nasyncio.run(rattler.index.index_fs('{folder}'))\nos._exit(0)"
 PREVIEW = """
 from publishing.models import Upstream
 from publishing.upstreams import previews
@@ -102,50 +106,41 @@ def write_index(folder: Path, subdir: str, digests: dict[str, bytes]) -> None:
     (folder / "repodata_shards.msgpack.zst").write_bytes(zstandard.compress(index))
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve the folder from a process of its own, and yield its address."""
-    program = [sys.executable, "-m", "bench.upstream", "--serve", str(folder)]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
-        try:
-            yield server.stdout.readline().strip() if server.stdout else ""
-        finally:
-            server.terminate()
-
-
-def serve(folder: str) -> None:
-    """Serve a folder with HTTP/1.1, printing its address first."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Otherwise the body waits until the client confirms the headers.
-        disable_nagle_algorithm = True
-
-        def log_message(self, *args: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
-        print(f"127.0.0.1:{server.server_port}", flush=True)
-        server.serve_forever()
-
-
 def poll(environment: dict[str, str], title: str) -> None:
-    measure(environment, title, "syncupstream", "mirror")
+    manage(environment, title, "syncupstream", "mirror")
 
 
-def measure(environment: dict[str, str], title: str, *arguments: str) -> None:
+def manage(environment: dict[str, str], title: str, *arguments: str) -> None:
+    measure(title, [sys.executable, "manage.py", *arguments], environment)
+
+
+def measure(title: str, command: list[str], environment: Mapping[str, str] = os.environ) -> float:
+    """Run the command, print its time and the peak of its memory, and return its seconds."""
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "manage.py", *arguments], env=environment, cwd=ROOT)
+    process = subprocess.Popen(command, env=environment, cwd=ROOT)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     elapsed_s = time.perf_counter() - begun
     print(
         f"{title}: {elapsed_s:.1f} s, of the processor {used.ru_utime + used.ru_stime:.1f} s, "
-        f"{used.ru_maxrss // 1024} MiB at most, exit code {process.returncode}"
+        f"{used.ru_maxrss // 1024} MiB at most, exit code {process.returncode}",
+        flush=True,
     )
+    return elapsed_s
 
 
-def run(folder: Path, names: int, records: int, changed: int) -> None:
+def rattler_index(folder: Path, packages: int, records: int) -> None:
+    """Let rattler-index index small packages, and then some more. It reads each of them."""
+    make_packages(folder / "noarch", packages, "package")
+    command = [sys.executable, "-c", RATTLER_INDEX.format(folder=folder)]
+    elapsed_s = measure(f"rattler-index, {packages:,} packages", command)
+    print(f"{packages / elapsed_s:.0f} packages/s; {records:,} would take {records / packages * elapsed_s:.0f} s")
+    for path in make_packages(folder / "more", CHANGED, "changed"):
+        path.rename(folder / "noarch" / path.name)
+    measure(f"rattler-index, {CHANGED} more", command)
+
+
+def run(folder: Path, names: int, records: int) -> None:
     digests: dict[str, dict[str, bytes]] = {}
     sizes = {f"package-{number:05}": count for number, count in enumerate(counts(names, records))}
     split = random.Random(1)
@@ -156,37 +151,35 @@ def run(folder: Path, names: int, records: int, changed: int) -> None:
         digests[subdir] = {name: write_name(folder / subdir, name, sizes[name], subdir) for name in of_subdir}
         write_index(folder / subdir, subdir, digests[subdir])
     print(f"{names:,} names, {sum(sizes.values()):,} records")
-    with served(folder) as host, tempfile.TemporaryDirectory() as data:
+    with serving_folder(folder, folder) as url, tempfile.TemporaryDirectory() as data:
+        host = url.removeprefix("http://")
         environment = os.environ | {"HUB_DATA_DIR": data, "HUB_INTERNAL_HOSTS": host, "HUB_TUF_URL": ""}
-        setup = SETUP.format(url=f"http://{host}", subdirs=json.dumps(SUBDIRS))
-        manage = [sys.executable, "manage.py"]
-        subprocess.run([*manage, "migrate", "--verbosity", "0"], env=environment, cwd=ROOT, check=True)
-        subprocess.run([*manage, "shell", "-c", setup], env=environment, cwd=ROOT, check=True)
+        for command in (["migrate", "--verbosity", "0"], ["shell", "-c", SETUP.format(url=url, subdirs=SUBDIRS)]):
+            subprocess.run([sys.executable, "manage.py", *command], env=environment, cwd=ROOT, check=True)
         poll(environment, "first sync")
         poll(environment, "poll without a change")
-        for name in split.sample(sorted(sizes), changed):
+        for name in split.sample(sorted(sizes), CHANGED):
             subdir = places[name]
             digests[subdir][name] = write_name(folder / subdir, name, sizes[name] + 1, subdir)
         for subdir in SUBDIRS:
             write_index(folder / subdir, subdir, digests[subdir])
-        poll(environment, f"poll with {changed} changed names")
-        measure(environment, "preview of filters", "shell", "-c", PREVIEW.format(filters=FILTERS))
-        measure(environment, "change of filters", "shell", "-c", APPLY.format(filters=FILTERS))
-        measure(environment, "end of the filters", "shell", "-c", APPLY.format(filters={}))
+        poll(environment, f"poll with {CHANGED} changed names")
+        manage(environment, "preview of filters", "shell", "-c", PREVIEW.format(filters=FILTERS))
+        manage(environment, "change of filters", "shell", "-c", APPLY.format(filters=FILTERS))
+        manage(environment, "end of the filters", "shell", "-c", APPLY.format(filters={}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--names", type=int, default=3_400)
     parser.add_argument("--records", type=int, default=40_000)
-    parser.add_argument("--changed", type=int, default=200)
-    parser.add_argument("--serve", metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument("--rattler-index", type=int, metavar="PACKAGES", help="measure it in place of the hub")
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
-        return
     with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), options.names, options.records, options.changed)
+        if options.rattler_index:
+            rattler_index(Path(folder), options.rattler_index, options.records)
+        else:
+            run(Path(folder), options.names, options.records)
 
 
 if __name__ == "__main__":
