@@ -48,6 +48,8 @@ HUB_KEYS = {
 # number; conda-libmamba-solver: the next two; libsolv, mamba 1: `requires`, more dependencies; rattler: `run_exports`.
 CLIENT_KEYS = {"record_version", "self", "cls", "signatures", "defaulted_keys", "requires", "run_exports"}
 LEFT_OUT = HUB_KEYS | CLIENT_KEYS
+# A stored record of an upstream has this key with 3 if it is of revision 3, as its info/index.json may have.
+REVISION_KEY = "repodata_revision"
 ABOUT_KEYS = ("dev_url", "doc_url", "home", "license", "source_url", "summary")
 # Limits per package in channeldata.json, which every client reads completely.
 ABOUT_MAX_CHARACTERS, ABOUT_LIST_MAX = 1000, 10

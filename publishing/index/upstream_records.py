@@ -16,8 +16,6 @@ from publishing.models import SubdirIndex, UpstreamName
 
 ROWS_AT_ONCE = 20
 STORED_LEVEL = 3
-# A stored record of repodata revision 3 (CEP 48) has this key, as its info/index.json may have; no other record has it.
-REVISION = "repodata_revision"
 # The upstream's own value of indexed_timestamp is kept under this key.
 UPSTREAM_TIMESTAMP = "upstream_indexed_timestamp"
 
@@ -63,7 +61,7 @@ class UpstreamRow:
             record["sha256"],
             record["size"],
             indexed_timestamp,
-            record.get(REVISION, 1),
+            record.get(repodata.REVISION_KEY, 1),
             attestations_sha256=attestations_sha256(record),
         )
 

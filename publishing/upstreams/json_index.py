@@ -11,16 +11,15 @@ import msgpack
 
 from channels_app import identifiers
 from hub.sizes import MIB
-from publishing.index.upstream_records import REVISION
+from publishing.index.repodata import REVISION_KEY
 from publishing.json_stream import BadJson, JsonStream
-from publishing.upstreams import records
 
 RECORD_MAX_CHARACTERS = 16 * MIB
 # Limits of what is in memory: the hashes of all names, and the records of one name.
 NAMES_MAX, NAME_MAX_BYTES = 500_000, 32 * MIB
 ROWS_AT_ONCE = 1000
-# This bucket of `v3` can be large.
-WHEELS = "whl"
+# Buckets of `v3` with packages that this hub serves. That of wheels can be large.
+EXTENSIONS, WHEELS = ("tar.bz2", "conda"), "whl"
 SECTIONS = ("packages", "packages.conda", "v3")
 
 
@@ -35,7 +34,7 @@ class JsonIndex(NamedTuple):
         found = self.rows.execute("SELECT file_name, record FROM record WHERE name = ? ORDER BY file_name", [name])
         rows = [(file_name, msgpack.unpackb(record)) for file_name, record in found]
         # As in a shard, a record outside `v3` replaces one of the same file in it.
-        return dict(sorted(rows, key=lambda row: REVISION not in row[1]))
+        return dict(sorted(rows, key=lambda row: REVISION_KEY not in row[1]))
 
 
 @contextmanager
@@ -98,7 +97,7 @@ def entries(chunks: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
         if section in SECTIONS:
             has_records = True
             for key, value, revision in section_entries(stream, section):
-                yield section, key, records.placed(value, revision)
+                yield section, key, placed(value, revision)
         elif section == "info":
             for key in stream.members():
                 yield section, key, stream.value()
@@ -114,8 +113,16 @@ def section_entries(stream: JsonStream, section: str) -> Iterator[tuple[str, Any
         yield from ((key, stream.value(), 1) for key in stream.members())
         return
     for bucket in stream.members():
-        if bucket in (*records.EXTENSIONS, WHEELS):
+        if bucket in (*EXTENSIONS, WHEELS):
             entries = ((f"{key}.{bucket}", stream.value(), 3) for key in stream.members())
             yield from (entry for entry in entries if bucket != WHEELS)
         else:
             stream.value()
+
+
+def placed(record: Any, revision: int) -> Any:
+    """Return the record with its repodata revision, which its section decides and not what it states."""
+    if not isinstance(record, dict) or (revision == 1 and REVISION_KEY not in record):
+        return record
+    kept = {key: value for key, value in record.items() if key != REVISION_KEY}
+    return kept | {REVISION_KEY: revision} if revision == 3 else kept

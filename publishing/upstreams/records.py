@@ -10,13 +10,12 @@ from hub.sizes import KIB
 from publishing.archive import identity
 from publishing.archive.documents import RUN_EXPORT_KINDS
 from publishing.archive.errors import BadPackage
-from publishing.index.upstream_records import REVISION, NameRecords, Record
+from publishing.index.upstream_records import NameRecords, Record
+from publishing.upstreams.json_index import EXTENSIONS, placed
 
 SHA256, MD5 = re.compile(r"[0-9a-f]{64}\Z"), re.compile(r"[0-9a-f]{32}\Z")
 SIZE_MAX_BYTES = 2**40
 RUN_EXPORTS_MAX_BYTES = 64 * KIB
-# Buckets of `v3` with packages that this hub serves. Wheels are left out.
-EXTENSIONS = ("tar.bz2", "conda")
 # They are left out if they are wrong.
 CHECKED = ("md5", "run_exports")
 
@@ -39,14 +38,6 @@ def of_shard(shard: Any) -> dict[str, Any]:
     in_v3 = {f"{key}{suffix}": placed(record, 3) for suffix, found in sections for key, record in found.items()}
     others = {**shard["packages"], **shard["packages.conda"]}
     return in_v3 | {file_name: placed(record, 1) for file_name, record in others.items()}
-
-
-def placed(record: Any, revision: int) -> Any:
-    """Return the record with its repodata revision, which its section decides and not what it states."""
-    if not isinstance(record, dict) or (revision == 1 and REVISION not in record):
-        return record
-    kept = {key: value for key, value in record.items() if key != REVISION}
-    return kept | {REVISION: revision} if revision == 3 else kept
 
 
 def _fault(name: str, file_name: Any, record: Any) -> str:
