@@ -1,13 +1,13 @@
 """Solutions of random specs: `.ci/need nginx nginx && python -m bench.solves [--specs N] [--conda-python COMMAND]`.
 
 rattler-index writes two channels of small packages, and nginx serves them. A hub has an upstream channel of each, and a
-virtual channel of both. Clients solve the same random specs from the first channel and from its upstream channel, and
-from both channels in strict priority and from the virtual channel. py-rattler does it with each form of the index.
-conda does it if `--conda-python` gives a Python that has it.
+virtual channel of both. Clients solve the same random specs from the first channel and from its upstream channel. They
+also solve them from both channels in strict priority, and from the virtual channel. py-rattler does it with each form
+of the index. conda does it if `--conda-python` gives a Python that has it.
 
-It prints how many solutions there are, how many differ, and how many always differ: conda takes any of several
-solutions that are equally good. It also prints how many requests nginx got while clients asked the hub. The virtual
-channel is also compared with a channel that rattler-index wrote of the packages that strict priority chooses.
+It prints how many solutions differ, and how many always do: conda takes any of several solutions that are equally good.
+It also prints how many requests nginx got while clients asked the hub. The virtual channel is also compared with a
+channel that rattler-index wrote of the packages that strict priority chooses.
 """
 
 import argparse
