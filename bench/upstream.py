@@ -2,8 +2,9 @@
 
 The generator writes an upstream with linux-64 and noarch into a folder: versions by Zipf's law, shards as rattler-index
 writes them. nginx serves it (`.ci/need nginx nginx`). `manage.py syncupstream` polls it three times, with SQLite or
-DATABASE_URL: the first time, without a change, and after 200 names got a version. Then filters that hide a tenth of the
-names are previewed and applied. It prints seconds and the peak of the memory of each process.
+DATABASE_URL: the first time, without a change, and after 200 names got a version. Then pages are read that list names
+and records, and filters that hide a tenth of the names are previewed and applied. It prints seconds and the peak of the
+memory of each process.
 
 `--rattler-index N` measures how long rattler-index needs for N small packages, and then for 200 more.
 """
@@ -53,6 +54,33 @@ from publishing.upstreams import sync
 Upstream.objects.update(filters={filters}, are_rules_new=True)
 sync.sync(Upstream.objects.get().channel_id)
 """
+PAGES = """
+import time
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+settings.ALLOWED_HOSTS = ["testserver"]
+client = Client()
+for address in {addresses}:
+    for _ in range(2):  # the first request also loads the code
+        with CaptureQueriesContext(connection) as queries:
+            begun = time.perf_counter()
+            answer = client.get(address)
+            elapsed_ms = (time.perf_counter() - begun) * 1000
+    size = f"{{len(answer.content):,}} bytes"
+    print(f"{{answer.status_code}} {{address}}: {{elapsed_ms:.0f}} ms, {{len(queries)}} queries, {{size}}")
+"""
+ADDRESSES = [
+    "/channels/mirror",
+    "/channels/mirror?order=name&page=600",
+    "/channels/mirror?q=00001&platform=noarch",
+    "/channels/mirror/packages/package-00000",
+    "/channels/mirror/packages/package-00000?versions=all",
+    "/search?q=package-00001",
+    "/api/v1/channels/mirror/packages?search=00001",
+    "/api/v1/channels/mirror/upstream/packages/package-00000",
+]
 FILTERS = {
     "exclude": ["package-00001 <3", "package-*9 >=100"],
     "excluded_licenses": ["*GPL*"],
@@ -164,6 +192,7 @@ def run(folder: Path, names: int, records: int) -> None:
         for subdir in SUBDIRS:
             write_index(folder / subdir, subdir, digests[subdir])
         poll(environment, f"poll with {CHANGED} changed names")
+        manage(environment, "pages", "shell", "-c", PAGES.format(addresses=ADDRESSES))
         manage(environment, "preview of filters", "shell", "-c", PREVIEW.format(filters=FILTERS))
         manage(environment, "change of filters", "shell", "-c", APPLY.format(filters=FILTERS))
         manage(environment, "end of the filters", "shell", "-c", APPLY.format(filters={}))

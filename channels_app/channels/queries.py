@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce
 
 from channels_app.access.permissions import RANK, Actor, memberships_of, visible_channels
 from channels_app.channels import channels
-from channels_app.models import Artifact, Channel, Package, Role
+from channels_app.models import Artifact, Channel, ChannelKind, Package, Role
 from channels_app.quotas import channel_quotas
 
 
@@ -75,8 +75,9 @@ def recent_packages(actor: Actor, count: int) -> QuerySet[Package]:
 
 
 def visible_packages(actor: Actor) -> QuerySet[Package]:
-    """Return the installable packages of channels that `actor` can see."""
-    return Package.objects.filter(channel__in=visible_channels(actor).values("pk"), latest_version__gt="")
+    """Return the installable packages of channels that `actor` can see, without those of upstreams."""
+    channels = visible_channels(actor).exclude(kind=ChannelKind.UPSTREAM)
+    return Package.objects.filter(channel__in=channels.values("pk"), latest_version__gt="")
 
 
 @dataclass(frozen=True, slots=True)

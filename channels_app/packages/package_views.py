@@ -32,6 +32,8 @@ def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
     if found.kind == ChannelKind.VIRTUAL:
         return redirect("package", get_object_or_404(found.virtual_names, name=name).member.member.name, name)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
+    if found.kind == ChannelKind.UPSTREAM:
+        return _upstream_package(request, package)
     may = permissions(actor, found)
     with_deleted = Permission.DELETE in may
     existing = queries.versions(package, with_deleted=with_deleted)
@@ -58,6 +60,8 @@ def version(request: HttpRequest, channel: str, name: str, version: str) -> Http
     actor = actors.actor(request)
     found = page_channel(actor, channel)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
+    if found.kind == ChannelKind.UPSTREAM:
+        return _upstream_package(request, package, version)
     may = permissions(actor, found)
     detail = versions.find(package, version, with_deleted=Permission.DELETE in may, build=_text(request, "build"))
     if detail is None:
@@ -104,6 +108,13 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
         **_build(artifact),
     }
     return render(request, "packages/artifact.html", context)
+
+
+def _upstream_package(request: HttpRequest, package: Package, version: str = "") -> HttpResponse:
+    """Show a package of an upstream with its records, and the files of one version."""
+    spec = f"{package.name}=={version}" if version else package.name
+    context = {"version": version, "with_all": request.GET.get("versions") == "all"}
+    return render(request, "upstreams/package.html", _install(package, spec, "") | context)
 
 
 def _text(request: HttpRequest, name: str) -> str:

@@ -21,11 +21,11 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Cast, Length
-from django.db.models.lookups import LessThanOrEqual
+from django.db.models.lookups import Contains, LessThanOrEqual
 from rattler import Version
 
 from channels_app.identifiers import MAIN_LABEL
-from channels_app.models import Artifact, Channel, DailyDownloads, Label, Package, Removal
+from channels_app.models import Artifact, Channel, ChannelKind, DailyDownloads, Label, Package, Removal
 from channels_app.packages import version_matrix
 from channels_app.packages.patterns import Matches
 from channels_app.packages.version_matrix import Matrix
@@ -88,14 +88,15 @@ def channel_counts(channel: Channel) -> dict[str, Any]:
         .annotate(artifacts=Count("*"))
     )
     indexes = list(channel.indexes.filter(label="").order_by("subdir"))
+    own = [index for index in indexes if index.subdir]
     subdirs = dict(by_subdir)
     return {
         **counts,
         "artifacts": sum(subdirs.values()),
-        "subdirs": list(subdirs),
-        "indexes": [index for index in indexes if index.subdir],
+        "subdirs": sorted(index.subdir for index in own) if channel.kind == ChannelKind.UPSTREAM else list(subdirs),
+        "indexes": own,
         "indexed_at": max((index.built_at for index in indexes if index.built_at), default=None),
-        "is_stale": not all(index.is_current for index in indexes if index.subdir),
+        "is_stale": not all(index.is_current for index in own),
     }
 
 
@@ -110,9 +111,15 @@ def find_packages(channel: Channel, *, text: str, subdir: str, order: str, with_
     for word in text.split()[:MAX_WORDS]:
         packages = packages.filter(Q(name__icontains=word) | Q(summary__icontains=word))
     if subdir:
-        in_subdir = Artifact.objects.filter(LISTED_IN_MAIN, channel=channel, subdir=subdir, package=OuterRef("pk"))
-        packages = packages.filter(Exists(in_subdir))
+        packages = packages.filter(has_files_in(subdir, of_upstream=channel.kind == ChannelKind.UPSTREAM))
     return packages.order_by(*ORDERS[order])
+
+
+def has_files_in(subdir: str, *, of_upstream: bool) -> Contains | Exists:
+    """Return the condition that packages have a listed file in the subdir. Those of an upstream have no artifacts."""
+    if of_upstream:
+        return Contains(Cast("subdirs", TextField()), f'"{subdir}"')
+    return Exists(Artifact.objects.filter(LISTED_IN_MAIN, subdir=subdir, package=OuterRef("pk")))
 
 
 def versions(package: Package, *, with_deleted: bool) -> list[str]:

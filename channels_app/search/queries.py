@@ -8,14 +8,14 @@ from typing import Any, Literal, TypeVar
 from django.contrib.postgres.lookups import TrigramSimilar
 from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorExact, TrigramSimilarity
 from django.db import connection
-from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Length, Replace
 
 from channels_app.access.permissions import Actor, visible_channels
 from channels_app.channels import queries
-from channels_app.models import Artifact, Channel, Package
-from channels_app.packages.queries import LISTED_IN_MAIN
+from channels_app.models import Channel, ChannelKind, Package
+from channels_app.packages.queries import has_files_in
 from channels_app.search import indexes
 from channels_app.search.indexes import SearchIndex
 
@@ -49,8 +49,8 @@ def find_packages(
     """
     packages = _visible(actor, channel)
     if subdir:
-        listed = Artifact.objects.filter(LISTED_IN_MAIN, package=OuterRef("pk"), subdir=subdir)
-        packages = packages.filter(Exists(listed))
+        of_upstream = Q(has_files_in(subdir, of_upstream=True), channel__kind=ChannelKind.UPSTREAM)
+        packages = packages.filter(Q(has_files_in(subdir, of_upstream=False)) | of_upstream)
     return _matching(packages, text, indexes.PACKAGES, ORDERS[order])
 
 

@@ -158,7 +158,8 @@ def rebuild(index: SubdirIndex) -> None:
 
 def all_names(index: SubdirIndex) -> list[str]:
     """Return every name that the index has or should have: of artifacts or members, and of fragments without any."""
-    packages = Package.objects.filter(channel=index.channel)
+    # Packages of an upstream have no artifacts: its names are those of `upstream_names`.
+    packages = Package.objects.filter(channel=index.channel, channel__kind=ChannelKind.PACKAGES)
     if index.subdir != WHOLE_CHANNEL:
         packages = packages.filter(artifacts__in=fragments.artifacts_of(index))
     found = packages.values_list("name").union(

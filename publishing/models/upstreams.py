@@ -33,6 +33,9 @@ class Upstream(models.Model):
         default=dict, db_default={}, help_text="The texts of upstreams/filtering.py; empty: all records pass."
     )
     max_cached_bytes = models.PositiveBigIntegerField(default=50 * GIB)
+    are_packages_listed = models.BooleanField(
+        default=False, db_default=False, help_text="Names that were stored before there were packages have some, too."
+    )
     are_rules_new = models.BooleanField(default=False, help_text="All names are to be judged again.")
     polled_at = models.DateTimeField(null=True, help_text="When the last poll began. Null: poll now.")
     succeeded_at = models.DateTimeField(null=True, help_text="When the last poll without an error began.")
@@ -89,6 +92,14 @@ class UpstreamName(models.Model):
     waiting_count = models.PositiveIntegerField(default=0, help_text="Records that the cooldown hides.")
     filtered_count = models.PositiveIntegerField(default=0, db_default=0, help_text="Records that the filters hide.")
     held_count = models.PositiveIntegerField(default=0, help_text="Records that are hidden for another reason.")
+    latest_version = models.CharField(
+        max_length=identifiers.NAME_MAX_CHARACTERS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of listed records.",
+    )
+    updated_at = models.DateTimeField(null=True, help_text="When the hub first saw the newest record of this version.")
     due_at = models.DateTimeField(null=True, help_text="When a cooldown ends, or a record gets too old.")
 
     class Meta:

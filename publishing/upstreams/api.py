@@ -7,20 +7,21 @@ from typing import Annotated, Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from ninja import Field, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 from ninja.pagination import paginate
 
 from channels_app.access.permissions import Permission, channel_for, lock_channel
 from channels_app.identifiers import FILE_NAME_MAX_CHARACTERS, SUBDIR_MAX_CHARACTERS
 from channels_app.models import Channel
+from channels_app.packages.api import Text, package_of
 from channels_app.rest.bodies import Body
 from channels_app.rest.conditional import IF_MATCH, check_match
-from channels_app.rest.pagination import Pages
+from channels_app.rest.pagination import PAGE_MAX, Pages, url_with
 from channels_app.rest.service import SESSION_ONLY, Request
 from publishing.models import Upstream, UpstreamName
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
 from publishing.record_filters import LICENSE_MAX_CHARACTERS, LICENSES_MAX, SPEC_MAX_CHARACTERS, SPECS_MAX
-from publishing.upstreams import acceptance, filtering, previews, queries, upstreams
+from publishing.upstreams import acceptance, browsing, filtering, previews, queries, upstreams
 from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
 from publishing.upstreams.upstreams import (
     CACHED_BYTES_MAX,
@@ -33,6 +34,7 @@ from publishing.upstreams.upstreams import (
 
 router = Router(tags=["Upstreams"])
 PATH = "/channels/{channel}/upstream"
+RECORD_PAGES_MAX = 10_000
 Specs = Annotated[list[Annotated[str, Field(max_length=SPEC_MAX_CHARACTERS)]], Field(max_length=SPECS_MAX)]
 Licenses = Annotated[list[Annotated[str, Field(max_length=LICENSE_MAX_CHARACTERS)]], Field(max_length=LICENSES_MAX)]
 Credential = Annotated[str, Field(max_length=CREDENTIAL_MAX_CHARACTERS)]
@@ -223,6 +225,42 @@ class HiddenName(Schema):
         return queries.hidden_records(row)
 
 
+class RecordQuery(Schema):
+    version: Text = ""
+    subdir: Text = ""
+    limit: int = Field(PAGE_MAX, ge=1, le=PAGE_MAX, description="Records per page.")
+    page: int = Field(1, ge=1, le=RECORD_PAGES_MAX)
+
+
+class UpstreamRecord(Schema):
+    """A record of an upstream, as the hub has it."""
+
+    subdir: str
+    file_name: str
+    version: str
+    build: str
+    build_number: int
+    size_bytes: int
+    sha256: str
+    first_seen_at: datetime = Field(
+        description="When the hub first saw the file; if `changed`, with its bytes of before."
+    )
+    state: str = Field(description="`listed`, or `waiting`, `changed` or `filtered`: hidden for this reason.")
+    text: str = Field(description="Why the record is hidden, as a sentence.")
+    until: datetime | None = Field(description="When the cooldown ends.")
+    is_cached: bool = Field(description="The hub has the package. Others are fetched at the first request.")
+
+
+class UpstreamPackage(Schema):
+    """The records of a name."""
+
+    name: str
+    latest_version: str = Field(description="Of the listed records; empty if all are hidden.")
+    versions: list[str] = Field(description="Of all records that the query selects, the newest first.")
+    records: list[UpstreamRecord]
+    next: str | None = Field(description="URL of the next page of records.")
+
+
 @router.post("/upstreams", response={201: UpstreamState}, url_name="upstreams", openapi_extra=SESSION_ONLY)
 def create_upstream(request: Request, new: NewUpstream, response: HttpResponse) -> Status[Any]:
     """Create a channel that stands on an upstream. Only administrators can."""
@@ -273,6 +311,23 @@ def list_hidden_records(request: Request, channel: str, filtered: bool = False) 
     found: Channel = channel_for(request.auth, channel, Permission.MANAGE)
     upstreams.of(found)
     return queries.filtered_names(found) if filtered else queries.hidden_names(found)
+
+
+@router.get(f"{PATH}/packages/{{name}}", response=UpstreamPackage, url_name="channel-upstream-package")
+def get_upstream_package(request: Request, channel: str, name: str, query: Query[RecordQuery]) -> dict[str, Any]:
+    """Return the records of a name, also hidden ones, the newest version first. A page has the records of `limit`."""
+    found = channel_for(request.auth, channel, Permission.READ)
+    upstreams.of(found)
+    package = package_of(found, name)
+    records = browsing.records(found, name, version=query.version, subdir=query.subdir)
+    end = query.page * query.limit
+    return {
+        "name": name,
+        "latest_version": package.latest_version,
+        "versions": [each.version for each in browsing.versions(records)],
+        "records": browsing.with_cached(found, records[end - query.limit : end]),
+        "next": url_with(request, page=str(query.page + 1)) if len(records) > end else None,
+    }
 
 
 @router.post(f"{PATH}/accept", response=HiddenName, url_name="channel-upstream-accept", openapi_extra=SESSION_ONLY)

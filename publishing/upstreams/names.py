@@ -16,7 +16,7 @@ from hub.plain_text import one_line
 from publishing.index import canary, marks, repodata, upstream_records
 from publishing.index.upstream_records import NameRecords, Record
 from publishing.models import CachedFile, SubdirIndex, Upstream, UpstreamName, UpstreamSubdir
-from publishing.upstreams import filtering, judging, records
+from publishing.upstreams import filtering, judging, listing, records
 from publishing.upstreams.judging import Rules
 
 LISTED_MAX = 20
@@ -24,7 +24,7 @@ REASON_MAX_CHARACTERS = 300
 # A first poll that fails goes on with the next one. Later records count as new, even if it never ends.
 FIRST_SYNC_MAX = timedelta(days=1)
 JUDGED = ("hidden", "waiting_count", "filtered_count", "held_count", "due_at")
-STORED = ("upstream_hash", "records", "first_seen", "record_count", *JUDGED)
+STORED = ("upstream_hash", "records", "first_seen", "record_count", *JUDGED, *listing.COLUMNS)
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +77,13 @@ def store(upstream: Upstream, state: UpstreamSubdir, index: SubdirIndex, batch: 
                 is_first_sync=is_first_sync,
             )
             _judge(row, found[name], rules, now)
+            listing.describe(row, found[name].records)
             _tell(upstream, index, _changed(row) - was_changed)
             rows.append(row)
         UpstreamName.objects.bulk_create(
             rows, update_conflicts=True, unique_fields=["index", "name"], update_fields=STORED
         )
+        listing.refresh(upstream.channel, found)
         _show_or_hide_cached(upstream, index, found, rows)
         marks.mark_stale(upstream.channel, index.subdir, list(found))
 
@@ -92,7 +94,7 @@ def judge_again(upstream: Upstream, state: UpstreamSubdir | None, index: SubdirI
 
     `ids`: the primary keys of UpstreamName.
     """
-    now, stale = timezone.now(), []
+    now, stale, described = timezone.now(), [], []
     rows = list(index.upstream_names.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk"))
     rules = rules_of(upstream, state, index.subdir)
     found = {row.name: upstream_records.unpack(row.records) for row in rows}
@@ -101,7 +103,11 @@ def judge_again(upstream: Upstream, state: UpstreamSubdir | None, index: SubdirI
         _judge(row, found[row.name], rules, now)
         if row.hidden.keys() != before.keys():
             stale.append(row.name)
+        if listing.describe(row, found[row.name].records):
+            described.append(row)
     _save_judged(rows)
+    listing.save(described)
+    listing.refresh(upstream.channel, [row.name for row in described])
     _show_or_hide_cached(upstream, index, found, rows)
     marks.mark_stale(upstream.channel, index.subdir, stale)
 

@@ -99,13 +99,17 @@ def hidden_records(row: UpstreamName) -> list[HiddenRecord]:
 def _hidden(
     row: UpstreamName, found: Mapping[str, Record], file_name: str, reason: str, text: str | int
 ) -> HiddenRecord:
+    is_changed = reason == judging.CHANGED
+    hashes = (row.first_seen[file_name][0], found[file_name]["sha256"]) if is_changed else ("", "")
+    why, shown, until = hidden_reason(reason, text)
+    return HiddenRecord(row.index.subdir, file_name, why, until, shown, *hashes)
+
+
+def hidden_reason(reason: str, text: str | int) -> tuple[str, str, datetime | None]:
+    """Return a value of the column `hidden` as the reason, a sentence, and when a cooldown ends."""
     if reason == judging.WAITING:
-        until = datetime.fromtimestamp(int(text) / 1000, UTC)
-        return HiddenRecord(row.index.subdir, file_name, reason, until, "It is too new.")
-    hashes = ("", "")
-    if reason == judging.CHANGED:
-        hashes = (row.first_seen[file_name][0], found[file_name]["sha256"])
-    return HiddenRecord(row.index.subdir, file_name, reason, None, str(text), *hashes)
+        return reason, "It is too new.", datetime.fromtimestamp(int(text) / 1000, UTC)
+    return reason, str(text), None
 
 
 def hidden_counts() -> dict[str, int]:

@@ -44,7 +44,7 @@ def send_due() -> None:
     now = timezone.now()
     upstreams = Upstream.objects.filter(channel__deleted_at=None)
     for upstream in upstreams.order_by(F("polled_at").asc(nulls_first=True), "pk"):
-        if upstream.are_rules_new or _is_due(upstream, now) or names.due(upstream.channel_id, now).exists():
+        if _must_judge_all(upstream) or _is_due(upstream, now) or names.due(upstream.channel_id, now).exists():
             send(SYNC, upstream.channel_id)
 
 
@@ -77,6 +77,11 @@ def _turn() -> Iterator[bool]:
 
 def _is_due(upstream: Upstream, now: datetime) -> bool:
     return upstream.polled_at is None or upstream.polled_at <= now - timedelta(minutes=upstream.poll_minutes)
+
+
+def _must_judge_all(upstream: Upstream) -> bool:
+    """Tell whether names are to be judged again that are not due: for new rules, or because they have no packages."""
+    return upstream.are_rules_new or not upstream.are_packages_listed
 
 
 def _poll(upstream: Upstream) -> None:
@@ -204,9 +209,9 @@ def _with_new_rules(channel_id: int) -> Upstream:
     """
     rows = Upstream.objects.select_related("channel").select_for_update(of=("self",))
     upstream = rows.get(channel=channel_id)
-    if upstream.are_rules_new:
+    if _must_judge_all(upstream):
         UpstreamName.objects.filter(index__channel=channel_id).update(due_at=timezone.now())
-        Upstream.objects.filter(channel=channel_id).update(are_rules_new=False)
+        Upstream.objects.filter(channel=channel_id).update(are_rules_new=False, are_packages_listed=True)
     return upstream
 
 

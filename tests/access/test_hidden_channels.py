@@ -89,6 +89,7 @@ PLACES = (
     ("get", "/api/v1/channels/{}/upstream/filters"),
     ("get", "/api/v1/channels/{}/upstream/state"),
     ("get", "/api/v1/channels/{}/upstream/hidden"),
+    ("get", "/api/v1/channels/{}/upstream/packages/pack"),
     ("post", "/api/v1/channels/{}/upstream/poll"),
     ("post", "/api/v1/channels/{}/upstream/accept"),
     ("get", "/channels/{}/settings/retention"),

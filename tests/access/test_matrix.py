@@ -44,6 +44,7 @@ ARGUMENTS = {
     "openid_connect_login": ["other"],
     "package": ["{}", "pack"],
     "package-feed": ["{}", "pack"],
+    "rest:channel-upstream-package": ["{}", "pack"],
     "rest:package": ["{}", "pack"],
     "rest:package-dependents": ["{}", "pack"],
     "rest:package-statistics": ["{}", "pack"],

@@ -267,6 +267,8 @@ counts = {'record_count': 9, 'waiting_count': 1, 'held_count': 1}
 UpstreamName.objects.create(
     index=index, name='strata', records=records, hidden=hidden, first_seen=first_seen, **counts
 )
+described = {'latest_version': '7.0', 'subdirs': ['noarch'], 'updated_at': now}
+Package.objects.create(channel=channel, name='strata', **described)
 """
 CONSENT = (
     "/identity/o/authorize?response_type=code&client_id={}&redirect_uri=http://127.0.0.1:51423&state=1"
@@ -382,6 +384,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "status": ("ada", "/status"),
     "new-upstream": ("ada", "/channels/new/upstream"),
     "upstream": ("ada", "/channels/upstream-forge"),
+    "upstream-package": ("ada", "/channels/upstream-forge/packages/strata"),
     "upstream-settings": ("ada", "/channels/upstream-forge/settings/upstream"),
     "upstream-filters": ("ada", "/channels/upstream-forge/settings/upstream/filters"),
     "hub-notices": ("ada", "/status/notices"),
