@@ -1,4 +1,4 @@
-"""Packages of upstream channels on pages, in the API and in searches: from the hub's own records alone."""
+"""Packages of upstream channels on pages, in the API and in searches, from the hub's own records alone."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_page_of_the_channel_lists_names_with_their_newest_listed_version(filled
     assert not forge.requests
 
 
-def test_page_of_a_name_shows_what_is_cached_waits_or_is_filtered(filled: Channel, forge: FakeUpstream) -> None:
+def test_page_of_a_name_shows_the_state_of_each_record(filled: Channel, forge: FakeUpstream) -> None:
     page = shown(PAGE)
     assert "pixi add numpy" in page
     for version in ("3.0", "2.0", "1.10", "1.0"):
