@@ -53,6 +53,7 @@ class File(NamedTuple):
     is_also_zst: bool = False  # whether the store has the same content as `<key>.zst`
     may_be_gone: bool = False  # true for old shards and sidecars; any other missing file is an error of the store
     artifact_id: int | None = None
+    upstream_package: tuple[int, str] | None = None  # the id of the channel, and the name
     artifact_bytes: int | None = None  # size of an artifact, which may be redirected and requested by range
     fetch: Fetch | None = None  # puts the file into the store if it is not there yet
 

@@ -80,9 +80,17 @@ def _answer(request: HttpRequest, lookup: ChannelLookup, path: str) -> HttpRespo
     for name, value in more.items():
         response.headers[name] = value
     # A CDN's own request is not counted: the download was counted at the redirect to the CDN.
-    if file.artifact_id and _is_download(request, response) and not delivery.is_for_cdn(request, file):
-        download_counts.count(file.artifact_id)
+    if _is_download(request, response) and not delivery.is_for_cdn(request, file):
+        _count(file)
     return response
+
+
+def _count(file: File) -> None:
+    """Count a download of a package; other files are not counted."""
+    if file.artifact_id:
+        download_counts.count(file.artifact_id)
+    elif file.upstream_package:
+        download_counts.count_package(*file.upstream_package)
 
 
 def _is_download(request: HttpRequest, response: HttpResponseBase) -> bool:
@@ -231,7 +239,15 @@ def _upstream_file(lookup: ChannelLookup, label: str, subdir: str, name: str) ->
         sha256, size_bytes = found.sha256, found.size_bytes
         fetch = partial(cache.fetch, found)
     key = f"{lookup.channel.name}/{subdir}/{name}"
-    return File(etag=sha256, caching=CHECK_EACH_TIME, key=key, artifact_bytes=size_bytes, fetch=fetch)
+    package = lookup.channel.pk, name.rsplit("-", 2)[0]
+    return File(
+        etag=sha256,
+        caching=CHECK_EACH_TIME,
+        key=key,
+        upstream_package=package,
+        artifact_bytes=size_bytes,
+        fetch=fetch,
+    )
 
 
 def _upstream_sidecar(lookup: ChannelLookup, label: str, subdir: str, name: str, sha256: str | None) -> File:
@@ -239,7 +255,13 @@ def _upstream_sidecar(lookup: ChannelLookup, label: str, subdir: str, name: str,
     found = wanted.of(lookup.channel, subdir, f"{name}.sigs.{sha256}" if sha256 else f"{name}.sigs")
     file = _upstream_file(lookup, label, subdir, found.file_name)
     caching = NEVER_CHANGES if sha256 else CHECK_EACH_TIME
-    return file._replace(caching=caching, content_type="application/json", artifact_bytes=None, may_be_gone=True)
+    return file._replace(
+        caching=caching,
+        content_type="application/json",
+        upstream_package=None,
+        artifact_bytes=None,
+        may_be_gone=True,
+    )
 
 
 def _published(lookup: ChannelLookup, label: str, subdir: str, name: str) -> PublishedFile:

@@ -7,6 +7,7 @@ from django.test import Client
 
 from channels_app.access.permissions import Permission
 from channels_app.models import Channel, Package, User
+from channels_app.packages import download_counts
 from publishing.index import builds
 from publishing.models import Upstream, UpstreamName
 from publishing.upstreams import sync
@@ -104,6 +105,27 @@ def test_search_finds_names_of_upstreams(filled: Channel, olga: User) -> None:
     [suggestion] = Client().get("/search/suggestions?q=numpy").json()["suggestions"]
     assert suggestion["url"] == PAGE
     assert "numpy" not in shown("/")
+
+
+def test_downloads_of_packages_are_counted_as_of_other_channels(
+    filled: Channel, olga: User, django_assert_max_num_queries: Any
+) -> None:
+    make_virtual(olga, "mirror")
+    build_all()
+    download_counts.write()
+    Package.objects.update(download_count=0)
+    path = "noarch/numpy-1.0-0.conda"
+    Client().get(f"/mirror/{path}")
+    Client().get(f"/all/{path}")
+    with django_assert_max_num_queries(3):  # two of the access, and the file
+        Client().get(f"/mirror/{path}")
+    Client().head(f"/mirror/{path}")
+    Client().get(f"/mirror/{path}", headers={"Range": "bytes=5-"})
+    Client().get("/mirror/noarch/numpy-2.0-0.conda")
+    download_counts.write()
+    assert dict(Package.objects.values_list("name", "download_count")) == {"numpy": 3, "zlib": 0}
+    assert "3 downloads" in shown(PAGE)
+    assert get(f"{API}/packages/numpy/statistics", olga)["download_count"] == 3
 
 
 def test_private_upstream_shows_no_name_to_strangers(filled: Channel, sam: User, olga: User) -> None:
