@@ -14,7 +14,9 @@ from unittest.mock import patch
 from zlib import crc32
 
 import pytest
+from django.contrib.contenttypes.management import create_contenttypes
 from django.db import connection
+from django.db.models.signals import post_migrate
 from django.test import override_settings
 from pytest_django import Settings
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
@@ -102,8 +104,11 @@ def quick() -> Iterator[None]:
     """Leave out slow work of production that no test here checks. Live hubs do all of it.
 
     Passwords are hashed by MD5, WhiteNoise looks for static files on demand, and files are not flushed to the disk.
+    Emptied tables get no rows of content types and permissions, which the hub doesn't use.
     """
     hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    post_migrate.disconnect(create_contenttypes)
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
     with (
         override_settings(PASSWORD_HASHERS=hashers, WHITENOISE_AUTOREFRESH=True),
         patch("os.fsync", lambda descriptor: None),
