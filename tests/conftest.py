@@ -48,14 +48,18 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--first-cases", action="store_true", help="Run one case of each test with parameters.")
+    parser.addoption(
+        "--first-cases", action="append", default=[], metavar="ROOM", help="Run one case of each test in this room."
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--first-cases"):
-        first = set({item.nodeid.partition("[")[0]: item for item in reversed(items)}.values())
-        config.hook.pytest_deselected(items=[item for item in items if item not in first])
-        items[:] = [item for item in items if item in first]
+    rooms = [config.rootpath / room for room in config.getoption("--first-cases")]
+    first = set({item.nodeid.partition("[")[0]: item for item in reversed(items)}.values())
+    others = [item for item in items if item not in first and any(map(item.path.is_relative_to, rooms))]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
