@@ -1,6 +1,7 @@
 """Watches of prefixes: `python -m bench.watch quiet [--files N] [--store seaweed]` and `… backlog [--files N]`.
 
-`quiet` prints the time and the peak memory of passes over a channel with N files that are all taken in.
+`quiet` prints the time and the peak memory of passes over a channel with N files that are all taken in. Then it puts
+three more packages, one after the other, and prints how long each takes to be visible. The index has only these three.
 
 `backlog` puts N small packages at once below the prefix of a watched channel. It prints how long it takes until all are
 visible. It also prints the times from upload to visible in another channel, before and meanwhile.
@@ -58,12 +59,29 @@ for number in range(3):
 watch = Watch.objects.get()
 answer.append([watch.error, watch.cursor, len(watch.clean), watch.refused.count()])
 """
+PUT = "from pathlib import Path\nfrom hub.storage import store\nstore().put('taken/noarch/{name}', Path('{path}'))"
 UPLOADS_BEFORE, PAUSE_S = 15, 0.5
+PUTS = 3
 
 
-def quiet(hub: LiveHub, files: int) -> None:
+def quiet(hub: LiveHub, folder: Path, files: int) -> None:
     hub.shell(WATCHED + ROWS.replace("FILES", str(files)))
-    print("passes: seconds, of processor time, MiB:", _in_own_process(hub, PASSES))
+    print("passes: seconds, of processor time, MiB:", _in_own_process(hub, PASSES), flush=True)
+    hub.start()
+    try:
+        times = [put_visible_s(hub, path) for path in make_packages(folder / "late", PUTS, "late")]
+        print("put to visible:", *(f"{each:.1f} s" for each in times))
+    finally:
+        hub.stop()
+
+
+def put_visible_s(hub: LiveHub, path: Path) -> float:
+    """Put a package below the watched prefix. Return the seconds until the index lists it."""
+    hub.shell(PUT.format(name=path.name, path=path))
+    begun = time.monotonic()
+    while path.name not in index(hub, "taken"):
+        time.sleep(0.1)
+    return time.monotonic() - begun
 
 
 def _in_own_process(hub: LiveHub, code: str) -> str:
@@ -131,7 +149,7 @@ def main() -> None:
         server = stack.enter_context(store(arguments.store, folder))
         hub = stack.enter_context(stopped_hub(folder, **(server.environment() if server else {})))
         if arguments.what == "quiet":
-            quiet(hub, arguments.files)
+            quiet(hub, folder, arguments.files)
         else:
             backlog(hub, folder, arguments.files)
 
