@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock
 
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
@@ -38,7 +39,8 @@ from publishing.uploads.policies import check_policies, check_revision
 
 logger = logging.getLogger(__name__)
 
-THREADS = 8
+# Threads that write to the store at once: in a folder, they share the disk and the interpreter.
+PUTTING, PUTTING_IN_FOLDER = 8, 4
 FILES_AT_ONCE = 100
 # Files that one transaction records, and their bytes that wait on disk for it.
 GROUP, GROUP_BYTES = 100, 256 * MIB
@@ -123,7 +125,7 @@ class Run:
             )
             quotas.check_room(job.channel, 1)
             fetcher = Fetcher(self.source, job.channel, self.actor, self.gate, Event())
-            with fetching(fetcher, THREADS) as pool:
+            with fetching(fetcher, self.source.threads) as pool:
                 for batch in listing.batches(FILES_AT_ONCE):
                     self._check_running()
                     self._import(batch, in_order(pool, fetcher, self._wanted(batch)))
@@ -161,7 +163,8 @@ class Run:
 
     def _import(self, batch: Sequence[Listed], fetched: Iterator[Fetched]) -> None:
         records_of = recording(self.channel, batch[0].subdir, _old_index(batch), self.gate, self)
-        with records_of as records, ThreadPoolExecutor(THREADS, "put") as putting:
+        threads = PUTTING if settings.HUB_STORAGE == "s3" else PUTTING_IN_FOLDER
+        with records_of as records, ThreadPoolExecutor(threads, "put") as putting:
             for group in _groups(fetched):
                 with ExitStack() as files:
                     for each in group:

@@ -40,6 +40,7 @@ PACKAGE_TIMEOUT_S, SLOWEST_BYTES_PER_S = 60.0, 64 * KIB
 PIECE_BYTES = 256 * KIB
 # More names than this are read from the whole index.
 SHARDS_MAX = 300
+THREADS = 8
 ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -70,7 +71,9 @@ class DeniedError(PermanentError):
 
 
 class Source(Protocol):
-    """The packages of a source."""
+    """The packages of a source. `threads`: how many read it at once."""
+
+    threads: int
 
     def entries(self, subdir: str, filters: Filters) -> Iterator[Entry]:
         """Yield the records of a subdir; none if the source lacks it. Raise SourceError."""
@@ -87,6 +90,7 @@ class ChannelSource:
     key_kind: str = SourceKey.NONE
     key: str = field(default="", repr=False)
     limits: Limits = field(default_factory=Limits)
+    threads: int = THREADS
     _bases: dict[str, str] = field(default_factory=dict)
 
     def entries(self, subdir: str, filters: Filters) -> Iterator[Entry]:
@@ -185,6 +189,7 @@ class StoreSource:
 
     store: Store
     prefix: str = ""
+    threads: int = THREADS
 
     def entries(self, subdir: str, filters: Filters) -> Iterator[Entry]:
         """Yield the packages of the listing first, then the facts of the index about them."""

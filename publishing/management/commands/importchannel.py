@@ -173,7 +173,8 @@ def _source(options: dict[str, Any]) -> tuple[Source, str]:
     folder = Path(text).resolve()
     if not folder.is_dir():
         raise CommandError(f"There is no folder {folder}.")
-    return StoreSource(FolderStore(folder)), f"the folder {folder.name}"
+    # Files of a folder come at once: more threads would only wait for the interpreter.
+    return StoreSource(FolderStore(folder), threads=1), f"the folder {folder.name}"
 
 
 def _build(channel: Channel) -> None:
