@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from channels_app.access.permissions import ANONYMOUS, Permission, channel_for
 from channels_app.authentication import actors
 from channels_app.identifiers import MAIN_LABEL
-from channels_app.models import Artifact, Channel, Package
+from channels_app.models import Artifact, Channel, ChannelKind, Package
 from channels_app.packages.queries import LISTED, installable, labeled
 from channels_app.search.queries import find_packages
 from hub.errors import not_found
@@ -59,7 +59,9 @@ def authentications(request: HttpRequest) -> JsonResponse:
 @json_view("GET", "HEAD")
 def channel_packages(request: HttpRequest, channel: str) -> JsonResponse:
     found = channel_for(actors.key_actor(request), channel, Permission.READ)
-    return _listed(installable(found).select_related("channel").order_by("name"))
+    # An upstream may have tens of thousands, of which this protocol has no files.
+    own = installable(found).filter(channel__kind=ChannelKind.PACKAGES)
+    return _listed(own.select_related("channel").order_by("name"))
 
 
 @json_view("GET", "HEAD")

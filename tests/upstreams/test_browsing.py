@@ -178,6 +178,10 @@ def test_page_in_a_virtual_channel_is_that_of_the_upstream(filled: Channel, olga
     assert Client().get("/channels/all/packages/numpy")["Location"] == PAGE
 
 
+def test_list_for_anaconda_client_has_no_names_of_upstreams(filled: Channel, olga: User) -> None:
+    assert signed_in(olga).get("/anaconda/packages/mirror").json() == []
+
+
 def test_rebuilt_index_of_the_whole_channel_has_no_names(filled: Channel) -> None:
     builds.build_channel(filled)
     whole = filled.indexes.get(subdir=builds.WHOLE_CHANNEL)
