@@ -85,7 +85,7 @@ def put_visible_s(hub: LiveHub, path: Path) -> float:
 
 
 def _in_own_process(hub: LiveHub, code: str) -> str:
-    """Run the code by `manage.py shell`, so that its peak memory is its own. Return what it leaves in `answer`."""
+    """Run the code by `manage.py shell`, so that its peak memory is its own. Return its variable `answer`."""
     command = [*MANAGE, "shell", "--verbosity", "0", "--command", f"{code}\nprint(answer)"]
     return subprocess.run(command, env=hub.environment, capture_output=True, text=True, check=True).stdout.strip()
 

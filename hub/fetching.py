@@ -71,7 +71,7 @@ def get(url: str, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, max_bytes: int, timeout_s: float = TIMEOUT_S) -> Answer:
-    """Send a POST with `body` and return the response, whatever its status, with at most `max_bytes` of its body.
+    """Send a POST with `body` and return the response of any status, with at most `max_bytes` of its body.
 
     Raise FetchError if there is none within `timeout_s`. The DNS lookup is not included in the time.
     """

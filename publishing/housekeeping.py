@@ -36,7 +36,7 @@ ABANDONED_S = 6 * 3600
 
 
 def remove_leftovers() -> None:
-    """Delete everything that is due. A file that the store refuses to delete delays nothing else."""
+    """Delete everything that is due. A file that the store refuses to delete delays no other."""
     attempt_each(
         (
             removal.purge_deleted,

@@ -40,7 +40,7 @@ Record = Mapping[str, Any]
 
 
 class BadSpecError(ValueError):
-    """The text is no spec or licence of a filter. The message quotes it and says what is expected."""
+    """The text is no spec or licence of a filter. The message quotes it and states the expected form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Specs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filters:
-    """Specs and globs of licences. An empty `include` or `licenses` restricts nothing."""
+    """Specs and globs of licences. An empty `include` or `licenses` restricts no record."""
 
     include: Specs
     exclude: Specs

@@ -185,7 +185,7 @@ def begin_again(job: Import) -> None:
 
 
 def preview(*, actor: Actor, channel: Channel, wanted: Wanted) -> Preview:
-    """Read the index of the source and return what the filters keep. Raise HubError 422 if the source fails."""
+    """Return the records of the source that the filters keep. Raise HubError 422 if the source fails."""
     check_may_import(actor, channel)
     checked = _checked(wanted)
     try:

@@ -87,7 +87,7 @@ class CheckedPackage:
 
 
 class Recorder(Protocol):
-    """The user or key that imports, and what else is written with a batch of its files."""
+    """The user or key that imports, and the other data that are written with a batch of its files."""
 
     @property
     def actor(self) -> Actor: ...

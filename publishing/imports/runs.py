@@ -1,4 +1,4 @@
-"""Runs of imports. The row says what is to do; a run that was killed is continued by another process.
+"""Runs of imports. The row states the work; a run that was killed is continued by another process.
 
 A run lists the source again and leaves out files that the channel has, or that it refused before.
 """

@@ -1,4 +1,4 @@
-"""Virtual channels: their members, the rules of names, and what their indexes take from members."""
+"""Virtual channels: their members, the rules of names, and the pieces that their indexes take from members."""
 
 from django.db import models
 

@@ -1,1 +1,1 @@
-"""Notices of a channel (CEP 6), which clients show to everybody who installs from it."""
+"""Notices of a channel (CEP 6). Clients show them to all that install from it."""

@@ -266,7 +266,7 @@ def _record(file: Wanted, size_bytes: int) -> None:
 
 
 def _download(transport: Transport, url: str, path: Path, wanted: Wanted, fetch: Fetch) -> None:
-    """Write the file to `path`. Raise UpstreamError unless it is exactly what the record states."""
+    """Write the file to `path`. Raise UpstreamError unless it has the size and hash of the record."""
     sha256 = hashlib.sha256()
     with transport.get(url, timeout_s=FETCH_TIMEOUT_S) as answer, path.open("wb") as file:
         if wanted.size_bytes and answer.size_bytes not in (None, wanted.size_bytes):

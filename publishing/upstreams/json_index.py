@@ -121,7 +121,7 @@ def section_entries(stream: JsonStream, section: str) -> Iterator[tuple[str, Any
 
 
 def placed(record: Any, revision: int) -> Any:
-    """Return the record with its repodata revision, which its section decides and not what it states."""
+    """Return the record with the repodata revision of its section, not the one that it states."""
     if not isinstance(record, dict) or (revision == 1 and REVISION_KEY not in record):
         return record
     kept = {key: value for key, value in record.items() if key != REVISION_KEY}

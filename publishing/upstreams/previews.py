@@ -90,7 +90,7 @@ class Preview:
 
 
 def preview(channel: Channel, wanted: FilterTexts) -> Preview:
-    """Return what the filters would leave of the stored records. The memory is bounded, whatever the channel has.
+    """Return the stored records that the filters would leave. The memory is bounded for channels of any size.
 
     Raise HubError 400 for bad filters, 503 while another preview runs in this process.
     """

@@ -1,4 +1,4 @@
-"""Reads of upstream channels: their state, what is cached, and which records are hidden."""
+"""Reads of upstream channels: their state, their cached files, and their hidden records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -109,7 +109,7 @@ def _ahead(urls: Mapping[str, str], fetch: Callable[[str], bytes]) -> Iterator[t
 
 
 def _shard(transport: Transport, url: str) -> bytes:
-    """Return the bytes of a shard, whose name is their SHA-256."""
+    """Return the bytes of a shard, named by their SHA-256."""
     try:
         with transport.get(url, timeout_s=SHARD_TIMEOUT_S) as answer:
             content = answer.read(SHARD_MAX_BYTES)

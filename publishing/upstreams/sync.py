@@ -153,7 +153,7 @@ def _poll_subdir(upstream: Upstream, transport: Transport, subdir: str) -> None:
 
 
 def _take_over(upstream: Upstream, state: UpstreamSubdir, found: Index) -> None:
-    """Store what changed, and build the index."""
+    """Store the changes, and build the index."""
     channel, subdir = upstream.channel, state.subdir
     stored = SubdirIndex.objects.filter(channel=channel, subdir=subdir).first() or marks.mark_stale(channel, subdir, [])
     with wait_for_lock(builds.lock_name(stored.pk), timeout_s=INDEX_LOCK_S) as held:

@@ -110,7 +110,7 @@ def of(channel: Channel) -> Upstream:
 
 
 def _save(upstream: Upstream, changed: Sequence[str]) -> None:
-    """Save the row, and let the next job do what the changes need."""
+    """Save the row, and let the next job apply the changes."""
     if {"url", "credential", "subdirs"} & set(changed):
         upstream.polled_at = None
     if "url" in changed:

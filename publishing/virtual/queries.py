@@ -12,6 +12,6 @@ def members(channel: Channel) -> QuerySet[VirtualMember]:
 
 
 def names(channel: Channel, *, text: str = "") -> QuerySet[VirtualName]:
-    """Return the names that contain `text`, each with its member. Deleted members bring nothing."""
+    """Return the names that contain `text`, each with its member. Deleted members bring no names."""
     found = channel.virtual_names.filter(member__member__deleted_at=None).select_related("member__member")
     return found.filter(name__contains=text.lower()).order_by("name") if text else found.order_by("name")

@@ -1,4 +1,4 @@
-"""`/api/v1/channels/{channel}/watch`: whether a channel takes in what others put below its prefix of the store."""
+"""`/api/v1/channels/{channel}/watch`: whether a channel takes in files below its prefix of the store."""
 
 from datetime import datetime
 

@@ -135,7 +135,7 @@ class Pass:
             self.clean = set(self.watch.clean)
 
     def _compare(self, part: Part) -> bool:
-        """Compare a part unless nothing has changed in it, and take in its new files. Return whether it is done."""
+        """Compare a part if it has changed, and take in its new files. Return whether it is done."""
         paths = {f"{part.subdir}/{name}" for name in part.entries} & self.remembered.keys()
         self.seen |= paths
         digest = part.digest()
@@ -242,7 +242,7 @@ class Pass:
 
 
 def _watched(watch: Watch) -> Channel:
-    """Return the channel as it is now. Raise HubError if the watch was turned off or takes in nothing now."""
+    """Return the channel as it is now. Raise HubError if the watch is off or the channel accepts no files."""
     channel = Channel.objects.filter(watch=watch, deleted_at=None).first()
     if channel is None:
         raise conflict("watch_off", "The watch was turned off.")
@@ -265,7 +265,7 @@ def _is_same(row: WatchedFile, earlier: WatchedFile | None) -> bool:
 
 
 def _place(path: str) -> tuple[str, str]:
-    """Return what paths are ordered by: the subdir, then the file name."""
+    """Return the key that orders paths: the subdir, then the file name."""
     subdir, _, file_name = path.partition("/")
     return subdir, file_name
 

@@ -107,7 +107,7 @@ def running(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
             return 200, {"ETag": tag}, content
 
         def log_message(self, *args: object) -> None:
-            """Print nothing."""
+            """Leave out the log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Filters of an upstream channel: the records that clients see, the preview, and who may set them."""
+"""Filters of an upstream channel: the records that clients see, the preview, and access."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Polls: which names are read, what the index has then, and what hides records."""
+"""Polls: the names that are read, the index afterwards, and hidden records."""
 
 import json
 from datetime import timedelta

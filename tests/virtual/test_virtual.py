@@ -1,4 +1,4 @@
-"""Changes of members and rules: on the page, by the REST API, and what is refused."""
+"""Changes of members and rules, on the page and by the REST API, and refusals."""
 
 from typing import Any
 

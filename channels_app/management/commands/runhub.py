@@ -92,7 +92,7 @@ class Command(commands.Command):
 
 
 def prepare(output: IO[str]) -> None:
-    """Run `preparehub` and write to `output` what it prints."""
+    """Run `preparehub` with its output written to `output`."""
     with output, redirect_stdout(output):
         execute_from_command_line([sys.argv[0], "preparehub", "--verbosity", "0"])
 
