@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from rattler import BuildString, MatchSpec, PackageRecord
+from rattler import BuildString, MatchSpec, PackageRecord, Version
 
 from publishing import name_globs
 from publishing.archive.specs import NotAlikeError, check
@@ -21,6 +21,7 @@ SPEC_MAX_CHARACTERS = 200
 # take about 10 s for 400,000 records.
 BROAD_MAX_CHARACTERS = 1000
 LICENSES_MAX, LICENSE_MAX_CHARACTERS = 200, 64
+NEWEST_VERSIONS_MAX = 10_000
 # Longer licences of records are compared with no glob.
 LICENSE_TEXT_MAX_CHARACTERS = 1000
 NAME = re.compile(r"[A-Za-z0-9_.*?-]+")
@@ -37,6 +38,21 @@ EXCLUDED, NOT_INCLUDED = "A filter excludes this package.", "No filter includes 
 EXCLUDED_LICENSE, NOT_INCLUDED_LICENSE = "A filter excludes its licence", "No filter includes its licence"
 
 Record = Mapping[str, Any]
+
+
+def older(versions: Iterable[str], newest: int, among: Iterable[str]) -> set[str]:
+    """Return those of `among` that are older than each of the `newest` newest of `versions`, in conda's order.
+
+    Spellings of an equal version, as 1.0 and 1.0.0, are one.
+    """
+    kept = sorted({Version(version) for version in set(versions)}, reverse=True)[:newest]
+    return {version for version in set(among) if Version(version) < kept[-1]} if len(kept) == newest else set()
+
+
+def check_newest_versions(count: int | None) -> None:
+    """Raise BadSpecError unless so many newest versions of a name can be kept. None: all."""
+    if count is not None and not 1 <= count <= NEWEST_VERSIONS_MAX:
+        raise BadSpecError(f"The newest versions to keep are {count}; expected 1 to {NEWEST_VERSIONS_MAX:,}.")
 
 
 class BadSpecError(ValueError):

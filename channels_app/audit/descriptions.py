@@ -236,6 +236,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "licenses": ("Only licences", lambda value: _listed(value)),
     "excluded_licenses": ("Not licences", lambda value: _listed(value)),
     "max_age_days": ("Days until records are hidden", lambda value: str(value or "none")),
+    "newest_versions": ("Newest versions", lambda value: str(value or "all")),
 }
 
 

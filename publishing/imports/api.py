@@ -15,7 +15,7 @@ from channels_app.rest.service import Request
 from publishing.imports import imports, queries
 from publishing.imports.imports import KEY_MAX_CHARACTERS, SUBDIRS_MAX, Wanted
 from publishing.models import Import, ImportState, RefusedFile, SourceKey
-from publishing.record_filters import SPEC_MAX_CHARACTERS, SPECS_MAX
+from publishing.record_filters import NEWEST_VERSIONS_MAX, SPEC_MAX_CHARACTERS, SPECS_MAX
 
 router = Router(tags=["Imports"])
 IMPORTS = "/channels/{channel}/imports"
@@ -42,6 +42,9 @@ class NewImport(SourceSecret):
     include: Specs = Field([], description="MatchSpecs; names may have `*` and `?`. Empty: all packages.")
     exclude: Specs = []
     subdirs: Subdirs = Field([], description="Empty: all that clients know.")
+    newest_versions: int | None = Field(
+        None, ge=1, le=NEWEST_VERSIONS_MAX, description="Of each name in each subdir. Null: all."
+    )
     dry_run: bool = Field(False, description="Read the index of the source alone, and count what the filters keep.")
 
     def wanted(self) -> Wanted:
@@ -74,6 +77,7 @@ class ImportItem(Schema):
     include: list[str]
     exclude: list[str]
     subdirs: list[str]
+    newest_versions: int | None
     state: ImportState
     failure: str = Field(description="Why it failed.")
     found_files: int | None = Field(description="That the filters keep; null until the index is read.")

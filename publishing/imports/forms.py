@@ -7,6 +7,7 @@ from django import forms
 from channels_app.ui.form_fields import AS_TYPED, Data, LinesField
 from publishing.imports.imports import KEY_MAX_CHARACTERS, Wanted
 from publishing.models import SourceKey
+from publishing.record_filters import NEWEST_VERSIONS_MAX
 
 SPECS = "One MatchSpec per line, such as numpy >=2 or acme-*. They match name, version, build and build number."
 
@@ -35,7 +36,14 @@ class ImportForm(KeyForm):
     include = LinesField(label="Only these packages", help_text=f"{SPECS} Empty: all.")
     exclude = LinesField(label="Not these packages", help_text=SPECS)
     subdirs = LinesField(label="Platforms", help_text="One subdir per line, such as linux-64 or noarch. Empty: all.")
-    field_order = ["source", "key_kind", "key", "include", "exclude", "subdirs"]
+    newest_versions = forms.IntegerField(
+        label="Newest versions",
+        required=False,
+        min_value=1,
+        max_value=NEWEST_VERSIONS_MAX,
+        help_text="Of each name on each platform, among the files that the other filters keep. Empty: all.",
+    )
+    field_order = ["source", "key_kind", "key", "include", "exclude", "subdirs", "newest_versions"]
 
     def __init__(self, data: Data = None) -> None:
         super().__init__(data)

@@ -5,7 +5,7 @@ The key of the source is encrypted in the row while the import runs, and deleted
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import BoundedSemaphore
 
@@ -36,7 +36,7 @@ from publishing.imports import queries
 from publishing.imports.listing import listing_of
 from publishing.imports.sources import ChannelSource, Limits, SourceError, check_url
 from publishing.models import Import, ImportState, SourceKey
-from publishing.record_filters import SPECS_MAX, BadSpecError, Filters
+from publishing.record_filters import SPECS_MAX, BadSpecError, Filters, check_newest_versions
 
 PURPOSE = b"channelhub: imports"
 TASK = "publishing.tasks.continue_imports"
@@ -49,7 +49,7 @@ PREVIEW_S, PREVIEW_BYTES, PREVIEW_TEXT_BYTES = 60.0, 64 * MIB, 512 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The source of an import, its key, and its filters."""
+    """The source of an import, its key, and its filters. `newest_versions`: of each name and subdir; None: all."""
 
     source: str
     key_kind: str = SourceKey.NONE
@@ -57,6 +57,7 @@ class Wanted:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     subdirs: Sequence[str] = ()
+    newest_versions: int | None = None
 
     def filters(self) -> Filters:
         """Return the filters. Raise HubError 422."""
@@ -65,6 +66,7 @@ class Wanted:
         if wrong := [name for name in self.subdirs if not is_subdir(name)]:
             raise unprocessable("bad_subdir", f"Found the subdir '{wrong[0][:32]}'; expected one like linux-64.")
         try:
+            check_newest_versions(self.newest_versions)
             return Filters.of(self.include, self.exclude)
         except BadSpecError as error:
             raise unprocessable("bad_spec", str(error)) from None
@@ -95,6 +97,7 @@ def operators_import(channel: Channel, wanted: Wanted) -> Import:
             _check_free(locked)
         begin_again(job)
         job.include, job.exclude, job.subdirs = list(wanted.include), list(wanted.exclude), list(wanted.subdirs)
+        job.newest_versions = wanted.newest_versions
         job.save()
     return job
 
@@ -124,6 +127,7 @@ def create(*, actor: Actor, channel: Channel, wanted: Wanted, is_by_operator: bo
         include=list(wanted.include),
         exclude=list(wanted.exclude),
         subdirs=list(wanted.subdirs),
+        newest_versions=wanted.newest_versions,
         created_by=actor.user,
         created_with=actor.key,
     )
@@ -191,7 +195,8 @@ def preview(*, actor: Actor, channel: Channel, wanted: Wanted) -> Preview:
     try:
         limits = Limits(PREVIEW_BYTES, PREVIEW_TEXT_BYTES, time.monotonic() + PREVIEW_S)
         source = ChannelSource(checked.source, checked.key_kind, checked.key, limits)
-        with slot_of(PREVIEWS, "previews"), listing_of(source, checked.filters(), checked.subdirs) as listing:
+        filters, newest = checked.filters(), checked.newest_versions
+        with slot_of(PREVIEWS, "previews"), listing_of(source, filters, checked.subdirs, newest) as listing:
             return Preview(*listing.totals(), listing.per_subdir())
     except SourceError as error:
         raise unprocessable("source_failed", str(error)) from None
@@ -241,8 +246,7 @@ def _checked(wanted: Wanted) -> Wanted:
     """Return the values in the form that is stored. Raise HubError 422."""
     wanted.filters()
     _check_key(wanted.key_kind, wanted.key)
-    subdirs = sorted(set(wanted.subdirs))
-    return Wanted(check_url(wanted.source), wanted.key_kind, wanted.key, wanted.include, wanted.exclude, subdirs)
+    return replace(wanted, source=check_url(wanted.source), subdirs=sorted(set(wanted.subdirs)))
 
 
 def _check_key(key_kind: str, key: str) -> None:

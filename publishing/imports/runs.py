@@ -118,7 +118,7 @@ class Run:
         self._check_allowed()
         job = self.job
         filters = Filters.of(job.include, job.exclude)
-        with listing_of(self.source, filters, job.subdirs) as listing:
+        with listing_of(self.source, filters, job.subdirs, job.newest_versions) as listing:
             files, size_bytes = listing.totals()
             Import.objects.filter(pk=job.pk).update(
                 found_files=files, found_bytes=size_bytes, present_files=0, worked_at=timezone.now()

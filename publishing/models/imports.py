@@ -35,6 +35,7 @@ class Import(models.Model):
     include = models.JSONField(default=list, help_text="MatchSpecs; empty: all packages.")
     exclude = models.JSONField(default=list, help_text="MatchSpecs.")
     subdirs = models.JSONField(default=list, help_text="Empty: all.")
+    newest_versions = models.PositiveIntegerField(null=True, help_text="Of each name and subdir; null: all.")
     state = models.CharField(max_length=7, choices=ImportState, default=ImportState.RUNNING)
     failure = models.CharField(max_length=500, blank=True)
     found_files = models.PositiveIntegerField(null=True, help_text="That the filters keep; null: not known yet.")

@@ -20,7 +20,13 @@ from channels_app.rest.pagination import PAGE_MAX, Pages, url_with
 from channels_app.rest.service import SESSION_ONLY, Request
 from publishing.models import Upstream, UpstreamName
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
-from publishing.record_filters import LICENSE_MAX_CHARACTERS, LICENSES_MAX, SPEC_MAX_CHARACTERS, SPECS_MAX
+from publishing.record_filters import (
+    LICENSE_MAX_CHARACTERS,
+    LICENSES_MAX,
+    NEWEST_VERSIONS_MAX,
+    SPEC_MAX_CHARACTERS,
+    SPECS_MAX,
+)
 from publishing.upstreams import acceptance, browsing, filtering, previews, queries, upstreams
 from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
 from publishing.upstreams.upstreams import (
@@ -88,6 +94,9 @@ class FilterFields(Body):
     max_age_days: int | None = Field(
         None, ge=1, le=MAX_AGE_DAYS_MAX, description="Since the hub first saw a record. Null: any."
     )
+    newest_versions: int | None = Field(
+        None, ge=1, le=NEWEST_VERSIONS_MAX, description="Of each name in each subdir. Null: all."
+    )
 
     def texts(self) -> FilterTexts:
         return FilterTexts(**self.model_dump(include=set(FilterFields.model_fields)))
@@ -121,7 +130,7 @@ class FilteredRecord(Schema):
 
 
 class FilteredSubdir(Schema):
-    """The records of a subdir, with those that a cooldown hides."""
+    """The records of a subdir, with those that a cooldown hides or that are held back."""
 
     subdir: str
     names: int = Field(description="That keep a record.")

@@ -12,6 +12,7 @@ from channels_app.ui.form_fields import AS_TYPED, Data, LinesField
 from hub.sizes import GIB
 from publishing.models import Upstream
 from publishing.models.upstreams import COOLDOWN_DAYS_MAX, POLL_MINUTES_MAX, URL_MAX_CHARACTERS
+from publishing.record_filters import NEWEST_VERSIONS_MAX
 from publishing.upstreams import upstreams
 from publishing.upstreams.filtering import MAX_AGE_DAYS_MAX, FilterTexts
 from publishing.upstreams.upstreams import (
@@ -168,6 +169,13 @@ class FilterForm(forms.Form):
         min_value=1,
         max_value=MAX_AGE_DAYS_MAX,
         help_text="Since the hub first saw them; looked at once a day. Empty: never.",
+    )
+    newest_versions = forms.IntegerField(
+        label="Newest versions to keep",
+        required=False,
+        min_value=1,
+        max_value=NEWEST_VERSIONS_MAX,
+        help_text="Of each name on each platform, among the records that pass the other filters. Empty: all.",
     )
 
     def __init__(self, saved: FilterTexts, data: Data = None) -> None:

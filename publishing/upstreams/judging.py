@@ -11,11 +11,12 @@ from typing import Any
 
 from channels_app.packages import timestamps
 from publishing import name_globs
-from publishing.record_filters import Filters
+from publishing.record_filters import Filters, older
 
 DAY_MS = 24 * 3600 * 1000
 WAITING, CHANGED, FILTERED = "waiting", "changed", "filtered"
 TOO_OLD = "It is older than a filter allows."
+OLDER_VERSION = "A filter keeps newer versions only."
 
 FirstSeen = dict[str, list[Any]]  # file name → [SHA-256, ms]
 Hidden = dict[str, list[Any]]  # file name → [reason, ms at which a cooldown ends, or a sentence]
@@ -24,7 +25,10 @@ Records = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of a channel for one subdir. `exceptions`: globs of names without a cooldown. `max_age_ms`: 0: any."""
+    """The rules of a channel for one subdir. `exceptions`: globs of names without a cooldown.
+
+    `max_age_ms` and `newest_versions`: 0: any.
+    """
 
     subdir: str
     cooldown_ms: int
@@ -32,6 +36,7 @@ class Rules:
     old_until: int
     filters: Filters
     max_age_ms: int
+    newest_versions: int
 
     def ends_ms(self, first_ms: int) -> int | None:
         """Return when a record that was first seen at `first_ms` gets too old, or None."""
@@ -71,7 +76,24 @@ def hidden(name: str, found: Records, first_seen: FirstSeen, rules: Rules, now: 
             reasons[file_name] = [FILTERED, reason]
         elif first_ms > rules.old_until and ends > now and cooldown_ms:
             reasons[file_name] = [WAITING, ends]
-    return reasons
+    return reasons | _older_versions(found, reasons, rules)
+
+
+def _older_versions(found: Records, reasons: Hidden, rules: Rules) -> Hidden:
+    """Return the records of versions beyond the newest ones. Only records that nothing else hides count as newest.
+
+    So a cooldown never empties a name, and a record that waits pushes older versions out when it is listed.
+    """
+    if not rules.newest_versions:
+        return {}
+    judged = {
+        file_name: record["version"]
+        for file_name, record in found.items()
+        if reasons.get(file_name, [WAITING])[0] == WAITING
+    }
+    listed = (version for file_name, version in judged.items() if file_name not in reasons)
+    gone = older(listed, rules.newest_versions, judged.values())
+    return {file_name: [FILTERED, OLDER_VERSION] for file_name, version in judged.items() if version in gone}
 
 
 def due_ms(found: Records, first_seen: FirstSeen, reasons: Hidden, rules: Rules) -> int | None:

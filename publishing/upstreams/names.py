@@ -51,6 +51,7 @@ def rules_of(upstream: Upstream, state: UpstreamSubdir | None, subdir: str) -> R
         _ms(state.first_sync_at) if state else 0,
         filters.compiled(),
         (filters.max_age_days or 0) * judging.DAY_MS,
+        filters.newest_versions or 0,
     )
 
 

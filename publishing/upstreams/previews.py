@@ -47,7 +47,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Preview:
-    """The records that filters would leave, with those that a cooldown hides."""
+    """The records that filters would leave, with those that a cooldown hides or that are held back."""
 
     subdirs: dict[str, Counts] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
@@ -65,9 +65,12 @@ class Preview:
         """Count the records of a name."""
         counts = self.subdirs.setdefault(rules.subdir, Counts())
         going, staying, passing = list[Example](), 0, 0
-        for file_name, record in upstream_records.unpack(row.records).records.items():
+        found = upstream_records.unpack(row.records).records
+        hidden = judging.hidden(row.name, found, row.first_seen, rules, now)
+        for file_name in found:
             passes = row.hidden.get(file_name, [""])[0] != judging.FILTERED
-            reason = rules.filtered(row.name, record, row.first_seen[file_name][1], now)
+            kind, text = hidden.get(file_name, ["", ""])
+            reason = text if kind == judging.FILTERED else ""
             passing += passes
             staying += not reason
             counts.hidden += bool(reason)
@@ -95,13 +98,14 @@ def preview(channel: Channel, wanted: FilterTexts) -> Preview:
     Raise HubError 400 for bad filters, 503 while another preview runs in this process.
     """
     upstream = upstreams.of(channel)
+    states = {state.subdir: state for state in upstream.subdir_states.all()}
     upstream.filters = upstreams.checked_filters(wanted)
     found, now = Preview(), int(timezone.now().timestamp() * 1000)
     with slot_of(PREVIEWS, "previews"):
         for index in (
             SubdirIndex.objects.filter(channel=channel).exclude(subdir=builds.WHOLE_CHANNEL).order_by("subdir")
         ):
-            rules = names.rules_of(upstream, None, index.subdir)
+            rules = names.rules_of(upstream, states.get(index.subdir), index.subdir)
             for row in _rows(index):
                 found.add(row, rules, now)
     return found

@@ -84,11 +84,11 @@ def test_import_from_each_form_of_index_finds_the_same_files(
         ({"include": ["lib[version='>=1,<1.1']"]}, LIBS[:1]),
         ({"exclude": ["*[subdir=noarch]"]}, ALL[:1]),
         ({"include": ["none"]}, []),
+        ({"newest_versions": 2}, [ALL[0], *LIBS[1:], ALL[4]]),
+        ({"newest_versions": 1, "exclude": ["lib 2.*", "app"]}, [LIBS[1], ALL[4]]),
     ],
 )
-def test_filters_keep_the_files_that_match(
-    imported: Importing, filters: dict[str, list[str]], expected: list[str]
-) -> None:
+def test_filters_keep_the_files_that_match(imported: Importing, filters: dict[str, Any], expected: list[str]) -> None:
     assert imported(**filters).found_files == len(expected)
     assert paths() == expected
 

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from channels_app.access.permissions import Actor, Permission
 from channels_app.models import AuditEvent, Channel, User
-from publishing.models import CachedFile, Upstream, UpstreamName
+from publishing.models import CachedFile, Upstream, UpstreamName, UpstreamSubdir
 from publishing.upstreams import judging, previews, queries, sync, upstreams
 from publishing.upstreams.filtering import FilterTexts
 from tests.builders import make_user
@@ -25,7 +25,14 @@ pytestmark = pytest.mark.django_db
 PATH = "channels/mirror/upstream/filters"
 PAGE = "/channels/mirror/settings/upstream/filters"
 PACKAGE = "/mirror/noarch/numpy-1.0-0.conda"
-NOTHING: dict[str, Any] = {"include": [], "exclude": [], "licenses": [], "excluded_licenses": [], "max_age_days": None}
+NOTHING: dict[str, Any] = {
+    "include": [],
+    "exclude": [],
+    "licenses": [],
+    "excluded_licenses": [],
+    "max_age_days": None,
+    "newest_versions": None,
+}
 
 
 def save(channel: Channel, olga: User, **texts: Any) -> None:
@@ -107,6 +114,71 @@ def test_changed_record_stays_held_back_and_waiting_record_stays_hidden_behind_f
     assert [reason for row in rows.all() for reason, _ in row.hidden.values()] == [judging.CHANGED, judging.WAITING]
 
 
+def test_newest_versions_are_kept_of_each_name_and_platform_in_the_order_of_conda(
+    mirror: Channel, forge: FakeUpstream, olga: User
+) -> None:
+    numpy = [record("numpy", version) for version in ("1.9", "1.10", "1.10.0", "2.0", "2.0rc1")]
+    zlib = [record("zlib", "1.0"), record("zlib", "2.0", license="GPL-3.0")]
+    forge.publish(*numpy, record("numpy", "1.10", build="1"), *zlib)
+    forge.publish(record("numpy", "1.0", subdir="linux-64"), subdir="linux-64")
+    Upstream.objects.update(subdirs=["noarch", "linux-64"])
+    poll(mirror)
+    before = listed(mirror)
+    forge.requests.clear()
+    save(mirror, olga, newest_versions=3, excluded_licenses=["GPL*"])
+    kept = ["1.10-0", "1.10-1", "1.10.0-0", "2.0-0", "2.0rc1-0"]
+    assert sorted(listed(mirror)) == [*(f"numpy-{each}.conda" for each in kept), "zlib-1.0-0.conda"]
+    assert list(UpstreamName.objects.get(index__subdir="linux-64").hidden) == []
+    assert not forge.requests
+    save(mirror, olga)
+    assert listed(mirror) == before
+
+
+def test_new_version_pushes_the_oldest_kept_one_out_and_its_removal_brings_it_back(
+    mirror: Channel, forge: FakeUpstream, olga: User
+) -> None:
+    save(mirror, olga, newest_versions=2)
+    old = [forge.add_package("numpy", BYTES), record("numpy", "1.1")]
+    forge.publish(*old)
+    poll(mirror)
+    before = listed(mirror)
+    assert body(Client().get(PACKAGE)) == BYTES
+    forge.publish(*old, record("numpy", "1.2"))
+    poll(mirror)
+    assert sorted(listed(mirror)) == ["numpy-1.1-0.conda", "numpy-1.2-0.conda"]
+    assert Client().get(PACKAGE).headers["X-Error-Code"] == "held_back"
+    forge.publish(*old)
+    poll(mirror)
+    assert listed(mirror) == before
+    assert body(Client().get(PACKAGE)) == BYTES
+
+
+def test_version_in_cooldown_or_held_back_pushes_no_older_one_out_until_it_is_listed(
+    mirror: Channel, forge: FakeUpstream, olga: User
+) -> None:
+    forge.publish(record("numpy"), record("zlib"), record("zlib", "2.0"))
+    poll(mirror)
+    Upstream.objects.update(cooldown_days=7)
+    forge.publish(record("numpy"), record("numpy", "2.0"), record("zlib"), record("zlib", "2.0", content=b"others"))
+    poll(mirror)
+    preview = previews.preview(mirror, FilterTexts(newest_versions=1)).total
+    assert (preview.records, preview.going) == (4, 0)
+    save(mirror, olga, newest_versions=1)
+    assert sorted(listed(mirror)) == ["numpy-1.0-0.conda", "zlib-1.0-0.conda"]
+    # Time passes: the job that the due time enqueues lists the new version.
+    row = UpstreamName.objects.get(name="numpy")
+    row.first_seen["numpy-2.0-0.conda"][1] -= 8 * judging.DAY_MS
+    row.due_at = timezone.now()
+    row.save()
+    # A cooldown counts since the first poll, which was earlier then, too.
+    UpstreamSubdir.objects.update(first_sync_at=timezone.now() - timedelta(days=9))
+    sync.judge_due(Upstream.objects.get())
+    assert sorted(listed(mirror)) == ["numpy-2.0-0.conda", "zlib-1.0-0.conda"]
+    assert UpstreamName.objects.get(name="numpy").hidden == {
+        "numpy-1.0-0.conda": [judging.FILTERED, judging.OLDER_VERSION]
+    }
+
+
 def test_killed_change_is_completed_by_the_next_job(mirror: Channel, forge: FakeUpstream, olga: User) -> None:
     forge.publish(record("numpy"), record("zlib"))
     poll(mirror)
@@ -151,7 +223,7 @@ def test_preview_counts_records_that_stay_go_and_come_back(mirror: Channel, forg
     Upstream.objects.update(subdirs=["noarch", "linux-64"])
     poll(mirror)
     save(mirror, olga, exclude=["qt"])
-    wanted = {"exclude": ["numpy >=2", "*[subdir='linux-64']"], "excluded_licenses": ["*gpl*"]}
+    wanted = {"exclude": ["*[subdir='linux-64']"], "excluded_licenses": ["*gpl*"], "newest_versions": 1}
     found = by_session(olga).put(PATH, wanted | {"dry_run": True}).json()["preview"]
     assert found["subdirs"] == [
         {"subdir": "linux-64", "names": 0, "names_going": 1, "records": 0, "hidden": 1, "going": 1, "coming": 0},
@@ -162,13 +234,13 @@ def test_preview_counts_records_that_stay_go_and_come_back(mirror: Channel, forg
     }  # fmt: skip
     assert [each["file_name"] for each in found["examples"]] == [
         "numpy-1.0-0.conda",
-        "numpy-2.0-0.conda",
+        "numpy-1.0-0.conda",
         "zlib-1.0-0.conda",
     ]
     assert Upstream.objects.get().filters == {"exclude": ["qt"]}
     # The saved filters leave what the preview says.
     save(mirror, olga, **wanted)
-    assert sorted(listed(mirror)) == ["numpy-1.0-0.conda", "qt-1.0-0.conda"]
+    assert sorted(listed(mirror)) == ["numpy-2.0-0.conda", "qt-1.0-0.conda"]
 
 
 def test_owner_sets_filters_by_rest_and_finds_the_hidden_records(
@@ -200,6 +272,7 @@ def test_owner_sets_filters_by_rest_and_finds_the_hidden_records(
         ({"exclude": ["numpy"] * 501}, (422, "invalid_value")),
         ({"exclude": ["n" * 201]}, (422, "invalid_value")),
         ({"max_age_days": 0}, (422, "invalid_value")),
+        ({"newest_versions": 0}, (422, "invalid_value")),
         ({"unknown": 1}, (422, "invalid_value")),
     ],
 )
@@ -239,11 +312,13 @@ def test_page_previews_warns_and_saves(mirror: Channel, forge: FakeUpstream, olg
     assert "numpy-1.0-0.conda" in shown
     assert Upstream.objects.get().filters == {}
     assert "expected one like" in text(client.post(PAGE, {"action": "save", "exclude": "numpy ("}))
-    assert client.post(PAGE, {"action": "save", "exclude": "numpy\n\n", "max_age_days": "9"}).status_code == 302
-    assert Upstream.objects.get().filters == {"exclude": ["numpy"], "max_age_days": 9}
+    assert client.post(PAGE, {"action": "save", "exclude": "numpy\n\n", "newest_versions": "2"}).status_code == 302
+    assert Upstream.objects.get().filters == {"exclude": ["numpy"], "newest_versions": 2}
     assert sync.sync(mirror.pk)
     assert "1 of 2 records" in text(client.get(PAGE))
-    assert "Not packages: none → numpy" in text(client.get("/channels/mirror/settings/activity"))
+    activity = text(client.get("/channels/mirror/settings/activity"))
+    assert "Not packages: none → numpy" in activity
+    assert "Newest versions: all → 2" in activity
 
 
 def test_preview_reads_a_bounded_number_of_rows_by_few_queries(
@@ -256,6 +331,6 @@ def test_preview_reads_a_bounded_number_of_rows_by_few_queries(
     monkeypatch.setattr(previews, "EXAMPLES", 3)
     forge.publish(*(record(f"name-{number}") for number in range(12)), forms=("json",))
     poll(mirror)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         found = previews.preview(mirror, FilterTexts(exclude=["name-1*"]))
     assert (found.total.records, found.total.hidden, len(found.examples)) == (9, 3, 3)

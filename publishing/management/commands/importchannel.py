@@ -46,6 +46,7 @@ class Command(commands.Command):
         parser.add_argument("--include", action="append", default=[], metavar="SPEC", help="only these packages")
         parser.add_argument("--exclude", action="append", default=[], metavar="SPEC", help="not these packages")
         parser.add_argument("--subdir", action="append", default=[], metavar="SUBDIR", help="only these subdirs")
+        parser.add_argument("--newest", type=int, metavar="N", help="only the N newest versions of each name")
         parser.add_argument(
             "--key-kind", choices=SourceKey.values, default=SourceKey.NONE, help="how SOURCE gets a key"
         )
@@ -88,7 +89,8 @@ class Command(commands.Command):
         filters = {"include": options["include"], "exclude": options["exclude"], "subdirs": options["subdir"]}
         try:
             source, title = _source(options)
-            job = imports.operators_import(channel, Wanted(title, options["key_kind"], **filters))
+            wanted = Wanted(title, options["key_kind"], newest_versions=options["newest"], **filters)
+            job = imports.operators_import(channel, wanted)
         except HubError as error:
             raise CommandError(error.detail) from None
         progress, earlier_files = Progress(), job.imported_files
