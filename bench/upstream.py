@@ -3,8 +3,8 @@
 The generator writes an upstream with linux-64 and noarch into a folder: versions by Zipf's law, shards as rattler-index
 writes them. nginx serves it (`.ci/need nginx nginx`). `manage.py syncupstream` polls it three times, with SQLite or
 DATABASE_URL: the first time, without a change, and after 200 names got a version. Then pages are read that list names
-and records, and filters that hide a tenth of the names are previewed and applied. It prints seconds and the peak of the
-memory of each process.
+and records, and filters that hide a tenth of the names are previewed and applied. So is a filter that keeps the newest
+versions of each name. It prints seconds and the peak of the memory of each process.
 
 `--rattler-index N` measures how long rattler-index needs for N small packages, and then for 200 more.
 """
@@ -86,6 +86,7 @@ FILTERS = {
     "excluded_licenses": ["*GPL*"],
     "max_age_days": 10_000,
 }
+NEWEST = {"newest_versions": 5}
 
 
 def counts(names: int, records: int) -> list[int]:
@@ -193,9 +194,10 @@ def run(folder: Path, names: int, records: int) -> None:
             write_index(folder / subdir, subdir, digests[subdir])
         poll(environment, f"poll with {CHANGED} changed names")
         manage(environment, "pages", "shell", "-c", PAGES.format(addresses=ADDRESSES))
-        manage(environment, "preview of filters", "shell", "-c", PREVIEW.format(filters=FILTERS))
-        manage(environment, "change of filters", "shell", "-c", APPLY.format(filters=FILTERS))
-        manage(environment, "end of the filters", "shell", "-c", APPLY.format(filters={}))
+        for title, filters in (("filters", FILTERS), ("newest versions", NEWEST)):
+            manage(environment, f"preview of {title}", "shell", "-c", PREVIEW.format(filters=filters))
+            manage(environment, f"change of {title}", "shell", "-c", APPLY.format(filters=filters))
+            manage(environment, f"end of {title}", "shell", "-c", APPLY.format(filters={}))
 
 
 def main() -> None:
