@@ -214,7 +214,7 @@ Promotion.objects.create(**waiting, created_by=User.objects.get(username='max'),
 imports = channels['geo-tools'].imports
 counts = {'found_files': 812, 'found_bytes': 9 << 30, 'imported_files': 310, 'imported_bytes': 3 << 30}
 running = imports.create(
-    source='https://conda.example.org/bioconda', include=['samtools >=1.20', 'bcf*'], key_kind='path',
+    source='https://conda.example.org/bioconda', include=['samtools >=1.20', 'bcf*'], newest_versions=3, key_kind='path',
     subdirs=['noarch'], worked_s=61.5, created_by=User.objects.get(username='olga'), **counts
 )
 running.refused.create(subdir='noarch', file_name='bad-1.0-0.conda', reason='The source answers 404 for it.')
@@ -250,7 +250,7 @@ error = 'The upstream answers 503 for https://conda.example.org/forge/noarch/rep
 Upstream.objects.create(
     channel=channel, url='https://conda.example.org/forge', subdirs=['noarch', 'linux-64'], cooldown_days=7,
     poll_minutes=1440, polled_at=now, succeeded_at=now - timedelta(hours=2), error=error,
-    exceptions=[['openssl', 'CVE-2026-1']], filters={'excluded_licenses': ['*GPL*']}, **failure,
+    exceptions=[['openssl', 'CVE-2026-1']], filters={'excluded_licenses': ['*GPL*'], 'newest_versions': 10}, **failure,
 )
 index = SubdirIndex.objects.create(channel=channel, subdir='noarch')
 until = (now.timestamp() + 500_000) * 1000

@@ -68,9 +68,10 @@ def test_store_of_a_hub_is_the_export_for_another(tmp_path: Path, channel: Chann
 def test_url_is_imported_with_a_key_from_a_file(tmp_path: Path, channel: Channel, source: SourceServer) -> None:
     source.credential = ("X-API-Key", "s3cr3t")
     (tmp_path / "key").write_text("s3cr3t\n")
-    options = ("--subdir", "noarch", "--include", "lib", "--key-kind", "x-api-key", "--key-file", str(tmp_path / "key"))
+    filters = ("--subdir", "noarch", "--include", "lib", "--newest", "2")
+    options = ("--key-kind", "x-api-key", "--key-file", str(tmp_path / "key"))
 
-    assert run(source.url, "--into", "demo", *options) == "demo: imported: 3, there before: 0, refused: 0.\n"
+    assert run(source.url, "--into", "demo", *filters, *options) == "demo: imported: 2, there before: 0, refused: 0.\n"
     assert Import.objects.get().encrypted_key == ""
 
 
@@ -94,6 +95,7 @@ def test_second_command_continues(tmp_path: Path, channel: Channel) -> None:
         (("/nowhere", "--into", "demo"), "There is no folder /nowhere"),
         (("https://example.org/t/key/x", "--into", "demo"), "contains a key"),
         ((".", "--into", "demo", "--include", ">="), "expected one like"),
+        ((".", "--into", "demo", "--newest", "0"), "expected 1 to 10,000"),
         ((".", "--into", "fresh"), "--owner"),
         (("fresh",), "--owner"),
         ((".", "--into", "fresh", "--owner", "nobody"), "There is no user"),
