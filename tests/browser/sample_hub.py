@@ -214,8 +214,8 @@ Promotion.objects.create(**waiting, created_by=User.objects.get(username='max'),
 imports = channels['geo-tools'].imports
 counts = {'found_files': 812, 'found_bytes': 9 << 30, 'imported_files': 310, 'imported_bytes': 3 << 30}
 running = imports.create(
-    source='https://conda.example.org/bioconda', include=['samtools >=1.20', 'bcf*'], newest_versions=3, key_kind='path',
-    subdirs=['noarch'], worked_s=61.5, created_by=User.objects.get(username='olga'), **counts
+    source='https://conda.example.org/bioconda', include=['samtools >=1.20', 'bcf*'], key_kind='path',
+    subdirs=['noarch'], newest_versions=3, worked_s=61.5, created_by=User.objects.get(username='olga'), **counts
 )
 running.refused.create(subdir='noarch', file_name='bad-1.0-0.conda', reason='The source answers 404 for it.')
 broken = 'The source answers 401 for noarch/repodata.json.zst.'
