@@ -108,7 +108,8 @@ def quick() -> Iterator[None]:
     """Leave out slow work of production that no test here checks. Live hubs do all of it.
 
     Passwords are hashed by MD5, WhiteNoise looks for static files on demand, and files are not flushed to the disk.
-    Emptied tables get no rows of content types and permissions, which the hub doesn't use.
+    Emptied tables get no rows of content types and permissions, which the hub doesn't use. PostgreSQL deletes the rows:
+    for a few, that takes a tenth of the time of TRUNCATE.
     """
     hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     post_migrate.disconnect(create_contenttypes)
@@ -116,8 +117,15 @@ def quick() -> Iterator[None]:
     with (
         override_settings(PASSWORD_HASHERS=hashers, WHITENOISE_AUTOREFRESH=True),
         patch("os.fsync", lambda descriptor: None),
+        patch("django.db.backends.postgresql.operations.DatabaseOperations.sql_flush", delete_rows),
     ):
         yield
+
+
+def delete_rows(_operations: object, _style: object, tables: list[str], **_: object) -> list[str]:
+    """Return statements that empty the tables, without triggers and checks of foreign keys."""
+    deletions = [f'DELETE FROM "{table}"' for table in tables]  # noqa: S608  the hub's own names
+    return ["SET session_replication_role = replica", *deletions, "SET session_replication_role = DEFAULT"]
 
 
 @pytest.fixture(autouse=True)

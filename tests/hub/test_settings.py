@@ -16,7 +16,9 @@ OIDC = {
 }
 
 
-def check(tmp_path: Path, *, command: str = "check --tag settings", **environment: str) -> subprocess.CompletedProcess[str]:
+def check(
+    tmp_path: Path, *, command: str = "check --tag settings", **environment: str
+) -> subprocess.CompletedProcess[str]:
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "AWS_", "DATABASE_"))}
     return subprocess.run(
         [sys.executable, "manage.py", *command.split()],
