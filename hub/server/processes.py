@@ -22,11 +22,15 @@ class Fork(ForkProcess):
 
     def __init__(self, name: str, function: Callable[[], object]) -> None:
         super().__init__(target=function, name=name)
+        self.parent_pid = os.getpid()
 
     def run(self) -> None:
         """Run the function in a session of its own, so that Ctrl-C reaches the parent alone, and then `atexit`."""
         os.setsid()
         die_with_parent()
+        if os.getppid() != self.parent_pid:
+            # It ended before: Linux tells only of later ends.
+            return
         _show_name(self.name)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:

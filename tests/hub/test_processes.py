@@ -54,3 +54,11 @@ def test_fork_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     fork = sleeping(tmp_path / "file")
     stop([fork], signal.SIGCONT, seconds=0.1)
     assert fork.wait(PATIENCE_S) == -signal.SIGKILL
+
+
+def test_fork_of_a_killed_parent_ends_before_its_function(tmp_path: Path) -> None:
+    fork = Fork("late", partial((tmp_path / "file").write_text, "done"))
+    fork.parent_pid = 0
+    fork.start()
+    assert fork.wait(PATIENCE_S) == 0
+    assert not (tmp_path / "file").exists()

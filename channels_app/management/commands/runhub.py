@@ -59,6 +59,7 @@ class Command(commands.Command):
     def run(self) -> None:
         """Run the programs until Ctrl-C or SIGTERM."""
         parts: dict[str, Fork] = {}
+        end_by_interrupt()
         try:
             self.start(parts)
             while True:
@@ -72,15 +73,17 @@ class Command(commands.Command):
 
     def start(self, parts: dict[str, Fork]) -> None:
         """Start the programs. Print the administrator's password as the last line, also when the start fails."""
-        with TemporaryFile("w+") as administrator:
+        # By lines, so that a preparation that is stopped leaves no unknown password.
+        with TemporaryFile("w+", buffering=1) as administrator:
             # A fork, so that this process never has a connection or a thread, which later forks would share.
             preparation = Fork("preparehub", partial(prepare, administrator))
             preparation.start()
+            # The programs run long and need no password.
+            os.register_at_fork(after_in_child=administrator.close)
             try:
                 programs.load()
                 if code := preparation.wait():
                     sys.exit(code)
-                end_by_interrupt()
                 start_stopped(parts)
                 wait_until_ready(parts)
                 listens = "" if urlsplit(settings.HUB_PUBLIC_URL).netloc == ADDRESS else f", listening on {ADDRESS}"
