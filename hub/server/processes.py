@@ -23,6 +23,7 @@ class Fork(ForkProcess):
     def __init__(self, name: str, function: Callable[[], object]) -> None:
         super().__init__(target=function, name=name)
         self.parent_pid = os.getpid()
+        self.made_at_s = time.monotonic()
 
     def run(self) -> None:
         """Run the function in a session of its own, so that Ctrl-C reaches the parent alone, and then `atexit`."""

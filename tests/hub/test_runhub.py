@@ -89,6 +89,20 @@ def test_programs_inherit_no_file_with_the_password(tmp_path: Path, monkeypatch:
     assert found.read_text() == "0"
 
 
+def test_program_that_ends_at_once_is_started_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runhub, "PARTS", {"web": ["gunicorn"]})
+    monkeypatch.setattr(programs_of_hub, "run", lambda _: None)
+    parts: dict[str, Fork] = {}
+    assert runhub.start_stopped(parts) == []
+    first = parts["web"]
+    first.wait(PATIENCE_S)
+    assert runhub.start_stopped(parts) == []
+    assert parts["web"] is first
+    monkeypatch.setattr(runhub, "RESTART_S", 0)
+    assert runhub.start_stopped(parts) == ["web"]
+    assert parts["web"].wait(PATIENCE_S) == 0
+
+
 def note_inherited(found: Path) -> None:
     """Write how many of this process's files have the password."""
     contents = []

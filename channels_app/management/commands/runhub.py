@@ -35,6 +35,8 @@ READY_S = 120
 # Longer than the web server's own deadline for open requests.
 STOP_S = settings.HUB_SHUTDOWN_S + 5
 LOOK_S = 0.2
+# Between two starts of a program: one that fails at each start would fill the log, and leave others no processor.
+RESTART_S = 2
 ADVICE = {
     errno.EADDRINUSE: "Is a hub running already? Stop it, or choose another port with HUB_PORT.",
     errno.EACCES: "Choose a port above 1023 with HUB_PORT.",
@@ -128,8 +130,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def start_stopped(parts: dict[str, Fork]) -> list[str]:
-    """Start every program that is not running; return the names of those that had stopped."""
-    stopped = [name for name, part in parts.items() if part.poll() is not None]
+    """Start every program that is not running; return the names of those that had stopped.
+
+    A program that was started within RESTART_S waits for its turn.
+    """
+    latest_s = time.monotonic() - RESTART_S
+    stopped = [name for name, part in parts.items() if part.poll() is not None and part.made_at_s < latest_s]
     for name, command in PARTS.items():
         if name not in parts or name in stopped:
             parts[name] = Fork(f"{command[0]} {name}", partial(programs.run, command))
