@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from django.db import transaction
 
 from channels_app.access.actions import Action
+from channels_app.access.permissions import private_members
 from channels_app.audit import log
 from channels_app.models import Artifact, Channel, ChannelKind
 from channels_app.packages import packages
@@ -35,9 +36,17 @@ def repair(
         repaired += [difference for difference in found if difference not in still]
     if repaired:
         builds.build_channel(channel)
-        detail = {"mended": len(repaired), "keys": [difference.key for difference in repaired[:SHOWN_MAX]]}
+        detail = {"mended": len(repaired), "keys": [each.key for each in in_activity(channel, repaired)]}
         log.record(Action.CHANNEL_REPAIR, channel=channel, target=channel.name, detail=detail)
     return left + [difference for difference in differences if difference.kind not in REPAIRS]
+
+
+def in_activity(channel: Channel, differences: Sequence[Difference]) -> Sequence[Difference]:
+    """Return the first differences; none of a virtual channel with private members.
+
+    Its maintainers read the activity, and may have no right to read these members.
+    """
+    return [] if private_members(channel).exists() else differences[:SHOWN_MAX]
 
 
 def _quarantine(channel: Channel, differences: Sequence[Difference]) -> list[Difference]:

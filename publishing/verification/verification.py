@@ -1,5 +1,6 @@
 """Verification of a channel's database, index files and store, every night and by `manage.py verify`."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,9 +27,12 @@ from publishing.verification.differences import Difference, DifferenceKind
 from publishing.verification.inventory import inventory_of
 
 KEPT_MAX = 1000
-REPORTED_MAX = 20
+LOGGED_MAX = 20
 # Without an operator, repair only differences that the database alone can correct.
 REPAIRED_BY_NIGHT = (DifferenceKind.CACHED, DifferenceKind.SIZE, DifferenceKind.MEMBER, DifferenceKind.INDEX)
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def verify_nightly(channel_id: int) -> None:
 
 @transaction.atomic
 def _notify(channel: Channel, differences: Sequence[Difference], left: Sequence[Difference]) -> None:
-    reported = [[each.kind, each.key, each.sentence] for each in differences[:REPORTED_MAX]]
+    for each in differences[:LOGGED_MAX]:
+        logger.warning("%s: %s: %s", each.kind, each.key, each.sentence)
+    reported = [[each.kind, each.key, each.sentence] for each in repairs.in_activity(channel, differences)]
     detail = {"count": len(differences), "left": len(left), "differences": reported}
     log.record(Action.CHANNEL_DIFFER, channel=channel, target=channel.name, detail=detail)

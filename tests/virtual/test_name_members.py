@@ -3,10 +3,11 @@
 import pytest
 from django.core.management import call_command
 
-from channels_app.models import Channel, User
+from channels_app.models import Channel, Role, User
 from publishing.verification import verification
 from publishing.verification.differences import DifferenceKind
-from tests.builders import make_artifact, make_channel
+from tests.builders import make_artifact, make_channel, make_member
+from tests.pages import signed_in
 from tests.sample_channel import found
 from tests.virtual.channels import build_all, file_names, make_virtual, shards
 
@@ -52,3 +53,19 @@ def test_repair_takes_names_and_subdirs_that_a_virtual_channel_lacks(olga: User,
     assert found(channel) == []
     assert shards("all") == shards("acme")
     assert file_names("all", "linux-64") == ["one-1.0-0.conda"]
+
+
+def test_activity_of_a_channel_with_private_members_names_no_package(olga: User, sam: User, acme: Channel) -> None:
+    """Sam manages the virtual channel, and can't read its member."""
+    make_artifact(acme, "acme-secret")
+    channel = make_virtual(olga, "acme")
+    build_all()
+    Channel.objects.filter(pk=acme.pk).update(is_private=True)
+    make_member(channel, sam, Role.MAINTAINER)
+    channel.virtual_names.all().delete()
+    channel.indexes.get(subdir="noarch").names.all().delete()
+    verification.verify_nightly(channel.pk)
+    answer = signed_in(sam).get("/api/v1/channels/all/activity")
+    actions = [event["action"] for event in answer.json()["items"]]
+    assert {"channel.differ", "channel.repair"} <= set(actions)
+    assert "acme-secret" not in answer.content.decode()
