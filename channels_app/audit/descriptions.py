@@ -193,7 +193,7 @@ ACTIONS: dict[str, ActionDisplay] = {
     Action.OAUTH_GRANT: ActionDisplay("terminal", "success", "authorized {target}"),
     Action.OAUTH_REVOKE: ActionDisplay("terminal", "error", "revoked the access of {target}"),
 }
-# Actions of the hub itself. Other events without an actor belong to deleted users.
+# Actions of the hub itself, for events from before the log stated `by`. Other such events belong to deleted users.
 OF_THE_HUB = {
     *(Action.ARTIFACT_SET_ASIDE, Action.ARTIFACT_DAMAGE, Action.ARTIFACT_MEND),
     *(Action.ARTIFACT_IMPORT, Action.ARTIFACT_ADOPT),
@@ -207,6 +207,7 @@ OF_THE_HUB = {
     ),
     *(Action.PUBLISHER_END, Action.PUBLISHER_FIRST_USE, Action.PUBLISHER_REFUSE, Action.USER_FACTORS_REMOVE),
     *(Action.LABEL_EXPIRE, Action.RETENTION_RUN, Action.WEBHOOK_SWITCH_OFF),
+    *(Action.IMPORT_END, Action.UPSTREAM_HOLD),
 }
 
 # Filters of an event's detail have so many texts at most.

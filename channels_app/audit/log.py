@@ -5,7 +5,7 @@ from typing import Any
 
 from channels_app.access.actions import Action
 from channels_app.access.permissions import ANONYMOUS, Actor
-from channels_app.audit import notifications, outbox
+from channels_app.audit import descriptions, notifications, outbox
 from channels_app.models import AuditEvent, Channel
 
 
@@ -27,7 +27,7 @@ def record(
         actor=by.user,
         key=by.key,
         channel=channel,
-        detail={**(detail or {}), **_credential_detail(by)},
+        detail=_by_detail(by) | (detail or {}),
     )
     if action in notifications.MAILS:
         outbox.put(notifications.TELL, event.pk, lane=notifications.EVENTS)
@@ -48,7 +48,7 @@ def record_each(
             actor=by.user,
             key=by.key,
             channel=channel,
-            detail={**detail, **_credential_detail(by)},
+            detail=_by_detail(by) | detail,
         )
         for target, detail in targets.items()
     ]
@@ -60,8 +60,13 @@ def record_each(
         outbox.put(notifications.TELL, events[0].pk, lane=notifications.EVENTS)
 
 
-def _credential_detail(by: Actor) -> dict[str, str]:
-    """Return details that still identify the actor after its short-lived token or application token is deleted."""
+def _by_detail(by: Actor) -> dict[str, str]:
+    """Return details that still identify the actor after its account, its short-lived token or its application is gone.
+
+    Callers may name another actor that has no account, such as a command.
+    """
+    if by == ANONYMOUS:
+        return {"by": descriptions.HUB}
     if by.key and by.user is None:
         return {"by": by.key.name}
     return {"application": by.token.client.name} if by.token and by.token.client else {}

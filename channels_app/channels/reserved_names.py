@@ -3,6 +3,8 @@
 Clients keep requesting the old address, so a new owner of the name would inherit their trust.
 """
 
+from typing import Any
+
 from django.db import transaction
 
 from channels_app.access.actions import Action
@@ -45,6 +47,8 @@ def free(*, name: str, actor: Actor) -> None:
     reserved = ReservedName.objects.select_for_update().filter(name=name).first()
     if reserved is None:
         raise not_found("not_reserved", f"The name '{name[:128]}' is not reserved.")
-    owners = {"owners": list(reserved.owners.values_list("username", flat=True))}
-    log.record(Action.CHANNEL_FREE_NAME, by=actor, target=name, detail=owners)
+    detail: dict[str, Any] = {"owners": list(reserved.owners.values_list("username", flat=True))}
+    if actor.user is None:
+        detail["by"] = "An administrator"
+    log.record(Action.CHANNEL_FREE_NAME, by=actor, target=name, detail=detail)
     reserved.delete()

@@ -6,7 +6,7 @@ under the name until an owner releases it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,6 @@ from channels_app.access import acts
 from channels_app.access.actions import Action
 from channels_app.access.permissions import ANONYMOUS, Actor, Permission, check_name, check_still_allowed
 from channels_app.audit import log
-from channels_app.audit.descriptions import HUB
 from channels_app.channels import channels
 from channels_app.models import DAMAGED, Artifact, Channel, KeyKind, Label, Package, Removal
 from channels_app.packages import packages
@@ -173,7 +172,7 @@ def change_selection(
 def change_for_hub(*, channel: Channel, changes: Sequence[OwnChange]) -> None:
     """Store changes by the hub itself, with one index change for each subdir. Call it in a transaction."""
     for each in changes:
-        _store_states(ANONYMOUS, channel, each.artifacts, each.change, each.reason, {"by": HUB})
+        _store_states(ANONYMOUS, channel, each.artifacts, each.change, each.reason)
     _update_packages_and_indexes(channel, [artifact for each in changes for artifact in each.artifacts])
 
 
@@ -244,20 +243,13 @@ def _check_labels(artifacts: Sequence[Artifact], change: Change) -> None:
 
 def _store(actor: Actor, channel: Channel, artifacts: Sequence[Artifact], change: Change, reason: str) -> None:
     """Store the change of locked artifacts with an event for each, and mark the indexes stale."""
-    _store_states(actor, channel, artifacts, change, reason, {})
+    _store_states(actor, channel, artifacts, change, reason)
     _update_packages_and_indexes(channel, artifacts)
 
 
-def _store_states(
-    actor: Actor,
-    channel: Channel,
-    artifacts: Sequence[Artifact],
-    change: Change,
-    reason: str,
-    detail: Mapping[str, str],
-) -> None:
-    """Store the new states with an event for each, whose details have `detail`."""
-    said = {**detail, "reason": reason[:500]} if reason else detail
+def _store_states(actor: Actor, channel: Channel, artifacts: Sequence[Artifact], change: Change, reason: str) -> None:
+    """Store the new states with an event for each."""
+    said = {"reason": reason[:500]} if reason else {}
     details = {artifact.path: {**removal_detail(artifact, change.to), **said} for artifact in artifacts}
     values = _set_removal(artifacts, change, actor, reason)
     Artifact.objects.filter(pk__in=[artifact.pk for artifact in artifacts]).update(**values)

@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from channels_app.access.actions import Action
 from channels_app.access.permissions import Actor
 from channels_app.audit import log
-from channels_app.audit.descriptions import ACTIONS
+from channels_app.audit.descriptions import ACTIONS, entry
 from channels_app.channels import channels
 from channels_app.models import AuditEvent, Channel, Invitation, Role, User
 from channels_app.people import invitations, members
@@ -146,6 +146,18 @@ def test_activity_names_the_key_the_reason_and_the_artifact_that_is_there(
     ]
     assert page.count(f'href="{BASE}/artifacts/noarch/demo-1.0-0.conda"') == 3
     assert "artifacts/noarch/gone" not in page
+
+
+def test_event_recorded_without_an_actor_is_of_the_hub(channel: Channel) -> None:
+    for action in Action:
+        log.record(action, channel=channel, target="x")
+        log.record_each(action, channel=channel, targets={"y": {}})
+    assert {entry(event).actor for event in channel.events.all()} == {"The hub"}
+
+
+def test_event_of_a_command_keeps_the_name_that_the_command_states(channel: Channel) -> None:
+    log.record(Action.CHANNEL_TRANSFER, channel=channel, target="x", detail={"by": "manage.py"})
+    assert entry(channel.events.get()).actor == "manage.py"
 
 
 def test_activity_is_narrowed_to_a_kind(owner: Client, channel: Channel, olga: User) -> None:

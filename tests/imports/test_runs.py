@@ -463,7 +463,7 @@ def test_events_tell_start_and_end(imported: Importing) -> None:
         ("import.start", job.source, "olga"),
         ("import.end", job.source, None),
     ]
-    assert events[1].detail == {"import": job.pk, "state": "done", "files": 1, "refused": 0}
+    assert events[1].detail == {"by": "The hub", "import": job.pk, "state": "done", "files": 1, "refused": 0}
     assert Artifact.objects.get().uploaded_by == job.created_by
 
 

@@ -270,7 +270,7 @@ def test_expired_label_goes_with_files_that_have_no_other(channel: Channel, acto
     kept.refresh_from_db()
     assert (gone.removal, gone.removal_reason, kept.removal) == (Removal.DELETED, "Its label 'pr-1' expired", "")
     event = AuditEvent.objects.get(action=Action.LABEL_EXPIRE)
-    assert (event.target, event.detail) == ("pr-1", {"fields": {"files": "2"}})
+    assert (event.target, event.detail) == ("pr-1", {"by": "The hub", "fields": {"files": "2"}})
     builds.build_channel(channel)
     old_indexes.remove_old_indexes()
     assert listed("demo") == {kept.file_name}

@@ -148,7 +148,7 @@ def test_owners_are_warned_once_until_there_is_room_again(channel: Channel, olga
     housekeeping.remove_leftovers()
     storage.warn()
     [event] = warned
-    assert event.detail == {"stored_bytes": 800, "limit_bytes": 1000}
+    assert event.detail == {"by": "The hub", "stored_bytes": 800, "limit_bytes": 1000}
     assert descriptions.entry(event, channel).notes == ["800 B of 1000 B"]
     assert notifications.recipients(event.pk) == [olga.pk]
     notifications.send(event.pk, olga.pk)
