@@ -9,6 +9,7 @@ from ninja import Field, Router, Schema, Status
 from ninja.pagination import paginate
 
 from channels_app.access.permissions import Permission, channel_for
+from channels_app.identifiers import LABEL_MAX_CHARACTERS
 from channels_app.rest.bodies import Body, UserName
 from channels_app.rest.pagination import Pages
 from channels_app.rest.service import Request
@@ -35,7 +36,7 @@ NO_SECRET = SourceSecret(key="")
 
 
 class NewImport(SourceSecret):
-    """The source of an import, and its filters."""
+    """The source of an import, its filters, and the label of its files."""
 
     source: str = Field(min_length=1, max_length=500, description="The URL of a channel, without a key.")
     key_kind: SourceKey = Field(SourceKey.NONE, description="How the source gets the key.")
@@ -44,6 +45,11 @@ class NewImport(SourceSecret):
     subdirs: Subdirs = Field([], description="Empty: all that clients know.")
     newest_versions: int | None = Field(
         None, ge=1, le=NEWEST_VERSIONS_MAX, description="Of each name in each subdir. Null: all."
+    )
+    label: str = Field(
+        "",
+        max_length=LABEL_MAX_CHARACTERS,
+        description="New files get it alone, files of the channel in addition. Empty: new files get `main`.",
     )
     dry_run: bool = Field(False, description="Read the index of the source alone, and count what the filters keep.")
 
@@ -78,6 +84,7 @@ class ImportItem(Schema):
     exclude: list[str]
     subdirs: list[str]
     newest_versions: int | None
+    label: str
     state: ImportState
     failure: str = Field(description="Why it failed.")
     found_files: int | None = Field(description="That the filters keep; null until the index is read.")

@@ -4,8 +4,11 @@ from typing import Any
 
 from django import forms
 
+from channels_app.identifiers import LABEL_MAX_CHARACTERS
+from channels_app.ui.form_errors import raised_as_validation_error
 from channels_app.ui.form_fields import AS_TYPED, Data, LinesField
 from publishing.imports.imports import KEY_MAX_CHARACTERS, Wanted
+from publishing.labels import names
 from publishing.models import SourceKey
 from publishing.record_filters import NEWEST_VERSIONS_MAX
 
@@ -43,11 +46,22 @@ class ImportForm(KeyForm):
         max_value=NEWEST_VERSIONS_MAX,
         help_text="Of each name on each platform, among the files that the other filters keep. Empty: all.",
     )
-    field_order = ["source", "key_kind", "key", "include", "exclude", "subdirs", "newest_versions"]
+    label = forms.CharField(
+        required=False,
+        max_length=LABEL_MAX_CHARACTERS,
+        widget=forms.TextInput(AS_TYPED),
+        help_text="New files get this label alone; files that are there already get it in addition. Empty: main.",
+    )
+    field_order = ["source", "key_kind", "key", "include", "exclude", "subdirs", "newest_versions", "label"]
 
     def __init__(self, data: Data = None) -> None:
         super().__init__(data)
         self.fields["key"].label = "The key itself"
+
+    def clean_label(self) -> str:
+        label: str = self.cleaned_data["label"]
+        with raised_as_validation_error():
+            return names.folded(label) if label else ""
 
     def wanted(self) -> Wanted:
         values: dict[str, Any] = self.cleaned_data

@@ -35,6 +35,7 @@ from publishing.attestations import acceptance
 from publishing.imports import queries
 from publishing.imports.listing import listing_of
 from publishing.imports.sources import ChannelSource, Limits, SourceError, check_url
+from publishing.labels import labels, names
 from publishing.models import Import, ImportState, SourceKey
 from publishing.record_filters import SPECS_MAX, BadSpecError, Filters, check_newest_versions
 
@@ -49,7 +50,10 @@ PREVIEW_S, PREVIEW_BYTES, PREVIEW_TEXT_BYTES = 60.0, 64 * MIB, 512 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The source of an import, its key, and its filters. `newest_versions`: of each name and subdir; None: all."""
+    """The source of an import, its key, its filters, and the label that its files get.
+
+    `newest_versions`: of each name and subdir; None: all. `label`: "": new files get `main`.
+    """
 
     source: str
     key_kind: str = SourceKey.NONE
@@ -58,12 +62,13 @@ class Wanted:
     exclude: Sequence[str] = ()
     subdirs: Sequence[str] = ()
     newest_versions: int | None = None
+    label: str = ""
 
     def filters(self) -> Filters:
         """Return the filters. Raise HubError 422."""
         if max(len(self.include), len(self.exclude)) > SPECS_MAX or len(self.subdirs) > SUBDIRS_MAX:
             raise unprocessable("bad_spec", f"Expected at most {SPECS_MAX} specs and {SUBDIRS_MAX} subdirs.")
-        if wrong := [name for name in self.subdirs if not is_subdir(name)]:
+        if wrong := [subdir for subdir in self.subdirs if not is_subdir(subdir)]:
             raise unprocessable("bad_subdir", f"Found the subdir '{wrong[0][:32]}'; expected one like linux-64.")
         try:
             check_newest_versions(self.newest_versions)
@@ -87,6 +92,7 @@ def operators_import(channel: Channel, wanted: Wanted) -> Import:
     Raise HubError 409, 413 or 422.
     """
     wanted.filters()
+    _check_label(channel, wanted)
     with transaction.atomic():
         locked = Channel.objects.select_for_update(no_key=True).get(pk=channel.pk)
         unfinished = locked.imports.filter(is_by_operator=True, source=wanted.source).exclude(state=ImportState.DONE)
@@ -97,14 +103,14 @@ def operators_import(channel: Channel, wanted: Wanted) -> Import:
             _check_free(locked)
         begin_again(job)
         job.include, job.exclude, job.subdirs = list(wanted.include), list(wanted.exclude), list(wanted.subdirs)
-        job.newest_versions = wanted.newest_versions
+        job.newest_versions, job.label = wanted.newest_versions, wanted.label
         job.save()
     return job
 
 
 def start(*, actor: Actor, channel: Channel, wanted: Wanted) -> Import:
     """Start an import, which workers run. Raise HubError 403, 409, 413 or 422."""
-    checked = _checked(wanted)
+    checked = _checked(channel, wanted)
     with transaction.atomic():
         locked = lock_channel(actor, channel, Permission.UPLOAD)
         return create(actor=actor, channel=locked, wanted=checked)
@@ -128,6 +134,7 @@ def create(*, actor: Actor, channel: Channel, wanted: Wanted, is_by_operator: bo
         exclude=list(wanted.exclude),
         subdirs=list(wanted.subdirs),
         newest_versions=wanted.newest_versions,
+        label=wanted.label,
         created_by=actor.user,
         created_with=actor.key,
     )
@@ -191,7 +198,7 @@ def begin_again(job: Import) -> None:
 def preview(*, actor: Actor, channel: Channel, wanted: Wanted) -> Preview:
     """Return the records of the source that the filters keep. Raise HubError 422 if the source fails."""
     check_may_import(actor, channel)
-    checked = _checked(wanted)
+    checked = _checked(channel, wanted)
     try:
         limits = Limits(PREVIEW_BYTES, PREVIEW_TEXT_BYTES, time.monotonic() + PREVIEW_S)
         source = ChannelSource(checked.source, checked.key_kind, checked.key, limits)
@@ -242,11 +249,18 @@ def _locked(actor: Actor, channel: Channel, import_id: int) -> Import:
     return found or queries.import_of(locked, import_id)
 
 
-def _checked(wanted: Wanted) -> Wanted:
-    """Return the values in the form that is stored. Raise HubError 422."""
+def _checked(channel: Channel, wanted: Wanted) -> Wanted:
+    """Return the values in the form that is stored. Raise HubError 409 or 422."""
     wanted.filters()
+    _check_label(channel, wanted)
     _check_key(wanted.key_kind, wanted.key)
     return replace(wanted, source=check_url(wanted.source), subdirs=sorted(set(wanted.subdirs)))
+
+
+def _check_label(channel: Channel, wanted: Wanted) -> None:
+    """Raise HubError 422 for a bad label, and 409 if the channel can have no further one."""
+    if wanted.label:
+        labels.check_room(channel, [names.checked(wanted.label)])
 
 
 def _check_key(key_kind: str, key: str) -> None:

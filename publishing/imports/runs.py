@@ -19,6 +19,7 @@ from django.utils import timezone
 from channels_app.access.actions import Action
 from channels_app.access.permissions import ANONYMOUS, Actor, Permission, check_still_allowed
 from channels_app.models import Artifact, Channel, Removal
+from channels_app.packages.queries import labeled
 from channels_app.quotas import quotas
 from hub.attempts import attempt_each
 from hub.errors import HubError
@@ -32,6 +33,7 @@ from publishing.imports.listing import Listed, listing_of
 from publishing.imports.old_indexes import OldIndex, OldRecord
 from publishing.imports.records import CheckedPackage, ImportOutcome, Records, recording
 from publishing.imports.sources import Source, SourceError
+from publishing.labels import artifact_labels, edits, labels
 from publishing.models import Import, ImportState, RefusedFile
 from publishing.record_filters import Filters
 from publishing.uploads.existing_artifacts import exists, name_deleted
@@ -129,6 +131,8 @@ class Run:
                 for batch in listing.batches(FILES_AT_ONCE):
                     self._check_running()
                     self._import(batch, in_order(pool, fetcher, self._wanted(batch)))
+                    if job.label:
+                        self._label(batch)
         imports.end(job, ImportState.DONE)
 
     def note(self, artifacts: Sequence[Artifact]) -> None:
@@ -162,7 +166,8 @@ class Run:
         return wanted
 
     def _import(self, batch: Sequence[Listed], fetched: Iterator[Fetched]) -> None:
-        records_of = recording(self.channel, batch[0].subdir, _old_index(batch), self.gate, self)
+        job = self.job
+        records_of = recording(self.channel, batch[0].subdir, _old_index(batch, job.label), self.gate, self)
         threads = PUTTING if settings.HUB_STORAGE == "s3" else PUTTING_IN_FOLDER
         with records_of as records, ThreadPoolExecutor(threads, "put") as putting:
             for group in _groups(fetched):
@@ -179,8 +184,45 @@ class Run:
         outcomes = [each.result for each in group if isinstance(each.result, ImportOutcome) and not _is_gone(each)]
         checked, refusals = self._allowed([each.result for each in group if isinstance(each.result, CheckedPackage)])
         held, taken = records.hold(checked) if checked else ([], [])
+        if held and self.job.label:
+            self._ensure_label()
         list(putting.map(_put, held))
         self._refuse([*outcomes, *refusals, *taken, *records.add(held)])
+
+    def _ensure_label(self) -> None:
+        """Create the label of the import unless the channel has it. Raise HubError 403 or 409."""
+        if self.job.is_by_operator:
+            labels.restore(channel=self.channel, names=[self.job.label])
+        else:
+            labels.ensure(actor=self.actor, channel=self.channel, names=[self.job.label])
+
+    def _label(self, batch: Sequence[Listed]) -> None:
+        """Give the label to those files of a batch that the channel had before, or got meanwhile, with these bytes.
+
+        Files of other bytes are refused, and new ones have it. Refuse those that can't get it.
+        """
+        subdir, names = batch[0].subdir, [listed.file_name for listed in batch if not listed.is_removed]
+        refused = self.job.refused.filter(subdir=subdir, file_name__in=names).values("file_name")
+        present = self.channel.artifacts.filter(subdir=subdir, file_name__in=names).exclude(file_name__in=refused)
+        without = present.exclude(removal=Removal.DELETED).exclude(labeled(self.channel, self.job.label))
+        if found := dict(without.values_list("file_name", "pk")):
+            self._refuse(self._edited(subdir, found))
+
+    def _edited(self, subdir: str, found: dict[str, int]) -> list[ImportOutcome]:
+        """Add the label to files (file name → id) together, or after a failure one by one. Return the refusals."""
+        try:
+            artifact_labels.edit_selection(
+                actor=self.actor,
+                channel=self.channel,
+                selection=self.channel.artifacts.filter(pk__in=found.values()),
+                edit=edits.change([self.job.label], []),
+                is_by_operator=self.job.is_by_operator,
+            )
+        except HubError as error:
+            if len(found) == 1:
+                return [ImportOutcome(f"{self.channel}/{subdir}/{name}", error.detail) for name in found]
+            return [outcome for name, pk in found.items() for outcome in self._edited(subdir, {name: pk})]
+        return []
 
     def _allowed(self, checked: Sequence[CheckedPackage]) -> tuple[list[CheckedPackage], list[ImportOutcome]]:
         """Split the packages by the channel's policies."""
@@ -271,6 +313,8 @@ def _groups(fetched: Iterator[Fetched]) -> Iterator[list[Fetched]]:
         yield group
 
 
-def _old_index(batch: Sequence[Listed]) -> OldIndex:
+def _old_index(batch: Sequence[Listed], label: str) -> OldIndex:
+    """Return the facts of the source, with the label that the files get."""
     records = {each.file_name: OldRecord(each.sha256, each.indexed_timestamp) for each in batch if each.sha256}
-    return OldIndex(records, {each.file_name for each in batch if each.is_removed})
+    labels_of: dict[str, tuple[str, ...]] = {each.file_name: (label,) for each in batch} if label else {}
+    return OldIndex(records, {each.file_name for each in batch if each.is_removed}, labels_of)

@@ -24,6 +24,7 @@ FIELDS = {
     "bad_key_kind": "key_kind",
     "bad_source_key": "key",
     "bad_subdir": "subdirs",
+    "labels_limit": "label",
 }
 
 

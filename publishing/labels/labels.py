@@ -65,10 +65,15 @@ def limit_reached(channel: str) -> HubError:
 @transaction.atomic
 def restore(*, channel: Channel, names: Collection[str]) -> list[str]:
     """Create those of the labels that an imported channel lacks, and return them. Raise the errors of ensure()."""
-    Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
+    locked_by_operator(channel)
     if created := create_missing(ANONYMOUS, channel, names):
         _schedule_empty(channel, created)
     return created
+
+
+def locked_by_operator(channel: Channel) -> Channel:
+    """Lock the channel's row for a command, as lock_channel() does for an actor, and return the row."""
+    return Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first() or channel
 
 
 def create_missing(actor: Actor, channel: Channel, names: Collection[str]) -> list[str]:

@@ -36,6 +36,13 @@ class Import(models.Model):
     exclude = models.JSONField(default=list, help_text="MatchSpecs.")
     subdirs = models.JSONField(default=list, help_text="Empty: all.")
     newest_versions = models.PositiveIntegerField(null=True, help_text="Of each name and subdir; null: all.")
+    label = models.CharField(
+        max_length=identifiers.LABEL_MAX_CHARACTERS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="That all files get, new ones it alone; empty: new files get main.",
+    )
     state = models.CharField(max_length=7, choices=ImportState, default=ImportState.RUNNING)
     failure = models.CharField(max_length=500, blank=True)
     found_files = models.PositiveIntegerField(null=True, help_text="That the filters keep; null: not known yet.")

@@ -1,4 +1,4 @@
-"""An import from a running hub into another one, which is killed half-way and started again."""
+"""An import from a label of a running hub into one of another hub, which is killed half-way and started again."""
 
 import json
 import time
@@ -38,12 +38,16 @@ def test_killed_import_from_a_running_hub_is_continued_and_verified(tmp_path: Pa
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     with live_hub(tmp_path / "a") as source:
-        source.manage("importchannel", str(tmp_path / "made"), "--into", "demo", "--owner", "admin", "--public")
+        source.manage(
+            "importchannel", str(tmp_path / "made"), "--into", "demo", "--label", "dev", "--owner", "admin", "--public"
+        )
         internal = source.url.removeprefix("http://")
         with live_hub(tmp_path / "b", HUB_INTERNAL_HOSTS=internal) as target:
             target.manage("createchannel", "copy", "--owner", "admin")
             key = target.manage("createapikey", "admin", "--name", "import", "--scope", "upload").strip()
-            started = call(target, key, "", {"source": f"{source.url}/demo", "subdirs": ["noarch"]})
+            reader = target.manage("createapikey", "admin", "--name", "reader", "--scope", "read").strip()
+            wanted = {"source": f"{source.url}/demo/label/dev", "subdirs": ["noarch"], "label": "rc"}
+            started = call(target, key, "", wanted)
             path = f"/{started['id']}"
             half = until(target, key, path, imported_files=100)
 
@@ -51,7 +55,12 @@ def test_killed_import_from_a_running_hub_is_continued_and_verified(tmp_path: Pa
 
             job = until(target, key, path, state="done")
             verified = json.loads(target.manage("verify", "copy", "--json"))
+            repodata = f"{target.url}/copy/label/rc/noarch/repodata.json"
+            target.manage("reindex", "copy")
+            with urlopen(Request(repodata, headers={"Authorization": f"Bearer {reader}"})) as answer:
+                listed = json.load(answer)["packages.conda"]
     assert half["imported_files"] < COUNT
     assert (job["imported_files"], job["refused_files"], job["failure"]) == (COUNT, 0, "")
     assert job["present_files"] >= half["imported_files"]
     assert verified["differences_left"] == []
+    assert len(listed) == COUNT

@@ -25,6 +25,7 @@ from publishing.imports import imports, old_indexes, runs
 from publishing.imports.imports import Wanted
 from publishing.imports.sources import ChannelSource, Source, StoreSource, check_url
 from publishing.index import builds
+from publishing.labels.names import folded
 from publishing.models import Import, ImportState, SourceKey
 from publishing.transfer import channel_import
 
@@ -47,6 +48,7 @@ class Command(commands.Command):
         parser.add_argument("--exclude", action="append", default=[], metavar="SPEC", help="not these packages")
         parser.add_argument("--subdir", action="append", default=[], metavar="SUBDIR", help="only these subdirs")
         parser.add_argument("--newest", type=int, metavar="N", help="only the N newest versions of each name")
+        parser.add_argument("--label", default="", metavar="NAME", help="give the files this label, instead of main")
         parser.add_argument(
             "--key-kind", choices=SourceKey.values, default=SourceKey.NONE, help="how SOURCE gets a key"
         )
@@ -89,7 +91,8 @@ class Command(commands.Command):
         filters = {"include": options["include"], "exclude": options["exclude"], "subdirs": options["subdir"]}
         try:
             source, title = _source(options)
-            wanted = Wanted(title, options["key_kind"], newest_versions=options["newest"], **filters)
+            label = folded(options["label"]) if options["label"] else ""
+            wanted = Wanted(title, options["key_kind"], newest_versions=options["newest"], label=label, **filters)
             job = imports.operators_import(channel, wanted)
         except HubError as error:
             raise CommandError(error.detail) from None
