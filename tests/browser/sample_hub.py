@@ -215,7 +215,8 @@ imports = channels['geo-tools'].imports
 counts = {'found_files': 812, 'found_bytes': 9 << 30, 'imported_files': 310, 'imported_bytes': 3 << 30}
 running = imports.create(
     source='https://conda.example.org/bioconda', include=['samtools >=1.20', 'bcf*'], key_kind='path',
-    subdirs=['noarch'], newest_versions=3, label='dev', worked_s=61.5, created_by=User.objects.get(username='olga'), **counts
+    subdirs=['noarch'], newest_versions=3, label='dev', worked_s=61.5,
+    created_by=User.objects.get(username='olga'), **counts
 )
 running.refused.create(subdir='noarch', file_name='bad-1.0-0.conda', reason='The source answers 404 for it.')
 broken = 'The source answers 401 for noarch/repodata.json.zst.'
