@@ -45,9 +45,10 @@ def find_packages(
 ) -> QuerySet[Package]:
     """Select the packages that match `text` and that `actor` may see, of all channels and subdirs or of one.
 
-    Each comes with its channel; one query.
+    Each comes with its channel; one query. Names of an upstream that it does not list are left out: filters may hide
+    tens of thousands.
     """
-    packages = _visible(actor, channel)
+    packages = _visible(actor, channel).exclude(latest_version="", channel__kind=ChannelKind.UPSTREAM)
     if subdir:
         of_upstream = Q(has_files_in(subdir, of_upstream=True), channel__kind=ChannelKind.UPSTREAM)
         packages = packages.filter(Q(has_files_in(subdir, of_upstream=False)) | of_upstream)

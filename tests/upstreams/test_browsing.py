@@ -136,11 +136,12 @@ def test_private_upstream_shows_no_name_to_strangers(filled: Channel, sam: User,
     assert len(get("search?q=numpy", olga)["packages"]) == 1
 
 
-def test_name_without_listed_records_leaves_the_list(filled: Channel, forge: FakeUpstream) -> None:
+def test_name_without_listed_records_leaves_list_and_search(filled: Channel, forge: FakeUpstream, olga: User) -> None:
     forge.publish(record("numpy", "2.0"), record("numpy", "3.0"))
     forge.publish(subdir="linux-64")
     poll(filled)
     assert dict(Package.objects.values_list("name", "latest_version")) == {"numpy": "", "zlib": ""}
+    assert get("search?q=numpy", olga)["packages"] == get("search?q=zlib", olga)["packages"] == []
     assert "Nothing to install" in shown(PAGE)
     assert "No files" in shown(f"{CHANNEL}/packages/zlib")
     Upstream.objects.update(filters={}, are_rules_new=True)
