@@ -1,6 +1,7 @@
 """Pages of a package, a version and an artifact."""
 
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -32,9 +33,9 @@ def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
     if found.kind == ChannelKind.VIRTUAL:
         return redirect("package", get_object_or_404(found.virtual_names, name=name).member.member.name, name)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
-    if found.kind == ChannelKind.UPSTREAM:
-        return _upstream_package(request, package)
     may = permissions(actor, found)
+    if found.kind == ChannelKind.UPSTREAM:
+        return _upstream_package(request, package, may)
     with_deleted = Permission.DELETE in may
     existing = queries.versions(package, with_deleted=with_deleted)
     # Versions had no pages of their own once.
@@ -60,9 +61,9 @@ def version(request: HttpRequest, channel: str, name: str, version: str) -> Http
     actor = actors.actor(request)
     found = page_channel(actor, channel)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
-    if found.kind == ChannelKind.UPSTREAM:
-        return _upstream_package(request, package, version)
     may = permissions(actor, found)
+    if found.kind == ChannelKind.UPSTREAM:
+        return _upstream_package(request, package, may, version)
     detail = versions.find(package, version, with_deleted=Permission.DELETE in may, build=_text(request, "build"))
     if detail is None:
         raise Http404
@@ -110,10 +111,12 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
     return render(request, "packages/artifact.html", context)
 
 
-def _upstream_package(request: HttpRequest, package: Package, version: str = "") -> HttpResponse:
+def _upstream_package(
+    request: HttpRequest, package: Package, may: Collection[Permission], version: str = ""
+) -> HttpResponse:
     """Show a package of an upstream with its records, and the files of one version."""
     spec = f"{package.name}=={version}" if version else package.name
-    context = {"version": version, "with_all": request.GET.get("versions") == "all"}
+    context = {"may": may, "version": version, "with_all": request.GET.get("versions") == "all"}
     return render(request, "upstreams/package.html", _install(package, spec, "") | context)
 
 

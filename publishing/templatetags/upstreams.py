@@ -25,7 +25,7 @@ def upstream_state(channel: Channel, may: Collection[str]) -> dict[str, object]:
     # Names of folders and buckets are for those who manage the channel.
     is_shown = "manage" in may or not is_place(upstream.url)
     source = upstream.url if is_shown else "files that the hub reads"
-    return {"upstream": upstream, "source": source, "counts": queries.counts(channel), "may": may}
+    return {"channel": channel, "upstream": upstream, "source": source, "counts": queries.counts(channel), "may": may}
 
 
 @register.inclusion_tag("upstreams/records.html", takes_context=True)
@@ -42,7 +42,7 @@ def upstream_records(context: dict[str, Any], package: Package, version: str, *,
     if version and not files:
         raise Http404
     return {
-        **{key: context[key] for key in ("channel", "package", "address", "hub_url", "spec")},
+        **{key: context[key] for key in ("channel", "package", "address", "hub_url", "spec", "may")},
         "is_installable": any(each.state == browsing.LISTED for each in files),
         "versions": versions[: VERSIONS_AT_MOST if with_all else VERSIONS_AT_FIRST],
         "version_count": len(versions),

@@ -108,7 +108,7 @@ class UpstreamForm(UpstreamFields):
         initial |= {
             "subdirs": " ".join(upstream.subdirs),
             "exceptions": [" ".join(each) for each in upstream.exceptions],
-            "max_cached_gib": round(upstream.max_cached_bytes / GIB, 3),
+            "max_cached_gib": int(gib) if (gib := round(upstream.max_cached_bytes / GIB, 3)).is_integer() else gib,
         }
         super().__init__(data, initial=initial)
         self.stored = upstream

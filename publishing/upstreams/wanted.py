@@ -70,4 +70,4 @@ def _refusal(file_name: str, reason: str, text: str | int) -> HubError:
     if reason == judging.WAITING:
         until = judging.minute_of(int(text))
         return not_found("cooling_down", f"'{file_name}' is too new for this channel, which lists it from {until} on.")
-    return not_found("held_back", f"'{file_name}' is held back: {text}")
+    return not_found("held_back", f"'{file_name}' is held back. {text} Ask an owner of the channel.")

@@ -66,6 +66,14 @@ def test_accepted_record_is_served_from_new_bytes_and_a_further_change_is_held_b
     assert AuditEvent.objects.filter(action="upstream.hold").count() == 2
 
 
+def test_pages_link_managers_to_the_held_record_and_clients_to_an_owner(changed: Channel, olga: User) -> None:
+    link = f'href="{PAGE}#hidden"'
+    for page in ("/channels/mirror", "/channels/mirror/packages/numpy", "/channels/mirror/packages/numpy/1.0"):
+        assert link in text(signed_in(olga).get(page))
+        assert link not in text(Client().get(page))
+    assert "Ask an owner of the channel." in text(Client().get(f"/mirror/noarch/{FILE}"))
+
+
 def test_accepted_bytes_are_verified_against_the_new_sha256(changed: Channel, forge: FakeUpstream, olga: User) -> None:
     assert by_session(olga).post(PATH, acceptance(NEW)).json()["records"] == []
     forge.files[f"noarch/{FILE}"] = b"OTHER bytes of it."

@@ -77,6 +77,21 @@ def test_page_of_a_name_shows_the_state_of_each_record(filled: Channel, forge: F
     assert Client().get(f"{CHANNEL}/packages/absent").status_code == 404
 
 
+def test_page_of_a_name_links_managers_to_the_filters_that_hide_a_record(filled: Channel, olga: User) -> None:
+    link = f'href="{CHANNEL}/settings/upstream/filters"'
+    assert link in shown(f"{PAGE}/2.0", signed_in(olga))
+    assert link not in shown(f"{PAGE}/3.0", signed_in(olga))
+    assert link not in shown(f"{PAGE}/2.0")
+
+
+def test_settings_name_no_storage_and_publishing_where_channels_have_no_own_packages(
+    mirror: Channel, channel: Channel, olga: User
+) -> None:
+    for name, has_own in (("demo", True), ("mirror", False)):
+        page = shown(f"/channels/{name}/settings", signed_in(olga))
+        assert [each in page for each in ('id="storage"', "Publishing still requires")] == [has_own] * 2
+
+
 def test_api_lists_names_and_the_records_of_one_in_pages(filled: Channel, olga: User) -> None:
     [numpy, zlib] = get(f"{API}/packages", olga)["items"]
     assert (numpy["name"], numpy["latest_version"], numpy["subdirs"]) == ("numpy", "1.10", ["linux-64", "noarch"])

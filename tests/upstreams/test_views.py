@@ -107,6 +107,7 @@ def test_changed_cooldown_hides_new_records_on_the_page(mirror: Channel, forge: 
     upstream = Upstream.objects.get()
     client = signed_in(olga)
     gib = round(upstream.max_cached_bytes / 2**30, 3)
+    assert 'value="50"' in text(client.get(PAGE))
     assert client.post(PAGE, fields(forge.url, subdirs="noarch", max_cached_gib=gib)).status_code == 302
     [event] = AuditEvent.objects.filter(action="upstream.change")
     assert event.detail["cooldown_days"] == {"from": 0, "to": 7}
