@@ -276,7 +276,11 @@ def _filled(text: str, detail: dict[str, Any]) -> str:
 def _listed(texts: list[str] | None) -> str:
     """Return the first texts of a list that may have hundreds."""
     found = texts or ["none"]
-    return ", ".join(found[:LISTED]) + (f" and {len(found) - LISTED} more" if len(found) > LISTED else "")
+    return ", ".join(found[:LISTED]) + _more(len(found) - LISTED)
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
 
 
 def _quota(quota_bytes: int | None) -> str:
@@ -299,6 +303,9 @@ def _notes(event: AuditEvent) -> list[str]:
     notes += [f"{name}: {value}" for group in PAIRS for name, value in sorted(detail.get(group, {}).items()) if value]
     if "size_bytes" in detail:
         notes.append(f"{human_size(detail['size_bytes'])}, SHA-256 {str(detail.get('sha256', 'unknown'))[:16]}…")
+    if "number" in detail:
+        files = detail["files"].split(", ")
+        notes.append(f"Files: {', '.join(files)}" + _more(detail["number"] - len(files)))
     if "stored_bytes" in detail:
         notes.append(f"{human_size(detail['stored_bytes'])} of {human_size(detail['limit_bytes'])}")
     if "import" in detail and "state" in detail:

@@ -10,6 +10,7 @@ import zstandard
 from django.test import Client
 from django.utils import timezone
 
+from channels_app.audit import descriptions
 from channels_app.models import AuditEvent, Channel
 from hub.storage import store
 from publishing.models import IndexedName, Upstream, UpstreamName, UpstreamSubdir
@@ -116,7 +117,10 @@ def test_record_with_another_hash_is_held_back_and_recorded_once(mirror: Channel
         forge.publish(record("numpy", content=b"others", **more), record("numpy", "2.0"))
         poll(mirror)
     assert sorted(listed(mirror)) == ["numpy-2.0-0.conda"]
-    assert [event.detail["number"] for event in AuditEvent.objects.filter(action="upstream.hold")] == [1]
+    [event] = AuditEvent.objects.filter(action="upstream.hold")
+    assert descriptions.entry(event, mirror).notes == ["Files: numpy-1.0-0.conda"]
+    event.detail["number"] = 3
+    assert descriptions.entry(event, mirror).notes == ["Files: numpy-1.0-0.conda and 2 more"]
     answer = Client().get("/mirror/noarch/numpy-1.0-0.conda")
     assert (answer.status_code, answer["X-Error-Code"]) == (404, "held_back")
 
