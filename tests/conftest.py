@@ -15,6 +15,7 @@ from zlib import crc32
 
 import pytest
 from django.contrib.contenttypes.management import create_contenttypes
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import override_settings
@@ -114,12 +115,18 @@ def quick() -> Iterator[None]:
     hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     post_migrate.disconnect(create_contenttypes)
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    post_migrate.connect(forget_content_types)
     with (
         override_settings(PASSWORD_HASHERS=hashers, WHITENOISE_AUTOREFRESH=True),
         patch("os.fsync", lambda descriptor: None),
         patch("django.db.backends.postgresql.operations.DatabaseOperations.sql_flush", delete_rows),
     ):
         yield
+
+
+def forget_content_types(**_: object) -> None:
+    """Clear the cache of content types, as their rows are deleted with the others. The administration needs them."""
+    ContentType.objects.clear_cache()
 
 
 def delete_rows(_operations: object, _style: object, tables: list[str], **_: object) -> list[str]:
