@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from channels_app.access.permissions import Actor, Permission, page_channel, permissions, visible_channels
 from channels_app.authentication import actors
-from channels_app.models import Artifact, ChannelKind, Package, Removal
+from channels_app.models import Artifact, Channel, ChannelKind, Package, Removal
 from channels_app.packages import metadata, packages, provenance, purls, queries, versions
 from channels_app.packages.versions import VersionDetail
 from channels_app.ui import markdown
@@ -31,7 +31,7 @@ def package(request: HttpRequest, channel: str, name: str) -> HttpResponse:
     actor = actors.actor(request)
     found = page_channel(actor, channel)
     if found.kind == ChannelKind.VIRTUAL:
-        return redirect("package", get_object_or_404(found.virtual_names, name=name).member.member.name, name)
+        return redirect("package", _member(found, name), name)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
     may = permissions(actor, found)
     if found.kind == ChannelKind.UPSTREAM:
@@ -60,6 +60,8 @@ def version(request: HttpRequest, channel: str, name: str, version: str) -> Http
     """Show a version: how to install it, one of its builds, and its files."""
     actor = actors.actor(request)
     found = page_channel(actor, channel)
+    if found.kind == ChannelKind.VIRTUAL:
+        return redirect("version", _member(found, name), name, version)
     package = get_object_or_404(Package.objects.select_related("channel"), channel=found, name=name)
     may = permissions(actor, found)
     if found.kind == ChannelKind.UPSTREAM:
@@ -109,6 +111,11 @@ def artifact(request: HttpRequest, channel: str, subdir: str, file_name: str) ->
         **_build(artifact),
     }
     return render(request, "packages/artifact.html", context)
+
+
+def _member(virtual: Channel, name: str) -> str:
+    """Return the channel that brings a package to a virtual channel, or raise Http404."""
+    return get_object_or_404(virtual.virtual_names, name=name).member.member.name
 
 
 def _upstream_package(

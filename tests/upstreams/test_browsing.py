@@ -84,6 +84,11 @@ def test_page_of_a_name_links_managers_to_the_filters_that_hide_a_record(filled:
     assert link not in shown(f"{PAGE}/2.0")
 
 
+def test_page_of_a_channel_explains_keys_only_where_something_needs_one(mirror: Channel, channel: Channel) -> None:
+    Channel.objects.update(is_private=False)
+    assert ["How to get one" in shown(f"/channels/{name}") for name in ("demo", "mirror")] == [True, False]
+
+
 def test_settings_name_no_storage_and_publishing_where_channels_have_no_own_packages(
     mirror: Channel, channel: Channel, olga: User
 ) -> None:

@@ -185,9 +185,11 @@ def test_page_of_the_channel_names_the_member_of_each_package(olga: User, merged
     shown = text(client.get("/channels/all?q=num"))
     assert "numpy" in shown
     assert "zlib" not in shown
-    answer = client.get("/channels/all/packages/zlib")
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/channels/forge/packages/zlib")
-    assert client.get("/channels/all/packages/nil").status_code == 404
+    for page in ("zlib", "zlib/1.0"):
+        answer = client.get(f"/channels/all/packages/{page}")
+        assert (answer.status_code, answer.headers["Location"]) == (302, f"/channels/forge/packages/{page}")
+    for page in ("nil", "nil/1.0"):
+        assert client.get(f"/channels/all/packages/{page}").status_code == 404
 
 
 def test_new_channel_of_other_channels_opens_its_members(olga: User) -> None:
