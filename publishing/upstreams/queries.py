@@ -89,11 +89,11 @@ def lag_s(now: datetime) -> dict[str, float]:
 
 
 def hidden_records(row: UpstreamName) -> list[HiddenRecord]:
-    """Return the hidden records of a name, also those that can't be used. Those that filters hide are the last."""
+    """Return the hidden records of a name, also those that can't be used: those that owners may accept first."""
     stored = upstream_records.unpack(row.records)
     found = [_hidden(row, stored.records, file_name, *reason) for file_name, reason in sorted(row.hidden.items())]
     found += [HiddenRecord(row.index.subdir, each, "unusable", None, text) for each, text in stored.left_out.items()]
-    return sorted(found, key=lambda record: record.reason == judging.FILTERED)
+    return sorted(found, key=lambda record: (record.reason != judging.CHANGED, record.reason == judging.FILTERED))
 
 
 def _hidden(

@@ -63,7 +63,8 @@ def one(request: HttpRequest, channel: str) -> HttpResponse:
             upstreams.change(actor=actor, channel=shown, **form.values())
             messages.success(request, SAVED)
             return redirect("channel-upstream", shown.name)
-    names = queries.hidden_names(shown).order_by("name", "index__subdir")[: queries.NAMES_SHOWN + 1]
+    # A cooldown hides thousands of names. Those of records to accept are not among them.
+    names = queries.hidden_names(shown).order_by("-held_count", "name", "index__subdir")[: queries.NAMES_SHOWN + 1]
     return page(
         request,
         shown,

@@ -8,6 +8,8 @@ from channels_app.models import AuditEvent, Channel, User
 from hub.storage import store
 from publishing.index import builds
 from publishing.models import CachedFile, Upstream
+from publishing.templatetags.upstreams import RECORDS_SHOWN
+from publishing.upstreams import queries
 from tests.builders import make_member, make_user
 from tests.pages import signed_in, text
 from tests.rest.calls import by_key, by_session, code
@@ -115,6 +117,17 @@ def test_record_that_did_not_change_is_not_accepted(mirror: Channel, forge: Fake
 def test_error_of_an_acceptance_is_shown_on_the_page(changed: Channel, olga: User) -> None:
     shown = text(signed_in(olga).post(PAGE, acceptance(NEWER) | {"action": "accept"}))
     assert "Look at it again." in shown
+
+
+def test_record_to_accept_is_on_the_page_before_those_that_wait(
+    changed: Channel, forge: FakeUpstream, olga: User
+) -> None:
+    Upstream.objects.update(cooldown_days=1)
+    waiting = [record(f"a{number}") for number in range(queries.NAMES_SHOWN)]
+    waiting += [record("numpy", f"0.{number}") for number in range(RECORDS_SHOWN)]
+    forge.publish(forge.add_package("numpy", NEW), *waiting)
+    poll(changed)
+    assert "Accept the new SHA-256" in text(signed_in(olga).get(PAGE))
 
 
 def test_only_owners_in_a_session_accept(changed: Channel, olga: User, sam: User) -> None:
