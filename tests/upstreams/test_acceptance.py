@@ -73,6 +73,8 @@ def test_pages_link_managers_to_the_held_record_and_clients_to_an_owner(changed:
     for page in ("/channels/mirror", "/channels/mirror/packages/numpy", "/channels/mirror/packages/numpy/1.0"):
         assert link in text(signed_in(olga).get(page))
         assert link not in text(Client().get(page))
+    # On a phone the form has the whole width.
+    assert 'class="wide" data-label="Why"' in text(signed_in(olga).get(PAGE))
     assert "Ask an owner of the channel." in text(Client().get(f"/mirror/noarch/{FILE}"))
 
 
