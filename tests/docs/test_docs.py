@@ -294,6 +294,16 @@ def test_every_error_code_is_documented_under_its_status() -> None:
     assert in_code - only_on_pages == documented - {"purged", "too_many", "bad_globs", "disk_full"}
 
 
+def test_every_error_code_of_upstreams_is_documented() -> None:
+    sources = Path(settings.BASE_DIR).glob("publishing/upstreams/*.py")
+    raised = re.compile(r'raise (?:HubError\(\d+, |[a-z_]+\()"([a-z_]+)"|return not_found\("([a-z_]+)"')
+    codes = {code or other for path in sources for code, other in raised.findall(path.read_text())}
+    section = pages()["api"].split("## Upstream channels")[1].split("\n## ")[0]
+
+    assert {"cache_full", "cache_too_small", "held_back"} <= codes
+    assert codes - set(re.findall(r"`([a-z_]+)`", section + pages()["upstreams"])) == set()
+
+
 def test_every_refusal_of_an_identity_token_is_documented() -> None:
     table = pages()["trusted-publishing"].split("## What is refused, and why")[1].split("\n## ")[0]
     documented = re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
