@@ -1,6 +1,5 @@
 """Child processes that end with their parent. This module does not import Django."""
 
-import atexit
 import ctypes
 import os
 import signal
@@ -10,6 +9,8 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from multiprocessing.context import ForkProcess
+
+from hub.server.atexit_internals import run_exit_functions
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
@@ -38,7 +39,7 @@ class Fork(ForkProcess):
             super().run()
         finally:
             # multiprocessing leaves them out before Python 3.14.
-            atexit._run_exitfuncs()
+            run_exit_functions()
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the process runs."""

@@ -23,6 +23,7 @@ from tests.live import ROOT
 
 # Module, private or undocumented name, and the parameters of a method that the hub overrides or calls.
 NAMES = [
+    ("atexit", "_run_exitfuncs", None),
     ("gunicorn.workers.gthread", "_DEFER", None),
     ("gunicorn.workers.gthread", "STOP_KEEPALIVE_LINGER", None),
     ("gunicorn.workers.gthread", "ThreadWorker.handle", ["self", "conn"]),
