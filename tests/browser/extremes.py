@@ -55,6 +55,8 @@ from django.apps import apps
 from django.db import transaction
 from django.db.models import CharField, JSONField, TextField
 from django.utils import timezone
+from publishing.index import upstream_records
+from publishing.models import UpstreamName
 long, words, kinds = {LONG!r}, re.compile({WORDS!r}), (CharField, JSONField, TextField)
 
 def longer(value):
@@ -69,6 +71,9 @@ with transaction.atomic():
             changed = {{name: longer(row[name]) for name in names if longer(row[name]) != row[name]}}
             if changed:
                 model._base_manager.filter(pk=row['pk']).update(**changed)
+    for row in UpstreamName.objects.all():
+        row.records = upstream_records.pack(upstream_records.NameRecords(*longer(upstream_records.unpack(row.records))))
+        row.save(update_fields=['records'])
     Artifact.objects.filter(file_name__endswith='{BUILD}.conda').update(build='{BUILD}', size_bytes=10**12)
     for model in (Artifact, Package):
         model.objects.update(download_count=10**9)
