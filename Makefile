@@ -76,12 +76,13 @@ coverage: .venv/dev.installed ## Measure the coverage of the modules that judge 
 	$(BIN)/python -m coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
 	$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
 
-# The suite on the production services, then reads with the other two deliveries. It skips COVERED_BY_TEST
+# The suite on the production services, and beside it reads with the other two deliveries. It skips COVERED_BY_TEST
 # and COVERED_TESTS, which neither database nor queue can change, and all but one case of a test in ONE_CASE.
 test-services: .venv/dev.installed ## Run the tests on PostgreSQL, Redis, nginx and SeaweedFS.
+	@$(MAKE) --jobs=2 --output-sync=target redirect stream & others=$$!; \
 	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) \
-		$(COVERED_TESTS:%=--deselect %) $(ONE_CASE:%=--first-cases tests/%)
-	$(MAKE) --jobs=2 --output-sync=target redirect stream
+		$(COVERED_TESTS:%=--deselect %) $(ONE_CASE:%=--first-cases tests/%); \
+	accel=$$?; wait $$others && exit $$accel
 
 # What `make test` reads through the hub from a folder is read here from a bucket, by fewer tests.
 stream: DELIVERY_TESTS := tests/clients/test_reading.py
