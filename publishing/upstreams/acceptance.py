@@ -16,6 +16,7 @@ from hub.errors import bad_request, conflict
 from publishing.archive import identity
 from publishing.archive.errors import BadPackage
 from publishing.index import builds, upstream_records
+from publishing.index.upstream_records import Record
 from publishing.models import CachedFile, UpstreamName
 from publishing.upstreams import cache, judging, names, upstreams
 from publishing.upstreams.upstreams import REASON_MAX_CHARACTERS
@@ -30,8 +31,10 @@ def accept(*, actor: Actor, channel: Channel, subdir: str, file_name: str, sha25
     """
     locked, given = acts.lock_channel(Action.UPSTREAM_ACCEPT, actor, channel), _reason(reason)
     upstream = upstreams.of(locked)
-    row = _locked_row(locked, subdir, file_name)
-    stated = _held_sha256(row, file_name)
+    row, record = _locked_row(locked, subdir, file_name)
+    if row.hidden.get(file_name, [""])[0] != judging.CHANGED:
+        raise conflict("not_held_back", f"'{file_name}' is not held back: its SHA-256 is as the hub first saw it.")
+    stated = record["sha256"]
     if stated != sha256:
         sentence = f"The record of '{file_name}' has the SHA-256 {stated} now; expected {sha256[:64]}."
         raise conflict("other_sha256", f"{sentence} Look at it again.")
@@ -54,25 +57,18 @@ def _reason(text: str) -> str:
     return reason
 
 
-def _locked_row(channel: Channel, subdir: str, file_name: str) -> UpstreamName:
-    """Return the row of the file's name, locked against polls. Raise HubError 404."""
+def _locked_row(channel: Channel, subdir: str, file_name: str) -> tuple[UpstreamName, Record]:
+    """Return the row of the file's name, locked against polls, and the file's record. Raise HubError 404."""
     try:
         name = identity.parse_file_name(file_name).name
     except BadPackage:
         raise no_such_file(channel, subdir[:32], file_name[:64]) from None
     rows = UpstreamName.objects.select_for_update(of=("self",)).select_related("index__channel")
     row = rows.filter(index__channel=channel, index__subdir=subdir, name=name).first()
-    if row is None or file_name not in upstream_records.unpack(row.records).records:
+    record = upstream_records.unpack(row.records).records.get(file_name) if row else None
+    if row is None or record is None:
         raise no_such_file(channel, subdir, file_name)
-    return row
-
-
-def _held_sha256(row: UpstreamName, file_name: str) -> str:
-    """Return the SHA-256 that the record states. Raise HubError 409 unless it is held back for it."""
-    if row.hidden.get(file_name, [""])[0] != judging.CHANGED:
-        raise conflict("not_held_back", f"'{file_name}' is not held back: its SHA-256 is as the hub first saw it.")
-    stated: str = upstream_records.unpack(row.records).records[file_name]["sha256"]
-    return stated
+    return row, record
 
 
 def _drop_cached(channel: Channel, subdir: str, file_name: str) -> None:

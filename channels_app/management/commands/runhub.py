@@ -138,8 +138,9 @@ def start_stopped(parts: dict[str, Fork]) -> list[str]:
     stopped = [name for name, part in parts.items() if part.poll() is not None and part.made_at_s < latest_s]
     for name, command in PARTS.items():
         if name not in parts or name in stopped:
-            parts[name] = Fork(f"{command[0]} {name}", partial(programs.run, command))
-            parts[name].start()
+            part = Fork(f"{command[0]} {name}", partial(programs.run, command))
+            part.start()
+            parts[name] = part
     return stopped
 
 
