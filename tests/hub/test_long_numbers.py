@@ -2,7 +2,7 @@
 
 import re
 from http import HTTPStatus
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
@@ -108,7 +108,7 @@ def test_long_number_in_a_body_is_refused(content_type: str) -> None:
         client.raise_request_exception = False
         for path in paths():
             if content_type == "application/json":
-                bodies = [LONG, f'{{"a":{LONG}}}', f'{{"token":{LONG},"query":{LONG},"issuer":{LONG}}}']
+                bodies = [LONG, f'{{"a":{LONG},"token":{LONG},"query":{LONG},"issuer":{LONG}}}']
             else:
                 bodies = ["&".join(f"{name}={LONG}" for name in FIELDS)]
             for body in bodies:
@@ -122,21 +122,15 @@ def test_a_form_is_refused() -> None:
 
 
 def test_long_number_in_a_header_is_refused() -> None:
+    paths = ("/demo/noarch/repodata.json", "/open/noarch/repodata.json", "/static/css/base.css", "/channels")
     for caller in ("anon", "owne"):
         client = CALLERS[caller]()
         client.raise_request_exception = False
-        for path in (
-            "/",
-            "/demo/noarch/repodata.json",
-            "/open/noarch/repodata.json",
-            "/static/css/base.css",
-            "/channels",
-        ):
-            for name in HEADERS:
-                for value in (LONG, f"a;q={LONG}", f"bytes={LONG}-", f"127.0.0.1:{LONG}"):
-                    assert client.get(path, headers={name: value}).status_code < 500, (caller, path, name, value[:20])
-                    answer = client.post("/api/v1/upload/open", b"x", "application/octet-stream", headers={name: value})
-                    assert answer.status_code < 500, (caller, name, value[:20])
+        for name, value in product(HEADERS, (LONG, f"a;q={LONG}", f"bytes={LONG}-", f"127.0.0.1:{LONG}")):
+            for path in paths:
+                assert client.get(path, headers={name: value}).status_code < 500, (caller, path, name, value[:20])
+            answer = client.post("/api/v1/upload/open", b"x", "application/octet-stream", headers={name: value})
+            assert answer.status_code < 500, (caller, name, value[:20])
 
 
 @pytest.mark.parametrize("value", [f"bytes={LONG}-", f"bytes={LONG}-{LONG}", f"bytes=-{LONG}", f"bytes=0-{LONG}"])
