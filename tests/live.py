@@ -1,4 +1,4 @@
-"""A real hub for tests: `manage.py runhub` as a process with its own data, database and queue."""
+"""A real hub for tests: `manage.py runhub` with its own data, database and queue."""
 
 import json
 import os
@@ -7,11 +7,12 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,11 +23,11 @@ import psycopg
 from redis import Redis
 
 from deploy.local import free_port
-from tests import issued_secrets, tables
+from hub.server.processes import Process
+from tests import forked, issued_secrets, tables
 
 ROOT = Path(__file__).parent.parent
 MANAGE = tables.MANAGE
-MANAGE_SERVER = (sys.executable, "-m", "tests.manage_server")
 # Commands that prepare a test. The others, which tests are about, run in a process of their own.
 PREPARING = ("shell", "createchannel", "createapikey")
 READY_S = 300
@@ -46,12 +47,17 @@ class LiveHub:
         self.inherited = tables.inherited_environment()
         self.settings = {"HUB_TUF_URL": ""} | settings
         self._log = data_dir.with_name(f"{data_dir.name}.log")
-        self._server: subprocess.Popen[str] | None = None
+        self._server: Connection | None = None
         self._server_lock = Lock()
 
     @property
     def environment(self) -> dict[str, str]:
         return self.inherited | {"HUB_DATA_DIR": str(self.data_dir)} | self.settings
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid
+        return self.process.pid
 
     def take_tables(self) -> None:
         """Copy the tables of an empty hub to the data folder, unless another database has them."""
@@ -62,6 +68,7 @@ class LiveHub:
     def start(self) -> float:
         """Start the hub and return the seconds until it was ready."""
         begun = time.monotonic()
+        self._end_server()
         self.process = self.spawn()
         self._guard = subprocess.Popen([*GUARD, str(self.process.pid)], stdin=subprocess.PIPE, start_new_session=True)
         while not self.is_ready():
@@ -71,9 +78,16 @@ class LiveHub:
             time.sleep(0.05)
         return time.monotonic() - begun
 
-    def spawn(self) -> subprocess.Popen[bytes]:
+    def spawn(self) -> Process:
         """Start the process without waiting."""
-        return self.logged([*MANAGE, "runhub"], self.environment)
+        self._server, theirs = Pipe()
+        return self._forked(forked.run_hub, theirs)
+
+    def _forked(self, function: Callable[[Connection], None], requests: Connection) -> Process:
+        process = forked.Forked(function, requests, environment=self.environment, output=self._log, errors=self._log)
+        with requests:
+            process.start()
+        return process
 
     def logged(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start a process with its output in the log. It has its own session, so that Ctrl-C reaches only the tests."""
@@ -100,7 +114,7 @@ class LiveHub:
 
     def kill(self) -> None:
         """Kill the hub and all of its processes at once, like a power cut."""
-        for pid in [self.process.pid, *self.parts()]:
+        for pid in [self.pid, *self.parts()]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.stop()
@@ -113,12 +127,12 @@ class LiveHub:
 
     def parts(self) -> dict[int, str]:
         """Return the running processes of the hub with their children, parents first: pid → command line."""
-        processes, found = running(), {self.process.pid: ""}
+        processes, found = running(), {self.pid: ""}
         while more := {
             pid: command for pid, (parent, command) in processes.items() if parent in found and pid not in found
         }:
             found |= more
-        del found[self.process.pid]
+        del found[self.pid]
         return found
 
     def part(self, word: str) -> list[int]:
@@ -133,28 +147,23 @@ class LiveHub:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{errors}")
         return output.strip()
 
-    def _run(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
-        done = subprocess.run([*MANAGE, *arguments], env=self.environment, capture_output=True, text=True, check=False)
+    def _run(self, words: tuple[str, ...]) -> tuple[int, str, str]:
+        done = forked.run_manage(*words, environment=self.environment)
         return done.returncode, done.stdout, done.stderr
 
-    def _serve(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
+    def _serve(self, words: tuple[str, ...]) -> tuple[int, str, str]:
         """Run the command in a process that runs until the hub stops."""
         with self._server_lock:
             if self._server is None:
-                pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-                environment = self.environment | {"DJANGO_SETTINGS_MODULE": "hub.settings"}
-                with self._log.open("ab") as log:
-                    self._server = subprocess.Popen(MANAGE_SERVER, cwd=ROOT, env=environment, stderr=log, **pipes)
-            assert self._server.stdin
-            assert self._server.stdout
-            self._server.stdin.write(json.dumps(arguments) + "\n")
-            self._server.stdin.flush()
-            code, output, errors = json.loads(self._server.stdout.readline())
-        return code, output, errors
+                self._server, theirs = Pipe()
+                self._forked(forked.serve, theirs)
+            self._server.send(words)
+            answer: tuple[int, str, str] = self._server.recv()
+        return answer
 
     def _end_server(self) -> None:
         if self._server:
-            self._server.communicate()
+            self._server.close()
             self._server = None
 
     def shell(self, code: str) -> Any:
@@ -174,11 +183,18 @@ class LiveHub:
         return self._log.read_text(errors="replace")
 
 
+class Program(LiveHub):
+    """A hub as a person starts it, for tests of the start, of signals and of the process itself."""
+
+    def spawn(self) -> Process:
+        return self.logged([*MANAGE, "runhub"], self.environment)
+
+
 @contextmanager
-def live_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
+def live_hub(folder: Path, kind: type[LiveHub] = LiveHub, /, **settings: str) -> Iterator[LiveHub]:
     """Run a hub with its data and log in `folder`. Its tables exist before the first start."""
     with own_services() as services:
-        hub = LiveHub(folder / "data", **services, **settings)
+        hub = kind(folder / "data", **services, **settings)
         hub.take_tables()
         hub.start()
         try:

@@ -9,14 +9,35 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from multiprocessing.context import ForkProcess
+from multiprocessing.process import BaseProcess
 
 from hub.server.atexit_internals import run_exit_functions
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 
-class Fork(ForkProcess):
-    """A copy of this process that runs `function`, with the methods of `Popen` that `stop` calls.
+class LikePopen(BaseProcess):
+    """A process of multiprocessing with the methods of `Popen` that `stop` calls."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the process runs."""
+        return self.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code. Raise subprocess.TimeoutExpired after `timeout` seconds."""
+        self.join(timeout)
+        if self.exitcode is None:
+            raise subprocess.TimeoutExpired(self.name, timeout or 0)
+        return self.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send the signal `number`, unless the process has ended."""
+        if self.pid and self.exitcode is None:
+            os.kill(self.pid, number)
+
+
+class Fork(LikePopen, ForkProcess):
+    """A copy of this process that runs `function`.
 
     It takes nearly no time to start and shares memory with its parent. The parent must have no threads or connections.
     """
@@ -41,24 +62,8 @@ class Fork(ForkProcess):
             # multiprocessing leaves them out before Python 3.14.
             run_exit_functions()
 
-    def poll(self) -> int | None:
-        """Return the exit code, or None while the process runs."""
-        return self.exitcode
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Return the exit code. Raise subprocess.TimeoutExpired after `timeout` seconds."""
-        self.join(timeout)
-        if self.exitcode is None:
-            raise subprocess.TimeoutExpired(self.name, timeout or 0)
-        return self.exitcode
-
-    def send_signal(self, number: int) -> None:
-        """Send the signal `number`, unless the process has ended."""
-        if self.pid and self.exitcode is None:
-            os.kill(self.pid, number)
-
-
-Process = subprocess.Popen[bytes] | Fork
+Process = subprocess.Popen[bytes] | LikePopen
 
 
 def die_with_parent() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.archives import SHARED_PACKAGES
 from tests.clients.conftest import Figure, seconds_to_upload
-from tests.clients.plain import ask, seconds_until_indexed
+from tests.clients.plain import ask, seconds_until_indexed, until_settled
 from tests.clients.reader import Reader
 from tests.clients.test_store import FILES, INSTALLED, PATHS, SPECS, fill, is_redirected
 from tests.live import LiveHub, live_hub, own_services
@@ -55,6 +55,7 @@ def test_everything_is_lost_and_comes_back(hub: LiveHub, tmp_path: Path, figure:
     check_reading(hub, key)
     check_working(hub, key)
     assert ask(hub, "/demo/noarch/repodata.json", lost).status == 401
+    until_settled(hub)
     shutil.rmtree(hub.data_dir / "channels" / "demo")
     hub.manage("restore", str(backup), "--only-store")
     with pytest.raises(RuntimeError, match="verify --hash failed"):

@@ -20,7 +20,7 @@ from deploy.local import free_port
 from tests.archives import make_conda
 from tests.clients.conftest import Figure, seconds_to_upload
 from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed, upload
-from tests.live import MANAGE, ROOT, LiveHub, live_hub, running
+from tests.live import MANAGE, ROOT, LiveHub, Program, live_hub, running
 
 READY_S = 30
 NO_START_S = 120
@@ -46,7 +46,7 @@ def signals_as_in_a_terminal() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     """Start a hub for this module. Each test leaves it running."""
-    with live_hub(tmp_path_factory.mktemp("hub")) as hub:
+    with live_hub(tmp_path_factory.mktemp("hub"), Program) as hub:
         yield hub
 
 
@@ -57,7 +57,7 @@ def key(hub: LiveHub) -> str:
 
 
 def test_first_start_prints_next_steps_address_and_password_last(tmp_path: Path) -> None:
-    with live_hub(tmp_path, HUB_TUF_URL=f"http://127.0.0.1:{free_port()}") as hub:
+    with live_hub(tmp_path, Program, HUB_TUF_URL=f"http://127.0.0.1:{free_port()}") as hub:
         seconds_until(lambda: "Administrator" in hub.log())
         time.sleep(QUIET_S)
         lines = hub.log().splitlines()
@@ -68,7 +68,7 @@ def test_first_start_prints_next_steps_address_and_password_last(tmp_path: Path)
 
 
 def test_first_start_that_fails_prints_the_password(tmp_path: Path) -> None:
-    hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.1")
+    hub = Program(tmp_path / "data", HUB_HOST="127.0.0.1")
     program = "from channels_app.management.commands import runhub; runhub.PARTS['web'] = ['gunicorn', 'no.such:app']; "
     program += "from django.core.management import execute_from_command_line; execute_from_command_line(['', 'runhub'])"
     setup = "import os, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'hub.settings'; django.setup(); "
@@ -154,7 +154,7 @@ def test_power_cut_during_uploads_loses_no_published_file(
 ) -> None:
     packages = [make_conda(tmp_path, version=f"1.{number}") for number in range(UPLOADS)]
     acknowledged: list[Path] = []
-    with live_hub(tmp_path, HUB_INDEX_PAUSE_MS=SELDOM_MS) as hub:
+    with live_hub(tmp_path, Program, HUB_INDEX_PAUSE_MS=SELDOM_MS) as hub:
         key = open_channel(hub)
         with ThreadPoolExecutor(CLIENTS) as clients:
             uploads = clients.map(upload_and_note, repeat(hub), packages, repeat(key), repeat(acknowledged))
@@ -209,7 +209,7 @@ def test_start_at_an_address_of_another_machine_refused(tmp_path: Path, host: st
 def test_start_at_another_address_answers_there(tmp_path: Path, url: str) -> None:
     given = {"HUB_PUBLIC_URL": url} if url else {}
     # The hub asks itself through no proxy.
-    hub = LiveHub(tmp_path / "data", HUB_HOST="127.0.0.2", http_proxy="http://127.0.0.1:1", **given)
+    hub = Program(tmp_path / "data", HUB_HOST="127.0.0.2", http_proxy="http://127.0.0.1:1", **given)
     hub.take_tables()
     hub.process = hub.spawn()
     try:
@@ -261,7 +261,7 @@ def upload_and_note(hub: LiveHub, package: Path, key: str, acknowledged: list[Pa
 
 def why_no_start(data_dir: Path, **settings: str) -> str:
     """Return the one-line error of a hub that does not start."""
-    hub = LiveHub(data_dir, **settings)
+    hub = Program(data_dir, **settings)
     command = [*MANAGE, "runhub"]
     done = subprocess.run(command, env=hub.environment, capture_output=True, text=True, check=False, timeout=NO_START_S)
     assert done.returncode != 0

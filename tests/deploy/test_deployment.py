@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from pytest_django import Settings
 
 from hub import deployment
 from hub.storage.probes import ProbeOutcome, ProbeResult
+from tests.forked import run_manage
 
-ROOT = Path(__file__).parents[2]
 PRODUCTION = {
     "HUB_PUBLIC_URL": "https://hub.example.org",
     "HUB_PROXIES": "1",
@@ -41,14 +40,8 @@ WRONG = {
 def check(tmp_path: Path, **changed: str) -> subprocess.CompletedProcess[str]:
     own = ("HUB_", "AWS_", "DATABASE_", "REDIS_", "DJANGO_ALLOW_ASYNC_UNSAFE")
     keep = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return subprocess.run(
-        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
-        cwd=ROOT,
-        env=keep | {"HUB_DATA_DIR": str(tmp_path / "data")} | PRODUCTION | changed,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = keep | {"HUB_DATA_DIR": str(tmp_path / "data")} | PRODUCTION | changed
+    return run_manage("check", "--deploy", "--fail-level", "WARNING", environment=environment)
 
 
 def test_production_settings_are_clean(tmp_path: Path) -> None:

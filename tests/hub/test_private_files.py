@@ -12,7 +12,7 @@ import pytest
 from hub import private_files
 from hub.server import gunicorn_conf
 from hub.storage.folder import FolderStore
-from tests.live import MANAGE, ROOT, LiveHub, live_hub
+from tests.live import MANAGE, ROOT, LiveHub, Program, live_hub
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     before = os.umask(0o022)
     try:
         folder = tmp_path_factory.mktemp("private")
-        with live_hub(folder, HUB_METRICS_TOKEN="x" * 20) as hub:
+        with live_hub(folder, Program, HUB_METRICS_TOKEN="x" * 20) as hub:
             hub.manage("createchannel", "demo", "--owner", "admin")
             yield hub
     finally:

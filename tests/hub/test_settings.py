@@ -2,12 +2,13 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.forked import run_manage
+from tests.tables import MANAGE
+
 OIDC = {
     "HUB_OIDC_PROVIDERS": "acme",
     "HUB_OIDC_ACME_URL": "https://sso.acme.example",
@@ -19,15 +20,12 @@ OIDC = {
 def check(
     tmp_path: Path, *, command: str = "check --tag settings", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "AWS_", "DATABASE_"))}
-    return subprocess.run(
-        [sys.executable, "manage.py", *command.split()],
-        cwd=ROOT,
-        env=keep | {"HUB_DATA_DIR": str(tmp_path / "data")} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_manage(*command.split(), environment=variables(tmp_path) | environment)
+
+
+def variables(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "AWS_", "DATABASE_"))}
+    return kept | {"HUB_DATA_DIR": str(tmp_path / "data")}
 
 
 def test_the_default_is_sound_and_keeps_its_secret(tmp_path: Path) -> None:
@@ -58,8 +56,8 @@ def test_commands_of_the_hub_check_the_settings(tmp_path: Path) -> None:
 
 
 def test_commands_of_the_hub_start_without_its_pages(tmp_path: Path) -> None:
-    found = check(tmp_path, command="settings", PYTHONPROFILEIMPORTTIME="1")
-    assert found.returncode == 0
+    environment = variables(tmp_path) | {"PYTHONPROFILEIMPORTTIME": "1"}
+    found = subprocess.run([*MANAGE, "settings"], env=environment, capture_output=True, text=True, check=True)
     assert "hub.commands" in found.stderr
     assert "hub.urls" not in found.stderr
 
