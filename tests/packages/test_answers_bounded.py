@@ -81,7 +81,7 @@ def test_every_answer_is_bounded(world: None, caller: str) -> None:
             if "/artifacts/<" in every_route()[route]
             else address(route, "open" if caller == "anon" else "demo")
         )
-        for query in QUERIES if answers_differ(route) else [""]:
+        for query in QUERIES if caller == "anon" and answers_differ(route) else [""]:
             answer, memory, queries = measured(client, path + query)
             # Packages of this world have rows, but no bytes in the store.
             has_no_bytes = answer.headers.get("X-Error-Code") == "store_unavailable"
