@@ -1,15 +1,19 @@
 """Tests of files that browsers, crawlers and password managers request from any site."""
 
 import re
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from PIL import Image
 from pytest_django import Settings
 
 from channels_app.models import User
+from hub import variables
 from tests.builders import make_user
 from tests.hub.test_settings import check
 from tests.pages import signed_in
@@ -48,21 +52,28 @@ def test_security_txt_names_the_contact_and_has_not_expired(client: Client, sett
 
 
 @pytest.mark.parametrize(
-    ("value", "is_good"),
+    ("value", "uri"),
     [
-        ("security@example.org", True),
-        ("mailto:security@example.org", True),
-        ("https://example.org/report", True),
-        ("tel:+49-30-1234", True),
-        ("http://example.org/report", False),
-        ("the office", False),
-        ("a@b\nContact: x", False),
+        ("security@example.org", "mailto:security@example.org"),
+        ("mailto:security@example.org", "mailto:security@example.org"),
+        ("https://example.org/report", "https://example.org/report"),
+        ("tel:+49-30-1234", "tel:+49-30-1234"),
+        ("http://example.org/report", None),
+        ("the office", None),
+        ("a@b\nContact: x", None),
     ],
 )
-def test_security_contact_that_is_none_stops_the_start(value: str, is_good: bool, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    found = check(tmp_path, HUB_SECURITY_CONTACT=value)
-    assert (found.returncode == 0) == is_good, found.stderr
-    assert is_good or "HUB_SECURITY_CONTACT is" in found.stderr
+def test_security_contact_is_a_uri_or_refused(monkeypatch: pytest.MonkeyPatch, value: str, uri: str | None) -> None:
+    monkeypatch.setattr(variables, "SECTIONS", {"": []})
+    monkeypatch.setenv("HUB_SECURITY_CONTACT", value)
+    with nullcontext() if uri else pytest.raises(ImproperlyConfigured, match="HUB_SECURITY_CONTACT is"):
+        assert variables.contact("HUB_SECURITY_CONTACT", "") == uri
+
+
+def test_security_contact_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    found = check(tmp_path, HUB_SECURITY_CONTACT="the office")
+    assert found.returncode != 0
+    assert "HUB_SECURITY_CONTACT is" in found.stderr
 
 
 @pytest.mark.django_db
