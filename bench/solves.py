@@ -1,6 +1,7 @@
-"""Solutions of random specs: `.ci/need nginx nginx && python -m bench.solves [--specs N] [--conda-python COMMAND]`.
+"""Solutions of random specs: `.ci/need nginx nginx && python -m bench.solves [options]`.
 
-rattler-index writes two channels of small packages, and nginx serves them. A hub has an upstream channel of each, and a
+rattler-index writes two channels of small packages, and nginx serves them. `--shared` is how many of their 300 names
+both channels can have. Each of the other names is in one channel. A hub has an upstream channel of each, and a
 virtual channel of both. Clients solve the same random specs from the first channel and from its upstream channel. They
 also solve them from both channels in strict priority, and from the virtual channel. py-rattler does it with each form
 of the index. conda does it if `--conda-python` gives a Python that has it.
@@ -33,7 +34,8 @@ from tests.archives import make_conda, make_tar_bz2
 from tests.live import LiveHub, live_hub
 from tests.nginx import serving_folder
 
-NAMES, VERSIONS_MAX = 300, 8
+NAMES = [f"pack-{number:03}" for number in range(300)]
+VERSIONS_MAX = 8
 MEMBERS = ("first", "second")
 PLATFORMS = ("linux-64", "noarch")
 # Repetitions of solves that differ.
@@ -88,15 +90,23 @@ Differing = tuple[Request, list[str], list[str]]
 Solve = Callable[[list[str], list[Request]], list[list[str]]]
 
 
-def write_channel(folder: Path, random: Random) -> None:
+def names_of_members(shared: int) -> dict[str, set[str]]:
+    """Return the names that each channel can have. `shared` of them are in both."""
+    mixed = Random(shared).sample(NAMES, k=len(NAMES))
+    both, others = mixed[:shared], mixed[shared:]
+    return {member: {*both, *others[number :: len(MEMBERS)]} for number, member in enumerate(MEMBERS)}
+
+
+def write_channel(folder: Path, own_names: set[str], random: Random) -> None:
     """Write packages with dependencies that often can be met, and their index."""
     for subdir in PLATFORMS:
         (folder / subdir).mkdir(parents=True)
-    names = [f"pack-{number:03}" for number in range(NAMES)]
-    for number, name in enumerate(names):
+    for number, name in enumerate(NAMES):
+        if name not in own_names:
+            continue
         for version in random.sample(range(VERSIONS_MAX), k=random.choice((0, 1, 2, 4, 6))):
             for build in range(random.choice((1, 1, 2))):
-                write_package(folder, names[:number], name, f"{version}.{random.randrange(3)}", build, random)
+                write_package(folder, NAMES[:number], name, f"{version}.{random.randrange(3)}", build, random)
     asyncio.run(index_fs(folder))
 
 
@@ -132,8 +142,7 @@ def version_spec(random: Random) -> str:
 
 
 def make_request(random: Random) -> Request:
-    names = random.sample(range(NAMES), k=random.choice((1, 1, 2, 3)))
-    return {f"pack-{number:03}": version_spec(random) for number in names}
+    return {name: version_spec(random) for name in random.sample(NAMES, k=random.choice((1, 1, 2, 3)))}
 
 
 def by_rattler(cache: Path, form: SourceConfig, urls: list[str], requests: list[Request]) -> list[list[str]]:
@@ -236,6 +245,7 @@ def _lines(log: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--specs", type=int, default=200)
+    parser.add_argument("--shared", type=int, default=len(NAMES))
     parser.add_argument("--conda-python", metavar="COMMAND", default="")
     options = parser.parse_args()
     random = Random(16)
@@ -246,8 +256,8 @@ def main() -> None:
         }
         if options.conda_python:
             clients["conda"] = partial(by_conda, options.conda_python)
-        for member in MEMBERS:
-            write_channel(folder / "served" / member, random)
+        for member, names in names_of_members(options.shared).items():
+            write_channel(folder / "served" / member, names, random)
         merge_by_hand(folder / "served")
         requests = [make_request(random) for _ in range(options.specs)]
         with serving_folder(folder, folder / "served") as url:
