@@ -11,20 +11,21 @@ WORKERS ?= $(shell echo $$(( $$(nproc) * 2 )))
 # The lock files are complete, so pip resolves nothing, and releases after the lock don't change the installation.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
-# Tests that start servers, clients or browsers, wait, walk every route, or try many generated cases.
-SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/docs tests/fuzz tests/specs \
-	tests/storage tests/transfer tests/verification $(wildcard tests/*/test_*live.py) \
+# Tests that start servers, clients or browsers, wait, walk every route, try many generated cases, or build indexes of
+# several channels.
+SLOW_TESTS := tests/browser tests/clients tests/deploy tests/differential tests/docs tests/fuzz tests/imports \
+	tests/labels tests/patches tests/promotion tests/specs tests/storage tests/transfer tests/upstreams \
+	tests/verification tests/virtual $(wildcard tests/*/test_*live.py) \
 	$(addprefix tests/access/test_,acts.py hidden_channels.py matrix.py revision.py) \
 	tests/authentication/test_path_key_routes.py tests/archive/test_costs.py tests/downloads/test_addresses.py \
 	$(addprefix tests/hub/test_,database.py library_internals.py long_numbers.py migrations.py private_files.py) \
 	$(addprefix tests/hub/test_,sentry.py settings.py shutdown.py) \
 	$(addprefix tests/index/test_,any_sequence.py client_caches.py held_waits.py memory.py) \
 	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py visible_pages.py) \
-	tests/rate_limits/test_route_limits.py tests/rest/test_schemathesis.py tests/site/test_well_known.py \
-	tests/status/test_metrics.py tests/trusted/test_issuer_keys.py \
-	$(addprefix tests/uploads/test_,request_body.py unread_bodies.py) tests/webhooks/test_deliveries.py \
-	tests/patches/test_agreement.py tests/retention/test_histories.py tests/virtual/test_squatting.py \
-	$(addprefix tests/virtual/test_,clients.py concurrency.py) tests/labels/test_concurrency.py tests/upstreams/test_stores.py
+	tests/rate_limits/test_route_limits.py tests/rest/test_schemathesis.py tests/retention/test_histories.py \
+	tests/search/test_search.py tests/site/test_well_known.py tests/status/test_metrics.py \
+	tests/trusted/test_issuer_keys.py $(addprefix tests/uploads/test_,request_body.py unread_bodies.py) \
+	tests/webhooks/test_deliveries.py
 # Rooms that judge what strangers send, and the share of their lines that their tests must run.
 JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.py,publishing/strict_json.py,channels_app/access/*
 JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_builds.py tests/index/test_repodata.py \
@@ -43,9 +44,11 @@ COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/
 	tests/uploads/test_unread_bodies.py tests/virtual/test_squatting.py \
 	tests/hub/test_long_numbers.py tests/hub/test_settings.py tests/rest/test_schemathesis.py tests/ui \
 	tests/site/test_well_known.py tests/webhooks/test_docs.py \
-	tests/retention/test_histories.py tests/verification/test_verification.py \
-	$(addprefix tests/hub/test_,library_internals.py private_files.py sentry.py) \
-	$(addprefix tests/packages/test_,answers_bounded.py version_matrix.py visible_pages.py) \
+	tests/retention/test_histories.py tests/upstreams/test_stores.py tests/verification/test_verification.py \
+	$(addprefix tests/hub/test_,content_types.py fetching.py library_internals.py middleware.py plain_text.py) \
+	$(addprefix tests/hub/test_,private_files.py redaction.py sentry.py) \
+	$(addprefix tests/index/test_,client_caches.py memory.py repodata.py) \
+	$(addprefix tests/packages/test_,answers_bounded.py licences.py metadata.py version_matrix.py visible_pages.py) \
 	$(addprefix tests/deploy/test_,deployment.py installing.py issued_secrets.py nginx_log.py) \
 	$(filter-out %/test_journey.py,$(wildcard tests/browser/test_*.py)) \
 	$(addprefix tests/clients/test_,anaconda.py artifactory.py attestations.py conda_build_packages.py notices.py) \
@@ -69,17 +72,20 @@ stack: .venv/dev.installed ## Run what production has: PostgreSQL, Redis, nginx,
 test: .venv/dev.installed ## Run all tests on SQLite and a folder.
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-fast: .venv/dev.installed ## Run one case of each test that needs no server, client or browser.
+test-fast: .venv/dev.installed ## Run one case of each quick test.
 	$(BIN)/python -m pytest -q -n auto --first-cases tests $(SLOW_TESTS:%=--ignore=%)
 
 coverage: .venv/dev.installed ## Measure the coverage of the modules that judge what strangers send.
 	$(BIN)/python -m coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
 	$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
 
+# Not written in the recipe: `make -n` runs each line that holds it.
+DELIVERIES = $(MAKE) --jobs=2 --output-sync=target redirect stream
+
 # The suite on the production services, and beside it reads with the other two deliveries. It skips COVERED_BY_TEST
 # and COVERED_TESTS, which neither database nor queue can change, and all but one case of a test in ONE_CASE.
 test-services: .venv/dev.installed ## Run the tests on PostgreSQL, Redis, nginx and SeaweedFS.
-	@$(MAKE) --jobs=2 --output-sync=target redirect stream & others=$$!; \
+	@$(DELIVERIES) & others=$$!; \
 	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) \
 		$(COVERED_TESTS:%=--deselect %) $(ONE_CASE:%=--first-cases tests/%); \
 	accel=$$?; wait $$others && exit $$accel
