@@ -145,8 +145,9 @@ class History:
     def night(self, nights: int) -> None:
         """Let nights pass. Each makes the changes of the dry run, and touches no protected file."""
         for _ in range(nights):
-            protected = {str(each) for each in Artifact.objects.all() if is_protected(each)}
-            by_hand = {str(each) for each in Artifact.objects.filter(removal="yanked").exclude(removed_by=None)}
+            rules, files = list(RetentionRule.objects.all()), Artifact.objects.select_related("channel", "package")
+            protected = {str(each) for each in files if is_protected(each, rules)}
+            by_hand = {str(each) for each in files.filter(removal="yanked").exclude(removed_by=None)}
             restored = set(self._yanks(artifact__removal=""))
             shown = planned(self.channel)
             done = self.clock.pass_night(self.channel)
@@ -178,10 +179,10 @@ def is_about(rule: RetentionRule, artifact: Artifact) -> bool:
     return (not rule.labels or has_one(artifact, rule.labels)) and not has_one(artifact, rule.without_labels)
 
 
-def is_protected(artifact: Artifact) -> bool:
-    """Tell by a second implementation whether a rule protects the artifact."""
+def is_protected(artifact: Artifact, rules: list[RetentionRule]) -> bool:
+    """Tell by a second implementation whether one of the rules protects the artifact."""
     name, version = artifact.package.name, Version(artifact.version)
-    for rule in RetentionRule.objects.all():
+    for rule in rules:
         if (rule.protected_names == ["app"] and name == "app") or (
             rule.protected_names == ["*-dev"] and name == "lib-dev"
         ):
