@@ -104,13 +104,14 @@ def _bodies_of(source: Source, section: str, without: Collection[str]) -> Iterat
     # Each fragment has either a part 0, which is small, or a part 1.
     rows = merging.fragments_of(source, section).filter(part__lte=1).order_by("name")
     small = rows.annotate(small=Case(When(part=0, then="body"))).values_list("name", "small")
-    after = ""
-    while batch := list(small.filter(name__gt=after)[:FRAGMENTS_AT_ONCE]):
+    after: str | None = ""
+    while after is not None:
+        batch = list(small.filter(name__gt=after)[:FRAGMENTS_AT_ONCE])
         for name, body in batch:
             if name in without:
                 continue
             yield from _parts(source, section, name) if body is None else (body,)
-        after = batch[-1][0]
+        after = batch[-1][0] if len(batch) == FRAGMENTS_AT_ONCE else None
 
 
 def _compress(source: Path, target: Path) -> None:
