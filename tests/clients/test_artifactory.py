@@ -24,7 +24,7 @@ PREFIXES = ["", "/artifactory", "/artifactory/api/conda"]
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def channel(hub: LiveHub, keys: Keys) -> str:
     """Create a private channel in which Vera may only read."""
     hub.manage("createchannel", "from-artifactory", "--owner", "olga")

@@ -25,7 +25,7 @@ CLIENT_S = 120
 Upload = Callable[[LiveHub, str, Path, str], str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def channel(hub: LiveHub, keys: Keys) -> str:
     """Create a private channel in which Vera may only read."""
     hub.manage("createchannel", "from-quetz", "--owner", "olga")

@@ -62,7 +62,7 @@ def subdirs(packages: list[Path]) -> dict[str, set[str]]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def indexed(hub: LiveHub, filled: dict[str, float], keys: Keys, subdirs: dict[str, set[str]]) -> None:
     """Wait until every package is in every index of both channels."""
     for channel in filled:

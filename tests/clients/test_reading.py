@@ -43,7 +43,7 @@ by_the_hub = pytest.mark.skipif(DELIVERY == "redirect", reason="with redirect th
 CHANGING_HEADERS = ("Date", "Connection", "X-Request-ID")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def file(hub: LiveHub, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Publish the only package of the private channel `reading`, and wait for its indexes."""
     hub.manage("createchannel", "reading", "--owner", "olga")
@@ -54,7 +54,7 @@ def file(hub: LiveHub, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> 
     return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def paths(hub: LiveHub, keys: Keys, file: Path) -> list[str]:
     """Return one URL for every kind of file of a channel."""
     index = unpack(ask(hub, "/reading/noarch/repodata_shards.msgpack.zst", keys.olga).body)

@@ -16,7 +16,7 @@ from tests.live import LiveHub
 LARGE_BYTES = 30_000_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def channel(hub: LiveHub) -> str:
     """Create a private channel for a few small packages."""
     hub.manage("createchannel", "small", "--owner", "olga")
