@@ -32,7 +32,7 @@ from hub.starting import without_collections
 ROOT = Path(__file__).parent.parent
 MANAGE = str(ROOT / "manage.py")
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.libraries"])
+FORKS.set_forkserver_preload(["tests.libraries", "tests.clients.reader"])
 
 
 class Forked(LikePopen, ForkServerProcess):
@@ -70,11 +70,18 @@ def manage(*arguments: str) -> None:
 
 def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `manage.py …` in a fork until it ends."""
+    return run_forked(manage, *arguments, environment=environment)
+
+
+def run_forked(
+    function: Callable[..., Any], *arguments: Any, environment: dict[str, str], timeout_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Call a function in a fork. Return its exit code and output. Raise subprocess.TimeoutExpired."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("output", "errors")]
-        process = Forked(manage, *arguments, environment=environment, output=files[0], errors=files[1])
+        process = Forked(function, *arguments, environment=environment, output=files[0], errors=files[1])
         process.start()
-        code = process.wait()
+        code = process.wait(timeout_s)
         return subprocess.CompletedProcess(arguments, code, *[file.read_text() for file in files])
 
 

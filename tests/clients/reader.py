@@ -6,7 +6,6 @@ rattler reads credentials and its environment once per process, and caches data 
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from rattler.networking.middleware import S3Config
 from rattler.sigstore import TrustedRoot, VerificationPolicy, verify_attestation
 
 from channels_app.identifiers import KNOWN_SUBDIRS
+from tests.forked import run_forked
 from tests.stores import S3Server
 
 CLIENT_S = 120
@@ -78,16 +78,8 @@ class Reader:
             Path(folder, "auth.json").write_text(json.dumps({"127.0.0.1": self.credential} if self.credential else {}))
             if self.netrc_key:
                 Path(folder, ".netrc").write_text(f"machine 127.0.0.1 login me password {self.netrc_key}\n")
-            request = json.dumps([action, values, asdict(self)])
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.clients.reader", request],
-                env=os.environ | {"HOME": folder, "RATTLER_AUTH_FILE": f"{folder}/auth.json", "NO_PROXY": "127.0.0.1"},
-                cwd=Path(__file__).parent.parent.parent,
-                capture_output=True,
-                text=True,
-                timeout=CLIENT_S,
-                check=False,
-            )
+            variables = {"HOME": folder, "RATTLER_AUTH_FILE": f"{folder}/auth.json", "NO_PROXY": "127.0.0.1"}
+            done = run_forked(_answer, action, values, self, environment=os.environ | variables, timeout_s=CLIENT_S)
         if done.returncode:
             raise ReadError(done.stderr)
         return json.loads(done.stdout)
@@ -178,19 +170,19 @@ def _s3_config(s3: dict[str, str]) -> dict[str, S3Config]:
     return {s3["bucket"]: S3Config(s3["endpoint_url"], s3["region"], "path")}
 
 
-async def main() -> int:
-    action, values, options = json.loads(sys.argv[1])
+def _answer(action: str, values: list[str], reader: Reader) -> None:
+    """Print the answer, or the message of any error, and end the process."""
+    code = asyncio.run(_printed(action, values, reader))
+    # rattler's threads may call Python during its shutdown and abort the process.
+    os._exit(code)
+
+
+async def _printed(action: str, values: list[str], reader: Reader) -> int:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            answer = await getattr(_Child(Reader(**options), Path(folder)), action)(values)
+            answer = await getattr(_Child(reader, Path(folder)), action)(values)
         except Exception as error:  # noqa: BLE001  the test reads the message of any exception
-            sys.stderr.write(f"{type(error).__name__}: {error}")
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
             return 1
-    json.dump(answer, sys.stdout)
-    sys.stdout.flush()
+    print(json.dumps(answer), flush=True)  # noqa: T201
     return 0
-
-
-if __name__ == "__main__":
-    # os._exit instead of sys.exit: rattler's threads may call Python during its shutdown and abort the process.
-    os._exit(asyncio.run(main()))

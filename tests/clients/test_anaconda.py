@@ -1,10 +1,12 @@
 """The anaconda protocol by its clients: anaconda-client, in an environment of its own, and rattler-build."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rattler_build import RattlerBuildError, upload_package_to_anaconda
@@ -17,13 +19,13 @@ from tests.live import LiveHub
 
 REQUIREMENTS = Path(__file__).with_name("anaconda-client.txt")
 UV = Path(sys.executable).with_name("uv")
-COMMAND_S = 120
+FORKING = Path(__file__).with_name("forking.py")
 Anaconda = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture(scope="session")
-def anaconda(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> Anaconda:
-    """Install anaconda-client, with the hub as its site. Return a function that runs a command with a key."""
+@pytest.fixture(scope="package")
+def anaconda(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anaconda]:
+    """Install anaconda-client, with the hub as its site. Yield a function that runs a command with a key."""
     folder = tmp_path_factory.mktemp("anaconda-client")
     subprocess.run([UV, "venv", "-q", f"{folder}/venv"], check=True)
     install = [
@@ -38,19 +40,28 @@ def anaconda(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> Anaconda
         f"{REQUIREMENTS}",
     ]
     subprocess.run(install, check=True)
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    # It breaks no line of a terminal of this width. Telemetry takes half of a command's time.
+    options = {"COLUMNS": "1000", "ANACONDA_TELEMETRY_ENABLED": "false"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | options
+    program = [f"{folder}/venv/bin/python", str(FORKING), "anaconda_cli_base.cli", "app"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(program, env=environment, **pipes) as client:
+        requests, codes = client.stdin, client.stdout
+        assert requests
+        assert codes
 
-    def run(key: str, *words: str | Path) -> tuple[int, str]:
-        """Return the exit code and the output, without line breaks that depend on the width of the terminal."""
-        command = [folder / "venv" / "bin" / "anaconda", *words]
-        more = {"ANACONDA_API_TOKEN": key, "COLUMNS": "1000"} if key else {}
-        done = subprocess.run(
-            command, env=environment | more, capture_output=True, text=True, timeout=COMMAND_S, check=False
-        )
-        return done.returncode, done.stdout + done.stderr
+        def run(key: str, *words: str | Path) -> tuple[int, str]:
+            """Return the exit code and the output."""
+            output = folder / "output"
+            output.unlink(missing_ok=True)
+            more = {"ANACONDA_API_TOKEN": key} if key else {}
+            request = [[str(word) for word in words], environment | more, str(Path.cwd()), str(output)]
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
+            return int(codes.readline()), output.read_text()
 
-    run("", "config", "--set", "sites.hub.url", f"{hub.url}/anaconda")
-    return lambda key, *words: run(key, "-s", "hub", *words)
+        run("", "config", "--set", "sites.hub.url", f"{hub.url}/anaconda")
+        yield lambda key, *words: run(key, "-s", "hub", *words)
 
 
 @pytest.fixture(scope="module")
