@@ -1,6 +1,6 @@
 """One live hub for all tests of a worker, with the real packages in a private and in a public channel.
 
-It stops after the last of these tests: idle, it takes nearly a second of processor time each minute.
+It stops after the last of these tests: idle, it takes most of a processor second each minute.
 """
 
 import time
