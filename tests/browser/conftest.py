@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -25,6 +27,8 @@ PASSWORD = "tungsten-Lantern-7"
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 PEOPLE = ("olga", "max", "sam", "ada")
+# Well below ACCOUNT_REAUTHENTICATION_TIMEOUT, after which the hub asks for another sign-in.
+SESSION_S = 5 * 60
 # The browser's own console messages about intended error responses. Messages of scripts and policies look different.
 EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of (403|404|409|422) ")
 
@@ -52,6 +56,8 @@ class Person:
 
 
 Visit = Callable[..., Person]
+# (URL of the hub, username) → cookies and the time at which they are signed in anew
+Sessions = dict[tuple[str, str], tuple[list[Any], float]]
 UNLIMITED = ("HUB_USER_CHANNELS", "HUB_USER_BYTES", "HUB_USER_PACKAGES_A_DAY", "HUB_USER_KEYS")
 
 
@@ -108,9 +114,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def sessions() -> Sessions:
+    return {}
+
+
 @pytest.fixture
-def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
-    """Return `visit(username or None, javascript=…, width=…, of=hub)` → Person. It is watched until the test ends."""
+def visit(hub: LiveHub, browser: Browser, sessions: Sessions) -> Iterator[Visit]:
+    """Return `visit(username or None, javascript=…, width=…, of=hub)` → Person. It is watched until the test ends.
+
+    A user's tests share a session, so a test that signs out calls `sign_in()` itself.
+    """
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
@@ -131,7 +145,7 @@ def visit(hub: LiveHub, browser: Browser) -> Iterator[Visit]:
         context.on("weberror", lambda error: problems.append(str(error.error)))
         person = Person(context.new_page(), of.url)
         if username:
-            sign_in(person, username)
+            resume(sessions, person, username)
         return person
 
     yield enter
@@ -157,3 +171,13 @@ def sign_in(person: Person, username: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{person.url}/")
+
+
+def resume(sessions: Sessions, person: Person, username: str) -> None:
+    """Continue the user's session, or sign in for one."""
+    cookies, ends_at = sessions.get((person.url, username), ([], 0.0))
+    if monotonic() < ends_at:
+        person.page.context.add_cookies(cookies)
+    else:
+        sign_in(person, username)
+        sessions[person.url, username] = person.page.context.cookies(), monotonic() + SESSION_S

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from channels_app.accounts.lost_forms import NOTHING_SAVED
@@ -11,6 +12,14 @@ from tests.browser.conftest import Person, Visit, sign_in
 from tests.browser.test_journey import GOOD, create_channel, drop
 
 FILES: list[Path] = [SHARED_PACKAGES / path for path in GOOD]
+
+
+@pytest.fixture
+def olga(visit: Visit) -> Person:
+    """Return Olga with a session of her own, which ends in the test."""
+    person = visit(None)
+    sign_in(person, "olga")
+    return person
 
 
 def other_tab(person: Person) -> Person:
@@ -28,8 +37,7 @@ def retries(page: Page) -> list[str]:
     return [str(button.get_attribute("aria-label")) for button in names]
 
 
-def test_retry_after_a_new_sign_in_elsewhere_publishes_the_files(visit: Visit) -> None:
-    olga = visit("olga")
+def test_retry_after_a_new_sign_in_elsewhere_publishes_the_files(olga: Person) -> None:
     create_channel(olga, "again")
     page = olga.open("/channels/again/settings/upload")
     tab = other_tab(olga)
@@ -45,8 +53,7 @@ def test_retry_after_a_new_sign_in_elsewhere_publishes_the_files(visit: Visit) -
     expect(page.locator(".reason:visible")).to_have_count(0)
 
 
-def test_form_sent_after_signing_out_elsewhere_shows_that_it_was_not_saved(visit: Visit) -> None:
-    olga = visit("olga")
+def test_form_sent_after_signing_out_elsewhere_shows_that_it_was_not_saved(olga: Person) -> None:
     page = olga.open("/channels/new")
     sign_out(other_tab(olga))
     page.get_by_label("Name", exact=True).fill("lost")
