@@ -239,6 +239,7 @@ passes.work()
 # A channel that stands on a failing upstream, with a record in cooldown and one that is held back.
 UPSTREAM = """
 from datetime import timedelta
+from django.db import transaction
 from django.utils import timezone
 from channels_app.models import ChannelKind
 from publishing.index import upstream_records
@@ -248,12 +249,15 @@ channel = Channel.objects.create(name='upstream-forge', kind=ChannelKind.UPSTREA
 Member.objects.create(channel=channel, user=User.objects.get(username='ada'), role='owner')
 failure = {'failing_since': now - timedelta(hours=2), 'error_code': 'upstream_failing'}
 error = 'The upstream answers 503 for https://conda.example.org/forge/noarch/repodata.json. It is tried again.'
-Upstream.objects.create(
-    channel=channel, url='https://conda.example.org/forge', subdirs=['noarch', 'linux-64'], cooldown_days=7,
-    poll_minutes=1440, polled_at=now, succeeded_at=now - timedelta(hours=2), error=error,
-    exceptions=[['openssl', 'CVE-2026-1']], filters={'excluded_licenses': ['*GPL*'], 'newest_versions': 10}, **failure,
-)
-index = SubdirIndex.objects.create(channel=channel, subdir='noarch')
+# One transaction, because the worker makes the missing index of an upstream that it sees.
+with transaction.atomic():
+    Upstream.objects.create(
+        channel=channel, url='https://conda.example.org/forge', subdirs=['noarch', 'linux-64'], cooldown_days=7,
+        poll_minutes=1440, polled_at=now, succeeded_at=now - timedelta(hours=2), error=error,
+        exceptions=[['openssl', 'CVE-2026-1']], filters={'excluded_licenses': ['*GPL*'], 'newest_versions': 10},
+        **failure,
+    )
+    index = SubdirIndex.objects.create(channel=channel, subdir='noarch')
 until = (now.timestamp() + 500_000) * 1000
 hidden = {'strata-9.0-0.conda': ['waiting', until], 'strata-8.0-0.conda': ['changed', 'Its SHA-256 changed.']}
 seen = int(now.timestamp() * 1000)
