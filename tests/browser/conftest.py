@@ -13,7 +13,6 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.browser.sample_hub import fill_hub
 from tests.clients.plain import seconds_until
 from tests.live import LiveHub, live_hub
 from tests.oidc import FakeIssuer, fake_issuer
@@ -94,13 +93,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: 
 
 def make_people(hub: LiveHub) -> None:
     hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
-
-
-@pytest.fixture(scope="session")
-def hub_with_data(hub: LiveHub, tmp_path_factory: pytest.TempPathFactory) -> LiveHub:
-    """Return the hub with two channels, packages, members and downloads."""
-    fill_hub(hub, tmp_path_factory.mktemp("packages"))
-    return hub
 
 
 @pytest.fixture(scope="session")

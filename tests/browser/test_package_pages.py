@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import NARROW
+from tests.browser.looks import NARROW
 from tests.live import LiveHub
 
 WIDTHS = (NARROW, 700, 1000, 1280)
