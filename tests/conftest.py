@@ -42,10 +42,16 @@ KEPT_TABLES = {"auth_permission", "django_content_type"}
 IN_MEMORY = "file:channelhub?mode=memory&cache=shared"
 
 
+def pytest_collection() -> None:
+    """Collect tests without garbage collection, which finds little there."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Exempt imported modules and collected tests from garbage collection, which also runs less often."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(100_000, 50, 1000)
 
 
