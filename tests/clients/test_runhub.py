@@ -20,7 +20,8 @@ from deploy.local import free_port
 from tests.archives import make_conda
 from tests.clients.conftest import Figure, seconds_to_upload
 from tests.clients.plain import ask, records, seconds_until, seconds_until_indexed, upload
-from tests.live import MANAGE, ROOT, LiveHub, Program, live_hub, running
+from tests.forked import run_manage
+from tests.live import ROOT, LiveHub, Program, live_hub, running
 
 READY_S = 30
 NO_START_S = 120
@@ -154,7 +155,7 @@ def test_power_cut_during_uploads_loses_no_published_file(
 ) -> None:
     packages = [make_conda(tmp_path, version=f"1.{number}") for number in range(UPLOADS)]
     acknowledged: list[Path] = []
-    with live_hub(tmp_path, Program, HUB_INDEX_PAUSE_MS=SELDOM_MS) as hub:
+    with live_hub(tmp_path, HUB_INDEX_PAUSE_MS=SELDOM_MS) as hub:
         key = open_channel(hub)
         with ThreadPoolExecutor(CLIENTS) as clients:
             uploads = clients.map(upload_and_note, repeat(hub), packages, repeat(key), repeat(acknowledged))
@@ -261,9 +262,7 @@ def upload_and_note(hub: LiveHub, package: Path, key: str, acknowledged: list[Pa
 
 def why_no_start(data_dir: Path, **settings: str) -> str:
     """Return the one-line error of a hub that does not start."""
-    hub = Program(data_dir, **settings)
-    command = [*MANAGE, "runhub"]
-    done = subprocess.run(command, env=hub.environment, capture_output=True, text=True, check=False, timeout=NO_START_S)
+    done = run_manage("runhub", environment=LiveHub(data_dir, **settings).environment)
     assert done.returncode != 0
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
