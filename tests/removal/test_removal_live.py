@@ -27,10 +27,11 @@ from channels_app.packages import packages
 from hub.storage import store
 from publishing.index import builds
 channel = Channel.objects.get(name="CHANNEL")
+made = [Package.objects.create(channel=channel, name=f"lib-{{number}}") for number in range({NAMES})]
 rows = []
 for number in range({FILES}):
-    name, version = f"lib-{{number % {NAMES}}}", f"1.{{number // {NAMES}}}"
-    package, _ = Package.objects.get_or_create(channel=channel, name=name)
+    package, version = made[number % {NAMES}], f"1.{{number // {NAMES}}}"
+    name = package.name
     file_name, content = f"{{name}}-{{version}}-0.conda", str(number).encode()
     store().put(f"{{channel}}/noarch/{{file_name}}", content)
     facts = {{"name": name, "version": version, "build": "0", "build_number": 0, "subdir": "noarch", "depends": []}}
