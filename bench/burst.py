@@ -33,7 +33,7 @@ import zstandard
 from redis import Redis
 
 from tests.archives import make_conda
-from tests.live import MANAGE, ROOT, LiveHub, live_hub
+from tests.live import MANAGE, ROOT, LiveHub, Program, live_hub
 
 QUIET = "quiet"
 LOOK_S = 0.02
@@ -295,7 +295,7 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="request the index once for a hundred changes")
     parser.add_argument("--seconds", type=float, default=600, help="maximum duration")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, live_hub(Path(name)) as hub:
+    with tempfile.TemporaryDirectory() as name, live_hub(Path(name), Program) as hub:
         burst = live(
             hub,
             Path(name),

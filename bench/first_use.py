@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from hub.sizes import KIB, MIB
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub, Program, live_hub
 from tests.nginx import fronted
 from tests.upstreams.fake import FakeUpstream, Spoiled, record, running
 from tests.upstreams.test_clients import CREATE
@@ -100,7 +100,7 @@ def main() -> None:
     with running(FakeUpstream()) as forge, tempfile.TemporaryDirectory() as folder:
         settings = {"HUB_INTERNAL_HOSTS": forge.url.removeprefix("http://"), "HUB_DELIVERY": "accel"}
         sha256 = publish(forge, options.mib * MIB, options.mib_per_s)
-        with live_hub(Path(folder), **settings) as hub, fronted(hub, Path(folder)) as front:
+        with live_hub(Path(folder), Program, **settings) as hub, fronted(hub, Path(folder)) as front:
             hub.shell(CREATE.format(url=forge.url))
             hub.manage("syncupstream", "forge")
             measure(hub, f"{front.url}/forge/{FILE}", options.clients, sha256)

@@ -23,7 +23,7 @@ from sys import executable
 from bench.upload import upload
 from tests import live, stores
 from tests.archives import make_conda
-from tests.live import LiveHub, live_hub, own_services
+from tests.live import LiveHub, Program, live_hub, own_services
 
 BUILDS = 10
 WARM_UP_S = 3
@@ -81,7 +81,7 @@ def store(kind: str, folder: Path) -> Iterator[stores.S3Server | None]:
 def stopped_hub(folder: Path, **settings: str) -> Iterator[LiveHub]:
     """Prepare a hub's data with an administrator. None of its processes runs."""
     with own_services() as services:
-        hub = LiveHub(folder / "data", **services, **settings)
+        hub = Program(folder / "data", **services, **settings)
         hub.data_dir.mkdir()
         hub.manage("migrate")
         hub.settings["DJANGO_SUPERUSER_PASSWORD"] = "not for long"  # noqa: S105  (of a temporary hub)
@@ -145,7 +145,7 @@ class Uploads:
 def beside(paths: list[Path], kind: str, tree: Path, clients: int) -> None:
     with ExitStack() as stack:
         folder, server = entered(stack, kind, tree)
-        hub = stack.enter_context(live_hub(folder, **(server.environment() if server else {})))
+        hub = stack.enter_context(live_hub(folder, Program, **(server.environment() if server else {})))
         put_unrecorded_packages(hub, paths, server)
         hub.manage("createchannel", "bench", "--owner", "admin")
         key = hub.manage("createapikey", "admin", "--name", "bench", "--scope", "upload")

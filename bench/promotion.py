@@ -20,7 +20,7 @@ from typing import Any
 from hub.sizes import MIB
 from tests.archives import make_conda
 from tests.clients.plain import ask, until_settled, upload
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub, Program, live_hub
 from tests.store_log import StoreLog, Traffic, logged_seaweed_server
 
 CHANNELS = ("staging", "production", "copies")
@@ -85,7 +85,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as name,
         logged_seaweed_server(Path(name) / "bucket") as (server, log),
-        live_hub(Path(name), **server.environment()) as hub,
+        live_hub(Path(name), Program, **server.environment()) as hub,
     ):
         run(hub, log, Path(name), asked.files, asked.mib)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.local import free_port
 from tests.archives import make_conda
-from tests.live import live_hub
+from tests.live import Program, live_hub
 from tests.stores import UNTIL_STDIN_CLOSES, wait_until_listening
 
 ROUNDS = 3
@@ -67,7 +67,7 @@ def quetz(folder: Path) -> Iterator[Upload]:
 
 @contextmanager
 def ours(folder: Path) -> Iterator[Upload]:
-    with live_hub(folder) as hub:
+    with live_hub(folder, Program) as hub:
         hub.manage("createchannel", "bench", "--owner", "admin", "--public")
         key = hub.manage("createapikey", "admin", "--name", "bench", "--scope", "upload")
         yield lambda path: post(

@@ -21,7 +21,7 @@ import zstandard
 from hub.sizes import MIB
 from tests.archives import make_conda
 from tests.clients.plain import ask, seconds_until_indexed, upload
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub, Program, live_hub
 from tests.nginx import fronted, serving_folder
 
 CONNECTIONS = 32
@@ -88,7 +88,7 @@ def filled(folder: Path) -> Iterator[tuple[LiveHub, str]]:
     noise = {"noise": os.urandom(LARGE_BYTES)}
     paths = [make_conda(folder, name=f"small-{number}") for number in range(20)]
     paths.append(make_conda(folder, name="large", files=noise, compress=_stored))
-    with live_hub(folder, HUB_DELIVERY="accel", HUB_PROXIES="1") as direct, fronted(direct, folder) as hub:
+    with live_hub(folder, Program, HUB_DELIVERY="accel", HUB_PROXIES="1") as direct, fronted(direct, folder) as hub:
         hub.manage("createchannel", "bench", "--owner", "admin")
         key = hub.manage("createapikey", "admin", "--name", "bench", "--scope", "read", "--scope", "upload")
         for path in paths:

@@ -31,7 +31,7 @@ from rattler.exceptions import SolverError
 from rattler.index import index_fs
 
 from tests.archives import make_conda, make_tar_bz2
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub, Program, live_hub
 from tests.nginx import serving_folder
 
 NAMES = [f"pack-{number:03}" for number in range(300)]
@@ -262,7 +262,7 @@ def main() -> None:
         requests = [make_request(random) for _ in range(options.specs)]
         with serving_folder(folder, folder / "served") as url:
             [log] = folder.glob("nginx-*/log")
-            with live_hub(folder, HUB_INTERNAL_HOSTS=url.removeprefix("http://")) as hub:
+            with live_hub(folder, Program, HUB_INTERNAL_HOSTS=url.removeprefix("http://")) as hub:
                 hub.shell(SETUP.format(members=MEMBERS, subdirs=PLATFORMS, url=url))
                 settle(hub)
                 for title, client in clients.items():

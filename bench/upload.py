@@ -22,7 +22,7 @@ from rattler_build import assemble_package, upload_package_to_prefix
 from deploy.local import free_port
 from hub.sizes import GIB, MIB
 from tests.archives import make_conda
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub, Program, live_hub
 
 ROUNDS = 3
 LARGE_BYTES = GIB
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packages", type=int, default=100, help="small packages a round")
     count = parser.parse_args().packages
-    with tempfile.TemporaryDirectory() as name, live_hub(Path(name)) as hub, receiver(Path(name)) as peer:
+    with tempfile.TemporaryDirectory() as name, live_hub(Path(name), Program) as hub, receiver(Path(name)) as peer:
         hub.manage("createchannel", "bench", "--owner", "admin")
         key = hub.manage("createapikey", "admin", "--name", "bench", "--scope", "upload")
         small_packages(hub, key, peer, Path(name), count)

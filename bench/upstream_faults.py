@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.archives import make_conda
 from tests.clients.reader import Reader, ReadError
-from tests.live import live_hub
+from tests.live import Program, live_hub
 from tests.nginx import fronted
 from tests.upstreams.fake import FakeUpstream, Spoiled, running
 from tests.upstreams.test_clients import CREATE
@@ -101,7 +101,7 @@ def main() -> None:
     with running(FakeUpstream()) as forge, tempfile.TemporaryDirectory() as folder:
         forge.publish(*(each for name in clients for each in spoil(forge, Path(folder), name)))
         settings = {"HUB_INTERNAL_HOSTS": forge.url.removeprefix("http://"), "HUB_DELIVERY": "accel"}
-        with live_hub(Path(folder), **settings) as hub, fronted(hub, Path(folder)) as front:
+        with live_hub(Path(folder), Program, **settings) as hub, fronted(hub, Path(folder)) as front:
             hub.shell(CREATE.format(url=forge.url))
             hub.manage("syncupstream", "forge")
             for title, client in clients.items():

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.archives import make_conda
 from tests.clients.plain import upload
-from tests.live import LiveHub, live_hub
+from tests.live import LiveHub, Program, live_hub
 
 CLIENTS = 200
 ROUNDS = 3
@@ -122,7 +122,7 @@ def p99_ms(seconds: list[float]) -> float:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name, live_hub(Path(name), WEB_CONCURRENCY="2") as hub:
+    with tempfile.TemporaryDirectory() as name, live_hub(Path(name), Program, WEB_CONCURRENCY="2") as hub:
         hub.manage("createchannel", "demo", "--owner", "admin")
         key = hub.manage("createapikey", "admin", "--name", "key", "--scope", "read", "--scope", "upload")
         packages = [make_conda(Path(name), name=f"pack{number}") for number in range(2 * ROUNDS)]

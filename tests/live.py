@@ -184,10 +184,14 @@ class LiveHub:
 
 
 class Program(LiveHub):
-    """A hub as a person starts it, for tests of the start, of signals and of the process itself."""
+    """A hub and its commands as a person starts them, for benchmarks and tests of starts, signals and processes."""
 
     def spawn(self) -> Process:
         return self.logged([*MANAGE, "runhub"], self.environment)
+
+    def _run(self, words: tuple[str, ...]) -> tuple[int, str, str]:
+        done = subprocess.run([*MANAGE, *words], env=self.environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
 
 
 @contextmanager
