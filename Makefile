@@ -31,7 +31,6 @@ JUDGES := publishing/archive/*,publishing/id_tokens/*,publishing/index/repodata.
 JUDGES_TESTS := tests/archive tests/specs tests/id_tokens tests/index/test_builds.py tests/index/test_repodata.py \
 	tests/access tests/authentication
 COVERAGE_MIN := 98
-DELIVERY_TESTS := tests/clients/test_reading.py tests/clients/test_rattler.py
 # Rooms whose cases differ in what requests say, not in what the database does: the services run one case of each test.
 ONE_CASE := accounts administration attestations authentication channels deploy doctor downloads imports keys notices \
 	people quotas rate_limits rest site trusted uploads upstreams
@@ -55,7 +54,7 @@ COVERED_BY_TEST := tests/archive tests/differential tests/docs tests/fuzz tests/
 	$(addprefix tests/clients/test_,oauth.py patches.py quetz.py runhub.py) tests/upstreams/test_clients.py \
 	$(addprefix tests/clients/test_,slips.py store.py strangers_bodies.py trusted_publishing.py)
 
-.PHONY: help run stack test test-fast test-services coverage fuzz redirect stream screenshots lint format lock clean
+.PHONY: help run stack test test-fast test-services coverage fuzz accel-and-others redirect-and-stream screenshots lint format lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -79,21 +78,24 @@ coverage: .venv/dev.installed ## Measure the coverage of the modules that judge 
 	$(BIN)/python -m coverage run --include='$(JUDGES)' -m pytest -q $(JUDGES_TESTS)
 	$(BIN)/python -m coverage report --skip-covered --fail-under=$(COVERAGE_MIN)
 
-# Not written in the recipe: `make -n` runs each line that holds it.
-DELIVERIES = $(MAKE) --jobs=2 --output-sync=target redirect stream
+# Not written in a recipe: `make -n` runs each line that holds it.
+ITSELF = $(MAKE) --no-print-directory
 
-# The suite on the production services, and beside it reads with the other two deliveries. It skips COVERED_BY_TEST
-# and COVERED_TESTS, which neither database nor queue can change, and all but one case of a test in ONE_CASE.
 test-services: .venv/dev.installed ## Run the tests on PostgreSQL, Redis, nginx and SeaweedFS.
-	@$(DELIVERIES) & others=$$!; \
-	TEST_DELIVERY=accel .ci/services $(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) \
-		$(COVERED_TESTS:%=--deselect %) $(ONE_CASE:%=--first-cases tests/%); \
+	@TEST_DELIVERY=accel .ci/services $(ITSELF) accel-and-others
+
+# The suite, and beside it reads with the other two deliveries. It skips COVERED_BY_TEST and COVERED_TESTS, which neither
+# database nor queue can change, and all but one case of a test in ONE_CASE.
+accel-and-others:
+	@$(ITSELF) --output-sync=target redirect-and-stream & others=$$!; \
+	$(BIN)/python -m pytest -n $(WORKERS) $(COVERED_BY_TEST:%=--ignore=%) $(COVERED_TESTS:%=--deselect %) \
+		$(ONE_CASE:%=--first-cases tests/%); \
 	accel=$$?; wait $$others && exit $$accel
 
 # What `make test` reads through the hub from a folder is read here from a bucket, by fewer tests.
-stream: DELIVERY_TESTS := tests/clients/test_reading.py
-redirect stream: .venv/dev.installed
-	TEST_DELIVERY=$@ .ci/services $(BIN)/python -m pytest $(DELIVERY_TESTS)
+redirect-and-stream:
+	TEST_DELIVERY=redirect $(BIN)/python -m pytest tests/clients/test_reading.py tests/clients/test_rattler.py
+	TEST_DELIVERY=stream $(BIN)/python -m pytest tests/clients/test_reading.py
 
 # Runs new fuzz cases for an hour, besides the few thousand of `make test`. Failing cases are kept in build/fuzz.
 fuzz: .venv/dev.installed ## Try new hostile archives for an hour.
