@@ -38,6 +38,8 @@ SHARED_HUBS = {
     "clients": r"tests/clients/test_(anaconda|artifactory|conda_build_packages|labels|many_uploads|notices|patches|"
     r"quetz|rattler|reading|stack|uploading)\.py",
 }
+# Files whose tests mostly wait for servers, clients and browsers.
+WAITING = re.compile(r"tests/(browser|clients|deploy|differential|docs|hub)/|_live\.py")
 KEPT_TABLES = {"auth_permission", "django_content_type"}
 IN_MEMORY = "file:channelhub?mode=memory&cache=shared"
 
@@ -68,6 +70,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
+    if hasattr(config, "workerinput"):
+        mix(items)
+
+
+def mix(items: list[pytest.Item]) -> None:
+    """Spread the files of tests that wait over the first four fifths of the others, so that processors stay busy."""
+    files = {item.path: bool(WAITING.search(item.nodeid)) for item in items}
+    waiting = [path for path, waits in files.items() if waits]
+    others = [path for path, waits in files.items() if not waits]
+    places = {path: 0.8 * number / len(waiting) for number, path in enumerate(waiting)}
+    places |= {path: number / len(others) for number, path in enumerate(others)}
+    items.sort(key=lambda item: places[item.path])
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
@@ -81,6 +95,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    config.option.loadscopereorder = False  # the order is that of `mix`
     return Scheduling(config, log)
 
 
