@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from collections.abc import Iterator
 from copy import copy
+from importlib import import_module
 from typing import Any
 
 import orjson
@@ -56,6 +57,7 @@ def world(settings: Settings) -> None:
 
 def measured(client: Client, path: str) -> tuple[Any, int, int]:
     """Return the response, the peak of memory, and the number of queries."""
+    import_module(django_settings.ROOT_URLCONF)  # not part of any request but the first of a process
     tracemalloc.start()
     try:
         with CaptureQueriesContext(connection) as queries:
