@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def sources() -> Iterator[Path]:
     return (path for path in found if "migrations" not in path.parts)
 
 
+@cache
 def docstrings() -> dict[str, str]:
     """Return every docstring of the project by its place: `file:line`."""
     found = {}
@@ -96,11 +98,12 @@ def test_messages_use_the_terms_of_the_field() -> None:
         if path.relative_to(ROOT).parts[0] not in ("channels_app", "hub", "publishing"):
             continue
         tree = ast.parse(path.read_text())
-        owners = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+        nodes = list(ast.walk(tree))
+        owners = [node for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
         documents = {id(node.body[0].value) for node in owners if node.body and isinstance(node.body[0], ast.Expr)}
         found += [
             f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
             if id(node) not in documents and " " in node.value.strip() and WORDS.search(node.value)
         ]
