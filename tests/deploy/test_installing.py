@@ -70,7 +70,7 @@ def test_locks_with_newer_releases_on_offer_install_their_versions(tmp_path: Pat
         shutil.copy(ROOT / name, tmp_path)
     python = tmp_path / ".venv" / "bin" / "python"
     run(sys.executable, "-m", "venv", "--without-pip", ".venv", cwd=tmp_path)
-    wanted = {}
+    wanted: dict[str, str] = {}
     for target, pip in PIPS.items():
         run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--upgrade", pip, cwd=tmp_path)
         run("make", f".venv/{target}.installed", cwd=tmp_path, PIP_FIND_LINKS=str(newer_releases), PIP_COMPILE="0")
