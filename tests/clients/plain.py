@@ -104,12 +104,20 @@ def shard_records(hub: LiveHub, channel: str, subdir: str, key: str | None = Non
 
 
 def seconds_until(is_so: Callable[[], bool], limit_s: float = VISIBLE_S) -> float:
-    """Poll `is_so` until it is true. Return the seconds that it took."""
+    """Poll `is_so`, ever less often, until it is true. Return the seconds that it took, up to a twentieth more."""
     begun = time.monotonic()
     while not is_so():
-        assert time.monotonic() < begun + limit_s, f"It was not so within {limit_s} s"
-        time.sleep(POLL_S)
+        waited_s = time.monotonic() - begun
+        assert waited_s < limit_s, f"It was not so within {limit_s} s"
+        time.sleep(max(POLL_S, waited_s / 20))
     return time.monotonic() - begun
+
+
+def until_true(hub: LiveHub, expression: str, limit_s: float = VISIBLE_S) -> None:
+    """Wait until an expression of Django's models is true. One command of the hub polls it."""
+    code = f"import time\nfrom django.db.models import F\ndeadline = time.monotonic() + {limit_s}\n"
+    code += f"while not (answer := bool({expression})) and time.monotonic() < deadline:\n    time.sleep({POLL_S})"
+    assert hub.shell(code), f"{expression} was not true within {limit_s} s"
 
 
 def seconds_until_indexed(
@@ -128,8 +136,7 @@ def until_settled(hub: LiveHub) -> None:
 
     rclone's server empties a file before it writes it. Until then, a reader may see the empty file or an error.
     """
-    stale = "answer = sum(index.requested_revision > index.built_revision for index in SubdirIndex.objects.all())"
-    seconds_until(lambda: hub.shell(stale) == 0)
+    until_true(hub, "not SubdirIndex.objects.filter(requested_revision__gt=F('built_revision')).exists()")
 
 
 def _has(form: Callable[..., Records], wanted: set[str], *place: object) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.plain import ask, records, seconds_until, shard_records, until_settled, zst_records
+from tests.clients.plain import ask, records, shard_records, until_settled, until_true, zst_records
 from tests.live import LiveHub, live_hub
 
 HEALED_S = 60
@@ -139,13 +139,14 @@ def test_retention_that_is_killed_goes_on_within_a_minute(hub: LiveHub, part: st
     channel = f"retention-{part}"
     fill(hub, channel)
     hub.shell(ADD_RULE.format(channel))
-    seconds_until(lambda: hub.shell(YANKED.format(channel)) > 0, HEALED_S)
+    until_true(hub, f"Artifact.objects.filter(removal='yanked', channel__name='{channel}').exists()", HEALED_S)
     if part == "hub":
         hub.kill()
         hub.start()
     for pid in hub.part(part):
         os.kill(pid, signal.SIGKILL)
-    seconds_until(lambda: hub.shell(EVENTS.format("retention.run", channel)) == 1, HEALED_S)
+    until_true(hub, f"AuditEvent.objects.filter(action='retention.run', channel__name='{channel}').exists()", HEALED_S)
     yanked = FILES - NAMES * 2
+    assert hub.shell(EVENTS.format("retention.run", channel)) == 1
     assert hub.shell(YANKED.format(channel)) == hub.shell(EVENTS.format("artifact.yank", channel)) == yanked
     check(hub, channel, FILES - yanked)
