@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from pytest_django.plugin import DjangoDbBlocker
 
 from channels_app.access import revision
@@ -18,6 +19,17 @@ from publishing.models import SubdirIndex, UsedIdToken
 pytestmark = pytest.mark.django_db
 
 THEN = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def drop_tables() -> None:
+    """Drop all tables except those of auth and contenttypes, which refer to no others and have rows."""
+    kept = ("auth_", "django_content_type", "django_migrations")
+    dependents = "CASCADE" if connection.vendor == "postgresql" else ""
+    with connection.schema_editor() as editor:
+        for table in connection.introspection.table_names():
+            if not table.startswith(kept):
+                editor.execute(f'DROP TABLE IF EXISTS "{table}" {dependents}')
+    MigrationRecorder(connection).migration_qs.exclude(app__in=("auth", "contenttypes")).delete()
 
 
 def migrated(targets: list[tuple[str, str]]) -> Callable[[str], Any]:
@@ -74,8 +86,9 @@ STAGES: tuple[tuple[list[tuple[str, str]], Callable[[Callable[[str], Any]], None
 
 @pytest.fixture(scope="module", autouse=True)
 def upgraded(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Migrate a hub through all versions of STAGES to the last. It has rows of each."""
+    """Migrate a new hub through all versions of STAGES to the last. It has rows of each."""
     with django_db_blocker.unblock():
+        drop_tables()
         for targets, fill_tables in STAGES:
             fill_tables(migrated(targets))
         migrated(MigrationExecutor(connection).loader.graph.leaf_nodes())
