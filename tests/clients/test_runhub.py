@@ -28,7 +28,7 @@ NO_START_S = 120
 HEALED_S = 180
 # Part of the hub → a word of its command line.
 PARTS = {"web": "gunicorn", "worker": "worker", "beat": "beat"}
-UPLOADS = 200
+UPLOADS = 60
 UPLOADS_UNTIL_THE_CUT = 12
 CLIENTS = 4
 SELDOM_MS = "5000"
