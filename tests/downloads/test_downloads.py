@@ -100,58 +100,44 @@ def test_private_bytes_are_for_private_caches(client: Client, content: bytes, ol
         assert {"Authorization", "X-API-Key", "X-JFrog-Art-Api", "Cookie"} <= set(headers["Vary"].split(", "))
 
 
-@pytest.mark.parametrize("path", [ARTIFACT, "/open/noarch/repodata.json.zst", "/open/linux-64/repodata.json"])
-def test_matching_etag_gets_304(client: Client, content: bytes, path: str) -> None:
-    headers = get(client, path)[2]
-    for tag in (headers["ETag"], f"W/{headers['ETag']}", f'"other", {headers["ETag"]}', "*"):
-        status, found, again = get(client, path, if_none_match=tag)
-        assert (status, found) == (304, b"")
-        assert (again["ETag"], again["Cache-Control"]) == (headers["ETag"], headers["Cache-Control"])
-    assert get(client, path, if_none_match='"other"')[0] == 200
+def test_matching_etag_gets_304(client: Client, content: bytes) -> None:
+    for path in (ARTIFACT, "/open/noarch/repodata.json.zst", "/open/linux-64/repodata.json"):
+        headers = get(client, path)[2]
+        for tag in (headers["ETag"], f"W/{headers['ETag']}", f'"other", {headers["ETag"]}', "*"):
+            status, found, again = get(client, path, if_none_match=tag)
+            assert (status, found) == (304, b""), (path, tag)
+            assert (again["ETag"], again["Cache-Control"]) == (headers["ETag"], headers["Cache-Control"]), (path, tag)
+        assert get(client, path, if_none_match='"other"')[0] == 200, path
 
 
-@pytest.mark.parametrize(
-    ("asked", "first", "last"),
-    [
-        ("bytes=0-0", 0, 1),
-        ("bytes=10-19", 10, 20),
-        ("bytes=10-", 10, None),
-        ("bytes=-5", -5, None),
-        ("bytes=0-99999999", 0, None),
-        (f"bytes=0-{'9' * 5000}", 0, None),
-        (f"bytes=-{'9' * 5000}", 0, None),
-    ],
-)
-def test_range_of_a_file_gets_206(client: Client, content: bytes, asked: str, first: int, last: int | None) -> None:
-    status, found, headers = get(client, ARTIFACT, range=asked)
-    assert (status, found) == (206, content[first:last])
-    start = first % len(content)
-    assert headers["Content-Range"] == f"bytes {start}-{start + len(found) - 1}/{len(content)}"
-    assert headers["Content-Length"] == str(len(found))
+def test_range_of_a_file_gets_206(client: Client, content: bytes) -> None:
+    ranges: dict[str, tuple[int, int | None]] = {
+        "bytes=0-0": (0, 1),
+        "bytes=10-19": (10, 20),
+        "bytes=10-": (10, None),
+        "bytes=-5": (-5, None),
+        "bytes=0-99999999": (0, None),
+        f"bytes=0-{'9' * 5000}": (0, None),
+        f"bytes=-{'9' * 5000}": (0, None),
+    }
+    for asked, (first, last) in ranges.items():
+        status, found, headers = get(client, ARTIFACT, range=asked)
+        assert (status, found) == (206, content[first:last]), asked
+        start = first % len(content)
+        assert headers["Content-Range"] == f"bytes {start}-{start + len(found) - 1}/{len(content)}", asked
+        assert headers["Content-Length"] == str(len(found)), asked
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"range": "bytes=99999999-"}, 416),
-        ({"range": "bytes=-0"}, 416),
-        ({"range": f"bytes={'9' * 5000}-"}, 416),
-        ({"range": "bytes=5-4"}, 200),
-        ({"range": "bytes=0-1,3-4"}, 200),
-        ({"range": "lines=1-2"}, 200),
-        ({"range": "bytes=-"}, 200),
-        ({"range": "bytes=0-1", "if_range": '"other"'}, 200),
-    ],
-)
-def test_bad_range_gets_416_or_the_whole_file(
-    client: Client, content: bytes, headers: dict[str, str], status: int
-) -> None:
-    found = get(client, ARTIFACT, **headers)
-    assert found[0] == status
-    if status == 416:
-        assert found[2]["Content-Range"] == f"bytes */{len(content)}"
-    else:
-        assert found[1] == content
+def test_range_beyond_a_file_gets_416(client: Client, content: bytes) -> None:
+    for asked in ("bytes=99999999-", "bytes=-0", f"bytes={'9' * 5000}-"):
+        status, _, headers = get(client, ARTIFACT, range=asked)
+        assert (status, headers["Content-Range"]) == (416, f"bytes */{len(content)}"), asked
+
+
+def test_bad_range_gets_the_whole_file(client: Client, content: bytes) -> None:
+    for asked in ("bytes=5-4", "bytes=0-1,3-4", "lines=1-2", "bytes=-"):
+        assert get(client, ARTIFACT, range=asked)[:2] == (200, content), asked
+    assert get(client, ARTIFACT, range="bytes=0-1", if_range='"other"')[:2] == (200, content)
 
 
 def test_if_range_with_the_right_tag_gives_the_part(client: Client, content: bytes) -> None:
@@ -159,46 +145,36 @@ def test_if_range_with_the_right_tag_gives_the_part(client: Client, content: byt
     assert get(client, ARTIFACT, range="bytes=0-1", if_range=tag)[:2] == (206, content[:2])
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        ARTIFACT,
-        "/open/channeldata.json",
-        "/open/noarch/missing-1-0.conda",
-        "/open/nowhere",
-        "/hidden/noarch/repodata.json",
-        *(f"/open/{subdir}/{name}" for subdir in ("noarch", "linux-64") for name in EVERY_SUBDIR_FILE),
-    ],
-)
-def test_head_is_get_without_its_body(client: Client, content: bytes, path: str) -> None:
-    expected, head = client.get(path), client.head(path)
-    assert head.status_code == expected.status_code
-    assert body(head) == b""
-    assert {**headers_of(head), "Content-Length": ""} == {**headers_of(expected), "Content-Length": ""}
-    if head.status_code == 200:
-        assert head["Content-Length"] == str(len(body(expected)))
+def test_head_is_get_without_its_body(client: Client, content: bytes) -> None:
+    indexes = (f"/open/{subdir}/{name}" for subdir in ("noarch", "linux-64") for name in EVERY_SUBDIR_FILE)
+    missing = ("/open/noarch/missing-1-0.conda", "/open/nowhere", "/hidden/noarch/repodata.json")
+    for path in (ARTIFACT, "/open/channeldata.json", *missing, *indexes):
+        expected, head = client.get(path), client.head(path)
+        assert head.status_code == expected.status_code, path
+        assert body(head) == b"", path
+        assert {**headers_of(head), "Content-Length": ""} == {**headers_of(expected), "Content-Length": ""}, path
+        if head.status_code == 200:
+            assert head["Content-Length"] == str(len(body(expected))), path
 
 
-@pytest.mark.parametrize(
-    ("path", "sentence"),
-    [
-        ("/open/noarch/missing-1-0.conda", "'open' has no file 'noarch/missing-1-0.conda'."),
-        ("/open/rubbish", "'open' has no 'rubbish'; expected <subdir>/<file>."),
-        ("/open/UPPER/repodata.json", "expected <subdir>/<file>"),
-        ("/open/linux64/repodata.json", "'linux64' is not a subdir such as linux-64"),
-        ("/open/OSX_ARM64/repodata.json", "'OSX_ARM64' is not a subdir such as osx-arm64"),
-        ("/open/no-arch-x/repodata.json", "'no-arch-x' is not a subdir such as noarch"),
-        ("/open/channels/repodata.json", "is not a subdir such as linux-64"),
-        ("/open/plan9-64/repodata.json", "'open' has no subdir 'plan9-64': nothing was published there yet."),
-        ("/open/noarch/../noarch/repodata.json", "'open' has no file"),
-        ("/open/noarch/shards/../../x", "'open' has no file"),
-        ("/open/noarch/shards/" + "0" * 64 + ".msgpack.zst", "There is no such file any more."),
-    ],
-)
-def test_missing_file_gets_404_with_one_sentence(client: Client, content: bytes, path: str, sentence: str) -> None:
-    status, found, headers = get(client, path, accept="text/html")
-    assert (status, headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
-    assert sentence in found.decode()
+def test_missing_file_gets_404_with_one_sentence(client: Client, content: bytes) -> None:
+    sentences = {
+        "/open/noarch/missing-1-0.conda": "'open' has no file 'noarch/missing-1-0.conda'.",
+        "/open/rubbish": "'open' has no 'rubbish'; expected <subdir>/<file>.",
+        "/open/UPPER/repodata.json": "expected <subdir>/<file>",
+        "/open/linux64/repodata.json": "'linux64' is not a subdir such as linux-64",
+        "/open/OSX_ARM64/repodata.json": "'OSX_ARM64' is not a subdir such as osx-arm64",
+        "/open/no-arch-x/repodata.json": "'no-arch-x' is not a subdir such as noarch",
+        "/open/channels/repodata.json": "is not a subdir such as linux-64",
+        "/open/plan9-64/repodata.json": "'open' has no subdir 'plan9-64': nothing was published there yet.",
+        "/open/noarch/../noarch/repodata.json": "'open' has no file",
+        "/open/noarch/shards/../../x": "'open' has no file",
+        f"/open/noarch/shards/{'0' * 64}.msgpack.zst": "There is no such file any more.",
+    }
+    for path, sentence in sentences.items():
+        status, found, headers = get(client, path, accept="text/html")
+        assert (status, headers["Content-Type"]) == (404, "text/plain; charset=utf-8"), path
+        assert sentence in found.decode(), path
 
 
 def test_private_and_missing_channels_are_answered_byte_for_byte_alike(
