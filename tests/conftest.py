@@ -15,11 +15,12 @@ from zlib import crc32
 
 import pytest
 from django.contrib.contenttypes.management import create_contenttypes
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import post_migrate
 from django.test import override_settings
 from pytest_django import Settings
+from pytest_django.plugin import DjangoDbBlocker
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from channels_app.models import Channel, User
@@ -196,6 +197,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         return looked_up(host, port)
 
     monkeypatch.setattr(fetching, "look_up", here_alone)
+
+
+@pytest.fixture(scope="module")
+def rows_of_module(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Let fixtures of a module create rows once: each test is rolled back to them, and they after the last test."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture

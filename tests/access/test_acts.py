@@ -166,8 +166,8 @@ BEFORE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def world() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def world(rows_of_module: None) -> None:
     make_world()
 
 

@@ -32,8 +32,8 @@ CLIENT_SHOWS_CHARACTERS = 512
 NAMES = ["open", "demo", "void", "my.channel", "_x", "index.html", "wp-login.php", "0", "a-b_c.d"]
 
 
-@pytest.fixture(autouse=True)
-def world() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def world(rows_of_module: None) -> None:
     """Create the channels `demo` (private) and `open` (public)."""
     make_world()
 
