@@ -34,10 +34,19 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
         yield server
 
 
-def test_folder_behind_any_web_server_is_a_channel(tmp_path: Path) -> None:
-    with live_hub(tmp_path) as hub:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the store of a hub that was stopped, with the channels `demo` and `fresh`."""
+    with live_hub(tmp_path_factory.mktemp("hub")) as hub:
         fill(hub)
-    with web_server(hub.data_dir / "channels") as url:
+        hub.manage("createchannel", "fresh", "--owner", "admin")
+        seconds_until((hub.data_dir / "channels" / "fresh" / "noarch" / "run_exports.json").exists)
+        until_settled(hub)
+    return hub.data_dir / "channels"
+
+
+def test_folder_behind_any_web_server_is_a_channel(folder: Path) -> None:
+    with web_server(folder) as url:
         for shards in (True, False):
             reader = Reader(f"{url}/demo", shards=shards)
             assert set(reader.records()) == PATHS
@@ -45,11 +54,9 @@ def test_folder_behind_any_web_server_is_a_channel(tmp_path: Path) -> None:
             assert set(reader.install(*SPECS)) >= INSTALLED
 
 
-def test_new_channels_folder_is_a_channel_already(tmp_path: Path) -> None:
-    with live_hub(tmp_path) as hub, web_server(hub.data_dir / "channels") as url:
-        hub.manage("createchannel", "demo", "--owner", "admin")
-        seconds_until((hub.data_dir / "channels" / "demo" / "noarch" / "run_exports.json").exists)
-        assert Reader(f"{url}/demo").records() == {}
+def test_new_channels_folder_is_a_channel_already(folder: Path) -> None:
+    with web_server(folder) as url:
+        assert Reader(f"{url}/fresh").records() == {}
 
 
 def test_bucket_is_a_channel(server: S3Server, tmp_path: Path) -> None:
