@@ -14,6 +14,6 @@ shared = Path(os.environ.setdefault("TESTS_SHARED_DIR", folder))
 os.environ.setdefault("SECRET_KEY", "only for tests")
 # Up to 40 threads of a test start at the same moment, each with a connection (tests/threads.py).
 os.environ.setdefault("HUB_DATABASE_CONNECTIONS", "48")
-# While a Playwright browser is open, its event loop is in this thread. Later tests use the database, but no code of
+# While a Playwright browser is open, its event loop is in this thread. Its tests use the database, but no code of
 # them runs in that loop.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

@@ -69,21 +69,21 @@ def shared_settings() -> dict[str, str]:
     return own | dict.fromkeys(UNLIMITED, "0")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def issuer() -> Iterator[FakeIssuer]:
     """Run an issuer of GitHub-like identity tokens. `hub` may fetch its keys."""
     with fake_issuer() as issuer:
         yield issuer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def provider() -> Iterator[SignInProvider]:
     """Run a sign-in provider that `hub` calls Acme."""
     with sign_in_provider() as provider:
         yield provider
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hub(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer, provider: SignInProvider) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("hub")
     with live_hub(folder, **shared_settings(), HUB_INTERNAL_HOSTS=issuer.host, **provider.settings()) as hub:
@@ -95,7 +95,7 @@ def make_people(hub: LiveHub) -> None:
     hub.shell(f"for name in {PEOPLE}: User.objects.create_user(name, password='{PASSWORD}')")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     needed(Path(CHROMIUM), "chromium")
     with sync_playwright() as playwright:
@@ -106,7 +106,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sessions() -> Sessions:
     return {}
 
