@@ -9,7 +9,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests spend a third of their time waiting for servers and clients.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 2 )))
 # The lock files are complete, so pip resolves nothing, and releases after the lock don't change the installation.
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
+# Modules are compiled at their first import, because most are never imported.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes \
+	--only-binary :all:
 PIP_CHECK := found=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$found"; exit 1; }
 # Tests that start servers, clients or browsers, wait, walk every route, try many generated cases, or build indexes of
 # several channels.
