@@ -7,7 +7,15 @@ import tempfile
 from pathlib import Path
 
 folder = tempfile.mkdtemp(prefix="channelhub-tests-")
-atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def remove_folder(owner: int) -> None:
+    """Remove the folder when its owner ends. Forks of the owner end earlier."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+atexit.register(remove_folder, os.getpid())
 os.environ["HUB_DATA_DIR"] = folder
 # The folder that the processes of one test run share: that of the first of them.
 shared = Path(os.environ.setdefault("TESTS_SHARED_DIR", folder))
