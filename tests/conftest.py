@@ -31,6 +31,7 @@ from publishing.notices import banner
 from publishing.verification import unknown_files
 from tests import tables
 from tests.builders import make_channel, make_user
+from tests.forked import QUICK_HASHERS
 from tests.sample_channel import fill_channel
 
 # Live hub → the files that share it.
@@ -138,11 +139,10 @@ def quick() -> Iterator[None]:
     A test with commits keeps content types and permissions, which would be made anew, and PostgreSQL deletes the other
     rows: for a few, that takes a tenth of the time of TRUNCATE.
     """
-    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     post_migrate.disconnect(create_contenttypes)
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
     with (
-        override_settings(PASSWORD_HASHERS=hashers, WHITENOISE_AUTOREFRESH=True),
+        override_settings(PASSWORD_HASHERS=QUICK_HASHERS, WHITENOISE_AUTOREFRESH=True),
         patch("os.fsync", lambda descriptor: None),
         patch("django.core.management.commands.flush.sql_flush", delete_rows),
     ):

@@ -25,12 +25,12 @@ from django.db import connections
 
 from hub.private_files import be_private
 from hub.server import programs
-from hub.server.atexit_internals import run_exit_functions
 from hub.server.processes import LikePopen
 from hub.starting import without_collections
 
 ROOT = Path(__file__).parent.parent
 MANAGE = str(ROOT / "manage.py")
+QUICK_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.libraries", "tests.clients.reader"])
 
@@ -55,11 +55,7 @@ class Forked(LikePopen, ForkServerProcess):
         for descriptor, path in enumerate(self.files, start=1):
             with path.open("ab") as file:
                 os.dup2(file.fileno(), descriptor)
-        try:
-            super().run()
-        finally:
-            # multiprocessing leaves them out before Python 3.14.
-            run_exit_functions()
+        super().run()
 
 
 def manage(*arguments: str) -> None:
@@ -68,30 +64,38 @@ def manage(*arguments: str) -> None:
     runpy.run_path(MANAGE, run_name="__main__")
 
 
-def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `manage.py …` in a fork until it ends."""
-    return run_forked(manage, *arguments, environment=environment)
+def run_manage(
+    *arguments: str, environment: dict[str, str], timeout_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py …` in a fork until it ends. Raise subprocess.TimeoutExpired."""
+    return run_forked(manage, *arguments, environment=environment, timeout_s=timeout_s)
 
 
 def run_forked(
     function: Callable[..., Any], *arguments: Any, environment: dict[str, str], timeout_s: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Call a function in a fork. Return its exit code and output. Raise subprocess.TimeoutExpired."""
+    """Call a function in a fork, which is killed at a timeout. Return its exit code and output.
+
+    Raise subprocess.TimeoutExpired.
+    """
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("output", "errors")]
         process = Forked(function, *arguments, environment=environment, output=files[0], errors=files[1])
         process.start()
-        code = process.wait(timeout_s)
+        try:
+            code = process.wait(timeout_s)
+        finally:
+            process.kill()
         return subprocess.CompletedProcess(arguments, code, *[file.read_text() for file in files])
 
 
 def run_hub(requests: Connection) -> None:
-    """Run `manage.py runhub`, and `serve` in a process that is no part of the hub but has loaded the same code."""
+    """Run `manage.py runhub`, and `answer` in a process that is no part of the hub but has loaded the same code."""
     set_up()
     programs.load()
     if not os.fork():
         if not os.fork():
-            serve(requests)
+            answer(requests)
         os._exit(0)
     os.wait()
     requests.close()
@@ -99,8 +103,13 @@ def run_hub(requests: Connection) -> None:
 
 
 def serve(requests: Connection) -> None:
-    """Answer each list of words with `(exit code, output, errors)` of this command, until the other end is closed."""
+    """Set Django up, and `answer`."""
     set_up()
+    answer(requests)
+
+
+def answer(requests: Connection) -> None:
+    """Answer each list of words with `(exit code, output, errors)` of this command, until the other end is closed."""
     while words := received(requests):
         requests.send(run_command(words))
         connections.close_all()
@@ -112,7 +121,7 @@ def set_up() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "hub.settings"
     with without_collections():
         django.setup()
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.PASSWORD_HASHERS = QUICK_HASHERS
 
 
 def received(requests: Connection) -> list[str]:

@@ -17,7 +17,14 @@ PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 
 class LikePopen(BaseProcess):
-    """A process of multiprocessing with the methods of `Popen` that `stop` calls."""
+    """A process of multiprocessing with the methods of `Popen` that `stop` calls. At its end it runs `atexit`."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            # multiprocessing leaves them out before Python 3.14.
+            run_exit_functions()
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the process runs."""
@@ -48,7 +55,7 @@ class Fork(LikePopen, ForkProcess):
         self.made_at_s = time.monotonic()
 
     def run(self) -> None:
-        """Run the function in a session of its own, so that Ctrl-C reaches the parent alone, and then `atexit`."""
+        """Run the function in a session of its own, so that Ctrl-C reaches the parent alone."""
         os.setsid()
         die_with_parent()
         if os.getppid() != self.parent_pid:
@@ -56,11 +63,7 @@ class Fork(LikePopen, ForkProcess):
             return
         _show_name(self.name)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        try:
-            super().run()
-        finally:
-            # multiprocessing leaves them out before Python 3.14.
-            run_exit_functions()
+        super().run()
 
 
 Process = subprocess.Popen[bytes] | LikePopen

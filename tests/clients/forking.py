@@ -6,14 +6,18 @@ folder and file of the output. The line of its answer is the exit code.
 
 import json
 import os
+import signal
 import sys
 from importlib import import_module
 
+COMMAND_S = 120
+
 
 def run(arguments: list[str], variables: dict[str, str], folder: str, output: str) -> int:
-    """Run `command` in a fork. Return its exit code."""
+    """Run `command` in a fork. Return its exit code, which is negative if it is killed after COMMAND_S."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    signal.alarm(COMMAND_S)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)

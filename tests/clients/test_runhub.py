@@ -262,7 +262,7 @@ def upload_and_note(hub: LiveHub, package: Path, key: str, acknowledged: list[Pa
 
 def why_no_start(data_dir: Path, **settings: str) -> str:
     """Return the one-line error of a hub that does not start."""
-    done = run_manage("runhub", environment=LiveHub(data_dir, **settings).environment)
+    done = run_manage("runhub", environment=LiveHub(data_dir, **settings).environment, timeout_s=NO_START_S)
     assert done.returncode != 0
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
